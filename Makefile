@@ -1,0 +1,46 @@
+# make test is all that CI runs; the other targets are for people.
+
+GO ?= go
+# Debian packages of the kernel and Docker tests.
+TEST_PACKAGES = iptables ipset iproute2 conntrack docker.io busybox-static procps ca-certificates
+
+.PHONY: build test test-packages lint golden fuzz bench
+
+build:
+	$(GO) build -o dockerfw ./cmd/dockerfw
+
+# Everything: style, unit tests, goldens, the emitted files in a real kernel on both
+# backends, a real Docker engine. Without root the last two are skipped, and say so.
+test: test-packages lint
+	$(GO) test -count=1 -timeout 14m ./...
+
+# Installs what is missing, as root on Debian; elsewhere the tests say what they lack.
+test-packages:
+	@if [ "$$(id -u)" != 0 ]; then \
+		echo "not root: kernel and Docker tests will be skipped"; \
+	elif ! command -v apt-get >/dev/null; then \
+		echo "not Debian: kernel and Docker tests need $(TEST_PACKAGES)"; \
+	elif ! dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null; \
+	fi
+
+lint:
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@unformatted=$$($(GO) tool gofumpt -l .); \
+	if [ -n "$$unformatted" ]; then echo "run: go tool gofumpt -w ." && echo "$$unformatted" && exit 1; fi
+
+# Rewrites the golden files; read the diff before you commit it.
+golden:
+	$(GO) test ./golden -update
+
+fuzz:
+	$(GO) test -fuzz=FuzzParseEntry -fuzztime=1m ./parser/addrlist
+	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./parser/addrlist
+	$(GO) test -fuzz=FuzzParseRules -fuzztime=1m ./parser/dump
+	$(GO) test -fuzz=FuzzParseSets -fuzztime=1m ./parser/dump
+	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./compiler/build
+
+bench:
+	$(GO) test -run='^$$' -bench=. -benchmem ./...

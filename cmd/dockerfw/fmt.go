@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+func fmtCommand() *cobra.Command {
+	var write, check bool
+	cmd := &cobra.Command{
+		Use:   "fmt [FILE | DIRECTORY | -]...",
+		Short: "Rewrite policies in the canonical style",
+		Long: `fmt prints policies in the canonical style of HCL. Of a directory it takes the
+*.hcl files; JSON policies are left alone. Without arguments, or for -, it formats
+standard input.`,
+		Example: `  dockerfw fmt -w policy.hcl
+  dockerfw fmt --check policy/     # in CI
+  dockerfw fmt < policy.hcl`,
+		ValidArgsFunction: completePolicies,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{"-"}
+			}
+			return format(cmd, args, write, check)
+		},
+	}
+	cmd.Flags().BoolVarP(&write, "write", "w", false, "write the result to the file instead of standard output")
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing; list files that differ, and exit 1 if there are any")
+	cmd.MarkFlagsMutuallyExclusive("write", "check")
+	return cmd
+}
+
+func format(cmd *cobra.Command, args []string, write, check bool) error {
+	var names []string
+	for _, arg := range args {
+		if arg == "-" {
+			if write {
+				return errors.New("fmt -w needs files: standard input cannot be written to")
+			}
+			names = append(names, arg)
+			continue
+		}
+		files, err := parser.FormattableFiles(arg)
+		if err != nil {
+			return err
+		}
+		names = append(names, files...)
+	}
+	bad, different := 0, 0
+	for _, name := range names {
+		shown := name
+		text, err := []byte(nil), error(nil)
+		if name == "-" {
+			shown = "<stdin>"
+			text, err = io.ReadAll(cmd.InOrStdin())
+		} else {
+			text, err = os.ReadFile(name)
+		}
+		if err != nil {
+			return err
+		}
+		out, diags := parser.Format(text, shown)
+		if n := printDiagnostics(cmd.ErrOrStderr(), diags, map[string][]byte{shown: text}); n > 0 {
+			bad += n
+			continue
+		}
+		switch {
+		case check:
+			if !bytes.Equal(text, out) {
+				different++
+				fmt.Fprintln(cmd.OutOrStdout(), shown)
+			}
+		case write:
+			if bytes.Equal(text, out) {
+				continue
+			}
+			if err := emit.ReplaceFile(name, out); err != nil {
+				return err
+			}
+		default:
+			if _, err := cmd.OutOrStdout().Write(out); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case bad > 0:
+		return exitError(exitTrouble)
+	case different > 0:
+		return exitError(exitNo)
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+// Command dockerfw compiles firewall policies for Docker hosts.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// Exit codes.
+const (
+	exitYes     = 0
+	exitNo      = 1 // a difference found, or the thing checked does not hold
+	exitTrouble = 2 // the question could not be answered
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// exitError carries an exit code out of a command that has said what is wrong.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+func run(args []string) int {
+	root := rootCommand()
+	root.SetArgs(terraformFlags(args))
+	err := root.Execute()
+	var exit exitError
+	switch {
+	case err == nil:
+		return exitYes
+	case errors.As(err, &exit):
+		return int(exit)
+	}
+	fmt.Fprintf(root.ErrOrStderr(), "dockerfw: %v\n", err)
+	return exitTrouble
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dockerfw",
+		Short: "Say who may reach what your Docker host publishes",
+		Long: `dockerfw compiles a policy, written in HCL, into files for ipset restore and
+iptables-restore that let exactly those reach your containers whom the policy names.`,
+		Example: `  dockerfw compile policy.hcl -o compiled
+  dockerfw check policy.hcl`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w\nSee %q", err, cmd.CommandPath()+" --help")
+	})
+	root.AddCommand(compileCommand(), checkCommand(), fmtCommand(), versionCommand())
+	return root
+}
+
+// terraformFlags lets -var and -var-file be written with one dash, as Terraform's
+// users do.
+func terraformFlags(args []string) []string {
+	out := make([]string, 0, len(args))
+	for i, a := range args {
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		for _, name := range []string{"-var", "-var-file"} {
+			if a == name || strings.HasPrefix(a, name+"=") {
+				a = "-" + a
+				break
+			}
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// policyFlags are the flags of all commands that read a policy.
+type policyFlags struct {
+	inputs       []parser.Input
+	allowOutside bool
+}
+
+func (f *policyFlags) add(cmd *cobra.Command) {
+	cmd.Flags().Var(inputFlag{&f.inputs, false}, "var", "set a variable of the policy: `name=value`; may be repeated")
+	cmd.Flags().Var(inputFlag{&f.inputs, true}, "var-file", "set variables from a `file`; may be repeated, later ones win")
+	cmd.Flags().BoolVar(&f.allowOutside, "allow-outside", false, "let the policy name files outside its directory")
+}
+
+func (f *policyFlags) options() build.Options {
+	return build.Options{
+		Inputs:       parser.Inputs{Command: f.inputs, Environment: os.Environ()},
+		AllowOutside: f.allowOutside,
+	}
+}
+
+// inputFlag collects -var and -var-file in the order they were given.
+type inputFlag struct {
+	inputs *[]parser.Input
+	file   bool
+}
+
+func (inputFlag) String() string { return "" }
+
+func (f inputFlag) Type() string { return "string" }
+
+func (f inputFlag) Set(s string) error {
+	if f.file {
+		*f.inputs = append(*f.inputs, parser.Input{File: s})
+		return nil
+	}
+	name, value, ok := strings.Cut(s, "=")
+	if !ok || name == "" {
+		return fmt.Errorf("write name=value")
+	}
+	*f.inputs = append(*f.inputs, parser.Input{Name: name, Value: value})
+	return nil
+}
+
+// printDiagnostics writes diags to w and returns how many of them are errors.
+func printDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) int {
+	printer := diag.Printer{Sources: sources}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		printer.Color = os.Getenv("NO_COLOR") == ""
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			printer.Width = min(width, 120)
+		}
+	}
+	if err := printer.Write(w, diags); err != nil {
+		return len(diags)
+	}
+	errorCount := 0
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError {
+			errorCount++
+		}
+	}
+	return errorCount
+}
+
+// count writes a number with its noun: 1 error, 2 errors.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// completePolicies offers files that may be policies.
+func completePolicies(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"hcl", "json"}, cobra.ShellCompDirectiveFilterFileExt
+}

@@ -1,0 +1,101 @@
+package compiler
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// compilation is the state the passes share for one host.
+type compilation struct {
+	policy *parser.Policy
+	lists  *Lists
+	diags  hcl.Diagnostics
+
+	families []ir.Family
+	// declared are the sets that ipset blocks made, by the block's name.
+	declared map[string]map[ir.Family]*ir.Set
+	used     map[string]bool
+	// clauses hold each rule once a family, in the order of the policy.
+	clauses []*clause
+	out     *ir.Ruleset
+}
+
+// passes run in this order; a pass after an error runs only if it can still find
+// more that is wrong.
+var passes = []struct {
+	name string
+	run  func(*compilation)
+	// evenAfterErrors passes do not need what failed before them.
+	evenAfterErrors bool
+}{
+	{"read sets", (*compilation).readSets, true},
+	{"split by family", (*compilation).splitFamilies, true},
+	{"report unused sets", (*compilation).reportUnused, true},
+	// Literal lists become sets only once it is known what is left in a family.
+	{"fold literals into sets", (*compilation).foldLiterals, false},
+	{"expand to rules", (*compilation).expand, false},
+	{"order by phase", (*compilation).order, false},
+	{"check operands", (*compilation).checkOperands, false},
+	{"check the order", (*compilation).checkOrder, false},
+}
+
+// Compile lowers the policy of one host. The ruleset is nil when there is an error.
+func Compile(policy *parser.Policy, lists *Lists) (*ir.Ruleset, hcl.Diagnostics) {
+	c := &compilation{
+		policy:   policy,
+		lists:    lists,
+		declared: map[string]map[ir.Family]*ir.Set{},
+		used:     map[string]bool{},
+		out:      &ir.Ruleset{Host: policy.Host.Name},
+	}
+	if policy.Host.IPv4 {
+		c.families = append(c.families, ir.IPv4)
+	}
+	if policy.Host.IPv6 {
+		c.families = append(c.families, ir.IPv6)
+	}
+	for _, pass := range passes {
+		if pass.evenAfterErrors || !c.diags.HasErrors() {
+			pass.run(c)
+		}
+	}
+	if c.diags.HasErrors() {
+		return nil, c.diags
+	}
+	return c.out, c.diags
+}
+
+func (c *compilation) error(code diag.Code, rng hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
+	d := diag.New(code, rng, summary, fmt.Sprintf(detail, args...))
+	c.diags = append(c.diags, d)
+	return d
+}
+
+func (c *compilation) warn(code diag.Code, rng hcl.Range, summary, detail string, args ...any) {
+	c.diags = append(c.diags, diag.Warn(code, rng, summary, fmt.Sprintf(detail, args...)))
+}
+
+// internal reports a fault of the compiler itself: nothing is written, and the
+// person who meets it is told whose fault it is.
+func (c *compilation) internal(rng hcl.Range, format string, args ...any) {
+	c.error(codeInternal, rng, "internal error", "This is a fault of dockerfw, not of the policy; nothing was written. Please report it: %s.", fmt.Sprintf(format, args...))
+}
+
+// The codes of what can be wrong with a policy's meaning; docs/language.md
+// explains each.
+const (
+	codeInternal   diag.Code = "internal"    // a fault of dockerfw
+	codeNoFamily   diag.Code = "no-family"   // a rule that matches in no family
+	codeFamilyOpen diag.Code = "family-open" // warning: a negation that leaves a family open
+	codeSetFull    diag.Code = "set-full"    // more elements than the set holds
+	codeSetElement diag.Code = "set-element" // an element the set's type cannot hold
+	codeTooMany    diag.Code = "too-many"    // more than one rule of iptables can hold
+	codeUnusedSet  diag.Code = "unused-set"  // warning: a set no rule uses
+	codeEmptySet   diag.Code = "empty-set"   // warning: a set without elements
+	codeFileRead   diag.Code = "file-read"   // an address list that cannot be read
+)

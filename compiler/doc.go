@@ -1,0 +1,7 @@
+// Package compiler lowers the policy AST to the ordered rule IR.
+//
+// In: the policy of one host, and a reader of its address lists.
+// Out: the ir.Ruleset the host loads, or positioned diagnostics.
+// The passes stand in compile.go in the order they run, one file each. Nothing
+// after them knows HCL, and none of them writes text.
+package compiler

@@ -1,0 +1,195 @@
+package compiler
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+// expand writes each clause as the rules that together match what it says: one
+// rule a combination of interface, protocol, published port and so on, since a
+// rule of iptables holds one of each.
+func (c *compilation) expand() {
+	chain := chainName(c.policy.Host)
+	for _, f := range c.families {
+		program := &ir.Program{
+			Family:  f,
+			Install: installs[c.policy.Host.Install.Value],
+			Target:  c.policy.Host.Chain.Value,
+			Chains:  []*ir.Chain{{Name: chain}},
+		}
+		for _, cl := range c.clauses {
+			if cl.family == f {
+				program.Chains[0].Rules = append(program.Chains[0].Rules, cl.rules()...)
+			}
+		}
+		c.out.Programs = append(c.out.Programs, program)
+	}
+}
+
+var installs = map[parser.Install]ir.Install{
+	parser.InstallReplace: ir.Replace,
+	parser.InstallJump:    ir.Jump,
+	parser.InstallInsert:  ir.Insert,
+}
+
+// OwnChain is the chain of ours that install = "jump" fills.
+const OwnChain = "DOCKERFW"
+
+func chainName(h *parser.Host) string {
+	if h.Install.Value == parser.InstallJump {
+		return OwnChain
+	}
+	return h.Chain.Value
+}
+
+// combination is one way to pick one of each thing a clause lists.
+type combination struct {
+	protocol  uint8
+	verdict   ir.Verdict
+	ports     ir.Ports
+	conntrack ir.Conntrack
+	matches   []ir.Match
+}
+
+// vary multiplies combinations by options; without options they stay as they are.
+func vary[T any](all []combination, options []T, pick func(*combination, T)) []combination {
+	if len(options) == 0 {
+		return all
+	}
+	out := make([]combination, 0, len(all)*len(options))
+	for _, one := range all {
+		for _, option := range options {
+			next := one
+			next.matches = slices.Clone(one.matches)
+			pick(&next, option)
+			out = append(out, next)
+		}
+	}
+	return out
+}
+
+// rules multiplies the clause out. Interfaces vary fastest, so that a published
+// port's rules stand together.
+func (cl *clause) rules() []*ir.Rule {
+	add := func(c *combination, m ...ir.Match) { c.matches = append(c.matches, m...) }
+	interfaces := func(d ir.Direction) func(*combination, string) {
+		return func(c *combination, name string) { add(c, ir.Interface{Dir: d, Name: name}) }
+	}
+
+	all := []combination{{conntrack: cl.state}}
+	all = vary(all, cl.protocolVerdicts(), func(c *combination, p protocolVerdict) {
+		c.protocol, c.verdict = p.number, p.verdict
+	})
+	all = vary(all, cl.publishedAddresses, func(c *combination, a netip.Addr) {
+		c.conntrack.OrigDst = a
+	})
+	all = vary(all, cl.published, func(c *combination, p parser.Ports) {
+		c.conntrack.OrigDstPort = portRange(p)
+	})
+	all = vary(all, cl.container, func(c *combination, p parser.Ports) { c.ports.Dst = portRange(p) })
+	all = vary(all, cl.ports, func(c *combination, p parser.Ports) { c.ports.Src = portRange(p) })
+	all = vary(all, cl.icmp, func(c *combination, t parser.ICMPCode) {
+		add(c, ir.ICMP{Family: cl.family, Type: t.Type, Code: t.Code})
+	})
+	all = vary(all, alternatives(cl.source.in, ir.Src), func(c *combination, m ir.Match) { add(c, m) })
+	all = vary(all, alternatives(cl.destination.in, ir.Dst), func(c *combination, m ir.Match) { add(c, m) })
+	all = vary(all, cl.outInterfaces, interfaces(ir.Dst))
+	all = vary(all, cl.interfaces, interfaces(ir.Src))
+
+	rules := make([]*ir.Rule, len(all))
+	for i := range all {
+		one := &all[i]
+		add(one, exclusions(cl.source.notIn, ir.Src)...)
+		add(one, exclusions(cl.destination.notIn, ir.Dst)...)
+		if one.protocol != 0 {
+			add(one, ir.Protocol{Number: one.protocol})
+		}
+		if one.ports != (ir.Ports{}) {
+			one.ports.Protocol = one.protocol
+			add(one, one.ports)
+		}
+		if one.conntrack.OrigDstPort != nil || one.conntrack.OrigDst.IsValid() {
+			// Without the DNAT state a rule would also match a container port of
+			// the same number that nobody published; without the direction it
+			// would match replies to containers' own connections to that port.
+			one.conntrack.States |= ir.CTDNAT
+			one.conntrack.Dir = ir.CTOriginal
+		}
+		if one.conntrack != (ir.Conntrack{}) {
+			add(one, one.conntrack)
+		}
+		slices.SortStableFunc(one.matches, func(a, b ir.Match) int { return cmp.Compare(rank(a), rank(b)) })
+		rules[i] = &ir.Rule{Phase: cl.phase, Origin: cl.origin, Matches: one.matches, Verdict: one.verdict}
+	}
+	return rules
+}
+
+// protocolVerdict is a protocol, 0 for any, with what happens to its packets.
+type protocolVerdict struct {
+	number  uint8
+	verdict ir.Verdict
+}
+
+// protocolVerdicts pairs protocols with the verdict: what rejects answers TCP with
+// a reset, and all else as its family does.
+func (cl *clause) protocolVerdicts() []protocolVerdict {
+	protocols := cl.protocols
+	if len(protocols) == 0 {
+		protocols = []uint8{0}
+		if cl.verdict == nil && cl.action == parser.ActionReject {
+			protocols = []uint8{parser.TCP, 0}
+		}
+	}
+	var out []protocolVerdict
+	for _, p := range protocols {
+		v := cl.verdict
+		switch {
+		case v != nil:
+		case cl.action == parser.ActionReject:
+			v = ir.Reject{With: rejectWith(p, cl.family)}
+		default:
+			v = ir.Drop{}
+		}
+		out = append(out, protocolVerdict{p, v})
+	}
+	return out
+}
+
+func rejectWith(protocol uint8, f ir.Family) string {
+	switch {
+	case protocol == parser.TCP:
+		return "tcp-reset"
+	case f == ir.IPv6:
+		return "icmp6-adm-prohibited"
+	}
+	return "icmp-admin-prohibited"
+}
+
+// rank is the place of a match in a rule as iptables-save prints it: -s -d -i -o
+// -p first, then the match extensions, cheap ones before sets.
+func rank(m ir.Match) int {
+	switch m := m.(type) {
+	case ir.Address:
+		return int(m.Dir)
+	case ir.Interface:
+		return 2 + int(m.Dir)
+	case ir.Protocol:
+		return 4
+	case ir.Ports, ir.ICMP:
+		return 5
+	case ir.Conntrack:
+		return 6
+	case ir.SetMatch:
+		return 7
+	}
+	// Limits count what passes all else.
+	return 8
+}
+
+func portRange(p parser.Ports) *ir.PortRange {
+	return &ir.PortRange{First: p.First, Last: p.Last}
+}

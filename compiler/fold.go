@@ -1,0 +1,86 @@
+package compiler
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// foldLiterals puts literal addresses into sets of their own wherever one rule
+// could not hold them: two or more of them, or one beside another condition on
+// the same end. One set costs a packet as much as one rule (measured), a rule an
+// address does not.
+func (c *compilation) foldLiterals() {
+	for _, cl := range c.clauses {
+		suffix := ".src"
+		if cl.phase == ir.Default {
+			suffix = ".allow"
+		}
+		c.foldEnd(cl, &cl.source, suffix)
+		c.foldEnd(cl, &cl.destination, ".dst")
+	}
+}
+
+func (c *compilation) foldEnd(cl *clause, e *end, suffix string) {
+	if e.in.whole() {
+		// Every address of the family: no condition.
+		e.in = operands{}
+	}
+	if len(e.in.literals) > 1 {
+		c.fold(cl, &e.in, suffix)
+	}
+	notSuffix := suffix
+	if cl.phase != ir.Default {
+		notSuffix += "-not"
+	}
+	// iptables takes one -s a rule.
+	if len(e.notIn.literals) > 1 || len(e.notIn.literals) == 1 && len(e.in.literals) > 0 {
+		c.fold(cl, &e.notIn, notSuffix)
+	}
+}
+
+func (c *compilation) fold(cl *clause, o *operands, suffix string) {
+	set := c.literalSet(literalSetName(cl.name, suffix), cl.family, o.literals, cl.origin.Block, cl.origin.Name, o.rng)
+	o.literals = nil
+	o.sets = append([]*ir.Set{set}, o.sets...)
+}
+
+// maxLiteralSetName leaves room for -v6 and -new within the 31 bytes of a set name.
+const maxLiteralSetName = 31 - len("-v6") - len("-new")
+
+// literalSetName joins a rule's name and a suffix that starts with a dot, which no
+// name of an ipset block has. A name too long is cut and told apart by a digest.
+func literalSetName(rule, suffix string) string {
+	if len(rule)+len(suffix) <= maxLiteralSetName {
+		return rule + suffix
+	}
+	sum := sha256.Sum256([]byte(rule))
+	tail := "-" + hex.EncodeToString(sum[:3]) + suffix
+	return rule[:maxLiteralSetName-len(tail)] + tail
+}
+
+// alternatives are the matches of which any one makes the positive condition
+// hold; none when there is no condition.
+func alternatives(o operands, d ir.Direction) []ir.Match {
+	var out []ir.Match
+	for _, p := range o.literals {
+		out = append(out, ir.Address{Dir: d, Prefix: p})
+	}
+	for _, s := range o.sets {
+		out = append(out, ir.SetMatch{Set: s.Name, Dir: d})
+	}
+	return out
+}
+
+// exclusions are the matches that together make the negated condition hold.
+func exclusions(o operands, d ir.Direction) []ir.Match {
+	var out []ir.Match
+	for _, p := range o.literals {
+		out = append(out, ir.Address{Dir: d, Not: true, Prefix: p})
+	}
+	for _, s := range o.sets {
+		out = append(out, ir.SetMatch{Set: s.Name, Dir: d, Not: true})
+	}
+	return out
+}

@@ -1,0 +1,61 @@
+package compiler
+
+import (
+	"io/fs"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"go4.org/netipx"
+
+	"github.com/dockerfw/dockerfw/parser/addrlist"
+)
+
+// Lists reads the address-list files of a policy, each once for all hosts. It is
+// safe for use by several goroutines.
+type Lists struct {
+	files Files
+	mu    sync.Mutex
+	read  map[string]*list
+}
+
+// Files opens files by the names policies use, and tells how to show those names.
+type Files interface {
+	Open(name string) (fs.File, error)
+	Display(name string) string
+}
+
+type list struct {
+	once   sync.Once
+	ranges []netipx.IPRange
+	diags  hcl.Diagnostics
+	err    error
+}
+
+// NewLists returns a reader of the lists that files opens.
+func NewLists(files Files) *Lists {
+	return &Lists{files: files, read: map[string]*list{}}
+}
+
+// ranges returns the ranges of a list, what is wrong with its lines, and whether
+// it could be opened.
+func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
+	l.mu.Lock()
+	entry := l.read[name]
+	if entry == nil {
+		entry = &list{}
+		l.read[name] = entry
+	}
+	l.mu.Unlock()
+	entry.once.Do(func() {
+		f, err := l.files.Open(name)
+		if err != nil {
+			entry.err = err
+			return
+		}
+		defer f.Close()
+		entry.diags = addrlist.Read(f, l.files.Display(name), func(r netipx.IPRange, _ hcl.Range) {
+			entry.ranges = append(entry.ranges, r)
+		})
+	})
+	return entry.ranges, entry.diags, entry.err
+}

@@ -1,0 +1,280 @@
+package compiler
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/bits"
+	"net/netip"
+	"slices"
+
+	"go4.org/netipx"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+const (
+	// defaultMaxElem is one fixed large number for all sets, so that a growing
+	// list seldom changes it: ipset refuses to create a set that exists with
+	// another maxelem. It costs no memory (measured: 456 bytes for an empty set
+	// whatever its maxelem).
+	defaultMaxElem = 1 << 20
+	// defaultHashSize is ipset's own; the kernel grows it as needed.
+	defaultHashSize = 1024
+	// minHashSize is the least the kernel takes; it rounds up to powers of two.
+	minHashSize = 64
+	// maxExpansion bounds what one entry of a hash:ip set may stand for.
+	maxExpansion = 1 << 16
+)
+
+// setName is the name of the set of one family.
+func setName(name string, f ir.Family) string {
+	if f == ir.IPv6 {
+		return name + "-v6"
+	}
+	return name
+}
+
+// readSets makes the sets of ipset blocks, one a family, reading their lists.
+func (c *compilation) readSets() {
+	for _, s := range c.policy.Sets {
+		include := c.gather(s.Entries, s.Files)
+		exclude := c.gather(s.Exclude, s.ExcludeFiles)
+		c.declared[s.Name.Value] = map[ir.Family]*ir.Set{}
+		elements := 0
+		for _, f := range c.families {
+			set := &ir.Set{
+				Name:     setName(s.Name.Value, f),
+				Family:   f,
+				Type:     ir.SetType(s.Type),
+				Managed:  s.Managed,
+				HashSize: hashSize(s),
+				Counters: s.Counters,
+				Comment:  s.Comment,
+				Origin:   ir.Origin{Block: "ipset", Name: s.Name.Value, Range: s.DeclRange},
+			}
+			if s.Timeout != nil {
+				set.HasTimeout, set.Timeout = true, s.Timeout.Value
+			}
+			set.Prefixes = c.elements(s, ofFamily(include, f), ofFamily(exclude, f))
+			set.MaxElem = c.maxElem(s, set)
+			elements += len(set.Prefixes)
+			c.declared[s.Name.Value][f] = set
+			c.out.Sets = append(c.out.Sets, set)
+		}
+		if elements == 0 && s.Managed && !c.diags.HasErrors() {
+			c.warn(codeEmptySet, s.Name.Range, fmt.Sprintf("ipset %q is empty", s.Name.Value), "No address is in it: an accept or allow of it lets nobody through, a deny of it stops nobody.")
+		}
+	}
+}
+
+// gather joins literal entries and those of list files.
+func (c *compilation) gather(entries []parser.At[netipx.IPRange], files []parser.At[string]) []netipx.IPRange {
+	var out []netipx.IPRange
+	for _, e := range entries {
+		out = append(out, e.Value)
+	}
+	for _, f := range files {
+		ranges, diags, err := c.lists.ranges(f.Value)
+		if err != nil {
+			reason := err.Error()
+			if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+				reason = pathErr.Err.Error()
+			}
+			c.error(codeFileRead, f.Range, fmt.Sprintf("cannot read address list %q", f.Value), "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), reason)
+		}
+		c.diags = append(c.diags, diags...)
+		out = append(out, ranges...)
+	}
+	return out
+}
+
+func ofFamily(ranges []netipx.IPRange, f ir.Family) []netipx.IPRange {
+	var out []netipx.IPRange
+	for _, r := range ranges {
+		if r.From().Is4() == (f == ir.IPv4) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// elements computes what a set of the given block holds of one family: sorted,
+// distinct, without what is excluded.
+func (c *compilation) elements(s *parser.Set, include, exclude []netipx.IPRange) []netip.Prefix {
+	switch {
+	case s.Type == parser.SetHashIP:
+		return c.addresses(s, include, exclude)
+	case s.Aggregate:
+		return splitWhole(merge(include, exclude))
+	}
+	var excluded netipx.IPSetBuilder
+	for _, r := range exclude {
+		excluded.AddRange(r)
+	}
+	without, err := excluded.IPSet()
+	if err != nil {
+		panic(err) // ranges from the parser are valid
+	}
+	var out []netip.Prefix
+	for _, r := range include {
+		for _, p := range r.Prefixes() {
+			if without.OverlapsPrefix(p) {
+				out = append(out, merge([]netipx.IPRange{netipx.RangeOfPrefix(p)}, exclude)...)
+			} else {
+				out = append(out, p)
+			}
+		}
+	}
+	out = splitWhole(out)
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
+}
+
+// merge returns the smallest list of prefixes that holds exactly the addresses of
+// include that are not in exclude.
+func merge(include, exclude []netipx.IPRange) []netip.Prefix {
+	var b netipx.IPSetBuilder
+	for _, r := range include {
+		b.AddRange(r)
+	}
+	for _, r := range exclude {
+		b.RemoveRange(r)
+	}
+	set, err := b.IPSet()
+	if err != nil {
+		panic(err) // ranges from the parser are valid
+	}
+	return set.Prefixes()
+}
+
+// splitWhole writes the whole of a family as two halves: a hash:net set takes no
+// prefix of length 0 (facts measured with ipset 7.17).
+func splitWhole(prefixes []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		if p.Bits() == 0 {
+			r := netipx.RangeOfPrefix(p)
+			low, _ := p.Addr().Prefix(1)
+			high, _ := r.To().Prefix(1)
+			out = append(out, low, high)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// addresses lists the single addresses of a hash:ip set.
+func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange) []netip.Prefix {
+	limit := uint64(defaultMaxElem)
+	if s.MaxElem != nil {
+		limit = uint64(s.MaxElem.Value)
+	}
+	for _, r := range include {
+		if n := rangeSize(r); n > maxExpansion {
+			c.error(codeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", r), "A hash:ip set lists each address for itself, and this entry stands for more than %d of them. Use type = \"hash:net\".", maxExpansion)
+			return nil
+		}
+	}
+	prefixes := merge(include, exclude)
+	total := uint64(0)
+	for _, p := range prefixes {
+		total += rangeSize(netipx.RangeOfPrefix(p))
+	}
+	if total > limit {
+		rng := s.DeclRange
+		if s.MaxElem != nil {
+			rng = s.MaxElem.Range
+		}
+		c.error(codeSetFull, rng, "too many elements", "ipset %q has %d addresses, and holds %d. Use type = \"hash:net\", or raise maxelem.", s.Name.Value, total, limit)
+		return nil
+	}
+	out := make([]netip.Prefix, 0, total)
+	for _, p := range prefixes {
+		r := netipx.RangeOfPrefix(p)
+		for a := r.From(); ; a = a.Next() {
+			if a.IsUnspecified() {
+				c.error(codeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", a), "ipset refuses it in a hash:ip set. Leave it out, or use type = \"hash:net\".")
+			}
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
+			if a == r.To() {
+				break
+			}
+		}
+	}
+	return out
+}
+
+// rangeSize is the number of addresses in r, or a number past every limit.
+func rangeSize(r netipx.IPRange) uint64 {
+	from, to := r.From().As16(), r.To().As16()
+	for i := range 8 {
+		if from[i] != to[i] {
+			return 1 << 63
+		}
+	}
+	var a, b uint64
+	for i := 8; i < 16; i++ {
+		a, b = a<<8|uint64(from[i]), b<<8|uint64(to[i])
+	}
+	if b-a >= 1<<62 {
+		return 1 << 63
+	}
+	return b - a + 1
+}
+
+// hashSize is the number of buckets the kernel would make of what was written.
+func hashSize(s *parser.Set) int {
+	if s.HashSize == nil {
+		return defaultHashSize
+	}
+	return powerOfTwo(max(s.HashSize.Value, minHashSize))
+}
+
+// maxElem is what was written, or a number that fits the elements.
+func (c *compilation) maxElem(s *parser.Set, set *ir.Set) int {
+	if s.MaxElem == nil {
+		return max(defaultMaxElem, powerOfTwo(len(set.Prefixes)))
+	}
+	if len(set.Prefixes) > s.MaxElem.Value {
+		c.error(codeSetFull, s.MaxElem.Range, "too many elements", "ipset %q has %d elements, and maxelem = %d. Raise it, or leave it out.", set.Name, len(set.Prefixes), s.MaxElem.Value)
+	}
+	return s.MaxElem.Value
+}
+
+func powerOfTwo(n int) int {
+	if n <= 1 {
+		return 1
+	}
+	return 1 << bits.Len(uint(n-1))
+}
+
+// reportUnused warns of sets that no rule names.
+func (c *compilation) reportUnused() {
+	for _, s := range c.policy.Sets {
+		if !c.used[s.Name.Value] {
+			c.warn(codeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule names ipset.%s. It is made and filled all the same.", s.Name.Value)
+		}
+	}
+}
+
+// literalSet makes a set of the literal addresses of one attribute of a rule.
+func (c *compilation) literalSet(name string, f ir.Family, prefixes []netip.Prefix, block, rule string, rng hcl.Range) *ir.Set {
+	prefixes = splitWhole(prefixes)
+	set := &ir.Set{
+		Name:     setName(name, f),
+		Family:   f,
+		Type:     ir.HashNet,
+		Managed:  true,
+		HashSize: defaultHashSize,
+		MaxElem:  max(defaultMaxElem, powerOfTwo(len(prefixes))),
+		Prefixes: prefixes,
+		Origin:   ir.Origin{Block: block, Name: rule, Range: rng},
+	}
+	c.out.Sets = append(c.out.Sets, set)
+	return set
+}

@@ -1,0 +1,238 @@
+package emit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Folder is what a compile puts into its output directory: files by their path
+// below it, such as "iptables.restore" or "web1/iptables.restore".
+type Folder map[string][]byte
+
+// Change is a difference between a folder on disk and what it should hold.
+type Change struct {
+	Path string
+	// Kind is "missing", "changed" or "extra".
+	Kind string
+}
+
+// Compare returns how the directory dir differs from f, by path.
+func (f Folder) Compare(dir string) ([]Change, error) {
+	var out []Change
+	for path, content := range f {
+		have, err := os.ReadFile(filepath.Join(dir, path))
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+			out = append(out, Change{path, "missing"})
+		case err != nil:
+			return nil, err
+		case !bytes.Equal(have, content):
+			out = append(out, Change{path, "changed"})
+		}
+	}
+	extra, err := f.extra(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range extra {
+		out = append(out, Change{path, "extra"})
+	}
+	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+	return out, nil
+}
+
+// extra lists the files below dir that f does not have.
+func (f Folder) extra(dir string) ([]string, error) {
+	var out []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			if path == dir && errors.Is(err, fs.ErrNotExist) {
+				return fs.SkipAll
+			}
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if _, ours := f[rel]; !ours {
+			out = append(out, rel)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Write makes the directory dir hold exactly f, all or nothing: a new directory is
+// filled beside it and takes its place in one step, so that neither a full disk
+// nor a crash leaves a mixture. Files that stay as they are keep their inode and
+// their times. Files of others in dir are an error, and nothing is written; files
+// that an earlier compile left there and f does not have go away.
+//
+// It returns what changed.
+func (f Folder) Write(dir string) ([]Change, error) {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := f.Compare(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		if c.Kind == "extra" && !isCompiledFile(dir, c.Path) {
+			return nil, fmt.Errorf("%s is not dockerfw's: the output folder is replaced as a whole, so it must hold nothing else. Name a folder of its own with -o", filepath.Join(dir, c.Path))
+		}
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return nil, err
+	}
+	fresh, err := os.MkdirTemp(parent, "."+filepath.Base(dir)+".new-")
+	if err != nil {
+		return nil, err
+	}
+	// After the exchange this is the old directory.
+	defer os.RemoveAll(fresh)
+	if err := f.fill(fresh, dir); err != nil {
+		return nil, err
+	}
+	if err := exchange(fresh, dir); err != nil {
+		return nil, err
+	}
+	return changes, syncDir(parent)
+}
+
+// fill writes f into the directory fresh, linking what old has already.
+func (f Folder) fill(fresh, old string) error {
+	mode := fs.FileMode(0o755)
+	if info, err := os.Stat(old); err == nil {
+		mode = info.Mode().Perm()
+	}
+	if err := os.Chmod(fresh, mode); err != nil {
+		return err
+	}
+	dirs := map[string]bool{fresh: true}
+	for path, content := range f {
+		target, source := filepath.Join(fresh, path), filepath.Join(old, path)
+		if dir := filepath.Dir(target); !dirs[dir] {
+			dirs[dir] = true
+			if err := os.MkdirAll(dir, mode); err != nil {
+				return err
+			}
+		}
+		if have, err := os.ReadFile(source); err == nil && bytes.Equal(have, content) {
+			if os.Link(source, target) == nil {
+				continue
+			}
+		}
+		if err := writeSynced(target, content); err != nil {
+			return err
+		}
+	}
+	for dir := range dirs {
+		if err := syncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeSynced(path string, content []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	// Some file systems cannot sync directories; there the exchange is as safe
+	// as they make it.
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return err
+	}
+	return nil
+}
+
+// exchange puts fresh in the place of dir, and dir in the place of fresh.
+func exchange(fresh, dir string) error {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return os.Rename(fresh, dir)
+	}
+	err := swapNames(fresh, dir)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	// Without the exchange: two renames, with the old directory kept until the
+	// new one stands.
+	old := fresh + ".old"
+	if err := os.Rename(dir, old); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, dir); err != nil {
+		return errors.Join(err, os.Rename(old, dir))
+	}
+	return os.RemoveAll(old)
+}
+
+// isCompiledFile reports whether a file is one that an earlier compile wrote: its
+// name is one of ours and the manifest beside it lists it.
+func isCompiledFile(dir, path string) bool {
+	full := filepath.Join(dir, path)
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(full), ManifestFile))
+	if err != nil {
+		return false
+	}
+	m, err := ParseManifest(text)
+	if err != nil {
+		return false
+	}
+	name := filepath.Base(path)
+	return name == ManifestFile || slices.ContainsFunc(m.Files, func(f Input) bool { return f.Name == name })
+}
+
+// ReplaceFile gives the file at path new content in one step, keeping its mode. A
+// symbolic link stays, and what it points at is replaced.
+func ReplaceFile(path string, content []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

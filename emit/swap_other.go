@@ -1,0 +1,8 @@
+//go:build !linux
+
+package emit
+
+import "errors"
+
+// swapNames is for Linux alone.
+func swapNames(a, b string) error { return errors.ErrUnsupported }

@@ -1,0 +1,227 @@
+package parser
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"go4.org/netipx"
+)
+
+// At is a value with the place it was written at.
+type At[T any] struct {
+	Value T
+	Range hcl.Range
+}
+
+// Policy is what the policy says for one host. Blocks that were not written are
+// there with their defaults, except Egress.
+type Policy struct {
+	// Files are the names of the policy's files, relative to its directory.
+	Files       []string
+	Host        *Host
+	Sets        []*Set
+	Established *Established
+	// Rules holds deny and accept blocks in the order written.
+	Rules   []*Rule
+	Default *Default
+	// Egress is nil when containers may reach everything.
+	Egress *Egress
+}
+
+// Host is a host block.
+type Host struct {
+	// Name is the block's label; "" for the unlabelled host.
+	Name                string
+	DeclRange           hcl.Range
+	ExternalInterfaces  []At[string]
+	ContainerInterfaces []At[string]
+	IPv4, IPv6          bool
+	Chain               At[string]
+	Install             At[Install]
+	Verdict             Verdict
+}
+
+// Install is how rules get into the host's chain.
+type Install string
+
+// The values of install.
+const (
+	InstallReplace Install = "replace"
+	InstallJump    Install = "jump"
+	InstallInsert  Install = "insert"
+)
+
+// Verdict is what established and accept turn into.
+type Verdict string
+
+// The values of verdict.
+const (
+	VerdictAccept Verdict = "accept"
+	VerdictReturn Verdict = "return"
+)
+
+// Set is an ipset block; it stands for one set a family.
+type Set struct {
+	Name      At[string]
+	DeclRange hcl.Range
+	Type      SetType
+	// Entries are literal addresses; list files are read by the compiler, as streams.
+	Entries, Exclude           []At[netipx.IPRange]
+	Files, ExcludeFiles        []At[string]
+	Members                    []At[string]
+	Aggregate, Managed         bool
+	HashSize, MaxElem, Timeout *At[int]
+	Counters, Comment          bool
+}
+
+// SetType is the type of an ipset.
+type SetType string
+
+// The values of an ipset's type.
+const (
+	SetHashNet SetType = "hash:net"
+	SetHashIP  SetType = "hash:ip"
+	SetList    SetType = "list:set"
+)
+
+// Established is the established block.
+type Established struct {
+	DeclRange hcl.Range
+	// Recheck lets only replies of established connections pass, so that what
+	// clients send is decided anew with every packet.
+	Recheck     bool
+	DropInvalid bool
+}
+
+// RuleKind is the block type of a rule.
+type RuleKind string
+
+// The kinds of rules.
+const (
+	KindDeny   RuleKind = "deny"
+	KindAccept RuleKind = "accept"
+)
+
+// Rule is a deny or accept block. Empty lists mean any.
+type Rule struct {
+	Kind      RuleKind
+	Name      At[string]
+	DeclRange hcl.Range
+	// Nil when the attribute was not written.
+	Source, SourceNot, Destination, DestinationNot *Addresses
+	Protocols                                      []At[Protocol]
+	PublishedPorts, ContainerPorts, SourcePorts    []At[Ports]
+	// PublishedAddress holds single addresses.
+	PublishedAddress          []At[netipx.IPRange]
+	ICMPTypes                 []At[ICMPType]
+	Interfaces, OutInterfaces []At[string]
+	Action                    Action
+	Rate                      *Rate
+	Connections               *Connections
+	Log                       *Log
+	Expires                   *At[time.Time]
+	Description               string
+}
+
+// Addresses is a list of addresses and sets.
+type Addresses struct {
+	Range hcl.Range
+	Items []Address
+}
+
+// Address is a literal address, prefix or range, or the name of a set.
+type Address struct {
+	Range   hcl.Range
+	Literal netipx.IPRange
+	// Set is the name of an ipset block; "" for a literal.
+	Set string
+}
+
+// Protocol is an IP protocol, 1 to 255.
+type Protocol struct {
+	Number uint8
+	Name   string
+}
+
+// IP protocol numbers that the language treats in a way of their own.
+const (
+	ICMP   = 1
+	TCP    = 6
+	UDP    = 17
+	ICMPv6 = 58
+	SCTP   = 132
+)
+
+// Ports is a range of ports, 1 to 65535, both ends inclusive.
+type Ports struct {
+	First, Last uint16
+}
+
+// ICMPType is a type of ICMP messages in one family or both.
+type ICMPType struct {
+	V4, V6 *ICMPCode
+}
+
+// ICMPCode is an ICMP type with a code, which is negative for any.
+type ICMPCode struct {
+	Type uint8
+	Code int
+}
+
+// Action is what a deny or the default does with a packet.
+type Action string
+
+// The actions; ActionReturn is for default only.
+const (
+	ActionDrop   Action = "drop"
+	ActionReject Action = "reject"
+	ActionReturn Action = "return"
+)
+
+// Rate is a rate block: how many new connections over which time.
+type Rate struct {
+	DeclRange hcl.Range
+	Count     int
+	// Per is the time in seconds: 1, 60, 3600 or 86400.
+	Per   int
+	Burst int
+	// PerSource counts each source address for itself.
+	PerSource bool
+}
+
+// Connections is a connections block: how many at a time.
+type Connections struct {
+	DeclRange          hcl.Range
+	Max                int
+	PrefixV4, PrefixV6 int
+}
+
+// Log is a log block.
+type Log struct {
+	DeclRange hcl.Range
+	Prefix    string
+	// Level is a syslog level, 0 to 7.
+	Level int
+	// LimitCount per LimitPer seconds; 0 for no limit.
+	LimitCount, LimitPer int
+	// Group is the NFLOG group, nil for the kernel log.
+	Group *uint16
+}
+
+// Default is a default block.
+type Default struct {
+	DeclRange hcl.Range
+	// Written is false when the policy has no such block.
+	Written bool
+	Allow   *Addresses
+	Action  Action
+	Log     *Log
+}
+
+// Egress is the egress block: the phases again, for what leaves containers.
+type Egress struct {
+	DeclRange hcl.Range
+	Rules     []*Rule
+	// Default is open (ActionReturn) unless written.
+	Default *Default
+}

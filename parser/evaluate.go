@@ -1,0 +1,344 @@
+package parser
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// setRef is the value of ipset.NAME in expressions.
+type setRef struct{ name string }
+
+var setRefType = cty.Capsule("ipset", reflect.TypeFor[setRef]())
+
+// evaluator gives expressions their values on one host.
+type evaluator struct {
+	source *Source
+	ctx    *hcl.EvalContext
+	// names known below each root name, for references and suggestions.
+	names map[string][]string
+	diags hcl.Diagnostics
+}
+
+func newEvaluator(s *Source) *evaluator {
+	e := &evaluator{
+		source: s,
+		ctx:    &hcl.EvalContext{Variables: map[string]cty.Value{}, Functions: s.functions},
+		names:  map[string][]string{},
+	}
+	refs := map[string]cty.Value{}
+	for _, b := range s.blocks["ipset"] {
+		refs[b.Labels[0]] = cty.CapsuleVal(setRefType, &setRef{name: b.Labels[0]})
+	}
+	e.define("ipset", refs)
+	return e
+}
+
+// define makes name.KEY known for each key of values.
+func (e *evaluator) define(name string, values map[string]cty.Value) {
+	e.names[name] = slices.Sorted(maps.Keys(values))
+	e.ctx.Variables[name] = cty.ObjectVal(values)
+}
+
+// error adds an error diagnostic.
+func (e *evaluator) error(code diag.Code, rng hcl.Range, summary, detail string, args ...any) {
+	e.diags = append(e.diags, diag.New(code, rng, summary, fmt.Sprintf(detail, args...)))
+}
+
+// warn adds a warning.
+func (e *evaluator) warn(code diag.Code, rng hcl.Range, summary, detail string, args ...any) {
+	e.diags = append(e.diags, diag.Warn(code, rng, summary, fmt.Sprintf(detail, args...)))
+}
+
+// value evaluates expr. It returns false, with a diagnostic unless an error
+// elsewhere is the reason, when there is no value.
+func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, bool) {
+	if !e.checkReferences(expr, ctx) {
+		return cty.DynamicVal, false
+	}
+	val, diags := expr.Value(ctx)
+	e.diags = append(e.diags, diag.WithCode(codeExpression, diags)...)
+	if diags.HasErrors() || !val.IsWhollyKnown() {
+		return cty.DynamicVal, false
+	}
+	return val, true
+}
+
+// checkReferences reports names that nothing declares, with the nearest one that
+// something does.
+func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) bool {
+	ok := true
+	for _, t := range expr.Variables() {
+		root := t.RootName()
+		if !definedIn(ctx, root) {
+			ok = false
+			known := definedNames(ctx)
+			switch {
+			case root == "host" && ctx != nil:
+				e.error(codeReference, t.SourceRange(), "host.name without a label", "host.name is the label of the host block, and this policy's host block has none. Write host \"web1\" { … } to give it one.")
+			case root == "each":
+				e.error(codeReference, t.SourceRange(), "each outside for_each", "each.key and each.value exist only in a block that has for_each.")
+			case ctx == nil:
+				e.error(codeReference, t.SourceRange(), "name in a constant", "Only constants can stand here, no names or functions.")
+			default:
+				e.error(codeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", oneOf(known), didYouMean(root, known))
+			}
+			continue
+		}
+		names, listed := e.names[root]
+		if !listed || len(t) < 2 {
+			continue
+		}
+		key, rng := stepName(t[1])
+		if key == "" || slices.Contains(names, key) {
+			continue
+		}
+		ok = false
+		what := map[string]string{"var": "variable", "local": "local value", "ipset": "ipset", "host": "attribute of host"}[root]
+		detail := fmt.Sprintf("Nothing in the policy declares %s.%s.", root, key)
+		if len(names) > 0 {
+			detail += didYouMean(key, names)
+		}
+		e.error(codeReference, rng, fmt.Sprintf("unknown %s %q", what, key), "%s", detail)
+	}
+	return ok
+}
+
+func definedIn(ctx *hcl.EvalContext, name string) bool {
+	for ; ctx != nil; ctx = ctx.Parent() {
+		if _, ok := ctx.Variables[name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func definedNames(ctx *hcl.EvalContext) []string {
+	names := map[string]bool{}
+	for ; ctx != nil; ctx = ctx.Parent() {
+		for name := range ctx.Variables {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func stepName(step hcl.Traverser) (string, hcl.Range) {
+	switch step := step.(type) {
+	case hcl.TraverseAttr:
+		return step.Name, step.SrcRange
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String {
+			return step.Key.AsString(), step.SrcRange
+		}
+	}
+	return "", hcl.Range{}
+}
+
+// block is one block being decoded: its attributes, each read once, typed.
+type block struct {
+	*evaluator
+	ctx     *hcl.EvalContext
+	header  hcl.Range
+	content *hcl.BodyContent
+	// files hold the source, to point into string literals.
+	sources map[string][]byte
+}
+
+// open reads the body of b against schema. It never returns nil: what can be read
+// of a body with errors is.
+func (e *evaluator) open(b *hcl.Block, schema *hcl.BodySchema, ctx *hcl.EvalContext) *block {
+	content, diags := b.Body.Content(schema)
+	e.diags = append(e.diags, diag.WithCode(codeSchema, diags)...)
+	return &block{evaluator: e, ctx: ctx, header: b.DefRange, content: content, sources: e.source.sources}
+}
+
+func attributes(names ...string) []hcl.AttributeSchema {
+	out := make([]hcl.AttributeSchema, len(names))
+	for i, n := range names {
+		out[i] = hcl.AttributeSchema{Name: n}
+	}
+	return out
+}
+
+// item is a value with the expression's place and, for a string literal, the
+// place of its first character.
+type item struct {
+	cty.Value
+	rng hcl.Range
+}
+
+// attr evaluates an attribute. It returns false when it is absent, null or has no
+// value.
+func (b *block) attr(name string) (item, bool) {
+	a, ok := b.content.Attributes[name]
+	if !ok {
+		return item{}, false
+	}
+	val, ok := b.value(a.Expr, b.ctx)
+	if !ok || val.IsNull() {
+		return item{}, false
+	}
+	return item{val, a.Expr.Range()}, true
+}
+
+// has reports whether an attribute was written.
+func (b *block) has(name string) bool {
+	_, ok := b.content.Attributes[name]
+	return ok
+}
+
+// rng is the range of an attribute's value, or of the block's header.
+func (b *block) rng(name string) hcl.Range {
+	if a, ok := b.content.Attributes[name]; ok {
+		return a.Expr.Range()
+	}
+	return b.header
+}
+
+// as converts an attribute's value to a primitive type.
+func (b *block) as(name string, ty cty.Type, example string) (item, bool) {
+	it, ok := b.attr(name)
+	if !ok {
+		return item{}, false
+	}
+	if it.Type().IsPrimitiveType() && ty != cty.String || it.Type() == ty {
+		if val, err := convert.Convert(it.Value, ty); err == nil {
+			return item{val, it.rng}, true
+		}
+	}
+	b.error(codeType, it.rng, fmt.Sprintf("%s is no %s", name, ty.FriendlyName()),
+		"%s takes a %s, such as %s, and this is %s.", name, ty.FriendlyName(), example, describe(it.Value))
+	return item{}, false
+}
+
+func describe(v cty.Value) string {
+	switch ty := v.Type(); {
+	case v.IsNull():
+		return "null"
+	case ty == setRefType:
+		return "an ipset"
+	case ty.IsPrimitiveType():
+		return "a " + ty.FriendlyName()
+	case ty.IsTupleType() || ty.IsListType() || ty.IsSetType():
+		return "a list"
+	case ty.IsObjectType() || ty.IsMapType():
+		return "an object"
+	default:
+		return ty.FriendlyName()
+	}
+}
+
+func (b *block) text(name, example string) (At[string], bool) {
+	it, ok := b.as(name, cty.String, fmt.Sprintf("%q", example))
+	if !ok {
+		return At[string]{}, false
+	}
+	return At[string]{it.AsString(), it.rng}, true
+}
+
+func (b *block) flag(name string, fallback bool) bool {
+	it, ok := b.as(name, cty.Bool, "true")
+	if !ok {
+		return fallback
+	}
+	return it.True()
+}
+
+// choice reads an attribute that takes one of a few strings.
+func (b *block) choice(name, fallback string, allowed ...string) At[string] {
+	v, ok := b.text(name, allowed[0])
+	if !ok {
+		return At[string]{fallback, b.rng(name)}
+	}
+	if !slices.Contains(allowed, v.Value) {
+		b.error(codeValue, v.Range, fmt.Sprintf("bad %s %q", name, v.Value), "%s is %s.%s", name, oneOf(allowed), didYouMean(v.Value, allowed))
+		return At[string]{fallback, v.Range}
+	}
+	return v
+}
+
+// integer reads a whole number from low to high, both inclusive; nil when absent.
+func (b *block) integer(name string, low, high int) *At[int] {
+	it, ok := b.as(name, cty.Number, fmt.Sprint(low))
+	if !ok {
+		return nil
+	}
+	f := it.AsBigFloat()
+	n, _ := f.Int64()
+	if !f.IsInt() || n < int64(low) || n > int64(high) {
+		b.error(codeValue, it.rng, fmt.Sprintf("bad %s %s", name, f.Text('f', -1)), "%s is a whole number from %d to %d.", name, low, high)
+		return nil
+	}
+	return &At[int]{int(n), it.rng}
+}
+
+// list reads the elements of a list, each with its own place where it has one.
+func (b *block) list(name, example string) ([]item, bool) {
+	it, ok := b.attr(name)
+	if !ok {
+		return nil, false
+	}
+	ty := it.Type()
+	if !ty.IsTupleType() && !ty.IsListType() && !ty.IsSetType() {
+		b.error(codeType, it.rng, fmt.Sprintf("%s is no list", name), "%s takes a list, such as %s, and this is %s.", name, example, describe(it.Value))
+		return nil, false
+	}
+	return b.elements(b.content.Attributes[name].Expr, it.Value), true
+}
+
+// elements pairs the elements of a list value with the ranges they were written
+// at, or all with the range of the whole expression when it is computed.
+func (b *block) elements(expr hcl.Expression, list cty.Value) []item {
+	written, diags := hcl.ExprList(expr)
+	exact := !diags.HasErrors() && len(written) == list.LengthInt() && !list.Type().IsSetType()
+	var out []item
+	for i, it := 0, list.ElementIterator(); it.Next(); i++ {
+		_, v := it.Element()
+		rng := expr.Range()
+		if exact {
+			rng = written[i].Range()
+		}
+		out = append(out, item{v, rng})
+	}
+	return out
+}
+
+// texts reads a list of strings.
+func (b *block) texts(name, example string) []At[string] {
+	items, _ := b.list(name, example)
+	var out []At[string]
+	for _, it := range items {
+		if it.IsNull() || it.Type() != cty.String {
+			b.error(codeType, it.rng, fmt.Sprintf("element of %s is no string", name), "%s takes strings, such as %s, and this is %s.", name, example, describe(it.Value))
+			continue
+		}
+		out = append(out, At[string]{it.AsString(), it.rng})
+	}
+	return out
+}
+
+// within narrows the range of a string literal to a part of its text. Where the
+// text is not written as it is (escapes, templates, variables) the whole range stays.
+func (b *block) within(it hcl.Range, text string, offset, length int) hcl.Range {
+	src := b.sources[it.Filename]
+	if it.Start.Line != it.End.Line || it.End.Byte > len(src) || string(src[it.Start.Byte:it.End.Byte]) != `"`+text+`"` {
+		return it
+	}
+	out := it
+	out.Start.Byte += 1 + offset
+	out.Start.Column += 1 + len([]rune(text[:offset]))
+	out.End.Byte = out.Start.Byte + length
+	out.End.Column = out.Start.Column + len([]rune(text[offset:offset+length]))
+	return out
+}
+
+func validIdentifier(s string) bool { return hclsyntax.ValidIdentifier(s) && len(s) < 128 }

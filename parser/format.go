@@ -1,0 +1,48 @@
+package parser
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// Format returns a policy file in the canonical style. Text that is not HCL is
+// not touched.
+func Format(text []byte, name string) ([]byte, hcl.Diagnostics) {
+	if _, diags := hclsyntax.ParseConfig(text, name, hcl.InitialPos); diags.HasErrors() {
+		return nil, diag.WithCode(codeSyntax, diags)
+	}
+	return hclwrite.Format(text), nil
+}
+
+// FormattableFiles returns the file name, or the *.hcl files of the directory name.
+func FormattableFiles(name string) ([]string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		if !strings.HasSuffix(name, ".hcl") {
+			return nil, fmt.Errorf("%s: only *.hcl files can be formatted", name)
+		}
+		return []string{name}, nil
+	}
+	dir, files, err := policyFiles(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	var out []string
+	for _, f := range files {
+		if strings.HasSuffix(f, ".hcl") {
+			out = append(out, filepath.Join(dir, f))
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,103 @@
+package parser
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"go4.org/netipx"
+
+	"github.com/dockerfw/dockerfw/parser/addrlist"
+)
+
+var ipsetSchema = &hcl.BodySchema{Attributes: attributes(
+	"type", "entries", "files", "exclude", "exclude_files", "aggregate",
+	"hashsize", "maxelem", "timeout", "counters", "comment",
+)}
+
+// Limits of ipset 7.17 and its kernel interface.
+const (
+	maxHashSize   = 1 << 30
+	maxMaxElem    = 1 << 31
+	maxSetTimeout = 2147483 // seconds; more overflows milliseconds in 32 bits
+)
+
+// ipset decodes an ipset block.
+func (e *evaluator) ipset(decl *hcl.Block) *Set {
+	b := e.open(decl, ipsetSchema, e.ctx)
+	s := &Set{
+		Name:      At[string]{decl.Labels[0], decl.LabelRanges[0]},
+		DeclRange: decl.DefRange,
+		Managed:   true,
+	}
+	s.Type = SetType(b.choice("type", string(SetHashNet), string(SetHashNet), string(SetHashIP)).Value)
+	s.Entries = b.addresses("entries")
+	s.Exclude = b.addresses("exclude")
+	s.Files = b.texts("files", `["lists/friends.txt"]`)
+	s.ExcludeFiles = b.texts("exclude_files", `["lists/not.txt"]`)
+	s.Aggregate = b.flag("aggregate", s.Type == SetHashNet)
+	if s.Type == SetHashIP && b.has("aggregate") && s.Aggregate {
+		b.error(codeConflict, b.rng("aggregate"), "aggregate in a hash:ip set", "A hash:ip set holds single addresses, which cannot be merged to prefixes. Use type = \"hash:net\", or leave aggregate out.")
+	}
+	s.HashSize = b.integer("hashsize", 1, maxHashSize)
+	s.MaxElem = b.integer("maxelem", 1, maxMaxElem)
+	s.Timeout = b.integer("timeout", 0, maxSetTimeout)
+	s.Counters = b.flag("counters", false)
+	s.Comment = b.flag("comment", false)
+	return s
+}
+
+// addresses reads a list of literal addresses, prefixes and ranges.
+func (b *block) addresses(name string) []At[netipx.IPRange] {
+	items, _ := b.list(name, `["192.0.2.10", "198.51.100.0/24"]`)
+	var out []At[netipx.IPRange]
+	for _, it := range items {
+		if r, ok := b.literal(it, name); ok {
+			out = append(out, At[netipx.IPRange]{r, it.rng})
+		}
+	}
+	return out
+}
+
+// literal reads one literal address.
+func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
+	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type().FriendlyName() != "string" {
+		hint := ""
+		if it.Type() == setRefType {
+			hint = " A set cannot be part of it; name its addresses, or put the set into source, destination or allow."
+		}
+		b.error(codeType, it.rng, fmt.Sprintf("element of %s is no address", attribute),
+			"An address is a string, such as \"192.0.2.10\", and this is %s.%s", describe(it.Value), hint)
+		return netipx.IPRange{}, false
+	}
+	text := it.AsString()
+	r, problem := addrlist.ParseEntry(text)
+	if problem == nil {
+		return r, true
+	}
+	detail := problem.Detail
+	if strings.HasPrefix(text, "ipset.") {
+		detail = fmt.Sprintf("To name a set, write %s without quotes, or \"${%s}\" in JSON.", text, text)
+	}
+	b.error(problem.Code, b.within(it.rng, text, problem.Offset, problem.Length), problem.Summary, "%s", detail)
+	return netipx.IPRange{}, false
+}
+
+// operands reads a list of addresses and sets; nil when the attribute is absent.
+func (b *block) operands(name string) *Addresses {
+	items, ok := b.list(name, `[ipset.friends, "192.0.2.10"]`)
+	if !ok {
+		return nil
+	}
+	out := &Addresses{Range: b.rng(name)}
+	for _, it := range items {
+		if it.Type() == setRefType && !it.IsNull() {
+			out.Items = append(out.Items, Address{Range: it.rng, Set: it.EncapsulatedValue().(*setRef).name})
+			continue
+		}
+		if r, ok := b.literal(it, name); ok {
+			out.Items = append(out.Items, Address{Range: it.rng, Literal: r})
+		}
+	}
+	return out
+}

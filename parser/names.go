@@ -1,0 +1,91 @@
+package parser
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Limits of names, in bytes, measured with iptables 1.8.9 and ipset 7.17.
+const (
+	// maxSetName leaves room for the suffixes "-v6" and "-new" within the 31
+	// bytes that iptables takes in --match-set.
+	maxSetName = 31 - len("-v6") - len("-new")
+	// maxRuleName keeps "dockerfw established " and the name within the 255
+	// bytes the kernel keeps of a comment, with room to spare for a reader.
+	maxRuleName = 120
+	// maxInterface is IFNAMSIZ less the final NUL.
+	maxInterface = 15
+)
+
+// checkSetName says what is wrong with a set's name, or "".
+func checkSetName(name string) string {
+	switch {
+	case name == "":
+		return "A set needs a name."
+	case len(name) > maxSetName:
+		return fmt.Sprintf("The name has %d bytes; %d is the most. The kernel takes 31, and the suffixes -v6 (the IPv6 half) and -new (the set that is filled before it is swapped in) need their place.", len(name), maxSetName)
+	case !isLetter(name[0]):
+		return "A set's name starts with a letter."
+	case strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) || r == '.' }):
+		return "A set's name has letters, digits, - and _ only, so that ipset.NAME can name it in expressions."
+	case strings.HasSuffix(name, "-v6") || strings.HasSuffix(name, "-new"):
+		return "Names that end in -v6 or -new stand for the sets that dockerfw makes beside yours: choose another ending."
+	}
+	return ""
+}
+
+// checkRuleName says what is wrong with a rule's name, or "". Rule names become
+// comments in the kernel and headings of reports.
+func checkRuleName(name string) string {
+	switch {
+	case name == "":
+		return "A rule needs a name: it says in the kernel, in diffs and in errors which rule it is."
+	case len(name) > maxRuleName:
+		return fmt.Sprintf("The name has %d bytes; %d is the most.", len(name), maxRuleName)
+	case !isLetter(name[0]) && (name[0] < '0' || name[0] > '9'):
+		return "A rule's name starts with a letter or a digit."
+	case strings.ContainsFunc(name, notNameRune):
+		return "A rule's name has letters, digits, -, _ and . only."
+	}
+	return ""
+}
+
+// checkInterface says what is wrong with an interface name, or "".
+func checkInterface(name string) string {
+	bare := strings.TrimSuffix(name, "+")
+	switch {
+	case name == "":
+		return "An interface name cannot be empty."
+	case name == "+":
+		return `"+" alone would be every interface, the containers' own among them. Name the ones the outside arrives on, such as "eth0" or "eth+".`
+	case strings.Contains(name, ","):
+		return "One name an element: write [\"eth0\", \"eth1\"], not \"eth0,eth1\", which iptables takes for one interface that never exists."
+	case strings.Contains(name, ":"):
+		return fmt.Sprintf("%q is an address label, not an interface: packets arrive on %q.", name, name[:strings.Index(name, ":")])
+	case len(name) > maxInterface:
+		return fmt.Sprintf("The name has %d bytes; the kernel takes %d.", len(name), maxInterface)
+	case strings.Contains(bare, "+"):
+		return `"+" stands at the end: "eth+" is every interface whose name starts with eth.`
+	case strings.HasPrefix(name, "-") || strings.HasPrefix(name, "!") || strings.ContainsFunc(bare, notNameRune) || bare == "." || bare == "..":
+		return "An interface name has letters, digits, -, _ and . only, with + at the end as a wildcard."
+	}
+	return ""
+}
+
+func isLetter(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+func notNameRune(r rune) bool { return !isNameRune(r) }
+
+func isNameRune(r rune) bool {
+	return r < 0x80 && (isLetter(byte(r)) || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
+}
+
+// Covers reports whether interface pattern a matches all that b matches.
+func Covers(a, b string) bool {
+	if prefix, wild := strings.CutSuffix(a, "+"); wild {
+		return strings.HasPrefix(strings.TrimSuffix(b, "+"), prefix)
+	}
+	return a == b
+}

@@ -1,0 +1,251 @@
+package parser
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"go4.org/netipx"
+)
+
+var (
+	ruleAttributes = attributes(
+		"source", "source_not", "destination", "destination_not", "protocol",
+		"published_ports", "published_address", "container_ports", "source_ports",
+		"icmp_types", "interfaces", "out_interfaces", "description",
+	)
+	acceptSchema = &hcl.BodySchema{Attributes: ruleAttributes}
+	denySchema   = &hcl.BodySchema{Attributes: append(attributes("action"), ruleAttributes...)}
+)
+
+// rule decodes a deny or accept block.
+func (e *evaluator) rule(decl *hcl.Block, kind RuleKind) *Rule {
+	schema := acceptSchema
+	if kind == KindDeny {
+		schema = denySchema
+	}
+	b := e.open(decl, schema, e.ctx)
+	r := &Rule{
+		Kind:      kind,
+		Name:      At[string]{decl.Labels[0], decl.LabelRanges[0]},
+		DeclRange: decl.DefRange,
+	}
+	r.Source, r.SourceNot = b.operands("source"), b.operands("source_not")
+	r.Destination, r.DestinationNot = b.operands("destination"), b.operands("destination_not")
+	for _, list := range []struct {
+		name string
+		list *Addresses
+	}{{"source", r.Source}, {"source_not", r.SourceNot}, {"destination", r.Destination}, {"destination_not", r.DestinationNot}} {
+		b.refuseEmpty(list.name, list.list != nil && len(list.list.Items) == 0)
+	}
+	r.Protocols = b.protocols()
+	r.PublishedPorts = b.ports("published_ports")
+	r.ContainerPorts = b.ports("container_ports")
+	r.SourcePorts = b.ports("source_ports")
+	b.checkPortProtocols(r)
+	r.PublishedAddress = b.publishedAddress()
+	r.ICMPTypes = b.icmpTypes(r.Protocols)
+	r.Interfaces = b.interfaces("interfaces")
+	r.OutInterfaces = b.interfaces("out_interfaces")
+	for _, name := range []string{"protocol", "published_ports", "container_ports", "source_ports", "published_address", "icmp_types", "interfaces", "out_interfaces"} {
+		b.refuseEmpty(name, b.isEmptyList(name))
+	}
+	if kind == KindDeny {
+		r.Action = Action(b.choice("action", string(ActionDrop), string(ActionDrop), string(ActionReject)).Value)
+	}
+	if d, ok := b.text("description", "the public web site"); ok {
+		r.Description = d.Value
+	}
+	return r
+}
+
+// refuseEmpty reports a list that was written with nothing in it. Taking it for
+// "any" would open what an empty variable was meant to close, and taking it for
+// "none" would silently lose the rule.
+func (b *block) refuseEmpty(name string, empty bool) {
+	if !empty || b.evaluatedWithErrors(name) {
+		return
+	}
+	b.error(codeValue, b.rng(name), "empty "+name, "An empty list could mean any or none. Leave %s out for any, or take the rule out for none.", name)
+}
+
+// isEmptyList reports whether an attribute was written as a list without elements.
+func (b *block) isEmptyList(name string) bool {
+	a, ok := b.content.Attributes[name]
+	if !ok {
+		return false
+	}
+	v, diags := a.Expr.Value(b.ctx)
+	return !diags.HasErrors() && v.IsWhollyKnown() && !v.IsNull() && v.CanIterateElements() && v.LengthInt() == 0
+}
+
+func (b *block) evaluatedWithErrors(name string) bool { return !b.isEmptyList(name) }
+
+var protocolNumbers = map[string]uint8{
+	"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmpv6": ICMPv6,
+}
+
+// protocols reads protocol, one or a list of names and numbers.
+func (b *block) protocols() []At[Protocol] {
+	it, ok := b.attr("protocol")
+	if !ok {
+		return nil
+	}
+	items := []item{it}
+	if it.Type().IsTupleType() || it.Type().IsListType() || it.Type().IsSetType() {
+		items = b.elements(b.content.Attributes["protocol"].Expr, it.Value)
+	}
+	var out []At[Protocol]
+	for _, it := range items {
+		p, ok := b.protocol(it)
+		if !ok {
+			continue
+		}
+		if i := slices.IndexFunc(out, func(o At[Protocol]) bool { return o.Value.Number == p.Number }); i >= 0 {
+			b.error(codeDuplicate, it.rng, fmt.Sprintf("protocol %s twice", p.Name), "Take one of them out.")
+			continue
+		}
+		out = append(out, At[Protocol]{p, it.rng})
+	}
+	return out
+}
+
+func (b *block) protocol(it item) (Protocol, bool) {
+	known := []string{"tcp", "udp", "sctp", "icmp", "icmpv6"}
+	fail := func(detail string) (Protocol, bool) {
+		b.error(codeProtocol, it.rng, "no protocol", "A protocol is %s, or a number from 1 to 255.%s", oneOf(known), detail)
+		return Protocol{}, false
+	}
+	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
+		return fail(fmt.Sprintf(" This is %s.", describe(it.Value)))
+	}
+	text := primitiveText(it.Value)
+	if n, ok := protocolNumbers[text]; ok {
+		return Protocol{Number: n, Name: text}, true
+	}
+	n, err := strconv.ParseUint(text, 10, 8)
+	switch {
+	case err != nil && text != "" && text[0] >= '0' && text[0] <= '9', err == nil && (n == 0 || text != fmt.Sprint(n)):
+		return fail("")
+	case err != nil:
+		detail := didYouMean(text, known)
+		if strings.EqualFold(text, "all") || strings.EqualFold(text, "any") {
+			detail = " Leave protocol out for any."
+		} else if text == "ipv6-icmp" {
+			detail = ` Did you mean "icmpv6"?`
+		}
+		return fail(detail)
+	}
+	p := Protocol{Number: uint8(n), Name: text}
+	for name, number := range protocolNumbers {
+		if number == p.Number {
+			p.Name = name
+		}
+	}
+	return p, true
+}
+
+// primitiveText is a string or number as text.
+func primitiveText(v cty.Value) string {
+	if v.Type() == cty.Number {
+		return v.AsBigFloat().Text('f', -1)
+	}
+	return v.AsString()
+}
+
+// ports reads a list of ports, in which none overlaps another.
+func (b *block) ports(name string) []At[Ports] {
+	items, _ := b.list(name, `[80, "8000-8010"]`)
+	var out []At[Ports]
+	for _, it := range items {
+		p, problem := parsePorts(it)
+		if problem != "" {
+			b.error(codePort, it.rng, "no port", "%s", problem)
+			continue
+		}
+		if i := slices.IndexFunc(out, func(o At[Ports]) bool { return o.Value.First <= p.Last && p.First <= o.Value.Last }); i >= 0 {
+			b.error(codeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
+			continue
+		}
+		out = append(out, At[Ports]{p, it.rng})
+	}
+	return out
+}
+
+func (p Ports) String() string {
+	if p.First == p.Last {
+		return fmt.Sprint(p.First)
+	}
+	return fmt.Sprintf("%d-%d", p.First, p.Last)
+}
+
+func parsePorts(it item) (Ports, string) {
+	const want = `A port is a number from 1 to 65535, a range is a string such as "8000-8010".`
+	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
+		return Ports{}, fmt.Sprintf("%s This is %s.", want, describe(it.Value))
+	}
+	text := primitiveText(it.Value)
+	if strings.Contains(text, ":") {
+		return Ports{}, fmt.Sprintf("%s Write %q.", want, strings.ReplaceAll(text, ":", "-"))
+	}
+	if strings.Contains(text, "/") {
+		return Ports{}, want + " The protocol has an attribute of its own: protocol."
+	}
+	from, to, isRange := strings.Cut(text, "-")
+	if !isRange {
+		to = from
+	}
+	first, ok1 := parsePort(from)
+	last, ok2 := parsePort(to)
+	switch {
+	case !ok1 || !ok2:
+		return Ports{}, fmt.Sprintf("%s %q is not.", want, text)
+	case first > last:
+		return Ports{}, fmt.Sprintf("The range runs backwards. Write \"%d-%d\".", last, first)
+	}
+	return Ports{First: first, Last: last}, ""
+}
+
+func parsePort(text string) (uint16, bool) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return uint16(n), err == nil && n > 0 && text == fmt.Sprint(n)
+}
+
+// checkPortProtocols makes sure that ports come with protocols that have ports.
+func (b *block) checkPortProtocols(r *Rule) {
+	for _, name := range []string{"published_ports", "container_ports", "source_ports"} {
+		if !b.has(name) {
+			continue
+		}
+		if !b.has("protocol") {
+			b.error(codePort, b.rng(name), fmt.Sprintf("%s without protocol", name), "A port belongs to a protocol. Add protocol = \"tcp\", or protocol = [\"tcp\", \"udp\"].")
+			return
+		}
+		for _, p := range r.Protocols {
+			if n := p.Value.Number; n != TCP && n != UDP && n != SCTP {
+				b.error(codePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a rule of its own for %s, without %s.", p.Value.Name, name)
+			}
+		}
+		return
+	}
+}
+
+// publishedAddress reads host addresses, one address an element.
+func (b *block) publishedAddress() []At[netipx.IPRange] {
+	var out []At[netipx.IPRange]
+	for _, a := range b.addresses("published_address") {
+		if a.Value.From() != a.Value.To() {
+			b.error(codeValue, a.Range, "published_address of more than one address", "It is the host address that clients connect to. Name each address, one an element.")
+			continue
+		}
+		if slices.ContainsFunc(out, func(o At[netipx.IPRange]) bool { return o.Value == a.Value }) {
+			b.error(codeDuplicate, a.Range, fmt.Sprintf("address %s twice", a.Value.From()), "Take one of them out.")
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}

@@ -1,0 +1,293 @@
+package parser
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// Source is a policy's files, read and checked for syntax, not yet evaluated.
+type Source struct {
+	// Dir reads the files beside the policy.
+	Dir *Dir
+	// Names of the policy's files, relative to its directory, in lexical order.
+	Names []string
+
+	parser *hclparse.Parser
+	blocks map[string][]*hcl.Block
+	// functions, source bytes and values from outside are the same for every host.
+	functions functions
+	sources   map[string][]byte
+	given     map[string]given
+}
+
+// Dir is the directory of a policy. Paths in policies are relative to it and,
+// unless Outside is allowed, cannot leave it, by symbolic links neither.
+type Dir struct {
+	path         string
+	root         *os.Root
+	allowOutside bool
+
+	mu      sync.Mutex
+	digests map[string]string
+}
+
+// Open opens a file named in a policy. What is read of it until it is closed goes
+// into its digest.
+func (d *Dir) Open(name string) (fs.File, error) {
+	f, err := d.open(name)
+	if err != nil {
+		return nil, err
+	}
+	// What could block forever or never end, such as a pipe, is refused.
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errNotRegular
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &digestedFile{File: f, dir: d, name: filepath.ToSlash(filepath.Clean(name)), sum: sha256.New()}, nil
+}
+
+func (d *Dir) open(name string) (*os.File, error) {
+	if d.allowOutside {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(d.path, name)
+		}
+		return os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	}
+	if filepath.IsAbs(name) || !filepath.IsLocal(name) {
+		return nil, errOutside
+	}
+	return d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+var (
+	errOutside    = errors.New("the path leaves the policy's directory; --allow-outside permits that")
+	errNotRegular = errors.New("it is not a regular file")
+)
+
+type digestedFile struct {
+	*os.File
+	dir  *Dir
+	name string
+	sum  hash.Hash
+}
+
+func (f *digestedFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	f.sum.Write(p[:n])
+	return n, err
+}
+
+func (f *digestedFile) Close() error {
+	f.dir.mu.Lock()
+	f.dir.digests[f.name] = hex.EncodeToString(f.sum.Sum(nil))
+	f.dir.mu.Unlock()
+	return f.File.Close()
+}
+
+// Digests returns the SHA-256 in hexadecimal of the policy's files and of each
+// file opened and closed so far, by the names the policy uses.
+func (s *Source) Digests() map[string]string {
+	s.Dir.mu.Lock()
+	defer s.Dir.mu.Unlock()
+	out := maps.Clone(s.Dir.digests)
+	for _, name := range s.Names {
+		sum := sha256.Sum256(s.sources[s.Dir.Display(name)])
+		out[name] = hex.EncodeToString(sum[:])
+	}
+	return out
+}
+
+// Display is the name of a file of the policy as diagnostics show it: as reached
+// from where the command runs.
+func (d *Dir) Display(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(d.path, name)
+}
+
+// Close releases the directory.
+func (s *Source) Close() error { return s.Dir.root.Close() }
+
+// Sources returns the bytes of all files read so far by the names diagnostics
+// use, for diag.Printer.
+func (s *Source) Sources() map[string][]byte {
+	return s.parser.Sources()
+}
+
+// Load reads the policy at name, a file or a directory, and the files of values in
+// inputs, and checks their syntax. With allowOutside, expressions and address lists
+// may name files anywhere.
+//
+// The Source is there, for its Sources, even when there are errors.
+func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnostics) {
+	s := &Source{parser: hclparse.NewParser(), blocks: map[string][]*hcl.Block{}}
+	dir, names, err := policyFiles(name)
+	if err != nil {
+		return s, hcl.Diagnostics{{
+			Severity: hcl.DiagError,
+			Summary:  fmt.Sprintf("cannot read policy %q", name),
+			Detail:   err.Error(),
+			Extra:    diag.Info{Code: codeRead},
+		}}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return s, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: fmt.Sprintf("cannot open %q", dir), Detail: err.Error(), Extra: diag.Info{Code: codeRead}}}
+	}
+	s.Dir = &Dir{path: dir, root: root, allowOutside: allowOutside, digests: map[string]string{}}
+	s.Names = names
+	s.functions = policyFunctions(s.Dir)
+
+	var diags hcl.Diagnostics
+	for _, n := range names {
+		display := filepath.Join(dir, n)
+		var file *hcl.File
+		var more hcl.Diagnostics
+		if strings.HasSuffix(n, ".json") {
+			file, more = s.parser.ParseJSONFile(display)
+		} else {
+			file, more = s.parser.ParseHCLFile(display)
+		}
+		diags = append(diags, diag.WithCode(codeSyntax, more)...)
+		if more.HasErrors() {
+			continue
+		}
+		content, more := file.Body.Content(policySchema)
+		diags = append(diags, diag.WithCode(codeSchema, more)...)
+		for _, b := range content.Blocks {
+			s.blocks[b.Type] = append(s.blocks[b.Type], b)
+		}
+	}
+	diags = append(diags, s.readInputs(inputs)...)
+	s.sources = s.parser.Sources()
+	if diags.HasErrors() {
+		return s, diags
+	}
+	return s, append(diags, s.checkStructure()...)
+}
+
+// policyFiles finds the directory of a policy and its files.
+func policyFiles(name string) (dir string, names []string, err error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", nil, err
+	}
+	if !info.IsDir() {
+		if !isPolicyFile(name) {
+			return "", nil, fmt.Errorf("a policy file's name ends in .hcl or .hcl.json")
+		}
+		return filepath.Dir(name), []string{filepath.Base(name)}, nil
+	}
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, e := range entries {
+		if !e.IsDir() && isPolicyFile(e.Name()) && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) == 0 {
+		return "", nil, fmt.Errorf("the directory holds no *.hcl or *.hcl.json file")
+	}
+	slices.Sort(names)
+	return name, names, nil
+}
+
+func isPolicyFile(name string) bool {
+	return strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json")
+}
+
+// policySchema is what may stand at the top of a policy.
+var policySchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+	{Type: "established"},
+	{Type: "default"},
+	{Type: "locals"},
+	{Type: "host"},
+	{Type: "ipset", LabelNames: []string{"name"}},
+	{Type: "deny", LabelNames: []string{"name"}},
+	{Type: "accept", LabelNames: []string{"name"}},
+	{Type: "variable", LabelNames: []string{"name"}},
+}}
+
+// checkStructure checks what holds for all hosts alike: how often a block may
+// stand, and that labels are names.
+func (s *Source) checkStructure() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, kind := range []string{"established", "default", "host"} {
+		if blocks := s.blocks[kind]; len(blocks) > 1 {
+			for _, b := range blocks[1:] {
+				diags = append(diags, diag.WithRelated(
+					diag.New(codeDuplicate, b.DefRange, fmt.Sprintf("second %s block", kind),
+						fmt.Sprintf("A policy has one %s block. Join the two.", kind)),
+					"the first one", blocks[0].DefRange))
+			}
+		}
+	}
+	if len(s.blocks["host"]) == 0 {
+		file := s.Dir.Display(s.Names[0])
+		diags = append(diags, diag.New(codeSchema, hcl.Range{Filename: file, Start: hcl.InitialPos, End: hcl.InitialPos},
+			"no host block",
+			"A policy says on which interfaces the outside arrives. Add:\n\n  host {\n    external_interfaces = [\"eth0\"]\n  }"))
+	}
+	diags = append(diags, uniqueLabels(s.blocks["ipset"], "ipset", checkSetName)...)
+	diags = append(diags, uniqueLabels(s.blocks["variable"], "variable", nil)...)
+	rules := slices.Concat(s.blocks["deny"], s.blocks["accept"])
+	slices.SortStableFunc(rules, func(a, b *hcl.Block) int { return compareRanges(a.DefRange, b.DefRange) })
+	diags = append(diags, uniqueLabels(rules, "rule", checkRuleName)...)
+	return diags
+}
+
+func uniqueLabels(blocks []*hcl.Block, what string, check func(string) string) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	first := map[string]*hcl.Block{}
+	for _, b := range blocks {
+		name, rng := b.Labels[0], b.LabelRanges[0]
+		if check != nil {
+			if problem := check(name); problem != "" {
+				diags = append(diags, diag.New(codeName, rng, fmt.Sprintf("bad name %q", name), problem))
+				continue
+			}
+		} else if !validIdentifier(name) {
+			diags = append(diags, diag.New(codeName, rng, fmt.Sprintf("bad name %q", name), "A name starts with a letter and has letters, digits, - and _ only."))
+			continue
+		}
+		if other, dup := first[name]; dup {
+			detail := fmt.Sprintf("Each %s has a name of its own. Rename one of the two.", what)
+			diags = append(diags, diag.WithRelated(
+				diag.New(codeDuplicate, rng, fmt.Sprintf("second %s %q", what, name), detail),
+				"the first one", other.LabelRanges[0]))
+			continue
+		}
+		first[name] = b
+	}
+	return diags
+}
+
+func compareRanges(a, b hcl.Range) int {
+	if c := strings.Compare(a.Filename, b.Filename); c != 0 {
+		return c
+	}
+	return a.Start.Byte - b.Start.Byte
+}

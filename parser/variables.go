@@ -1,0 +1,300 @@
+package parser
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// EnvPrefix starts the names of environment variables that set policy variables.
+const EnvPrefix = "DOCKERFW_VAR_"
+
+// Input is one value for a variable, or one file of values, as the user gave it.
+type Input struct {
+	// Name and Value of one variable; the value is an HCL expression unless the
+	// variable's type is string.
+	Name, Value string
+	// File names a file of values, used when Name is empty.
+	File string
+}
+
+// Inputs are the values for variables from outside the policy. Later ones win
+// over earlier ones; all of Command wins over Environment, which wins over a
+// host's own variables, which win over defaults.
+type Inputs struct {
+	Command []Input
+	// Environment in the form of os.Environ; only names with EnvPrefix count.
+	Environment []string
+}
+
+// given is a value for a variable with its place.
+type given struct {
+	value cty.Value
+	rng   hcl.Range
+	// raw text that is to be read once the type is known.
+	raw *string
+	// optional values are passed over when nothing declares the variable.
+	optional bool
+}
+
+var variableSchema = &hcl.BodySchema{
+	Attributes: attributes("type", "default", "description"),
+	Blocks:     []hcl.BlockHeaderSchema{{Type: "validation"}},
+}
+
+// variables evaluates the variable blocks into var.*.
+func (e *evaluator) variables(fromHost map[string]given) {
+	declared := map[string]*hcl.Block{}
+	for _, b := range e.source.blocks["variable"] {
+		declared[b.Labels[0]] = b
+	}
+	values := maps.Clone(fromHost)
+	if values == nil {
+		values = map[string]given{}
+	}
+	maps.Copy(values, e.source.given)
+
+	known := slices.Sorted(maps.Keys(declared))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if _, ok := declared[name]; ok || values[name].optional {
+			continue
+		}
+		e.error(codeVariable, values[name].rng, fmt.Sprintf("unknown variable %q", name), "No variable block of the policy declares it.%s", didYouMean(name, known))
+	}
+
+	vars := map[string]cty.Value{}
+	for _, name := range known {
+		vars[name] = cty.DynamicVal
+	}
+	e.define("var", vars)
+	validations := map[string][]*hcl.Block{}
+	for _, name := range known {
+		value, blocks := e.variable(declared[name], values)
+		vars[name] = value
+		validations[name] = blocks
+	}
+	e.define("var", vars)
+	for _, name := range known {
+		if vars[name].IsKnown() {
+			e.validate(name, validations[name])
+		}
+	}
+}
+
+// variable gives one variable its value; unknown when there is none.
+func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Value, []*hcl.Block) {
+	name := decl.Labels[0]
+	b := e.open(decl, variableSchema, nil)
+	ty, defaults := cty.DynamicPseudoType, (*typeexpr.Defaults)(nil)
+	if a, ok := b.content.Attributes["type"]; ok {
+		var diags hcl.Diagnostics
+		ty, defaults, diags = typeexpr.TypeConstraintWithDefaults(a.Expr)
+		e.diags = append(e.diags, diag.WithCode(codeType, diags)...)
+		if diags.HasErrors() {
+			return cty.DynamicVal, nil
+		}
+	}
+	b.text("description", "what it is for")
+
+	var fallback *given
+	if a, ok := b.content.Attributes["default"]; ok {
+		v, ok := e.value(a.Expr, nil)
+		if !ok {
+			return cty.DynamicVal, nil
+		}
+		fallback = &given{value: v, rng: a.Expr.Range()}
+	}
+	g, ok := values[name]
+	switch {
+	case ok && g.raw != nil:
+		if g.value, ok = e.parseRaw(*g.raw, ty, g.rng); !ok {
+			return cty.DynamicVal, nil
+		}
+	case !ok && fallback != nil:
+		g = *fallback
+	case !ok:
+		e.error(codeVariable, decl.LabelRanges[0], fmt.Sprintf("no value for variable %q", name),
+			"It has no default. Give it one, or set it with -var '%s=…', -var-file, the environment variable %s%s, or a host's variables.", name, EnvPrefix, name)
+		return cty.DynamicVal, nil
+	}
+	if defaults != nil && !g.value.IsNull() {
+		g.value = defaults.Apply(g.value)
+	}
+	v, err := convert.Convert(g.value, ty)
+	if err != nil {
+		e.error(codeVariable, g.rng, fmt.Sprintf("bad value for variable %q", name), "The variable's type is %s: %s.", typeexpr.TypeString(ty), err)
+		return cty.DynamicVal, nil
+	}
+	return v, validationBlocks(b.content)
+}
+
+func validationBlocks(content *hcl.BodyContent) []*hcl.Block {
+	return content.Blocks.OfType("validation")
+}
+
+// parseRaw reads the text of a value given outside the policy: as it is for a
+// string variable, as an expression of constants for others.
+func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value, bool) {
+	if ty == cty.String || ty == cty.DynamicPseudoType && !looksLikeExpression(raw) {
+		return cty.StringVal(raw), true
+	}
+	expr, diags := hclsyntax.ParseExpression([]byte(raw), rng.Filename, hcl.InitialPos)
+	if diags.HasErrors() {
+		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s: %s", raw, typeexpr.TypeString(ty), diags[0].Detail)
+		return cty.NilVal, false
+	}
+	v, diags := expr.Value(nil)
+	if diags.HasErrors() {
+		e.error(codeVariable, rng, "bad value for a variable", "%q is not a constant: %s", raw, diags[0].Detail)
+		return cty.NilVal, false
+	}
+	return v, true
+}
+
+// looksLikeExpression tells a list, object or quoted string from plain text, for
+// variables without a type.
+func looksLikeExpression(raw string) bool {
+	raw = strings.TrimSpace(raw)
+	return strings.HasPrefix(raw, "[") || strings.HasPrefix(raw, "{") || strings.HasPrefix(raw, `"`)
+}
+
+// readInputs reads the values given outside the policy, once for all hosts.
+func (s *Source) readInputs(inputs Inputs) hcl.Diagnostics {
+	s.given = map[string]given{}
+	for _, kv := range inputs.Environment {
+		name, value, _ := strings.Cut(kv, "=")
+		if name, ok := strings.CutPrefix(name, EnvPrefix); ok && name != "" {
+			// The environment is shared with others: names that nothing declares
+			// are passed over, as Terraform does.
+			s.given[name] = given{raw: &value, rng: outside("environment variable " + EnvPrefix + name), optional: true}
+		}
+	}
+	var diags hcl.Diagnostics
+	for _, in := range inputs.Command {
+		if in.Name != "" {
+			s.given[in.Name] = given{raw: &in.Value, rng: outside("-var " + in.Name)}
+			continue
+		}
+		values, more := s.fileValues(in.File)
+		diags = append(diags, diag.WithCode(codeVariable, more)...)
+		maps.Copy(s.given, values)
+	}
+	return diags
+}
+
+// fileValues reads a file of values: attributes with constants.
+func (s *Source) fileValues(name string) (map[string]given, hcl.Diagnostics) {
+	parse := s.parser.ParseHCLFile
+	if strings.HasSuffix(name, ".json") {
+		parse = s.parser.ParseJSONFile
+	}
+	file, diags := parse(name)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	attrs, diags := file.Body.JustAttributes()
+	out := map[string]given{}
+	for key, a := range attrs {
+		v, more := a.Expr.Value(nil)
+		diags = append(diags, more...)
+		if !more.HasErrors() {
+			out[key] = given{value: v, rng: a.Expr.Range()}
+		}
+	}
+	return out, diags
+}
+
+// outside is a place that is no file.
+func outside(name string) hcl.Range {
+	return hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+}
+
+var validationSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
+	{Name: "condition", Required: true},
+	{Name: "error_message", Required: true},
+}}
+
+// validate checks the validation blocks of a variable.
+func (e *evaluator) validate(name string, blocks []*hcl.Block) {
+	for _, vb := range blocks {
+		b := e.open(vb, validationSchema, e.ctx)
+		condition, ok := b.as("condition", cty.Bool, "length(var."+name+") > 0")
+		if !ok || condition.True() {
+			continue
+		}
+		message, ok := b.text("error_message", "The list must not be empty.")
+		if ok {
+			e.error(codeVariable, condition.rng, fmt.Sprintf("variable %q does not hold", name), "%s", message.Value)
+		}
+	}
+}
+
+// locals evaluates all locals blocks into local.*, in the order they depend on
+// each other.
+func (e *evaluator) locals() {
+	exprs := map[string]*hcl.Attribute{}
+	for _, b := range e.source.blocks["locals"] {
+		attrs, diags := b.Body.JustAttributes()
+		e.diags = append(e.diags, diag.WithCode(codeSchema, diags)...)
+		for name, a := range attrs {
+			if other, dup := exprs[name]; dup {
+				first, second := other, a
+				if compareRanges(first.NameRange, second.NameRange) > 0 {
+					first, second = second, first
+				}
+				e.diags = append(e.diags, diag.WithRelated(
+					diag.New(codeDuplicate, second.NameRange, fmt.Sprintf("second local value %q", name), "Each local value has a name of its own. Rename one of the two."),
+					"the first one", first.NameRange))
+				continue
+			}
+			exprs[name] = a
+		}
+	}
+	values := map[string]cty.Value{}
+	for name := range exprs {
+		values[name] = cty.DynamicVal
+	}
+	e.define("local", values)
+
+	const visiting, done = 1, 2
+	state := map[string]int{}
+	var visit func(name string)
+	visit = func(name string) {
+		state[name] = visiting
+		a := exprs[name]
+		for _, t := range a.Expr.Variables() {
+			if t.RootName() != "local" || len(t) < 2 {
+				continue
+			}
+			other, rng := stepName(t[1])
+			switch {
+			case exprs[other] == nil:
+			case state[other] == visiting:
+				e.error(codeReference, rng, fmt.Sprintf("local value %q depends on itself", other), "Follow the names from here and you come back here. Break the circle.")
+				state[name] = done
+				return
+			case state[other] == 0:
+				visit(other)
+			}
+		}
+		if v, ok := e.value(a.Expr, e.ctx); ok {
+			values[name] = v
+			e.define("local", values)
+		}
+		state[name] = done
+	}
+	for _, name := range slices.Sorted(maps.Keys(exprs)) {
+		if state[name] == 0 {
+			visit(name)
+		}
+	}
+}
