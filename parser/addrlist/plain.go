@@ -1,0 +1,159 @@
+package addrlist
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+func (l *list) readPlain() {
+	for number, base := 1, l.base; ; number++ {
+		line, size, err := l.nextLine()
+		if err != nil && err != io.EOF {
+			// What there is of the last line may be half an address.
+			l.readFailed(err, hcl.Pos{Line: number, Column: 1, Byte: base})
+			return
+		}
+		l.line(line, number, base)
+		if err != nil {
+			return
+		}
+		base += size
+	}
+}
+
+// nextLine returns the next line without its end, and its size with it. Of a
+// line that is too long only the beginning is kept.
+func (l *list) nextLine() (line []byte, size int, err error) {
+	line, err = l.br.ReadSlice('\n')
+	size = len(line)
+	if err == bufio.ErrBufferFull {
+		line = bytes.Clone(line[:maxLine+2]) // one more for a CR, which does not count
+		for err == bufio.ErrBufferFull {
+			var rest []byte
+			rest, err = l.br.ReadSlice('\n')
+			size += len(rest)
+		}
+	}
+	return bytes.TrimSuffix(line, []byte("\n")), size, err
+}
+
+// line reads one line, which begins at byte base of the file.
+func (l *list) line(line []byte, number, base int) {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) > maxLine {
+		l.badLine(line, number, base, &Problem{
+			ListSyntax, "line too long",
+			"Write one entry a line; a line has at most 4096 bytes, comments included.", 0, maxLine,
+		})
+		return
+	}
+	if i := bytes.IndexByte(line, 0); i >= 0 {
+		l.badLine(line, number, base, binary(i))
+		return
+	}
+	start, end := 0, len(line)
+	for i, c := range line {
+		if c == '#' || c == ';' {
+			end = i
+			break
+		}
+	}
+	for start < end && isBlank(line[start]) {
+		start++
+	}
+	for start < end && isBlank(line[end-1]) {
+		end--
+	}
+	if start == end {
+		return
+	}
+	stop := start + entryLen(line[start:end])
+	text := string(line[start:stop])
+	entry, p := ParseEntry(text)
+	switch {
+	case p != nil:
+		if i := strings.IndexFunc(text, notText); i >= 0 {
+			p = binary(i)
+		}
+		p.Offset += start
+		l.badLine(line, number, base, p)
+	case stop < end:
+		for isBlank(line[stop]) {
+			stop++
+		}
+		l.badLine(line, number, base, &Problem{
+			ListSyntax, "text after an entry",
+			"Write one entry a line, and # or ; before a comment.", stop, end - stop,
+		})
+	default:
+		// All before the end of an entry is ASCII: columns are bytes.
+		l.yield(entry, hcl.Range{
+			Filename: l.out.filename,
+			Start:    hcl.Pos{Line: number, Column: start + 1, Byte: base + start},
+			End:      hcl.Pos{Line: number, Column: stop + 1, Byte: base + stop},
+		})
+	}
+}
+
+func (l *list) badLine(line []byte, number, base int, p *Problem) {
+	pos := func(i int) hcl.Pos {
+		return hcl.Pos{Line: number, Column: 1 + utf8.RuneCount(line[:i]), Byte: base + i}
+	}
+	rng := hcl.Range{Start: pos(p.Offset), End: pos(p.Offset + p.Length)}
+	text := ""
+	if !l.out.full() {
+		text = shown(line, rng.Start.Column)
+	}
+	l.out.add(p, rng, text)
+}
+
+// entryLen returns the length of the entry s begins with; blanks around the -
+// of a range are part of it. No blank stands at either end of s.
+func entryLen(s []byte) int {
+	i := fieldLen(s)
+	if i == len(s) {
+		return i
+	}
+	next := i
+	for isBlank(s[next]) {
+		next++
+	}
+	if s[next] == '-' {
+		next++
+		for next < len(s) && isBlank(s[next]) {
+			next++
+		}
+	} else if s[i-1] != '-' {
+		return i
+	}
+	return next + fieldLen(s[next:])
+}
+
+func fieldLen(s []byte) int {
+	for i, c := range s {
+		if isBlank(c) {
+			return i
+		}
+	}
+	return len(s)
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+// notText tells whether r stands in no text file; bytes that are not UTF-8 come
+// as utf8.RuneError.
+func notText(r rune) bool {
+	return r < ' ' && r != '\t' || r == 0x7f || r == utf8.RuneError
+}
+
+func binary(offset int) *Problem {
+	return &Problem{
+		ListSyntax, "binary data",
+		"A list is text in UTF-8, with one entry a line; check that this is the right file.", offset, 1,
+	}
+}

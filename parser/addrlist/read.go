@@ -1,0 +1,174 @@
+package addrlist
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"go4.org/netipx"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+const (
+	// MaxProblems is how many problems of one file are reported in full; past
+	// it one last diagnostic says how many more there are.
+	MaxProblems = 20
+
+	// maxLine bounds a line of text and an element of JSON, in bytes.
+	maxLine = 4096
+	// maxShown bounds a source line shown in a diagnostic, in bytes.
+	maxShown = 200
+
+	bufferSize = 64 << 10
+)
+
+// Read reads a list of addresses, CIDRs and ranges: plain text, one entry a
+// line, or a JSON array of strings. It calls yield for each good entry, in
+// order, with the place the entry stands at; columns count code points from 1,
+// a byte order mark not being one of them. Bad entries do not keep good ones
+// from being yielded.
+func Read(r io.Reader, filename string, yield func(netipx.IPRange, hcl.Range)) hcl.Diagnostics {
+	l := &list{
+		br:    bufio.NewReaderSize(&source{r: r}, bufferSize),
+		out:   report{filename: filename, unit: "lines"},
+		yield: yield,
+	}
+	head, _ := l.br.Peek(bufferSize) // an error comes again when reading
+	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
+		_, _ = l.br.Discard(3) // cannot fail: peeked
+		l.base = 3
+		head = head[3:]
+	}
+	trimmed := bytes.TrimLeft(head, " \t\r\n")
+	switch {
+	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
+		l.wrongFile(head, "compressed list", "Unpack the file with gunzip; a list is plain text or a JSON array.")
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+		l.wrongFile(head, "list in UTF-16", "Convert the file to UTF-8.")
+	case bytes.HasPrefix(trimmed, []byte("{")):
+		l.wrongFile(head, "JSON object instead of an array", "Write the addresses as a JSON array of strings, or as plain text with one entry a line.")
+	case bytes.HasPrefix(trimmed, []byte("[")):
+		l.out.unit = "elements"
+		l.readJSON()
+	default:
+		l.readPlain()
+	}
+	return l.out.diagnostics()
+}
+
+// list is a list being read.
+type list struct {
+	br    *bufio.Reader
+	base  int // bytes before what br gives
+	out   report
+	yield func(netipx.IPRange, hcl.Range)
+}
+
+// source keeps the first error of a reader: bufio forgets one when it peeks,
+// and a list that is cut short must not pass for a whole one.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.r.Read(b)
+	s.err = err
+	return n, err
+}
+
+func (l *list) readFailed(err error, at hcl.Pos) {
+	l.out.fatal(&Problem{
+		Code: ListRead, Summary: "list cannot be read",
+		Detail: fmt.Sprintf("Reading the file ended before its end: %v.", err),
+	}, hcl.Range{Start: at, End: at}, "")
+}
+
+// wrongFile reports a file that is no list at all, once rather than line by
+// line, at its first byte that is not blank.
+func (l *list) wrongFile(head []byte, summary, detail string) {
+	at := len(head) - len(bytes.TrimLeft(head, " \t\r\n"))
+	begin := bytes.LastIndexByte(head[:at], '\n') + 1
+	line, _, _ := bytes.Cut(head[begin:], []byte("\n"))
+	start := hcl.Pos{Line: 1 + bytes.Count(head[:at], []byte("\n")), Column: 1 + at - begin, Byte: l.base + at}
+	end := hcl.Pos{Line: start.Line, Column: start.Column + 1, Byte: start.Byte + 1}
+	l.out.fatal(&Problem{Code: ListSyntax, Summary: summary, Detail: detail},
+		hcl.Range{Start: start, End: end}, shown(line, start.Column))
+}
+
+// report collects the problems of one file.
+type report struct {
+	filename string
+	unit     string // what is counted: lines or elements
+	first    hcl.Diagnostics
+	more     int
+	moreAt   hcl.Range
+	last     hcl.Diagnostics
+}
+
+// full tells whether what is added from now on is only counted.
+func (r *report) full() bool { return len(r.first) >= MaxProblems }
+
+func (r *report) add(p *Problem, rng hcl.Range, line string) {
+	if !r.full() {
+		r.first = append(r.first, r.diagnostic(p, rng, line))
+		return
+	}
+	if r.more == 0 {
+		r.moreAt = rng
+	}
+	r.more++
+}
+
+// fatal reports why reading stopped, which no number of problems may hide.
+func (r *report) fatal(p *Problem, rng hcl.Range, line string) {
+	r.last = append(r.last, r.diagnostic(p, rng, line))
+}
+
+func (r *report) diagnostic(p *Problem, rng hcl.Range, line string) *hcl.Diagnostic {
+	rng.Filename = r.filename
+	d := diag.New(p.Code, rng, p.Summary, p.Detail)
+	d.Extra = diag.Info{Code: p.Code, Line: line}
+	return d
+}
+
+func (r *report) diagnostics() hcl.Diagnostics {
+	diags := r.first
+	if r.more > 0 {
+		count := fmt.Sprintf("%d more %s of this file are bad", r.more, r.unit)
+		if r.more == 1 {
+			count = fmt.Sprintf("1 more of the %s of this file is bad", r.unit)
+		}
+		diags = append(diags, r.diagnostic(&Problem{
+			Code: ListSyntax, Summary: "further problems",
+			Detail: count + ", from here on; correct the ones shown and check again.",
+		}, r.moreAt, ""))
+	}
+	return append(diags, r.last...)
+}
+
+// shown makes a source line fit to be shown: valid UTF-8 with as many code
+// points as its columns count, and not too long. It is empty if the column
+// pointed at was cut off: a caret under something else would mislead.
+func shown(line []byte, column int) string {
+	var b []byte
+	columns := 0
+	for _, r := range string(line) { // a bad byte becomes one U+FFFD
+		if len(b)+utf8.RuneLen(r) > maxShown {
+			if column > columns {
+				return ""
+			}
+			break
+		}
+		b = utf8.AppendRune(b, r)
+		columns++
+	}
+	return string(b)
+}
