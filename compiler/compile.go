@@ -38,6 +38,7 @@ var passes = []struct {
 	{"report unused sets", (*compilation).reportUnused, true},
 	// Literal lists become sets only once it is known what is left in a family.
 	{"fold literals into sets", (*compilation).foldLiterals, false},
+	{"order sets", (*compilation).orderSets, false},
 	{"expand to rules", (*compilation).expand, false},
 	{"order by phase", (*compilation).order, false},
 	{"check operands", (*compilation).checkOperands, false},
@@ -83,7 +84,7 @@ func (c *compilation) warn(code diag.Code, rng hcl.Range, summary, detail string
 // internal reports a fault of the compiler itself: nothing is written, and the
 // person who meets it is told whose fault it is.
 func (c *compilation) internal(rng hcl.Range, format string, args ...any) {
-	c.error(codeInternal, rng, "internal error", "This is a fault of dockerfw, not of the policy; nothing was written. Please report it: %s.", fmt.Sprintf(format, args...))
+	c.diags = append(c.diags, internalError(rng, format, args...))
 }
 
 // The codes of what can be wrong with a policy's meaning; docs/language.md

@@ -13,18 +13,20 @@ import (
 // rule a combination of interface, protocol, published port and so on, since a
 // rule of iptables holds one of each.
 func (c *compilation) expand() {
-	chain := chainName(c.policy.Host)
 	for _, f := range c.families {
 		program := &ir.Program{
 			Family:  f,
 			Install: installs[c.policy.Host.Install.Value],
 			Target:  c.policy.Host.Chain.Value,
-			Chains:  []*ir.Chain{{Name: chain}},
 		}
-		for _, cl := range c.clauses {
-			if cl.family == f {
-				program.Chains[0].Rules = append(program.Chains[0].Rules, cl.rules()...)
+		for _, s := range c.scopes() {
+			chain := &ir.Chain{Name: s.chain}
+			for _, cl := range c.clauses {
+				if cl.family == f && cl.chain == s.chain {
+					chain.Rules = append(chain.Rules, cl.rules()...)
+				}
 			}
+			program.Chains = append(program.Chains, chain)
 		}
 		c.out.Programs = append(c.out.Programs, program)
 	}
@@ -36,8 +38,13 @@ var installs = map[parser.Install]ir.Install{
 	parser.InstallInsert:  ir.Insert,
 }
 
-// OwnChain is the chain of ours that install = "jump" fills.
-const OwnChain = "DOCKERFW"
+// The chains of ours.
+const (
+	// OwnChain is what install = "jump" fills.
+	OwnChain = "DOCKERFW"
+	// EgressChain decides what leaves containers.
+	EgressChain = "DOCKERFW-EGRESS"
+)
 
 func chainName(h *parser.Host) string {
 	if h.Install.Value == parser.InstallJump {
@@ -91,7 +98,7 @@ func (cl *clause) rules() []*ir.Rule {
 		c.conntrack.OrigDstPort = portRange(p)
 	})
 	all = vary(all, cl.container, func(c *combination, p parser.Ports) { c.ports.Dst = portRange(p) })
-	all = vary(all, cl.ports, func(c *combination, p parser.Ports) { c.ports.Src = portRange(p) })
+	all = vary(all, cl.fromPorts, func(c *combination, p parser.Ports) { c.ports.Src = portRange(p) })
 	all = vary(all, cl.icmp, func(c *combination, t parser.ICMPCode) {
 		add(c, ir.ICMP{Family: cl.family, Type: t.Type, Code: t.Code})
 	})
@@ -100,7 +107,7 @@ func (cl *clause) rules() []*ir.Rule {
 	all = vary(all, cl.outInterfaces, interfaces(ir.Dst))
 	all = vary(all, cl.interfaces, interfaces(ir.Src))
 
-	rules := make([]*ir.Rule, len(all))
+	var rules []*ir.Rule
 	for i := range all {
 		one := &all[i]
 		add(one, exclusions(cl.source.notIn, ir.Src)...)
@@ -119,13 +126,54 @@ func (cl *clause) rules() []*ir.Rule {
 			one.conntrack.States |= ir.CTDNAT
 			one.conntrack.Dir = ir.CTOriginal
 		}
-		if one.conntrack != (ir.Conntrack{}) {
-			add(one, one.conntrack)
-		}
-		slices.SortStableFunc(one.matches, func(a, b ir.Match) int { return cmp.Compare(rank(a), rank(b)) })
-		rules[i] = &ir.Rule{Phase: cl.phase, Origin: cl.origin, Matches: one.matches, Verdict: one.verdict}
+		rules = append(rules, cl.lines(one)...)
 	}
 	return rules
+}
+
+// lines are the rules of one combination: what lets established packets pass a
+// limit, what logs, and what decides.
+func (cl *clause) lines(one *combination) []*ir.Rule {
+	line := func(verdict ir.Verdict, state ir.CTState, more ...ir.Match) *ir.Rule {
+		matches := slices.Concat(one.matches, stateMatches(one.conntrack, state), more)
+		slices.SortStableFunc(matches, func(a, b ir.Match) int { return cmp.Compare(rank(a), rank(b)) })
+		return &ir.Rule{Phase: cl.phase, Origin: cl.origin, Matches: matches, Verdict: verdict}
+	}
+	var out []*ir.Rule
+	accepts := cl.phase == ir.Accept
+	var state ir.CTState
+	if cl.limited() {
+		state = ir.CTNew
+		if accepts && cl.recheck {
+			out = append(out, line(one.verdict, ir.CTEstablished))
+		}
+	}
+	if cl.log != nil {
+		logged := state
+		if accepts {
+			// One line a connection, not one a packet.
+			logged = ir.CTNew
+		}
+		limit := canonicalRate(cl.log.Limit, limitScale)
+		more := append(cl.limits("log "), ir.Limit{Rate: limit, Burst: defaultLimitBurst})
+		out = append(out, line(logVerdict(cl.log), logged, more...))
+	}
+	return append(out, line(one.verdict, state, cl.limits("")...))
+}
+
+// stateMatches adds a state to conntrack conditions. States within one match are
+// alternatives: DNAT and NEW together need a match each.
+func stateMatches(c ir.Conntrack, state ir.CTState) []ir.Match {
+	switch {
+	case state == 0 && c == (ir.Conntrack{}):
+		return nil
+	case state == 0:
+		return []ir.Match{c}
+	case c.States == 0:
+		c.States = state
+		return []ir.Match{c}
+	}
+	return []ir.Match{c, ir.Conntrack{States: state}}
 }
 
 // protocolVerdict is a protocol, 0 for any, with what happens to its packets.
@@ -140,7 +188,8 @@ func (cl *clause) protocolVerdicts() []protocolVerdict {
 	protocols := cl.protocols
 	if len(protocols) == 0 {
 		protocols = []uint8{0}
-		if cl.verdict == nil && cl.action == parser.ActionReject {
+		// A limit must be asked once a packet, so that there one rule rejects all.
+		if cl.verdict == nil && cl.action == parser.ActionReject && !cl.limited() {
 			protocols = []uint8{parser.TCP, 0}
 		}
 	}
@@ -185,6 +234,9 @@ func rank(m ir.Match) int {
 		return 6
 	case ir.SetMatch:
 		return 7
+	case ir.Limit:
+		// Behind other limits, which are to count what this one keeps out of the log.
+		return 9
 	}
 	// Limits count what passes all else.
 	return 8

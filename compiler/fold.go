@@ -3,6 +3,7 @@ package compiler
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -13,11 +14,7 @@ import (
 // address does not.
 func (c *compilation) foldLiterals() {
 	for _, cl := range c.clauses {
-		suffix := ".src"
-		if cl.phase == ir.Default {
-			suffix = ".allow"
-		}
-		c.foldEnd(cl, &cl.source, suffix)
+		c.foldEnd(cl, &cl.source, ".src")
 		c.foldEnd(cl, &cl.destination, ".dst")
 	}
 }
@@ -27,12 +24,18 @@ func (c *compilation) foldEnd(cl *clause, e *end, suffix string) {
 		// Every address of the family: no condition.
 		e.in = operands{}
 	}
-	if len(e.in.literals) > 1 {
+	notSuffix := suffix + "-not"
+	if cl.phase == ir.Default {
+		notSuffix = ".allow"
+	}
+	// A limit counts a packet each time a rule asks it: where several rules would
+	// ask about one packet, one list of all sets does.
+	oneRule := cl.limited() && len(e.in.literals)+len(e.in.sets) > 1
+	if len(e.in.literals) > 1 || oneRule && len(e.in.literals) > 0 {
 		c.fold(cl, &e.in, suffix)
 	}
-	notSuffix := suffix
-	if cl.phase != ir.Default {
-		notSuffix += "-not"
+	if oneRule && len(e.in.sets) > 1 {
+		c.foldSets(cl, &e.in, suffix+"s")
 	}
 	// iptables takes one -s a rule.
 	if len(e.notIn.literals) > 1 || len(e.notIn.literals) == 1 && len(e.in.literals) > 0 {
@@ -44,6 +47,30 @@ func (c *compilation) fold(cl *clause, o *operands, suffix string) {
 	set := c.literalSet(literalSetName(cl.name, suffix), cl.family, o.literals, cl.origin.Block, cl.origin.Name, o.rng)
 	o.literals = nil
 	o.sets = append([]*ir.Set{set}, o.sets...)
+}
+
+// foldSets joins sets into one list:set.
+func (c *compilation) foldSets(cl *clause, o *operands, suffix string) {
+	list := &ir.Set{
+		Name:    setName(literalSetName(cl.name, suffix), cl.family),
+		Family:  cl.family,
+		Type:    ir.ListSet,
+		Managed: true,
+		Origin:  ir.Origin{Block: cl.origin.Block, Name: cl.origin.Name, Range: o.rng},
+	}
+	for _, s := range o.sets {
+		if s.Type == ir.ListSet {
+			// The kernel does not nest lists.
+			list.Members = append(list.Members, s.Members...)
+		} else {
+			list.Members = append(list.Members, s.Name)
+		}
+	}
+	slices.Sort(list.Members)
+	list.Members = slices.Compact(list.Members)
+	list.MaxElem = listSize(len(list.Members))
+	o.sets = []*ir.Set{list}
+	c.out.Sets = append(c.out.Sets, list)
 }
 
 // maxLiteralSetName leaves room for -v6 and -new within the 31 bytes of a set name.

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,9 +60,16 @@ func (c *compilation) readSets() {
 			if s.Timeout != nil {
 				set.HasTimeout, set.Timeout = true, s.Timeout.Value
 			}
-			set.Prefixes = c.elements(s, ofFamily(include, f), ofFamily(exclude, f))
-			set.MaxElem = c.maxElem(s, set)
-			elements += len(set.Prefixes)
+			if s.Type == parser.SetList {
+				for _, m := range s.Members {
+					set.Members = append(set.Members, setName(m.Value, f))
+				}
+				set.MaxElem, set.HashSize = listSize(len(set.Members)), 0
+			} else {
+				set.Prefixes = c.elements(s, ofFamily(include, f), ofFamily(exclude, f))
+				set.MaxElem = c.maxElem(s, set)
+			}
+			elements += len(set.Prefixes) + len(set.Members)
 			c.declared[s.Name.Value][f] = set
 			c.out.Sets = append(c.out.Sets, set)
 		}
@@ -69,6 +77,26 @@ func (c *compilation) readSets() {
 			c.warn(codeEmptySet, s.Name.Range, fmt.Sprintf("ipset %q is empty", s.Name.Value), "No address is in it: an accept or allow of it lets nobody through, a deny of it stops nobody.")
 		}
 	}
+}
+
+// minListSize is ipset's own size of a list:set.
+const minListSize = 8
+
+// listSize is the number of members a list:set is made for.
+func listSize(members int) int { return max(minListSize, powerOfTwo(members)) }
+
+// orderSets puts lists behind the sets they hold, which must exist before them.
+func (c *compilation) orderSets() {
+	slices.SortStableFunc(c.out.Sets, func(a, b *ir.Set) int {
+		return cmp.Compare(kindOrder(a), kindOrder(b))
+	})
+}
+
+func kindOrder(s *ir.Set) int {
+	if s.Type == ir.ListSet {
+		return 1
+	}
+	return 0
 }
 
 // gather joins literal entries and those of list files.
@@ -255,6 +283,11 @@ func powerOfTwo(n int) int {
 
 // reportUnused warns of sets that no rule names.
 func (c *compilation) reportUnused() {
+	for _, s := range c.policy.Sets {
+		for _, m := range s.Members {
+			c.used[m.Value] = true
+		}
+	}
 	for _, s := range c.policy.Sets {
 		if !c.used[s.Name.Value] {
 			c.warn(codeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule names ipset.%s. It is made and filled all the same.", s.Name.Value)

@@ -3,6 +3,7 @@ package compiler
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"go4.org/netipx"
@@ -11,26 +12,84 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
+// scope is one direction of traffic with the rules for it.
+type scope struct {
+	// chain the rules stand in.
+	chain  string
+	egress bool
+	rules  []*parser.Rule
+	def    *parser.Default
+	// interfaces packets come by and leave by, unless a rule says otherwise.
+	in, out []string
+}
+
+// scopes are the directions the policy decides. Traffic that enters comes first:
+// what passes it, and leaves by an external interface, is then decided as egress.
+func (c *compilation) scopes() []*scope {
+	h := c.policy.Host
+	external, container := values(h.ExternalInterfaces), values(h.ContainerInterfaces)
+	all := []*scope{{chain: chainName(h), rules: c.policy.Rules, def: c.policy.Default, in: external, out: container}}
+	if e := c.policy.Egress; e != nil && (len(e.Rules) > 0 || e.Default.Action != parser.ActionReturn) {
+		all = append(all, &scope{chain: EgressChain, egress: true, rules: e.Rules, def: e.Default, in: container, out: external})
+	}
+	return all
+}
+
+// decided are the interfaces, incoming and outgoing, that any rule of the scope
+// is about.
+func (s *scope) decided() (in, out []string) {
+	in, out = slices.Clone(s.in), slices.Clone(s.out)
+	for _, r := range s.rules {
+		if s.egress {
+			out = addInterfaces(out, r.OutInterfaces)
+		} else {
+			in = addInterfaces(in, r.Interfaces)
+		}
+	}
+	return in, out
+}
+
+// addInterfaces adds names that no pattern in the list covers.
+func addInterfaces(list []string, names []parser.At[string]) []string {
+	for _, name := range names {
+		if !slices.ContainsFunc(list, func(have string) bool { return parser.Covers(have, name.Value) }) {
+			list = append(list, name.Value)
+		}
+	}
+	return list
+}
+
 // clause is a rule of the policy in one family: what is left of its conditions
 // there. Empty lists mean any.
 type clause struct {
+	chain  string
 	family ir.Family
 	phase  ir.Phase
 	origin ir.Origin
-	// name starts the names of sets made of literal addresses.
-	name                        string
-	interfaces, outInterfaces   []string
-	source, destination         end
-	protocols                   []uint8
-	published, container, ports []parser.Ports
-	publishedAddresses          []netip.Addr
-	icmp                        []parser.ICMPCode
-	// state restricts to conntrack states; verdict is nil for what drops or
-	// rejects by action.
-	state   ir.Conntrack
-	action  parser.Action
-	verdict ir.Verdict
+	// name starts the names of what is made for the clause, such as sets of
+	// literal addresses.
+	name                            string
+	interfaces, outInterfaces       []string
+	source, destination             end
+	protocols                       []uint8
+	published, container, fromPorts []parser.Ports
+	publishedAddresses              []netip.Addr
+	icmp                            []parser.ICMPCode
+	// state restricts to what conntrack knows.
+	state ir.Conntrack
+	// verdict is nil for what drops or rejects by action.
+	verdict     ir.Verdict
+	action      parser.Action
+	rate        *parser.Rate
+	connections *parser.Connections
+	log         *parser.Log
+	// recheck tells that established packets come here too, which limits of new
+	// connections must let pass.
+	recheck bool
 }
+
+// limited reports whether the clause has limits of new connections.
+func (cl *clause) limited() bool { return cl.rate != nil || cl.connections != nil }
 
 // end is one end of a packet: in any of the first, in none of the second.
 type end struct {
@@ -57,20 +116,25 @@ func (o operands) whole() bool { return len(o.literals) == 1 && o.literals[0].Bi
 
 // splitFamilies makes the clauses of every block for each family it matches in.
 func (c *compilation) splitFamilies() {
-	for _, f := range c.families {
-		c.established(f)
-	}
-	for _, r := range c.policy.Rules {
-		found := false
+	for _, s := range c.scopes() {
 		for _, f := range c.families {
-			found = c.rule(r, f) || found
+			c.established(s, f)
 		}
-		if !found {
-			c.error(codeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily())
+		for _, r := range s.rules {
+			found := false
+			for _, f := range c.families {
+				found = c.rule(s, r, f) || found
+			}
+			if !found {
+				c.error(codeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily())
+			}
 		}
-	}
-	for _, f := range c.families {
-		c.defaultRule(f)
+		for _, f := range c.families {
+			c.defaultRule(s, f)
+			if s.egress {
+				c.handOver(s, f)
+			}
+		}
 	}
 }
 
@@ -83,34 +147,45 @@ func (c *compilation) whyNoFamily() string {
 
 // established makes the clauses that let replies and related traffic through, on
 // every interface that any rule decides.
-func (c *compilation) established(f ir.Family) {
-	names := externalInterfaces(c.policy.Host)
-	for _, r := range c.policy.Rules {
-		for _, i := range r.Interfaces {
-			names = addInterface(names, i.Value)
-		}
+func (c *compilation) established(s *scope, f ir.Family) {
+	in, out := s.decided()
+	add := func(name string, verdict ir.Verdict, state ir.Conntrack) {
+		c.clauses = append(c.clauses, &clause{
+			chain:         s.chain,
+			family:        f,
+			phase:         ir.Established,
+			origin:        ir.Origin{Block: "established", Name: name, Range: c.policy.Established.DeclRange},
+			interfaces:    in,
+			outInterfaces: out,
+			state:         state,
+			verdict:       verdict,
+		})
 	}
-	base := clause{
-		family:        f,
-		phase:         ir.Established,
-		origin:        ir.Origin{Block: "established", Range: c.policy.Established.DeclRange},
-		interfaces:    names,
-		outInterfaces: values(c.policy.Host.ContainerInterfaces),
-		verdict:       c.pass(),
+	if c.policy.Established.Recheck {
+		// ICMP errors about clients' connections are RELATED and go in the original
+		// direction: they pass whatever the direction, or path MTU discovery breaks.
+		add("", c.pass(), ir.Conntrack{States: ir.CTRelated})
+		add("", c.pass(), ir.Conntrack{States: ir.CTEstablished, Dir: ir.CTReply})
+	} else {
+		add("", c.pass(), ir.Conntrack{States: ir.CTRelated | ir.CTEstablished})
 	}
-	all := base
-	all.state = ir.Conntrack{States: ir.CTRelated | ir.CTEstablished}
-	c.clauses = append(c.clauses, &all)
+	if c.policy.Established.DropInvalid {
+		add("drop_invalid", ir.Drop{}, ir.Conntrack{States: ir.CTInvalid})
+	}
 }
 
-// addInterface adds a name that no pattern in the list covers.
-func addInterface(list []string, name string) []string {
-	for _, have := range list {
-		if parser.Covers(have, name) {
-			return list
-		}
-	}
-	return append(list, name)
+// handOver makes the clause that sends leaving traffic through the egress chain.
+func (c *compilation) handOver(s *scope, f ir.Family) {
+	_, out := s.decided()
+	c.clauses = append(c.clauses, &clause{
+		chain:         chainName(c.policy.Host),
+		family:        f,
+		phase:         ir.Egress,
+		origin:        ir.Origin{Block: "egress", Range: c.policy.Egress.DeclRange},
+		interfaces:    s.in,
+		outInterfaces: out,
+		verdict:       ir.JumpTo{Chain: s.chain},
+	})
 }
 
 // pass is the verdict of established and accept.
@@ -123,8 +198,9 @@ func (c *compilation) pass() ir.Verdict {
 
 // rule makes the clause of a deny or accept block in one family. It returns false
 // when no packet of that family can match.
-func (c *compilation) rule(r *parser.Rule, f ir.Family) bool {
+func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 	cl := &clause{
+		chain:         s.chain,
 		family:        f,
 		phase:         ir.Accept,
 		origin:        ir.Origin{Block: string(r.Kind), Name: r.Name.Value, Range: r.DeclRange},
@@ -133,18 +209,22 @@ func (c *compilation) rule(r *parser.Rule, f ir.Family) bool {
 		outInterfaces: values(r.OutInterfaces),
 		published:     values(r.PublishedPorts),
 		container:     values(r.ContainerPorts),
-		ports:         values(r.SourcePorts),
+		fromPorts:     values(r.SourcePorts),
 		action:        r.Action,
 		verdict:       c.pass(),
+		rate:          r.Rate,
+		connections:   r.Connections,
+		log:           r.Log,
+		recheck:       c.policy.Established.Recheck,
 	}
 	if r.Kind == parser.KindDeny {
 		cl.phase, cl.verdict = ir.Deny, nil
 	}
 	if len(cl.interfaces) == 0 {
-		cl.interfaces = externalInterfaces(c.policy.Host)
+		cl.interfaces = s.in
 	}
 	if len(cl.outInterfaces) == 0 {
-		cl.outInterfaces = values(c.policy.Host.ContainerInterfaces)
+		cl.outInterfaces = s.out
 	}
 	cl.source = end{c.operands(r.Source, f), c.operands(r.SourceNot, f)}
 	cl.destination = end{c.operands(r.Destination, f), c.operands(r.DestinationNot, f)}
@@ -201,23 +281,32 @@ func (c *compilation) warnFamilyOpen(r *parser.Rule, f ir.Family, cl *clause) {
 	c.warn(codeFamilyOpen, r.SourceNot.Range, fmt.Sprintf("accept %q takes every %s source", r.Name.Value, f), "source_not names no %s address, so that no %s source is left out. Name those too, or give the rule a source.", f, f)
 }
 
-// defaultRule makes the clause that drops sources outside the allowed ones.
-func (c *compilation) defaultRule(f ir.Family) {
-	d := c.policy.Default
+// defaultRule makes the clause that drops who is outside the allowed sets: as the
+// source of what enters, as the destination of what leaves.
+func (c *compilation) defaultRule(s *scope, f ir.Family) {
+	d := s.def
 	allow := c.operands(d.Allow, f)
 	if d.Action == parser.ActionReturn || allow.whole() {
 		return
 	}
-	c.clauses = append(c.clauses, &clause{
+	cl := &clause{
+		chain:         s.chain,
 		family:        f,
 		phase:         ir.Default,
 		origin:        ir.Origin{Block: "default", Range: d.DeclRange},
 		name:          "default",
-		interfaces:    externalInterfaces(c.policy.Host),
-		outInterfaces: values(c.policy.Host.ContainerInterfaces),
-		source:        end{notIn: allow},
+		interfaces:    s.in,
+		outInterfaces: s.out,
 		action:        d.Action,
-	})
+		log:           d.Log,
+	}
+	if s.egress {
+		cl.name = "egress-default"
+		cl.destination = end{notIn: allow}
+	} else {
+		cl.source = end{notIn: allow}
+	}
+	c.clauses = append(c.clauses, cl)
 }
 
 // operands resolves the addresses of one family.
@@ -246,8 +335,6 @@ func (c *compilation) operands(a *parser.Addresses, f ir.Family) operands {
 	}
 	return o
 }
-
-func externalInterfaces(h *parser.Host) []string { return values(h.ExternalInterfaces) }
 
 func values[T any](list []parser.At[T]) []T {
 	var out []T

@@ -181,12 +181,19 @@ const (
 // Rate is a rate block: how many new connections over which time.
 type Rate struct {
 	DeclRange hcl.Range
-	Count     int
-	// Per is the time in seconds: 1, 60, 3600 or 86400.
-	Per   int
+	Limit     Frequency
+	// Burst is how many may come at once, 1 or more.
 	Burst int
 	// PerSource counts each source address for itself.
 	PerSource bool
+}
+
+// Frequency is a number of things over a time.
+type Frequency struct {
+	// Count is 1 or more.
+	Count int
+	// Seconds is 1, 60, 3600 or 86400.
+	Seconds int
 }
 
 // Connections is a connections block: how many at a time.
@@ -202,8 +209,8 @@ type Log struct {
 	Prefix    string
 	// Level is a syslog level, 0 to 7.
 	Level int
-	// LimitCount per LimitPer seconds; 0 for no limit.
-	LimitCount, LimitPer int
+	// Limit keeps the log short.
+	Limit Frequency
 	// Group is the NFLOG group, nil for the kernel log.
 	Group *uint16
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -25,6 +26,9 @@ type evaluator struct {
 	ctx    *hcl.EvalContext
 	// names known below each root name, for references and suggestions.
 	names map[string][]string
+	// host is the label of the host, "" for the unlabelled one.
+	host  string
+	now   time.Time
 	diags hcl.Diagnostics
 }
 

@@ -40,8 +40,8 @@ func (e *evaluator) hostVariables(decl *hcl.Block) map[string]given {
 	return out
 }
 
-// host decodes a host block.
-func (e *evaluator) host(decl *hcl.Block) *Host {
+// hostBlock decodes a host block.
+func (e *evaluator) hostBlock(decl *hcl.Block) *Host {
 	b := e.open(decl, hostSchema, e.ctx)
 	h := &Host{DeclRange: decl.DefRange}
 	if len(decl.Labels) > 0 {

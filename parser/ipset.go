@@ -2,6 +2,7 @@ package parser
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,7 +13,7 @@ import (
 
 var ipsetSchema = &hcl.BodySchema{Attributes: attributes(
 	"type", "entries", "files", "exclude", "exclude_files", "aggregate",
-	"hashsize", "maxelem", "timeout", "counters", "comment",
+	"hashsize", "maxelem", "timeout", "counters", "comment", "managed", "members",
 )}
 
 // Limits of ipset 7.17 and its kernel interface.
@@ -28,13 +29,14 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	s := &Set{
 		Name:      At[string]{decl.Labels[0], decl.LabelRanges[0]},
 		DeclRange: decl.DefRange,
-		Managed:   true,
+		Managed:   b.flag("managed", true),
 	}
-	s.Type = SetType(b.choice("type", string(SetHashNet), string(SetHashNet), string(SetHashIP)).Value)
+	s.Type = SetType(b.choice("type", string(SetHashNet), string(SetHashNet), string(SetHashIP), string(SetList)).Value)
 	s.Entries = b.addresses("entries")
 	s.Exclude = b.addresses("exclude")
 	s.Files = b.texts("files", `["lists/friends.txt"]`)
 	s.ExcludeFiles = b.texts("exclude_files", `["lists/not.txt"]`)
+	s.Members = b.members()
 	s.Aggregate = b.flag("aggregate", s.Type == SetHashNet)
 	if s.Type == SetHashIP && b.has("aggregate") && s.Aggregate {
 		b.error(codeConflict, b.rng("aggregate"), "aggregate in a hash:ip set", "A hash:ip set holds single addresses, which cannot be merged to prefixes. Use type = \"hash:net\", or leave aggregate out.")
@@ -44,7 +46,67 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	s.Timeout = b.integer("timeout", 0, maxSetTimeout)
 	s.Counters = b.flag("counters", false)
 	s.Comment = b.flag("comment", false)
+
+	addresses := []string{"entries", "files", "exclude", "exclude_files"}
+	if s.Type == SetList {
+		b.refuse("a list:set, which holds sets: put them into members", append(addresses, "aggregate", "hashsize", "maxelem")...)
+		if !b.has("members") {
+			b.error(codeSchema, b.header, "list:set without members", "Name the sets it holds: members = [ipset.a, ipset.b].")
+		}
+	} else {
+		b.refuse(fmt.Sprintf("a %s set, which holds addresses: members is for type = \"list:set\"", s.Type), "members")
+	}
+	if !s.Managed {
+		for _, name := range append(addresses, "members") {
+			if b.has(name) {
+				b.error(codeUnmanagedFill, b.rng(name), name+" in an unmanaged set", "managed = false leaves the set's content to somebody else: it is made when missing, and never filled or emptied. Leave one of the two out.")
+			}
+		}
+	}
 	return s
+}
+
+// refuse reports attributes that do not go with what the block is.
+func (b *block) refuse(what string, names ...string) {
+	for _, name := range names {
+		if b.has(name) {
+			b.error(codeConflict, b.rng(name), name+" does not apply", "This is %s.", what)
+		}
+	}
+}
+
+// members reads the sets of a list:set.
+func (b *block) members() []At[string] {
+	items, _ := b.list("members", "[ipset.office, ipset.vpn]")
+	var out []At[string]
+	for _, it := range items {
+		if it.IsNull() || it.Type() != setRefType {
+			b.error(codeType, it.rng, "member is no ipset", "members takes sets, such as ipset.office, and this is %s.", describe(it.Value))
+			continue
+		}
+		name := it.EncapsulatedValue().(*setRef).name
+		if slices.ContainsFunc(out, func(m At[string]) bool { return m.Value == name }) {
+			b.error(codeDuplicate, it.rng, fmt.Sprintf("ipset.%s twice", name), "Take one of them out.")
+			continue
+		}
+		out = append(out, At[string]{name, it.rng})
+	}
+	return out
+}
+
+// checkMembers checks what list:sets hold, once all sets are known.
+func (e *evaluator) checkMembers(sets []*Set) {
+	byName := map[string]*Set{}
+	for _, s := range sets {
+		byName[s.Name.Value] = s
+	}
+	for _, s := range sets {
+		for _, m := range s.Members {
+			if member := byName[m.Value]; member != nil && member.Type == SetList {
+				e.error(codeConflict, m.Range, "list:set in a list:set", "The kernel does not nest them. Name the members of ipset.%s instead.", m.Value)
+			}
+		}
+	}
 }
 
 // addresses reads a list of literal addresses, prefixes and ranges.

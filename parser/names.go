@@ -13,6 +13,8 @@ const (
 	// maxRuleName keeps "dockerfw established " and the name within the 255
 	// bytes the kernel keeps of a comment, with room to spare for a reader.
 	maxRuleName = 120
+	// maxHostName is the longest DNS name, in bytes.
+	maxHostName = 253
 	// maxInterface is IFNAMSIZ less the final NUL.
 	maxInterface = 15
 )
@@ -46,6 +48,22 @@ func checkRuleName(name string) string {
 		return "A rule's name starts with a letter or a digit."
 	case strings.ContainsFunc(name, notNameRune):
 		return "A rule's name has letters, digits, -, _ and . only."
+	}
+	return ""
+}
+
+// checkHostName says what is wrong with a host's label, or "". The label is the
+// name of the host's output folder.
+func checkHostName(name string) string {
+	switch {
+	case name == "":
+		return "A host's label is the name of its output folder and cannot be empty."
+	case len(name) > maxHostName:
+		return fmt.Sprintf("The name has %d bytes; %d is the most.", len(name), maxHostName)
+	case !isLetter(name[0]) && (name[0] < '0' || name[0] > '9'):
+		return "A host's label starts with a letter or a digit."
+	case strings.ContainsFunc(name, notNameRune):
+		return "A host's label has letters, digits, -, _ and . only: it is the name of its output folder."
 	}
 	return ""
 }

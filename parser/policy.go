@@ -2,35 +2,54 @@ package parser
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Evaluate gives all expressions their values and returns the typed policy of a
-// host. The policy is nil when there is an error.
-func (s *Source) Evaluate() (*Policy, hcl.Diagnostics) {
+// Evaluate gives all expressions their values and returns the typed policy of the
+// host with the given label, "" for the unlabelled one. Rules that expired before
+// now are errors; nothing else looks at it. The policy is nil when there is an
+// error. Several hosts may be evaluated at a time.
+func (s *Source) Evaluate(host string, now time.Time) (*Policy, hcl.Diagnostics) {
 	e := newEvaluator(s)
-	hostBlock := s.blocks["host"][0]
-	e.variables(e.hostVariables(hostBlock))
+	e.now = now
+	decl := s.hosts[host]
+	e.host = host
+	if host != "" {
+		e.define("host", map[string]cty.Value{"name": cty.StringVal(host)})
+	}
+	e.variables(e.hostVariables(decl))
 	e.locals()
 
-	p := &Policy{Files: s.Names, Host: e.host(hostBlock)}
+	p := &Policy{Files: s.Names, Host: e.hostBlock(decl)}
 	for _, b := range s.blocks["ipset"] {
 		p.Sets = append(p.Sets, e.ipset(b))
 	}
+	e.checkMembers(p.Sets)
 	p.Established = &Established{DeclRange: p.Host.DeclRange}
 	for _, b := range s.blocks["established"] {
 		p.Established = e.established(b)
 	}
-	for _, kind := range []RuleKind{KindDeny, KindAccept} {
-		for _, b := range s.blocks[string(kind)] {
-			p.Rules = append(p.Rules, e.rule(b, kind))
+	for _, b := range s.ruleBlocks("") {
+		kind, schema := KindAccept, acceptSchema
+		if b.Type == string(KindDeny) {
+			kind, schema = KindDeny, denySchema
 		}
+		p.Rules = append(p.Rules, e.rules(b, kind, schema)...)
 	}
 	p.Default = &Default{DeclRange: p.Host.DeclRange, Action: ActionDrop}
 	for _, b := range s.blocks["default"] {
 		p.Default = e.defaultBlock(b)
 	}
+	for _, b := range s.blocks["egress"] {
+		p.Egress = e.egress(b, p.Host)
+	}
+	e.checkRuleNames(p)
 	e.warnings(p)
 	if e.diags.HasErrors() {
 		return nil, e.diags
@@ -38,32 +57,90 @@ func (s *Source) Evaluate() (*Policy, hcl.Diagnostics) {
 	return p, e.diags
 }
 
-var establishedSchema = &hcl.BodySchema{}
-
-func (e *evaluator) established(decl *hcl.Block) *Established {
-	e.open(decl, establishedSchema, e.ctx)
-	return &Established{DeclRange: decl.DefRange}
+// ruleBlocks are the deny and accept blocks at the top ("") or in egress
+// ("egress/"), in the order written.
+func (s *Source) ruleBlocks(place string) []*hcl.Block {
+	all := slices.Concat(s.blocks[place+"deny"], s.blocks[place+"accept"])
+	slices.SortStableFunc(all, func(a, b *hcl.Block) int { return compareRanges(a.DefRange, b.DefRange) })
+	return all
 }
 
-var defaultSchema = &hcl.BodySchema{Attributes: attributes("allow", "action")}
+// checkRuleNames makes sure that names are unique once for_each has made them.
+func (e *evaluator) checkRuleNames(p *Policy) {
+	rules := p.Rules
+	if p.Egress != nil {
+		rules = slices.Concat(rules, p.Egress.Rules)
+	}
+	first := map[string]*Rule{}
+	for _, r := range rules {
+		if other, dup := first[r.Name.Value]; dup {
+			e.diags = append(e.diags, diag.WithRelated(
+				diag.New(codeDuplicate, r.Name.Range, fmt.Sprintf("second rule %q", r.Name.Value), "Each rule has a name of its own, those that for_each makes too. Rename one of the two."),
+				"the first one", other.Name.Range))
+			continue
+		}
+		first[r.Name.Value] = r
+	}
+}
+
+// egressSchema is what may stand in an egress block.
+var egressSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+	{Type: "default"},
+	{Type: "deny", LabelNames: []string{"name"}},
+	{Type: "accept", LabelNames: []string{"name"}},
+}}
+
+// egress decodes the egress block, whose own blocks Load found already.
+func (e *evaluator) egress(decl *hcl.Block, h *Host) *Egress {
+	out := &Egress{DeclRange: decl.DefRange, Default: &Default{DeclRange: decl.DefRange, Action: ActionReturn}}
+	if h.Chain.Value == ChainDocker {
+		e.error(codeConflict, decl.DefRange, "egress with chain = \"DOCKER\"", "Packets that leave containers do not come through DOCKER, so that these rules would do nothing. Use chain = \"DOCKER-USER\".")
+	}
+	for _, b := range e.source.ruleBlocks("egress/") {
+		kind, schema := KindAccept, egressAcceptSchema
+		if b.Type == string(KindDeny) {
+			kind, schema = KindDeny, egressDenySchema
+		}
+		out.Rules = append(out.Rules, e.rules(b, kind, schema)...)
+	}
+	for _, b := range e.source.blocks["egress/default"] {
+		out.Default = e.defaultBlock(b)
+	}
+	return out
+}
+
+var establishedSchema = &hcl.BodySchema{Attributes: attributes("sessions", "drop_invalid")}
+
+func (e *evaluator) established(decl *hcl.Block) *Established {
+	b := e.open(decl, establishedSchema, e.ctx)
+	return &Established{
+		DeclRange:   decl.DefRange,
+		Recheck:     b.choice("sessions", "keep", "keep", "recheck").Value == "recheck",
+		DropInvalid: b.flag("drop_invalid", false),
+	}
+}
+
+var defaultSchema = &hcl.BodySchema{
+	Attributes: attributes("allow", "action"),
+	Blocks:     []hcl.BlockHeaderSchema{{Type: "log"}},
+}
 
 func (e *evaluator) defaultBlock(decl *hcl.Block) *Default {
 	b := e.open(decl, defaultSchema, e.ctx)
-	d := &Default{DeclRange: decl.DefRange, Written: true, Allow: b.operands("allow")}
+	d := &Default{DeclRange: decl.DefRange, Written: true, Allow: b.operands("allow"), Log: b.log("default")}
 	action := b.choice("action", string(ActionDrop), string(ActionDrop), string(ActionReject), string(ActionReturn))
 	d.Action = Action(action.Value)
-	if d.Action == ActionReturn {
-		if d.Allow != nil {
-			b.error(codeConflict, d.Allow.Range, "allow with action = \"return\"", "With \"return\" everyone is let through to Docker's rules, and allow means nothing. Leave one of the two out.")
-		} else {
-			b.warn(codeOpenDefault, action.Range, "open by default", "Everyone who is not denied reaches what Docker publishes. Use action = \"drop\" with allow to name who may.")
-		}
+	if d.Action == ActionReturn && d.Allow != nil {
+		b.error(codeConflict, d.Allow.Range, "allow with action = \"return\"", "With \"return\" everyone is let through to Docker's rules, and allow means nothing. Leave one of the two out.")
 	}
 	return d
 }
 
 // warnings looks at the policy as a whole for what is allowed but seldom meant.
 func (e *evaluator) warnings(p *Policy) {
+	if p.Default.Action == ActionReturn {
+		e.warn(codeOpenDefault, p.Default.DeclRange, "open by default", "Everyone who is not denied reaches what Docker publishes. Use action = \"drop\" with allow to name who may.")
+	}
 	if p.Host.Verdict != VerdictAccept {
 		return
 	}

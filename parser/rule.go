@@ -14,25 +14,52 @@ import (
 var (
 	ruleAttributes = attributes(
 		"source", "source_not", "destination", "destination_not", "protocol",
-		"published_ports", "published_address", "container_ports", "source_ports",
-		"icmp_types", "interfaces", "out_interfaces", "description",
+		"container_ports", "source_ports", "icmp_types", "interfaces", "out_interfaces",
+		"hosts", "expires", "description", "for_each",
 	)
-	acceptSchema = &hcl.BodySchema{Attributes: ruleAttributes}
-	denySchema   = &hcl.BodySchema{Attributes: append(attributes("action"), ruleAttributes...)}
+	ruleBlocks = []hcl.BlockHeaderSchema{{Type: "rate"}, {Type: "connections"}, {Type: "log"}}
+	published  = attributes("published_ports", "published_address")
+	action     = attributes("action")
+
+	acceptSchema       = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, published), Blocks: ruleBlocks}
+	denySchema         = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, published, action), Blocks: ruleBlocks}
+	egressAcceptSchema = &hcl.BodySchema{Attributes: ruleAttributes, Blocks: ruleBlocks}
+	egressDenySchema   = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, action), Blocks: ruleBlocks}
 )
 
-// rule decodes a deny or accept block.
-func (e *evaluator) rule(decl *hcl.Block, kind RuleKind) *Rule {
-	schema := acceptSchema
-	if kind == KindDeny {
-		schema = denySchema
-	}
+// rules decodes a deny or accept block: one rule, or one an element of for_each,
+// as far as they are for this host.
+func (e *evaluator) rules(decl *hcl.Block, kind RuleKind, schema *hcl.BodySchema) []*Rule {
 	b := e.open(decl, schema, e.ctx)
-	r := &Rule{
-		Kind:      kind,
-		Name:      At[string]{decl.Labels[0], decl.LabelRanges[0]},
-		DeclRange: decl.DefRange,
+	name := At[string]{decl.Labels[0], decl.LabelRanges[0]}
+	if !b.has("for_each") {
+		if !b.forThisHost() {
+			return nil
+		}
+		return []*Rule{b.rule(decl, kind, name)}
 	}
+	var out []*Rule
+	for _, each := range b.forEach() {
+		one := *b
+		one.ctx = e.ctx.NewChild()
+		one.ctx.Variables = map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{
+			"key": cty.StringVal(each.key), "value": each.value,
+		})}
+		full := At[string]{name.Value + "-" + each.key, each.rng}
+		if problem := checkRuleName(full.Value); problem != "" {
+			e.error(codeName, each.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
+			continue
+		}
+		if one.forThisHost() {
+			out = append(out, one.rule(decl, kind, full))
+		}
+	}
+	return out
+}
+
+// rule decodes one deny or accept rule.
+func (b *block) rule(decl *hcl.Block, kind RuleKind, name At[string]) *Rule {
+	r := &Rule{Kind: kind, Name: name, DeclRange: decl.DefRange}
 	r.Source, r.SourceNot = b.operands("source"), b.operands("source_not")
 	r.Destination, r.DestinationNot = b.operands("destination"), b.operands("destination_not")
 	for _, list := range []struct {
@@ -56,6 +83,9 @@ func (e *evaluator) rule(decl *hcl.Block, kind RuleKind) *Rule {
 	if kind == KindDeny {
 		r.Action = Action(b.choice("action", string(ActionDrop), string(ActionDrop), string(ActionReject)).Value)
 	}
+	r.Rate, r.Connections = b.rate(), b.connections()
+	r.Log = b.log(name.Value)
+	r.Expires = b.expires(r)
 	if d, ok := b.text("description", "the public web site"); ok {
 		r.Description = d.Value
 	}

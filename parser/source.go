@@ -17,6 +17,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -29,7 +30,10 @@ type Source struct {
 	Names []string
 
 	parser *hclparse.Parser
+	// blocks by type; those inside egress are "egress/TYPE".
 	blocks map[string][]*hcl.Block
+	// hosts by label, "" for the unlabelled one.
+	hosts map[string]*hcl.Block
 	// functions, source bytes and values from outside are the same for every host.
 	functions functions
 	sources   map[string][]byte
@@ -173,7 +177,7 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 		if more.HasErrors() {
 			continue
 		}
-		content, more := file.Body.Content(policySchema)
+		content, more := file.Body.Content(schemaFor(file.Body))
 		diags = append(diags, diag.WithCode(codeSchema, more)...)
 		for _, b := range content.Blocks {
 			s.blocks[b.Type] = append(s.blocks[b.Type], b)
@@ -219,43 +223,126 @@ func isPolicyFile(name string) bool {
 	return strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json")
 }
 
-// policySchema is what may stand at the top of a policy.
-var policySchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-	{Type: "established"},
-	{Type: "default"},
-	{Type: "locals"},
-	{Type: "host"},
-	{Type: "ipset", LabelNames: []string{"name"}},
-	{Type: "deny", LabelNames: []string{"name"}},
-	{Type: "accept", LabelNames: []string{"name"}},
-	{Type: "variable", LabelNames: []string{"name"}},
-}}
+// Hosts returns the labels of the host blocks in the order written; one "" for an
+// unlabelled host.
+func (s *Source) Hosts() []string {
+	var out []string
+	for _, b := range s.blocks["host"] {
+		out = append(out, hostLabel(b))
+	}
+	return out
+}
+
+func hostLabel(b *hcl.Block) string {
+	if len(b.Labels) == 0 {
+		return ""
+	}
+	return b.Labels[0]
+}
+
+// schemaFor is what may stand at the top of a policy file: with labels on host
+// blocks where the file has such, without where it has not.
+func schemaFor(body hcl.Body) *hcl.BodySchema {
+	host := hcl.BlockHeaderSchema{Type: "host"}
+	if hasLabelledHost(body) {
+		host.LabelNames = []string{"name"}
+	}
+	return &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+		{Type: "established"},
+		{Type: "default"},
+		{Type: "locals"},
+		{Type: "egress"},
+		host,
+		{Type: "ipset", LabelNames: []string{"name"}},
+		{Type: "deny", LabelNames: []string{"name"}},
+		{Type: "accept", LabelNames: []string{"name"}},
+		{Type: "variable", LabelNames: []string{"name"}},
+	}}
+}
+
+func hasLabelledHost(body hcl.Body) bool {
+	if native, ok := body.(*hclsyntax.Body); ok {
+		return slices.ContainsFunc(native.Blocks, func(b *hclsyntax.Block) bool {
+			return b.Type == "host" && len(b.Labels) > 0
+		})
+	}
+	// In JSON a label looks like an attribute: a host without any attribute of a
+	// host block has labels.
+	content, _, _ := body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "host"}}})
+	for _, b := range content.Blocks {
+		attrs, _ := b.Body.JustAttributes()
+		known := slices.ContainsFunc(hostSchema.Attributes, func(a hcl.AttributeSchema) bool { return attrs[a.Name] != nil })
+		if len(attrs) > 0 && !known {
+			return true
+		}
+	}
+	return false
+}
 
 // checkStructure checks what holds for all hosts alike: how often a block may
 // stand, and that labels are names.
 func (s *Source) checkStructure() hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	for _, kind := range []string{"established", "default", "host"} {
+	for _, b := range s.blocks["egress"] {
+		content, more := b.Body.Content(egressSchema)
+		diags = append(diags, diag.WithCode(codeSchema, more)...)
+		for _, inner := range content.Blocks {
+			s.blocks["egress/"+inner.Type] = append(s.blocks["egress/"+inner.Type], inner)
+		}
+	}
+	for _, kind := range []string{"established", "default", "egress", "egress/default"} {
 		if blocks := s.blocks[kind]; len(blocks) > 1 {
 			for _, b := range blocks[1:] {
 				diags = append(diags, diag.WithRelated(
-					diag.New(codeDuplicate, b.DefRange, fmt.Sprintf("second %s block", kind),
-						fmt.Sprintf("A policy has one %s block. Join the two.", kind)),
+					diag.New(codeDuplicate, b.DefRange, fmt.Sprintf("second %s block", b.Type),
+						fmt.Sprintf("A policy has one %s block. Join the two.", b.Type)),
 					"the first one", blocks[0].DefRange))
 			}
 		}
 	}
-	if len(s.blocks["host"]) == 0 {
-		file := s.Dir.Display(s.Names[0])
-		diags = append(diags, diag.New(codeSchema, hcl.Range{Filename: file, Start: hcl.InitialPos, End: hcl.InitialPos},
-			"no host block",
-			"A policy says on which interfaces the outside arrives. Add:\n\n  host {\n    external_interfaces = [\"eth0\"]\n  }"))
-	}
+	diags = append(diags, s.checkHosts()...)
 	diags = append(diags, uniqueLabels(s.blocks["ipset"], "ipset", checkSetName)...)
 	diags = append(diags, uniqueLabels(s.blocks["variable"], "variable", nil)...)
-	rules := slices.Concat(s.blocks["deny"], s.blocks["accept"])
-	slices.SortStableFunc(rules, func(a, b *hcl.Block) int { return compareRanges(a.DefRange, b.DefRange) })
-	diags = append(diags, uniqueLabels(rules, "rule", checkRuleName)...)
+	rules := slices.Concat(s.ruleBlocks(""), s.ruleBlocks("egress/"))
+	return append(diags, uniqueLabels(rules, "rule", checkRuleName)...)
+}
+
+// checkHosts finds the hosts: one without a label, or any number with one each.
+func (s *Source) checkHosts() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	s.hosts = map[string]*hcl.Block{}
+	blocks := s.blocks["host"]
+	if len(blocks) == 0 {
+		return hcl.Diagnostics{diag.New(codeSchema, hcl.Range{Filename: s.Dir.Display(s.Names[0]), Start: hcl.InitialPos, End: hcl.InitialPos},
+			"no host block",
+			"A policy says on which interfaces the outside arrives. Add:\n\n  host {\n    external_interfaces = [\"eth0\"]\n  }")}
+	}
+	for _, b := range blocks {
+		label, rng := hostLabel(b), b.DefRange
+		if len(b.Labels) > 0 {
+			rng = b.LabelRanges[0]
+			if problem := checkHostName(label); problem != "" {
+				diags = append(diags, diag.New(codeName, rng, fmt.Sprintf("bad name %q", label), problem))
+				continue
+			}
+		}
+		other, dup := s.hosts[label]
+		switch {
+		case dup && label == "":
+			diags = append(diags, diag.WithRelated(
+				diag.New(codeDuplicate, rng, "second host block", "Give each host a label, host \"web1\" { … } and host \"web2\" { … }, or join the two."),
+				"the first one", other.DefRange))
+		case dup:
+			diags = append(diags, diag.WithRelated(
+				diag.New(codeDuplicate, rng, fmt.Sprintf("second host %q", label), "Each host has a label of its own. Rename one of the two."),
+				"the first one", other.LabelRanges[0]))
+		default:
+			s.hosts[label] = b
+		}
+	}
+	if unlabelled := s.hosts[""]; unlabelled != nil && len(s.hosts) > 1 {
+		diags = append(diags, diag.New(codeDuplicate, unlabelled.DefRange, "host without a label among labelled ones", "The label names the host's output folder. Give this one a label too."))
+	}
 	return diags
 }
 

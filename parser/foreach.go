@@ -1,0 +1,118 @@
+package parser
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// element is one element of for_each.
+type element struct {
+	key   string
+	value cty.Value
+	rng   hcl.Range
+}
+
+// forEach reads the elements of for_each: the pairs of a map or object, or the
+// strings of a set or list, which are key and value at once.
+func (b *block) forEach() []element {
+	it, ok := b.attr("for_each")
+	if !ok {
+		return nil
+	}
+	expr := b.content.Attributes["for_each"].Expr
+	switch ty := it.Type(); {
+	case ty.IsObjectType() || ty.IsMapType():
+		return b.pairs(expr, it.Value)
+	case ty.IsSetType() || ty.IsTupleType() || ty.IsListType():
+		return b.strings(b.elements(expr, it.Value))
+	default:
+		b.error(codeType, it.rng, "for_each over "+describe(it.Value), "for_each takes a map, such as { http = 80, https = 443 }, or a set of strings, such as [\"a\", \"b\"].")
+		return nil
+	}
+}
+
+// pairs lists the pairs of a map in the order of keys. A key written twice is an
+// error: HCL itself would take the last one and lose the first.
+func (b *block) pairs(expr hcl.Expression, value cty.Value) []element {
+	ranges := map[string]hcl.Range{}
+	written, diags := hcl.ExprMap(expr)
+	if !diags.HasErrors() {
+		for _, pair := range written {
+			key, diags := pair.Key.Value(b.ctx)
+			if diags.HasErrors() || key.IsNull() || !key.IsKnown() || key.Type() != cty.String {
+				continue
+			}
+			if _, dup := ranges[key.AsString()]; dup {
+				b.error(codeDuplicate, pair.Key.Range(), fmt.Sprintf("key %q twice", key.AsString()), "Only the last of them would count. Take one out or rename it.")
+				continue
+			}
+			ranges[key.AsString()] = pair.Key.Range()
+		}
+	}
+	var out []element
+	for it := value.ElementIterator(); it.Next(); {
+		key, v := it.Element()
+		rng, ok := ranges[key.AsString()]
+		if !ok {
+			rng = expr.Range()
+		}
+		out = append(out, element{key.AsString(), v, rng})
+	}
+	return out
+}
+
+func (b *block) strings(items []item) []element {
+	var out []element
+	for _, it := range items {
+		if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
+			b.error(codeType, it.rng, "element of for_each is no string", "A set for for_each holds strings, and this is %s. Use a map for other values.", describe(it.Value))
+			continue
+		}
+		key := primitiveText(it.Value)
+		if slices.ContainsFunc(out, func(o element) bool { return o.key == key }) {
+			b.error(codeDuplicate, it.rng, fmt.Sprintf("key %q twice", key), "Take one of them out.")
+			continue
+		}
+		out = append(out, element{key, it.Value, it.rng})
+	}
+	return out
+}
+
+// forThisHost reports whether the rule is for the host being evaluated, by its
+// hosts attribute. A pattern that no host's label matches is an error.
+func (b *block) forThisHost() bool {
+	if !b.has("hosts") {
+		return true
+	}
+	all := b.source.Hosts()
+	if slices.Equal(all, []string{""}) {
+		b.error(codeConflict, b.rng("hosts"), "hosts without labels", "hosts names labels of host blocks, and this policy's host has none. Write host \"web1\" { … }, or leave hosts out.")
+		return true
+	}
+	match := false
+	patterns := b.texts("hosts", `["web*"]`)
+	for _, p := range patterns {
+		found := false
+		for _, label := range all {
+			ok, err := path.Match(p.Value, label)
+			if err != nil {
+				b.error(codeValue, p.Range, fmt.Sprintf("bad pattern %q", p.Value), "In a pattern * stands for any text, ? for one character, [a-c] for one of some.")
+				found = true
+				break
+			}
+			found = found || ok
+			match = match || ok && label == b.host
+		}
+		if !found {
+			b.error(codeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "No host's label matches.%s", didYouMean(p.Value, all))
+		}
+	}
+	if len(patterns) == 0 {
+		b.refuseEmpty("hosts", b.isEmptyList("hosts"))
+	}
+	return match
+}
