@@ -65,17 +65,15 @@ func hostChains(p *ir.Program) string {
 func verifyRules(p *ir.Program, load, remove []byte) (hcl.Range, error) {
 	none := origin(p.Chains[0])
 	host := dump.NewRuleset(dump.Family(p.Family))
-	if err := loadRules(host, []byte(hostChains(p))); err != nil {
+	if err := loadRules(host, 1, []byte(hostChains(p))); err != nil {
 		return none, err
 	}
 	times := 2
 	if p.Install == ir.Insert {
 		times = 1
 	}
-	for range times {
-		if err := loadRules(host, load); err != nil {
-			return none, err
-		}
+	if err := loadRules(host, times, load); err != nil {
+		return none, err
 	}
 	read := &ir.Program{Family: p.Family, Install: p.Install, Target: p.Target}
 	for _, chain := range p.Chains {
@@ -91,11 +89,11 @@ func verifyRules(p *ir.Program, load, remove []byte) (hcl.Range, error) {
 
 	if p.Install == ir.Jump {
 		jump := "*filter\n-I " + p.Target + " -j " + p.Chains[0].Name + "\nCOMMIT\n"
-		if err := loadRules(host, []byte(jump)); err != nil {
+		if err := loadRules(host, 1, []byte(jump)); err != nil {
 			return none, err
 		}
 	}
-	if err := loadRules(host, remove); err != nil {
+	if err := loadRules(host, 1, remove); err != nil {
 		return none, fmt.Errorf("removal: %w", err)
 	}
 	for _, chain := range host.Table("filter").Chains {
@@ -107,9 +105,10 @@ func verifyRules(p *ir.Program, load, remove []byte) (hcl.Range, error) {
 	return none, nil
 }
 
-func loadRules(host *dump.Ruleset, text []byte) error {
+// loadRules loads text so many times.
+func loadRules(host *dump.Ruleset, times int, text []byte) error {
 	file, diags := dump.ParseRules(bytes.NewReader(text), "emitted text")
-	if !diags.HasErrors() {
+	for i := 0; i < times && !diags.HasErrors(); i++ {
 		diags = host.Load(file)
 	}
 	if diags.HasErrors() {
@@ -158,10 +157,8 @@ func equalMatch(a, b ir.Match) bool { return reflect.DeepEqual(a, b) }
 func verifySets(want []*ir.Set, load, remove []byte) (hcl.Range, error) {
 	var none hcl.Range
 	host := &dump.Sets{}
-	for range 2 {
-		if err := loadSets(host, load); err != nil {
-			return none, err
-		}
+	if err := loadSets(host, 2, load); err != nil {
+		return none, err
 	}
 	if names := host.Names(); len(names) != len(want) {
 		return none, fmt.Errorf("%d sets are made, not %d: %s", len(names), len(want), strings.Join(names, ", "))
@@ -171,7 +168,7 @@ func verifySets(want []*ir.Set, load, remove []byte) (hcl.Range, error) {
 			return s.Origin.Range, fmt.Errorf("set %s: %w", s.Name, err)
 		}
 	}
-	if err := loadSets(host, remove); err != nil {
+	if err := loadSets(host, 1, remove); err != nil {
 		return none, fmt.Errorf("removal: %w", err)
 	}
 	for _, s := range want {
@@ -182,9 +179,10 @@ func verifySets(want []*ir.Set, load, remove []byte) (hcl.Range, error) {
 	return none, nil
 }
 
-func loadSets(host *dump.Sets, text []byte) error {
+// loadSets loads text so many times.
+func loadSets(host *dump.Sets, times int, text []byte) error {
 	file, diags := dump.ParseSets(bytes.NewReader(text), "emitted text")
-	if !diags.HasErrors() {
+	for i := 0; i < times && !diags.HasErrors(); i++ {
 		diags = host.Load(file)
 	}
 	if diags.HasErrors() {
