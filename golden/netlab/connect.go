@@ -1,0 +1,217 @@
+//go:build linux
+
+package netlab
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dockerfw/dockerfw/golden/netlab/internal/talk"
+)
+
+// Patience is how long a client waits for an answer. A lost SYN is sent again
+// after one second, so it takes two drops in a row to time out.
+const Patience = 1500 * time.Millisecond
+
+// Result is what a client saw. An error that is none of these is a Result
+// with the error's text.
+type Result string
+
+// The results.
+const (
+	Answered    Result = "answered"
+	Refused     Result = "refused"     // RST, or ICMP port unreachable
+	Unreachable Result = "unreachable" // another ICMP error, such as admin-prohibited
+	Closed      Result = "closed"      // connected, then closed without an answer
+	TimedOut    Result = "timed out"
+)
+
+// Node is a namespace with addresses. Its methods for connections may be
+// called from several goroutines.
+type Node struct {
+	*Namespace
+	Name   string     // as in its answers: "friend"; the Namespace's name is longer
+	V4, V6 netip.Addr // the zero Addr if it has none
+}
+
+// At is the node's IPv4 address with a port, to connect to.
+func (n *Node) At(port uint16) string { return netip.AddrPortFrom(n.V4, port).String() }
+
+// At6 is the node's IPv6 address with a port.
+func (n *Node) At6(port uint16) string { return netip.AddrPortFrom(n.V6, port).String() }
+
+// Connect makes a connection ("tcp") or sends up to three datagrams ("udp")
+// to ADDRESS:PORT, and waits for the answer of a lab server.
+func (n *Node) Connect(network, addrPort string) Result {
+	result, _ := n.Ask(network, addrPort)
+	return result
+}
+
+// Ask is Connect and returns the answer as well:
+// "web tcp 80 from 198.51.100.2", with the address the server saw.
+func (n *Node) Ask(network, addrPort string) (Result, string) {
+	deadline := time.Now().Add(Patience)
+	session, err := n.dial(network, addrPort, deadline)
+	if err != nil {
+		return classify(err), ""
+	}
+	defer session.Close()
+	return session.ask(deadline)
+}
+
+// Serve answers in this namespace until the test ends; ports are written
+// "80/tcp" or "53/udp".
+func (n *Node) Serve(ports ...string) {
+	n.t.Helper()
+	parsed := parsePorts(n.t, ports)
+	var server *talk.Server
+	err := n.within(func() (err error) {
+		server, err = talk.Serve(n.Name, parsed)
+		return err
+	})
+	if err != nil {
+		n.t.Fatalf("%s: serve %s: %v", n.Name, strings.Join(ports, " "), err)
+	}
+	n.t.Cleanup(server.Close)
+}
+
+// Session is a connection that is kept open, for tests of what happens to it
+// when the rules change. It is closed when the test ends.
+type Session struct {
+	network string
+	conn    net.Conn
+	answers *bufio.Reader
+	asked   int
+}
+
+// OpenSession connects and fails the test unless the server answers.
+func (n *Node) OpenSession(network, addrPort string) *Session {
+	n.t.Helper()
+	session, err := n.dial(network, addrPort, time.Now().Add(Patience))
+	if err != nil {
+		n.t.Fatalf("%s: %s session with %s: %v", n.Name, network, addrPort, err)
+	}
+	n.t.Cleanup(session.Close)
+	if result := session.Ping(); result != Answered {
+		n.t.Fatalf("%s: %s session with %s: %s", n.Name, network, addrPort, result)
+	}
+	return session
+}
+
+// Ping asks again on the same connection, from the same local port.
+func (s *Session) Ping() Result {
+	result, _ := s.ask(time.Now().Add(Patience))
+	return result
+}
+
+// Close closes the connection.
+func (s *Session) Close() { _ = s.conn.Close() }
+
+func (n *Node) dial(network, addrPort string, deadline time.Time) (*Session, error) {
+	if network != "tcp" && network != "udp" {
+		return nil, fmt.Errorf("network %q: want tcp or udp", network)
+	}
+	if _, err := netip.ParseAddrPort(addrPort); err != nil {
+		return nil, err // a name would be looked up outside of the lab
+	}
+	dialer := net.Dialer{Deadline: deadline}
+	if network == "udp" {
+		dialer.Control = reportAllICMP
+	}
+	var conn net.Conn
+	err := n.within(func() (err error) {
+		conn, err = dialer.Dial(network, addrPort)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Session{network: network, conn: conn, answers: bufio.NewReader(conn)}, nil
+}
+
+// Without IP_RECVERR a UDP socket learns of some ICMP errors only.
+func reportAllICMP(network, _ string, raw syscall.RawConn) error {
+	level, option := unix.IPPROTO_IP, unix.IP_RECVERR
+	if strings.HasSuffix(network, "6") {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVERR
+	}
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), level, option, 1)
+	})
+	return errors.Join(err, failed)
+}
+
+func (s *Session) ask(deadline time.Time) (Result, string) {
+	s.asked++
+	token := fmt.Sprintf("q%d", s.asked)
+	tries := 1
+	if s.network == "udp" {
+		tries = 3
+	}
+	for try := range tries {
+		left := time.Until(deadline)
+		_ = s.conn.SetDeadline(time.Now().Add(left / time.Duration(tries-try)))
+		if _, err := io.WriteString(s.conn, token+"\n"); err != nil {
+			return classify(err), ""
+		}
+		answer, err := s.read(token)
+		if err == nil {
+			return Answered, answer
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return classify(err), ""
+		}
+	}
+	return TimedOut, ""
+}
+
+// read skips late answers to earlier questions.
+func (s *Session) read(token string) (string, error) {
+	for {
+		line, err := s.answers.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		if answer, found := strings.CutPrefix(line, token+" "); found {
+			return strings.TrimSpace(answer), nil
+		}
+	}
+}
+
+func classify(err error) Result {
+	for _, known := range []struct {
+		err    error
+		result Result
+	}{
+		{os.ErrDeadlineExceeded, TimedOut},
+		{unix.ETIMEDOUT, TimedOut},
+		{unix.ECONNREFUSED, Refused},
+		{unix.EHOSTUNREACH, Unreachable},
+		{unix.ENETUNREACH, Unreachable},
+		{unix.EACCES, Unreachable}, // ICMPv6 admin-prohibited
+		{unix.EPERM, Unreachable},  // dropped in the client's own OUTPUT
+		{io.EOF, Closed},
+		{unix.ECONNRESET, Closed},
+		{unix.EPIPE, Closed},
+	} {
+		if errors.Is(err, known.err) {
+			return known.result
+		}
+	}
+	var network net.Error
+	if errors.As(err, &network) && network.Timeout() {
+		return TimedOut // the dialer's own deadline
+	}
+	return Result(err.Error())
+}

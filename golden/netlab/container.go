@@ -1,0 +1,226 @@
+//go:build linux
+
+package netlab
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dockerfw/dockerfw/golden/netlab/internal/talk"
+)
+
+// ContainerOptions says what container to run. Only Name is needed.
+type ContainerOptions struct {
+	Name    string
+	Publish []string // as for docker's --publish: "8080:80/tcp"
+
+	// Listen lists the ports the container answers on: "80/tcp", "53/udp".
+	// The default is those it publishes.
+	Listen []string
+
+	Network string   // the default bridge if empty
+	Command []string // instead of the lab's server; /bin/busybox is there
+}
+
+// Container is a running container. As a Node it makes connections and runs
+// commands (the lab's, not its own) in the container's network namespace.
+// It comes back by itself, with new addresses perhaps, when the engine starts again.
+type Container struct {
+	*Node
+	ID string
+
+	engine *Engine
+	listen []talk.Port // of the lab's server
+}
+
+const (
+	image       = "netlab"
+	serverInBox = "/bin/labserver"
+)
+
+// RunContainer runs a container and returns when it listens.
+func (e *Engine) RunContainer(options ContainerOptions) *Container {
+	e.t.Helper()
+	args := []string{"run", "--detach", "--restart", "always", "--name", options.Name}
+	for _, publish := range options.Publish {
+		args = append(args, "--publish", publish)
+	}
+	if options.Network != "" {
+		args = append(args, "--network", options.Network)
+	}
+	container := &Container{
+		Node:   &Node{Namespace: &Namespace{Name: options.Name, t: e.t}, Name: options.Name},
+		engine: e,
+	}
+	command := options.Command
+	if command == nil {
+		listen := options.Listen
+		if listen == nil {
+			listen = publishedPorts(options.Publish)
+		}
+		container.listen = parsePorts(e.t, listen)
+		command = append([]string{serverInBox, options.Name}, listen...)
+	}
+	container.ID = e.Docker(append(append(args, image), command...)...)
+	container.refresh()
+	e.containers = append(e.containers, container)
+	return container
+}
+
+// Exec runs a command in the container, as docker exec does.
+func (c *Container) Exec(args ...string) (stdout, stderr string, err error) {
+	stdout, stderr, err = c.engine.run("", append([]string{"exec", c.ID}, args...)...)
+	if err != nil {
+		err = fmt.Errorf("docker exec %s %s: %w: %s", c.Name, strings.Join(args, " "), err, strings.TrimSpace(stderr))
+	}
+	return stdout, stderr, err
+}
+
+// Remove ends and removes the container.
+func (c *Container) Remove() {
+	c.engine.t.Helper()
+	c.engine.Docker("rm", "--force", c.ID)
+	for i, other := range c.engine.containers {
+		if other == c {
+			c.engine.containers = append(c.engine.containers[:i:i], c.engine.containers[i+1:]...)
+			return
+		}
+	}
+}
+
+// refresh asks the engine where the container is, and waits until it listens.
+func (c *Container) refresh() {
+	e := c.engine
+	e.t.Helper()
+	var settings struct {
+		SandboxKey string
+		Networks   map[string]struct {
+			IPAddress         string
+			GlobalIPv6Address string
+		}
+	}
+	text := e.Docker("inspect", "--format", "{{json .NetworkSettings}}", c.ID)
+	if err := json.Unmarshal([]byte(text), &settings); err != nil {
+		e.t.Fatalf("container %s: %v in %s", c.Name, err, text)
+	}
+	if settings.SandboxKey == "" {
+		e.t.Fatalf("container %s does not run: %s", c.Name, e.Docker("logs", c.ID))
+	}
+	c.V4, c.V6 = netip.Addr{}, netip.Addr{}
+	for _, network := range settings.Networks {
+		// Empty where the network lacks the family, or the container an address of its own.
+		c.V4, _ = netip.ParseAddr(network.IPAddress)
+		c.V6, _ = netip.ParseAddr(network.GlobalIPv6Address)
+	}
+	c.path = filepath.Join(e.cell.root, settings.SandboxKey)
+	c.enter = []string{"--net=" + c.path}
+	c.lock = e.lab.Host.lock
+
+	deadline := time.Now().Add(engineLimit)
+	for _, port := range c.listen {
+		loopback := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port.Number).String()
+		for c.Connect(port.Network, loopback) != Answered {
+			if time.Now().After(deadline) {
+				e.t.Fatalf("container %s does not answer itself on %s: %s", c.Name, loopback, e.Docker("logs", c.ID))
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+// publishedPorts gives the container's ends: 80/tcp for 127.0.0.1:8080:80/tcp.
+func publishedPorts(publish []string) []string {
+	var ports []string
+	for _, p := range publish {
+		ports = append(ports, p[strings.LastIndexByte(p, ':')+1:])
+	}
+	return ports
+}
+
+func parsePorts(t testing.TB, texts []string) []talk.Port {
+	t.Helper()
+	var ports []talk.Port
+	for _, text := range texts {
+		port, err := talk.ParsePort(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+func (e *Engine) importImage() {
+	e.t.Helper()
+	content, err := imageTar()
+	if err != nil {
+		e.t.Fatalf("image for the lab's containers: %v", err)
+	}
+	e.docker(content, "import", "-", image)
+}
+
+// imageTar builds the image once in a test process: a static busybox and the
+// lab's server. No registry is needed.
+var imageTar = sync.OnceValues(func() (string, error) {
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return "", err
+	}
+	shell, err := os.ReadFile(busybox)
+	if err != nil {
+		return "", err
+	}
+	server, err := buildServer()
+	if err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	archive := tar.NewWriter(&out)
+	for _, file := range []struct {
+		name    string
+		content []byte
+	}{
+		{"bin/busybox", shell},
+		{strings.TrimPrefix(serverInBox, "/"), server},
+	} {
+		header := &tar.Header{Name: file.name, Mode: 0o755, Size: int64(len(file.content))}
+		if err := archive.WriteHeader(header); err != nil {
+			return "", err
+		}
+		if _, err := archive.Write(file.content); err != nil {
+			return "", err
+		}
+	}
+	link := &tar.Header{Name: "bin/sh", Typeflag: tar.TypeSymlink, Linkname: "busybox"}
+	if err := errors.Join(archive.WriteHeader(link), archive.Close()); err != nil {
+		return "", err
+	}
+	return out.String(), nil
+})
+
+func buildServer() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "labserver")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "labserver")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", program,
+		"github.com/dockerfw/dockerfw/golden/netlab/cmd/labserver")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build labserver: %w: %s", err, out)
+	}
+	return os.ReadFile(program)
+}

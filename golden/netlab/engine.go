@@ -1,0 +1,286 @@
+//go:build linux
+
+package netlab
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// engineLimit bounds each start and stop of an engine.
+const engineLimit = 30 * time.Second
+
+// EngineOptions says how to run an engine. The zero value is Docker's default
+// settings on iptables-nft.
+type EngineOptions struct {
+	Backend Backend // NFT if empty
+
+	// IPv6 gives the default bridge fd00:200::/64 and turns on ip6tables.
+	IPv6 bool
+
+	// Config has more keys of daemon.json, such as "userland-proxy": false.
+	Config map[string]any
+
+	// Dockerd is another dockerd, with containerd, runc and docker-proxy
+	// beside it. DOCKERFW_DOCKERD in the environment sets the default.
+	Dockerd string
+
+	// Root is the root directory of another distribution, as debootstrap
+	// makes it: its engine and its iptables run instead of this machine's.
+	// DOCKERFW_ENGINE_ROOT in the environment sets the default.
+	Root string
+}
+
+// Engine is a Docker engine on the lab's host. Its default bridge is
+// 10.200.0.1/24.
+type Engine struct {
+	// Tools is the host's network namespace with the engine's file system:
+	// its iptables is the engine's, which differs with EngineOptions.Root.
+	Tools *Namespace
+
+	t          testing.TB
+	lab        *Lab
+	cell       *cell
+	path       string // PATH of the engine
+	dockerd    string
+	log        string
+	config     string // the docker command's configuration directory
+	containers []*Container
+	daemon     *daemon
+}
+
+// daemon is one run of dockerd.
+type daemon struct {
+	ended chan struct{}
+	err   error // once ended
+}
+
+// StartEngine starts an engine on the lab's host; it ends with the test.
+func (lab *Lab) StartEngine(options EngineOptions) *Engine {
+	t := lab.t
+	t.Helper()
+	if options.Backend == "" {
+		options.Backend = NFT
+	}
+	if options.Dockerd == "" {
+		options.Dockerd = os.Getenv("DOCKERFW_DOCKERD")
+	}
+	if options.Root == "" {
+		options.Root = os.Getenv("DOCKERFW_ENGINE_ROOT")
+	}
+	Require(t, "docker", "busybox", "chroot", "mount")
+	if options.Dockerd == "" {
+		options.Dockerd = "dockerd"
+		if options.Root == "" {
+			Require(t, "dockerd", "containerd", "runc", options.Backend.Tool(4, ""))
+		}
+	}
+
+	lab.engines++
+	cgroup := fmt.Sprintf("%s-engine%d", lab.Host.Namespace.Name, lab.engines)
+	scratch := t.TempDir()
+	t.Cleanup(func() {
+		if err := removeCgroups(cgroup); err != nil {
+			t.Errorf("left over: %v", err)
+		}
+	})
+	home := newCell(t, lab.Host.Namespace, options.Root)
+	engine := &Engine{
+		Tools:   home.Namespace,
+		t:       t,
+		lab:     lab,
+		cell:    home,
+		path:    cellMount + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		dockerd: options.Dockerd,
+		log:     filepath.Join(scratch, "dockerd.log"),
+		config:  filepath.Join(scratch, "docker"),
+	}
+	if beside := filepath.Dir(options.Dockerd); beside != "." {
+		engine.path = beside + ":" + engine.path
+	}
+	engine.linkTools(options.Backend)
+	engine.writeConfig(options, cgroup)
+	engine.Start()
+	engine.importImage()
+	return engine
+}
+
+// linkTools makes iptables mean the backend's, as update-alternatives does.
+func (e *Engine) linkTools(backend Backend) {
+	e.t.Helper()
+	for _, family := range []int{4, 6} {
+		for _, suffix := range []string{"", "-save", "-restore"} {
+			link := e.cell.file("bin/" + ipTables(family) + suffix)
+			if err := os.Symlink("/usr/sbin/"+backend.Tool(family, suffix), link); err != nil {
+				e.t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (e *Engine) writeConfig(options EngineOptions, cgroup string) {
+	e.t.Helper()
+	config := map[string]any{
+		"bip":            "10.200.0.1/24",
+		"cgroup-parent":  "/" + cgroup,
+		"data-root":      cellMount + "/data",
+		"exec-opts":      []string{"native.cgroupdriver=cgroupfs"},
+		"exec-root":      cellMount + "/exec",
+		"hosts":          []string{"unix://" + cellMount + "/docker.sock"},
+		"pidfile":        cellMount + "/docker.pid",
+		"storage-driver": "vfs",
+	}
+	if options.IPv6 {
+		config["ipv6"] = true
+		config["fixed-cidr-v6"] = "fd00:200::/64"
+		config["ip6tables"] = true
+		config["experimental"] = true // what ip6tables took before 27
+	}
+	maps.Copy(config, options.Config)
+	text, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if err := os.WriteFile(e.cell.file("daemon.json"), text, 0o600); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// Start starts dockerd again after Stop or Kill, and waits until it answers
+// and its containers run again.
+func (e *Engine) Start() {
+	e.t.Helper()
+	log, err := os.OpenFile(e.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer log.Close()
+	args := e.cell.command("env", "PATH="+e.path, "XTABLES_LOCKFILE="+e.cell.lock,
+		e.dockerd, "--config-file="+cellMount+"/daemon.json")
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		e.t.Fatalf("dockerd: %v", err)
+	}
+	run := &daemon{ended: make(chan struct{})}
+	e.daemon = run
+	go func() {
+		run.err = cmd.Wait()
+		close(run.ended)
+	}()
+	e.t.Cleanup(func() {
+		e.cell.end()
+		<-run.ended
+	})
+
+	e.waitUntilReady(run)
+	e.lab.bridgeOnly()
+	for _, container := range e.containers {
+		container.refresh()
+	}
+}
+
+func (e *Engine) waitUntilReady(run *daemon) {
+	e.t.Helper()
+	client := http.Client{
+		Timeout: engineLimit,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", e.cell.file("docker.sock"))
+			},
+		},
+	}
+	deadline := time.Now().Add(engineLimit)
+	for {
+		if answer, err := client.Get("http://engine/_ping"); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-run.ended:
+			e.t.Fatalf("dockerd ended at its start: %v\n%s", run.err, e.logTail())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			e.t.Fatalf("dockerd does not answer after %s\n%s", engineLimit, e.logTail())
+		}
+	}
+}
+
+// Stop ends dockerd in the orderly way, its containers with it unless Config
+// has "live-restore", and returns when it is gone. The rules stay.
+func (e *Engine) Stop() {
+	e.t.Helper()
+	e.signal("TERM")
+}
+
+// Kill ends dockerd without a chance to clean up. Containers run on.
+func (e *Engine) Kill() {
+	e.t.Helper()
+	e.signal("KILL")
+}
+
+func (e *Engine) signal(name string) {
+	e.t.Helper()
+	e.Tools.MustRun("sh", "-c", "kill -"+name+" $(cat "+cellMount+"/docker.pid)")
+	select {
+	case <-e.daemon.ended:
+	case <-time.After(engineLimit):
+		e.t.Fatalf("dockerd has not ended %s after SIG%s\n%s", engineLimit, name, e.logTail())
+	}
+}
+
+func (e *Engine) logTail() string {
+	text, _ := os.ReadFile(e.log)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return "end of dockerd's log:\n" + strings.Join(lines[max(0, len(lines)-30):], "\n")
+}
+
+// Docker runs the docker command and returns its stdout; it fails the test if
+// the command fails.
+func (e *Engine) Docker(args ...string) string {
+	e.t.Helper()
+	return e.docker("", args...)
+}
+
+func (e *Engine) docker(stdin string, args ...string) string {
+	e.t.Helper()
+	stdout, stderr, err := e.run(stdin, args...)
+	if err != nil {
+		e.t.Fatalf("docker %s: %v: %s\n%s", strings.Join(args, " "), err, strings.TrimSpace(stderr), e.logTail())
+	}
+	return strings.TrimSpace(stdout)
+}
+
+func (e *Engine) run(stdin string, args ...string) (stdout, stderr string, err error) {
+	env := []string{
+		"DOCKER_HOST=unix://" + e.cell.file("docker.sock"),
+		"DOCKER_CONFIG=" + e.config,
+		"DOCKER_CONTEXT=",
+	}
+	return runBounded(stdin, env, append([]string{"docker"}, args...)...)
+}
+
+// CreateNetwork makes a bridge network; its device is called br-NAME. Without
+// subnet6 it has IPv4 only.
+func (e *Engine) CreateNetwork(name, subnet4, subnet6 string) {
+	e.t.Helper()
+	args := []string{"network", "create", "--subnet", subnet4, "--opt", "com.docker.network.bridge.name=br-" + name}
+	if subnet6 != "" {
+		args = append(args, "--ipv6", "--subnet", subnet6)
+	}
+	e.Docker(append(args, name)...)
+}

@@ -1,0 +1,253 @@
+//go:build linux
+
+package netlab
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestPublishedPortsAndEgressOnARealEngine(t *testing.T) {
+	t.Parallel()
+	for _, backend := range Backends {
+		t.Run(string(backend), func(t *testing.T) {
+			t.Parallel()
+			lab := NewLab(t)
+			engine := lab.StartEngine(EngineOptions{Backend: backend, IPv6: true})
+			web := engine.RunContainer(ContainerOptions{
+				Name:    "web",
+				Publish: []string{"8080:80/tcp", "5353:53/udp"},
+				Listen:  []string{"80/tcp", "81/tcp", "53/udp"},
+			})
+
+			other := Backends[0]
+			if backend == other {
+				other = Backends[1]
+			}
+			// 20.10 makes DOCKER-USER for IPv4 only.
+			for family, chain := range map[int]string{4: "DOCKER-USER", 6: "DOCKER"} {
+				if rules := lab.Host.IPTablesSave(backend, family, "filter"); !strings.Contains(rules, "\n:"+chain+" ") {
+					t.Errorf("no %s in %s:\n%s", chain, backend.Tool(family, "-save"), rules)
+				}
+				if rules := lab.Host.IPTablesSave(other, family, "filter"); strings.Contains(rules, "DOCKER") {
+					t.Errorf("chains in %s as well:\n%s", other.Tool(family, "-save"), rules)
+				}
+			}
+
+			for _, client := range []*Node{lab.Friend, lab.Stranger, lab.Inside} {
+				// The client's own address in the answer: no docker-proxy between.
+				answers(t, client, "tcp", lab.Host.At(8080), "web tcp 80 from "+client.V4.String())
+				answers(t, client, "udp", lab.Host.At(5353), "web udp 53 from "+client.V4.String())
+				answers(t, client, "tcp", lab.Host.At6(8080), "web tcp 80 from "+client.V6.String())
+				answers(t, client, "udp", lab.Host.At6(5353), "web udp 53 from "+client.V6.String())
+			}
+			// facts/docker.md: a container's own address is open from outside before 28.
+			if direct := lab.Stranger.Connect("tcp", web.At(80)); (direct == Answered) != before28(t, engine) {
+				t.Errorf("straight to the container: %s", direct)
+			}
+			sees(t, lab.Stranger, "tcp", web.At(81), TimedOut)
+			sees(t, lab.Friend, "tcp", lab.Host.At(8081), Refused)
+			sees(t, lab.Friend, "udp", lab.Host.At(8081), Refused)
+
+			lab.Friend.Serve("443/tcp", "53/udp")
+			answers(t, web.Node, "tcp", lab.Friend.At(443), "friend tcp 443 from "+lab.Host.V4.String())
+			answers(t, web.Node, "udp", lab.Friend.At(53), "friend udp 53 from "+lab.Host.V4.String())
+			answers(t, web.Node, "tcp", lab.Friend.At6(443), "friend tcp 443 from "+lab.Host.V6.String())
+			answers(t, web.Node, "udp", lab.Friend.At6(53), "friend udp 53 from "+lab.Host.V6.String())
+
+			if out, _, err := web.Exec("busybox", "ip", "address"); err != nil || !strings.Contains(out, web.V4.String()) {
+				t.Errorf("docker exec, %s expected: %q, %v", web.V4, out, err)
+			}
+		})
+	}
+}
+
+func TestRulesCutConnectionsAndSurviveTheEngine(t *testing.T) {
+	t.Parallel()
+	for _, backend := range Backends {
+		t.Run(string(backend), func(t *testing.T) {
+			t.Parallel()
+			lab := NewLab(t)
+			engine := lab.StartEngine(EngineOptions{Backend: backend})
+			engine.CreateNetwork("app", "10.201.0.0/24", "")
+			engine.RunContainer(ContainerOptions{Name: "web", Publish: []string{"8080:80", "5353:53/udp"}, Network: "app"})
+
+			friend := lab.Friend.OpenSession("tcp", lab.Host.At(8080))
+			stranger := lab.Stranger.OpenSession("tcp", lab.Host.At(8080))
+			strangerUDP := lab.Stranger.OpenSession("udp", lab.Host.At(5353))
+
+			must(t, lab.Host.IPSetRestore("create banned hash:ip\nadd banned 198.51.100.3\n"))
+			must(t, lab.Host.IPTables(backend, 4, "-I", "DOCKER-USER", "-m", "set", "--match-set", "banned", "src", "-j", "DROP"))
+
+			check := func(when string) {
+				t.Helper()
+				if got := lab.Friend.Connect("tcp", lab.Host.At(8080)); got != Answered {
+					t.Errorf("%s: friend: %s", when, got)
+				}
+				if got := lab.Stranger.Connect("tcp", lab.Host.At(8080)); got != TimedOut {
+					t.Errorf("%s: stranger: %s", when, got)
+				}
+			}
+			var waiting sync.WaitGroup
+			waiting.Go(func() { pings(t, "friend", friend, Answered) })
+			waiting.Go(func() { pings(t, "stranger", stranger, TimedOut) })
+			waiting.Go(func() { pings(t, "stranger's udp", strangerUDP, TimedOut) })
+			check("rule loaded")
+			waiting.Wait()
+
+			engine.Stop() // takes the DNAT rules along with the containers
+			sees(t, lab.Friend, "tcp", lab.Host.At(8080), Refused)
+			engine.Start()
+			check("engine stopped and started")
+			engine.Kill()
+			check("engine killed")
+			engine.Start()
+			check("engine started after a kill")
+
+			if sets := lab.Host.IPSetSave(); !strings.Contains(sets, "add banned 198.51.100.3\n") {
+				t.Errorf("ipset save:\n%s", sets)
+			}
+		})
+	}
+}
+
+func TestRejectsAreToldApart(t *testing.T) {
+	t.Parallel()
+	Require(t, "iptables-nft", "iptables-legacy")
+	for _, backend := range Backends {
+		t.Run(string(backend), func(t *testing.T) {
+			t.Parallel()
+			lab := NewLab(t)
+			lab.Host.Serve("80/tcp", "53/udp")
+			for _, c := range []struct {
+				target   string
+				tcp, udp Result
+			}{
+				{"-j DROP", TimedOut, TimedOut},
+				{"-j REJECT", Refused, Refused},
+				{"-j REJECT --reject-with icmp-admin-prohibited", Unreachable, Unreachable},
+				{"-j REJECT --reject-with icmp-host-unreachable", Unreachable, Unreachable},
+				{"-j RETURN", Answered, Answered},
+			} {
+				must(t, lab.Host.IPTablesRestore(backend, 4,
+					"*filter\n:T - [0:0]\n-F INPUT\n-A INPUT -j T\n-A T -s 198.51.100.3 "+c.target+"\nCOMMIT\n"))
+				sees(t, lab.Friend, "tcp", lab.Host.At(80), Answered)
+				sees(t, lab.Stranger, "tcp", lab.Host.At(80), c.tcp)
+				sees(t, lab.Stranger, "udp", lab.Host.At(53), c.udp)
+			}
+
+			// Not without -p: that would reject neighbour discovery as well.
+			must(t, lab.Host.IPTablesRestore(backend, 6, `*filter
+-A INPUT -s 2001:db8:1::3 -p tcp -j REJECT --reject-with icmp6-adm-prohibited
+-A INPUT -s 2001:db8:1::3 -p udp -j REJECT --reject-with icmp6-adm-prohibited
+COMMIT
+`))
+			sees(t, lab.Stranger, "tcp", lab.Host.At6(80), Unreachable)
+			sees(t, lab.Stranger, "udp", lab.Host.At6(53), Unreachable)
+			sees(t, lab.Friend, "udp", lab.Host.At6(53), Answered)
+
+			// A router's far address answers from where it was asked.
+			sees(t, lab.Friend, "udp", "203.0.113.1:53", Answered)
+			if err := lab.Host.IPTablesRestore(backend, 4, "*filter\n-A NOPE -j DROP\nCOMMIT\n"); err == nil {
+				t.Error("a broken file loads")
+			}
+		})
+	}
+}
+
+// Not parallel: it looks at the whole test process.
+func TestNothingIsLeftOver(t *testing.T) {
+	before := footprint(t)
+	t.Run("lab", func(t *testing.T) {
+		lab := NewLab(t)
+		engine := lab.StartEngine(EngineOptions{})
+		engine.RunContainer(ContainerOptions{Name: "web", Publish: []string{"8080:80"}})
+		engine.Kill() // leaves containers and containerd's shims
+	})
+	if after := footprint(t); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+// footprint lists this process's namespaces, mounts, temporary files and
+// cgroups, and all processes that descend from it or live in its namespaces.
+func footprint(t *testing.T) string {
+	t.Helper()
+	var out strings.Builder
+	for _, pattern := range []string{
+		fmt.Sprintf("/run/netns/*-%d-*", os.Getpid()),
+		filepath.Join(os.TempDir(), "Test*"),
+		filepath.Join(os.TempDir(), "labserver*"),
+		fmt.Sprintf("/sys/fs/cgroup/dfw-host-%d-*", os.Getpid()),
+		fmt.Sprintf("/sys/fs/cgroup/*/dfw-host-%d-*", os.Getpid()),
+	} {
+		found, err := filepath.Glob(pattern)
+		must(t, err)
+		for _, path := range found {
+			fmt.Fprintln(&out, path)
+		}
+	}
+
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	must(t, err)
+	fmt.Fprintln(&out, "mounts:", strings.Count(string(mounts), "\n"))
+
+	host, err := os.Readlink("/proc/self/ns/net")
+	must(t, err)
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	must(t, err)
+	for _, process := range processes {
+		status, err := os.ReadFile(process + "/status")
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		net, _ := os.Readlink(process + "/ns/net")
+		child := strings.Contains(string(status), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid()))
+		if child || net != "" && net != host {
+			command, _ := os.ReadFile(process + "/cmdline")
+			fmt.Fprintf(&out, "%s %s %q\n", process, net, command)
+		}
+	}
+	return out.String()
+}
+
+func before28(t *testing.T, engine *Engine) bool {
+	t.Helper()
+	version := engine.Docker("version", "--format", "{{.Server.Version}}")
+	major, err := strconv.Atoi(strings.Split(version, ".")[0])
+	must(t, err)
+	return major < 28
+}
+
+func answers(t *testing.T, from *Node, network, to, want string) {
+	t.Helper()
+	if result, answer := from.Ask(network, to); answer != want {
+		t.Errorf("%s to %s/%s: %s %q, want %q", from.Name, to, network, result, answer, want)
+	}
+}
+
+func sees(t *testing.T, from *Node, network, to string, want Result) {
+	t.Helper()
+	if got := from.Connect(network, to); got != want {
+		t.Errorf("%s to %s/%s: %s, want %s", from.Name, to, network, got, want)
+	}
+}
+
+func pings(t *testing.T, name string, session *Session, want Result) {
+	t.Helper()
+	if got := session.Ping(); got != want {
+		t.Errorf("open session of %s: %s, want %s", name, got, want)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

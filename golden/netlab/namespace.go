@@ -1,0 +1,156 @@
+//go:build linux
+
+package netlab
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// commandLimit bounds every command run in a namespace.
+const commandLimit = 30 * time.Second
+
+// Namespace is a network namespace.
+type Namespace struct {
+	Name string
+
+	t     testing.TB
+	path  string   // of the namespace, for setns
+	enter []string // nsenter's flags
+	lock  string   // XTABLES_LOCKFILE, as a command sees it
+}
+
+var namespaceCount atomic.Int64
+
+// NewNamespace makes an empty namespace with its loopback up.
+// It is deleted when the test ends.
+func NewNamespace(t testing.TB, prefix string) *Namespace {
+	t.Helper()
+	Require(t, "ip", "nsenter")
+	name := fmt.Sprintf("%s-%d-%d", prefix, os.Getpid(), namespaceCount.Add(1))
+	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
+		t.Fatalf("ip netns add %s: %v: %s", name, err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("ip", "netns", "delete", name).CombinedOutput(); err != nil {
+			t.Errorf("ip netns delete %s: %v: %s", name, err, out)
+		}
+	})
+	path := "/run/netns/" + name
+	ns := &Namespace{
+		Name:  name,
+		t:     t,
+		path:  path,
+		enter: []string{"--net=" + path},
+		// The legacy tools take one lock for the whole machine by default.
+		lock: filepath.Join(t.TempDir(), "xtables.lock"),
+	}
+	ns.MustRun("ip", "link", "set", "lo", "up")
+	return ns
+}
+
+// Run runs a command in the namespace, for 30 seconds at most.
+// The error carries the command and what it wrote to stderr.
+func (ns *Namespace) Run(args ...string) (stdout, stderr string, err error) {
+	return ns.Input("", args...)
+}
+
+// MustRun is Run for commands that have to work; it returns their stdout.
+func (ns *Namespace) MustRun(args ...string) string {
+	ns.t.Helper()
+	stdout, _, err := ns.Run(args...)
+	if err != nil {
+		ns.t.Fatal(err)
+	}
+	return stdout
+}
+
+// Input is Run with text on the command's stdin.
+func (ns *Namespace) Input(stdin string, args ...string) (stdout, stderr string, err error) {
+	stdout, stderr, err = runBounded(stdin, []string{"XTABLES_LOCKFILE=" + ns.lock}, ns.command(args...)...)
+	if err != nil {
+		err = fmt.Errorf("%s: %s: %w: %s", ns.Name, strings.Join(args, " "), err, strings.TrimSpace(stderr))
+	}
+	return stdout, stderr, err
+}
+
+func (ns *Namespace) command(args ...string) []string {
+	// nsenter and not ip netns exec, which mounts a /sys without the cgroups.
+	command := append([]string{"nsenter"}, ns.enter...)
+	return append(append(command, "--"), args...)
+}
+
+func runBounded(stdin string, env []string, args ...string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = time.Second // for a grandchild that keeps the pipes open
+	err = cmd.Run()
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("no end after %s: %w", commandLimit, err)
+	}
+	return out.String(), errs.String(), err
+}
+
+// Sysctl sets a network sysctl, such as "net.ipv4.ip_forward".
+func (ns *Namespace) Sysctl(name, value string) {
+	ns.t.Helper()
+	if err := ns.setSysctl(name, value); err != nil {
+		ns.t.Fatalf("%s: sysctl %s=%s: %v", ns.Name, name, value, err)
+	}
+}
+
+func (ns *Namespace) setSysctl(name, value string) error {
+	return ns.within(func() error {
+		return os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0)
+	})
+}
+
+// within calls f on a thread that is in the namespace. Sockets belong to the
+// namespace of the thread that makes them, so f may only make them in its own
+// goroutine; afterwards any goroutine can use them.
+func (ns *Namespace) within(f func() error) error {
+	done := make(chan error)
+	go func() {
+		done <- func() error {
+			runtime.LockOSThread()
+			home, err := os.Open("/proc/thread-self/ns/net")
+			if err != nil {
+				return err
+			}
+			defer home.Close()
+			there, err := os.Open(ns.path)
+			if err != nil {
+				return err
+			}
+			defer there.Close()
+			if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("setns %s: %w", ns.path, err)
+			}
+			err = f()
+			// A thread that could not go back stays locked and so dies with
+			// this goroutine.
+			if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+				return fmt.Errorf("setns back: %w", back)
+			}
+			runtime.UnlockOSThread()
+			return err
+		}()
+	}()
+	return <-done
+}
