@@ -1,0 +1,529 @@
+//go:build linux
+
+package golden
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/golden/netlab"
+)
+
+// bench is a Docker host in the lab with one policy in force.
+type bench struct {
+	*testing.T
+	*netlab.Lab
+	engine  *netlab.Engine
+	backend netlab.Backend
+}
+
+// onEngines runs a test against a real engine on each backend.
+func onEngines(t *testing.T, test func(*bench)) {
+	netlab.Require(t, "dockerd", "iptables-nft", "iptables-legacy", "ipset", "busybox")
+	t.Parallel()
+	for _, backend := range netlab.Backends {
+		t.Run(string(backend), func(t *testing.T) {
+			t.Parallel()
+			lab := netlab.NewLab(t)
+			engine := lab.StartEngine(netlab.EngineOptions{Backend: backend, IPv6: true})
+			test(&bench{t, lab, engine, backend})
+		})
+	}
+}
+
+// web starts a container named web.
+func (b *bench) web(publish ...string) *netlab.Container {
+	return b.engine.RunContainer(netlab.ContainerOptions{
+		Name: "web", Publish: publish, Listen: []string{"80/tcp", "81/tcp", "53/udp"},
+	})
+}
+
+// load compiles a policy for the host and loads it as the README says.
+func (b *bench) load(policy string) {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "policy.hcl")
+	if err := os.WriteFile(path, []byte(policy), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	result, diags := build.Policy(path, build.Options{})
+	if diags.HasErrors() {
+		b.Fatal(diags)
+	}
+	files := map[string]string{}
+	for _, f := range result.Hosts[0].Files {
+		files[f.Name] = string(f.Content)
+	}
+	must := func(err error) {
+		b.Helper()
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	must(b.Host.IPSetRestore(files[emit.SetsFile]))
+	must(b.Host.IPTablesRestore(b.backend, 4, files[emit.RulesFile4]))
+	must(b.Host.IPTablesRestore(b.backend, 6, files[emit.RulesFile6]))
+	if b.Host.IPTables(b.backend, 6, "-C", "FORWARD", "-j", "DOCKER-USER") != nil {
+		// Engine 20.10 with ip6tables makes neither the chain nor the jump (measured).
+		must(b.Host.IPTables(b.backend, 6, "-I", "FORWARD", "-j", "DOCKER-USER"))
+	}
+}
+
+// try is one connection with what should become of it.
+type try struct {
+	from    *netlab.Node
+	network string
+	to      string
+	want    netlab.Result
+}
+
+// forwarded drops tries that docker-proxy would answer. Engine 20.10 on the legacy
+// backend makes one IPv6 DNAT rule a container port (measured): a second published
+// port of it ends in INPUT, which these policies do not decide.
+func (b *bench) forwarded(tries []try) []try {
+	if b.backend != netlab.Legacy {
+		return tries
+	}
+	nat := b.Host.IPTablesSave(b.backend, 6, "nat")
+	return slices.DeleteFunc(slices.Clone(tries), func(c try) bool {
+		to := netip.MustParseAddrPort(c.to)
+		return to.Addr() == b.Host.V6 && !strings.Contains(nat, fmt.Sprintf("--dport %d -j DNAT", to.Port()))
+	})
+}
+
+// expect makes all connections at once, since each refused one takes its time.
+func (b *bench) expect(when string, tries ...try) {
+	b.Helper()
+	tries = b.forwarded(tries)
+	var wait sync.WaitGroup
+	got, answers := make([]netlab.Result, len(tries)), make([]string, len(tries))
+	for i, c := range tries {
+		wait.Go(func() { got[i], answers[i] = c.from.Ask(c.network, c.to) })
+	}
+	wait.Wait()
+	for i, c := range tries {
+		if got[i] != c.want {
+			b.Errorf("%s: %s to %s %s: %s %q, want %s", when, c.from.Name, c.network, c.to, got[i], answers[i], c.want)
+		}
+	}
+}
+
+const tutorialPolicy = `
+host {
+  external_interfaces = ["eth0"]
+}
+ipset "ipfriends" {
+  type     = "hash:ip"
+  hashsize = 1024
+  maxelem  = 65536
+  entries  = ["198.51.100.2", "2001:db8:1::2"]
+}
+accept "public" {
+  protocol        = "tcp"
+  published_ports = [8443]
+}
+default {
+  allow = [ipset.ipfriends]
+}
+`
+
+func TestFriendsReachWhatIsPublishedAndStrangersDoNot(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		web := b.web("8080:80/tcp", "8443:80/tcp", "5353:53/udp")
+		b.load(tutorialPolicy)
+		b.Friend.Serve("443/tcp", "53/udp")
+		b.Stranger.Serve("443/tcp", "53/udp")
+		host, v6 := b.Host.At, b.Host.At6
+		b.expect("tutorial",
+			try{b.Friend, "tcp", host(8080), netlab.Answered},
+			try{b.Friend, "udp", host(5353), netlab.Answered},
+			try{b.Friend, "tcp", v6(8080), netlab.Answered},
+			try{b.Friend, "udp", v6(5353), netlab.Answered},
+			try{b.Stranger, "tcp", host(8080), netlab.TimedOut},
+			try{b.Stranger, "udp", host(5353), netlab.TimedOut},
+			try{b.Stranger, "tcp", v6(8080), netlab.TimedOut},
+			try{b.Stranger, "udp", v6(5353), netlab.TimedOut},
+			// The custom accept is for everyone, and for the published port only.
+			try{b.Stranger, "tcp", host(8443), netlab.Answered},
+			try{b.Stranger, "tcp", v6(8443), netlab.Answered},
+			try{b.Stranger, "tcp", web.At(80), netlab.TimedOut},
+			try{b.Stranger, "tcp", web.At6(80), netlab.TimedOut},
+			// A friend reaches what is published and no more: allow leaves the
+			// rest to Docker's own rules.
+			try{b.Friend, "tcp", web.At(81), netlab.TimedOut},
+			// Containers still reach out, to strangers too.
+			try{web.Node, "tcp", b.Stranger.At(443), netlab.Answered},
+			try{web.Node, "udp", b.Stranger.At(53), netlab.Answered},
+			try{web.Node, "tcp", b.Stranger.At6(443), netlab.Answered},
+			try{web.Node, "tcp", b.Friend.At(443), netlab.Answered},
+			// The other interface is not the policy's business.
+			try{b.Inside, "tcp", host(8080), netlab.Answered},
+			try{b.Inside, "udp", host(5353), netlab.Answered},
+			try{b.Inside, "tcp", v6(8080), netlab.Answered},
+		)
+		// Loading the files again changes nothing, and neither does the engine.
+		b.load(tutorialPolicy)
+		b.engine.Stop()
+		b.engine.Start()
+		b.expect("after a reload and an engine restart",
+			try{b.Friend, "tcp", host(8080), netlab.Answered},
+			try{b.Stranger, "tcp", host(8080), netlab.TimedOut},
+			try{b.Stranger, "tcp", host(8443), netlab.Answered},
+		)
+	})
+}
+
+func TestTwoPublishedPortsOfOneContainerPortHaveClientsOfTheirOwn(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		b.web("7777:80/tcp", "8888:80/tcp")
+		b.load(`
+host {
+  external_interfaces = ["eth0"]
+}
+accept "friend" {
+  protocol        = "tcp"
+  published_ports = [7777]
+  source          = ["198.51.100.2", "2001:db8:1::2"]
+}
+accept "stranger" {
+  protocol        = "tcp"
+  published_ports = [8888]
+  source          = ["198.51.100.3", "2001:db8:1::3"]
+}
+default {
+  action = "reject"
+}
+`)
+		host, v6 := b.Host.At, b.Host.At6
+		b.expect("two ports",
+			try{b.Friend, "tcp", host(7777), netlab.Answered},
+			try{b.Friend, "tcp", host(8888), netlab.Refused},
+			try{b.Stranger, "tcp", host(7777), netlab.Refused},
+			try{b.Stranger, "tcp", host(8888), netlab.Answered},
+			try{b.Friend, "tcp", v6(7777), netlab.Answered},
+			try{b.Friend, "tcp", v6(8888), netlab.Refused},
+			try{b.Stranger, "tcp", v6(7777), netlab.Refused},
+			try{b.Stranger, "tcp", v6(8888), netlab.Answered},
+		)
+	})
+}
+
+func TestADenyBeatsEveryAccept(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		b.web("8080:80/tcp", "5353:53/udp")
+		b.load(`
+host {
+  external_interfaces = ["eth0"]
+}
+ipset "all" {
+  entries = ["198.51.100.0/24", "2001:db8:1::/64"]
+}
+accept "everyone" {
+  protocol        = ["tcp", "udp"]
+  published_ports = [8080, 5353]
+}
+deny "stranger" {
+  source = ["198.51.100.3", "2001:db8:1::3"]
+}
+default {
+  allow = [ipset.all]
+}
+`)
+		b.expect("deny",
+			try{b.Friend, "tcp", b.Host.At(8080), netlab.Answered},
+			try{b.Friend, "udp", b.Host.At(5353), netlab.Answered},
+			try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut},
+			try{b.Stranger, "udp", b.Host.At(5353), netlab.TimedOut},
+			try{b.Stranger, "tcp", b.Host.At6(8080), netlab.TimedOut},
+			try{b.Friend, "tcp", b.Host.At6(8080), netlab.Answered},
+		)
+	})
+}
+
+// revoking is the same policy with one address in the set or none.
+func revoking(sessions, entries string) string {
+	return `
+host {
+  external_interfaces = ["eth0"]
+}
+established {
+  sessions = "` + sessions + `"
+}
+ipset "friends" {
+  entries = [` + entries + `]
+}
+default {
+  allow = [ipset.friends]
+}
+`
+}
+
+func TestARevokedAddressIsCutAtOnceUnderRecheckAndNotUnderKeep(t *testing.T) {
+	for _, c := range []struct {
+		sessions string
+		want     netlab.Result
+	}{{"recheck", netlab.TimedOut}, {"keep", netlab.Answered}} {
+		t.Run(c.sessions, func(t *testing.T) {
+			onEngines(t, func(b *bench) {
+				web := b.web("8080:80/tcp", "5353:53/udp")
+				both := `"198.51.100.2", "198.51.100.3"`
+				b.load(revoking(c.sessions, both))
+				b.Stranger.Serve("443/tcp")
+				revoked := b.Stranger.OpenSession("tcp", b.Host.At(8080))
+				revokedUDP := b.Stranger.OpenSession("udp", b.Host.At(5353))
+				kept := b.Friend.OpenSession("tcp", b.Host.At(8080))
+				outgoing := web.OpenSession("tcp", b.Stranger.At(443))
+
+				b.load(revoking(c.sessions, `"198.51.100.2"`))
+				for _, s := range []struct {
+					name    string
+					session *netlab.Session
+					want    netlab.Result
+				}{
+					{"the revoked client's", revoked, c.want},
+					{"the revoked client's UDP", revokedUDP, c.want},
+					{"the other client's", kept, netlab.Answered},
+					{"the container's own, to the revoked client,", outgoing, netlab.Answered},
+				} {
+					if got := s.session.Ping(); got != s.want {
+						t.Errorf("%s session: %s, want %s", s.name, got, s.want)
+					}
+				}
+				b.expect("a new connection", try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut})
+			})
+		})
+	}
+}
+
+func TestEgressIsBlockedWhereThePolicySaysSoAndOnlyThere(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		web := b.web("8080:80/tcp")
+		b.Friend.Serve("443/tcp", "53/udp")
+		b.Stranger.Serve("443/tcp", "53/udp")
+		b.Inside.Serve("443/tcp")
+		b.load(`
+host {
+  external_interfaces = ["eth0"]
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [8080]
+}
+egress {
+  deny "stranger" {
+    destination = ["198.51.100.3", "2001:db8:1::3"]
+  }
+  deny "friend-dns" {
+    protocol        = "udp"
+    container_ports = [53]
+    action          = "reject"
+  }
+}
+`)
+		b.expect("egress",
+			try{web.Node, "tcp", b.Stranger.At(443), netlab.TimedOut},
+			try{web.Node, "tcp", b.Stranger.At6(443), netlab.TimedOut},
+			try{web.Node, "tcp", b.Friend.At(443), netlab.Answered},
+			try{web.Node, "tcp", b.Friend.At6(443), netlab.Answered},
+			try{web.Node, "udp", b.Friend.At(53), netlab.Unreachable},
+			try{web.Node, "tcp", b.Inside.At(443), netlab.Answered},
+			// Replies to the denied address pass: it connected to us.
+			try{b.Stranger, "tcp", b.Host.At(8080), netlab.Answered},
+			try{b.Stranger, "tcp", b.Host.At6(8080), netlab.Answered},
+		)
+	})
+}
+
+func TestEgressWithADefaultReachesOnlyWhatIsAllowed(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		web := b.web("8080:80/tcp")
+		b.Friend.Serve("443/tcp", "444/tcp")
+		b.Stranger.Serve("443/tcp", "444/tcp")
+		b.load(`
+host {
+  external_interfaces = ["eth0"]
+  verdict             = "return"
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [8080]
+}
+egress {
+  accept "https" {
+    protocol        = "tcp"
+    container_ports = [443]
+  }
+  default {
+    allow  = ["198.51.100.2"]
+    action = "reject"
+  }
+}
+`)
+		b.expect("egress with a default",
+			try{web.Node, "tcp", b.Stranger.At(443), netlab.Answered},
+			try{web.Node, "tcp", b.Stranger.At(444), netlab.Refused},
+			try{web.Node, "tcp", b.Friend.At(444), netlab.Answered},
+			try{web.Node, "tcp", b.Friend.At6(444), netlab.Refused},
+			try{web.Node, "tcp", b.Friend.At6(443), netlab.Answered},
+			try{b.Stranger, "tcp", b.Host.At(8080), netlab.Answered},
+		)
+	})
+}
+
+func TestARateLimitsNewConnectionsAndNothingElse(t *testing.T) {
+	for _, sessions := range []string{"keep", "recheck"} {
+		t.Run(sessions, func(t *testing.T) {
+			onEngines(t, func(b *bench) {
+				b.web("8080:80/tcp", "8081:80/tcp")
+				b.load(`
+host {
+  external_interfaces = ["eth0"]
+}
+established {
+  sessions = "` + sessions + `"
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [8080, 8081]
+  rate {
+    limit = "2/minute"
+    burst = 3
+  }
+}
+`)
+				session := b.Friend.OpenSession("tcp", b.Host.At(8080))
+				// The burst is for both ports together, and each source has its own.
+				answered := b.answered(b.Friend, b.Host.At(8081), 6)
+				if answered < 2 || answered > 3 {
+					t.Errorf("%d of 6 connections answered beside an open one, want 2: burst 3 and 2 a minute", answered)
+				}
+				if got := b.answered(b.Stranger, b.Host.At(8080), 2); got != 2 {
+					t.Errorf("%d of 2 connections of another source answered, want 2", got)
+				}
+				// Far more packets than the limit, in the connection it let in.
+				for range 20 {
+					if got := session.Ping(); got != netlab.Answered {
+						t.Fatalf("a packet of an accepted connection: %s", got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// answered makes n connections at once and counts those that are answered.
+func (b *bench) answered(from *netlab.Node, to string, n int) int {
+	var wait sync.WaitGroup
+	results := make([]netlab.Result, n)
+	for i := range n {
+		wait.Go(func() { results[i] = from.Connect("tcp", to) })
+	}
+	wait.Wait()
+	count := 0
+	for _, r := range results {
+		if r == netlab.Answered {
+			count++
+		}
+	}
+	return count
+}
+
+func TestConnectionsLimitsHowManyASourceHasAtATime(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		b.web("8080:80/tcp")
+		b.load(`
+host {
+  external_interfaces = ["eth0"]
+}
+established {
+  sessions = "recheck"
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [8080]
+  connections {
+    max = 2
+  }
+}
+`)
+		first := b.Friend.OpenSession("tcp", b.Host.At(8080))
+		second := b.Friend.OpenSession("tcp", b.Host.At(8080))
+		b.expect("two are open",
+			try{b.Friend, "tcp", b.Host.At(8080), netlab.TimedOut},
+			try{b.Stranger, "tcp", b.Host.At(8080), netlab.Answered},
+			try{b.Friend, "tcp", b.Host.At6(8080), netlab.Answered},
+		)
+		for _, s := range []*netlab.Session{first, second} {
+			if got := s.Ping(); got != netlab.Answered {
+				t.Errorf("an open session: %s", got)
+			}
+		}
+		second.Close()
+		deadline := time.Now().Add(10 * time.Second)
+		for b.Friend.Connect("tcp", b.Host.At(8080)) != netlab.Answered {
+			if time.Now().After(deadline) {
+				t.Fatal("one of two is closed, and still no connection")
+			}
+		}
+	})
+}
+
+func TestADeniedPacketIsLogged(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		netlab.Require(t, "tcpdump")
+		b.web("8080:80/tcp")
+		b.load(`
+host {
+  external_interfaces = ["eth0"]
+}
+deny "stranger" {
+  source = ["198.51.100.3"]
+  log {
+    nflog_group = 5
+  }
+}
+default {
+  allow = ["198.51.100.2"]
+  log {}
+}
+`)
+		type output struct {
+			text string
+			err  error
+		}
+		listened := make(chan output, 1)
+		go func() {
+			// Ends with the first packet, or after five seconds.
+			text, stderr, err := b.Host.Run("timeout", "5", "tcpdump", "-n", "-l", "-c", "1", "-i", "nflog:5")
+			listened <- output{text + stderr, err}
+		}()
+		var got output
+		for done := false; !done; {
+			b.expect("denied", try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut})
+			select {
+			case got = <-listened:
+				done = true
+			default:
+			}
+		}
+		if got.err != nil || !strings.Contains(got.text, "198.51.100.3.") {
+			t.Errorf("NFLOG of the denied packet: %v\n%s", got.err, got.text)
+		}
+		// The kernel log of another namespace is out of reach: count what LOG saw.
+		b.AddClient("other", b.Friend.V4.Next().Next(), b.Friend.V6.Next().Next()).Connect("tcp", b.Host.At(8080))
+		counters := b.Host.MustRun(b.backend.Tool(4, ""), "-w", "10", "-vnxL", "DOCKER-USER")
+		for line := range strings.Lines(counters) {
+			if words := strings.Fields(line); len(words) > 2 && words[2] == "LOG" && words[0] == "0" {
+				t.Errorf("LOG saw no packet:\n%s", counters)
+			}
+		}
+	})
+}
