@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -47,6 +48,27 @@ var passes = []struct {
 
 // Compile lowers the policy of one host. The ruleset is nil when there is an error.
 func Compile(policy *parser.Policy, lists *Lists) (*ir.Ruleset, hcl.Diagnostics) {
+	c := newCompilation(policy, lists)
+	for _, pass := range passes {
+		if pass.evenAfterErrors || !c.diags.HasErrors() {
+			pass.run(c)
+		}
+	}
+	if c.diags.HasErrors() {
+		return nil, c.diags
+	}
+	return c.out, c.diags
+}
+
+// CheckLists reads the address lists of a policy that has errors already, so that
+// what is wrong with the lists is said in the same run.
+func CheckLists(policy *parser.Policy, lists *Lists) hcl.Diagnostics {
+	c := newCompilation(policy, lists)
+	c.readSets()
+	return slices.DeleteFunc(c.diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })
+}
+
+func newCompilation(policy *parser.Policy, lists *Lists) *compilation {
 	c := &compilation{
 		policy:   policy,
 		lists:    lists,
@@ -60,15 +82,7 @@ func Compile(policy *parser.Policy, lists *Lists) (*ir.Ruleset, hcl.Diagnostics)
 	if policy.Host.IPv6 {
 		c.families = append(c.families, ir.IPv6)
 	}
-	for _, pass := range passes {
-		if pass.evenAfterErrors || !c.diags.HasErrors() {
-			pass.run(c)
-		}
-	}
-	if c.diags.HasErrors() {
-		return nil, c.diags
-	}
-	return c.out, c.diags
+	return c
 }
 
 func (c *compilation) error(code diag.Code, rng hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {

@@ -48,7 +48,7 @@ func (e *evaluator) hostBlock(decl *hcl.Block) *Host {
 		h.Name = decl.Labels[0]
 	}
 	h.ExternalInterfaces = b.interfaces("external_interfaces")
-	if b.has("external_interfaces") && len(h.ExternalInterfaces) == 0 {
+	if b.isEmptyList("external_interfaces") {
 		b.error(codeInterface, b.rng("external_interfaces"), "no external interface", "Name at least one interface the outside arrives on, such as [\"eth0\"].")
 	}
 	h.ContainerInterfaces = b.interfaces("container_interfaces")

@@ -123,7 +123,7 @@ func (b *block) icmpType(it item, v4, v6 bool) (ICMPType, bool) {
 		b.error(codeICMPType, it.rng, "no ICMP type", format, args...)
 		return ICMPType{}, false
 	}
-	const want = `An ICMP type is a name such as "echo-request", a number from 0 to 255, or type and code such as "3/4".`
+	const want = `An ICMP type is a name such as "echo-request", a number from 0 to 254, or type and code such as "3/4".`
 	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
 		return fail("%s This is %s.", want, describe(it.Value))
 	}
@@ -165,7 +165,8 @@ func (b *block) icmpType(it item, v4, v6 bool) (ICMPType, bool) {
 func parseICMPCode(text string) (ICMPCode, bool) {
 	typ, code, hasCode := strings.Cut(text, "/")
 	t, err := strconv.ParseUint(typ, 10, 8)
-	if err != nil {
+	// 255 is reserved, and iptables takes it for any type (measured: 1.8.9).
+	if err != nil || t == 255 {
 		return ICMPCode{}, false
 	}
 	out := ICMPCode{Type: uint8(t), Code: anyCode}

@@ -13,8 +13,8 @@ import (
 
 // Evaluate gives all expressions their values and returns the typed policy of the
 // host with the given label, "" for the unlabelled one. Rules that expired before
-// now are errors; nothing else looks at it. The policy is nil when there is an
-// error. Several hosts may be evaluated at a time.
+// now are errors; nothing else looks at it. With errors the policy holds what could
+// be read. Several hosts may be evaluated at a time.
 func (s *Source) Evaluate(host string, now time.Time) (*Policy, hcl.Diagnostics) {
 	e := newEvaluator(s)
 	e.now = now
@@ -51,9 +51,6 @@ func (s *Source) Evaluate(host string, now time.Time) (*Policy, hcl.Diagnostics)
 	}
 	e.checkRuleNames(p)
 	e.warnings(p)
-	if e.diags.HasErrors() {
-		return nil, e.diags
-	}
 	return p, e.diags
 }
 

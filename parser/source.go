@@ -151,7 +151,7 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 		return s, hcl.Diagnostics{{
 			Severity: hcl.DiagError,
 			Summary:  fmt.Sprintf("cannot read policy %q", name),
-			Detail:   err.Error(),
+			Detail:   withoutPath(err),
 			Extra:    diag.Info{Code: codeRead},
 		}}
 	}
@@ -217,6 +217,14 @@ func policyFiles(name string) (dir string, names []string, err error) {
 	}
 	slices.Sort(names)
 	return name, names, nil
+}
+
+// withoutPath is the reason of an error whose path the message names already.
+func withoutPath(err error) string {
+	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+		return pathErr.Err.Error()
+	}
+	return err.Error()
 }
 
 func isPolicyFile(name string) bool {

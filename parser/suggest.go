@@ -16,6 +16,11 @@ func didYouMean(written string, known []string) string {
 		bestDistance = 2
 	}
 	for _, name := range slices.Sorted(slices.Values(known)) {
+		if sameLetters(written, name) {
+			// Two letters swapped: the commonest slip, and two edits.
+			best = name
+			break
+		}
 		if d := levenshtein.Distance(strings.ToLower(written), strings.ToLower(name), nil); d < bestDistance {
 			best, bestDistance = name, d
 		}
@@ -24,6 +29,13 @@ func didYouMean(written string, known []string) string {
 		return ""
 	}
 	return fmt.Sprintf(" Did you mean %q?", best)
+}
+
+func sameLetters(a, b string) bool {
+	x, y := []byte(strings.ToLower(a)), []byte(strings.ToLower(b))
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
 }
 
 // oneOf writes allowed values for people: "a", "b" or "c".

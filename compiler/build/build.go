@@ -119,7 +119,7 @@ func chooseHosts(all, asked []string) ([]string, hcl.Diagnostics) {
 func lower(source *parser.Source, label string, lists *compiler.Lists, now time.Time) (*ir.Ruleset, hcl.Diagnostics) {
 	policy, diags := source.Evaluate(label, now)
 	if diags.HasErrors() {
-		return nil, diags
+		return nil, append(diags, compiler.CheckLists(policy, lists)...)
 	}
 	ruleset, more := compiler.Compile(policy, lists)
 	return ruleset, append(diags, more...)

@@ -62,12 +62,17 @@ type line struct {
 	number int
 	offset int // of its first byte in the file
 	text   string
+	wide   bool // it has characters of several bytes
 }
 
 // span is the range of bytes from..to of the line. Columns count characters.
 func (l line) span(from, to int) hcl.Range {
 	pos := func(at int) hcl.Pos {
-		return hcl.Pos{Line: l.number, Column: utf8.RuneCountInString(l.text[:at]) + 1, Byte: l.offset + at}
+		column := at + 1
+		if l.wide {
+			column = utf8.RuneCountInString(l.text[:at]) + 1
+		}
+		return hcl.Pos{Line: l.number, Column: column, Byte: l.offset + at}
 	}
 	return hcl.Range{Filename: l.file, Start: pos(from), End: pos(to)}
 }
@@ -83,6 +88,7 @@ func eachLine(filename, text string, f func(l line, ended bool)) {
 		l.number++
 		l.offset = len(text) - len(rest)
 		l.text, rest, ended = strings.Cut(rest, "\n")
+		l.wide = utf8.RuneCountInString(l.text) != len(l.text)
 		f(l, ended)
 	}
 }

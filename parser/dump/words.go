@@ -22,12 +22,18 @@ type word struct {
 // quotes, a backslash escapes inside quotes only, and a closing quote ends the
 // word even where no blank follows. It returns ok false for a quote left open.
 func splitWords(text string, at int) (words []word, ok bool) {
+	// A word without quotes is a part of the text; only others are copied.
 	var buf strings.Builder
 	var quoted, open, escaped bool
+	words = make([]word, 0, strings.Count(text[at:], " ")+1)
 	start := -1
 	end := func(i int) {
-		words = append(words, word{text: buf.String(), quoted: quoted, from: start, to: i})
-		buf.Reset()
+		w := word{text: text[start:i], quoted: quoted, from: start, to: i}
+		if quoted {
+			w.text = buf.String()
+			buf.Reset()
+		}
+		words = append(words, w)
 		quoted, start = false, -1
 	}
 	for i := at; i < len(text); i++ {
@@ -47,13 +53,14 @@ func splitWords(text string, at int) (words []word, ok bool) {
 		case open:
 			buf.WriteByte(c)
 		case c == '"':
+			if !quoted {
+				buf.WriteString(text[start:i])
+			}
 			open, quoted = true, true
 		case c == ' ' || c == '\t':
 			if start >= 0 {
 				end(i)
 			}
-		default:
-			buf.WriteByte(c)
 		}
 	}
 	if start >= 0 {
