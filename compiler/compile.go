@@ -110,7 +110,7 @@ const (
 	codeSetFull    diag.Code = "set-full"    // more elements than the set holds
 	codeSetElement diag.Code = "set-element" // an element the set's type cannot hold
 	codeTooMany    diag.Code = "too-many"    // more than one rule of iptables can hold
-	codeUnusedSet  diag.Code = "unused-set"  // warning: a set no rule uses
+	CodeUnusedSet  diag.Code = "unused-set"  // warning: a set no rule uses
 	codeEmptySet   diag.Code = "empty-set"   // warning: a set without elements
 	codeFileRead   diag.Code = "file-read"   // an address list that cannot be read
 )

@@ -290,7 +290,7 @@ func (c *compilation) reportUnused() {
 	}
 	for _, s := range c.policy.Sets {
 		if !c.used[s.Name.Value] {
-			c.warn(codeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule names ipset.%s. It is made and filled all the same.", s.Name.Value)
+			c.warn(CodeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule names ipset.%s. It is made and filled all the same.", s.Name.Value)
 		}
 	}
 }

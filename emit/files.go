@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -52,7 +53,7 @@ func Files(rs *ir.Ruleset, src Source) ([]File, error) {
 	}
 	from += "; do not edit. "
 	files := []File{
-		{SetsFile, Sets(rs.Sets, from+"Loading it "+setsEffect(rs.Sets)+".")},
+		{SetsFile, Sets(rs.Sets, from+"Loading it "+SetsEffect(rs.Sets)+".")},
 	}
 	removal := File{SetsRemoval, RemoveSets(rs.Sets, from+"Loading it, after the rules are removed, destroys dockerfw's sets.")}
 	for _, p := range rs.Programs {
@@ -76,13 +77,24 @@ func Files(rs *ir.Ruleset, src Source) ([]File, error) {
 // policyName names the files of a policy in one line of text.
 func policyName(files []string) string {
 	const shown = 3
-	if len(files) > shown {
-		return fmt.Sprintf("%s and %d more files", strings.Join(files[:shown], ", "), len(files)-shown)
+	text := strings.Join(files[:min(shown, len(files))], ", ")
+	if more := len(files) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more file", more)
+		if more > 1 {
+			text += "s"
+		}
 	}
-	return strings.Join(files, ", ")
+	// It stands in a comment of a restore file, where a newline would start a command.
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
-func setsEffect(sets []*ir.Set) string {
+// SetsEffect says what loading sets replaces, for people.
+func SetsEffect(sets []*ir.Set) string {
 	managed := 0
 	for _, s := range sets {
 		if s.Managed {

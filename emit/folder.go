@@ -2,6 +2,7 @@ package emit
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +26,37 @@ type Change struct {
 
 // Compare returns how the directory dir differs from f, by path.
 func (f Folder) Compare(dir string) ([]Change, error) {
+	dir, err := resolve(dir)
+	if err != nil {
+		return nil, err
+	}
+	return f.compare(dir)
+}
+
+// resolve follows symbolic links, so that the folder they lead to is the one that
+// is read and replaced. A folder that is not there yet is as it is named.
+func resolve(dir string) (string, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return "", fmt.Errorf("%s is a symbolic link to a folder that does not exist", dir)
+		}
+		return filepath.Abs(dir)
+	case err != nil:
+		return "", err
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("%s is no folder", dir)
+	}
+	return filepath.Abs(real)
+}
+
+func (f Folder) compare(dir string) ([]Change, error) {
 	var out []Change
 	for path, content := range f {
 		have, err := os.ReadFile(filepath.Join(dir, path))
@@ -48,7 +80,8 @@ func (f Folder) Compare(dir string) ([]Change, error) {
 	return out, nil
 }
 
-// extra lists the files below dir that f does not have.
+// extra lists the files below dir that f does not have, and the folders there
+// that hold nothing.
 func (f Folder) extra(dir string) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -59,8 +92,14 @@ func (f Folder) extra(dir string) ([]string, error) {
 			return err
 		}
 		rel, err := filepath.Rel(dir, path)
-		if err != nil || d.IsDir() {
+		if err != nil || path == dir {
 			return err
+		}
+		if d.IsDir() {
+			if inside, err := os.ReadDir(path); err != nil || len(inside) > 0 {
+				return err
+			}
+			rel += string(filepath.Separator)
 		}
 		if _, ours := f[rel]; !ours {
 			out = append(out, rel)
@@ -68,6 +107,32 @@ func (f Folder) extra(dir string) ([]string, error) {
 		return nil
 	})
 	return out, err
+}
+
+// KeepOtherHosts adds the compiled folders of hosts that dir has and f has not, so
+// that they stay as they are when only some hosts are compiled.
+func (f Folder) KeepOtherHosts(dir string) error {
+	dir, err := resolve(dir)
+	if err != nil {
+		return err
+	}
+	ours := map[string]bool{}
+	for path := range f {
+		ours[filepath.Dir(path)] = true
+	}
+	extra, err := f.extra(dir)
+	if err != nil {
+		return err
+	}
+	for _, path := range extra {
+		if host := filepath.Dir(path); host == "." || ours[host] || !isCompiledFile(dir, path) {
+			continue
+		}
+		if f[path], err = os.ReadFile(filepath.Join(dir, path)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Write makes the directory dir hold exactly f, all or nothing: a new directory is
@@ -78,14 +143,14 @@ func (f Folder) extra(dir string) ([]string, error) {
 //
 // It returns what changed.
 func (f Folder) Write(dir string) ([]Change, error) {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
-	}
-	dir, err := filepath.Abs(dir)
+	dir, err := resolve(dir)
 	if err != nil {
 		return nil, err
 	}
-	changes, err := f.Compare(dir)
+	if here, err := os.Getwd(); err == nil && here == dir {
+		return nil, fmt.Errorf("%s is the current directory: the output folder is replaced as a whole, and a shell in it would be left behind. Name a folder of its own with -o", dir)
+	}
+	changes, err := f.compare(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +166,7 @@ func (f Folder) Write(dir string) ([]Change, error) {
 	if err := os.MkdirAll(parent, 0o777); err != nil {
 		return nil, err
 	}
-	fresh, err := os.MkdirTemp(parent, "."+filepath.Base(dir)+".new-")
+	fresh, err := makeBeside(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -116,39 +181,69 @@ func (f Folder) Write(dir string) ([]Change, error) {
 	return changes, syncDir(parent)
 }
 
-// fill writes f into the directory fresh, linking what old has already.
+// makeBeside makes an empty folder beside dir, on the same file system. It is
+// hidden, and what a killed run leaves of it disturbs no later one.
+func makeBeside(dir string) (string, error) {
+	for {
+		name := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".new-"+rand.Text())
+		// Unlike os.MkdirTemp this leaves it to the umask who may read.
+		if err := os.Mkdir(name, 0o777); !errors.Is(err, fs.ErrExist) {
+			return name, err
+		}
+	}
+}
+
+// fill writes f into the directory fresh, linking what old has already. Modes stay
+// as they are in old.
 func (f Folder) fill(fresh, old string) error {
-	mode := fs.FileMode(0o755)
-	if info, err := os.Stat(old); err == nil {
-		mode = info.Mode().Perm()
-	}
-	if err := os.Chmod(fresh, mode); err != nil {
-		return err
-	}
-	dirs := map[string]bool{fresh: true}
+	dirs := map[string]bool{}
 	for path, content := range f {
 		target, source := filepath.Join(fresh, path), filepath.Join(old, path)
 		if dir := filepath.Dir(target); !dirs[dir] {
-			dirs[dir] = true
-			if err := os.MkdirAll(dir, mode); err != nil {
+			if err := os.MkdirAll(dir, 0o777); err != nil {
 				return err
 			}
+			// A new folder's name is in the one above.
+			for ; len(dir) >= len(fresh) && !dirs[dir]; dir = filepath.Dir(dir) {
+				dirs[dir] = true
+			}
 		}
-		if have, err := os.ReadFile(source); err == nil && bytes.Equal(have, content) {
-			if os.Link(source, target) == nil {
+		// Linked first and then read: what old holds may change in between, when
+		// another compile writes to the same folder.
+		if os.Link(source, target) == nil {
+			have, err := os.ReadFile(target)
+			if info, statErr := os.Lstat(target); statErr == nil && info.Mode().IsRegular() && err == nil && bytes.Equal(have, content) {
 				continue
+			}
+			if err := os.Remove(target); err != nil {
+				return err
 			}
 		}
 		if err := writeSynced(target, content); err != nil {
 			return err
 		}
+		if err := copyMode(source, target); err != nil {
+			return err
+		}
 	}
 	for dir := range dirs {
+		if err := copyMode(filepath.Join(old, strings.TrimPrefix(dir, fresh)), dir); err != nil {
+			return err
+		}
 		if err := syncDir(dir); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// copyMode gives to the mode of from, if there is such a file.
+func copyMode(from, to string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return nil
+	}
+	return os.Chmod(to, info.Mode()&(fs.ModePerm|fs.ModeSetgid|fs.ModeSticky))
 }
 
 func writeSynced(path string, content []byte) error {
@@ -180,6 +275,9 @@ func exchange(fresh, dir string) error {
 		return os.Rename(fresh, dir)
 	}
 	err := swapNames(fresh, dir)
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%s is a mount point, which cannot be replaced as a whole: name a folder inside it with -o, such as %s", dir, filepath.Join(dir, "compiled"))
+	}
 	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

@@ -143,8 +143,8 @@ func (e *evaluator) warnings(p *Policy) {
 	}
 	for _, r := range p.Rules {
 		if r.Kind == KindAccept && len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 && r.Destination == nil {
-			e.warn(codeAcceptAll, r.DeclRange, fmt.Sprintf("accept %q opens unpublished ports", r.Name.Value),
-				"Its ACCEPT skips Docker's own rules, so that container ports nobody published can be reached by whoever has a route to the container. Add published_ports or destination, or set verdict = \"return\" on the host.")
+			e.warn(codeAcceptAll, r.Name.Range, fmt.Sprintf("accept %q goes past Docker's own rules", r.Name.Value),
+				"Its ACCEPT skips them, so that what nobody published, such as other ports of a container, is open to whoever has a route to the container. Add published_ports or destination, or set verdict = \"return\" on the host.")
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
-	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 )
 
@@ -30,16 +29,28 @@ the policy compiles to.`,
 		Example: `  dockerfw compile policy.hcl -o compiled
   dockerfw compile policy/ -o compiled -var 'friends=["192.0.2.10"]'
   dockerfw compile policy.hcl -o compiled --check     # in CI`,
-		Args:              cobra.ExactArgs(1),
+		Args:              onePolicy,
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if output == "" {
+				return usageError(cmd, "no output folder: name one with -o")
+			}
 			stderr := cmd.ErrOrStderr()
-			result, diags := build.Policy(args[0], flags.options())
+			opts, err := flags.options()
+			if err != nil {
+				return err
+			}
+			result, diags := build.Policy(args[0], opts)
 			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
 				fmt.Fprintf(stderr, "%s; nothing was written.\n", count(n, "error"))
 				return exitError(exitTrouble)
 			}
 			folder := result.Folder()
+			if result.Partial {
+				if err := folder.KeepOtherHosts(output); err != nil {
+					return err
+				}
+			}
 			if check {
 				return reportCheck(stderr, folder, output, args[0], quiet)
 			}
@@ -48,7 +59,7 @@ the policy compiles to.`,
 				return err
 			}
 			if !quiet {
-				summary(stderr, result, changes, output)
+				summary(stderr, result, args[0], changes, output)
 			}
 			return nil
 		},
@@ -57,9 +68,6 @@ the policy compiles to.`,
 	cmd.Flags().StringVarP(&output, "output", "o", "", "the output `folder` (required)")
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit 1 if the folder is not up to date")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print only errors and warnings")
-	if err := cmd.MarkFlagRequired("output"); err != nil {
-		panic(err)
-	}
 	if err := cmd.MarkFlagDirname("output"); err != nil {
 		panic(err)
 	}
@@ -80,34 +88,6 @@ func reportCheck(w io.Writer, folder emit.Folder, output, policy string, quiet b
 	for _, c := range changes {
 		fmt.Fprintf(w, "%-8s %s\n", c.Kind, filepath.Join(output, c.Path))
 	}
-	fmt.Fprintf(w, "%s is not what %s compiles to. Next: dockerfw compile %s -o %s\n", output, policy, policy, output)
+	fmt.Fprintf(w, "%s is not what %s compiles to. Next: the same command without --check.\n", output, policy)
 	return exitError(exitNo)
-}
-
-// summary says what came out and what to do with it.
-func summary(w io.Writer, result *build.Result, changes []emit.Change, output string) {
-	host := result.Hosts[0].Ruleset
-	for _, p := range host.Programs {
-		rules := 0
-		phases := map[ir.Phase]int{}
-		for _, c := range p.Chains {
-			rules += len(c.Rules)
-			for _, r := range c.Rules {
-				phases[r.Phase]++
-			}
-		}
-		fmt.Fprintf(w, "%s  %s: %d established, %d deny, %d accept, %d default\n", p.Family, count(rules, "rule"),
-			phases[ir.Established], phases[ir.Deny], phases[ir.Accept], phases[ir.Default])
-	}
-	for _, s := range host.Sets {
-		fmt.Fprintf(w, "set   %s (%s): %s\n", s.Name, s.Type, count(len(s.Prefixes)+len(s.Members), "element"))
-	}
-	for _, p := range host.Programs {
-		fmt.Fprintf(w, "Loading %s.\n", emit.RulesEffect(p)+" of the "+p.Family.String()+" filter table")
-	}
-	if len(changes) == 0 {
-		fmt.Fprintf(w, "%s is up to date; nothing was written.\n", output)
-	} else {
-		fmt.Fprintf(w, "Wrote %s to %s.\n", count(len(changes), "file"), output)
-	}
 }

@@ -162,7 +162,11 @@ func joinHosts(labels []string, perHost []hcl.Diagnostics) hcl.Diagnostics {
 			first[k].Extra = info
 		}
 	}
-	return out
+	// A set is unused only if no host uses it.
+	return slices.DeleteFunc(out, func(d *hcl.Diagnostic) bool {
+		info := diag.InfoOf(d)
+		return info.Code == compiler.CodeUnusedSet && info.Host != ""
+	})
 }
 
 // forEach runs work for 0 to n-1, as many at a time as there are processors.

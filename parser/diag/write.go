@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -50,7 +51,7 @@ func (p Printer) one(buf *bytes.Buffer, d *hcl.Diagnostic) {
 		fmt.Fprintf(buf, "%s: ", position(*d.Subject))
 	}
 	buf.WriteString(p.paint(bold+color, word+":"))
-	fmt.Fprintf(buf, " %s", p.paint(bold, strings.TrimSuffix(d.Summary, ".")))
+	fmt.Fprintf(buf, " %s", p.paint(bold, visible(strings.TrimSuffix(d.Summary, "."))))
 	if info.Host != "" {
 		fmt.Fprintf(buf, " (host %s)", info.Host)
 	}
@@ -62,7 +63,7 @@ func (p Printer) one(buf *bytes.Buffer, d *hcl.Diagnostic) {
 		p.snippet(buf, *d.Subject, info.Line, color)
 	}
 	for _, r := range info.Related {
-		fmt.Fprintf(buf, "  %s: %s\n", position(r.Range), r.Message)
+		fmt.Fprintf(buf, "  %s: %s\n", position(r.Range), visible(r.Message))
 		p.snippet(buf, r.Range, "", "")
 	}
 	for _, line := range wrap(d.Detail, p.width()-2) {
@@ -89,7 +90,7 @@ func (p Printer) paint(codes, text string) string {
 }
 
 func position(r hcl.Range) string {
-	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
+	return fmt.Sprintf("%s:%d:%d", visible(r.Filename), r.Start.Line, r.Start.Column)
 }
 
 // snippet shows the first line of the range and underlines what the range
@@ -106,36 +107,85 @@ func (p Printer) snippet(buf *bytes.Buffer, r hcl.Range, line, color string) {
 		return
 	}
 	number := fmt.Sprint(r.Start.Line)
-	fmt.Fprintf(buf, "  %s | %s\n", number, untab(line))
+	fmt.Fprintf(buf, "  %s | %s\n", number, visible(line))
 
-	columns := []rune(line)
+	columns := split(line)
 	from := min(max(r.Start.Column-1, 0), len(columns))
 	to := len(columns)
 	if r.End.Line == r.Start.Line {
-		to = min(max(r.End.Column-1, 0), len(columns))
+		to = min(max(r.End.Column-1, from), len(columns))
 	}
-	indent := len([]rune(untab(string(columns[:from]))))
-	width := max(1, len([]rune(untab(string(columns[from:max(from, to)])))))
+	indent := screenWidth(columns[:from])
+	width := max(1, screenWidth(columns[from:to]))
 	fmt.Fprintf(buf, "  %s | %s%s\n", strings.Repeat(" ", len(number)), strings.Repeat(" ", indent),
 		p.paint(color, strings.Repeat("^", width)))
 }
 
-// untab shows a tab as two blanks, so that what is below a character stays below
-// it, and makes control characters visible: source is somebody else's text, and
-// must not drive the reader's terminal.
-func untab(s string) string {
+// visible shows a tab as two blanks, so that what is below a character stays below
+// it, and makes control characters visible, those that turn the direction of text
+// among them: source is somebody else's text, and must not drive the reader's
+// terminal.
+func visible(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
 		case r == '\t':
 			b.WriteString("  ")
-		case r < ' ' || r == 0x7f || r == utf8.RuneError || (r >= 0x80 && r < 0xa0):
-			b.WriteRune('\uFFFD')
+		case unicode.IsControl(r) || r == utf8.RuneError || unicode.Is(unicode.Bidi_Control, r):
+			b.WriteRune(utf8.RuneError)
 		default:
 			b.WriteRune(r)
 		}
 	}
 	return b.String()
+}
+
+// split cuts a line into what HCL counts as columns: characters with their
+// combining marks.
+func split(line string) []string {
+	var out []string
+	for _, r := range line {
+		if len(out) > 0 && unicode.In(r, unicode.Mn, unicode.Me) {
+			out[len(out)-1] += string(r)
+		} else {
+			out = append(out, string(r))
+		}
+	}
+	return out
+}
+
+// wide are the letters that take two columns of a terminal: East Asian ones, emoji.
+var wide = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{Lo: 0x1100, Hi: 0x115f, Stride: 1},
+		{Lo: 0x2e80, Hi: 0xa4cf, Stride: 1},
+		{Lo: 0xac00, Hi: 0xd7a3, Stride: 1},
+		{Lo: 0xf900, Hi: 0xfaff, Stride: 1},
+		{Lo: 0xfe30, Hi: 0xfe6f, Stride: 1},
+		{Lo: 0xff00, Hi: 0xff60, Stride: 1},
+		{Lo: 0xffe0, Hi: 0xffe6, Stride: 1},
+	},
+	R32: []unicode.Range32{
+		{Lo: 0x1f300, Hi: 0x1f64f, Stride: 1},
+		{Lo: 0x1f680, Hi: 0x1f6ff, Stride: 1},
+		{Lo: 0x1f900, Hi: 0x1f9ff, Stride: 1},
+		{Lo: 0x20000, Hi: 0x3fffd, Stride: 1},
+	},
+}
+
+// screenWidth is the number of columns of a terminal that characters take.
+func screenWidth(characters []string) int {
+	n := 0
+	for _, c := range characters {
+		first, _ := utf8.DecodeRuneInString(c)
+		switch {
+		case first == '\t' || unicode.Is(wide, first):
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 func sourceLine(src []byte, n int) string {
@@ -155,7 +205,7 @@ func sourceLine(src []byte, n int) string {
 func wrap(text string, width int) []string {
 	var out []string
 	for para := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		para = untab(para)
+		para = visible(para)
 		if strings.HasPrefix(para, " ") {
 			out = append(out, para)
 			continue

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"dockerfw": main})
+}
+
+// TestScripts runs testdata/script/*.txt, which read like sessions at a terminal.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			// Messages are compared without colours and outside any terminal.
+			env.Setenv("NO_COLOR", "")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"age":    age,
+			"ageis":  ageIs,
+			"files":  files,
+			"status": status,
+		},
+	})
+}
+
+var longAgo = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// age FILE...: as if the files had been written long ago.
+func age(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		ts.Check(os.Chtimes(ts.MkAbs(name), longAgo, longAgo))
+	}
+}
+
+// [!] ageis FILE...: the files have not been written since.
+func ageIs(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if info.ModTime().Equal(longAgo) == neg {
+			ts.Fatalf("%s was last written at %v", name, info.ModTime())
+		}
+	}
+}
+
+// files DIRECTORY [NAME...]: the directory holds exactly these, hidden ones among them.
+func files(ts *testscript.TestScript, neg bool, args []string) {
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var have []string
+	for _, e := range entries {
+		if e.Name() != ".tmp" { // the script's own
+			have = append(have, e.Name())
+		}
+	}
+	if fmt.Sprint(have) != fmt.Sprint(args[1:]) == !neg {
+		ts.Fatalf("%s holds %v", args[0], have)
+	}
+}
+
+// status CODE COMMAND ARGUMENT...: the command ends with this exit code.
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if err != nil {
+		var ok bool
+		if code, ok = exitCode(err); !ok {
+			ts.Fatalf("%v", err)
+		}
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("%s: exit code %d, not %s", filepath.Base(args[1]), code, args[0])
+	}
+}
+
+func exitCode(err error) (int, bool) {
+	exit, ok := err.(interface{ ExitCode() int })
+	if !ok {
+		return 0, false
+	}
+	return exit.ExitCode(), true
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit"
+)
+
+// summary says what came out, what loading it replaces, and how to load it.
+func summary(w io.Writer, result *build.Result, policy string, changes []emit.Change, output string) {
+	if len(changes) == 0 {
+		fmt.Fprintf(w, "%s is what %s compiles to already; nothing was written.\n", output, policy)
+		return
+	}
+	fmt.Fprintf(w, "Compiled %s to %s: %s.\n", policy, output, changeCounts(changes))
+	const shown = 3 // of a fleet, the first few stand for the rest
+	for i, host := range result.Hosts {
+		if i == shown && len(result.Hosts) > shown+1 {
+			fmt.Fprintf(w, "and %d more hosts.\n", len(result.Hosts)-shown)
+			break
+		}
+		describe(w, host.Ruleset)
+	}
+	first := result.Hosts[0].Ruleset
+	if len(first.Programs) == 0 {
+		return
+	}
+	effect := emit.RulesEffect(first.Programs[0])
+	if len(first.Sets) > 0 {
+		effect += ", and " + emit.SetsEffect(first.Sets)
+	}
+	fmt.Fprintf(w, "Loading %s.\n", effect)
+	if first.Host == "" {
+		fmt.Fprint(w, "Next, as root on the host:\n")
+	} else {
+		fmt.Fprintf(w, "Next, as root on each host, here %s:\n", first.Host)
+	}
+	fmt.Fprintf(w, "  %s\n", strings.Join(loadCommands(first, filepath.Join(output, first.Host)), " &&\n  "))
+	if first.Programs[0].Install == ir.Insert {
+		fmt.Fprint(w, "Where the rules stand already, load the .remove files first: each -I adds one more.\n")
+	}
+}
+
+// describe counts what one host loads.
+func describe(w io.Writer, rs *ir.Ruleset) {
+	if rs.Host != "" {
+		fmt.Fprintf(w, "host %s:\n", rs.Host)
+	}
+	for _, p := range rs.Programs {
+		fmt.Fprintf(w, "  %s  %s\n", p.Family, ruleCounts(p))
+	}
+	if sets := setCounts(rs.Sets); sets != "" {
+		fmt.Fprintf(w, "  sets  %s\n", sets)
+	}
+}
+
+// changeCounts says how many files were written, and how many went away.
+func changeCounts(changes []emit.Change) string {
+	written, removed := 0, 0
+	for _, c := range changes {
+		if c.Kind == "extra" {
+			removed++
+		} else {
+			written++
+		}
+	}
+	switch {
+	case removed == 0:
+		return count(written, "file") + " written"
+	case written == 0:
+		return count(removed, "file") + " removed"
+	}
+	return fmt.Sprintf("%s written, %d removed", count(written, "file"), removed)
+}
+
+// ruleCounts counts the rules of all chains by phase.
+func ruleCounts(p *ir.Program) string {
+	rules := 0
+	phases := map[ir.Phase]int{}
+	for _, c := range p.Chains {
+		rules += len(c.Rules)
+		for _, r := range c.Rules {
+			phases[r.Phase]++
+		}
+	}
+	var parts []string
+	for phase := ir.Established; phase <= ir.Egress; phase++ {
+		if n := phases[phase]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, phase))
+		}
+	}
+	return fmt.Sprintf("%s: %s", count(rules, "rule"), strings.Join(parts, ", "))
+}
+
+// setCounts lists the sets with how much they hold; empty halves of a set are left out.
+func setCounts(sets []*ir.Set) string {
+	var parts []string
+	for _, s := range sets {
+		switch n := len(s.Prefixes) + len(s.Members); {
+		case !s.Managed:
+			parts = append(parts, s.Name+" (filled by others)")
+		case n > 0:
+			parts = append(parts, fmt.Sprintf("%s %d", s.Name, n))
+		}
+	}
+	const shown = 12
+	if len(parts) > shown {
+		parts = append(parts[:shown], fmt.Sprintf("and %d more", len(parts)-shown))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// loadCommands are the commands that load what was compiled for one host.
+func loadCommands(rs *ir.Ruleset, dir string) []string {
+	var out []string
+	if len(rs.Sets) > 0 {
+		out = append(out, "ipset restore < "+shellWord(filepath.Join(dir, emit.SetsFile)))
+	}
+	for _, p := range rs.Programs {
+		name, file := "iptables", emit.RulesFile4
+		if p.Family == ir.IPv6 {
+			name, file = "ip6tables", emit.RulesFile6
+		}
+		out = append(out, fmt.Sprintf("%s-restore -w 10 --noflush < %s", name, shellWord(filepath.Join(dir, file))))
+		if p.Install == ir.Jump {
+			jump := p.Target + " -j " + p.Chains[0].Name
+			out = append(out, fmt.Sprintf("{ %s -w 10 -C %s 2>/dev/null || %s -w 10 -I %s; }", name, jump, name, jump))
+		}
+	}
+	return out
+}
+
+// shellWord quotes s for a POSIX shell where it has to be.
+func shellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+:@%,") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,112 @@
+package emit
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+func TestFilesOfAHost(t *testing.T) {
+	v6 := program(ir.Replace)
+	v6.Family = ir.IPv6
+	rs := &ir.Ruleset{
+		Host:     "web1",
+		Sets:     []*ir.Set{{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, MaxElem: 64, Prefixes: []netip.Prefix{prefix("10.0.0.0/8")}}},
+		Programs: []*ir.Program{program(ir.Replace), v6},
+	}
+	src := Source{Version: "1.2.3", Policy: []string{"a.hcl"}, Inputs: []Input{{"a.hcl", "00"}}}
+	files, err := Files(rs, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name)
+		if f.Name == ManifestFile {
+			continue
+		}
+		header, _, _ := strings.Cut(string(f.Content), "\n")
+		if !strings.HasPrefix(header, "# Compiled by dockerfw from a.hcl for host web1; do not edit. Loading it") {
+			t.Errorf("%s starts with %q", f.Name, header)
+		}
+	}
+	want := []string{SetsFile, RulesFile4, RulesRemoval4, RulesFile6, RulesRemoval6, SetsRemoval, ManifestFile}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+	manifest, err := ParseManifest(files[len(files)-1].Content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantManifest := &Manifest{
+		Format: 1, Version: "1.2.3", Host: "web1",
+		Inputs: src.Inputs,
+		Chains: []ChainReport{
+			{"DOCKER-USER", "ipv4", "replace", 3},
+			{"DOCKERFW-OUT", "ipv4", "replace", 2},
+			{"DOCKER-USER", "ipv6", "replace", 3},
+			{"DOCKERFW-OUT", "ipv6", "replace", 2},
+		},
+		Sets: []SetReport{{"a", "ipv4", "hash:net", true, 1}},
+	}
+	for _, f := range files[:len(files)-1] {
+		wantManifest.Files = append(wantManifest.Files, Input{f.Name, Digest(f.Content)})
+	}
+	if diff := cmp.Diff(wantManifest, manifest); diff != "" {
+		t.Errorf("manifest (-want +got):\n%s", diff)
+	}
+	again, err := Files(rs, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(files, again); diff != "" {
+		t.Errorf("a second time:\n%s", diff)
+	}
+}
+
+// A file's name is somebody else's text: it must not become a line of a restore file.
+func TestAPolicyNameStaysInItsComment(t *testing.T) {
+	rs := &ir.Ruleset{Programs: []*ir.Program{program(ir.Replace)}}
+	files, err := Files(rs, Source{Policy: []string{"a\n-F\r\x1b[31m.hcl"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f.Name == ManifestFile {
+			continue
+		}
+		header, rest, _ := strings.Cut(string(f.Content), "\n")
+		if !strings.HasSuffix(header, ".") || strings.ContainsAny(header, "\r\x1b") || strings.Contains(rest, "hcl") {
+			t.Errorf("%s:\n%q\n%q", f.Name, header, rest)
+		}
+	}
+}
+
+func TestManyPolicyFilesAreCounted(t *testing.T) {
+	if got, want := policyName([]string{"a", "b", "c"}), "a, b, c"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := policyName([]string{"a", "b", "c", "d"}), "a, b, c and 1 more file"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := policyName([]string{"a", "b", "c", "d", "e"}), "a, b, c and 2 more files"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestAManifestThatIsNotOursIsRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"name": "web"}`: "format 0, this dockerfw reads format 1",
+		`{"format": 2}`:   "format 2",
+		`[`:               "manifest.json",
+		``:                "manifest.json",
+	} {
+		if m, err := ParseManifest([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, %v; want an error with %q", text, m, err, want)
+		}
+	}
+}
