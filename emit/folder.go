@@ -196,6 +196,9 @@ func makeBeside(dir string) (string, error) {
 // fill writes f into the directory fresh, linking what old has already. Modes stay
 // as they are in old.
 func (f Folder) fill(fresh, old string) error {
+	// One sync of the file system instead of thousands: a fleet of 1,000 hosts took
+	// half a minute for its files alone.
+	bulk := len(f) > 64 && canSyncAll
 	dirs := map[string]bool{}
 	for path, content := range f {
 		target, source := filepath.Join(fresh, path), filepath.Join(old, path)
@@ -219,7 +222,7 @@ func (f Folder) fill(fresh, old string) error {
 				return err
 			}
 		}
-		if err := writeSynced(target, content); err != nil {
+		if err := writeFile(target, content, !bulk); err != nil {
 			return err
 		}
 		if err := copyMode(source, target); err != nil {
@@ -230,9 +233,15 @@ func (f Folder) fill(fresh, old string) error {
 		if err := copyMode(filepath.Join(old, strings.TrimPrefix(dir, fresh)), dir); err != nil {
 			return err
 		}
+		if bulk {
+			continue
+		}
 		if err := syncDir(dir); err != nil {
 			return err
 		}
+	}
+	if bulk {
+		return syncAll(fresh)
 	}
 	return nil
 }
@@ -246,13 +255,17 @@ func copyMode(from, to string) error {
 	return os.Chmod(to, info.Mode()&(fs.ModePerm|fs.ModeSetgid|fs.ModeSticky))
 }
 
-func writeSynced(path string, content []byte) error {
+// writeFile makes a new file and, if sync, waits until the disk has its content.
+func writeFile(path string, content []byte, sync bool) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(content)
-	return errors.Join(err, file.Sync(), file.Close())
+	if sync && err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
 }
 
 func syncDir(dir string) error {

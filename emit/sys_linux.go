@@ -19,3 +19,15 @@ func swapNames(a, b string) error {
 	}
 	return &os.LinkError{Op: "exchange", Old: a, New: b, Err: err}
 }
+
+const canSyncAll = true
+
+// syncAll waits until the disk has all of the file system that dir is on.
+func syncAll(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
+}
