@@ -286,7 +286,13 @@ func (c *compilation) warnFamilyOpen(r *parser.Rule, f ir.Family, cl *clause) {
 func (c *compilation) defaultRule(s *scope, f ir.Family) {
 	d := s.def
 	allow := c.operands(d.Allow, f)
-	if d.Action == parser.ActionReturn || allow.whole() {
+	if d.Action == parser.ActionReturn {
+		return
+	}
+	if allow.whole() {
+		if !s.egress {
+			c.warn(codeOpenDefault, d.Allow.Range, fmt.Sprintf("open by default for %s", f), "allow holds every %s address, so that everyone who is not denied reaches what Docker publishes. Name who may.", f)
+		}
 		return
 	}
 	cl := &clause{

@@ -25,5 +25,6 @@ const (
 	codeChainDocker   diag.Code = "chain-docker"   // warning: rules in DOCKER fail open on engines since 17.06
 	codeOpenDefault   diag.Code = "open-default"   // warning: default lets everyone in
 	codeAcceptAll     diag.Code = "accept-all"     // warning: an accept that skips Docker's own rules
+	codeNotExternal   diag.Code = "not-external"   // warning: an accept on an interface that default leaves open
 	codeUnmanagedFill diag.Code = "unmanaged-fill" // entries in a set that somebody else fills
 )

@@ -90,6 +90,8 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 				e.error(codeReference, t.SourceRange(), "host.name without a label", "host.name is the label of the host block, and this policy's host block has none. Write host \"web1\" { … } to give it one.")
 			case root == "each":
 				e.error(codeReference, t.SourceRange(), "each outside for_each", "each.key and each.value exist only in a block that has for_each.")
+			case root == "var" || root == "local":
+				e.error(codeReference, t.SourceRange(), fmt.Sprintf("%s in a host's variables", root), "A host's variables give variable blocks their values on that host, so they cannot come from them. They are constants, and host.name where the host has a label.")
 			case ctx == nil:
 				e.error(codeReference, t.SourceRange(), "name in a constant", "Only constants can stand here, no names or functions.")
 			default:
@@ -153,8 +155,12 @@ type block struct {
 	ctx     *hcl.EvalContext
 	header  hcl.Range
 	content *hcl.BodyContent
-	// files hold the source, to point into string literals.
+	// sources of all files, to point into string literals.
 	sources map[string][]byte
+	// refuseNull makes null an error in this block. Elsewhere it means that the
+	// attribute is not written, as Terraform's users expect; in a rule that would
+	// open what an empty variable was meant to close.
+	refuseNull bool
 }
 
 // open reads the body of b against schema. It never returns nil: what can be read
@@ -188,7 +194,13 @@ func (b *block) attr(name string) (item, bool) {
 		return item{}, false
 	}
 	val, ok := b.value(a.Expr, b.ctx)
-	if !ok || val.IsNull() {
+	if !ok {
+		return item{}, false
+	}
+	if val.IsNull() {
+		if b.refuseNull {
+			b.error(codeValue, a.Expr.Range(), name+" is null", "null could mean any or none. Leave %s out for any, or take the rule out for none.", name)
+		}
 		return item{}, false
 	}
 	return item{val, a.Expr.Range()}, true

@@ -50,7 +50,7 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	addresses := []string{"entries", "files", "exclude", "exclude_files"}
 	if s.Type == SetList {
 		b.refuse("a list:set, which holds sets: put them into members", append(addresses, "aggregate", "hashsize", "maxelem")...)
-		if !b.has("members") {
+		if !b.has("members") && s.Managed {
 			b.error(codeSchema, b.header, "list:set without members", "Name the sets it holds: members = [ipset.a, ipset.b].")
 		}
 	} else {

@@ -124,6 +124,7 @@ var defaultSchema = &hcl.BodySchema{
 
 func (e *evaluator) defaultBlock(decl *hcl.Block) *Default {
 	b := e.open(decl, defaultSchema, e.ctx)
+	b.refuseNull = true
 	d := &Default{DeclRange: decl.DefRange, Written: true, Allow: b.operands("allow"), Log: b.log("default")}
 	action := b.choice("action", string(ActionDrop), string(ActionDrop), string(ActionReject), string(ActionReturn))
 	d.Action = Action(action.Value)
@@ -135,16 +136,35 @@ func (e *evaluator) defaultBlock(decl *hcl.Block) *Default {
 
 // warnings looks at the policy as a whole for what is allowed but seldom meant.
 func (e *evaluator) warnings(p *Policy) {
+	if e.diags.HasErrors() {
+		return
+	}
 	if p.Default.Action == ActionReturn {
 		e.warn(codeOpenDefault, p.Default.DeclRange, "open by default", "Everyone who is not denied reaches what Docker publishes. Use action = \"drop\" with allow to name who may.")
 	}
-	if p.Host.Verdict != VerdictAccept {
-		return
-	}
 	for _, r := range p.Rules {
-		if r.Kind == KindAccept && len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 && r.Destination == nil {
+		if r.Kind != KindAccept {
+			continue
+		}
+		if p.Host.Verdict == VerdictAccept && len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 && r.Destination == nil && !icmpOnly(r) {
 			e.warn(codeAcceptAll, r.Name.Range, fmt.Sprintf("accept %q goes past Docker's own rules", r.Name.Value),
 				"Its ACCEPT skips them, so that what nobody published, such as other ports of a container, is open to whoever has a route to the container. Add published_ports or destination, or set verdict = \"return\" on the host.")
 		}
+		for _, i := range r.Interfaces {
+			if coveredBy(p.Host.ExternalInterfaces, i.Value) == nil {
+				e.warn(codeNotExternal, i.Range, fmt.Sprintf("interface %q is not external", i.Value),
+					"default drops nobody there, so that the accept opens what is open already. Add it to the host's external_interfaces.")
+			}
+		}
 	}
+}
+
+// icmpOnly reports whether a rule is about ICMP, which nobody publishes.
+func icmpOnly(r *Rule) bool {
+	for _, p := range r.Protocols {
+		if p.Value.Number != ICMP && p.Value.Number != ICMPv6 {
+			return false
+		}
+	}
+	return len(r.Protocols) > 0 || len(r.ICMPTypes) > 0
 }

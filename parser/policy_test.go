@@ -189,7 +189,6 @@ func TestRules(t *testing.T) {
 		{"deny", "log {\nnflog_group = 0\n}", `{Kind:"deny" Name:"r" Action:"drop" Log:{Prefix:"dockerfw r: " Level:4 Limit:{Count:10 Seconds:60} Group:0}}`},
 		{"accept", `expires = "2027-01-31"`, `{Kind:"accept" Name:"r" Expires:2027-02-01T00:00:00Z}`},
 		{"accept", `expires = "2027-01-31T18:00:00+02:00"`, `{Kind:"accept" Name:"r" Expires:2027-01-31T18:00:00+02:00}`},
-		{"accept", `source = null`, `{Kind:"accept" Name:"r"}`},
 	} {
 		p, diags := parse(t, "ipset \"s\" {\n}\n"+c.kind+" \"r\" {\n"+c.attributes+"\n}\n")
 		if diags.HasErrors() {

@@ -32,6 +32,7 @@ var (
 // as far as they are for this host.
 func (e *evaluator) rules(decl *hcl.Block, kind RuleKind, schema *hcl.BodySchema) []*Rule {
 	b := e.open(decl, schema, e.ctx)
+	b.refuseNull = true
 	name := At[string]{decl.Labels[0], decl.LabelRanges[0]}
 	if !b.has("for_each") {
 		if !b.forThisHost() {

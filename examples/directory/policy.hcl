@@ -1,0 +1,19 @@
+# All *.hcl files of a directory are one policy. Who is in which set stands in
+# sets.hcl, so that the two change hands separately.
+
+host {
+  external_interfaces = ["eth0"]
+}
+
+# One rule for each service that services.hcl lists.
+accept "service" {
+  for_each = local.services
+
+  protocol        = each.value.protocol
+  published_ports = each.value.ports
+  source          = [ipset.office, ipset.vpn]
+}
+
+default {
+  allow = [ipset.vpn]
+}

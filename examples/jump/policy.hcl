@@ -1,0 +1,27 @@
+# DOCKER-USER has other tenants, such as fail2ban: the rules live in a chain of their
+# own, and what they let through goes on to the others and to Docker's own rules.
+
+host {
+  external_interfaces = ["eth0"]
+  install             = "jump"
+}
+
+# A block list beats everything below it.
+deny "blocked" {
+  source = ["192.0.2.66", "203.0.113.0/24", "2001:db8:bad::/48"]
+  action = "reject"
+}
+
+accept "ping" {
+  icmp_types = ["echo-request"]
+}
+
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [80, 443]
+  source_not      = ["198.51.100.99", "2001:db8:0:99::/64"]
+}
+
+default {
+  allow = ["198.51.100.0/24", "2001:db8::/32"]
+}

@@ -1,0 +1,574 @@
+package golden
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+const languageDoc = "../docs/language.md"
+
+// docsNow is the day on which the examples of the docs are compiled.
+var docsNow = time.Date(2027, 1, 20, 12, 0, 0, 0, time.UTC)
+
+// fence is a fenced block of a Markdown file.
+type fence struct {
+	language string
+	line     int // of its first line of text
+	text     string
+	// afterProse tells that something stands between this block and the one before.
+	afterProse bool
+}
+
+func (f fence) lines() []string { return strings.Split(strings.TrimSuffix(f.text, "\n"), "\n") }
+
+func fences(t *testing.T, name string) []fence {
+	t.Helper()
+	var out []fence
+	var open *fence
+	prose := true
+	for i, line := range strings.Split(readDoc(t, name), "\n") {
+		language, isFence := strings.CutPrefix(line, "```")
+		switch {
+		case isFence && open == nil:
+			open = &fence{language: language, line: i + 2, afterProse: prose}
+		case isFence:
+			out = append(out, *open)
+			open, prose = nil, false
+		case open != nil:
+			open.text += line + "\n"
+		case strings.TrimSpace(line) != "":
+			prose = true
+		}
+	}
+	if open != nil {
+		t.Fatalf("%s:%d: the block is not closed", name, open.line)
+	}
+	return out
+}
+
+func readDoc(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// docsFiles are the files that examples of the docs name. Other *.txt files are
+// made with an address of each family in them.
+var docsFiles = map[string]string{
+	"services.yaml":     "- name: web\n  protocol: tcp\n  port: 80\n",
+	"lists/object.json": "{}\n",
+	"lists/not-cdn.txt": "192.0.2.7\n",
+}
+
+var docsFileName = regexp.MustCompile(`"([\w./-]+\.(?:txt|netset|json|yaml|csv))"`)
+
+// compileExample compiles an example in a directory of its own, as policy.hcl or
+// with another name.
+func compileExample(t *testing.T, name, text string) (*build.Result, hcl.Diagnostics, string) {
+	t.Helper()
+	dir := t.TempDir()
+	files := map[string]string{name: text}
+	for _, m := range docsFileName.FindAllStringSubmatch(text, -1) {
+		content, ok := docsFiles[m[1]]
+		if !ok {
+			content = "192.0.2.0/24\n2001:db8::/32 # a comment\n"
+		}
+		if m[1] != "missing.txt" {
+			files[m[1]] = content
+		}
+	}
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result, diags := build.Policy(filepath.Join(dir, name), build.Options{Now: docsNow})
+	var printed bytes.Buffer
+	if err := (diag.Printer{Sources: result.Sources}).Write(&printed, diags); err != nil {
+		t.Fatal(err)
+	}
+	return result, diags, strings.ReplaceAll(printed.String(), dir+string(filepath.Separator), "")
+}
+
+// complete adds what a fragment lacks to be a policy, behind it, so that line
+// numbers stay: a host, and sets that it names and does not declare.
+func complete(fragment string) string {
+	file, diags := hclsyntax.ParseConfig([]byte(fragment), "fragment", hcl.InitialPos)
+	if diags.HasErrors() {
+		return fragment
+	}
+	hasHost := false
+	declared := map[string]bool{}
+	for _, b := range file.Body.(*hclsyntax.Body).Blocks {
+		hasHost = hasHost || b.Type == "host"
+		if b.Type == "ipset" && len(b.Labels) == 1 {
+			declared[b.Labels[0]] = true
+		}
+	}
+	if !hasHost {
+		fragment += "\nhost {\n  external_interfaces = [\"eth0\"]\n}\n"
+	}
+	for _, m := range regexp.MustCompile(`ipset\.(\w+)`).FindAllStringSubmatch(fragment, -1) {
+		if !declared[m[1]] && m[1] != "nobody" {
+			declared[m[1]] = true
+			fragment += fmt.Sprintf("\nipset %q {\n  entries = [\"192.0.2.10\", \"2001:db8::10\"]\n}\n", m[1])
+		}
+	}
+	return fragment
+}
+
+// Every hcl and json block of the docs compiles without a warning. A block whose
+// first line is "# refused: CLASS" does not, for that reason alone. The lines of an
+// iptables block appear, in that order, in a file that the hcl block before it
+// compiles to; those of a text block right behind one in what is printed.
+func TestExamplesOfTheDocsCompileToWhatTheDocsSay(t *testing.T) {
+	examples := 0
+	for _, doc := range []string{languageDoc, "../README.md"} {
+		if _, err := os.Stat(doc); err != nil && doc != languageDoc {
+			continue
+		}
+		var result *build.Result
+		var printed string
+		for _, f := range fences(t, doc) {
+			place := fmt.Sprintf("%s:%d", filepath.Base(doc), f.line)
+			switch f.language {
+			case "hcl", "json":
+				examples++
+				name, text := "policy.hcl", complete(f.text)
+				if f.language == "json" {
+					name, text = "policy.hcl.json", f.text
+				}
+				var diags hcl.Diagnostics
+				result, diags, printed = compileExample(t, name, text)
+				checkExample(t, place, f, diags, printed)
+			case "iptables":
+				if result == nil || !foldersHold(result, f.lines()) {
+					t.Errorf("%s: the example above does not compile to these lines in this order:\n%s\nIt compiles to:\n%s", place, f.text, restoreFiles(result))
+				}
+			case "text":
+				if !f.afterProse && !holdsInOrder(printed, f.lines()) {
+					t.Errorf("%s: the example above does not print these lines in this order:\n%s\nIt prints:\n%s", place, f.text, printed)
+				}
+			}
+		}
+	}
+	if examples < 30 {
+		t.Errorf("only %d examples found", examples)
+	}
+}
+
+func checkExample(t *testing.T, place string, f fence, diags hcl.Diagnostics, printed string) {
+	t.Helper()
+	want, refused := strings.CutPrefix(f.lines()[0], "# refused: ")
+	if refused && !diags.HasErrors() {
+		t.Errorf("%s: the example compiles", place)
+	}
+	for _, d := range diags {
+		code := string(diag.InfoOf(d).Code)
+		if refused && code == want || code == "unused-set" {
+			// A fragment that shows a set need not use it.
+			continue
+		}
+		t.Errorf("%s: the example does not compile without %s:\n%s", place, code, printed)
+		return
+	}
+}
+
+// foldersHold reports whether any one file has the lines in that order.
+func foldersHold(result *build.Result, lines []string) bool {
+	for _, h := range result.Hosts {
+		for _, f := range h.Files {
+			if holdsInOrder(string(f.Content), lines) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func holdsInOrder(text string, lines []string) bool {
+	for line := range strings.SplitSeq(text, "\n") {
+		if len(lines) > 0 && line == lines[0] {
+			lines = lines[1:]
+		}
+	}
+	return len(lines) == 0
+}
+
+func restoreFiles(result *build.Result) string {
+	var b strings.Builder
+	if result != nil {
+		for _, h := range result.Hosts {
+			for _, f := range h.Files {
+				if strings.HasSuffix(f.Name, ".restore") {
+					b.Write(f.Content)
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+// section is the text of the docs under a heading, up to the next heading of the
+// same rank or a higher one.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	doc := readDoc(t, languageDoc)
+	start := strings.Index(doc, "\n"+heading+"\n")
+	if start < 0 {
+		t.Errorf("docs/language.md has no section %q", heading)
+		return ""
+	}
+	rest := doc[start+1+len(heading):]
+	// The title is the only heading of rank 1: other lines like it are comments in examples.
+	for rank := strings.Index(heading, " "); rank > 1; rank-- {
+		if end := strings.Index(rest, "\n"+strings.Repeat("#", rank)+" "); end >= 0 {
+			rest = rest[:end]
+		}
+	}
+	return rest
+}
+
+// parseGo parses the Go files of a directory, without tests.
+func parseGo(t *testing.T, dir string) map[string]*ast.File {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no Go files in %s (%v)", dir, err)
+	}
+	out := map[string]*ast.File{}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = file
+	}
+	return out
+}
+
+func stringLiteral(e ast.Expr) (string, bool) {
+	lit, ok := e.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	text, err := strconv.Unquote(lit.Value)
+	return text, err == nil
+}
+
+// schemaSections says where the docs describe what each schema of the parser takes,
+// by the variable or function of the parser that holds it.
+var schemaSections = map[string]string{
+	"schemaFor":         "## How a policy is found and read",
+	"hostSchema":        "## host",
+	"ipsetSchema":       "## ipset",
+	"establishedSchema": "## established",
+	"ruleAttributes":    "## deny and accept",
+	"ruleBlocks":        "## deny and accept",
+	"published":         "## deny and accept",
+	"action":            "## deny and accept",
+	"rateSchema":        "### rate",
+	"connectionsSchema": "### connections",
+	"logSchema":         "### log",
+	"defaultSchema":     "## default",
+	"egressSchema":      "## egress",
+	"variableSchema":    "## variable",
+	"validationSchema":  "## variable",
+	// These read again what another one lists.
+	"hasLabelledHost": "## How a policy is found and read",
+	"hostVariables":   "## host",
+	// The parameter of a function.
+	"fileFunction": "",
+}
+
+// schemaNames finds the names of attributes and blocks in a declaration: arguments
+// of attributes(…), and Name and Type of schema literals.
+func schemaNames(decl ast.Node) (attributes, blocks []string) {
+	ast.Inspect(decl, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "attributes" {
+				for _, a := range n.Args {
+					if text, ok := stringLiteral(a); ok {
+						attributes = append(attributes, text)
+					}
+				}
+			}
+		case *ast.CompositeLit:
+			for _, e := range n.Elts {
+				pair, ok := e.(*ast.KeyValueExpr)
+				if !ok {
+					continue
+				}
+				key, ok := pair.Key.(*ast.Ident)
+				text, isText := stringLiteral(pair.Value)
+				switch {
+				case !ok || !isText:
+				case key.Name == "Name":
+					attributes = append(attributes, text)
+				case key.Name == "Type":
+					blocks = append(blocks, text)
+				}
+			}
+		}
+		return true
+	})
+	return attributes, blocks
+}
+
+func TestDocsDescribeEveryAttributeAndBlock(t *testing.T) {
+	found := 0
+	for _, file := range parseGo(t, "../parser") {
+		for _, decl := range file.Decls {
+			for name, node := range declarations(decl) {
+				attributes, blocks := schemaNames(node)
+				if len(attributes)+len(blocks) == 0 {
+					continue
+				}
+				heading, ok := schemaSections[name]
+				if !ok {
+					t.Errorf("parser: %s holds attributes %q and blocks %q, and nothing says where docs/language.md describes them: add it to schemaSections", name, attributes, blocks)
+					continue
+				}
+				if heading == "" {
+					continue
+				}
+				text := section(t, heading)
+				for _, a := range attributes {
+					found++
+					// A row of a table whose first cell is the attribute.
+					if !strings.Contains(text, "\n| `"+a+"` |") {
+						t.Errorf("docs/language.md: section %q has no row for attribute %s", heading, a)
+					}
+				}
+				for _, b := range blocks {
+					found++
+					if !regexp.MustCompile("`" + b + "(` |`|\\b)").MatchString(text) {
+						t.Errorf("docs/language.md: section %q does not name block %s", heading, b)
+					}
+				}
+			}
+		}
+	}
+	if found < 60 {
+		t.Errorf("only %d attributes and blocks found in the parser", found)
+	}
+}
+
+// declarations are the functions and top variables of a declaration by name.
+func declarations(decl ast.Decl) map[string]ast.Node {
+	out := map[string]ast.Node{}
+	switch decl := decl.(type) {
+	case *ast.FuncDecl:
+		// The helper takes names, it has none.
+		if decl.Name.Name != "attributes" {
+			out[decl.Name.Name] = decl
+		}
+	case *ast.GenDecl:
+		for _, spec := range decl.Specs {
+			if v, ok := spec.(*ast.ValueSpec); ok && len(v.Values) == len(v.Names) {
+				for i, name := range v.Names {
+					out[name.Name] = v.Values[i]
+				}
+			}
+		}
+	}
+	return out
+}
+
+func TestDocsNameEveryFunctionOfExpressions(t *testing.T) {
+	var names []string
+	for _, file := range parseGo(t, "../parser") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			lit, ok := n.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			if kind, ok := lit.Type.(*ast.Ident); !ok || kind.Name != "functions" {
+				return true
+			}
+			for _, e := range lit.Elts {
+				if name, ok := stringLiteral(e.(*ast.KeyValueExpr).Key); ok {
+					names = append(names, name)
+				}
+			}
+			return true
+		})
+	}
+	if len(names) < 50 {
+		t.Errorf("only %d functions found in the parser", len(names))
+	}
+	text := section(t, "## Expressions")
+	for _, name := range names {
+		if !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("docs/language.md: function %s is not in the list", name)
+		}
+	}
+	// Nor does the list name what is not there.
+	for line := range strings.SplitSeq(text, "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) != 4 {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[2], -1) {
+			if !slices.Contains(names, m[1]) {
+				t.Errorf("docs/language.md: there is no function %s", m[1])
+			}
+		}
+	}
+}
+
+// sourceCodes finds the diagnostic codes of the source: constants of type
+// diag.Code, and diag.Info literals. The codes of parser/dump are about saved
+// tables, which no command reads yet.
+func sourceCodes(t *testing.T) []string {
+	t.Helper()
+	codes := map[string]bool{}
+	err := filepath.WalkDir("..", func(dir string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || !d.IsDir():
+			return err
+		case d.Name() == "dump" || d.Name() == "testdata" || len(d.Name()) > 2 && d.Name()[0] == '.':
+			return fs.SkipDir
+		}
+		if names, _ := filepath.Glob(filepath.Join(dir, "*.go")); len(names) == 0 || dir == "../golden" {
+			return nil
+		}
+		for _, file := range parseGo(t, dir) {
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.ValueSpec:
+					if !isCodeType(n.Type) {
+						return true
+					}
+					for _, v := range n.Values {
+						if code, ok := stringLiteral(v); ok {
+							codes[code] = true
+						}
+					}
+				case *ast.KeyValueExpr:
+					if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Code" {
+						if code, ok := stringLiteral(n.Value); ok {
+							codes[code] = true
+						}
+					}
+				}
+				return true
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(codes))
+}
+
+func isCodeType(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.SelectorExpr:
+		return e.Sel.Name == "Code"
+	case *ast.Ident:
+		return e.Name == "Code"
+	}
+	return false
+}
+
+// classRow is a row of a table of classes: class, meaning, example.
+var classRow = regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| (.*) \\| (.*?) ?\\|$")
+
+func TestDocsExplainEveryDiagnosticCode(t *testing.T) {
+	codes := sourceCodes(t)
+	if len(codes) < 35 {
+		t.Errorf("only %d codes found in the source: %q", len(codes), codes)
+	}
+	rows := classRow.FindAllStringSubmatch(section(t, "## Error and warning classes"), -1)
+	var documented []string
+	for _, row := range rows {
+		documented = append(documented, row[1])
+		if !slices.Contains(codes, row[1]) {
+			t.Errorf("docs/language.md: there is no class %s", row[1])
+		}
+	}
+	for _, code := range codes {
+		if !slices.Contains(documented, code) {
+			t.Errorf("docs/language.md: class %s is not in the table", code)
+		}
+	}
+}
+
+// withoutExample are the classes that no line of a policy can show.
+var withoutExample = []string{"internal", "list-read", "too-many"}
+
+func TestExamplesOfClassesComeToTheirClass(t *testing.T) {
+	errors, warnings, _ := strings.Cut(section(t, "## Error and warning classes"), "\nWarnings;")
+	for severity, text := range map[hcl.DiagnosticSeverity]string{hcl.DiagError: errors, hcl.DiagWarning: warnings} {
+		for _, row := range classRow.FindAllStringSubmatch(text, -1) {
+			code, example := row[1], row[3]
+			if slices.Contains(withoutExample, code) {
+				continue
+			}
+			policy, ok := examplePolicy(example)
+			if !ok {
+				t.Errorf("%s: no example in %q", code, example)
+				continue
+			}
+			_, diags, printed := compileExample(t, "policy.hcl", complete(policy))
+			if !slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool {
+				return string(diag.InfoOf(d).Code) == code && d.Severity == severity
+			}) {
+				t.Errorf("%s: the example %s says:\n%s", code, example, printed)
+			}
+		}
+	}
+}
+
+// examplePolicy reads "`LINE` and `LINE` in `BLOCK`", or "`POLICY`".
+func examplePolicy(cell string) (string, bool) {
+	all := regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1)
+	if len(all) == 0 {
+		return "", false
+	}
+	if len(all) == 1 {
+		return all[0][1] + "\n", true
+	}
+	last := len(all) - 1
+	header := map[string]string{"accept": `accept "example"`, "ipset": `ipset "example"`, "host": "host"}[all[last][1]]
+	text := header + " {\n"
+	if header == "host" {
+		text += "  external_interfaces = [\"eth0\"]\n"
+	}
+	for _, m := range all[:last] {
+		text += "  " + m[1] + "\n"
+	}
+	return text + "}\n", header != ""
+}

@@ -1,0 +1,145 @@
+package golden
+
+import (
+	"bytes"
+	"flag"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// today is the date of all compiles here.
+var today = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+
+const examplesDir = "../examples"
+
+// expectedWarnings are the warnings that are part of what an example shows.
+var expectedWarnings = map[string]diag.Code{"tutorial-insert": "chain-docker"}
+
+// examples are the names of the example policies.
+func examples(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir(examplesDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+func exampleFolder(t *testing.T, name string) emit.Folder {
+	t.Helper()
+	result, diags := build.Policy(filepath.Join(examplesDir, name), build.Options{Now: today})
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError || diag.InfoOf(d).Code != expectedWarnings[name] {
+			t.Errorf("an example to copy has no errors and no warnings: %s", d)
+		}
+	}
+	return result.Folder()
+}
+
+func readOr(t *testing.T, path, fallback string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return fallback
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestExamplesCompileToTheirGoldens(t *testing.T) {
+	for _, name := range examples(t) {
+		t.Run(name, func(t *testing.T) {
+			got := exampleFolder(t, name)
+			if again := exampleFolder(t, name); !maps.EqualFunc(got, again, bytes.Equal) {
+				t.Error("compiled twice, the bytes differ")
+			}
+			if *update {
+				if _, err := got.Write(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := emit.Folder{}
+			err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
+					return err
+				}
+				rel, err := filepath.Rel(name, path)
+				if err != nil {
+					return err
+				}
+				want[rel], err = os.ReadFile(path)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(texts(want), texts(got)); diff != "" {
+				t.Errorf("compiled files differ (-golden +compiled); if that is meant, run make golden and read its diff:\n%s", diff)
+			}
+		})
+	}
+}
+
+func texts(f emit.Folder) map[string]string {
+	out := map[string]string{}
+	for path, content := range f {
+		out[path] = string(content)
+	}
+	return out
+}
+
+func TestNoGoldenIsWithoutAnExample(t *testing.T) {
+	names := append(examples(t), "bad", "netlab")
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && !slices.Contains(names, e.Name()) {
+			t.Errorf("golden/%s has no example", e.Name())
+		}
+	}
+}
+
+func TestEachExampleIsFormattedAndHasALineInTheReadme(t *testing.T) {
+	readme := readOr(t, filepath.Join(examplesDir, "README.md"), "")
+	for _, name := range examples(t) {
+		if !strings.Contains(readme, "("+name+"/") {
+			t.Errorf("examples/README.md has no line for %s", name)
+		}
+		files, err := filepath.Glob(filepath.Join(examplesDir, name, "*.hcl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text := readOr(t, file, "")
+			formatted, diags := parser.Format([]byte(text), file)
+			if diags.HasErrors() || string(formatted) != text {
+				t.Errorf("%s is not formatted; run dockerfw fmt -w", file)
+			}
+		}
+	}
+}
