@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/emit"
@@ -139,6 +140,45 @@ func TestEachExampleIsFormattedAndHasALineInTheReadme(t *testing.T) {
 			formatted, diags := parser.Format([]byte(text), file)
 			if diags.HasErrors() || string(formatted) != text {
 				t.Errorf("%s is not formatted; run dockerfw fmt -w", file)
+			}
+		}
+	}
+}
+
+// TestOneExampleHasEveryAttribute keeps every attribute of the language in the
+// goldens, and with them in the tests that load goldens into a kernel.
+func TestOneExampleHasEveryAttribute(t *testing.T) {
+	path := filepath.Join(examplesDir, "every-attribute", "policy.hcl")
+	file, diags := hclsyntax.ParseConfig([]byte(readOr(t, path, "")), path, hcl.InitialPos)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	used := map[string]bool{}
+	var visit func(*hclsyntax.Body)
+	visit = func(b *hclsyntax.Body) {
+		for name := range b.Attributes {
+			used[name] = true
+		}
+		for _, inner := range b.Blocks {
+			used[inner.Type] = true
+			visit(inner.Body)
+		}
+	}
+	visit(file.Body.(*hclsyntax.Body))
+	for _, source := range parseGo(t, "../parser") {
+		for _, decl := range source.Decls {
+			for name, node := range declarations(decl) {
+				if schemaSections[name] == "" {
+					continue
+				}
+				attributes, blocks := schemaNames(node)
+				for _, word := range append(attributes, blocks...) {
+					// default has an attribute and a block of that name; variables that have
+					// values on every host need no default.
+					if word != "name" && !used[word] {
+						t.Errorf("%s of the parser's %s is not in the example", word, name)
+					}
+				}
 			}
 		}
 	}

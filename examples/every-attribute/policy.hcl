@@ -1,0 +1,157 @@
+# Every attribute of the language once, to look things up and to try things out.
+# Nobody's host looks like this.
+
+host "edge" {
+  external_interfaces  = ["eth0", "wg+"]
+  container_interfaces = ["docker0", "br-+"]
+  families             = ["ipv4", "ipv6"]
+  chain                = "DOCKER-USER"
+  install              = "jump"
+  verdict              = "return"
+  variables            = { admins = ["192.0.2.1", "2001:db8::1"] }
+}
+
+host "inner" {
+  external_interfaces = ["eth0"]
+  families            = ["ipv4"]
+  install             = "insert"
+  variables           = { admins = ["10.0.0.1"] }
+}
+
+variable "admins" {
+  type        = list(string)
+  description = "addresses of the administrators"
+
+  validation {
+    condition     = length(var.admins) > 0
+    error_message = "Somebody has to be able to get in."
+  }
+}
+
+locals {
+  web = { http = 80, https = "443" }
+}
+
+ipset "admins" {
+  type     = "hash:ip"
+  entries  = var.admins
+  hashsize = 128
+  maxelem  = 256
+  counters = true
+}
+
+ipset "partners" {
+  type          = "hash:net"
+  entries       = ["198.51.100.0/25", "198.51.100.128/25", "203.0.113.10-203.0.113.20", "2001:db8:1::/48"]
+  files         = ["lists/partners.txt"]
+  exclude       = ["198.51.100.66"]
+  exclude_files = ["lists/former.txt"]
+  aggregate     = false
+  comment       = true
+}
+
+ipset "banned" {
+  managed = false
+  timeout = 600
+}
+
+ipset "known" {
+  type    = "list:set"
+  members = [ipset.admins, ipset.partners]
+}
+
+established {
+  sessions     = "recheck"
+  drop_invalid = true
+}
+
+deny "banned" {
+  source      = [ipset.banned, "192.0.2.66"]
+  action      = "reject"
+  description = "fail2ban fills the set"
+
+  log {
+    prefix = "dockerfw banned: "
+    level  = "info"
+    limit  = "6/minute"
+  }
+}
+
+deny "flood" {
+  protocol        = "udp"
+  published_ports = [53]
+
+  rate {
+    limit = "100/second"
+    burst = 200
+    per   = "rule"
+  }
+}
+
+accept "web" {
+  for_each = local.web
+
+  protocol          = "tcp"
+  published_ports   = [each.value]
+  published_address = ["198.51.100.1", "2001:db8::80"]
+  hosts             = ["e*"]
+
+  rate {
+    limit = "20/second"
+    burst = 40
+    per   = "source"
+  }
+
+  connections {
+    max           = 50
+    per_prefix_v4 = 24
+    per_prefix_v6 = 56
+  }
+
+  log {
+    nflog_group = 7
+  }
+}
+
+accept "database" {
+  protocol        = ["tcp"]
+  container_ports = [5432]
+  source_ports    = ["1024-65535"]
+  source          = [ipset.partners]
+  source_not      = ["198.51.100.7", "2001:db8:1:7::/64"]
+  destination     = ["172.18.0.0/16", "fd00:18::/64"]
+  destination_not = ["172.18.0.99", "fd00:18::99"]
+  expires         = "2099-12-31"
+}
+
+accept "ping" {
+  icmp_types     = ["echo-request"]
+  hosts          = ["edge"]
+  interfaces     = ["wg+"]
+  out_interfaces = ["br-dmz"]
+}
+
+default {
+  allow  = [ipset.known]
+  action = "reject"
+
+  log {
+    prefix = "dockerfw default: "
+  }
+}
+
+egress {
+  deny "mail" {
+    protocol        = "tcp"
+    container_ports = [25]
+  }
+
+  accept "updates" {
+    destination = ["192.0.2.80", "2001:db8::80"]
+  }
+
+  default {
+    allow  = ["0.0.0.0/1", "128.0.0.0/2", "2000::/3"]
+    action = "drop"
+  }
+}
