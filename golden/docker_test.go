@@ -73,6 +73,9 @@ func (b *bench) load(policy string) {
 	must(b.Host.IPTablesRestore(b.backend, 6, files[emit.RulesFile6]))
 	if b.Host.IPTables(b.backend, 6, "-C", "FORWARD", "-j", "DOCKER-USER") != nil {
 		// Engine 20.10 with ip6tables makes neither the chain nor the jump (measured).
+		if b.Host.IPTables(b.backend, 6, "-n", "-L", "DOCKER-USER") != nil {
+			must(b.Host.IPTables(b.backend, 6, "-N", "DOCKER-USER"))
+		}
 		must(b.Host.IPTables(b.backend, 6, "-I", "FORWARD", "-j", "DOCKER-USER"))
 	}
 }
@@ -525,5 +528,134 @@ default {
 				t.Errorf("LOG saw no packet:\n%s", counters)
 			}
 		}
+	})
+}
+
+func TestEachConditionDecidesRealConnections(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		b.engine.RunContainer(netlab.ContainerOptions{
+			Name:    "web",
+			Publish: []string{"8081:80", "8082:81", "8083:80", "8084:80", "8085:80", "8086:80", "8087:80", "8088:80"},
+			Listen:  []string{"80/tcp", "81/tcp"},
+		})
+		b.engine.CreateNetwork("app", "10.201.0.0/24", "")
+		b.engine.RunContainer(netlab.ContainerOptions{Name: "app", Publish: []string{"8090:80"}, Network: "app", Listen: []string{"80/tcp"}})
+		second := "198.51.100.4"
+		b.Host.MustRun("ip", "address", "add", second+"/24", "dev", "eth0")
+		b.load(`
+host {
+  external_interfaces  = ["eth0", "eth1"]
+  container_interfaces = ["docker0"]
+}
+ipset "not-stranger" {
+  entries = ["198.51.100.0/24"]
+  exclude = ["198.51.100.3"]
+}
+ipset "nobody" {
+  type    = "hash:ip"
+  entries = ["203.0.113.99"]
+}
+ipset "either" {
+  type    = "list:set"
+  members = [ipset.nobody, ipset.not-stranger]
+}
+ipset "elsewhere" {
+  managed = false
+}
+accept "by-address" {
+  protocol          = "tcp"
+  published_ports   = [8081]
+  published_address = ["198.51.100.4"]
+}
+accept "by-container" {
+  protocol        = "tcp"
+  container_ports = [81]
+  destination     = ["10.200.0.0/16"]
+  destination_not = ["10.200.0.200"]
+}
+accept "by-source-port" {
+  protocol        = "tcp"
+  published_ports = [8083]
+  source_ports    = ["1-1023"]
+}
+accept "by-negation" {
+  protocol        = "tcp"
+  published_ports = [8084]
+  source_not      = ["198.51.100.3", "198.51.100.200"]
+}
+accept "by-exclusion" {
+  protocol        = "tcp"
+  published_ports = [8085]
+  source          = [ipset.not-stranger]
+}
+accept "by-list" {
+  protocol        = "tcp"
+  published_ports = [8086]
+  source          = [ipset.either]
+}
+accept "by-unmanaged" {
+  protocol        = "tcp"
+  published_ports = [8087]
+  source          = [ipset.elsewhere]
+}
+accept "by-interface" {
+  protocol        = "tcp"
+  published_ports = [8088]
+  interfaces      = ["eth1"]
+}
+`)
+		if err := b.Host.IPSetRestore("add elsewhere 198.51.100.3\n"); err != nil {
+			b.Fatal(err)
+		}
+		host := b.Host.At
+		b.expect("conditions",
+			try{b.Stranger, "tcp", second + ":8081", netlab.Answered},
+			try{b.Stranger, "tcp", host(8081), netlab.TimedOut},
+			try{b.Stranger, "tcp", host(8082), netlab.Answered},
+			try{b.Stranger, "tcp", host(8083), netlab.TimedOut},
+			try{b.Friend, "tcp", host(8084), netlab.Answered},
+			try{b.Stranger, "tcp", host(8084), netlab.TimedOut},
+			try{b.Friend, "tcp", host(8085), netlab.Answered},
+			try{b.Stranger, "tcp", host(8085), netlab.TimedOut},
+			try{b.Friend, "tcp", host(8086), netlab.Answered},
+			try{b.Stranger, "tcp", host(8086), netlab.TimedOut},
+			try{b.Friend, "tcp", host(8087), netlab.TimedOut},
+			try{b.Stranger, "tcp", host(8087), netlab.Answered},
+			try{b.Inside, "tcp", host(8088), netlab.Answered},
+			try{b.Friend, "tcp", host(8088), netlab.TimedOut},
+			// Another bridge is none of container_interfaces.
+			try{b.Stranger, "tcp", host(8090), netlab.Answered},
+		)
+	})
+}
+
+func TestJumpLeavesOtherTenantsOfTheChainTheirSay(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		b.web("8080:80/tcp", "8443:80/tcp")
+		// Somebody else, such as fail2ban, refuses the friend.
+		if err := b.Host.IPTables(b.backend, 4, "-I", "DOCKER-USER", "-s", b.Friend.V4.String(), "-j", "DROP"); err != nil {
+			b.Fatal(err)
+		}
+		b.load(`
+host {
+  external_interfaces = ["eth0"]
+  install             = "jump"
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [8080]
+}
+`)
+		b.expect("no jump yet", try{b.Stranger, "tcp", b.Host.At(8443), netlab.Answered})
+		for _, f := range []int{4, 6} {
+			if err := b.Host.IPTables(b.backend, f, "-I", "DOCKER-USER", "-j", "DOCKERFW"); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.expect("jump",
+			try{b.Stranger, "tcp", b.Host.At(8080), netlab.Answered},
+			try{b.Stranger, "tcp", b.Host.At(8443), netlab.TimedOut},
+			try{b.Friend, "tcp", b.Host.At(8080), netlab.TimedOut},
+		)
 	})
 }
