@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -140,7 +141,13 @@ func definedNames(ctx *hcl.EvalContext) []string {
 func stepName(step hcl.Traverser) (string, hcl.Range) {
 	switch step := step.(type) {
 	case hcl.TraverseAttr:
-		return step.Name, step.SrcRange
+		// The range begins with the dot.
+		rng := step.SrcRange
+		if rng.End.Byte-rng.Start.Byte == len(step.Name)+1 {
+			rng.Start.Byte++
+			rng.Start.Column++
+		}
+		return step.Name, rng
 	case hcl.TraverseIndex:
 		if step.Key.Type() == cty.String {
 			return step.Key.AsString(), step.SrcRange
@@ -167,8 +174,22 @@ type block struct {
 // of a body with errors is.
 func (e *evaluator) open(b *hcl.Block, schema *hcl.BodySchema, ctx *hcl.EvalContext) *block {
 	content, diags := b.Body.Content(schema)
-	e.diags = append(e.diags, diag.WithCode(codeSchema, diags)...)
+	e.diags = append(e.diags, schemaDiagnostics(diags)...)
 	return &block{evaluator: e, ctx: ctx, header: b.DefRange, content: content, sources: e.source.sources}
+}
+
+// schemaDiagnostics says in our words what HCL says of a missing label.
+func schemaDiagnostics(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, d := range diags {
+		if kind, ok := strings.CutPrefix(d.Summary, "Missing name for "); ok {
+			d.Summary = kind + " without a name"
+			d.Detail = fmt.Sprintf("Give it one: %s \"name\" { … }.", kind)
+			if kind == "host" {
+				d.Detail = "Other host blocks have a label, which names the host's output folder. Give this one a label too: host \"web1\" { … }."
+			}
+		}
+	}
+	return diag.WithCode(codeSchema, diags)
 }
 
 func attributes(names ...string) []hcl.AttributeSchema {
@@ -230,6 +251,10 @@ func (b *block) as(name string, ty cty.Type, example string) (item, bool) {
 		if val, err := convert.Convert(it.Value, ty); err == nil {
 			return item{val, it.rng}, true
 		}
+	}
+	if ty == cty.Bool {
+		b.error(codeType, it.rng, name+" is neither true nor false", "%s is true or false, without quotes, and this is %s.", name, describe(it.Value))
+		return item{}, false
 	}
 	b.error(codeType, it.rng, fmt.Sprintf("%s is no %s", name, ty.FriendlyName()),
 		"%s takes a %s, such as %s, and this is %s.", name, ty.FriendlyName(), example, describe(it.Value))

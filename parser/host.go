@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 )
 
 var hostSchema = &hcl.BodySchema{Attributes: append(
@@ -32,10 +33,22 @@ func (e *evaluator) hostVariables(decl *hcl.Block) map[string]given {
 		e.error(codeType, a.Expr.Range(), "variables is no object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v))
 		return nil
 	}
+	places := map[string]hcl.Range{}
+	if written, diags := hcl.ExprMap(a.Expr); !diags.HasErrors() {
+		for _, pair := range written {
+			if key, diags := pair.Key.Value(e.ctx); !diags.HasErrors() && key.Type() == cty.String {
+				places[key.AsString()] = hcl.RangeBetween(pair.Key.Range(), pair.Value.Range())
+			}
+		}
+	}
 	out := map[string]given{}
 	for it := v.ElementIterator(); it.Next(); {
 		key, value := it.Element()
-		out[key.AsString()] = given{value: value, rng: a.Expr.Range()}
+		rng, ok := places[key.AsString()]
+		if !ok {
+			rng = a.Expr.Range()
+		}
+		out[key.AsString()] = given{value: value, rng: rng}
 	}
 	return out
 }

@@ -88,6 +88,10 @@ func (b *block) icmpTypes(protocols []At[Protocol]) []At[ICMPType] {
 		return nil
 	}
 	v4, v6 := !b.has("protocol"), !b.has("protocol")
+	if b.has("protocol") && len(protocols) == 0 {
+		return nil // the protocol's error is reported
+	}
+	other := false
 	for _, p := range protocols {
 		switch p.Value.Number {
 		case ICMP:
@@ -95,8 +99,12 @@ func (b *block) icmpTypes(protocols []At[Protocol]) []At[ICMPType] {
 		case ICMPv6:
 			v6 = true
 		default:
+			other = true
 			b.error(codeICMPType, p.Range, fmt.Sprintf("icmp_types with protocol %s", p.Value.Name), "Only icmp and icmpv6 have ICMP types. Write a rule of its own for %s.", p.Value.Name)
 		}
+	}
+	if other {
+		return nil
 	}
 	items, _ := b.list("icmp_types", `["echo-request"]`)
 	var out []At[ICMPType]

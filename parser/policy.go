@@ -36,11 +36,7 @@ func (s *Source) Evaluate(host string, now time.Time) (*Policy, hcl.Diagnostics)
 		p.Established = e.established(b)
 	}
 	for _, b := range s.ruleBlocks("") {
-		kind, schema := KindAccept, acceptSchema
-		if b.Type == string(KindDeny) {
-			kind, schema = KindDeny, denySchema
-		}
-		p.Rules = append(p.Rules, e.rules(b, kind, schema)...)
+		p.Rules = append(p.Rules, e.rules(b, false)...)
 	}
 	p.Default = &Default{DeclRange: p.Host.DeclRange, Action: ActionDrop}
 	for _, b := range s.blocks["default"] {
@@ -94,11 +90,7 @@ func (e *evaluator) egress(decl *hcl.Block, h *Host) *Egress {
 		e.error(codeConflict, decl.DefRange, "egress with chain = \"DOCKER\"", "Packets that leave containers do not come through DOCKER, so that these rules would do nothing. Use chain = \"DOCKER-USER\".")
 	}
 	for _, b := range e.source.ruleBlocks("egress/") {
-		kind, schema := KindAccept, egressAcceptSchema
-		if b.Type == string(KindDeny) {
-			kind, schema = KindDeny, egressDenySchema
-		}
-		out.Rules = append(out.Rules, e.rules(b, kind, schema)...)
+		out.Rules = append(out.Rules, e.rules(b, true)...)
 	}
 	for _, b := range e.source.blocks["egress/default"] {
 		out.Default = e.defaultBlock(b)

@@ -281,7 +281,7 @@ func TestErrorsPointAtWhatIsWrong(t *testing.T) {
 		{rule("protocol = \"icmp\"\npublished_ports = [80]"), codePort, `"icmp"`},
 		{rule(`source = []`), codeValue, `[]`},
 		{rule(`source = [7]`), codeType, `7`},
-		{rule(`source = [ipset.nope]`), codeReference, `.nope`},
+		{rule(`source = [ipset.nope]`), codeReference, `nope`},
 		{rule(`source = [nope.x]`), codeReference, `nope.x`},
 		{rule(`sauce = ["192.0.2.1"]`), codeSchema, `sauce`},
 		{rule(`icmp_types = [8]`), codeICMPType, `8`},
@@ -294,7 +294,7 @@ func TestErrorsPointAtWhatIsWrong(t *testing.T) {
 		{rule(`interfaces = ["a-name-too-long0"]`), codeInterface, `"a-name-too-long0"`},
 		{rule(`interfaces = ["+"]`), codeInterface, `"+"`},
 		{rule(`published_address = ["198.51.100.0/24"]`), codeValue, `"198.51.100.0/24"`},
-		{rule(`action = "drop"`), codeSchema, `action`},
+		{rule(`action = "drop"`), codeConflict, `"drop"`},
 		{rule(`expires = "2025-12-31"`), codeExpired, `"2025-12-31"`},
 		{rule(`expires = "soon"`), codeValue, `"soon"`},
 		{rule("rate {\nlimit = \"0/second\"\n}"), codeValue, `"0/second"`},
@@ -319,7 +319,7 @@ func TestErrorsPointAtWhatIsWrong(t *testing.T) {
 		{"host {\nexternal_interfaces = [\"eth0\"]\nfamilies = [\"ipv5\"]\n}\n", codeValue, `"ipv5"`},
 		{"host {\nexternal_interfaces = [\"eth0\"]\nchain = \"DOCKER\"\ninstall = \"replace\"\n}\n", codeConflict, `"replace"`},
 		{"# no host\nlocals {\n}\n", codeSchema, ``},
-		{"locals {\na = local.b\nb = local.a\n}\n", codeReference, `.a`},
+		{"locals {\na = local.b\nb = local.a\n}\n", codeReference, `a`},
 		{"frobnicate {\n}\n", codeSchema, `frobnicate`},
 	} {
 		_, diags := parse(t, c.policy)

@@ -22,17 +22,23 @@ var (
 	published  = attributes("published_ports", "published_address")
 	action     = attributes("action")
 
-	acceptSchema       = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, published), Blocks: ruleBlocks}
-	denySchema         = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, published, action), Blocks: ruleBlocks}
-	egressAcceptSchema = &hcl.BodySchema{Attributes: ruleAttributes, Blocks: ruleBlocks}
-	egressDenySchema   = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, action), Blocks: ruleBlocks}
+	// One schema for all rules: what does not go with a kind or a place is refused
+	// with the reason.
+	ruleSchema = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, published, action), Blocks: ruleBlocks}
 )
 
 // rules decodes a deny or accept block: one rule, or one an element of for_each,
 // as far as they are for this host.
-func (e *evaluator) rules(decl *hcl.Block, kind RuleKind, schema *hcl.BodySchema) []*Rule {
-	b := e.open(decl, schema, e.ctx)
+func (e *evaluator) rules(decl *hcl.Block, egress bool) []*Rule {
+	kind := RuleKind(decl.Type)
+	b := e.open(decl, ruleSchema, e.ctx)
 	b.refuseNull = true
+	if kind == KindAccept {
+		b.refuse("an accept, which has no action: what it matches is let through", "action")
+	}
+	if egress {
+		b.refuse("a rule of egress, and what leaves a container goes to no published port: container_ports and destination name where it goes", "published_ports", "published_address")
+	}
 	name := At[string]{decl.Labels[0], decl.LabelRanges[0]}
 	if !b.has("for_each") {
 		if !b.forThisHost() {

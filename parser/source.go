@@ -178,7 +178,7 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 			continue
 		}
 		content, more := file.Body.Content(schemaFor(file.Body))
-		diags = append(diags, diag.WithCode(codeSchema, more)...)
+		diags = append(diags, schemaDiagnostics(more)...)
 		for _, b := range content.Blocks {
 			s.blocks[b.Type] = append(s.blocks[b.Type], b)
 		}
@@ -293,7 +293,7 @@ func (s *Source) checkStructure() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, b := range s.blocks["egress"] {
 		content, more := b.Body.Content(egressSchema)
-		diags = append(diags, diag.WithCode(codeSchema, more)...)
+		diags = append(diags, schemaDiagnostics(more)...)
 		for _, inner := range content.Blocks {
 			s.blocks["egress/"+inner.Type] = append(s.blocks["egress/"+inner.Type], inner)
 		}

@@ -1,0 +1,16 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+default {
+}
+
+default {
+  action = "reject"
+}
+
+established {
+}
+
+established {
+}

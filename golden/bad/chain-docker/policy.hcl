@@ -1,0 +1,4 @@
+host {
+  external_interfaces = ["eth0"]
+  chain               = "DOCKER"
+}

@@ -1,0 +1,7 @@
+host "web1" {
+  external_interfaces = ["eth0"]
+}
+
+host {
+  external_interfaces = ["eth0"]
+}

@@ -1,0 +1,3 @@
+host "../web1" {
+  external_interfaces = ["eth0"]
+}

@@ -1,0 +1,8 @@
+host {
+  external_interfaces = ["eth0"]
+  variables           = { freinds = ["192.0.2.10"] }
+}
+
+variable "friends" {
+  default = []
+}

@@ -1,0 +1,9 @@
+host "web1" {
+  external_interfaces = ["eth0"]
+}
+
+accept "web" {
+  hosts           = ["wbe1", "[", "db*"]
+  protocol        = "tcp"
+  published_ports = [443]
+}

@@ -1,0 +1,4 @@
+host {
+  external_interfaces  = ["eth0,eth1", "eth0:1", "+", "averylonginterface", "eth 0", "", "e+h", "eth0", "eth0"]
+  container_interfaces = ["br-+", "br-1"]
+}

@@ -1,0 +1,3 @@
+host {
+  chain = "DOCKER-USER"
+}

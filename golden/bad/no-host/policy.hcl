@@ -1,0 +1,4 @@
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [443]
+}

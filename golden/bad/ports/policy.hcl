@@ -1,0 +1,8 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [0, 65536, "443-80", "80:90", "53/udp", "https", 1.5, "080", -1]
+}

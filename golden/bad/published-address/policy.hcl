@@ -1,0 +1,9 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+accept "web" {
+  protocol          = "tcp"
+  published_ports   = [443]
+  published_address = ["198.51.100.0/24", "198.51.100.1", "198.51.100.1"]
+}

@@ -1,0 +1,2 @@
+host {
+  external_interfaces = ["eth0"]

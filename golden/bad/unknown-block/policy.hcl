@@ -1,0 +1,7 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+acept "web" {
+  protocol = "tcp"
+}

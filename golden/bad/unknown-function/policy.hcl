@@ -1,0 +1,7 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+ipset "office" {
+  entries = [cidrsubet("192.0.2.0/24", 1, 0)]
+}

@@ -1,0 +1,12 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+variable "ports" {
+  type    = list(number)
+  default = ["https"]
+}
+
+variable "list" {
+  type = lst(string)
+}

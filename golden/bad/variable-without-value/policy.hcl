@@ -1,0 +1,11 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+variable "friends" {
+  type = list(string)
+}
+
+default {
+  allow = var.friends
+}

@@ -1,0 +1,7 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+default {
+  action = "return"
+}

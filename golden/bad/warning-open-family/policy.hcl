@@ -1,0 +1,7 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+default {
+  allow = ["0.0.0.0/0"]
+}

@@ -1,0 +1,32 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+ipset "unused" {
+  entries = ["192.0.2.1"]
+}
+
+ipset "empty" {
+}
+
+accept "all" {
+  source = [ipset.empty]
+}
+
+accept "soon" {
+  protocol        = "tcp"
+  published_ports = [9000]
+  expires         = "2026-12-01"
+}
+
+accept "open" {
+  protocol        = "tcp"
+  published_ports = [443]
+  source_not      = ["192.0.2.66"]
+}
+
+accept "elsewhere" {
+  protocol        = "tcp"
+  published_ports = [444]
+  interfaces      = ["wg0"]
+}
