@@ -1,0 +1,240 @@
+package packet
+
+import (
+	"cmp"
+	"encoding/binary"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+
+	"go4.org/netipx"
+)
+
+// span is a range of numbers, both ends inclusive.
+type span struct{ lo, hi uint32 }
+
+// u128 is an IPv6 address as a number.
+type u128 struct{ hi, lo uint64 }
+
+func (a u128) compare(b u128) int {
+	if c := cmp.Compare(a.hi, b.hi); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.lo, b.lo)
+}
+
+func (a u128) next() u128 {
+	a.lo++
+	if a.lo == 0 {
+		a.hi++
+	}
+	return a
+}
+
+func (a u128) prev() u128 {
+	if a.lo == 0 {
+		a.hi--
+	}
+	a.lo--
+	return a
+}
+
+func (a u128) addr() netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], a.hi)
+	binary.BigEndian.PutUint64(b[8:], a.lo)
+	return netip.AddrFrom16(b)
+}
+
+func number6(a netip.Addr) u128 {
+	b := a.As16()
+	return u128{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+func number4(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+func addr4(n uint32) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], n)
+	return netip.AddrFrom4(b)
+}
+
+type span6 struct{ lo, hi u128 }
+
+// AddrSet is a set of addresses of either family. It may be shared by any number
+// of conditions and spaces, which then do the work for it once.
+type AddrSet struct {
+	// Name of the ipset; "" for addresses written in a rule.
+	Name string
+
+	v4   []span // sorted, disjoint, not touching
+	v6   []span6
+	hash uint64
+}
+
+// NewAddrSet returns the set of all addresses in prefixes.
+func NewAddrSet(name string, prefixes []netip.Prefix) *AddrSet {
+	s := &AddrSet{Name: name}
+	for _, p := range prefixes {
+		if !p.IsValid() {
+			continue
+		}
+		p = p.Masked()
+		if p.Addr().Is4() {
+			lo := number4(p.Addr())
+			s.v4 = append(s.v4, span{lo, lo | uint32(1<<(32-p.Bits())-1)})
+			continue
+		}
+		lo, hi := number6(p.Addr()), u128{^uint64(0), ^uint64(0)}
+		if b := p.Bits(); b < 64 {
+			hi.hi = lo.hi | ^uint64(0)>>b
+		} else {
+			hi.hi, hi.lo = lo.hi, lo.lo|(1<<(128-b)-1)
+		}
+		s.v6 = append(s.v6, span6{lo, hi})
+	}
+	s.finish()
+	return s
+}
+
+// NewNetSet returns what an ipset of type hash:net holds: for each address its
+// longest prefix decides, and those in nomatch say no.
+func NewNetSet(name string, prefixes, nomatch []netip.Prefix) *AddrSet {
+	if len(nomatch) == 0 {
+		return NewAddrSet(name, prefixes)
+	}
+	type entry struct {
+		p  netip.Prefix
+		no bool
+	}
+	var entries []entry
+	for _, p := range prefixes {
+		entries = append(entries, entry{p, false})
+	}
+	for _, p := range nomatch {
+		entries = append(entries, entry{p, true})
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.p.Bits(), b.p.Bits()) })
+	var b netipx.IPSetBuilder
+	for _, e := range entries {
+		if e.no {
+			b.RemovePrefix(e.p.Masked())
+		} else {
+			b.AddPrefix(e.p.Masked())
+		}
+	}
+	set, err := b.IPSet()
+	if err != nil {
+		panic(err) // only of invalid prefixes
+	}
+	return NewAddrSet(name, set.Prefixes())
+}
+
+// Union returns the set of what is in any of sets, as a list:set holds it.
+func Union(name string, sets ...*AddrSet) *AddrSet {
+	s := &AddrSet{Name: name}
+	for _, o := range sets {
+		s.v4 = append(s.v4, o.v4...)
+		s.v6 = append(s.v6, o.v6...)
+	}
+	s.finish()
+	return s
+}
+
+// finish sorts and joins the spans and takes their hash.
+func (s *AddrSet) finish() {
+	s.v4 = join(s.v4)
+	slices.SortFunc(s.v6, func(a, b span6) int { return a.lo.compare(b.lo) })
+	out := s.v6[:0]
+	top := u128{^uint64(0), ^uint64(0)}
+	for _, x := range s.v6 {
+		if n := len(out); n > 0 && (out[n-1].hi == top || x.lo.compare(out[n-1].hi.next()) <= 0) {
+			if x.hi.compare(out[n-1].hi) > 0 {
+				out[n-1].hi = x.hi
+			}
+			continue
+		}
+		out = append(out, x)
+	}
+	s.v6 = slices.Clip(out)
+	h := fnv.New64a()
+	var buf [32]byte
+	for _, x := range s.v4 {
+		binary.BigEndian.PutUint32(buf[:], x.lo)
+		binary.BigEndian.PutUint32(buf[4:], x.hi)
+		h.Write(buf[:8])
+	}
+	for _, x := range s.v6 {
+		binary.BigEndian.PutUint64(buf[:], x.lo.hi)
+		binary.BigEndian.PutUint64(buf[8:], x.lo.lo)
+		binary.BigEndian.PutUint64(buf[16:], x.hi.hi)
+		binary.BigEndian.PutUint64(buf[24:], x.hi.lo)
+		h.Write(buf[:])
+	}
+	s.hash = h.Sum64()
+}
+
+// join sorts spans and joins those that overlap or touch.
+func join(spans []span) []span {
+	less := func(a, b span) int { return cmp.Compare(a.lo, b.lo) }
+	if !slices.IsSortedFunc(spans, less) {
+		slices.SortFunc(spans, less)
+	}
+	out := spans[:0]
+	for _, x := range spans {
+		if n := len(out); n > 0 && uint64(x.lo) <= uint64(out[n-1].hi)+1 {
+			out[n-1].hi = max(out[n-1].hi, x.hi)
+			continue
+		}
+		out = append(out, x)
+	}
+	return slices.Clip(out)
+}
+
+// Equal tells whether both sets hold the same addresses.
+func (s *AddrSet) Equal(o *AddrSet) bool {
+	return s == o || s.hash == o.hash && slices.Equal(s.v4, o.v4) && slices.Equal(s.v6, o.v6)
+}
+
+// Contains tells whether the address is in the set.
+func (s *AddrSet) Contains(a netip.Addr) bool {
+	if a.Is4() {
+		n := number4(a)
+		i, found := slices.BinarySearchFunc(s.v4, n, func(x span, n uint32) int { return cmp.Compare(x.lo, n) })
+		return found || i > 0 && s.v4[i-1].hi >= n
+	}
+	if !a.IsValid() {
+		return false
+	}
+	n := number6(a)
+	i, found := slices.BinarySearchFunc(s.v6, n, func(x span6, n u128) int { return x.lo.compare(n) })
+	return found || i > 0 && s.v6[i-1].hi.compare(n) >= 0
+}
+
+// Prefixes returns the fewest prefixes that make up the set, IPv4 first, but no
+// more than limit of them; limit 0 means all.
+func (s *AddrSet) Prefixes(limit int) []netip.Prefix {
+	var out []netip.Prefix
+	add := func(lo, hi netip.Addr) bool {
+		out = netipx.IPRangeFrom(lo, hi).AppendPrefixes(out)
+		if limit > 0 && len(out) >= limit {
+			out = out[:limit]
+			return false
+		}
+		return true
+	}
+	for _, x := range s.v4 {
+		if !add(addr4(x.lo), addr4(x.hi)) {
+			return out
+		}
+	}
+	for _, x := range s.v6 {
+		if !add(x.lo.addr(), x.hi.addr()) {
+			return out
+		}
+	}
+	return out
+}

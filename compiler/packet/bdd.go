@@ -1,0 +1,272 @@
+package packet
+
+import (
+	"fmt"
+	"sort"
+)
+
+// ref is an edge of a diagram: the index of a node, and in the lowest bit whether
+// what it stands for is negated. Negation thereby costs nothing.
+type ref uint32
+
+const (
+	all  ref = 0 // node 0 is the only leaf
+	none ref = 1
+)
+
+func not(a ref) ref { return a ^ 1 }
+
+type node struct {
+	level  uint32
+	lo, hi ref // lo is never negated, which makes nodes unique
+}
+
+const leafLevel = 1<<32 - 1
+
+// BudgetError says that packet sets of these programs need more memory than they
+// may take. The question is then open: it was not answered in part.
+type BudgetError struct {
+	Nodes int // the budget
+}
+
+func (e *BudgetError) Error() string {
+	return fmt.Sprintf("the rules are too entangled for an exact answer: more than %d nodes", e.Nodes)
+}
+
+// stepsPerNode bounds time as well: where results are forgotten and computed
+// again, memory alone would not end it.
+const stepsPerNode = 8
+
+// diagram is a hash-consed binary decision diagram. Nodes are never freed: a
+// space answers the questions about its programs and goes.
+type diagram struct {
+	nodes  []node
+	unique []uint32 // open addressing; 0 is free, as the leaf is never looked up
+	cache  []cached // results
+	steps  int
+	budget int
+}
+
+type cached struct {
+	op           uint32
+	a, b, result ref
+}
+
+// The operations whose results are kept; those from opHas and opRule on are
+// numbered by what becomes of packets.
+const (
+	opAnd uint32 = iota
+	opPass
+	opBack
+	opHas
+	opRule uint32 = 1 << 24
+)
+
+const cacheLimit = 1 << 22
+
+func newDiagram(budget int) *diagram {
+	return &diagram{
+		nodes:  []node{{level: leafLevel}},
+		unique: make([]uint32, 1<<12),
+		cache:  make([]cached, 1<<12),
+		budget: budget,
+	}
+}
+
+func mix(a, b, c uint32) uint32 {
+	h := uint64(a)*0x9e3779b97f4a7c15 ^ uint64(b)*0xc2b2ae3d27d4eb4f ^ uint64(c)*0x165667b19e3779f9
+	h ^= h >> 29
+	h *= 0xbf58476d1ce4e5b9
+	return uint32(h >> 32)
+}
+
+// mk returns the node that tests level; it panics with a *BudgetError.
+func (d *diagram) mk(level uint32, lo, hi ref) ref {
+	if lo == hi {
+		return lo
+	}
+	sign := lo & 1
+	lo, hi = lo^sign, hi^sign
+	mask := uint32(len(d.unique) - 1)
+	i := mix(level, uint32(lo), uint32(hi)) & mask
+	for ; d.unique[i] != 0; i = (i + 1) & mask {
+		n := &d.nodes[d.unique[i]]
+		if n.level == level && n.lo == lo && n.hi == hi {
+			return ref(d.unique[i])<<1 | sign
+		}
+	}
+	if len(d.nodes) >= d.budget {
+		panic(&BudgetError{d.budget})
+	}
+	id := uint32(len(d.nodes))
+	d.nodes = append(d.nodes, node{level, lo, hi})
+	d.unique[i] = id
+	if len(d.nodes)*4 > len(d.unique)*3 {
+		d.grow()
+	}
+	return ref(id)<<1 | sign
+}
+
+func (d *diagram) grow() {
+	d.unique = make([]uint32, 2*len(d.unique))
+	mask := uint32(len(d.unique) - 1)
+	for id := 1; id < len(d.nodes); id++ {
+		n := d.nodes[id]
+		i := mix(n.level, uint32(n.lo), uint32(n.hi)) & mask
+		for d.unique[i] != 0 {
+			i = (i + 1) & mask
+		}
+		d.unique[i] = uint32(id)
+	}
+	if len(d.cache) < cacheLimit {
+		old := d.cache
+		d.cache = make([]cached, 2*len(old))
+		for _, c := range old {
+			if c.a|c.b != 0 {
+				*d.slot(c.op, c.a, c.b) = c
+			}
+		}
+	}
+}
+
+func (d *diagram) level(a ref) uint32 { return d.nodes[a>>1].level }
+
+// split returns what a is where the variable of level is false and true.
+func (d *diagram) split(a ref, level uint32) (lo, hi ref) {
+	n := &d.nodes[a>>1]
+	if n.level != level {
+		return a, a
+	}
+	return n.lo ^ a&1, n.hi ^ a&1
+}
+
+func (d *diagram) and(a, b ref) ref {
+	switch {
+	case a == b || b == all:
+		return a
+	case a == all:
+		return b
+	case a == none || b == none || a == not(b):
+		return none
+	case a > b:
+		a, b = b, a
+	}
+	if c := d.slot(opAnd, a, b); c.a == a && c.b == b && c.op == opAnd {
+		return c.result
+	}
+	d.step()
+	level := min(d.level(a), d.level(b))
+	a0, a1 := d.split(a, level)
+	b0, b1 := d.split(b, level)
+	lo := d.and(a0, b0)
+	hi := d.and(a1, b1)
+	r := d.mk(level, lo, hi)
+	*d.slot(opAnd, a, b) = cached{opAnd, a, b, r}
+	return r
+}
+
+func (d *diagram) slot(op uint32, a, b ref) *cached {
+	return &d.cache[mix(uint32(a), uint32(b), op)&uint32(len(d.cache)-1)]
+}
+
+// step counts work, which the budget bounds as well.
+func (d *diagram) step() {
+	if d.steps++; d.steps > stepsPerNode*d.budget {
+		panic(&BudgetError{d.budget})
+	}
+}
+
+func (d *diagram) or(a, b ref) ref   { return not(d.and(not(a), not(b))) }
+func (d *diagram) diff(a, b ref) ref { return d.and(a, not(b)) }
+func (d *diagram) xor(a, b ref) ref  { return d.or(d.diff(a, b), d.diff(b, a)) }
+
+// choose is b where a holds, and c elsewhere.
+func (d *diagram) choose(a, b, c ref) ref {
+	if b == c {
+		return b
+	}
+	return d.or(d.and(a, b), d.diff(c, a))
+}
+
+func (d *diagram) variable(level uint32) ref { return d.mk(level, none, all) }
+
+// number returns the set of the numbers in spans, which are sorted and disjoint,
+// written in bits bits from level on, the highest first.
+func (d *diagram) number(level uint32, bits int, spans []span) ref {
+	var build func(level uint32, lo, size uint64, spans []span) ref
+	build = func(level uint32, lo, size uint64, spans []span) ref {
+		spans = spans[sort.Search(len(spans), func(i int) bool { return uint64(spans[i].hi) >= lo }):]
+		spans = spans[:sort.Search(len(spans), func(i int) bool { return uint64(spans[i].lo) >= lo+size })]
+		switch {
+		case len(spans) == 0:
+			return none
+		case uint64(spans[0].lo) <= lo && uint64(spans[0].hi) >= lo+size-1:
+			return all
+		}
+		half := size / 2
+		return d.mk(level, build(level+1, lo, half, spans), build(level+1, lo+half, half, spans))
+	}
+	return build(level, 0, 1<<bits, spans)
+}
+
+// holds evaluates a for one assignment of the variables.
+func (d *diagram) holds(a ref, bit func(level uint32) bool) bool {
+	for a > none {
+		n := &d.nodes[a>>1]
+		if bit(n.level) {
+			a = n.hi ^ a&1
+		} else {
+			a = n.lo ^ a&1
+		}
+	}
+	return a == all
+}
+
+// project returns what a allows for the variables of levels from to below to,
+// whatever the others are.
+func (d *diagram) project(a ref, from, to uint32) ref {
+	memo := map[ref]ref{}
+	var walk func(a ref) ref
+	walk = func(a ref) ref {
+		level := d.level(a)
+		switch {
+		case a == none:
+			return none
+		case level >= to:
+			return all
+		}
+		if r, ok := memo[a]; ok {
+			return r
+		}
+		lo, hi := d.split(a, level)
+		lo, hi = walk(lo), walk(hi)
+		var r ref
+		if level < from {
+			r = d.or(lo, hi)
+		} else {
+			r = d.mk(level, lo, hi)
+		}
+		memo[a] = r
+		return r
+	}
+	return walk(a)
+}
+
+// levels returns the levels that a depends on.
+func (d *diagram) levels(a ref) map[uint32]bool {
+	seen, out := map[ref]bool{}, map[uint32]bool{}
+	var walk func(a ref)
+	walk = func(a ref) {
+		a &^= 1
+		if a == 0 || seen[a] {
+			return
+		}
+		seen[a] = true
+		n := d.nodes[a>>1]
+		out[n.level] = true
+		walk(n.lo)
+		walk(n.hi)
+	}
+	walk(a)
+	return out
+}

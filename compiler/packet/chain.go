@@ -1,0 +1,76 @@
+package packet
+
+import "slices"
+
+// chainSets is what a chain does, whoever calls it. Rule by rule from the end is
+// the quickest way there was: each step makes nodes only where its rule matches.
+type chainSets struct {
+	index int
+	rules []*Rule
+	calls map[int]*chainSets // by rule that jumps
+	// does is the effect of the rules from i on; len(rules) is the chain's end.
+	does []ref
+	// reach are the packets that come to rule i if all packets enter; filled by follow.
+	reach []ref
+}
+
+// chain returns what a chain of the program does.
+func (e *Evaluation) chain(i int) *chainSets {
+	if e.chains[i] != nil {
+		return e.chains[i]
+	}
+	d := e.space.d
+	rules := e.Program.Chains[i].Rules
+	c := &chainSets{index: i, rules: rules, calls: map[int]*chainSets{}, does: make([]ref, len(rules)+1)}
+	back, end := returns, passes
+	if i == 0 {
+		back, end = outcome(0), outcome(0) // no chain jumps to the first: what returns from it leaves
+	}
+	c.does[len(rules)] = d.effect(end)
+	for k := len(rules) - 1; k >= 0; k-- {
+		r, next := rules[k], c.does[k+1]
+		c.does[k] = next
+		switch r.Verdict.Kind {
+		case Continue:
+		case Return:
+			c.does[k] = d.rule(e.match(r), back, next)
+		case Jump:
+			c.calls[k] = e.chain(e.Program.chain(r.Verdict.Chain))
+			c.does[k] = d.choose(e.match(r), d.then(c.calls[k].does[0], next, next), next)
+		case Goto:
+			c.calls[k] = e.chain(e.Program.chain(r.Verdict.Chain))
+			c.does[k] = d.choose(e.match(r), d.then(c.calls[k].does[0], d.effect(back), d.effect(back)), next)
+		default:
+			c.does[k] = d.rule(e.match(r), outcome(slices.Index(e.outcomes, r.Verdict)), next)
+		}
+	}
+	e.chains[i] = c
+	return c
+}
+
+// takes returns the packets that rule k takes out of its chain if they come to it.
+func (e *Evaluation) takes(c *chainSets, k int) ref {
+	d := e.space.d
+	m := e.match(c.rules[k])
+	switch c.rules[k].Verdict.Kind {
+	case Continue:
+		return none
+	case Jump:
+		does := c.calls[k].does[0]
+		return d.diff(m, d.or(d.has(does, passes), d.has(does, returns)))
+	}
+	return m
+}
+
+// follow fills c.reach.
+func (e *Evaluation) follow(c *chainSets) {
+	if c.reach != nil {
+		return
+	}
+	reach := make([]ref, len(c.rules)+1)
+	reach[0] = all
+	for k := range c.rules {
+		reach[k+1] = e.space.d.diff(reach[k], e.takes(c, k))
+	}
+	c.reach = reach
+}

@@ -1,0 +1,205 @@
+package packet
+
+import (
+	"container/heap"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+	"sort"
+)
+
+// classes cuts the numbers 0 to max into classes that no atom tells apart. An
+// atom is a set of numbers that some condition names. Classes are numbered in the
+// order in which their first members come, so that what lies side by side gets
+// numbers side by side and an atom is few runs of classes.
+type classes struct {
+	// starts of the intervals, sorted, the first 0; interval i ends before
+	// starts[i+1] and belongs to class of[i].
+	starts []uint32
+	of     []int32
+	max    uint32
+	n      int
+	// atoms as runs of class numbers.
+	atoms [][]span
+	named []bool // by class: whether any atom holds it
+
+	best []candidate // by class, filled by candidates
+}
+
+// cursor walks through the places where an atom begins or ends.
+type cursor struct {
+	at    uint64
+	atom  int32
+	spans []span
+	index int // 2*i is the begin of spans[i], 2*i+1 its end
+}
+
+func (c *cursor) advance() bool {
+	c.index++
+	if c.index/2 >= len(c.spans) {
+		return false
+	}
+	c.seek()
+	return true
+}
+
+func (c *cursor) seek() {
+	s := c.spans[c.index/2]
+	if c.index%2 == 0 {
+		c.at = uint64(s.lo)
+	} else {
+		c.at = uint64(s.hi) + 1
+	}
+}
+
+type cursors []*cursor
+
+func (h cursors) Len() int           { return len(h) }
+func (h cursors) Less(i, j int) bool { return h[i].at < h[j].at }
+func (h cursors) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *cursors) Push(x any)        { *h = append(*h, x.(*cursor)) }
+func (h *cursors) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// cut makes the classes of atoms, each of which is sorted, disjoint spans. It
+// never lists a class's members: its work grows with the number of spans.
+func cut(atoms [][]span, max uint32) *classes {
+	c := &classes{max: max, atoms: make([][]span, len(atoms))}
+	// Any numbers serve as signatures, as hits are verified; fixed ones make runs equal.
+	random := rand.New(rand.NewPCG(1, 2))
+	marks := make([]uint64, len(atoms))
+	var queue cursors
+	for i, spans := range atoms {
+		marks[i] = random.Uint64()
+		if len(spans) > 0 {
+			cur := &cursor{atom: int32(i), spans: spans}
+			cur.seek()
+			queue = append(queue, cur)
+		}
+	}
+	heap.Init(&queue)
+	active := make([]uint64, (len(atoms)+63)/64)
+	signature := uint64(0)
+	known := map[uint64][]int32{}
+	var members [][]uint64 // by class: the atoms that hold it
+	for at := uint64(0); at <= uint64(max); {
+		for len(queue) > 0 && queue[0].at == at {
+			a := queue[0].atom
+			active[a/64] ^= 1 << (a % 64)
+			signature ^= marks[a]
+			if queue[0].advance() {
+				heap.Fix(&queue, 0)
+			} else {
+				heap.Pop(&queue)
+			}
+		}
+		class := int32(-1)
+		for _, k := range known[signature] {
+			if slices.Equal(members[k], active) {
+				class = k
+				break
+			}
+		}
+		if class < 0 {
+			class = int32(len(members))
+			members = append(members, slices.Clone(active))
+			known[signature] = append(known[signature], class)
+			c.note(class, active)
+		}
+		if n := len(c.of); n == 0 || c.of[n-1] != class {
+			c.starts = append(c.starts, uint32(at))
+			c.of = append(c.of, class)
+		}
+		at = uint64(max) + 1
+		if len(queue) > 0 {
+			at = queue[0].at
+		}
+	}
+	c.n = len(members)
+	return c
+}
+
+// note adds a new class to the runs of the atoms that hold it.
+func (c *classes) note(class int32, active []uint64) {
+	any := false
+	for w, word := range active {
+		for ; word != 0; word &= word - 1 {
+			any = true
+			a := w*64 + bits.TrailingZeros64(word)
+			runs := c.atoms[a]
+			if n := len(runs); n > 0 && runs[n-1].hi+1 == uint32(class) {
+				runs[n-1].hi++
+				continue
+			}
+			c.atoms[a] = append(runs, span{uint32(class), uint32(class)})
+		}
+	}
+	c.named = append(c.named, any)
+}
+
+// find returns the class of a number.
+func (c *classes) find(x uint32) uint32 {
+	i := sort.Search(len(c.starts), func(i int) bool { return c.starts[i] > x })
+	return uint32(c.of[i-1])
+}
+
+// last returns the last number of interval i.
+func (c *classes) last(i int) uint32 {
+	if i+1 < len(c.starts) {
+		return c.starts[i+1] - 1
+	}
+	return c.max
+}
+
+// members returns the numbers of all classes in runs.
+func (c *classes) members(runs []span) []span {
+	var out []span
+	for i, class := range c.of {
+		if !within(runs, uint32(class)) {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].hi+1 == c.starts[i] {
+			out[n-1].hi = c.last(i)
+			continue
+		}
+		out = append(out, span{c.starts[i], c.last(i)})
+	}
+	return out
+}
+
+func within(runs []span, x uint32) bool {
+	i := sort.Search(len(runs), func(i int) bool { return runs[i].hi >= x })
+	return i < len(runs) && runs[i].lo <= x
+}
+
+// bits is how many bits a class number takes.
+func (c *classes) bits() int {
+	b := 0
+	for 1<<b < c.n {
+		b++
+	}
+	return b
+}
+
+// complete returns runs for bits bits, where the numbers past the last class mean
+// the last class: so every number means something, and no set needs to say which do.
+func (c *classes) complete(runs []span, bits int) []span {
+	last := uint32(c.n - 1)
+	if n := len(runs); n > 0 && runs[n-1].hi == last && last < 1<<bits-1 {
+		runs = slices.Clone(runs)
+		runs[n-1].hi = 1<<bits - 1
+	}
+	return runs
+}
+
+// count returns the number of classes in runs.
+func count(runs []span) int {
+	n := 0
+	for _, r := range runs {
+		n += int(r.hi-r.lo) + 1
+	}
+	return n
+}

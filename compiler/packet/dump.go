@@ -1,0 +1,284 @@
+package packet
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// FromDump returns the program that begins in a chain of a table, as read from any
+// iptables-save. What this package does not model becomes an opaque condition or
+// another target; nothing is left out. A set that is not in sets makes an opaque
+// condition. Packets that a built-in chain does not decide get its policy.
+func FromDump(t *dump.Table, f ir.Family, start string, sets map[string]*AddrSet) *Program {
+	p := &Program{Family: f}
+	add := func(c *dump.Chain) {
+		chain := &Chain{Name: c.Name}
+		for _, r := range c.Rules {
+			chain.Rules = append(chain.Rules, FromDumpRule(t, r, f, sets))
+		}
+		p.Chains = append(p.Chains, chain)
+	}
+	if c := t.Chain(start); c != nil {
+		switch c.Policy {
+		case "ACCEPT":
+			p.Default = Verdict{Kind: Accept}
+		case "DROP":
+			p.Default = Verdict{Kind: Drop}
+		}
+		add(c)
+	}
+	for _, c := range t.Chains {
+		if c.Name != start {
+			add(c)
+		}
+	}
+	return p
+}
+
+// DumpSets returns the sets of addresses among those of an ipset save. Of other
+// types, and of lists with a member of other types, the members are not known.
+// Sets whose entries may vanish count as they were when they were saved.
+func DumpSets(sets *dump.Sets) map[string]*AddrSet {
+	out := map[string]*AddrSet{}
+	var read func(name string, depth int) *AddrSet
+	read = func(name string, depth int) *AddrSet {
+		s := sets.Set(name)
+		if s == nil || depth > 8 {
+			return nil
+		}
+		switch s.Type {
+		case "hash:net", "hash:ip":
+			var yes, no []netip.Prefix
+			for e := range s.Entries() {
+				switch {
+				case !e.Prefix.IsValid():
+					return nil
+				case e.NoMatch:
+					no = append(no, e.Prefix)
+				default:
+					yes = append(yes, e.Prefix)
+				}
+			}
+			return NewNetSet(name, yes, no)
+		case "list:set":
+			var members []*AddrSet
+			for e := range s.Entries() {
+				m := read(e.Text, depth+1)
+				if m == nil {
+					return nil
+				}
+				members = append(members, m)
+			}
+			return Union(name, members...)
+		}
+		return nil
+	}
+	for _, name := range sets.Names() {
+		if s := read(name, 0); s != nil {
+			out[name] = s
+		}
+	}
+	return out
+}
+
+// goesOn are targets after which the next rule is asked.
+var goesOn = []string{
+	"", "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TRACE", "SET", "CLASSIFY", "DSCP", "TOS", "TTL", "HL", "TCPMSS",
+	"TCPOPTSTRIP", "ECN", "AUDIT", "CHECKSUM", "CT", "NOTRACK", "SECMARK", "CONNSECMARK", "IDLETIMER", "LED", "RATEEST", "TEE", "HMARK",
+}
+
+// FromDumpRule returns a rule of an iptables-save of family f.
+func FromDumpRule(t *dump.Table, r *dump.Rule, f ir.Family, sets map[string]*AddrSet) *Rule {
+	out := &Rule{Text: r.Canonical(dump.Family(f))}
+	for _, o := range r.Base {
+		out.Matches = append(out.Matches, baseCond(o, f))
+	}
+	for i := range r.Matches {
+		out.Matches = append(out.Matches, matchConds(&r.Matches[i], f, sets)...)
+	}
+	switch {
+	case r.Goto:
+		out.Verdict = Verdict{Kind: Goto, Chain: r.Jump}
+	case t.Chain(r.Jump) != nil:
+		out.Verdict = Verdict{Kind: Jump, Chain: r.Jump}
+	case r.Jump == "ACCEPT":
+		out.Verdict = Verdict{Kind: Accept}
+	case r.Jump == "DROP":
+		out.Verdict = Verdict{Kind: Drop}
+	case r.Jump == "RETURN":
+		out.Verdict = Verdict{Kind: Return}
+	case r.Jump == "REJECT":
+		out.Verdict = Verdict{Kind: Reject, With: rejectWith(r, f)}
+	case slices.Contains(goesOn, r.Jump):
+		out.Verdict = Verdict{Kind: Continue}
+	default:
+		out.Verdict = Verdict{Kind: Other, With: words(append([]string{r.Jump}, optionWords(r.Target)...)...)}
+	}
+	return out
+}
+
+// rejectWith is the kind of answer, or what the kernel takes where none is written.
+func rejectWith(r *dump.Rule, f ir.Family) string {
+	_, after, found := strings.Cut(r.Canonical(dump.Family(f)), "--reject-with ")
+	switch {
+	case found:
+		return strings.Fields(after)[0]
+	case f == ir.IPv6:
+		return "icmp6-port-unreachable"
+	}
+	return "icmp-port-unreachable"
+}
+
+func optionWords(os []dump.Option) []string {
+	var out []string
+	for _, o := range os {
+		if o.Not {
+			out = append(out, "!")
+		}
+		out = append(append(out, o.Name), o.Values...)
+	}
+	return out
+}
+
+// inverted is c, or its contrary where the option has a !.
+func inverted(c Cond, o dump.Option) Cond {
+	if o.Not {
+		return Not{c}
+	}
+	return c
+}
+
+// opaqueOption is what an option that is not modelled means: its own text.
+func opaqueOption(match string, o dump.Option) Cond {
+	return inverted(Opaque{Text: words(append([]string{match, o.Name}, o.Values...)...)}, o)
+}
+
+func baseCond(o dump.Option, f ir.Family) Cond {
+	end := Source
+	if o.Name == "-d" || o.Name == "-o" {
+		end = Destination
+	}
+	switch o.Name {
+	case "-s", "-d":
+		if set := addresses(o.Value(), f); set != nil {
+			return inverted(Addr{end, set}, o)
+		}
+	case "-i", "-o":
+		return inverted(Interface{end, o.Value()}, o)
+	case "-p":
+		if n, ok := dump.ProtocolNumber(o.Value()); ok && n != 0 {
+			return inverted(Proto{[]uint8{n}}, o)
+		} else if ok {
+			return inverted(Both{}, o)
+		}
+	}
+	return opaqueOption("", o)
+}
+
+// addresses reads the addresses of -s and -d, commas and all; nil for what only
+// a resolver knows.
+func addresses(text string, f ir.Family) *AddrSet {
+	var ps []netip.Prefix
+	for one := range strings.SplitSeq(text, ",") {
+		p, ok := dump.ParseAddress(dump.Family(f), one)
+		if !ok {
+			return nil
+		}
+		ps = append(ps, p)
+	}
+	return NewAddrSet("", ps)
+}
+
+// stateful are matches whose truth depends on what came before.
+var stateful = []string{
+	"limit", "hashlimit", "connlimit", "recent", "quota", "quota2", "statistic", "connbytes", "nfacct", "rateest", "nth", "random", "condition",
+}
+
+func matchConds(m *dump.Match, f ir.Family, sets map[string]*AddrSet) []Cond {
+	var out []Cond
+	ok := true
+	switch m.Name {
+	case "comment":
+		return nil
+	case "tcp", "udp", "sctp":
+		n, _ := dump.ProtocolNumber(m.Name)
+		out = append(out, Proto{[]uint8{n}})
+		for _, o := range m.Options {
+			out = append(out, portOption(m.Name, o))
+		}
+	case "multiport":
+		out = append(out, Proto{[]uint8{protoTCP, protoUDP, protoSCTP, 33, 136}})
+		for _, o := range m.Options {
+			out = append(out, portOption(m.Name, o))
+		}
+	case "icmp", "icmp6":
+		out, ok = icmpOption(m, f)
+	case "conntrack", "state":
+		out = conntrackOptions(m, f)
+	case "set":
+		out, ok = setOption(m, sets)
+	case "iprange":
+		for _, o := range m.Options {
+			out = append(out, rangeOption(o))
+		}
+	default:
+		ok = false
+	}
+	if ok {
+		return out
+	}
+	// Several options of a match together may mean something none of them does.
+	return []Cond{Opaque{
+		Text:     words(append([]string{m.Name}, optionWords(m.Options)...)...),
+		Stateful: slices.Contains(stateful, m.Name),
+	}}
+}
+
+// portOption reads ports: of tcp and its like one range with a colon, of multiport
+// a list.
+func portOption(match string, o dump.Option) Cond {
+	var ranges []ir.PortRange
+	for one := range strings.SplitSeq(o.Value(), ",") {
+		r, ok := portRange(one)
+		if !ok {
+			return opaqueOption(match, o)
+		}
+		ranges = append(ranges, r)
+	}
+	switch o.Name {
+	case "--sport", "--sports":
+		return inverted(Port{Source, ranges}, o)
+	case "--dport", "--dports":
+		return inverted(Port{Destination, ranges}, o)
+	case "--ports":
+		return inverted(Either{Port{Source, ranges}, Port{Destination, ranges}}, o)
+	}
+	return opaqueOption(match, o)
+}
+
+// portRange reads 80, 80:90, :90 and 80:; a range that ends before it begins holds nothing.
+func portRange(text string) (ir.PortRange, bool) {
+	from, to, isRange := strings.Cut(text, ":")
+	if isRange && from == "" {
+		from = "0"
+	}
+	if isRange && to == "" {
+		to = "65535"
+	}
+	a, err := strconv.ParseUint(from, 10, 16)
+	if err != nil {
+		return ir.PortRange{}, false
+	}
+	b := a
+	if isRange {
+		if b, err = strconv.ParseUint(to, 10, 16); err != nil {
+			return ir.PortRange{}, false
+		}
+	}
+	return ir.PortRange{First: uint16(a), Last: uint16(b)}, true
+}

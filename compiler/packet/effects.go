@@ -1,0 +1,107 @@
+package packet
+
+// An effect tells for each packet what becomes of it: it passes on, returns from
+// the chain, or has one of the outcomes. As a diagram it is the function that is,
+// for each packet, the variable of what becomes of it; those variables come below
+// all fields. So one diagram holds all outcomes, and rules combine in one operation.
+
+const effectLevel = 1 << 24
+
+// What can become of a packet; outcome i is firstOutcome + i.
+const (
+	passes = iota
+	returns
+	firstOutcome
+)
+
+func outcome(i int) int { return firstOutcome + i }
+
+// effect returns the effect that does the same to all packets.
+func (d *diagram) effect(k int) ref { return d.variable(uint32(effectLevel + k)) }
+
+// rule returns the effect of k for the packets in m, and of next for others.
+func (d *diagram) rule(m ref, k int, next ref) ref {
+	leaf, op := d.effect(k), opRule+uint32(k)
+	var walk func(m, next ref) ref
+	walk = func(m, next ref) ref {
+		switch {
+		case m == none || next == leaf:
+			return next
+		case m == all:
+			return leaf
+		}
+		if c := d.slot(op, m, next); c.a == m && c.b == next && c.op == op {
+			return c.result
+		}
+		d.step()
+		level := min(d.level(m), d.level(next))
+		m0, m1 := d.split(m, level)
+		n0, n1 := d.split(next, level)
+		lo := walk(m0, n0)
+		r := d.mk(level, lo, walk(m1, n1))
+		*d.slot(op, m, next) = cached{op, m, next, r}
+		return r
+	}
+	return walk(m, next)
+}
+
+// then returns the effect of a where what passes goes on to pass, and what returns
+// to back.
+func (d *diagram) then(a, pass, back ref) ref {
+	// pass first: it has nothing that passes or returns left, or is the next
+	// segment, whose returns are a's own.
+	return d.put(opBack, d.put(opPass, a, pass), back)
+}
+
+// put returns the effect of a where what passes (opPass) or returns (opBack) has
+// the effect of b.
+func (d *diagram) put(op uint32, a, b ref) ref {
+	leaf := d.effect(int(op - opPass))
+	var walk func(a, b ref) ref
+	walk = func(a, b ref) ref {
+		level := d.level(a)
+		switch {
+		case a == leaf:
+			return b
+		case level >= effectLevel:
+			return a
+		}
+		if c := d.slot(op, a, b); c.a == a && c.b == b && c.op == op {
+			return c.result
+		}
+		d.step()
+		level = min(level, d.level(b))
+		a0, a1 := d.split(a, level)
+		b0, b1 := d.split(b, level)
+		lo := walk(a0, b0)
+		r := d.mk(level, lo, walk(a1, b1))
+		*d.slot(op, a, b) = cached{op, a, b, r}
+		return r
+	}
+	return walk(a, b)
+}
+
+// has returns the packets that have effect k.
+func (d *diagram) has(a ref, k int) ref {
+	leaf, op := d.effect(k), opHas+uint32(k)
+	var walk func(a ref) ref
+	walk = func(a ref) ref {
+		level := d.level(a)
+		switch {
+		case a == leaf:
+			return all
+		case level >= effectLevel:
+			return none
+		}
+		if c := d.slot(op, a, 0); c.a == a && c.op == op {
+			return c.result
+		}
+		d.step()
+		lo, hi := d.split(a, level)
+		lo = walk(lo)
+		r := d.mk(level, lo, walk(hi))
+		*d.slot(op, a, 0) = cached{op, a, 0, r}
+		return r
+	}
+	return walk(a)
+}

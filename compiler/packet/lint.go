@@ -1,0 +1,179 @@
+package packet
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+)
+
+// Flaw is what a rule is found to be.
+type Flaw int
+
+// The flaws.
+const (
+	// Impossible: the rule's conditions exclude each other.
+	Impossible Flaw = iota
+	// Unreached: nothing that comes by the rule's chain matches it, even if all
+	// rules before it in the chain were gone.
+	Unreached
+	// Covered: other rules of its chain take all that it would match.
+	Covered
+	// Redundant: it decides packets, but they would fare the same without it.
+	Redundant
+)
+
+func (f Flaw) String() string {
+	return [...]string{"impossible", "unreached", "covered", "redundant"}[f]
+}
+
+// Lint is a rule that does nothing.
+type Lint struct {
+	Flaw Flaw
+	At   Place
+	// CoveredBy are rules of the same chain which together take what a covered rule
+	// would, none of them needless, those first that take most.
+	CoveredBy []Place
+	// More says that there are too many to list.
+	More bool
+}
+
+// coverLimit is the number of covering rules past which nobody reads on.
+const coverLimit = 64
+
+// Lints returns the rules that never match or whose removal changes nothing, in
+// their order. Rules without a verdict, such as LOG, can only never match. Chains
+// that nothing jumps to are left out.
+func (e *Evaluation) Lints() (_ []Lint, err error) {
+	defer Catch(&err)
+	d := e.space.d
+	l := &linter{e, map[Place]ref{}, map[Place]bool{}, make([]ref, len(e.chains))}
+	for i := range l.entering {
+		l.entering[i] = none
+	}
+	l.walk(e.chains[0], e.family, all, all) // the first chain leaves nothing open
+	var out []Lint
+	for i, chain := range e.chains {
+		if chain == nil {
+			continue
+		}
+		for k, r := range e.Program.Chains[i].Rules {
+			at := Place{i, k}
+			m := e.match(r)
+			would := d.and(m, l.entering[i])
+			_, reached := l.reached[at]
+			switch {
+			case d.and(m, e.family) == none:
+				out = append(out, Lint{Flaw: Impossible, At: at})
+			case would == none:
+				out = append(out, Lint{Flaw: Unreached, At: at})
+			case !reached:
+				lint := Lint{Flaw: Covered, At: at}
+				lint.CoveredBy, lint.More = e.cover(chain, k, would)
+				out = append(out, lint)
+			case r.Verdict.Kind != Continue && !l.matters[at]:
+				out = append(out, Lint{Flaw: Redundant, At: at})
+			}
+		}
+	}
+	return out, nil
+}
+
+// linter follows packets to each rule, by all ways that chains call each other.
+type linter struct {
+	*Evaluation
+	reached  map[Place]ref
+	matters  map[Place]bool
+	entering []ref // by chain
+}
+
+// walk takes what comes to a chain, and what would become of packets that pass it
+// and of those that return from it.
+func (l *linter) walk(c *chainSets, in, pass, back ref) {
+	d := l.space.d
+	l.follow(c)
+	l.entering[c.index] = d.or(l.entering[c.index], in)
+	for k, r := range c.rules {
+		m := d.and(in, d.and(c.reach[k], l.match(r)))
+		if m == none {
+			continue
+		}
+		at := Place{c.index, k}
+		l.reached[at] = l.join(l.reached, at, m)
+		// What would be, for those packets only: elsewhere it is nothing at all.
+		then := func(i int) ref { return d.then(d.and(m, c.does[i]), pass, back) }
+		next := then(k + 1)
+		l.matters[at] = l.matters[at] || then(k) != next
+		switch r.Verdict.Kind {
+		case Jump:
+			l.walk(c.calls[k], m, next, next)
+		case Goto:
+			if c.index == 0 {
+				back = d.effect(outcome(0))
+			}
+			l.walk(c.calls[k], m, d.and(m, back), d.and(m, back))
+		}
+	}
+}
+
+// cover finds rules before rule k that take all of target: the one that takes some
+// packet of it, then one for a packet that is left, and so on. What comes to each
+// rule shrinks from rule to rule, so that a binary search finds the one.
+func (e *Evaluation) cover(c *chainSets, k int, target ref) (places []Place, more bool) {
+	d := e.space.d
+	type taker struct {
+		at    Place
+		takes ref // of the target
+		size  float64
+	}
+	var takers []taker
+	for left := target; left != none; {
+		if len(takers) >= coverLimit {
+			more = true
+			break
+		}
+		packet := d.some(left)
+		by := sort.Search(k, func(i int) bool { return !d.holds(c.reach[i+1], packet) })
+		takes := d.and(e.takes(c, by), target)
+		left = d.diff(left, takes)
+		takers = append(takers, taker{Place{c.index, by}, takes, d.share(takes)})
+	}
+	slices.SortStableFunc(takers, func(a, b taker) int { return cmp.Compare(b.size, a.size) })
+	// The least are asked first whether the others do without them.
+	for k := len(takers) - 1; k >= 0 && !more; k-- {
+		rest := takers[k].takes
+		for j, t := range takers {
+			if j != k && rest != none {
+				rest = d.diff(rest, t.takes)
+			}
+		}
+		if rest == none {
+			takers = slices.Delete(takers, k, k+1)
+		}
+	}
+	for _, t := range takers {
+		places = append(places, t.at)
+	}
+	return places, more
+}
+
+// share is the part of all assignments that a set has.
+func (d *diagram) share(a ref) float64 {
+	memo := map[ref]float64{}
+	var walk func(a ref) float64
+	walk = func(a ref) float64 {
+		if a&1 != 0 {
+			return 1 - walk(not(a))
+		}
+		if a == all {
+			return 1
+		}
+		if x, ok := memo[a]; ok {
+			return x
+		}
+		n := d.nodes[a>>1]
+		x := (walk(n.lo) + walk(n.hi)) / 2
+		memo[a] = x
+		return x
+	}
+	return walk(a)
+}

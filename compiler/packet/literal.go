@@ -1,0 +1,184 @@
+package packet
+
+import "github.com/dockerfw/dockerfw/compiler/ir"
+
+// compile returns the set of the packets for which c holds. Within a program all
+// packets are of its family; family 0 says that they may be of both.
+func (s *Space) compile(c Cond, family ir.Family) ref {
+	d := s.d
+	switch c := c.(type) {
+	case FamilyIs:
+		switch {
+		case family == c.Family:
+			return all
+		case family != 0:
+			return none
+		}
+		return s.family(c.Family)
+	case Addr:
+		if c.End == OriginalDestination {
+			return s.original(fOrigDst, fDestination, fSource, family, func(f fieldID) ref {
+				return s.address(f, c.In, family)
+			})
+		}
+		return s.address(fSource+fieldID(c.End), c.In, family)
+	case Port:
+		spans := portSpans(c.Ranges)
+		return s.port(c.End, spans, family)
+	case Proto:
+		return s.literal(fProtocol, 0, protoSpans(c.Numbers...))
+	case ICMPType:
+		return s.byFamily(family, func(f ir.Family) ref {
+			return d.and(s.icmp(f), s.literal(fICMP, index(f), c.spans()))
+		})
+	case Interface:
+		return s.literal(fIn+fieldID(c.End), 0, s.ifaces.spans(c.Name))
+	case State:
+		return s.states(c.States)
+	case Dir:
+		return s.trackings(func(t tracking) bool { return t <= trackRelatedReply && (c.Dir == ir.CTAny || t.direction() == c.Dir) })
+	case Opaque:
+		return s.literal(s.opaque[c.Text], 0, []span{{1, 1}})
+	case Not:
+		return not(s.compile(c.C, family))
+	case Both:
+		r := all
+		for _, x := range c {
+			r = d.and(r, s.compile(x, family))
+		}
+		return r
+	case Either:
+		r := none
+		for _, x := range c {
+			r = d.or(r, s.compile(x, family))
+		}
+		return r
+	}
+	panic("unknown condition")
+}
+
+func (s *Space) port(end End, spans []span, family ir.Family) ref {
+	d := s.d
+	some := s.literal(fProtocol, 0, portProtocols)
+	at := func(f fieldID) ref { return s.literal(f, 0, spans) }
+	switch {
+	case end == Destination && s.published:
+		return d.and(some, d.choose(s.nat(fDNAT), at(fDestPort), at(fOrigPort)))
+	case end != OriginalDestination:
+		return d.and(some, at(fSourcePort+fieldID(end)))
+	case s.published:
+		reply := s.trackings(func(t tracking) bool { return t.direction() == ir.CTReply })
+		return d.and(s.tracked(), d.choose(d.and(some, d.diff(reply, s.nat(fDNAT))), at(fSourcePort), at(fOrigPort)))
+	}
+	// Protocols without ports have something in that place that is not known here.
+	free := d.diff(d.and(s.tracked(), at(fOrigPort)), some)
+	return d.or(free, d.and(some, s.original(fOrigPort, fDestPort, fSourcePort, family, at)))
+}
+
+func index(f ir.Family) int {
+	if f == ir.IPv6 {
+		return 1
+	}
+	return 0
+}
+
+func (s *Space) family(f ir.Family) ref {
+	v6 := s.literal(fFamily, 0, []span{{1, 1}})
+	if f == ir.IPv6 {
+		return v6
+	}
+	return not(v6)
+}
+
+// byFamily joins what holds in each of the families there are.
+func (s *Space) byFamily(family ir.Family, of func(ir.Family) ref) ref {
+	if family != 0 {
+		return of(family)
+	}
+	return s.d.choose(s.family(ir.IPv6), of(ir.IPv6), of(ir.IPv4))
+}
+
+// literal returns the set of the packets with one of the numbers in a field.
+func (s *Space) literal(f fieldID, family int, spans []span) ref {
+	c := s.columns[f]
+	atom, ok := c.byText[family][spansKey(spans)]
+	if !ok {
+		panic("numbers that were not noted")
+	}
+	return s.atom(c, family, atom)
+}
+
+func (s *Space) atom(c *column, family, atom int) ref {
+	r := &c.literals[family][atom]
+	if *r == 0 {
+		cut := c.cut[family]
+		*r = s.d.number(c.level, c.bits, cut.complete(cut.atoms[atom], c.bits))
+	}
+	return *r
+}
+
+func (s *Space) address(f fieldID, set *AddrSet, family ir.Family) ref {
+	c := s.columns[f]
+	atom := c.bySet[set]
+	return s.byFamily(family, func(f ir.Family) ref { return s.atom(c, index(f), atom) })
+}
+
+func (s *Space) trackings(has func(tracking) bool) ref {
+	r := none
+	for t := range lastTracking + 1 {
+		if has(t) {
+			r = s.d.or(r, s.literal(fTracking, 0, []span{{uint32(t), uint32(t)}}))
+		}
+	}
+	return r
+}
+
+func (s *Space) tracked() ref {
+	return s.trackings(func(t tracking) bool { return t <= trackRelatedReply })
+}
+
+func (s *Space) icmp(f ir.Family) ref {
+	if f == ir.IPv6 {
+		return s.literal(fProtocol, 0, protoSpans(protoICMPv6))
+	}
+	return s.literal(fProtocol, 0, protoSpans(protoICMP))
+}
+
+// nat returns the set of tracked packets whose connections have the NAT of a field.
+func (s *Space) nat(f fieldID) ref {
+	return s.d.and(s.tracked(), s.literal(f, 0, []span{{1, 1}}))
+}
+
+func (s *Space) states(states ir.CTState) ref {
+	r := s.trackings(func(t tracking) bool { return t.state()&states != 0 })
+	if states&ir.CTDNAT != 0 {
+		r = s.d.or(r, s.nat(fDNAT))
+	}
+	if states&ir.CTSNAT != 0 {
+		r = s.d.or(r, s.nat(fSNAT))
+	}
+	return r
+}
+
+// original returns the set of packets whose original destination is in a set: of
+// means it for any field. The field of its own counts only with DNAT, and for ICMP
+// errors, which are about connections with other addresses than their own. Else the
+// original destination is the destination, or seen from the replies the source.
+func (s *Space) original(own, dst, src fieldID, family ir.Family, of func(fieldID) ref) ref {
+	d := s.d
+	is := func(ts ...tracking) ref {
+		return s.trackings(func(t tracking) bool {
+			for _, x := range ts {
+				if t == x {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	free := s.nat(fDNAT)
+	icmp := s.byFamily(family, s.icmp)
+	free = d.or(free, d.and(is(trackRelated, trackRelatedReply), icmp))
+	straight := d.choose(is(trackNew, trackEstablished, trackRelated), of(dst), of(src))
+	return d.and(s.tracked(), d.choose(free, of(own), straight))
+}

@@ -1,0 +1,278 @@
+package packet
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// Region is a box of packets: those whose every field is in the field's set. Nil
+// and zero fields say that any value is.
+type Region struct {
+	Family                                   ir.Family
+	In, Out                                  *Interfaces
+	Source, Destination, OriginalDestination *Addresses
+	Protocols                                []ProtoRange
+	SourcePorts, DestinationPorts            []ir.PortRange
+	OriginalPorts                            []ir.PortRange
+	// ICMP types and codes; a range ends at LastCode of LastType.
+	ICMP       []ICMPType
+	States     []ConnState
+	DNAT, SNAT *bool
+	Conditions []Condition
+}
+
+// Interfaces are names and patterns, which end in +. Of all entries that match a
+// name the longest decides: the name is in the set if that one is in Names.
+type Interfaces struct{ Names, Except []string }
+
+// Addresses is a set of addresses, or with Not all others of the family.
+type Addresses struct {
+	Not bool
+	In  *AddrSet
+	// Sets that In is the union of, if it is one of sets with names.
+	Sets []string
+}
+
+// Prefixes returns the first prefixes of the set and how many there are.
+func (a *Addresses) Prefixes(limit int) (shown []netip.Prefix, total int) {
+	every := a.In.Prefixes(0)
+	return every[:min(limit, len(every))], len(every)
+}
+
+// ProtoRange is a range of protocol numbers, both ends inclusive.
+type ProtoRange struct{ First, Last uint8 }
+
+// ConnState is a state with a direction, CTAny for packets not tracked.
+type ConnState struct {
+	State ir.CTState
+	Dir   ir.CTDir
+}
+
+// Condition is an opaque condition that must or must not hold.
+type Condition struct {
+	Name  string
+	Holds bool
+}
+
+// Regions describes the set as boxes that together hold exactly its packets. It
+// stops past limit boxes, and complete is false then: there is more.
+func (s Set) Regions(limit int) (regions []Region, complete bool) {
+	complete = true
+	var boxes []box
+	for _, family := range []ir.Family{ir.IPv4, ir.IPv6} {
+		// Class numbers mean different things in the two families.
+		within := s.space.d.and(s.ref, s.space.family(family))
+		found, all := s.space.boxes(within, index(family), 16*limit)
+		complete = complete && all
+		boxes = append(boxes, found...)
+	}
+	boxes = s.space.settlePorts(s.space.merge(boxes))
+	if len(boxes) > limit {
+		boxes, complete = boxes[:limit], false
+	}
+	for _, b := range boxes {
+		regions = append(regions, s.space.describe(b))
+	}
+	return regions, complete
+}
+
+func (s *Space) describe(b box) Region {
+	var r Region
+	family := 0
+	if f, ok := b[fFamily]; ok {
+		r.Family = ir.IPv4
+		if f[0].lo == 1 {
+			r.Family, family = ir.IPv6, 1
+		}
+	}
+	numbers := func(f fieldID) []span {
+		runs, ok := b[f]
+		if !ok {
+			return nil
+		}
+		if f == plainPort {
+			f = fOrigPort
+		}
+		c := s.columns[f]
+		which := 0
+		if c.split {
+			which = family
+		}
+		return c.cut[which].members(runs)
+	}
+	ports := func(f fieldID) []ir.PortRange {
+		var out []ir.PortRange
+		for _, x := range numbers(f) {
+			out = append(out, ir.PortRange{First: uint16(x.lo), Last: uint16(x.hi)})
+		}
+		return out
+	}
+	r.SourcePorts, r.DestinationPorts, r.OriginalPorts = ports(fSourcePort), ports(fDestPort), ports(fOrigPort)
+	if _, ok := b[plainPort]; ok {
+		r.DestinationPorts = ports(plainPort) // without DNAT: there are no others
+	}
+	for _, x := range numbers(fProtocol) {
+		r.Protocols = append(r.Protocols, ProtoRange{uint8(x.lo), uint8(x.hi)})
+	}
+	for _, x := range numbers(fICMP) {
+		r.ICMP = append(r.ICMP, icmpRanges(x)...)
+	}
+	for _, x := range numbers(fTracking) {
+		for t := tracking(x.lo); t <= tracking(x.hi); t++ {
+			r.States = append(r.States, ConnState{t.state(), t.direction()})
+		}
+	}
+	flag := func(f fieldID) *bool {
+		x := numbers(f)
+		if len(x) == 0 {
+			return nil
+		}
+		v := x[0].lo == 1
+		return &v
+	}
+	r.DNAT, r.SNAT = flag(fDNAT), flag(fSNAT)
+	r.In, r.Out = s.interfacesOf(numbers(fIn)), s.interfacesOf(numbers(fOut))
+	r.Source, r.Destination = s.addresses(b, fSource, family), s.addresses(b, fDestination, family)
+	r.OriginalDestination = s.addresses(b, fOrigDst, family)
+	for _, c := range s.columns[fOpaque:] {
+		if x := numbers(c.id); len(x) > 0 {
+			r.Conditions = append(r.Conditions, Condition{c.name, x[0].lo == 1})
+		}
+	}
+	return r
+}
+
+// icmpRanges splits a range over codes of several types where types begin.
+func icmpRanges(x span) []ICMPType {
+	var out []ICMPType
+	for t := x.lo >> 8; t <= x.hi>>8; t++ {
+		lo, hi := max(x.lo, t<<8), min(x.hi, t<<8|255)
+		r := ICMPType{uint8(t), uint8(t), uint8(lo), uint8(hi)}
+		if n := len(out); n > 0 && r.FirstCode == 0 && r.LastCode == 255 && out[n-1].FirstCode == 0 && out[n-1].LastCode == 255 {
+			out[n-1].LastType = r.LastType
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// interfacesOf tells which names and patterns the indexes stand for.
+func (s *Space) interfacesOf(spans []span) *Interfaces {
+	if spans == nil {
+		return nil
+	}
+	out := &Interfaces{}
+	var rest []string
+	for i, name := range s.ifaces.names {
+		shown := name
+		if !slices.Contains(s.names, name) {
+			// It stands for what its longest pattern matches; any name, if it has none.
+			shown = "+"
+			for _, m := range s.names {
+				if strings.HasSuffix(m, "+") && matchesInterface(m, name) && len(m) > len(shown) {
+					shown = m
+				}
+			}
+		}
+		if within(spans, uint32(i)) {
+			out.Names = append(out.Names, shown)
+		} else {
+			rest = append(rest, shown)
+		}
+	}
+	// An entry is said only if it differs from what the next wider one says.
+	entries := map[string]bool{}
+	for _, n := range out.Names {
+		entries[n] = true
+	}
+	for _, n := range rest {
+		entries[n] = false
+	}
+	wider := func(name string) (best string) {
+		for m := range entries {
+			if m != name && strings.HasSuffix(m, "+") && strings.HasPrefix(name, m[:len(m)-1]) && len(m) > len(best) {
+				best = m
+			}
+		}
+		return best
+	}
+	said := func(holds bool) func(string) bool {
+		return func(name string) bool {
+			if w := wider(name); w != "" {
+				return entries[w] == holds
+			}
+			return !holds
+		}
+	}
+	out.Names = slices.DeleteFunc(out.Names, said(true))
+	out.Except = slices.DeleteFunc(rest, said(false))
+	return out
+}
+
+// addresses describes a box's addresses: by those they are not, if they include
+// what no rule names.
+func (s *Space) addresses(b box, f fieldID, family int) *Addresses {
+	runs, ok := b[f]
+	if !ok {
+		return nil
+	}
+	c := s.columns[f]
+	cut := c.cut[family]
+	out := &Addresses{}
+	if unnamed := slices.Index(cut.named, false); unnamed >= 0 && within(runs, uint32(unnamed)) {
+		out.Not = true
+		runs = invert(runs, cut.n)
+	}
+	out.In = &AddrSet{}
+	for _, x := range cut.members(runs) {
+		first, last := s.interval(family, x.lo, x.hi)
+		if family == 0 {
+			out.In.v4 = append(out.In.v4, x)
+		} else {
+			out.In.v6 = append(out.In.v6, span6{first, last})
+		}
+	}
+	out.In.finish()
+	var union []span
+	for i, set := range c.sets {
+		atom := cut.atoms[i]
+		if set.Name != "" && len(atom) > 0 && subset(atom, runs) && !subset(atom, union) {
+			union = join(slices.Concat(union, atom))
+			out.Sets = append(out.Sets, set.Name)
+		}
+	}
+	if !slices.Equal(union, runs) {
+		out.Sets = nil
+	}
+	return out
+}
+
+func subset(a, b []span) bool {
+	for _, x := range a {
+		i := slices.IndexFunc(b, func(y span) bool { return y.hi >= x.hi })
+		if i < 0 || b[i].lo > x.lo {
+			return false
+		}
+	}
+	return true
+}
+
+// invert returns the numbers below n that are not in runs.
+func invert(runs []span, n int) []span {
+	var out []span
+	next := uint32(0)
+	for _, r := range runs {
+		if r.lo > next {
+			out = append(out, span{next, r.lo - 1})
+		}
+		next = r.hi + 1
+	}
+	if next < uint32(n) {
+		out = append(out, span{next, uint32(n - 1)})
+	}
+	return out
+}

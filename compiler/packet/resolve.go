@@ -1,0 +1,191 @@
+package packet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// check finds chains that do not exist and chains that come back to themselves,
+// which iptables refuses to load.
+func (p *Program) check() error {
+	if len(p.Chains) == 0 {
+		return fmt.Errorf("a program without chains")
+	}
+	if !p.Default.final() {
+		return fmt.Errorf("%s is not where packets can end", p.Default)
+	}
+	const unseen, open, done = 0, 1, 2
+	seen := make([]int, len(p.Chains))
+	var visit func(i int) error
+	visit = func(i int) error {
+		switch seen[i] {
+		case open:
+			return fmt.Errorf("chain %s jumps back to itself", p.Chains[i].Name)
+		case done:
+			return nil
+		}
+		seen[i] = open
+		for _, r := range p.Chains[i].Rules {
+			if r.Verdict.Kind != Jump && r.Verdict.Kind != Goto {
+				continue
+			}
+			j := p.chain(r.Verdict.Chain)
+			if j < 0 {
+				return fmt.Errorf("chain %s jumps to %s, which does not exist", p.Chains[i].Name, r.Verdict.Chain)
+			}
+			if err := visit(j); err != nil {
+				return err
+			}
+		}
+		seen[i] = done
+		return nil
+	}
+	return visit(0)
+}
+
+func (p *Program) chain(name string) int {
+	return slices.IndexFunc(p.Chains, func(c *Chain) bool { return c.Name == name })
+}
+
+// slot is one place at which a condition with state stands, in one or several
+// programs that are paired there.
+type slot struct {
+	family            ir.Family
+	chain, rule, text string
+	name              string
+	used              int // 1 + index of the last program that has it
+}
+
+// resolve returns copies of the programs in which every opaque condition is told
+// by its text alone. Conditions with state are numbered by the place they stand
+// at; the places of the programs are paired, first those whose rules have the same
+// text, then those with the same condition in the same chain, in order. Pairing
+// means: given the same packets, both count the same.
+func resolve(programs []*Program) []*Program {
+	var slots []*slot
+	names := map[string]int{}
+	out := make([]*Program, 0, len(programs))
+	for i, p := range programs {
+		q := &Program{Family: p.Family, Default: p.Default}
+		var places []*place
+		for _, c := range p.Chains {
+			d := &Chain{Name: c.Name}
+			for _, r := range c.Rules {
+				rule := *r
+				if rule.Text == "" {
+					rule.Text = joined(r.Matches, ", ") + ": " + r.Verdict.String()
+				}
+				rule.Matches = make([]Cond, len(r.Matches))
+				for k, m := range r.Matches {
+					rule.Matches[k] = collect(m, func(o Opaque) int {
+						places = append(places, &place{chain: c.Name, rule: rule.Text, text: o.Text})
+						return len(places) - 1
+					})
+				}
+				d.Rules = append(d.Rules, &rule)
+			}
+			q.Chains = append(q.Chains, d)
+		}
+		for _, key := range []func(chain, rule string) string{
+			func(chain, rule string) string { return chain + "\x00" + rule },
+			func(_, rule string) string { return rule },
+			func(chain, _ string) string { return chain },
+		} {
+			free := map[string][]*slot{}
+			for _, s := range slots {
+				if s.used <= i && s.family == p.Family {
+					k := s.text + "\x00" + key(s.chain, s.rule)
+					free[k] = append(free[k], s)
+				}
+			}
+			for _, at := range places {
+				k := at.text + "\x00" + key(at.chain, at.rule)
+				if at.slot == nil && len(free[k]) > 0 {
+					at.slot, free[k] = free[k][0], free[k][1:]
+					at.slot.used = i + 1
+				}
+			}
+		}
+		for _, at := range places {
+			if at.slot == nil {
+				names[at.text]++
+				name := at.text
+				if n := names[at.text]; n > 1 {
+					name = fmt.Sprintf("%s (no. %d)", at.text, n)
+				}
+				at.slot = &slot{family: p.Family, chain: at.chain, rule: at.rule, text: at.text, name: name, used: i + 1}
+				slots = append(slots, at.slot)
+			}
+		}
+		for _, c := range q.Chains {
+			for _, r := range c.Rules {
+				for k, m := range r.Matches {
+					r.Matches[k] = settle(m, places)
+				}
+			}
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
+type place struct {
+	chain, rule, text string
+	slot              *slot
+}
+
+// collect numbers the conditions with state: "#" and a number is their text until
+// settle gives them the name of their slot.
+func collect(c Cond, number func(Opaque) int) Cond {
+	switch c := c.(type) {
+	case Opaque:
+		if c.Stateful {
+			return Opaque{Text: fmt.Sprintf("#%d", number(c)), Stateful: true}
+		}
+		return c
+	case Not:
+		return Not{collect(c.C, number)}
+	case Both:
+		return Both(collectAll(c, number))
+	case Either:
+		return Either(collectAll(c, number))
+	}
+	return c
+}
+
+func collectAll(cs []Cond, number func(Opaque) int) []Cond {
+	out := make([]Cond, len(cs))
+	for i, c := range cs {
+		out[i] = collect(c, number)
+	}
+	return out
+}
+
+func settle(c Cond, places []*place) Cond {
+	switch c := c.(type) {
+	case Opaque:
+		if c.Stateful {
+			i := 0
+			fmt.Sscanf(strings.TrimPrefix(c.Text, "#"), "%d", &i)
+			return Opaque{Text: places[i].slot.name, Stateful: true}
+		}
+	case Not:
+		return Not{settle(c.C, places)}
+	case Both:
+		return Both(settleAll(c, places))
+	case Either:
+		return Either(settleAll(c, places))
+	}
+	return c
+}
+
+func settleAll(cs []Cond, places []*place) []Cond {
+	out := make([]Cond, len(cs))
+	for i, c := range cs {
+		out[i] = settle(c, places)
+	}
+	return out
+}

@@ -1,0 +1,149 @@
+package packet
+
+import "slices"
+
+// Set is a set of packets of a space. Operations panic with a *BudgetError where
+// the space runs out of nodes: see Catch.
+type Set struct {
+	space *Space
+	ref   ref
+}
+
+// All returns the set of all packets of both families.
+func (s *Space) All() Set { return Set{s, all} }
+
+// None returns the empty set.
+func (s *Space) None() Set { return Set{s, none} }
+
+func (s Set) with(o Set) *diagram {
+	if s.space != o.space {
+		panic("sets of different spaces")
+	}
+	return s.space.d
+}
+
+// And returns the packets in both sets.
+func (s Set) And(o Set) Set { return Set{s.space, s.with(o).and(s.ref, o.ref)} }
+
+// Or returns the packets in either set.
+func (s Set) Or(o Set) Set { return Set{s.space, s.with(o).or(s.ref, o.ref)} }
+
+// Diff returns the packets in s that are not in o.
+func (s Set) Diff(o Set) Set { return Set{s.space, s.with(o).diff(s.ref, o.ref)} }
+
+// Xor returns the packets in one of the sets but not the other.
+func (s Set) Xor(o Set) Set { return Set{s.space, s.with(o).xor(s.ref, o.ref)} }
+
+// Not returns the packets not in s.
+func (s Set) Not() Set { return Set{s.space, not(s.ref)} }
+
+// IsEmpty tells whether no packet is in s, whatever opaque conditions hold.
+func (s Set) IsEmpty() bool { return s.ref == none }
+
+// Equal tells whether both sets hold the same packets.
+func (s Set) Equal(o Set) bool {
+	s.with(o)
+	return s.ref == o.ref
+}
+
+// Contains tells whether the packet is in s. What the packet cannot have, or
+// does not have free, does not matter: it is taken as Complete would make it.
+func (s Set) Contains(p Packet) bool {
+	return s.space.d.holds(s.ref, s.space.assignment(p))
+}
+
+// Conditions returns the opaque conditions that it depends on whether packets are
+// in s, sorted.
+func (s Set) Conditions() []string {
+	var out []string
+	for level := range s.space.d.levels(s.ref) {
+		if c := s.space.owners[level]; c.id >= fOpaque {
+			out = append(out, c.name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// depends returns the fields that s depends on.
+func (s Set) depends() map[fieldID]bool {
+	out := map[fieldID]bool{}
+	for level := range s.space.d.levels(s.ref) {
+		out[s.space.owners[level].id] = true
+	}
+	return out
+}
+
+// assignment returns the bits of a packet.
+func (s *Space) assignment(p Packet) func(level uint32) bool {
+	p.Complete()
+	codes := make([]uint32, len(s.columns))
+	done := make([]bool, len(s.columns))
+	return func(level uint32) bool {
+		c := s.owners[level]
+		if !done[c.id] {
+			done[c.id] = true
+			codes[c.id] = s.code(c, &p)
+		}
+		return codes[c.id]>>(c.level+uint32(c.bits)-1-level)&1 != 0
+	}
+}
+
+// code returns the class of a packet in a column. Fields without a value get the
+// first class: no set depends on them then.
+func (s *Space) code(c *column, p *Packet) uint32 {
+	family := 0
+	if c.split {
+		family = index(p.Family)
+	}
+	flag := func(b bool) uint32 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	cut := c.cut[family]
+	switch c.id {
+	case fFamily:
+		return uint32(index(p.Family))
+	case fTracking:
+		return uint32(trackingOf(p.State, p.Direction))
+	case fDNAT:
+		return flag(p.DNAT)
+	case fSNAT:
+		return flag(p.SNAT)
+	case fProtocol:
+		return cut.find(uint32(p.Protocol))
+	case fIn:
+		return cut.find(s.ifaces.find(p.In, s.names))
+	case fOut:
+		return cut.find(s.ifaces.find(p.Out, s.names))
+	case fSource, fDestination, fOrigDst:
+		a := p.Source
+		switch c.id {
+		case fDestination:
+			a = p.Destination
+		case fOrigDst:
+			a = p.OriginalDestination
+		}
+		switch {
+		case !a.IsValid(), a.Is4() != (family == 0):
+			return 0
+		case a.Is4():
+			return cut.find(number4(a))
+		}
+		return cut.find(s.index6(number6(a)))
+	case fSourcePort:
+		return cut.find(uint32(p.SourcePort))
+	case fDestPort:
+		return cut.find(uint32(p.DestinationPort))
+	case fOrigPort:
+		if s.published && !p.DNAT && hasPorts(p.Protocol) {
+			return cut.find(uint32(p.DestinationPort))
+		}
+		return cut.find(uint32(p.OriginalPort))
+	case fICMP:
+		return cut.find(uint32(p.ICMPType)<<8 | uint32(p.ICMPCode))
+	}
+	return flag(p.Conditions[c.name])
+}

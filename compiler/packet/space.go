@@ -1,0 +1,331 @@
+package packet
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// DefaultBudget is the number of nodes a space may make: about 500 MB.
+const DefaultBudget = 16 << 20
+
+// Space is what some programs have in common: the classes that all of their
+// conditions cut packets into. Only sets of one space may be combined. A space is
+// not safe for concurrent use.
+type Space struct {
+	columns  []*column
+	opaque   map[string]fieldID
+	names    []string // interfaces mentioned
+	ifaces   *interfaces
+	bounds6  []u128 // the IPv6 addresses where anything begins, the first ::
+	d        *diagram
+	owners   []*column // by level
+	programs []*Evaluation
+	budget   int
+	// published says that rules ask more for ports before DNAT than after it. The
+	// column of original ports then also holds destination ports without DNAT, which
+	// are the same for all but replies; else it is the other way round. Either spares
+	// the more frequent question from being asked twice, with DNAT and without.
+	published bool
+}
+
+// New returns the space of these programs, decided and ready to be asked. It
+// fails with a *BudgetError if that takes too much memory or time; the budget is
+// DefaultBudget, or what WithBudget says.
+func New(programs ...*Program) (*Space, error) { return WithBudget(DefaultBudget, programs...) }
+
+// WithBudget is New with another limit on the number of nodes.
+func WithBudget(nodes int, programs ...*Program) (*Space, error) {
+	s := &Space{opaque: map[string]fieldID{}, budget: nodes}
+	for id := range fOpaque {
+		s.columns = append(s.columns, newColumn(id))
+	}
+	resolved := resolve(programs)
+	for i, p := range resolved {
+		if err := p.check(); err != nil {
+			return nil, err
+		}
+		s.programs = append(s.programs, &Evaluation{space: s, Program: p, source: programs[i]})
+	}
+	s.published = publishes(resolved)
+	for _, p := range resolved {
+		s.note(p)
+	}
+	s.cutColumns()
+	// The first order is nearly always right; a wrong one is recognised by what it takes.
+	tries := orders(s.columns)
+	tries = append(tries, tries[0])
+	var err error
+	for i, order := range tries {
+		budget := nodes / 4
+		switch i {
+		case 0:
+			budget = nodes / 2
+		case len(tries) - 1:
+			budget = nodes
+		}
+		if err = s.attempt(order, budget); err == nil {
+			s.d.budget, s.d.steps = nodes, 0
+			return s, nil
+		}
+	}
+	err.(*BudgetError).Nodes = nodes
+	return nil, err
+}
+
+// Catch, deferred, turns the panic of an operation on sets that ran out of budget
+// into an error. Functions of this package that return an error do it themselves.
+func Catch(err *error) {
+	switch p := recover().(type) {
+	case nil:
+	case *BudgetError:
+		*err = p
+	default:
+		panic(p)
+	}
+}
+
+// Programs returns the programs of the space as given to New.
+func (s *Space) Programs() []*Evaluation { return s.programs }
+
+// Nodes is how many nodes the space has made so far.
+func (s *Space) Nodes() int { return len(s.d.nodes) }
+
+func (s *Space) attempt(order []*column, budget int) (err error) {
+	defer Catch(&err)
+	s.d = newDiagram(budget)
+	s.owners = nil
+	level := uint32(0)
+	for _, c := range order {
+		c.level = level
+		level += uint32(c.bits)
+		for range c.bits {
+			s.owners = append(s.owners, c)
+		}
+		for f := range c.families() {
+			c.literals[f] = make([]ref, len(c.atoms[f]))
+		}
+	}
+	for _, e := range s.programs {
+		e.decide()
+	}
+	return nil
+}
+
+// publishes tells whether the programs name more original ports than destination
+// ports.
+func publishes(programs []*Program) bool {
+	var named [OriginalDestination + 1]map[string]bool
+	for i := range named {
+		named[i] = map[string]bool{}
+	}
+	var look func(c Cond)
+	look = func(c Cond) {
+		switch c := c.(type) {
+		case Port:
+			named[c.End][spansKey(portSpans(c.Ranges))] = true
+		case Not:
+			look(c.C)
+		case Both:
+			for _, x := range c {
+				look(x)
+			}
+		case Either:
+			for _, x := range c {
+				look(x)
+			}
+		}
+	}
+	for _, p := range programs {
+		for _, c := range p.Chains {
+			for _, r := range c.Rules {
+				look(Both(r.Matches))
+			}
+		}
+	}
+	return len(named[OriginalDestination]) > len(named[Destination])
+}
+
+// note collects what the program's conditions name.
+func (s *Space) note(p *Program) {
+	for _, c := range p.Chains {
+		for _, r := range c.Rules {
+			for _, m := range r.Matches {
+				s.noteCond(m)
+			}
+		}
+	}
+}
+
+func (s *Space) noteCond(c Cond) {
+	switch c := c.(type) {
+	case FamilyIs, State, Dir:
+		// Their fields have no more values than this package knows by itself.
+	case Addr:
+		s.columns[fSource+fieldID(c.End)].addSet(c.In)
+		if c.End == OriginalDestination {
+			s.columns[fSource].addSet(c.In)
+			s.columns[fDestination].addSet(c.In)
+		}
+	case Port:
+		spans := portSpans(c.Ranges)
+		s.columns[fSourcePort+fieldID(c.End)].addSpans(0, spans)
+		switch {
+		case c.End == OriginalDestination:
+			s.columns[fSourcePort].addSpans(0, spans)
+			if !s.published {
+				s.columns[fDestPort].addSpans(0, spans)
+			}
+		case c.End == Destination && s.published:
+			s.columns[fOrigPort].addSpans(0, spans)
+		}
+	case Proto:
+		s.columns[fProtocol].addSpans(0, protoSpans(c.Numbers...))
+	case ICMPType:
+		s.columns[fICMP].addSpans(0, c.spans())
+		s.columns[fICMP].addSpans(1, c.spans())
+	case Interface:
+		s.names = append(s.names, c.Name)
+	case Opaque:
+		if _, ok := s.opaque[c.Text]; !ok {
+			id := fieldID(len(s.columns))
+			s.opaque[c.Text] = id
+			column := newColumn(id)
+			column.name = c.Text
+			s.columns = append(s.columns, column)
+		}
+	case Not:
+		s.noteCond(c.C)
+	case Both:
+		for _, x := range c {
+			s.noteCond(x)
+		}
+	case Either:
+		for _, x := range c {
+			s.noteCond(x)
+		}
+	default:
+		panic(fmt.Sprintf("unknown condition %T", c))
+	}
+}
+
+func portSpans(ranges []ir.PortRange) []span {
+	spans := make([]span, 0, len(ranges))
+	for _, r := range ranges {
+		if r.First <= r.Last {
+			spans = append(spans, span{uint32(r.First), uint32(r.Last)})
+		}
+	}
+	return join(spans)
+}
+
+func protoSpans(numbers ...uint8) []span {
+	spans := make([]span, 0, len(numbers))
+	for _, n := range numbers {
+		spans = append(spans, span{uint32(n), uint32(n)})
+	}
+	return join(spans)
+}
+
+func (c ICMPType) spans() []span {
+	var spans []span
+	for t := uint32(c.FirstType); t <= uint32(c.LastType) && c.FirstCode <= c.LastCode; t++ {
+		spans = append(spans, span{t<<8 | uint32(c.FirstCode), t<<8 | uint32(c.LastCode)})
+	}
+	return join(spans)
+}
+
+// portProtocols are those whose packets have ports.
+var portProtocols = protoSpans(protoTCP, protoUDP, protoSCTP)
+
+// cutColumns makes the classes of all fields.
+func (s *Space) cutColumns() {
+	for f := range fICMP {
+		switch f {
+		case fFamily, fDNAT, fSNAT:
+			s.columns[f].addSpans(0, []span{{1, 1}})
+		case fTracking:
+			for t := range lastTracking + 1 {
+				s.columns[f].addSpans(0, []span{{uint32(t), uint32(t)}})
+			}
+		}
+	}
+	// The guards of fields that only some protocols have.
+	protocol := s.columns[fProtocol]
+	protocol.addSpans(0, portProtocols)
+	protocol.addSpans(0, protoSpans(protoICMP))
+	protocol.addSpans(0, protoSpans(protoICMPv6))
+	slices.Sort(s.names)
+	s.names = slices.Compact(s.names)
+	s.ifaces = newInterfaces(s.names)
+	for _, name := range s.names {
+		s.columns[fIn].addSpans(0, s.ifaces.spans(name))
+		s.columns[fOut].addSpans(0, s.ifaces.spans(name))
+	}
+	s.number6()
+	for _, c := range s.columns {
+		top := [2]uint32{1, 0}
+		switch c.id {
+		case fTracking:
+			top[0] = uint32(lastTracking)
+		case fProtocol:
+			top[0] = 255
+		case fIn, fOut:
+			top[0] = uint32(len(s.ifaces.names) - 1)
+		case fSource, fDestination, fOrigDst:
+			top = [2]uint32{1<<32 - 1, uint32(len(s.bounds6) - 1)}
+			for _, set := range c.sets {
+				c.atoms[0] = append(c.atoms[0], set.v4)
+				c.atoms[1] = append(c.atoms[1], s.spans6(set))
+			}
+		case fSourcePort, fDestPort, fOrigPort:
+			top[0] = 65535
+		case fICMP:
+			top = [2]uint32{65535, 65535}
+		}
+		if c.id >= fOpaque {
+			c.addSpans(0, []span{{1, 1}})
+		}
+		for f := range c.families() {
+			c.cut[f] = cut(c.atoms[f], top[f])
+			c.bits = max(c.bits, c.cut[f].bits())
+		}
+	}
+}
+
+// number6 collects the addresses where IPv6 sets begin and end. Their indexes
+// stand for what lies from one to the next, so that classes are cut over numbers
+// of 32 bits in both families.
+func (s *Space) number6() {
+	s.bounds6 = []u128{{}}
+	for f := fSource; f <= fOrigDst; f++ {
+		for _, set := range s.columns[f].sets {
+			for _, x := range set.v6 {
+				s.bounds6 = append(s.bounds6, x.lo)
+				if x.hi != (u128{^uint64(0), ^uint64(0)}) {
+					s.bounds6 = append(s.bounds6, x.hi.next())
+				}
+			}
+		}
+	}
+	slices.SortFunc(s.bounds6, u128.compare)
+	s.bounds6 = slices.Clip(slices.Compact(s.bounds6))
+}
+
+// index6 returns the index of the interval an address lies in.
+func (s *Space) index6(a u128) uint32 {
+	i, found := slices.BinarySearchFunc(s.bounds6, a, u128.compare)
+	if !found {
+		i--
+	}
+	return uint32(i)
+}
+
+func (s *Space) spans6(set *AddrSet) []span {
+	out := make([]span, 0, len(set.v6))
+	for _, x := range set.v6 {
+		out = append(out, span{s.index6(x.lo), s.index6(x.hi)})
+	}
+	return join(out)
+}
