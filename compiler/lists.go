@@ -59,3 +59,10 @@ func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
 	})
 	return entry.ranges, entry.diags, entry.err
 }
+
+// Ranges returns the ranges of a list that was read without an error, and nothing
+// of any other.
+func (l *Lists) Ranges(name string) []netipx.IPRange {
+	ranges, _, _ := l.ranges(name)
+	return ranges
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/dump"
 )
@@ -21,24 +22,30 @@ type Text struct {
 	Sets, SetsRemoval   []byte
 }
 
-// Verify reads emitted text back, loads it into the tables of an imagined host as
+// Verify proves the emitted text. It reads the text back, loads it into the tables of an imagined host as
 // iptables-restore and ipset restore would, and checks that the host then holds
 // the rules of the IR in the order of the IR, that the order keeps the invariant,
-// that loading once more changes nothing (except with Insert, which adds), and
-// that the removal files take everything away. What does not hold is an internal
-// error that names the rules.
-func Verify(rs *ir.Ruleset, text Text) hcl.Diagnostics {
+// that loading once more changes nothing (except with Insert, which adds), that
+// the removal files take everything away, and that the rules with the sets decide
+// every packet as the policy says. What does not hold is an internal error that
+// names the rules, or a packet.
+func Verify(policy *parser.Policy, lists *Lists, rs *ir.Ruleset, text Text) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	fail := func(rng hcl.Range, format string, args ...any) {
 		diags = append(diags, internalError(rng, format, args...))
 	}
+	sets, rng, err := verifySets(rs.Sets, text.Sets, text.SetsRemoval)
+	if err != nil {
+		fail(rng, "the emitted sets: %s", err)
+	}
 	for _, p := range rs.Programs {
-		if rng, err := verifyRules(p, text.Rules[p.Family], text.RulesRemoval[p.Family]); err != nil {
+		read, rng, err := verifyRules(p, text.Rules[p.Family], text.RulesRemoval[p.Family])
+		if err == nil && sets != nil {
+			err = prove(policy, lists, read, sets)
+		}
+		if err != nil {
 			fail(rng, "the emitted %s rules: %s", p.Family, err)
 		}
-	}
-	if rng, err := verifySets(rs.Sets, text.Sets, text.SetsRemoval); err != nil {
-		fail(rng, "the emitted sets: %s", err)
 	}
 	return diags
 }
@@ -62,47 +69,48 @@ func hostChains(p *ir.Program) string {
 	return "*filter\n:FORWARD ACCEPT [0:0]\n:" + p.Target + " - [0:0]\n-A FORWARD -j " + p.Target + "\nCOMMIT\n"
 }
 
-func verifyRules(p *ir.Program, load, remove []byte) (hcl.Range, error) {
+// verifyRules returns the rules as they were read back.
+func verifyRules(p *ir.Program, load, remove []byte) (*ir.Program, hcl.Range, error) {
 	none := origin(p.Chains[0])
 	host := dump.NewRuleset(dump.Family(p.Family))
 	if err := loadRules(host, 1, []byte(hostChains(p))); err != nil {
-		return none, err
+		return nil, none, err
 	}
 	times := 2
 	if p.Install == ir.Insert {
 		times = 1
 	}
 	if err := loadRules(host, times, load); err != nil {
-		return none, err
+		return nil, none, err
 	}
 	read := &ir.Program{Family: p.Family, Install: p.Install, Target: p.Target}
 	for _, chain := range p.Chains {
 		got, rng, err := compareChain(chain, host.Table("filter").Chain(chain.Name), p.Family)
 		if err != nil {
-			return rng, err
+			return nil, rng, err
 		}
 		read.Chains = append(read.Chains, got)
 	}
 	if err := read.CheckOrder(); err != nil {
-		return none, err
+		return nil, none, err
 	}
 
 	if p.Install == ir.Jump {
 		jump := "*filter\n-I " + p.Target + " -j " + p.Chains[0].Name + "\nCOMMIT\n"
 		if err := loadRules(host, 1, []byte(jump)); err != nil {
-			return none, err
+			return nil, none, err
 		}
 	}
 	if err := loadRules(host, 1, remove); err != nil {
-		return none, fmt.Errorf("removal: %w", err)
+		return nil, none, fmt.Errorf("removal: %w", err)
 	}
 	for _, chain := range host.Table("filter").Chains {
 		ours := strings.HasPrefix(chain.Name, OwnChain)
 		if ours || chain.Name == p.Target && len(chain.Rules) > 0 {
-			return none, fmt.Errorf("removal leaves chain %s with %d rules", chain.Name, len(chain.Rules))
+			return nil, none, fmt.Errorf("removal leaves chain %s with %d rules", chain.Name, len(chain.Rules))
 		}
 	}
-	return none, nil
+	return read, none, nil
 }
 
 // loadRules loads text so many times.
@@ -154,41 +162,50 @@ func compareChain(want *ir.Chain, text *dump.Chain, f ir.Family) (*ir.Chain, hcl
 
 func equalMatch(a, b ir.Match) bool { return reflect.DeepEqual(a, b) }
 
-func verifySets(want []*ir.Set, load, remove []byte) (hcl.Range, error) {
+// verifySets returns the sets as they are after loading.
+func verifySets(want []*ir.Set, load, remove []byte) (*dump.Sets, hcl.Range, error) {
 	var none hcl.Range
+	file, err := parseSets(load)
+	if err != nil {
+		return nil, none, err
+	}
 	host := &dump.Sets{}
-	if err := loadSets(host, 2, load); err != nil {
-		return none, err
+	for range 2 {
+		if diags := host.Load(file); diags.HasErrors() {
+			return nil, none, diags
+		}
 	}
 	if names := host.Names(); len(names) != len(want) {
-		return none, fmt.Errorf("%d sets are made, not %d: %s", len(names), len(want), strings.Join(names, ", "))
+		return nil, none, fmt.Errorf("%d sets are made, not %d: %s", len(names), len(want), strings.Join(names, ", "))
 	}
 	for _, s := range want {
 		if err := compareSet(s, host.Set(s.Name)); err != nil {
-			return s.Origin.Range, fmt.Errorf("set %s: %w", s.Name, err)
+			return nil, s.Origin.Range, fmt.Errorf("set %s: %w", s.Name, err)
 		}
 	}
-	if err := loadSets(host, 1, remove); err != nil {
-		return none, fmt.Errorf("removal: %w", err)
+
+	removal, err := parseSets(remove)
+	if err != nil {
+		return nil, none, fmt.Errorf("removal: %w", err)
+	}
+	empty := &dump.Sets{}
+	if diags := append(empty.Load(file), empty.Load(removal)...); diags.HasErrors() {
+		return nil, none, fmt.Errorf("removal: %w", diags)
 	}
 	for _, s := range want {
-		if gone := host.Set(s.Name) == nil; gone != s.Managed {
-			return s.Origin.Range, fmt.Errorf("set %s: after removal gone is %t, managed is %t", s.Name, gone, s.Managed)
+		if gone := empty.Set(s.Name) == nil; gone != s.Managed {
+			return nil, s.Origin.Range, fmt.Errorf("set %s: after removal gone is %t, managed is %t", s.Name, gone, s.Managed)
 		}
 	}
-	return none, nil
+	return host, none, nil
 }
 
-// loadSets loads text so many times.
-func loadSets(host *dump.Sets, times int, text []byte) error {
+func parseSets(text []byte) (*dump.SetsFile, error) {
 	file, diags := dump.ParseSets(bytes.NewReader(text), "emitted text")
-	for i := 0; i < times && !diags.HasErrors(); i++ {
-		diags = host.Load(file)
-	}
 	if diags.HasErrors() {
-		return diags
+		return nil, diags
 	}
-	return nil
+	return file, nil
 }
 
 func compareSet(want *ir.Set, have *dump.Set) error {

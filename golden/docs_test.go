@@ -303,6 +303,7 @@ var schemaSections = map[string]string{
 	"egressSchema":      "## egress",
 	"variableSchema":    "## variable",
 	"validationSchema":  "## variable",
+	"testSchema":        "## test",
 	// These read again what another one lists.
 	"hasLabelledHost": "## How a policy is found and read",
 	"hostVariables":   "## host",

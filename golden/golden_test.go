@@ -56,6 +56,11 @@ func exampleFolder(t *testing.T, name string) emit.Folder {
 			t.Errorf("an example to copy has no errors and no warnings: %s", d)
 		}
 	}
+	for _, r := range result.Test() {
+		if !r.Passed() {
+			t.Errorf("test %q of the example: got %s by %s: %s", r.Test.Name.Value, r.Got, r.By, r.Packet)
+		}
+	}
 	return result.Folder()
 }
 

@@ -26,6 +26,8 @@ type Policy struct {
 	Default *Default
 	// Egress is nil when containers may reach everything.
 	Egress *Egress
+	// Tests are those for this host. They change nothing of what is compiled.
+	Tests []*Test
 }
 
 // Host is a host block.

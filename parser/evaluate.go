@@ -70,11 +70,24 @@ func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 		return cty.DynamicVal, false
 	}
 	val, diags := expr.Value(ctx)
+	for _, d := range diags {
+		e.suggestFunction(d)
+	}
 	e.diags = append(e.diags, diag.WithCode(codeExpression, diags)...)
 	if diags.HasErrors() || !val.IsWhollyKnown() {
 		return cty.DynamicVal, false
 	}
 	return val, true
+}
+
+// suggestFunction puts our suggestion in the place of HCL's, which of two functions
+// equally near names a different one from run to run.
+func (e *evaluator) suggestFunction(d *hcl.Diagnostic) {
+	if d.Summary != "Call to unknown function" || d.Subject == nil || !d.Subject.CanSliceBytes(e.source.sources[d.Subject.Filename]) {
+		return
+	}
+	name := string(d.Subject.SliceBytes(e.source.sources[d.Subject.Filename]))
+	d.Detail = fmt.Sprintf("There is no function named %q.%s", name, didYouMean(name, slices.Collect(maps.Keys(e.source.functions))))
 }
 
 // checkReferences reports names that nothing declares, with the nearest one that

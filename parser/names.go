@@ -52,6 +52,14 @@ func checkRuleName(name string) string {
 	return ""
 }
 
+// checkVariableName says what is wrong with a variable's name, or "".
+func checkVariableName(name string) string {
+	if !validIdentifier(name) {
+		return "A name starts with a letter and has letters, digits, - and _ only."
+	}
+	return ""
+}
+
 // checkHostName says what is wrong with a host's label, or "". The label is the
 // name of the host's output folder.
 func checkHostName(name string) string {

@@ -46,6 +46,7 @@ func (s *Source) Evaluate(host string, now time.Time) (*Policy, hcl.Diagnostics)
 		p.Egress = e.egress(b, p.Host)
 	}
 	e.checkRuleNames(p)
+	p.Tests = e.tests(p)
 	e.warnings(p)
 	return p, e.diags
 }

@@ -265,6 +265,7 @@ func schemaFor(body hcl.Body) *hcl.BodySchema {
 		{Type: "deny", LabelNames: []string{"name"}},
 		{Type: "accept", LabelNames: []string{"name"}},
 		{Type: "variable", LabelNames: []string{"name"}},
+		{Type: "test", LabelNames: []string{"name"}},
 	}}
 }
 
@@ -309,11 +310,16 @@ func (s *Source) checkStructure() hcl.Diagnostics {
 		}
 	}
 	diags = append(diags, s.checkHosts()...)
-	diags = append(diags, uniqueLabels(s.blocks["ipset"], "ipset", checkSetName)...)
-	diags = append(diags, uniqueLabels(s.blocks["variable"], "variable", nil)...)
+	diags = append(diags, s.uniqueLabels(s.blocks["ipset"], "ipset", checkSetName)...)
+	diags = append(diags, s.uniqueLabels(s.blocks["variable"], "variable", checkVariableName)...)
+	diags = append(diags, s.uniqueLabels(s.blocks["test"], "test", checkTestName)...)
 	rules := slices.Concat(s.ruleBlocks(""), s.ruleBlocks("egress/"))
-	return append(diags, uniqueLabels(rules, "rule", checkRuleName)...)
+	return append(diags, s.uniqueLabels(rules, "rule", checkRuleName)...)
 }
+
+// Evaluable reports whether hosts can be evaluated, to find more that is wrong,
+// although Load found errors.
+func (s *Source) Evaluable() bool { return len(s.hosts) > 0 }
 
 // checkHosts finds the hosts: one without a label, or any number with one each.
 func (s *Source) checkHosts() hcl.Diagnostics {
@@ -354,18 +360,15 @@ func (s *Source) checkHosts() hcl.Diagnostics {
 	return diags
 }
 
-func uniqueLabels(blocks []*hcl.Block, what string, check func(string) string) hcl.Diagnostics {
+// uniqueLabels checks the names of blocks. Of blocks with the same name the first
+// stays, so that the others are not evaluated as well.
+func (s *Source) uniqueLabels(blocks []*hcl.Block, what string, check func(string) string) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	first := map[string]*hcl.Block{}
 	for _, b := range blocks {
 		name, rng := b.Labels[0], b.LabelRanges[0]
-		if check != nil {
-			if problem := check(name); problem != "" {
-				diags = append(diags, diag.New(codeName, rng, fmt.Sprintf("bad name %q", name), problem))
-				continue
-			}
-		} else if !validIdentifier(name) {
-			diags = append(diags, diag.New(codeName, rng, fmt.Sprintf("bad name %q", name), "A name starts with a letter and has letters, digits, - and _ only."))
+		if problem := check(name); problem != "" {
+			diags = append(diags, diag.New(codeName, rng, fmt.Sprintf("bad name %q", name), problem))
 			continue
 		}
 		if other, dup := first[name]; dup {
@@ -373,6 +376,9 @@ func uniqueLabels(blocks []*hcl.Block, what string, check func(string) string) h
 			diags = append(diags, diag.WithRelated(
 				diag.New(codeDuplicate, rng, fmt.Sprintf("second %s %q", what, name), detail),
 				"the first one", other.LabelRanges[0]))
+			for kind, list := range s.blocks {
+				s.blocks[kind] = slices.DeleteFunc(list, func(o *hcl.Block) bool { return o == b })
+			}
 			continue
 		}
 		first[name] = b

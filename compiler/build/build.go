@@ -7,12 +7,16 @@
 package build
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -20,6 +24,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
@@ -48,10 +53,22 @@ type Result struct {
 	Partial bool
 	// Sources hold the bytes of the policy's files, to print diagnostics with.
 	Sources map[string][]byte
+
+	lists *compiler.Lists
+}
+
+// Test runs the test blocks of all hosts that were compiled.
+func (r *Result) Test() []policytest.Result {
+	var out []policytest.Result
+	for _, h := range r.Hosts {
+		out = append(out, policytest.Run(h.Policy, r.lists.Ranges)...)
+	}
+	return out
 }
 
 // Host is what one host of the policy loads.
 type Host struct {
+	Policy  *parser.Policy
 	Ruleset *ir.Ruleset
 	Files   []emit.File
 }
@@ -61,7 +78,7 @@ type Host struct {
 func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	source, diags := parser.Load(name, opts.Inputs, opts.AllowOutside)
 	result := &Result{Sources: source.Sources()}
-	if diags.HasErrors() {
+	if !source.Evaluable() {
 		return result, diag.Unique(diags)
 	}
 	defer source.Close()
@@ -70,11 +87,12 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	diags = append(diags, more...)
 	result.Partial = len(labels) < len(source.Hosts())
 
+	broken := diags.HasErrors()
 	lists := compiler.NewLists(source.Dir)
 	hosts := make([]Host, len(labels))
 	perHost := make([]hcl.Diagnostics, len(labels))
 	forEach(len(labels), func(i int) {
-		hosts[i].Ruleset, perHost[i] = lower(source, labels[i], lists, opts.Now)
+		hosts[i], perHost[i] = lower(source, labels[i], lists, opts.Now, broken)
 	})
 	diags = append(diags, joinHosts(labels, perHost)...)
 	if diags.HasErrors() {
@@ -82,13 +100,15 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	}
 	// Digests of the inputs are complete only now that all hosts have read them.
 	src := emission(source)
+	proofs := &proofs{lists: lists, done: map[[sha256.Size]byte]*proof{}}
 	forEach(len(hosts), func(i int) {
-		hosts[i].Files, perHost[i] = write(hosts[i].Ruleset, src)
+		hosts[i].Files, perHost[i] = write(hosts[i], proofs, src)
 	})
 	if more := joinHosts(labels, perHost); more.HasErrors() {
 		return result, diag.Unique(more)
 	}
 	result.Hosts = hosts
+	result.lists = lists
 	return result, diag.Unique(diags)
 }
 
@@ -116,13 +136,15 @@ func chooseHosts(all, asked []string) ([]string, hcl.Diagnostics) {
 	return chosen, diags
 }
 
-func lower(source *parser.Source, label string, lists *compiler.Lists, now time.Time) (*ir.Ruleset, hcl.Diagnostics) {
+// lower evaluates and compiles the policy of one host. Of a policy that is broken
+// already it only says what else is wrong.
+func lower(source *parser.Source, label string, lists *compiler.Lists, now time.Time, broken bool) (Host, hcl.Diagnostics) {
 	policy, diags := source.Evaluate(label, now)
-	if diags.HasErrors() {
-		return nil, append(diags, compiler.CheckLists(policy, lists)...)
+	if broken || diags.HasErrors() {
+		return Host{}, append(diags, compiler.CheckLists(policy, lists)...)
 	}
 	ruleset, more := compiler.Compile(policy, lists)
-	return ruleset, append(diags, more...)
+	return Host{Policy: policy, Ruleset: ruleset}, append(diags, more...)
 }
 
 // joinHosts joins the diagnostics of hosts. One that does not come up for all of
@@ -192,13 +214,83 @@ func emission(source *parser.Source) emit.Source {
 	return src
 }
 
-// write emits a ruleset and checks the text against it.
-func write(rs *ir.Ruleset, src emit.Source) ([]emit.File, hcl.Diagnostics) {
-	files, err := emit.Files(rs, src)
+func internal(err error) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error(), Extra: diag.Info{Code: "internal"}}
+}
+
+// write emits a ruleset and proves the text.
+func write(h Host, proofs *proofs, src emit.Source) ([]emit.File, hcl.Diagnostics) {
+	files, err := emit.Files(h.Ruleset, src)
 	if err != nil {
-		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error(), Extra: diag.Info{Code: "internal"}}}
+		return nil, hcl.Diagnostics{internal(err)}
 	}
-	return files, compiler.Verify(rs, emittedText(files))
+	return files, proofs.of(h, emittedText(files))
+}
+
+// proofs proves each pair of policy and text once: hosts of a fleet are often the
+// same but for their names.
+type proofs struct {
+	lists *compiler.Lists
+	mu    sync.Mutex
+	done  map[[sha256.Size]byte]*proof
+}
+
+type proof struct {
+	once  sync.Once
+	diags hcl.Diagnostics
+}
+
+func (p *proofs) of(h Host, text compiler.Text) hcl.Diagnostics {
+	key, err := proofKey(h.Policy, text)
+	if err != nil {
+		return hcl.Diagnostics{internal(err)}
+	}
+	p.mu.Lock()
+	one := p.done[key]
+	if one == nil {
+		one = &proof{}
+		p.done[key] = one
+	}
+	p.mu.Unlock()
+	one.once.Do(func() { one.diags = compiler.Verify(h.Policy, p.lists, h.Ruleset, text) })
+	return one.diags
+}
+
+// proofKey is a digest of all that a proof depends on but the lists, which are the
+// same for all hosts: the policy without the host's name, and the text without the
+// comment that has it. What is lowered from equal policies is equal.
+func proofKey(policy *parser.Policy, text compiler.Text) (key [sha256.Size]byte, err error) {
+	// Of the host its values count, and not its name or where they stand.
+	nameless, h := *policy, policy.Host
+	nameless.Host = &parser.Host{IPv4: h.IPv4, IPv6: h.IPv6, Verdict: h.Verdict}
+	nameless.Host.Chain.Value, nameless.Host.Install.Value = h.Chain.Value, h.Install.Value
+	for _, i := range h.ExternalInterfaces {
+		nameless.Host.ExternalInterfaces = append(nameless.Host.ExternalInterfaces, parser.At[string]{Value: i.Value})
+	}
+	for _, i := range h.ContainerInterfaces {
+		nameless.Host.ContainerInterfaces = append(nameless.Host.ContainerInterfaces, parser.At[string]{Value: i.Value})
+	}
+	// Blocks that were not written have the host's place.
+	established, def := *policy.Established, *policy.Default
+	if established.DeclRange == policy.Host.DeclRange {
+		established.DeclRange = hcl.Range{}
+	}
+	if def.DeclRange == policy.Host.DeclRange {
+		def.DeclRange = hcl.Range{}
+	}
+	nameless.Established, nameless.Default = &established, &def
+	sum := sha256.New()
+	if err := json.NewEncoder(sum).Encode(nameless); err != nil {
+		return key, err
+	}
+	for _, t := range [][]byte{
+		text.Rules[ir.IPv4], text.Rules[ir.IPv6], text.RulesRemoval[ir.IPv4], text.RulesRemoval[ir.IPv6], text.Sets, text.SetsRemoval,
+	} {
+		_, body, _ := bytes.Cut(t, []byte("\n"))
+		fmt.Fprintf(sum, "%d\n", len(body))
+		sum.Write(body)
+	}
+	return [sha256.Size]byte(sum.Sum(nil)), nil
 }
 
 // emittedText finds the texts to verify among the files.

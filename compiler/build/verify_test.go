@@ -149,7 +149,7 @@ func TestEmittedRulesThatAreWrongAreRefused(t *testing.T) {
 					}
 					continue
 				}
-				diags := compiler.Verify(host.Ruleset, broken)
+				diags := compiler.Verify(host.Policy, nil, host.Ruleset, broken)
 				if !refused(diags) {
 					t.Errorf("%s, %s, %s: accepted:\n%s", install, f, fault.name, broken.Rules[f])
 				}
@@ -179,7 +179,7 @@ func TestEmittedSetsThatAreWrongAreRefused(t *testing.T) {
 		if bytes.Equal(good, text.Sets) {
 			t.Errorf("%s: the fault changes nothing; mend the test", fault.name)
 		}
-		if !refused(compiler.Verify(host.Ruleset, text)) {
+		if !refused(compiler.Verify(host.Policy, nil, host.Ruleset, text)) {
 			t.Errorf("%s: accepted:\n%s", fault.name, text.Sets)
 		}
 	}
@@ -196,10 +196,10 @@ func TestRemovalThatLeavesSomethingIsRefused(t *testing.T) {
 			text := emittedText(host.Files)
 			text.RulesRemoval[ir.IPv4] = bytes.Replace(text.RulesRemoval[ir.IPv4], []byte(line), nil, 1)
 			// A chain without rules needs no flush before it is deleted.
-			if strings.HasPrefix(line, "-F") && refused(compiler.Verify(host.Ruleset, text)) {
+			if strings.HasPrefix(line, "-F") && refused(compiler.Verify(host.Policy, nil, host.Ruleset, text)) {
 				continue
 			}
-			if !refused(compiler.Verify(host.Ruleset, text)) {
+			if !refused(compiler.Verify(host.Policy, nil, host.Ruleset, text)) {
 				t.Errorf("%s: removal without %q accepted", install, line)
 			}
 		}

@@ -155,3 +155,24 @@ egress {
     action = "drop"
   }
 }
+
+test "strangers do not reach the web by another address" {
+  host       = "edge"
+  from       = "192.0.2.200"
+  protocol   = "tcp"
+  to_address = "198.51.100.9"
+  to_port    = 443
+  expect     = "reject"
+  by         = "default"
+}
+
+test "partners reach the database" {
+  from           = "198.51.100.20"
+  container_port = 5432
+  to_address     = "172.18.0.5"
+  interface      = "eth0"
+  state          = "new"
+  expect         = "docker"
+  by             = "accept.database"
+  host           = "edge"
+}

@@ -244,6 +244,8 @@ func sortByPlace(diags hcl.Diagnostics) {
 			cmp.Compare(a.Subject.Filename, b.Subject.Filename),
 			cmp.Compare(a.Subject.Start.Line, b.Subject.Start.Line),
 			cmp.Compare(a.Subject.Start.Column, b.Subject.Start.Column),
+			cmp.Compare(a.Summary, b.Summary),
+			cmp.Compare(a.Detail, b.Detail),
 		)
 	})
 }

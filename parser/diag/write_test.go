@@ -235,7 +235,7 @@ func TestUnique(t *testing.T) {
 		}
 		got = append(got, place+" "+d.Summary+" "+d.Detail)
 	}
-	want := []string{"- no place ", "a.hcl:1:1 b d", "p.hcl:1:1 b d", "p.hcl:1:1 b d", "p.hcl:1:1 b another", "p.hcl:1:5 b d", "p.hcl:2:1 b d"}
+	want := []string{"- no place ", "a.hcl:1:1 b d", "p.hcl:1:1 b another", "p.hcl:1:1 b d", "p.hcl:1:1 b d", "p.hcl:1:5 b d", "p.hcl:2:1 b d"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

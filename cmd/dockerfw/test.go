@@ -1,0 +1,167 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/compiler/policytest"
+)
+
+func testCommand() *cobra.Command {
+	var flags policyFlags
+	format := "text"
+	cmd := &cobra.Command{
+		Use:   "test POLICY",
+		Short: "Run the test blocks of a policy",
+		Long: `test compiles a policy, runs its test blocks, and writes nothing.
+The exit code is 1 if a test does not hold, and 2 if the policy has errors.`,
+		Example: `  dockerfw test policy.hcl
+  dockerfw test policy.hcl --format junit > report.xml     # in CI`,
+		Args:              onePolicy,
+		ValidArgsFunction: completePolicies,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			report, ok := map[string]func(io.Writer, []policytest.Result) error{
+				"text": testText, "json": testJSON, "junit": testJUnit,
+			}[format]
+			if !ok {
+				return usageError(cmd, fmt.Sprintf("unknown format %q: text, json or junit", format))
+			}
+			opts, err := flags.options()
+			if err != nil {
+				return err
+			}
+			stderr := cmd.ErrOrStderr()
+			result, diags := build.Policy(args[0], opts)
+			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
+				fmt.Fprintf(stderr, "%s; no test was run.\n", count(n, "error"))
+				return exitError(exitTrouble)
+			}
+			results := result.Test()
+			if err := report(cmd.OutOrStdout(), results); err != nil {
+				return err
+			}
+			if failures(results) > 0 {
+				return exitError(exitNo)
+			}
+			return nil
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().StringVar(&format, "format", format, "how to report: text, json or junit")
+	return cmd
+}
+
+func failures(results []policytest.Result) int {
+	n := 0
+	for _, r := range results {
+		if !r.Passed() {
+			n++
+		}
+	}
+	return n
+}
+
+// testName is a test's name, with its host in a fleet.
+func testName(r policytest.Result) string {
+	if r.Host != "" {
+		return r.Host + ": " + r.Test.Name.Value
+	}
+	return r.Test.Name.Value
+}
+
+// outcome is a verdict with the block that decided.
+func outcome(verdict, by string) string {
+	if by == "" {
+		return verdict
+	}
+	return verdict + " by " + by
+}
+
+func place(r policytest.Result) string {
+	return fmt.Sprintf("%s:%d:%d", r.Test.DeclRange.Filename, r.Test.DeclRange.Start.Line, r.Test.DeclRange.Start.Column)
+}
+
+// mismatch says what was wanted and what came.
+func mismatch(r policytest.Result) string {
+	return fmt.Sprintf("want %s, got %s", outcome(string(r.Test.Expect), r.Test.By), outcome(string(r.Got), r.By))
+}
+
+func testText(w io.Writer, results []policytest.Result) error {
+	for _, r := range results {
+		if r.Passed() {
+			fmt.Fprintf(w, "ok    %s\n", testName(r))
+			continue
+		}
+		fmt.Fprintf(w, "FAIL  %s\n      %s: %s\n      %s\n", testName(r), place(r), mismatch(r), r.Packet)
+	}
+	bad := failures(results)
+	_, err := fmt.Fprintf(w, "%s: %d passed, %d failed\n", count(len(results), "test"), len(results)-bad, bad)
+	return err
+}
+
+type testRecord struct {
+	Name   string `json:"name"`
+	Host   string `json:"host,omitempty"`
+	Place  string `json:"place"`
+	Passed bool   `json:"passed"`
+	Want   string `json:"want"`
+	WantBy string `json:"want_by,omitempty"`
+	Got    string `json:"got"`
+	GotBy  string `json:"got_by,omitempty"`
+	Packet string `json:"packet"`
+}
+
+func testJSON(w io.Writer, results []policytest.Result) error {
+	records := []testRecord{}
+	for _, r := range results {
+		records = append(records, testRecord{
+			r.Test.Name.Value, r.Host, place(r), r.Passed(),
+			string(r.Test.Expect), r.Test.By, string(r.Got), r.By, r.Packet.String(),
+		})
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(records)
+}
+
+type (
+	junitSuite struct {
+		XMLName  xml.Name    `xml:"testsuite"`
+		Name     string      `xml:"name,attr"`
+		Tests    int         `xml:"tests,attr"`
+		Failures int         `xml:"failures,attr"`
+		Cases    []junitCase `xml:"testcase"`
+	}
+	junitCase struct {
+		Class   string        `xml:"classname,attr"`
+		Name    string        `xml:"name,attr"`
+		Failure *junitFailure `xml:"failure"`
+	}
+	junitFailure struct {
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+)
+
+func testJUnit(w io.Writer, results []policytest.Result) error {
+	suite := junitSuite{Name: "dockerfw", Tests: len(results), Failures: failures(results)}
+	for _, r := range results {
+		c := junitCase{Class: r.Test.DeclRange.Filename, Name: testName(r)}
+		if !r.Passed() {
+			c.Failure = &junitFailure{mismatch(r), place(r) + ": " + r.Packet.String()}
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	text, err := xml.MarshalIndent(suite, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
+	return err
+}
