@@ -231,12 +231,14 @@ func isPolicyFile(name string) bool {
 	return strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json")
 }
 
-// Hosts returns the labels of the host blocks in the order written; one "" for an
-// unlabelled host.
+// Hosts returns the labels of the host blocks in the order written, as far as they
+// are good; one "" for an unlabelled host.
 func (s *Source) Hosts() []string {
 	var out []string
 	for _, b := range s.blocks["host"] {
-		out = append(out, hostLabel(b))
+		if label := hostLabel(b); s.hosts[label] == b {
+			out = append(out, label)
+		}
 	}
 	return out
 }
