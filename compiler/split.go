@@ -35,25 +35,61 @@ func (c *compilation) scopes() []*scope {
 	return all
 }
 
-// decided are the interfaces, incoming and outgoing, that any rule of the scope
-// is about.
-func (s *scope) decided() (in, out []string) {
-	in, out = slices.Clone(s.in), slices.Clone(s.out)
+// way is where packets come from and go to, by interface. Empty means any.
+type way struct{ in, out []string }
+
+// decided are the ways that any rule of the scope is about.
+func (s *scope) decided() []way {
+	ways := []way{{slices.Clone(s.in), slices.Clone(s.out)}}
 	for _, r := range s.rules {
-		if s.egress {
-			out = addInterfaces(out, r.OutInterfaces)
-		} else {
-			in = addInterfaces(in, r.Interfaces)
+		w := way{values(r.Interfaces), values(r.OutInterfaces)}
+		if len(w.in) == 0 {
+			w.in = s.in
+		}
+		if len(w.out) == 0 {
+			w.out = s.out
+		}
+		ways = addWay(ways, w, s.egress)
+	}
+	return ways
+}
+
+// addWay adds a way to those that do not cover it: to the interfaces of one that
+// is the same on the side of the containers, or as one more.
+func addWay(ways []way, w way, egress bool) []way {
+	for i, have := range ways {
+		switch {
+		case coverAll(have.in, w.in) && coverAll(have.out, w.out):
+			return ways
+		case !egress && slices.Equal(have.out, w.out):
+			ways[i].in = addInterfaces(have.in, w.in)
+			return ways
+		case egress && slices.Equal(have.in, w.in):
+			ways[i].out = addInterfaces(have.out, w.out)
+			return ways
 		}
 	}
-	return in, out
+	return append(ways, way{slices.Clone(w.in), slices.Clone(w.out)})
+}
+
+// coverAll reports whether the patterns of a cover all of b.
+func coverAll(a, b []string) bool {
+	if len(a) == 0 {
+		return true
+	}
+	for _, name := range b {
+		if !slices.ContainsFunc(a, func(have string) bool { return parser.Covers(have, name) }) {
+			return false
+		}
+	}
+	return len(b) > 0
 }
 
 // addInterfaces adds names that no pattern in the list covers.
-func addInterfaces(list []string, names []parser.At[string]) []string {
+func addInterfaces(list, names []string) []string {
 	for _, name := range names {
-		if !slices.ContainsFunc(list, func(have string) bool { return parser.Covers(have, name.Value) }) {
-			list = append(list, name.Value)
+		if !coverAll(list, []string{name}) {
+			list = append(list, name)
 		}
 	}
 	return list
@@ -148,18 +184,20 @@ func (c *compilation) whyNoFamily() string {
 // established makes the clauses that let replies and related traffic through, on
 // every interface that any rule decides.
 func (c *compilation) established(s *scope, f ir.Family) {
-	in, out := s.decided()
+	ways := s.decided()
 	add := func(name string, verdict ir.Verdict, state ir.Conntrack) {
-		c.clauses = append(c.clauses, &clause{
-			chain:         s.chain,
-			family:        f,
-			phase:         ir.Established,
-			origin:        ir.Origin{Block: "established", Name: name, Range: c.policy.Established.DeclRange},
-			interfaces:    in,
-			outInterfaces: out,
-			state:         state,
-			verdict:       verdict,
-		})
+		for _, w := range ways {
+			c.clauses = append(c.clauses, &clause{
+				chain:         s.chain,
+				family:        f,
+				phase:         ir.Established,
+				origin:        ir.Origin{Block: "established", Name: name, Range: c.policy.Established.DeclRange},
+				interfaces:    w.in,
+				outInterfaces: w.out,
+				state:         state,
+				verdict:       verdict,
+			})
+		}
 	}
 	if c.policy.Established.Recheck {
 		// ICMP errors about clients' connections are RELATED and go in the original
@@ -174,18 +212,19 @@ func (c *compilation) established(s *scope, f ir.Family) {
 	}
 }
 
-// handOver makes the clause that sends leaving traffic through the egress chain.
+// handOver makes the clauses that send leaving traffic through the egress chain.
 func (c *compilation) handOver(s *scope, f ir.Family) {
-	_, out := s.decided()
-	c.clauses = append(c.clauses, &clause{
-		chain:         chainName(c.policy.Host),
-		family:        f,
-		phase:         ir.Egress,
-		origin:        ir.Origin{Block: "egress", Range: c.policy.Egress.DeclRange},
-		interfaces:    s.in,
-		outInterfaces: out,
-		verdict:       ir.JumpTo{Chain: s.chain},
-	})
+	for _, w := range s.decided() {
+		c.clauses = append(c.clauses, &clause{
+			chain:         chainName(c.policy.Host),
+			family:        f,
+			phase:         ir.Egress,
+			origin:        ir.Origin{Block: "egress", Range: c.policy.Egress.DeclRange},
+			interfaces:    w.in,
+			outInterfaces: w.out,
+			verdict:       ir.JumpTo{Chain: s.chain},
+		})
+	}
 }
 
 // pass is the verdict of established and accept.

@@ -76,12 +76,14 @@ func (m *reader) direction(rules []*parser.Rule, def *parser.Default, in, out []
 	// Replies pass wherever a rule decides, or it would cut them.
 	here := []packet.Cond{packet.Both{interfaces(in, packet.Source), interfaces(out, packet.Destination)}}
 	for _, r := range rules {
-		switch {
-		case egress && len(r.OutInterfaces) > 0:
-			here = append(here, packet.Both{interfaces(in, packet.Source), interfaces(r.OutInterfaces, packet.Destination)})
-		case !egress && len(r.Interfaces) > 0:
-			here = append(here, packet.Both{interfaces(r.Interfaces, packet.Source), interfaces(out, packet.Destination)})
+		from, to := in, out
+		if len(r.Interfaces) > 0 {
+			from = r.Interfaces
 		}
+		if len(r.OutInterfaces) > 0 {
+			to = r.OutInterfaces
+		}
+		here = append(here, packet.Both{interfaces(from, packet.Source), interfaces(to, packet.Destination)})
 	}
 	decided := packet.Either(here)
 	related := packet.State{States: ir.CTRelated}
