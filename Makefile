@@ -34,7 +34,7 @@ lint:
 
 # Rewrites the golden files; read the diff before you commit it.
 golden:
-	$(GO) test ./golden -update
+	$(GO) test ./golden ./cmd/dockerfw -update
 
 fuzz:
 	$(GO) test -fuzz=FuzzParseEntry -fuzztime=1m ./parser/addrlist

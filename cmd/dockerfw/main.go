@@ -76,7 +76,7 @@ iptables-restore that let exactly those reach your containers whom the policy na
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(cmd, err.Error())
 	})
-	root.AddCommand(compileCommand(), checkCommand(), testCommand(), fmtCommand(), versionCommand())
+	root.AddCommand(compileCommand(), checkCommand(), testCommand(), diffCommand(), explainCommand(), verifyCommand(), fmtCommand(), versionCommand())
 	refuseUnknown(root)
 	return root
 }
@@ -209,7 +209,7 @@ func (f inputFlag) Set(s string) error {
 // printDiagnostics writes diags to w and returns how many of them are errors.
 func printDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) int {
 	printer := diag.Printer{Sources: sources}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := w.(*os.File); ok && terminal(f) {
 		printer.Color = os.Getenv("NO_COLOR") == ""
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			printer.Width = min(width, 120)
@@ -239,3 +239,5 @@ func count(n int, noun string) string {
 func completePolicies(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"hcl", "json"}, cobra.ShellCompDirectiveFilterFileExt
 }
+
+func terminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -238,3 +238,54 @@ func (s *AddrSet) Prefixes(limit int) []netip.Prefix {
 	}
 	return out
 }
+
+// Minus returns the addresses of s that are not in o.
+func (s *AddrSet) Minus(o *AddrSet) *AddrSet {
+	out := &AddrSet{}
+	cutters := o.v4
+	for _, x := range s.v4 {
+		for len(cutters) > 0 && cutters[0].hi < x.lo {
+			cutters = cutters[1:]
+		}
+		rest, left := x, true
+		for _, cut := range cutters {
+			if cut.lo > rest.hi {
+				break
+			}
+			if cut.lo > rest.lo {
+				out.v4 = append(out.v4, span{rest.lo, cut.lo - 1})
+			}
+			if left = cut.hi < rest.hi; !left {
+				break
+			}
+			rest.lo = cut.hi + 1
+		}
+		if left {
+			out.v4 = append(out.v4, rest)
+		}
+	}
+	cutters6 := o.v6
+	for _, x := range s.v6 {
+		for len(cutters6) > 0 && cutters6[0].hi.compare(x.lo) < 0 {
+			cutters6 = cutters6[1:]
+		}
+		rest, left := x, true
+		for _, cut := range cutters6 {
+			if cut.lo.compare(rest.hi) > 0 {
+				break
+			}
+			if cut.lo.compare(rest.lo) > 0 {
+				out.v6 = append(out.v6, span6{rest.lo, cut.lo.prev()})
+			}
+			if left = cut.hi.compare(rest.hi) < 0; !left {
+				break
+			}
+			rest.lo = cut.hi.next()
+		}
+		if left {
+			out.v6 = append(out.v6, rest)
+		}
+	}
+	out.finish()
+	return out
+}

@@ -121,12 +121,15 @@ func (c Port) String() string {
 	return c.End.String() + " port " + rangesText(c.Ranges)
 }
 
-func (c Proto) String() string {
+func (c Proto) String() string { return "protocol " + c.Name() }
+
+// Name writes the protocols, by name where they have one.
+func (c Proto) Name() string {
 	words := make([]string, 0, len(c.Numbers))
 	for _, n := range c.Numbers {
 		words = append(words, protocolText(n))
 	}
-	return "protocol " + strings.Join(words, ", ")
+	return strings.Join(words, ", ")
 }
 
 func (c ICMPType) String() string {

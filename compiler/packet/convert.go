@@ -134,6 +134,11 @@ func inSet(name string, end End, sets map[string]*AddrSet) Cond {
 	if s := sets[name]; s != nil {
 		return Addr{end, s}
 	}
+	return InUnknownSet(name, end)
+}
+
+// InUnknownSet is the condition of being in a set whose members are not known.
+func InUnknownSet(name string, end End) Opaque {
 	return Opaque{Text: end.String() + " in set " + name + " (members unknown)"}
 }
 

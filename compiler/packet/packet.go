@@ -39,6 +39,11 @@ func (p *Packet) Tracked() bool {
 	return p.State&(ir.CTInvalid|ir.CTUntracked) == 0
 }
 
+// HasICMP tells whether the packet has an ICMP type and code, HasPorts whether it
+// has ports.
+func (p *Packet) HasICMP() bool  { return isICMP(p.Family, p.Protocol) }
+func (p *Packet) HasPorts() bool { return hasPorts(p.Protocol) }
+
 // relatedICMP tells whether the packet is an ICMP error about some connection,
 // whose addresses are not the packet's own.
 func (p *Packet) relatedICMP() bool {

@@ -52,6 +52,18 @@ func (s Set) Contains(p Packet) bool {
 	return s.space.d.holds(s.ref, s.space.assignment(p))
 }
 
+// Senders returns all packets with a family, an interface they come by and a source
+// that some packet of s has, each of the three taken for itself.
+func (s Set) Senders() Set {
+	d := s.space.d
+	out := all
+	for _, f := range []fieldID{fFamily, fIn, fSource} {
+		c := s.space.columns[f]
+		out = d.and(out, d.project(s.ref, c.level, c.level+uint32(c.bits)))
+	}
+	return Set{s.space, out}
+}
+
 // Conditions returns the opaque conditions that it depends on whether packets are
 // in s, sorted.
 func (s Set) Conditions() []string {

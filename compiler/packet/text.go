@@ -55,6 +55,9 @@ func statesText(s ir.CTState) string {
 	return strings.Join(out, ",")
 }
 
+// Names writes the states as iptables does, with commas between.
+func (c State) Names() string { return statesText(c.States) }
+
 func directionText(d ir.CTDir) string {
 	return [...]string{"any", "original", "reply"}[d]
 }

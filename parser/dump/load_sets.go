@@ -39,10 +39,35 @@ func (s *Set) Option(name string) (string, bool) {
 }
 
 // Set returns the set of that name, or nil.
-func (s *Sets) Set(name string) *Set { return s.sets[name] }
+func (s *Sets) Set(name string) *Set {
+	if s == nil {
+		return nil
+	}
+	return s.sets[name]
+}
 
 // Names returns the names of all sets, sorted.
-func (s *Sets) Names() []string { return slices.Sorted(maps.Keys(s.sets)) }
+func (s *Sets) Names() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.sets))
+}
+
+// Overlay returns the sets of s with those of over that take says in their place.
+// Sets are shared.
+func (s *Sets) Overlay(over *Sets, take func(name string) bool) *Sets {
+	out := &Sets{sets: map[string]*Set{}}
+	if s != nil {
+		maps.Copy(out.sets, s.sets)
+	}
+	for name, set := range over.sets {
+		if take(name) {
+			out.sets[name] = set
+		}
+	}
+	return out
+}
 
 // Load applies the file as ipset restore does: it stops at the first line that is
 // refused, and what stands before that stays applied.

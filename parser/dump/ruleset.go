@@ -119,6 +119,15 @@ func newTable(name string) *Table {
 	return t
 }
 
+// Clone copies the tables. Rules, which are never changed in place, are shared.
+func (rs *Ruleset) Clone() *Ruleset {
+	out := NewRuleset(rs.Family)
+	for _, t := range rs.Tables {
+		out.Tables = append(out.Tables, t.clone())
+	}
+	return out
+}
+
 // clone copies a table; its rules, which are never changed in place, are shared.
 func (t *Table) clone() *Table {
 	out := &Table{Name: t.Name}

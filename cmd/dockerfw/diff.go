@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/compiler/diff"
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+)
+
+// sides explains, in the help of commands that take one, what a side may be.
+const sides = `a policy, a compiled folder, what a host saved (a folder with the output of
+iptables-save, ip6tables-save and ipset save, or such files with commas between),
+or "live" for the host this runs on`
+
+func diffCommand() *cobra.Command {
+	var (
+		flags        policyFlags
+		base, exitOn string
+		chain        string
+		strict       bool
+		style        diff.Style
+	)
+	format := "text"
+	cmd := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "Show what a change means: who reaches more, who reaches less",
+		Long: `diff compares two sides and tells exactly which packets get another verdict, by which
+rules, with an example for each; which members sets gain and lose; and which rules
+come and go. Each side is ` + sides + `.
+With --base REV one path is named: its old side is the path at that git revision.
+
+Where one side is a host, the other is loaded onto it in thought, so that the rules
+of others there count too; those that loading would delete are called out.
+
+The exit code is 0 if every packet is decided as before and sets have the same
+members, 1 if not, 2 if there is no answer.`,
+		Example: `  dockerfw diff --base origin/main policy.hcl
+  dockerfw diff --base origin/main policy.hcl --exit-on widened --format markdown
+  dockerfw diff live compiled        # on the host, before loading
+  dockerfw diff old.v4,old.v6,old.ipset policy.hcl`,
+		ValidArgsFunction: completePolicies,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			write, ok := map[string]func(io.Writer, []*diff.Report, diff.Style) error{
+				"text": diff.WriteText, "json": diff.WriteJSON, "markdown": diff.WriteMarkdown,
+			}[format]
+			effects := map[string][]diff.Effect{
+				"any": nil, "widened": {diff.Widened, diff.Both}, "narrowed": {diff.Narrowed, diff.Both},
+			}
+			gate, known := effects[exitOn]
+			switch {
+			case !ok:
+				return usageError(cmd, fmt.Sprintf("unknown format %q: text, json or markdown", format))
+			case !known:
+				return usageError(cmd, fmt.Sprintf("--exit-on %s: any, widened or narrowed", exitOn))
+			case base != "" && len(args) != 1:
+				return usageError(cmd, fmt.Sprintf("with --base name one path, not %d: its two versions are compared", len(args)))
+			case base == "" && len(args) != 2:
+				return usageError(cmd, fmt.Sprintf("two sides are compared, and %d named: OLD and NEW", len(args)))
+			}
+			opts, err := flags.options()
+			if err != nil {
+				return err
+			}
+			var before *firewall.Opened
+			if base != "" {
+				before, err = opened(cmd, func() (*firewall.Opened, hcl.Diagnostics, error) {
+					return firewall.OpenAt(base, args[0], opts)
+				})
+			} else {
+				before, err = openSide(cmd, args[0], opts)
+			}
+			if err != nil {
+				return err
+			}
+			after, err := openSide(cmd, args[len(args)-1], opts)
+			if err != nil {
+				return err
+			}
+			reports, err := diff.Fleet(before, after, diff.Options{Chain: chain})
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			style.Color = colored(out)
+			if err := write(out, reports, style); err != nil {
+				return err
+			}
+			if counts(reports, gate, strict) {
+				return exitError(exitNo)
+			}
+			return nil
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().StringVar(&base, "base", "", "compare a path with itself at this git `revision`")
+	cmd.Flags().StringVar(&format, "format", format, "how to report: text, json or markdown")
+	cmd.Flags().StringVar(&exitOn, "exit-on", "any", "exit with 1 on any difference, or only if something is widened or narrowed")
+	cmd.Flags().BoolVar(&strict, "strict", false, "let rules that are written differently count as a difference")
+	cmd.Flags().BoolVar(&style.Full, "full", false, "list all members and rules that differ")
+	cmd.Flags().StringVar(&chain, "chain", "", "compare two saved hosts from this `chain` on (default DOCKER-USER)")
+	return cmd
+}
+
+// counts tells whether the differences are such that the exit code says so.
+func counts(reports []*diff.Report, gate []diff.Effect, strict bool) bool {
+	return slices.ContainsFunc(reports, func(r *diff.Report) bool {
+		if gate != nil {
+			return slices.Contains(gate, r.Effect)
+		}
+		return r.Different() || strict && len(r.Rules)+len(r.Foreign) > 0
+	})
+}
+
+// openSide opens one of the things that commands look at, and prints what is
+// wrong with it.
+func openSide(cmd *cobra.Command, name string, opts build.Options) (*firewall.Opened, error) {
+	return opened(cmd, func() (*firewall.Opened, hcl.Diagnostics, error) { return firewall.Open(name, opts) })
+}
+
+func opened(cmd *cobra.Command, open func() (*firewall.Opened, hcl.Diagnostics, error)) (*firewall.Opened, error) {
+	side, diags, err := open()
+	// Warnings are for compile and check; here they would drown the answer.
+	diags = slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })
+	var sources map[string][]byte
+	if side != nil {
+		sources = side.Sources
+	}
+	if n := printDiagnostics(cmd.ErrOrStderr(), diags, sources); n > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s.\n", count(n, "error"))
+		return nil, exitError(exitTrouble)
+	}
+	if err == nil && len(side.States) == 0 {
+		err = fmt.Errorf("no host")
+	}
+	return side, err
+}
+
+// colored tells whether what is written to w may have colours.
+func colored(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && terminal(f) && os.Getenv("NO_COLOR") == ""
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dockerfw/dockerfw/compiler/explain"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+func explainCommand() *cobra.Command {
+	var (
+		flags                     policyFlags
+		q                         explain.Question
+		from, toAddress, to       string
+		protocol, state, icmpType string
+	)
+	format := "text"
+	cmd := &cobra.Command{
+		Use:   "explain WHAT --from ADDRESS [--to-port PORT]",
+		Short: "Say what becomes of one packet, and why",
+		Long: `explain sends one packet through the rules and says what becomes of it, which rule
+decided and where that stands, and for each rule it passed why that did not match.
+WHAT is ` + sides + `.
+Of a host all of FORWARD is asked, and its nat table says which container a published
+port leads to.
+
+The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
+		Example: `  dockerfw explain policy.hcl --from 192.0.2.9 --to-port 443
+  dockerfw explain live --from 2001:db8::9 --to-port 53 --protocol udp --interface eth0
+  dockerfw explain compiled --from 192.0.2.9 --container-port 80    # straight to a container`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError(cmd, fmt.Sprintf("name one policy, folder or host, not %d", len(args)))
+			}
+			return nil
+		},
+		ValidArgsFunction: completePolicies,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var problem string
+			fail := func(format string, args ...any) {
+				if problem == "" {
+					problem = fmt.Sprintf(format, args...)
+				}
+			}
+			q.From = parseAddress("--from", from, true, fail)
+			q.ToAddress = parseAddress("--to-address", toAddress, false, fail)
+			q.Container = parseAddress("--container", to, false, fail)
+			for _, other := range []netip.Addr{q.ToAddress, q.Container} {
+				if other.IsValid() && q.From.IsValid() && other.Is4() != q.From.Is4() {
+					fail("%s and %s are of different families", q.From, other)
+				}
+			}
+			parseProtocol(&q, protocol, icmpType, fail)
+			parseState(&q, state, fail)
+			if q.Proxy && q.ToPort == 0 {
+				fail("--proxy needs --to-port, the published port")
+			}
+			if len(q.In) > 15 || len(q.Out) > 15 {
+				fail("an interface has a name of at most 15 bytes")
+			}
+			if format != "text" && format != "json" {
+				fail("unknown format %q: text or json", format)
+			}
+			if problem != "" {
+				return usageError(cmd, problem)
+			}
+			opts, err := flags.options()
+			if err != nil {
+				return err
+			}
+			side, err := openSide(cmd, args[0], opts)
+			if err != nil {
+				return err
+			}
+			if len(side.States) > 1 {
+				return fmt.Errorf("%s has %d hosts: choose one with --host", args[0], len(side.States))
+			}
+			answer, err := explain.Explain(side.States[0], q)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return answer.WriteJSON(cmd.OutOrStdout())
+			}
+			return answer.WriteText(cmd.OutOrStdout())
+		},
+	}
+	flags.add(cmd)
+	f := cmd.Flags()
+	f.StringVar(&from, "from", "", "the source `address` (required)")
+	f.Uint16Var(&q.ToPort, "to-port", 0, "the published `port` the packet is sent to")
+	f.StringVar(&toAddress, "to-address", "", "the `address` of the host that it is sent to")
+	f.StringVar(&to, "container", "", "the container's `address`, after DNAT")
+	f.Uint16Var(&q.ContainerPort, "container-port", 0, "the container's `port`, after DNAT")
+	f.StringVar(&protocol, "protocol", "tcp", "tcp, udp, sctp, icmp, icmpv6 or a `number`")
+	f.StringVar(&icmpType, "icmp-type", "", "the `number` of an ICMP type (default echo-request)")
+	f.Uint16Var(&q.FromPort, "from-port", 0, "the source `port` (default 40000)")
+	f.StringVar(&q.In, "interface", "", "the interface it arrives on (default the first external one)")
+	f.StringVar(&q.Out, "out-interface", "", "the interface it leaves by (default docker0)")
+	f.StringVar(&state, "state", "new", "new, established, related, reply, invalid or untracked")
+	f.BoolVar(&q.Proxy, "proxy", false, "the packet ends at docker-proxy on the host, so that INPUT decides")
+	f.StringVar(&format, "format", format, "how to report: text or json")
+	return cmd
+}
+
+func parseAddress(flag, text string, required bool, fail func(string, ...any)) netip.Addr {
+	if text == "" {
+		if required {
+			fail("no %s: name the address the packet comes from", flag)
+		}
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" || a.Is4In6() {
+		fail("%s %s: write an IPv4 or IPv6 address", flag, text)
+	}
+	return a
+}
+
+func parseProtocol(q *explain.Question, protocol, icmpType string, fail func(string, ...any)) {
+	n, ok := dump.ProtocolNumber(protocol)
+	if protocol == "icmpv6" {
+		n, ok = 58, true
+	}
+	if !ok || n == 0 {
+		fail("--protocol %s: tcp, udp, sctp, icmp, icmpv6 or a number from 1 to 255", protocol)
+	}
+	q.Protocol = n
+	q.ICMPType = 8
+	if q.From.Is6() {
+		q.ICMPType = 128
+	}
+	isICMP := n == 1 && q.From.Is4() || n == 58 && q.From.Is6()
+	if icmpType != "" {
+		t, err := strconv.ParseUint(icmpType, 10, 8)
+		if err != nil {
+			fail("--icmp-type %s: a number from 0 to 255", icmpType)
+		}
+		if !isICMP {
+			fail("--icmp-type is for ICMP: --protocol icmp from an IPv4 address, icmpv6 from an IPv6 one")
+		}
+		q.ICMPType = uint8(t)
+	}
+	if n != 6 && n != 17 && n != 132 && (q.ToPort != 0 || q.ContainerPort != 0 || q.FromPort != 0) {
+		fail("%s has no ports", protocol)
+	}
+}
+
+func parseState(q *explain.Question, state string, fail func(string, ...any)) {
+	switch strings.ToLower(state) {
+	case "reply":
+		q.Reply = true
+	case "new":
+		q.State = ir.CTNew
+	case "established":
+		q.State = ir.CTEstablished
+	case "related":
+		q.State = ir.CTRelated
+	case "invalid":
+		q.State = ir.CTInvalid
+	case "untracked":
+		q.State = ir.CTUntracked
+	default:
+		fail("--state %s: new, established, related, reply, invalid or untracked", state)
+	}
+}

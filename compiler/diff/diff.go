@@ -1,0 +1,248 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// Effect is what a change does to who gets through.
+type Effect string
+
+// The effects. Both: some get further than before and others less far. Changed:
+// neither, such as another way of refusing.
+const (
+	None     Effect = "none"
+	Widened  Effect = "widened"
+	Narrowed Effect = "narrowed"
+	Both     Effect = "both"
+	Changed  Effect = "changed"
+)
+
+// Path is the way of packets through a host.
+type Path string
+
+// Forwarded packets go to containers and come from them. Guarded ones are for the
+// host itself, where docker-proxy answers for containers.
+const (
+	Forwarded Path = "forwarded"
+	Guarded   Path = "docker-proxy"
+)
+
+// Report is what differs between two states of a host.
+type Report struct {
+	// Host is the label; "" without one.
+	Host     string
+	Old, New string
+	Effect   Effect
+	Changes  []Change
+	// More says that there are changes beyond those listed.
+	More bool
+	Sets []SetChange
+	// Rules are lines that differ. If nothing else does, they mean the same.
+	Rules []ChainChange
+	// Foreign rules stand in chains that loading the compiled side empties.
+	Foreign []Foreign
+	// Notes say what a reader should know of the comparison itself.
+	Notes []string
+}
+
+// Different tells whether packets are decided differently or sets have other
+// members.
+func (r *Report) Different() bool { return len(r.Changes) > 0 || len(r.Sets) > 0 }
+
+// Rule is a rule as people know it.
+type Rule struct {
+	// Name is a block of the policy, such as `accept "https"`, or the rule's text,
+	// or the end of a chain.
+	Name string
+	// Place is where it was written; empty for the end of a chain.
+	Place hcl.Range
+	// Text is the rule as iptables-save prints it, without its chain.
+	Text string
+
+	explicit bool
+}
+
+// Change is packets that get another verdict because of one block of the policy, or
+// one rule of others.
+type Change struct {
+	Path     Path
+	Families []ir.Family
+	Effect   Effect
+	// Old and New are the verdicts before and after, and the rules that gave them.
+	Old, New           []packet.Verdict
+	OldRules, NewRules []Rule
+	// Packets says in words which ones: a line for each who, with where to.
+	Packets []string
+	// Witness is one of them, with what becomes of it before and after.
+	Witness                packet.Packet
+	WitnessOld, WitnessNew packet.Verdict
+	// Conditions the change depends on that do not follow from the packet.
+	Conditions []string
+}
+
+// Foreign is a rule of somebody else.
+type Foreign struct {
+	Family ir.Family
+	Chain  string
+	Text   string
+	// Lost tells that loading the new side deletes it; else it has come since.
+	Lost bool
+}
+
+// Options of a comparison.
+type Options struct {
+	// Chain is where two saved states are compared from; "" means DOCKER-USER.
+	Chain string
+	// Changes and Regions limit what is listed; 0 means 50 and 6.
+	Changes, Regions int
+}
+
+// Compare finds what differs. Where one side is compiled and the other is a host,
+// the compiled side is loaded onto the host in thought: what others own there is
+// the same on both sides, but for what loading would delete.
+func Compare(before, after *firewall.State, opts Options) (*Report, error) {
+	if opts.Changes == 0 {
+		opts.Changes = 50
+	}
+	if opts.Regions == 0 {
+		opts.Regions = 6
+	}
+	r := &Report{Host: after.Host, Old: before.Name, New: after.Name}
+	if r.Host == "" {
+		r.Host = before.Host
+	}
+	switch {
+	case after.Kind.Compiled() && !before.Kind.Compiled():
+		r.foreign(before, after, true)
+		loaded, err := after.Apply(before)
+		if err != nil {
+			return nil, err
+		}
+		after = loaded
+	case before.Kind.Compiled() && !after.Kind.Compiled():
+		r.foreign(after, before, false)
+		loaded, err := before.Apply(after)
+		if err != nil {
+			return nil, err
+		}
+		before = loaded
+	}
+	firewall.TellApart(before, after)
+	c := &comparison{before: before, after: after, opts: opts, report: r}
+	for _, f := range c.families() {
+		for _, path := range []Path{Forwarded, Guarded} {
+			if err := c.meaning(f, path); err != nil {
+				return nil, err
+			}
+		}
+		c.rules(f)
+	}
+	c.joinFamilies()
+	c.sets()
+	r.Effect = effectOf(r.Changes)
+	return r, nil
+}
+
+type comparison struct {
+	before, after *firewall.State
+	opts          Options
+	report        *Report
+	chains        map[ir.Family][]string
+}
+
+// families are those both sides know. A saved state that lacks one is not
+// compared in it, and says so; a policy without one leaves it open.
+func (c *comparison) families() []ir.Family {
+	var out []ir.Family
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		a, b := c.before.Rules[f] != nil, c.after.Rules[f] != nil
+		missing := c.before
+		if a {
+			missing = c.after
+		}
+		switch {
+		case a && b:
+			out = append(out, f)
+		case !a && !b:
+		case missing.Kind.Compiled():
+			out = append(out, f)
+			c.note("%s has no %s rules: it leaves that family to Docker's own", missing.Name, firewall.FamilyText(f))
+		default:
+			c.note("%s has no %s rules saved: that family is not compared", missing.Name, firewall.FamilyText(f))
+		}
+	}
+	return out
+}
+
+func (c *comparison) note(format string, args ...any) {
+	note := fmt.Sprintf(format, args...)
+	if !slices.Contains(c.report.Notes, note) {
+		c.report.Notes = append(c.report.Notes, note)
+	}
+}
+
+// start returns the chain that packets of a path come to first; "" if there is
+// none, or nothing leads to it.
+func (c *comparison) start(s *firewall.State, f ir.Family, path Path) string {
+	chain, hook := firewall.GuardChain, "INPUT"
+	if path == Forwarded {
+		hook = "FORWARD"
+		switch {
+		case s.Target != "":
+			chain = s.Target
+		case c.opts.Chain != "":
+			return c.opts.Chain
+		case c.before.Target != "":
+			chain = c.before.Target
+		case c.after.Target != "":
+			chain = c.after.Target
+		default:
+			chain = "DOCKER-USER"
+		}
+	}
+	t := s.Filter(f)
+	if t.Chain(chain) == nil {
+		return ""
+	}
+	if !s.Kind.Compiled() && !firewall.Reached(t, hook, chain) {
+		if len(t.Chain(chain).Rules) > 0 {
+			c.note("on %s no %s rule of %s leads to %s: what stands there decides nothing", s.Name, firewall.FamilyText(f), hook, chain)
+		}
+		return ""
+	}
+	return chain
+}
+
+func (r *Report) foreign(host, compiled *firewall.State, lost bool) {
+	for _, f := range host.Families() {
+		t := host.Filter(f)
+		for _, chain := range compiled.Own[f] {
+			for _, rule := range firewall.Foreign(t.Chain(chain)) {
+				r.Foreign = append(r.Foreign, Foreign{f, chain, rule.Canonical(dump.Family(f)), lost})
+			}
+		}
+	}
+}
+
+// effectOf joins the effects of changes.
+func effectOf(changes []Change) Effect {
+	out := None
+	for _, c := range changes {
+		switch {
+		case out == None || out == Changed:
+			out = c.Effect
+		case c.Effect == Changed || c.Effect == out:
+		default:
+			return Both
+		}
+	}
+	return out
+}

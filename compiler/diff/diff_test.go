@@ -1,0 +1,231 @@
+package diff
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// fataler is what *testing.T and *rapid.T have in common here.
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+// saved writes what a host saved and opens it.
+func saved(t fataler, v4, sets string) *firewall.State {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "diff-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for name, text := range map[string]string{"v4.save": v4, "sets.save": sets} {
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opened, diags, err := firewall.Open(dir, build.Options{})
+	if err != nil || diags.HasErrors() {
+		t.Fatal(err, diags)
+	}
+	return opened.States[0]
+}
+
+// table is a saved table with these rules in DOCKER-USER.
+func table(rules ...string) string {
+	text := "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\n"
+	for _, r := range rules {
+		text += "-A DOCKER-USER " + r + "\n"
+	}
+	return text + "COMMIT\n"
+}
+
+// lines from which chains are drawn: they overlap, hide and contradict each other.
+var candidates = []string{
+	`-i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j ACCEPT`,
+	`-s 192.0.2.0/24 -m comment --comment "dockerfw deny net" -j DROP`,
+	`-s 192.0.2.7/32 -p tcp -m comment --comment "dockerfw deny one" -j REJECT --reject-with tcp-reset`,
+	`-i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL -m comment --comment "dockerfw accept https" -j ACCEPT`,
+	`-i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 80:8080 --ctdir ORIGINAL -m comment --comment "dockerfw accept web" -j ACCEPT`,
+	`-i eth0 -p udp -m udp --dport 53 -j ACCEPT`,
+	`-p icmp -m icmp --icmp-type 8 -j RETURN`,
+	`-m set --match-set friends src -m comment --comment "dockerfw accept friends" -j ACCEPT`,
+	`-i eth0 -m set ! --match-set friends src -m comment --comment "dockerfw default" -j DROP`,
+	`-i eth0 -m limit --limit 5/sec -j ACCEPT`,
+	`-o eth0 -d 10.0.0.0/8 -j DROP`,
+	`-i eth0 -j LOG --log-prefix "x "`,
+	`-i eth+ -m comment --comment "dockerfw default" -j DROP`,
+}
+
+func drawState(t *rapid.T) *firewall.State {
+	rules := rapid.SliceOfN(rapid.SampledFrom(candidates), 0, 6).Draw(t, "rules")
+	members := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"192.0.2.0/25", "192.0.2.7", "198.51.100.0/24", "203.0.113.9"}), 0, 3, rapid.ID).Draw(t, "friends")
+	sets := "create friends hash:net family inet hashsize 1024 maxelem 65536\n"
+	for _, m := range members {
+		sets += "add friends " + m + "\n"
+	}
+	return saved(t, table(rules...), sets)
+}
+
+func drawPacket(t *rapid.T) packet.Packet {
+	p := packet.Packet{
+		Family:          ir.IPv4,
+		In:              rapid.SampledFrom([]string{"eth0", "eth1", "docker0"}).Draw(t, "in"),
+		Out:             rapid.SampledFrom([]string{"eth0", "docker0"}).Draw(t, "out"),
+		Source:          netip.MustParseAddr(rapid.SampledFrom([]string{"192.0.2.7", "192.0.2.200", "198.51.100.9", "203.0.113.9", "8.8.8.8"}).Draw(t, "source")),
+		Destination:     netip.MustParseAddr(rapid.SampledFrom([]string{"172.17.0.2", "10.1.1.1"}).Draw(t, "destination")),
+		Protocol:        rapid.SampledFrom([]uint8{1, 6, 17, 47}).Draw(t, "protocol"),
+		SourcePort:      40000,
+		DestinationPort: rapid.SampledFrom([]uint16{53, 80, 443}).Draw(t, "port"),
+		State:           rapid.SampledFrom([]ir.CTState{ir.CTNew, ir.CTEstablished, ir.CTRelated, ir.CTInvalid}).Draw(t, "state"),
+		Direction:       rapid.SampledFrom([]ir.CTDir{ir.CTOriginal, ir.CTReply}).Draw(t, "direction"),
+		DNAT:            rapid.Bool().Draw(t, "dnat"),
+		ICMPType:        8,
+	}
+	p.OriginalDestination = netip.MustParseAddr("198.51.100.1")
+	p.OriginalPort = rapid.SampledFrom([]uint16{79, 80, 443, 8080, 8081}).Draw(t, "published")
+	p.Complete()
+	return p
+}
+
+// What is reported differs as it says, and what is not reported does not differ.
+func TestReportsAreTrueAndComplete(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		before, after := drawState(t), drawState(t)
+		report, err := Compare(before, after, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, now := before.Program(ir.IPv4, "DOCKER-USER"), after.Program(ir.IPv4, "DOCKER-USER")
+		for _, c := range report.Changes {
+			if len(c.Packets) == 0 || c.Effect == "" {
+				t.Fatalf("nothing is said of %+v", c)
+			}
+			if !slices.Contains(c.Old, c.WitnessOld) || !slices.Contains(c.New, c.WitnessNew) || c.WitnessOld == c.WitnessNew {
+				t.Fatalf("the example gets %s and %s, the change is from %v to %v", c.WitnessOld, c.WitnessNew, c.Old, c.New)
+			}
+			if len(c.Conditions) > 0 {
+				continue // their names are those of the comparison
+			}
+			if a, b := old.Decide(c.Witness).Verdict, now.Decide(c.Witness).Verdict; a != c.WitnessOld || b != c.WitnessNew {
+				t.Fatalf("%s: %s → %s is reported, %s → %s happens", c.Witness, c.WitnessOld, c.WitnessNew, a, b)
+			}
+		}
+		for range 40 {
+			p := drawPacket(t)
+			a, b := old.Decide(p).Verdict, now.Decide(p).Verdict
+			if a != b && len(report.Changes) == 0 {
+				t.Fatalf("%s: %s → %s is not reported", p, a, b)
+			}
+		}
+		if (report.Effect == None) != (len(report.Changes) == 0) {
+			t.Fatalf("effect %s with %d changes", report.Effect, len(report.Changes))
+		}
+	})
+}
+
+func TestNothingDiffersFromItself(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawState(t)
+		report, err := Compare(s, s, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Different() || len(report.Rules) > 0 {
+			t.Fatalf("%+v", report)
+		}
+	})
+}
+
+func TestNoiseIsNoDifference(t *testing.T) {
+	plain := saved(t, table(
+		`-s 192.0.2.1/32 -i eth0 -p tcp -m tcp --dport 80 -j ACCEPT`,
+		`-i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+		`-i eth0 -m set ! --match-set friends src -j DROP`,
+	), "create friends hash:net family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x11111111\nadd friends 10.0.0.0/8\nadd friends 192.0.2.1\n")
+	noisy := saved(t, strings.NewReplacer("[0:0]", "[17:1020]", "-A DOCKER-USER", "[5:300] -A DOCKER-USER").Replace(table(
+		`-p tcp -i eth0 -s 192.0.2.1 --dport 80:80 -j ACCEPT`,
+		`-m conntrack --ctstate ESTABLISHED,RELATED -i eth0 -j ACCEPT`,
+		`-m set ! --match-set friends src -i eth0 -j DROP`,
+		`-j RETURN`,
+	)), "create friends hash:net family inet hashsize 4096 maxelem 65536 counters bucketsize 12 initval 0x22222222\nadd friends 192.0.2.1/32 packets 5 bytes 9\nadd friends 10.128.0.0/9\nadd friends 10.0.0.0/9\n")
+	report, err := Compare(plain, noisy, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Different() || len(report.Rules) > 0 || len(report.Notes) > 0 {
+		t.Errorf("%+v", report)
+	}
+}
+
+func TestAChainThatNothingLeadsToDecidesNothing(t *testing.T) {
+	text := strings.Replace(table(`-i eth0 -j DROP`), "-A FORWARD -j DOCKER-USER\n", "", 1)
+	report, err := Compare(saved(t, text, ""), saved(t, table(`-i eth0 -j DROP`), ""), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Effect != Narrowed || len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "leads to DOCKER-USER") {
+		t.Errorf("effect %s, notes %q", report.Effect, report.Notes)
+	}
+}
+
+func TestSetsThatSayDifferentThings(t *testing.T) {
+	rules := table(`-m set --match-set mixed src -j DROP`)
+	old := "create a hash:net family inet hashsize 1024 maxelem 65536\nadd a 10.0.0.0/8\n" +
+		"create b hash:ip,port family inet hashsize 1024 maxelem 65536\nadd b 10.0.0.1,tcp:80\ncreate mixed list:set size 8\nadd mixed a\n"
+	now := "create a hash:net family inet hashsize 1024 maxelem 65536\nadd a 10.0.0.0/9\nadd a 192.0.2.1\n" +
+		"create b hash:ip,port family inet hashsize 1024 maxelem 65536\nadd b 10.0.0.1,tcp:81\n" +
+		"create c hash:net family inet hashsize 1024 maxelem 65536\ncreate mixed list:set size 8\nadd mixed c\nadd mixed a\n"
+	report, err := Compare(saved(t, rules, old), saved(t, rules, now), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range report.Sets {
+		got = append(got, fmt.Sprint(s.Name, s.New, s.Gone, prefixTexts(s.Added), prefixTexts(s.Removed), s.AddedMembers, s.RemovedMembers))
+	}
+	want := []string{
+		"afalse false [192.0.2.1] [10.128.0.0/9] [] []",
+		"bfalse false [] [] [10.0.0.1,tcp:81] [10.0.0.1,tcp:80]",
+		"ctrue false [] [] [] []",
+		"mixedfalse false [] [] [c] []",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+func TestMovedLines(t *testing.T) {
+	for _, c := range []struct{ old, now, added, removed, moved string }{
+		{"a b c", "a b c", "", "", ""},
+		{"a b c", "b c a", "", "", "a"},
+		{"a b c d", "d a b c", "", "", "d"},
+		{"a b", "a x b", "x", "", ""},
+		{"a b b c", "a b c", "", "b", ""},
+		{"a b c d e", "e d c b a", "", "", "e d c b"},
+		{"a b c", "c x", "x", "a b", ""},
+	} {
+		added, removed, moved := compareLines(strings.Fields(c.old), strings.Fields(c.now))
+		slices.Sort(moved)
+		want := strings.Fields(c.moved)
+		slices.Sort(want)
+		if strings.Join(added, " ") != c.added || strings.Join(removed, " ") != c.removed || len(moved) != len(want) {
+			t.Errorf("%s → %s: added %v, removed %v, moved %v", c.old, c.now, added, removed, moved)
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// pairLimit is the number of pairs of rules that are looked at; past it a report
+// says that there is more.
+const pairLimit = 2000
+
+// meaning compares what becomes of the packets of a path.
+func (c *comparison) meaning(f ir.Family, path Path) error {
+	from, to := c.start(c.before, f, path), c.start(c.after, f, path)
+	c.compared(f, from, to)
+	if from == "" && to == "" {
+		return nil
+	}
+	before, after := c.before.Program(f, from), c.after.Program(f, to)
+	space, err := packet.New(before, after)
+	if err != nil {
+		return fmt.Errorf("the %s rules cannot be compared: %w", firewall.FamilyText(f), err)
+	}
+	both := space.Programs()
+	found, err := packet.Compare(both[0], both[1], pairLimit)
+	if err != nil {
+		return fmt.Errorf("the %s rules cannot be compared: %w", firewall.FamilyText(f), err)
+	}
+	c.report.More = c.report.More || found.More
+	return c.group(f, path, both, found.Changes)
+}
+
+// compared notes the chains whose lines are compared later.
+func (c *comparison) compared(f ir.Family, names ...string) {
+	if c.chains == nil {
+		c.chains = map[ir.Family][]string{}
+	}
+	for _, name := range names {
+		for _, s := range []*firewall.State{c.before, c.after} {
+			if name == "" || s.Filter(f).Chain(name) == nil {
+				continue
+			}
+			for _, chain := range s.Program(f, name).Chains {
+				if !slices.Contains(c.chains[f], chain.Name) {
+					c.chains[f] = append(c.chains[f], chain.Name)
+				}
+			}
+		}
+	}
+}
+
+// group joins what changes for one reason.
+func (c *comparison) group(f ir.Family, path Path, both []*packet.Evaluation, changes []packet.Change) (err error) {
+	defer packet.Catch(&err)
+	blocks := [2]map[string]string{c.blocks(c.before, f), c.blocks(c.after, f)}
+	var groups []*group
+	index := map[reason]*group{}
+	for _, one := range changes {
+		old, now := ruleAt(c.before, both[0].Program, f, one.OldRule), ruleAt(c.after, both[1].Program, f, one.NewRule)
+		why := reason{one.Effect, old.Name, now.Name}
+		switch {
+		case now.explicit && blocks[0][now.Name] != blocks[1][now.Name]:
+			why.old = ""
+		case old.explicit && blocks[0][old.Name] != blocks[1][old.Name]:
+			why.new = ""
+		case now.explicit:
+			why.old = ""
+		case old.explicit:
+			why.new = ""
+		}
+		g := index[why]
+		if g == nil {
+			if len(c.report.Changes)+len(groups) >= c.opts.Changes {
+				c.report.More = true
+				continue
+			}
+			g = &group{set: one.Set, path: path, both: both}
+			g.Path, g.Families, g.Effect = path, []ir.Family{f}, Effect(one.Effect.String())
+			index[why] = g
+			groups = append(groups, g)
+		}
+		g.set = g.set.Or(one.Set)
+		g.Old, g.New = addVerdict(g.Old, one.Old), addVerdict(g.New, one.New)
+		g.OldRules, g.NewRules = addRule(g.OldRules, old), addRule(g.NewRules, now)
+		g.oldPlaces, g.newPlaces = append(g.oldPlaces, one.OldRule), append(g.newPlaces, one.NewRule)
+	}
+	for _, g := range groups {
+		if g.Packets, err = g.describe(c.opts.Regions); err != nil {
+			return err
+		}
+		g.Conditions = g.set.Conditions()
+		g.Witness, _ = g.set.Witness()
+		g.WitnessOld, g.WitnessNew = both[0].Decide(g.Witness).Verdict, both[1].Decide(g.Witness).Verdict
+		if path == Guarded {
+			forHost(&g.Witness)
+		}
+		c.report.Changes = append(c.report.Changes, g.Change)
+	}
+	return nil
+}
+
+// reason is what makes packets fare differently: the block that is new or has
+// changed, on either side.
+type reason struct {
+	effect   packet.Effect
+	old, new string
+}
+
+// group is a change while it is put together.
+type group struct {
+	Change
+	path                 Path
+	set                  packet.Set
+	both                 []*packet.Evaluation
+	oldPlaces, newPlaces []packet.Place
+}
+
+// blocks holds the text of all rules that a block makes, by the block's name.
+func (c *comparison) blocks(s *firewall.State, f ir.Family) map[string]string {
+	out := map[string]string{}
+	for _, name := range c.chains[f] {
+		chain := s.Filter(f).Chain(name)
+		if chain == nil {
+			continue
+		}
+		for _, r := range chain.Rules {
+			block, _ := nameOf(r)
+			out[block] += name + " " + r.Canonical(dump.Family(f)) + "\n"
+		}
+	}
+	return out
+}
+
+func addVerdict(all []packet.Verdict, v packet.Verdict) []packet.Verdict {
+	if slices.Contains(all, v) {
+		return all
+	}
+	return append(all, v)
+}
+
+func addRule(all []Rule, r Rule) []Rule {
+	if slices.ContainsFunc(all, func(o Rule) bool { return o.Name == r.Name }) {
+		return all
+	}
+	return append(all, r)
+}
+
+// forHost takes from a packet what those for the host itself do not have.
+func forHost(p *packet.Packet) {
+	p.Out, p.DNAT = "", false
+	p.Complete()
+}
+
+// ruleAt names the rule at a place of a program.
+func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) Rule {
+	if at == packet.AtEnd {
+		if len(p.Chains[0].Rules) == 0 {
+			return Rule{Name: "no rule"}
+		}
+		return Rule{Name: "no rule (the end of " + p.Chains[0].Name + ")"}
+	}
+	chain := p.Chains[at.Chain]
+	rule := s.Filter(f).Chain(chain.Name).Rules[at.Rule]
+	out := Rule{Text: chain.Rules[at.Rule].Text, Place: s.Place(chain.Name, rule)}
+	out.Name, out.explicit = nameOf(rule)
+	return out
+}
+
+// nameOf names a rule. Explicit rules are those that name packets: others take what
+// is left, or replies.
+func nameOf(r *dump.Rule) (name string, explicit bool) {
+	name = firewall.BlockName(r)
+	return name, name != "default" && name != "established"
+}
+
+// joinFamilies joins changes of the two families that are the same packets for the
+// same reason. What is widened comes first.
+func (c *comparison) joinFamilies() {
+	rank := map[Effect]int{Widened: 0, Changed: 1, Narrowed: 2}
+	slices.SortStableFunc(c.report.Changes, func(a, b Change) int { return rank[a.Effect] - rank[b.Effect] })
+	var out []Change
+	for _, change := range c.report.Changes {
+		i := slices.IndexFunc(out, func(o Change) bool {
+			return !slices.Contains(o.Families, change.Families[0]) && sameButFamily(&o, &change)
+		})
+		if i < 0 {
+			out = append(out, change)
+			continue
+		}
+		o := &out[i]
+		o.Families = append(o.Families, change.Families...)
+		for _, r := range change.OldRules {
+			o.OldRules = addRule(o.OldRules, r)
+		}
+		for _, r := range change.NewRules {
+			o.NewRules = addRule(o.NewRules, r)
+		}
+		o.Old, o.New = addAnswers(o.Old, change.Old), addAnswers(o.New, change.New)
+	}
+	c.report.Changes = out
+}
+
+// addAnswers adds verdicts, but for those that are the other family's words for
+// the same answer.
+func addAnswers(all, more []packet.Verdict) []packet.Verdict {
+	for _, v := range more {
+		if !slices.ContainsFunc(all, func(o packet.Verdict) bool { return answer(o) == answer(v) }) {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+func answer(v packet.Verdict) packet.Verdict {
+	if with, ok := strings.CutPrefix(v.With, "icmp6-"); ok {
+		v.With = "icmp-" + strings.Replace(with, "adm-", "admin-", 1)
+	}
+	return v
+}
+
+func sameButFamily(a, b *Change) bool {
+	packets := func(c *Change) string {
+		// A set's name has the family's suffix.
+		return strings.ReplaceAll(strings.Join(c.Packets, "\n"), "-v6", "")
+	}
+	return a.Path == b.Path && a.Effect == b.Effect && packets(a) == packets(b) && slices.Equal(a.Conditions, b.Conditions) &&
+		(names(a.OldRules) == names(b.OldRules) || names(a.NewRules) == names(b.NewRules))
+}
+
+func names(rules []Rule) string {
+	var out []string
+	for _, r := range rules {
+		out = append(out, r.Name)
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,77 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// Fleet compares the hosts of two sides, paired by their labels. A host that is on
+// one side only is compared with one that has no rules.
+func Fleet(before, after *firewall.Opened, opts Options) ([]*Report, error) {
+	for _, side := range []struct{ one, other *firewall.Opened }{{before, after}, {after, before}} {
+		if !side.one.Kind.Compiled() && len(side.other.States) > 1 {
+			return nil, fmt.Errorf("%s is one host and %s has %d: choose one with --host", side.one.States[0].Name, side.other.States[0].Name, len(side.other.States))
+		}
+	}
+	if len(before.States) == 1 && len(after.States) == 1 {
+		r, err := Compare(before.States[0], after.States[0], opts)
+		return []*Report{r}, err
+	}
+	var out []*Report
+	add := func(a, b *firewall.State, note string) error {
+		r, err := Compare(a, b, opts)
+		if err != nil {
+			return err
+		}
+		if note != "" {
+			r.Notes = append([]string{note}, r.Notes...)
+		}
+		out = append(out, r)
+		return nil
+	}
+	find := func(states []*firewall.State, host string) *firewall.State {
+		if i := slices.IndexFunc(states, func(s *firewall.State) bool { return s.Host == host }); i >= 0 {
+			return states[i]
+		}
+		return nil
+	}
+	for _, now := range after.States {
+		old, note := find(before.States, now.Host), ""
+		if old == nil {
+			old, note = noRules(now, before.States[0].Name), "the host is new: compared with no rules at all"
+		}
+		if err := add(old, now, note); err != nil {
+			return nil, err
+		}
+	}
+	for _, old := range before.States {
+		if find(after.States, old.Host) == nil {
+			if err := add(old, noRules(old, after.States[0].Name), "the host is gone: compared with no rules at all"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// noRules is a host like another without any rule of ours.
+func noRules(like *firewall.State, name string) *firewall.State {
+	s := &firewall.State{Name: name, Host: like.Host, Kind: like.Kind, Target: like.Target, Rules: map[ir.Family]*dump.Ruleset{}}
+	for _, f := range like.Families() {
+		s.Rules[f] = dump.NewRuleset(dump.Family(f))
+	}
+	return s
+}
+
+// Total joins the effects of reports.
+func Total(reports []*Report) Effect {
+	var all []Change
+	for _, r := range reports {
+		all = append(all, r.Changes...)
+	}
+	return effectOf(all)
+}

@@ -1,0 +1,102 @@
+package diff
+
+import (
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// ChainChange is how the lines of a chain differ, as canonical text.
+type ChainChange struct {
+	Family                ir.Family
+	Chain                 string
+	Added, Removed, Moved []string
+}
+
+// rules compares the chains that packets come through, line by line.
+func (c *comparison) rules(f ir.Family) {
+	for _, name := range c.chains[f] {
+		old, now := lines(c.before, f, name), lines(c.after, f, name)
+		change := ChainChange{Family: f, Chain: name}
+		change.Added, change.Removed, change.Moved = compareLines(old, now)
+		if len(change.Added)+len(change.Removed)+len(change.Moved) > 0 {
+			c.report.Rules = append(c.report.Rules, change)
+		}
+	}
+}
+
+// lines are the rules of a chain, but for the RETURN that Docker puts at its end.
+func lines(s *firewall.State, f ir.Family, name string) []string {
+	c := s.Filter(f).Chain(name)
+	if c == nil {
+		return nil
+	}
+	var out []string
+	for i, r := range c.Rules {
+		if !firewall.DockersReturn(c, i) {
+			out = append(out, r.Canonical(dump.Family(f)))
+		}
+	}
+	return out
+}
+
+// compareLines tells which lines came, which went, and which of the others stand
+// elsewhere: of those that both have, the fewest that have to move.
+func compareLines(old, now []string) (added, removed, moved []string) {
+	places := map[string][]int{}
+	for i, l := range old {
+		places[l] = append(places[l], i)
+	}
+	// The positions before, in the order of now.
+	var from []int
+	for _, l := range now {
+		if at := places[l]; len(at) > 0 {
+			from = append(from, at[0])
+			places[l] = at[1:]
+		} else {
+			added = append(added, l)
+		}
+	}
+	var gone []int
+	for _, at := range places {
+		gone = append(gone, at...)
+	}
+	slices.Sort(gone)
+	for _, i := range gone {
+		removed = append(removed, old[i])
+	}
+	stays := longestRise(from)
+	for k, i := range from {
+		if !stays[k] {
+			moved = append(moved, old[i])
+		}
+	}
+	return added, removed, moved
+}
+
+// longestRise marks a longest increasing subsequence of distinct numbers.
+func longestRise(numbers []int) []bool {
+	var ends []int // index of the smallest end of a rise of each length
+	before := make([]int, len(numbers))
+	for k, n := range numbers {
+		at, _ := slices.BinarySearchFunc(ends, n, func(i, n int) int { return numbers[i] - n })
+		before[k] = -1
+		if at > 0 {
+			before[k] = ends[at-1]
+		}
+		if at == len(ends) {
+			ends = append(ends, k)
+		} else {
+			ends[at] = k
+		}
+	}
+	in := make([]bool, len(numbers))
+	if len(ends) > 0 {
+		for k := ends[len(ends)-1]; k >= 0; k = before[k] {
+			in[k] = true
+		}
+	}
+	return in
+}

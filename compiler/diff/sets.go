@@ -1,0 +1,78 @@
+package diff
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// SetChange is a set whose members differ.
+type SetChange struct {
+	Name string
+	// New and Gone sets are on one side only.
+	New, Gone bool
+	// Added and Removed are the fewest prefixes that make up what came and went.
+	Added, Removed []netip.Prefix
+	// AddedMembers and RemovedMembers are sets in a list:set, or entries with ports.
+	AddedMembers, RemovedMembers []string
+}
+
+// sets compares the members of the sets that either side has. Elements are
+// compared as addresses: how they are cut into prefixes means nothing.
+func (c *comparison) sets() {
+	names := slices.Concat(c.before.Sets.Names(), c.after.Sets.Names())
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if c.before.Unmanaged[name] || c.after.Unmanaged[name] {
+			continue // what others fill is not part of a change of ours
+		}
+		a, b := c.before.Sets.Set(name), c.after.Sets.Set(name)
+		change := SetChange{Name: name, New: a == nil, Gone: b == nil}
+		switch {
+		case a != nil && b != nil && a == b:
+			continue
+		case byName(a) || byName(b):
+			old, now := memberNames(a), memberNames(b)
+			change.AddedMembers, change.RemovedMembers = without(now, old), without(old, now)
+		default:
+			old, now := addresses(c.before.Members(), name), addresses(c.after.Members(), name)
+			if old.Equal(now) && !change.New && !change.Gone {
+				continue
+			}
+			change.Added, change.Removed = now.Minus(old).Prefixes(0), old.Minus(now).Prefixes(0)
+		}
+		if change.New || change.Gone || len(change.Added)+len(change.Removed)+len(change.AddedMembers)+len(change.RemovedMembers) > 0 {
+			c.report.Sets = append(c.report.Sets, change)
+		}
+	}
+}
+
+func addresses(known map[string]*packet.AddrSet, name string) *packet.AddrSet {
+	if s := known[name]; s != nil {
+		return s
+	}
+	return &packet.AddrSet{}
+}
+
+// byName tells whether a set's members are compared by their names: sets in a
+// list, and entries that are more than addresses.
+func byName(s *dump.Set) bool {
+	return s != nil && s.Type != string(ir.HashNet) && s.Type != string(ir.HashIP)
+}
+
+func memberNames(s *dump.Set) []string {
+	var out []string
+	if s != nil {
+		for e := range s.Entries() {
+			out = append(out, e.String())
+		}
+	}
+	return out
+}
+
+func without(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(x string) bool { return slices.Contains(b, x) })
+}

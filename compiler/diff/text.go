@@ -1,0 +1,241 @@
+package diff
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+)
+
+// Style is how a report is written.
+type Style struct {
+	// Full lists all members of sets and all lines of chains.
+	Full bool
+	// Color marks what is widened and what is narrowed.
+	Color bool
+}
+
+// samples is how many members or lines are shown without Full.
+const samples = 5
+
+// WriteText writes reports for people; hosts with the same report share one.
+func WriteText(w io.Writer, reports []*Report, style Style) error {
+	t := &text{style: style}
+	for i, group := range sameReports(reports) {
+		if i > 0 {
+			t.line("")
+		}
+		t.report(group)
+	}
+	_, err := io.WriteString(w, t.String())
+	return err
+}
+
+type text struct {
+	strings.Builder
+	style Style
+}
+
+func (t *text) line(format string, args ...any) {
+	fmt.Fprintf(t, format+"\n", args...)
+}
+
+// sameReports groups the reports of hosts that differ in the host's name alone.
+func sameReports(reports []*Report) [][]*Report {
+	var out [][]*Report
+	index := map[string]int{}
+	for _, r := range reports {
+		plain := &text{style: Style{Full: true}}
+		plain.body(r)
+		key := string(r.Effect) + plain.String()
+		if i, ok := index[key]; ok {
+			out[i] = append(out[i], r)
+			continue
+		}
+		index[key] = len(out)
+		out = append(out, []*Report{r})
+	}
+	return out
+}
+
+// hosts names the hosts of a group.
+func hosts(group []*Report) string {
+	const shown = 4
+	var names []string
+	for _, r := range group {
+		if r.Host != "" {
+			names = append(names, r.Host)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return ""
+	case len(names) == 1:
+		return "host " + names[0] + ": "
+	case len(names) > shown+1:
+		return fmt.Sprintf("hosts %s and %d more: ", strings.Join(names[:shown], ", "), len(names)-shown)
+	}
+	return "hosts " + strings.Join(names, ", ") + ": "
+}
+
+// Heading is the outcome in a line.
+func (r *Report) Heading() string {
+	switch {
+	case len(r.Changes) == 0 && len(r.Sets) == 0 && len(r.Rules) == 0:
+		return "no difference"
+	case len(r.Changes) == 0 && len(r.Sets) == 0:
+		return fmt.Sprintf("no difference in what anyone may reach (%s written differently)", count(r.differingLines(), "rule"))
+	case len(r.Changes) == 0:
+		return "no difference in what anyone may reach; set members differ"
+	}
+	some := ""
+	if r.More {
+		some = "more than "
+	}
+	return map[Effect]string{
+		Widened: "WIDENED: more gets through", Narrowed: "NARROWED: less gets through",
+		Both: "WIDENED and NARROWED: some gets further than before, some less far", Changed: "CHANGED: another answer, nobody gets further",
+	}[r.Effect] + " (" + some + count(len(r.Changes), "change") + ")"
+}
+
+func (r *Report) differingLines() int {
+	n := 0
+	for _, c := range r.Rules {
+		n += max(len(c.Added), len(c.Removed)) + len(c.Moved)
+	}
+	return n
+}
+
+func (t *text) report(group []*Report) {
+	r := group[0]
+	t.line("%s%s", hosts(group), t.mark(r.Effect, r.Heading()))
+	t.body(r)
+}
+
+func (t *text) mark(e Effect, s string) string {
+	color := map[Effect]string{Widened: "31", Both: "31", Narrowed: "33", Changed: "33"}[e]
+	if !t.style.Color || color == "" {
+		return s
+	}
+	return "\x1b[1;" + color + "m" + s + "\x1b[0m"
+}
+
+func (t *text) body(r *Report) {
+	for _, n := range r.Notes {
+		t.line("  note: %s.", n)
+	}
+	t.foreign(r.Foreign, r)
+	if len(r.Changes) > 0 {
+		t.line("\nWhat it means")
+		for _, c := range r.Changes {
+			t.change(c)
+		}
+		if r.More {
+			t.line("  … and more changes, which are not listed.")
+		}
+	}
+	if len(r.Sets) > 0 {
+		t.line("\nSet members")
+		for _, s := range r.Sets {
+			t.set(s)
+		}
+	}
+	if len(r.Rules) > 0 && (r.Different() || t.style.Full) {
+		t.line("\nRules")
+		for _, c := range r.Rules {
+			t.chain(c)
+		}
+	}
+}
+
+func (t *text) foreign(rules []Foreign, r *Report) {
+	if len(rules) == 0 {
+		return
+	}
+	what := "stand there now"
+	if rules[0].Lost {
+		what = "loading " + r.New + " would delete them"
+	}
+	t.line("  Rules that are not dockerfw's, in a chain that it owns: %s.", what)
+	for i, f := range rules {
+		if i == samples && !t.style.Full && len(rules) > samples+1 {
+			t.line("    … and %d more", len(rules)-i)
+			break
+		}
+		t.line("    %s: -A %s %s", firewall.FamilyText(f.Family), f.Chain, f.Text)
+	}
+	if rules[0].Lost {
+		t.line("    install = \"jump\" on the host would leave them alone.")
+	}
+}
+
+// signs mark the effects of changes.
+var signs = map[Effect]string{Widened: "+", Narrowed: "-", Changed: "~"}
+
+func (t *text) change(c Change) {
+	family := c.families()
+	if family != "" {
+		family += ": "
+	}
+	t.line("  %s %s%s → %s", t.mark(c.Effect, signs[c.Effect]+" "+string(c.Effect)+":"), family, verdicts(c.Old), verdicts(c.New))
+	for _, l := range c.Packets {
+		t.line("      %s", l)
+	}
+	t.line("      decided before by %s", rulesText(c.OldRules))
+	t.line("      decided now by    %s", rulesText(c.NewRules))
+	if len(c.Conditions) > 0 {
+		t.line("      depends on        %s", strings.Join(c.Conditions, "; "))
+	}
+	t.line("      for example       %s", c.example())
+}
+
+// example is the witness, with its verdicts where the change has several.
+func (c *Change) example() string {
+	text := c.Witness.String()
+	if len(c.Old) > 1 || len(c.New) > 1 {
+		text += ": " + VerdictText(c.WitnessOld) + " → " + VerdictText(c.WitnessNew)
+	}
+	return text
+}
+
+func (t *text) set(s SetChange) {
+	state := ""
+	switch {
+	case s.New:
+		state = " is new"
+	case s.Gone:
+		state = " is gone"
+	}
+	t.line("  %s%s: %s added, %s removed", s.Name, state, count(len(s.Added)+len(s.AddedMembers), "prefix"), count(len(s.Removed)+len(s.RemovedMembers), "prefix"))
+	t.members("+", prefixTexts(s.Added), s.AddedMembers)
+	t.members("-", prefixTexts(s.Removed), s.RemovedMembers)
+}
+
+func prefixTexts(prefixes []netip.Prefix) []string {
+	out := make([]string, 0, len(prefixes))
+	for _, p := range prefixes {
+		out = append(out, prefixText(p))
+	}
+	return out
+}
+
+func (t *text) members(sign string, lists ...[]string) {
+	for _, all := range lists {
+		for i, m := range all {
+			if i == samples && !t.style.Full && len(all) > samples+1 {
+				t.line("    %s … and %d more (--full lists them)", sign, len(all)-i)
+				break
+			}
+			t.line("    %s %s", sign, m)
+		}
+	}
+}
+
+func (t *text) chain(c ChainChange) {
+	t.line("  %s, chain %s", firewall.FamilyText(c.Family), c.Chain)
+	t.members("-", c.Removed)
+	t.members("+", c.Added)
+	t.members("moved", c.Moved)
+}

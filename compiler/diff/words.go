@@ -1,0 +1,393 @@
+package diff
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// shownPrefixes is how many addresses a line of text names.
+const shownPrefixes = 4
+
+// VerdictText is a verdict as people say it.
+func VerdictText(v packet.Verdict) string {
+	switch v.Kind {
+	case packet.Docker:
+		return "left to Docker's rules"
+	case packet.Accept:
+		return "accept"
+	case packet.Drop:
+		return "drop"
+	}
+	return v.String()
+}
+
+// verdicts joins verdicts.
+func verdicts(all []packet.Verdict) string {
+	var words []string
+	for _, v := range all {
+		words = append(words, VerdictText(v))
+	}
+	return strings.Join(words, ", ")
+}
+
+func rulesText(rules []Rule) string {
+	var words []string
+	for _, r := range rules {
+		words = append(words, r.String())
+	}
+	return strings.Join(words, ", ")
+}
+
+// families is the families of a change; "" for both.
+func (c *Change) families() string {
+	if len(c.Families) == 2 {
+		return ""
+	}
+	return firewall.FamilyText(c.Families[0])
+}
+
+// describe tells the packets of a group in lines: who, by which interface, to what.
+// Regions that differ only in where packets go share a line. Where that gets long,
+// and what is left over by other rules is all there is to say, it says so.
+func (g *group) describe(limit int) ([]string, error) {
+	regions, complete := g.set.Regions(limit)
+	lines, longest := g.lines(regions)
+	const readable = 2
+	if complete && longest <= readable {
+		return lines, nil
+	}
+	senders := g.set.Senders()
+	old, err := handled(g.both[0], g.oldPlaces)
+	if err != nil {
+		return nil, err
+	}
+	now, err := handled(g.both[1], g.newPlaces)
+	if err != nil {
+		return nil, err
+	}
+	explicit := func(rules []Rule) bool { return slices.ContainsFunc(rules, func(r Rule) bool { return r.explicit }) }
+	var to string
+	switch {
+	case !senders.And(old).And(now).Equal(g.set):
+	case !explicit(g.OldRules) && !explicit(g.NewRules):
+		to = "everything that no other rule decides"
+	case senders.And(now).Equal(g.set):
+		to = "everything that " + names(g.NewRules) + " decides"
+	case senders.And(old).Equal(g.set):
+		to = "everything that " + names(g.OldRules) + " decided"
+	default:
+		to = "everything that " + names(g.OldRules) + " decided and " + names(g.NewRules) + " decides now"
+	}
+	if to == "" {
+		if !complete {
+			lines = append(lines, "… and more")
+		}
+		return lines, nil
+	}
+	whole, complete := senders.Regions(limit)
+	lines = nil
+	for _, r := range whole {
+		lines = append(lines, g.who(r)+" to "+to)
+	}
+	if !complete {
+		lines = append(lines, "… and more")
+	}
+	return lines, nil
+}
+
+// handled returns the packets that rules at these places decide.
+func handled(e *packet.Evaluation, places []packet.Place) (packet.Set, error) {
+	out := e.Space().None()
+	for _, at := range places {
+		set, err := e.Handled(at)
+		if err != nil {
+			return out, err
+		}
+		out = out.Or(set)
+	}
+	return out, nil
+}
+
+// lines writes regions, and says into how many places the longest line goes.
+func (c *Change) lines(regions []packet.Region) (text []string, longest int) {
+	type line struct {
+		who string
+		to  []string
+	}
+	var out []*line
+	for _, r := range regions {
+		who, to := c.who(r), c.to(r)
+		i := slices.IndexFunc(out, func(l *line) bool { return l.who == who })
+		if i < 0 {
+			out = append(out, &line{who, []string{to}})
+		} else if !slices.Contains(out[i].to, to) {
+			out[i].to = append(out[i].to, to)
+		}
+	}
+	for _, l := range out {
+		text = append(text, l.who+" to "+strings.Join(l.to, "; "))
+		longest = max(longest, len(l.to))
+	}
+	return text, longest
+}
+
+// who says where packets come from.
+func (c *Change) who(r packet.Region) string {
+	text := "anyone"
+	if r.Source != nil {
+		text = addressesText(r.Source)
+		if r.Source.Not {
+			text = "anyone but " + text
+		}
+	}
+	if r.In != nil {
+		text += " by " + interfacesText(r.In)
+	}
+	if len(r.SourcePorts) > 0 {
+		text += " from source " + portsText(r.SourcePorts)
+	}
+	return text
+}
+
+// to says where packets go, and what else they have to be.
+func (c *Change) to(r packet.Region) string {
+	var words []string
+	protocols := protocolsText(r.Protocols)
+	ports := func(what string, ranges []ir.PortRange) string {
+		text := what + " " + portsText(ranges)
+		if protocols != "" {
+			text += "/" + protocols
+			protocols = ""
+		}
+		return text
+	}
+	switch published := r.DNAT != nil && *r.DNAT; {
+	case c.Path == Guarded && len(r.DestinationPorts)+len(r.OriginalPorts) > 0:
+		words = append(words, ports("docker-proxy on", slices.Concat(r.DestinationPorts, r.OriginalPorts)))
+	case len(r.OriginalPorts) > 0:
+		words = append(words, ports("published", r.OriginalPorts))
+		if len(r.DestinationPorts) > 0 {
+			words = append(words, "at container "+portsText(r.DestinationPorts))
+		}
+	case published && len(r.DestinationPorts) > 0:
+		words = append(words, ports("published ports at container", r.DestinationPorts))
+	case published:
+		words = append(words, "any published port")
+	case len(r.DestinationPorts) > 0:
+		words = append(words, ports("container", r.DestinationPorts))
+	}
+	if r.DNAT != nil && !*r.DNAT && c.Path == Forwarded {
+		words = append(words, "container addresses directly")
+	}
+	if r.OriginalDestination != nil {
+		words = append(words, "published on "+notText(r.OriginalDestination))
+	}
+	if r.Destination != nil {
+		words = append(words, "at "+notText(r.Destination))
+	}
+	if len(r.ICMP) > 0 {
+		words = append(words, icmpText(r.ICMP))
+	}
+	if protocols != "" && len(r.ICMP) == 0 {
+		words = append(words, "by "+protocols)
+	}
+	if r.Out != nil {
+		words = append(words, "out by "+interfacesText(r.Out))
+	}
+	if len(words) == 0 {
+		words = append(words, "anything")
+	}
+	if s := statesText(r.States); s != "" {
+		words = append(words, s)
+	}
+	for _, cond := range r.Conditions {
+		if cond.Holds {
+			words = append(words, "while "+cond.Name)
+		} else {
+			words = append(words, "while not: "+cond.Name)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// statesText says of which connections packets are, unless new ones are among
+// them: those are what a policy is about.
+func statesText(states []packet.ConnState) string {
+	both := func(s packet.ConnState) bool {
+		return slices.Contains(states, packet.ConnState{State: s.State, Dir: ir.CTOriginal}) &&
+			slices.Contains(states, packet.ConnState{State: s.State, Dir: ir.CTReply})
+	}
+	var names []string
+	for _, s := range states {
+		if s.State == ir.CTNew {
+			return ""
+		}
+		name := map[ir.CTState]string{
+			ir.CTInvalid: "invalid", ir.CTRelated: "related", ir.CTEstablished: "established", ir.CTUntracked: "untracked",
+		}[s.State]
+		switch {
+		case both(s):
+		case s.Dir == ir.CTReply:
+			name += " (replies)"
+		case s.Dir == ir.CTOriginal:
+			name += " (from the client)"
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "only " + strings.Join(names, ", ") + " packets"
+}
+
+func notText(a *packet.Addresses) string {
+	if a.Not {
+		return "any but " + addressesText(a)
+	}
+	return addressesText(a)
+}
+
+// addressesText names sets, or the first prefixes.
+func addressesText(a *packet.Addresses) string {
+	if len(a.Sets) > 0 {
+		return "set " + strings.Join(a.Sets, ", ")
+	}
+	prefixes, total := a.Prefixes(shownPrefixes)
+	return prefixesText(prefixes, total)
+}
+
+func prefixesText(shown []netip.Prefix, total int) string {
+	var words []string
+	for _, p := range shown {
+		words = append(words, prefixText(p))
+	}
+	text := strings.Join(words, ", ")
+	if total > len(shown) {
+		text += fmt.Sprintf(" and %d more", total-len(shown))
+	}
+	return text
+}
+
+func prefixText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+func interfacesText(i *packet.Interfaces) string {
+	names := strings.Join(i.Names, ", ")
+	if len(i.Except) == 0 {
+		return names
+	}
+	if len(i.Names) == 0 || len(i.Names) == 1 && i.Names[0] == "+" {
+		return "any interface but " + strings.Join(i.Except, ", ")
+	}
+	return names + " but not " + strings.Join(i.Except, ", ")
+}
+
+// portsText writes ranges; where they are all but a few, those few.
+func portsText(ranges []ir.PortRange) string {
+	word := "port "
+	if len(ranges) > 1 || ranges[0].First != ranges[0].Last {
+		word = "ports "
+	}
+	if n := len(ranges); ranges[0].First <= 1 && ranges[n-1].Last == 65535 {
+		var but []ir.PortRange
+		for i := 1; i < n; i++ {
+			but = append(but, ir.PortRange{First: ranges[i-1].Last + 1, Last: ranges[i].First - 1})
+		}
+		if len(but) == 0 {
+			return "any port"
+		}
+		return "any port but " + rangesText(but)
+	}
+	return word + rangesText(ranges)
+}
+
+func rangesText(ranges []ir.PortRange) string {
+	var words []string
+	for _, r := range ranges {
+		w := strconv.Itoa(int(r.First))
+		if r.Last != r.First {
+			w += "-" + strconv.Itoa(int(r.Last))
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, ", ")
+}
+
+func protocolsText(ranges []packet.ProtoRange) string {
+	names := func(ranges []packet.ProtoRange) string {
+		var words []string
+		for _, r := range ranges {
+			switch {
+			case r.First == r.Last:
+				words = append(words, protocolText(r.First))
+			default:
+				words = append(words, fmt.Sprintf("protocols %d-%d", r.First, r.Last))
+			}
+		}
+		return strings.Join(words, ", ")
+	}
+	if n := len(ranges); n > 0 && ranges[0].First == 0 && ranges[n-1].Last == 255 {
+		var but []packet.ProtoRange
+		for i := 1; i < n; i++ {
+			but = append(but, packet.ProtoRange{First: ranges[i-1].Last + 1, Last: ranges[i].First - 1})
+		}
+		return "any protocol but " + names(but)
+	}
+	return names(ranges)
+}
+
+func protocolText(n uint8) string {
+	switch n {
+	case 1:
+		return "icmp"
+	case 6:
+		return "tcp"
+	case 17:
+		return "udp"
+	case 58:
+		return "icmpv6"
+	case 132:
+		return "sctp"
+	}
+	return "protocol " + strconv.Itoa(int(n))
+}
+
+func icmpText(types []packet.ICMPType) string {
+	var words []string
+	for _, t := range types {
+		words = append(words, t.String())
+	}
+	return strings.Join(words, ", ")
+}
+
+func (r Rule) place() string { return firewall.PlaceText(r.Place) }
+
+func (r Rule) String() string {
+	if p := r.place(); p != "" {
+		return r.Name + " (" + p + ")"
+	}
+	return r.Name
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	if strings.HasSuffix(thing, "x") {
+		return fmt.Sprintf("%d %ses", n, thing)
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -1,0 +1,133 @@
+package explain
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// why says in what the packet is not what a condition asks for.
+func why(c packet.Cond, p *packet.Packet) string {
+	switch c := c.(type) {
+	case packet.Not:
+		return whyNot(c.C, p)
+	case packet.Both:
+		for _, x := range c {
+			if !packet.Holds(x, p) {
+				return why(x, p)
+			}
+		}
+	case packet.Either:
+		var parts []string
+		for _, x := range c {
+			parts = append(parts, why(x, p))
+		}
+		return strings.Join(parts, ", and ")
+	case packet.Opaque:
+		return "taken not to hold: " + c.Text
+	case packet.FamilyIs:
+		return "the packet is " + p.Family.String()
+	case packet.Addr:
+		if !address(c.End, p).IsValid() {
+			return "the packet has no " + c.End.String()
+		}
+		return fmt.Sprintf("%s %s is not %s", c.End, address(c.End, p), set(c.In))
+	case packet.Port:
+		if !p.HasPorts() {
+			return "the packet has no ports"
+		}
+		if c.End == packet.OriginalDestination {
+			return fmt.Sprintf("it was sent to port %d, not %s", p.OriginalPort, strings.TrimPrefix(c.String(), "original destination port "))
+		}
+		return fmt.Sprintf("%s port %d is not %s", c.End, port(c.End, p), strings.TrimPrefix(c.String(), c.End.String()+" port "))
+	case packet.Proto:
+		return fmt.Sprintf("it is %s, not %s", packet.Proto{Numbers: []uint8{p.Protocol}}.Name(), c.Name())
+	case packet.ICMPType:
+		if !p.HasICMP() {
+			return "it is no ICMP message"
+		}
+		return fmt.Sprintf("it is ICMP type %d, not %s", p.ICMPType, strings.TrimPrefix(c.String(), "ICMP type "))
+	case packet.Interface:
+		if c.End == packet.Source {
+			return fmt.Sprintf("it arrives on %s, not %s", p.In, c.Name)
+		}
+		return fmt.Sprintf("it leaves by %s, not %s", orNone(p.Out), c.Name)
+	case packet.State:
+		if c.States == ir.CTDNAT {
+			return "Docker did not translate it (no DNAT): it goes to the container's own address"
+		}
+		return fmt.Sprintf("its connection is %s, not %s", packet.State{States: p.State}.Names(), c.Names())
+	case packet.Dir:
+		return fmt.Sprintf("it does not go in direction %s", strings.TrimPrefix(c.String(), "direction "))
+	}
+	return "not: " + c.String()
+}
+
+// whyNot says that the packet is what a condition must not be.
+func whyNot(c packet.Cond, p *packet.Packet) string {
+	switch c := c.(type) {
+	case packet.Not:
+		return why(c.C, p)
+	case packet.Addr:
+		return fmt.Sprintf("%s %s is %s", c.End, address(c.End, p), set(c.In))
+	case packet.Interface:
+		if c.End == packet.Source {
+			return "it arrives on " + p.In
+		}
+		return "it leaves by " + p.Out
+	case packet.Either:
+		for _, x := range c {
+			if packet.Holds(x, p) {
+				return whyNot(x, p)
+			}
+		}
+	case packet.Both:
+		var parts []string
+		for _, x := range c {
+			parts = append(parts, whyNot(x, p))
+		}
+		return strings.Join(parts, ", and ")
+	case packet.Opaque:
+		return "taken to hold: " + c.Text
+	}
+	return "it is: " + c.String()
+}
+
+func address(end packet.End, p *packet.Packet) netip.Addr {
+	return [...]netip.Addr{p.Source, p.Destination, p.OriginalDestination}[end]
+}
+
+func port(end packet.End, p *packet.Packet) uint16 {
+	return [...]uint16{p.SourcePort, p.DestinationPort, p.OriginalPort}[end]
+}
+
+func set(s *packet.AddrSet) string {
+	if s.Name != "" {
+		return "in set " + s.Name
+	}
+	var words []string
+	const shown = 3
+	prefixes := s.Prefixes(shown + 1)
+	for i, x := range prefixes {
+		if i == shown {
+			words = append(words, "…")
+			break
+		}
+		if x.IsSingleIP() {
+			words = append(words, x.Addr().String())
+		} else {
+			words = append(words, "in "+x.String())
+		}
+	}
+	return strings.Join(words, " or ")
+}
+
+func orNone(name string) string {
+	if name == "" {
+		return "no interface (it is for the host itself)"
+	}
+	return name
+}

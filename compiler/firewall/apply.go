@@ -1,0 +1,107 @@
+package firewall
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// Apply returns the host as it would be after apply.sh has loaded a compiled
+// state: what others own stays, what only an earlier version of ours had is gone.
+func (s *State) Apply(host *State) (*State, error) {
+	out := &State{
+		Name: s.Name, Host: s.Host, Kind: host.Kind,
+		Rules:   map[ir.Family]*dump.Ruleset{},
+		Install: s.Install, Target: s.Target, Own: s.Own, Unmanaged: s.Unmanaged,
+		Origins: s.Origins, Sources: s.Sources,
+	}
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if host.Rules[f] == nil && s.Rules[f] == nil {
+			continue
+		}
+		rules, err := s.applyRules(host, f)
+		if err != nil {
+			return nil, err
+		}
+		out.Rules[f] = rules
+	}
+	sets, err := s.applySets(host)
+	out.Sets = sets
+	return out, err
+}
+
+// applyRules loads the rules of a family, as one transaction.
+func (s *State) applyRules(host *State, f ir.Family) (*dump.Ruleset, error) {
+	rules := dump.NewRuleset(dump.Family(f))
+	if host.Rules[f] != nil {
+		rules = host.Rules[f].Clone()
+	}
+	if s.rules[f] == nil {
+		// A family that is not compiled keeps what it has.
+		return rules, nil
+	}
+	if rules.Table("filter") == nil {
+		if diags := rules.Load(emptyFilter); diags.HasErrors() {
+			return nil, diags
+		}
+	}
+	t := rules.Table("filter")
+	if t.Chain(s.Target) == nil {
+		t.Chains = append(t.Chains, &dump.Chain{Name: s.Target})
+	}
+	for _, c := range t.Chains {
+		if !ownChain(c.Name) {
+			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), Ours)
+		}
+	}
+	if diags := rules.Load(s.rules[f]); diags.HasErrors() {
+		return nil, diags
+	}
+	if s.Install == ir.Jump {
+		insertJump(t.Chain(s.Target), OwnPrefix)
+	}
+	if t.Chain(GuardChain) != nil && slices.Contains(s.Own[f], GuardChain) {
+		insertJump(t.Chain("INPUT"), GuardChain)
+	}
+	t.Chains = slices.DeleteFunc(t.Chains, func(c *dump.Chain) bool {
+		return ownChain(c.Name) && !slices.Contains(s.Own[f], c.Name)
+	})
+	if forward := t.Chain("FORWARD"); s.Target != "DOCKER" && !slices.ContainsFunc(forward.Rules, func(r *dump.Rule) bool { return jumpsTo(r, s.Target) }) {
+		insertJump(forward, s.Target)
+	}
+	return rules, nil
+}
+
+var emptyFilter = &dump.RulesFile{Blocks: []*dump.Block{{Table: "filter", Committed: true}}}
+
+func insertJump(c *dump.Chain, to string) {
+	c.Rules = slices.Insert(slices.Clone(c.Rules), 0, &dump.Rule{Chain: c.Name, Jump: to, Text: "-j " + to})
+}
+
+// applySets are the sets once those of s are loaded: what others fill stays as it is.
+func (s *State) applySets(host *State) (*dump.Sets, error) {
+	if s.Sets == nil {
+		return host.Sets, nil
+	}
+	keep := map[string]bool{}
+	for name := range s.Unmanaged {
+		have := host.Sets.Set(name)
+		if have == nil {
+			continue
+		}
+		if want := s.Sets.Set(name); have.Type != want.Type || have.Family != want.Family {
+			return nil, fmt.Errorf("the set %s, which others fill, is %s on %s and %s in %s", name, setKind(have), host.Name, setKind(want), s.Name)
+		}
+		keep[name] = true
+	}
+	return host.Sets.Overlay(s.Sets, func(name string) bool { return !keep[name] }), nil
+}
+
+func setKind(s *dump.Set) string {
+	if s.Family == "" {
+		return s.Type
+	}
+	return s.Type + " of family " + s.Family
+}

@@ -1,0 +1,256 @@
+package firewall
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+func write(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func open(t *testing.T, name string) *State {
+	t.Helper()
+	opened, diags, err := Open(name, build.Options{})
+	if err != nil || diags.HasErrors() {
+		t.Fatal(err, diags)
+	}
+	if len(opened.States) != 1 {
+		t.Fatalf("%s has %d hosts", name, len(opened.States))
+	}
+	return opened.States[0]
+}
+
+// policy is a small policy with host attributes.
+func policy(attributes string) string {
+	return "host {\n  external_interfaces = [\"eth0\"]\n  families = [\"ipv4\"]\n" + attributes + "}\n" +
+		"accept \"https\" {\n  protocol = \"tcp\"\n  published_ports = [443]\n}\n"
+}
+
+const (
+	head = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+	ours = `-i eth0 -m comment --comment "dockerfw default" -j DROP`
+)
+
+// Whatever an earlier version left, the new one stands alone, and what others own
+// stays.
+func TestApply(t *testing.T) {
+	const mine = "-A DOCKER-USER -i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL"
+	for _, c := range []struct {
+		name, attributes, host string
+		// forward and user are the rules afterwards, without what follows the first words.
+		forward, user, own []string
+	}{
+		{
+			name:    "replace on a fresh host",
+			host:    head + "COMMIT\n",
+			forward: []string{"-j DOCKER-USER"},
+			user:    []string{"established", "https", "default"},
+		},
+		{
+			name:    "replace deletes rules of others in its chain",
+			host:    head + ":DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -s 10.0.0.1/32 -j DROP\n-A DOCKER-USER -j RETURN\nCOMMIT\n",
+			forward: []string{"-j DOCKER-USER"},
+			user:    []string{"established", "https", "default"},
+		},
+		{
+			name: "jump after replace", attributes: "install = \"jump\"\n",
+			host:    head + ":DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER " + ours + "\n-A DOCKER-USER -s 10.0.0.1/32 -j DROP\nCOMMIT\n",
+			forward: []string{"-j DOCKER-USER"},
+			user:    []string{"-j DOCKERFW", "-s 10.0.0.1/32 -j DROP"},
+			own:     []string{"established", "https", "default"},
+		},
+		{
+			name:    "replace after jump",
+			host:    head + ":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n:DOCKERFW-EGRESS - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j DOCKERFW\n-A DOCKERFW " + ours + "\nCOMMIT\n",
+			forward: []string{"-j DOCKER-USER"},
+			user:    []string{"established", "https", "default"},
+		},
+		{
+			name: "jump that stands below others moves to the top", attributes: "install = \"jump\"\n",
+			host:    head + ":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -s 10.0.0.1/32 -j DROP\n-A DOCKER-USER -j DOCKERFW\nCOMMIT\n",
+			forward: []string{"-j DOCKER-USER"},
+			user:    []string{"-j DOCKERFW", "-s 10.0.0.1/32 -j DROP"},
+			own:     []string{"established", "https", "default"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), policy(c.attributes)))
+			host := open(t, write(t, filepath.Join(dir, "host.save"), c.host))
+			before := printed(t, host)
+			after, err := compiled.Apply(host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			short := func(chain string) []string {
+				var out []string
+				found := after.Filter(ir.IPv4).Chain(chain)
+				if found == nil {
+					return nil
+				}
+				for _, r := range found.Rules {
+					words := strings.Fields(Comment(r))
+					if len(words) > 0 {
+						out = append(out, words[len(words)-1])
+					} else {
+						out = append(out, r.Canonical(dump.IPv4))
+					}
+				}
+				return out
+			}
+			if diff := cmp.Diff([][]string{c.forward, c.user, c.own}, [][]string{short("FORWARD"), short("DOCKER-USER"), short(OwnPrefix)}); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if after.Filter(ir.IPv4).Chain("DOCKERFW-EGRESS") != nil {
+				t.Error("a chain of an earlier version is left")
+			}
+			if got := printed(t, host); got != before {
+				t.Errorf("the host was changed, not a copy:\n%s", got)
+			}
+		})
+	}
+}
+
+func printed(t *testing.T, s *State) string {
+	t.Helper()
+	var b strings.Builder
+	if err := s.Rules[ir.IPv4].Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// What others fill stays as they filled it; of another type, it cannot be used.
+func TestApplyKeepsWhatOthersFill(t *testing.T) {
+	dir := t.TempDir()
+	text := policy("") + "ipset \"bans\" {\n  type = \"hash:ip\"\n  managed = false\n}\ndeny \"banned\" {\n  source = [ipset.bans]\n}\n" +
+		"ipset \"friends\" {\n  entries = [\"192.0.2.1\"]\n}\ndefault {\n  allow = [ipset.friends]\n}\n"
+	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), text))
+	sets := "create bans hash:ip family inet hashsize 1024 maxelem 65536\nadd bans 203.0.113.5\n" +
+		"create friends hash:net family inet hashsize 1024 maxelem 65536\nadd friends 10.0.0.0/8\n"
+	host := func(sets string) *State {
+		name := write(t, filepath.Join(dir, "v4"), head+"COMMIT\n") + "," + write(t, filepath.Join(dir, "sets"), sets)
+		return open(t, name)
+	}
+	after, err := compiled.Apply(host(sets))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, name := range []string{"bans", "friends"} {
+		for _, p := range after.Members()[name].Prefixes(0) {
+			got = append(got, name+" "+p.String())
+		}
+	}
+	if diff := cmp.Diff([]string{"bans 203.0.113.5/32", "friends 192.0.2.1/32"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	_, err = compiled.Apply(host(strings.ReplaceAll(sets, "bans hash:ip", "bans hash:net")))
+	if err == nil || !strings.Contains(err.Error(), "the set bans, which others fill, is hash:net") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatAFileHolds(t *testing.T) {
+	for _, c := range []struct{ path, text, want string }{
+		{"x", "# Generated by iptables-save v1.8.9 (nf_tables) on Mon\n*filter\nCOMMIT\n", savedV4},
+		{"rules.v4", "# Generated by ip6tables-save v1.8.9 on Mon\n*filter\nCOMMIT\n", savedV6},
+		{"x", "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s fe80::/10 -j ACCEPT\nCOMMIT\n", savedV6},
+		{"rules.v6", "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT ! -d 192.0.2.1/32 -j ACCEPT\nCOMMIT\n", savedV4},
+		{"rules.v6", "*filter\nCOMMIT\n", savedV6},
+		{"ip6tables.save", "*filter\nCOMMIT\n", savedV6},
+		{"x", "*filter\nCOMMIT\n", savedV4},
+		{"x", "create a hash:ip family inet\n", savedSets},
+		{"x", "hello\n", ""},
+		{"x", "", ""},
+	} {
+		if got := sniff(c.path, []byte(c.text)); got != c.want {
+			t.Errorf("%s %q: %q, want %q", c.path, c.text, got, c.want)
+		}
+	}
+}
+
+func TestNamesThatMeanNothing(t *testing.T) {
+	dir := t.TempDir()
+	one := write(t, filepath.Join(dir, "a", "one"), head+"COMMIT\n")
+	two := write(t, filepath.Join(dir, "a", "two"), head+"COMMIT\n")
+	sets := write(t, filepath.Join(dir, "sets"), "create a hash:ip family inet\n")
+	write(t, filepath.Join(dir, "empty", "README"), "nothing\n")
+	for _, c := range []struct{ name, want string }{
+		{filepath.Join(dir, "none"), "no such file"},
+		{one + "," + two, "both hold IPv4 rules"},
+		{sets, "holds no rules that iptables-save or ip6tables-save printed"},
+		{filepath.Join(dir, "empty", "README"), "is neither a policy nor"},
+	} {
+		_, _, err := Open(c.name, build.Options{})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// The other revision is read whole, lists and all, and the work tree is left alone.
+func TestOpenAt(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Fatal("git is needed: ", err)
+	}
+	repo := t.TempDir()
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-C", repo, "-c", "user.name=t", "-c", "user.email=t@example.org"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	run("init", "-q")
+	list := policy("") + "ipset \"f\" {\n  files = [\"lists/f.txt\"]\n}\ndefault {\n  allow = [ipset.f]\n}\n"
+	path := write(t, filepath.Join(repo, "net", "policy.hcl"), list)
+	write(t, filepath.Join(repo, "net", "lists", "f.txt"), "192.0.2.1\n")
+	run("add", ".")
+	run("commit", "-q", "-m", "one")
+	write(t, filepath.Join(repo, "net", "lists", "f.txt"), "192.0.2.2\n")
+	for _, name := range []string{path, filepath.Dir(path)} {
+		for _, outside := range []bool{false, true} {
+			opened, diags, err := OpenAt("HEAD", name, build.Options{AllowOutside: outside})
+			if err != nil || diags.HasErrors() {
+				t.Fatal(err, diags)
+			}
+			s := opened.States[0]
+			if got := s.Members()["f"].Prefixes(0); len(got) != 1 || got[0].String() != "192.0.2.1/32" {
+				t.Errorf("the set holds %v", got)
+			}
+			place := s.Origins[RuleName{"DOCKER-USER", "dockerfw accept https"}].Range
+			if got, want := place.Filename, "HEAD:"+path; got != want {
+				t.Errorf("the place is %s, want %s", got, want)
+			}
+			if s.Name != "HEAD:"+name {
+				t.Errorf("the name is %s", s.Name)
+			}
+		}
+	}
+	if text, _ := os.ReadFile(filepath.Join(repo, "net", "lists", "f.txt")); string(text) != "192.0.2.2\n" {
+		t.Errorf("the work tree was changed: %s", text)
+	}
+	for _, bad := range []string{"nope", "--help", ""} {
+		if _, _, err := OpenAt(bad, path, build.Options{}); err == nil {
+			t.Errorf("revision %q: no error", bad)
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package firewall
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// LiveName is what stands for the host this runs on.
+const LiveName = "live"
+
+// Opened is what a name stands for: the states of one host or of a fleet.
+type Opened struct {
+	Kind   Kind
+	States []*State
+	// Sources hold the bytes of a policy's files, to print diagnostics with.
+	Sources map[string][]byte
+}
+
+// Open reads what name stands for:
+//
+//   - "live": the host this runs on;
+//   - a policy: a file *.hcl or *.hcl.json, or a directory with such files;
+//   - a compiled folder, of one host or of a fleet: it has a manifest.json;
+//   - what a host saved: a file of iptables-save, ip6tables-save or ipset save,
+//     several of them with commas between, or a directory of them.
+//
+// Diagnostics are about what the files say; an error says that there is no answer
+// for other reasons.
+func Open(name string, opts build.Options) (*Opened, hcl.Diagnostics, error) {
+	if name == LiveName {
+		if _, err := os.Stat(name); err == nil {
+			return nil, nil, fmt.Errorf("%q means this host, and there is a file of that name: write ./%s for the file", name, name)
+		}
+		return live()
+	}
+	kind, err := kindOf(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch kind {
+	case Policy:
+		out, diags := openPolicy(name, opts)
+		return out, diags, nil
+	case Folder:
+		return openFolders(name, opts.Hosts)
+	}
+	return openDump(strings.Split(name, ","), name)
+}
+
+// kindOf tells by names alone what a path is.
+func kindOf(name string) (Kind, error) {
+	if strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json") {
+		return Policy, nil
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err != nil && strings.Contains(name, ",") && errors.Is(err, fs.ErrNotExist):
+		return Dump, nil
+	case err != nil:
+		return 0, err
+	case !info.IsDir():
+		return Dump, nil
+	}
+	for _, what := range []struct {
+		kind    Kind
+		pattern string
+	}{
+		{Folder, emit.ManifestFile},
+		{Policy, "*.hcl"},
+		{Policy, "*.hcl.json"},
+		{Folder, filepath.Join("*", emit.ManifestFile)},
+	} {
+		found, err := filepath.Glob(filepath.Join(escapeGlob(name), what.pattern))
+		if err != nil {
+			return 0, err
+		}
+		if len(found) > 0 {
+			return what.kind, nil
+		}
+	}
+	return Dump, nil
+}
+
+func escapeGlob(path string) string {
+	return regexp.MustCompile(`[*?\[\\]`).ReplaceAllString(path, `\$0`)
+}
+
+func openPolicy(name string, opts build.Options) (*Opened, hcl.Diagnostics) {
+	result, diags := build.Policy(name, opts)
+	out := &Opened{Kind: Policy, Sources: result.Sources}
+	for _, h := range result.Hosts {
+		s := newState(name, Policy)
+		s.Host, s.Sources = h.Ruleset.Host, result.Sources
+		s.Origins = map[RuleName]ir.Origin{}
+		for _, p := range h.Ruleset.Programs {
+			for _, c := range p.Chains {
+				for _, r := range c.Rules {
+					s.Origins[RuleName{c.Name, r.Comment()}] = r.Origin
+				}
+			}
+		}
+		files := map[string][]byte{}
+		for _, f := range h.Files {
+			files[f.Name] = f.Content
+		}
+		more, err := s.compiled(files, func(file string) string { return file })
+		diags = append(diags, more...)
+		if err != nil {
+			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error()})
+		}
+		out.States = append(out.States, s)
+	}
+	return out, diags
+}
+
+// openFolders reads a compiled folder, or the folders of a fleet's hosts in it.
+func openFolders(name string, hosts []string) (*Opened, hcl.Diagnostics, error) {
+	dirs := []string{name}
+	if _, err := os.Stat(filepath.Join(name, emit.ManifestFile)); err != nil {
+		found, err := filepath.Glob(filepath.Join(escapeGlob(name), "*", emit.ManifestFile))
+		if err != nil {
+			return nil, nil, err
+		}
+		dirs = nil
+		for _, f := range found {
+			dirs = append(dirs, filepath.Dir(f))
+		}
+	}
+	out := &Opened{Kind: Folder}
+	var diags hcl.Diagnostics
+	for _, dir := range dirs {
+		files := map[string][]byte{}
+		for _, f := range []string{emit.ManifestFile, emit.SetsFile, emit.RulesFile4, emit.RulesFile6, emit.RulesRemoval4, emit.RulesRemoval6} {
+			text, err := os.ReadFile(filepath.Join(dir, f))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, nil, err
+			}
+			if err == nil {
+				files[f] = text
+			}
+		}
+		s := newState(dir, Folder)
+		more, err := s.compiled(files, func(file string) string { return filepath.Join(dir, file) })
+		diags = append(diags, more...)
+		if err != nil {
+			return nil, diags, fmt.Errorf("%s: %w", dir, err)
+		}
+		if len(hosts) == 0 || slices.Contains(hosts, s.Host) {
+			out.States = append(out.States, s)
+		}
+	}
+	if len(out.States) == 0 {
+		return nil, diags, fmt.Errorf("%s holds no compiled folder of host %s", name, strings.Join(hosts, ", "))
+	}
+	return out, diags, nil
+}
+
+func newState(name string, kind Kind) *State {
+	return &State{
+		Name: name, Kind: kind,
+		Rules: map[ir.Family]*dump.Ruleset{}, Sets: &dump.Sets{},
+		Own: map[ir.Family][]string{}, Unmanaged: map[string]bool{},
+		rules: map[ir.Family]*dump.RulesFile{},
+	}
+}
+
+// compiled loads the files of a compiled folder into an imagined host that has
+// nothing else.
+func (s *State) compiled(files map[string][]byte, display func(string) string) (hcl.Diagnostics, error) {
+	manifest, err := emit.ParseManifest(files[emit.ManifestFile])
+	if err != nil {
+		return nil, err
+	}
+	s.Host = manifest.Host
+	for _, set := range manifest.Sets {
+		if !set.Managed {
+			s.Unmanaged[set.Name] = true
+		}
+	}
+	var diags hcl.Diagnostics
+	sets, more := dump.ParseSets(bytes.NewReader(files[emit.SetsFile]), display(emit.SetsFile))
+	diags = append(diags, more...)
+	if !more.HasErrors() {
+		diags = append(diags, s.Sets.Load(sets)...)
+	}
+	empty := newState("", Dump)
+	for _, one := range []struct {
+		family        ir.Family
+		load, removal string
+	}{{ir.IPv4, emit.RulesFile4, emit.RulesRemoval4}, {ir.IPv6, emit.RulesFile6, emit.RulesRemoval6}} {
+		text, ok := files[one.load]
+		if !ok {
+			continue
+		}
+		file, more := dump.ParseRules(bytes.NewReader(text), display(one.load))
+		diags = append(diags, more...)
+		if more.HasErrors() {
+			continue
+		}
+		s.rules[one.family] = file
+		s.whereTo(one.family, file, files[one.removal])
+		rules, err := s.applyRules(empty, one.family)
+		if err != nil {
+			return diags, err
+		}
+		s.Rules[one.family] = rules
+	}
+	if len(s.Rules) == 0 && !diags.HasErrors() {
+		return diags, errors.New("it holds no rules of either family")
+	}
+	return diags, nil
+}
+
+// whereTo finds out how and into which chain the rules of a family go: the chains
+// a file declares are ours, and what a jump leads from stands in the removal file.
+func (s *State) whereTo(f ir.Family, file *dump.RulesFile, removal []byte) {
+	for _, b := range file.Blocks {
+		for _, c := range b.Commands {
+			switch {
+			case c.Op == dump.Declare && !slices.Contains(s.Own[f], c.Chain):
+				s.Own[f] = append(s.Own[f], c.Chain)
+			case c.Op == dump.Insert:
+				s.Install, s.Target = ir.Insert, c.Chain
+			}
+		}
+	}
+	if s.Install == ir.Insert {
+		return
+	}
+	for _, own := range s.Own[f] {
+		if !ownChain(own) {
+			s.Install, s.Target = ir.Replace, own
+			return
+		}
+	}
+	s.Install, s.Target = ir.Jump, "DOCKER-USER"
+	back, _ := dump.ParseRules(bytes.NewReader(removal), "")
+	for _, b := range back.Blocks {
+		for _, c := range b.Commands {
+			if c.Op == dump.Delete && c.Rule != nil && jumpsTo(c.Rule, OwnPrefix) {
+				s.Target = c.Chain
+			}
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package firewall
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// Kind is what a state was made from.
+type Kind int
+
+// The kinds of states. Policies and folders are compiled: they hold nothing but
+// dockerfw's own. Dumps and the live host hold whatever the host has.
+const (
+	Policy Kind = iota
+	Folder
+	Dump
+	Live
+)
+
+// Compiled tells whether the state is what dockerfw makes, rather than what a host has.
+func (k Kind) Compiled() bool { return k <= Folder }
+
+// State is the rules and sets of one host.
+type State struct {
+	// Name is what the user called it, and Host the label of the host; "" without one.
+	Name, Host string
+	Kind       Kind
+	// Rules of the families that are known.
+	Rules map[ir.Family]*dump.Ruleset
+	Sets  *dump.Sets
+	// Install and Target are how and where the rules of a compiled state go, and
+	// Own the chains that loading it empties first, by family.
+	Install ir.Install
+	Target  string
+	Own     map[ir.Family][]string
+	// Unmanaged are sets that others fill: a compiled state does not know their members.
+	Unmanaged map[string]bool
+	// Origins are the places in the policy that rules came from; nil where the
+	// policy is not at hand.
+	Origins map[RuleName]ir.Origin
+	// Sources hold the bytes of the policy's files, by name.
+	Sources map[string][]byte
+
+	// rules are the files of a compiled state, for loading onto a host.
+	rules map[ir.Family]*dump.RulesFile
+	known map[string]*packet.AddrSet
+}
+
+// RuleName is a rule of dockerfw as its comment and its chain tell it.
+type RuleName struct{ Chain, Comment string }
+
+// OwnPrefix is what all chains of ours but the target begin with.
+const OwnPrefix = "DOCKERFW"
+
+// GuardChain decides what reaches docker-proxy; a jump in INPUT leads to it.
+const GuardChain = "DOCKERFW-INPUT"
+
+// FamilyText is a family as people write it.
+func FamilyText(f ir.Family) string {
+	if f == ir.IPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// Families are those the state has rules of, IPv4 first.
+func (s *State) Families() []ir.Family {
+	var out []ir.Family
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if s.Rules[f] != nil {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Filter returns the filter table of a family, which may be nil.
+func (s *State) Filter(f ir.Family) *dump.Table {
+	if s.Rules[f] == nil {
+		return nil
+	}
+	return s.Rules[f].Table("filter")
+}
+
+// Comment returns a rule's comment; "" if it has none.
+func Comment(r *dump.Rule) string {
+	for i := range r.Matches {
+		if r.Matches[i].Name == "comment" {
+			if o := r.Matches[i].Option("--comment"); o != nil {
+				return o.Value()
+			}
+		}
+	}
+	return ""
+}
+
+// Ours tells whether a rule is one that dockerfw makes: by its comment, or a jump
+// without conditions to a chain of ours.
+func Ours(r *dump.Rule) bool {
+	comment := Comment(r)
+	return comment == "dockerfw" || strings.HasPrefix(comment, "dockerfw ") || jumpsTo(r, r.Jump) && ownChain(r.Jump)
+}
+
+func ownChain(name string) bool {
+	return name == OwnPrefix || strings.HasPrefix(name, OwnPrefix+"-")
+}
+
+// jumpsTo tells whether all packets that come to the rule go to the chain.
+func jumpsTo(r *dump.Rule, chain string) bool {
+	return r.Jump == chain && !r.Goto && len(r.Base) == 0 && !slices.ContainsFunc(r.Matches, func(m dump.Match) bool { return m.Name != "comment" })
+}
+
+// DockersReturn tells whether rule i of a chain is the RETURN that engines up to
+// 26 put at the end of DOCKER-USER. It says what the end of the chain says anyway.
+func DockersReturn(c *dump.Chain, i int) bool {
+	r := c.Rules[i]
+	return i == len(c.Rules)-1 && jumpsTo(r, "RETURN") && len(r.Matches) == 0
+}
+
+// Foreign returns the rules of a chain that are neither dockerfw's nor the RETURN
+// that Docker ends DOCKER-USER with.
+func Foreign(c *dump.Chain) []*dump.Rule {
+	if c == nil {
+		return nil
+	}
+	var out []*dump.Rule
+	for i, r := range c.Rules {
+		if !Ours(r) && !DockersReturn(c, i) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// BlockName names a rule of ours as the policy does, accept "https"; of others it
+// is their text.
+func BlockName(r *dump.Rule) string {
+	comment, ok := strings.CutPrefix(Comment(r), "dockerfw ")
+	if !ok {
+		return r.Text
+	}
+	if kind, name, found := strings.Cut(comment, " "); found {
+		return fmt.Sprintf("%s %q", kind, name)
+	}
+	return comment
+}
+
+// PlaceText writes where a rule stands: file:line:column in policies, file:line in
+// restore files and in what tools print; "" for no place.
+func PlaceText(r hcl.Range) string {
+	switch {
+	case r.Filename == "":
+		return ""
+	case strings.HasSuffix(r.Filename, ".hcl"), strings.HasSuffix(r.Filename, ".hcl.json"):
+		return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
+	}
+	return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line)
+}
+
+// Reached tells whether all packets of a built-in chain that no rule before it
+// decided come to a chain. A table saved without the built-in chain is taken for
+// one that leads there: nothing is known of it.
+func Reached(t *dump.Table, hook, chain string) bool {
+	from := t.Chain(hook)
+	if from == nil || from.Range == (hcl.Range{}) && len(from.Rules) == 0 {
+		return true
+	}
+	seen := map[string]bool{}
+	var leads func(c *dump.Chain) bool
+	leads = func(c *dump.Chain) bool {
+		if c == nil || seen[c.Name] {
+			return false
+		}
+		seen[c.Name] = true
+		return slices.ContainsFunc(c.Rules, func(r *dump.Rule) bool {
+			return jumpsTo(r, chain) || jumpsTo(r, r.Jump) && leads(t.Chain(r.Jump))
+		})
+	}
+	return leads(from)
+}
+
+// Place is where a rule was written: in the policy if that is known, else in the
+// file the rule was read from.
+func (s *State) Place(chain string, r *dump.Rule) hcl.Range {
+	if o, ok := s.Origins[RuleName{chain, Comment(r)}]; ok {
+		return o.Range
+	}
+	return r.Range
+}

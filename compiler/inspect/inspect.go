@@ -1,0 +1,364 @@
+// Package inspect checks whether a host does what was compiled for it.
+//
+// In: what was compiled for a host, and what the host has. Out: one result for
+// each thing that has to hold: the rules are there, complete and in order, packets
+// come to them before anything lets them through, the sets are filled. It changes
+// nothing.
+package inspect
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler"
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// Check is one thing that has to hold.
+type Check struct {
+	// Name says what was checked, such as "IPv4 rules".
+	Name string
+	OK   bool
+	// Text says what was found; what is wrong, and what would mend it.
+	Text string
+}
+
+// Host checks a host against what was compiled for it.
+func Host(want, have *firewall.State) ([]Check, error) {
+	c := &checker{want: want, have: have}
+	if want.Kind == firewall.Folder {
+		c.files()
+	}
+	for _, f := range want.Families() {
+		if have.Rules[f] == nil {
+			c.fail(firewall.FamilyText(f)+" rules", "%s has no %s rules saved", have.Name, firewall.FamilyText(f))
+			continue
+		}
+		c.chains(f)
+		c.order(f)
+		for _, way := range []struct{ hook, chain string }{{"FORWARD", c.entry(f)}, {"INPUT", firewall.GuardChain}} {
+			if way.hook == "INPUT" && !slices.Contains(want.Own[f], way.chain) {
+				continue
+			}
+			if err := c.reached(f, way.hook, way.chain); err != nil {
+				return nil, err
+			}
+		}
+		c.foreign(f)
+	}
+	c.sets()
+	if have.Kind == firewall.Live {
+		if err := c.backend(); err != nil {
+			return nil, err
+		}
+	}
+	return c.checks, nil
+}
+
+type checker struct {
+	want, have *firewall.State
+	checks     []Check
+}
+
+func (c *checker) ok(name, format string, args ...any) {
+	c.checks = append(c.checks, Check{name, true, fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) fail(name, format string, args ...any) {
+	c.checks = append(c.checks, Check{name, false, fmt.Sprintf(format, args...)})
+}
+
+// files compares a compiled folder with the digests in its manifest.
+func (c *checker) files() {
+	const name = "files"
+	text, err := os.ReadFile(filepath.Join(c.want.Name, emit.ManifestFile))
+	if err != nil {
+		c.fail(name, "%v", err)
+		return
+	}
+	manifest, err := emit.ParseManifest(text)
+	if err != nil {
+		c.fail(name, "%v", err)
+		return
+	}
+	var bad []string
+	for _, f := range manifest.Files {
+		text, err := os.ReadFile(filepath.Join(c.want.Name, f.Name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			bad = append(bad, f.Name+" is missing")
+		case err != nil:
+			bad = append(bad, err.Error())
+		case emit.Digest(text) != f.SHA256:
+			bad = append(bad, f.Name+" was changed")
+		}
+	}
+	if len(bad) > 0 {
+		c.fail(name, "%s is not as it was compiled: %s", c.want.Name, strings.Join(bad, ", "))
+		return
+	}
+	c.ok(name, "%s is as it was compiled", c.want.Name)
+}
+
+// entry is the chain of ours that forwarded packets come to first.
+func (c *checker) entry(ir.Family) string {
+	if c.want.Install == ir.Jump {
+		return firewall.OwnPrefix
+	}
+	return c.want.Target
+}
+
+// chains compares the rules of each chain, line by line.
+func (c *checker) chains(f ir.Family) {
+	names := c.want.Own[f]
+	if c.want.Install == ir.Insert {
+		names = append([]string{c.want.Target}, names...)
+	}
+	name := firewall.FamilyText(f) + " rules"
+	total := 0
+	var bad []string
+	for _, chain := range names {
+		want, have := lines(c.want.Filter(f).Chain(chain), f), lines(c.have.Filter(f).Chain(chain), f)
+		total += len(want)
+		switch {
+		case c.have.Filter(f).Chain(chain) == nil:
+			bad = append(bad, "chain "+chain+" is missing")
+		case slices.Equal(want, have):
+		default:
+			bad = append(bad, "chain "+chain+" "+difference(want, have))
+		}
+	}
+	if len(bad) > 0 {
+		c.fail(name, "%s", strings.Join(bad, "; "))
+		return
+	}
+	c.ok(name, "%s, complete and in order, in %s", count(total, "rule"), strings.Join(names, ", "))
+}
+
+// lines are the rules of ours in a chain, as iptables-save prints them.
+func lines(c *dump.Chain, f ir.Family) []string {
+	var out []string
+	if c == nil {
+		return nil
+	}
+	for _, r := range c.Rules {
+		if firewall.Ours(r) {
+			out = append(out, r.Canonical(dump.Family(f)))
+		}
+	}
+	return out
+}
+
+// difference says in what rules differ.
+func difference(want, have []string) string {
+	missing, extra := without(want, have), without(have, want)
+	switch {
+	case len(have) == 0:
+		return "holds none of its " + count(len(want), "rule")
+	case len(missing) > 0 && len(extra) > 0:
+		return fmt.Sprintf("lacks %s (%s) and has %s of another version (%s)", count(len(missing), "rule"), missing[0], count(len(extra), "rule"), extra[0])
+	case len(missing) > 0:
+		return fmt.Sprintf("lacks %s: %s", count(len(missing), "rule"), missing[0])
+	case len(extra) > 0:
+		return fmt.Sprintf("has %s of another version: %s", count(len(extra), "rule"), extra[0])
+	case len(want) != len(have):
+		return fmt.Sprintf("has rules twice: %d instead of %d", len(have), len(want))
+	}
+	return "has its rules in another order"
+}
+
+func without(a, b []string) []string {
+	in := map[string]bool{}
+	for _, x := range b {
+		in[x] = true
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(x string) bool { return in[x] })
+}
+
+// order checks the insertion-order invariant on what the host has, whoever put it
+// there.
+func (c *checker) order(f ir.Family) {
+	name := firewall.FamilyText(f) + " order"
+	p := &ir.Program{Family: f}
+	for _, chain := range c.have.Filter(f).Chains {
+		read := &ir.Chain{Name: chain.Name}
+		for _, r := range chain.Rules {
+			if !strings.HasPrefix(firewall.Comment(r), "dockerfw ") {
+				continue
+			}
+			rule, err := compiler.ReadBack(r, f)
+			if err != nil {
+				c.fail(name, "chain %s: %s: %v", chain.Name, r.Text, err)
+				return
+			}
+			read.Rules = append(read.Rules, rule)
+		}
+		p.Chains = append(p.Chains, read)
+	}
+	if err := p.CheckOrder(); err != nil {
+		c.fail(name, "%v", err)
+		return
+	}
+	c.ok(name, "established, deny, accept, default")
+}
+
+// reached checks that no packet which our rules refuse is let through before it
+// comes to them, by the algebra: by a rule ahead, or for want of a jump.
+func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
+	defer packet.Catch(&err)
+	name := firewall.FamilyText(f) + " " + hook
+	t := c.have.Filter(f)
+	if t.Chain(chain) == nil {
+		c.fail(name, "there is no chain %s to lead to", chain)
+		return nil
+	}
+	ours := c.have.Program(f, chain)
+	way := c.have.Program(f, hook)
+	mark(way, chain)
+	space, err := packet.New(way, ours)
+	if err != nil {
+		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
+	}
+	both := space.Programs()
+	past, refused := space.None(), space.None()
+	for _, o := range both[0].Outcomes() {
+		if k := o.Verdict.Kind; o.Verdict != arrives && k != packet.Drop && k != packet.Reject {
+			past = past.Or(o.Set)
+		}
+	}
+	for _, o := range both[1].Outcomes() {
+		if k := o.Verdict.Kind; k == packet.Drop || k == packet.Reject {
+			refused = refused.Or(o.Set)
+		}
+	}
+	leak := past.And(refused)
+	if leak.IsEmpty() {
+		c.ok(name, "leads to %s before anything lets packets through", chain)
+		return nil
+	}
+	witness, _ := leak.Witness()
+	decision := both[0].Decide(witness)
+	if decision.At == packet.AtEnd {
+		c.fail(name, "does not lead to %s: nothing asks its rules about %s. Docker makes the jump when it starts, and apply.sh does", chain, witness)
+		return nil
+	}
+	at := way.Chains[decision.At.Chain]
+	rule := t.Chain(at.Name).Rules[decision.At.Rule]
+	c.fail(name, "a rule ahead of ours lets through what ours refuse: -A %s %s (%s), for example %s", at.Name, rule.Canonical(dump.Family(f)), firewall.PlaceText(rule.Range), witness)
+	return nil
+}
+
+// arrives is the verdict of packets that come to our rules.
+var arrives = packet.Verdict{Kind: packet.Other, With: "dockerfw"}
+
+// mark lets a program end where our rules begin. In a chain of others, where ours
+// were inserted, that is the first of them.
+func mark(p *packet.Program, chain string) {
+	for _, c := range p.Chains {
+		if c.Name != chain {
+			continue
+		}
+		first := slices.IndexFunc(c.Rules, func(r *packet.Rule) bool { return strings.Contains(r.Text, `--comment "dockerfw `) })
+		ahead := c.Rules[:max(first, 0)]
+		c.Rules = append(slices.Clone(ahead), &packet.Rule{Verdict: arrives, Text: "dockerfw"})
+	}
+}
+
+// foreign checks that nothing of others stands in the chains that are ours alone.
+func (c *checker) foreign(f ir.Family) {
+	name := firewall.FamilyText(f) + " others"
+	var found []string
+	for _, chain := range c.want.Own[f] {
+		for _, r := range firewall.Foreign(c.have.Filter(f).Chain(chain)) {
+			found = append(found, "-A "+chain+" "+r.Canonical(dump.Family(f)))
+		}
+	}
+	if len(found) > 0 {
+		c.fail(name, "%s of others in chains that loading empties: %s; install = \"jump\" keeps them", count(len(found), "rule"), found[0])
+		return
+	}
+	c.ok(name, "no rules of others in %s", strings.Join(c.want.Own[f], ", "))
+}
+
+// sets compares the sets, each by its type and its addresses.
+func (c *checker) sets() {
+	const name = "sets"
+	var bad []string
+	names := c.want.Sets.Names()
+	if len(names) == 0 {
+		return
+	}
+	want, have := c.want.Members(), c.have.Members()
+	for _, set := range names {
+		a, b := c.want.Sets.Set(set), c.have.Sets.Set(set)
+		switch {
+		case b == nil:
+			bad = append(bad, set+" is missing")
+		case a.Type != b.Type || a.Family != b.Family:
+			bad = append(bad, fmt.Sprintf("%s is %s %s instead of %s %s", set, b.Type, b.Family, a.Type, a.Family))
+		case c.want.Unmanaged[set] || want[set] == nil:
+		case have[set] == nil:
+			bad = append(bad, set+" has members that are no addresses")
+		case !want[set].Equal(have[set]):
+			missing, extra := want[set].Minus(have[set]).Prefixes(0), have[set].Minus(want[set]).Prefixes(0)
+			bad = append(bad, fmt.Sprintf("%s lacks %s and has %s too many", set, count(len(missing), "prefix"), count(len(extra), "prefix")))
+		}
+	}
+	if len(bad) > 0 {
+		c.fail(name, "%s", strings.Join(bad, "; "))
+		return
+	}
+	c.ok(name, "%s, filled as compiled", count(len(names), "set"))
+}
+
+// backend checks that the rules of this host's other iptables backend, which the
+// kernel asks as well, hold nothing of Docker's or ours.
+func (c *checker) backend() error {
+	const name = "backend"
+	for _, f := range c.want.Families() {
+		tool := map[ir.Family]string{ir.IPv4: "iptables", ir.IPv6: "ip6tables"}[f]
+		own, err := firewall.Output(tool, "--version")
+		if err != nil {
+			return err
+		}
+		other, version := tool+"-legacy", "nf_tables"
+		if !bytes.Contains(own, []byte("nf_tables")) {
+			other, version = tool+"-nft", "legacy"
+		}
+		text, err := firewall.Output(other + "-save")
+		if errors.Is(err, firewall.ErrNoTool) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "-A DOCKER") || strings.HasPrefix(line, "-A FORWARD -j DOCKER") {
+				c.fail(name, "%s is the %s one, and Docker's rules stand in %s: use the one that Docker uses (update-alternatives --config iptables)", tool, version, other)
+				return nil
+			}
+		}
+	}
+	c.ok(name, "Docker's rules and dockerfw's are in the same tables")
+	return nil
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	if strings.HasSuffix(thing, "x") {
+		return fmt.Sprintf("%d %ses", n, thing)
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
