@@ -51,7 +51,6 @@ const (
 // Whatever an earlier version left, the new one stands alone, and what others own
 // stays.
 func TestApply(t *testing.T) {
-	const mine = "-A DOCKER-USER -i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL"
 	for _, c := range []struct {
 		name, attributes, host string
 		// forward and user are the rules afterwards, without what follows the first words.
