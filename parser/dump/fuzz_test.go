@@ -12,7 +12,7 @@ import (
 // Reading never panics, what is printed reads back as the same, and canonical
 // text is its own canonical text.
 func FuzzParseRules(f *testing.F) {
-	seed(f, "docker-engine.save", "docker-v6.save", "ufw-fail2ban.save", "dockerfw.restore", "dockerfw.remove")
+	seed(f, "docker-engine.save", "docker-v6.save", "ufw-fail2ban.save", "real/home-user.save", "real/openwrt.save", "real/ufw-server.save", "dockerfw.restore", "dockerfw.remove")
 	f.Fuzz(func(t *testing.T, src string) {
 		file, _ := dump.ParseRules(strings.NewReader(src), "x")
 		first := printRules(t, file)

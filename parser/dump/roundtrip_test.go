@@ -41,7 +41,7 @@ func family(name string) dump.Family {
 }
 
 func TestDumpsOfHostsAreReproducedLineByLine(t *testing.T) {
-	for _, name := range files(t, "*.save", "*.restore", "*.remove") {
+	for _, name := range files(t, "*.save", "real/*.save", "*.restore", "*.remove") {
 		t.Run(name, func(t *testing.T) {
 			src, err := os.ReadFile(name)
 			if err != nil {
@@ -77,7 +77,7 @@ func TestWhatAHostSavesIsCanonicalAlready(t *testing.T) {
 }
 
 func TestADumpLoadsIntoAnEmptyHostAndPrintsTheSame(t *testing.T) {
-	for _, name := range files(t, "*.save") {
+	for _, name := range files(t, "*.save", "real/*.save") {
 		rs := dump.NewRuleset(family(name))
 		noDiags(t, rs.Load(parseFile(t, name)))
 		var first, second bytes.Buffer
