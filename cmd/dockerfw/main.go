@@ -76,7 +76,7 @@ iptables-restore that let exactly those reach your containers whom the policy na
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(cmd, err.Error())
 	})
-	root.AddCommand(compileCommand(), checkCommand(), testCommand(), diffCommand(), explainCommand(), verifyCommand(), fmtCommand(), versionCommand())
+	root.AddCommand(initCommand(), compileCommand(), checkCommand(), testCommand(), diffCommand(), explainCommand(), verifyCommand(), fmtCommand(), versionCommand())
 	refuseUnknown(root)
 	return root
 }

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/pflag"
 )
 
 var update = flag.Bool("update", false, "write what commands print into the scripts that compare it")
@@ -94,4 +96,30 @@ func exitCode(err error) (int, bool) {
 		return 0, false
 	}
 	return exit.ExitCode(), true
+}
+
+// Every command and each flag of its own stands in docs/commands.md.
+func TestEveryCommandIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := string(text)
+	for _, cmd := range rootCommand().Commands() {
+		if cmd.Name() == "help" {
+			continue
+		}
+		if !strings.Contains(docs, "`dockerfw "+cmd.Name()) {
+			t.Errorf("%s is not documented", cmd.Name())
+		}
+		if cmd.Name() == "completion" {
+			continue // cobra's own flags
+		}
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" && f.Name != "output" && !strings.Contains(docs, "--"+f.Name) &&
+				(f.Shorthand == "" || !strings.Contains(docs, "`-"+f.Shorthand+"`")) {
+				t.Errorf("%s --%s is not documented", cmd.Name(), f.Name)
+			}
+		})
+	}
 }
