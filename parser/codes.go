@@ -27,4 +27,6 @@ const (
 	codeAcceptAll     diag.Code = "accept-all"     // warning: an accept that skips Docker's own rules
 	codeNotExternal   diag.Code = "not-external"   // warning: an accept on an interface that default leaves open
 	codeUnmanagedFill diag.Code = "unmanaged-fill" // entries in a set that somebody else fills
+	codeUnusedName    diag.Code = "unused-name"    // warning: a variable or local that nothing names
+	CodeIgnore        diag.Code = "ignore"         // warning: a dockerfw:ignore comment that is not right
 )

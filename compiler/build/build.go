@@ -24,6 +24,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/lint"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser"
@@ -54,7 +55,32 @@ type Result struct {
 	// Sources hold the bytes of the policy's files, to print diagnostics with.
 	Sources map[string][]byte
 
-	lists *compiler.Lists
+	lists   *compiler.Lists
+	ignores []*parser.Ignore
+	// unused are variables and locals, which no compile asks about.
+	unused hcl.Diagnostics
+}
+
+// Lint returns what is found in the policies beyond what compiling them asks, without
+// what comments silence. Comments that silence nothing are said too.
+func (r *Result) Lint() hcl.Diagnostics {
+	var policies []*parser.Policy
+	seen := map[[sha256.Size]byte]bool{}
+	for _, h := range r.Hosts {
+		// Hosts of a fleet are often the same but for their names.
+		if key, err := proofKey(h.Policy, emittedText(h.Files)); err == nil && seen[key] {
+			continue
+		} else if err == nil {
+			seen[key] = true
+		}
+		policies = append(policies, h.Policy)
+	}
+	diags := parser.Silence(append(lint.Hosts(policies, r.lists.Ranges), r.unused...), r.ignores)
+	if r.Partial {
+		// A comment may be for a host that was left out.
+		return diags
+	}
+	return append(diags, parser.Unused(r.ignores)...)
 }
 
 // Test runs the test blocks of all hosts that were compiled.
@@ -109,7 +135,9 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	}
 	result.Hosts = hosts
 	result.lists = lists
-	return result, diag.Unique(diags)
+	ignores, more := source.Ignores()
+	result.ignores, result.unused = ignores, append(source.UnusedNames(), more...)
+	return result, parser.Silence(diag.Unique(diags), ignores)
 }
 
 // chooseHosts picks the hosts of the policy that were asked for.

@@ -54,7 +54,7 @@ func addresses(known map[string]*packet.AddrSet, name string) *packet.AddrSet {
 	if s := known[name]; s != nil {
 		return s
 	}
-	return &packet.AddrSet{}
+	return packet.NewAddrSet("", nil)
 }
 
 // byName tells whether a set's members are compared by their names: sets in a

@@ -199,6 +199,9 @@ func (s *AddrSet) Equal(o *AddrSet) bool {
 	return s == o || s.hash == o.hash && slices.Equal(s.v4, o.v4) && slices.Equal(s.v6, o.v6)
 }
 
+// IsEmpty tells whether no address is in the set.
+func (s *AddrSet) IsEmpty() bool { return len(s.v4) == 0 && len(s.v6) == 0 }
+
 // Contains tells whether the address is in the set.
 func (s *AddrSet) Contains(a netip.Addr) bool {
 	if a.Is4() {

@@ -20,10 +20,13 @@ const (
 	Covered
 	// Redundant: it decides packets, but they would fare the same without it.
 	Redundant
+	// Permitted: what it accepts would without it be left to Docker's rules, or be
+	// accepted by other rules; nothing would be refused.
+	Permitted
 )
 
 func (f Flaw) String() string {
-	return [...]string{"impossible", "unreached", "covered", "redundant"}[f]
+	return [...]string{"impossible", "unreached", "covered", "redundant", "permitted"}[f]
 }
 
 // Lint is a rule that does nothing.
@@ -46,7 +49,7 @@ const coverLimit = 64
 func (e *Evaluation) Lints() (_ []Lint, err error) {
 	defer Catch(&err)
 	d := e.space.d
-	l := &linter{e, map[Place]ref{}, map[Place]bool{}, make([]ref, len(e.chains))}
+	l := &linter{e, map[Place]ref{}, map[Place]bool{}, map[Place]bool{}, make([]ref, len(e.chains))}
 	for i := range l.entering {
 		l.entering[i] = none
 	}
@@ -72,6 +75,8 @@ func (e *Evaluation) Lints() (_ []Lint, err error) {
 				out = append(out, lint)
 			case r.Verdict.Kind != Continue && !l.matters[at]:
 				out = append(out, Lint{Flaw: Redundant, At: at})
+			case r.Verdict.Kind == Accept && e.Program.Default.Kind == Docker && !l.needed[at]:
+				out = append(out, Lint{Flaw: Permitted, At: at})
 			}
 		}
 	}
@@ -81,8 +86,10 @@ func (e *Evaluation) Lints() (_ []Lint, err error) {
 // linter follows packets to each rule, by all ways that chains call each other.
 type linter struct {
 	*Evaluation
-	reached  map[Place]ref
-	matters  map[Place]bool
+	reached map[Place]ref
+	matters map[Place]bool
+	// needed are accepting rules without which some packets would be refused.
+	needed   map[Place]bool
 	entering []ref // by chain
 }
 
@@ -103,6 +110,15 @@ func (l *linter) walk(c *chainSets, in, pass, back ref) {
 		then := func(i int) ref { return d.then(d.and(m, c.does[i]), pass, back) }
 		next := then(k + 1)
 		l.matters[at] = l.matters[at] || then(k) != next
+		if r.Verdict.Kind == Accept && !l.needed[at] {
+			fares := d.has(next, outcome(0))
+			for i, v := range l.outcomes {
+				if v.Kind == Accept {
+					fares = d.or(fares, d.has(next, outcome(i)))
+				}
+			}
+			l.needed[at] = fares != m
+		}
 		switch r.Verdict.Kind {
 		case Jump:
 			l.walk(c.calls[k], m, next, next)

@@ -3,6 +3,7 @@ package packet
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -201,7 +202,7 @@ func TestEveryPacketGetsTheVerdictOfTheSimulator(t *testing.T) {
 					t.Fatalf("%v\nnot handled by %v", packet, s.At)
 				}
 				for _, l := range lints {
-					if l.At == s.At && l.Flaw != Redundant && s.Failed == nil {
+					if l.At == s.At && l.Flaw < Redundant && s.Failed == nil {
 						t.Fatalf("%v\n%v matches, which is %v", packet, s.At, l.Flaw)
 					}
 				}
@@ -268,7 +269,13 @@ func TestLintsAreExact(t *testing.T) {
 			}
 			return
 		}
-		if flawed != c.Changed.IsEmpty() {
+		permitted := l.Flaw == Permitted && flawed
+		toDocker := slices.IndexFunc(c.Changes, func(x Change) bool { return x.New.Kind != Docker }) < 0 && !c.More
+		accepts := p.Chains[0].Rules[at.Rule].Verdict.Kind == Accept && p.Default.Kind == Docker
+		if accepts && !c.Changed.IsEmpty() && !c.More && permitted != toDocker {
+			t.Fatalf("rule %v: lint %+v, but without it changes %v", at, l, c.Changes)
+		}
+		if !permitted && flawed != c.Changed.IsEmpty() {
 			t.Fatalf("rule %v: lint %+v, but without it changes %v", at, l, c.Changes)
 		}
 		if l.Flaw == Covered && flawed {

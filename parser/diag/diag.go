@@ -23,6 +23,8 @@ type Info struct {
 	Line string
 	// Related are further places, in the order they are to be shown.
 	Related []Related
+	// Note marks what is said for information: it is neither wrong nor odd.
+	Note bool
 	// Host is the labelled host the diagnostic came up for, when it does not
 	// hold for every host.
 	Host string
@@ -45,6 +47,25 @@ func Warn(code Code, subject hcl.Range, summary, detail string) *hcl.Diagnostic 
 	d := New(code, subject, summary, detail)
 	d.Severity = hcl.DiagWarning
 	return d
+}
+
+// Note returns a note: a warning, for those who ask only for errors, about something
+// that is as it may be; see New.
+func Note(code Code, subject hcl.Range, summary, detail string) *hcl.Diagnostic {
+	d := Warn(code, subject, summary, detail)
+	d.Extra = Info{Code: code, Note: true}
+	return d
+}
+
+// Level is the severity in a word: error, warning or note.
+func Level(d *hcl.Diagnostic) string {
+	switch {
+	case d.Severity == hcl.DiagError:
+		return "error"
+	case InfoOf(d).Note:
+		return "note"
+	}
+	return "warning"
 }
 
 // WithRelated adds a further place to d and returns d.

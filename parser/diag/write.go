@@ -43,10 +43,8 @@ func (p Printer) Write(w io.Writer, diags hcl.Diagnostics) error {
 
 func (p Printer) one(buf *bytes.Buffer, d *hcl.Diagnostic) {
 	info := InfoOf(d)
-	word, color := "error", red
-	if d.Severity == hcl.DiagWarning {
-		word, color = "warning", yellow
-	}
+	word := Level(d)
+	color := map[string]string{"error": red, "warning": yellow}[word]
 	if d.Subject != nil {
 		fmt.Fprintf(buf, "%s: ", position(*d.Subject))
 	}

@@ -1,0 +1,281 @@
+// Package lint finds what a policy says in vain.
+//
+// In: policies of hosts that compile, and the addresses of their lists.
+// Out: warnings and notes with places, exact: by the packet algebra, over all packets
+// there can be. A fleet's finding holds on all hosts that have the block.
+package lint
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/meaning"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// The codes of findings; docs/language.md explains each.
+const (
+	codeNeverMatches    diag.Code = "never-matches"    // warning: conditions that exclude each other
+	codeCovered         diag.Code = "covered"          // warning: a rule or part of one that others leave nothing
+	codeDenied          diag.Code = "denied"           // warning: an accept that denies leave nothing
+	codeRedundant       diag.Code = "redundant"        // warning: a rule without which all packets fare the same
+	codeAllowedAnyway   diag.Code = "allowed-anyway"   // warning: an accept of what default.allow leaves to Docker
+	codeOverlappingSets diag.Code = "overlapping-sets" // warning: sets in one list, of which one holds the other
+	codeWorldOpen       diag.Code = "world-open"       // note: published ports that anyone may reach
+	codeTooLarge        diag.Code = "too-large"        // warning: more rules than can be looked through
+)
+
+// Hosts returns what is found in the policies of all hosts.
+func Hosts(policies []*parser.Policy, lists meaning.Lists) hcl.Diagnostics {
+	f := &findings{blocks: map[blockKey]*block{}, parts: map[blockKey]*part{}}
+	for _, p := range policies {
+		f.host(p, lists)
+	}
+	f.report()
+	f.sets(policies, lists)
+	f.open(policies)
+	return diag.Unique(f.diags)
+}
+
+// findings joins what is found on each host and in each family.
+type findings struct {
+	diags hcl.Diagnostics
+	// blocks by place and name, parts by place; order is that of blocks.
+	blocks map[blockKey]*block
+	order  []*block
+	parts  map[blockKey]*part
+}
+
+// blockKey tells blocks apart: for_each makes several at one place.
+type blockKey struct {
+	place hcl.Range
+	name  string
+}
+
+func keyOf(r *parser.Rule) blockKey { return blockKey{r.DeclRange, r.Name.Value} }
+
+// block is a deny or accept block as it fares everywhere.
+type block struct {
+	rule *parser.Rule
+	// decides somewhere, matters somewhere, is needed somewhere to let packets in.
+	possible, decides, matters, needed bool
+	coveredBy                          []*parser.Rule
+	parts                              []*part
+}
+
+// part is one of several elements of a block's attribute.
+type part struct {
+	what    string
+	rng     hcl.Range
+	decides bool
+}
+
+func (f *findings) error(err error, p *parser.Policy) {
+	f.diags = append(f.diags, diag.Warn(codeTooLarge, p.Host.DeclRange, "rules that cannot all be looked through",
+		fmt.Sprintf("Whether each rule matters was not found out: %s.", err)))
+}
+
+// host looks at one host's policy in each of its families.
+func (f *findings) host(p *parser.Policy, lists meaning.Lists) {
+	rules := p.Rules
+	if p.Egress != nil {
+		rules = slices.Concat(rules, p.Egress.Rules)
+	}
+	byName := map[string]*parser.Rule{}
+	for _, r := range rules {
+		byName[string(r.Kind)+" "+r.Name.Value] = r
+		if f.blocks[keyOf(r)] == nil {
+			b := &block{rule: r}
+			f.blocks[keyOf(r)] = b
+			f.order = append(f.order, b)
+		}
+	}
+	for _, family := range families(p) {
+		if err := f.family(p, family, lists, byName); err != nil {
+			f.error(err, p)
+			return
+		}
+	}
+}
+
+func families(p *parser.Policy) []ir.Family {
+	var out []ir.Family
+	if p.Host.IPv4 {
+		out = append(out, ir.IPv4)
+	}
+	if p.Host.IPv6 {
+		out = append(out, ir.IPv6)
+	}
+	return out
+}
+
+// family notes how each block, and each part of one, fares in a family of a host.
+func (f *findings) family(p *parser.Policy, family ir.Family, lists meaning.Lists, byName map[string]*parser.Rule) (err error) {
+	defer packet.Catch(&err)
+	program := meaning.Program(p, family, lists)
+	probes := &packet.Program{Family: family, Chains: []*packet.Chain{{Name: "parts"}}, Default: packet.Verdict{Kind: packet.Docker}}
+	asked := f.ask(probes, byName)
+	space, err := packet.New(program, probes)
+	if err != nil {
+		return err
+	}
+	e, parts := space.Programs()[0], space.Programs()[1]
+	lints, err := e.Lints()
+	if err != nil {
+		return err
+	}
+	flaws := map[packet.Place]packet.Lint{}
+	for _, l := range lints {
+		flaws[l.At] = l
+	}
+	handled := map[*block]packet.Set{}
+	for i, r := range program.Chains[0].Rules {
+		rule := byName[r.Text]
+		if rule == nil {
+			continue // established and default
+		}
+		b := f.blocks[keyOf(rule)]
+		l, flawed := flaws[packet.Place{Rule: i}]
+		reaches := !flawed || l.Flaw >= packet.Redundant
+		b.possible = b.possible || !flawed || l.Flaw > packet.Unreached
+		b.decides = b.decides || reaches
+		b.matters = b.matters || !flawed || l.Flaw == packet.Permitted
+		b.needed = b.needed || !flawed
+		if flawed && l.Flaw == packet.Covered {
+			for _, by := range l.CoveredBy {
+				other := byName[program.Rule(by).Text]
+				if other != nil && !slices.ContainsFunc(b.coveredBy, func(o *parser.Rule) bool { return keyOf(o) == keyOf(other) }) {
+					b.coveredBy = append(b.coveredBy, other)
+				}
+			}
+		}
+		if len(asked[b]) > 0 && reaches {
+			set, err := e.Handled(packet.Place{Rule: i})
+			if err != nil {
+				return err
+			}
+			if h, ok := handled[b]; ok {
+				set = set.Or(h)
+			}
+			handled[b] = set
+		}
+	}
+	for b, set := range handled {
+		for _, a := range asked[b] {
+			a.part.decides = a.part.decides || !parts.Match(packet.Place{Rule: a.probe}).And(set).IsEmpty()
+		}
+	}
+	return nil
+}
+
+// asked is a part of a block, and the probe that holds for its packets.
+type asked struct {
+	part  *part
+	probe int
+}
+
+// ask adds a probe for each part of the blocks that have several.
+func (f *findings) ask(probes *packet.Program, byName map[string]*parser.Rule) map[*block][]asked {
+	out := map[*block][]asked{}
+	add := func(b *block, what string, rng hcl.Range, c packet.Cond) {
+		key := blockKey{rng, b.rule.Name.Value + " " + what}
+		if f.parts[key] == nil {
+			f.parts[key] = &part{what: what, rng: rng}
+			b.parts = append(b.parts, f.parts[key])
+		}
+		chain := probes.Chains[0]
+		out[b] = append(out[b], asked{f.parts[key], len(chain.Rules)})
+		chain.Rules = append(chain.Rules, &packet.Rule{Matches: []packet.Cond{c}, Verdict: packet.Verdict{Kind: packet.Continue}})
+	}
+	for _, r := range byName {
+		b := f.blocks[keyOf(r)]
+		for _, list := range []struct {
+			what  string
+			end   packet.End
+			ports []parser.At[parser.Ports]
+		}{
+			{"published port", packet.OriginalDestination, r.PublishedPorts},
+			{"container port", packet.Destination, r.ContainerPorts},
+		} {
+			for _, p := range list.ports {
+				if len(list.ports) > 1 {
+					ranges := []ir.PortRange{{First: p.Value.First, Last: p.Value.Last}}
+					add(b, list.what+" "+portText(p.Value), p.Range, packet.Port{End: list.end, Ranges: ranges})
+				}
+			}
+		}
+		if r.Source == nil || len(r.Source.Items) < 2 {
+			continue
+		}
+		for _, item := range r.Source.Items {
+			if item.Set == "" {
+				add(b, "source "+rangeText(item.Literal), item.Range, packet.Addr{End: packet.Source, In: packet.NewAddrSet("", item.Literal.Prefixes())})
+			}
+		}
+	}
+	return out
+}
+
+// report says what was found of blocks, and of parts of those that are not in vain
+// as a whole.
+func (f *findings) report() {
+	for _, b := range f.order {
+		r := b.rule
+		name := fmt.Sprintf("%s %q", r.Kind, r.Name.Value)
+		switch {
+		case !b.possible:
+			f.warn(codeNeverMatches, r.Name.Range, name+" never matches",
+				"No packet can be all that it asks for. Look for conditions that exclude each other, such as an address of one family and a protocol of the other, and for sets without an element.")
+		case !b.decides:
+			f.covered(b, name)
+		case !b.matters && r.Log == nil:
+			f.warn(codeRedundant, r.Name.Range, name+" changes nothing",
+				"Without it every packet fares the same, by rules behind it. Take it out, or say by what it should differ.")
+		case !b.needed && r.Kind == parser.KindAccept && r.Log == nil && len(r.PublishedPorts)+len(r.PublishedAddress) > 0:
+			// Without published ports it would be about packets that Docker refuses.
+			f.warn(codeAllowedAnyway, r.Name.Range, name+" lets in nobody new",
+				"Without it all that it accepts would be accepted by other rules, or be left to Docker's rules by default. Its ACCEPT is wider than what is needed: take it out, or narrow default.allow.")
+		default:
+			for _, p := range b.parts {
+				if !p.decides {
+					f.warn(codeCovered, p.rng, fmt.Sprintf("%s of %s is in vain", p.what, name),
+						"Rules before this one, or other conditions of its own, leave no packet to it. Take it out, or look for the rule that takes its packets: dockerfw explain tells.")
+				}
+			}
+		}
+	}
+}
+
+// covered says which rules leave a block nothing.
+func (f *findings) covered(b *block, name string) {
+	r := b.rule
+	code, summary, detail := codeCovered, name+" never decides", "The rules before it take all that it matches. Take it out, or move it before them."
+	onlyDenies := len(b.coveredBy) > 0 && !slices.ContainsFunc(b.coveredBy, func(o *parser.Rule) bool { return o.Kind != parser.KindDeny })
+	if r.Kind == parser.KindAccept && onlyDenies {
+		code, summary, detail = codeDenied, name+" is denied as a whole", "A deny beats every accept, and denies take all that it would accept. Narrow the deny, or take the accept out."
+	}
+	d := diag.Warn(code, r.Name.Range, summary, detail)
+	slices.SortFunc(b.coveredBy, func(a, b *parser.Rule) int {
+		return cmp.Or(strings.Compare(a.DeclRange.Filename, b.DeclRange.Filename), cmp.Compare(a.DeclRange.Start.Byte, b.DeclRange.Start.Byte))
+	})
+	const shown = 4
+	for i, by := range b.coveredBy {
+		if i == shown {
+			diag.WithRelated(d, fmt.Sprintf("and %d more", len(b.coveredBy)-shown), by.Name.Range)
+			break
+		}
+		diag.WithRelated(d, fmt.Sprintf("%s %q takes its packets", by.Kind, by.Name.Value), by.Name.Range)
+	}
+	f.diags = append(f.diags, d)
+}
+
+func (f *findings) warn(code diag.Code, rng hcl.Range, summary, detail string) {
+	f.diags = append(f.diags, diag.Warn(code, rng, summary, detail))
+}

@@ -1,0 +1,126 @@
+package parser
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// Ignore is a comment dockerfw:ignore CODE REASON, which silences warnings.
+type Ignore struct {
+	Code  diag.Code
+	Range hcl.Range // of the comment
+	// First and Last are the lines it is for: the line it stands on, or else the next
+	// one; and all of a block, where that line begins one.
+	First, Last int
+	used        bool
+}
+
+var ignoreComment = regexp.MustCompile(`dockerfw:ignore(?:\s+(\S+))?(?:\s+(.*\S))?`)
+
+// Ignores finds the comments of a policy in HCL's own syntax; JSON has none.
+func (s *Source) Ignores() ([]*Ignore, hcl.Diagnostics) {
+	var out []*Ignore
+	var diags hcl.Diagnostics
+	files := s.parser.Files()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		body, native := files[name].Body.(*hclsyntax.Body)
+		if !native {
+			continue
+		}
+		tokens, _ := hclsyntax.LexConfig(files[name].Bytes, name, hcl.InitialPos)
+		for i, t := range tokens {
+			if t.Type != hclsyntax.TokenComment {
+				continue
+			}
+			text := strings.TrimSuffix(strings.TrimSpace(string(t.Bytes)), "*/")
+			m := ignoreComment.FindStringSubmatch(text)
+			if m == nil {
+				continue
+			}
+			ignore := &Ignore{Code: diag.Code(m[1]), Range: t.Range}
+			// A line comment goes to the beginning of the next line.
+			if r := &ignore.Range; r.End.Line > r.Start.Line {
+				r.End.Line, r.End.Column = r.Start.Line, r.Start.Column+len(strings.TrimRight(string(t.Bytes), "\n"))
+			}
+			if m[1] == "" || m[2] == "" {
+				diags = append(diags, diag.Warn(CodeIgnore, ignore.Range, "dockerfw:ignore without a reason",
+					"Name the class of the warning, which stands in brackets behind it, and why it may stay: dockerfw:ignore redundant kept for the audit."))
+				continue
+			}
+			ignore.First = target(tokens, i)
+			ignore.Last = ignore.First
+			if end := blockFrom(body, ignore.First); end > 0 {
+				ignore.Last = end
+			}
+			out = append(out, ignore)
+		}
+	}
+	return out, diags
+}
+
+// target is the line that a comment is for.
+func target(tokens hclsyntax.Tokens, comment int) int {
+	line := tokens[comment].Range.Start.Line
+	for i := comment - 1; i >= 0 && tokens[i].Range.End.Line == line; i-- {
+		if tokens[i].Type != hclsyntax.TokenNewline && tokens[i].Type != hclsyntax.TokenComment {
+			return line // code stands before it
+		}
+	}
+	for _, t := range tokens[comment+1:] {
+		if t.Type != hclsyntax.TokenNewline && t.Type != hclsyntax.TokenComment {
+			return t.Range.Start.Line
+		}
+	}
+	return line
+}
+
+// blockFrom returns the last line of the block that begins on a line, or 0.
+func blockFrom(body *hclsyntax.Body, line int) int {
+	for _, b := range body.Blocks {
+		if b.TypeRange.Start.Line == line {
+			return b.CloseBraceRange.End.Line
+		}
+		if end := blockFrom(b.Body, line); end > 0 {
+			return end
+		}
+	}
+	return 0
+}
+
+// Silence returns diags without the warnings that a comment is for. Errors stay.
+func Silence(diags hcl.Diagnostics, ignores []*Ignore) hcl.Diagnostics {
+	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
+		if d.Severity == hcl.DiagError || d.Subject == nil {
+			return false
+		}
+		silenced := false
+		for _, i := range ignores {
+			line := d.Subject.Start.Line
+			if i.Code == diag.InfoOf(d).Code && i.Range.Filename == d.Subject.Filename && i.First <= line && line <= i.Last {
+				i.used, silenced = true, true
+			}
+		}
+		return silenced
+	})
+}
+
+// Unused warns of comments that silence nothing, once all warnings there are have
+// been silenced.
+func Unused(ignores []*Ignore) hcl.Diagnostics {
+	var out hcl.Diagnostics
+	for _, i := range ignores {
+		if !i.used {
+			out = append(out, diag.Warn(CodeIgnore, i.Range, "dockerfw:ignore of nothing",
+				fmt.Sprintf("There is no warning of class %s here. Take the comment out.", i.Code)))
+		}
+	}
+	return out
+}
