@@ -4,7 +4,7 @@ GO ?= go
 # Debian packages of the kernel and Docker tests.
 TEST_PACKAGES = iptables ipset iproute2 conntrack docker.io busybox-static procps tcpdump ca-certificates
 
-.PHONY: build test test-packages lint golden fuzz bench
+.PHONY: build test test-packages lint golden fuzz soak bench
 
 build:
 	$(GO) build -o dockerfw ./cmd/dockerfw
@@ -42,6 +42,11 @@ fuzz:
 	$(GO) test -fuzz=FuzzParseRules -fuzztime=1m ./parser/dump
 	$(GO) test -fuzz=FuzzParseSets -fuzztime=1m ./parser/dump
 	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./compiler/build
+
+# Random policies and packets against the kernel, for an hour or so: other ones in each run.
+SOAK ?= 5000
+soak:
+	$(GO) test ./golden -count=1 -v -timeout 0 -rapid.checks=$(SOAK) -run 'TestRandomPoliciesDoInTheKernel|TestWitnessesOfDiff'
 
 bench:
 	$(GO) test -run='^$$' -bench=. -benchmem ./...

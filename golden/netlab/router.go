@@ -1,0 +1,329 @@
+//go:build linux
+
+package netlab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// Router is a network namespace that forwards single packets through DOCKER-USER.
+// Its interfaces are TUN devices: what the test writes to one arrives there, and
+// what the kernel sends by one the test reads. Connection tracking, DNAT and routes
+// are made to fit each packet, so that any packet a rule can tell from another can be
+// sent for real.
+//
+// Behind DOCKER-USER stands an imitation of Docker's rules that takes everything and
+// leaves a mark, so that what our rules accept is told from what they leave to Docker.
+type Router struct {
+	*Namespace
+	Backend Backend
+
+	tuns map[string]int
+	last uint32 // identifier of the packet sent last
+	seen map[uint32][]arrival
+}
+
+// The traffic classes (TOS) that the router's own rules know. No policy asks for one.
+const (
+	classSetup     = 0x04 // goes past DOCKER-USER: makes the connection that a packet belongs to
+	classUntracked = 0x08 // is not tracked
+	classDocker    = 0x10 // came out by Docker's rules
+)
+
+// routerTable is the routing table of the packets' destinations.
+const routerTable = "100"
+
+// arrival is what came out for a packet: the packet itself, or an answer.
+type arrival struct {
+	device   string
+	byDocker bool
+	// answer is the kind of REJECT, if the message is such an answer or looks like one.
+	answer string
+}
+
+// NewRouter makes a router without any rules of ours. DOCKER-USER is empty.
+func NewRouter(t testing.TB, b Backend) *Router {
+	t.Helper()
+	Require(t, b.Tool(4, "-restore"), "ipset", "conntrack")
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skip(skipOrFail(t, "no TUN devices here: "+err.Error()))
+	}
+	r := &Router{Namespace: NewNamespace(t, "dfw-router"), Backend: b, tuns: map[string]int{}}
+	t.Cleanup(func() {
+		for _, fd := range r.tuns {
+			_ = unix.Close(fd)
+		}
+	})
+	for name, value := range map[string]string{
+		"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1",
+		"net.ipv4.conf.all.rp_filter": "0", "net.ipv4.conf.default.rp_filter": "0",
+		"net.ipv6.conf.all.accept_dad": "0", "net.ipv6.conf.default.accept_dad": "0",
+		"net.ipv6.conf.default.addr_gen_mode": "1",
+		"net.ipv4.conf.all.send_redirects":    "0", "net.ipv4.conf.default.send_redirects": "0",
+		// Every refusal is answered, however many there are.
+		"net.ipv4.icmp_ratemask": "0", "net.ipv4.icmp_ratelimit": "0",
+		"net.ipv6.icmp.ratelimit": "0", "net.ipv6.icmp.ratemask": "",
+	} {
+		r.Sysctl(name, value)
+	}
+	r.batch("-4", "address add 100.127.255.1/32 dev lo", "rule add pref 100 lookup "+routerTable)
+	r.batch("-6", "address add fd00:ffff::1/128 dev lo nodad", "rule add pref 100 lookup "+routerTable)
+	r.interfaceUp("eth0")
+	r.batch("-4", "route add default dev eth0")
+	r.batch("-6", "route add default dev eth0")
+	for _, family := range []int{4, 6} {
+		r.mustLoad(family, fmt.Sprintf(`*raw
+-A PREROUTING -m tos --tos %#02x/0xff -j CT --notrack
+COMMIT
+*mangle
+-A POSTROUTING -m mark --mark 0x1 -j TOS --set-tos %#02x/0xff
+COMMIT
+*filter
+:DOCKER-USER - [0:0]
+-A FORWARD -m tos --tos %#02x/0xff -j ACCEPT
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j MARK --set-xmark 0x1/0xffffffff
+COMMIT
+`, classUntracked, classDocker, classSetup))
+	}
+	// Packets out of the window of their connection belong to it nevertheless. The
+	// sysctl is there once something tracks connections.
+	r.Sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1")
+	r.drain()
+	return r
+}
+
+func skipOrFail(t testing.TB, why string) string {
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why + ", and CI=true forbids to skip")
+	}
+	return why
+}
+
+func (r *Router) mustLoad(family int, text string) {
+	r.t.Helper()
+	if err := r.IPTablesRestore(r.Backend, family, text); err != nil {
+		r.t.Fatalf("%v\n%s", err, text)
+	}
+}
+
+func (r *Router) batch(family string, commands ...string) {
+	r.t.Helper()
+	if _, _, err := r.Input(strings.Join(commands, "\n")+"\n", "ip", family, "-batch", "-"); err != nil {
+		r.t.Fatalf("%v\n%s", err, strings.Join(commands, "\n"))
+	}
+}
+
+// interfaceUp makes an interface, unless it is there.
+func (r *Router) interfaceUp(name string) {
+	r.t.Helper()
+	if _, ok := r.tuns[name]; ok {
+		return
+	}
+	err := r.within(func() error {
+		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		request, err := unix.NewIfreq(name)
+		if err != nil {
+			return err
+		}
+		request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+			return err
+		}
+		r.tuns[name] = fd
+		return nil
+	})
+	if err != nil {
+		r.t.Fatalf("TUN device %s: %v", name, err)
+	}
+	r.batch("-4", "link set "+name+" txqueuelen 1000 up")
+	r.Sysctl("net.ipv4.conf."+name+".rp_filter", "0")
+}
+
+// Send sends packets, each as a connection of its own and all by the rules that are
+// loaded, and returns what became of each. A packet that cannot be sent is an
+// error; see Sendable.
+func (r *Router) Send(packets []packet.Packet) ([]packet.Verdict, error) {
+	flows := make([]*flow, len(packets))
+	for i, p := range packets {
+		f, err := newFlow(p, r.nextID())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		flows[i] = f
+		for _, route := range f.routes {
+			r.interfaceUp(route.device)
+		}
+		for _, step := range f.steps {
+			r.interfaceUp(step.device)
+		}
+	}
+	r.seen = map[uint32][]arrival{}
+	for left := flows; len(left) > 0; {
+		var now, later []*flow
+		round := newRound()
+		for _, f := range left {
+			if round.take(f) {
+				now = append(now, f)
+			} else {
+				later = append(later, f)
+			}
+		}
+		if err := r.send(now, round); err != nil {
+			return nil, err
+		}
+		left = later
+	}
+	out := make([]packet.Verdict, len(packets))
+	for i, f := range flows {
+		v, err := r.became(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", packets[i], err)
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
+func (r *Router) nextID() uint32 {
+	// TCP sequence numbers hold 16 times the identifier.
+	r.last = r.last%0x0fffffff + 1
+	return r.last
+}
+
+// send sends the packets of one round: no two of them share a connection, or need
+// different routes.
+func (r *Router) send(flows []*flow, round *round) error {
+	for _, family := range []int{4, 6} {
+		flag := fmt.Sprintf("-%d", family)
+		routes := []string{"route flush table " + routerTable}
+		for to, device := range round.routes {
+			if to.Is4() == (family == 4) {
+				routes = append(routes, fmt.Sprintf("route add %s dev %s table %s", to, device, routerTable))
+			}
+		}
+		if _, _, err := r.Input(strings.Join(routes, "\n")+"\n", "ip", flag, "-force", "-batch", "-"); err != nil && len(routes) > 1 &&
+			!strings.Contains(err.Error(), "FIB table does not exist") {
+			return err
+		}
+		nat := "*nat\n-F PREROUTING\n" + strings.Join(round.dnat[family], "") + "COMMIT\n"
+		if err := r.IPTablesRestore(r.Backend, family, nat); err != nil {
+			return err
+		}
+	}
+	if _, _, err := r.Run("conntrack", "-F"); err != nil {
+		return err
+	}
+	for _, f := range flows {
+		for _, step := range f.steps {
+			if _, err := unix.Write(r.tuns[step.device], step.bytes); err != nil {
+				return fmt.Errorf("write to %s: %w", step.device, err)
+			}
+			r.drain()
+		}
+	}
+	return nil
+}
+
+// drain reads what has come out. Forwarding happens within the write, so that it is
+// all there.
+func (r *Router) drain() {
+	buffer := make([]byte, 65536)
+	for device, fd := range r.tuns {
+		for {
+			n, err := unix.Read(fd, buffer)
+			if errors.Is(err, unix.EAGAIN) || n <= 0 {
+				break
+			}
+			if id, a := readArrival(buffer[:n]); id != 0 {
+				a.device = device
+				r.seen[id] = append(r.seen[id], a)
+			}
+		}
+	}
+}
+
+// became is what became of a packet: accepted, left to Docker, refused with an
+// answer, or gone.
+func (r *Router) became(f *flow) (packet.Verdict, error) {
+	arrivals := r.seen[f.id]
+	switch {
+	case len(arrivals) == 0:
+		return packet.Verdict{Kind: packet.Drop}, nil
+	case len(arrivals) > 1:
+		return packet.Verdict{}, fmt.Errorf("came out %d times: %v", len(arrivals), arrivals)
+	}
+	a := arrivals[0]
+	// An error that was sent is not an answer to itself.
+	if a.answer != "" && !(f.packet.HasICMP() && errorType(f.packet.Protocol, f.packet.ICMPType)) {
+		return packet.Verdict{Kind: packet.Reject, With: a.answer}, nil
+	}
+	if a.device != f.packet.Out {
+		return packet.Verdict{}, fmt.Errorf("came out by %s", a.device)
+	}
+	if a.byDocker {
+		return packet.Verdict{Kind: packet.Docker}, nil
+	}
+	return packet.Verdict{Kind: packet.Accept}, nil
+}
+
+// Appears is how a verdict for a packet looks from outside: the kernel answers no
+// ICMP error with another (RFC 1122, 3.2.2; RFC 4443, 2.4).
+func Appears(p packet.Packet, v packet.Verdict) packet.Verdict {
+	if v.Kind == packet.Reject && p.HasICMP() && errorType(p.Protocol, p.ICMPType) {
+		return packet.Verdict{Kind: packet.Drop}
+	}
+	return v
+}
+
+// round is what packets that are sent together need, and what they may not share.
+type round struct {
+	routes      map[netip.Addr]string
+	connections map[connection]bool
+	dnat        map[int][]string
+}
+
+func newRound() *round {
+	return &round{map[netip.Addr]string{}, map[connection]bool{}, map[int][]string{}}
+}
+
+// take adds a packet, if it goes with those that are there.
+func (r *round) take(f *flow) bool {
+	for _, route := range f.routes {
+		if device, ok := r.routes[route.to]; ok && device != route.device {
+			return false
+		}
+	}
+	for _, c := range f.connections {
+		if r.connections[c] {
+			return false
+		}
+	}
+	for _, route := range f.routes {
+		r.routes[route.to] = route.device
+	}
+	for _, c := range f.connections {
+		r.connections[c] = true
+	}
+	if f.dnat != "" {
+		family := 4
+		if f.packet.Family == ir.IPv6 {
+			family = 6
+		}
+		r.dnat[family] = append(r.dnat[family], f.dnat)
+	}
+	return true
+}

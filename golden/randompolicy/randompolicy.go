@@ -1,0 +1,123 @@
+// Package randompolicy draws policies that nobody would write, for property tests.
+package randompolicy
+
+import (
+	"fmt"
+	"strings"
+
+	"pgregory.net/rapid"
+)
+
+// Text draws a policy: any attributes, from few values each, so that rules
+// overlap, hide and contradict each other. About half of them do not compile.
+func Text(t *rapid.T) string {
+	var b strings.Builder
+	pick := func(values ...string) string { return rapid.SampledFrom(values).Draw(t, "value") }
+	maybe := func(format string, values ...string) {
+		if rapid.Bool().Draw(t, "written") {
+			fmt.Fprintf(&b, format+"\n", pick(values...))
+		}
+	}
+	addresses := []string{
+		`"192.0.2.1"`, `"192.0.2.0/24"`, `"192.0.2.128-192.0.2.199"`, `"0.0.0.0/0"`, `"10.0.0.0/8"`,
+		`"2001:db8::1"`, `"2001:db8::/32"`, `"::/0"`, `ipset.a`, `ipset.b`, `ipset.both`, `ipset.others`,
+	}
+	list := func(values []string, most int) string {
+		chosen := rapid.SliceOfNDistinct(rapid.SampledFrom(values), 1, most, rapid.ID).Draw(t, "list")
+		return "[" + strings.Join(chosen, ", ") + "]"
+	}
+	maybeList := func(name string, values []string, most int) {
+		if rapid.IntRange(0, 2).Draw(t, "written") == 0 {
+			fmt.Fprintf(&b, "%s = %s\n", name, list(values, most))
+		}
+	}
+	limits := func() {
+		if rapid.IntRange(0, 4).Draw(t, "rate") == 0 {
+			fmt.Fprintf(&b, "rate {\nlimit = %s\nper = %s\n}\n", pick(`"20/second"`, `"7/minute"`), pick(`"source"`, `"rule"`))
+		}
+		if rapid.IntRange(0, 4).Draw(t, "connections") == 0 {
+			b.WriteString("connections {\nmax = 9\n}\n")
+		}
+		if rapid.IntRange(0, 3).Draw(t, "log") == 0 {
+			b.WriteString("log {}\n")
+		}
+	}
+	rule := func(i int, egress bool) {
+		kind := pick("deny", "accept")
+		fmt.Fprintf(&b, "%s \"r%d\" {\n", kind, i)
+		maybeList("source", addresses, 3)
+		maybeList("source_not", addresses, 3)
+		maybeList("destination", addresses, 2)
+		maybeList("destination_not", addresses, 2)
+		switch rapid.IntRange(0, 3).Draw(t, "protocol") {
+		case 0:
+			fmt.Fprintf(&b, "protocol = %s\n", list([]string{`"tcp"`, `"udp"`, `"sctp"`}, 2))
+			if !egress {
+				maybeList("published_ports", []string{"80", "443", `"1000-2000"`, "53"}, 3)
+			}
+			maybeList("container_ports", []string{"80", `"3000-65535"`, "53"}, 2)
+			maybeList("source_ports", []string{"53", `"1024-65535"`}, 2)
+		case 1:
+			fmt.Fprintf(&b, "protocol = %s\n", list([]string{`"tcp"`, `"icmp"`, `"icmpv6"`, "47"}, 3))
+		case 2:
+			fmt.Fprintf(&b, "icmp_types = %s\n", list([]string{`"echo-request"`, `"packet-too-big"`, `"fragmentation-needed"`}, 2))
+		}
+		if !egress {
+			maybeList("published_address", []string{`"198.51.100.1"`, `"198.51.100.2"`, `"2001:db8::80"`}, 2)
+		}
+		maybeList("interfaces", []string{`"eth0"`, `"wg+"`, `"wg0"`, `"docker0"`}, 1)
+		maybeList("out_interfaces", []string{`"docker0"`, `"br-+"`, `"eth0"`}, 1)
+		if kind == "deny" {
+			maybe("action = %s", `"drop"`, `"reject"`)
+		}
+		limits()
+		b.WriteString("}\n")
+	}
+	defaultBlock := func() {
+		b.WriteString("default {\n")
+		if rapid.Bool().Draw(t, "open") {
+			maybe("action = %s", `"return"`)
+		} else {
+			maybeList("allow", addresses, 3)
+			maybe("action = %s", `"drop"`, `"reject"`)
+		}
+		b.WriteString("}\n")
+	}
+
+	fmt.Fprintf(&b, "host {\nexternal_interfaces = %s\n", pick(`["eth0"]`, `["eth0", "wg+"]`, `["eth+"]`))
+	maybe("container_interfaces = %s", `["docker0"]`, `["docker0", "br-+"]`)
+	maybe("families = %s", `["ipv4"]`, `["ipv6"]`, `["ipv4", "ipv6"]`)
+	maybe("install = %s", `"replace"`, `"jump"`, `"insert"`)
+	maybe("verdict = %s", `"accept"`, `"return"`)
+	b.WriteString("}\nipset \"a\" {\n")
+	maybeList("entries", addresses[:8], 5)
+	maybeList("exclude", addresses[:7], 2)
+	maybe("aggregate = %s", "true", "false")
+	b.WriteString("}\nipset \"b\" {\ntype = \"hash:ip\"\nentries = [\"192.0.2.1\", \"192.0.2.130-192.0.2.140\", \"2001:db8::1\"]\n}\n")
+	b.WriteString("ipset \"others\" {\nmanaged = false\n}\nipset \"both\" {\ntype = \"list:set\"\n")
+	fmt.Fprintf(&b, "members = %s\n}\n", pick("[ipset.a, ipset.b]", "[ipset.b]", "[ipset.a, ipset.others]"))
+	if rapid.Bool().Draw(t, "established") {
+		b.WriteString("established {\n")
+		maybe("sessions = %s", `"keep"`, `"recheck"`)
+		maybe("drop_invalid = %s", "true", "false")
+		b.WriteString("}\n")
+	}
+	n := rapid.IntRange(0, 5).Draw(t, "rules")
+	for i := range n {
+		rule(i, false)
+	}
+	if rapid.Bool().Draw(t, "default") {
+		defaultBlock()
+	}
+	if rapid.Bool().Draw(t, "egress") {
+		b.WriteString("egress {\n")
+		for i := range rapid.IntRange(0, 3).Draw(t, "egress rules") {
+			rule(n+i, true)
+		}
+		if rapid.Bool().Draw(t, "egress default") {
+			defaultBlock()
+		}
+		b.WriteString("}\n")
+	}
+	return b.String()
+}
