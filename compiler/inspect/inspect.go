@@ -190,7 +190,12 @@ func without(a, b []string) []string {
 func (c *checker) order(f ir.Family) {
 	name := firewall.FamilyText(f) + " order"
 	p := &ir.Program{Family: f}
-	for _, chain := range c.have.Filter(f).Chains {
+	t := c.have.Filter(f)
+	if t == nil {
+		return // what is missing was said
+	}
+	ours := false
+	for _, chain := range t.Chains {
 		read := &ir.Chain{Name: chain.Name}
 		for _, r := range chain.Rules {
 			if !strings.HasPrefix(firewall.Comment(r), "dockerfw ") {
@@ -202,8 +207,12 @@ func (c *checker) order(f ir.Family) {
 				return
 			}
 			read.Rules = append(read.Rules, rule)
+			ours = true
 		}
 		p.Chains = append(p.Chains, read)
+	}
+	if !ours {
+		return
 	}
 	if err := p.CheckOrder(); err != nil {
 		c.fail(name, "%v", err)
