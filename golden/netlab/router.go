@@ -72,7 +72,7 @@ func NewRouter(t testing.TB, b Backend) *Router {
 		"net.ipv4.conf.all.send_redirects":    "0", "net.ipv4.conf.default.send_redirects": "0",
 		// Every refusal is answered, however many there are.
 		"net.ipv4.icmp_ratemask": "0", "net.ipv4.icmp_ratelimit": "0",
-		"net.ipv6.icmp.ratelimit": "0", "net.ipv6.icmp.ratemask": "",
+		"net.ipv6.icmp.ratelimit": "0", "net.ipv6.icmp.ratemask": "255",
 	} {
 		r.Sysctl(name, value)
 	}
