@@ -118,7 +118,7 @@ func texts(f emit.Folder) map[string]string {
 }
 
 func TestNoGoldenIsWithoutAnExample(t *testing.T) {
-	names := append(examples(t), "bad", "netlab")
+	names := append(examples(t), "bad", "netlab", "randompolicy")
 	entries, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
