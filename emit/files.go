@@ -62,11 +62,11 @@ func Files(rs *ir.Ruleset, src Source) ([]File, error) {
 			restore, remove, family = RulesFile6, RulesRemoval6, "IPv6"
 		}
 		files = append(files,
-			File{restore, Rules(p, from+"Loading it "+RulesEffect(p)+" ("+family+").")},
+			File{restore, Rules(p, from+"Loading it "+RulesEffect(p)+onceMore(p)+" ("+family+").")},
 			File{remove, RemoveRules(p, from+"Loading it "+removalEffect(p)+" ("+family+").")},
 		)
 	}
-	files = append(files, removal)
+	files = append(append(files, removal), Scripts()...)
 	manifest, err := manifest(rs, src, files)
 	if err != nil {
 		return nil, err
@@ -118,7 +118,16 @@ func RulesEffect(p *ir.Program) string {
 	case ir.Jump:
 		return fmt.Sprintf("replaces all rules of chain %s, which a jump in %s leads to", p.Chains[0].Name, p.Target)
 	}
-	return fmt.Sprintf("inserts rules at the head of chain %s, once more each time", p.Target)
+	return fmt.Sprintf("inserts rules at the head of chain %s", p.Target)
+}
+
+// onceMore warns those who load an inserting file by hand; apply.sh takes the old rules
+// out in the same transaction.
+func onceMore(p *ir.Program) string {
+	if p.Install == ir.Insert {
+		return ", once more each time"
+	}
+	return ""
 }
 
 func removalEffect(p *ir.Program) string {

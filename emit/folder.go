@@ -257,7 +257,11 @@ func copyMode(from, to string) error {
 
 // writeFile makes a new file and, if sync, waits until the disk has its content.
 func writeFile(path string, content []byte, sync bool) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	mode := fs.FileMode(0o644)
+	if executable(path) {
+		mode = 0o755
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

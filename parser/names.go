@@ -7,7 +7,7 @@ import (
 
 // Limits of names, in bytes, measured with iptables 1.8.9 and ipset 7.17.
 const (
-	// maxSetName leaves room for the suffixes "-v6" and "-new" within the 31
+	// maxSetName leaves room for the suffixes "-v6" and "-new" or "-alt" within the 31
 	// bytes that iptables takes in --match-set.
 	maxSetName = 31 - len("-v6") - len("-new")
 	// maxRuleName keeps "dockerfw established " and the name within the 255
@@ -30,8 +30,8 @@ func checkSetName(name string) string {
 		return "A set's name starts with a letter."
 	case strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) || r == '.' }):
 		return "A set's name has letters, digits, - and _ only, so that ipset.NAME can name it in expressions."
-	case strings.HasSuffix(name, "-v6") || strings.HasSuffix(name, "-new"):
-		return "Names that end in -v6 or -new stand for the sets that dockerfw makes beside yours: choose another ending."
+	case strings.HasSuffix(name, "-v6") || strings.HasSuffix(name, "-new") || strings.HasSuffix(name, "-alt"):
+		return "Names that end in -v6, -new or -alt stand for the sets that dockerfw makes beside yours: choose another ending."
 	}
 	return ""
 }

@@ -40,10 +40,7 @@ func summary(w io.Writer, result *build.Result, policy string, changes []emit.Ch
 	} else {
 		fmt.Fprintf(w, "Next, as root on each host, here %s:\n", first.Host)
 	}
-	fmt.Fprintf(w, "  %s\n", strings.Join(loadCommands(first, filepath.Join(output, first.Host)), " &&\n  "))
-	if first.Programs[0].Install == ir.Insert {
-		fmt.Fprint(w, "Where the rules stand already, load the .remove files first: each -I adds one more.\n")
-	}
+	fmt.Fprintf(w, "  %s\n", loadCommand(filepath.Join(output, first.Host)))
 }
 
 // describe counts what one host loads.
@@ -115,25 +112,8 @@ func setCounts(sets []*ir.Set) string {
 	return strings.Join(parts, ", ")
 }
 
-// loadCommands are the commands that load what was compiled for one host.
-func loadCommands(rs *ir.Ruleset, dir string) []string {
-	var out []string
-	if len(rs.Sets) > 0 {
-		out = append(out, "ipset restore < "+shellWord(filepath.Join(dir, emit.SetsFile)))
-	}
-	for _, p := range rs.Programs {
-		name, file := "iptables", emit.RulesFile4
-		if p.Family == ir.IPv6 {
-			name, file = "ip6tables", emit.RulesFile6
-		}
-		out = append(out, fmt.Sprintf("%s-restore -w 10 --noflush < %s", name, shellWord(filepath.Join(dir, file))))
-		if p.Install == ir.Jump {
-			jump := p.Target + " -j " + p.Chains[0].Name
-			out = append(out, fmt.Sprintf("{ %s -w 10 -C %s 2>/dev/null || %s -w 10 -I %s; }", name, jump, name, jump))
-		}
-	}
-	return out
-}
+// loadCommand is what loads what was compiled for one host.
+func loadCommand(dir string) string { return shellWord(filepath.Join(dir, emit.ApplyScript)) }
 
 // shellWord quotes s for a POSIX shell where it has to be.
 func shellWord(s string) string {

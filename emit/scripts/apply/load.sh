@@ -1,0 +1,118 @@
+
+# ---- Loading a normalized folder over what is in force. What fails says in $failure what
+# it was; $touched tells whether rules in force were changed by then.
+
+failure='' touched=''
+
+# load FOLDER: each family steps over at once, then the sets get their own names.
+load() {
+	make_unmanaged "$1" || return 1
+	for f in $(families "$1"); do
+		step_over "$f" "$1" || return 1
+	done
+	for f in $(families "$1"); do
+		own_names "$f" "$1" || return 1
+	done
+}
+
+# make_unmanaged FOLDER makes sets that others fill, where they are missing.
+make_unmanaged() {
+	while read -r name header; do
+		exists "$name" || printf 'create %s %s\n' "$name" "$header" | make_sets || return 1
+	done <"$1/unmanaged"
+}
+
+# step_over FAMILY FOLDER puts the rules in force with the new content of changed sets.
+step_over() {
+	changed "$1" "$2" >"$W/changed" || return 1
+	awk '{ print $1, $1 "-alt" }' "$W/changed" >"$W/map$1"
+	if fill "$2" "$W/map$1" | make_sets && put "$1" "$2" "$W/map$1"; then return 0; fi
+	why=$failure
+	destroy -alt $(cat "$W/changed")
+	failure=$why
+	return 1
+}
+
+# own_names FAMILY FOLDER makes what is in use as NAME-alt NAME.
+own_names() {
+	alts=$(of_family "$1" <"$2/managed" | while read -r s; do exists "$s-alt" && printf '%s\n' "$s"; done)
+	[ -n "$alts" ] || return 0
+	rename_back "$1" "$2" $alts && put "$1" "$2" /dev/null && destroy -alt $alts
+}
+
+# snapshot FOLDER TO makes a normalized folder of what is in force where loading FOLDER
+# changes something.
+snapshot() {
+	mkdir -p "$2" || return 1
+	: >"$2/unmanaged"
+	for f in $(families "$1"); do
+		awk "$read_stages"'
+		function back(text) { while (match(text, /--match-set [^ ]*-alt /)) text = substr(text, 1, RSTART + RLENGTH - 6) substr(text, RSTART + RLENGTH - 1); return text }
+		END {
+			for (name in exists) if ((name in declared) || own_chain(name)) { keep[name] = 1; print ":" name " - [0:0]" }
+			# transaction makes the jumps.
+			for (i = 1; i <= kernel; i++) if ((kchain[i] in keep) && (own_chain(kchain[i]) || !kjump[i])) print "-A " kchain[i] " " back(krule[i])
+			for (i = kernel; i > 0; i--) if (kown[i] && !kjump[i] && !(kchain[i] in keep)) print "-I " kchain[i] " " back(krule[i])
+		}' stage=r "$1/rules$f" stage=s "$W/save$f" >"$2/rules$f" || return 1
+		target=$(awk '/^-A / && / -j DOCKERFW$/ { print $2; exit }' "$W/save$f")
+		printf '%s\n' "${target:-$(cat "$1/target$f")}" >"$2/target$f" || return 1
+		grep -q -x -e "-A FORWARD -j $(cat "$2/target$f")" "$W/save$f" || printf 'no\n' >"$2/jump$f" || return 1
+	done
+	content <"$W/known" >"$W/content" || return 1
+	# Members of lists are made before the lists.
+	{
+		awk '$1 == "create" && $3 != "list:set"' "$W/content"
+		awk '$1 == "create" && $3 == "list:set"' "$W/content"
+		awk '$1 == "add"' "$W/content"
+	} >"$2/sets" && awk '$1 == "create" { print $2 }' "$2/sets" >"$2/managed"
+}
+
+# roll_back SNAPSHOT ends the run, after $failure.
+roll_back() {
+	warn "$failure"
+	if [ -z "$touched" ]; then
+		warn "nothing was changed"
+		finish "$1"
+		exit 1
+	fi
+	if load "$1"; then
+		warn "the old rules and sets are in force again"
+		finish "$1"
+		exit 1
+	fi
+	warn "and the old rules could not be put back: $failure"
+	warn "look at iptables-save and ip6tables-save now; what was before is kept in $1"
+	keep_work=1
+	exit 3
+}
+
+# set_names FOLDER prints the managed sets of a compiled folder.
+set_names() { awk '$1 == "create" && $2 ~ /-new$/ { sub(/-new$/, "", $2); print $2 }' "$1/ipset.restore" 2>/dev/null; }
+
+# know FOLDER, normalized, lists in $W/known the sets that are ours: of this folder, of
+# the last one, of runs that were killed.
+know() {
+	{
+		cat "$1/managed" "$RUN/made" 2>/dev/null
+		! last=$(good) || set_names "$last"
+	} | awk 'stage == "others" { theirs[$1] = 1; next } !($1 in theirs)' stage=others "$1/unmanaged" stage=known - | sort -u >"$W/known" &&
+		cp "$W/known" "$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"
+}
+
+# recover FOLDER, normalized, brings in order what a killed run left: sets in use as
+# NAME-alt. Others of that name are in nobody's way, and go.
+recover() {
+	destroy -alt $(cat "$W/known") && return 0
+	for f in $(families "$1"); do
+		own_names "$f" "$1" || return 1
+	done
+}
+
+# finish FOLDER: of the sets that are ours, nothing but those of this folder is needed
+# any more.
+finish() {
+	destroy -new $(cat "$W/known")
+	destroy -alt $(cat "$W/known")
+	destroy '' $(unneeded "$1") ||
+		say "a set of an earlier version is $failure"
+}

@@ -1,0 +1,288 @@
+
+# ---- The copy of what was loaded last, for boot, and for the sets of earlier versions.
+
+good() { [ -f "$STATE/good" ] && printf '%s/%s' "$STATE" "$(cat "$STATE/good")"; }
+
+# keep_copy FOLDER makes it the last good one, in one step.
+keep_copy() {
+	id=folder-$(sha256sum <"$1/manifest.json" | cut -c1-16)
+	mkdir -p "$STATE" || return 1
+	if [ "$(cat "$STATE/good" 2>/dev/null)" != "$id" ] || ! [ -d "$STATE/$id" ]; then
+		rm -rf "${STATE:?}/$id.part" && cp -R "$1" "$STATE/$id.part" && rm -rf "${STATE:?}/$id" && mv "$STATE/$id.part" "$STATE/$id" &&
+			printf '%s\n' "$id" >"$STATE/good.part" && sync && mv "$STATE/good.part" "$STATE/good" || return 1
+	fi
+	for old in "$STATE"/folder-*; do
+		[ "$old" = "$STATE/$id" ] || rm -rf "$old"
+	done
+	rm -f "$STATE/unconfirmed"
+}
+
+# ---- The ways to run.
+
+start() {
+	[ "$(id -u)" = 0 ] || die "root is needed"
+	need awk sed grep sort comm sha256sum flock ipset iptables iptables-save iptables-restore
+	mkdir -p "$RUN" 2>/dev/null && : >>"$RUN/lock" 2>/dev/null || die "cannot write to $RUN"
+	exec 9>>"$RUN/lock"
+	waited=0
+	until flock -n 9; do
+		[ $waited -lt 60 ] || die "another apply.sh has been at work for a minute (lock $RUN/lock)"
+		waited=$((waited + 1))
+		sleep 1
+	done
+	rm -rf "$RUN"/work.* # of killed runs
+	W=$RUN/work.$$
+	mkdir "$W" 2>/dev/null || die "cannot write to $RUN"
+	keep_work=''
+	trap '[ -n "$keep_work" ] || rm -rf "$W"' EXIT
+	trap 'exit 1' INT TERM HUP
+	ipset list -n >/dev/null 2>"$W/err" || die "ipset does not work here: $(cat "$W/err")"
+}
+
+# open FOLDER makes it ready to load, as $W/new.
+open() {
+	check_digests "$1"
+	choose_backend
+	normalize "$1" "$W/new" || die "cannot read $1"
+	for f in $(families "$W/new"); do
+		need "$(command_of "$f")" "$(command_of "$f" -save)" "$(command_of "$f" -restore)"
+		save "$f" || die "$failure"
+	done
+	know "$W/new" || die "cannot write to $RUN"
+}
+
+# check finds out what can be known before anything is changed.
+check() {
+	for f in $(families "$W/new"); do
+		foreign "$f" "$W/new" >"$W/foreign"
+		if [ -s "$W/foreign" ] && [ -z "$force" ]; then
+			warn "rules of others stand where loading puts ours ($(family_name "$f")):"
+			sed 's/^/  /' "$W/foreign" >&2
+			die "set install = \"jump\" on the host, so that both have their place, or delete them with --force"
+		fi
+	done
+	while read -r name header; do
+		have=$(printf '%s\n' "$name" | content | cut -d' ' -f3-5)
+		want=$(printf '%s\n' "$header" | cut -d' ' -f1-3)
+		[ -z "$have" ] || [ "$have" = "$want" ] || die "set $name, which others fill, is a $have here, and the policy says $want"
+	done <"$W/new/unmanaged"
+	rehearse
+}
+
+# rehearse loads the folder into a network namespace of its own: what this kernel or
+# these tools cannot do shows there, and so does how they print the rules.
+rehearse() {
+	for f in $(families "$W/new"); do
+		mv "$W/save$f" "$W/save" && : >"$W/save$f" && transaction "$f" "$W/new" /dev/null >"$W/rehearse" &&
+			as_saved <"$W/rehearse" >"$W/want$f" && mv "$W/save" "$W/save$f" &&
+			{
+				sed 's/^/create /' "$W/new/unmanaged" && cat "$W/new/sets"
+			} >"$W/rehearse.sets" || die "cannot write to $RUN"
+		unshare --net true 2>/dev/null || {
+			warn "no network namespace can be made here: the files are not tried out first"
+			continue
+		}
+		XTABLES_LOCKFILE=$W/xtables.lock unshare --net sh -c 'ipset restore <"$1" && "$2-restore" --noflush <"$3" && "$2-save" -t filter >"$4"' sh \
+			"$W/rehearse.sets" "$(command_of "$f")" "$W/rehearse" "$W/want$f" >"$W/err" 2>&1 9>&- ||
+			die "this host cannot load the $(family_name "$f") rules: $(cat "$W/err")"
+	done
+}
+
+# report prints what is not in force yet.
+report() {
+	for f in $(families "$W/new"); do
+		differs "$f" "$W/new" | sed "s/^/$(family_name "$f"): /"
+		for s in $(changed "$f" "$W/new"); do
+			if exists "$s"; then printf 'set %s differs\n' "$s"; else printf 'set %s is missing\n' "$s"; fi
+		done
+	done
+}
+
+# in_force, after loading: does the host have it?
+in_force() {
+	for f in $(families "$W/new"); do
+		save "$f" || return 1
+		failure=$(differs "$f" "$W/new" | head -n 1)
+		[ -z "$failure" ] || {
+			failure="loaded, but then $(family_name "$f"): $failure"
+			return 1
+		}
+		ahead "$f" "$W/new" >"$W/ahead"
+		[ ! -s "$W/ahead" ] || warn "$(family_name "$f"): what these rules accept does not come to ours: $(tr '\n' ' ' <"$W/ahead")"
+	done
+	failure=''
+}
+
+apply() {
+	[ ! -e "$RUN/pending" ] || die "the last change waits for confirmation: apply.sh --keep, or apply.sh --rollback"
+	[ -z "$cut" ] || need conntrack ip
+	open "$HERE"
+	check
+	report >"$W/report"
+	if [ -n "$dry" ]; then
+		if [ -s "$W/report" ]; then say "would change:" && sed 's/^/  /' "$W/report"; else say "nothing to do: all of it is in force"; fi
+		return 0
+	fi
+	# A full disk shows here, before anything is changed.
+	mkdir -p "$STATE" 2>/dev/null && rm -rf "$STATE/probe" && cp -R "$HERE" "$STATE/probe" 2>/dev/null && cp -R "$HERE" "$W/folder" && rm -rf "$STATE/probe" || {
+		rm -rf "$STATE/probe"
+		die "cannot write to $STATE and $RUN"
+	}
+	snapshot "$W/new" "$W/old" || die "what is in force cannot be saved to $W: $failure"
+	trap '' INT TERM HUP # from here on it ends by itself
+	recover "$W/old" || roll_back "$W/old"
+	if [ ! -s "$W/report" ]; then
+		finish "$W/new"
+		rm -f "$RUN/made"
+		say "nothing to do: all of it is in force"
+		keep_copy "$HERE" || warn "cannot write the copy for boot to $STATE"
+		[ -z "$cut" ] || cut_connections "$W/new"
+		return 0
+	fi
+	load "$W/new" && in_force || roll_back "$W/old"
+	say "loaded $(cat "$W/new"/rules? | grep -c '^-[AI] ') rules and $(grep -c . "$W/new/managed") sets"
+	[ -z "$cut" ] || cut_connections "$W/new"
+	if [ -n "$confirm" ]; then
+		await
+		return 0
+	fi
+	keep_copy "$HERE" || warn "cannot write the copy for boot to $STATE"
+	finish "$W/new"
+	rm -f "$RUN/made"
+}
+
+# await starts what rolls back unless somebody confirms. It does not hang on the
+# terminal, and holds no lock.
+await() {
+	failure="what is to go back in $confirm seconds cannot be prepared"
+	cp "$W/folder/apply.sh" "$W/apply.sh" && printf '%s\n' "$backend" >"$W/backend" && printf '%s\n' "$$" >"$W/token" &&
+		sha256sum <"$HERE/manifest.json" >"$STATE/unconfirmed" && mv "$W" "$RUN/pending" || roll_back "$W/old"
+	setsid sh -c 'sleep "$1"; exec sh "$2" --expire "$3"' sh "$confirm" "$RUN/pending/apply.sh" "$$" </dev/null >>"$RUN/confirm.log" 2>&1 9>&- &
+	say "it goes back in $confirm seconds unless you confirm: $HERE/apply.sh --keep"
+}
+
+keep() {
+	[ -e "$RUN/pending" ] || die "nothing waits for confirmation"
+	keep_copy "$RUN/pending/folder" || die "cannot write to $STATE; it is not kept yet"
+	know "$RUN/pending/new" && finish "$RUN/pending/new"
+	rm -rf "$RUN/pending" "$RUN/made"
+	say "kept"
+}
+
+# go_back undoes what waits for confirmation.
+go_back() {
+	[ -e "$RUN/pending" ] || die "nothing waits for confirmation"
+	backend=$(cat "$RUN/pending/backend")
+	trap '' INT TERM HUP
+	know "$RUN/pending/old" && load "$RUN/pending/old" || {
+		warn "the old rules could not be put back: $failure"
+		exit 3
+	}
+	finish "$RUN/pending/old"
+	rm -rf "$RUN/pending" "$RUN/made"
+	rm -f "$STATE/unconfirmed"
+	say "the old rules and sets are in force again"
+}
+
+boot() {
+	trap '' INT TERM HUP
+	folder=$HERE
+	if [ -f "$STATE/unconfirmed" ] && [ "$(sha256sum <"$HERE/manifest.json" 2>/dev/null)" = "$(cat "$STATE/unconfirmed")" ] && good >/dev/null; then
+		warn "$HERE was never confirmed: loading what was in force before it"
+		folder=$(good)
+	fi
+	for try in "$folder" "$(good)"; do
+		[ -n "$try" ] || continue
+		if (
+			open "$try"
+			for f in $(families "$W/new"); do
+				foreign "$f" "$W/new" | sed "s/^/apply.sh: deleting, since it is of others: /" >&2
+			done
+			snapshot "$W/new" "$W/old" && recover "$W/old" && load "$W/new" || die "$failure"
+			finish "$W/new"
+		); then
+			say "loaded $try"
+			rm -f "$RUN/made"
+			[ "$try" != "$HERE" ] || keep_copy "$HERE" || warn "cannot write the copy for boot to $STATE"
+			return 0
+		fi
+		rm -rf "$W/new" "$W/old"
+		warn "CANNOT LOAD $try"
+	done
+	if [ "${DOCKERFW_BOOT_FALLBACK:-closed}" = open ]; then
+		warn "NO RULES ARE LOADED: published ports are open to everyone"
+		exit 1
+	fi
+	choose_backend
+	closed=1
+	for f in 4 6; do
+		command -v "$(command_of $f)" >/dev/null 2>&1 || continue
+		if save $f && close_all $f >"$W/closed" && restore $f <"$W/closed"; then continue; fi
+		warn "$failure"
+		warn "NOT EVEN RULES THAT CLOSE EVERYTHING CAN BE LOADED FOR $(family_name $f): published ports are open to everyone"
+		closed=''
+	done
+	[ -z "$closed" ] || warn "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE until apply.sh works again"
+	exit 1
+}
+
+# close_all FAMILY keeps what arrives on external interfaces from containers. Which
+# interfaces those are, and which ports docker-proxy has, is taken from the compiled
+# files; if they cannot be read, only what comes from containers passes.
+close_all() {
+	comment='-m comment --comment "dockerfw closed"'
+	files="$HERE/iptables.restore $HERE/ip6tables.restore"
+	external=$(sed -n 's/^-[AI] .* -i \([^ ]*\) .*--comment "dockerfw established".*/\1/p' $files 2>/dev/null | sort -u)
+	printf '*filter\n:DOCKERFW - [0:0]\n:DOCKERFW-INPUT - [0:0]\n'
+	grep -q '^:DOCKER-USER ' "$W/save$1" || printf ':DOCKER-USER - [0:0]\n'
+	printf -- '-A %s -m conntrack --ctstate RELATED,ESTABLISHED %s -j RETURN\n' DOCKERFW "$comment" DOCKERFW-INPUT "$comment"
+	for i in $external; do printf -- '-A DOCKERFW -i %s %s -j DROP\n' "$i" "$comment"; done
+	if [ -z "$external" ]; then
+		for i in docker+ br-+; do printf -- '-A DOCKERFW -i %s %s -j RETURN\n' "$i" "$comment"; done
+		printf -- '-A DOCKERFW %s -j DROP\n' "$comment"
+	fi
+	sed -n 's/^\(-A DOCKERFW-INPUT .* -j \)DOCKERFW-PROXY$/\1DROP/p' "$HERE/$(command_of_file "$1").restore" 2>/dev/null
+	# Of what stands there only the jumps matter: ours go first, and once.
+	awk '/^-A (DOCKER-USER|INPUT) -j DOCKERFW(-INPUT)?$/ { sub(/^-A/, "-D"); print }' "$W/save$1"
+	printf -- '-I DOCKER-USER 1 -j DOCKERFW\n-I INPUT 1 -j DOCKERFW-INPUT\n'
+	grep -q '^-A FORWARD -j DOCKER-USER$' "$W/save$1" || printf -- '-I FORWARD 1 -j DOCKER-USER\n'
+	printf 'COMMIT\n'
+}
+
+remove() {
+	choose_backend
+	trap '' INT TERM HUP
+	rm -rf "$RUN/pending"
+	mkdir -p "$W/new" && : >"$W/new/managed" && : >"$W/new/unmanaged" || die "cannot write to $RUN"
+	know "$W/new" && set_names "$HERE" >>"$W/known" || die "cannot write to $RUN"
+	for f in 4 6; do
+		command -v "$(command_of $f -save)" >/dev/null 2>&1 && save $f || continue
+		# Ours go; DOCKER-USER, and the jump to it if there is one, are left to Docker.
+		printf 'DOCKER-USER\n' >"$W/new/target$f"
+		: >"$W/new/rules$f"
+		transaction $f "$W/new" /dev/null | sed '/^-I FORWARD 1 /d' >"$W/removal"
+		[ "$(grep -c -v -e '^[*:]' -e '^COMMIT$' "$W/removal")" -gt 0 ] || continue
+		restore $f <"$W/removal" || {
+			warn "$failure"
+			warn "$(family_name $f): its rules are still there"
+			exit 1
+		}
+	done
+	finish "$W/new"
+	rm -rf "$STATE"/folder-* "$STATE/good" "$STATE/unconfirmed" "$RUN/made"
+	say "removed: no rule of dockerfw's is left"
+}
+
+start
+case $mode in
+apply) apply ;;
+boot) boot ;;
+keep) keep ;;
+rollback) go_back ;;
+remove) remove ;;
+expire)
+	[ "$(cat "$RUN/pending/token" 2>/dev/null)" = "$token" ] || exit 0 # confirmed meanwhile
+	warn "nobody confirmed"
+	go_back
+	;;
+esac

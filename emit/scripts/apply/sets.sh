@@ -1,0 +1,103 @@
+
+# ---- Sets. NAME-alt holds what is to be in NAME while rules change; NAME-new what is to
+# be swapped into it. dockerfw gives no set of a policy such a name.
+
+exists() { ipset list -n "$1" >/dev/null 2>&1; } # SET
+
+# make_sets loads standard input into ipset.
+make_sets() {
+	ipset restore 2>"$W/err" || {
+		failure="ipset restore: $(cat "$W/err")"
+		return 1
+	}
+}
+
+# destroy SUFFIX NAME... destroys sets that exist. Lists go first: what is in one
+# cannot be destroyed. A set in use stays, and makes it return 1.
+destroy() {
+	suffix=$1
+	shift
+	for _ in lists others; do
+		stay=''
+		for s in "$@"; do
+			exists "$s$suffix" || continue
+			ipset destroy "$s$suffix" 2>"$W/destroy.err" || stay="$stay $s$suffix"
+		done
+		[ -n "$stay" ] || return 0
+	done
+	failure="in use by something besides dockerfw, and left:$stay"
+	return 1
+}
+
+# unneeded FOLDER prints sets that are ours and not of the folder.
+unneeded() {
+	awk 'stage == "needed" { is[$1] = 1; next } !($1 in is)' stage=needed "$1/managed" stage=known "$W/known"
+}
+
+# content prints the sets named on standard input as they are in force, as ipset save
+# does but for what the kernel chooses. One that a killed run left in use as NAME-alt is
+# printed as NAME.
+content() {
+	while read -r s; do
+		at=$s-alt
+		exists "$at" || at=$s
+		exists "$at" || continue
+		ipset save "$at" >"$W/saved" 2>"$W/err" || {
+			failure="ipset save $at: $(cat "$W/err")"
+			return 1
+		}
+		awk -v s="$s" '$1 == "create" { list = ($3 == "list:set"); $2 = s; sub(/ bucketsize [0-9]+/, ""); sub(/ initval [^ ]+/, ""); print }
+			$1 == "add" { e = $3; if (list) sub(/-alt$/, "", e); print "add", s, e }' "$W/saved" || return 1
+	done
+}
+
+# changed FAMILY FOLDER prints the managed sets that are not as the folder has them, with
+# the lists that hold them.
+changed() {
+	of_family "$1" <"$2/managed" >"$W/names"
+	content <"$W/names" >"$W/have" || return 1
+	awk 'stage == "names" { of[$1] = 1; next } $2 in of' stage=names "$W/names" stage=sets "$2/sets" >"$W/wanted" || return 1
+	for side in have wanted; do
+		# The kernel raises hashsize by itself.
+		sed 's/ hashsize [0-9]*//' "$W/$side" | sort >"$W/$side.sorted" || return 1
+	done
+	{
+		comm -3 "$W/have.sorted" "$W/wanted.sorted" | awk '{ print $2 }'
+		awk '$1 == "create" { for (i = 4; i < NF; i++) if ($i == "hashsize") { if (stage == "have") have[$2] = $(i + 1); else if (have[$2] + 0 < $(i + 1) + 0) print $2 } }' \
+			stage=have "$W/have" stage=wanted "$W/wanted"
+	} | sort -u >"$W/differing" || return 1
+	awk 'stage == "differing" { print; is[$1] = 1; next }
+		$1 == "create" && $3 == "list:set" { list[$2] = 1 }
+		$1 == "add" && ($2 in list) && ($3 in is) && !($2 in is) && !said[$2]++ { print $2 }' \
+		stage=differing "$W/differing" stage=wanted "$W/wanted"
+}
+
+# fill FOLDER MAP: input of ipset restore that makes the sets of MAP, lines "NAME TO",
+# under their other names. Members of lists that MAP names are meant by those too.
+fill() {
+	awk 'stage == "map" { to[$1] = $2; next }
+		!($2 in to) { next }
+		$1 == "create" { if ($3 == "list:set") list[$2] = 1; $2 = to[$2]; print; next }
+		$2 in list { late[++n] = "add " to[$2] " " (($3 in to) && to[$3] !~ /-new$/ ? to[$3] : $3); next }
+		{ print "add", to[$2], $3 }
+		END { for (i = 1; i <= n; i++) print late[i] }' stage=map "$2" stage=sets "$1/sets"
+}
+
+# rename_back FAMILY FOLDER NAME... makes sets under their own names, which no rule of ours
+# uses now. What somebody else uses is swapped in, so that it is never empty or gone.
+rename_back() {
+	folder=$2
+	shift 2
+	# A list of an earlier version may hold one of them still.
+	destroy '' $(unneeded "$folder")
+	destroy '' "$@"
+	destroy -new "$@" || return 1
+	for s in "$@"; do
+		if exists "$s"; then printf '%s %s-new\n' "$s" "$s"; else printf '%s %s\n' "$s" "$s"; fi
+	done >"$W/own"
+	{
+		fill "$folder" "$W/own"
+		awk '$1 != $2 { print "swap", $2, $1 }' "$W/own"
+	} | make_sets || return 1
+	destroy -new "$@"
+}

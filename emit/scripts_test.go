@@ -1,0 +1,66 @@
+package emit
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// tool skips a test without a tool of the test packages; in CI they are all there.
+func tool(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+}
+
+// writeScripts writes the scripts of a compiled folder, and returns the shell ones.
+func writeScripts(t *testing.T) (shell []string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range Scripts() {
+		path := filepath.Join(dir, f.Name)
+		if err := os.WriteFile(path, f.Content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if executable(path) {
+			shell = append(shell, path)
+		}
+	}
+	return shell
+}
+
+func TestShellcheckFindsNothingInTheScripts(t *testing.T) {
+	tool(t, "shellcheck")
+	if out, err := exec.Command("shellcheck", append([]string{"--shell=sh"}, writeScripts(t)...)...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestTheShellsOfSmallHostsReadTheScripts(t *testing.T) {
+	for _, shell := range []string{"dash", "busybox sh"} {
+		words := strings.Fields(shell)
+		t.Run(shell, func(t *testing.T) {
+			tool(t, words[0])
+			for _, path := range writeScripts(t) {
+				if out, err := exec.Command(words[0], append(words[1:], "-n", path)...).CombinedOutput(); err != nil {
+					t.Errorf("%s: %v\n%s", filepath.Base(path), err, out)
+				}
+			}
+			apply := writeScripts(t)[0]
+			out, err := exec.Command(words[0], append(words[1:], apply, "--help")...).CombinedOutput()
+			if err != nil || !strings.HasPrefix(string(out), "apply.sh [OPTION]") {
+				t.Errorf("--help: %v\n%s", err, out)
+			}
+			out, err = exec.Command(words[0], append(words[1:], apply, "--confirm", "soon")...).CombinedOutput()
+			if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 2 || !strings.Contains(string(out), "a number of seconds") {
+				t.Errorf("--confirm soon: %v\n%s", err, out)
+			}
+		})
+	}
+}
