@@ -28,7 +28,6 @@ type bench struct {
 
 // onEngines runs a test against a real engine on each backend.
 func onEngines(t *testing.T, test func(*bench)) {
-	netlab.Require(t, "dockerd", "iptables-nft", "iptables-legacy", "ipset", "busybox")
 	t.Parallel()
 	for _, backend := range netlab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
@@ -68,15 +67,15 @@ func (b *bench) load(policy string) {
 			b.Fatal(err)
 		}
 	}
-	must(b.Host.IPSetRestore(files[emit.SetsFile]))
-	must(b.Host.IPTablesRestore(b.backend, 4, files[emit.RulesFile4]))
-	must(b.Host.IPTablesRestore(b.backend, 6, files[emit.RulesFile6]))
-	if b.Host.IPTables(b.backend, 6, "-C", "FORWARD", "-j", "DOCKER-USER") != nil {
+	must(b.engine.Tools.IPSetRestore(files[emit.SetsFile]))
+	must(b.engine.Tools.IPTablesRestore(b.backend, 4, files[emit.RulesFile4]))
+	must(b.engine.Tools.IPTablesRestore(b.backend, 6, files[emit.RulesFile6]))
+	if b.engine.Tools.IPTables(b.backend, 6, "-C", "FORWARD", "-j", "DOCKER-USER") != nil {
 		// Engine 20.10 with ip6tables makes neither the chain nor the jump (measured).
-		if b.Host.IPTables(b.backend, 6, "-n", "-L", "DOCKER-USER") != nil {
-			must(b.Host.IPTables(b.backend, 6, "-N", "DOCKER-USER"))
+		if b.engine.Tools.IPTables(b.backend, 6, "-n", "-L", "DOCKER-USER") != nil {
+			must(b.engine.Tools.IPTables(b.backend, 6, "-N", "DOCKER-USER"))
 		}
-		must(b.Host.IPTables(b.backend, 6, "-I", "FORWARD", "-j", "DOCKER-USER"))
+		must(b.engine.Tools.IPTables(b.backend, 6, "-I", "FORWARD", "-j", "DOCKER-USER"))
 	}
 }
 
@@ -95,11 +94,18 @@ func (b *bench) forwarded(tries []try) []try {
 	if b.backend != netlab.Legacy {
 		return tries
 	}
-	nat := b.Host.IPTablesSave(b.backend, 6, "nat")
-	return slices.DeleteFunc(slices.Clone(tries), func(c try) bool {
+	nat := b.engine.Tools.IPTablesSave(b.backend, 6, "nat")
+	kept := slices.DeleteFunc(slices.Clone(tries), func(c try) bool {
 		to := netip.MustParseAddrPort(c.to)
 		return to.Addr() == b.Host.V6 && !strings.Contains(nat, fmt.Sprintf("--dport %d -j DNAT", to.Port()))
 	})
+	if len(kept) < len(tries) {
+		if !b.engine.Before(26) {
+			b.Errorf("an IPv6 port is not published by DNAT:\n%s", nat)
+		}
+		b.Attr("note", "not asked over IPv6: the second published port of one container port, which this engine leaves to docker-proxy")
+	}
+	return kept
 }
 
 // expect makes all connections at once, since each refused one takes its time.
@@ -522,7 +528,7 @@ default {
 		}
 		// The kernel log of another namespace is out of reach: count what LOG saw.
 		b.AddClient("other", b.Friend.V4.Next().Next(), b.Friend.V6.Next().Next()).Connect("tcp", b.Host.At(8080))
-		counters := b.Host.MustRun(b.backend.Tool(4, ""), "-w", "10", "-vnxL", "DOCKER-USER")
+		counters := b.engine.Tools.MustRun(b.backend.Tool(4, ""), "-w", "10", "-vnxL", "DOCKER-USER")
 		for line := range strings.Lines(counters) {
 			if words := strings.Fields(line); len(words) > 2 && words[2] == "LOG" && words[0] == "0" {
 				t.Errorf("LOG saw no packet:\n%s", counters)
@@ -604,7 +610,7 @@ accept "by-interface" {
   interfaces      = ["eth1"]
 }
 `)
-		if err := b.Host.IPSetRestore("add elsewhere 198.51.100.3\n"); err != nil {
+		if err := b.engine.Tools.IPSetRestore("add elsewhere 198.51.100.3\n"); err != nil {
 			b.Fatal(err)
 		}
 		host := b.Host.At
@@ -633,7 +639,7 @@ func TestJumpLeavesOtherTenantsOfTheChainTheirSay(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		b.web("8080:80/tcp", "8443:80/tcp")
 		// Somebody else, such as fail2ban, refuses the friend.
-		if err := b.Host.IPTables(b.backend, 4, "-I", "DOCKER-USER", "-s", b.Friend.V4.String(), "-j", "DROP"); err != nil {
+		if err := b.engine.Tools.IPTables(b.backend, 4, "-I", "DOCKER-USER", "-s", b.Friend.V4.String(), "-j", "DROP"); err != nil {
 			b.Fatal(err)
 		}
 		b.load(`
@@ -648,7 +654,7 @@ accept "web" {
 `)
 		b.expect("no jump yet", try{b.Stranger, "tcp", b.Host.At(8443), netlab.Answered})
 		for _, f := range []int{4, 6} {
-			if err := b.Host.IPTables(b.backend, f, "-I", "DOCKER-USER", "-j", "DOCKERFW"); err != nil {
+			if err := b.engine.Tools.IPTables(b.backend, f, "-I", "DOCKER-USER", "-j", "DOCKERFW"); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +46,8 @@ type EngineOptions struct {
 // Engine is a Docker engine on the lab's host. Its default bridge is
 // 10.200.0.1/24.
 type Engine struct {
+	Version string // of dockerd: "20.10.24"
+
 	// Tools is the host's network namespace with the engine's file system:
 	// its iptables is the engine's, which differs with EngineOptions.Root.
 	Tools *Namespace
@@ -67,6 +71,17 @@ type daemon struct {
 
 // StartEngine starts an engine on the lab's host; it ends with the test.
 func (lab *Lab) StartEngine(options EngineOptions) *Engine {
+	lab.t.Helper()
+	engine := lab.NewEngine(options)
+	engine.Start()
+	return engine
+}
+
+// NewEngine prepares an engine that has never run: its Tools can already load
+// rules, as a host does at boot. Start starts it.
+// What it will run on becomes attributes of the test: "engine", "backend",
+// "iptables" and "ipset"; command enginematrix reads them.
+func (lab *Lab) NewEngine(options EngineOptions) *Engine {
 	t := lab.t
 	t.Helper()
 	if options.Backend == "" {
@@ -82,7 +97,7 @@ func (lab *Lab) StartEngine(options EngineOptions) *Engine {
 	if options.Dockerd == "" {
 		options.Dockerd = "dockerd"
 		if options.Root == "" {
-			Require(t, "dockerd", "containerd", "runc", options.Backend.Tool(4, ""))
+			Require(t, "dockerd", "containerd", "runc", options.Backend.Tool(4, ""), "ipset")
 		}
 	}
 
@@ -110,9 +125,40 @@ func (lab *Lab) StartEngine(options EngineOptions) *Engine {
 	}
 	engine.linkTools(options.Backend)
 	engine.writeConfig(options, cgroup)
-	engine.Start()
-	engine.importImage()
+	engine.Version = engine.toolVersion("dockerd")
+	for name, value := range map[string]string{
+		"engine":   engine.Version,
+		"backend":  string(options.Backend),
+		"iptables": engine.toolVersion("iptables"),
+		"ipset":    engine.toolVersion("ipset"),
+	} {
+		t.Attr(name, value)
+	}
 	return engine
+}
+
+var versionNumber = regexp.MustCompile(`\d+(\.\d+)+`)
+
+// toolVersion asks one of the engine's programs for its version.
+func (e *Engine) toolVersion(tool string) string {
+	e.t.Helper()
+	text := e.Tools.MustRun("env", "PATH="+e.path, tool, "--version")
+	version := versionNumber.FindString(text)
+	if version == "" {
+		e.t.Fatalf("no version in %s --version: %q", tool, text)
+	}
+	return version
+}
+
+// Before tells whether the engine is older than a major version.
+func (e *Engine) Before(major int) bool {
+	e.t.Helper()
+	text, _, _ := strings.Cut(e.Version, ".")
+	own, err := strconv.Atoi(text)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return own < major
 }
 
 // linkTools makes iptables mean the backend's, as update-alternatives does.
@@ -156,10 +202,11 @@ func (e *Engine) writeConfig(options EngineOptions, cgroup string) {
 	}
 }
 
-// Start starts dockerd again after Stop or Kill, and waits until it answers
-// and its containers run again.
+// Start starts dockerd, for the first time or again after Stop or Kill, and
+// waits until it answers and its containers run again.
 func (e *Engine) Start() {
 	e.t.Helper()
+	first := e.daemon == nil
 	log, err := os.OpenFile(e.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		e.t.Fatal(err)
@@ -185,6 +232,9 @@ func (e *Engine) Start() {
 
 	e.waitUntilReady(run)
 	e.lab.bridgeOnly()
+	if first {
+		e.importImage()
+	}
 	for _, container := range e.containers {
 		container.refresh()
 	}
