@@ -4,7 +4,7 @@ GO ?= go
 # Debian packages of the kernel and Docker tests.
 TEST_PACKAGES = iptables ipset iproute2 conntrack docker.io busybox-static dash shellcheck util-linux procps tcpdump ca-certificates
 
-.PHONY: build test test-packages lint golden fuzz soak bench
+.PHONY: build test test-packages lint e2e-matrix golden fuzz soak bench
 
 build:
 	$(GO) build -o dockerfw ./cmd/dockerfw
@@ -31,6 +31,14 @@ lint:
 	$(GO) tool staticcheck ./...
 	@unformatted=$$($(GO) tool gofumpt -l .); \
 	if [ -n "$$unformatted" ]; then echo "run: go tool gofumpt -w ." && echo "$$unformatted" && exit 1; fi
+
+# The Docker tests on the engines of Debian 12, 13 and the next release, with the iptables
+# and ipset of each, and docs/engines.md from the results. Needs root. The first run makes
+# the releases' root directories in ~/.cache/dockerfw/engines (1.6 GB, a few minutes);
+# remove one there to have it made again. MATRIX_FLAGS: see the command's -help.
+e2e-matrix: TEST_PACKAGES += debootstrap
+e2e-matrix: test-packages
+	$(GO) run ./golden/netlab/cmd/enginematrix $(MATRIX_FLAGS) docs/engines.md
 
 # Rewrites the golden files; read the diff before you commit it.
 golden:
