@@ -38,7 +38,8 @@ END
 
 RUN=${DOCKERFW_RUN:-/run/dockerfw}
 STATE=${DOCKERFW_STATE:-/var/lib/dockerfw}
-HERE=$(cd "$(dirname "$0")" && pwd) || exit 1
+# The folder itself, where /etc/dockerfw is a link to it: it is copied.
+HERE=$(cd "$(dirname "$0")" && pwd -P) || exit 1
 LC_ALL=C
 export LC_ALL
 umask 077
