@@ -2,7 +2,7 @@
 
 GO ?= go
 # Debian packages of the kernel and Docker tests.
-TEST_PACKAGES = iptables ipset iproute2 conntrack docker.io busybox-static dash shellcheck util-linux procps tcpdump ca-certificates
+TEST_PACKAGES = iptables ipset iproute2 conntrack docker.io busybox-static dash shellcheck util-linux procps tcpdump ca-certificates ansible-core python3
 
 .PHONY: build test test-packages lint e2e-matrix golden fuzz soak bench
 
