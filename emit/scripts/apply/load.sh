@@ -90,15 +90,21 @@ roll_back() {
 # set_names FOLDER prints the managed sets of a compiled folder.
 set_names() { awk '$1 == "create" && $2 ~ /-new$/ { sub(/-new$/, "", $2); print $2 }' "$1/ipset.restore" 2>/dev/null; }
 
-# know FOLDER, normalized, lists in $W/known the sets that are ours: of this folder, of
-# the last one, of runs that were killed.
+# know FOLDER, normalized, lists in $W/before the sets that are ours already: of the last
+# folder, of runs that were killed, of our rules; and in $W/known those with the folder's.
 know() {
 	{
-		cat "$1/managed" "$RUN/made" 2>/dev/null
+		cat "$RUN/made" 2>/dev/null
 		! last=$(good) || set_names "$last"
-	} | awk 'stage == "others" { theirs[$1] = 1; next } !($1 in theirs)' stage=others "$1/unmanaged" stage=known - | sort -u >"$W/known" &&
-		cp "$W/known" "$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"
+		sed -n '/--comment "dockerfw /p' "$W"/save? 2>/dev/null | grep -o -e '--match-set [^ ]*' | sed 's/^[^ ]* //; s/-alt$//'
+	} | sort -u >"$W/named" &&
+		content <"$W/named" | awk '{ print $2 } $1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' | sort -u >"$W/before" &&
+		sort -u "$W/before" "$W/named" "$1/managed" | awk 'stage == "others" { theirs[$1] = 1; next } !($1 in theirs)' stage=others "$1/unmanaged" stage=known - >"$W/known"
 }
+
+# begin writes down which sets the run may make: from here on it changes something, and
+# if it is killed, the next one has to know.
+begin() { cp "$W/known" "$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"; }
 
 # recover FOLDER, normalized, brings in order what a killed run left: sets in use as
 # NAME-alt. Others of that name are in nobody's way, and go.

@@ -61,6 +61,12 @@ check() {
 			die "set install = \"jump\" on the host, so that both have their place, or delete them with --force"
 		fi
 	done
+	if [ -z "$force" ]; then
+		awk 'stage == "before" { ours[$1] = 1; next } !($1 in ours)' stage=before "$W/before" stage=new "$W/new/managed" >"$W/first"
+		while read -r s; do
+			! exists "$s" || die "there is a set $s that is not dockerfw's: give the policy's another name, or say managed = false, or replace what is in it with --force"
+		done <"$W/first"
+	fi
 	while read -r name header; do
 		have=$(printf '%s\n' "$name" | content | cut -d' ' -f3-5)
 		want=$(printf '%s\n' "$header" | cut -d' ' -f1-3)
@@ -130,6 +136,7 @@ apply() {
 	}
 	snapshot "$W/new" "$W/old" || die "what is in force cannot be saved to $W: $failure"
 	trap '' INT TERM HUP # from here on it ends by itself
+	begin || die "cannot write to $RUN"
 	recover "$W/old" || roll_back "$W/old"
 	if [ ! -s "$W/report" ]; then
 		finish "$W/new"
@@ -198,7 +205,7 @@ boot() {
 			for f in $(families "$W/new"); do
 				foreign "$f" "$W/new" | sed "s/^/apply.sh: deleting, since it is of others: /" >&2
 			done
-			snapshot "$W/new" "$W/old" && recover "$W/old" && load "$W/new" || die "$failure"
+			snapshot "$W/new" "$W/old" && begin && recover "$W/old" && load "$W/new" || die "$failure"
 			finish "$W/new"
 		); then
 			say "loaded $try"
