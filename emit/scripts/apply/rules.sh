@@ -15,6 +15,11 @@ stage == "map" { to[$1] = $2; next }
 /^:/ { name = substr($1, 2); if (stage == "s") exists[name] = 1; else if (!(name in declared)) { declared[name] = 1; order[++chains] = name } next }
 /^-[AI] / {
 	rest = substr($0, length($2) + 5)
+	if (stage == "s" && $2 == "FORWARD" && !placed) {
+		# Behind what accepts packets, the jump to our rules comes too late.
+		if (rest != "-j " target) { if (rest ~ /-j (ACCEPT|DOCKER[-A-Z0-9]*)$/) late = 1 }
+		else { led = 1; placed = !late }
+	}
 	if (stage == "s") { kchain[++kernel] = $2; krule[kernel] = rest; kjump[kernel] = jump_to_ours(rest) || second_way(rest); kown[kernel] = kjump[kernel] || index(rest, "--comment \"dockerfw ") > 0 }
 	else { line[++lines] = $0; if (/ -m hashlimit /) counts = 1 }
 }
@@ -45,15 +50,14 @@ transaction() {
 		if (!(target in exists) && !(target in declared)) print ":" target " - [0:0]"
 		for (name in exists) if (own_chain(name) && !(name in declared)) { print ":" name " - [0:0]"; gone[name] = 1 }
 		for (i = 1; i <= kernel; i++) {
-			if (kchain[i] == "FORWARD" && krule[i] == "-j " target) forward = 1
 			if (kown[i] && !(kchain[i] in declared) && !own_chain(kchain[i])) print "-D " kchain[i] " " krule[i]
 		}
 		for (i = 1; i <= lines; i++) print renamed(line[i])
 		if ("DOCKERFW" in declared) print "-I " target " 1 -j DOCKERFW"
 		if ("DOCKERFW-INPUT" in declared) print "-I INPUT 1 -j DOCKERFW-INPUT"
 		# An engine before 17.06 leads to DOCKER by rules of its own.
-		if (target != "DOCKER" && jump != "no" && !forward) print "-I FORWARD 1 -j " target
-		if (target != "DOCKER" && jump == "no" && forward) print "-D FORWARD -j " target
+		if (target != "DOCKER" && led && (jump == "no" || !placed)) print "-D FORWARD -j " target
+		if (target != "DOCKER" && jump != "no" && !placed) print "-I FORWARD 1 -j " target
 		if (target != "DOCKER" && second != "no" && !counts && lines) {
 			if (!("DOCKER" in exists)) print ":DOCKER - [0:0]"
 			print "-I DOCKER 1 -m comment --comment \"dockerfw: second way\" -j " (("DOCKERFW" in declared) ? "DOCKERFW" : target)
@@ -95,7 +99,7 @@ ours() {
 		else if (kjump[kernel] && !own_chain($2)) print $2, 0, (at[$2] == 1 ? "first " : "behind others ") rest
 		else if ($2 in declared) { if (rest != "-j RETURN") printf "%s %06d %s\n", $2, ++n[$2], rest }
 		else if (kown[kernel]) printf "%s %06d %s\n", $2, ++n[$2], rest
-		else if ($2 == "FORWARD" && rest == "-j " target && target != "DOCKER" && !led++) print $2, 0, rest
+		else if ($2 == "FORWARD" && rest == "-j " target && target != "DOCKER" && placed && !said++) print $2, 0, rest
 	}
 	stage == "s" && /^:/ && own_chain(name) { print name, 0, "chain" }' \
 		target="$(cat "$2/target$1")" stage=r "$2/rules$1" stage=s "$3" | sort
@@ -107,7 +111,9 @@ differs() {
 	ours "$1" "$2" "$W/save$1" >"$W/ours"
 	ours "$1" "$2" "$W/want$1" >"$W/ours.want"
 	comm -3 "$W/ours" "$W/ours.want" | awk '{ print $1 }' | sort -u | while read -r chain; do
-		if ! grep -q "^$chain " "$W/ours"; then
+		if [ "$chain" = FORWARD ]; then
+			printf 'FORWARD does not lead to %s, or only behind rules that accept\n' "$(cat "$2/target$1")"
+		elif ! grep -q "^$chain " "$W/ours"; then
 			printf 'nothing of dockerfw is in %s\n' "$chain"
 		elif ! grep -q "^$chain " "$W/ours.want"; then
 			printf 'rules of an earlier version are in %s\n' "$chain"
@@ -122,9 +128,4 @@ foreign() {
 	awk "$read_stages"'
 	stage == "s" && /^-A / && ($2 in declared) && !kown[kernel] && rest != "-j RETURN"' \
 		stage=r "$2/rules$1" stage=s "$W/save$1"
-}
-
-# ahead FAMILY FOLDER prints rules of FORWARD that accept packets before ours are asked.
-ahead() {
-	awk '/^-A FORWARD / { if ($0 == "-A FORWARD -j " target) exit; if (/ -j ACCEPT$/) print }' target="$(cat "$2/target$1")" "$W/save$1"
 }

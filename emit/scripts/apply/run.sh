@@ -113,8 +113,6 @@ in_force() {
 			failure="loaded, but then $(family_name "$f"): $failure"
 			return 1
 		}
-		ahead "$f" "$W/new" >"$W/ahead"
-		[ ! -s "$W/ahead" ] || warn "$(family_name "$f"): what these rules accept does not come to ours: $(tr '\n' ' ' <"$W/ahead")"
 	done
 	failure=''
 }
