@@ -83,7 +83,7 @@ members, 1 if not, 2 if there is no answer.`,
 			if err != nil {
 				return err
 			}
-			reports, err := diff.Fleet(before, after, diff.Options{Chain: chain})
+			reports, err := diff.Fleet(before, after, diff.Options{Chain: chain, Full: style.Full})
 			if err != nil {
 				return err
 			}
@@ -103,7 +103,7 @@ members, 1 if not, 2 if there is no answer.`,
 	cmd.Flags().StringVar(&format, "format", format, "how to report: text, json or markdown")
 	cmd.Flags().StringVar(&exitOn, "exit-on", "any", "exit with 1 on any difference, or only if something is widened or narrowed")
 	cmd.Flags().BoolVar(&strict, "strict", false, "let rules that are written differently count as a difference")
-	cmd.Flags().BoolVar(&style.Full, "full", false, "list all members and rules that differ")
+	cmd.Flags().BoolVar(&style.Full, "full", false, "list all changes, members and rules")
 	cmd.Flags().StringVar(&chain, "chain", "", "compare two saved hosts from this `chain` on (default DOCKER-USER)")
 	return cmd
 }

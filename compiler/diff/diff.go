@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -40,8 +41,9 @@ type Report struct {
 	// Host is the label; "" without one.
 	Host     string
 	Old, New string
-	Effect   Effect
-	Changes  []Change
+	// Effect is that of all there is, listed or not.
+	Effect  Effect
+	Changes []Change
 	// More says that there are changes beyond those listed.
 	More bool
 	Sets []SetChange
@@ -68,6 +70,7 @@ type Rule struct {
 	Text string
 
 	explicit bool
+	sets     []string // that it asks for
 }
 
 // Change is packets that get another verdict because of one block of the policy, or
@@ -86,6 +89,8 @@ type Change struct {
 	WitnessOld, WitnessNew packet.Verdict
 	// Conditions the change depends on that do not follow from the packet.
 	Conditions []string
+
+	full bool // the words leave nothing out
 }
 
 // Foreign is a rule of somebody else.
@@ -101,21 +106,26 @@ type Foreign struct {
 type Options struct {
 	// Chain is where two saved states are compared from; "" means DOCKER-USER.
 	Chain string
-	// Changes and Regions limit what is listed; 0 means 50 and 6.
+	// Changes of each effect and Regions of each change limit what is listed; 0 means
+	// 50 and 6.
 	Changes, Regions int
+	// Full lists all there is, in place of 0.
+	Full bool
 }
+
+// everything is more than anybody compares.
+const everything = 1 << 20
 
 // Compare finds what differs. Where one side is compiled and the other is a host,
 // the compiled side is loaded onto the host in thought: what others own there is
 // the same on both sides, but for what loading would delete.
 func Compare(before, after *firewall.State, opts Options) (*Report, error) {
-	if opts.Changes == 0 {
-		opts.Changes = 50
+	usual := [2]int{50, 6}
+	if opts.Full {
+		usual = [2]int{everything, everything}
 	}
-	if opts.Regions == 0 {
-		opts.Regions = 6
-	}
-	r := &Report{Host: after.Host, Old: before.Name, New: after.Name}
+	opts.Changes, opts.Regions = cmp.Or(opts.Changes, usual[0]), cmp.Or(opts.Regions, usual[1])
+	r := &Report{Effect: None, Host: after.Host, Old: before.Name, New: after.Name}
 	if r.Host == "" {
 		r.Host = before.Host
 	}
@@ -136,7 +146,7 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 		before = loaded
 	}
 	firewall.TellApart(before, after)
-	c := &comparison{before: before, after: after, opts: opts, report: r}
+	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
 	for _, f := range c.families() {
 		for _, path := range []Path{Forwarded, Guarded} {
 			if err := c.meaning(f, path); err != nil {
@@ -147,7 +157,6 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 	}
 	c.joinFamilies()
 	c.sets()
-	r.Effect = effectOf(r.Changes)
 	return r, nil
 }
 
@@ -156,6 +165,9 @@ type comparison struct {
 	opts          Options
 	report        *Report
 	chains        map[ir.Family][]string
+	// differ says of sets whether they hold other addresses; those not asked for yet
+	// are not there.
+	differ map[string]bool
 }
 
 // families are those both sides know. A saved state that lacks one is not
@@ -232,17 +244,13 @@ func (r *Report) foreign(host, compiled *firewall.State, lost bool) {
 	}
 }
 
-// effectOf joins the effects of changes.
-func effectOf(changes []Change) Effect {
-	out := None
-	for _, c := range changes {
-		switch {
-		case out == None || out == Changed:
-			out = c.Effect
-		case c.Effect == Changed || c.Effect == out:
-		default:
-			return Both
-		}
+// and joins effects: what is widened here and narrowed there is both.
+func (e Effect) and(o Effect) Effect {
+	switch {
+	case e == o || o == None || o == Changed && e != None:
+		return e
+	case e == None || e == Changed:
+		return o
 	}
-	return out
+	return Both
 }

@@ -48,10 +48,10 @@ func (t *text) markdown(group []*Report) {
 				packets += "<br>depends on " + escape(strings.Join(c.Conditions, "; "))
 			}
 			t.line("| **%s**%s | %s | %s → **%s** | %s → %s | `%s` |", c.Effect, family, packets,
-				verdicts(c.Old), verdicts(c.New), rulesMarkdown(c.OldRules), rulesMarkdown(c.NewRules), strings.ReplaceAll(c.example(), "|", "\\|"))
+				verdicts(c.Old), verdicts(c.New), rulesText(c.OldRules, t.style.Full, ruleMarkdown), rulesText(c.NewRules, t.style.Full, ruleMarkdown), strings.ReplaceAll(c.example(), "|", "\\|"))
 		}
 		if r.More {
-			t.line("\nMore changes are not listed.")
+			t.line("\nMore changes are not listed (`--full` lists them).")
 		}
 	}
 	if len(r.Sets) > 0 {
@@ -82,14 +82,6 @@ func (t *text) code(rules []Foreign, line func(Foreign) string) {
 		t.line("%s", line(f))
 	}
 	t.line("```")
-}
-
-func rulesMarkdown(rules []Rule) string {
-	var out []string
-	for _, r := range rules {
-		out = append(out, ruleMarkdown(r))
-	}
-	return strings.Join(out, ", ")
 }
 
 func ruleMarkdown(r Rule) string {

@@ -11,8 +11,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/dump"
 )
 
-// pairLimit is the number of pairs of rules that are looked at; past it a report
-// says that there is more.
+// pairLimit is the number of pairs of rules of each effect that are looked at; past
+// it a report says that there is more.
 const pairLimit = 2000
 
 // meaning compares what becomes of the packets of a path.
@@ -28,11 +28,20 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 		return fmt.Errorf("the %s rules cannot be compared: %w", firewall.FamilyText(f), err)
 	}
 	both := space.Programs()
-	found, err := packet.Compare(both[0], both[1], pairLimit)
+	limit := pairLimit
+	if c.opts.Full {
+		limit = everything
+	}
+	found, err := packet.Compare(both[0], both[1], limit)
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be compared: %w", firewall.FamilyText(f), err)
 	}
 	c.report.More = c.report.More || found.More
+	for effect, set := range map[Effect]packet.Set{Changed: found.Changed, Widened: found.Widened, Narrowed: found.Narrowed} {
+		if !set.IsEmpty() {
+			c.report.Effect = c.report.Effect.and(effect)
+		}
+	}
 	return c.group(f, path, both, found.Changes)
 }
 
@@ -61,27 +70,19 @@ func (c *comparison) group(f ir.Family, path Path, both []*packet.Evaluation, ch
 	blocks := [2]map[string]string{c.blocks(c.before, f), c.blocks(c.after, f)}
 	var groups []*group
 	index := map[reason]*group{}
+	listed := map[packet.Effect]int{}
 	for _, one := range changes {
 		old, now := ruleAt(c.before, both[0].Program, f, one.OldRule), ruleAt(c.after, both[1].Program, f, one.NewRule)
-		why := reason{one.Effect, old.Name, now.Name}
-		switch {
-		case now.explicit && blocks[0][now.Name] != blocks[1][now.Name]:
-			why.old = ""
-		case old.explicit && blocks[0][old.Name] != blocks[1][old.Name]:
-			why.new = ""
-		case now.explicit:
-			why.old = ""
-		case old.explicit:
-			why.new = ""
-		}
+		why := c.reason(blocks, &one, old, now)
 		g := index[why]
 		if g == nil {
-			if len(c.report.Changes)+len(groups) >= c.opts.Changes {
+			if listed[one.Effect] >= c.opts.Changes {
 				c.report.More = true
 				continue
 			}
+			listed[one.Effect]++
 			g = &group{set: one.Set, path: path, both: both}
-			g.Path, g.Families, g.Effect = path, []ir.Family{f}, Effect(one.Effect.String())
+			g.full, g.Path, g.Families, g.Effect = c.opts.Full, path, []ir.Family{f}, Effect(one.Effect.String())
 			index[why] = g
 			groups = append(groups, g)
 		}
@@ -106,10 +107,59 @@ func (c *comparison) group(f ir.Family, path Path, both []*packet.Evaluation, ch
 }
 
 // reason is what makes packets fare differently: the block that is new or has
-// changed, on either side.
+// changed, on either side; or sets that have other members, for each way in which
+// packets fare.
 type reason struct {
-	effect   packet.Effect
-	old, new string
+	effect                 packet.Effect
+	old, new               string
+	sets                   string
+	oldVerdict, newVerdict packet.Verdict
+}
+
+// reason tells why packets that an old and a new rule decide fare differently.
+func (c *comparison) reason(blocks [2]map[string]string, one *packet.Change, old, now Rule) reason {
+	out := reason{effect: one.Effect, old: old.Name, new: now.Name}
+	changed := func(r Rule) bool { return blocks[0][r.Name] != blocks[1][r.Name] }
+	if !changed(old) && !changed(now) {
+		if sets := c.otherMembers(old, now); sets != "" {
+			return reason{effect: one.Effect, sets: sets, oldVerdict: one.Old, newVerdict: one.New}
+		}
+	}
+	switch {
+	case now.explicit && changed(now):
+		out.old = ""
+	case old.explicit && changed(old):
+		out.new = ""
+	case now.explicit:
+		out.old = ""
+	case old.explicit:
+		out.new = ""
+	}
+	return out
+}
+
+// otherMembers names the sets of rules that hold other addresses before than after.
+func (c *comparison) otherMembers(rules ...Rule) string {
+	var out []string
+	for _, r := range rules {
+		for _, name := range r.sets {
+			if !slices.Contains(out, name) && c.membersDiffer(name) {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func (c *comparison) membersDiffer(name string) bool {
+	differ, known := c.differ[name]
+	if !known {
+		old, now := c.before.Members()[name], c.after.Members()[name]
+		differ = old != nil && now != nil && !old.Equal(now)
+		c.differ[name] = differ
+	}
+	return differ
 }
 
 // group is a change while it is put together.
@@ -169,6 +219,7 @@ func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) 
 	rule := s.Filter(f).Chain(chain.Name).Rules[at.Rule]
 	out := Rule{Text: chain.Rules[at.Rule].Text, Place: s.Place(chain.Name, rule)}
 	out.Name, out.explicit = nameOf(rule)
+	out.sets = rule.Sets()
 	return out
 }
 

@@ -69,9 +69,9 @@ func noRules(like *firewall.State, name string) *firewall.State {
 
 // Total joins the effects of reports.
 func Total(reports []*Report) Effect {
-	var all []Change
+	out := None
 	for _, r := range reports {
-		all = append(all, r.Changes...)
+		out = out.and(r.Effect)
 	}
-	return effectOf(all)
+	return out
 }

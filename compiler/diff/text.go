@@ -133,7 +133,7 @@ func (t *text) body(r *Report) {
 			t.change(c)
 		}
 		if r.More {
-			t.line("  … and more changes, which are not listed.")
+			t.line("  … and more changes (--full lists them).")
 		}
 	}
 	if len(r.Sets) > 0 {
@@ -183,8 +183,8 @@ func (t *text) change(c Change) {
 	for _, l := range c.Packets {
 		t.line("      %s", l)
 	}
-	t.line("      decided before by %s", rulesText(c.OldRules))
-	t.line("      decided now by    %s", rulesText(c.NewRules))
+	t.line("      decided before by %s", rulesText(c.OldRules, t.style.Full, Rule.String))
+	t.line("      decided now by    %s", rulesText(c.NewRules, t.style.Full, Rule.String))
 	if len(c.Conditions) > 0 {
 		t.line("      depends on        %s", strings.Join(c.Conditions, "; "))
 	}

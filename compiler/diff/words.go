@@ -12,8 +12,13 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// shownPrefixes is how many addresses a line of text names.
-const shownPrefixes = 4
+// How many addresses and port ranges a line of text names, and how many rules; all
+// of them where nothing is to be left out.
+const (
+	shownPrefixes = 4
+	shownPorts    = 12
+	shownRules    = 4
+)
 
 // VerdictText is a verdict as people say it.
 func VerdictText(v packet.Verdict) string {
@@ -37,10 +42,15 @@ func verdicts(all []packet.Verdict) string {
 	return strings.Join(words, ", ")
 }
 
-func rulesText(rules []Rule) string {
+// rulesText names rules; without full, the first few.
+func rulesText(rules []Rule, full bool, text func(Rule) string) string {
 	var words []string
-	for _, r := range rules {
-		words = append(words, r.String())
+	for i, r := range rules {
+		if i == shownRules && len(rules) > shownRules+1 && !full {
+			words = append(words, fmt.Sprintf("and %d more", len(rules)-i))
+			break
+		}
+		words = append(words, text(r))
 	}
 	return strings.Join(words, ", ")
 }
@@ -79,11 +89,11 @@ func (g *group) describe(limit int) ([]string, error) {
 	case !explicit(g.OldRules) && !explicit(g.NewRules):
 		to = "everything that no other rule decides"
 	case senders.And(now).Equal(g.set):
-		to = "everything that " + names(g.NewRules) + " decides"
+		to = "everything that " + fewNames(g.NewRules, "decides", "decide")
 	case senders.And(old).Equal(g.set):
-		to = "everything that " + names(g.OldRules) + " decided"
+		to = "everything that " + fewNames(g.OldRules, "decided", "decided")
 	default:
-		to = "everything that " + names(g.OldRules) + " decided and " + names(g.NewRules) + " decides now"
+		to = "everything that " + fewNames(g.OldRules, "decided", "decided") + " and " + fewNames(g.NewRules, "decides now", "decide now")
 	}
 	if to == "" {
 		if !complete {
@@ -100,6 +110,18 @@ func (g *group) describe(limit int) ([]string, error) {
 		lines = append(lines, "… and more")
 	}
 	return lines, nil
+}
+
+// fewNames names rules with a verb, or says how many they are: they are listed below.
+func fewNames(rules []Rule, one, several string) string {
+	switch n := len(rules); {
+	case n == 1:
+		return rules[0].Name + " " + one
+	case n <= shownRules:
+		return names(rules) + " " + several
+	default:
+		return fmt.Sprintf("these %d rules %s", n, several)
+	}
 }
 
 // handled returns the packets that rules at these places decide.
@@ -151,7 +173,7 @@ func (c *Change) who(r packet.Region) string {
 		text += " by " + interfacesText(r.In)
 	}
 	if len(r.SourcePorts) > 0 {
-		text += " from source " + portsText(r.SourcePorts)
+		text += " from " + c.portsText("source ", r.SourcePorts)
 	}
 	return text
 }
@@ -161,30 +183,35 @@ func (c *Change) to(r packet.Region) string {
 	var words []string
 	protocols := protocolsText(r.Protocols)
 	ports := func(what string, ranges []ir.PortRange) string {
-		text := what + " " + portsText(ranges)
-		if protocols != "" {
+		text := c.portsText(what, ranges)
+		if protocols != "" && len(r.Protocols) == 1 {
 			text += "/" + protocols
 			protocols = ""
 		}
 		return text
 	}
+	whole := true // nothing has been named yet that words may describe
+	name := func(text string) { words, whole = append(words, text), false }
 	switch published := r.DNAT != nil && *r.DNAT; {
 	case c.Path == Guarded && len(r.DestinationPorts)+len(r.OriginalPorts) > 0:
-		words = append(words, ports("docker-proxy on", slices.Concat(r.DestinationPorts, r.OriginalPorts)))
+		name("docker-proxy on " + ports("", slices.Concat(r.DestinationPorts, r.OriginalPorts)))
 	case len(r.OriginalPorts) > 0:
-		words = append(words, ports("published", r.OriginalPorts))
+		name(ports("published ", r.OriginalPorts))
 		if len(r.DestinationPorts) > 0 {
-			words = append(words, "at container "+portsText(r.DestinationPorts))
+			words = append(words, "at "+c.portsText("container ", r.DestinationPorts))
 		}
 	case published && len(r.DestinationPorts) > 0:
-		words = append(words, ports("published ports at container", r.DestinationPorts))
+		name("published ports at " + ports("container ", r.DestinationPorts))
 	case published:
-		words = append(words, "any published port")
+		name("any published port")
 	case len(r.DestinationPorts) > 0:
-		words = append(words, ports("container", r.DestinationPorts))
+		name(ports("container ", r.DestinationPorts))
 	}
 	if r.DNAT != nil && !*r.DNAT && c.Path == Forwarded {
-		words = append(words, "container addresses directly")
+		name("container addresses directly")
+	}
+	if whole {
+		words = append(words, "anything")
 	}
 	if r.OriginalDestination != nil {
 		words = append(words, "published on "+notText(r.OriginalDestination))
@@ -201,9 +228,6 @@ func (c *Change) to(r packet.Region) string {
 	if r.Out != nil {
 		words = append(words, "out by "+interfacesText(r.Out))
 	}
-	if len(words) == 0 {
-		words = append(words, "anything")
-	}
 	if s := statesText(r.States); s != "" {
 		words = append(words, s)
 	}
@@ -213,6 +237,10 @@ func (c *Change) to(r packet.Region) string {
 		} else {
 			words = append(words, "while not: "+cond.Name)
 		}
+	}
+	if whole && len(words) > 1 {
+		// What follows narrows it down: "anything at 10.0.0.1".
+		words = append([]string{words[0] + " " + words[1]}, words[2:]...)
 	}
 	return strings.Join(words, ", ")
 }
@@ -295,28 +323,32 @@ func interfacesText(i *packet.Interfaces) string {
 	return names + " but not " + strings.Join(i.Except, ", ")
 }
 
-// portsText writes ranges; where they are all but a few, those few.
-func portsText(ranges []ir.PortRange) string {
-	word := "port "
-	if len(ranges) > 1 || ranges[0].First != ranges[0].Last {
-		word = "ports "
-	}
+// portsText writes ranges after a word for what has them; where they are all but a
+// few, those few.
+func (c *Change) portsText(what string, ranges []ir.PortRange) string {
 	if n := len(ranges); ranges[0].First <= 1 && ranges[n-1].Last == 65535 {
 		var but []ir.PortRange
 		for i := 1; i < n; i++ {
 			but = append(but, ir.PortRange{First: ranges[i-1].Last + 1, Last: ranges[i].First - 1})
 		}
 		if len(but) == 0 {
-			return "any port"
+			return "any " + what + "port"
 		}
-		return "any port but " + rangesText(but)
+		return "any " + what + "port but " + c.rangesText(but)
 	}
-	return word + rangesText(ranges)
+	word := "port "
+	if len(ranges) > 1 || ranges[0].First != ranges[0].Last {
+		word = "ports "
+	}
+	return what + word + c.rangesText(ranges)
 }
 
-func rangesText(ranges []ir.PortRange) string {
+func (c *Change) rangesText(ranges []ir.PortRange) string {
 	var words []string
-	for _, r := range ranges {
+	for i, r := range ranges {
+		if i == shownPorts && len(ranges) > shownPorts+1 && !c.full {
+			return fmt.Sprintf("%s and %d more", strings.Join(words, ", "), len(ranges)-i)
+		}
 		w := strconv.Itoa(int(r.First))
 		if r.Last != r.First {
 			w += "-" + strconv.Itoa(int(r.Last))

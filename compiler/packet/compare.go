@@ -11,7 +11,7 @@ import (
 type Effect int
 
 // The effects. Changed is neither wider nor narrower: another way of refusing, or
-// a target we do not know.
+// from Docker's rules to a target we do not know.
 const (
 	Changed Effect = iota
 	Widened
@@ -21,12 +21,23 @@ const (
 func (e Effect) String() string { return [...]string{"changed", "widened", "narrowed"}[e] }
 
 // effect compares verdicts: accept lets through, docker lets Docker's rules decide.
+// A target we do not know may let through, or refuse.
 func effect(before, after Verdict) Effect {
-	rank := map[Kind]int{Drop: 0, Reject: 0, Docker: 1, Accept: 2}
-	a, known1 := rank[before.Kind]
-	b, known2 := rank[after.Kind]
+	const unknown = 1
+	rank := func(k Kind) int {
+		switch k {
+		case Drop, Reject:
+			return 0
+		case Docker:
+			return 1
+		case Accept:
+			return 2
+		}
+		return unknown
+	}
+	a, b := rank(before.Kind), rank(after.Kind)
 	switch {
-	case !known1 || !known2 || a == b:
+	case a == b:
 		return Changed
 	case a < b:
 		return Widened
@@ -51,13 +62,14 @@ type Comparison struct {
 	// Changed are all packets that get another verdict; Widened and Narrowed those
 	// of them that get further and less far.
 	Changed, Widened, Narrowed Set
-	// Changes in the order of the old rules. More says that there are others.
+	// Changes are those that widen, then those that narrow, then others, each in the
+	// order of the old rules. More says that there are others.
 	Changes []Change
 	More    bool
 }
 
 // Compare finds all packets that two programs of a space decide differently, and
-// shows up to limit changes.
+// shows up to limit changes of each effect.
 func Compare(before, after *Evaluation, limit int) (_ *Comparison, err error) {
 	defer Catch(&err)
 	if before.space != after.space {
@@ -83,7 +95,22 @@ func Compare(before, after *Evaluation, limit int) (_ *Comparison, err error) {
 	if out.Changed.IsEmpty() {
 		return out, nil
 	}
-	old, now := before.part(out.Changed.ref), after.part(out.Changed.ref)
+	neither := d.diff(d.diff(out.Changed.ref, out.Widened.ref), out.Narrowed.ref)
+	for _, in := range []ref{out.Widened.ref, out.Narrowed.ref, neither} {
+		changes, more := pairs(before, after, in, limit)
+		out.Changes, out.More = append(out.Changes, changes...), out.More || more
+	}
+	return out, nil
+}
+
+// pairs splits packets by the rules that decide them before and after, into up to
+// limit changes.
+func pairs(before, after *Evaluation, in ref, limit int) (changes []Change, more bool) {
+	if in == none {
+		return nil, false
+	}
+	s, d := before.space, before.space.d
+	old, now := before.part(in), after.part(in)
 	byPlace := func(a, b Place) int {
 		// The end of the chain comes after all rules.
 		if a == AtEnd || b == AtEnd {
@@ -93,9 +120,8 @@ func Compare(before, after *Evaluation, limit int) (_ *Comparison, err error) {
 	}
 	for _, from := range slices.SortedFunc(maps.Keys(old), byPlace) {
 		for rest := old[from]; rest != none; {
-			if len(out.Changes) >= limit {
-				out.More = true
-				return out, nil
+			if len(changes) >= limit {
+				return changes, true
 			}
 			bits := d.some(rest)
 			for to, set := range now {
@@ -111,12 +137,12 @@ func Compare(before, after *Evaluation, limit int) (_ *Comparison, err error) {
 				c.Effect = effect(c.Old, c.New)
 				c.Conditions = c.Set.Conditions()
 				c.Witness, _ = c.Set.Witness()
-				out.Changes = append(out.Changes, c)
+				changes = append(changes, c)
 				break
 			}
 		}
 	}
-	return out, nil
+	return changes, false
 }
 
 // verdict returns what becomes of packets decided at a place.

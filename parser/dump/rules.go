@@ -125,3 +125,16 @@ func find(opts []Option, name string) *Option {
 	}
 	return nil
 }
+
+// Sets returns the names of the sets that the rule's matches ask for.
+func (r *Rule) Sets() []string {
+	var out []string
+	for i := range r.Matches {
+		for _, o := range r.Matches[i].Options {
+			if o.Name == "--match-set" && len(o.Values) > 0 {
+				out = append(out, o.Values[0])
+			}
+		}
+	}
+	return out
+}
