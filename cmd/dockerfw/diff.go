@@ -104,7 +104,7 @@ members, 1 if not, 2 if there is no answer.`,
 	cmd.Flags().StringVar(&exitOn, "exit-on", "any", "exit with 1 on any difference, or only if something is widened or narrowed")
 	cmd.Flags().BoolVar(&strict, "strict", false, "let rules that are written differently count as a difference")
 	cmd.Flags().BoolVar(&style.Full, "full", false, "list all changes, members and rules")
-	cmd.Flags().StringVar(&chain, "chain", "", "compare two saved hosts from this `chain` on (default DOCKER-USER)")
+	cmd.Flags().StringVar(&chain, "chain", "", "compare two hosts from this `chain` on (default DOCKER-USER, or FORWARD where there is none)")
 	return cmd
 }
 

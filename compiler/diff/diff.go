@@ -145,6 +145,9 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 		}
 		before = loaded
 	}
+	if opts.Chain != "" && !hasChain(before, opts.Chain) && !hasChain(after, opts.Chain) {
+		return nil, fmt.Errorf("neither %s nor %s has a chain %s", before.Name, after.Name, opts.Chain)
+	}
 	firewall.TellApart(before, after)
 	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
 	for _, f := range c.families() {
@@ -158,6 +161,10 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 	c.joinFamilies()
 	c.sets()
 	return r, nil
+}
+
+func hasChain(s *firewall.State, name string) bool {
+	return slices.ContainsFunc(s.Families(), func(f ir.Family) bool { return s.Filter(f).Chain(name) != nil })
 }
 
 type comparison struct {
@@ -216,8 +223,12 @@ func (c *comparison) start(s *firewall.State, f ir.Family, path Path) string {
 			chain = c.before.Target
 		case c.after.Target != "":
 			chain = c.after.Target
+		case c.before.Filter(f).Chain("DOCKER-USER") == nil && c.after.Filter(f).Chain("DOCKER-USER") == nil:
+			c.note("neither host has a chain DOCKER-USER for %s: all of FORWARD is compared", firewall.FamilyText(f))
+			return hook
 		default:
 			chain = "DOCKER-USER"
+			c.note("compared from chain %s on; --chain FORWARD compares all that is forwarded", chain)
 		}
 	}
 	t := s.Filter(f)
