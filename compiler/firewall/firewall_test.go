@@ -179,6 +179,12 @@ func TestWhatAFileHolds(t *testing.T) {
 		{"x", "create a hash:ip family inet\n", savedSets},
 		{"x", "hello\n", ""},
 		{"x", "", ""},
+		{"engine-v6.save", "", savedV6},
+		{"ip6tables.save", "\n", savedV6},
+		{"rules.v4", "", savedV4},
+		{"iptables.save", "", savedV4},
+		{"ipset.save", "", savedSets},
+		{"sets", "", savedSets},
 	} {
 		if got := sniff(c.path, []byte(c.text)); got != c.want {
 			t.Errorf("%s %q: %q, want %q", c.path, c.text, got, c.want)
@@ -197,6 +203,7 @@ func TestNamesThatMeanNothing(t *testing.T) {
 		{one + "," + two, "both hold IPv4 rules"},
 		{sets, "holds no rules that iptables-save or ip6tables-save printed"},
 		{filepath.Join(dir, "empty", "README"), "is neither a policy nor"},
+		{write(t, filepath.Join(dir, "hollow"), ""), "is empty, and its name does not say"},
 	} {
 		_, _, err := Open(c.name, build.Options{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -246,6 +253,10 @@ func TestOpenAt(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(filepath.Join(repo, "net", "lists", "f.txt")); string(text) != "192.0.2.2\n" {
 		t.Errorf("the work tree was changed: %s", text)
+	}
+	renamed := write(t, filepath.Join(repo, "net", "renamed.hcl"), list)
+	if _, _, err := OpenAt("HEAD", renamed, build.Options{}); err == nil || err.Error() != renamed+" is not in HEAD: name its folder, or the policy it was before" {
+		t.Errorf("a file that was not there: %v", err)
 	}
 	for _, bad := range []string{"nope", "--help", ""} {
 		if _, _, err := OpenAt(bad, path, build.Options{}); err == nil {

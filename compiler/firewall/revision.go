@@ -56,6 +56,9 @@ func OpenAt(revision, path string, opts build.Options) (*Opened, hcl.Diagnostics
 		return nil, nil, err
 	}
 	old := filepath.Join(files, inside, base)
+	if _, err := os.Stat(old); err != nil {
+		return nil, nil, fmt.Errorf("%s is not in %s: name its folder, or the policy it was before", path, revision)
+	}
 	out, diags, err := Open(old, opts)
 	if err != nil {
 		return nil, diags, fmt.Errorf("%s at %s: %s", path, revision, strings.ReplaceAll(err.Error(), old, path))

@@ -35,7 +35,11 @@ type Check struct {
 
 // Host checks a host against what was compiled for it.
 func Host(want, have *firewall.State) ([]Check, error) {
-	c := &checker{want: want, have: have}
+	c := &checker{want: want, have: have, loaded: want}
+	// A set of others that is unlike the one asked for cannot be loaded; sets says so.
+	if loaded, err := want.Apply(have); err == nil {
+		c.loaded = loaded
+	}
 	if want.Kind == firewall.Folder {
 		c.files()
 	}
@@ -67,7 +71,9 @@ func Host(want, have *firewall.State) ([]Check, error) {
 
 type checker struct {
 	want, have *firewall.State
-	checks     []Check
+	// loaded is the host as it would be with what was compiled for it.
+	loaded *firewall.State
+	checks []Check
 }
 
 func (c *checker) ok(name, format string, args ...any) {
@@ -221,7 +227,7 @@ func (c *checker) order(f ir.Family) {
 	c.ok(name, "established, deny, accept, default")
 }
 
-// reached checks that no packet which our rules refuse is let through before it
+// reached checks that no packet which our rules are to refuse is let through before it
 // comes to them, by the algebra: by a rule ahead, or for want of a jump.
 func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
 	defer packet.Catch(&err)
@@ -231,7 +237,7 @@ func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
 		c.fail(name, "there is no chain %s to lead to", chain)
 		return nil
 	}
-	ours := c.have.Program(f, chain)
+	ours := c.loaded.Program(f, chain)
 	way := c.have.Program(f, hook)
 	mark(way, chain)
 	space, err := packet.New(way, ours)
@@ -318,6 +324,8 @@ func (c *checker) sets() {
 		case c.want.Unmanaged[set] || want[set] == nil:
 		case have[set] == nil:
 			bad = append(bad, set+" has members that are no addresses")
+		case have[set].IsEmpty() && !want[set].IsEmpty():
+			bad = append(bad, set+" is empty")
 		case !want[set].Equal(have[set]):
 			missing, extra := want[set].Minus(have[set]).Prefixes(0), have[set].Minus(want[set]).Prefixes(0)
 			bad = append(bad, fmt.Sprintf("%s lacks %s and has %s too many", set, count(len(missing), "prefix"), count(len(extra), "prefix")))

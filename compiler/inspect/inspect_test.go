@@ -1,0 +1,251 @@
+package inspect
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+)
+
+func open(t *testing.T, name string) *firewall.State {
+	t.Helper()
+	opened, diags, err := firewall.Open(name, build.Options{})
+	if err != nil || diags.HasErrors() {
+		t.Fatal(err, diags)
+	}
+	return opened.States[0]
+}
+
+func write(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const policy = `
+host {
+  external_interfaces = ["eth0"]
+  families            = ["ipv4"]
+  install             = "INSTALL"
+}
+ipset "friends" { entries = ["192.0.2.10", "198.51.100.0/24"] }
+ipset "bans" { managed = false }
+deny "banned" { source = [ipset.bans] }
+accept "https" {
+  protocol        = "tcp"
+  container_ports = [443]
+}
+default { allow = [ipset.friends] }
+`
+
+const (
+	established = `-A CHAIN -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j PASS` + "\n"
+	banned      = `-A CHAIN -i eth0 -m set --match-set bans src -m comment --comment "dockerfw deny banned" -j DROP` + "\n"
+	https       = `-A CHAIN -i eth0 -p tcp -m tcp --dport 443 -m comment --comment "dockerfw accept https" -j PASS` + "\n"
+	standard    = `-A CHAIN -i eth0 -m set ! --match-set friends src -m comment --comment "dockerfw default" -j DROP` + "\n"
+	jump        = "-A FORWARD -j DOCKER-USER\n"
+	rules       = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n" +
+		jump + established + banned + https + standard + "COMMIT\n"
+	sets = "create friends hash:net family inet hashsize 1024 maxelem 1048576\nadd friends 192.0.2.10\nadd friends 198.51.100.0/24\n" +
+		"create bans hash:net family inet hashsize 1024 maxelem 65536\nadd bans 203.0.113.5\n"
+)
+
+// broken is what a host may lack, and what is said of it. Replacements are pairs.
+var broken = []struct {
+	name        string
+	rules, sets []string
+	want        []string
+}{
+	{"nothing", nil, nil, nil},
+	{
+		"the jump is missing",
+		[]string{jump, ""},
+		nil,
+		[]string{"IPv4 FORWARD: does not lead to CHAIN"},
+	},
+	{
+		"neither rules nor jump", // what is not there refuses nothing, and still nothing leads there
+		[]string{jump, "", established, "", banned, "", https, "", standard, ""},
+		nil,
+		[]string{"IPv4 rules: chain CHAIN holds none of its 4 rules", "IPv4 FORWARD: does not lead to CHAIN"},
+	},
+	{
+		"a rule is missing",
+		[]string{https, ""},
+		nil,
+		[]string{`IPv4 rules: chain CHAIN lacks 1 rule: -i eth0 -p tcp -m tcp --dport 443`},
+	},
+	{
+		"a rule of another version",
+		[]string{"443", "8443"},
+		nil,
+		[]string{`IPv4 rules: chain CHAIN lacks 1 rule (-i eth0 -p tcp`},
+	},
+	{
+		"a rule too many",
+		[]string{https, https + strings.Replace(https, "443", "8443", 1)},
+		nil,
+		[]string{`IPv4 rules: chain CHAIN has 1 rule of another version: -i eth0 -p tcp`},
+	},
+	{
+		"loaded twice",
+		[]string{standard, standard + standard},
+		nil,
+		[]string{"IPv4 rules: chain CHAIN has rules twice: 5 instead of 4"},
+	},
+	{
+		"another order",
+		[]string{established + banned, banned + established},
+		nil,
+		[]string{"IPv4 rules: chain CHAIN has its rules in another order", `IPv4 order: chain CHAIN: "dockerfw deny banned" of phase deny stands before`},
+	},
+	{
+		"a rule ahead",
+		[]string{jump, "-A FORWARD -s 203.0.113.0/24 -j ACCEPT\n" + jump},
+		nil,
+		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse: -A FORWARD -s 203.0.113.0/24 -j ACCEPT"},
+	},
+	{
+		"a rule ahead in a chain of its own",
+		[]string{":DOCKER-USER", ":SIDE - [0:0]\n:DOCKER-USER", jump, "-A FORWARD -i eth0 -j SIDE\n-A SIDE -p udp -j ACCEPT\n" + jump},
+		nil,
+		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse: -A SIDE -p udp -j ACCEPT"},
+	},
+	{
+		"a rule ahead that lets through what ours let through as well", // a friend; a ban on the host keeps it from that
+		[]string{jump, "-A FORWARD -s 198.51.100.7/32 -j ACCEPT\n" + jump},
+		nil,
+		nil,
+	},
+	{
+		"a rule ahead that lets through whom others ban",
+		[]string{jump, "-A FORWARD -s 198.51.100.7/32 -j ACCEPT\n" + jump},
+		[]string{"203.0.113.5", "198.51.100.7"},
+		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse"},
+	},
+	{
+		"a set is missing",
+		nil,
+		[]string{"create friends hash:net family inet hashsize 1024 maxelem 1048576\nadd friends 192.0.2.10\nadd friends 198.51.100.0/24\n", ""},
+		[]string{"sets: friends is missing"},
+	},
+	{"a set is empty", nil, []string{"add friends 192.0.2.10\nadd friends 198.51.100.0/24\n", ""}, []string{"sets: friends is empty"}},
+	{"a set has other members", nil, []string{"add friends 192.0.2.10\n", "add friends 192.0.2.11\nadd friends 203.0.113.0/24\n"}, []string{"sets: friends lacks 1 prefix and has 2 prefixes too many"}},
+	{"a set is of another type", nil, []string{"create bans hash:net", "create bans hash:ip"}, []string{"sets: bans is hash:ip inet instead of hash:net inet"}},
+	{"members cut in another way", nil, []string{"add friends 198.51.100.0/24", "add friends 198.51.100.0/25\nadd friends 198.51.100.128/25"}, nil},
+}
+
+func TestEachFaultOfAHostIsSaid(t *testing.T) {
+	for _, install := range []string{"replace", "jump"} {
+		chain, head, pass := "DOCKER-USER", ":DOCKER-USER - [0:0]\n", "ACCEPT"
+		if install == "jump" {
+			chain, head, pass = "DOCKERFW", ":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n", "RETURN"
+		}
+		compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", install, 1)))
+		for _, c := range broken {
+			t.Run(install+"/"+c.name, func(t *testing.T) {
+				text := strings.NewReplacer(c.rules...).Replace(rules)
+				if install == "jump" {
+					text = strings.Replace(text, ":DOCKER-USER - [0:0]\n", head, 1)
+					text = strings.Replace(text, "COMMIT", "-A DOCKER-USER -j DOCKERFW\nCOMMIT", 1)
+				}
+				text = strings.NewReplacer("CHAIN", chain, "PASS", pass).Replace(text)
+				dir := t.TempDir()
+				write(t, filepath.Join(dir, "rules.v4"), text)
+				write(t, filepath.Join(dir, "sets"), strings.NewReplacer(c.sets...).Replace(sets))
+				checks, err := Host(compiled, open(t, dir))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var failed []string
+				for _, check := range checks {
+					if !check.OK {
+						failed = append(failed, check.Name+": "+check.Text)
+					}
+				}
+				matches := len(failed) == len(c.want)
+				for i := range c.want {
+					matches = matches && strings.HasPrefix(failed[i], strings.ReplaceAll(c.want[i], "CHAIN", chain))
+				}
+				if !matches {
+					t.Errorf("(-want +got)\n%s", cmp.Diff(c.want, failed))
+				}
+			})
+		}
+	}
+}
+
+func TestRulesOfOthersAreSaidWhereLoadingEmptiesTheChain(t *testing.T) {
+	for install, want := range map[string]string{"replace": "1 rule of others in chains that loading empties: -A DOCKER-USER -s 10.0.0.1/32 -j DROP", "jump": ""} {
+		dir := t.TempDir()
+		compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), strings.Replace(policy, "INSTALL", install, 1)))
+		host := open(t, write(t, filepath.Join(dir, "rules.v4"), "*filter\n:FORWARD ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n"+jump+
+			"-A DOCKER-USER -j DOCKERFW\n-A DOCKER-USER -s 10.0.0.1/32 -j DROP\nCOMMIT\n"))
+		checks, err := Host(compiled, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, c := range checks {
+			if c.Name == "IPv4 others" && !c.OK {
+				got = c.Text
+			}
+		}
+		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: got %q", install, got)
+		}
+	}
+}
+
+func TestAFamilyThatWasNotSavedFails(t *testing.T) {
+	dir := t.TempDir()
+	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), `host { external_interfaces = ["eth0"] }`))
+	checks, err := Host(compiled, open(t, write(t, filepath.Join(dir, "rules.v4"), "*filter\nCOMMIT\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range checks {
+		if c.Name == "IPv6 rules" && !c.OK && strings.HasSuffix(c.Text, "has no IPv6 rules saved") {
+			return
+		}
+	}
+	t.Errorf("%v", checks)
+}
+
+// The tools of a host are imitated: which backend they are of, and what the other
+// backend holds.
+func TestDockersRulesInTheOtherBackendFail(t *testing.T) {
+	for _, c := range []struct{ own, other, rules, want string }{
+		{"nf_tables", "iptables-legacy-save", "", ""},
+		{"nf_tables", "iptables-legacy-save", "-A FORWARD -j DOCKER-USER", "iptables is the nf_tables one, and Docker's rules stand in iptables-legacy"},
+		{"legacy", "iptables-nft-save", "-A DOCKER -j RETURN", "iptables is the legacy one, and Docker's rules stand in iptables-nft"},
+		{"nf_tables", "iptables-legacy-save", "-A INPUT -j ACCEPT", ""},
+	} {
+		bin := t.TempDir()
+		script := func(name, prints string) { write(t, filepath.Join(bin, name), "#!/bin/sh\necho '"+prints+"'\n") }
+		script("iptables", "iptables v1.8.9 ("+c.own+")")
+		for _, name := range []string{"iptables-legacy-save", "iptables-nft-save"} {
+			script(name, map[bool]string{true: c.rules}[name == c.other])
+		}
+		t.Setenv("PATH", bin)
+		compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", "replace", 1)))
+		checker := &checker{want: compiled}
+		if err := checker.backend(); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if one := checker.checks[0]; !one.OK {
+			got = one.Text
+		}
+		if !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("%+v: got %q", c, got)
+		}
+	}
+}
