@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,10 +122,19 @@ type (
 func sarifPlace(r hcl.Range) sarifLocation {
 	var l sarifLocation
 	p := placeOf(r)
-	l.Physical.Artifact.URI = p.File
+	l.Physical.Artifact.URI = fileURI(p.File)
 	region := &l.Physical.Region
 	region.StartLine, region.StartColumn, region.EndLine, region.EndColumn = p.Line, p.Column, p.EndLine, p.EndColumn
 	return l
+}
+
+// fileURI is a path with slashes as a reference that SARIF takes: relative ones stay
+// so, and a colon or a blank in a name is no scheme and no end.
+func fileURI(path string) string {
+	if strings.HasPrefix(path, "/") {
+		return (&url.URL{Scheme: "file", Path: path}).String()
+	}
+	return (&url.URL{Path: path}).String()
 }
 
 // findingsSARIF writes a log of SARIF 2.1.0 (OASIS), which code hosts show beside
