@@ -1,0 +1,68 @@
+package explain
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// Each condition does not hold for the packet, and the reason names what the packet
+// is and what was asked for.
+func TestReasonsNameThePacketAndWhatWasAskedFor(t *testing.T) {
+	p := packet.Packet{
+		Family: ir.IPv4, In: "eth0", Out: "docker0", Protocol: 6,
+		Source: netip.MustParseAddr("203.0.113.9"), SourcePort: 40000,
+		Destination: netip.MustParseAddr("172.17.0.2"), DestinationPort: 80,
+		OriginalDestination: netip.MustParseAddr("198.51.100.1"), OriginalPort: 8080, DNAT: true,
+		State: ir.CTNew, Direction: ir.CTOriginal, Conditions: map[string]bool{"limit --limit 1/sec": true},
+	}
+	p.Complete()
+	in := func(end packet.End, name string, prefixes ...string) packet.Addr {
+		var all []netip.Prefix
+		for _, text := range prefixes {
+			all = append(all, netip.MustParsePrefix(text))
+		}
+		return packet.Addr{End: end, In: packet.NewAddrSet(name, all)}
+	}
+	port := func(end packet.End, first, last uint16) packet.Port {
+		return packet.Port{End: end, Ranges: []ir.PortRange{{First: first, Last: last}}}
+	}
+	for _, c := range []struct {
+		cond packet.Cond
+		want string
+	}{
+		{in(packet.Source, "friends", "192.0.2.0/24"), "source 203.0.113.9 is not in set friends"},
+		{in(packet.Source, "", "192.0.2.0/24"), "source 203.0.113.9 is not in 192.0.2.0/24"},
+		{in(packet.Source, "", "192.0.2.1/32"), "source 203.0.113.9 is not 192.0.2.1"},
+		{in(packet.Destination, "", "10.0.0.0/8"), "destination 172.17.0.2 is not in 10.0.0.0/8"},
+		{in(packet.Source, "", "10.0.0.0/8", "11.1.0.0/16", "12.0.0.0/8", "192.0.2.0/24"), "source 203.0.113.9 is not in 10.0.0.0/8 or in 11.1.0.0/16 or in 12.0.0.0/8 or …"},
+		{packet.Not{C: in(packet.Source, "bad", "203.0.113.0/24")}, "source 203.0.113.9 is in set bad"},
+		{port(packet.OriginalDestination, 443, 443), "it was sent to port 8080, not 443"},
+		{port(packet.Destination, 81, 90), "destination port 80 is not 81-90"},
+		{packet.Proto{Numbers: []uint8{17}}, "it is tcp, not udp"},
+		{packet.Interface{End: packet.Source, Name: "eth1"}, "it arrives on eth0, not eth1"},
+		{packet.Not{C: packet.Interface{End: packet.Destination, Name: "docker0"}}, "it leaves by docker0"},
+		{packet.State{States: ir.CTRelated | ir.CTEstablished}, "its connection is NEW, not RELATED,ESTABLISHED"},
+		{packet.Dir{Dir: ir.CTReply}, "it does not go in direction reply"},
+		{packet.ICMPType{FirstType: 8, LastType: 8, LastCode: 255}, "it is no ICMP message"},
+		{packet.FamilyIs{Family: ir.IPv6}, "the packet is ipv4"},
+		{packet.Opaque{Text: "mark 0x1"}, "taken not to hold: mark 0x1"},
+		{packet.Not{C: packet.Opaque{Text: "limit --limit 1/sec"}}, "taken to hold: limit --limit 1/sec"},
+		{packet.Both{packet.Proto{Numbers: []uint8{6}}, port(packet.OriginalDestination, 1, 9)}, "it was sent to port 8080, not 1-9"},
+		{packet.Either{packet.Proto{Numbers: []uint8{17}}, packet.Dir{Dir: ir.CTReply}}, "it is tcp, not udp, and it does not go in direction reply"},
+	} {
+		if packet.Holds(c.cond, &p) {
+			t.Errorf("%s holds", c.cond)
+		}
+		if got := why(c.cond, &p); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.cond, got, c.want)
+		}
+	}
+	p.DNAT = false
+	p.Complete()
+	if got, want := why(packet.State{States: ir.CTDNAT}, &p), "Docker did not translate it (no DNAT): it goes to the container's own address"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
