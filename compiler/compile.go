@@ -21,6 +21,8 @@ type compilation struct {
 	// declared are the sets that ipset blocks made, by the block's name.
 	declared map[string]map[ir.Family]*ir.Set
 	used     map[string]bool
+	// folded are the sets made of what rules list.
+	folded map[foldedKey]*ir.Set
 	// clauses hold each rule once a family, in the order of the policy.
 	clauses []*clause
 	out     *ir.Ruleset
@@ -74,6 +76,7 @@ func newCompilation(policy *parser.Policy, lists *Lists) *compilation {
 		lists:    lists,
 		declared: map[string]map[ir.Family]*ir.Set{},
 		used:     map[string]bool{},
+		folded:   map[foldedKey]*ir.Set{},
 		out:      &ir.Ruleset{Host: policy.Host.Name},
 	}
 	if policy.Host.IPv4 {
@@ -114,4 +117,5 @@ const (
 	CodeUnusedSet   diag.Code = "unused-set"   // warning: a set no rule uses
 	codeEmptySet    diag.Code = "empty-set"    // warning: a set without elements
 	codeFileRead    diag.Code = "file-read"    // an address list that cannot be read
+	codeUnguarded   diag.Code = "unguarded"    // warning: a deny that does not hold for docker-proxy
 )

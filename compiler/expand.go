@@ -20,16 +20,27 @@ func (c *compilation) expand() {
 			Target:  c.policy.Host.Chain.Value,
 		}
 		for _, s := range c.scopes() {
-			chain := &ir.Chain{Name: s.chain}
-			for _, cl := range c.clauses {
-				if cl.family == f && cl.chain == s.chain {
-					chain.Rules = append(chain.Rules, cl.rules()...)
+			if s.isGuard() {
+				if entry := c.chain(ir.GuardChain, f); len(entry.Rules) > 0 {
+					program.Chains = append(program.Chains, entry, c.chain(s.chain, f))
 				}
+				continue
 			}
-			program.Chains = append(program.Chains, chain)
+			program.Chains = append(program.Chains, c.chain(s.chain, f))
 		}
 		c.out.Programs = append(c.out.Programs, program)
 	}
+}
+
+// chain makes a chain of its clauses.
+func (c *compilation) chain(name string, f ir.Family) *ir.Chain {
+	chain := &ir.Chain{Name: name}
+	for _, cl := range c.clauses {
+		if cl.family == f && cl.chain == name {
+			chain.Rules = append(chain.Rules, cl.rules()...)
+		}
+	}
+	return chain
 }
 
 var installs = map[parser.Install]ir.Install{
@@ -92,10 +103,18 @@ func (cl *clause) rules() []*ir.Rule {
 		c.protocol, c.verdict = p.number, p.verdict
 	})
 	all = vary(all, cl.publishedAddresses, func(c *combination, a netip.Addr) {
-		c.conntrack.OrigDst = a
+		if cl.inInput {
+			add(c, ir.Address{Dir: ir.Dst, Prefix: netip.PrefixFrom(a, a.BitLen())})
+		} else {
+			c.conntrack.OrigDst = a
+		}
 	})
 	all = vary(all, cl.published, func(c *combination, p parser.Ports) {
-		c.conntrack.OrigDstPort = portRange(p)
+		if cl.inInput {
+			c.ports.Dst = portRange(p)
+		} else {
+			c.conntrack.OrigDstPort = portRange(p)
+		}
 	})
 	all = vary(all, cl.container, func(c *combination, p parser.Ports) { c.ports.Dst = portRange(p) })
 	all = vary(all, cl.fromPorts, func(c *combination, p parser.Ports) { c.ports.Src = portRange(p) })

@@ -44,15 +44,29 @@ func (c *compilation) foldEnd(cl *clause, e *end, suffix string) {
 }
 
 func (c *compilation) fold(cl *clause, o *operands, suffix string) {
-	set := c.literalSet(literalSetName(cl.name, suffix), cl.family, o.literals, cl.origin.Block, cl.origin.Name, o.rng)
+	name := literalSetName(cl.name, suffix)
+	key := foldedKey{setName(name, cl.family), cl.origin.Block, cl.origin.Name}
+	set := c.folded[key]
+	if set == nil {
+		set = c.literalSet(name, cl.family, o.literals, cl.origin.Block, cl.origin.Name, o.rng)
+		c.folded[key] = set
+	}
 	o.literals = nil
 	o.sets = append([]*ir.Set{set}, o.sets...)
 }
 
+// foldedKey names a set made for a rule. The same rule may stand in two chains.
+type foldedKey struct{ set, block, rule string }
+
 // foldSets joins sets into one list:set.
 func (c *compilation) foldSets(cl *clause, o *operands, suffix string) {
+	key := foldedKey{setName(literalSetName(cl.name, suffix), cl.family), cl.origin.Block, cl.origin.Name}
+	if list := c.folded[key]; list != nil {
+		o.sets = []*ir.Set{list}
+		return
+	}
 	list := &ir.Set{
-		Name:    setName(literalSetName(cl.name, suffix), cl.family),
+		Name:    key.set,
 		Family:  cl.family,
 		Type:    ir.ListSet,
 		Managed: true,
@@ -70,6 +84,7 @@ func (c *compilation) foldSets(cl *clause, o *operands, suffix string) {
 	list.Members = slices.Compact(list.Members)
 	list.MaxElem = listSize(len(list.Members))
 	o.sets = []*ir.Set{list}
+	c.folded[key] = list
 	c.out.Sets = append(c.out.Sets, list)
 }
 

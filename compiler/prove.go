@@ -16,8 +16,30 @@ import (
 // The policy's side is taken straight from the AST and shares nothing with the
 // lowering. A difference is an error with a packet that shows it.
 func prove(policy *parser.Policy, lists *Lists, read *ir.Program, sets *dump.Sets) error {
-	says := meaning.Program(policy, read.Family, lists.Ranges)
-	loads := textProgram(policy, read, sets)
+	forward, guard := *read, *read
+	forward.Chains, guard.Chains = nil, nil
+	for _, c := range read.Chains {
+		if c.Name == ir.GuardChain || c.Name == ir.ProxyChain {
+			guard.Chains = append(guard.Chains, c)
+		} else {
+			forward.Chains = append(forward.Chains, c)
+		}
+	}
+	if len(guard.Chains) == 0 {
+		guard.Chains = []*ir.Chain{{Name: ir.GuardChain}}
+	}
+	saysForward, saysGuard := meaning.Both(policy, read.Family, lists.Ranges)
+	t := newTextReader(policy, read.Family, sets)
+	if err := proveEqual(saysForward, t.program(&forward)); err != nil {
+		return err
+	}
+	loads := t.program(&guard)
+	loads.ToHost = true
+	return proveEqual(saysGuard, loads)
+}
+
+// proveEqual compares what a policy says of packets with what its text does.
+func proveEqual(says, loads *packet.Program) error {
 	space, err := packet.New(says, loads)
 	if err != nil {
 		return fmt.Errorf("the rules are too many to be proved right: %w", err)
@@ -47,13 +69,12 @@ func ruleName(p *packet.Program, at packet.Place) string {
 	}
 }
 
-// textProgram turns rules that were read back into a program of packets.
-func textProgram(policy *parser.Policy, read *ir.Program, sets *dump.Sets) *packet.Program {
+func newTextReader(policy *parser.Policy, f ir.Family, sets *dump.Sets) *textReader {
 	t := &textReader{known: packet.DumpSets(sets), lists: map[string][]string{}}
 	for _, s := range policy.Sets {
 		if !s.Managed {
 			// The text makes it empty, and somebody else fills it.
-			delete(t.known, setName(s.Name.Value, read.Family))
+			delete(t.known, setName(s.Name.Value, f))
 		}
 	}
 	for _, name := range sets.Names() {
@@ -64,6 +85,11 @@ func textProgram(policy *parser.Policy, read *ir.Program, sets *dump.Sets) *pack
 			slices.Sort(t.lists[name])
 		}
 	}
+	return t
+}
+
+// program turns rules that were read back into a program of packets.
+func (t *textReader) program(read *ir.Program) *packet.Program {
 	out := &packet.Program{Family: read.Family}
 	for _, c := range read.Chains {
 		chain := &packet.Chain{Name: c.Name}

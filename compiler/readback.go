@@ -50,7 +50,7 @@ func readComment(r *ir.Rule, m *dump.Match) error {
 	if len(words) < 2 || len(words) > 3 || words[0] != "dockerfw" {
 		return fmt.Errorf("comment %q is not dockerfw's", text)
 	}
-	for p := ir.Established; p <= ir.Egress; p++ {
+	for p := ir.Established; p <= ir.Input; p++ {
 		if p.String() == words[1] {
 			r.Phase = p
 			if len(words) == 3 {

@@ -21,16 +21,27 @@ type scope struct {
 	def    *parser.Default
 	// interfaces packets come by and leave by, unless a rule says otherwise.
 	in, out []string
+	// guarded are the ports the scope is for, if it is the guard of INPUT: it
+	// refuses packets, and leaves all others to the rules behind its jump.
+	guarded []protocolPorts
+	// handedOver are the interfaces by which packets come to the guard's rules.
+	handedOver []string
 }
+
+func (s *scope) isGuard() bool { return len(s.guarded) > 0 }
 
 // scopes are the directions the policy decides. Traffic that enters comes first:
 // what passes it, and leaves by an external interface, is then decided as egress.
+// The guard is last; its rules are those for what enters.
 func (c *compilation) scopes() []*scope {
 	h := c.policy.Host
 	external, container := values(h.ExternalInterfaces), values(h.ContainerInterfaces)
 	all := []*scope{{chain: chainName(h), rules: c.policy.Rules, def: c.policy.Default, in: external, out: container}}
 	if e := c.policy.Egress; e != nil && (len(e.Rules) > 0 || e.Default.Action != parser.ActionReturn) {
 		all = append(all, &scope{chain: EgressChain, egress: true, rules: e.Rules, def: e.Default, in: container, out: external})
+	}
+	if guard := c.guardScope(external); guard != nil {
+		all = append(all, guard)
 	}
 	return all
 }
@@ -111,6 +122,9 @@ type clause struct {
 	published, container, fromPorts []parser.Ports
 	publishedAddresses              []netip.Addr
 	icmp                            []parser.ICMPCode
+	// inInput tells that published ports and addresses are those of the packet
+	// itself: Docker did not send it on.
+	inInput bool
 	// state restricts to what conntrack knows.
 	state ir.Conntrack
 	// verdict is nil for what drops or rejects by action.
@@ -161,7 +175,7 @@ func (c *compilation) splitFamilies() {
 			for _, f := range c.families {
 				found = c.rule(s, r, f) || found
 			}
-			if !found {
+			if !found && !s.isGuard() {
 				c.error(codeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily())
 			}
 		}
@@ -170,6 +184,13 @@ func (c *compilation) splitFamilies() {
 			if s.egress {
 				c.handOver(s, f)
 			}
+			if s.isGuard() {
+				c.handOverGuarded(s, f)
+				c.pruneGuard(f)
+			}
+		}
+		if s.isGuard() {
+			c.warnUnguarded(s)
 		}
 	}
 }
@@ -202,10 +223,10 @@ func (c *compilation) established(s *scope, f ir.Family) {
 	if c.policy.Established.Recheck {
 		// ICMP errors about clients' connections are RELATED and go in the original
 		// direction: they pass whatever the direction, or path MTU discovery breaks.
-		add("", c.pass(), ir.Conntrack{States: ir.CTRelated})
-		add("", c.pass(), ir.Conntrack{States: ir.CTEstablished, Dir: ir.CTReply})
+		add("", c.pass(s), ir.Conntrack{States: ir.CTRelated})
+		add("", c.pass(s), ir.Conntrack{States: ir.CTEstablished, Dir: ir.CTReply})
 	} else {
-		add("", c.pass(), ir.Conntrack{States: ir.CTRelated | ir.CTEstablished})
+		add("", c.pass(s), ir.Conntrack{States: ir.CTRelated | ir.CTEstablished})
 	}
 	if c.policy.Established.DropInvalid {
 		add("drop_invalid", ir.Drop{}, ir.Conntrack{States: ir.CTInvalid})
@@ -227,9 +248,10 @@ func (c *compilation) handOver(s *scope, f ir.Family) {
 	}
 }
 
-// pass is the verdict of established and accept.
-func (c *compilation) pass() ir.Verdict {
-	if c.policy.Host.Verdict == parser.VerdictReturn {
+// pass is the verdict of established and accept. The guard never lets a packet
+// past the host's own rules of INPUT.
+func (c *compilation) pass(s *scope) ir.Verdict {
+	if c.policy.Host.Verdict == parser.VerdictReturn || s.isGuard() {
 		return ir.Return{}
 	}
 	return ir.AcceptPacket{}
@@ -250,7 +272,8 @@ func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 		container:     values(r.ContainerPorts),
 		fromPorts:     values(r.SourcePorts),
 		action:        r.Action,
-		verdict:       c.pass(),
+		verdict:       c.pass(s),
+		inInput:       s.isGuard(),
 		rate:          r.Rate,
 		connections:   r.Connections,
 		log:           r.Log,
@@ -295,7 +318,9 @@ func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 	if !possible {
 		return false
 	}
-	c.warnFamilyOpen(r, f, cl)
+	if !s.isGuard() {
+		c.warnFamilyOpen(r, f, cl)
+	}
 	c.clauses = append(c.clauses, cl)
 	return true
 }
@@ -329,7 +354,7 @@ func (c *compilation) defaultRule(s *scope, f ir.Family) {
 		return
 	}
 	if allow.whole() {
-		if !s.egress {
+		if !s.egress && !s.isGuard() {
 			c.warn(codeOpenDefault, d.Allow.Range, fmt.Sprintf("open by default for %s", f), "allow holds every %s address, so that everyone who is not denied reaches what Docker publishes. Name who may.", f)
 		}
 		return

@@ -63,10 +63,22 @@ func origin(c *ir.Chain) hcl.Range {
 	return c.Rules[0].Origin.Range
 }
 
-// hostChains is what a host has before anything of ours is loaded, and the jump
-// that is put in place by hand or by a script.
+// hostChains is what a host has before anything of ours is loaded.
 func hostChains(p *ir.Program) string {
-	return "*filter\n:FORWARD ACCEPT [0:0]\n:" + p.Target + " - [0:0]\n-A FORWARD -j " + p.Target + "\nCOMMIT\n"
+	return "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:" + p.Target + " - [0:0]\n-A FORWARD -j " + p.Target + "\nCOMMIT\n"
+}
+
+// jumps are those that are put in place by hand or by a script, and taken away by
+// the removal files.
+func jumps(p *ir.Program) string {
+	text := "*filter\n"
+	if p.Install == ir.Jump {
+		text += "-I " + p.Target + " -j " + p.Chains[0].Name + "\n"
+	}
+	if p.HasGuard() {
+		text += "-I INPUT 1 -j " + ir.GuardChain + "\n"
+	}
+	return text + "COMMIT\n"
 }
 
 // verifyRules returns the rules as they were read back.
@@ -95,18 +107,15 @@ func verifyRules(p *ir.Program, load, remove []byte) (*ir.Program, hcl.Range, er
 		return nil, none, err
 	}
 
-	if p.Install == ir.Jump {
-		jump := "*filter\n-I " + p.Target + " -j " + p.Chains[0].Name + "\nCOMMIT\n"
-		if err := loadRules(host, 1, []byte(jump)); err != nil {
-			return nil, none, err
-		}
+	if err := loadRules(host, 1, []byte(jumps(p))); err != nil {
+		return nil, none, err
 	}
 	if err := loadRules(host, 1, remove); err != nil {
 		return nil, none, fmt.Errorf("removal: %w", err)
 	}
 	for _, chain := range host.Table("filter").Chains {
 		ours := strings.HasPrefix(chain.Name, OwnChain)
-		if ours || chain.Name == p.Target && len(chain.Rules) > 0 {
+		if ours || len(chain.Rules) > 0 && (chain.Name == p.Target || chain.Name == "INPUT") {
 			return nil, none, fmt.Errorf("removal leaves chain %s with %d rules", chain.Name, len(chain.Rules))
 		}
 	}

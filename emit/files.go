@@ -112,11 +112,18 @@ func SetsEffect(sets []*ir.Set) string {
 
 // RulesEffect says what loading the rules of p replaces, for people.
 func RulesEffect(p *ir.Program) string {
-	switch p.Install {
-	case ir.Replace:
+	guard := p.HasGuard()
+	switch {
+	case p.Install == ir.Replace && guard:
+		return fmt.Sprintf("replaces all rules of chains %s and %s", p.Target, ir.GuardChain)
+	case p.Install == ir.Replace:
 		return "replaces all rules of chain " + p.Target
-	case ir.Jump:
+	case p.Install == ir.Jump && guard:
+		return fmt.Sprintf("replaces all rules of chains %s and %s, which jumps in %s and INPUT lead to", p.Chains[0].Name, ir.GuardChain, p.Target)
+	case p.Install == ir.Jump:
 		return fmt.Sprintf("replaces all rules of chain %s, which a jump in %s leads to", p.Chains[0].Name, p.Target)
+	case guard:
+		return fmt.Sprintf("inserts rules at the head of chain %s, once more each time, and replaces those of chain %s", p.Target, ir.GuardChain)
 	}
 	return fmt.Sprintf("inserts rules at the head of chain %s", p.Target)
 }
@@ -131,13 +138,20 @@ func onceMore(p *ir.Program) string {
 }
 
 func removalEffect(p *ir.Program) string {
+	guard := ""
+	if p.HasGuard() {
+		guard = fmt.Sprintf(", and chain %s with the jump to it in INPUT, which must be there", ir.GuardChain)
+	}
 	switch p.Install {
 	case ir.Replace:
-		return "empties chain " + p.Target
+		if guard != "" {
+			guard = ", and removes" + strings.TrimPrefix(guard, ", and")
+		}
+		return "empties chain " + p.Target + guard
 	case ir.Jump:
-		return fmt.Sprintf("removes chain %s and the jump to it in %s", p.Chains[0].Name, p.Target)
+		return fmt.Sprintf("removes chain %s and the jump to it in %s%s", p.Chains[0].Name, p.Target, guard)
 	}
-	return fmt.Sprintf("removes dockerfw's rules from chain %s", p.Target)
+	return fmt.Sprintf("removes dockerfw's rules from chain %s%s", p.Target, guard)
 }
 
 // Manifest is manifest.json: what a folder is made of, for those who check it.

@@ -84,6 +84,9 @@ func RemoveRules(p *ir.Program, header string) []byte {
 			t.remove(p.Target, Spec(r))
 		}
 	}
+	if p.HasGuard() {
+		t.remove("INPUT", "-j "+ir.GuardChain)
+	}
 	for _, chain := range others {
 		t.flush(chain.Name)
 	}

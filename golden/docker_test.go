@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 )
@@ -77,6 +78,12 @@ func (b *bench) load(policy string) {
 		}
 		must(b.engine.Tools.IPTables(b.backend, 6, "-I", "FORWARD", "-j", "DOCKER-USER"))
 	}
+	for _, p := range result.Hosts[0].Ruleset.Programs {
+		jump := []string{"INPUT", "-j", ir.GuardChain}
+		if p.HasGuard() && b.Host.IPTables(b.backend, int(p.Family), append([]string{"-C"}, jump...)...) != nil {
+			must(b.Host.IPTables(b.backend, int(p.Family), append([]string{"-I"}, jump...)...))
+		}
+	}
 }
 
 // try is one connection with what should become of it.
@@ -111,7 +118,12 @@ func (b *bench) forwarded(tries []try) []try {
 // expect makes all connections at once, since each refused one takes its time.
 func (b *bench) expect(when string, tries ...try) {
 	b.Helper()
-	tries = b.forwarded(tries)
+	b.expectAll(when, b.forwarded(tries))
+}
+
+// expectAll makes connections, whether a container answers or docker-proxy.
+func (b *bench) expectAll(when string, tries []try) {
+	b.Helper()
 	var wait sync.WaitGroup
 	got, answers := make([]netlab.Result, len(tries)), make([]string, len(tries))
 	for i, c := range tries {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 	"github.com/dockerfw/dockerfw/parser/dump"
@@ -142,6 +143,11 @@ func loadAndRemove(t *testing.T, c compiled, backend netlab.Backend) {
 	if c.install() == "jump" {
 		for _, f := range c.families() {
 			ok(host.IPTables(backend, f, "-I", "DOCKER-USER", "-j", "DOCKERFW"))
+		}
+	}
+	for _, f := range c.families() {
+		if strings.Contains(c.read(t, rulesFile(f, "restore")), "\n:"+ir.GuardChain+" ") {
+			ok(host.IPTables(backend, f, "-I", "INPUT", "1", "-j", ir.GuardChain))
 		}
 	}
 	loaded := rules()

@@ -76,12 +76,15 @@ func (p *policy) load(t fataler, host *netlab.Namespace, b netlab.Backend, progr
 	if program.Install == ir.Jump {
 		p.must(t, b, host.IPTables(b, family, "-I", program.Target, "-j", program.Chains[0].Name))
 	}
+	if program.HasGuard() {
+		p.must(t, b, host.IPTables(b, family, "-I", "INPUT", "1", "-j", ir.GuardChain))
+	}
 }
 
 // scrub takes away all that policies load, whatever state it is in.
 func scrub(t fataler, host *netlab.Namespace, b netlab.Backend, f ir.Family) {
 	t.Helper()
-	text, deletions := "*filter\n", ""
+	text, deletions := "*filter\n-F INPUT\n", ""
 	for name := range chainsOf(t, f, host.IPTablesSave(b, int(f), "filter")) {
 		if strings.HasPrefix(name, "DOCKER") {
 			text += ":" + name + " - [0:0]\n"
@@ -114,12 +117,12 @@ func (p *policy) must(t fataler, b netlab.Backend, err error) {
 	}
 }
 
-// disagreements sends packets, and returns those which fare otherwise than the
-// algebra says, with what both say. What depends on limits and on sets of others is
+// disagreements sends packets by the rules of a chain, and returns those which fare
+// otherwise than the algebra says, with what both say. What depends on limits and on sets of others is
 // left out: how many were asked about comes back too.
-func (p *policy) disagreements(t fataler, r *netlab.Router, f ir.Family, packets []packet.Packet) (found []string, asked int) {
+func (p *policy) disagreements(t fataler, r *netlab.Router, f ir.Family, start string, packets []packet.Packet) (found []string, asked int) {
 	t.Helper()
-	space, err := packet.New(p.state.Program(f, p.state.Target))
+	space, err := packet.New(p.state.Program(f, start))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,13 +229,21 @@ func oneOf[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values
 // randomPackets are packets of all kinds that can be sent, most of them to ports
 // that are published.
 func randomPackets(r *rand.Rand, f ir.Family, n int) []packet.Packet {
+	return drawPackets(r, f, n, false)
+}
+
+// drawPackets draws packets to containers, or to published ports of the host itself.
+func drawPackets(r *rand.Rand, f ir.Family, n int, toHost bool) []packet.Packet {
 	icmp, kinds := uint8(1), []uint8{0, 3, 8, 11, 13}
 	if f == ir.IPv6 {
 		icmp, kinds = 58, []uint8{1, 2, 128, 129}
 	}
 	leads := map[netip.Addr]string{}
-	for _, a := range clients[f] {
+	for _, a := range slices.Concat(clients[f], published[f]) {
 		leads[a] = oneOf(r, interfaces...)
+		if toHost && r.IntN(2) == 0 {
+			leads[a] = "eth0"
+		}
 	}
 	var out []packet.Packet
 	for len(out) < n {
@@ -245,6 +256,10 @@ func randomPackets(r *rand.Rand, f ir.Family, n int) []packet.Packet {
 			Direction: oneOf(r, ir.CTOriginal, ir.CTReply),
 			DNAT:      r.IntN(4) > 0, ICMPType: oneOf(r, kinds...),
 			OriginalDestination: oneOf(r, published[f]...), OriginalPort: oneOf(r, publishedPorts...),
+		}
+		if toHost {
+			p.DNAT, p.Destination = false, oneOf(r, published[f]...)
+			p.DestinationPort = oneOf(r, 80, 443, 1500, oneOf(r, publishedPorts...))
 		}
 		p.Out = leads[p.Destination]
 		if p.State == ir.CTEstablished {
@@ -271,7 +286,8 @@ func randomPackets(r *rand.Rand, f ir.Family, n int) []packet.Packet {
 func TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays(t *testing.T) {
 	routers := []*netlab.Router{netlab.NewRouter(t, netlab.NFT), netlab.NewRouter(t, netlab.Legacy)}
 	dir := t.TempDir()
-	policies, sent := 0, map[netlab.Backend]int{}
+	policies, guards := 0, 0
+	sent, guarded := map[netlab.Backend]int{}, map[netlab.Backend]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		p, ok := compilePolicy(t, dir, randompolicy.Text(t))
 		if !ok {
@@ -281,39 +297,65 @@ func TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays(t *testing.T) {
 		policies++
 		for _, program := range p.programs {
 			packets := randomPackets(random, program.Family, packetsSent)
+			toHost := drawPackets(random, program.Family, packetsSent/2, true)
+			if program.HasGuard() {
+				guards++
+			}
 			for _, r := range routers {
-				sent[r.Backend] += p.liveAndDie(t, r, program, packets)
+				forwarded, input := p.liveAndDie(t, r, program, packets, toHost)
+				sent[r.Backend] += forwarded
+				guarded[r.Backend] += input
 			}
 		}
 	})
-	t.Logf("%d policies; packets: %v", policies, sent)
+	t.Logf("%d policies; packets: %v; %d guards, packets: %v", policies, sent, guards, guarded)
 	for _, r := range routers {
 		if sent[r.Backend] < 200*policies {
 			t.Errorf("%s: only %d policies, %d packets", r.Backend, policies, sent[r.Backend])
 		}
+		if guards < policies/4 || guarded[r.Backend] < 50*guards {
+			t.Errorf("%s: only %d guards, %d packets", r.Backend, guards, guarded[r.Backend])
+		}
 	}
 }
 
-// liveAndDie loads one family's rules, compares what the host saves, sends packets,
-// and removes the rules. It returns how many packets were asked about.
-func (p *policy) liveAndDie(t *rapid.T, r *netlab.Router, program *ir.Program, packets []packet.Packet) int {
+// liveAndDie loads one family's rules, compares what the host saves, sends packets
+// by them and by the guard, and removes the rules. It returns how many packets were
+// asked about.
+func (p *policy) liveAndDie(t *rapid.T, r *netlab.Router, program *ir.Program, packets, toHost []packet.Packet) (forwarded, guarded int) {
 	t.Helper()
+	f := program.Family
 	// A failure, too, leaves nothing to the next try.
-	defer scrub(t, r.Namespace, r.Backend, program.Family)
+	defer scrub(t, r.Namespace, r.Backend, f)
 	p.load(t, r.Namespace, r.Backend, program)
 	p.compareSaved(t, r, program)
-	found, asked := p.disagreements(t, r, program.Family, packets)
-	if len(found) > 0 {
-		t.Fatalf("%d of %d packets fare otherwise than the algebra says, such as\n%s\nby this policy:\n%s\nand these rules:\n%s",
-			len(found), asked, found[0], p.text, p.files[rulesFile(int(program.Family), "restore")])
+	fare := func(start string, packets []packet.Packet) int {
+		t.Helper()
+		found, asked := p.disagreements(t, r, f, start, packets)
+		if len(found) > 0 {
+			t.Fatalf("%s: %d of %d packets fare otherwise than the algebra says, such as\n%s\nby this policy:\n%s\nand these rules:\n%s",
+				start, len(found), asked, found[0], p.text, p.files[rulesFile(int(f), "restore")])
+		}
+		return asked
+	}
+	forwarded = fare(p.state.Target, packets)
+	if program.HasGuard() {
+		guarded = p.throughGuard(r, f, func() int { return fare(ir.GuardChain, toHost) })
 	}
 	p.remove(t, r.Namespace, r.Backend, program)
-	for name, rules := range chainsOf(t, program.Family, r.IPTablesSave(r.Backend, int(program.Family), "filter")) {
+	for name, rules := range chainsOf(t, f, r.IPTablesSave(r.Backend, int(f), "filter")) {
 		if name != "FORWARD" && len(rules) > 0 || strings.HasPrefix(name, "DOCKERFW") {
-			t.Fatalf("%s, %s: removal leaves chain %s: %q\n%s", r.Backend, program.Family, name, rules, p.text)
+			t.Fatalf("%s, %s: removal leaves chain %s: %q\n%s", r.Backend, f, name, rules, p.text)
 		}
 	}
-	return asked
+	return forwarded, guarded
+}
+
+// throughGuard lets the router send packets by the guard meanwhile.
+func (p *policy) throughGuard(r *netlab.Router, f ir.Family, do func() int) int {
+	r.Lead(f, ir.GuardChain)
+	defer r.Lead(f, "DOCKER-USER")
+	return do()
 }
 
 // compareSaved compares the rules that a host saves with those that were loaded.
@@ -327,6 +369,7 @@ func (p *policy) compareSaved(t *rapid.T, r *netlab.Router, program *ir.Program)
 	want := chainsOf(t, program.Family, before, p.files[rulesFile(family, "restore")])
 	got := chainsOf(t, program.Family, r.IPTablesSave(r.Backend, family, "filter"))
 	delete(want, "FORWARD") // the router's own
+	delete(want, "INPUT")   // has a jump of ours
 	for name := range want {
 		if diff := cmp.Diff(want[name], got[name]); diff != "" {
 			t.Fatalf("%s, %s, chain %s (-emitted +saved):\n%s\n%s", r.Backend, program.Family, name, diff, p.text)
@@ -361,7 +404,10 @@ func chainsOf(t fataler, f ir.Family, texts ...string) map[string][]string {
 func TestTrafficShowsRulesThatAreNotThePolicys(t *testing.T) {
 	r := netlab.NewRouter(t, netlab.NFT)
 	p, ok := compilePolicy(t, t.TempDir(), `
-host { external_interfaces = ["eth0"] }
+host {
+  external_interfaces = ["eth0"]
+  proxy_ports         = [80]
+}
 ipset "a" { entries = ["192.0.2.0/24"] }
 established { sessions = "recheck" }
 deny "one" { source = ["192.0.2.1"] }
@@ -375,13 +421,19 @@ default { allow = [ipset.a] }
 		t.Fatal("refused")
 	}
 	rules := p.files[emit.RulesFile4]
-	packets := randomPackets(rand.New(rand.NewPCG(1, 1)), ir.IPv4, 1500)
+	random := rand.New(rand.NewPCG(1, 1))
+	packets, toHost := randomPackets(random, ir.IPv4, 1500), drawPackets(random, ir.IPv4, 1500, true)
 	program := p.programs[0]
 	disagree := func(rules string) []string {
 		t.Helper()
 		p.files[emit.RulesFile4] = rules
 		p.load(t, r.Namespace, r.Backend, program)
-		found, _ := p.disagreements(t, r, ir.IPv4, packets)
+		found, _ := p.disagreements(t, r, ir.IPv4, p.state.Target, packets)
+		p.throughGuard(r, ir.IPv4, func() int {
+			more, asked := p.disagreements(t, r, ir.IPv4, ir.GuardChain, toHost)
+			found = append(found, more...)
+			return asked
+		})
 		p.remove(t, r.Namespace, r.Backend, program)
 		return found
 	}
@@ -391,7 +443,9 @@ default { allow = [ipset.a] }
 	lines := strings.SplitAfter(rules, "\n")
 	var own []int
 	for i, line := range lines {
-		if strings.HasPrefix(line, "-A ") {
+		// What is related to a connection and has a port is seen only with helpers.
+		invisible := strings.HasPrefix(line, "-A DOCKERFW-PROXY -m conntrack --ctstate RELATED ")
+		if strings.HasPrefix(line, "-A ") && !invisible {
 			own = append(own, i)
 		}
 	}
@@ -409,7 +463,9 @@ default { allow = [ipset.a] }
 		{"-s 192.0.2.1/32", "-s 192.0.2.0/32"},
 		{"-s 192.0.2.1/32", "-d 192.0.2.1/32"},
 		{"-j DROP", "-j RETURN"},
-		{"-p tcp", "-p udp"},
+		{"-p tcp -m conntrack", "-p udp -m conntrack"},
+		{"-p tcp -m tcp", "-p udp -m udp"},
+		{"--dport 80 ", "--dport 81 "},
 		{"--ctstate RELATED", "--ctstate NEW"},
 	} {
 		if !strings.Contains(rules, pair[0]) {

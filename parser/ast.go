@@ -41,6 +41,17 @@ type Host struct {
 	Chain               At[string]
 	Install             At[Install]
 	Verdict             Verdict
+	// InputGuard tells to decide what docker-proxy would answer too.
+	InputGuard bool
+	// ProxyPorts are published ports to guard that no rule needs to name.
+	ProxyPorts []At[ProxyPorts]
+}
+
+// ProxyPorts is a range of ports of one protocol.
+type ProxyPorts struct {
+	// Protocol is TCP, UDP or SCTP.
+	Protocol uint8
+	Ports    Ports
 }
 
 // Install is how rules get into the host's chain.

@@ -2,13 +2,17 @@ package parser
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 var hostSchema = &hcl.BodySchema{Attributes: append(
-	attributes("container_interfaces", "families", "chain", "install", "verdict", "variables"),
+	attributes("container_interfaces", "families", "chain", "install", "verdict", "input_guard", "proxy_ports", "variables"),
 	hcl.AttributeSchema{Name: "external_interfaces", Required: true},
 )}
 
@@ -87,7 +91,61 @@ func (e *evaluator) hostBlock(decl *hcl.Block) *Host {
 		fallback = VerdictReturn
 	}
 	h.Verdict = Verdict(b.choice("verdict", string(fallback), string(VerdictAccept), string(VerdictReturn)).Value)
+
+	h.InputGuard = b.flag("input_guard", true)
+	h.ProxyPorts = b.proxyPorts()
+	if !h.InputGuard && len(h.ProxyPorts) > 0 {
+		b.error(codeConflict, b.rng("proxy_ports"), "proxy_ports with input_guard = false",
+			"These are ports for the guard, and there is none. Leave one of the two out.")
+	}
 	return h
+}
+
+// proxyPorts reads ports with protocols: 8080, "8000-8010" and "53/udp". Without a
+// protocol it is TCP, as where docker publishes a port.
+func (b *block) proxyPorts() []At[ProxyPorts] {
+	items, _ := b.list("proxy_ports", `[8080, "53/udp"]`)
+	var out []At[ProxyPorts]
+	for _, it := range items {
+		p, code, problem := parseProxyPorts(it)
+		if problem != "" {
+			b.error(code, it.rng, "no "+string(code), "%s", problem)
+			continue
+		}
+		i := slices.IndexFunc(out, func(o At[ProxyPorts]) bool {
+			return o.Value.Protocol == p.Protocol && o.Value.Ports.First <= p.Ports.Last && p.Ports.First <= o.Value.Ports.Last
+		})
+		if i >= 0 {
+			b.error(codeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
+			continue
+		}
+		out = append(out, At[ProxyPorts]{p, it.rng})
+	}
+	return out
+}
+
+func (p ProxyPorts) String() string {
+	return p.Ports.String() + "/" + portProtocols[p.Protocol]
+}
+
+// portProtocols are the protocols that have ports.
+var portProtocols = map[uint8]string{TCP: "tcp", UDP: "udp", SCTP: "sctp"}
+
+func parseProxyPorts(it item) (_ ProxyPorts, code diag.Code, problem string) {
+	p := ProxyPorts{Protocol: TCP}
+	if !it.IsNull() && it.Type() == cty.String {
+		ports, protocol, found := strings.Cut(it.AsString(), "/")
+		if found {
+			known := []string{"tcp", "udp", "sctp"}
+			p.Protocol = protocolNumbers[protocol]
+			if !slices.Contains(known, protocol) {
+				return p, codeProtocol, fmt.Sprintf("After the / stands %s.%s", oneOf(known), didYouMean(protocol, known))
+			}
+			it.Value = cty.StringVal(ports)
+		}
+	}
+	p.Ports, problem = parsePorts(it)
+	return p, codePort, problem
 }
 
 // families reads which address families are compiled; both when not written.

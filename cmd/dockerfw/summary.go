@@ -75,11 +75,15 @@ func changeCounts(changes []emit.Change) string {
 	return fmt.Sprintf("%s written, %d removed", count(written, "file"), removed)
 }
 
-// ruleCounts counts the rules of all chains by phase.
+// ruleCounts counts the rules of all chains by phase, but for the guard's.
 func ruleCounts(p *ir.Program) string {
-	rules := 0
+	rules, guard := 0, 0
 	phases := map[ir.Phase]int{}
 	for _, c := range p.Chains {
+		if c.Name == ir.GuardChain || c.Name == ir.ProxyChain {
+			guard += len(c.Rules)
+			continue
+		}
 		rules += len(c.Rules)
 		for _, r := range c.Rules {
 			phases[r.Phase]++
@@ -91,7 +95,11 @@ func ruleCounts(p *ir.Program) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, phase))
 		}
 	}
-	return fmt.Sprintf("%s: %s", count(rules, "rule"), strings.Join(parts, ", "))
+	text := fmt.Sprintf("%s: %s", count(rules, "rule"), strings.Join(parts, ", "))
+	if guard > 0 {
+		text += fmt.Sprintf("; and %d that guard docker-proxy", guard)
+	}
+	return text
 }
 
 // setCounts lists the sets with how much they hold; empty halves of a set are left out.

@@ -290,13 +290,16 @@ func (p *proofs) of(h Host, text compiler.Text) hcl.Diagnostics {
 func proofKey(policy *parser.Policy, text compiler.Text) (key [sha256.Size]byte, err error) {
 	// Of the host its values count, and not its name or where they stand.
 	nameless, h := *policy, policy.Host
-	nameless.Host = &parser.Host{IPv4: h.IPv4, IPv6: h.IPv6, Verdict: h.Verdict}
+	nameless.Host = &parser.Host{IPv4: h.IPv4, IPv6: h.IPv6, Verdict: h.Verdict, InputGuard: h.InputGuard}
 	nameless.Host.Chain.Value, nameless.Host.Install.Value = h.Chain.Value, h.Install.Value
 	for _, i := range h.ExternalInterfaces {
 		nameless.Host.ExternalInterfaces = append(nameless.Host.ExternalInterfaces, parser.At[string]{Value: i.Value})
 	}
 	for _, i := range h.ContainerInterfaces {
 		nameless.Host.ContainerInterfaces = append(nameless.Host.ContainerInterfaces, parser.At[string]{Value: i.Value})
+	}
+	for _, p := range h.ProxyPorts {
+		nameless.Host.ProxyPorts = append(nameless.Host.ProxyPorts, parser.At[parser.ProxyPorts]{Value: p.Value})
 	}
 	// Blocks that were not written have the host's place.
 	established, def := *policy.Established, *policy.Default

@@ -84,6 +84,9 @@ type Change struct {
 	OldRules, NewRules []Rule
 	// Packets says in words which ones: a line for each who, with where to.
 	Packets []string
+	// Proxy says where docker-proxy answers the same senders with the same change; nil
+	// if nowhere. Such a change is not listed once more.
+	Proxy []string
 	// Witness is one of them, with what becomes of it before and after.
 	Witness                packet.Packet
 	WitnessOld, WitnessNew packet.Verdict
@@ -91,6 +94,8 @@ type Change struct {
 	Conditions []string
 
 	full bool // the words leave nothing out
+	// who and to are the parts of Packets, if those are all.
+	who, to []string
 }
 
 // Foreign is a rule of somebody else.
@@ -156,6 +161,7 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 				return nil, err
 			}
 		}
+		c.joinPaths(f)
 		c.rules(f)
 	}
 	c.joinFamilies()

@@ -34,6 +34,7 @@ type (
 		Old        jsonSide   `json:"old"`
 		New        jsonSide   `json:"new"`
 		Packets    []string   `json:"packets"`
+		Proxy      []string   `json:"docker_proxy,omitempty"`
 		Conditions []string   `json:"conditions,omitempty"`
 		Witness    jsonPacket `json:"witness"`
 	}
@@ -109,7 +110,7 @@ func (r *Report) json(style Style) jsonReport {
 	}
 	for _, c := range r.Changes {
 		one := jsonChange{
-			Path: c.Path, Effect: c.Effect, Packets: c.Packets, Conditions: c.Conditions,
+			Path: c.Path, Effect: c.Effect, Packets: c.Packets, Proxy: c.Proxy, Conditions: c.Conditions,
 			Old:     side(c.Old, c.OldRules, c.WitnessOld),
 			New:     side(c.New, c.NewRules, c.WitnessNew),
 			Witness: packetJSON(c.Witness),

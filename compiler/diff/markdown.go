@@ -44,11 +44,14 @@ func (t *text) markdown(group []*Report) {
 				family = "<br>" + family
 			}
 			packets := escape(strings.Join(c.Packets, "\n"))
+			if len(c.Proxy) > 0 {
+				packets += "<br>" + escape(c.proxyText())
+			}
 			if len(c.Conditions) > 0 {
 				packets += "<br>depends on " + escape(strings.Join(c.Conditions, "; "))
 			}
 			t.line("| **%s**%s | %s | %s → **%s** | %s → %s | `%s` |", c.Effect, family, packets,
-				verdicts(c.Old), verdicts(c.New), rulesText(c.OldRules, t.style.Full, ruleMarkdown), rulesText(c.NewRules, t.style.Full, ruleMarkdown), strings.ReplaceAll(c.example(), "|", "\\|"))
+				c.Path.verdicts(c.Old), c.Path.verdicts(c.New), rulesText(c.OldRules, t.style.Full, ruleMarkdown), rulesText(c.NewRules, t.style.Full, ruleMarkdown), strings.ReplaceAll(c.example(), "|", "\\|"))
 		}
 		if r.More {
 			t.line("\nMore changes are not listed (`--full` lists them).")

@@ -23,6 +23,8 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 		return nil
 	}
 	before, after := c.before.Program(f, from), c.after.Program(f, to)
+	// A side without the chain does not say it.
+	before.ToHost, after.ToHost = path == Guarded, path == Guarded
 	space, err := packet.New(before, after)
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be compared: %w", firewall.FamilyText(f), err)
@@ -98,9 +100,6 @@ func (c *comparison) group(f ir.Family, path Path, both []*packet.Evaluation, ch
 		g.Conditions = g.set.Conditions()
 		g.Witness, _ = g.set.Witness()
 		g.WitnessOld, g.WitnessNew = both[0].Decide(g.Witness).Verdict, both[1].Decide(g.Witness).Verdict
-		if path == Guarded {
-			forHost(&g.Witness)
-		}
 		c.report.Changes = append(c.report.Changes, g.Change)
 	}
 	return nil
@@ -201,19 +200,16 @@ func addRule(all []Rule, r Rule) []Rule {
 	return append(all, r)
 }
 
-// forHost takes from a packet what those for the host itself do not have.
-func forHost(p *packet.Packet) {
-	p.Out, p.DNAT = "", false
-	p.Complete()
-}
+// noRule is the name of what decides where no rule does.
+const noRule = "no rule"
 
 // ruleAt names the rule at a place of a program.
 func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) Rule {
 	if at == packet.AtEnd {
 		if len(p.Chains[0].Rules) == 0 {
-			return Rule{Name: "no rule"}
+			return Rule{Name: noRule}
 		}
-		return Rule{Name: "no rule (the end of " + p.Chains[0].Name + ")"}
+		return Rule{Name: noRule + " (the end of " + p.Chains[0].Name + ")"}
 	}
 	chain := p.Chains[at.Chain]
 	rule := s.Filter(f).Chain(chain.Name).Rules[at.Rule]
@@ -280,7 +276,7 @@ func sameButFamily(a, b *Change) bool {
 		// A set's name has the family's suffix.
 		return strings.ReplaceAll(strings.Join(c.Packets, "\n"), "-v6", "")
 	}
-	return a.Path == b.Path && a.Effect == b.Effect && packets(a) == packets(b) && slices.Equal(a.Conditions, b.Conditions) &&
+	return a.Path == b.Path && a.Effect == b.Effect && packets(a) == packets(b) && slices.Equal(a.Proxy, b.Proxy) && slices.Equal(a.Conditions, b.Conditions) &&
 		(names(a.OldRules) == names(b.OldRules) || names(a.NewRules) == names(b.NewRules))
 }
 

@@ -102,7 +102,7 @@ func TestASetThatGrowsIsOneChangeForEachVerdict(t *testing.T) {
 	report := compare(t, Options{}, rules, friends("192.0.2.0/25"), rules, friends("192.0.2.0/24"))
 	var got []string
 	for _, c := range report.Changes {
-		got = append(got, fmt.Sprintf("%s %s → %s: %s", c.Effect, verdicts(c.Old), verdicts(c.New), strings.Join(c.Packets, "; ")))
+		got = append(got, fmt.Sprintf("%s %s → %s: %s", c.Effect, Forwarded.verdicts(c.Old), Forwarded.verdicts(c.New), strings.Join(c.Packets, "; ")))
 	}
 	want := []string{
 		"widened drop → left to Docker's rules: 192.0.2.128/25 by eth0 to everything that no other rule decides",

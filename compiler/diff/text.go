@@ -179,9 +179,12 @@ func (t *text) change(c Change) {
 	if family != "" {
 		family += ": "
 	}
-	t.line("  %s %s%s → %s", t.mark(c.Effect, signs[c.Effect]+" "+string(c.Effect)+":"), family, verdicts(c.Old), verdicts(c.New))
+	t.line("  %s %s%s → %s", t.mark(c.Effect, signs[c.Effect]+" "+string(c.Effect)+":"), family, c.Path.verdicts(c.Old), c.Path.verdicts(c.New))
 	for _, l := range c.Packets {
 		t.line("      %s", l)
+	}
+	if len(c.Proxy) > 0 {
+		t.line("      %s", c.proxyText())
 	}
 	t.line("      decided before by %s", rulesText(c.OldRules, t.style.Full, Rule.String))
 	t.line("      decided now by    %s", rulesText(c.NewRules, t.style.Full, Rule.String))
@@ -191,11 +194,16 @@ func (t *text) change(c Change) {
 	t.line("      for example       %s", c.example())
 }
 
+// proxyText says what of the change holds where docker-proxy answers.
+func (c *Change) proxyText() string {
+	return "and the same senders to " + strings.Join(c.Proxy, "; ")
+}
+
 // example is the witness, with its verdicts where the change has several.
 func (c *Change) example() string {
 	text := c.Witness.String()
 	if len(c.Old) > 1 || len(c.New) > 1 {
-		text += ": " + VerdictText(c.WitnessOld) + " → " + VerdictText(c.WitnessNew)
+		text += ": " + c.Path.verdictText(c.WitnessOld) + " → " + c.Path.verdictText(c.WitnessNew)
 	}
 	return text
 }

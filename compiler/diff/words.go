@@ -20,10 +20,13 @@ const (
 	shownRules    = 4
 )
 
-// VerdictText is a verdict as people say it.
-func VerdictText(v packet.Verdict) string {
+// verdictText is a verdict as people say it.
+func (p Path) verdictText(v packet.Verdict) string {
 	switch v.Kind {
 	case packet.Docker:
+		if p == Guarded {
+			return "left to the host's own rules"
+		}
 		return "left to Docker's rules"
 	case packet.Accept:
 		return "accept"
@@ -34,10 +37,10 @@ func VerdictText(v packet.Verdict) string {
 }
 
 // verdicts joins verdicts.
-func verdicts(all []packet.Verdict) string {
+func (p Path) verdicts(all []packet.Verdict) string {
 	var words []string
 	for _, v := range all {
-		words = append(words, VerdictText(v))
+		words = append(words, p.verdictText(v))
 	}
 	return strings.Join(words, ", ")
 }
@@ -73,6 +76,8 @@ func (g *group) describe(limit int) ([]string, error) {
 	if complete && longest <= readable {
 		return lines, nil
 	}
+	who, to := g.who, g.to
+	g.who, g.to = nil, nil
 	senders := g.set.Senders()
 	old, err := handled(g.both[0], g.oldPlaces)
 	if err != nil {
@@ -82,32 +87,35 @@ func (g *group) describe(limit int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	explicit := func(rules []Rule) bool { return slices.ContainsFunc(rules, func(r Rule) bool { return r.explicit }) }
-	var to string
+	var rest string
 	switch {
 	case !senders.And(old).And(now).Equal(g.set):
 	case !explicit(g.OldRules) && !explicit(g.NewRules):
-		to = "everything that no other rule decides"
+		rest = "everything that no other rule decides"
 	case senders.And(now).Equal(g.set):
-		to = "everything that " + fewNames(g.NewRules, "decides", "decide")
+		rest = "everything that " + fewNames(g.NewRules, "decides", "decide")
 	case senders.And(old).Equal(g.set):
-		to = "everything that " + fewNames(g.OldRules, "decided", "decided")
+		rest = "everything that " + fewNames(g.OldRules, "decided", "decided")
 	default:
-		to = "everything that " + fewNames(g.OldRules, "decided", "decided") + " and " + fewNames(g.NewRules, "decides now", "decide now")
+		rest = "everything that " + fewNames(g.OldRules, "decided", "decided") + " and " + fewNames(g.NewRules, "decides now", "decide now")
 	}
-	if to == "" {
+	if rest == "" {
 		if !complete {
-			lines = append(lines, "… and more")
+			return append(lines, "… and more"), nil
 		}
+		g.who, g.to = who, to
 		return lines, nil
 	}
+	g.to = []string{rest}
 	whole, complete := senders.Regions(limit)
 	lines = nil
 	for _, r := range whole {
-		lines = append(lines, g.who(r)+" to "+to)
+		lines = append(lines, g.whoText(r)+" to "+rest)
+		g.who = append(g.who, g.whoText(r))
 	}
 	if !complete {
 		lines = append(lines, "… and more")
+		g.who, g.to = nil, nil
 	}
 	return lines, nil
 }
@@ -137,7 +145,8 @@ func handled(e *packet.Evaluation, places []packet.Place) (packet.Set, error) {
 	return out, nil
 }
 
-// lines writes regions, and says into how many places the longest line goes.
+// lines writes regions, and says into how many places the longest line goes. It
+// keeps the parts of the lines.
 func (c *Change) lines(regions []packet.Region) (text []string, longest int) {
 	type line struct {
 		who string
@@ -145,7 +154,7 @@ func (c *Change) lines(regions []packet.Region) (text []string, longest int) {
 	}
 	var out []*line
 	for _, r := range regions {
-		who, to := c.who(r), c.to(r)
+		who, to := c.whoText(r), c.toText(r)
 		i := slices.IndexFunc(out, func(l *line) bool { return l.who == who })
 		if i < 0 {
 			out = append(out, &line{who, []string{to}})
@@ -153,15 +162,22 @@ func (c *Change) lines(regions []packet.Region) (text []string, longest int) {
 			out[i].to = append(out[i].to, to)
 		}
 	}
+	c.who, c.to = nil, nil
 	for _, l := range out {
+		c.who = append(c.who, l.who)
+		for _, to := range l.to {
+			if !slices.Contains(c.to, to) {
+				c.to = append(c.to, to)
+			}
+		}
 		text = append(text, l.who+" to "+strings.Join(l.to, "; "))
 		longest = max(longest, len(l.to))
 	}
 	return text, longest
 }
 
-// who says where packets come from.
-func (c *Change) who(r packet.Region) string {
+// whoText says where packets come from.
+func (c *Change) whoText(r packet.Region) string {
 	text := "anyone"
 	if r.Source != nil {
 		text = addressesText(r.Source)
@@ -178,8 +194,8 @@ func (c *Change) who(r packet.Region) string {
 	return text
 }
 
-// to says where packets go, and what else they have to be.
-func (c *Change) to(r packet.Region) string {
+// toText says where packets go, and what else they have to be.
+func (c *Change) toText(r packet.Region) string {
 	var words []string
 	protocols := protocolsText(r.Protocols)
 	ports := func(what string, ranges []ir.PortRange) string {

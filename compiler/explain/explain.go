@@ -129,7 +129,7 @@ func (e *explainer) start(q Question) string {
 	}
 	if e.state.Kind.Compiled() {
 		if t.Chain(ours) == nil {
-			e.note("no rule of %s is for what reaches docker-proxy", e.state.Name)
+			e.note("%s does not guard docker-proxy: none of its rules is for INPUT", e.state.Name)
 		}
 		return ours
 	}

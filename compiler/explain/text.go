@@ -25,7 +25,7 @@ func (a *Answer) WriteText(w io.Writer) error {
 		if conditions := c.conditions(); conditions != "" {
 			line("If %s:", conditions)
 		}
-		line("%s, by %s", verdict(c.Verdict), c.By)
+		line("%s, by %s", a.verdict(c.Verdict), c.By)
 		if c.By.Text != "" && c.By.Name != c.By.Text {
 			line("    -A %s %s", c.By.Chain, c.By.Text)
 		}
@@ -57,7 +57,10 @@ func (a *Answer) WriteText(w io.Writer) error {
 }
 
 // verdict is what becomes of a packet, in a sentence's beginning.
-func verdict(v packet.Verdict) string {
+func (a *Answer) verdict(v packet.Verdict) string {
+	if v.Kind == packet.Docker && a.Packet.Out == "" {
+		return "Left to the host's own rules of INPUT"
+	}
 	if v.Kind == packet.Docker {
 		return "Left to Docker's rules, which accept what is published"
 	}

@@ -18,9 +18,11 @@ func (s *State) Program(f ir.Family, start string) *packet.Program {
 	if t.Chain(start) == nil {
 		t = &dump.Table{Name: t.Name, Chains: append([]*dump.Chain{{Name: start}}, t.Chains...)}
 	}
+	toHost := start == GuardChain || start == "INPUT"
 	start = onlyJump(t, start)
 	members := s.members()
 	p := packet.FromDump(reachable(t, start), f, start, members.known)
+	p.ToHost = toHost
 	for _, c := range p.Chains {
 		for _, r := range c.Rules {
 			for i, m := range r.Matches {

@@ -60,7 +60,7 @@ type RuleName struct{ Chain, Comment string }
 const OwnPrefix = "DOCKERFW"
 
 // GuardChain decides what reaches docker-proxy; a jump in INPUT leads to it.
-const GuardChain = "DOCKERFW-INPUT"
+const GuardChain = ir.GuardChain
 
 // FamilyText is a family as people write it.
 func FamilyText(f ir.Family) string {

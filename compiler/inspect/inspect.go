@@ -257,6 +257,10 @@ func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
 		}
 	}
 	leak := past.And(refused)
+	if leak.IsEmpty() && !firewall.Reached(t, hook, chain) {
+		c.fail(name, "does not lead to %s, which refuses nothing now. apply.sh makes the jump: %s -I %s 1 -j %s", chain, tools[f], hook, chain)
+		return nil
+	}
 	if leak.IsEmpty() {
 		c.ok(name, "leads to %s before anything lets packets through", chain)
 		return nil
@@ -264,7 +268,11 @@ func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
 	witness, _ := leak.Witness()
 	decision := both[0].Decide(witness)
 	if decision.At == packet.AtEnd {
-		c.fail(name, "does not lead to %s: nothing asks its rules about %s. Docker makes the jump when it starts, and apply.sh does", chain, witness)
+		mend := "Docker makes the jump when it starts, and apply.sh does"
+		if hook == "INPUT" {
+			mend = fmt.Sprintf("apply.sh makes the jump: %s -I INPUT 1 -j %s", tools[f], chain)
+		}
+		c.fail(name, "does not lead to %s: nothing asks its rules about %s. %s", chain, witness, mend)
 		return nil
 	}
 	at := way.Chains[decision.At.Chain]
@@ -338,12 +346,14 @@ func (c *checker) sets() {
 	c.ok(name, "%s, filled as compiled", count(len(names), "set"))
 }
 
+var tools = map[ir.Family]string{ir.IPv4: "iptables", ir.IPv6: "ip6tables"}
+
 // backend checks that the rules of this host's other iptables backend, which the
 // kernel asks as well, hold nothing of Docker's or ours.
 func (c *checker) backend() error {
 	const name = "backend"
 	for _, f := range c.want.Families() {
-		tool := map[ir.Family]string{ir.IPv4: "iptables", ir.IPv6: "ip6tables"}[f]
+		tool := tools[f]
 		own, err := firewall.Output(tool, "--version")
 		if err != nil {
 			return err

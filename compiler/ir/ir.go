@@ -2,6 +2,7 @@ package ir
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -58,8 +59,24 @@ type Program struct {
 	Target string
 	// Chains holds the chain that decides first, then those it jumps to. With
 	// Insert the first one's name is Target and its rules are added to it; all
-	// others are ours alone.
+	// others are ours alone. The chains of the guard stand last, if there are any:
+	// GuardChain, then ProxyChain.
 	Chains []*Chain
+}
+
+// The guard's chains. It decides what docker-proxy on the host would answer, which
+// comes through INPUT and never meets Target.
+const (
+	// GuardChain is what a jump at the head of INPUT leads to. It hands the ports
+	// that are guarded over to ProxyChain, and nothing else.
+	GuardChain = "DOCKERFW-INPUT"
+	// ProxyChain refuses, or returns to INPUT.
+	ProxyChain = "DOCKERFW-PROXY"
+)
+
+// HasGuard tells whether the program has the guard's chains.
+func (p *Program) HasGuard() bool {
+	return slices.ContainsFunc(p.Chains, func(c *Chain) bool { return c.Name == GuardChain })
 }
 
 // Chain is a list of rules; the first that matches and has a verdict decides.
@@ -82,10 +99,13 @@ const (
 	// Egress is the hand-over of leaving traffic to the chain that decides it,
 	// which has phases of its own.
 	Egress
+	// Input is the hand-over of what docker-proxy would answer to the chain that
+	// decides it, which has phases of its own.
+	Input
 )
 
 func (p Phase) String() string {
-	return [...]string{"established", "deny", "accept", "default", "egress"}[p]
+	return [...]string{"established", "deny", "accept", "default", "egress", "input"}[p]
 }
 
 // Rule is one line of a chain.

@@ -3,7 +3,8 @@
 //
 // In: the policy of one host, and the addresses of its lists.
 // Out: a packet.Program of one chain, in which each rule of the policy stands
-// once, with its conditions as they were written.
+// once, with its conditions as they were written; one for what is forwarded, and
+// one for what ends at docker-proxy on the host.
 // It shares no code with the lowering, which it is there to check: no folding, no
 // multiplying out, no set names, no text.
 package meaning
@@ -22,20 +23,42 @@ import (
 // Lists returns the addresses of an address-list file that has been read.
 type Lists func(file string) []netipx.IPRange
 
-// Program returns what the policy says of packets of one family.
+// Program returns what the policy says of packets of one family that are forwarded.
 func Program(p *parser.Policy, f ir.Family, lists Lists) *packet.Program {
+	return newReader(p, f, lists).forwarded()
+}
+
+// Guard returns what the policy says of packets of one family that are for the host
+// itself, where docker-proxy answers for containers.
+func Guard(p *parser.Policy, f ir.Family, lists Lists) *packet.Program {
+	return newReader(p, f, lists).guard()
+}
+
+// Both returns Program and Guard, which share what takes long to read.
+func Both(p *parser.Policy, f ir.Family, lists Lists) (forwarded, guard *packet.Program) {
+	m := newReader(p, f, lists)
+	return m.forwarded(), m.guard()
+}
+
+func newReader(p *parser.Policy, f ir.Family, lists Lists) *reader {
 	m := &reader{policy: p, family: f, lists: lists, sets: map[string]packet.Cond{}}
 	for _, end := range []packet.End{packet.Source, packet.Destination} {
 		for _, s := range p.Sets {
 			m.sets[key(s.Name.Value, end)] = m.set(s, end)
 		}
 	}
+	return m
+}
+
+func (m *reader) forwarded() *packet.Program {
+	p := m.policy
+	m.rules = nil
 	m.direction(p.Rules, p.Default, p.Host.ExternalInterfaces, p.Host.ContainerInterfaces, false)
 	if e := p.Egress; e != nil && (len(e.Rules) > 0 || e.Default.Action != parser.ActionReturn) {
 		m.direction(e.Rules, e.Default, p.Host.ContainerInterfaces, p.Host.ExternalInterfaces, true)
 	}
 	return &packet.Program{
-		Family:  f,
+		Family:  m.family,
 		Chains:  []*packet.Chain{{Name: "policy", Rules: m.rules}},
 		Default: packet.Verdict{Kind: packet.Docker},
 	}

@@ -9,9 +9,10 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Packet is one packet, as a rule in the FORWARD chain sees it.
+// Packet is one packet, as a rule in the FORWARD chain sees it, or in INPUT.
 type Packet struct {
-	Family      ir.Family
+	Family ir.Family
+	// In and Out are interfaces. What is for the host itself has no Out.
 	In, Out     string
 	Source      netip.Addr
 	Destination netip.Addr // after DNAT

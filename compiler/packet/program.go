@@ -60,6 +60,9 @@ type Program struct {
 	// Default is what becomes of packets that the first chain returns or does not
 	// decide: Docker, or the policy of a built-in chain.
 	Default Verdict
+	// ToHost tells that the packets are for the host itself, as in INPUT: they leave
+	// by no interface. Programs of one space are all so, or none is.
+	ToHost bool
 }
 
 // Chain is a list of rules.

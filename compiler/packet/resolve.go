@@ -69,7 +69,7 @@ func resolve(programs []*Program) []*Program {
 	names := map[string]int{}
 	out := make([]*Program, 0, len(programs))
 	for i, p := range programs {
-		q := &Program{Family: p.Family, Default: p.Default}
+		q := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
 		var places []*place
 		for _, c := range p.Chains {
 			d := &Chain{Name: c.Name}
@@ -80,6 +80,9 @@ func resolve(programs []*Program) []*Program {
 				}
 				rule.Matches = make([]Cond, len(r.Matches))
 				for k, m := range r.Matches {
+					if p.ToHost {
+						m = toHost(m)
+					}
 					rule.Matches[k] = collect(m, func(o Opaque) int {
 						places = append(places, &place{chain: c.Name, rule: rule.Text, text: o.Text})
 						return len(places) - 1
@@ -130,6 +133,30 @@ func resolve(programs []*Program) []*Program {
 		out = append(out, q)
 	}
 	return out
+}
+
+// toHost is the condition as it is for packets that leave by no interface.
+func toHost(c Cond) Cond {
+	each := func(cs []Cond) []Cond {
+		out := make([]Cond, len(cs))
+		for i, c := range cs {
+			out[i] = toHost(c)
+		}
+		return out
+	}
+	switch c := c.(type) {
+	case Interface:
+		if c.End == Destination {
+			return Either{}
+		}
+	case Not:
+		return Not{toHost(c.C)}
+	case Both:
+		return Both(each(c))
+	case Either:
+		return Either(each(c))
+	}
+	return c
 }
 
 type place struct {

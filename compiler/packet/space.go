@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -28,6 +29,8 @@ type Space struct {
 	// are the same for all but replies; else it is the other way round. Either spares
 	// the more frequent question from being asked twice, with DNAT and without.
 	published bool
+	// toHost says that packets are for the host itself.
+	toHost bool
 }
 
 // New returns the space of these programs, decided and ready to be asked. It
@@ -46,9 +49,13 @@ func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 		if err := p.check(); err != nil {
 			return nil, err
 		}
+		if p.ToHost != programs[0].ToHost {
+			return nil, errors.New("packets for the host itself are no others")
+		}
 		s.programs = append(s.programs, &Evaluation{space: s, Program: p, source: programs[i]})
 	}
 	s.published = publishes(resolved)
+	s.toHost = len(programs) > 0 && programs[0].ToHost
 	for _, p := range resolved {
 		s.note(p)
 	}

@@ -159,7 +159,7 @@ func (s *Space) candidates(c *column, family int) []candidate {
 		switch c.id {
 		case fSource, fDestination, fOrigDst:
 			first, last := s.interval(family, lo, hi)
-			rank, _ = addressRank(c.id, family, first, last)
+			rank, _ = addressRank(s.like(c.id), family, first, last)
 			b.size += float64(last.hi-first.hi)*(1<<32)*(1<<32) + float64(last.lo) - float64(first.lo) + 1
 			value = uint32(i)
 		default:
@@ -171,6 +171,15 @@ func (s *Space) candidates(c *column, family int) []candidate {
 		}
 	}
 	return cut.best
+}
+
+// like is the field whose addresses people like for f: what goes to the host itself
+// goes to an address as clients connect to.
+func (s *Space) like(f fieldID) fieldID {
+	if s.toHost && f == fDestination {
+		return fOrigDst
+	}
+	return f
 }
 
 // packet makes a packet of chosen classes; fields that were not chosen do not
@@ -194,6 +203,9 @@ func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 	p.State, p.Direction = t.state(), t.direction()
 	p.DNAT, p.SNAT = value(fDNAT, 0) == 1, value(fSNAT, 0) == 1
 	p.In, p.Out = "eth0", "docker0"
+	if s.toHost {
+		p.Out = ""
+	}
 	if k, ok := chosen[fIn]; ok {
 		p.In = s.ifaces.names[s.candidates(s.columns[fIn], 0)[k].value]
 	}
@@ -203,12 +215,12 @@ func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 	addr := func(f fieldID) netip.Addr {
 		class, ok := chosen[f]
 		if !ok {
-			return address(family, preferredNumbers[f-fSource][family][0])
+			return address(family, preferredNumbers[s.like(f)-fSource][family][0])
 		}
 		c := s.columns[f]
 		i := int(s.candidates(c, family)[class].value)
 		first, last := s.interval(family, c.cut[family].starts[i], c.cut[family].last(i))
-		_, a := addressRank(f, family, first, last)
+		_, a := addressRank(s.like(f), family, first, last)
 		return a
 	}
 	p.Source, p.Destination, p.OriginalDestination = addr(fSource), addr(fDestination), addr(fOrigDst)

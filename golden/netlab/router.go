@@ -103,6 +103,16 @@ COMMIT
 	return r
 }
 
+// Lead sends what is forwarded through another chain in the place of DOCKER-USER. A
+// chain meant for INPUT decides the same packets there, but for the interface that
+// they leave by.
+func (r *Router) Lead(f ir.Family, chain string) {
+	r.t.Helper()
+	if err := r.IPTables(r.Backend, int(f), "-R", "FORWARD", "2", "-j", chain); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func skipOrFail(t testing.TB, why string) string {
 	if os.Getenv("CI") == "true" {
 		t.Fatal(why + ", and CI=true forbids to skip")
