@@ -124,7 +124,7 @@ func (c *compilation) warnUnguarded(s *scope) {
 		decidable.Destination, decidable.DestinationNot, decidable.ContainerPorts, decidable.OutInterfaces = nil, nil, nil, nil
 		if r.Kind == parser.KindDeny && guardRule(r, s.guarded) == nil && guardRule(&decidable, s.guarded) != nil {
 			c.warn(codeUnguarded, r.Name.Range, fmt.Sprintf("deny %q does not hold for docker-proxy", r.Name.Value),
-				"Which container a packet is for is not known where docker-proxy answers, as it does for IPv6 clients of IPv4 networks: whom it would refuse gets what the other rules leave open there. Add published_ports to name the ports it is about.")
+				"Where docker-proxy answers, as it does for IPv6 clients of IPv4 networks, nothing tells which container a packet is for, so that this deny refuses nobody there. Add published_ports to name the ports it is about.")
 		}
 	}
 }

@@ -270,11 +270,12 @@ host {
 }
 `
 
+// packetTable is a policy with packets and what becomes of each.
+type packetTable struct{ name, policy, packets string }
+
 // packetTables are policies, and what they do to packets. Host blocks are left out
 // where nothing depends on them; hostEth0 is put in.
-var packetTables = []struct {
-	name, policy, packets string
-}{
+var packetTables = []packetTable{
 	{"nothing said drops all that enters, and nothing else", ``, `
 		src=192.0.2.1 tcp pub=80                         drop
 		src=2001:db8::1 tcp pub=80                       drop
@@ -907,7 +908,11 @@ var packetTables = []struct {
 }
 
 func TestPackets(t *testing.T) {
-	for _, table := range packetTables {
+	testTables(t, packetTables, decide)
+}
+
+func testTables(t *testing.T, tables []packetTable, decide func(*ir.Ruleset, packet) string) {
+	for _, table := range tables {
 		t.Run(table.name, func(t *testing.T) {
 			policy := table.policy
 			if !strings.Contains(policy, "host {") {
@@ -949,7 +954,7 @@ func splitVerdict(line string) (packet, verdict string) {
 // Whatever is compiled keeps the order, and can be written as iptables takes it:
 // one -s, -d, -i, -o and -p a rule, before all else.
 func TestCompiledPoliciesKeepTheOrder(t *testing.T) {
-	for _, table := range packetTables {
+	for _, table := range slices.Concat(packetTables, guardTables) {
 		policy := table.policy
 		if !strings.Contains(policy, "host {") {
 			policy = hostEth0 + policy

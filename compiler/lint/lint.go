@@ -66,8 +66,10 @@ type block struct {
 	rule *parser.Rule
 	// decides somewhere, matters somewhere, is needed somewhere to let packets in.
 	possible, decides, matters, needed bool
-	coveredBy                          []*parser.Rule
-	parts                              []*part
+	// guards tells that some host's guard is for a port because of it alone.
+	guards    bool
+	coveredBy []*parser.Rule
+	parts     []*part
 }
 
 // part is one of several elements of a block's attribute.
@@ -89,6 +91,7 @@ func (f *findings) host(p *parser.Policy, lists meaning.Lists) {
 		rules = slices.Concat(rules, p.Egress.Rules)
 	}
 	byName := map[string]*parser.Rule{}
+	named := portsNamed(p)
 	for _, r := range rules {
 		byName[string(r.Kind)+" "+r.Name.Value] = r
 		if f.blocks[keyOf(r)] == nil {
@@ -96,6 +99,8 @@ func (f *findings) host(p *parser.Policy, lists meaning.Lists) {
 			f.blocks[keyOf(r)] = b
 			f.order = append(f.order, b)
 		}
+		b := f.blocks[keyOf(r)]
+		b.guards = b.guards || p.Host.InputGuard && named.onlyBy(r)
 	}
 	for _, family := range families(p) {
 		if err := f.family(p, family, lists, byName); err != nil {
@@ -116,11 +121,24 @@ func families(p *parser.Policy) []ir.Family {
 	return out
 }
 
-// family notes how each block, and each part of one, fares in a family of a host.
-func (f *findings) family(p *parser.Policy, family ir.Family, lists meaning.Lists, byName map[string]*parser.Rule) (err error) {
+// family notes how each block, and each part of one, fares in a family of a host:
+// for what is forwarded, and for what ends at docker-proxy. What does something in
+// either is not in vain.
+func (f *findings) family(p *parser.Policy, family ir.Family, lists meaning.Lists, byName map[string]*parser.Rule) error {
+	forwarded, guard := meaning.Both(p, family, lists)
+	if err := f.look(forwarded, byName); err != nil {
+		return err
+	}
+	return f.look(guard, byName)
+}
+
+// look notes how blocks and their parts fare in one program.
+func (f *findings) look(program *packet.Program, byName map[string]*parser.Rule) (err error) {
 	defer packet.Catch(&err)
-	program := meaning.Program(p, family, lists)
-	probes := &packet.Program{Family: family, Chains: []*packet.Chain{{Name: "parts"}}, Default: packet.Verdict{Kind: packet.Docker}}
+	if len(program.Chains[0].Rules) == 0 {
+		return nil
+	}
+	probes := &packet.Program{Family: program.Family, Chains: []*packet.Chain{{Name: "parts"}}, Default: packet.Verdict{Kind: packet.Docker}, ToHost: program.ToHost}
 	asked := f.ask(probes, byName)
 	space, err := packet.New(program, probes)
 	if err != nil {
@@ -148,7 +166,7 @@ func (f *findings) family(p *parser.Policy, family ir.Family, lists meaning.List
 		b.decides = b.decides || reaches
 		b.matters = b.matters || !flawed || l.Flaw == packet.Permitted
 		b.needed = b.needed || !flawed
-		if flawed && l.Flaw == packet.Covered {
+		if flawed && l.Flaw == packet.Covered && !program.ToHost {
 			for _, by := range l.CoveredBy {
 				other := byName[program.Rule(by).Text]
 				if other != nil && !slices.ContainsFunc(b.coveredBy, func(o *parser.Rule) bool { return keyOf(o) == keyOf(other) }) {
@@ -196,14 +214,16 @@ func (f *findings) ask(probes *packet.Program, byName map[string]*parser.Rule) m
 	}
 	for _, r := range byName {
 		b := f.blocks[keyOf(r)]
-		for _, list := range []struct {
+		type named struct {
 			what  string
 			end   packet.End
 			ports []parser.At[parser.Ports]
-		}{
-			{"published port", packet.OriginalDestination, r.PublishedPorts},
-			{"container port", packet.Destination, r.ContainerPorts},
-		} {
+		}
+		lists := []named{{"published port", packet.OriginalDestination, r.PublishedPorts}, {"container port", packet.Destination, r.ContainerPorts}}
+		if probes.ToHost {
+			lists = []named{{"published port", packet.Destination, r.PublishedPorts}}
+		}
+		for _, list := range lists {
 			for _, p := range list.ports {
 				if len(list.ports) > 1 {
 					ranges := []ir.PortRange{{First: p.Value.First, Last: p.Value.Last}}
@@ -237,11 +257,11 @@ func (f *findings) report() {
 			f.covered(b, name)
 		case !b.matters && r.Log == nil:
 			f.warn(codeRedundant, r.Name.Range, name+" changes nothing",
-				"Without it every packet fares the same, by rules behind it. Take it out, or say by what it should differ.")
+				"Without it every packet fares the same, by rules behind it. Take it out, or say by what it should differ."+b.keepGuarded())
 		case !b.needed && r.Kind == parser.KindAccept && r.Log == nil && len(r.PublishedPorts)+len(r.PublishedAddress) > 0:
 			// Without published ports it would be about packets that Docker refuses.
 			f.warn(codeAllowedAnyway, r.Name.Range, name+" lets in nobody new",
-				"Without it all that it accepts would be accepted by other rules, or be left to Docker's rules by default. Its ACCEPT is wider than what is needed: take it out, or narrow default.allow.")
+				"Without it all that it accepts would be accepted by other rules, or be left to Docker's rules by default. Its ACCEPT is wider than what is needed: take it out, or narrow default.allow."+b.keepGuarded())
 		default:
 			for _, p := range b.parts {
 				if !p.decides {
@@ -261,7 +281,7 @@ func (f *findings) covered(b *block, name string) {
 	if r.Kind == parser.KindAccept && onlyDenies {
 		code, summary, detail = codeDenied, name+" is denied as a whole", "A deny beats every accept, and denies take all that it would accept. Narrow the deny, or take the accept out."
 	}
-	d := diag.Warn(code, r.Name.Range, summary, detail)
+	d := diag.Warn(code, r.Name.Range, summary, detail+b.keepGuarded())
 	slices.SortFunc(b.coveredBy, func(a, b *parser.Rule) int {
 		return cmp.Or(strings.Compare(a.DeclRange.Filename, b.DeclRange.Filename), cmp.Compare(a.DeclRange.Start.Byte, b.DeclRange.Start.Byte))
 	})

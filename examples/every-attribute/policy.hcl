@@ -8,6 +8,8 @@ host "edge" {
   chain                = "DOCKER-USER"
   install              = "jump"
   verdict              = "return"
+  input_guard          = true
+  proxy_ports          = [8443, "9000-9010", "5353/udp"]
   variables            = { admins = ["192.0.2.1", "2001:db8::1"] }
 }
 

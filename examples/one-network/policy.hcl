@@ -1,7 +1,9 @@
-# Only one network, and three addresses of another, may reach what is published.
+# Only one network, and three addresses of another, may reach what is published. No
+# rule names a port, so proxy_ports says which ones docker-proxy is guarded at.
 
 host {
   external_interfaces = ["ext_if"]
+  proxy_ports         = [80, 443, "8000-8099"]
 }
 
 default {
