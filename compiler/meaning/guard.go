@@ -50,13 +50,18 @@ func to(protocol uint8, p parser.Ports) packet.Cond {
 	}
 }
 
-// input adds the phases for covered ports.
-func (m *reader) input(covered packet.Cond) {
+// input lets all ports that are not covered pass, and adds the phases for the rest.
+func (m *reader) input(covered packet.Either) {
 	p := m.policy
 	pass := packet.Verdict{Kind: packet.Docker}
+	m.say("not guarded", pass, packet.Not{C: covered})
+	protocols := map[uint8]bool{}
+	for _, c := range covered {
+		protocols[c.(packet.Both)[0].(packet.Proto).Numbers[0]] = true
+	}
 	by := []packet.Cond{interfaces(p.Host.ExternalInterfaces, packet.Source)}
 	for _, r := range p.Rules {
-		if len(r.Interfaces) > 0 && m.tellsEnough(r) && m.maybeCovered(r) {
+		if len(r.Interfaces) > 0 && m.tellsEnough(r) && maybeCovered(r, protocols) {
 			by = append(by, interfaces(r.Interfaces, packet.Source))
 		}
 	}
@@ -64,14 +69,14 @@ func (m *reader) input(covered packet.Cond) {
 	if p.Established.Recheck {
 		replies = packet.Both{replies, packet.Dir{Dir: ir.CTReply}}
 	}
-	m.say("established", pass, covered, packet.Either(by), packet.Either{packet.State{States: ir.CTRelated}, replies})
+	m.say("established", pass, packet.Either(by), packet.Either{packet.State{States: ir.CTRelated}, replies})
 	if p.Established.DropInvalid {
-		m.say("established", packet.Verdict{Kind: packet.Drop}, covered, packet.Either(by), packet.State{States: ir.CTInvalid})
+		m.say("established", packet.Verdict{Kind: packet.Drop}, packet.Either(by), packet.State{States: ir.CTInvalid})
 	}
 	for _, kind := range []parser.RuleKind{parser.KindDeny, parser.KindAccept} {
 		for _, r := range p.Rules {
 			if r.Kind == kind && m.tellsEnough(r) {
-				m.inputRule(r, covered)
+				m.inputRule(r)
 			}
 		}
 	}
@@ -82,7 +87,7 @@ func (m *reader) input(covered packet.Cond) {
 	if p.Default.Allow != nil {
 		stranger = packet.Not{C: m.addresses(p.Default.Allow, packet.Source)}
 	}
-	m.refuse("default", p.Default.Action, false, covered, interfaces(p.Host.ExternalInterfaces, packet.Source), stranger)
+	m.refuse("default", p.Default.Action, false, interfaces(p.Host.ExternalInterfaces, packet.Source), stranger)
 }
 
 // tellsEnough reports whether a packet in INPUT tells enough of what a rule asks
@@ -96,8 +101,8 @@ func (m *reader) tellsEnough(r *parser.Rule) bool {
 	return !container || len(r.PublishedPorts) > 0 || len(r.PublishedAddress) > 0
 }
 
-// maybeCovered reports whether a rule can be about a protocol of covered ports.
-func (m *reader) maybeCovered(r *parser.Rule) bool {
+// maybeCovered reports whether a rule can be about one of the covered protocols.
+func maybeCovered(r *parser.Rule, covered map[uint8]bool) bool {
 	if len(r.ICMPTypes) > 0 {
 		return false
 	}
@@ -105,23 +110,21 @@ func (m *reader) maybeCovered(r *parser.Rule) bool {
 		return true
 	}
 	for _, p := range r.Protocols {
-		for _, c := range m.covered() {
-			if proto, ok := c.(packet.Both)[0].(packet.Proto); ok && proto.Numbers[0] == p.Value.Number {
-				return true
-			}
+		if covered[p.Value.Number] {
+			return true
 		}
 	}
 	return false
 }
 
 // inputRule adds a deny or accept, as far as it is about the packet as it arrives.
-func (m *reader) inputRule(r *parser.Rule, covered packet.Cond) {
+func (m *reader) inputRule(r *parser.Rule) {
 	in := r.Interfaces
 	if len(in) == 0 {
 		in = m.policy.Host.ExternalInterfaces
 	}
 	conds := []packet.Cond{
-		covered, interfaces(in, packet.Source),
+		interfaces(in, packet.Source),
 		m.within(r.Source, packet.Source), m.without(r.SourceNot, packet.Source),
 		protocols(r.Protocols), ports(r.SourcePorts, packet.Source), icmp(r.ICMPTypes),
 		ports(r.PublishedPorts, packet.Destination),

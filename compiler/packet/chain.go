@@ -8,7 +8,8 @@ type chainSets struct {
 	index int
 	rules []*Rule
 	calls map[int]*chainSets // by rule that jumps
-	// does is the effect of the rules from i on; len(rules) is the chain's end.
+	// does is the effect of the rules from i on; len(rules) is the chain's end. Within
+	// a row of jumps it may be later: see from.
 	does []ref
 	// reach are the packets that come to rule i if all packets enter; filled by follow.
 	reach []ref
@@ -27,6 +28,9 @@ func (e *Evaluation) chain(i int) *chainSets {
 		back, end = outcome(0), outcome(0) // no chain jumps to the first: what returns from it leaves
 	}
 	c.does[len(rules)] = d.effect(end)
+	// What comes back from a chain comes back again: several jumps to it in a row are
+	// one, for what any of them matches.
+	var run struct{ matches, next ref }
 	for k := len(rules) - 1; k >= 0; k-- {
 		r, next := rules[k], c.does[k+1]
 		c.does[k] = next
@@ -36,7 +40,15 @@ func (e *Evaluation) chain(i int) *chainSets {
 			c.does[k] = d.rule(e.match(r), back, next)
 		case Jump:
 			c.calls[k] = e.chain(e.Program.chain(r.Verdict.Chain))
-			c.does[k] = d.choose(e.match(r), d.then(c.calls[k].does[0], next, next), next)
+			if k+1 == len(rules) || rules[k+1].Verdict != r.Verdict {
+				run.matches, run.next = none, next
+			}
+			run.matches = d.or(run.matches, e.match(r))
+			if k > 0 && rules[k-1].Verdict == r.Verdict {
+				c.does[k] = later
+				continue
+			}
+			c.does[k] = d.choose(run.matches, d.then(c.calls[k].does[0], run.next, run.next), run.next)
 		case Goto:
 			c.calls[k] = e.chain(e.Program.chain(r.Verdict.Chain))
 			c.does[k] = d.choose(e.match(r), d.then(c.calls[k].does[0], d.effect(back), d.effect(back)), next)
@@ -46,6 +58,19 @@ func (e *Evaluation) chain(i int) *chainSets {
 	}
 	e.chains[i] = c
 	return c
+}
+
+// later stands for the effect of rules from one within a row of jumps on, which is
+// not known until somebody asks.
+const later = ^ref(0)
+
+// from returns the effect of the rules from i on.
+func (e *Evaluation) from(c *chainSets, i int) ref {
+	if c.does[i] == later {
+		d, next := e.space.d, e.from(c, i+1)
+		c.does[i] = d.choose(e.match(c.rules[i]), d.then(c.calls[i].does[0], next, next), next)
+	}
+	return c.does[i]
 }
 
 // takes returns the packets that rule k takes out of its chain if they come to it.

@@ -107,7 +107,7 @@ func (l *linter) walk(c *chainSets, in, pass, back ref) {
 		at := Place{c.index, k}
 		l.reached[at] = l.join(l.reached, at, m)
 		// What would be, for those packets only: elsewhere it is nothing at all.
-		then := func(i int) ref { return d.then(d.and(m, c.does[i]), pass, back) }
+		then := func(i int) ref { return d.then(d.and(m, l.from(c, i)), pass, back) }
 		next := then(k + 1)
 		l.matters[at] = l.matters[at] || then(k) != next
 		if r.Verdict.Kind == Accept && !l.needed[at] {

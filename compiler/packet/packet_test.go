@@ -298,3 +298,84 @@ func TestDumpsAreRead(t *testing.T) {
 		}
 	}
 }
+
+// Jumps to one chain in a row are taken together; what they do does not change by that.
+func TestJumpsInARowDoWhatEachDoes(t *testing.T) {
+	port := func(n uint16) Cond {
+		return Both{Proto{Numbers: []uint8{protoTCP}}, Port{End: Destination, Ranges: []ir.PortRange{{First: n, Last: n + 10}}}}
+	}
+	source := Addr{End: Source, In: NewAddrSet("", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")})}
+	program := func(apart bool) *Program {
+		first := &Chain{Name: "first"}
+		for _, n := range []uint16{80, 85, 443} {
+			first.Rules = append(first.Rules, &Rule{Matches: []Cond{port(n)}, Verdict: Verdict{Kind: Jump, Chain: "second"}})
+			if apart {
+				first.Rules = append(first.Rules, &Rule{Verdict: Verdict{Kind: Continue}})
+			}
+		}
+		first.Rules = append(first.Rules, &Rule{Matches: []Cond{port(440)}, Verdict: Verdict{Kind: Drop}})
+		return &Program{Family: ir.IPv4, Chains: []*Chain{first, {Name: "second", Rules: []*Rule{
+			{Matches: []Cond{source}, Verdict: Verdict{Kind: Return}},
+			{Matches: []Cond{port(90)}, Verdict: Verdict{Kind: Accept}},
+			{Matches: []Cond{port(443)}, Verdict: Verdict{Kind: Reject}},
+		}}}}
+	}
+	space, err := New(program(false), program(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := space.Programs()
+	difference, err := Compare(both[0], both[1], 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, differs := difference.Changed.Witness(); differs {
+		t.Errorf("%s: %s in a row, %s apart", p, both[0].Decide(p).Verdict, both[1].Decide(p).Verdict)
+	}
+	var flaws [2][]string
+	for i, e := range both {
+		for _, o := range e.Outcomes() {
+			p, ok := o.Set.Witness()
+			if !ok {
+				t.Errorf("nothing gets %s", o.Verdict)
+			} else if got := e.Decide(p).Verdict; got != o.Verdict {
+				t.Errorf("%s gets %s, not %s", p, got, o.Verdict)
+			}
+		}
+		lints, err := e.Lints()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range lints {
+			if r := e.Program.Rule(l.At); r.Verdict.Kind != Continue {
+				flaws[i] = append(flaws[i], l.Flaw.String()+": "+r.Text)
+			}
+		}
+	}
+	if diff := cmp.Diff(flaws[1], flaws[0]); diff != "" || len(flaws[0]) == 0 {
+		t.Errorf("flaws (-apart +in a row):\n%s", diff)
+	}
+}
+
+// What is for the host itself leaves by no interface, and goes to no container.
+func TestPacketsToTheHostLeaveByNoInterface(t *testing.T) {
+	program := func(conds ...Cond) *Program {
+		return &Program{Family: ir.IPv4, ToHost: true, Chains: []*Chain{{Name: "INPUT", Rules: []*Rule{{Matches: conds, Verdict: Verdict{Kind: Drop}}}}}}
+	}
+	space, err := New(program(Interface{End: Destination, Name: "docker0"}), program(Interface{End: Source, Name: "eth1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"", "tcp 198.51.100.1:40000 -> 192.0.2.1:80 in eth1 NEW"} {
+		e := space.Programs()[i]
+		p, ok := e.Outcome(Verdict{Kind: Drop}).Witness()
+		if ok != (want != "") || ok && p.String() != want {
+			t.Errorf("got %s, %t; want %q", p, ok, want)
+		}
+	}
+	other := program()
+	other.ToHost = false
+	if _, err := New(program(), other); err == nil {
+		t.Error("a program of forwarded packets beside one of packets to the host")
+	}
+}
