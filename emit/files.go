@@ -123,7 +123,7 @@ func RulesEffect(p *ir.Program) string {
 	case p.Install == ir.Jump:
 		return fmt.Sprintf("replaces all rules of chain %s, which a jump in %s leads to", p.Chains[0].Name, p.Target)
 	case guard:
-		return fmt.Sprintf("inserts rules at the head of chain %s, once more each time, and replaces those of chain %s", p.Target, ir.GuardChain)
+		return fmt.Sprintf("replaces all rules of chain %s, and inserts rules at the head of chain %s", ir.GuardChain, p.Target)
 	}
 	return fmt.Sprintf("inserts rules at the head of chain %s", p.Target)
 }
