@@ -24,8 +24,10 @@ type Test struct {
 	// ContainerPort is the port after DNAT, 0 for the same as ToPort.
 	ContainerPort uint16
 	Interface     string
-	State         TestState
-	Expect        Expectation
+	// Proxy tells that the packet ends at docker-proxy on the host, at ToPort.
+	Proxy  bool
+	State  TestState
+	Expect Expectation
 	// By is the block that has to decide, such as "accept.https"; "" for any.
 	By string
 }
@@ -55,7 +57,7 @@ const (
 )
 
 var testSchema = &hcl.BodySchema{Attributes: append(
-	attributes("protocol", "to_port", "to_address", "container_port", "interface", "state", "host", "by"),
+	attributes("protocol", "to_port", "to_address", "container_port", "interface", "state", "proxy", "host", "by"),
 	hcl.AttributeSchema{Name: "from", Required: true},
 	hcl.AttributeSchema{Name: "expect", Required: true},
 )}
@@ -103,6 +105,14 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 	}
 	t.State = TestState(b.choice("state", string(StateNew), string(StateNew), string(StateEstablished), string(StateReply), string(StateRelated), string(StateInvalid)).Value)
 	t.Expect = Expectation(b.choice("expect", string(ExpectDrop), string(ExpectAccept), string(ExpectDrop), string(ExpectReject), string(ExpectDocker)).Value)
+	t.Proxy = b.flag("proxy", false)
+	switch {
+	case !t.Proxy:
+	case b.has("container_port"):
+		b.error(codeConflict, b.rng("container_port"), "container_port with proxy", "A packet that ends at docker-proxy goes to the published port, to_port, and to no container.")
+	case t.Expect == ExpectAccept:
+		b.error(codeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The guard of docker-proxy refuses, or leaves a packet to the host's own rules: expect \"docker\" for that.")
+	}
 	if by, ok := b.text("by", "accept.https"); ok {
 		if !slices.Contains(rules, by.Value) {
 			b.error(codeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", didYouMean(by.Value, rules))

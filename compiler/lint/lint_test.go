@@ -97,6 +97,19 @@ accept "both" {
   protocol        = "tcp"
   published_ports = ["400-600"]
 }`, []string{`13 covered accept "both" never decides (5) (9)`}},
+		// For what is forwarded the first deny takes all; docker-proxy does not know it.
+		{"a deny that only docker-proxy meets", host + `
+# dockerfw:ignore unguarded the second deny is for docker-proxy
+deny "inside" {
+  protocol        = "tcp"
+  container_ports = [5432]
+}
+deny "outside" {
+  protocol        = "tcp"
+  published_ports = [5432]
+  container_ports = [5432]
+}
+default { allow = ["192.0.2.0/24"] }`, nil},
 		{"one port of two", host + `
 accept "web" {
   protocol        = "tcp"

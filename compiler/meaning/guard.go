@@ -8,6 +8,9 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
+// NotGuarded is the text of the rule that lets pass what the guard is not for.
+const NotGuarded = "not guarded"
+
 // guard returns what the policy says of packets for the host itself, at ports where
 // docker-proxy may answer for containers. Whatever it does not refuse is left to
 // the host's own rules of INPUT.
@@ -54,7 +57,7 @@ func to(protocol uint8, p parser.Ports) packet.Cond {
 func (m *reader) input(covered packet.Either) {
 	p := m.policy
 	pass := packet.Verdict{Kind: packet.Docker}
-	m.say("not guarded", pass, packet.Not{C: covered})
+	m.say(NotGuarded, pass, packet.Not{C: covered})
 	protocols := map[uint8]bool{}
 	for _, c := range covered {
 		protocols[c.(packet.Both)[0].(packet.Proto).Numbers[0]] = true

@@ -34,17 +34,26 @@ func (r Result) Passed() bool {
 
 // Run runs the tests of a policy in the order they were written.
 func Run(p *parser.Policy, lists meaning.Lists) []Result {
-	programs := map[ir.Family]*packet.Program{}
+	type key struct {
+		family ir.Family
+		proxy  bool
+	}
+	programs := map[key]*packet.Program{}
 	var out []Result
 	for _, t := range p.Tests {
 		family := ir.IPv4
 		if t.From.Is6() {
 			family = ir.IPv6
 		}
-		if programs[family] == nil {
-			programs[family] = meaning.Program(p, family, lists)
+		k := key{family, t.Proxy}
+		if programs[k] == nil {
+			says := meaning.Program
+			if t.Proxy {
+				says = meaning.Guard
+			}
+			programs[k] = says(p, family, lists)
 		}
-		out = append(out, run(p, t, programs[family]))
+		out = append(out, run(p, t, programs[k]))
 	}
 	return out
 }
@@ -58,7 +67,7 @@ func run(p *parser.Policy, t *parser.Test, program *packet.Program) Result {
 		packet.Reject: parser.ExpectReject,
 		packet.Docker: parser.ExpectDocker,
 	}[decision.Verdict.Kind]
-	if rule := program.Rule(decision.At); rule != nil {
+	if rule := program.Rule(decision.At); rule != nil && rule.Text != meaning.NotGuarded {
 		r.By = strings.Replace(rule.Text, " ", ".", 1)
 	}
 	return r
@@ -108,6 +117,11 @@ func packetOf(p *parser.Policy, t *parser.Test, f ir.Family) packet.Packet {
 		out.State = ir.CTInvalid
 	}
 	switch {
+	case t.Proxy:
+		out.Out, out.Destination, out.DestinationPort = "", unspecified, t.ToPort
+		if t.ToAddress.IsValid() {
+			out.Destination = t.ToAddress
+		}
 	case t.ToPort != 0 && t.State != parser.StateReply:
 		out.DNAT = true
 		out.OriginalPort, out.OriginalDestination = t.ToPort, unspecified

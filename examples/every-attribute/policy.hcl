@@ -178,3 +178,11 @@ test "partners reach the database" {
   by             = "accept.database"
   host           = "edge"
 }
+
+test "docker-proxy is closed to strangers" {
+  host    = "edge"
+  from    = "203.0.113.99"
+  to_port = 8443
+  proxy   = true
+  expect  = "reject"
+}

@@ -9,3 +9,10 @@ host {
 default {
   allow = ["192.0.2.0/24", "198.51.100.1-198.51.100.3"]
 }
+
+test "strangers do not come in by docker-proxy" {
+  from    = "2001:db8::99"
+  to_port = 8042
+  proxy   = true
+  expect  = "drop"
+}

@@ -54,3 +54,18 @@ test "several ports" {
   by        = "accept.http"
   host      = "web1"
 }
+
+test "a container behind docker-proxy" {
+  from           = "192.0.2.1"
+  to_port        = 443
+  container_port = 8443
+  proxy          = true
+  expect         = "drop"
+}
+
+test "accepted by the guard" {
+  from    = "192.0.2.1"
+  to_port = 443
+  proxy   = true
+  expect  = "accept"
+}
