@@ -80,8 +80,8 @@ func (b *bench) load(policy string) {
 	}
 	for _, p := range result.Hosts[0].Ruleset.Programs {
 		jump := []string{"INPUT", "-j", ir.GuardChain}
-		if p.HasGuard() && b.Host.IPTables(b.backend, int(p.Family), append([]string{"-C"}, jump...)...) != nil {
-			must(b.Host.IPTables(b.backend, int(p.Family), append([]string{"-I"}, jump...)...))
+		if p.HasGuard() && b.engine.Tools.IPTables(b.backend, int(p.Family), append([]string{"-C"}, jump...)...) != nil {
+			must(b.engine.Tools.IPTables(b.backend, int(p.Family), append([]string{"-I"}, jump...)...))
 		}
 	}
 }

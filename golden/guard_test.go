@@ -69,11 +69,11 @@ func TestStrangersDoNotPassThroughDockerProxyAndOtherPortsAreUntouched(t *testin
 			}
 			guarded("guarded")
 			// Without DNAT, IPv4 ends at docker-proxy as well.
-			if err := b.Host.IPTables(backend, 4, "-t", "nat", "-F"); err != nil {
+			if err := b.engine.Tools.IPTables(backend, 4, "-t", "nat", "-F"); err != nil {
 				t.Fatal(err)
 			}
 			guarded("without the nat table")
-			if err := b.Host.IPTables(backend, 6, "-D", "INPUT", "-j", ir.GuardChain); err != nil {
+			if err := b.engine.Tools.IPTables(backend, 6, "-D", "INPUT", "-j", ir.GuardChain); err != nil {
 				t.Fatal(err)
 			}
 			b.expectAll("without the jump", []try{{b.Stranger, "tcp", v6(8080), netlab.Answered}})
