@@ -49,8 +49,8 @@ default { allow = ["192.0.2.0/24"] }
 			"docker-proxy widened: anyone but 192.0.2.0/24 by eth0 to docker-proxy on port 8080/tcp",
 		}},
 		{"the bridge alone", strings.Replace(base, "families", "container_interfaces = [\"docker0\"]\nfamilies", 1), []string{
-			"forwarded widened: anyone but 192.0.2.0/24 by eth0 to out by any interface but docker0",
-			"forwarded narrowed: anyone by eth0 to out by any interface but docker0, only established, related packets",
+			"forwarded widened: anyone but 192.0.2.0/24 by eth0 to anything out by any interface but docker0",
+			"forwarded narrowed: anyone by eth0 to anything out by any interface but docker0, only established, related packets",
 		}},
 	} {
 		report, err := Compare(policyState(t, base), policyState(t, c.now), Options{})
