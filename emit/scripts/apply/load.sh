@@ -57,7 +57,6 @@ snapshot() {
 		target=$(awk '/^-A / && / -j DOCKERFW$/ { print $2; exit }' "$W/save$f")
 		printf '%s\n' "${target:-$(cat "$1/target$f")}" >"$2/target$f" || return 1
 		grep -q -x -e "-A FORWARD -j $(cat "$2/target$f")" "$W/save$f" || printf 'no\n' >"$2/jump$f" || return 1
-		grep -q -e '^-A DOCKER .*"dockerfw: second way"' "$W/save$f" || printf 'no\n' >"$2/second$f" || return 1
 	done
 	content <"$W/known" >"$W/content" || return 1
 	# Members of lists are made before the lists.

@@ -3,13 +3,7 @@
 # iptables-save prints; r, rules of a normalized folder.
 
 # Ours are the chains DOCKERFW*, the rules that say so in their comment, and the jumps
-# to our chains: plain ones, and the second way.
-#
-# The second way stands at the head of DOCKER, through which everything comes that goes to
-# a bridge network. Engines up to 26 delete their jump to DOCKER-USER and make it again
-# each time that a network is made and when they start; for some milliseconds of that, no
-# packet would meet our rules (measured with 20.10 and 26.1; 28.5 does not). It is left
-# out where rules count packets by hashlimit, which would count twice.
+# to our chains.
 read_stages='
 stage == "map" { to[$1] = $2; next }
 /^:/ { name = substr($1, 2); if (stage == "s") exists[name] = 1; else if (!(name in declared)) { declared[name] = 1; order[++chains] = name } next }
@@ -20,11 +14,10 @@ stage == "map" { to[$1] = $2; next }
 		if (rest != "-j " target) { if (rest ~ /-j (ACCEPT|DOCKER[-A-Z0-9]*)$/) late = 1 }
 		else { led = 1; placed = !late }
 	}
-	if (stage == "s") { kchain[++kernel] = $2; krule[kernel] = rest; kjump[kernel] = jump_to_ours(rest) || second_way(rest); kown[kernel] = kjump[kernel] || index(rest, "--comment \"dockerfw ") > 0 }
-	else { line[++lines] = $0; if (/ -m hashlimit /) counts = 1 }
+	if (stage == "s") { kchain[++kernel] = $2; krule[kernel] = rest; kjump[kernel] = jump_to_ours(rest); kown[kernel] = kjump[kernel] || index(rest, "--comment \"dockerfw ") > 0 }
+	else { line[++lines] = $0; lchain[lines] = $2; lrule[lines] = rest }
 }
 function jump_to_ours(rule) { return rule ~ /^-j DOCKERFW(-[A-Z]+)?$/ }
-function second_way(rule) { return rule ~ /^-m comment --comment "dockerfw: second way" -j / }
 function own_chain(name) { return name ~ /^DOCKERFW(-[A-Z]+)?$/ }
 # renamed replaces the names of sets in a rule.
 function renamed(text,   out, at, word) {
@@ -58,13 +51,9 @@ transaction() {
 		# An engine before 17.06 leads to DOCKER by rules of its own.
 		if (target != "DOCKER" && led && (jump == "no" || !placed)) print "-D FORWARD -j " target
 		if (target != "DOCKER" && jump != "no" && !placed) print "-I FORWARD 1 -j " target
-		if (target != "DOCKER" && second != "no" && !counts && lines) {
-			if (!("DOCKER" in exists)) print ":DOCKER - [0:0]"
-			print "-I DOCKER 1 -m comment --comment \"dockerfw: second way\" -j " (("DOCKERFW" in declared) ? "DOCKERFW" : target)
-		}
 		for (name in gone) print "-X " name
 		print "COMMIT"
-	}' target="$(cat "$2/target$1")" jump="$(cat "$2/jump$1" 2>/dev/null)" second="$(cat "$2/second$1" 2>/dev/null)" \
+	}' target="$(cat "$2/target$1")" jump="$(cat "$2/jump$1" 2>/dev/null)" \
 		stage=map "$3" stage=s "$W/save$1" stage=r "$2/rules$1"
 }
 
@@ -95,8 +84,7 @@ ours() {
 	awk "$read_stages"'
 	stage == "s" && /^-A / {
 		at[$2]++
-		if (second_way(rest)) print $2, 0, rest
-		else if (kjump[kernel] && !own_chain($2)) print $2, 0, (at[$2] == 1 ? "first " : "behind others ") rest
+		if (kjump[kernel] && !own_chain($2)) print $2, 0, (at[$2] == 1 ? "first " : "behind others ") rest
 		else if ($2 in declared) { if (rest != "-j RETURN") printf "%s %06d %s\n", $2, ++n[$2], rest }
 		else if (kown[kernel]) printf "%s %06d %s\n", $2, ++n[$2], rest
 		else if ($2 == "FORWARD" && rest == "-j " target && target != "DOCKER" && placed && !said++) print $2, 0, rest

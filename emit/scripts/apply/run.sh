@@ -239,7 +239,7 @@ close_all() {
 	files="$HERE/iptables.restore $HERE/ip6tables.restore"
 	external=$(sed -n 's/^-[AI] .* -i \([^ ]*\) .*--comment "dockerfw established".*/\1/p' $files 2>/dev/null | sort -u)
 	printf '*filter\n:DOCKERFW - [0:0]\n:DOCKERFW-INPUT - [0:0]\n'
-	for chain in DOCKER-USER DOCKER; do grep -q "^:$chain " "$W/save$1" || printf ':%s - [0:0]\n' $chain; done
+	grep -q '^:DOCKER-USER ' "$W/save$1" || printf ':DOCKER-USER - [0:0]\n'
 	printf -- '-A %s -m conntrack --ctstate RELATED,ESTABLISHED %s -j RETURN\n' DOCKERFW "$comment" DOCKERFW-INPUT "$comment"
 	for i in $external; do printf -- '-A DOCKERFW -i %s %s -j DROP\n' "$i" "$comment"; done
 	if [ -z "$external" ]; then
@@ -248,8 +248,8 @@ close_all() {
 	fi
 	sed -n 's/^\(-A DOCKERFW-INPUT .* -j \)DOCKERFW-PROXY$/\1DROP/p' "$HERE/$(command_of_file "$1").restore" 2>/dev/null
 	# Of what stands there only the jumps matter: ours go first, and once.
-	awk '/^-A (DOCKER-USER|INPUT) -j DOCKERFW(-INPUT)?$/ || /^-A DOCKER .*"dockerfw: second way"/ { sub(/^-A/, "-D"); print }' "$W/save$1"
-	printf -- '-I DOCKER-USER 1 -j DOCKERFW\n-I INPUT 1 -j DOCKERFW-INPUT\n-I DOCKER 1 -m comment --comment "dockerfw: second way" -j DOCKERFW\n'
+	awk '/^-A (DOCKER-USER|INPUT) -j DOCKERFW(-INPUT)?$/ { sub(/^-A/, "-D"); print }' "$W/save$1"
+	printf -- '-I DOCKER-USER 1 -j DOCKERFW\n-I INPUT 1 -j DOCKERFW-INPUT\n'
 	grep -q '^-A FORWARD -j DOCKER-USER$' "$W/save$1" || printf -- '-I FORWARD 1 -j DOCKER-USER\n'
 	printf 'COMMIT\n'
 }
