@@ -4,6 +4,14 @@
 
 exists() { ipset list -n "$1" >/dev/null 2>&1; } # SET
 
+# present SUFFIX NAME... prints those of the sets NAMESUFFIX that exist.
+present() {
+	end=$1
+	shift
+	ipset list -n >"$W/present" 2>/dev/null
+	[ $# = 0 ] || printf "%s$end\n" "$@" | awk 'stage == "there" { is[$1] = 1; next } ($1 in is) && !said[$1]++' stage=there "$W/present" stage=asked -
+}
+
 # make_sets loads standard input into ipset.
 make_sets() {
 	ipset restore 2>"$W/err" || {
@@ -19,9 +27,8 @@ destroy() {
 	shift
 	for _ in lists others; do
 		stay=''
-		for s in "$@"; do
-			exists "$s$suffix" || continue
-			ipset destroy "$s$suffix" 2>"$W/destroy.err" || stay="$stay $s$suffix"
+		for s in $(present "$suffix" "$@"); do
+			ipset destroy "$s" 2>"$W/destroy.err" || stay="$stay $s"
 		done
 		[ -n "$stay" ] || return 0
 	done
@@ -38,17 +45,17 @@ unneeded() {
 # does but for what the kernel chooses. One that a killed run left in use as NAME-alt is
 # printed as NAME.
 content() {
-	while read -r s; do
-		at=$s-alt
-		exists "$at" || at=$s
-		exists "$at" || continue
-		ipset save "$at" >"$W/saved" 2>"$W/err" || {
-			failure="ipset save $at: $(cat "$W/err")"
-			return 1
-		}
-		awk -v s="$s" '$1 == "create" { list = ($3 == "list:set"); $2 = s; sub(/ bucketsize [0-9]+/, ""); sub(/ initval [^ ]+/, ""); print }
-			$1 == "add" { e = $3; if (list) sub(/-alt$/, "", e); print "add", s, e }' "$W/saved" || return 1
-	done
+	cat >"$W/asked" && ipset save >"$W/saved" 2>"$W/err" || {
+		failure="ipset save: $(cat "$W/err")"
+		return 1
+	}
+	awk 'stage == "asked" { asked[$1] = 1; next }
+		stage == "names" { if ($1 == "create") there[$2] = 1; next }
+		{ s = $2; alt = sub(/-alt$/, "", s) }
+		!(s in asked) || (!alt && (s "-alt" in there)) { next }
+		$1 == "create" { list = ($3 == "list:set"); $2 = s; sub(/ bucketsize [0-9]+/, ""); sub(/ initval [^ ]+/, ""); print }
+		$1 == "add" { e = $3; if (list) sub(/-alt$/, "", e); print "add", s, e }' \
+		stage=asked "$W/asked" stage=names "$W/saved" stage=saved "$W/saved"
 }
 
 # changed FAMILY FOLDER prints the managed sets that are not as the folder has them, with
