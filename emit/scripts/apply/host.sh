@@ -17,8 +17,10 @@ command_of() {
 
 family_name() { printf 'IPv%s' "$1"; }
 
-# save FAMILY keeps what iptables-save prints of the filter table in $W/save4 or 6.
+# save FAMILY keeps what iptables-save prints of the filter table in $W/save4 or 6, and of
+# the security table in $W/second4 or 6, where the kernel has that one.
 save() {
+	$(command_of "$1" -save) -t security >"$W/second$1" 2>/dev/null || rm -f "$W/second$1"
 	$(command_of "$1" -save) -t filter >"$W/save$1" 2>"$W/err" || {
 		failure="$(command_of "$1" -save): $(cat "$W/err")"
 		return 1

@@ -35,7 +35,7 @@ step_over() {
 
 # own_names FAMILY FOLDER makes what is in use as NAME-alt NAME.
 own_names() {
-	alts=$(of_family "$1" <"$2/managed" | while read -r s; do exists "$s-alt" && printf '%s\n' "$s"; done)
+	alts=$(present -alt $(of_family "$1" <"$2/managed") | sed 's/-alt$//')
 	[ -n "$alts" ] || return 0
 	rename_back "$1" "$2" $alts && put "$1" "$2" /dev/null && destroy -alt $alts
 }
@@ -110,7 +110,9 @@ begin() { cp "$W/known" "$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"; }
 recover() {
 	destroy -alt $(cat "$W/known") && return 0
 	for f in $(families "$1"); do
-		own_names "$f" "$1" || return 1
+		# It may have been killed between the two tables.
+		present -alt $(of_family "$f" <"$1/managed") | awk '{ s = $1; sub(/-alt$/, "", s); print s, $1 }' >"$W/map$f" &&
+			put "$f" "$1" "$W/map$f" && own_names "$f" "$1" || return 1
 	done
 }
 

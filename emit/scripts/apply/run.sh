@@ -79,8 +79,13 @@ check() {
 # these tools cannot do shows there, and so does how they print the rules.
 rehearse() {
 	for f in $(families "$W/new"); do
-		mv "$W/save$f" "$W/save" && : >"$W/save$f" && transaction "$f" "$W/new" /dev/null >"$W/rehearse" &&
+		: >"$W/rehearse.second" && : >"$W/second.want$f" &&
+			mv "$W/save$f" "$W/save" && : >"$W/save$f" && transaction "$f" "$W/new" /dev/null >"$W/rehearse" &&
 			as_saved <"$W/rehearse" >"$W/want$f" && mv "$W/save" "$W/save$f" &&
+			{
+				[ ! -f "$W/second$f" ] || second_line "$f" "$W/new" /dev/null /dev/null >"$W/rehearse.second" &&
+					as_saved <"$W/rehearse.second" >"$W/second.want$f"
+			} &&
 			{
 				sed 's/^/create /' "$W/new/unmanaged" && cat "$W/new/sets"
 			} >"$W/rehearse.sets" || die "cannot write to $RUN"
@@ -88,8 +93,9 @@ rehearse() {
 			warn "no network namespace can be made here: the files are not tried out first"
 			continue
 		}
-		XTABLES_LOCKFILE=$W/xtables.lock unshare --net sh -c 'ipset restore <"$1" && "$2-restore" --noflush <"$3" && "$2-save" -t filter >"$4"' sh \
-			"$W/rehearse.sets" "$(command_of "$f")" "$W/rehearse" "$W/want$f" >"$W/err" 2>&1 9>&- ||
+		XTABLES_LOCKFILE=$W/xtables.lock unshare --net sh -c 'ipset restore <"$1" && "$2-restore" --noflush <"$3" && "$2-save" -t filter >"$4" &&
+				{ [ ! -s "$5" ] || "$2-restore" --noflush <"$5" && "$2-save" -t security >"$6"; }' sh \
+			"$W/rehearse.sets" "$(command_of "$f")" "$W/rehearse" "$W/want$f" "$W/rehearse.second" "$W/second.want$f" >"$W/err" 2>&1 9>&- ||
 			die "this host cannot load the $(family_name "$f") rules: $(cat "$W/err")"
 	done
 }
@@ -222,7 +228,10 @@ boot() {
 	closed=1
 	for f in 4 6; do
 		command -v "$(command_of $f)" >/dev/null 2>&1 || continue
-		if save $f && close_all $f >"$W/closed" && restore $f <"$W/closed"; then continue; fi
+		if save $f && close_all $f >"$W/closed" && restore $f <"$W/closed"; then
+			[ ! -f "$W/second$f" ] || close_second $f | restore $f || warn "$failure"
+			continue
+		fi
 		warn "$failure"
 		warn "NOT EVEN RULES THAT CLOSE EVERYTHING CAN BE LOADED FOR $(family_name $f): published ports are open to everyone"
 		closed=''
@@ -254,6 +263,16 @@ close_all() {
 	printf 'COMMIT\n'
 }
 
+# close_second FAMILY puts the rules of close_all into the security table: see second_line.
+close_second() {
+	printf '*security\n'
+	grep '^:DOCKERFW' "$W/second$1" | sed 's/ .*/ - [0:0]/' # flushed
+	printf ':DOCKERFW - [0:0]\n'
+	grep '^-A DOCKERFW ' "$W/closed"
+	sed -n 's/^-A FORWARD -j DOCKERFW$/-D FORWARD -j DOCKERFW/p' "$W/second$1"
+	printf -- '-I FORWARD 1 -j DOCKERFW\nCOMMIT\n'
+}
+
 remove() {
 	choose_backend
 	trap '' INT TERM HUP
@@ -266,6 +285,7 @@ remove() {
 		printf 'DOCKER-USER\n' >"$W/new/target$f"
 		: >"$W/new/rules$f"
 		transaction $f "$W/new" /dev/null | sed '/^-I FORWARD 1 /d' >"$W/removal"
+		[ ! -f "$W/second$f" ] || second_line $f "$W/new" /dev/null "$W/second$f" >>"$W/removal"
 		[ "$(grep -c -v -e '^[*:]' -e '^COMMIT$' "$W/removal")" -gt 0 ] || continue
 		restore $f <"$W/removal" || {
 			warn "$failure"
