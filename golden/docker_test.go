@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
-	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 )
 
@@ -29,16 +27,29 @@ type bench struct {
 
 // onEngines runs a test against a real engine on each backend.
 func onEngines(t *testing.T, test func(*bench)) {
+	onHosts(t, nil, func(b *bench) {
+		b.engine.Start()
+		test(b)
+	})
+}
+
+// onHosts runs a test on hosts whose engine has not run yet, on each backend. The
+// configuration has more keys of daemon.json.
+func onHosts(t *testing.T, configuration map[string]any, test func(*bench)) {
 	t.Parallel()
 	for _, backend := range netlab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
 			lab := netlab.NewLab(t)
-			engine := lab.StartEngine(netlab.EngineOptions{Backend: backend, IPv6: true})
+			engine := lab.NewEngine(netlab.EngineOptions{Backend: backend, IPv6: true, Config: configuration})
 			test(&bench{t, lab, engine, backend})
 		})
 	}
 }
+
+// withoutProxy is for tests of what FORWARD decides: a datagram that came before a port was
+// published goes to docker-proxy later on, from the same port, and INPUT decides.
+var withoutProxy = map[string]any{"userland-proxy": false}
 
 // web starts a container named web.
 func (b *bench) web(publish ...string) *netlab.Container {
@@ -50,40 +61,50 @@ func (b *bench) web(publish ...string) *netlab.Container {
 // load compiles a policy for the host and loads it as the README says.
 func (b *bench) load(policy string) {
 	b.Helper()
-	path := filepath.Join(b.TempDir(), "policy.hcl")
+	b.apply(b.folder("policy", policy))
+}
+
+// folder compiles a policy into a folder that the engine's tools see, and returns its
+// path there.
+func (b *bench) folder(name, policy string) string {
+	b.Helper()
+	return b.engine.WriteFolder(name, filesOf(b.T, policy))
+}
+
+// filesOf returns the files of a policy's one host.
+func filesOf(t *testing.T, policy string) map[string][]byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "policy.hcl")
 	if err := os.WriteFile(path, []byte(policy), 0o600); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	result, diags := build.Policy(path, build.Options{})
 	if diags.HasErrors() {
-		b.Fatal(diags)
+		t.Fatal(diags)
 	}
-	files := map[string]string{}
+	files := map[string][]byte{}
 	for _, f := range result.Hosts[0].Files {
-		files[f.Name] = string(f.Content)
+		files[f.Name] = f.Content
 	}
-	must := func(err error) {
-		b.Helper()
-		if err != nil {
-			b.Fatal(err)
-		}
+	return files
+}
+
+// apply runs the folder's own apply.sh, which has to succeed; it returns what it said.
+func (b *bench) apply(folder string, options ...string) string {
+	b.Helper()
+	said, err := b.tryApply(folder, options...)
+	if err != nil {
+		b.Fatal(err)
 	}
-	must(b.engine.Tools.IPSetRestore(files[emit.SetsFile]))
-	must(b.engine.Tools.IPTablesRestore(b.backend, 4, files[emit.RulesFile4]))
-	must(b.engine.Tools.IPTablesRestore(b.backend, 6, files[emit.RulesFile6]))
-	if b.engine.Tools.IPTables(b.backend, 6, "-C", "FORWARD", "-j", "DOCKER-USER") != nil {
-		// Engine 20.10 with ip6tables makes neither the chain nor the jump (measured).
-		if b.engine.Tools.IPTables(b.backend, 6, "-n", "-L", "DOCKER-USER") != nil {
-			must(b.engine.Tools.IPTables(b.backend, 6, "-N", "DOCKER-USER"))
-		}
-		must(b.engine.Tools.IPTables(b.backend, 6, "-I", "FORWARD", "-j", "DOCKER-USER"))
-	}
-	for _, p := range result.Hosts[0].Ruleset.Programs {
-		jump := []string{"INPUT", "-j", ir.GuardChain}
-		if p.HasGuard() && b.engine.Tools.IPTables(b.backend, int(p.Family), append([]string{"-C"}, jump...)...) != nil {
-			must(b.engine.Tools.IPTables(b.backend, int(p.Family), append([]string{"-I"}, jump...)...))
-		}
-	}
+	return said
+}
+
+// deployFolders keep apply.sh from the machine's own /run and /var.
+var deployFolders = []string{"DOCKERFW_RUN=/mnt/dockerfw-run", "DOCKERFW_STATE=/mnt/dockerfw-state"}
+
+func (b *bench) tryApply(folder string, options ...string) (said string, err error) {
+	stdout, stderr, err := b.engine.RunTool(deployFolders, append([]string{"sh", folder + "/apply.sh"}, options...)...)
+	return stdout + stderr, err
 }
 
 // try is one connection with what should become of it.
@@ -664,12 +685,6 @@ accept "web" {
   published_ports = [8080]
 }
 `)
-		b.expect("no jump yet", try{b.Stranger, "tcp", b.Host.At(8443), netlab.Answered})
-		for _, f := range []int{4, 6} {
-			if err := b.engine.Tools.IPTables(b.backend, f, "-I", "DOCKER-USER", "-j", "DOCKERFW"); err != nil {
-				b.Fatal(err)
-			}
-		}
 		b.expect("jump",
 			try{b.Stranger, "tcp", b.Host.At(8080), netlab.Answered},
 			try{b.Stranger, "tcp", b.Host.At(8443), netlab.TimedOut},

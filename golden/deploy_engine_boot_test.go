@@ -1,0 +1,101 @@
+//go:build linux
+
+package golden
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dockerfw/dockerfw/golden/netlab"
+)
+
+// The engine has never run: neither its chains nor, on some hosts, the tables are there.
+func TestABootIsNeverOpen(t *testing.T) {
+	onHosts(t, withoutProxy, func(b *bench) {
+		folder := b.folder("policy", friendsOnly)
+		said := b.apply(folder, "--boot")
+		if !strings.Contains(said, "loaded "+folder) {
+			b.Errorf("--boot: %s", said)
+		}
+		b.startsClosed("boot")
+	})
+}
+
+func TestABootWithABrokenFolderTakesTheOneThatWasLoadedLast(t *testing.T) {
+	onHosts(t, withoutProxy, func(b *bench) {
+		folder := b.folder("policy", friendsOnly)
+		b.apply(folder)
+		b.reboot()
+		b.engine.WriteFolder("policy", map[string][]byte{"iptables.restore": []byte("*filter\n:DOCKER-USER - [0:0]\n")})
+		said := b.apply(folder, "--boot")
+		if !strings.Contains(said, "CANNOT LOAD "+folder) || !strings.Contains(said, "is not as it was compiled: iptables.restore") || !strings.Contains(said, "loaded /mnt/dockerfw-state/") {
+			b.Errorf("--boot: %s", said)
+		}
+		b.startsClosed("boot with the last good copy")
+	})
+}
+
+// reboot leaves of dockerfw's what a reboot leaves: files.
+func (b *bench) reboot() {
+	b.Helper()
+	for _, family := range []int{4, 6} {
+		for _, table := range []string{"filter", "security"} {
+			for _, command := range []string{"-F", "-X"} {
+				if err := b.engine.Tools.IPTables(b.backend, family, "-t", table, command); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.engine.Tools.MustRun("ipset", "destroy")
+	b.engine.Tools.MustRun("rm", "-rf", "/mnt/dockerfw-run")
+}
+
+// startsClosed starts the engine for the first time, and a container. From the first
+// moment on nobody gets in but the friend.
+func (b *bench) startsClosed(when string) {
+	b.Helper()
+	stranger := b.knocks(b.publishedByMany(8080, 5353, 9001))
+	b.engine.Start()
+	web := b.web("8080:80/tcp", "5353:53/udp")
+	b.served(when, b.publishedByMany(8080, 5353))
+	stranger = append(stranger, b.knocks(direct(web))...)
+	b.engine.CreateNetwork("later", "10.202.0.0/24", "fd00:202::/64")
+	b.publish("second", "later", "9001:91/tcp")
+	b.served(when, b.publishedByMany(9001))
+	b.engine.Stop()
+	b.engine.Start()
+	b.served(when+", the engine's second start", b.publishedByMany(8080, 5353, 9001))
+	b.neverIn(when, stranger)
+}
+
+func TestABootWithNothingToLoadClosesAllContainers(t *testing.T) {
+	onHosts(t, withoutProxy, func(b *bench) {
+		folder := b.folder("policy", friendsOnly)
+		b.engine.WriteFolder("policy", map[string][]byte{"ipset.restore": []byte("create x\n")})
+		said, err := b.tryApply(folder, "--boot")
+		if err == nil || !strings.Contains(said, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE") {
+			b.Fatalf("--boot: %v: %s", err, said)
+		}
+		targets := b.published(8080, 5353)
+		outside := append(b.knocks(targets), b.Friend.Knock("tcp", b.Host.At(8080)), b.Friend.Knock("udp", b.Host.At6(5353)))
+		b.engine.Start()
+		web := b.web("8080:80/tcp", "5353:53/udp")
+		b.Friend.Serve("443/tcp")
+		time.Sleep(500 * time.Millisecond)
+		b.neverIn("closed", outside)
+		b.expect("closed to the outside, and to nobody else",
+			try{b.Inside, "tcp", b.Host.At(8080), netlab.Answered},
+			try{b.Inside, "tcp", b.Host.At6(8080), netlab.Answered},
+			try{web.Node, "tcp", b.Friend.At(443), netlab.Answered},
+			try{web.Node, "tcp", b.Friend.At6(443), netlab.Answered},
+		)
+
+		// What the operator does then.
+		stranger := b.knocks(append(targets, direct(web)...))
+		b.load(friendsOnly)
+		b.served("apply after that", targets)
+		b.neverIn("apply after that", stranger)
+	})
+}

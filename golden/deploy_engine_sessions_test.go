@@ -1,0 +1,158 @@
+//go:build linux
+
+package golden
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/golden/netlab"
+)
+
+// sessions are open connections of the friend and the stranger, by what they are.
+type sessions map[string]*netlab.Session
+
+func (b *bench) openSessions() sessions {
+	b.Helper()
+	out := sessions{}
+	for _, client := range []*netlab.Node{b.Friend, b.Stranger} {
+		for _, t := range b.published(8080, 5353) {
+			out[fmt.Sprintf("%s %s %s", client.Name, t.network, t.to)] = client.OpenSession(t.network, t.to)
+		}
+	}
+	return out
+}
+
+// pinged tells how each session fares, all asked at once.
+func (s sessions) pinged() map[string]netlab.Result {
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	out := map[string]netlab.Result{}
+	for name, session := range s {
+		wait.Go(func() {
+			result := session.Ping()
+			mu.Lock()
+			defer mu.Unlock()
+			out[name] = result
+		})
+	}
+	wait.Wait()
+	return out
+}
+
+// stand says whether all sessions of a client go on, or none does.
+func (s sessions) stand(b *bench, when, client string, want bool) {
+	b.Helper()
+	for name, got := range s.pinged() {
+		if strings.HasPrefix(name, client) && (got == netlab.Answered) != want {
+			b.Errorf("%s: %s: %s", when, name, got)
+		}
+	}
+}
+
+const bothAddresses = `"198.51.100.2", "198.51.100.3", "2001:db8:1::2", "2001:db8:1::3"`
+
+const friendsAddresses = `"198.51.100.2", "2001:db8:1::2"`
+
+func TestOpenSessionsGoOnOrEndAsThePolicySays(t *testing.T) {
+	netlab.Require(t, "conntrack")
+	for _, how := range []struct {
+		name, mode string
+		options    []string
+		ends       bool
+	}{
+		{"keep", "keep", nil, false},
+		{"recheck", "recheck", nil, true},
+		{"cut", "keep", []string{"--cut"}, true},
+	} {
+		t.Run(how.name, func(t *testing.T) {
+			onEngines(t, func(b *bench) {
+				if _, _, err := b.engine.Tools.Run("sh", "-c", "command -v conntrack"); err != nil && how.name == "cut" {
+					b.Skip("the engine's root directory has no conntrack, which --cut needs")
+				}
+				b.web("8080:80/tcp", "5353:53/udp")
+				b.load(revoking(how.mode, bothAddresses))
+				open := b.openSessions()
+				// The same policy again, and one that admits both by other means.
+				b.load(revoking(how.mode, bothAddresses))
+				b.load(revoking(how.mode, `"198.51.100.0/24", "2001:db8:1::/64"`))
+				open.stand(b, "reloads", "", true)
+
+				said := b.apply(b.folder("revoked", revoking(how.mode, friendsAddresses)), how.options...)
+				open.stand(b, "revoked", b.Friend.Name, true)
+				open.stand(b, "revoked", b.Stranger.Name, !how.ends)
+				b.expect("a new connection", try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut}, try{b.Stranger, "tcp", b.Host.At6(8080), netlab.TimedOut})
+				if how.name == "cut" && !strings.Contains(said, "ended 4 connections") {
+					b.Errorf("--cut: %s, want 4: tcp and udp, IPv4 and IPv6", said)
+				}
+			})
+		})
+	}
+}
+
+var anyOfOurs = regexp.MustCompile(`(?i)dockerfw|match-set`)
+
+func TestRemoveLeavesAHostAsIfWeHadNeverBeenThere(t *testing.T) {
+	netlab.Require(t, "conntrack")
+	onEngines(t, func(b *bench) {
+		web := b.web("8080:80/tcp", "5353:53/udp")
+		all := append(b.published(8080, 5353), direct(web)...)
+		saved := func(family int) string {
+			// Counters differ, and engines end DOCKER-USER with a RETURN or not.
+			text := b.engine.Tools.IPTablesSave(b.backend, family, "filter")
+			text = regexp.MustCompile(`(?m)^#.*\n|\[\d+:\d+\]|^-A DOCKER-USER -j RETURN\n`).ReplaceAllString(text, "")
+			return text
+		}
+		open := b.reached(b.Stranger, all)
+		if open == "nothing" {
+			b.Fatal("the stranger gets nowhere without rules: the test would show nothing")
+		}
+		before := map[int]string{4: saved(4), 6: saved(6)}
+		for _, policy := range []string{friendsOnly, ownChain} {
+			folder := b.folder("policy", policy)
+			b.apply(folder)
+			b.forget()
+			if got := b.reached(b.Stranger, all); got != "nothing" {
+				b.Errorf("loaded: the stranger gets to %s", got)
+			}
+			said, stderr, err := b.engine.RunTool(deployFolders, "sh", folder+"/remove.sh")
+			if err != nil || !strings.Contains(said, "removed:") {
+				b.Fatalf("remove.sh: %v: %s%s", err, said, stderr)
+			}
+			if got := b.reached(b.Stranger, all); got != open {
+				b.Errorf("the stranger gets to %s after remove.sh, and to %s before", got, open)
+			}
+			for family, text := range before {
+				got := saved(family)
+				if anyOfOurs.MatchString(got) {
+					b.Errorf("left over for IPv%d:\n%s", family, got)
+				}
+				for line := range strings.Lines(got) {
+					// Engines make these themselves; 20.10 does not for IPv6.
+					if !strings.Contains(text, line) && line != ":DOCKER-USER - \n" && line != "-A FORWARD -j DOCKER-USER\n" {
+						b.Errorf("IPv%d has what it had not before: %s", family, line)
+					}
+				}
+				for line := range strings.Lines(text) {
+					if !strings.Contains(got, line) {
+						b.Errorf("IPv%d has no longer: %s", family, line)
+					}
+				}
+			}
+			if sets := b.engine.Tools.IPSetSave(); sets != "" {
+				b.Errorf("sets left over:\n%s", sets)
+			}
+			if state := b.engine.Tools.MustRun("ls", "/mnt/dockerfw-state"); state != "" {
+				b.Errorf("files left over: %s", state)
+			}
+		}
+		b.engine.Stop()
+		b.engine.Start()
+		if got := b.reached(b.Stranger, all); got != open {
+			b.Errorf("after the engine's restart the stranger gets to %s, and before %s", got, open)
+		}
+	})
+}
