@@ -39,7 +39,9 @@ func (s *State) applyRules(host *State, f ir.Family) (*dump.Ruleset, error) {
 		rules = host.Rules[f].Clone()
 	}
 	if s.rules[f] == nil {
-		// A family that is not compiled keeps what it has.
+		if t := rules.Table("filter"); t != nil {
+			dropOurs(t, nil)
+		}
 		return rules, nil
 	}
 	if rules.Table("filter") == nil {
@@ -51,11 +53,7 @@ func (s *State) applyRules(host *State, f ir.Family) (*dump.Ruleset, error) {
 	if t.Chain(s.Target) == nil {
 		t.Chains = append(t.Chains, &dump.Chain{Name: s.Target})
 	}
-	for _, c := range t.Chains {
-		if !ownChain(c.Name) {
-			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), Ours)
-		}
-	}
+	dropOurs(t, s.Own[f])
 	if diags := rules.Load(s.rules[f]); diags.HasErrors() {
 		return nil, diags
 	}
@@ -65,13 +63,23 @@ func (s *State) applyRules(host *State, f ir.Family) (*dump.Ruleset, error) {
 	if t.Chain(GuardChain) != nil && slices.Contains(s.Own[f], GuardChain) {
 		insertJump(t.Chain("INPUT"), GuardChain)
 	}
-	t.Chains = slices.DeleteFunc(t.Chains, func(c *dump.Chain) bool {
-		return ownChain(c.Name) && !slices.Contains(s.Own[f], c.Name)
-	})
 	if forward := t.Chain("FORWARD"); s.Target != "DOCKER" && !slices.ContainsFunc(forward.Rules, func(r *dump.Rule) bool { return jumpsTo(r, s.Target) }) {
 		insertJump(forward, s.Target)
 	}
 	return rules, nil
+}
+
+// dropOurs takes away what an earlier version of ours left: our rules in chains of
+// others, and our chains but for those to keep.
+func dropOurs(t *dump.Table, keep []string) {
+	for _, c := range t.Chains {
+		if !ownChain(c.Name) {
+			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), Ours)
+		}
+	}
+	t.Chains = slices.DeleteFunc(t.Chains, func(c *dump.Chain) bool {
+		return ownChain(c.Name) && !slices.Contains(keep, c.Name)
+	})
 }
 
 var emptyFilter = &dump.RulesFile{Blocks: []*dump.Block{{Table: "filter", Committed: true}}}

@@ -127,6 +127,23 @@ func TestApply(t *testing.T) {
 	}
 }
 
+func TestApplyTakesOursFromAFamilyThatIsNotCompiled(t *testing.T) {
+	dir := t.TempDir()
+	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), policy("families = [\"ipv4\"]\n")))
+	host := open(t, write(t, filepath.Join(dir, "v6.save"), head+":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A DOCKER-USER -j DOCKERFW\n-A DOCKER-USER "+ours+"\n-A DOCKER-USER -s 2001:db8::1/128 -j DROP\nCOMMIT\n"))
+	after, err := compiled.Apply(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v6 := after.Filter(ir.IPv6)
+	if v6.Chain(OwnPrefix) != nil {
+		t.Error("our chain is left")
+	}
+	if user := v6.Chain("DOCKER-USER"); len(user.Rules) != 1 || Ours(user.Rules[0]) {
+		t.Errorf("what is left in DOCKER-USER is not just the rule of others: %d rules", len(user.Rules))
+	}
+}
+
 func printed(t *testing.T, s *State) string {
 	t.Helper()
 	var b strings.Builder

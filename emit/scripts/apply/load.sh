@@ -18,24 +18,36 @@ load() {
 # make_unmanaged FOLDER makes sets that others fill, where they are missing.
 make_unmanaged() {
 	while read -r name header; do
-		exists "$name" || printf 'create %s %s\n' "$name" "$header" | make_sets || return 1
+		exists "$name" || { printf 'create %s %s\n' "$name" "$header" >"$W/input" && make_sets "$W/input"; } || return 1
 	done <"$1/unmanaged"
 }
 
 # step_over FAMILY FOLDER puts the rules in force with the new content of changed sets.
 step_over() {
-	changed "$1" "$2" >"$W/changed" || return 1
-	awk '{ print $1, $1 "-alt" }' "$W/changed" >"$W/map$1"
-	if fill "$2" "$W/map$1" | make_sets && put "$1" "$2" "$W/map$1"; then return 0; fi
+	# Going back from half-way, rules use sets as NAME-alt: they step to NAME instead.
+	busy=$(alternatives "$1" "$2")
+	! destroy -alt $busy || busy=''
+	[ -z "$busy" ] || rename_back "$1" "$2" $busy || return 1
+	printf '%s\n' $busy >"$W/busy"
+	changed "$1" "$2" >"$W/all" || return 1
+	awk 'stage == "busy" { is[$1] = 1; next } !($1 in is)' stage=busy "$W/busy" stage=all "$W/all" >"$W/changed" &&
+		awk '{ print $1, $1 "-alt" }' "$W/changed" >"$W/map$1" || return 1
+	if fill "$2" "$W/map$1" >"$W/input" && make_sets "$W/input" && put "$1" "$2" "$W/map$1"; then
+		destroy -alt $busy
+		return
+	fi
 	why=$failure
 	destroy -alt $(cat "$W/changed")
 	failure=$why
 	return 1
 }
 
+# alternatives FAMILY FOLDER prints sets of the folder that there are as NAME-alt.
+alternatives() { present -alt $(of_family "$1" <"$2/managed") | sed 's/-alt$//'; }
+
 # own_names FAMILY FOLDER makes what is in use as NAME-alt NAME.
 own_names() {
-	alts=$(present -alt $(of_family "$1" <"$2/managed") | sed 's/-alt$//')
+	alts=$(alternatives "$1" "$2")
 	[ -n "$alts" ] || return 0
 	rename_back "$1" "$2" $alts && put "$1" "$2" /dev/null && destroy -alt $alts
 }
@@ -44,7 +56,7 @@ own_names() {
 # changes something.
 snapshot() {
 	mkdir -p "$2" || return 1
-	: >"$2/unmanaged"
+	true >"$2/unmanaged"
 	for f in $(families "$1"); do
 		awk "$read_stages"'
 		function back(text) { while (match(text, /--match-set [^ ]*-alt /)) text = substr(text, 1, RSTART + RLENGTH - 6) substr(text, RSTART + RLENGTH - 1); return text }

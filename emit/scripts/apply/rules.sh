@@ -34,13 +34,14 @@ function renamed(text,   out, at, word) {
 '
 
 # transaction FAMILY FOLDER MAP: what iptables-restore is to load, where $W/saveN is in
-# force. Sets named in MAP are meant by their other name.
+# force. Sets named in MAP are meant by their other name. A family of which the folder has
+# no rules has no target: of ours, nothing is to be left there.
 transaction() {
 	awk "$read_stages"'
 	END {
 		print "*filter"
 		for (i = 1; i <= chains; i++) print ":" order[i] " - [0:0]"
-		if (!(target in exists) && !(target in declared)) print ":" target " - [0:0]"
+		if (target != "" && !(target in exists) && !(target in declared)) print ":" target " - [0:0]"
 		for (name in exists) if (own_chain(name) && !(name in declared)) { print ":" name " - [0:0]"; gone[name] = 1 }
 		for (i = 1; i <= kernel; i++) {
 			if (kown[i] && !(kchain[i] in declared) && !own_chain(kchain[i])) print "-D " kchain[i] " " krule[i]
@@ -49,8 +50,9 @@ transaction() {
 		if ("DOCKERFW" in declared) print "-I " target " 1 -j DOCKERFW"
 		if ("DOCKERFW-INPUT" in declared) print "-I INPUT 1 -j DOCKERFW-INPUT"
 		# An engine before 17.06 leads to DOCKER by rules of its own.
-		if (target != "DOCKER" && led && (jump == "no" || !placed)) print "-D FORWARD -j " target
-		if (target != "DOCKER" && jump != "no" && !placed) print "-I FORWARD 1 -j " target
+		if (target == "DOCKER") target = ""
+		if (target != "" && led && (jump == "no" || !placed)) print "-D FORWARD -j " target
+		if (target != "" && jump != "no" && !placed) print "-I FORWARD 1 -j " target
 		for (name in gone) print "-X " name
 		print "COMMIT"
 	}' target="$(cat "$2/target$1")" jump="$(cat "$2/jump$1" 2>/dev/null)" \

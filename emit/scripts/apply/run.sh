@@ -22,7 +22,7 @@ keep_copy() {
 start() {
 	[ "$(id -u)" = 0 ] || die "root is needed"
 	need awk sed grep sort comm sha256sum flock ipset iptables iptables-save iptables-restore
-	mkdir -p "$RUN" 2>/dev/null && : >>"$RUN/lock" 2>/dev/null || die "cannot write to $RUN"
+	mkdir -p "$RUN" 2>/dev/null && (: >>"$RUN/lock") 2>/dev/null || die "cannot write to $RUN"
 	exec 9>>"$RUN/lock"
 	waited=0
 	until flock -n 9; do
@@ -43,12 +43,22 @@ start() {
 open() {
 	check_digests "$1"
 	choose_backend
-	normalize "$1" "$W/new" || die "cannot read $1"
+	normalize "$1" "$W/new" && drop_families "$W/new" || die "cannot read $1, or not write to $RUN"
 	for f in $(families "$W/new"); do
 		need "$(command_of "$f")" "$(command_of "$f" -save)" "$(command_of "$f" -restore)"
 		save "$f" || die "$failure"
 	done
 	know "$W/new" || die "cannot write to $RUN"
+}
+
+# drop_families FOLDER, normalized, adds a family that it has no rules of, if an earlier
+# version had: those are to go.
+drop_families() {
+	for f in 4 6; do
+		[ ! -f "$1/rules$f" ] && command -v "$(command_of $f -save)" >/dev/null 2>&1 && save $f || continue
+		grep -q -e '^:DOCKERFW' -e '--comment "dockerfw ' "$W/save$f" || continue
+		true >"$1/rules$f" && true >"$1/target$f" || return 1
+	done
 }
 
 # check finds out what can be known before anything is changed.
@@ -68,7 +78,7 @@ check() {
 		done <"$W/first"
 	fi
 	while read -r name header; do
-		have=$(printf '%s\n' "$name" | content | cut -d' ' -f3-5)
+		have=$(printf '%s\n' "$name" | content | awk '$1 == "create" { print $3, $4, $5 }')
 		want=$(printf '%s\n' "$header" | cut -d' ' -f1-3)
 		[ -z "$have" ] || [ "$have" = "$want" ] || die "set $name, which others fill, is a $have here, and the policy says $want"
 	done <"$W/new/unmanaged"
@@ -79,8 +89,8 @@ check() {
 # these tools cannot do shows there, and so does how they print the rules.
 rehearse() {
 	for f in $(families "$W/new"); do
-		: >"$W/rehearse.second" && : >"$W/second.want$f" &&
-			mv "$W/save$f" "$W/save" && : >"$W/save$f" && transaction "$f" "$W/new" /dev/null >"$W/rehearse" &&
+		true >"$W/rehearse.second" && true >"$W/second.want$f" &&
+			mv "$W/save$f" "$W/save" && true >"$W/save$f" && transaction "$f" "$W/new" /dev/null >"$W/rehearse" &&
 			as_saved <"$W/rehearse" >"$W/want$f" && mv "$W/save" "$W/save$f" &&
 			{
 				[ ! -f "$W/second$f" ] || second_line "$f" "$W/new" /dev/null /dev/null >"$W/rehearse.second" &&
@@ -89,7 +99,7 @@ rehearse() {
 			{
 				sed 's/^/create /' "$W/new/unmanaged" && cat "$W/new/sets"
 			} >"$W/rehearse.sets" || die "cannot write to $RUN"
-		unshare --net true 2>/dev/null || {
+		unshare --net sh -c : 2>/dev/null || {
 			warn "no network namespace can be made here: the files are not tried out first"
 			continue
 		}
@@ -126,6 +136,7 @@ in_force() {
 apply() {
 	[ ! -e "$RUN/pending" ] || die "the last change waits for confirmation: apply.sh --keep, or apply.sh --rollback"
 	[ -z "$cut" ] || need conntrack ip
+	[ -z "$confirm" ] || need setsid
 	open "$HERE"
 	check
 	report >"$W/report"
@@ -139,6 +150,11 @@ apply() {
 		die "cannot write to $STATE and $RUN"
 	}
 	snapshot "$W/new" "$W/old" || die "what is in force cannot be saved to $W: $failure"
+	# Loading and going back write to files as well: the room for them is there.
+	for i in 1 2 3 4; do
+		mkdir "$W/room$i" 2>/dev/null && cp -R "$W/new" "$W/old" "$W/save"? "$W/room$i" 2>/dev/null || die "cannot write to $RUN: the disk is full"
+	done
+	rm -rf "$W"/room?
 	trap '' INT TERM HUP # from here on it ends by itself
 	begin || die "cannot write to $RUN"
 	recover "$W/old" || roll_back "$W/old"
@@ -277,14 +293,14 @@ remove() {
 	choose_backend
 	trap '' INT TERM HUP
 	rm -rf "$RUN/pending"
-	mkdir -p "$W/new" && : >"$W/new/managed" && : >"$W/new/unmanaged" || die "cannot write to $RUN"
+	mkdir -p "$W/new" && true >"$W/new/managed" && true >"$W/new/unmanaged" || die "cannot write to $RUN"
 	know "$W/new" && set_names "$HERE" >>"$W/known" || die "cannot write to $RUN"
 	for f in 4 6; do
 		command -v "$(command_of $f -save)" >/dev/null 2>&1 && save $f || continue
 		# Ours go; DOCKER-USER, and the jump to it if there is one, are left to Docker.
-		printf 'DOCKER-USER\n' >"$W/new/target$f"
-		: >"$W/new/rules$f"
-		transaction $f "$W/new" /dev/null | sed '/^-I FORWARD 1 /d' >"$W/removal"
+		true >"$W/new/target$f"
+		true >"$W/new/rules$f"
+		transaction $f "$W/new" /dev/null >"$W/removal"
 		[ ! -f "$W/second$f" ] || second_line $f "$W/new" /dev/null "$W/second$f" >>"$W/removal"
 		[ "$(grep -c -v -e '^[*:]' -e '^COMMIT$' "$W/removal")" -gt 0 ] || continue
 		restore $f <"$W/removal" || {

@@ -12,9 +12,9 @@ present() {
 	[ $# = 0 ] || printf "%s$end\n" "$@" | awk 'stage == "there" { is[$1] = 1; next } ($1 in is) && !said[$1]++' stage=there "$W/present" stage=asked -
 }
 
-# make_sets loads standard input into ipset.
+# make_sets FILE loads it into ipset. Not a pipe: what fails in one cannot tell why.
 make_sets() {
-	ipset restore 2>"$W/err" || {
+	ipset restore <"$1" 2>"$W/err" || {
 		failure="ipset restore: $(cat "$W/err")"
 		return 1
 	}
@@ -102,9 +102,6 @@ rename_back() {
 	for s in "$@"; do
 		if exists "$s"; then printf '%s %s-new\n' "$s" "$s"; else printf '%s %s\n' "$s" "$s"; fi
 	done >"$W/own"
-	{
-		fill "$folder" "$W/own"
-		awk '$1 != $2 { print "swap", $2, $1 }' "$W/own"
-	} | make_sets || return 1
+	fill "$folder" "$W/own" >"$W/input" && awk '$1 != $2 { print "swap", $2, $1 }' "$W/own" >>"$W/input" && make_sets "$W/input" || return 1
 	destroy -new "$@"
 }
