@@ -1,0 +1,146 @@
+//go:build linux
+
+package golden
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/emit"
+)
+
+// breakages are ways in which a compiled folder is not what it was.
+var breakages = map[string]func(dir string) error{
+	"truncated":       func(dir string) error { return os.Truncate(filepath.Join(dir, "iptables.restore"), 100) },
+	"without rules":   func(dir string) error { return os.Remove(filepath.Join(dir, "iptables.restore")) },
+	"without sets":    func(dir string) error { return os.Remove(filepath.Join(dir, "ipset.restore")) },
+	"no manifest":     func(dir string) error { return os.Remove(filepath.Join(dir, "manifest.json")) },
+	"empty manifest":  func(dir string) error { return os.Truncate(filepath.Join(dir, "manifest.json"), 0) },
+	"nothing but it":  func(dir string) error { return onlyScript(dir) },
+	"truncated lists": func(dir string) error { return os.Truncate(filepath.Join(dir, "ipset.restore"), 300) },
+}
+
+func onlyScript(dir string) error {
+	files, err := os.ReadDir(dir)
+	for _, f := range files {
+		if f.Name() != emit.ApplyScript && err == nil {
+			err = os.Remove(filepath.Join(dir, f.Name()))
+		}
+	}
+	return err
+}
+
+func TestBootLoadsTheFolderBeforeThereIsAnEngine(t *testing.T) {
+	onBackends(t, func(h *target) {
+		for _, name := range []string{"a jump", "a list of friends"} {
+			p := deployPolicy(h.t, name)
+			h.succeeds(p, []string{"--boot"}, "loaded "+p.dir)
+			h.has(p)
+			// And once more, as when the service starts again.
+			h.succeeds(p, []string{"--boot"}, "loaded "+p.dir)
+			h.has(p)
+		}
+	})
+}
+
+func TestBootFallsBackOnWhatWasLoadedLast(t *testing.T) {
+	onBackends(t, func(h *target) {
+		for what, damage := range breakages {
+			old := deployPolicy(h.t, "a list of friends")
+			h.succeeds(old, nil)
+			h.reboot()
+			b := deployPolicy(h.t, "a jump")
+			if err := damage(b.dir); err != nil {
+				h.t.Fatal(err)
+			}
+			h.succeeds(b, []string{"--boot"}, "CANNOT LOAD "+b.dir, "loaded "+h.path("state"))
+			h.has(old)
+			if h.t.Failed() {
+				h.t.Fatal("with a folder that is " + what)
+			}
+		}
+	})
+}
+
+func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
+	onBackends(t, func(h *target) {
+		for what, damage := range breakages {
+			b := deployPolicy(h.t, "a jump")
+			if err := damage(b.dir); err != nil {
+				h.t.Fatal(err)
+			}
+			h.env = append(h.env, "DOCKERFW_BOOT_FALLBACK=open")
+			h.refuses(b, 1, []string{"--boot"}, "NO RULES ARE LOADED", "open to everyone")
+			h.env = h.env[:len(h.env)-1]
+			h.expect(h.apply(b, "--boot"), 1, "CANNOT LOAD "+b.dir, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+			h.closed(what)
+			h.expect(h.apply(b, "--boot"), 1, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+			h.closed(what + ", twice")
+
+			good := deployPolicy(h.t, "a list of friends")
+			h.succeeds(good, nil, "loaded")
+			h.has(good)
+			h.expect(h.script(filepath.Join(good.dir, "remove.sh")), 0)
+			h.reboot()
+			if h.t.Failed() {
+				h.t.FailNow()
+			}
+		}
+	})
+}
+
+// closed fails the test if a new packet from outside is forwarded, or one of a container
+// is not.
+func (h *target) closed(what string) {
+	h.t.Helper()
+	s := h.state()
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if !firewall.Reached(s.Filter(f), "FORWARD", "DOCKER-USER") {
+			h.t.Errorf("%s, %s: FORWARD does not lead to DOCKER-USER", what, f)
+		}
+		ends := map[ir.Family][2]string{ir.IPv4: {"192.0.2.99", "172.17.0.2"}, ir.IPv6: {"2001:db8::99", "fd00::2"}}[f]
+		program := s.Program(f, "DOCKER-USER")
+		for _, q := range []struct {
+			in, out string
+			want    packet.Kind
+		}{{"eth0", "docker0", packet.Drop}, {"eth0", "br-1", packet.Drop}, {"wg7", "docker0", packet.Drop}, {"docker0", "eth0", packet.Docker}, {"br-1", "eth0", packet.Docker}} {
+			p := packet.Packet{In: q.in, Out: q.out, Source: netip.MustParseAddr(ends[0]), Destination: netip.MustParseAddr(ends[1]), Protocol: 6, SourcePort: 4000, DestinationPort: 80}
+			if got := program.Decide(p).Verdict.Kind; got != q.want {
+				h.t.Errorf("%s, %s: a new packet from %s to %s: %v", what, f, q.in, q.out, got)
+			}
+		}
+	}
+}
+
+func TestSystemdTakesTheService(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	i := slices.IndexFunc(emit.Scripts(), func(f emit.File) bool { return f.Name == emit.BootService })
+	path := filepath.Join(dir, emit.BootService)
+	// Its command has to be there.
+	text := strings.ReplaceAll(string(emit.Scripts()[i].Content), "=/etc/dockerfw/", "="+dir+"/")
+	err := os.WriteFile(path, []byte(text), 0o600)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, emit.ApplyScript), []byte("#!/bin/sh\n"), 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("systemd-analyze", "verify", "--man=no", path).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,170 @@
+//go:build linux
+
+package golden
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dockerfw/dockerfw/golden/netlab"
+)
+
+// eventually waits for what a process in the background does.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to this: " + what)
+		}
+	}
+}
+
+func (h *target) pending() bool {
+	_, err := os.Stat(h.path("run/pending"))
+	return err == nil
+}
+
+func TestWhatNobodyConfirmsGoesBack(t *testing.T) {
+	onBackends(t, func(h *target) {
+		old := h.loaded("a list of friends")
+		b := deployPolicy(h.t, "single friends")
+		before := h.saved()
+		h.succeeds(b, []string{"--confirm", "3"}, "loaded", "it goes back in 3 seconds", "--keep")
+		if !h.pending() {
+			h.t.Fatal("nothing waits")
+		}
+		h.expect(h.apply(deployPolicy(h.t, "a jump")), 1, "waits for confirmation", "--keep", "--rollback", "nothing was changed")
+		eventually(h.t, "nothing waits any more", func() bool { return !h.pending() })
+		h.MustRun("flock", h.path("run/lock"), "true")
+		h.unchanged(before)
+		h.has(old)
+		h.refuses(b, 1, []string{"--keep"}, "nothing waits for confirmation")
+	})
+}
+
+func TestWhatIsConfirmedStaysAndWhatIsRefusedGoesBackAtOnce(t *testing.T) {
+	onBackends(t, func(h *target) {
+		old := h.loaded("friends")
+		b := deployPolicy(h.t, "a jump")
+		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
+		h.succeeds(b, []string{"--rollback"}, "the old rules and sets are in force again")
+		h.has(old)
+		h.succeeds(b, []string{"--confirm", "2"}, "loaded")
+		h.succeeds(b, []string{"--keep"}, "kept")
+		h.has(b)
+		time.Sleep(2500 * time.Millisecond)
+		h.has(b)
+	})
+}
+
+func TestGoingBackSurvivesTheLossOfTheSession(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	old := h.loaded("friends")
+	b := deployPolicy(t, "a jump")
+	// A session with a terminal of its own, which hangs up when script ends.
+	netlab.Require(t, "script")
+	real, err := exec.LookPath("script")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.MustRun("env", "PATH="+h.path("bin"), h.env[1], h.env[2], real, "-qec",
+		"sh "+filepath.Join(b.dir, "apply.sh")+" --confirm 2", "/dev/null")
+	if !h.pending() {
+		t.Fatal("nothing waits")
+	}
+	eventually(t, "nothing waits any more", func() bool { return !h.pending() })
+	h.has(old)
+}
+
+func TestBootAfterAChangeThatNobodyConfirmedLoadsWhatWasBefore(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	old := h.loaded("friends")
+	b := deployPolicy(t, "a jump")
+	h.succeeds(b, []string{"--confirm", "300"}, "loaded")
+	h.reboot()
+	h.succeeds(b, []string{"--boot"}, "was never confirmed", "loaded "+h.path("state"))
+	h.has(old)
+}
+
+// reboot takes away what a host loses when it starts again.
+func (h *target) reboot() {
+	h.t.Helper()
+	for _, f := range []int{4, 6} {
+		if err := h.IPTablesRestore(h.backend, f, "*filter\n-F\n-X\nCOMMIT\n"); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.MustRun("ipset", "flush")
+	h.MustRun("ipset", "destroy")
+	if err := os.RemoveAll(h.path("run")); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestTwoRunsAtATimeFollowEachOther(t *testing.T) {
+	onBackends(t, func(h *target) {
+		h.likeDocker(h.backend)
+		both := []*deployed{deployPolicy(h.t, "a list of friends"), deployPolicy(h.t, "single friends")}
+		for range 5 {
+			var wait sync.WaitGroup
+			outcomes := make([]outcome, len(both))
+			for i, p := range both {
+				wait.Go(func() { outcomes[i] = h.apply(p) })
+			}
+			wait.Wait()
+			for _, o := range outcomes {
+				h.expect(o, 0)
+			}
+			last := both[0]
+			if r := h.differences(last.state(h.t)); r.Different() {
+				last = both[1]
+			}
+			h.has(last)
+			if h.t.Failed() {
+				h.t.FailNow()
+			}
+		}
+	})
+}
+
+// What fail2ban and CrowdSec put there, and sets and chains of any name.
+func (h *target) likeFail2ban() {
+	h.t.Helper()
+	sets := "create f2b hash:ip\nadd f2b 192.0.2.66\ncreate crowdsec-blacklists hash:net timeout 0\nadd crowdsec-blacklists 203.0.113.128/25\n" +
+		"create foreign-alt hash:net\ncreate foreign-new hash:net\nadd foreign-alt 10.0.0.0/8\n"
+	rules := "*filter\n:f2b-docker - [0:0]\n:CROWDSEC_CHAIN - [0:0]\n:foreign - [0:0]\n" +
+		"-I DOCKER-USER 1 -m set --match-set crowdsec-blacklists src -j DROP\n-I DOCKER-USER 1 -j f2b-docker\n" +
+		"-A f2b-docker -m set --match-set f2b src -j REJECT --reject-with icmp-port-unreachable\n-A f2b-docker -j RETURN\nCOMMIT\n"
+	if err := h.IPSetRestore(sets); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.IPTablesRestore(h.backend, 4, rules); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestRulesOfOthersSurviveAJumpAndAreNotReplacedUnasked(t *testing.T) {
+	onBackends(t, func(h *target) {
+		h.likeDocker(h.backend)
+		h.likeFail2ban()
+		before := h.saved()
+		jump := deployPolicy(h.t, "a jump")
+		h.succeeds(jump, nil, "loaded")
+		h.has(jump)
+		h.succeeds(jump, nil, "nothing to do")
+		h.expect(h.script(filepath.Join(jump.dir, "remove.sh")), 0, "removed")
+		h.unchanged(before)
+
+		p := deployPolicy(h.t, "friends")
+		h.refuses(p, 1, nil, "-A DOCKER-USER -j f2b-docker", "--match-set crowdsec-blacklists src -j DROP", `install = "jump"`, "--force", "nothing was changed")
+		h.succeeds(p, []string{"--force"}, "loaded")
+		h.has(p)
+		for _, s := range []string{"f2b", "crowdsec-blacklists", "foreign-alt", "foreign-new"} {
+			h.MustRun("ipset", "list", s)
+		}
+	})
+}

@@ -1,0 +1,262 @@
+//go:build linux
+
+package golden
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/golden/netlab"
+)
+
+// loaded makes a host with Docker's chains on which a policy is in force.
+func (h *target) loaded(name string) *deployed {
+	h.t.Helper()
+	h.likeDocker(h.backend)
+	p := deployPolicy(h.t, name)
+	h.succeeds(p, nil)
+	return p
+}
+
+// mounted makes scripts run where something is mounted on a folder.
+func (h *target) mounted(dir, command string) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		h.t.Fatal(err)
+	}
+	h.prefix = []string{"unshare", "-m", "sh", "-c", fmt.Sprintf(`%s && shift && exec "$@"`, command), "sh", dir}
+}
+
+func TestAFullDiskChangesNothing(t *testing.T) {
+	onBackends(t, func(h *target) {
+		old := h.loaded("a list of friends")
+		b := deployPolicy(h.t, "single friends")
+		for _, dir := range []string{"run", "state"} {
+			failed := 0
+			// Each size has it fail in another place.
+			for size := 4; ; size += 4 + size/2 {
+				// What was in the folder is there, and takes no room.
+				h.mounted(h.path(dir), fmt.Sprintf(`cp -R "$1" "$1.kept" && size=$(($(du -sk "$1" | cut -f1) + %d)) &&
+mount -t tmpfs -o size=${size}k tmpfs "$1" && cp -R "$1.kept/." "$1" && rm -rf "$1.kept"`, size))
+				before := h.saved()
+				out := h.apply(b)
+				h.prefix = nil
+				if out.code == 0 {
+					h.has(b)
+					break
+				}
+				failed++
+				h.expect(out, 1, "apply.sh: ")
+				h.unchanged(before)
+				h.tidy()
+				if h.t.Failed() {
+					h.t.Fatalf("with %d kB for %s:\n%s", size, dir, out.text)
+				}
+			}
+			if failed < 2 {
+				h.t.Errorf("%s was full in %d runs only", dir, failed)
+			}
+			h.succeeds(old, nil)
+		}
+	})
+}
+
+func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	a := h.loaded("friends")
+	b := deployPolicy(t, "a jump")
+	for _, dir := range []string{"run", "state"} {
+		h.mounted(h.path(dir), `mount -t tmpfs -o ro tmpfs "$1"`)
+		h.refuses(b, 1, nil, "cannot write to", h.path(dir), "nothing was changed")
+	}
+	h.mounted(b.dir, `mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"`)
+	h.succeeds(b, nil, "loaded")
+	h.prefix = nil
+	h.has(b)
+	h.succeeds(a, nil, "loaded")
+}
+
+func TestAMissingToolIsNamed(t *testing.T) {
+	for _, backend := range netlab.Backends {
+		t.Run(string(backend), func(t *testing.T) {
+			h := newTarget(t, backend)
+			h.loaded("friends")
+			b := deployPolicy(t, "a jump")
+			hide := func(tool string, args ...string) {
+				t.Helper()
+				path := h.path("bin/" + tool)
+				real, err := os.Readlink(path)
+				if err == nil {
+					err = os.Remove(path)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.refuses(b, 1, args, tool+" is missing", "nothing was changed")
+				if err := os.Symlink(real, path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, tool := range strings.Fields("awk sed grep sort comm sha256sum flock ipset iptables iptables-save iptables-restore") {
+				hide(tool)
+			}
+			for _, family := range []int{4, 6} {
+				hide(backend.Tool(family, "-restore"))
+			}
+			hide("conntrack", "--cut")
+			hide("ip", "--cut")
+			hide("setsid", "--confirm", "5")
+			h.succeeds(b, nil)
+		})
+	}
+}
+
+func TestTheBackendIsTheOneThatDockersRulesAreIn(t *testing.T) {
+	p := deployPolicy(t, "friends")
+	h := newTarget(t, netlab.Legacy)
+	h.setDefault(netlab.NFT)
+	h.likeDocker(netlab.Legacy)
+	h.refuses(p, 1, []string{"--backend", "nft"}, "Docker's chains in iptables-legacy, and not in iptables-nft", "nothing was changed")
+	h.succeeds(p, nil, "iptables is iptables-nft on this host, and Docker's rules are in iptables-legacy: using that")
+	h.has(p)
+	h.likeDocker(netlab.NFT)
+	h.refuses(p, 1, nil, "in both iptables-nft and iptables-legacy", "--backend")
+	h.succeeds(p, []string{"--backend", "legacy"}, "nothing to do")
+}
+
+func TestASetThatOthersUseIsSwappedInOrLeftAlone(t *testing.T) {
+	onBackends(t, func(h *target) {
+		a := h.loaded("friends")
+		if err := h.IPTables(h.backend, 4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends", "dst", "-j", "ACCEPT"); err != nil {
+			h.t.Fatal(err)
+		}
+		b := deployPolicy(h.t, "other friends, rechecked")
+		h.succeeds(b, nil, "loaded")
+		h.has(b)
+		h.refuses(deployPolicy(h.t, "single friends"), 1, nil, "the old rules and sets are in force again")
+		h.has(b)
+		h.succeeds(a, nil, "loaded")
+		h.has(a)
+	})
+}
+
+func TestALockThatOthersHoldIsWaitedForAndNamed(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, netlab.Legacy)
+	h.loaded("friends")
+	path := strings.TrimSpace(h.MustRun("sh", "-c", "echo $XTABLES_LOCKFILE"))
+	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	h.refuses(deployPolicy(t, "a jump"), 1, nil, "holding the xtables lock", "nothing was changed")
+}
+
+func TestAFolderThatIsNotAsItWasCompiledIsRefused(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	h.loaded("friends")
+	for file, words := range map[string]string{
+		"iptables.restore": "iptables.restore: FAILED",
+		"ipset.restore":    "ipset.restore: FAILED",
+		"remove.sh":        "remove.sh: FAILED",
+	} {
+		b := deployPolicy(t, "a jump")
+		text, err := os.ReadFile(filepath.Join(b.dir, file))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(b.dir, file), append(text, '\n'), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.refuses(b, 1, nil, "is not as it was compiled", words, "nothing was changed")
+		if err := os.Remove(filepath.Join(b.dir, "manifest.json")); err != nil {
+			t.Fatal(err)
+		}
+		h.refuses(b, 1, nil, "it is no compiled folder", "nothing was changed")
+	}
+}
+
+func TestAKernelWithoutASetTypeIsFoundOutFirst(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	h.loaded("friends")
+	h.wrap("ipset", `[ "$1" = restore ] || exec "$real" "$@"
+text=$(cat)
+case $text in *" hash:ip "*) echo "ipset: Kernel error received: set type not supported" >&2; exit 1 ;; esac
+printf '%s\n' "$text" | "$real" restore`)
+	h.refuses(deployPolicy(t, "single friends"), 1, nil, "this host cannot load the IPv4 rules", "set type not supported", "nothing was changed")
+	h.succeeds(deployPolicy(t, "a list of friends"), nil, "loaded")
+}
+
+func TestWhatFailsForIPv6TakesIPv4BackAsWell(t *testing.T) {
+	onBackends(t, func(h *target) {
+		h.loaded("a list of friends")
+		for _, name := range []string{"single friends", "a jump", "inserted", "other friends, rechecked"} {
+			b := deployPolicy(h.t, name)
+			// The rehearsal has no -w.
+			h.wrap(h.backend.Tool(6, "-restore"), `[ "$1" != -w ] || [ -e `+h.path("failed")+` ] || { : >`+h.path("failed")+`; echo "ip6tables-restore: out of sorts" >&2; exit 1; }
+exec "$real" "$@"`)
+			h.refuses(b, 1, nil, "out of sorts", "the old rules and sets are in force again")
+			if err := os.Remove(h.path("failed")); err != nil {
+				h.t.Fatal(err)
+			}
+			real, err := exec.LookPath("/usr/sbin/" + h.backend.Tool(6, "-restore"))
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			h.unwrap(h.backend.Tool(6, "-restore"), real)
+		}
+	})
+}
+
+// Each call of a tool fails, one in each run.
+func TestWhicheverCallFailsTheOldStateComesBack(t *testing.T) {
+	onBackends(t, func(h *target) {
+		old := h.loaded("a list of friends")
+		b := deployPolicy(h.t, "a list without family")
+		for tool, args := range map[string]string{"ipset": "restore", h.backend.Tool(4, "-restore"): "-w", h.backend.Tool(6, "-restore"): "-w", h.backend.Tool(4, "-save"): "-t", "ipset ": "save"} {
+			tool = strings.TrimSpace(tool)
+			count, at := h.path("count"), h.path("at")
+			real, err := os.Readlink(h.path("bin/" + tool))
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			h.wrap(tool, fmt.Sprintf(`[ "$1" = %s ] || exec "$real" "$@"
+read -r n <%s
+n=$((n + 1))
+echo $n >%s
+read -r at <%s
+[ $n != "$at" ] || { echo "%s: out of sorts" >&2; exit 1; }
+exec "$real" "$@"`, args, count, count, at, tool))
+			for n := 1; ; n++ {
+				if err := os.WriteFile(at, fmt.Appendf(nil, "%d\n", n), 0o600); err != nil {
+					h.t.Fatal(err)
+				}
+				if err := os.WriteFile(count, []byte("0\n"), 0o600); err != nil {
+					h.t.Fatal(err)
+				}
+				before := h.saved()
+				out := h.apply(b)
+				if out.code == 0 {
+					h.has(b)
+					break
+				}
+				h.expect(out, 1, "out of sorts")
+				h.unchanged(before)
+				h.tidy()
+				if h.t.Failed() {
+					h.t.Fatalf("%s %s failed in call %d:\n%s", tool, args, n, out.text)
+				}
+			}
+			h.unwrap(tool, real)
+			h.succeeds(old, nil)
+		}
+	})
+}

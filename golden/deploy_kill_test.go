@@ -1,0 +1,170 @@
+//go:build linux
+
+package golden
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/golden/netlab"
+)
+
+// killer ends apply.sh by kill -9 at a call of a tool.
+type killer struct {
+	*target
+	calls string // a folder with a file for each call, and what the wrappers are told
+}
+
+// changing are the tools that change something: what a run has done by the time that it is
+// killed shows in no other ones. make soak has the rest as well.
+var changing = []string{"cp", "ipset", "mkdir", "mv", "rm", "touch"}
+
+const killWrapper = `
+tool=%q calls=%q
+case $tool:$1 in ipset:list | ipset:save) exec "$real" "$@" ;; esac
+[ -e "$calls/at" ] || exec "$real" "$@"
+read -r at when pid <"$calls/at"
+set -C
+n=1
+until true >"$calls/$n"; do n=$((n + 1)); done 2>/dev/null
+[ $n = "$at" ] || exec "$real" "$@"
+[ $when = before ] || "$real" "$@"
+kill -9 "$pid"
+exit 1`
+
+func newKiller(h *target) *killer {
+	k := &killer{h, h.path("calls")}
+	tools := changing
+	if soaking() {
+		tools = append(tools, "awk", "cat", "comm", "cut", "dirname", "flock", "grep", "head", "sed", "sha256sum", "sort", "sync", "tr", "unshare")
+	}
+	for _, family := range []int{4, 6} {
+		tools = append(tools, h.backend.Tool(family, "-restore"))
+	}
+	for _, tool := range tools {
+		h.wrap(tool, fmt.Sprintf(killWrapper, tool, k.calls))
+	}
+	return k
+}
+
+func soaking() bool { return os.Getenv("DOCKERFW_SOAK") != "" }
+
+// killAt runs apply.sh and kills it before or after its n-th call. It returns false if it
+// ended by itself. What the killed shell had started goes on, as it would on a host.
+func (k *killer) killAt(p *deployed, n int, when string) (killed bool) {
+	k.t.Helper()
+	if err := os.Mkdir(k.calls, 0o755); err != nil {
+		k.t.Fatal(err)
+	}
+	k.prefix = []string{"sh", "-c", fmt.Sprintf(`echo %d %s $$ >%s/at; exec "$@"`, n, when, k.calls), "sh"}
+	out := k.apply(p)
+	k.prefix = nil
+	if err := os.RemoveAll(k.calls); err != nil {
+		k.t.Fatal(err)
+	}
+	if _, err := os.Stat(k.path("run/lock")); err == nil {
+		k.MustRun("flock", "-w", "10", k.path("run/lock"), "true")
+	}
+	if out.code == 0 {
+		return false
+	}
+	if out.code != -1 {
+		k.t.Fatalf("killed %s call %d, it exited with %d:\n%s", when, n, out.code, out.text)
+	}
+	return true
+}
+
+// holdsOneOf fails the test unless each family is as one of the states has it.
+func (k *killer) holdsOneOf(what string, states ...*firewall.State) {
+	k.t.Helper()
+	families := map[string]bool{"IPv4": false, "IPv6": false}
+	for _, s := range states {
+		for f, same := range k.means(s) {
+			families[firewall.FamilyText(f)] = families[firewall.FamilyText(f)] || same
+		}
+	}
+	for f, same := range families {
+		if !same {
+			k.t.Errorf("%s: the %s rules are neither what they were nor what they were to be:\n%s", what, f, k.saved())
+		}
+	}
+}
+
+// killedBackends are where a series of kills runs: all of them in make soak.
+func killedBackends(t *testing.T, inTest map[netlab.Backend][]string, series func(k *killer, when string)) {
+	for _, backend := range netlab.Backends {
+		whens := inTest[backend]
+		if soaking() {
+			whens = []string{"before", "after"}
+		}
+		for _, when := range whens {
+			t.Run(string(backend)+" "+when, func(t *testing.T) {
+				t.Parallel()
+				series(newKiller(newTarget(t, backend)), when)
+			})
+		}
+	}
+}
+
+func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testing.T) {
+	killedBackends(t, map[netlab.Backend][]string{netlab.NFT: {"before"}, netlab.Legacy: {"after"}}, func(k *killer, when string) {
+		k.likeDocker(k.backend)
+		from, to, other := deployPolicy(k.t, "a list of friends"), deployPolicy(k.t, "a list without family"), deployPolicy(k.t, "a jump")
+		k.succeeds(from, nil)
+		n := 1
+		for ; k.killAt(to, n, when); n++ {
+			what := fmt.Sprintf("from %q to %q, killed %s call %d", from.name, to.name, when, n)
+			k.holdsOneOf(what, from.state(k.t), to.state(k.t))
+			// As after a second kill, sometimes.
+			if n%3 == 0 && k.killAt(to, n/2+1, when) {
+				k.holdsOneOf(what+" and another", from.state(k.t), to.state(k.t))
+			}
+			next := to
+			if n%5 == 0 {
+				next = other
+			}
+			k.succeeds(next, nil)
+			k.has(next)
+			if next == other {
+				k.succeeds(to, nil)
+			}
+			if k.t.Failed() {
+				k.t.Fatal(what)
+			}
+			from, to = to, from
+		}
+		k.t.Logf("%d calls", n-1)
+		if n < 20 {
+			k.t.Errorf("only %d calls were seen", n-1)
+		}
+	})
+}
+
+func TestAKilledFirstInstallationLeavesNothingOrThePolicyInForce(t *testing.T) {
+	killedBackends(t, map[netlab.Backend][]string{netlab.NFT: {"after"}, netlab.Legacy: {"before"}}, func(k *killer, when string) {
+		k.likeDocker(k.backend)
+		p := deployPolicy(k.t, "friends")
+		bare := k.state()
+		n := 1
+		for ; k.killAt(p, n, when); n++ {
+			what := fmt.Sprintf("killed %s call %d", when, n)
+			bare := *bare
+			k.holdsOneOf(what, &bare, p.state(k.t))
+			if n%2 == 0 {
+				k.succeeds(p, nil)
+				k.has(p)
+			}
+			k.expect(k.script(filepath.Join(p.dir, "remove.sh")), 0)
+			if sets := k.setNames(); len(sets) > 0 {
+				k.t.Errorf("after %s and remove.sh there are sets: %s", what, sets)
+			}
+			if k.t.Failed() {
+				k.t.Fatal(what)
+			}
+		}
+		k.t.Logf("%d calls", n-1)
+	})
+}

@@ -1,0 +1,129 @@
+//go:build linux
+
+package golden
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/golden/netlab"
+)
+
+// dockersChains is what an engine makes, as far as it matters here.
+const dockersChains = `*filter
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -o docker0 -j DOCKER
+-A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+-A DOCKER-USER -j RETURN
+COMMIT
+`
+
+// likeDocker makes Docker's chains.
+func (h *target) likeDocker(backend netlab.Backend) {
+	h.t.Helper()
+	for _, f := range []int{4, 6} {
+		if err := h.IPTablesRestore(backend, f, dockersChains); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// onBackends runs a test with a host of each backend.
+func onBackends(t *testing.T, test func(h *target)) {
+	for _, backend := range netlab.Backends {
+		t.Run(string(backend), func(t *testing.T) {
+			t.Parallel()
+			test(newTarget(t, backend))
+		})
+	}
+}
+
+// everyPair is a way over n things, from the first one back to it, that goes from each to
+// each other one exactly once.
+func everyPair(n int) []int {
+	out, gone := []int{0}, map[[2]int]bool{}
+	var visit func(at int)
+	visit = func(at int) {
+		for to := range n {
+			if to != at && !gone[[2]int{at, to}] {
+				gone[[2]int{at, to}] = true
+				visit(to)
+				out = append(out, at)
+			}
+		}
+	}
+	visit(0)
+	slices.Reverse(out)
+	return out
+}
+
+func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
+	onBackends(t, func(h *target) {
+		h.likeDocker(h.backend)
+		if h.backend == netlab.Legacy {
+			h.shell = []string{"busybox", "sh"}
+			h.link("busybox", "busybox")
+		}
+		var folders []*deployed
+		for _, name := range slices.Sorted(maps.Keys(deployPolicies)) {
+			folders = append(folders, deployPolicy(h.t, name))
+		}
+		before := ""
+		for _, i := range everyPair(len(folders)) {
+			p := folders[i]
+			h.succeeds(p, nil, "loaded ")
+			h.has(p)
+			if h.t.Failed() {
+				h.t.Fatalf("after loading %q over %q", p.name, before)
+			}
+			before = p.name
+		}
+	})
+}
+
+// withoutReturn leaves out the RETURN that engines up to 26 put at the end of DOCKER-USER.
+// It means nothing there, and replacing the chain drops it.
+func withoutReturn(saved string) string {
+	return strings.ReplaceAll(saved, "-A DOCKER-USER -j RETURN\n", "")
+}
+
+func TestTheFirstInstallationIsInForceAndTheSecondChangesNothing(t *testing.T) {
+	onBackends(t, func(h *target) {
+		for _, docker := range []bool{false, true} {
+			for _, name := range []string{"friends", "a jump", "inserted", "a list of friends"} {
+				p := deployPolicy(h.t, name)
+				if docker {
+					h.likeDocker(h.backend)
+				}
+				before := h.saved()
+				h.refuses(p, 0, []string{"--dry-run"}, "would change:")
+				h.succeeds(p, nil, "loaded ")
+				h.has(p)
+				loaded := h.saved()
+				h.succeeds(p, nil, "nothing to do")
+				h.succeeds(p, []string{"--dry-run"}, "nothing to do")
+				h.unchanged(loaded)
+				h.expect(h.script(strings.TrimSuffix(p.dir, "/")+"/remove.sh"), 0, "removed")
+				if !docker {
+					// What Docker fills when it starts may stay.
+					for _, f := range []int{4, 6} {
+						_ = h.IPTables(h.backend, f, "-D", "FORWARD", "-j", "DOCKER-USER")
+						_ = h.IPTables(h.backend, f, "-X", "DOCKER-USER")
+					}
+				}
+				if after := h.saved(); withoutReturn(after) != withoutReturn(before) {
+					h.t.Errorf("what was there before:\n%s\nand after:\n%s", before, after)
+				}
+				h.tidy()
+				if h.t.Failed() {
+					h.t.Fatalf("with %q, Docker's chains there: %v", name, docker)
+				}
+			}
+		}
+	})
+}
