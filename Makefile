@@ -2,7 +2,7 @@
 
 GO ?= go
 # Debian packages of the kernel and Docker tests.
-TEST_PACKAGES = iptables ipset iproute2 conntrack nftables docker.io busybox-static dash shellcheck util-linux procps tcpdump ca-certificates ansible-core python3
+TEST_PACKAGES = iptables ipset iproute2 conntrack nftables docker.io busybox-static dash shellcheck util-linux systemd procps tcpdump ca-certificates ansible-core python3
 
 .PHONY: build test test-packages lint e2e-matrix golden fuzz soak bench
 
@@ -52,12 +52,14 @@ fuzz:
 	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./compiler/build
 
 # Random policies and packets against the kernel, for an hour or so: other ones in each run.
-# First as many reloads under fire as a release is worth; make test has 60 on each backend.
+# First as many reloads under fire as a release is worth (make test has 60 on each backend); last,
+# apply.sh killed at each call of each tool.
 SOAK ?= 5000
 RELOADS ?= 300
 soak:
 	DOCKERFW_RELOADS=$(RELOADS) $(GO) test ./golden -count=1 -v -timeout 30m -run 'TestReloadsAreNeverNoticed'
 	$(GO) test ./golden -count=1 -v -timeout 0 -rapid.checks=$(SOAK) -run 'TestRandomPoliciesDoInTheKernel|TestWitnessesOfDiff'
+	DOCKERFW_SOAK=1 $(GO) test ./golden -count=1 -v -timeout 0 -run 'TestAKilled'
 
 bench:
 	$(GO) test -run='^$$' -bench=. -benchmem ./...
