@@ -94,8 +94,10 @@ func TestBootAfterAChangeThatNobodyConfirmedLoadsWhatWasBefore(t *testing.T) {
 func (h *target) reboot() {
 	h.t.Helper()
 	for _, f := range []int{4, 6} {
-		if err := h.IPTablesRestore(h.backend, f, "*filter\n-F\n-X\nCOMMIT\n"); err != nil {
-			h.t.Fatal(err)
+		for _, table := range []string{"filter", "security"} {
+			if err := h.IPTablesRestore(h.backend, f, "*"+table+"\n-F\n-X\nCOMMIT\n"); err != nil {
+				h.t.Fatal(err)
+			}
 		}
 	}
 	h.MustRun("ipset", "flush")

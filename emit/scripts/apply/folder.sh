@@ -50,6 +50,9 @@ check_digests() {
 	[ -f "$1/manifest.json" ] || die "$1 has no manifest.json: it is no compiled folder"
 	awk -F'"' '/^  "files": \[/ { on = 1 } on && /"name":/ { name = $4 } on && /"sha256":/ { print $4 "  " name }' "$1/manifest.json" >"$W/digests" || die "cannot read $1/manifest.json"
 	[ -s "$W/digests" ] || die "$1/manifest.json lists no files"
-	(cd "$1" && sha256sum -c "$W/digests") >"$W/digests.out" 2>&1 ||
-		die "$1 is not as it was compiled (or $RUN is full): $(grep -v ': OK$' "$W/digests.out" | head -n 3 | tr '\n' ' ')"
+	(cd "$1" && sha256sum -c "$W/digests") >"$W/digests.out" 2>&1 || {
+		wrong=$(grep -v ': OK$' "$W/digests.out" | head -n 3 | tr '\n' ' ')
+		[ -n "$wrong" ] || die "cannot write to $RUN"
+		die "$1 is not as it was compiled: $wrong"
+	}
 }

@@ -109,7 +109,7 @@ know() {
 		! last=$(good) || set_names "$last"
 		sed -n '/--comment "dockerfw /p' "$W"/save? 2>/dev/null | grep -o -e '--match-set [^ ]*' | sed 's/^[^ ]* //; s/-alt$//'
 	} | sort -u >"$W/named" &&
-		content <"$W/named" | awk '{ print $2 } $1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' | sort -u >"$W/before" &&
+		content <"$W/named" >"$W/content" && awk '{ print $2 } $1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' "$W/content" | sort -u >"$W/before" &&
 		sort -u "$W/before" "$W/named" "$1/managed" | awk 'stage == "others" { theirs[$1] = 1; next } !($1 in theirs)' stage=others "$1/unmanaged" stage=known - >"$W/known"
 }
 

@@ -48,7 +48,7 @@ open() {
 		need "$(command_of "$f")" "$(command_of "$f" -save)" "$(command_of "$f" -restore)"
 		save "$f" || die "$failure"
 	done
-	know "$W/new" || die "cannot write to $RUN"
+	know "$W/new" || die "${failure:-cannot write to $RUN}"
 }
 
 # drop_families FOLDER, normalized, adds a family that it has no rules of, if an earlier
@@ -78,7 +78,8 @@ check() {
 		done <"$W/first"
 	fi
 	while read -r name header; do
-		have=$(printf '%s\n' "$name" | content | awk '$1 == "create" { print $3, $4, $5 }')
+		printf '%s\n' "$name" >"$W/one" && content <"$W/one" >"$W/have" || die "${failure:-cannot write to $RUN}"
+		have=$(awk '$1 == "create" { print $3, $4, $5 }' "$W/have")
 		want=$(printf '%s\n' "$header" | cut -d' ' -f1-3)
 		[ -z "$have" ] || [ "$have" = "$want" ] || die "set $name, which others fill, is a $have here, and the policy says $want"
 	done <"$W/new/unmanaged"
@@ -114,9 +115,10 @@ rehearse() {
 report() {
 	for f in $(families "$W/new"); do
 		differs "$f" "$W/new" | sed "s/^/$(family_name "$f"): /"
-		for s in $(changed "$f" "$W/new"); do
+		changed "$f" "$W/new" >"$W/changed" || die "$failure"
+		while read -r s; do
 			if exists "$s"; then printf 'set %s differs\n' "$s"; else printf 'set %s is missing\n' "$s"; fi
-		done
+		done <"$W/changed"
 	done
 }
 
@@ -294,7 +296,7 @@ remove() {
 	trap '' INT TERM HUP
 	rm -rf "$RUN/pending"
 	mkdir -p "$W/new" && true >"$W/new/managed" && true >"$W/new/unmanaged" || die "cannot write to $RUN"
-	know "$W/new" && set_names "$HERE" >>"$W/known" || die "cannot write to $RUN"
+	know "$W/new" && set_names "$HERE" >>"$W/known" || die "${failure:-cannot write to $RUN}"
 	for f in 4 6; do
 		command -v "$(command_of $f -save)" >/dev/null 2>&1 && save $f || continue
 		# Ours go; DOCKER-USER, and the jump to it if there is one, are left to Docker.
