@@ -18,6 +18,23 @@ func (s *State) Program(f ir.Family, start string) *packet.Program {
 	if t.Chain(start) == nil {
 		t = &dump.Table{Name: t.Name, Chains: append([]*dump.Chain{{Name: start}}, t.Chains...)}
 	}
+	return s.program(t, f, start)
+}
+
+// SecondLine returns the rules of the security table, into which apply.sh puts the
+// refusals once more; nil if it has not.
+func (s *State) SecondLine(f ir.Family) *packet.Program {
+	if s.Rules[f] == nil {
+		return nil
+	}
+	t := s.Rules[f].Table("security")
+	if t == nil || t.Chain(OwnPrefix) == nil || t.Chain("FORWARD") == nil {
+		return nil
+	}
+	return s.program(t, f, "FORWARD")
+}
+
+func (s *State) program(t *dump.Table, f ir.Family, start string) *packet.Program {
 	toHost := start == GuardChain || start == "INPUT"
 	start = onlyJump(t, start)
 	members := s.members()

@@ -58,6 +58,9 @@ func Host(want, have *firewall.State) ([]Check, error) {
 				return nil, err
 			}
 		}
+		if err := c.secondLine(f); err != nil {
+			return nil, err
+		}
 		c.foreign(f)
 	}
 	c.sets()
@@ -245,15 +248,10 @@ func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
 		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
 	}
 	both := space.Programs()
-	past, refused := space.None(), space.None()
+	past, refused := space.None(), refusals(space, both[1])
 	for _, o := range both[0].Outcomes() {
 		if k := o.Verdict.Kind; o.Verdict != arrives && k != packet.Drop && k != packet.Reject {
 			past = past.Or(o.Set)
-		}
-	}
-	for _, o := range both[1].Outcomes() {
-		if k := o.Verdict.Kind; k == packet.Drop || k == packet.Reject {
-			refused = refused.Or(o.Set)
 		}
 	}
 	leak := past.And(refused)
@@ -279,6 +277,46 @@ func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
 	rule := t.Chain(at.Name).Rules[decision.At.Rule]
 	c.fail(name, "a rule ahead of ours lets through what ours refuse: -A %s %s (%s), for example %s", at.Name, rule.Canonical(dump.Family(f)), firewall.PlaceText(rule.Range), witness)
 	return nil
+}
+
+// secondLine checks that the security table, where apply.sh has put the refusals once
+// more, refuses nothing that the rules let through: one that is left from another
+// version would, and nothing in the filter table would tell why.
+func (c *checker) secondLine(f ir.Family) (err error) {
+	defer packet.Catch(&err)
+	second := c.have.SecondLine(f)
+	if second == nil {
+		return nil
+	}
+	name := firewall.FamilyText(f) + " second line"
+	space, err := packet.New(second, c.loaded.Program(f, c.entry(f)))
+	if err != nil {
+		return fmt.Errorf("the %s rules of the security table cannot be followed: %w", firewall.FamilyText(f), err)
+	}
+	both := space.Programs()
+	ours := refusals(space, both[1])
+	refused := refusals(space, both[0])
+	switch left := refused.Diff(ours); {
+	case !left.IsEmpty():
+		witness, _ := left.Witness()
+		c.fail(name, "the security table refuses what the rules let through, such as %s: it is of another version, and apply.sh renews it", witness)
+	case refused.IsEmpty() && !ours.IsEmpty():
+		c.fail(name, "FORWARD of the security table does not lead to its chain %s; apply.sh makes the jump", firewall.OwnPrefix)
+	default:
+		c.ok(name, "the security table refuses nothing else")
+	}
+	return nil
+}
+
+// refusals are the packets that a program drops or rejects.
+func refusals(space *packet.Space, p *packet.Evaluation) packet.Set {
+	refused := space.None()
+	for _, o := range p.Outcomes() {
+		if k := o.Verdict.Kind; k == packet.Drop || k == packet.Reject {
+			refused = refused.Or(o.Set)
+		}
+	}
+	return refused
 }
 
 // arrives is the verdict of packets that come to our rules.

@@ -57,6 +57,13 @@ const (
 		"create bans hash:net family inet hashsize 1024 maxelem 65536\nadd bans 203.0.113.5\n"
 )
 
+// second is the security table as apply.sh fills it, with the given rules behind those
+// that every host has.
+func second(rules string) string {
+	text := "*security\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKERFW\n" + established + banned + rules + "COMMIT\n"
+	return strings.ReplaceAll(text, "CHAIN", "DOCKERFW")
+}
+
 // broken is what a host may lack, and what is said of it. Replacements are pairs.
 var broken = []struct {
 	name        string
@@ -129,6 +136,19 @@ var broken = []struct {
 		[]string{jump, "-A FORWARD -s 198.51.100.7/32 -j ACCEPT\n" + jump},
 		[]string{"203.0.113.5", "198.51.100.7"},
 		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse"},
+	},
+	{"a second line", []string{"COMMIT\n", "COMMIT\n" + second(https+standard)}, nil, nil},
+	{
+		"a second line of another version",
+		[]string{"COMMIT\n", "COMMIT\n" + second("-A CHAIN -i eth0 -p tcp -m tcp --dport 443 -m comment --comment \"dockerfw deny https\" -j DROP\n"+standard)},
+		nil,
+		[]string{"IPv4 second line: the security table refuses what the rules let through, such as tcp"},
+	},
+	{
+		"a second line that nothing leads to",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(second(https+standard), "-A FORWARD -j DOCKERFW\n", "", 1)},
+		nil,
+		[]string{"IPv4 second line: FORWARD of the security table does not lead to its chain DOCKERFW"},
 	},
 	{
 		"a set is missing",
