@@ -129,7 +129,7 @@ func TestApply(t *testing.T) {
 
 func TestApplyTakesOursFromAFamilyThatIsNotCompiled(t *testing.T) {
 	dir := t.TempDir()
-	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), policy("families = [\"ipv4\"]\n")))
+	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), policy("")))
 	host := open(t, write(t, filepath.Join(dir, "v6.save"), head+":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A DOCKER-USER -j DOCKERFW\n-A DOCKER-USER "+ours+"\n-A DOCKER-USER -s 2001:db8::1/128 -j DROP\nCOMMIT\n"))
 	after, err := compiled.Apply(host)
 	if err != nil {
