@@ -82,6 +82,7 @@ snapshot() {
 # roll_back SNAPSHOT ends the run, after $failure.
 roll_back() {
 	warn "$failure"
+	[ -z "$confirm" ] || rm -rf "$RUN/pending.part" "$RUN/pending" "$STATE/unconfirmed"
 	if [ -z "$touched" ]; then
 		warn "nothing was changed"
 		finish "$1"

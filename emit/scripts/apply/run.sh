@@ -168,11 +168,12 @@ apply() {
 		[ -z "$cut" ] || cut_connections "$W/new"
 		return 0
 	fi
+	[ -z "$confirm" ] || await
 	load "$W/new" && in_force || roll_back "$W/old"
 	say "loaded $(cat "$W/new"/rules? | grep -c '^-[AI] ') rules and $(grep -c . "$W/new/managed") sets"
 	[ -z "$cut" ] || cut_connections "$W/new"
 	if [ -n "$confirm" ]; then
-		await
+		say "it goes back in $confirm seconds unless you confirm: $HERE/apply.sh --keep"
 		return 0
 	fi
 	keep_copy "$HERE" || warn "cannot write the copy for boot to $STATE"
@@ -180,14 +181,15 @@ apply() {
 	rm -f "$RUN/made"
 }
 
-# await starts what rolls back unless somebody confirms. It does not hang on the
-# terminal, and holds no lock.
+# await starts what rolls back unless somebody confirms. It stands before anything is
+# loaded, for a run that is killed; it does not hang on the terminal, and holds no lock.
 await() {
-	failure="what is to go back in $confirm seconds cannot be prepared"
-	cp "$W/folder/apply.sh" "$W/apply.sh" && printf '%s\n' "$backend" >"$W/backend" && printf '%s\n' "$$" >"$W/token" &&
-		sha256sum <"$HERE/manifest.json" >"$STATE/unconfirmed" && mv "$W" "$RUN/pending" || roll_back "$W/old"
+	failure="what is to go back in $confirm seconds cannot be prepared in $RUN and $STATE"
+	part=$RUN/pending.part
+	rm -rf "$part" && mkdir "$part" && cp -R "$W/old" "$W/new" "$W/folder" "$W/folder/apply.sh" "$part" &&
+		printf '%s\n' "$backend" >"$part/backend" && printf '%s\n' "$$" >"$part/token" &&
+		sha256sum <"$HERE/manifest.json" >"$STATE/unconfirmed" && mv "$part" "$RUN/pending" || roll_back "$W/old"
 	setsid sh -c 'sleep "$1"; exec sh "$2" --expire "$3"' sh "$confirm" "$RUN/pending/apply.sh" "$$" </dev/null >>"$RUN/confirm.log" 2>&1 9>&- &
-	say "it goes back in $confirm seconds unless you confirm: $HERE/apply.sh --keep"
 }
 
 keep() {
