@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 )
 
@@ -54,13 +55,13 @@ func soaking() bool { return os.Getenv("DOCKERFW_SOAK") != "" }
 
 // killAt runs apply.sh and kills it before or after its n-th call. It returns false if it
 // ended by itself. What the killed shell had started goes on, as it would on a host.
-func (k *killer) killAt(p *deployed, n int, when string) (killed bool) {
+func (k *killer) killAt(p *deployed, n int, when string, args ...string) (killed bool) {
 	k.t.Helper()
 	if err := os.Mkdir(k.calls, 0o755); err != nil {
 		k.t.Fatal(err)
 	}
 	k.prefix = []string{"sh", "-c", fmt.Sprintf(`echo %d %s $$ >%s/at; exec "$@"`, n, when, k.calls), "sh"}
-	out := k.apply(p)
+	out := k.apply(p, args...)
 	k.prefix = nil
 	if err := os.RemoveAll(k.calls); err != nil {
 		k.t.Fatal(err)
@@ -140,6 +141,25 @@ func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testin
 		if n < 20 {
 			k.t.Errorf("only %d calls were seen", n-1)
 		}
+	})
+}
+
+// The files for the two tables are tried out by two calls, and the rules change in the third.
+func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
+	onBackends(t, func(h *target) {
+		old, b := h.loaded("a list of friends"), deployPolicy(h.t, "single friends")
+		k := &killer{h, h.path("calls")}
+		restore := h.backend.Tool(4, "-restore")
+		h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
+		if !k.killAt(b, 3, "after", "--confirm", "3") {
+			h.t.Fatal("it was not killed")
+		}
+		if !k.means(b.state(h.t))[ir.IPv4] {
+			h.t.Error("the new rules were not in force when it was killed")
+		}
+		eventually(h.t, "nothing waits any more", func() bool { return !h.pending() })
+		h.MustRun("flock", h.path("run/lock"), "true")
+		h.has(old)
 	})
 }
 
