@@ -198,7 +198,7 @@ ipset "b" {
 }
 default {
   allow = [ipset.a, ipset.b]
-}`, nil},
+}`, []string{`12 overlapping-sets ipset.b and ipset.a overlap (12)`}},
 		{"names that nothing uses", host + `
 variable "used" {
   default = 443

@@ -17,8 +17,8 @@ import (
 // people write by hand.
 const longList = 50
 
-// sets finds elements of one list that hold each other. What only overlaps is left
-// alone: address lists from different sources do.
+// sets finds elements of one list that hold each other, a warning, or that only
+// overlap: address lists from different sources do, so that is a note.
 func (f *findings) sets(policies []*parser.Policy, lists meaning.Lists) {
 	seen := map[hcl.Range]bool{}
 	for _, p := range policies {
@@ -53,7 +53,7 @@ func operands(p *parser.Policy) []*parser.Addresses {
 }
 
 // overlaps compares the elements of a list; each is said once, with the first that
-// holds it.
+// holds it or, if none does, with the first that it overlaps.
 func (f *findings) overlaps(list *parser.Addresses, known map[string]*packet.AddrSet) {
 	held := make([]*packet.AddrSet, len(list.Items))
 	names := make([]string, len(list.Items))
@@ -68,6 +68,7 @@ func (f *findings) overlaps(list *parser.Addresses, known map[string]*packet.Add
 		if inner == nil || inner.IsEmpty() {
 			continue
 		}
+		contained := false
 		for j, outer := range held {
 			// Of two that are equal, the first stays.
 			if i == j || outer == nil || i < j && inner.Equal(outer) || !inner.Minus(outer).IsEmpty() {
@@ -77,8 +78,31 @@ func (f *findings) overlaps(list *parser.Addresses, known map[string]*packet.Add
 			d := diag.Warn(codeOverlappingSets, list.Items[i].Range, fmt.Sprintf("%s is in %s already", names[i], names[j]),
 				fmt.Sprintf("All of its addresses (%s, such as %s) are in the other one of the list. Leave it out.", prefixes(count), inner.Prefixes(1)[0]))
 			f.diags = append(f.diags, diag.WithRelated(d, "it holds them", list.Items[j].Range))
+			contained = true
 			break
 		}
+		if !contained {
+			f.overlap(list, held, names, i)
+		}
+	}
+}
+
+// overlap notes the first element behind the i-th that shares addresses with it, and
+// of which neither holds the other.
+func (f *findings) overlap(list *parser.Addresses, held []*packet.AddrSet, names []string, i int) {
+	for j := i + 1; j < len(held); j++ {
+		if held[j] == nil {
+			continue
+		}
+		mine, theirs := held[i].Minus(held[j]), held[j].Minus(held[i])
+		if mine.Equal(held[i]) || mine.IsEmpty() || theirs.IsEmpty() {
+			continue
+		}
+		shared := held[i].Minus(mine)
+		d := diag.Note(codeOverlappingSets, list.Items[j].Range, fmt.Sprintf("%s and %s overlap", names[j], names[i]),
+			fmt.Sprintf("Both hold %s, such as %s. To take an address out, take it out of both.", prefixes(len(shared.Prefixes(0))), shared.Prefixes(1)[0]))
+		f.diags = append(f.diags, diag.WithRelated(d, "it holds them too", list.Items[i].Range))
+		return
 	}
 }
 
