@@ -137,6 +137,8 @@ default { allow = [ipset.all] }`, nil},
 			before := compileFolder(t, "all", cutHost+"default { allow = [ipset.all] }\n")
 			for _, c := range cases {
 				s.host.succeeds(before, nil)
+				// UDP is remembered for a while after it has ended.
+				s.Host.MustRun("conntrack", "-F")
 				sessions := s.open()
 				s.host.succeeds(compileFolder(t, c.name, cutHost+c.rules), []string{"--cut"}, fmt.Sprintf("ended %d connections", len(c.ended)))
 				var wait sync.WaitGroup

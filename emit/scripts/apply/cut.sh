@@ -31,13 +31,16 @@ cut_connections() {
 
 # sets_of_rules FAMILY FOLDER prints the sets that rules name, with those that lists hold.
 sets_of_rules() {
-	sed -n 's/.*--match-set \([^ ]*\) .*/\1/p' "$2/rules$1" >"$W/names"
 	{
-		cat "$W/names"
-		awk '$1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' "$2/sets"
-	} | sort -u | while read -r s; do
-		ipset save "$s" 2>"$W/err" || return 1
-	done
+		grep -o -e '--match-set [^ ]*' "$2/rules$1" | sed 's/^[^ ]* //'
+		awk '$1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' "$2/sets" | of_family "$1"
+	} | sort -u >"$W/names"
+	while read -r s; do
+		ipset save "$s" 2>"$W/err" || {
+			failure="ipset save $s: $(cat "$W/err")"
+			return 1
+		}
+	done <"$W/names"
 }
 
 # refused FAMILY FOLDER prints connections, as conntrack -D takes them.
@@ -173,9 +176,7 @@ refused() {
 		local[a] = (kind == "local")
 	}
 	stage == "expected" || stage == "connections" {
-		id = protocol = ""
-		n_src = n_dst = n_sport = n_dport = 0
-		split("", e)
+		split("", e) # of the line before
 		for (i = 1; i <= NF; i++) {
 			k = index($i, "=")
 			if (!k) continue
