@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dockerfw/dockerfw/golden/netlab"
 )
@@ -137,8 +138,6 @@ default { allow = [ipset.all] }`, nil},
 			before := compileFolder(t, "all", cutHost+"default { allow = [ipset.all] }\n")
 			for _, c := range cases {
 				s.host.succeeds(before, nil)
-				// UDP is remembered for a while after it has ended.
-				s.Host.MustRun("conntrack", "-F")
 				sessions := s.open()
 				s.host.succeeds(compileFolder(t, c.name, cutHost+c.rules), []string{"--cut"}, fmt.Sprintf("ended %d connections", len(c.ended)))
 				var wait sync.WaitGroup
@@ -152,7 +151,12 @@ default { allow = [ipset.all] }`, nil},
 					})
 				}
 				wait.Wait()
-				s.host.MustRun("conntrack", "-F")
+				// What the ends still say of connections that were closed is remembered anew.
+				eventually(t, "no connection is remembered", func() bool {
+					s.host.MustRun("conntrack", "-F")
+					time.Sleep(300 * time.Millisecond)
+					return strings.TrimSpace(s.host.MustRun("conntrack", "-C")) == "0"
+				})
 			}
 		})
 	}

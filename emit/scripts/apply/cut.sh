@@ -189,6 +189,7 @@ refused() {
 		if (stage == "expected") { expected[id] = 1; next }
 		# Pings end by themselves, and their parts cannot be told apart.
 		if ((id in expected) || number == 1 || number == 58) next
+		if ($4 == "CLOSE" || $4 == "TIME_WAIT") next # over already
 		src = e["src", 1]; dst = e["src", 2]; sport = e["sport", 1]; dport = e["sport", 2]
 		orig_dst = e["dst", 1]; orig_dport = e["dport", 1]
 		if (!(src in device) || !(dst in device) || local[src] || bits(src) == "" || bits(dst) == "") next
