@@ -12,8 +12,9 @@ build:
 # Everything: style, unit tests, goldens, the emitted files in a real kernel on both
 # backends, a real Docker engine. Without root the last two are skipped, and say so.
 # One package at a time: those with engines look for leftovers on the whole machine.
+# Tests wait more than they work, so that four run at a time.
 test: test-packages lint
-	$(GO) test -count=1 -p 1 -timeout 14m ./...
+	$(GO) test -count=1 -p 1 -parallel 4 -timeout 14m ./...
 
 # Installs what is missing, as root on Debian; elsewhere the tests say what they lack.
 test-packages:

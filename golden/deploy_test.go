@@ -35,6 +35,7 @@ func (h *target) likeDocker(backend netlab.Backend) {
 
 // onBackends runs a test with a host of each backend.
 func onBackends(t *testing.T, test func(h *target)) {
+	t.Parallel()
 	for _, backend := range netlab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()

@@ -284,6 +284,7 @@ func drawPackets(r *rand.Rand, f ir.Family, n int, toHost bool) []packet.Packet 
 // compile to on both backends, each over what the one before left, compares what the
 // host saves, sends packets, and removes it all again.
 func TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays(t *testing.T) {
+	t.Parallel()
 	routers := []*netlab.Router{netlab.NewRouter(t, netlab.NFT), netlab.NewRouter(t, netlab.Legacy)}
 	dir := t.TempDir()
 	policies, guards := 0, 0
@@ -483,6 +484,7 @@ default { allow = [ipset.a] }
 // TestWitnessesOfDiffFareAsDiffSays sends the packet that diff shows for a change by
 // the old rules and by the new ones.
 func TestWitnessesOfDiffFareAsDiffSays(t *testing.T) {
+	t.Parallel()
 	routers := []*netlab.Router{netlab.NewRouter(t, netlab.NFT), netlab.NewRouter(t, netlab.Legacy)}
 	dir := t.TempDir()
 	free, replayed := 0, 0
