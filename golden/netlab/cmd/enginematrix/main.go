@@ -101,7 +101,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 var (
-	startsEngine = regexp.MustCompile(`\b(StartEngine|NewEngine|onEngines)\(`)
+	startsEngine = regexp.MustCompile(`\b(StartEngine|NewEngine|onEngines|onHosts)\(`)
 	testFunction = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 )
 
