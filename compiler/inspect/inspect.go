@@ -288,7 +288,7 @@ func (c *checker) secondLine(f ir.Family) (err error) {
 	if second == nil {
 		return nil
 	}
-	name := firewall.FamilyText(f) + " second line"
+	name := firewall.FamilyText(f) + " security"
 	space, err := packet.New(second, c.loaded.Program(f, c.entry(f)))
 	if err != nil {
 		return fmt.Errorf("the %s rules of the security table cannot be followed: %w", firewall.FamilyText(f), err)

@@ -142,13 +142,13 @@ var broken = []struct {
 		"a second line of another version",
 		[]string{"COMMIT\n", "COMMIT\n" + second("-A CHAIN -i eth0 -p tcp -m tcp --dport 443 -m comment --comment \"dockerfw deny https\" -j DROP\n"+standard)},
 		nil,
-		[]string{"IPv4 second line: the security table refuses what the rules let through, such as tcp"},
+		[]string{"IPv4 security: the security table refuses what the rules let through, such as tcp"},
 	},
 	{
 		"a second line that nothing leads to",
 		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(second(https+standard), "-A FORWARD -j DOCKERFW\n", "", 1)},
 		nil,
-		[]string{"IPv4 second line: FORWARD of the security table does not lead to its chain DOCKERFW"},
+		[]string{"IPv4 security: FORWARD of the security table does not lead to its chain DOCKERFW"},
 	},
 	{
 		"a set is missing",
