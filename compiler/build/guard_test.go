@@ -7,7 +7,6 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -210,11 +209,7 @@ func TestFaultsOfTheGuardAreProvedWrong(t *testing.T) {
 				t.Errorf("%s, %s: the fault changes nothing; mend the test", install, fault.name)
 				continue
 			}
-			files, err := emit.Files(host.Ruleset, emit.Source{Policy: []string{"policy.hcl"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			diags := compiler.Verify(host.Policy, compiler.NewLists(nil), host.Ruleset, emittedText(files))
+			diags := emitAndVerify(t, host)
 			if !refused(diags) {
 				t.Errorf("%s, %s: accepted", install, fault.name)
 				continue
@@ -236,11 +231,7 @@ func TestAnInterfaceLostInTheHandOverIsProvedWrong(t *testing.T) {
 	policy := strings.NewReplacer("INSTALL", "replace", `interfaces      = ["wg0"]`, "").Replace(guarding)
 	host := compileText(t, policy).Hosts[0]
 	guardOf(lowered{host.Ruleset}).without("input", ir.Interface{})
-	files, err := emit.Files(host.Ruleset, emit.Source{Policy: []string{"policy.hcl"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diags := compiler.Verify(host.Policy, compiler.NewLists(nil), host.Ruleset, emittedText(files)); !refused(diags) {
+	if diags := emitAndVerify(t, host); !refused(diags) {
 		t.Error("accepted")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
@@ -225,6 +227,16 @@ var loweringFaults = []struct {
 	{"a member lost", func(l lowered) { l.set("all").Members = []string{"vpn"} }},
 }
 
+// emitAndVerify emits the ruleset of a host, faults and all, and verifies the text.
+func emitAndVerify(t *testing.T, host Host) hcl.Diagnostics {
+	t.Helper()
+	files, err := emit.Files(host.Ruleset, emit.Source{Policy: []string{"policy.hcl"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiler.Verify(host.Policy, compiler.NewLists(nil), host.Ruleset, emittedText(files))
+}
+
 func TestFaultsOfTheLoweringAreProvedWrong(t *testing.T) {
 	for _, install := range []string{"replace", "jump", "insert"} {
 		policy := strings.ReplaceAll(everything, "INSTALL", install)
@@ -236,11 +248,7 @@ func TestFaultsOfTheLoweringAreProvedWrong(t *testing.T) {
 				t.Errorf("%s, %s: the fault changes nothing; mend the test", install, fault.name)
 				continue
 			}
-			files, err := emit.Files(host.Ruleset, emit.Source{Policy: []string{"policy.hcl"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			diags := compiler.Verify(host.Policy, compiler.NewLists(nil), host.Ruleset, emittedText(files))
+			diags := emitAndVerify(t, host)
 			if !refused(diags) {
 				t.Errorf("%s, %s: accepted", install, fault.name)
 				continue
