@@ -68,17 +68,20 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 	t := &Test{Name: At[string]{decl.Labels[0], decl.LabelRanges[0]}, DeclRange: decl.DefRange}
 	here := true
 	if host, ok := b.text("host", "web1"); ok {
+		here = host.Value == e.host
 		if !slices.Contains(e.source.Hosts(), host.Value) || host.Value == "" {
+			here = true
 			b.error(codeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "No host has that label.%s", didYouMean(host.Value, e.source.Hosts()))
 		}
-		here = host.Value == e.host
 	}
 	t.From = b.address("from")
 	t.ToAddress = b.address("to_address")
 	if t.From.IsValid() && t.ToAddress.IsValid() && t.From.Is4() != t.ToAddress.Is4() {
 		b.error(codeConflict, b.rng("to_address"), "addresses of two families", "A packet has addresses of one family: from is %s.", t.From)
 	}
-	if t.From.IsValid() && (t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6) {
+	// What depends on the host is checked where the test runs: other hosts of a
+	// fleet have other families and rules.
+	if here && t.From.IsValid() && (t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6) {
 		b.error(codeConflict, b.rng("from"), "family that is not compiled", "The host's families leave out that of %s.", t.From)
 	}
 	t.Protocol = Protocol{TCP, "tcp"}
@@ -114,7 +117,7 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 		b.error(codeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The guard of docker-proxy refuses, or leaves a packet to the host's own rules: expect \"docker\" for that.")
 	}
 	if by, ok := b.text("by", "accept.https"); ok {
-		if !slices.Contains(rules, by.Value) {
+		if here && !slices.Contains(rules, by.Value) {
 			b.error(codeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", didYouMean(by.Value, rules))
 		}
 		t.By = by.Value
