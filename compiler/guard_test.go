@@ -3,7 +3,6 @@ package compiler_test
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -263,15 +262,7 @@ func TestPacketsForDockerProxy(t *testing.T) {
 // The guard returns and refuses: what it passes still meets the host's own rules.
 func TestTheGuardAcceptsNothing(t *testing.T) {
 	for _, table := range slices.Concat(packetTables, guardTables) {
-		policy := table.policy
-		if !strings.Contains(policy, "host {") {
-			policy = hostEth0 + policy
-		}
-		rs, diags := compile(t, policy)
-		if diags.HasErrors() {
-			t.Fatal(diags)
-		}
-		for _, p := range rs.Programs {
+		for _, p := range table.compile(t).Programs {
 			for _, c := range p.Chains {
 				guard := c.Name == ir.GuardChain || c.Name == ir.ProxyChain
 				for _, r := range c.Rules {

@@ -911,17 +911,24 @@ func TestPackets(t *testing.T) {
 	testTables(t, packetTables, decide)
 }
 
+// compile lowers the table's policy, on a host with eth0 where it names none.
+func (table packetTable) compile(t *testing.T) *ir.Ruleset {
+	t.Helper()
+	policy := table.policy
+	if !strings.Contains(policy, "host {") {
+		policy = hostEth0 + policy
+	}
+	rs, diags := compile(t, policy)
+	if diags.HasErrors() {
+		t.Fatalf("%s: %v", table.name, diags)
+	}
+	return rs
+}
+
 func testTables(t *testing.T, tables []packetTable, decide func(*ir.Ruleset, packet) string) {
 	for _, table := range tables {
 		t.Run(table.name, func(t *testing.T) {
-			policy := table.policy
-			if !strings.Contains(policy, "host {") {
-				policy = hostEth0 + policy
-			}
-			rs, diags := compile(t, policy)
-			if diags.HasErrors() {
-				t.Fatalf("%v", diags)
-			}
+			rs := table.compile(t)
 			tested := 0
 			for line := range strings.Lines(table.packets) {
 				line = strings.TrimSpace(line)
@@ -955,15 +962,7 @@ func splitVerdict(line string) (packet, verdict string) {
 // one -s, -d, -i, -o and -p a rule, before all else.
 func TestCompiledPoliciesKeepTheOrder(t *testing.T) {
 	for _, table := range slices.Concat(packetTables, guardTables) {
-		policy := table.policy
-		if !strings.Contains(policy, "host {") {
-			policy = hostEth0 + policy
-		}
-		rs, diags := compile(t, policy)
-		if diags.HasErrors() {
-			t.Fatal(diags)
-		}
-		for _, p := range rs.Programs {
+		for _, p := range table.compile(t).Programs {
 			if err := p.CheckOrder(); err != nil {
 				t.Errorf("%s: %v", table.name, err)
 			}
