@@ -70,9 +70,6 @@ func TestOpenSessionsGoOnOrEndAsThePolicySays(t *testing.T) {
 	} {
 		t.Run(how.name, func(t *testing.T) {
 			onEngines(t, func(b *bench) {
-				if _, _, err := b.engine.Tools.Run("sh", "-c", "command -v conntrack"); err != nil && how.name == "cut" {
-					b.Skip("the engine's root directory has no conntrack, which --cut needs")
-				}
 				b.web("8080:80/tcp", "5353:53/udp")
 				b.load(revoking(how.mode, bothAddresses))
 				open := b.openSessions()

@@ -191,7 +191,7 @@ func bootstrap(ctx context.Context, root, mirror, suite string) error {
 	// In namespaces, so that its processes and mounts end with it, however it ends.
 	// The script is named, since debootstrap may not know the newest releases.
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-		"debootstrap", "--variant=minbase", "--include=docker.io,iptables,ipset,iproute2",
+		"debootstrap", "--variant=minbase", "--include=docker.io,iptables,ipset,iproute2,conntrack",
 		suite, unfinished, mirror, "sid")
 	cmd.WaitDelay = time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
