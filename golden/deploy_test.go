@@ -4,6 +4,7 @@ package golden
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -77,6 +78,12 @@ func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
 		before := ""
 		for _, i := range everyPair(len(folders)) {
 			p := folders[i]
+			if h.backend == netlab.Legacy {
+				// The copy of what was loaded last is lost: the rules still say which sets are ours.
+				if err := os.RemoveAll(h.path("state")); err != nil {
+					h.t.Fatal(err)
+				}
+			}
 			if before == "single friends" && p.name == "friends of somebody else" {
 				// Whoever fills the set has to make it of the type that the policy says.
 				h.refuses(p, 1, nil, "set friends, which others fill, is a hash:ip family inet here, and the policy says hash:net family inet")
