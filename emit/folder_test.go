@@ -269,7 +269,7 @@ func TestWriteRefusesPlacesThatCannotBeReplaced(t *testing.T) {
 	}
 	t.Chdir(here)
 	for _, c := range []struct{ dir, want string }{
-		{filepath.Join(parent, "file"), "is no folder"},
+		{filepath.Join(parent, "file"), "is not a folder"},
 		{filepath.Join(parent, "file", "compiled"), "not a directory"},
 		{filepath.Join(parent, "dangling"), "symbolic link to a folder that does not exist"},
 		{".", "is the current directory"},

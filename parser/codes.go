@@ -14,7 +14,7 @@ const (
 	codeValue         diag.Code = "value"          // a value that is not among the allowed ones, or out of range
 	codeName          diag.Code = "name"           // a name the kernel's tools would not take
 	codeDuplicate     diag.Code = "duplicate"      // the same thing twice
-	codePort          diag.Code = "port"           // no port, a reversed range, ports without a protocol that has them
+	codePort          diag.Code = "port"           // not a port, a reversed range, ports without a protocol that has them
 	codeProtocol      diag.Code = "protocol"       // no protocol
 	codeICMPType      diag.Code = "icmp-type"      // no ICMP type, or not for the rule's protocol
 	codeInterface     diag.Code = "interface"      // no interface name

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -177,23 +178,61 @@ type block struct {
 	content *hcl.BodyContent
 	// sources of all files, to point into string literals.
 	sources map[string][]byte
-	// refuseNull makes null an error in this block. Elsewhere it means that the
-	// attribute is not written, as Terraform's users expect; in a rule that would
-	// open what an empty variable was meant to close.
-	refuseNull bool
+	// refuseNull makes null an error in this block: what it says, of the attribute %s.
+	// Elsewhere null means that the attribute is not written, as Terraform's users
+	// expect; in a rule that would open what an empty variable was meant to close.
+	refuseNull string
 }
 
 // open reads the body of b against schema. It never returns nil: what can be read
 // of a body with errors is.
 func (e *evaluator) open(b *hcl.Block, schema *hcl.BodySchema, ctx *hcl.EvalContext) *block {
 	content, diags := b.Body.Content(schema)
-	e.diags = append(e.diags, schemaDiagnostics(diags)...)
+	e.diags = append(e.diags, schemaDiagnostics(diags, schema)...)
 	return &block{evaluator: e, ctx: ctx, header: b.DefRange, content: content, sources: e.source.sources}
 }
 
-// schemaDiagnostics says in our words what HCL says of a missing label.
-func schemaDiagnostics(diags hcl.Diagnostics) hcl.Diagnostics {
+// otherWords are what other tools call our attributes and blocks, with those of ours
+// that may be meant.
+var otherWords = map[string][]string{
+	"port":              {"published_ports", "to_port"},
+	"ports":             {"published_ports", "proxy_ports", "to_port"},
+	"dport":             {"published_ports", "to_port"},
+	"dports":            {"published_ports", "to_port"},
+	"destination_port":  {"container_ports", "to_port"},
+	"destination_ports": {"container_ports", "to_port"},
+	"from":              {"source"},
+	"src":               {"source", "from"},
+	"sources":           {"source", "from"},
+	"to":                {"destination", "to_address"},
+	"dst":               {"destination", "to_address"},
+	"allow":             {"accept"},
+	"block":             {"deny"},
+	"drop":              {"deny"},
+	"reject":            {"deny"},
+}
+
+var unexpected = regexp.MustCompile(`^(An argument named|Blocks of type) "([^"]*)" (?:is|are) not expected here\.`)
+
+// schemaDiagnostics says in our words what HCL says of a missing label, and what is
+// called otherwise here.
+func schemaDiagnostics(diags hcl.Diagnostics, schema *hcl.BodySchema) hcl.Diagnostics {
+	var names []string
+	for _, a := range schema.Attributes {
+		names = append(names, a.Name)
+	}
+	for _, b := range schema.Blocks {
+		names = append(names, b.Type)
+	}
 	for _, d := range diags {
+		if match := unexpected.FindStringSubmatch(d.Detail); match != nil {
+			for _, ours := range otherWords[match[2]] {
+				if slices.Contains(names, ours) {
+					d.Detail = fmt.Sprintf("%s Did you mean %q?", match[0], ours)
+					break
+				}
+			}
+		}
 		if kind, ok := strings.CutPrefix(d.Summary, "Missing name for "); ok {
 			d.Summary = kind + " without a name"
 			d.Detail = fmt.Sprintf("Give it one: %s \"name\" { … }.", kind)
@@ -232,8 +271,8 @@ func (b *block) attr(name string) (item, bool) {
 		return item{}, false
 	}
 	if val.IsNull() {
-		if b.refuseNull {
-			b.error(codeValue, a.Expr.Range(), name+" is null", "null could mean any or none. Leave %s out for any, or take the rule out for none.", name)
+		if b.refuseNull != "" {
+			b.error(codeValue, a.Expr.Range(), name+" is null", b.refuseNull, name)
 		}
 		return item{}, false
 	}
@@ -269,7 +308,7 @@ func (b *block) as(name string, ty cty.Type, example string) (item, bool) {
 		b.error(codeType, it.rng, name+" is neither true nor false", "%s is true or false, without quotes, and this is %s.", name, describe(it.Value))
 		return item{}, false
 	}
-	b.error(codeType, it.rng, fmt.Sprintf("%s is no %s", name, ty.FriendlyName()),
+	b.error(codeType, it.rng, fmt.Sprintf("%s is not a %s", name, ty.FriendlyName()),
 		"%s takes a %s, such as %s, and this is %s.", name, ty.FriendlyName(), example, describe(it.Value))
 	return item{}, false
 }
@@ -343,7 +382,7 @@ func (b *block) list(name, example string) ([]item, bool) {
 	}
 	ty := it.Type()
 	if !ty.IsTupleType() && !ty.IsListType() && !ty.IsSetType() {
-		b.error(codeType, it.rng, fmt.Sprintf("%s is no list", name), "%s takes a list, such as %s, and this is %s.", name, example, describe(it.Value))
+		b.error(codeType, it.rng, fmt.Sprintf("%s is not a list", name), "%s takes a list, such as %s, and this is %s.", name, example, describe(it.Value))
 		return nil, false
 	}
 	return b.elements(b.content.Attributes[name].Expr, it.Value), true
@@ -372,7 +411,7 @@ func (b *block) texts(name, example string) []At[string] {
 	var out []At[string]
 	for _, it := range items {
 		if it.IsNull() || it.Type() != cty.String {
-			b.error(codeType, it.rng, fmt.Sprintf("element of %s is no string", name), "%s takes strings, such as %s, and this is %s.", name, example, describe(it.Value))
+			b.error(codeType, it.rng, fmt.Sprintf("element of %s is not a string", name), "%s takes strings, such as %s, and this is %s.", name, example, describe(it.Value))
 			continue
 		}
 		out = append(out, At[string]{it.AsString(), it.rng})

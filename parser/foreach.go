@@ -69,7 +69,7 @@ func (b *block) strings(items []item) []element {
 	var out []element
 	for _, it := range items {
 		if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
-			b.error(codeType, it.rng, "element of for_each is no string", "A set for for_each holds strings, and this is %s. Use a map for other values.", describe(it.Value))
+			b.error(codeType, it.rng, "element of for_each is not a string", "A set for for_each holds strings, and this is %s. Use a map for other values.", describe(it.Value))
 			continue
 		}
 		key := primitiveText(it.Value)

@@ -34,7 +34,7 @@ func (e *evaluator) hostVariables(decl *hcl.Block) map[string]given {
 		return nil
 	}
 	if v.IsNull() || !v.Type().IsObjectType() && !v.Type().IsMapType() {
-		e.error(codeType, a.Expr.Range(), "variables is no object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v))
+		e.error(codeType, a.Expr.Range(), "variables is not an object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v))
 		return nil
 	}
 	places := map[string]hcl.Range{}
@@ -109,7 +109,7 @@ func (b *block) proxyPorts() []At[ProxyPorts] {
 	for _, it := range items {
 		p, code, problem := parseProxyPorts(it)
 		if problem != "" {
-			b.error(code, it.rng, "no "+string(code), "%s", problem)
+			b.error(code, it.rng, "not a "+string(code), "%s", problem)
 			continue
 		}
 		i := slices.IndexFunc(out, func(o At[ProxyPorts]) bool {

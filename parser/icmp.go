@@ -128,7 +128,7 @@ func overlap(a, b *ICMPCode) bool {
 
 func (b *block) icmpType(it item, v4, v6 bool) (ICMPType, bool) {
 	fail := func(format string, args ...any) (ICMPType, bool) {
-		b.error(codeICMPType, it.rng, "no ICMP type", format, args...)
+		b.error(codeICMPType, it.rng, "not an ICMP type", format, args...)
 		return ICMPType{}, false
 	}
 	const want = `An ICMP type is a name such as "echo-request", a number from 0 to 254, or type and code such as "3/4".`

@@ -71,6 +71,7 @@ func (b *block) refuse(what string, names ...string) {
 	for _, name := range names {
 		if b.has(name) {
 			b.error(codeConflict, b.rng(name), name+" does not apply", "This is %s.", what)
+			delete(b.content.Attributes, name) // nothing more is to be said of it
 		}
 	}
 }
@@ -81,7 +82,7 @@ func (b *block) members() []At[string] {
 	var out []At[string]
 	for _, it := range items {
 		if it.IsNull() || it.Type() != setRefType {
-			b.error(codeType, it.rng, "member is no ipset", "members takes sets, such as ipset.office, and this is %s.", describe(it.Value))
+			b.error(codeType, it.rng, "member is not an ipset", "members takes sets, such as ipset.office, and this is %s.", describe(it.Value))
 			continue
 		}
 		name := it.EncapsulatedValue().(*setRef).name
@@ -128,7 +129,7 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 		if it.Type() == setRefType {
 			hint = " A set cannot be part of it; name its addresses, or put the set into source, destination or allow."
 		}
-		b.error(codeType, it.rng, fmt.Sprintf("element of %s is no address", attribute),
+		b.error(codeType, it.rng, fmt.Sprintf("element of %s is not an address", attribute),
 			"An address is a string, such as \"192.0.2.10\", and this is %s.%s", describe(it.Value), hint)
 		return netipx.IPRange{}, false
 	}

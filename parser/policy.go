@@ -117,7 +117,7 @@ var defaultSchema = &hcl.BodySchema{
 
 func (e *evaluator) defaultBlock(decl *hcl.Block) *Default {
 	b := e.open(decl, defaultSchema, e.ctx)
-	b.refuseNull = true
+	b.refuseNull = "null could mean everyone or nobody. Leave %s out for what it is by default."
 	d := &Default{DeclRange: decl.DefRange, Written: true, Allow: b.operands("allow"), Log: b.log("default")}
 	action := b.choice("action", string(ActionDrop), string(ActionDrop), string(ActionReject), string(ActionReturn))
 	d.Action = Action(action.Value)

@@ -32,7 +32,7 @@ var (
 func (e *evaluator) rules(decl *hcl.Block, egress bool) []*Rule {
 	kind := RuleKind(decl.Type)
 	b := e.open(decl, ruleSchema, e.ctx)
-	b.refuseNull = true
+	b.refuseNull = "null could mean any or none. Leave %s out for any, or take the rule out for none."
 	if kind == KindAccept {
 		b.refuse("an accept, which has no action: what it matches is let through", "action")
 	}
@@ -154,7 +154,7 @@ func (b *block) protocols() []At[Protocol] {
 func (b *block) protocol(it item) (Protocol, bool) {
 	known := []string{"tcp", "udp", "sctp", "icmp", "icmpv6"}
 	fail := func(detail string) (Protocol, bool) {
-		b.error(codeProtocol, it.rng, "no protocol", "A protocol is %s, or a number from 1 to 255.%s", oneOf(known), detail)
+		b.error(codeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s", oneOf(known), detail)
 		return Protocol{}, false
 	}
 	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
@@ -206,7 +206,7 @@ func (b *block) ports(name string) []At[Ports] {
 	for _, it := range items {
 		p, problem := parsePorts(it)
 		if problem != "" {
-			b.error(codePort, it.rng, "no port", "%s", problem)
+			b.error(codePort, it.rng, "not a port", "%s", problem)
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o At[Ports]) bool { return o.Value.First <= p.Last && p.First <= o.Value.Last }); i >= 0 {
@@ -232,7 +232,7 @@ func parsePorts(it item) (Ports, string) {
 	}
 	text := primitiveText(it.Value)
 	if strings.Contains(text, ":") {
-		return Ports{}, fmt.Sprintf("%s Write %q.", want, strings.ReplaceAll(text, ":", "-"))
+		return Ports{}, want + colonInPort(text)
 	}
 	if strings.Contains(text, "/") {
 		return Ports{}, want + " The protocol has an attribute of its own: protocol."
@@ -250,6 +250,22 @@ func parsePorts(it item) (Ports, string) {
 		return Ports{}, fmt.Sprintf("The range runs backwards. Write \"%d-%d\".", last, first)
 	}
 	return Ports{First: first, Last: last}, ""
+}
+
+// colonInPort says what was meant by a colon: a range as iptables writes it, or a
+// mapping as Docker writes it. It offers no range for what may be a mapping: the
+// range would open all ports between.
+func colonInPort(text string) string {
+	parts := strings.Split(text, ":")
+	container, ok := parsePort(parts[len(parts)-1])
+	host, alsoOK := parsePort(parts[len(parts)-2])
+	if !ok || !alsoOK {
+		return fmt.Sprintf(" %q is not.", text)
+	}
+	if len(parts) > 2 {
+		return fmt.Sprintf(" Of Docker's ADDRESS:HOST:CONTAINER, published_address takes the address, published_ports %d and container_ports %d.", host, container)
+	}
+	return fmt.Sprintf(" Of Docker's HOST:CONTAINER, published_ports takes %d and container_ports %d.", host, container)
 }
 
 func parsePort(text string) (uint16, bool) {

@@ -148,12 +148,7 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 	s := &Source{parser: hclparse.NewParser(), blocks: map[string][]*hcl.Block{}}
 	dir, names, err := policyFiles(name)
 	if err != nil {
-		return s, hcl.Diagnostics{{
-			Severity: hcl.DiagError,
-			Summary:  fmt.Sprintf("cannot read policy %q", name),
-			Detail:   withoutPath(err),
-			Extra:    diag.Info{Code: codeRead},
-		}}
+		return s, cannotRead("policy", name, err)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -166,19 +161,14 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 	var diags hcl.Diagnostics
 	for _, n := range names {
 		display := filepath.Join(dir, n)
-		var file *hcl.File
-		var more hcl.Diagnostics
-		if strings.HasSuffix(n, ".json") {
-			file, more = s.parser.ParseJSONFile(display)
-		} else {
-			file, more = s.parser.ParseHCLFile(display)
-		}
+		file, more := s.parse(display, "policy")
 		diags = append(diags, diag.WithCode(codeSyntax, more)...)
 		if more.HasErrors() {
 			continue
 		}
-		content, more := file.Body.Content(schemaFor(file.Body))
-		diags = append(diags, schemaDiagnostics(more)...)
+		schema := schemaFor(file.Body)
+		content, more := file.Body.Content(schema)
+		diags = append(diags, schemaDiagnostics(more, schema)...)
 		for _, b := range content.Blocks {
 			s.blocks[b.Type] = append(s.blocks[b.Type], b)
 		}
@@ -189,6 +179,28 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 		return s, diags
 	}
 	return s, append(diags, s.checkStructure()...)
+}
+
+// parse reads a file as HCL, or as JSON if its name says so. What it is tells
+// what the file is for.
+func (s *Source) parse(name, what string) (*hcl.File, hcl.Diagnostics) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, cannotRead(what, name, err)
+	}
+	if strings.HasSuffix(name, ".json") {
+		return s.parser.ParseJSON(text, name)
+	}
+	return s.parser.ParseHCL(text, name)
+}
+
+func cannotRead(what, name string, err error) hcl.Diagnostics {
+	return hcl.Diagnostics{{
+		Severity: hcl.DiagError,
+		Summary:  fmt.Sprintf("cannot read %s %q", what, name),
+		Detail:   withoutPath(err),
+		Extra:    diag.Info{Code: codeRead},
+	}}
 }
 
 // policyFiles finds the directory of a policy and its files.
@@ -296,7 +308,7 @@ func (s *Source) checkStructure() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, b := range s.blocks["egress"] {
 		content, more := b.Body.Content(egressSchema)
-		diags = append(diags, schemaDiagnostics(more)...)
+		diags = append(diags, schemaDiagnostics(more, egressSchema)...)
 		for _, inner := range content.Blocks {
 			s.blocks["egress/"+inner.Type] = append(s.blocks["egress/"+inner.Type], inner)
 		}
@@ -367,7 +379,7 @@ func (s *Source) checkHosts() hcl.Diagnostics {
 func (s *Source) uniqueLabels(blocks []*hcl.Block, what string, check func(string) string) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	first := map[string]*hcl.Block{}
-	for _, b := range blocks {
+	for _, b := range slices.Clone(blocks) { // which may be one of the lists that shrink below
 		name, rng := b.Labels[0], b.LabelRanges[0]
 		if problem := check(name); problem != "" {
 			diags = append(diags, diag.New(codeName, rng, fmt.Sprintf("bad name %q", name), problem))

@@ -154,7 +154,7 @@ func (b *block) testPort(name string) uint16 {
 	p, problem := parsePorts(it)
 	switch {
 	case problem != "":
-		b.error(codePort, it.rng, "no port", "%s", problem)
+		b.error(codePort, it.rng, "not a port", "%s", problem)
 	case p.First != p.Last:
 		b.error(codePort, it.rng, "more than one port", "A packet goes to one port.")
 	}

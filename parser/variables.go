@@ -149,7 +149,11 @@ func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value,
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(raw), rng.Filename, hcl.InitialPos)
 	if diags.HasErrors() {
-		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s: %s", raw, typeexpr.TypeString(ty), diags[0].Detail)
+		example := ""
+		if ty.IsCollectionType() && ty.ElementType() == cty.String && !ty.IsMapType() && raw != "" && !looksLikeExpression(raw) {
+			example = fmt.Sprintf(" A list is written [%q].", raw)
+		}
+		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s: %s%s", raw, typeexpr.TypeString(ty), diags[0].Detail, example)
 		return cty.NilVal, false
 	}
 	v, diags := expr.Value(nil)
@@ -193,11 +197,7 @@ func (s *Source) readInputs(inputs Inputs) hcl.Diagnostics {
 
 // fileValues reads a file of values: attributes with constants.
 func (s *Source) fileValues(name string) (map[string]given, hcl.Diagnostics) {
-	parse := s.parser.ParseHCLFile
-	if strings.HasSuffix(name, ".json") {
-		parse = s.parser.ParseJSONFile
-	}
-	file, diags := parse(name)
+	file, diags := s.parse(name, "file of values")
 	if diags.HasErrors() {
 		return nil, diags
 	}

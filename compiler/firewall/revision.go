@@ -25,7 +25,7 @@ func OpenAt(revision, path string, opts build.Options) (*Opened, hcl.Diagnostics
 		dir = "."
 	}
 	if revision == "" || strings.HasPrefix(revision, "-") {
-		return nil, nil, fmt.Errorf("%q is no revision", revision)
+		return nil, nil, fmt.Errorf("%q is not a revision", revision)
 	}
 	prefix, err := git(dir, nil, "rev-parse", "--show-prefix")
 	if err != nil {

@@ -86,7 +86,7 @@ func explainDecimal(text string, parts []string, at func(start, length int, summ
 		last := len(parts) - 1
 		padded, err1 := netip.ParseAddr(text + pad)
 		stretched, err2 := netip.ParseAddr(strings.Join(parts[:last], ".") + pad + "." + parts[last])
-		if last > 0 && err1 == nil && err2 == nil {
+		if last > 0 && err1 == nil && err2 == nil && padded != stretched {
 			detail = fmt.Sprintf("Write all four numbers of the IPv4 address: iptables reads %s as %s, ipset as %s.", text, padded, stretched)
 		}
 		return at(0, len(text), "short form of an IPv4 address", "%s", detail)
@@ -131,7 +131,7 @@ func mapped(text string, off int, write string) *Problem {
 
 func notResolved(text string, off int) *Problem {
 	return &Problem{
-		AddressSyntax, "no address",
+		AddressSyntax, "not an address",
 		fmt.Sprintf("%s is not an IP address. If it is a host name: dockerfw never resolves names; write the addresses it stands for.", quote(text)),
 		off, len(text),
 	}

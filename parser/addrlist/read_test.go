@@ -96,7 +96,7 @@ func TestReadYieldsEntriesAndReportsTheRest(t *testing.T) {
 		"bad lines among good ones": {
 			input:    "192.0.2.1\n 10.0.0.5/8 # x\n192.0.2.2\nexample.com\n",
 			entries:  []string{"1:1 192.0.2.1", "3:1 192.0.2.2"},
-			problems: []string{"2:2 10.0.0.5/8 [host-bits: host bits set below the mask]", "4:1 example.com [address-syntax: no address]"},
+			problems: []string{"2:2 10.0.0.5/8 [host-bits: host bits set below the mask]", "4:1 example.com [address-syntax: not an address]"},
 		},
 		"a bad line after a byte order mark": {
 			input:    "\ufeff10.0.0.0/33\n",
@@ -141,7 +141,7 @@ func TestReadYieldsEntriesAndReportsTheRest(t *testing.T) {
 		"a JSON string with an escape": {
 			input:    `["10.0.0.0\/8","\u0031.2.3.4x"]`,
 			entries:  []string{`1:3 10.0.0.0\/8`},
-			problems: []string{`1:17 \u0031.2.3.4x [address-syntax: no address]`},
+			problems: []string{`1:17 \u0031.2.3.4x [address-syntax: not an address]`},
 		},
 		"JSON elements that are no strings": {
 			input:   "[1, null, {\"a]\\\"\": [2,\n3]}, [], true,\"10.0.0.1\"]",

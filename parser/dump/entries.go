@@ -151,7 +151,7 @@ func (s *Set) elements(e *Entry) ([]*Entry, *refusal) {
 
 func (s *Set) family(e *Entry) *refusal {
 	if e.Prefix.IsValid() && e.Prefix.Addr().Is4() != (s.Family == "inet") {
-		return refuse("Wrong family", "%s is no address of the set's family, %s.", e, s.Family)
+		return refuse("Wrong family", "%s is not an address of the set's family, %s.", e, s.Family)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func (s *Set) addresses(e *Entry, prefixes []netip.Prefix) ([]*Entry, *refusal) 
 	if v, ok := s.Option("netmask"); ok {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 || n > mask {
-			return nil, refuse("Bad netmask", "The set's netmask %q is no prefix length.", v)
+			return nil, refuse("Bad netmask", "The set's netmask %q is not a prefix length.", v)
 		}
 		mask = n
 	}

@@ -7,4 +7,8 @@ egress {
     protocol        = "tcp"
     published_ports = [443]
   }
+
+  deny "without_protocol" {
+    published_ports = [443]
+  }
 }

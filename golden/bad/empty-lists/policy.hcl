@@ -15,3 +15,7 @@ accept "web" {
 deny "x" {
   source = null
 }
+
+default {
+  allow = null
+}

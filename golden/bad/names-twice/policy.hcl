@@ -24,3 +24,10 @@ accept "web" {
   protocol        = "tcp"
   published_ports = [443]
 }
+
+ipset "vpn" {
+}
+
+variable "b" {
+  default = 3
+}

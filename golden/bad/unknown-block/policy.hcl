@@ -5,3 +5,7 @@ host {
 acept "web" {
   protocol = "tcp"
 }
+
+allow "web" {
+  protocol = "tcp"
+}
