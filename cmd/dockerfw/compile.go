@@ -52,7 +52,7 @@ the policy compiles to.`,
 				}
 			}
 			if check {
-				return reportCheck(stderr, folder, output, args[0], quiet)
+				return reportCheck(cmd.OutOrStdout(), folder, output, args[0], quiet)
 			}
 			changes, err := folder.Write(output)
 			if err != nil {

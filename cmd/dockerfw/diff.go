@@ -136,6 +136,9 @@ func opened(cmd *cobra.Command, open func() (*firewall.Opened, hcl.Diagnostics, 
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s.\n", count(n, "error"))
 		return nil, exitError(exitTrouble)
 	}
+	if side != nil && side.Note != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", side.Note)
+	}
 	if err == nil && len(side.States) == 0 {
 		err = fmt.Errorf("no host")
 	}

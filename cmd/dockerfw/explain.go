@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -61,6 +62,9 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 			if q.Proxy && q.ToPort == 0 {
 				fail("--proxy needs --to-port, the published port")
 			}
+			if hasPorts(q.Protocol) && !q.Proxy && q.ToPort == 0 && q.ContainerPort == 0 {
+				fail("a packet of %s goes to a port: --to-port for a published one, --container-port for one straight at a container", protocol)
+			}
 			if len(q.In) > 15 || len(q.Out) > 15 {
 				fail("an interface has a name of at most 15 bytes")
 			}
@@ -94,13 +98,13 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 	flags.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&from, "from", "", "the source `address` (required)")
-	f.Uint16Var(&q.ToPort, "to-port", 0, "the published `port` the packet is sent to")
+	f.Var(portFlag{&q.ToPort}, "to-port", "the published `port` the packet is sent to")
 	f.StringVar(&toAddress, "to-address", "", "the `address` of the host that it is sent to")
 	f.StringVar(&to, "container", "", "the container's `address`, after DNAT")
-	f.Uint16Var(&q.ContainerPort, "container-port", 0, "the container's `port`, after DNAT")
-	f.StringVar(&protocol, "protocol", "tcp", "tcp, udp, sctp, icmp, icmpv6 or a `number`")
-	f.StringVar(&icmpType, "icmp-type", "", "the `number` of an ICMP type (default echo-request)")
-	f.Uint16Var(&q.FromPort, "from-port", 0, "the source `port` (default 40000)")
+	f.Var(portFlag{&q.ContainerPort}, "container-port", "the container's `port`, after DNAT")
+	f.StringVar(&protocol, "protocol", "tcp", "the `protocol`: tcp, udp, sctp, icmp, icmpv6 or a number")
+	f.StringVar(&icmpType, "icmp-type", "", "the ICMP `type`: a name, a number, or type and code such as 3/4 (default echo-request)")
+	f.Var(portFlag{&q.FromPort}, "from-port", "the source `port` (default 40000)")
 	f.StringVar(&q.In, "interface", "", "the interface it arrives on (default the first external one)")
 	f.StringVar(&q.Out, "out-interface", "", "the interface it leaves by (default docker0)")
 	f.StringVar(&state, "state", "new", "new, established, related, reply, invalid or untracked")
@@ -138,18 +142,49 @@ func parseProtocol(q *explain.Question, protocol, icmpType string, fail func(str
 	}
 	isICMP := n == 1 && q.From.Is4() || n == 58 && q.From.Is6()
 	if icmpType != "" {
-		t, err := strconv.ParseUint(icmpType, 10, 8)
-		if err != nil {
-			fail("--icmp-type %s: a number from 0 to 255", icmpType)
-		}
 		if !isICMP {
 			fail("--icmp-type is for ICMP: --protocol icmp from an IPv4 address, icmpv6 from an IPv6 one")
 		}
-		q.ICMPType = uint8(t)
+		if q.ICMPType, q.ICMPCode, ok = parseICMPType(icmpType, q.From.Is6()); !ok {
+			fail("--icmp-type %s: a name such as echo-request, a number from 0 to 254, or type and code such as 3/4", icmpType)
+		}
 	}
-	if n != 6 && n != 17 && n != 132 && (q.ToPort != 0 || q.ContainerPort != 0 || q.FromPort != 0) {
+	if !hasPorts(n) && (q.ToPort != 0 || q.ContainerPort != 0 || q.FromPort != 0) {
 		fail("%s has no ports", protocol)
 	}
+}
+
+func hasPorts(protocol uint8) bool { return protocol == 6 || protocol == 17 || protocol == 132 }
+
+var icmpName = regexp.MustCompile(`^[A-Za-z]+(-[A-Za-z]+)+$|^redirect$`)
+
+// parseICMPType reads what iptables takes for an ICMP type. The table of names is the
+// one that saved rules are read with: a rule of the name tells the numbers.
+func parseICMPType(text string, v6 bool) (typ, code uint8, ok bool) {
+	if icmpName.MatchString(text) {
+		protocol, option, family := "icmp", "--icmp-type", dump.IPv4
+		if v6 {
+			protocol, option, family = "ipv6-icmp", "--icmpv6-type", dump.IPv6
+		}
+		file, diags := dump.ParseRules(strings.NewReader(fmt.Sprintf("*filter\n-A FORWARD -p %s %s %s\nCOMMIT\n", protocol, option, text)), "")
+		if diags.HasErrors() {
+			return 0, 0, false
+		}
+		words := strings.Fields(file.Blocks[0].Commands[0].Rule.Canonical(family))
+		text = words[len(words)-1]
+	}
+	number, rest, hasCode := strings.Cut(text, "/")
+	t, err := strconv.ParseUint(number, 10, 8)
+	if err != nil || t == 255 {
+		return 0, 0, false
+	}
+	c := uint64(0)
+	if hasCode {
+		if c, err = strconv.ParseUint(rest, 10, 8); err != nil {
+			return 0, 0, false
+		}
+	}
+	return uint8(t), uint8(c), true
 }
 
 func parseState(q *explain.Question, state string, fail func(string, ...any)) {

@@ -26,6 +26,9 @@ standard input.`,
   dockerfw fmt < policy.hcl`,
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if write && check {
+				return usageError(cmd, "--write and --check do not go together: one writes files, the other only lists them")
+			}
 			if len(args) == 0 {
 				args = []string{"-"}
 			}
@@ -34,7 +37,6 @@ standard input.`,
 	}
 	cmd.Flags().BoolVarP(&write, "write", "w", false, "write the result to the file instead of standard output")
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; list files that differ, and exit 1 if there are any")
-	cmd.MarkFlagsMutuallyExclusive("write", "check")
 	return cmd
 }
 

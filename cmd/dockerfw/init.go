@@ -54,7 +54,12 @@ policy to begin with. It names the interface that the default route leaves by, u
 --interface does. What is there already is not touched.`,
 		Example: `  dockerfw init
   dockerfw init firewall --interface ens3`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError(cmd, fmt.Sprintf("name one directory, not %d", len(args)))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {

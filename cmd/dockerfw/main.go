@@ -7,11 +7,13 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
@@ -73,9 +75,7 @@ iptables-restore that let exactly those reach your containers whom the policy na
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("dockerfw {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(cmd, err.Error())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(initCommand(), compileCommand(), checkCommand(), testCommand(), diffCommand(), explainCommand(), verifyCommand(), fmtCommand(), versionCommand())
 	refuseUnknown(root)
 	return root
@@ -104,6 +104,9 @@ func refuseUnknown(root *cobra.Command) {
 				return nil
 			}
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			for _, shell := range cmd.Commands() {
+				shell.Args = noArguments
+			}
 		}
 	}
 }
@@ -119,6 +122,23 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 // usageError says what is wrong with a command line, and where to read on.
 func usageError(cmd *cobra.Command, problem string) error {
 	return fmt.Errorf("%s\nSee: %s --help", problem, cmd.CommandPath())
+}
+
+// flagError says what is wrong with a flag, without the words of Go's own parsers.
+func flagError(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "bool" {
+		return usageError(cmd, fmt.Sprintf("--%s=%s: write --%[1]s, or --%[1]s=false", invalid.GetFlag().Name, invalid.GetValue()))
+	}
+	return usageError(cmd, err.Error())
+}
+
+// noArguments makes sure that a command is given none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError(cmd, fmt.Sprintf("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0]))
 }
 
 // onePolicy makes sure that a command is given one policy.
@@ -203,6 +223,22 @@ func (f inputFlag) Set(s string) error {
 		return fmt.Errorf("write name=value")
 	}
 	*f.inputs = append(*f.inputs, parser.Input{Name: name, Value: value})
+	return nil
+}
+
+// portFlag is a port; 0 until it is given.
+type portFlag struct{ port *uint16 }
+
+func (portFlag) String() string { return "" }
+
+func (portFlag) Type() string { return "port" }
+
+func (f portFlag) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n == 0 {
+		return errors.New("a port is a number from 1 to 65535")
+	}
+	*f.port = uint16(n)
 	return nil
 }
 

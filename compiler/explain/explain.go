@@ -33,6 +33,7 @@ type Question struct {
 	State         ir.CTState
 	Reply         bool
 	ICMPType      uint8
+	ICMPCode      uint8
 	// Proxy asks for a packet that ends at docker-proxy on the host.
 	Proxy bool
 }
@@ -76,8 +77,10 @@ type Passed struct {
 	Rule
 	// Why the rule did not match; "" if it did and the packet went on.
 	Why string
-	// To is the chain that a rule that matched led to.
-	To string
+	// To is the chain that a rule that matched led to, and Returns tells that it led
+	// back from its own.
+	To      string
+	Returns bool
 }
 
 // maxConditions limits the cases to two to this power.
@@ -219,7 +222,7 @@ func (e *explainer) oneCase(d packet.Decision, known map[string]bool) Case {
 			c.By = rule
 		default:
 			v := e.program.Rule(s.At).Verdict
-			c.Passed = append(c.Passed, Passed{Rule: rule, To: v.Chain})
+			c.Passed = append(c.Passed, Passed{Rule: rule, To: v.Chain, Returns: v.Kind == packet.Return})
 		}
 	}
 	if d.At == packet.AtEnd {
@@ -254,12 +257,12 @@ var containers = map[ir.Family]netip.Addr{
 	ir.IPv4: netip.MustParseAddr("172.17.0.2"), ir.IPv6: netip.MustParseAddr("fd00::172:17:0:2"),
 }
 
-// packet fills in what the question leaves open.
+// packet fills in what the question leaves open, and says what that is.
 func (e *explainer) packet(q Question) packet.Packet {
 	p := packet.Packet{
 		Family: e.family, In: q.In, Out: q.Out,
 		Source: q.From, SourcePort: q.FromPort, Destination: q.Container, DestinationPort: q.ContainerPort,
-		Protocol: q.Protocol, State: q.State, Direction: ir.CTOriginal, ICMPType: q.ICMPType,
+		Protocol: q.Protocol, State: q.State, Direction: ir.CTOriginal, ICMPType: q.ICMPType, ICMPCode: q.ICMPCode,
 	}
 	if p.Protocol == 0 {
 		p.Protocol = 6
@@ -291,19 +294,56 @@ func (e *explainer) packet(q Question) packet.Packet {
 	case q.ToAddress.IsValid() && !p.Destination.IsValid():
 		p.Destination = q.ToAddress
 	}
+	var container, flags []string
 	if !q.Proxy {
 		if !p.Destination.IsValid() {
 			p.Destination = containers[e.family]
+			container, flags = append(container, p.Destination.String()), append(flags, "--container")
 		}
-		if p.DestinationPort == 0 {
+		if p.DestinationPort == 0 && p.HasPorts() {
 			p.DestinationPort = q.ToPort
+			container, flags = append(container, fmt.Sprintf("port %d", p.DestinationPort)), append(flags, "--container-port")
 		}
 		if p.Out == "" {
 			p.Out = "docker0"
+			container, flags = append(container, "on docker0"), append(flags, "--out-interface")
 		}
 	}
 	p.Complete()
+	if asked := address(packet.OriginalDestination, &p); (p.DNAT || q.Proxy) && asked == unspecified(e.family) && !q.ToAddress.IsValid() {
+		e.guess("it is sent to an address of the host that no rule names, written %s here (--to-address)", asked)
+	}
+	if len(container) > 0 {
+		e.guess("it goes to a container: %s (%s)", strings.Join(container, ", "), strings.Join(flags, ", "))
+	}
+	if q.FromPort == 0 && p.HasPorts() && e.asksForSourcePorts() {
+		e.guess("it comes from port %d (--from-port)", p.SourcePort)
+	}
 	return p
+}
+
+// asksForSourcePorts tells whether the port that a packet comes from may count: it
+// goes without saying that it is any high one.
+func (e *explainer) asksForSourcePorts() bool {
+	asks := func(m dump.Match) bool {
+		return slices.ContainsFunc([]string{"--sport", "--sports", "--ports"}, func(option string) bool { return m.Option(option) != nil })
+	}
+	for _, c := range e.chains() {
+		for _, r := range c.Rules {
+			if slices.ContainsFunc(r.Matches, asks) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// chains are those of the filter table; a host may have none yet.
+func (e *explainer) chains() []*dump.Chain {
+	if t := e.state.Filter(e.family); t != nil {
+		return t.Chains
+	}
+	return nil
 }
 
 func unspecified(f ir.Family) netip.Addr {
@@ -316,7 +356,7 @@ func unspecified(f ir.Family) netip.Addr {
 // interfaceOf is the interface the outside arrives on: the first that a rule of
 // ours names.
 func (e *explainer) interfaceOf(netip.Addr) string {
-	for _, c := range e.state.Filter(e.family).Chains {
+	for _, c := range e.chains() {
 		for _, r := range c.Rules {
 			if o := r.Option("-i"); o != nil && !o.Not && firewall.Ours(r) {
 				name := strings.Replace(o.Value(), "+", "0", 1)

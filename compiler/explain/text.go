@@ -46,9 +46,11 @@ func (a *Answer) WriteText(w io.Writer) error {
 			case p.Why != "":
 				line("  %s: %s", p.Rule, p.Why)
 			case p.To != "":
-				line("  %s: goes through it", p.Rule)
+				line("  %s: matches, jumps to chain %s", p.Rule, p.To)
+			case p.Returns:
+				line("  %s: matches, returns from the chain", p.Rule)
 			default:
-				line("  %s: matches, and goes on", p.Rule)
+				line("  %s: matches, its target is not terminating", p.Rule)
 			}
 		}
 	}
@@ -109,8 +111,9 @@ type (
 	}
 	jsonPassed struct {
 		jsonRule
-		Why string `json:"why,omitempty"`
-		To  string `json:"to,omitempty"`
+		Why     string `json:"why,omitempty"`
+		To      string `json:"to,omitempty"`
+		Returns bool   `json:"returns,omitempty"`
 	}
 )
 
@@ -120,7 +123,7 @@ func (a *Answer) WriteJSON(w io.Writer) error {
 	for _, c := range a.Cases {
 		one := jsonCase{Holds: c.Holds, Fails: c.Fails, Verdict: c.Verdict.String(), By: jsonRule(c.By), Passed: []jsonPassed{}}
 		for _, p := range c.Passed {
-			one.Passed = append(one.Passed, jsonPassed{jsonRule(p.Rule), p.Why, p.To})
+			one.Passed = append(one.Passed, jsonPassed{jsonRule(p.Rule), p.Why, p.To, p.Returns})
 		}
 		out.Cases = append(out.Cases, one)
 	}

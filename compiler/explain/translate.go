@@ -45,7 +45,7 @@ func (e *explainer) translate(p *packet.Packet) {
 
 // bridgeOf is the interface that Docker's rules name for a container.
 func (e *explainer) bridgeOf(container netip.Addr) string {
-	for _, c := range e.state.Filter(e.family).Chains {
+	for _, c := range e.chains() {
 		for _, r := range c.Rules {
 			d, o := r.Option("-d"), r.Option("-o")
 			if d == nil || o == nil || d.Not || o.Not {

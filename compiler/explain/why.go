@@ -34,6 +34,9 @@ func why(c packet.Cond, p *packet.Packet) string {
 		if !address(c.End, p).IsValid() {
 			return "the packet has no " + c.End.String()
 		}
+		if c.End != packet.Source && address(c.End, p).IsUnspecified() {
+			return fmt.Sprintf("the host's address that it was sent to is not given (--to-address), so it is not %s", set(c.In))
+		}
 		return fmt.Sprintf("%s %s is not %s", c.End, address(c.End, p), set(c.In))
 	case packet.Port:
 		if !p.HasPorts() {

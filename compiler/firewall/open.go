@@ -28,6 +28,8 @@ type Opened struct {
 	States []*State
 	// Sources hold the bytes of a policy's files, to print diagnostics with.
 	Sources map[string][]byte
+	// Note is what a user should know of how it was read; "" for nothing.
+	Note string
 }
 
 // Open reads what name stands for:

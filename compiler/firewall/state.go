@@ -47,6 +47,10 @@ type State struct {
 	Origins map[RuleName]ir.Origin
 	// Sources hold the bytes of the policy's files, by name.
 	Sources map[string][]byte
+	// Backend is the kind of iptables that a live host was read with, and suffix what
+	// the names of its tools have that are not the plain ones.
+	Backend Backend
+	suffix  string
 
 	// rules are the files of a compiled state, for loading onto a host.
 	rules map[ir.Family]*dump.RulesFile

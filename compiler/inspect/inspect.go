@@ -7,7 +7,6 @@
 package inspect
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -175,15 +174,31 @@ func difference(want, have []string) string {
 	case len(have) == 0:
 		return "holds none of its " + count(len(want), "rule")
 	case len(missing) > 0 && len(extra) > 0:
-		return fmt.Sprintf("lacks %s (%s) and has %s of another version (%s)", count(len(missing), "rule"), missing[0], count(len(extra), "rule"), extra[0])
+		return fmt.Sprintf("lacks %s (%s) and has %s of another version (%s)", count(len(missing), "rule"), oneOf(missing), count(len(extra), "rule"), oneOf(extra))
 	case len(missing) > 0:
-		return fmt.Sprintf("lacks %s: %s", count(len(missing), "rule"), missing[0])
+		return fmt.Sprintf("lacks %s%s", count(len(missing), "rule"), sample(missing))
 	case len(extra) > 0:
-		return fmt.Sprintf("has %s of another version: %s", count(len(extra), "rule"), extra[0])
+		return fmt.Sprintf("has %s of another version%s", count(len(extra), "rule"), sample(extra))
 	case len(want) != len(have):
 		return fmt.Sprintf("has rules twice: %d instead of %d", len(have), len(want))
 	}
 	return "has its rules in another order"
+}
+
+// oneOf is the first of some rules; it says so if there are more.
+func oneOf(rules []string) string {
+	if len(rules) > 1 {
+		return "such as " + rules[0]
+	}
+	return rules[0]
+}
+
+// sample is oneOf at the end of a clause.
+func sample(rules []string) string {
+	if len(rules) > 1 {
+		return ", " + oneOf(rules)
+	}
+	return ": " + oneOf(rules)
 }
 
 func without(a, b []string) []string {
@@ -256,7 +271,7 @@ func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
 	}
 	leak := past.And(refused)
 	if hook == "INPUT" && refused.IsEmpty() && !firewall.Reached(t, hook, chain) {
-		c.fail(name, "does not lead to %s, which refuses nothing now. apply.sh makes the jump: %s -I %s 1 -j %s", chain, tools[f], hook, chain)
+		c.fail(name, "does not lead to %s, which refuses nothing now. apply.sh makes the jump: %s -I %s 1 -j %s", chain, c.have.Tool(f), hook, chain)
 		return nil
 	}
 	if leak.IsEmpty() {
@@ -268,7 +283,7 @@ func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
 	if decision.At == packet.AtEnd {
 		mend := "Docker makes the jump when it starts, and apply.sh does"
 		if hook == "INPUT" {
-			mend = fmt.Sprintf("apply.sh makes the jump: %s -I INPUT 1 -j %s", tools[f], chain)
+			mend = fmt.Sprintf("apply.sh makes the jump: %s -I INPUT 1 -j %s", c.have.Tool(f), chain)
 		}
 		c.fail(name, "does not lead to %s: nothing asks its rules about %s. %s", chain, witness, mend)
 		return nil
@@ -345,7 +360,7 @@ func (c *checker) foreign(f ir.Family) {
 		}
 	}
 	if len(found) > 0 {
-		c.fail(name, "%s of others in chains that loading empties: %s; install = \"jump\" keeps them", count(len(found), "rule"), found[0])
+		c.fail(name, "%s of others in chains that loading empties%s; install = \"jump\" keeps them", count(len(found), "rule"), sample(found))
 		return
 	}
 	c.ok(name, "no rules of others in %s", strings.Join(c.want.Own[f], ", "))
@@ -384,23 +399,14 @@ func (c *checker) sets() {
 	c.ok(name, "%s, filled as compiled", count(len(names), "set"))
 }
 
-var tools = map[ir.Family]string{ir.IPv4: "iptables", ir.IPv6: "ip6tables"}
-
-// backend checks that the rules of this host's other iptables backend, which the
-// kernel asks as well, hold nothing of Docker's or ours.
+// backend checks that the other kind of iptables on this host, whose rules packets
+// meet as well, holds none of Docker's or ours.
 func (c *checker) backend() error {
 	const name = "backend"
+	other := c.have.Backend.Other()
 	for _, f := range c.want.Families() {
-		tool := tools[f]
-		own, err := firewall.Output(tool, "--version")
-		if err != nil {
-			return err
-		}
-		other, version := tool+"-legacy", "nf_tables"
-		if !bytes.Contains(own, []byte("nf_tables")) {
-			other, version = tool+"-nft", "legacy"
-		}
-		text, err := firewall.Output(other + "-save")
+		tool := fmt.Sprintf("%s-%s", firewall.IPTables(f), other)
+		text, err := firewall.Output(tool + "-save")
 		if errors.Is(err, firewall.ErrNoTool) {
 			continue
 		}
@@ -409,12 +415,12 @@ func (c *checker) backend() error {
 		}
 		for line := range strings.Lines(string(text)) {
 			if strings.HasPrefix(line, "-A DOCKER") || strings.HasPrefix(line, "-A FORWARD -j DOCKER") {
-				c.fail(name, "%s is the %s one, and Docker's rules stand in %s: use the one that Docker uses (update-alternatives --config iptables)", tool, version, other)
+				c.fail(name, "packets meet rules of Docker's or dockerfw's in %s as well, such as %s: left from before a change. Delete them there, if Docker does not use that one", tool, strings.TrimSpace(line))
 				return nil
 			}
 		}
 	}
-	c.ok(name, "Docker's rules and dockerfw's are in the same tables")
+	c.ok(name, "Docker's rules and dockerfw's are in the same tables, those of iptables-%s", c.have.Backend)
 	return nil
 }
 

@@ -102,6 +102,18 @@ var broken = []struct {
 		[]string{`IPv4 rules: chain CHAIN has 1 rule of another version: -i eth0 -p tcp`},
 	},
 	{
+		"two rules of another version",
+		[]string{"443", "8443", "--match-set bans src", "--match-set bans dst"},
+		nil,
+		[]string{"IPv4 rules: chain CHAIN lacks 2 rules (such as -i eth0 -m set --match-set bans src"},
+	},
+	{
+		"two rules too many",
+		[]string{https, https + strings.Replace(https, "443", "8443", 1) + strings.Replace(https, "443", "8444", 1)},
+		nil,
+		[]string{`IPv4 rules: chain CHAIN has 2 rules of another version, such as -i eth0 -p tcp -m tcp --dport 8443`},
+	},
+	{
 		"loaded twice",
 		[]string{standard, standard + standard},
 		nil,
@@ -239,24 +251,29 @@ func TestAFamilyThatWasNotSavedFails(t *testing.T) {
 	t.Errorf("%v", checks)
 }
 
-// The tools of a host are imitated: which backend they are of, and what the other
-// backend holds.
-func TestDockersRulesInTheOtherBackendFail(t *testing.T) {
-	for _, c := range []struct{ own, other, rules, want string }{
-		{"nf_tables", "iptables-legacy-save", "", ""},
-		{"nf_tables", "iptables-legacy-save", "-A FORWARD -j DOCKER-USER", "iptables is the nf_tables one, and Docker's rules stand in iptables-legacy"},
-		{"legacy", "iptables-nft-save", "-A DOCKER -j RETURN", "iptables is the legacy one, and Docker's rules stand in iptables-nft"},
-		{"nf_tables", "iptables-legacy-save", "-A INPUT -j ACCEPT", ""},
+// The tools of a host are imitated: which backend it was read with, and what the other
+// one holds.
+func TestRulesInTheOtherBackendFail(t *testing.T) {
+	for _, c := range []struct {
+		own         firewall.Backend
+		rules, want string
+	}{
+		{firewall.NFT, "", ""},
+		{firewall.NFT, "-A FORWARD -j DOCKER-USER", "packets meet rules of Docker's or dockerfw's in iptables-legacy as well, such as -A FORWARD -j DOCKER-USER: left from before a change."},
+		{firewall.Legacy, "-A DOCKERFW-INPUT -j RETURN", "packets meet rules of Docker's or dockerfw's in iptables-nft as well, such as -A DOCKERFW-INPUT -j RETURN: left from before a change."},
+		{firewall.NFT, "-A INPUT -j ACCEPT", ""},
 	} {
 		bin := t.TempDir()
-		script := func(name, prints string) { write(t, filepath.Join(bin, name), "#!/bin/sh\necho '"+prints+"'\n") }
-		script("iptables", "iptables v1.8.9 ("+c.own+")")
-		for _, name := range []string{"iptables-legacy-save", "iptables-nft-save"} {
-			script(name, map[bool]string{true: c.rules}[name == c.other])
+		for _, b := range []firewall.Backend{firewall.NFT, firewall.Legacy} {
+			rules := "-A DOCKER-USER -j DROP" // where they belong
+			if b != c.own {
+				rules = c.rules
+			}
+			write(t, filepath.Join(bin, "iptables-"+string(b)+"-save"), "#!/bin/sh\necho '"+rules+"'\n")
 		}
 		t.Setenv("PATH", bin)
 		compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", "replace", 1)))
-		checker := &checker{want: compiled}
+		checker := &checker{want: compiled, have: &firewall.State{Kind: firewall.Live, Backend: c.own}}
 		if err := checker.backend(); err != nil {
 			t.Fatal(err)
 		}
