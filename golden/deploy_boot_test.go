@@ -15,6 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/golden/netlab"
 )
 
 // breakages are ways in which a compiled folder is not what it was.
@@ -143,4 +144,58 @@ func TestSystemdTakesTheService(t *testing.T) {
 	if err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// As after an update of the kernel, without the modules.
+func TestBootClosesContainersWithoutIPSet(t *testing.T) {
+	onBackends(t, func(h *target) {
+		p := deployPolicy(h.t, "a jump")
+		h.wrap("ipset", `echo "ipset: Cannot open session to kernel." >&2; exit 1`)
+		h.expect(h.apply(p, "--boot"), 1, "ipset does not work here", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+		h.closed("without ipset")
+	})
+}
+
+// A file that ends early may not name all external interfaces.
+func TestBootClosesAllInterfacesWhateverIsLeftOfTheFolder(t *testing.T) {
+	onBackends(t, func(h *target) {
+		p := compileFolder(h.t, "two interfaces", `
+host {
+  external_interfaces = ["wg+", "eth0"]
+  families            = ["ipv4"]
+}
+`)
+		path := filepath.Join(p.dir, "iptables.restore")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		end := strings.Index(string(text), "-i wg+")
+		end += strings.Index(string(text)[end:], "\n")
+		if err := os.Truncate(path, int64(end)+1); err != nil {
+			h.t.Fatal(err)
+		}
+		h.expect(h.apply(p, "--boot"), 1, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+		h.closed("with a truncated file")
+	})
+}
+
+func TestADamagedCopyForBootIsMadeAgain(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	p := h.loaded("friends")
+	copies, err := filepath.Glob(h.path("state/folder-*/iptables.restore"))
+	if err != nil || len(copies) != 1 {
+		t.Fatal(copies, err)
+	}
+	if err := os.Truncate(copies[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	h.succeeds(p, nil, "nothing to do")
+	h.reboot()
+	broken := deployPolicy(t, "a jump")
+	if err := onlyScript(broken.dir); err != nil {
+		t.Fatal(err)
+	}
+	h.succeeds(broken, []string{"--boot"}, "loaded "+h.path("state"))
+	h.has(p)
 }

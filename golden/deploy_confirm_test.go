@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -93,17 +94,22 @@ func TestBootAfterAChangeThatNobodyConfirmedLoadsWhatWasBefore(t *testing.T) {
 // reboot takes away what a host loses when it starts again.
 func (h *target) reboot() {
 	h.t.Helper()
-	for _, f := range []int{4, 6} {
-		for _, table := range []string{"filter", "security"} {
-			if err := h.IPTablesRestore(h.backend, f, "*"+table+"\n-F\n-X\nCOMMIT\n"); err != nil {
-				h.t.Fatal(err)
-			}
-		}
-	}
+	h.flush(h.backend)
 	h.MustRun("ipset", "flush")
 	h.MustRun("ipset", "destroy")
 	if err := os.RemoveAll(h.path("run")); err != nil {
 		h.t.Fatal(err)
+	}
+}
+
+func (h *target) flush(backend netlab.Backend) {
+	h.t.Helper()
+	for _, f := range []int{4, 6} {
+		for _, table := range []string{"filter", "security"} {
+			if err := h.IPTablesRestore(backend, f, "*"+table+"\n-F\n-X\nCOMMIT\n"); err != nil {
+				h.t.Fatal(err)
+			}
+		}
 	}
 }
 
@@ -169,4 +175,59 @@ func TestRulesOfOthersSurviveAJumpAndAreNotReplacedUnasked(t *testing.T) {
 			h.MustRun("ipset", "list", s)
 		}
 	})
+}
+
+func TestGoingBackIsTriedUntilItSucceeds(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, netlab.NFT)
+	old := h.loaded("friends")
+	h.wrap("iptables-nft-restore", `[ ! -e `+h.path("pending")+` ] && exec "$real" "$@"; echo refused >>`+h.path("refused")+`; exit 1`)
+	h.succeeds(deployPolicy(t, "a jump"), []string{"--confirm", "1"}, "loaded")
+	if err := os.WriteFile(h.path("pending"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first attempt fails", func() bool { _, err := os.Stat(h.path("refused")); return err == nil })
+	if err := os.Remove(h.path("pending")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nothing waits any more", func() bool { return !h.pending() })
+	h.MustRun("flock", h.path("run/lock"), "true")
+	h.has(old)
+}
+
+// As when firewalld starts again within the minute, and the service with it.
+func TestWhatABootTookOutOfForceCannotBeKept(t *testing.T) {
+	onBackends(t, func(h *target) {
+		old := h.loaded("friends")
+		b := deployPolicy(h.t, "a jump")
+		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
+		h.succeeds(old, []string{"--boot"}, "loaded")
+		h.refuses(b, 1, []string{"--keep"}, "nothing waits for confirmation")
+		h.has(old)
+	})
+}
+
+func TestTheJumpThatAnEngineHasTakenForItsOwnStays(t *testing.T) {
+	onBackends(t, func(h *target) {
+		p := deployPolicy(h.t, "friends")
+		h.succeeds(p, []string{"--confirm", "300"}, "loaded")
+		if err := h.IPTablesRestore(h.backend, 4, strings.Replace(dockersChains, "-A FORWARD -j DOCKER-USER\n", "", 1)); err != nil {
+			h.t.Fatal(err)
+		}
+		h.succeeds(p, []string{"--rollback"}, "the old rules and sets are in force again")
+		if text := h.IPTablesSave(h.backend, 4, "filter"); !strings.Contains(text, "-A FORWARD -j DOCKER-USER\n") || strings.Contains(text, "dockerfw") {
+			h.t.Errorf("the jump is gone, or rules are left:\n%s", text)
+		}
+	})
+}
+
+func TestBootAfterAFirstInstallationThatNobodyConfirmedSaysSo(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	p := deployPolicy(t, "friends")
+	h.succeeds(p, []string{"--confirm", "300"}, "loaded")
+	h.reboot()
+	for range 2 {
+		h.succeeds(p, []string{"--boot"}, "was never confirmed, and there was nothing before it", "loaded "+p.dir)
+		h.has(p)
+	}
 }

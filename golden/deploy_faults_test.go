@@ -260,3 +260,171 @@ exec "$real" "$@"`, args, count, count, at, tool))
 		}
 	})
 }
+
+func (h *target) rule(family int, args ...string) {
+	h.t.Helper()
+	if err := h.IPTables(h.backend, family, args...); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// The names under which sets are made before they are in force can be somebody else's.
+func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
+	onBackends(t, func(h *target) {
+		a := h.loaded("friends")
+		if err := h.IPSetRestore("create friends-new hash:net\n"); err != nil {
+			h.t.Fatal(err)
+		}
+		h.expect(h.apply(deployPolicy(h.t, "a jump")), 1, "there is a set friends-new that is not dockerfw's", "nothing was changed")
+		if err := h.IPSetRestore("destroy friends-new\ncreate friends-alt hash:net\nadd friends-alt 10.0.0.0/8\n"); err != nil {
+			h.t.Fatal(err)
+		}
+		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends-alt", "dst", "-j", "ACCEPT")
+		before := h.saved()
+		for _, name := range []string{"friends", "a jump"} {
+			h.expect(h.apply(deployPolicy(h.t, name)), 1, "there is a set friends-alt that is not dockerfw's", "nothing was changed")
+			h.unchanged(before)
+		}
+		// One that nobody uses is no reason to boot without rules.
+		h.rule(4, "-F", "OUTPUT")
+		h.succeeds(a, []string{"--boot"}, "loaded")
+		h.has(a)
+		h.tidy()
+	})
+}
+
+func TestASetThatOthersFillSurvivesAVersionWithoutIt(t *testing.T) {
+	onBackends(t, func(h *target) {
+		if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\ncreate friends-v6 hash:net family inet6\n"); err != nil {
+			h.t.Fatal(err)
+		}
+		before := h.sets()
+		h.loaded("friends of somebody else")
+		without := compileFolder(h.t, "without sets", "host { external_interfaces = [\"eth0\"] }\n")
+		h.left["friends"], h.left["friends-v6"] = true, true
+		h.succeeds(without, nil, "loaded")
+		h.has(without)
+		h.expect(h.script(filepath.Join(without.dir, "remove.sh")), 0)
+		if after := h.sets(); after != before {
+			h.t.Errorf("sets of others were\n%s\nand are\n%s", before, after)
+		}
+	})
+}
+
+// iptables-nft-save prints nothing of a table with rules that it does not know, and exits with 0.
+func TestATableThatIptablesCannotPrintIsLeftAlone(t *testing.T) {
+	netlab.Require(t, "nft")
+	h := newTarget(t, netlab.NFT)
+	a := h.loaded("friends")
+	h.MustRun("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "mark", "set", "5", "fib", "daddr", "type", "local")
+	before := h.MustRun("nft", "list", "ruleset")
+	if out := h.IPTablesSave(netlab.NFT, 4, "filter"); !strings.Contains(out, "incompatible") {
+		t.Fatal("iptables prints the table all the same:", out)
+	}
+	for _, p := range []*deployed{a, deployPolicy(t, "a jump")} {
+		h.expect(h.apply(p), 1, "cannot print the tables", "nothing was changed")
+	}
+	h.expect(h.script(filepath.Join(a.dir, "remove.sh")), 1, "cannot print the tables", "its rules are still there")
+	if after := h.MustRun("nft", "list", "ruleset"); after != before {
+		t.Errorf("the ruleset was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// What others flush of filter leaves the security table.
+func TestAFamilyThatIsNotCompiledAnyMoreIsNotInTheSecurityTableEither(t *testing.T) {
+	onBackends(t, func(h *target) {
+		h.loaded("friends")
+		h.rule(6, "-F")
+		h.rule(6, "-X", "DOCKERFW-INPUT")
+		h.rule(6, "-X", "DOCKERFW-PROXY")
+		one := deployPolicy(h.t, "egress, without IPv6")
+		h.succeeds(one, nil, "loaded")
+		h.has(one)
+		if text := h.IPTablesSave(h.backend, 6, "security"); strings.Contains(text, "DOCKERFW") {
+			h.t.Errorf("IPv6 rules are left:\n%s", text)
+		}
+	})
+}
+
+func TestAnElementThatDoesNotMatchIsADifference(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	a := h.loaded("friends")
+	h.MustRun("ipset", "flush", "friends")
+	h.MustRun("ipset", "add", "friends", "192.0.2.10", "nomatch")
+	h.succeeds(a, nil, "loaded")
+	h.has(a)
+	if text := h.sets(); strings.Contains(text, "nomatch") {
+		t.Error(text)
+	}
+}
+
+func TestTheFolderIsTheScriptsOwnWhateverCDPATHSays(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	h.likeDocker(h.backend)
+	p := deployPolicy(t, "friends")
+	base, name := filepath.Split(p.dir)
+	if err := os.MkdirAll(h.path("elsewhere/"+name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.prefix = []string{"sh", "-c", fmt.Sprintf(`cd %q && exec "$@"`, base), "sh"}
+	h.env = append(h.env, "CDPATH="+h.path("elsewhere"))
+	h.expect(h.script(filepath.Join(name, "apply.sh")), 0, "loaded")
+	h.prefix = nil
+	h.has(p)
+}
+
+// Rules of ours that went into the tables of the other backend, as at a boot before Docker had
+// ever run, move to those that Docker uses.
+func TestRulesMoveToTheTablesThatDockerTurnsOutToUse(t *testing.T) {
+	for _, backend := range netlab.Backends {
+		t.Run(string(backend), func(t *testing.T) {
+			other := netlab.Backends[0]
+			if other == backend {
+				other = netlab.Backends[1]
+			}
+			h := newTarget(t, backend)
+			h.setDefault(other)
+			ours := func(b netlab.Backend) (n int) {
+				for _, f := range []int{4, 6} {
+					for _, table := range []string{"filter", "security"} {
+						n += strings.Count(h.IPTablesSave(b, f, table), "dockerfw ")
+					}
+				}
+				return n
+			}
+			p := deployPolicy(t, "a list of friends")
+			h.succeeds(p, []string{"--boot"}, "loaded")
+			if ours(other) == 0 {
+				t.Fatal("boot did not load into what iptables stands for")
+			}
+			h.likeDocker(backend)
+			h.succeeds(p, []string{"--dry-run"}, "rules of dockerfw are in iptables-"+string(other))
+			h.succeeds(p, nil, "loaded")
+			h.has(p)
+			if n := ours(other); n > 0 {
+				t.Errorf("%d rules are left in iptables-%s", n, other)
+			}
+			h.succeeds(p, nil, "nothing to do")
+
+			// The next boot knows.
+			h.flush(other)
+			h.reboot()
+			h.succeeds(p, []string{"--boot"}, "loaded")
+			h.has(p)
+			if n := ours(other); n > 0 {
+				t.Errorf("boot put %d rules into iptables-%s", n, other)
+			}
+
+			// And with Docker's chains in both, boot does not ask.
+			h.reboot()
+			h.likeDocker(other)
+			h.likeDocker(backend)
+			h.succeeds(p, []string{"--boot"}, "loaded")
+			h.has(p)
+			h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0, "no rule of dockerfw's is left")
+			if n := ours(backend) + ours(other); n > 0 {
+				t.Errorf("remove.sh left %d rules", n)
+			}
+		})
+	}
+}

@@ -25,6 +25,11 @@ save() {
 		failure="$(command_of "$1" -save): $(cat "$W/err")"
 		return 1
 	}
+	# It prints no rule at all then, and exits with 0. Boot goes on: nothing of ours is there yet.
+	if [ $mode != boot ] && grep -q '^# Table .* is incompatible' "$W/save$1" "$W/second$1" 2>/dev/null; then
+		failure="$(command_of "$1" -save) cannot print the tables: there are rules in them that only nft knows"
+		return 1
+	fi
 }
 
 # restore FAMILY loads standard input as one transaction.
@@ -35,35 +40,58 @@ restore() {
 	}
 }
 
+# tables KIND: does this host have the tables of the backend? Asking the legacy one would make
+# them, where they are not there yet.
+tables() {
+	command -v "iptables-$1-save" >/dev/null 2>&1 || return 1
+	[ "$1" = nft ] || grep -q '^filter$' /proc/net/ip_tables_names /proc/net/ip6_tables_names 2>/dev/null
+}
+
 # choose_backend finds the tables in which Docker's chains are. A packet passes both
 # kinds; rules in the ones that Docker does not use come too late or not at all.
 choose_backend() {
-	found=''
+	engines='' jumps=''
 	for kind in nft legacy; do
-		command -v "iptables-$kind-save" >/dev/null 2>&1 || continue
-		# Asking the legacy one makes its tables, where they are not there yet.
-		[ "$kind" = nft ] || grep -q '^filter$' /proc/net/ip_tables_names 2>/dev/null || continue
-		if "iptables-$kind-save" -t filter 2>/dev/null | grep -q '^-A FORWARD .*-j DOCKER'; then
-			found="$found $kind"
+		tables $kind || continue
+		"iptables-$kind-save" -t filter 2>/dev/null | grep '^-A FORWARD .*-j DOCKER' >"$W/forward"
+		# A jump to DOCKER-USER alone can be ours, made at boot.
+		if grep -q -v -e '-j DOCKER-USER$' -e '-j DOCKERFW' "$W/forward"; then
+			engines="$engines $kind"
+		elif [ -s "$W/forward" ]; then
+			jumps="$jumps $kind"
 		fi
 	done
-	case $found in
-	'') # Docker has not run yet: the one that iptables stands for.
-		[ -n "$backend" ] || [ -z "$(command -v iptables-nft-save)$(command -v iptables-legacy-save)" ] || backend=$(default_backend)
+	[ -n "$engines" ] || [ "$jumps" = ' nft legacy' ] || engines=$jumps
+	case $engines in
+	'') # Docker has not run yet.
+		[ -n "$backend" ] || [ -z "$(command -v iptables-nft-save)$(command -v iptables-legacy-save)" ] || backend=$(last_backend)
 		;;
 	' nft' | ' legacy')
-		found=${found# }
-		[ -z "$backend" ] || [ "$backend" = "$found" ] ||
-			die "FORWARD leads to Docker's chains in iptables-$found, and not in iptables-$backend: rules there would decide nothing. Leave --backend out"
-		backend=$found
+		engines=${engines# }
+		[ -z "$backend" ] || [ "$backend" = "$engines" ] ||
+			die "FORWARD leads to Docker's chains in iptables-$engines, and not in iptables-$backend: rules there would decide nothing. Leave --backend out"
+		backend=$engines
 		[ "$(default_backend)" = "$backend" ] ||
 			say "iptables is iptables-$(default_backend) on this host, and Docker's rules are in iptables-$backend: using that"
 		;;
 	*)
+		# Boot does not ask; in either kind, our rules keep out those whom they refuse.
+		[ -n "$backend" ] || [ $mode != boot ] || backend=$(last_backend)
 		[ -n "$backend" ] ||
 			die "FORWARD leads to Docker's chains in both iptables-nft and iptables-legacy: one of them is left from before a change. Flush the one that Docker does not use, or name the one that it uses with --backend"
 		;;
 	esac
+	printf '%s\n' "$backend" >"$W/backend"
+}
+
+# last_backend prints the one that was right when a folder was loaded last, or what
+# iptables stands for.
+last_backend() {
+	last=$(cat "$STATE/backend" 2>/dev/null)
+	case $last in
+	nft | legacy) ! command -v "iptables-$last-save" >/dev/null 2>&1 || { printf '%s' "$last" && return; } ;;
+	esac
+	default_backend
 }
 
 default_backend() {
@@ -71,4 +99,15 @@ default_backend() {
 	*nf_tables*) printf nft ;;
 	*) printf legacy ;;
 	esac
+}
+
+# other_backends prints the kinds of tables, besides the chosen ones, that hold rules of ours.
+other_backends() {
+	for kind in nft legacy; do
+		[ -n "$backend" ] && [ $kind != "$backend" ] && tables $kind || continue
+		for save in "iptables-$kind-save" "ip6tables-$kind-save"; do
+			"$save" 2>/dev/null
+		done | grep -q -e '^:DOCKERFW' -e '--comment "dockerfw ' && printf '%s\n' $kind
+	done
+	return 0
 }

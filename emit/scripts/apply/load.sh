@@ -83,13 +83,8 @@ snapshot() {
 roll_back() {
 	warn "$failure"
 	[ -z "$confirm" ] || rm -rf "$RUN/pending.part" "$RUN/pending" "$STATE/unconfirmed"
-	if [ -z "$touched" ]; then
-		warn "nothing was changed"
-		finish "$1"
-		exit 1
-	fi
-	if load "$1"; then
-		warn "the old rules and sets are in force again"
+	if [ -z "$touched" ] || load "$1"; then
+		if [ -z "$touched" ]; then warn "nothing was changed"; else warn "the old rules and sets are in force again"; fi
 		finish "$1"
 		exit 1
 	fi
@@ -102,6 +97,12 @@ roll_back() {
 # set_names FOLDER prints the managed sets of a compiled folder.
 set_names() { awk '$1 == "create" && $2 ~ /-new$/ { sub(/-new$/, "", $2); print $2 }' "$1/ipset.restore" 2>/dev/null; }
 
+# others_names FOLDER prints the sets of a compiled folder that others fill.
+others_names() {
+	awk '$1 == "create" && !sub(/-new$/, "", $2) { all[$2] = 1; next } $1 == "create" { managed[$2] = 1 }
+		END { for (s in all) if (!(s in managed)) print s }' "$1/ipset.restore" 2>/dev/null
+}
+
 # know FOLDER, normalized, lists in $W/before the sets that are ours already: of the last
 # folder, of runs that were killed, of our rules; and in $W/known those with the folder's.
 know() {
@@ -110,8 +111,12 @@ know() {
 		! last=$(good) || set_names "$last"
 		sed -n '/--comment "dockerfw /p' "$W"/save? 2>/dev/null | grep -o -e '--match-set [^ ]*' | sed 's/^[^ ]* //; s/-alt$//'
 	} | sort -u >"$W/named" &&
+		{
+			cat "$1/unmanaged" "$RUN/theirs" 2>/dev/null
+			! last=$(good) || others_names "$last"
+		} | awk 'stage == "ours" { ours[$1] = 1; next } !($1 in ours) { print $1 }' stage=ours "$1/managed" stage=others - >"$W/theirs" &&
 		content <"$W/named" >"$W/content" && awk '{ print $2 } $1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' "$W/content" | sort -u >"$W/before" &&
-		sort -u "$W/before" "$W/named" "$1/managed" | awk 'stage == "others" { theirs[$1] = 1; next } !($1 in theirs)' stage=others "$1/unmanaged" stage=known - >"$W/known"
+		sort -u "$W/before" "$W/named" "$1/managed" | awk 'stage == "others" { theirs[$1] = 1; next } !($1 in theirs)' stage=others "$W/theirs" stage=known - >"$W/known"
 }
 
 # begin writes down which sets the run may make: from here on it changes something, and
@@ -130,10 +135,53 @@ recover() {
 }
 
 # finish FOLDER: of the sets that are ours, nothing but those of this folder is needed
-# any more.
+# any more. What somebody else holds stays, and is written down as ours.
 finish() {
 	destroy -new $(cat "$W/known")
 	destroy -alt $(cat "$W/known")
 	destroy '' $(unneeded "$1") ||
-		say "a set of an earlier version is $failure"
+		say "sets that are not needed any more are $failure"
+	{
+		present '' $(unneeded "$1")
+		present -new $(cat "$W/known") | sed 's/-new$//'
+		present -alt $(cat "$W/known") | sed 's/-alt$//'
+	} >"$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"
+	[ -s "$RUN/made" ] || rm -f "$RUN/made"
+}
+
+# settle FOLDER, normalized, once it is in force: nothing else of ours is left.
+settle() {
+	leave_others || warn "$failure"
+	finish "$1"
+	awk '{ print $1 }' "$1/unmanaged" >"$RUN/theirs"
+}
+
+# leave_others takes our rules out of tables that Docker does not use.
+leave_others() {
+	chosen=$backend status=0
+	for backend in $(other_backends); do
+		for f in 4 6; do
+			take_out $f || status=1
+		done
+	done
+	backend=$chosen
+	return $status
+}
+
+# take_out FAMILY takes our rules and chains out of the tables of $backend. DOCKER-USER, and
+# the jump to it if there is one, are left to Docker.
+take_out() {
+	command -v "$(command_of "$1" -save)" >/dev/null 2>&1 || return 0
+	save "$1" || {
+		# A kernel without the family has nothing of ours.
+		[ -s "$W/save$1" ] || return 0
+		return 1
+	}
+	mkdir -p "$W/none" && true >"$W/none/target$1" && true >"$W/none/rules$1" && transaction "$1" "$W/none" /dev/null >"$W/removal" || {
+		failure="cannot write to $RUN"
+		return 1
+	}
+	[ ! -f "$W/second$1" ] || second_line "$1" "$W/none" /dev/null "$W/second$1" >>"$W/removal"
+	[ "$(grep -c -v -e '^[*:]' -e '^COMMIT$' "$W/removal")" -gt 0 ] || return 0
+	restore "$1" <"$W/removal"
 }

@@ -19,16 +19,18 @@ apply.sh [OPTION]...   as root, on the Docker host
   --confirm SECONDS go back to the old rules unless "apply.sh --keep" comes in time
   --keep            keep what waits for confirmation
   --rollback        go back at once to what was before what waits for confirmation
-  --force           go on although rules of others stand in a chain that is replaced
+  --force           delete rules of others in a chain that is replaced, and replace
+                    the content of sets of others that have a name of the policy's
   --cut             end connections that are open and that the new rules refuse
-  --backend KIND    nft or legacy: the iptables to use before Docker has run here; once
-                    it has, the one that its rules are in is used
+  --backend KIND    nft or legacy: the iptables to use where Docker has not run yet;
+                    once it has, the one that its rules are in is used
   --boot            for dockerfw.service: load the folder, or else what was loaded
                     last, or else rules that keep the outside from all containers
   --remove          take everything of dockerfw's away (what remove.sh does)
 
 Exit status: 0 it is loaded; 1 it is not, and the rules are what they were; 2 it was
-called wrongly; 3 it is not, and the rules could not be put back.
+called wrongly; 3 it is not, and the rules could not be put back. With --boot: 0 the
+folder or the one that was loaded last is; 1 neither is, and containers are closed.
 
 DOCKERFW_RUN (/run/dockerfw) and DOCKERFW_STATE (/var/lib/dockerfw) name the folders for
 the lock and for the copy that boot falls back on. DOCKERFW_BOOT_FALLBACK=open lets
@@ -39,7 +41,7 @@ END
 RUN=${DOCKERFW_RUN:-/run/dockerfw}
 STATE=${DOCKERFW_STATE:-/var/lib/dockerfw}
 # The folder itself, where /etc/dockerfw is a link to it: it is copied.
-HERE=$(cd "$(dirname "$0")" && pwd -P) || exit 1
+HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P) || exit 1
 LC_ALL=C
 export LC_ALL
 umask 077
@@ -47,10 +49,10 @@ umask 077
 say() { printf '%s\n' "$*"; }
 warn() { printf 'apply.sh: %s\n' "$*" >&2; }
 
-# die ends a run in which no rule and no set was changed yet.
+# die ends a run in which no rule and no set was changed yet; at boot, an attempt to load.
 die() {
 	warn "$*"
-	warn "nothing was changed"
+	[ $mode = boot ] || warn "nothing was changed"
 	exit 1
 }
 

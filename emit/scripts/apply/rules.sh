@@ -91,6 +91,7 @@ second_line() {
 			limited = gsub(/ -m (limit|hashlimit|connlimit)( --(limit|hashlimit|connlimit)[a-z-]*( [^ -][^ ]*)?)+/, "", text)
 			if (limited && text ~ / -j (DROP|REJECT)/) continue
 			sub(/ -j REJECT.*/, " -j DROP", text)
+			sub(/ -j ACCEPT$/, " -j RETURN", text) # to what others have in that table
 			chain = (lchain[i] == target) ? "DOCKERFW" : lchain[i]
 			if (!(chain in second)) print ":" chain " - [0:0]"
 			second[chain] = 1
@@ -154,7 +155,8 @@ differs() {
 	[ -f "$W/second$1" ] || return 0
 	second_ours "$W/second$1" >"$W/ours"
 	second_ours "$W/second.want$1" >"$W/ours.want"
-	[ -z "$(comm -3 "$W/ours" "$W/ours.want")" ] || printf 'the rules in the security table differ\n'
+	[ -z "$(comm -3 "$W/ours" "$W/ours.want")" ] ||
+		if [ -s "$W/ours" ]; then printf 'the rules in the security table differ\n'; else printf 'nothing of dockerfw is in the security table\n'; fi
 }
 
 # foreign FAMILY FOLDER prints rules of others in chains that are replaced as a whole.

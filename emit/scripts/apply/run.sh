@@ -3,14 +3,15 @@
 
 good() { [ -f "$STATE/good" ] && printf '%s/%s' "$STATE" "$(cat "$STATE/good")"; }
 
-# keep_copy FOLDER makes it the last good one, in one step.
+# keep_copy FOLDER makes it the last good one, in one step, and notes in which tables it is.
 keep_copy() {
 	id=folder-$(sha256sum <"$1/manifest.json" | cut -c1-16)
 	mkdir -p "$STATE" || return 1
-	if [ "$(cat "$STATE/good" 2>/dev/null)" != "$id" ] || ! [ -d "$STATE/$id" ]; then
+	if [ "$(cat "$STATE/good" 2>/dev/null)" != "$id" ] || ! (check_digests "$STATE/$id") 2>/dev/null; then
 		rm -rf "${STATE:?}/$id.part" && cp -R "$1" "$STATE/$id.part" && rm -rf "${STATE:?}/$id" && mv "$STATE/$id.part" "$STATE/$id" &&
 			printf '%s\n' "$id" >"$STATE/good.part" && sync && mv "$STATE/good.part" "$STATE/good" || return 1
 	fi
+	cp "$W/backend" "$STATE/backend" || return 1
 	for old in "$STATE"/folder-*; do
 		[ "$old" = "$STATE/$id" ] || rm -rf "$old"
 	done
@@ -20,13 +21,14 @@ keep_copy() {
 # ---- The ways to run.
 
 start() {
+	[ $mode != boot ] || trap 'warn "NOTHING WAS LOADED: if no rules are there already, published ports are open to everyone"' EXIT
 	[ "$(id -u)" = 0 ] || die "root is needed"
-	need awk sed grep sort comm sha256sum flock ipset iptables iptables-save iptables-restore
+	need awk sed grep sort comm sha256sum flock iptables iptables-save iptables-restore
 	mkdir -p "$RUN" 2>/dev/null && (: >>"$RUN/lock") 2>/dev/null || die "cannot write to $RUN"
 	exec 9>>"$RUN/lock"
 	waited=0
 	until flock -n 9; do
-		[ $waited -lt 60 ] || die "another apply.sh has been at work for a minute (lock $RUN/lock)"
+		[ $waited -lt 60 ] || [ $mode = expire ] || die "another apply.sh has been at work for a minute (lock $RUN/lock)"
 		waited=$((waited + 1))
 		sleep 1
 	done
@@ -36,11 +38,18 @@ start() {
 	keep_work=''
 	trap '[ -n "$keep_work" ] || rm -rf "$W"' EXIT
 	trap 'exit 1' INT TERM HUP
+	# Boot closes everything without it.
+	[ $mode = boot ] || need_ipset
+}
+
+need_ipset() {
+	need ipset
 	ipset list -n >/dev/null 2>"$W/err" || die "ipset does not work here: $(cat "$W/err")"
 }
 
 # open FOLDER makes it ready to load, as $W/new.
 open() {
+	need_ipset
 	check_digests "$1"
 	choose_backend
 	normalize "$1" "$W/new" && drop_families "$W/new" || die "cannot read $1, or not write to $RUN"
@@ -49,6 +58,13 @@ open() {
 		save "$f" || die "$failure"
 	done
 	know "$W/new" || die "${failure:-cannot write to $RUN}"
+	# Without a run that was killed, what no rule of ours uses under these names is of others.
+	[ -e "$RUN/made" ] || for s in $(present -alt $(cat "$W/known")) $(present -new $(cat "$W/known")); do
+		! grep -h -F -e "--match-set $s " "$W"/save? | grep -q -e '--comment "dockerfw ' || continue
+		# One that was saved in the midst of a run may be back after a reboot.
+		[ $mode != boot ] || ! ipset destroy "$s" 2>/dev/null || continue
+		die "there is a set $s that is not dockerfw's, and dockerfw needs that name: give it another one, or destroy it"
+	done
 }
 
 # drop_families FOLDER, normalized, adds a family that it has no rules of, if an earlier
@@ -56,7 +72,7 @@ open() {
 drop_families() {
 	for f in 4 6; do
 		[ ! -f "$1/rules$f" ] && command -v "$(command_of $f -save)" >/dev/null 2>&1 && save $f || continue
-		grep -q -e '^:DOCKERFW' -e '--comment "dockerfw ' "$W/save$f" || continue
+		grep -q -e '^:DOCKERFW' -e '--comment "dockerfw ' "$W"/save$f "$W"/second$f 2>/dev/null || continue
 		true >"$1/rules$f" && true >"$1/target$f" || return 1
 	done
 }
@@ -120,6 +136,9 @@ report() {
 			if exists "$s"; then printf 'set %s differs\n' "$s"; else printf 'set %s is missing\n' "$s"; fi
 		done <"$W/changed"
 	done
+	for kind in $(other_backends); do
+		printf 'rules of dockerfw are in iptables-%s, which Docker does not use\n' "$kind"
+	done
 }
 
 # in_force, after loading: does the host have it?
@@ -161,8 +180,7 @@ apply() {
 	begin || die "cannot write to $RUN"
 	recover "$W/old" || roll_back "$W/old"
 	if [ ! -s "$W/report" ]; then
-		finish "$W/new"
-		rm -f "$RUN/made"
+		settle "$W/new"
 		say "nothing to do: all of it is in force"
 		keep_copy "$HERE" || warn "cannot write the copy for boot to $STATE"
 		[ -z "$cut" ] || cut_connections "$W/new"
@@ -177,26 +195,28 @@ apply() {
 		return 0
 	fi
 	keep_copy "$HERE" || warn "cannot write the copy for boot to $STATE"
-	finish "$W/new"
-	rm -f "$RUN/made"
+	settle "$W/new"
 }
 
 # await starts what rolls back unless somebody confirms. It stands before anything is
-# loaded, for a run that is killed; it does not hang on the terminal, and holds no lock.
+# loaded, for a run that is killed; it does not hang on the terminal, and holds no lock. Where
+# going back fails, it tries again.
 await() {
 	failure="what is to go back in $confirm seconds cannot be prepared in $RUN and $STATE"
 	part=$RUN/pending.part
 	rm -rf "$part" && mkdir "$part" && cp -R "$W/old" "$W/new" "$W/folder" "$W/folder/apply.sh" "$part" &&
 		printf '%s\n' "$backend" >"$part/backend" && printf '%s\n' "$$" >"$part/token" &&
 		sha256sum <"$HERE/manifest.json" >"$STATE/unconfirmed" && mv "$part" "$RUN/pending" || roll_back "$W/old"
-	setsid sh -c 'sleep "$1"; exec sh "$2" --expire "$3"' sh "$confirm" "$RUN/pending/apply.sh" "$$" </dev/null >>"$RUN/confirm.log" 2>&1 9>&- &
+	setsid sh -c 'n=0; while [ -e "$2" ] && [ $n -lt "$1" ]; do sleep 1; n=$((n + 1)); done
+		while [ -e "$2" ] && ! sh "$2" --expire "$3"; do sleep 5; done' sh "$confirm" "$RUN/pending/apply.sh" "$$" </dev/null >>"$RUN/confirm.log" 2>&1 9>&- &
 }
 
 keep() {
 	[ -e "$RUN/pending" ] || die "nothing waits for confirmation"
-	keep_copy "$RUN/pending/folder" || die "cannot write to $STATE; it is not kept yet"
-	know "$RUN/pending/new" && finish "$RUN/pending/new"
-	rm -rf "$RUN/pending" "$RUN/made"
+	backend=$(cat "$RUN/pending/backend") && cp "$RUN/pending/backend" "$W/backend" && keep_copy "$RUN/pending/folder" ||
+		die "cannot write to $STATE; it is not kept yet"
+	know "$RUN/pending/new" && settle "$RUN/pending/new"
+	rm -rf "$RUN/pending"
 	say "kept"
 }
 
@@ -205,22 +225,28 @@ go_back() {
 	[ -e "$RUN/pending" ] || die "nothing waits for confirmation"
 	backend=$(cat "$RUN/pending/backend")
 	trap '' INT TERM HUP
+	rm -f "$RUN"/pending/old/jump? # the engine may have taken the jump for its own
 	know "$RUN/pending/old" && load "$RUN/pending/old" || {
 		warn "the old rules could not be put back: $failure"
 		exit 3
 	}
 	finish "$RUN/pending/old"
-	rm -rf "$RUN/pending" "$RUN/made"
+	rm -rf "$RUN/pending"
 	rm -f "$STATE/unconfirmed"
 	say "the old rules and sets are in force again"
 }
 
 boot() {
 	trap '' INT TERM HUP
-	folder=$HERE
-	if [ -f "$STATE/unconfirmed" ] && [ "$(sha256sum <"$HERE/manifest.json" 2>/dev/null)" = "$(cat "$STATE/unconfirmed")" ] && good >/dev/null; then
-		warn "$HERE was never confirmed: loading what was in force before it"
-		folder=$(good)
+	folder=$HERE unconfirmed=''
+	if [ -f "$STATE/unconfirmed" ] && [ "$(sha256sum <"$HERE/manifest.json" 2>/dev/null)" = "$(cat "$STATE/unconfirmed")" ]; then
+		unconfirmed=1
+		if good >/dev/null; then
+			warn "$HERE was never confirmed: loading what was in force before it"
+			folder=$(good)
+		else
+			warn "$HERE was never confirmed, and there was nothing before it: loading it all the same"
+		fi
 	fi
 	for try in "$folder" "$(good)"; do
 		[ -n "$try" ] || continue
@@ -230,21 +256,28 @@ boot() {
 				foreign "$f" "$W/new" | sed "s/^/apply.sh: deleting, since it is of others: /" >&2
 			done
 			snapshot "$W/new" "$W/old" && begin && recover "$W/old" && load "$W/new" || die "$failure"
-			finish "$W/new"
+			settle "$W/new"
 		); then
 			say "loaded $try"
-			rm -f "$RUN/made"
-			[ "$try" != "$HERE" ] || keep_copy "$HERE" || warn "cannot write the copy for boot to $STATE"
+			# What waits for confirmation is not in force any more, unless that was loaded.
+			[ "$(sha256sum <"$try/manifest.json")" = "$(sha256sum 2>/dev/null <"$RUN/pending/folder/manifest.json")" ] || rm -rf "$RUN/pending"
+			[ "$try" != "$HERE" ] || [ -n "$unconfirmed" ] || keep_copy "$HERE" || warn "cannot write the copy for boot to $STATE"
 			return 0
 		fi
 		rm -rf "$W/new" "$W/old"
 		warn "CANNOT LOAD $try"
 	done
+	choose_backend
 	if [ "${DOCKERFW_BOOT_FALLBACK:-closed}" = open ]; then
-		warn "NO RULES ARE LOADED: published ports are open to everyone"
+		for f in 4 6; do
+			if save $f && grep -q -e '--comment "dockerfw ' "$W/save$f"; then
+				warn "NOTHING WAS LOADED for $(family_name $f): the rules that were there stay"
+			else
+				warn "NO RULES ARE LOADED for $(family_name $f): published ports are open to everyone"
+			fi
+		done
 		exit 1
 	fi
-	choose_backend
 	closed=1
 	for f in 4 6; do
 		command -v "$(command_of $f)" >/dev/null 2>&1 || continue
@@ -265,8 +298,10 @@ boot() {
 # files; if they cannot be read, only what comes from containers passes.
 close_all() {
 	comment='-m comment --comment "dockerfw closed"'
-	files="$HERE/iptables.restore $HERE/ip6tables.restore"
-	external=$(sed -n 's/^-[AI] .* -i \([^ ]*\) .*--comment "dockerfw established".*/\1/p' $files 2>/dev/null | sort -u)
+	external=$(for i in iptables ip6tables; do
+		# One that is cut off may not have all of them.
+		! grep -q '^COMMIT$' "$HERE/$i.restore" 2>/dev/null || cat "$HERE/$i.restore"
+	done | sed -n 's/^-[AI] .* -i \([^ ]*\) .*--comment "dockerfw established".*/\1/p' | sort -u)
 	printf '*filter\n:DOCKERFW - [0:0]\n:DOCKERFW-INPUT - [0:0]\n'
 	grep -q '^:DOCKER-USER ' "$W/save$1" || printf ':DOCKER-USER - [0:0]\n'
 	printf -- '-A %s -m conntrack --ctstate RELATED,ESTABLISHED %s -j RETURN\n' DOCKERFW "$comment" DOCKERFW-INPUT "$comment"
@@ -294,27 +329,26 @@ close_second() {
 }
 
 remove() {
-	choose_backend
 	trap '' INT TERM HUP
 	rm -rf "$RUN/pending"
 	mkdir -p "$W/new" && true >"$W/new/managed" && true >"$W/new/unmanaged" || die "cannot write to $RUN"
 	know "$W/new" && set_names "$HERE" >>"$W/known" || die "${failure:-cannot write to $RUN}"
-	for f in 4 6; do
-		command -v "$(command_of $f -save)" >/dev/null 2>&1 && save $f || continue
-		# Ours go; DOCKER-USER, and the jump to it if there is one, are left to Docker.
-		true >"$W/new/target$f"
-		true >"$W/new/rules$f"
-		transaction $f "$W/new" /dev/null >"$W/removal"
-		[ ! -f "$W/second$f" ] || second_line $f "$W/new" /dev/null "$W/second$f" >>"$W/removal"
-		[ "$(grep -c -v -e '^[*:]' -e '^COMMIT$' "$W/removal")" -gt 0 ] || continue
-		restore $f <"$W/removal" || {
-			warn "$failure"
-			warn "$(family_name $f): its rules are still there"
-			exit 1
-		}
+	kinds=''
+	for kind in nft legacy; do
+		! tables $kind || kinds="$kinds $kind"
 	done
-	finish "$W/new"
-	rm -rf "$STATE"/folder-* "$STATE/good" "$STATE/unconfirmed" "$RUN/made"
+	for backend in ${kinds:-any}; do
+		[ "$backend" != any ] || backend=''
+		for f in 4 6; do
+			take_out $f || {
+				warn "$failure"
+				warn "$(family_name $f): its rules are still there"
+				exit 1
+			}
+		done
+	done
+	settle "$W/new"
+	rm -rf "$STATE"/folder-* "$STATE/good" "$STATE/unconfirmed" "$STATE/backend" "$RUN/theirs"
 	say "removed: no rule of dockerfw's is left"
 }
 

@@ -54,7 +54,7 @@ content() {
 		{ s = $2; alt = sub(/-alt$/, "", s) }
 		!(s in asked) || (!alt && (s "-alt" in there)) { next }
 		$1 == "create" { list = ($3 == "list:set"); $2 = s; sub(/ bucketsize [0-9]+/, ""); sub(/ initval [^ ]+/, ""); print }
-		$1 == "add" { e = $3; if (list) sub(/-alt$/, "", e); print "add", s, e }' \
+		$1 == "add" { e = $3; if (list) sub(/-alt$/, "", e); gsub(/"[^"]*"/, ""); print "add", s, e ($0 ~ / nomatch( |$)/ ? " nomatch" : "") }' \
 		stage=asked "$W/asked" stage=names "$W/saved" stage=saved "$W/saved"
 }
 
@@ -86,7 +86,7 @@ fill() {
 		!($2 in to) { next }
 		$1 == "create" { if ($3 == "list:set") list[$2] = 1; $2 = to[$2]; print; next }
 		$2 in list { late[++n] = "add " to[$2] " " (($3 in to) && to[$3] !~ /-new$/ ? to[$3] : $3); next }
-		{ print "add", to[$2], $3 }
+		{ print "add", to[$2], $3 ($4 == "nomatch" ? " nomatch" : "") }
 		END { for (i = 1; i <= n; i++) print late[i] }' stage=map "$2" stage=sets "$1/sets"
 }
 

@@ -39,7 +39,7 @@ var releases = []release{
 var packages = []string{"golden", "golden/netlab"}
 
 // testLimit bounds all tests of a package on one engine.
-const testLimit = 8 * time.Minute
+const testLimit = 15 * time.Minute
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -135,7 +135,7 @@ func engineTests() ([]string, error) {
 // output is that of go test -json, also of tests that fail.
 func runTests(ctx context.Context, root, lock string, tests []string) ([]byte, error) {
 	command := []string{
-		"go", "test", "-json", "-count=1", "-p=1", "-timeout", testLimit.String(),
+		"go", "test", "-json", "-count=1", "-p=1", "-parallel=4", "-timeout", testLimit.String(),
 		"-run", "^(" + strings.Join(tests, "|") + ")$",
 	}
 	for _, dir := range packages {
