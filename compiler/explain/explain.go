@@ -305,8 +305,8 @@ func (e *explainer) packet(q Question) packet.Packet {
 			container, flags = append(container, fmt.Sprintf("port %d", p.DestinationPort)), append(flags, "--container-port")
 		}
 		if p.Out == "" {
-			p.Out = "docker0"
-			container, flags = append(container, "on docker0"), append(flags, "--out-interface")
+			p.Out = e.containerInterface()
+			container, flags = append(container, "on "+p.Out), append(flags, "--out-interface")
 		}
 	}
 	p.Complete()
@@ -351,6 +351,19 @@ func unspecified(f ir.Family) netip.Addr {
 		return netip.IPv6Unspecified()
 	}
 	return netip.IPv4Unspecified()
+}
+
+// containerInterface is the interface that containers are on: the first that the rule of
+// the default names, where the policy is for some only.
+func (e *explainer) containerInterface() string {
+	for _, c := range e.chains() {
+		for _, r := range c.Rules {
+			if o := r.Option("-o"); o != nil && !o.Not && firewall.Comment(r) == "dockerfw default" {
+				return strings.Replace(o.Value(), "+", "0", 1)
+			}
+		}
+	}
+	return "docker0"
 }
 
 // interfaceOf is the interface the outside arrives on: the first that a rule of
