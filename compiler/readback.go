@@ -252,6 +252,8 @@ func readHashLimit(m *dump.Match) (ir.Match, error) {
 			out.PerSource = true
 		case o.Name == "--hashlimit-name":
 			out.Name = o.Value()
+		case o.Name == "--hashlimit-htable-expire":
+			out.Expire, err = readSeconds(o.Value())
 		default:
 			err = unmodelled(o)
 		}
@@ -260,6 +262,15 @@ func readHashLimit(m *dump.Match) (ir.Match, error) {
 		}
 	}
 	return out, nil
+}
+
+// readSeconds reads whole seconds, which iptables takes in milliseconds.
+func readSeconds(text string) (int, error) {
+	ms, err := strconv.Atoi(text)
+	if err == nil && ms%1000 != 0 {
+		err = fmt.Errorf("%d ms are not whole seconds", ms)
+	}
+	return ms / 1000, err
 }
 
 func readConnLimit(m *dump.Match) (ir.Match, error) {

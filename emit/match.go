@@ -61,7 +61,11 @@ func match(m ir.Match) string {
 		if m.PerSource {
 			text += " --hashlimit-mode srcip"
 		}
-		return text + " --hashlimit-name " + m.Name
+		text += " --hashlimit-name " + m.Name
+		if m.Expire > 0 {
+			text += fmt.Sprintf(" --hashlimit-htable-expire %d", m.Expire*1000)
+		}
+		return text
 	case ir.ConnLimit:
 		return fmt.Sprintf("-m connlimit --connlimit-%s %d --connlimit-mask %d --connlimit-saddr", aboveOrUpTo(m.Above), m.Max, m.PrefixLength)
 	case ir.Limit:

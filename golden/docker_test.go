@@ -461,6 +461,39 @@ accept "web" {
 	}
 }
 
+// The kernel forgets a count after one unit of the rate, and gives the whole burst again,
+// unless it is told to wait.
+func TestAPauseDoesNotGiveTheWholeBurstBack(t *testing.T) {
+	onEngines(t, func(b *bench) {
+		b.web("8080:80/tcp")
+		b.load(`
+host {
+  external_interfaces = ["eth0"]
+}
+deny "flood" {
+  protocol        = "tcp"
+  published_ports = [8080]
+  rate {
+    limit = "60/minute"
+    burst = 20
+  }
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [8080]
+}
+`)
+		if got := b.answered(b.Friend, b.Host.At(8080), 20); got != 20 {
+			b.Errorf("%d of the 20 connections of the burst answered", got)
+		}
+		time.Sleep(3 * time.Second)
+		// One a second is regained, in the pause and while clients try again.
+		if got := b.answered(b.Friend, b.Host.At(8080), 20); got < 2 || got > 10 {
+			b.Errorf("%d of 20 connections answered after a pause of 3 seconds, want about 5", got)
+		}
+	})
+}
+
 // answered makes n connections at once and counts those that are answered.
 func (b *bench) answered(from *netlab.Node, to string, n int) int {
 	var wait sync.WaitGroup

@@ -113,6 +113,9 @@ type HashLimit struct {
 	Burst int
 	// PerSource counts each source address for itself.
 	PerSource bool
+	// Expire is the number of seconds after the last packet until a count is
+	// forgotten, and the burst is whole again. 0 is one unit of the rate.
+	Expire int
 	// Name of the table in /proc/net/ipt_hashlimit, at most 15 bytes. Rules with
 	// the same name share their counts.
 	Name string
