@@ -73,9 +73,18 @@ func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 	val, diags := expr.Value(ctx)
 	for _, d := range diags {
 		e.suggestFunction(d)
+		// A function that panicked brings its stack along.
+		d.Detail, _, _ = strings.Cut(d.Detail, "\ngoroutine ")
 	}
 	e.diags = append(e.diags, diag.WithCode(codeExpression, diags)...)
-	if diags.HasErrors() || !val.IsWhollyKnown() {
+	if diags.HasErrors() {
+		return cty.DynamicVal, false
+	}
+	if !val.IsWhollyKnown() {
+		if !e.diags.HasErrors() {
+			// Without an error the attribute would count as not written, and a rule be open.
+			e.error(codeExpression, expr.Range(), "value not known", "It depends on a value that is not known here.")
+		}
 		return cty.DynamicVal, false
 	}
 	return val, true
@@ -182,6 +191,8 @@ type block struct {
 	// Elsewhere null means that the attribute is not written, as Terraform's users
 	// expect; in a rule that would open what an empty variable was meant to close.
 	refuseNull string
+	// required are the attributes that the block cannot do without.
+	required []string
 }
 
 // open reads the body of b against schema. It never returns nil: what can be read
@@ -189,7 +200,13 @@ type block struct {
 func (e *evaluator) open(b *hcl.Block, schema *hcl.BodySchema, ctx *hcl.EvalContext) *block {
 	content, diags := b.Body.Content(schema)
 	e.diags = append(e.diags, schemaDiagnostics(diags, schema)...)
-	return &block{evaluator: e, ctx: ctx, header: b.DefRange, content: content, sources: e.source.sources}
+	out := &block{evaluator: e, ctx: ctx, header: b.DefRange, content: content, sources: e.source.sources}
+	for _, a := range schema.Attributes {
+		if a.Required {
+			out.required = append(out.required, a.Name)
+		}
+	}
+	return out
 }
 
 // otherWords are what other tools call our attributes and blocks, with those of ours
@@ -271,8 +288,13 @@ func (b *block) attr(name string) (item, bool) {
 		return item{}, false
 	}
 	if val.IsNull() {
-		if b.refuseNull != "" {
+		switch {
+		case b.refuseNull != "":
 			b.error(codeValue, a.Expr.Range(), name+" is null", b.refuseNull, name)
+		case slices.Contains(b.required, name):
+			b.error(codeSchema, a.Expr.Range(), name+" is null", "null counts as not written, and %s is required.", name)
+		default:
+			delete(b.content.Attributes, name) // as if it were not written
 		}
 		return item{}, false
 	}
@@ -368,7 +390,7 @@ func (b *block) integer(name string, low, high int) *At[int] {
 	f := it.AsBigFloat()
 	n, _ := f.Int64()
 	if !f.IsInt() || n < int64(low) || n > int64(high) {
-		b.error(codeValue, it.rng, fmt.Sprintf("bad %s %s", name, f.Text('f', -1)), "%s is a whole number from %d to %d.", name, low, high)
+		b.error(codeValue, it.rng, fmt.Sprintf("bad %s %s", name, numberText(f)), "%s is a whole number from %d to %d.", name, low, high)
 		return nil
 	}
 	return &At[int]{int(n), it.rng}

@@ -32,6 +32,9 @@ func FormattableFiles(name string) ([]string, error) {
 		if !strings.HasSuffix(name, ".hcl") {
 			return nil, fmt.Errorf("%s: only *.hcl files can be formatted", name)
 		}
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s: %w", name, errNotRegular)
+		}
 		return []string{name}, nil
 	}
 	dir, files, err := policyFiles(name)

@@ -33,7 +33,10 @@ func (e *evaluator) hostVariables(decl *hcl.Block) map[string]given {
 	if !ok {
 		return nil
 	}
-	if v.IsNull() || !v.Type().IsObjectType() && !v.Type().IsMapType() {
+	if v.IsNull() {
+		return nil
+	}
+	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
 		e.error(codeType, a.Expr.Range(), "variables is not an object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v))
 		return nil
 	}
@@ -150,11 +153,11 @@ func parseProxyPorts(it item) (_ ProxyPorts, code diag.Code, problem string) {
 
 // families reads which address families are compiled; both when not written.
 func (b *block) families() (v4, v6 bool) {
+	allowed := []string{"ipv4", "ipv6"}
+	listed := b.texts("families", `["ipv4", "ipv6"]`)
 	if !b.has("families") {
 		return true, true
 	}
-	allowed := []string{"ipv4", "ipv6"}
-	listed := b.texts("families", `["ipv4", "ipv6"]`)
 	for _, f := range listed {
 		switch f.Value {
 		case "ipv4":

@@ -187,5 +187,8 @@ func (b *block) expires(r *Rule) *At[time.Time] {
 	case end.Sub(b.now) <= expirySoon:
 		b.warn(codeExpiresSoon, v.Range, fmt.Sprintf("%s %q expires soon", r.Kind, r.Name.Value), "Past %s the policy will not compile any more. Take the rule out in time, or give it a new date.", v.Value)
 	}
+	if end.Year() > 9999 {
+		end = end.Add(-time.Nanosecond) // the manifest's JSON takes no later year
+	}
 	return &At[time.Time]{end, v.Range}
 }

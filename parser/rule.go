@@ -194,9 +194,17 @@ func primitiveText(v cty.Value) string {
 		if n, accuracy := f.Int64(); accuracy == big.Exact {
 			return strconv.FormatInt(n, 10)
 		}
-		return f.Text('f', -1)
+		return numberText(f)
 	}
 	return v.AsString()
+}
+
+// numberText is a number as text. To write out 1e99999999 takes minutes.
+func numberText(f *big.Float) string {
+	if f.MantExp(nil) > 256 {
+		return "of more than 77 digits"
+	}
+	return f.Text('f', -1)
 }
 
 // ports reads a list of ports, in which none overlaps another.

@@ -158,7 +158,7 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 	s.Names = names
 	s.functions = policyFunctions(s.Dir)
 
-	var diags hcl.Diagnostics
+	var diags, misplaced hcl.Diagnostics
 	for _, n := range names {
 		display := filepath.Join(dir, n)
 		file, more := s.parse(display, "policy")
@@ -168,7 +168,7 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 		}
 		schema := schemaFor(file.Body)
 		content, more := file.Body.Content(schema)
-		diags = append(diags, schemaDiagnostics(more, schema)...)
+		misplaced = append(misplaced, schemaDiagnostics(more, schema)...)
 		for _, b := range content.Blocks {
 			s.blocks[b.Type] = append(s.blocks[b.Type], b)
 		}
@@ -176,9 +176,10 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 	diags = append(diags, s.readInputs(inputs)...)
 	s.sources = s.parser.Sources()
 	if diags.HasErrors() {
-		return s, diags
+		return s, append(diags, misplaced...)
 	}
-	return s, append(diags, s.checkStructure()...)
+	// What is unknown at the top hides nothing that is wrong elsewhere.
+	return s, slices.Concat(diags, misplaced, s.checkStructure())
 }
 
 // parse reads a file as HCL, or as JSON if its name says so. What it is tells
@@ -213,6 +214,9 @@ func policyFiles(name string) (dir string, names []string, err error) {
 		if !isPolicyFile(name) {
 			return "", nil, fmt.Errorf("a policy file's name ends in .hcl or .hcl.json")
 		}
+		if !info.Mode().IsRegular() {
+			return "", nil, errNotRegular
+		}
 		return filepath.Dir(name), []string{filepath.Base(name)}, nil
 	}
 	entries, err := os.ReadDir(name)
@@ -220,7 +224,16 @@ func policyFiles(name string) (dir string, names []string, err error) {
 		return "", nil, err
 	}
 	for _, e := range entries {
-		if !e.IsDir() && isPolicyFile(e.Name()) && !strings.HasPrefix(e.Name(), ".") {
+		if !isPolicyFile(e.Name()) || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		// What cannot be asked is reported when it is read.
+		info, err := os.Stat(filepath.Join(name, e.Name()))
+		switch {
+		case err == nil && info.IsDir():
+		case err == nil && !info.Mode().IsRegular():
+			return "", nil, fmt.Errorf("%s: %w", e.Name(), errNotRegular)
+		default:
 			names = append(names, e.Name())
 		}
 	}

@@ -271,11 +271,21 @@ func (e *evaluator) locals() {
 	visit = func(name string) {
 		state[name] = visiting
 		a := exprs[name]
+		needed := map[string]cty.Value{}
 		for _, t := range a.Expr.Variables() {
-			if t.RootName() != "local" || len(t) < 2 {
+			if t.RootName() != "local" {
 				continue
 			}
-			other, rng := stepName(t[1])
+			other, rng := "", t.SourceRange()
+			if len(t) > 1 {
+				other, rng = stepName(t[1])
+			}
+			if other == "" {
+				e.error(codeReference, t.SourceRange(), "local as a whole in a local value",
+					"It would hold this value too. Name what is needed, local.NAME, or put the values to choose from into one map: local.sites[var.site].")
+				state[name] = done
+				return
+			}
 			switch {
 			case exprs[other] == nil:
 			case state[other] == visiting:
@@ -285,10 +295,15 @@ func (e *evaluator) locals() {
 			case state[other] == 0:
 				visit(other)
 			}
+			if v, ok := values[other]; ok {
+				needed[other] = v
+			}
 		}
-		if v, ok := e.value(a.Expr, e.ctx); ok {
+		// Only what it names: all of them for each would take quadratic time.
+		ctx := e.ctx.NewChild()
+		ctx.Variables = map[string]cty.Value{"local": cty.ObjectVal(needed)}
+		if v, ok := e.value(a.Expr, ctx); ok {
 			values[name] = v
-			e.define("local", values)
 		}
 		state[name] = done
 	}
@@ -297,4 +312,5 @@ func (e *evaluator) locals() {
 			visit(name)
 		}
 	}
+	e.define("local", values)
 }

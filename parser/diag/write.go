@@ -91,6 +91,9 @@ func position(r hcl.Range) string {
 	return fmt.Sprintf("%s:%d:%d", visible(r.Filename), r.Start.Line, r.Start.Column)
 }
 
+// longest is how many columns of a line are shown.
+const longest = 400
+
 // snippet shows the first line of the range and underlines what the range
 // covers of it.
 func (p Printer) snippet(buf *bytes.Buffer, r hcl.Range, line, color string) {
@@ -105,14 +108,20 @@ func (p Printer) snippet(buf *bytes.Buffer, r hcl.Range, line, color string) {
 		return
 	}
 	number := fmt.Sprint(r.Start.Line)
-	fmt.Fprintf(buf, "  %s | %s\n", number, visible(line))
-
 	columns := split(line)
 	from := min(max(r.Start.Column-1, 0), len(columns))
 	to := len(columns)
 	if r.End.Line == r.Start.Line {
 		to = min(max(r.End.Column-1, from), len(columns))
 	}
+	// Of a line that is far too long, what is around the range.
+	if len(columns) > longest {
+		first := min(max(from-longest/4, 0), len(columns)-longest)
+		columns = columns[first : first+longest]
+		from, to = from-first, min(to-first, longest)
+		line = strings.Join(columns, "")
+	}
+	fmt.Fprintf(buf, "  %s | %s\n", number, visible(line))
 	indent := screenWidth(columns[:from])
 	width := max(1, screenWidth(columns[from:to]))
 	fmt.Fprintf(buf, "  %s | %s%s\n", strings.Repeat(" ", len(number)), strings.Repeat(" ", indent),

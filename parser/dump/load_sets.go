@@ -232,12 +232,13 @@ func (s *Set) size() string {
 
 // holder names a list:set that has the set as a member.
 func (s *Sets) holder(name string) string {
-	for _, by := range s.Names() {
-		if set := s.sets[by]; set.Type == "list:set" && set.store.has(&Entry{Text: name}) {
-			return by
+	first := ""
+	for by, set := range s.sets {
+		if set.Type == "list:set" && (first == "" || by < first) && set.store.has(&Entry{Text: name}) {
+			first = by
 		}
 	}
-	return ""
+	return first
 }
 
 // destroyAll destroys all sets or none.
