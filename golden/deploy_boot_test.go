@@ -3,6 +3,7 @@
 package golden
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -197,5 +198,19 @@ func TestADamagedCopyForBootIsMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.succeeds(broken, []string{"--boot"}, "loaded "+h.path("state"))
+	h.has(p)
+}
+
+// As after an update to a kernel without the tables of iptables-legacy.
+func TestBootUsesTablesThatTheKernelHas(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	p := deployPolicy(t, "friends")
+	if err := errors.Join(os.Mkdir(h.path("state"), 0o755), os.WriteFile(h.path("state/backend"), []byte("legacy\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range []string{"iptables-legacy", "iptables-legacy-save", "iptables-legacy-restore"} {
+		h.wrap(tool, `echo "can't initialize iptables table filter" >&2; exit 3`)
+	}
+	h.succeeds(p, []string{"--boot"}, "loaded")
 	h.has(p)
 }

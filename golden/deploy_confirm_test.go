@@ -3,6 +3,7 @@
 package golden
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -230,4 +231,80 @@ func TestBootAfterAFirstInstallationThatNobodyConfirmedSaysSo(t *testing.T) {
 		h.succeeds(p, []string{"--boot"}, "was never confirmed, and there was nothing before it", "loaded "+p.dir)
 		h.has(p)
 	}
+}
+
+func TestSetsOfOthersSurviveWhatGoesBack(t *testing.T) {
+	onBackends(t, func(h *target) {
+		list := func(members string) *deployed {
+			return compileFolder(h.t, members, `
+host { external_interfaces = ["eth0"] }
+ipset "friends" { entries = ["192.0.2.10"] }
+ipset "theirs" { managed = false }
+ipset "all" {
+  type    = "list:set"
+  members = [`+members+`]
+}
+default { allow = [ipset.all] }
+`)
+		}
+		h.likeDocker(h.backend)
+		if err := h.IPSetRestore("create theirs hash:net\nadd theirs 203.0.113.0/24\ncreate theirs-v6 hash:net family inet6\n"); err != nil {
+			h.t.Fatal(err)
+		}
+		old := list("ipset.friends")
+		h.left["theirs"], h.left["theirs-v6"] = true, true
+		h.succeeds(old, nil, "loaded")
+		before := h.saved()
+		h.succeeds(list("ipset.friends, ipset.theirs"), []string{"--confirm", "300"}, "loaded")
+		h.succeeds(old, []string{"--rollback"}, "in force again")
+		h.unchanged(before)
+
+		// A restart of the service takes it out of force as well.
+		h.succeeds(list("ipset.friends, ipset.theirs"), []string{"--confirm", "300"}, "loaded")
+		h.succeeds(old, []string{"--boot"}, "loaded")
+		h.unchanged(before)
+	})
+}
+
+func TestSetsOfAFirstInstallationThatWentBackAreNobodyElses(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	h.likeDocker(h.backend)
+	p := deployPolicy(t, "friends")
+	before := h.saved()
+	h.succeeds(p, []string{"--confirm", "300"}, "loaded")
+	h.succeeds(p, []string{"--boot"}, "loaded")
+	h.succeeds(p, []string{"--rollback"}, "in force again")
+	if withoutReturn(h.saved()) != withoutReturn(before) {
+		t.Errorf("the host was\n%s\nand is\n%s", before, h.saved())
+	}
+	h.succeeds(p, nil, "loaded")
+	h.has(p)
+}
+
+func TestWhatIsLoadedInPartCannotBeKept(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	old, b := h.loaded("friends"), deployPolicy(t, "a jump")
+	k := &killer{h, h.path("calls")}
+	restore := h.backend.Tool(6, "-restore")
+	h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
+	// After the files for the two tables are tried out.
+	if !k.killAt(b, 3, "before", "--confirm", "300") || !h.pending() {
+		t.Fatal("it was not killed while something waits")
+	}
+	h.expect(h.apply(b, "--keep"), 1, "not loaded to its end", "--rollback")
+	h.succeeds(b, []string{"--rollback"}, "in force again")
+	h.has(old)
+}
+
+func TestGoingBackIsTriedAgainWhereItFailedAtOnce(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	old := h.loaded("friends")
+	// Loading fails for IPv6, and going back for IPv4, once each.
+	for family, n := range map[int]int{6: 3, 4: 4} {
+		h.wrap(h.backend.Tool(family, "-restore"), fmt.Sprintf(`echo >>%q; [ $(grep -c "" %[1]q) != %d ] || exit 1; exec "$real" "$@"`, h.path(fmt.Sprint("calls", family)), n))
+	}
+	h.expect(h.apply(deployPolicy(t, "a jump"), "--confirm", "2"), 3, "could not be put back", "tried again in 2 seconds")
+	eventually(t, "nothing waits any more", func() bool { return !h.pending() })
+	h.MustRun("flock", h.path("run/lock"), "true")
+	h.has(old)
 }

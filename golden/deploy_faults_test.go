@@ -428,3 +428,16 @@ func TestRulesMoveToTheTablesThatDockerTurnsOutToUse(t *testing.T) {
 		})
 	}
 }
+
+func TestRemoveTakesNoSetsThatWereNeverOurs(t *testing.T) {
+	h := newTarget(t, netlab.NFT)
+	h.likeDocker(h.backend)
+	if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\n"); err != nil {
+		t.Fatal(err)
+	}
+	p := deployPolicy(t, "friends")
+	before := h.saved()
+	h.expect(h.apply(p), 1, "there is a set friends that is not dockerfw's")
+	h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0)
+	h.unchanged(before)
+}

@@ -68,7 +68,7 @@ choose_backend() {
 		;;
 	' nft' | ' legacy')
 		engines=${engines# }
-		[ -z "$backend" ] || [ "$backend" = "$engines" ] ||
+		[ -z "$backend" ] || [ "$backend" = "$engines" ] || [ $mode = boot ] ||
 			die "FORWARD leads to Docker's chains in iptables-$engines, and not in iptables-$backend: rules there would decide nothing. Leave --backend out"
 		backend=$engines
 		[ "$(default_backend)" = "$backend" ] ||
@@ -89,7 +89,8 @@ choose_backend() {
 last_backend() {
 	last=$(cat "$STATE/backend" 2>/dev/null)
 	case $last in
-	nft | legacy) ! command -v "iptables-$last-save" >/dev/null 2>&1 || { printf '%s' "$last" && return; } ;;
+	# The kernel may have lost it since.
+	nft | legacy) ! "iptables-$last-save" -t filter >/dev/null 2>&1 || { printf '%s' "$last" && return; } ;;
 	esac
 	default_backend
 }

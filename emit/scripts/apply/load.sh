@@ -82,16 +82,25 @@ snapshot() {
 # roll_back SNAPSHOT ends the run, after $failure.
 roll_back() {
 	warn "$failure"
-	[ -z "$confirm" ] || rm -rf "$RUN/pending.part" "$RUN/pending" "$STATE/unconfirmed"
 	if [ -z "$touched" ] || load "$1"; then
+		[ -z "$confirm" ] || drop_pending
+		[ -z "$confirm" ] || rm -f "$STATE/unconfirmed"
 		if [ -z "$touched" ]; then warn "nothing was changed"; else warn "the old rules and sets are in force again"; fi
 		finish "$1"
 		exit 1
 	fi
 	warn "and the old rules could not be put back: $failure"
+	[ ! -e "$RUN/pending" ] || warn "that is tried again in $confirm seconds, or by apply.sh --rollback"
 	warn "look at iptables-save and ip6tables-save now; what was before is kept in $1"
 	keep_work=1
 	exit 3
+}
+
+# drop_pending takes away what waits for confirmation, in one step.
+drop_pending() {
+	rm -rf "$RUN/pending.part"
+	mv "$RUN/pending" "$RUN/pending.part" 2>/dev/null
+	rm -rf "$RUN/pending.part"
 }
 
 # set_names FOLDER prints the managed sets of a compiled folder.
@@ -104,24 +113,35 @@ others_names() {
 }
 
 # know FOLDER, normalized, lists in $W/before the sets that are ours already: of the last
-# folder, of runs that were killed, of our rules; and in $W/known those with the folder's.
+# folder, of runs that were killed, of our rules; in $W/known those with the folder's; and in
+# $W/others those that others fill, by this folder or the one before.
 know() {
 	{
-		cat "$RUN/made" 2>/dev/null
+		cat "$RUN/made" "$RUN/pending/new/managed" 2>/dev/null
 		! last=$(good) || set_names "$last"
-		sed -n '/--comment "dockerfw /p' "$W"/save? 2>/dev/null | grep -o -e '--match-set [^ ]*' | sed 's/^[^ ]* //; s/-alt$//'
+		{
+			cat "$W"/save? 2>/dev/null
+			for kind in nft legacy; do
+				[ "$kind" != "$backend" ] && tables $kind || continue
+				for f in 4 6; do "$(backend=$kind command_of $f -save)" -t filter 2>/dev/null; done
+			done
+		} | sed -n '/--comment "dockerfw /p' | grep -o -e '--match-set [^ ]*' | sed 's/^[^ ]* //; s/-alt$//'
 	} | sort -u >"$W/named" &&
 		{
-			cat "$1/unmanaged" "$RUN/theirs" 2>/dev/null
+			cat "$1/unmanaged" "$RUN/theirs" "$RUN/theirs.next" 2>/dev/null
 			! last=$(good) || others_names "$last"
-		} | awk 'stage == "ours" { ours[$1] = 1; next } !($1 in ours) { print $1 }' stage=ours "$1/managed" stage=others - >"$W/theirs" &&
+		} | awk '{ print $1 }' | sort -u >"$W/others" &&
+		awk 'stage == "ours" { ours[$1] = 1; next } !($1 in ours)' stage=ours "$1/managed" stage=others "$W/others" >"$W/theirs" &&
 		content <"$W/named" >"$W/content" && awk '{ print $2 } $1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' "$W/content" | sort -u >"$W/before" &&
 		sort -u "$W/before" "$W/named" "$1/managed" | awk 'stage == "others" { theirs[$1] = 1; next } !($1 in theirs)' stage=others "$W/theirs" stage=known - >"$W/known"
 }
 
-# begin writes down which sets the run may make: from here on it changes something, and
-# if it is killed, the next one has to know.
-begin() { cp "$W/known" "$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"; }
+# begin writes down which sets the run may make, and which it may come to use that are of
+# others: from here on it changes something, and if it is killed, the next one has to know.
+begin() {
+	cp "$W/theirs" "$RUN/theirs.part" && mv "$RUN/theirs.part" "$RUN/theirs.next" &&
+		cp "$W/known" "$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"
+}
 
 # recover FOLDER, normalized, brings in order what a killed run left: sets in use as
 # NAME-alt. Others of that name are in nobody's way, and go.
@@ -135,25 +155,28 @@ recover() {
 }
 
 # finish FOLDER: of the sets that are ours, nothing but those of this folder is needed
-# any more. What somebody else holds stays, and is written down as ours.
+# any more. What somebody else holds stays, and is written down as ours. Where no run began,
+# NAME-new and NAME-alt are not ours.
 finish() {
-	destroy -new $(cat "$W/known")
-	destroy -alt $(cat "$W/known")
+	cat "$RUN/made" >"$W/made" 2>/dev/null
+	destroy -new $(cat "$W/made")
+	destroy -alt $(cat "$W/made")
 	destroy '' $(unneeded "$1") ||
 		say "sets that are not needed any more are $failure"
 	{
 		present '' $(unneeded "$1")
-		present -new $(cat "$W/known") | sed 's/-new$//'
-		present -alt $(cat "$W/known") | sed 's/-alt$//'
+		present -new $(cat "$W/made") | sed 's/-new$//'
+		present -alt $(cat "$W/made") | sed 's/-alt$//'
 	} >"$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"
 	[ -s "$RUN/made" ] || rm -f "$RUN/made"
+	rm -f "$RUN/theirs.next"
 }
 
 # settle FOLDER, normalized, once it is in force: nothing else of ours is left.
 settle() {
 	leave_others || warn "$failure"
-	finish "$1"
 	awk '{ print $1 }' "$1/unmanaged" >"$RUN/theirs"
+	finish "$1"
 }
 
 # leave_others takes our rules out of tables that Docker does not use.
@@ -177,6 +200,7 @@ take_out() {
 		[ -s "$W/save$1" ] || return 0
 		return 1
 	}
+	seen=1
 	mkdir -p "$W/none" && true >"$W/none/target$1" && true >"$W/none/rules$1" && transaction "$1" "$W/none" /dev/null >"$W/removal" || {
 		failure="cannot write to $RUN"
 		return 1

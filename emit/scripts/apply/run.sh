@@ -27,10 +27,14 @@ start() {
 	mkdir -p "$RUN" 2>/dev/null && (: >>"$RUN/lock") 2>/dev/null || die "cannot write to $RUN"
 	exec 9>>"$RUN/lock"
 	waited=0
-	until flock -n 9; do
+	# Where somebody took the folder away meanwhile, the lock is another file.
+	# dash and busybox know -ef.
+	# shellcheck disable=SC3013
+	until flock -n 9 && [ "$RUN/lock" -ef /proc/self/fd/9 ]; do
 		[ $waited -lt 60 ] || [ $mode = expire ] || die "another apply.sh has been at work for a minute (lock $RUN/lock)"
 		waited=$((waited + 1))
 		sleep 1
+		mkdir -p "$RUN" && exec 9>>"$RUN/lock"
 	done
 	rm -rf "$RUN"/work.* # of killed runs
 	W=$RUN/work.$$
@@ -58,8 +62,9 @@ open() {
 		save "$f" || die "$failure"
 	done
 	know "$W/new" || die "${failure:-cannot write to $RUN}"
-	# Without a run that was killed, what no rule of ours uses under these names is of others.
-	[ -e "$RUN/made" ] || for s in $(present -alt $(cat "$W/known")) $(present -new $(cat "$W/known")); do
+	# What no run that was killed made, and no rule of ours uses, under these names is of others.
+	for s in $(present -alt $(cat "$W/known")) $(present -new $(cat "$W/known")); do
+		! grep -q -x -F -e "${s%-???}" "$RUN/made" 2>/dev/null || continue
 		! grep -h -F -e "--match-set $s " "$W"/save? | grep -q -e '--comment "dockerfw ' || continue
 		# One that was saved in the midst of a run may be back after a reboot.
 		[ $mode != boot ] || ! ipset destroy "$s" 2>/dev/null || continue
@@ -88,7 +93,8 @@ check() {
 		fi
 	done
 	if [ -z "$force" ]; then
-		awk 'stage == "before" { ours[$1] = 1; next } !($1 in ours)' stage=before "$W/before" stage=new "$W/new/managed" >"$W/first"
+		awk 'stage == "before" { ours[$1] = 1; next } stage == "others" { delete ours[$1]; next } !($1 in ours)' \
+			stage=before "$W/before" stage=others "$W/others" stage=new "$W/new/managed" >"$W/first"
 		while read -r s; do
 			! exists "$s" || die "there is a set $s that is not dockerfw's: give the policy's another name, or say managed = false, or replace what is in it with --force"
 		done <"$W/first"
@@ -188,6 +194,7 @@ apply() {
 	fi
 	[ -z "$confirm" ] || await
 	load "$W/new" && in_force || roll_back "$W/old"
+	rm -f "$RUN/pending/half"
 	say "loaded $(cat "$W/new"/rules? | grep -c '^-[AI] ') rules and $(grep -c . "$W/new/managed") sets"
 	[ -z "$cut" ] || cut_connections "$W/new"
 	if [ -n "$confirm" ]; then
@@ -204,7 +211,7 @@ apply() {
 await() {
 	failure="what is to go back in $confirm seconds cannot be prepared in $RUN and $STATE"
 	part=$RUN/pending.part
-	rm -rf "$part" && mkdir "$part" && cp -R "$W/old" "$W/new" "$W/folder" "$W/folder/apply.sh" "$part" &&
+	rm -rf "$part" && mkdir "$part" && true >"$part/half" && cp -R "$W/old" "$W/new" "$W/folder" "$W/folder/apply.sh" "$part" &&
 		printf '%s\n' "$backend" >"$part/backend" && printf '%s\n' "$$" >"$part/token" &&
 		sha256sum <"$HERE/manifest.json" >"$STATE/unconfirmed" && mv "$part" "$RUN/pending" || roll_back "$W/old"
 	setsid sh -c 'n=0; while [ -e "$2" ] && [ $n -lt "$1" ]; do sleep 1; n=$((n + 1)); done
@@ -213,10 +220,11 @@ await() {
 
 keep() {
 	[ -e "$RUN/pending" ] || die "nothing waits for confirmation"
+	[ ! -e "$RUN/pending/half" ] || die "what waits for confirmation was not loaded to its end: apply.sh --rollback, and load it again"
 	backend=$(cat "$RUN/pending/backend") && cp "$RUN/pending/backend" "$W/backend" && keep_copy "$RUN/pending/folder" ||
 		die "cannot write to $STATE; it is not kept yet"
 	know "$RUN/pending/new" && settle "$RUN/pending/new"
-	rm -rf "$RUN/pending"
+	drop_pending
 	say "kept"
 }
 
@@ -226,12 +234,12 @@ go_back() {
 	backend=$(cat "$RUN/pending/backend")
 	trap '' INT TERM HUP
 	rm -f "$RUN"/pending/old/jump? # the engine may have taken the jump for its own
-	know "$RUN/pending/old" && load "$RUN/pending/old" || {
+	know "$RUN/pending/old" && begin && load "$RUN/pending/old" || {
 		warn "the old rules could not be put back: $failure"
 		exit 3
 	}
 	finish "$RUN/pending/old"
-	rm -rf "$RUN/pending"
+	drop_pending
 	rm -f "$STATE/unconfirmed"
 	say "the old rules and sets are in force again"
 }
@@ -255,12 +263,13 @@ boot() {
 			for f in $(families "$W/new"); do
 				foreign "$f" "$W/new" | sed "s/^/apply.sh: deleting, since it is of others: /" >&2
 			done
-			snapshot "$W/new" "$W/old" && begin && recover "$W/old" && load "$W/new" || die "$failure"
+			snapshot "$W/new" "$W/old" && begin && recover "$W/old" && load "$W/new" || die "${failure:-cannot write to $RUN}"
 			settle "$W/new"
 		); then
 			say "loaded $try"
 			# What waits for confirmation is not in force any more, unless that was loaded.
-			[ "$(sha256sum <"$try/manifest.json")" = "$(sha256sum 2>/dev/null <"$RUN/pending/folder/manifest.json")" ] || rm -rf "$RUN/pending"
+			[ "$(sha256sum <"$try/manifest.json")" = "$(sha256sum 2>/dev/null <"$RUN/pending/folder/manifest.json")" ] || drop_pending
+			rm -f "$RUN/pending/half"
 			[ "$try" != "$HERE" ] || [ -n "$unconfirmed" ] || keep_copy "$HERE" || warn "cannot write the copy for boot to $STATE"
 			return 0
 		fi
@@ -330,10 +339,12 @@ close_second() {
 
 remove() {
 	trap '' INT TERM HUP
-	rm -rf "$RUN/pending"
 	mkdir -p "$W/new" && true >"$W/new/managed" && true >"$W/new/unmanaged" || die "cannot write to $RUN"
-	know "$W/new" && set_names "$HERE" >>"$W/known" || die "${failure:-cannot write to $RUN}"
-	kinds=''
+	for f in 4 6; do save $f; done 2>/dev/null
+	failure=''
+	know "$W/new" || die "${failure:-cannot write to $RUN}"
+	drop_pending
+	kinds='' seen=''
 	for kind in nft legacy; do
 		! tables $kind || kinds="$kinds $kind"
 	done
@@ -347,6 +358,7 @@ remove() {
 			}
 		done
 	done
+	[ -n "$seen" ] || die "no rules can be read: $failure"
 	settle "$W/new"
 	rm -rf "$STATE"/folder-* "$STATE/good" "$STATE/unconfirmed" "$STATE/backend" "$RUN/theirs"
 	say "removed: no rule of dockerfw's is left"
