@@ -118,4 +118,5 @@ const (
 	codeEmptySet    diag.Code = "empty-set"    // warning: a set without elements
 	codeFileRead    diag.Code = "file-read"    // an address list that cannot be read
 	codeUnguarded   diag.Code = "unguarded"    // warning: a deny that does not hold for docker-proxy
+	codeHostService diag.Code = "host-service" // warning: a range that guards the host's own services
 )

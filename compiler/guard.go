@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
@@ -125,6 +126,50 @@ func (c *compilation) warnUnguarded(s *scope) {
 		if r.Kind == parser.KindDeny && guardRule(r, s.guarded) == nil && guardRule(&decidable, s.guarded) != nil {
 			c.warn(codeUnguarded, r.Name.Range, fmt.Sprintf("deny %q does not hold for docker-proxy", r.Name.Value),
 				"Where docker-proxy answers, as it does for IPv6 clients of IPv4 networks, nothing tells which container a packet is for, so that this deny refuses nobody there. Add published_ports to name the ports it is about.")
+		}
+	}
+}
+
+// hostServices are what hosts commonly serve themselves, at ports that a range may hold
+// without anyone meaning them.
+var hostServices = []struct {
+	protocol uint8
+	port     uint16
+	name     string
+}{
+	{parser.TCP, 22, "ssh (22/tcp)"},
+	{parser.UDP, 546, "the answers of DHCPv6 (546/udp)"},
+	{parser.TCP, 2377, "Swarm (2377/tcp)"},
+	{parser.UDP, 4789, "Swarm (4789/udp)"},
+	{parser.TCP, 7946, "Swarm (7946/tcp)"},
+	{parser.UDP, 7946, "Swarm (7946/udp)"},
+}
+
+// warnHostServices warns of ranges that put services of the host itself under guard.
+func (c *compilation) warnHostServices() {
+	warn := func(protocols []uint8, ports parser.At[parser.Ports]) {
+		var held []string
+		for _, s := range hostServices {
+			// Who writes a single port means it.
+			if slices.Contains(protocols, s.protocol) && ports.Value.First < ports.Value.Last && ports.Value.First <= s.port && s.port <= ports.Value.Last {
+				held = append(held, s.name)
+			}
+		}
+		if len(held) > 0 {
+			c.warn(codeHostService, ports.Range, "ports of the host's own services are guarded",
+				"In the range is %s. The guard of docker-proxy cannot tell the host's own services from containers: whom the policy refuses at these ports does not reach them either. Leave them out of the range, or set input_guard = false.", strings.Join(held, ", "))
+		}
+	}
+	for _, p := range c.policy.Host.ProxyPorts {
+		warn([]uint8{p.Value.Protocol}, parser.At[parser.Ports]{Value: p.Value.Ports, Range: p.Range})
+	}
+	for _, r := range c.policy.Rules {
+		var protocols []uint8
+		for _, p := range r.Protocols {
+			protocols = append(protocols, p.Value.Number)
+		}
+		for _, ports := range r.PublishedPorts {
+			warn(protocols, ports)
 		}
 	}
 }

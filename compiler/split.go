@@ -191,6 +191,7 @@ func (c *compilation) splitFamilies() {
 		}
 		if s.isGuard() {
 			c.warnUnguarded(s)
+			c.warnHostServices()
 		}
 	}
 }
@@ -339,10 +340,21 @@ func protocolFamily(number uint8, f ir.Family) bool {
 // warnFamilyOpen warns of an accept whose only restriction of sources is a
 // negation that says nothing about one family.
 func (c *compilation) warnFamilyOpen(r *parser.Rule, f ir.Family, cl *clause) {
-	if r.Kind != parser.KindAccept || r.SourceNot == nil || r.Source != nil || !cl.source.notIn.empty() {
+	if r.Kind != parser.KindAccept || r.SourceNot == nil || r.Source != nil || !c.holdNobody(cl.source.notIn) {
 		return
 	}
 	c.warn(codeFamilyOpen, r.SourceNot.Range, fmt.Sprintf("accept %q takes every %s source", r.Name.Value, f), "source_not names no %s address, so that no %s source is left out. Name those too, or give the rule a source.", f, f)
+}
+
+// holdNobody reports that there are no addresses in operands, and nobody else puts any there.
+func (c *compilation) holdNobody(o operands) bool {
+	return len(o.literals) == 0 && !slices.ContainsFunc(o.sets, c.mayHold)
+}
+
+func (c *compilation) mayHold(s *ir.Set) bool {
+	return !s.Managed || len(s.Prefixes) > 0 || slices.ContainsFunc(c.out.Sets, func(m *ir.Set) bool {
+		return slices.Contains(s.Members, m.Name) && c.mayHold(m)
+	})
 }
 
 // defaultRule makes the clause that drops who is outside the allowed sets: as the

@@ -82,6 +82,7 @@ func (b *block) rule(decl *hcl.Block, kind RuleKind, name At[string]) *Rule {
 	r.SourcePorts = b.ports("source_ports")
 	b.checkPortProtocols(r)
 	r.PublishedAddress = b.publishedAddress()
+	b.checkPublishedProtocols(r)
 	r.ICMPTypes = b.icmpTypes(r.Protocols)
 	r.Interfaces = b.interfaces("interfaces")
 	r.OutInterfaces = b.interfaces("out_interfaces")
@@ -301,6 +302,22 @@ func (b *block) checkPortProtocols(r *Rule) {
 }
 
 // publishedAddress reads host addresses, one address an element.
+// checkPublishedProtocols refuses what docker publishes nothing of.
+func (b *block) checkPublishedProtocols(r *Rule) {
+	if len(r.PublishedAddress) == 0 {
+		return
+	}
+	const why = "Docker publishes tcp, udp and sctp; anything else sent to the address ends at the host itself. Write a rule of its own, without published_address."
+	if b.has("icmp_types") && !b.has("protocol") {
+		b.error(codeConflict, b.rng("icmp_types"), "icmp_types with published_address", why)
+	}
+	for _, p := range r.Protocols {
+		if n := p.Value.Number; n != TCP && n != UDP && n != SCTP {
+			b.error(codeConflict, p.Range, fmt.Sprintf("published_address with protocol %s", p.Value.Name), why)
+		}
+	}
+}
+
 func (b *block) publishedAddress() []At[netipx.IPRange] {
 	var out []At[netipx.IPRange]
 	for _, a := range b.addresses("published_address") {

@@ -113,7 +113,10 @@ func refuseUnknown(root *cobra.Command) {
 
 func unknownCommand(cmd *cobra.Command, name string) error {
 	problem := fmt.Sprintf("unknown command %q", name)
-	cmd.SuggestionsMinimumDistance = 2
+	cmd.SuggestionsMinimumDistance = 1
+	if len(name) > 4 {
+		cmd.SuggestionsMinimumDistance = 2
+	}
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		problem += fmt.Sprintf("; did you mean %q?", near[0])
 	}

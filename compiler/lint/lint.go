@@ -28,7 +28,7 @@ const (
 	codeRedundant       diag.Code = "redundant"        // warning: a rule without which all packets fare the same
 	codeAllowedAnyway   diag.Code = "allowed-anyway"   // warning: an accept of what default.allow leaves to Docker
 	codeOverlappingSets diag.Code = "overlapping-sets" // warning: sets in one list, of which one holds the other
-	codeWorldOpen       diag.Code = "world-open"       // note: published ports that anyone may reach
+	codeWorldOpen       diag.Code = "world-open"       // note: published ports that accepts open to anyone
 	codeTooLarge        diag.Code = "too-large"        // warning: more rules than can be looked through
 )
 

@@ -40,7 +40,7 @@ func (f *findings) open(policies []*parser.Policy) {
 	if len(places) == 0 {
 		return
 	}
-	d := diag.Note(codeWorldOpen, places[0].Name.Range, "published ports that anyone may reach", strings.Join(ports, "; ")+".")
+	d := diag.Note(codeWorldOpen, places[0].Name.Range, "published ports that accepts open to anyone", strings.Join(ports, "; ")+".")
 	for _, r := range places[1:] {
 		diag.WithRelated(d, fmt.Sprintf("accept %q", r.Name.Value), r.Name.Range)
 	}

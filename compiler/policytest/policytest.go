@@ -83,6 +83,22 @@ var (
 
 const sourcePort = 40000
 
+// fromContainer tells whether an interface is one that containers are on. What comes from
+// there goes to the outside: egress decides.
+func fromContainer(p *parser.Policy, name string) bool {
+	patterns := []string{"docker+", "br-+"}
+	if c := p.Host.ContainerInterfaces; len(c) > 0 {
+		patterns = nil
+		for _, i := range c {
+			patterns = append(patterns, i.Value)
+		}
+	}
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		prefix, isPattern := strings.CutSuffix(pattern, "+")
+		return name == pattern || isPattern && strings.HasPrefix(name, prefix)
+	})
+}
+
 // packetOf makes the packet of a test.
 func packetOf(p *parser.Policy, t *parser.Test, f ir.Family) packet.Packet {
 	out := packet.Packet{
@@ -105,6 +121,9 @@ func packetOf(p *parser.Policy, t *parser.Test, f ir.Family) packet.Packet {
 	}
 	if c := p.Host.ContainerInterfaces; len(c) > 0 {
 		out.Out = strings.Replace(c[0].Value, "+", "0", 1)
+	}
+	if fromContainer(p, t.Interface) {
+		out.Out = strings.Replace(p.Host.ExternalInterfaces[0].Value, "+", "0", 1)
 	}
 	switch t.State {
 	case parser.StateEstablished:

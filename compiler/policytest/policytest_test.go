@@ -68,6 +68,9 @@ var cases = []struct{ test, got, by string }{
 	{`from = "203.0.113.9"` + "\n" + `to_port = 5432` + "\n" + `state = "related"`, "accept", "established"},
 	{`from = "203.0.113.9"` + "\n" + `to_port = 443` + "\n" + `state = "invalid"`, "drop", "default"},
 	{`from = "203.0.113.9"` + "\n" + `to_port = 5432` + "\n" + `interface = "wg0"`, "docker", ""},
+	// What comes from containers goes out.
+	{`from = "172.17.0.2"` + "\n" + `to_address = "10.1.2.3"` + "\n" + `container_port = 443` + "\n" + `interface = "br-0123456789ab"`, "drop", "deny.out"},
+	{`from = "172.17.0.2"` + "\n" + `to_address = "198.51.100.9"` + "\n" + `container_port = 443` + "\n" + `interface = "br-0123456789ab"`, "docker", ""},
 }
 
 func TestPacketsOfTestsGetTheVerdictsThatPoliciesGive(t *testing.T) {

@@ -30,3 +30,13 @@ accept "elsewhere" {
   published_ports = [444]
   interfaces      = ["wg0"]
 }
+
+ipset "ipv4_only" {
+  entries = ["192.0.2.66"]
+}
+
+accept "open_but_for_a_set" {
+  protocol        = "tcp"
+  published_ports = [445]
+  source_not      = [ipset.ipv4_only]
+}
