@@ -131,9 +131,7 @@ func TestTheBackendIsTheOneThatDockersRulesAreIn(t *testing.T) {
 func TestASetThatOthersUseIsSwappedInOrLeftAlone(t *testing.T) {
 	onBackends(t, func(h *target) {
 		a := h.loaded("friends")
-		if err := h.IPTables(h.backend, 4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends", "dst", "-j", "ACCEPT"); err != nil {
-			h.t.Fatal(err)
-		}
+		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends", "dst", "-j", "ACCEPT")
 		b := deployPolicy(h.t, "other friends, rechecked")
 		h.succeeds(b, nil, "loaded")
 		h.has(b)

@@ -156,6 +156,12 @@ type Protocol struct {
 	Name   string
 }
 
+// HasPorts tells whether packets of the protocol have ports. These are also the protocols
+// that docker publishes ports of.
+func (p Protocol) HasPorts() bool {
+	return p.Number == TCP || p.Number == UDP || p.Number == SCTP
+}
+
 // IP protocol numbers that the language treats in a way of their own.
 const (
 	ICMP   = 1

@@ -293,7 +293,7 @@ func (b *block) checkPortProtocols(r *Rule) {
 			return
 		}
 		for _, p := range r.Protocols {
-			if n := p.Value.Number; n != TCP && n != UDP && n != SCTP {
+			if !p.Value.HasPorts() {
 				b.error(codePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a rule of its own for %s, without %s.", p.Value.Name, name)
 			}
 		}
@@ -301,7 +301,6 @@ func (b *block) checkPortProtocols(r *Rule) {
 	}
 }
 
-// publishedAddress reads host addresses, one address an element.
 // checkPublishedProtocols refuses what docker publishes nothing of.
 func (b *block) checkPublishedProtocols(r *Rule) {
 	if len(r.PublishedAddress) == 0 {
@@ -312,12 +311,13 @@ func (b *block) checkPublishedProtocols(r *Rule) {
 		b.error(codeConflict, b.rng("icmp_types"), "icmp_types with published_address", why)
 	}
 	for _, p := range r.Protocols {
-		if n := p.Value.Number; n != TCP && n != UDP && n != SCTP {
+		if !p.Value.HasPorts() {
 			b.error(codeConflict, p.Range, fmt.Sprintf("published_address with protocol %s", p.Value.Name), why)
 		}
 	}
 }
 
+// publishedAddress reads host addresses, one address an element.
 func (b *block) publishedAddress() []At[netipx.IPRange] {
 	var out []At[netipx.IPRange]
 	for _, a := range b.addresses("published_address") {

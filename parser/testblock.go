@@ -91,7 +91,7 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 		}
 	}
 	t.ToPort, t.ContainerPort = b.testPort("to_port"), b.testPort("container_port")
-	hasPorts := t.Protocol.Number == TCP || t.Protocol.Number == UDP || t.Protocol.Number == SCTP
+	hasPorts := t.Protocol.HasPorts()
 	switch {
 	case hasPorts && !b.has("to_port") && !b.has("container_port"):
 		b.error(codeSchema, b.header, "test without a port", "A packet of %s goes to a port. Write to_port for a published one, or container_port for one straight at a container.", t.Protocol.Name)

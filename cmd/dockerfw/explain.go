@@ -11,6 +11,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/explain"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/dump"
 )
 
@@ -62,7 +63,7 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 			if q.Proxy && q.ToPort == 0 {
 				fail("--proxy needs --to-port, the published port")
 			}
-			if hasPorts(q.Protocol) && !q.Proxy && q.ToPort == 0 && q.ContainerPort == 0 {
+			if (parser.Protocol{Number: q.Protocol}).HasPorts() && !q.Proxy && q.ToPort == 0 && q.ContainerPort == 0 {
 				fail("a packet of %s goes to a port: --to-port for a published one, --container-port for one straight at a container", protocol)
 			}
 			if len(q.In) > 15 || len(q.Out) > 15 {
@@ -149,12 +150,10 @@ func parseProtocol(q *explain.Question, protocol, icmpType string, fail func(str
 			fail("--icmp-type %s: a name such as echo-request, a number from 0 to 254, or type and code such as 3/4", icmpType)
 		}
 	}
-	if !hasPorts(n) && (q.ToPort != 0 || q.ContainerPort != 0 || q.FromPort != 0) {
+	if !(parser.Protocol{Number: n}).HasPorts() && (q.ToPort != 0 || q.ContainerPort != 0 || q.FromPort != 0) {
 		fail("%s has no ports", protocol)
 	}
 }
-
-func hasPorts(protocol uint8) bool { return protocol == 6 || protocol == 17 || protocol == 132 }
 
 var icmpName = regexp.MustCompile(`^[A-Za-z]+(-[A-Za-z]+)+$|^redirect$`)
 

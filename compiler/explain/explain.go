@@ -7,6 +7,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -277,7 +278,7 @@ func (e *explainer) packet(q Question) packet.Packet {
 		p.SourcePort = 40000
 	}
 	if p.In == "" {
-		p.In = e.interfaceOf(p.Source)
+		p.In = e.externalInterface()
 	}
 	switch {
 	case q.Proxy:
@@ -356,28 +357,30 @@ func unspecified(f ir.Family) netip.Addr {
 // containerInterface is the interface that containers are on: the first that the rule of
 // the default names, where the policy is for some only.
 func (e *explainer) containerInterface() string {
+	isDefault := func(r *dump.Rule) bool { return firewall.Comment(r) == "dockerfw default" }
+	return cmp.Or(e.firstInterface("-o", isDefault), "docker0")
+}
+
+// externalInterface is the interface the outside arrives on: the first that a rule of
+// ours names.
+func (e *explainer) externalInterface() string {
+	name := e.firstInterface("-i", firewall.Ours)
+	if name == "" {
+		e.guess("it arrives on eth0 (--interface)")
+		return "eth0"
+	}
+	e.guess("it arrives on %s, the first external interface (--interface)", name)
+	return name
+}
+
+// firstInterface is one that the first of the rules with the option names; "" if none does.
+func (e *explainer) firstInterface(option string, of func(*dump.Rule) bool) string {
 	for _, c := range e.chains() {
 		for _, r := range c.Rules {
-			if o := r.Option("-o"); o != nil && !o.Not && firewall.Comment(r) == "dockerfw default" {
+			if o := r.Option(option); o != nil && !o.Not && of(r) {
 				return strings.Replace(o.Value(), "+", "0", 1)
 			}
 		}
 	}
-	return "docker0"
-}
-
-// interfaceOf is the interface the outside arrives on: the first that a rule of
-// ours names.
-func (e *explainer) interfaceOf(netip.Addr) string {
-	for _, c := range e.chains() {
-		for _, r := range c.Rules {
-			if o := r.Option("-i"); o != nil && !o.Not && firewall.Ours(r) {
-				name := strings.Replace(o.Value(), "+", "0", 1)
-				e.guess("it arrives on %s, the first external interface (--interface)", name)
-				return name
-			}
-		}
-	}
-	e.guess("it arrives on eth0 (--interface)")
-	return "eth0"
+	return ""
 }

@@ -54,8 +54,7 @@ func outside(p *parser.Policy, r *parser.Rule) bool {
 	}
 	return slices.ContainsFunc(r.Interfaces, func(i parser.At[string]) bool {
 		return slices.ContainsFunc(p.Host.ExternalInterfaces, func(e parser.At[string]) bool {
-			prefix, pattern := strings.CutSuffix(e.Value, "+")
-			return e.Value == i.Value || pattern && strings.HasPrefix(i.Value, prefix)
+			return parser.Covers(e.Value, i.Value)
 		})
 	})
 }

@@ -93,10 +93,7 @@ func fromContainer(p *parser.Policy, name string) bool {
 			patterns = append(patterns, i.Value)
 		}
 	}
-	return slices.ContainsFunc(patterns, func(pattern string) bool {
-		prefix, isPattern := strings.CutSuffix(pattern, "+")
-		return name == pattern || isPattern && strings.HasPrefix(name, prefix)
-	})
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return parser.Covers(pattern, name) })
 }
 
 // packetOf makes the packet of a test.
