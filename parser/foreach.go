@@ -35,30 +35,15 @@ func (b *block) forEach() []element {
 	}
 }
 
-// pairs lists the pairs of a map in the order of keys. A key written twice is an
-// error: HCL itself would take the last one and lose the first.
+// pairs lists the pairs of a map in the order of keys.
 func (b *block) pairs(expr hcl.Expression, value cty.Value) []element {
-	ranges := map[string]hcl.Range{}
-	written, diags := hcl.ExprMap(expr)
-	if !diags.HasErrors() {
-		for _, pair := range written {
-			key, diags := pair.Key.Value(b.ctx)
-			if diags.HasErrors() || key.IsNull() || !key.IsKnown() || key.Type() != cty.String {
-				continue
-			}
-			if _, dup := ranges[key.AsString()]; dup {
-				b.error(codeDuplicate, pair.Key.Range(), fmt.Sprintf("key %q twice", key.AsString()), "Only the last of them would count. Take one out or rename it.")
-				continue
-			}
-			ranges[key.AsString()] = pair.Key.Range()
-		}
-	}
+	written := writtenPairs(expr, b.ctx)
 	var out []element
 	for it := value.ElementIterator(); it.Next(); {
 		key, v := it.Element()
-		rng, ok := ranges[key.AsString()]
-		if !ok {
-			rng = expr.Range()
+		rng := expr.Range()
+		if pair, ok := written[key.AsString()]; ok {
+			rng = pair.Key.Range()
 		}
 		out = append(out, element{key.AsString(), v, rng})
 	}

@@ -40,20 +40,13 @@ func (e *evaluator) hostVariables(decl *hcl.Block) map[string]given {
 		e.error(codeType, a.Expr.Range(), "variables is not an object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v))
 		return nil
 	}
-	places := map[string]hcl.Range{}
-	if written, diags := hcl.ExprMap(a.Expr); !diags.HasErrors() {
-		for _, pair := range written {
-			if key, diags := pair.Key.Value(e.ctx); !diags.HasErrors() && key.Type() == cty.String {
-				places[key.AsString()] = hcl.RangeBetween(pair.Key.Range(), pair.Value.Range())
-			}
-		}
-	}
+	written := writtenPairs(a.Expr, e.ctx)
 	out := map[string]given{}
 	for it := v.ElementIterator(); it.Next(); {
 		key, value := it.Element()
-		rng, ok := places[key.AsString()]
-		if !ok {
-			rng = a.Expr.Range()
+		rng := a.Expr.Range()
+		if pair, ok := written[key.AsString()]; ok {
+			rng = hcl.RangeBetween(pair.Key.Range(), pair.Value.Range())
 		}
 		out[key.AsString()] = given{value: value, rng: rng}
 	}
@@ -178,7 +171,7 @@ func (b *block) families() (v4, v6 bool) {
 func (b *block) interfaces(name string) []At[string] {
 	var out []At[string]
 	for _, i := range b.texts(name, `["eth0"]`) {
-		if problem := checkInterface(i.Value); problem != "" {
+		if problem := CheckInterface(i.Value); problem != "" {
 			b.error(codeInterface, i.Range, fmt.Sprintf("bad interface %q", i.Value), "%s", problem)
 			continue
 		}

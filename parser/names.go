@@ -3,6 +3,8 @@ package parser
 import (
 	"fmt"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // Limits of names, in bytes, measured with iptables 1.8.9 and ipset 7.17.
@@ -76,8 +78,9 @@ func checkHostName(name string) string {
 	return ""
 }
 
-// checkInterface says what is wrong with an interface name, or "".
-func checkInterface(name string) string {
+// CheckInterface says what is wrong with the name of an interface, or with a pattern of
+// names such as "eth+"; "" if nothing is.
+func CheckInterface(name string) string {
 	bare := strings.TrimSuffix(name, "+")
 	switch {
 	case name == "":
@@ -97,6 +100,8 @@ func checkInterface(name string) string {
 	}
 	return ""
 }
+
+func validIdentifier(s string) bool { return hclsyntax.ValidIdentifier(s) && len(s) < 128 }
 
 func isLetter(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'

@@ -99,7 +99,7 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 		b.refuse(fmt.Sprintf("a packet of %s, which has no ports", t.Protocol.Name), "to_port", "container_port")
 	}
 	if name, ok := b.text("interface", "eth0"); ok {
-		if problem := checkInterface(name.Value); problem != "" || strings.HasSuffix(name.Value, "+") {
+		if problem := CheckInterface(name.Value); problem != "" || strings.HasSuffix(name.Value, "+") {
 			b.error(codeInterface, name.Range, fmt.Sprintf("bad interface %q", name.Value), "A packet arrives by one interface. %s", problem)
 		}
 		t.Interface = name.Value

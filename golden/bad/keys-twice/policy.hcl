@@ -1,0 +1,25 @@
+host "web1" {
+  external_interfaces = ["eth0"]
+  variables           = { friends = ["192.0.2.10"], friends = ["192.0.2.20"] }
+}
+
+variable "friends" {
+  default = []
+}
+
+locals {
+  name = "web"
+  ports = {
+    web          = 443
+    "web"        = 8443
+    (local.name) = 9443
+  }
+  # A key of each element by itself, and one that an element has twice.
+  pairs = { for port in [80, 81] : port => { "port-${port}" = port } }
+  twice = { for port in [80, 81] : port => { port = port, port = 82 } }
+}
+
+accept "web" {
+  published_ports = values(local.ports)
+  protocol        = "tcp"
+}
