@@ -66,9 +66,8 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 			if (parser.Protocol{Number: q.Protocol}).HasPorts() && !q.Proxy && q.ToPort == 0 && q.ContainerPort == 0 {
 				fail("a packet of %s goes to a port: --to-port for a published one, --container-port for one straight at a container", protocol)
 			}
-			if len(q.In) > 15 || len(q.Out) > 15 {
-				fail("an interface has a name of at most 15 bytes")
-			}
+			checkInterface("--interface", q.In, fail)
+			checkInterface("--out-interface", q.Out, fail)
 			if format != "text" && format != "json" {
 				fail("unknown format %q: text or json", format)
 			}
@@ -126,6 +125,18 @@ func parseAddress(flag, text string, required bool, fail func(string, ...any)) n
 		fail("%s %s: write an IPv4 or IPv6 address", flag, text)
 	}
 	return a
+}
+
+// checkInterface asks for the name of one interface, where one is named.
+func checkInterface(flag, name string, fail func(string, ...any)) {
+	if name == "" {
+		return
+	}
+	if problem := parser.CheckInterface(name); problem != "" {
+		fail("%s %s: %s", flag, name, problem)
+	} else if strings.HasSuffix(name, "+") {
+		fail("%s %s: a packet passes one interface, not a pattern of them", flag, name)
+	}
 }
 
 func parseProtocol(q *explain.Question, protocol, icmpType string, fail func(string, ...any)) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dockerfw/dockerfw/parser"
 )
 
 // starter is the first policy of a host: nobody gets in but friends and who asks
@@ -69,8 +71,8 @@ policy to begin with. It names the interface that the default route leaves by, u
 			if external == "" {
 				external, how = defaultInterface()
 			}
-			if external == "" || len(external) > 15 || strings.ContainsAny(external, " /\"\\$%{}") {
-				return usageError(cmd, fmt.Sprintf("--interface %q is no name of an interface", external))
+			if problem := parser.CheckInterface(external); problem != "" {
+				return usageError(cmd, fmt.Sprintf("bad interface %q: %s", external, problem))
 			}
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err
