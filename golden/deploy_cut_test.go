@@ -86,6 +86,7 @@ ipset "all" { entries = ["198.51.100.0/24", "2001:db8:1::/64"] }
 `
 
 func TestCutEndsJustTheConnectionsThatTheNewRulesRefuse(t *testing.T) {
+	t.Parallel()
 	strangers := []string{"stranger tcp", "stranger udp", "stranger tcp6", "stranger udp6"}
 	cases := []struct {
 		name, rules string

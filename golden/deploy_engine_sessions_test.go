@@ -58,6 +58,7 @@ const bothAddresses = `"198.51.100.2", "198.51.100.3", "2001:db8:1::2", "2001:db
 const friendsAddresses = `"198.51.100.2", "2001:db8:1::2"`
 
 func TestOpenSessionsGoOnOrEndAsThePolicySays(t *testing.T) {
+	t.Parallel()
 	netlab.Require(t, "conntrack")
 	for _, how := range []struct {
 		name, mode string

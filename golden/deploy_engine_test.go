@@ -190,7 +190,7 @@ func reloads(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("DOCKERFW_RELOADS")
 	if text == "" {
-		return 60
+		return 20
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {

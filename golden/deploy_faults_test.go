@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -233,7 +234,7 @@ echo $n >%s
 read -r at <%s
 [ $n != "$at" ] || { echo "%s: out of sorts" >&2; exit 1; }
 exec "$real" "$@"`, args, count, count, at, tool))
-			for n := 1; ; n++ {
+			for n, every := someOf(4, h.backend); ; n += every {
 				if err := os.WriteFile(at, fmt.Appendf(nil, "%d\n", n), 0o600); err != nil {
 					h.t.Fatal(err)
 				}
@@ -242,11 +243,24 @@ exec "$real" "$@"`, args, count, count, at, tool))
 				}
 				before := h.saved()
 				out := h.apply(b)
-				if out.code == 0 {
+				if calls, err := strconv.Atoi(strings.TrimSpace(readOr(h.t, count, ""))); err != nil {
+					h.t.Fatal(err)
+				} else if out.code == 0 {
 					h.has(b)
-					break
+					if calls < n {
+						break
+					}
+					// Nothing hung on it.
+					h.succeeds(old, nil)
+					continue
 				}
-				h.expect(out, 1, "out of sorts")
+				says := "out of sorts"
+				if strings.HasSuffix(tool, "-save") && !strings.Contains(out.text, says) {
+					// What cannot be read of the security table is taken for a kernel without one,
+					// until something does not fit.
+					says = "the old rules and sets are in force again"
+				}
+				h.expect(out, 1, says)
 				h.unchanged(before)
 				h.tidy()
 				if h.t.Failed() {

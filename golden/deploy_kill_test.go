@@ -20,7 +20,7 @@ type killer struct {
 }
 
 // changing are the tools that change something: what a run has done by the time that it is
-// killed shows in no other ones. make soak has the rest as well.
+// killed shows in no other ones. A soak has the rest as well.
 var changing = []string{"cp", "ipset", "mkdir", "mv", "rm", "touch"}
 
 const killWrapper = `
@@ -50,8 +50,6 @@ func newKiller(h *target) *killer {
 	}
 	return k
 }
-
-func soaking() bool { return os.Getenv("DOCKERFW_SOAK") != "" }
 
 // killAt runs apply.sh and kills it before or after its n-th call. It returns false if it
 // ended by itself. What the killed shell had started goes on, as it would on a host.
@@ -94,15 +92,16 @@ func (k *killer) holdsOneOf(what string, states ...*firewall.State) {
 	}
 }
 
-// killedBackends are where a series of kills runs, at which calls: of all of them in make
-// soak, of some that differ by backend otherwise.
+// killedBackends are where a series of kills runs, at which calls: at all of them in a
+// soak, otherwise at some that differ by backend.
 func killedBackends(t *testing.T, inTest map[netlab.Backend][]string, series func(k *killer, when string, first, step int)) {
 	t.Parallel()
-	for b, backend := range netlab.Backends {
-		whens, first, step := inTest[backend], 1+b, 3
+	for _, backend := range netlab.Backends {
+		whens := inTest[backend]
 		if soaking() {
-			whens, first, step = []string{"before", "after"}, 1, 1
+			whens = []string{"before", "after"}
 		}
+		first, step := someOf(11, backend)
 		for _, when := range whens {
 			t.Run(string(backend)+" "+when, func(t *testing.T) {
 				t.Parallel()

@@ -309,6 +309,7 @@ default {
 }
 
 func TestARevokedAddressIsCutAtOnceUnderRecheckAndNotUnderKeep(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		sessions string
 		want     netlab.Result
