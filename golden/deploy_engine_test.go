@@ -185,6 +185,12 @@ default {
 }
 `
 
+func init() {
+	if soaking() || os.Getenv("DOCKERFW_RELOADS") != "" {
+		netlab.KnockPause = time.Millisecond
+	}
+}
+
 // reloads is how many times TestReloadsAreNeverNoticed loads a policy on each backend.
 func reloads(t *testing.T) int {
 	t.Helper()

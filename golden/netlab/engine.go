@@ -20,7 +20,7 @@ import (
 )
 
 // engineLimit bounds each start and stop of an engine.
-const engineLimit = 30 * time.Second
+const engineLimit = 2 * time.Minute
 
 // EngineOptions says how to run an engine. The zero value is Docker's default
 // settings on iptables-nft.

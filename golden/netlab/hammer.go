@@ -183,17 +183,19 @@ func (n *Node) askOnce(network, addrPort string) (resent int, err error) {
 	return resent, err
 }
 
-// A knock is given up after so many more, hence after that many times its pause.
-const (
-	knocksOpen = 200
-	knockPause = time.Millisecond
-)
+// KnockPause is the time between two tries of a Knock. Shorter ones find shorter gaps, and
+// with dozens of knocks leave two slow cores no time for the engine. Set it before the first.
+var KnockPause = 4 * time.Millisecond
 
-// Knock tries without waiting: each millisecond one SYN or one datagram from a port of
+// knockPatience is how long a knock is given to be answered.
+const knockPatience = 200 * time.Millisecond
+
+// Knock tries without waiting: each KnockPause one SYN or one datagram from a port of
 // its own. What stands or is answered within a fifth of a second counts as answered.
 func (n *Node) Knock(network, addrPort string) *Hammer {
 	n.t.Helper()
 	to := netip.MustParseAddrPort(addrPort)
+	knocksOpen := int(knockPatience / KnockPause)
 	return n.hammer(network, addrPort, func(h *Hammer) error {
 		var open []int
 		defer func() {
@@ -226,9 +228,9 @@ func (n *Node) Knock(network, addrPort string) *Hammer {
 			if len(open) >= knocksOpen {
 				settle()
 			}
-			time.Sleep(knockPause)
+			time.Sleep(KnockPause)
 		}
-		time.Sleep(knocksOpen * knockPause)
+		time.Sleep(knockPatience)
 		for len(open) > 0 {
 			settle()
 		}

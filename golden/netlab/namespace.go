@@ -19,7 +19,7 @@ import (
 )
 
 // commandLimit bounds every command run in a namespace.
-const commandLimit = 30 * time.Second
+const commandLimit = time.Minute
 
 // Namespace is a network namespace.
 type Namespace struct {
