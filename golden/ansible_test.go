@@ -260,7 +260,7 @@ func TestAnsibleDeploysToAFleetWhatIsNewAndNothingThatDoesNotLoad(t *testing.T) 
 	f.deployed(fleetHosts...)
 
 	first := f.states()
-	f.expect("", "", "unchanged")
+	f.expect("unchanged", "unchanged", "unchanged")
 	f.unchanged(first, fleetHosts...)
 
 	// A change of one host, and a folder of another that is damaged.
@@ -277,7 +277,7 @@ func TestAnsibleDeploysToAFleetWhatIsNewAndNothingThatDoesNotLoad(t *testing.T) 
 
 	// Rules that cut Ansible off from web1.
 	f.compile("published_ports = [5432]", "published_ports = [5432, 5433]", "default {", cutsOff)
-	printed = f.expect("failed", "", "", "-e", "dockerfw_confirm=3")
+	printed = f.expect("failed", "unchanged", "", "-e", "dockerfw_confirm=3")
 	f.says(printed, "with the new rules the host could not be reached within 3 seconds")
 	f.unchanged(first, "web1")
 

@@ -186,7 +186,7 @@ default {
 `
 
 func init() {
-	if soaking() || os.Getenv("DOCKERFW_RELOADS") != "" {
+	if soaking() {
 		netlab.KnockPause = time.Millisecond
 	}
 }

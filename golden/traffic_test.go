@@ -320,10 +320,11 @@ func TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays(t *testing.T) {
 	})
 	t.Logf("%d policies; packets: %v; %d guards, packets: %v", policies, sent, guards, guarded)
 	for _, r := range routers {
-		if sent[r.Backend] < 100*policies {
+		if sent[r.Backend] < 200*policies {
 			t.Errorf("%s: only %d policies, %d packets", r.Backend, policies, sent[r.Backend])
 		}
-		if guards < policies/25 || guarded[r.Backend] < 25*guards {
+		// Half as many guards as policies are usual; of 20 policies, one batch in 16 has fewer than 5.
+		if guards == 0 || policies >= 100 && guards < policies/4 || guarded[r.Backend] < 50*guards {
 			t.Errorf("%s: only %d guards, %d packets", r.Backend, guards, guarded[r.Backend])
 		}
 	}
