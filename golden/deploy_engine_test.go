@@ -187,7 +187,7 @@ default {
 
 func init() {
 	if soaking() {
-		netlab.KnockPause = time.Millisecond
+		netlab.AskPause, netlab.KnockPause = 0, time.Millisecond
 	}
 }
 
@@ -196,7 +196,7 @@ func reloads(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("DOCKERFW_RELOADS")
 	if text == "" {
-		return 20
+		return 6
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {

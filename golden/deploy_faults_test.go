@@ -36,7 +36,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	onBackends(t, func(h *target) {
 		old := h.loaded("a list of friends")
 		b := deployPolicy(h.t, "single friends")
-		for _, dir := range []string{"run", "state"} {
+		for _, dir := range some(2, h.backend, []string{"run", "state"}) {
 			failed := 0
 			// Each size has it fail in another place.
 			for size := 4; ; size += 4 + size/2 {
@@ -67,6 +67,7 @@ mount -t tmpfs -o size=${size}k tmpfs "$1" && cp -R "$1.kept/." "$1" && rm -rf "
 }
 
 func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t, netlab.NFT)
 	a := h.loaded("friends")
 	b := deployPolicy(t, "a jump")
@@ -82,41 +83,39 @@ func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
 }
 
 func TestAMissingToolIsNamed(t *testing.T) {
-	for _, backend := range netlab.Backends {
-		t.Run(string(backend), func(t *testing.T) {
-			h := newTarget(t, backend)
-			h.loaded("friends")
-			b := deployPolicy(t, "a jump")
-			hide := func(tool string, args ...string) {
-				t.Helper()
-				path := h.path("bin/" + tool)
-				real, err := os.Readlink(path)
-				if err == nil {
-					err = os.Remove(path)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				h.refuses(b, 1, args, tool+" is missing", "nothing was changed")
-				if err := os.Symlink(real, path); err != nil {
-					t.Fatal(err)
-				}
+	onBackends(t, func(h *target) {
+		h.loaded("friends")
+		b := deployPolicy(h.t, "a jump")
+		hide := func(tool string, args ...string) {
+			h.t.Helper()
+			path := h.path("bin/" + tool)
+			real, err := os.Readlink(path)
+			if err == nil {
+				err = os.Remove(path)
 			}
-			for _, tool := range strings.Fields("awk sed grep sort comm sha256sum flock ipset iptables iptables-save iptables-restore") {
-				hide(tool)
+			if err != nil {
+				h.t.Fatal(err)
 			}
-			for _, family := range []int{4, 6} {
-				hide(backend.Tool(family, "-restore"))
+			h.refuses(b, 1, args, tool+" is missing", "nothing was changed")
+			if err := os.Symlink(real, path); err != nil {
+				h.t.Fatal(err)
 			}
-			hide("conntrack", "--cut")
-			hide("ip", "--cut")
-			hide("setsid", "--confirm", "5")
-			h.succeeds(b, nil)
-		})
-	}
+		}
+		for _, tool := range some(2, h.backend, strings.Fields("awk sed grep sort comm sha256sum flock ipset iptables iptables-save iptables-restore")) {
+			hide(tool)
+		}
+		for _, family := range []int{4, 6} {
+			hide(h.backend.Tool(family, "-restore"))
+		}
+		hide("conntrack", "--cut")
+		hide("ip", "--cut")
+		hide("setsid", "--confirm", "5")
+		h.succeeds(b, nil)
+	})
 }
 
 func TestTheBackendIsTheOneThatDockersRulesAreIn(t *testing.T) {
+	t.Parallel()
 	p := deployPolicy(t, "friends")
 	h := newTarget(t, netlab.Legacy)
 	h.setDefault(netlab.NFT)
@@ -160,6 +159,7 @@ func TestALockThatOthersHoldIsWaitedForAndNamed(t *testing.T) {
 }
 
 func TestAFolderThatIsNotAsItWasCompiledIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t, netlab.NFT)
 	h.loaded("friends")
 	for file, words := range map[string]string{
@@ -184,6 +184,7 @@ func TestAFolderThatIsNotAsItWasCompiledIsRefused(t *testing.T) {
 }
 
 func TestAKernelWithoutASetTypeIsFoundOutFirst(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t, netlab.NFT)
 	h.loaded("friends")
 	h.wrap("ipset", `[ "$1" = restore ] || exec "$real" "$@"
@@ -197,7 +198,7 @@ printf '%s\n' "$text" | "$real" restore`)
 func TestWhatFailsForIPv6TakesIPv4BackAsWell(t *testing.T) {
 	onBackends(t, func(h *target) {
 		h.loaded("a list of friends")
-		for _, name := range []string{"single friends", "a jump", "inserted", "other friends, rechecked"} {
+		for _, name := range some(2, h.backend, []string{"single friends", "a jump", "inserted", "other friends, rechecked"}) {
 			b := deployPolicy(h.t, name)
 			// The rehearsal has no -w.
 			h.wrap(h.backend.Tool(6, "-restore"), `[ "$1" != -w ] || [ -e `+h.path("failed")+` ] || { : >`+h.path("failed")+`; echo "ip6tables-restore: out of sorts" >&2; exit 1; }
@@ -234,7 +235,7 @@ echo $n >%s
 read -r at <%s
 [ $n != "$at" ] || { echo "%s: out of sorts" >&2; exit 1; }
 exec "$real" "$@"`, args, count, count, at, tool))
-			for n, every := someOf(4, h.backend); ; n += every {
+			for n, every := someOf(8, h.backend); ; n += every {
 				if err := os.WriteFile(at, fmt.Appendf(nil, "%d\n", n), 0o600); err != nil {
 					h.t.Fatal(err)
 				}
@@ -325,6 +326,7 @@ func TestASetThatOthersFillSurvivesAVersionWithoutIt(t *testing.T) {
 
 // iptables-nft-save prints nothing of a table with rules that it does not know, and exits with 0.
 func TestATableThatIptablesCannotPrintIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	netlab.Require(t, "nft")
 	h := newTarget(t, netlab.NFT)
 	a := h.loaded("friends")
@@ -359,6 +361,7 @@ func TestAFamilyThatIsNotCompiledAnyMoreIsNotInTheSecurityTableEither(t *testing
 }
 
 func TestAnElementThatDoesNotMatchIsADifference(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t, netlab.NFT)
 	a := h.loaded("friends")
 	h.MustRun("ipset", "flush", "friends")
@@ -371,6 +374,7 @@ func TestAnElementThatDoesNotMatchIsADifference(t *testing.T) {
 }
 
 func TestTheFolderIsTheScriptsOwnWhateverCDPATHSays(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t, netlab.NFT)
 	h.likeDocker(h.backend)
 	p := deployPolicy(t, "friends")
@@ -388,60 +392,58 @@ func TestTheFolderIsTheScriptsOwnWhateverCDPATHSays(t *testing.T) {
 // Rules of ours that went into the tables of the other backend, as at a boot before Docker had
 // ever run, move to those that Docker uses.
 func TestRulesMoveToTheTablesThatDockerTurnsOutToUse(t *testing.T) {
-	for _, backend := range netlab.Backends {
-		t.Run(string(backend), func(t *testing.T) {
-			other := netlab.Backends[0]
-			if other == backend {
-				other = netlab.Backends[1]
-			}
-			h := newTarget(t, backend)
-			h.setDefault(other)
-			ours := func(b netlab.Backend) (n int) {
-				for _, f := range []int{4, 6} {
-					for _, table := range []string{"filter", "security"} {
-						n += strings.Count(h.IPTablesSave(b, f, table), "dockerfw ")
-					}
+	onBackends(t, func(h *target) {
+		other := netlab.Backends[0]
+		if other == h.backend {
+			other = netlab.Backends[1]
+		}
+		h.setDefault(other)
+		ours := func(b netlab.Backend) (n int) {
+			for _, f := range []int{4, 6} {
+				for _, table := range []string{"filter", "security"} {
+					n += strings.Count(h.IPTablesSave(b, f, table), "dockerfw ")
 				}
-				return n
 			}
-			p := deployPolicy(t, "a list of friends")
-			h.succeeds(p, []string{"--boot"}, "loaded")
-			if ours(other) == 0 {
-				t.Fatal("boot did not load into what iptables stands for")
-			}
-			h.likeDocker(backend)
-			h.succeeds(p, []string{"--dry-run"}, "rules of dockerfw are in iptables-"+string(other))
-			h.succeeds(p, nil, "loaded")
-			h.has(p)
-			if n := ours(other); n > 0 {
-				t.Errorf("%d rules are left in iptables-%s", n, other)
-			}
-			h.succeeds(p, nil, "nothing to do")
+			return n
+		}
+		p := deployPolicy(h.t, "a list of friends")
+		h.succeeds(p, []string{"--boot"}, "loaded")
+		if ours(other) == 0 {
+			h.t.Fatal("boot did not load into what iptables stands for")
+		}
+		h.likeDocker(h.backend)
+		h.succeeds(p, []string{"--dry-run"}, "rules of dockerfw are in iptables-"+string(other))
+		h.succeeds(p, nil, "loaded")
+		h.has(p)
+		if n := ours(other); n > 0 {
+			h.t.Errorf("%d rules are left in iptables-%s", n, other)
+		}
+		h.succeeds(p, nil, "nothing to do")
 
-			// The next boot knows.
-			h.flush(other)
-			h.reboot()
-			h.succeeds(p, []string{"--boot"}, "loaded")
-			h.has(p)
-			if n := ours(other); n > 0 {
-				t.Errorf("boot put %d rules into iptables-%s", n, other)
-			}
+		// The next boot knows.
+		h.flush(other)
+		h.reboot()
+		h.succeeds(p, []string{"--boot"}, "loaded")
+		h.has(p)
+		if n := ours(other); n > 0 {
+			h.t.Errorf("boot put %d rules into iptables-%s", n, other)
+		}
 
-			// And with Docker's chains in both, boot does not ask.
-			h.reboot()
-			h.likeDocker(other)
-			h.likeDocker(backend)
-			h.succeeds(p, []string{"--boot"}, "loaded")
-			h.has(p)
-			h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0, "no rule of dockerfw's is left")
-			if n := ours(backend) + ours(other); n > 0 {
-				t.Errorf("remove.sh left %d rules", n)
-			}
-		})
-	}
+		// And with Docker's chains in both, boot does not ask.
+		h.reboot()
+		h.likeDocker(other)
+		h.likeDocker(h.backend)
+		h.succeeds(p, []string{"--boot"}, "loaded")
+		h.has(p)
+		h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0, "no rule of dockerfw's is left")
+		if n := ours(h.backend) + ours(other); n > 0 {
+			h.t.Errorf("remove.sh left %d rules", n)
+		}
+	})
 }
 
 func TestRemoveTakesNoSetsThatWereNeverOurs(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t, netlab.NFT)
 	h.likeDocker(h.backend)
 	if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\n"); err != nil {

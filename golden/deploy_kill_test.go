@@ -101,7 +101,7 @@ func killedBackends(t *testing.T, inTest map[netlab.Backend][]string, series fun
 		if soaking() {
 			whens = []string{"before", "after"}
 		}
-		first, step := someOf(11, backend)
+		first, step := someOf(17, backend)
 		for _, when := range whens {
 			t.Run(string(backend)+" "+when, func(t *testing.T) {
 				t.Parallel()
@@ -152,7 +152,7 @@ func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
 		k := &killer{h, h.path("calls")}
 		restore := h.backend.Tool(4, "-restore")
 		h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
-		if !k.killAt(b, 3, "after", "--confirm", "3") {
+		if !k.killAt(b, 3, "after", "--confirm", "10") {
 			h.t.Fatal("it was not killed")
 		}
 		if !k.means(b.state(h.t))[ir.IPv4] {

@@ -413,6 +413,7 @@ func chainsOf(t fataler, f ir.Family, texts ...string) map[string][]string {
 
 // A rule that is not the policy's shows in the traffic: the test above can fail.
 func TestTrafficShowsRulesThatAreNotThePolicys(t *testing.T) {
+	t.Parallel()
 	r := netlab.NewRouter(t, netlab.NFT)
 	p, ok := compilePolicy(t, t.TempDir(), `
 host {

@@ -123,6 +123,11 @@ func (n *Node) hammer(network, addrPort string, loop func(*Hammer) error) *Hamme
 	return h
 }
 
+// AskPause and KnockPause are the time between two tries of a hammer. Shorter ones find
+// shorter gaps, and with dozens of hammers leave two slow cores no time for the engine and
+// the scripts that they are to find gaps in. Set them before the first. AskPause may be 0.
+var AskPause, KnockPause = 10 * time.Millisecond, 10 * time.Millisecond
+
 // HammerAnswers asks a lab server again and again, each time by a connection or socket
 // of its own, and waits up to Patience for the answer. A datagram is sent once.
 func (n *Node) HammerAnswers(network, addrPort string) *Hammer {
@@ -146,6 +151,7 @@ func (n *Node) HammerAnswers(network, addrPort string) *Hammer {
 			if err != nil {
 				time.Sleep(time.Millisecond) // while nothing listens it would only burn time
 			}
+			time.Sleep(AskPause)
 		}
 		return nil
 	})
@@ -182,10 +188,6 @@ func (n *Node) askOnce(network, addrPort string) (resent int, err error) {
 	}
 	return resent, err
 }
-
-// KnockPause is the time between two tries of a Knock. Shorter ones find shorter gaps, and
-// with dozens of knocks leave two slow cores no time for the engine. Set it before the first.
-var KnockPause = 4 * time.Millisecond
 
 // knockPatience is how long a knock is given to be answered.
 const knockPatience = 200 * time.Millisecond
