@@ -53,7 +53,7 @@ fuzz:
 	$(GO) test -fuzz=FuzzParseSets -fuzztime=1m ./parser/dump
 	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./compiler/build
 
-# For an hour or two. As many reloads under fire as a release is worth (make test has 6 on
+# For an hour or two. As many reloads under fire as a release is worth (make test has 4 on
 # each backend); random policies and packets against the kernel, other ones in each run; last,
 # apply.sh killed at each call of each tool, and all the other rows of cases that make test
 # tries a part of.

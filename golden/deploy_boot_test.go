@@ -56,7 +56,7 @@ func TestBootLoadsTheFolderBeforeThereIsAnEngine(t *testing.T) {
 
 func TestBootFallsBackOnWhatWasLoadedLast(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range some(2, h.backend, slices.Sorted(maps.Keys(breakages))) {
+		for _, what := range some(3, h.backend, slices.Sorted(maps.Keys(breakages))) {
 			damage := breakages[what]
 			old := deployPolicy(h.t, "a list of friends")
 			h.succeeds(old, nil)
@@ -76,7 +76,7 @@ func TestBootFallsBackOnWhatWasLoadedLast(t *testing.T) {
 
 func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range some(2, h.backend, slices.Sorted(maps.Keys(breakages))) {
+		for _, what := range some(3, h.backend, slices.Sorted(maps.Keys(breakages))) {
 			damage := breakages[what]
 			b := deployPolicy(h.t, "a jump")
 			if err := damage(b.dir); err != nil {

@@ -196,7 +196,7 @@ func reloads(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("DOCKERFW_RELOADS")
 	if text == "" {
-		return 6
+		return 4
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {

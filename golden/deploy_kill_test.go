@@ -40,7 +40,7 @@ func newKiller(h *target) *killer {
 	k := &killer{h, h.path("calls")}
 	tools := changing
 	if soaking() {
-		tools = append(tools, "awk", "cat", "comm", "cut", "dirname", "flock", "grep", "head", "sed", "sha256sum", "sort", "sync", "tr", "unshare")
+		tools = append(tools, "awk", "cat", "cut", "dirname", "flock", "grep", "head", "sed", "sha256sum", "sort", "sync", "tr", "unshare")
 	}
 	for _, family := range []int{4, 6} {
 		tools = append(tools, h.backend.Tool(family, "-restore"))
@@ -101,7 +101,7 @@ func killedBackends(t *testing.T, inTest map[netlab.Backend][]string, series fun
 		if soaking() {
 			whens = []string{"before", "after"}
 		}
-		first, step := someOf(17, backend)
+		first, step := someOf(23, backend)
 		for _, when := range whens {
 			t.Run(string(backend)+" "+when, func(t *testing.T) {
 				t.Parallel()

@@ -33,7 +33,7 @@ const packetsSent = 220
 // Random policies are loaded into a kernel, which takes longer than what rapid makes its
 // default of 100 for. -rapid.checks says otherwise; make soak does.
 func init() {
-	if err := flag.Set("rapid.checks", "20"); err != nil {
+	if err := flag.Set("rapid.checks", "12"); err != nil {
 		panic(err)
 	}
 }
@@ -323,8 +323,8 @@ func TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays(t *testing.T) {
 		if sent[r.Backend] < 200*policies {
 			t.Errorf("%s: only %d policies, %d packets", r.Backend, policies, sent[r.Backend])
 		}
-		// Half as many guards as policies are usual; of 20 policies, one batch in 16 has fewer than 5.
-		if guards == 0 || policies >= 100 && guards < policies/4 || guarded[r.Backend] < 50*guards {
+		// Half as many guards as policies are usual; of a few policies, none may have one.
+		if policies >= 100 && guards < policies/4 || guarded[r.Backend] < 50*guards {
 			t.Errorf("%s: only %d guards, %d packets", r.Backend, guards, guarded[r.Backend])
 		}
 	}
@@ -351,7 +351,7 @@ func (p *policy) liveAndDie(t *rapid.T, r *netlab.Router, program *ir.Program, p
 	}
 	forwarded = fare(p.state.Target, packets)
 	if program.HasGuard() {
-		guarded = p.throughGuard(r, f, func() int { return fare(ir.GuardChain, toHost) })
+		p.throughGuard(r, f, func() { guarded = fare(ir.GuardChain, toHost) })
 	}
 	p.remove(t, r.Namespace, r.Backend, program)
 	for name, rules := range chainsOf(t, f, r.IPTablesSave(r.Backend, int(f), "filter")) {
@@ -363,10 +363,10 @@ func (p *policy) liveAndDie(t *rapid.T, r *netlab.Router, program *ir.Program, p
 }
 
 // throughGuard lets the router send packets by the guard meanwhile.
-func (p *policy) throughGuard(r *netlab.Router, f ir.Family, do func() int) int {
+func (p *policy) throughGuard(r *netlab.Router, f ir.Family, do func()) {
 	r.Lead(f, ir.GuardChain)
 	defer r.Lead(f, "DOCKER-USER")
-	return do()
+	do()
 }
 
 // compareSaved compares the rules that a host saves with those that were loaded.
@@ -436,16 +436,20 @@ default { allow = [ipset.a] }
 	random := rand.New(rand.NewPCG(1, 1))
 	packets, toHost := randomPackets(random, ir.IPv4, 1500), drawPackets(random, ir.IPv4, 1500, true)
 	program := p.programs[0]
-	disagree := func(rules string) []string {
+	disagree := func(rules string) (found []string) {
 		t.Helper()
 		p.files[emit.RulesFile4] = rules
 		p.load(t, r.Namespace, r.Backend, program)
-		found, _ := p.disagreements(t, r, ir.IPv4, p.state.Target, packets)
-		p.throughGuard(r, ir.IPv4, func() int {
-			more, asked := p.disagreements(t, r, ir.IPv4, ir.GuardChain, toHost)
-			found = append(found, more...)
-			return asked
-		})
+		// One that disagrees is enough, and is among the first few hundred mostly.
+		send := func(start string, packets []packet.Packet) {
+			for some := range slices.Chunk(packets, 300) {
+				if len(found) == 0 {
+					found, _ = p.disagreements(t, r, ir.IPv4, start, some)
+				}
+			}
+		}
+		send(p.state.Target, packets)
+		p.throughGuard(r, ir.IPv4, func() { send(ir.GuardChain, toHost) })
 		p.remove(t, r.Namespace, r.Backend, program)
 		return found
 	}

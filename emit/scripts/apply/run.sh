@@ -27,7 +27,7 @@ keep_copy() {
 start() {
 	[ $mode != boot ] || trap 'warn "NOTHING WAS LOADED: if no rules are there already, published ports are open to everyone"' EXIT
 	[ "$(id -u)" = 0 ] || die "root is needed"
-	need awk sed grep sort comm sha256sum flock iptables iptables-save iptables-restore
+	need awk sed grep sort sha256sum flock iptables iptables-save iptables-restore
 	mkdir -p "$RUN" 2>/dev/null && (: >>"$RUN/lock") 2>/dev/null || die "cannot write to $RUN"
 	exec 9>>"$RUN/lock"
 	waited=0
