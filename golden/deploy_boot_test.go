@@ -56,7 +56,7 @@ func TestBootLoadsTheFolderBeforeThereIsAnEngine(t *testing.T) {
 
 func TestBootFallsBackOnWhatWasLoadedLast(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range some(3, h.backend, slices.Sorted(maps.Keys(breakages))) {
+		for _, what := range some(4, h.backend, slices.Sorted(maps.Keys(breakages))) {
 			damage := breakages[what]
 			old := deployPolicy(h.t, "a list of friends")
 			h.succeeds(old, nil)
@@ -76,7 +76,7 @@ func TestBootFallsBackOnWhatWasLoadedLast(t *testing.T) {
 
 func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range some(3, h.backend, slices.Sorted(maps.Keys(breakages))) {
+		for _, what := range some(4, h.backend, slices.Sorted(maps.Keys(breakages))) {
 			damage := breakages[what]
 			b := deployPolicy(h.t, "a jump")
 			if err := damage(b.dir); err != nil {
@@ -152,7 +152,7 @@ func TestSystemdTakesTheService(t *testing.T) {
 
 // As after an update of the kernel, without the modules.
 func TestBootClosesContainersWithoutIPSet(t *testing.T) {
-	onBackends(t, func(h *target) {
+	mostlyOn(netlab.Legacy, t, func(h *target) {
 		p := deployPolicy(h.t, "a jump")
 		h.wrap("ipset", `echo "ipset: Cannot open session to kernel." >&2; exit 1`)
 		h.expect(h.apply(p, "--boot"), 1, "ipset does not work here", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
@@ -162,7 +162,7 @@ func TestBootClosesContainersWithoutIPSet(t *testing.T) {
 
 // A file that ends early may not name all external interfaces.
 func TestBootClosesAllInterfacesWhateverIsLeftOfTheFolder(t *testing.T) {
-	onBackends(t, func(h *target) {
+	mostlyOn(netlab.NFT, t, func(h *target) {
 		p := compileFolder(h.t, "two interfaces", `
 host {
   external_interfaces = ["wg+", "eth0"]

@@ -87,7 +87,7 @@ func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
 }
 
 func TestAMissingToolIsNamed(t *testing.T) {
-	onBackends(t, func(h *target) {
+	mostlyOn(netlab.NFT, t, func(h *target) {
 		h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		hide := func(tool string, args ...string) {
@@ -105,7 +105,7 @@ func TestAMissingToolIsNamed(t *testing.T) {
 				h.t.Fatal(err)
 			}
 		}
-		for _, tool := range some(2, h.backend, strings.Fields("awk sed grep sort sha256sum flock ipset iptables iptables-save iptables-restore")) {
+		for _, tool := range some(2, h.backend, strings.Fields("awk sed grep sort comm sha256sum flock ipset iptables iptables-save iptables-restore")) {
 			hide(tool)
 		}
 		for _, family := range []int{4, 6} {
@@ -225,8 +225,14 @@ func TestWhicheverCallFailsTheOldStateComesBack(t *testing.T) {
 	onBackends(t, func(h *target) {
 		old := h.loaded("a list of friends")
 		b := deployPolicy(h.t, "a list without family")
-		for tool, args := range map[string]string{"ipset": "restore", h.backend.Tool(4, "-restore"): "-w", h.backend.Tool(6, "-restore"): "-w", h.backend.Tool(4, "-save"): "-t", "ipset ": "save"} {
-			tool = strings.TrimSpace(tool)
+		for _, call := range some(2, h.backend, [][2]string{
+			{"ipset", "restore"},
+			{h.backend.Tool(4, "-restore"), "-w"},
+			{h.backend.Tool(6, "-restore"), "-w"},
+			{h.backend.Tool(4, "-save"), "-t"},
+			{"ipset", "save"},
+		}) {
+			tool, args := call[0], call[1]
 			count, at := h.path("count"), h.path("at")
 			real, err := os.Readlink(h.path("bin/" + tool))
 			if err != nil {
@@ -239,7 +245,7 @@ echo $n >%s
 read -r at <%s
 [ $n != "$at" ] || { echo "%s: out of sorts" >&2; exit 1; }
 exec "$real" "$@"`, args, count, count, at, tool))
-			for n, every := someOf(12, h.backend); ; n += every {
+			for n, every := someOf(6, h.backend); ; n += every {
 				if err := os.WriteFile(at, fmt.Appendf(nil, "%d\n", n), 0o600); err != nil {
 					h.t.Fatal(err)
 				}
@@ -287,7 +293,7 @@ func (h *target) rule(family int, args ...string) {
 
 // The names under which sets are made before they are in force can be somebody else's.
 func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
-	onBackends(t, func(h *target) {
+	mostlyOn(netlab.Legacy, t, func(h *target) {
 		a := h.loaded("friends")
 		if err := h.IPSetRestore("create friends-new hash:net\n"); err != nil {
 			h.t.Fatal(err)
@@ -311,7 +317,7 @@ func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
 }
 
 func TestASetThatOthersFillSurvivesAVersionWithoutIt(t *testing.T) {
-	onBackends(t, func(h *target) {
+	mostlyOn(netlab.NFT, t, func(h *target) {
 		if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\ncreate friends-v6 hash:net family inet6\n"); err != nil {
 			h.t.Fatal(err)
 		}

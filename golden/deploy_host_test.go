@@ -38,7 +38,7 @@ type target struct {
 
 // scriptTools is what the scripts run besides the iptables of both kinds, and "real" is
 // what stands behind a name of bin.
-var scriptTools = strings.Fields("awk cat conntrack cp cut dirname env flock grep head id ip ipset mkdir mv rm sed setsid sh sha256sum sleep sort sync touch tr unshare")
+var scriptTools = strings.Fields("awk cat comm conntrack cp cut dirname env flock grep head id ip ipset mkdir mv rm sed setsid sh sha256sum sleep sort sync touch tr unshare")
 
 func newTarget(t *testing.T, backend netlab.Backend) *target {
 	t.Helper()

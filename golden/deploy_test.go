@@ -45,6 +45,17 @@ func onBackends(t *testing.T, test func(h *target)) {
 	}
 }
 
+// mostlyOn runs a test with a host of one backend, since what it is about does not hang on
+// that; in a soak, with a host of each.
+func mostlyOn(backend netlab.Backend, t *testing.T, test func(h *target)) {
+	if soaking() {
+		onBackends(t, test)
+		return
+	}
+	t.Parallel()
+	test(newTarget(t, backend))
+}
+
 // soaking tells that time is no object: make soak. Otherwise the tests that try out very
 // many cases try some of them, always the same ones.
 func soaking() bool { return os.Getenv("DOCKERFW_SOAK") != "" }

@@ -45,7 +45,6 @@ sets_of_rules() {
 
 # refused FAMILY FOLDER prints connections, as conntrack -D takes them.
 refused() {
-	first_line "$2/target$1"
 	awk '
 	function octet(n,   i, text) { for (i = 128; i >= 1; i /= 2) { text = text (n >= i ? 1 : 0); if (n >= i) n -= i } return text }
 	# bits writes an address as a text of 0 and 1, so that a network is a prefix of it.
@@ -205,6 +204,6 @@ refused() {
 		out = "-p " protocol " --orig-src " src " --orig-dst " orig_dst
 		if (sport != "") out = out " --sport " sport " --dport " orig_dport
 		print out
-	}' entry="$first" stage=rules "$2/rules$1" stage=sets "$W/members" stage=routes "$W/routes" \
+	}' entry="$(cat "$2/target$1")" stage=rules "$2/rules$1" stage=sets "$W/members" stage=routes "$W/routes" \
 		stage=expected "$W/expected" stage=connections "$W/connections"
 }

@@ -7,31 +7,11 @@ need() {
 	done
 }
 
-# Starting a process is what takes time here: what the shell can do itself, it does.
-
-# first_line FILE puts it into $first: nothing, if there is none.
-first_line() {
-	first=''
-	[ ! -f "$1" ] || read -r first <"$1" || :
-}
-
-# words_of FILE [FAMILY] puts its lines, names of sets, into $words. Those of IPv6, and no
-# others, end in -v6.
-words_of() {
-	words=''
-	[ ! -f "$1" ] || while read -r word; do
-		case $2:$word in
-		4:*-v6) ;;
-		6:*-v6 | 4:* | :*) words="$words $word" ;;
-		esac
-	done <"$1"
-}
-
-# tool_of FAMILY [SUFFIX] puts the name of a program of the chosen backend into $tool.
-tool_of() {
+# command_of FAMILY [SUFFIX] names a program of the chosen backend.
+command_of() {
 	case $1 in
-	4) tool=iptables${backend:+-$backend}$2 ;;
-	6) tool=ip6tables${backend:+-$backend}$2 ;;
+	4) printf 'iptables%s%s' "${backend:+-$backend}" "$2" ;;
+	6) printf 'ip6tables%s%s' "${backend:+-$backend}" "$2" ;;
 	esac
 }
 
@@ -40,24 +20,22 @@ family_name() { printf 'IPv%s' "$1"; }
 # save FAMILY keeps what iptables-save prints of the filter table in $W/save4 or 6, and of
 # the security table in $W/second4 or 6, where the kernel has that one.
 save() {
-	tool_of "$1" -save
-	$tool -t security >"$W/second$1" 2>/dev/null || rm -f "$W/second$1"
-	$tool -t filter >"$W/save$1" 2>"$W/err" || {
-		failure="$tool: $(cat "$W/err")"
+	$(command_of "$1" -save) -t security >"$W/second$1" 2>/dev/null || rm -f "$W/second$1"
+	$(command_of "$1" -save) -t filter >"$W/save$1" 2>"$W/err" || {
+		failure="$(command_of "$1" -save): $(cat "$W/err")"
 		return 1
 	}
 	# It prints no rule at all then, and exits with 0. Boot goes on: nothing of ours is there yet.
 	if [ $mode != boot ] && grep -q '^# Table .* is incompatible' "$W/save$1" "$W/second$1" 2>/dev/null; then
-		failure="$tool cannot print the tables: there are rules in them that only nft knows"
+		failure="$(command_of "$1" -save) cannot print the tables: there are rules in them that only nft knows"
 		return 1
 	fi
 }
 
 # restore FAMILY loads standard input as one transaction.
 restore() {
-	tool_of "$1" -restore
-	$tool -w 10 --noflush >"$W/err" 2>&1 || {
-		failure="$tool: $(cat "$W/err")"
+	$(command_of "$1" -restore) -w 10 --noflush >"$W/err" 2>&1 || {
+		failure="$(command_of "$1" -restore): $(cat "$W/err")"
 		return 1
 	}
 }
@@ -109,10 +87,10 @@ choose_backend() {
 # last_backend prints the one that was right when a folder was loaded last, or what
 # iptables stands for.
 last_backend() {
-	first_line "$STATE/backend"
-	case $first in
+	last=$(cat "$STATE/backend" 2>/dev/null)
+	case $last in
 	# The kernel may have lost it since.
-	nft | legacy) ! "iptables-$first-save" -t filter >/dev/null 2>&1 || { printf '%s' "$first" && return; } ;;
+	nft | legacy) ! "iptables-$last-save" -t filter >/dev/null 2>&1 || { printf '%s' "$last" && return; } ;;
 	esac
 	default_backend
 }

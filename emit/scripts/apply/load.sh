@@ -37,17 +37,13 @@ step_over() {
 		return
 	fi
 	why=$failure
-	words_of "$W/changed"
-	destroy -alt $words
+	destroy -alt $(cat "$W/changed")
 	failure=$why
 	return 1
 }
 
 # alternatives FAMILY FOLDER prints sets of the folder that there are as NAME-alt.
-alternatives() {
-	words_of "$2/managed" "$1"
-	for s in $(present -alt $words); do printf '%s\n' "${s%-alt}"; done
-}
+alternatives() { present -alt $(of_family "$1" <"$2/managed") | sed 's/-alt$//'; }
 
 # own_names FAMILY FOLDER makes what is in use as NAME-alt NAME.
 own_names() {
@@ -71,19 +67,16 @@ snapshot() {
 			for (i = kernel; i > 0; i--) if (kown[i] && !kjump[i] && !(kchain[i] in keep)) print "-I " kchain[i] " " back(krule[i])
 		}' stage=r "$1/rules$f" stage=s "$W/save$f" >"$2/rules$f" || return 1
 		target=$(awk '/^-A / && / -j DOCKERFW$/ { print $2; exit }' "$W/save$f")
-		first_line "$1/target$f"
-		[ -n "$target" ] || target=$first
-		printf '%s\n' "$target" >"$2/target$f" || return 1
-		grep -q -x -e "-A FORWARD -j $target" "$W/save$f" || printf 'no\n' >"$2/jump$f" || return 1
+		printf '%s\n' "${target:-$(cat "$1/target$f")}" >"$2/target$f" || return 1
+		grep -q -x -e "-A FORWARD -j $(cat "$2/target$f")" "$W/save$f" || printf 'no\n' >"$2/jump$f" || return 1
 	done
-	content "$W/known" >"$W/content" || return 1
+	content <"$W/known" >"$W/content" || return 1
 	# Members of lists are made before the lists.
-	awk '$1 == "create" && $3 != "list:set" { print; next }
-		{ later[++n] = $0; list[n] = ($1 == "create") }
-		END {
-			for (i = 1; i <= n; i++) if (list[i]) print later[i]
-			for (i = 1; i <= n; i++) if (!list[i]) print later[i]
-		}' "$W/content" >"$2/sets" && awk '$1 == "create" { print $2 }' "$2/sets" >"$2/managed"
+	{
+		awk '$1 == "create" && $3 != "list:set"' "$W/content"
+		awk '$1 == "create" && $3 == "list:set"' "$W/content"
+		awk '$1 == "add"' "$W/content"
+	} >"$2/sets" && awk '$1 == "create" { print $2 }' "$2/sets" >"$2/managed"
 }
 
 # roll_back SNAPSHOT ends the run, after $failure.
@@ -130,7 +123,7 @@ know() {
 			cat "$W"/save? 2>/dev/null
 			for kind in nft legacy; do
 				[ "$kind" != "$backend" ] && tables $kind || continue
-				for save in "iptables-$kind-save" "ip6tables-$kind-save"; do "$save" -t filter 2>/dev/null; done
+				for f in 4 6; do "$(backend=$kind command_of $f -save)" -t filter 2>/dev/null; done
 			done
 		} | sed -n '/--comment "dockerfw /p' | grep -o -e '--match-set [^ ]*' | sed 's/^[^ ]* //; s/-alt$//'
 	} | sort -u >"$W/named" &&
@@ -139,7 +132,7 @@ know() {
 			! last=$(good) || others_names "$last"
 		} | awk '{ print $1 }' | sort -u >"$W/others" &&
 		awk 'stage == "ours" { ours[$1] = 1; next } !($1 in ours)' stage=ours "$1/managed" stage=others "$W/others" >"$W/theirs" &&
-		content "$W/named" >"$W/content" && awk '{ print $2 } $1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' "$W/content" | sort -u >"$W/before" &&
+		content <"$W/named" >"$W/content" && awk '{ print $2 } $1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' "$W/content" | sort -u >"$W/before" &&
 		sort -u "$W/before" "$W/named" "$1/managed" | awk 'stage == "others" { theirs[$1] = 1; next } !($1 in theirs)' stage=others "$W/theirs" stage=known - >"$W/known"
 }
 
@@ -153,11 +146,10 @@ begin() {
 # recover FOLDER, normalized, brings in order what a killed run left: sets in use as
 # NAME-alt. Others of that name are in nobody's way, and go.
 recover() {
-	words_of "$W/known"
-	destroy -alt $words && return 0
+	destroy -alt $(cat "$W/known") && return 0
 	for f in $(families "$1"); do
 		# It may have been killed between the two tables.
-		for s in $(alternatives "$f" "$1"); do printf '%s %s-alt\n' "$s" "$s"; done >"$W/map$f" &&
+		present -alt $(of_family "$f" <"$1/managed") | awk '{ s = $1; sub(/-alt$/, "", s); print s, $1 }' >"$W/map$f" &&
 			put "$f" "$1" "$W/map$f" && own_names "$f" "$1" || return 1
 	done
 }
@@ -166,15 +158,15 @@ recover() {
 # any more. What somebody else holds stays, and is written down as ours. Where no run began,
 # NAME-new and NAME-alt are not ours.
 finish() {
-	words_of "$RUN/made"
-	destroy -new $words
-	destroy -alt $words
+	cat "$RUN/made" >"$W/made" 2>/dev/null
+	destroy -new $(cat "$W/made")
+	destroy -alt $(cat "$W/made")
 	destroy '' $(unneeded "$1") ||
 		say "sets that are not needed any more are $failure"
 	{
 		present '' $(unneeded "$1")
-		present -new $words | sed 's/-new$//'
-		present -alt $words | sed 's/-alt$//'
+		present -new $(cat "$W/made") | sed 's/-new$//'
+		present -alt $(cat "$W/made") | sed 's/-alt$//'
 	} >"$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"
 	[ -s "$RUN/made" ] || rm -f "$RUN/made"
 	rm -f "$RUN/theirs.next"
@@ -202,8 +194,7 @@ leave_others() {
 # take_out FAMILY takes our rules and chains out of the tables of $backend. DOCKER-USER, and
 # the jump to it if there is one, are left to Docker.
 take_out() {
-	tool_of "$1" -save
-	command -v $tool >/dev/null 2>&1 || return 0
+	command -v "$(command_of "$1" -save)" >/dev/null 2>&1 || return 0
 	save "$1" || {
 		# A kernel without the family has nothing of ours.
 		[ -s "$W/save$1" ] || return 0

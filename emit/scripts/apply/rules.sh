@@ -37,9 +37,6 @@ function renamed(text,   out, at, word) {
 # force. Sets named in MAP are meant by their other name. A family of which the folder has
 # no rules has no target: of ours, nothing is to be left there.
 transaction() {
-	first_line "$2/target$1"
-	target=$first
-	first_line "$2/jump$1"
 	awk "$read_stages"'
 	END {
 		print "*filter"
@@ -58,7 +55,7 @@ transaction() {
 		if (target != "" && jump != "no" && !placed) print "-I FORWARD 1 -j " target
 		for (name in gone) print "-X " name
 		print "COMMIT"
-	}' target="$target" jump="$first" \
+	}' target="$(cat "$2/target$1")" jump="$(cat "$2/jump$1" 2>/dev/null)" \
 		stage=map "$3" stage=s "$W/save$1" stage=r "$2/rules$1"
 }
 
@@ -85,7 +82,6 @@ put() {
 # of ours; other tools flush filter. No engine touches this table. Nothing is logged,
 # counted or answered a second time: a limit counts as not reached, a reject is a drop.
 second_line() {
-	first_line "$2/target$1"
 	awk "$read_stages"'
 	END {
 		print "*security"
@@ -107,7 +103,12 @@ second_line() {
 		if ("DOCKERFW" in second) print "-I FORWARD 1 -j DOCKERFW"
 		for (name in gone) print "-X " name
 		print "COMMIT"
-	}' target="$first" stage=map "$3" stage=s "$4" stage=r "$2/rules$1"
+	}' target="$(cat "$2/target$1")" stage=map "$3" stage=s "$4" stage=r "$2/rules$1"
+}
+
+# second_ours SAVE lists what of the security table is ours.
+second_ours() {
+	awk '/^-A DOCKERFW/ || /^-A FORWARD -j DOCKERFW$/ { printf "%s %06d %s\n", $2, ++n[$2], $0 }' "$1" | sort
 }
 
 # as_saved prints what iptables-save would, once standard input, of transaction, is loaded
@@ -123,7 +124,6 @@ as_saved() {
 # number and rule: all rules in chains of the folder, but for the RETURN that engines put
 # at the end of DOCKER-USER; our rules in chains of others; what leads to our rules.
 ours() {
-	first_line "$2/target$1"
 	awk "$read_stages"'
 	stage == "s" && /^-A / {
 		at[$2]++
@@ -133,35 +133,30 @@ ours() {
 		else if ($2 == "FORWARD" && rest == "-j " target && target != "DOCKER" && placed && !said++) print $2, 0, rest
 	}
 	stage == "s" && /^:/ && own_chain(name) { print name, 0, "chain" }' \
-		target="$first" stage=r "$2/rules$1" stage=s "$3"
+		target="$(cat "$2/target$1")" stage=r "$2/rules$1" stage=s "$3" | sort
 }
 
-# differs FAMILY FOLDER prints how $W/saveN and $W/secondN, of the security table, differ
-# from $W/wantN and $W/second.wantN, the same rules as this host's iptables-save prints them.
+# differs FAMILY FOLDER prints how $W/saveN differs from $W/wantN, the same rules as this
+# host's iptables-save prints them.
 differs() {
 	ours "$1" "$2" "$W/save$1" >"$W/ours"
 	ours "$1" "$2" "$W/want$1" >"$W/ours.want"
-	awk '
-	{ n[$0] += (stage == "ours") ? 1 : -1; of[$0] = $1; there[stage, $1] = 1; if (!said[$1]++) chain[++chains] = $1 }
-	END {
-		for (line in n) if (n[line]) differs[of[line]] = 1
-		for (i = 1; i <= chains; i++) {
-			if (!(chain[i] in differs)) continue
-			if (chain[i] == "FORWARD") print "FORWARD does not lead to " target ", or only behind rules that accept"
-			else if (!(("ours", chain[i]) in there)) print "nothing of dockerfw is in " chain[i]
-			else if (!(("want", chain[i]) in there)) print "rules of an earlier version are in " chain[i]
-			else print "the rules in " chain[i] " differ"
-		}
-	}' target="$first" stage=ours "$W/ours" stage=want "$W/ours.want"
-	[ ! -f "$W/second$1" ] || awk '
-	/^-A DOCKERFW/ || /^-A FORWARD -j DOCKERFW$/ {
-		n[$2 " " ++rule[stage, $2] " " $0] += (stage == "ours") ? 1 : -1
-		if (stage == "ours") there = 1
-	}
-	END {
-		for (line in n) if (n[line]) differ = 1
-		if (differ) print (there ? "the rules in the security table differ" : "nothing of dockerfw is in the security table")
-	}' stage=ours "$W/second$1" stage=want "$W/second.want$1"
+	comm -3 "$W/ours" "$W/ours.want" | awk '{ print $1 }' | sort -u | while read -r chain; do
+		if [ "$chain" = FORWARD ]; then
+			printf 'FORWARD does not lead to %s, or only behind rules that accept\n' "$(cat "$2/target$1")"
+		elif ! grep -q "^$chain " "$W/ours"; then
+			printf 'nothing of dockerfw is in %s\n' "$chain"
+		elif ! grep -q "^$chain " "$W/ours.want"; then
+			printf 'rules of an earlier version are in %s\n' "$chain"
+		else
+			printf 'the rules in %s differ\n' "$chain"
+		fi
+	done
+	[ -f "$W/second$1" ] || return 0
+	second_ours "$W/second$1" >"$W/ours"
+	second_ours "$W/second.want$1" >"$W/ours.want"
+	[ -z "$(comm -3 "$W/ours" "$W/ours.want")" ] ||
+		if [ -s "$W/ours" ]; then printf 'the rules in the security table differ\n'; else printf 'nothing of dockerfw is in the security table\n'; fi
 }
 
 # foreign FAMILY FOLDER prints rules of others in chains that are replaced as a whole.

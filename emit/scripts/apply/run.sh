@@ -1,17 +1,13 @@
 
 # ---- The copy of what was loaded last, for boot, and for the sets of earlier versions.
 
-good() {
-	first_line "$STATE/good"
-	[ -n "$first" ] && printf '%s/%s' "$STATE" "$first"
-}
+good() { [ -f "$STATE/good" ] && printf '%s/%s' "$STATE" "$(cat "$STATE/good")"; }
 
 # keep_copy FOLDER makes it the last good one, in one step, and notes in which tables it is.
 keep_copy() {
 	id=folder-$(sha256sum <"$1/manifest.json" | cut -c1-16)
 	mkdir -p "$STATE" || return 1
-	first_line "$STATE/good"
-	if [ "$first" != "$id" ] || ! (check_digests "$STATE/$id") 2>/dev/null; then
+	if [ "$(cat "$STATE/good" 2>/dev/null)" != "$id" ] || ! (check_digests "$STATE/$id") 2>/dev/null; then
 		rm -rf "${STATE:?}/$id.part" && cp -R "$1" "$STATE/$id.part" && rm -rf "${STATE:?}/$id" && mv "$STATE/$id.part" "$STATE/$id" &&
 			printf '%s\n' "$id" >"$STATE/good.part" && sync && mv "$STATE/good.part" "$STATE/good" || return 1
 	fi
@@ -27,7 +23,7 @@ keep_copy() {
 start() {
 	[ $mode != boot ] || trap 'warn "NOTHING WAS LOADED: if no rules are there already, published ports are open to everyone"' EXIT
 	[ "$(id -u)" = 0 ] || die "root is needed"
-	need awk sed grep sort sha256sum flock iptables iptables-save iptables-restore
+	need awk sed grep sort comm sha256sum flock iptables iptables-save iptables-restore
 	mkdir -p "$RUN" 2>/dev/null && (: >>"$RUN/lock") 2>/dev/null || die "cannot write to $RUN"
 	exec 9>>"$RUN/lock"
 	waited=0
@@ -62,16 +58,12 @@ open() {
 	choose_backend
 	normalize "$1" "$W/new" && drop_families "$W/new" || die "cannot read $1, or not write to $RUN"
 	for f in $(families "$W/new"); do
-		for suffix in '' -save -restore; do
-			tool_of "$f" $suffix
-			need $tool
-		done
+		need "$(command_of "$f")" "$(command_of "$f" -save)" "$(command_of "$f" -restore)"
 		save "$f" || die "$failure"
 	done
 	know "$W/new" || die "${failure:-cannot write to $RUN}"
 	# What no run that was killed made, and no rule of ours uses, under these names is of others.
-	words_of "$W/known"
-	for s in $(present -alt $words) $(present -new $words); do
+	for s in $(present -alt $(cat "$W/known")) $(present -new $(cat "$W/known")); do
 		! grep -q -x -F -e "${s%-???}" "$RUN/made" 2>/dev/null || continue
 		! grep -h -F -e "--match-set $s " "$W"/save? | grep -q -e '--comment "dockerfw ' || continue
 		# One that was saved in the midst of a run may be back after a reboot.
@@ -84,7 +76,7 @@ open() {
 # version had: those are to go.
 drop_families() {
 	for f in 4 6; do
-		[ ! -f "$1/rules$f" ] && tool_of $f -save && command -v $tool >/dev/null 2>&1 && save $f || continue
+		[ ! -f "$1/rules$f" ] && command -v "$(command_of $f -save)" >/dev/null 2>&1 && save $f || continue
 		grep -q -e '^:DOCKERFW' -e '--comment "dockerfw ' "$W"/save$f "$W"/second$f 2>/dev/null || continue
 		true >"$1/rules$f" && true >"$1/target$f" || return 1
 	done
@@ -108,7 +100,7 @@ check() {
 		done <"$W/first"
 	fi
 	while read -r name header; do
-		printf '%s\n' "$name" >"$W/one" && content "$W/one" >"$W/have" || die "${failure:-cannot write to $RUN}"
+		printf '%s\n' "$name" >"$W/one" && content <"$W/one" >"$W/have" || die "${failure:-cannot write to $RUN}"
 		have=$(awk '$1 == "create" { print $3, $4, $5 }' "$W/have")
 		want=$(printf '%s\n' "$header" | cut -d' ' -f1-3)
 		[ -z "$have" ] || [ "$have" = "$want" ] || die "set $name, which others fill, is a $have here, and the policy says $want"
@@ -134,10 +126,9 @@ rehearse() {
 			warn "no network namespace can be made here: the files are not tried out first"
 			continue
 		}
-		tool_of "$f"
 		XTABLES_LOCKFILE=$W/xtables.lock unshare --net sh -c 'ipset restore <"$1" && "$2-restore" --noflush <"$3" && "$2-save" -t filter >"$4" &&
 				{ [ ! -s "$5" ] || "$2-restore" --noflush <"$5" && "$2-save" -t security >"$6"; }' sh \
-			"$W/rehearse.sets" $tool "$W/rehearse" "$W/want$f" "$W/rehearse.second" "$W/second.want$f" >"$W/err" 2>&1 9>&- ||
+			"$W/rehearse.sets" "$(command_of "$f")" "$W/rehearse" "$W/want$f" "$W/rehearse.second" "$W/second.want$f" >"$W/err" 2>&1 9>&- ||
 			die "this host cannot load the $(family_name "$f") rules: $(cat "$W/err")"
 	done
 }
@@ -298,8 +289,7 @@ boot() {
 	fi
 	closed=1
 	for f in 4 6; do
-		tool_of $f
-		command -v $tool >/dev/null 2>&1 || continue
+		command -v "$(command_of $f)" >/dev/null 2>&1 || continue
 		if save $f && close_all $f >"$W/closed" && restore $f <"$W/closed"; then
 			[ ! -f "$W/second$f" ] || close_second $f | restore $f || warn "$failure"
 			continue

@@ -4,22 +4,13 @@
 
 exists() { ipset list -n "$1" >/dev/null 2>&1; } # SET
 
-# present SUFFIX NAME... prints those of the sets NAMESUFFIX that exist, each once.
+# present SUFFIX NAME... prints those of the sets NAMESUFFIX that exist.
 present() {
 	end=$1
 	shift
-	[ $# -gt 0 ] || return 0
-	there=$newline$(ipset list -n 2>/dev/null)$newline
-	for s in "$@"; do
-		case $there in *"$newline$s$end$newline"*)
-			printf '%s\n' "$s$end"
-			there=${there%%"$newline$s$end$newline"*}$newline${there#*"$newline$s$end$newline"}
-			;;
-		esac
-	done
+	ipset list -n >"$W/present" 2>/dev/null
+	[ $# = 0 ] || printf "%s$end\n" "$@" | awk 'stage == "there" { is[$1] = 1; next } ($1 in is) && !said[$1]++' stage=there "$W/present" stage=asked -
 }
-newline='
-'
 
 # make_sets FILE loads it into ipset. Not a pipe: what fails in one cannot tell why.
 make_sets() {
@@ -50,11 +41,11 @@ unneeded() {
 	awk 'stage == "needed" { is[$1] = 1; next } !($1 in is)' stage=needed "$1/managed" stage=known "$W/known"
 }
 
-# content FILE prints the sets that its lines name as they are in force, as ipset save does
-# but for what the kernel chooses. One that a killed run left in use as NAME-alt is printed
-# as NAME.
+# content prints the sets named on standard input as they are in force, as ipset save
+# does but for what the kernel chooses. One that a killed run left in use as NAME-alt is
+# printed as NAME.
 content() {
-	ipset save >"$W/saved" 2>"$W/err" || {
+	cat >"$W/asked" && ipset save >"$W/saved" 2>"$W/err" || {
 		failure="ipset save: $(cat "$W/err")"
 		return 1
 	}
@@ -64,31 +55,28 @@ content() {
 		!(s in asked) || (!alt && (s "-alt" in there)) { next }
 		$1 == "create" { list = ($3 == "list:set"); $2 = s; sub(/ bucketsize [0-9]+/, ""); sub(/ initval [^ ]+/, ""); print }
 		$1 == "add" { e = $3; if (list) sub(/-alt$/, "", e); gsub(/"[^"]*"/, ""); print "add", s, e ($0 ~ / nomatch( |$)/ ? " nomatch" : "") }' \
-		stage=asked "$1" stage=names "$W/saved" stage=saved "$W/saved"
+		stage=asked "$W/asked" stage=names "$W/saved" stage=saved "$W/saved"
 }
 
 # changed FAMILY FOLDER prints the managed sets that are not as the folder has them, with
 # the lists that hold them.
 changed() {
-	of_family "$1" <"$2/managed" >"$W/names" && content "$W/names" >"$W/have" || return 1
-	awk 'stage == "names" { managed[++sets] = $1; is[$1] = 1; next }
-		!($2 in is) { next }
-		stage == "wanted" && $1 == "create" && $3 == "list:set" { list[$2] = 1 }
-		stage == "wanted" && $1 == "add" && ($2 in list) { member[++members] = $3; of[members] = $2 }
-		$1 == "create" {
-			size = 0
-			for (i = 4; i < NF; i++) if ($i == "hashsize") size = $(i + 1)
-			if (stage == "have") hashsize[$2] = size
-			# The kernel raises it by itself.
-			else if (hashsize[$2] + 0 < size + 0) changed[$2] = 1
-			sub(/ hashsize [0-9]*/, "")
-		}
-		{ n[$0] += (stage == "have") ? 1 : -1; set[$0] = $2 }
-		END {
-			for (line in n) if (n[line]) changed[set[line]] = 1
-			for (i = 1; i <= members; i++) if (member[i] in changed) holds[of[i]] = 1
-			for (i = 1; i <= sets; i++) if ((managed[i] in changed) || (managed[i] in holds)) print managed[i]
-		}' stage=names "$W/names" stage=have "$W/have" stage=wanted "$2/sets"
+	of_family "$1" <"$2/managed" >"$W/names"
+	content <"$W/names" >"$W/have" || return 1
+	awk 'stage == "names" { of[$1] = 1; next } $2 in of' stage=names "$W/names" stage=sets "$2/sets" >"$W/wanted" || return 1
+	for side in have wanted; do
+		# The kernel raises hashsize by itself.
+		sed 's/ hashsize [0-9]*//' "$W/$side" | sort >"$W/$side.sorted" || return 1
+	done
+	{
+		comm -3 "$W/have.sorted" "$W/wanted.sorted" | awk '{ print $2 }'
+		awk '$1 == "create" { for (i = 4; i < NF; i++) if ($i == "hashsize") { if (stage == "have") have[$2] = $(i + 1); else if (have[$2] + 0 < $(i + 1) + 0) print $2 } }' \
+			stage=have "$W/have" stage=wanted "$W/wanted"
+	} | sort -u >"$W/differing" || return 1
+	awk 'stage == "differing" { print; is[$1] = 1; next }
+		$1 == "create" && $3 == "list:set" { list[$2] = 1 }
+		$1 == "add" && ($2 in list) && ($3 in is) && !($2 in is) && !said[$2]++ { print $2 }' \
+		stage=differing "$W/differing" stage=wanted "$W/wanted"
 }
 
 # fill FOLDER MAP: input of ipset restore that makes the sets of MAP, lines "NAME TO",
