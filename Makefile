@@ -14,7 +14,7 @@ build:
 # One package at a time: those with engines look for leftovers on the whole machine.
 # Tests wait more than they work, so that four run at a time.
 test: test-packages lint
-	$(GO) test -count=1 -p 1 -parallel 4 -timeout 40m ./...
+	$(GO) test -count=1 -p 1 -parallel 4 -timeout 60m ./...
 
 # Installs what is missing, as root on Debian; elsewhere the tests say what they lack.
 test-packages:
