@@ -18,7 +18,7 @@ import (
 // eventually waits for what a process in the background does.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not come to this: " + what)
 		}
@@ -35,7 +35,7 @@ func TestWhatNobodyConfirmsGoesBack(t *testing.T) {
 		old := h.loaded("a list of friends")
 		b := deployPolicy(h.t, "single friends")
 		before := h.saved()
-		h.succeeds(b, []string{"--confirm", "15"}, "loaded", "it goes back in 15 seconds", "--keep")
+		h.succeeds(b, []string{"--confirm", "30"}, "loaded", "it goes back in 30 seconds", "--keep")
 		if !h.pending() {
 			h.t.Fatal("nothing waits")
 		}
@@ -55,10 +55,10 @@ func TestWhatIsConfirmedStaysAndWhatIsRefusedGoesBackAtOnce(t *testing.T) {
 		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
 		h.succeeds(b, []string{"--rollback"}, "the old rules and sets are in force again")
 		h.has(old)
-		h.succeeds(b, []string{"--confirm", "10"}, "loaded")
+		h.succeeds(b, []string{"--confirm", "30"}, "loaded")
 		h.succeeds(b, []string{"--keep"}, "kept")
 		h.has(b)
-		time.Sleep(10500 * time.Millisecond)
+		time.Sleep(30500 * time.Millisecond)
 		h.has(b)
 	})
 }
@@ -75,7 +75,7 @@ func TestGoingBackSurvivesTheLossOfTheSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.MustRun("env", "PATH="+h.path("bin"), h.env[1], h.env[2], real, "-qec",
-		"sh "+filepath.Join(b.dir, "apply.sh")+" --confirm 10", "/dev/null")
+		"sh "+filepath.Join(b.dir, "apply.sh")+" --confirm 30", "/dev/null")
 	if !h.pending() {
 		t.Fatal("nothing waits")
 	}
@@ -189,7 +189,7 @@ func TestGoingBackIsTriedUntilItSucceeds(t *testing.T) {
 	h := newTarget(t, netlab.NFT)
 	old := h.loaded("friends")
 	h.wrap("iptables-nft-restore", `[ ! -e `+h.path("pending")+` ] && exec "$real" "$@"; echo refused >>`+h.path("refused")+`; exit 1`)
-	h.succeeds(deployPolicy(t, "a jump"), []string{"--confirm", "10"}, "loaded")
+	h.succeeds(deployPolicy(t, "a jump"), []string{"--confirm", "30"}, "loaded")
 	if err := os.WriteFile(h.path("pending"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

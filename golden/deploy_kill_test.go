@@ -152,7 +152,7 @@ func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
 		k := &killer{h, h.path("calls")}
 		restore := h.backend.Tool(4, "-restore")
 		h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
-		if !k.killAt(b, 3, "after", "--confirm", "10") {
+		if !k.killAt(b, 3, "after", "--confirm", "30") {
 			h.t.Fatal("it was not killed")
 		}
 		if !k.means(b.state(h.t))[ir.IPv4] {
