@@ -133,7 +133,7 @@ func TestTheBackendIsTheOneThatDockersRulesAreIn(t *testing.T) {
 }
 
 func TestASetThatOthersUseIsSwappedInOrLeftAlone(t *testing.T) {
-	onBackends(t, func(h *target) {
+	mostlyOn(netlab.Legacy, t, func(h *target) {
 		a := h.loaded("friends")
 		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends", "dst", "-j", "ACCEPT")
 		b := deployPolicy(h.t, "other friends, rechecked")
