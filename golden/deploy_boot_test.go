@@ -152,7 +152,7 @@ func TestSystemdTakesTheService(t *testing.T) {
 
 // As after an update of the kernel, without the modules.
 func TestBootClosesContainersWithoutIPSet(t *testing.T) {
-	mostlyOn(netlab.Legacy, t, func(h *target) {
+	mostlyOn(t, netlab.Legacy, func(h *target) {
 		p := deployPolicy(h.t, "a jump")
 		h.wrap("ipset", `echo "ipset: Cannot open session to kernel." >&2; exit 1`)
 		h.expect(h.apply(p, "--boot"), 1, "ipset does not work here", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
@@ -162,7 +162,7 @@ func TestBootClosesContainersWithoutIPSet(t *testing.T) {
 
 // A file that ends early may not name all external interfaces.
 func TestBootClosesAllInterfacesWhateverIsLeftOfTheFolder(t *testing.T) {
-	mostlyOn(netlab.NFT, t, func(h *target) {
+	mostlyOn(t, netlab.NFT, func(h *target) {
 		p := compileFolder(h.t, "two interfaces", `
 host {
   external_interfaces = ["wg+", "eth0"]

@@ -31,7 +31,7 @@ func (h *target) pending() bool {
 }
 
 func TestWhatNobodyConfirmsGoesBack(t *testing.T) {
-	mostlyOn(netlab.NFT, t, func(h *target) {
+	mostlyOn(t, netlab.NFT, func(h *target) {
 		old := h.loaded("a list of friends")
 		b := deployPolicy(h.t, "single friends")
 		before := h.saved()
@@ -49,7 +49,7 @@ func TestWhatNobodyConfirmsGoesBack(t *testing.T) {
 }
 
 func TestWhatIsConfirmedStaysAndWhatIsRefusedGoesBackAtOnce(t *testing.T) {
-	mostlyOn(netlab.Legacy, t, func(h *target) {
+	mostlyOn(t, netlab.Legacy, func(h *target) {
 		old := h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
@@ -117,14 +117,10 @@ func (h *target) flush(backend netlab.Backend) {
 }
 
 func TestTwoRunsAtATimeFollowEachOther(t *testing.T) {
-	mostlyOn(netlab.Legacy, t, func(h *target) {
+	mostlyOn(t, netlab.Legacy, func(h *target) {
 		h.likeDocker(h.backend)
 		both := []*deployed{deployPolicy(h.t, "a list of friends"), deployPolicy(h.t, "single friends")}
-		rounds := 2
-		if soaking() {
-			rounds = 10
-		}
-		for range rounds {
+		for range 5 {
 			var wait sync.WaitGroup
 			outcomes := make([]outcome, len(both))
 			for i, p := range both {
@@ -204,7 +200,7 @@ func TestGoingBackIsTriedUntilItSucceeds(t *testing.T) {
 
 // As when firewalld starts again within the minute, and the service with it.
 func TestWhatABootTookOutOfForceCannotBeKept(t *testing.T) {
-	mostlyOn(netlab.Legacy, t, func(h *target) {
+	mostlyOn(t, netlab.Legacy, func(h *target) {
 		old := h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
@@ -241,7 +237,7 @@ func TestBootAfterAFirstInstallationThatNobodyConfirmedSaysSo(t *testing.T) {
 }
 
 func TestSetsOfOthersSurviveWhatGoesBack(t *testing.T) {
-	mostlyOn(netlab.NFT, t, func(h *target) {
+	mostlyOn(t, netlab.NFT, func(h *target) {
 		list := func(members string) *deployed {
 			return compileFolder(h.t, members, `
 host { external_interfaces = ["eth0"] }

@@ -36,14 +36,10 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	onBackends(t, func(h *target) {
 		old := h.loaded("a list of friends")
 		b := deployPolicy(h.t, "single friends")
-		part := 1
-		if soaking() {
-			part = 8
-		}
 		for _, dir := range some(2, h.backend, []string{"run", "state"}) {
 			failed := 0
 			// Each size has it fail in another place.
-			for size := 4; ; size += 4 + size/part {
+			for size := 4; ; size += 4 + size/2 {
 				// What was in the folder is there, and takes no room.
 				h.mounted(h.path(dir), fmt.Sprintf(`cp -R "$1" "$1.kept" && size=$(($(du -sk "$1" | cut -f1) + %d)) &&
 mount -t tmpfs -o size=${size}k tmpfs "$1" && cp -R "$1.kept/." "$1" && rm -rf "$1.kept"`, size))
@@ -87,7 +83,7 @@ func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
 }
 
 func TestAMissingToolIsNamed(t *testing.T) {
-	mostlyOn(netlab.NFT, t, func(h *target) {
+	mostlyOn(t, netlab.NFT, func(h *target) {
 		h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		hide := func(tool string, args ...string) {
@@ -105,7 +101,7 @@ func TestAMissingToolIsNamed(t *testing.T) {
 				h.t.Fatal(err)
 			}
 		}
-		for _, tool := range some(2, h.backend, strings.Fields("awk sed grep sort comm sha256sum flock ipset iptables iptables-save iptables-restore")) {
+		for _, tool := range strings.Fields("awk sed grep sort comm sha256sum flock ipset iptables iptables-save iptables-restore") {
 			hide(tool)
 		}
 		for _, family := range []int{4, 6} {
@@ -133,7 +129,7 @@ func TestTheBackendIsTheOneThatDockersRulesAreIn(t *testing.T) {
 }
 
 func TestASetThatOthersUseIsSwappedInOrLeftAlone(t *testing.T) {
-	mostlyOn(netlab.Legacy, t, func(h *target) {
+	mostlyOn(t, netlab.Legacy, func(h *target) {
 		a := h.loaded("friends")
 		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends", "dst", "-j", "ACCEPT")
 		b := deployPolicy(h.t, "other friends, rechecked")
@@ -293,7 +289,7 @@ func (h *target) rule(family int, args ...string) {
 
 // The names under which sets are made before they are in force can be somebody else's.
 func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
-	mostlyOn(netlab.Legacy, t, func(h *target) {
+	mostlyOn(t, netlab.Legacy, func(h *target) {
 		a := h.loaded("friends")
 		if err := h.IPSetRestore("create friends-new hash:net\n"); err != nil {
 			h.t.Fatal(err)
@@ -317,7 +313,7 @@ func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
 }
 
 func TestASetThatOthersFillSurvivesAVersionWithoutIt(t *testing.T) {
-	mostlyOn(netlab.NFT, t, func(h *target) {
+	mostlyOn(t, netlab.NFT, func(h *target) {
 		if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\ncreate friends-v6 hash:net family inet6\n"); err != nil {
 			h.t.Fatal(err)
 		}

@@ -147,7 +147,7 @@ func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testin
 
 // The files for the two tables are tried out by two calls, and the rules change in the third.
 func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
-	mostlyOn(netlab.Legacy, t, func(h *target) {
+	mostlyOn(t, netlab.Legacy, func(h *target) {
 		old, b := h.loaded("a list of friends"), deployPolicy(h.t, "single friends")
 		k := &killer{h, h.path("calls")}
 		restore := h.backend.Tool(4, "-restore")

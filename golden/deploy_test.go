@@ -47,7 +47,7 @@ func onBackends(t *testing.T, test func(h *target)) {
 
 // mostlyOn runs a test with a host of one backend, since what it is about does not hang on
 // that; in a soak, with a host of each.
-func mostlyOn(backend netlab.Backend, t *testing.T, test func(h *target)) {
+func mostlyOn(t *testing.T, backend netlab.Backend, test func(h *target)) {
 	if soaking() {
 		onBackends(t, test)
 		return
@@ -109,7 +109,8 @@ func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
 			folders = append(folders, deployPolicy(h.t, name))
 		}
 		way := everyPair(len(folders))
-		if part := len(way) / 8; !soaking() {
+		if !soaking() {
+			part := len(way) / 8
 			start := part * slices.Index(netlab.Backends, h.backend)
 			way = way[start : start+part+1]
 		}
@@ -161,23 +162,20 @@ func TestTheFirstInstallationIsInForceAndTheSecondChangesNothing(t *testing.T) {
 			policy string
 			docker bool // its chains are there
 		}
-		for n, i := range some(4, h.backend, []installation{
+		for _, i := range some(4, h.backend, []installation{
 			{"friends", false},
 			{"a list of friends", false},
-			{"a list of friends", true},
 			{"a jump", false},
+			{"inserted", false},
 			{"inserted", true},
 			{"a jump", true},
-			{"inserted", false},
+			{"a list of friends", true},
 			{"friends", true},
 		}) {
-			switch {
-			case i.docker:
-				h.likeDocker(h.backend)
-			case n > 0: // the first host is bare
-				h.flush(h.backend)
-			}
 			p := deployPolicy(h.t, i.policy)
+			if i.docker {
+				h.likeDocker(h.backend)
+			}
 			before := h.saved()
 			h.refuses(p, 0, []string{"--dry-run"}, "would change:")
 			h.succeeds(p, nil, "loaded ")

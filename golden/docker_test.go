@@ -312,27 +312,30 @@ func TestARevokedAddressIsCutAtOnceUnderRecheckAndNotUnderKeep(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
 		b.Stranger.Serve("443/tcp")
-		for sessions, want := range map[string]netlab.Result{"recheck": netlab.TimedOut, "keep": netlab.Answered} {
+		for _, c := range []struct {
+			sessions string
+			want     netlab.Result
+		}{{"recheck", netlab.TimedOut}, {"keep", netlab.Answered}} {
 			b.forget()
-			b.load(revoking(sessions, `"198.51.100.2", "198.51.100.3"`))
+			b.load(revoking(c.sessions, `"198.51.100.2", "198.51.100.3"`))
 			open := []struct {
 				name    string
 				session *netlab.Session
 				want    netlab.Result
 			}{
-				{"the revoked client's", b.Stranger.OpenSession("tcp", b.Host.At(8080)), want},
-				{"the revoked client's UDP", b.Stranger.OpenSession("udp", b.Host.At(5353)), want},
+				{"the revoked client's", b.Stranger.OpenSession("tcp", b.Host.At(8080)), c.want},
+				{"the revoked client's UDP", b.Stranger.OpenSession("udp", b.Host.At(5353)), c.want},
 				{"the other client's", b.Friend.OpenSession("tcp", b.Host.At(8080)), netlab.Answered},
 				{"the container's own, to the revoked client,", web.OpenSession("tcp", b.Stranger.At(443)), netlab.Answered},
 			}
-			b.load(revoking(sessions, `"198.51.100.2"`))
+			b.load(revoking(c.sessions, `"198.51.100.2"`))
 			for _, s := range open {
 				if got := s.session.Ping(); got != s.want {
-					b.Errorf("%s: %s session: %s, want %s", sessions, s.name, got, s.want)
+					b.Errorf("%s: %s session: %s, want %s", c.sessions, s.name, got, s.want)
 				}
 				s.session.Close()
 			}
-			b.expect(sessions+", a new connection", try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut})
+			b.expect(c.sessions+", a new connection", try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut})
 		}
 	})
 }

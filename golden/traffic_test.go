@@ -442,14 +442,16 @@ default { allow = [ipset.a] }
 		p.load(t, r.Namespace, r.Backend, program)
 		// One that disagrees is enough, and is among the first few hundred mostly.
 		send := func(start string, packets []packet.Packet) {
-			for some := range slices.Chunk(packets, 300) {
-				if len(found) == 0 {
-					found, _ = p.disagreements(t, r, ir.IPv4, start, some)
+			for chunk := range slices.Chunk(packets, 300) {
+				if found, _ = p.disagreements(t, r, ir.IPv4, start, chunk); len(found) > 0 {
+					return
 				}
 			}
 		}
 		send(p.state.Target, packets)
-		p.throughGuard(r, ir.IPv4, func() { send(ir.GuardChain, toHost) })
+		if len(found) == 0 {
+			p.throughGuard(r, ir.IPv4, func() { send(ir.GuardChain, toHost) })
+		}
 		p.remove(t, r.Namespace, r.Backend, program)
 		return found
 	}
