@@ -29,8 +29,10 @@ func explainCommand() *cobra.Command {
 		Long: `explain sends one packet through the rules and says what becomes of it, which rule
 decided and where that stands, and for each rule it passed why that did not match.
 WHAT is ` + sides + `.
-Of a host all of FORWARD is asked, and its nat table says which container a published
-port leads to.
+Of a host all tables are asked that the packet meets, in order: raw, mangle and nat, which
+says which container a published port leads to, then mangle, filter and security. Marks are
+followed from where rules set them. A packet that may be forwarded or end at docker-proxy
+gets an answer for each.
 
 The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 		Example: `  dockerfw explain policy.hcl --from 192.0.2.9 --to-port 443
@@ -85,14 +87,14 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 			if len(side.States) > 1 {
 				return fmt.Errorf("%s has %d hosts: choose one with --host", args[0], len(side.States))
 			}
-			answer, err := explain.Explain(side.States[0], q)
+			answers, err := explain.Explain(side.States[0], q)
 			if err != nil {
 				return err
 			}
 			if format == "json" {
-				return answer.WriteJSON(cmd.OutOrStdout())
+				return explain.WriteJSON(cmd.OutOrStdout(), answers)
 			}
-			return answer.WriteText(cmd.OutOrStdout())
+			return explain.WriteText(cmd.OutOrStdout(), answers)
 		},
 	}
 	flags.add(cmd)
@@ -109,6 +111,7 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 	f.StringVar(&q.Out, "out-interface", "", "the interface it leaves by (default docker0)")
 	f.StringVar(&state, "state", "new", "new, established, related, reply, invalid or untracked")
 	f.BoolVar(&q.Proxy, "proxy", false, "the packet ends at docker-proxy on the host, so that INPUT decides")
+	f.StringVar(&q.Chain, "chain", "", "ask the filter table from this `chain` on (default all that the packet meets on a host, or the chain that dockerfw fills)")
 	f.StringVar(&format, "format", format, "how to report: text or json")
 	return cmd
 }

@@ -1,7 +1,8 @@
 // Package explain tells what becomes of one packet, and why.
 //
-// In: a state of a host's rules and a packet in words. Out: its verdict, the rule
-// that decided, and each rule it passed with the reason that one did not match.
+// In: a state of a host's rules and a packet in words. Out: for each path that it may
+// take its verdict, the rule that decided, and each rule it passed with the reason that
+// one did not match. Of a host all tables are asked, in the order that packets meet them.
 // Where the answer depends on what a packet does not tell, such as a rate, there is
 // one answer for each case.
 package explain
@@ -37,13 +38,14 @@ type Question struct {
 	ICMPCode      uint8
 	// Proxy asks for a packet that ends at docker-proxy on the host.
 	Proxy bool
+	// Chain of the filter table to begin in; "" for all that a packet meets.
+	Chain string
 }
 
-// Answer is what becomes of the packet.
+// Answer is what becomes of the packet on one path.
 type Answer struct {
+	Path   firewall.Path
 	Packet packet.Packet
-	// Start is the chain the packet comes to first.
-	Start string
 	// Guesses say what the question left open and was assumed.
 	Guesses []string
 	// Cases has one element unless the verdict depends on conditions.
@@ -67,10 +69,10 @@ type Case struct {
 type Rule struct {
 	// Name is the block of the policy, such as `accept "https"`, or the rule's text.
 	Name string
-	// Chain and Text are the rule as iptables-save prints it.
-	Chain string
-	Text  string
-	Place string
+	// Table, Chain and Text are the rule as iptables-save prints it.
+	Table, Chain string
+	Text         string
+	Place        string
 }
 
 // Passed is a rule that a packet came to and that did not decide.
@@ -82,13 +84,14 @@ type Passed struct {
 	// back from its own.
 	To      string
 	Returns bool
+	// Accepts tells that it ended the rules of its table, but not those of later ones.
+	Accepts bool
+	// Does is what else the rule did to the packet; "" for nothing.
+	Does string
 }
 
-// maxConditions limits the cases to two to this power.
-const maxConditions = 8
-
-// Explain sends the packet through the rules of a state.
-func Explain(s *firewall.State, q Question) (*Answer, error) {
+// Explain sends the packet through the rules of a state, on each path that it may take.
+func Explain(s *firewall.State, q Question) ([]*Answer, error) {
 	f := ir.IPv4
 	if q.From.Is6() {
 		f = ir.IPv6
@@ -99,20 +102,59 @@ func Explain(s *firewall.State, q Question) (*Answer, error) {
 		}
 		return nil, fmt.Errorf("%s has no %s rules: that family is left to Docker's own", s.Name, firewall.FamilyText(f))
 	}
-	a := &Answer{}
-	e := &explainer{state: s, family: f, answer: a}
-	a.Start = e.start(q)
-	a.Packet = e.packet(q)
-	e.program = s.Program(f, a.Start)
-	e.cases()
-	return a, nil
+	e := &explainer{state: s, family: f, answer: &Answer{}}
+	if err := e.explain(q); err != nil {
+		return nil, err
+	}
+	out := []*Answer{e.answer}
+	if e.mayEndAtProxy(q) {
+		proxy := &explainer{state: s, family: f, answer: &Answer{}}
+		q.Proxy = true
+		if err := proxy.explain(q); err != nil {
+			return nil, err
+		}
+		out = append(out, proxy.answer)
+	}
+	return out, nil
 }
 
 type explainer struct {
-	state   *firewall.State
-	family  ir.Family
-	answer  *Answer
-	program *packet.Program
+	state  *firewall.State
+	family ir.Family
+	answer *Answer
+	// hooks are the chains that the packet meets; whole says that they are all that the
+	// host has.
+	hooks []packet.Hook
+	whole bool
+}
+
+func (e *explainer) explain(q Question) error {
+	e.answer.Path = firewall.Forward
+	if q.Proxy {
+		e.answer.Path = firewall.ToHost
+	}
+	if err := e.route(e.answer.Path, q.Chain); err != nil {
+		return err
+	}
+	p := e.packet(q)
+	if e.whole && e.answer.Path == firewall.Forward && p.Out == "" {
+		// Nothing translates it, so that it is for the host itself.
+		e.answer.Path = firewall.ToHost
+		if err := e.route(e.answer.Path, ""); err != nil {
+			return err
+		}
+	}
+	e.answer.Packet = p
+	e.notes(q)
+	e.cases()
+	return nil
+}
+
+// mayEndAtProxy tells whether the packet may reach docker-proxy instead of being forwarded,
+// by what the rules do not say: over IPv6 Docker translates a published port only if the
+// container's network has IPv6, and never for clients with a link-local address.
+func (e *explainer) mayEndAtProxy(q Question) bool {
+	return e.answer.Path == firewall.Forward && !e.whole && q.Chain == "" && e.family == ir.IPv6 && e.answer.Packet.DNAT
 }
 
 func (e *explainer) guess(format string, args ...any) {
@@ -120,136 +162,24 @@ func (e *explainer) guess(format string, args ...any) {
 }
 
 func (e *explainer) note(format string, args ...any) {
-	e.answer.Notes = append(e.answer.Notes, fmt.Sprintf(format, args...))
-}
-
-// start is the chain to begin with: of a host all that a packet meets, of what is
-// compiled the chain that dockerfw fills.
-func (e *explainer) start(q Question) string {
-	t := e.state.Filter(e.family)
-	hook, ours := "FORWARD", e.state.Target
-	if q.Proxy {
-		hook, ours = "INPUT", firewall.GuardChain
-	}
-	if e.state.Kind.Compiled() {
-		if t.Chain(ours) == nil {
-			e.note("%s does not guard docker-proxy: none of its rules is for INPUT", e.state.Name)
-		}
-		return ours
-	}
-	if c := t.Chain(hook); c == nil || c.Policy == "" {
-		return "DOCKER-USER"
-	}
-	return hook
-}
-
-// cases finds a verdict for each way that conditions may be, as far as they count.
-func (e *explainer) cases() {
-	type outcome struct {
-		verdict packet.Verdict
-		at      packet.Place
-	}
-	seen := map[outcome]bool{}
-	var try func(known map[string]bool)
-	try = func(known map[string]bool) {
-		p := e.answer.Packet
-		p.Conditions = known
-		d := e.program.Decide(p)
-		if next, open := e.open(d, known); open && len(known) < maxConditions {
-			for _, holds := range []bool{false, true} {
-				more := map[string]bool{next: holds}
-				for k, v := range known {
-					more[k] = v
-				}
-				try(more)
-			}
-			return
-		}
-		o := outcome{d.Verdict, d.At}
-		if !seen[o] {
-			seen[o] = true
-			e.answer.Cases = append(e.answer.Cases, e.oneCase(d, known))
-		}
-	}
-	try(nil)
-	if len(e.answer.Cases) == 1 {
-		e.answer.Cases[0].Holds, e.answer.Cases[0].Fails = nil, nil
+	note := fmt.Sprintf(format, args...)
+	if !slices.Contains(e.answer.Notes, note) {
+		e.answer.Notes = append(e.answer.Notes, note)
 	}
 }
 
-// open returns a condition that is not known and that a rule on the packet's way
-// depends on: nothing else keeps the rule from matching.
-func (e *explainer) open(d packet.Decision, known map[string]bool) (string, bool) {
+// notes says what a reader should know of the path besides the verdict.
+func (e *explainer) notes(q Question) {
+	if e.answer.Path != firewall.ToHost || !e.state.Kind.Compiled() {
+		return
+	}
+	if e.state.Filter(e.family).Chain(firewall.GuardChain) == nil {
+		e.note("%s does not protect docker-proxy: none of its rules is for INPUT", e.state.Name)
+		return
+	}
 	p := e.answer.Packet
-	p.Conditions = known
-	for _, s := range d.Steps {
-		if e.program.Rule(s.At).Verdict.Kind == packet.Continue {
-			continue // whether a LOG rule matches decides nothing
-		}
-		var unknown []string
-		fails := false
-		for _, m := range e.program.Rule(s.At).Matches {
-			texts := (&packet.Rule{Matches: []packet.Cond{m}}).Opaque()
-			texts = slices.DeleteFunc(texts, func(t string) bool { _, ok := known[t]; return ok })
-			unknown = append(unknown, texts...)
-			fails = fails || len(texts) == 0 && !packet.Holds(m, &p)
-		}
-		if !fails && len(unknown) > 0 {
-			return unknown[0], true
-		}
-	}
-	return "", false
-}
-
-func (e *explainer) oneCase(d packet.Decision, known map[string]bool) Case {
-	c := Case{Verdict: d.Verdict}
-	for text, holds := range known {
-		if holds {
-			c.Holds = append(c.Holds, text)
-		} else {
-			c.Fails = append(c.Fails, text)
-		}
-	}
-	slices.Sort(c.Holds)
-	slices.Sort(c.Fails)
-	p := e.answer.Packet
-	p.Conditions = known
-	for i, s := range d.Steps {
-		rule := e.rule(s.At)
-		switch {
-		case s.Failed != nil:
-			c.Passed = append(c.Passed, Passed{Rule: rule, Why: why(s.Failed, &p)})
-		case s.At == d.At && i == len(d.Steps)-1:
-			c.By = rule
-		default:
-			v := e.program.Rule(s.At).Verdict
-			c.Passed = append(c.Passed, Passed{Rule: rule, To: v.Chain, Returns: v.Kind == packet.Return})
-		}
-	}
-	if d.At == packet.AtEnd {
-		c.By = e.end(d)
-	}
-	return c
-}
-
-// end is what decides where no rule does. A RETURN of ours is what said so, if the
-// last rule that matched was one.
-func (e *explainer) end(d packet.Decision) Rule {
-	if n := len(d.Steps); n > 0 && d.Steps[n-1].Failed == nil && e.program.Rule(d.Steps[n-1].At).Verdict.Kind == packet.Return {
-		return e.rule(d.Steps[n-1].At)
-	}
-	if d.Verdict.Kind == packet.Docker {
-		return Rule{Name: "no rule", Chain: e.program.Chains[0].Name}
-	}
-	return Rule{Name: "the policy of chain " + e.program.Chains[0].Name, Chain: e.program.Chains[0].Name}
-}
-
-func (e *explainer) rule(at packet.Place) Rule {
-	chain := e.program.Chains[at.Chain]
-	r := e.state.Filter(e.family).Chain(chain.Name).Rules[at.Rule]
-	return Rule{
-		Name: firewall.BlockName(r), Chain: chain.Name, Text: r.Canonical(dump.Family(e.family)),
-		Place: firewall.PlaceText(e.state.Place(chain.Name, r)),
+	if j := e.settled(e.hooks, p); p.HasPorts() && len(j.Steps) > 0 && !slices.ContainsFunc(j.Steps, func(s packet.JourneyStep) bool { return s.Failed == nil && s.At != packet.AtEnd }) {
+		e.note("no rule protects port %d of docker-proxy from what arrives on %s: whoever the host's own INPUT rules let in reaches it. proxy_ports = [%d] puts it under the policy's default", p.DestinationPort, p.In, p.DestinationPort)
 	}
 }
 
@@ -280,6 +210,7 @@ func (e *explainer) packet(q Question) packet.Packet {
 	if p.In == "" {
 		p.In = e.externalInterface()
 	}
+	toHost := q.Proxy
 	switch {
 	case q.Proxy:
 		p.Destination, p.DestinationPort = q.ToAddress, q.ToPort
@@ -291,12 +222,12 @@ func (e *explainer) packet(q Question) packet.Packet {
 		if !p.OriginalDestination.IsValid() {
 			p.OriginalDestination = unspecified(e.family)
 		}
-		e.translate(&p)
+		toHost = !e.translate(&p)
 	case q.ToAddress.IsValid() && !p.Destination.IsValid():
 		p.Destination = q.ToAddress
 	}
 	var container, flags []string
-	if !q.Proxy {
+	if !toHost {
 		if !p.Destination.IsValid() {
 			p.Destination = containers[e.family]
 			container, flags = append(container, p.Destination.String()), append(flags, "--container")
@@ -311,7 +242,7 @@ func (e *explainer) packet(q Question) packet.Packet {
 		}
 	}
 	p.Complete()
-	if asked := address(packet.OriginalDestination, &p); (p.DNAT || q.Proxy) && asked == unspecified(e.family) && !q.ToAddress.IsValid() {
+	if asked := address(packet.OriginalDestination, &p); (p.DNAT || toHost) && asked == unspecified(e.family) && !q.ToAddress.IsValid() {
 		e.guess("it is sent to an address of the host that no rule names, written %s here (--to-address)", asked)
 	}
 	if len(container) > 0 {

@@ -6,13 +6,35 @@ import (
 	"io"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// WriteText writes the answer for people: the verdict first, then why not another.
-func (a *Answer) WriteText(w io.Writer) error {
+// WriteText writes the answers for people: the verdict first, then why not another.
+func WriteText(w io.Writer, answers []*Answer) error {
 	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	for i, a := range answers {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		if len(answers) > 1 {
+			b.WriteString(a.heading() + "\n")
+		}
+		a.write(&b)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (a *Answer) heading() string {
+	if a.Path == firewall.ToHost {
+		return "If it reaches docker-proxy on the host (the container's network has no IPv6, or the client's address is link-local):"
+	}
+	return "If Docker forwards it to the container (the container's network has IPv6):"
+}
+
+func (a *Answer) write(b *strings.Builder) {
+	line := func(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
 	line("%s", a.Packet)
 	for _, g := range a.Guesses {
 		line("  assumed: %s", g)
@@ -32,30 +54,48 @@ func (a *Answer) WriteText(w io.Writer) error {
 		if len(c.Passed) == 0 {
 			continue
 		}
-		line("It passed, in chain %s:", c.Passed[0].Chain)
-		in := c.Passed[0].Chain
+		in := c.Passed[0].place()
+		line("It passed, in chain %s:", in)
 		for i, p := range c.Passed {
 			if i > 0 && p.Rule.Name == c.Passed[i-1].Name && p.Why == c.Passed[i-1].Why && p.Why != "" {
 				continue // one block's rules often say the same
 			}
-			if p.Chain != in {
-				in = p.Chain
+			what := p.what()
+			if p.place() != in {
+				in = p.place()
 				line("  in chain %s:", in)
 			}
-			switch {
-			case p.Why != "":
-				line("  %s: %s", p.Rule, p.Why)
-			case p.To != "":
-				line("  %s: matches, jumps to chain %s", p.Rule, p.To)
-			case p.Returns:
-				line("  %s: matches, returns from the chain", p.Rule)
-			default:
-				line("  %s: matches, its target is not terminating", p.Rule)
-			}
+			p.Table = "" // the line of the chain says it
+			line("  %s: %s", p.Rule, what)
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+}
+
+// place is the rule's chain, with its table if that is not the filter table.
+func (r Rule) place() string {
+	if r.Table == "" || r.Table == "filter" {
+		return r.Chain
+	}
+	return r.Chain + " of table " + r.Table
+}
+
+// what says why a rule did not decide.
+func (p Passed) what() string {
+	switch {
+	case p.Why != "":
+		return p.Why
+	case p.To != "":
+		return "matches, jumps to chain " + p.To
+	case p.Returns:
+		return "matches, returns from the chain"
+	case p.Does != "":
+		return "matches, " + p.Does
+	case p.Table == "nat":
+		return "matches, translates it"
+	case p.Accepts:
+		return "matches, accepts it, as far as this table goes"
+	}
+	return "matches, its target is not terminating"
 }
 
 // verdict is what becomes of a packet, in a sentence's beginning.
@@ -71,10 +111,14 @@ func (a *Answer) verdict(v packet.Verdict) string {
 }
 
 func (r Rule) String() string {
-	if r.Place != "" {
-		return r.Name + " (" + r.Place + ")"
+	name := r.Name
+	if r.Table != "" && r.Table != "filter" && r.Text != "" {
+		name += " of table " + r.Table
 	}
-	return r.Name
+	if r.Place != "" {
+		return name + " (" + r.Place + ")"
+	}
+	return name
 }
 
 func (c Case) conditions() string {
@@ -91,10 +135,14 @@ func (c Case) conditions() string {
 // The JSON of an answer. Names and meanings stay; more may be added.
 type (
 	jsonAnswer struct {
+		// Path is "forwarded" or "docker-proxy".
+		Path    string     `json:"path"`
 		Packet  string     `json:"packet"`
 		Assumed []string   `json:"assumed"`
 		Notes   []string   `json:"notes"`
 		Cases   []jsonCase `json:"cases"`
+		// OtherPaths are the answers on other paths that the packet may take.
+		OtherPaths []*jsonAnswer `json:"other_paths,omitempty"`
 	}
 	jsonCase struct {
 		Holds   []string     `json:"holds,omitempty"`
@@ -105,6 +153,7 @@ type (
 	}
 	jsonRule struct {
 		Name  string `json:"name"`
+		Table string `json:"table,omitempty"`
 		Chain string `json:"chain,omitempty"`
 		Text  string `json:"text,omitempty"`
 		Place string `json:"place,omitempty"`
@@ -114,21 +163,35 @@ type (
 		Why     string `json:"why,omitempty"`
 		To      string `json:"to,omitempty"`
 		Returns bool   `json:"returns,omitempty"`
+		Does    string `json:"does,omitempty"`
 	}
 )
 
-// WriteJSON writes the answer for programs.
-func (a *Answer) WriteJSON(w io.Writer) error {
-	out := jsonAnswer{Packet: a.Packet.String(), Assumed: append([]string{}, a.Guesses...), Notes: append([]string{}, a.Notes...)}
-	for _, c := range a.Cases {
-		one := jsonCase{Holds: c.Holds, Fails: c.Fails, Verdict: c.Verdict.String(), By: jsonRule(c.By), Passed: []jsonPassed{}}
-		for _, p := range c.Passed {
-			one.Passed = append(one.Passed, jsonPassed{jsonRule(p.Rule), p.Why, p.To, p.Returns})
-		}
-		out.Cases = append(out.Cases, one)
+// WriteJSON writes the answers for programs.
+func WriteJSON(w io.Writer, answers []*Answer) error {
+	out := answers[0].json()
+	for _, a := range answers[1:] {
+		out.OtherPaths = append(out.OtherPaths, a.json())
 	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(out)
 }
+
+func (a *Answer) json() *jsonAnswer {
+	out := &jsonAnswer{
+		Path: [...]string{"forwarded", "docker-proxy"}[a.Path], Packet: a.Packet.String(),
+		Assumed: append([]string{}, a.Guesses...), Notes: append([]string{}, a.Notes...),
+	}
+	for _, c := range a.Cases {
+		one := jsonCase{Holds: c.Holds, Fails: c.Fails, Verdict: c.Verdict.String(), By: c.By.json(), Passed: []jsonPassed{}}
+		for _, p := range c.Passed {
+			one.Passed = append(one.Passed, jsonPassed{p.Rule.json(), p.Why, p.To, p.Returns, p.Does})
+		}
+		out.Cases = append(out.Cases, one)
+	}
+	return out
+}
+
+func (r Rule) json() jsonRule { return jsonRule{r.Name, r.Table, r.Chain, r.Text, r.Place} }

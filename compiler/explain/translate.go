@@ -2,35 +2,52 @@ package explain
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// translate sends a packet through the nat table of a host, to find the container
-// and its port, and the bridge it is on.
-func (e *explainer) translate(p *packet.Packet) {
-	nat := e.state.Rules[e.family].Table("nat")
-	if nat == nil || p.Destination.IsValid() {
-		return
+// translate sends a packet for a published port through the tables of a host that it meets
+// before routing, to find the container and its port, and the bridge it is on. It returns
+// false for a packet that nothing translates, and makes it one for the host itself.
+func (e *explainer) translate(p *packet.Packet) bool {
+	if p.Destination.IsValid() || !e.whole {
+		return true
 	}
-	// Before DNAT the packet is for the host itself.
-	before := *p
-	before.DNAT, before.Destination, before.DestinationPort, before.Out = false, p.OriginalDestination, p.OriginalPort, ""
-	program := packet.FromDump(nat, e.family, "PREROUTING", nil)
-	// Docker asks whether the address is one of the host's, which it is.
-	before.Conditions = map[string]bool{"addrtype --dst-type LOCAL": true}
-	d := program.Decide(before)
-	target, ok := strings.CutPrefix(d.Verdict.With, "DNAT --to-destination ")
+	before := slices.DeleteFunc(slices.Clone(e.hooks), func(h packet.Hook) bool { return h.Chain != "PREROUTING" })
+	if e.state.Kind == firewall.Dump && e.state.Rules[e.family].Table("nat") == nil {
+		e.note("%s has no nat table: that the packet is translated is assumed", e.state.Name)
+		return true
+	}
+	sent := *p
+	sent.DNAT, sent.Destination, sent.DestinationPort, sent.Out = false, p.OriginalDestination, p.OriginalPort, ""
+	if sent.State == ir.CTEstablished {
+		sent.State = ir.CTNew // what the first packet of its connection met
+	}
+	j := e.settled(before, sent)
+	if j.Verdict.Kind != packet.Accept {
+		// It does not come as far as nat, which is asked all the same where it would go.
+		j = e.settled(slices.DeleteFunc(before, func(h packet.Hook) bool { return h.Table != "nat" }), sent)
+	}
+	target, ok := strings.CutPrefix(j.DNAT, "DNAT --to-destination ")
 	if !ok {
-		e.note("the nat table of %s translates no %s: nothing is published there, and the host itself answers, or docker-proxy (--proxy)", e.state.Name, before)
-		return
+		why := "no rule of the nat table of %s translates it"
+		if !j.Packet.Tracked() {
+			why = "%s takes it out of connection tracking (raw), so that no rule of its nat table translates it"
+		}
+		e.note(why+": it does not go to a container, but to the host itself, where docker-proxy answers if the port is published", e.state.Name)
+		*p = sent
+		return false
 	}
 	to, err := netip.ParseAddrPort(target)
 	if err != nil {
 		address, err := netip.ParseAddr(target)
 		if err != nil {
-			return
+			e.note("where %s sends it is not followed", j.DNAT)
+			return true
 		}
 		to = netip.AddrPortFrom(address, p.OriginalPort)
 	}
@@ -40,6 +57,20 @@ func (e *explainer) translate(p *packet.Packet) {
 	}
 	if p.Out == "" {
 		p.Out = e.bridgeOf(p.Destination)
+	}
+	return true
+}
+
+// settled is a journey in which conditions that are not known do not hold.
+func (e *explainer) settled(hooks []packet.Hook, p packet.Packet) packet.Journey {
+	known := map[string]bool{}
+	for {
+		p.Conditions = known
+		j := packet.Trace(hooks, p)
+		if j.Open == "" {
+			return j
+		}
+		known[j.Open] = false
 	}
 }
 

@@ -28,6 +28,14 @@ func why(c packet.Cond, p *packet.Packet) string {
 		return strings.Join(parts, ", and ")
 	case packet.Opaque:
 		return "taken not to hold: " + c.Text
+	case packet.Mark:
+		if _, known := c.Of(p.Marks, p.Tracked()); !known {
+			return "taken not to hold: " + c.String()
+		}
+		if c.Conn {
+			return fmt.Sprintf("its connection's mark is %s, not %#x/%#x", p.Marks.Conn, c.Value, c.Mask)
+		}
+		return fmt.Sprintf("its mark is %s, not %#x/%#x", p.Marks.Packet, c.Value, c.Mask)
 	case packet.FamilyIs:
 		return "the packet is " + p.Family.String()
 	case packet.Addr:

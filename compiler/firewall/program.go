@@ -36,10 +36,15 @@ func (s *State) SecondLine(f ir.Family) *packet.Program {
 
 func (s *State) program(t *dump.Table, f ir.Family, start string) *packet.Program {
 	toHost := start == GuardChain || start == "INPUT"
-	start = onlyJump(t, start)
+	p := s.programFrom(t, f, onlyJump(t, start))
+	p.ToHost = toHost
+	return p
+}
+
+// programFrom is the program that begins in a chain of a table, whatever that chain does.
+func (s *State) programFrom(t *dump.Table, f ir.Family, start string) *packet.Program {
 	members := s.members()
 	p := packet.FromDump(reachable(t, start), f, start, members.known)
-	p.ToHost = toHost
 	for _, c := range p.Chains {
 		for _, r := range c.Rules {
 			for i, m := range r.Matches {

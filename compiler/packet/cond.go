@@ -77,6 +77,14 @@ type Opaque struct {
 	Stateful bool
 }
 
+// Mark holds where the bits of Mask of the packet's mark are Value, or with Conn those of
+// its connection's mark; without a connection none of the latter holds. Only rules set
+// marks: a packet comes with none.
+type Mark struct {
+	Conn        bool
+	Value, Mask uint32
+}
+
 // Not holds where C does not.
 type Not struct{ C Cond }
 
@@ -95,6 +103,7 @@ func (Interface) isCond() {}
 func (State) isCond()     {}
 func (Dir) isCond()       {}
 func (Opaque) isCond()    {}
+func (Mark) isCond()      {}
 func (Not) isCond()       {}
 func (Both) isCond()      {}
 func (Either) isCond()    {}
@@ -164,7 +173,16 @@ func (c Dir) String() string {
 }
 
 func (c Opaque) String() string { return c.Text }
-func (c Not) String() string    { return "not (" + c.C.String() + ")" }
+
+func (c Mark) String() string {
+	what := "mark"
+	if c.Conn {
+		what = "connection mark"
+	}
+	return fmt.Sprintf("%s %#x/%#x", what, c.Value, c.Mask)
+}
+
+func (c Not) String() string { return "not (" + c.C.String() + ")" }
 
 func (c Both) String() string {
 	if len(c) == 0 {

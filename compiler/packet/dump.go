@@ -18,8 +18,10 @@ func FromDump(t *dump.Table, f ir.Family, start string, sets map[string]*AddrSet
 	p := &Program{Family: f}
 	add := func(c *dump.Chain) {
 		chain := &Chain{Name: c.Name}
-		for _, r := range c.Rules {
-			chain.Rules = append(chain.Rules, FromDumpRule(t, r, f, sets))
+		for i, r := range c.Rules {
+			rule := FromDumpRule(t, r, f, sets)
+			rule.At = Origin{Table: t.Name, Chain: c.Name, Rule: i}
+			chain.Rules = append(chain.Rules, rule)
 		}
 		p.Chains = append(p.Chains, chain)
 	}
@@ -94,7 +96,7 @@ var goesOn = []string{
 
 // FromDumpRule returns a rule of an iptables-save of family f.
 func FromDumpRule(t *dump.Table, r *dump.Rule, f ir.Family, sets map[string]*AddrSet) *Rule {
-	out := &Rule{Text: r.Canonical(dump.Family(f))}
+	out := &Rule{Text: r.Canonical(dump.Family(f)), Actions: actionsOf(r)}
 	for _, o := range r.Base {
 		out.Matches = append(out.Matches, baseCond(o, f))
 	}
@@ -222,6 +224,8 @@ func matchConds(m *dump.Match, f ir.Family, sets map[string]*AddrSet) []Cond {
 		out = conntrackOptions(m, f)
 	case "set":
 		out, ok = setOption(m, sets)
+	case "mark", "connmark":
+		out, ok = markOption(m)
 	case "iprange":
 		for _, o := range m.Options {
 			out = append(out, rangeOption(o))

@@ -153,6 +153,10 @@ func (r *Rule) Opaque() []string {
 			if !slices.Contains(out, c.Text) {
 				out = append(out, c.Text)
 			}
+		case Mark:
+			if !slices.Contains(out, c.String()) {
+				out = append(out, c.String())
+			}
 		case Not:
 			walk(c.C)
 		case Both:

@@ -31,6 +31,8 @@ type Packet struct {
 	OriginalDestination netip.Addr
 	OriginalPort        uint16
 	ICMPType, ICMPCode  uint8
+	// Marks are those of the packet and of its connection.
+	Marks Marks
 	// Conditions that hold, by the text of the opaque condition in its space.
 	Conditions map[string]bool
 }

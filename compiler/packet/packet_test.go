@@ -249,7 +249,7 @@ const saved = `*filter
 -A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
 -A DOCKER-USER -m set --match-set bad src -j DROP
 -A DOCKER-USER -p icmp -m icmp --icmp-type echo-request -m limit --limit 5/sec -j ACCEPT
--A DOCKER-USER -p tcp -m multiport ! --dports 80,443,8000:9000 -m mark --mark 0x1/0xff -j REJECT
+-A DOCKER-USER -p tcp -m multiport ! --dports 80,443,8000:9000 -m mark 0x1/0xff -j REJECT
 -A DOCKER-USER -m iprange --src-range 192.0.2.10-192.0.2.20 -m comment --comment "x" -j NFQUEUE --queue-num 3
 -A DOCKER-USER -p tcp -m conntrack --ctstate NEW ! --ctorigdstport 443 -m string --string "a b" --algo bm -j LOG
 -A DOCKER-USER -j RETURN
@@ -274,7 +274,7 @@ func TestDumpsAreRead(t *testing.T) {
 	want := []string{
 		"source 203.0.113.0/24: drop",
 		"protocol icmp, ICMP type 8, limit --limit 5/sec: accept",
-		"protocol tcp, protocol tcp, udp, sctp, 33, 136, not (destination port 80, 443, 8000-9000), mark --mark 0x1/0xff: reject icmp-port-unreachable",
+		"protocol tcp, protocol tcp, udp, sctp, 33, 136, not (destination port 80, 443, 8000-9000), mark 0x1/0xff: reject icmp-port-unreachable",
 		"source 192.0.2.10/31, 192.0.2.12/30, 192.0.2.16/30, …: target NFQUEUE --queue-num 3",
 		"protocol tcp, state NEW, not (original destination port 443), string --string a b --algo bm: continue",
 		": return",

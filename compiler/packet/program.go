@@ -80,6 +80,18 @@ type Rule struct {
 	Text string
 	// IR is the rule this one was made from, if it was.
 	IR *ir.Rule
+	// Actions are what the rule does to a packet it matches, besides its verdict.
+	Actions []Action
+	// At is where a rule read from a saved table is; zero for others.
+	At Origin
+}
+
+// Origin is where a rule of a saved table is: the rule of that index in a chain, from
+// 0, or the chain's policy.
+type Origin struct {
+	Table, Chain string
+	Rule         int
+	Policy       bool
 }
 
 // Place is the position of a rule in a program. The zero Place is the first rule;

@@ -168,6 +168,9 @@ type place struct {
 // settle gives them the name of their slot.
 func collect(c Cond, number func(Opaque) int) Cond {
 	switch c := c.(type) {
+	case Mark:
+		// Nothing is known of marks where a program begins in the middle: see Route.
+		return c.opaque()
 	case Opaque:
 		if c.Stateful {
 			return Opaque{Text: fmt.Sprintf("#%d", number(c)), Stateful: true}

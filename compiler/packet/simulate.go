@@ -122,6 +122,11 @@ func Holds(c Cond, p *Packet) bool {
 		return p.Tracked() && (c.Dir == ir.CTAny || p.Direction == c.Dir)
 	case Opaque:
 		return p.Conditions[c.Text]
+	case Mark:
+		if holds, known := c.Of(p.Marks, p.Tracked()); known {
+			return holds
+		}
+		return p.Conditions[c.String()]
 	case Not:
 		return !Holds(c.C, p)
 	case Both:

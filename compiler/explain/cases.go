@@ -1,0 +1,183 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// maxConditions limits the cases to two to this power.
+const maxConditions = 8
+
+// cases finds a verdict for each way that conditions may be, as far as they count.
+func (e *explainer) cases() {
+	type outcome struct {
+		verdict packet.Verdict
+		by      Rule
+	}
+	seen := map[outcome]int{}
+	var try func(known map[string]bool)
+	try = func(known map[string]bool) {
+		p := e.answer.Packet
+		p.Conditions = known
+		j := packet.Trace(e.hooks, p)
+		if j.Open != "" && len(known) < maxConditions {
+			for _, holds := range []bool{false, true} {
+				more := map[string]bool{j.Open: holds}
+				for k, v := range known {
+					more[k] = v
+				}
+				try(more)
+			}
+			return
+		}
+		c := e.oneCase(j, known)
+		o := outcome{c.Verdict, c.By}
+		if i, ok := seen[o]; ok {
+			e.answer.Cases[i].also(&c)
+			return
+		}
+		seen[o] = len(e.answer.Cases)
+		e.answer.Cases = append(e.answer.Cases, c)
+	}
+	try(nil)
+	if len(e.answer.Cases) == 1 {
+		e.answer.Cases[0].Holds, e.answer.Cases[0].Fails = nil, nil
+	}
+}
+
+// also widens a case to another with the same outcome: what one says and the other denies
+// does not count.
+func (c *Case) also(o *Case) {
+	both := func(a, b []string) []string {
+		return slices.DeleteFunc(a, func(x string) bool { return !slices.Contains(b, x) })
+	}
+	c.Holds, c.Fails = both(c.Holds, o.Holds), both(c.Fails, o.Fails)
+}
+
+// undecided is the verdict where more conditions count than are tried.
+var undecided = packet.Verdict{Kind: packet.Other, With: "not decided: too many conditions"}
+
+func (e *explainer) oneCase(j packet.Journey, known map[string]bool) Case {
+	c := Case{Verdict: j.Verdict}
+	if j.Open != "" {
+		c.Verdict = undecided
+		c.Fails = append(c.Fails, j.Open)
+	}
+	for text, holds := range known {
+		if holds {
+			c.Holds = append(c.Holds, text)
+		} else {
+			c.Fails = append(c.Fails, text)
+		}
+	}
+	slices.Sort(c.Holds)
+	slices.Sort(c.Fails)
+	by := e.decider(j)
+	for i, s := range j.Steps {
+		if i == by {
+			continue
+		}
+		if s.At == packet.AtEnd {
+			continue
+		}
+		r := e.hooks[s.Hook].Program.Rule(s.At)
+		rule := e.rule(r.At)
+		switch {
+		case s.Failed == nil:
+			c.Passed = append(c.Passed, Passed{Rule: rule, To: r.Verdict.Chain, Returns: r.Verdict.Kind == packet.Return, Accepts: r.Verdict.Kind == packet.Accept, Does: does(r, j.Steps, i)})
+		case r.At.Table == "filter":
+			// In other tables rules are many, and few of them for the packet.
+			c.Passed = append(c.Passed, Passed{Rule: rule, Why: why(s.Failed, &s.Packet)})
+		}
+	}
+	c.By = e.by(j, by)
+	return c
+}
+
+// decider is the index of the step that decided: the last one, but of what all hooks let
+// through, the rule of the filter table that did.
+func (e *explainer) decider(j packet.Journey) int {
+	last := len(j.Steps) - 1
+	if j.Verdict.Kind != packet.Accept || j.Open != "" {
+		return e.returned(j, last)
+	}
+	for i := last; i >= 0; i-- {
+		if e.hooks[j.Steps[i].Hook].Table == "filter" {
+			return i
+		}
+	}
+	return last
+}
+
+// returned is the step that decided where a program ends without a verdict: a RETURN of
+// ours is what said so, if the last rule that matched was one.
+func (e *explainer) returned(j packet.Journey, last int) int {
+	if last < 1 || j.Steps[last].At != packet.AtEnd || j.Verdict.Kind != packet.Docker {
+		return last
+	}
+	if s := j.Steps[last-1]; s.Failed == nil && e.hooks[s.Hook].Program.Rule(s.At).Verdict.Kind == packet.Return {
+		return last - 1
+	}
+	return last
+}
+
+// by is the rule at a step, or what ends the chain.
+func (e *explainer) by(j packet.Journey, i int) Rule {
+	if i < 0 {
+		return Rule{Name: "no rule"}
+	}
+	s := j.Steps[i]
+	h := e.hooks[s.Hook]
+	switch {
+	case s.At != packet.AtEnd:
+		return e.rule(h.Program.Rule(s.At).At)
+	case h.Program.Default.Kind == packet.Docker:
+		return Rule{Name: "no rule", Table: h.Table, Chain: h.Program.Chains[0].Name}
+	case h.Table != "filter":
+		return Rule{Name: fmt.Sprintf("the policy of chain %s of table %s", h.Chain, h.Table), Table: h.Table, Chain: h.Chain}
+	}
+	return Rule{Name: "the policy of chain " + h.Chain, Table: h.Table, Chain: h.Chain}
+}
+
+func (e *explainer) rule(at packet.Origin) Rule {
+	r := e.state.Rules[e.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
+	return Rule{
+		Name: firewall.BlockName(r), Table: at.Table, Chain: at.Chain, Text: r.Canonical(dump.Family(e.family)),
+		Place: firewall.PlaceText(e.state.Place(at.Chain, r)),
+	}
+}
+
+// does says what a rule that matched did to the packet: its marks are those that the next
+// step shows.
+func does(r *packet.Rule, steps []packet.JourneyStep, i int) string {
+	var out []string
+	for _, a := range r.Actions {
+		switch a.Kind {
+		case packet.Untrack:
+			out = append(out, "takes it out of connection tracking, so that Docker does not translate it")
+		case packet.LoseMark:
+			out = append(out, "sets a mark that is not followed")
+		case packet.SetConnMark, packet.SaveMark:
+			out = append(out, "marks the connection"+marked(steps, i, true))
+		default:
+			out = append(out, "marks the packet"+marked(steps, i, false))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func marked(steps []packet.JourneyStep, i int, conn bool) string {
+	if i+1 == len(steps) {
+		return ""
+	}
+	m := steps[i+1].Packet.Marks.Packet
+	if conn {
+		m = steps[i+1].Packet.Marks.Conn
+	}
+	return " " + m.String()
+}

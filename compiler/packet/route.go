@@ -1,0 +1,310 @@
+package packet
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// Hook is a built-in chain on the route of packets through a host, of any table.
+type Hook struct {
+	// Table and Chain name it, as in "mangle" and "PREROUTING".
+	Table, Chain string
+	// Program begins in the chain. Its Default is the chain's policy.
+	Program *Program
+}
+
+// Stage says what a packet is like at the hook, compared with what it is where the filter
+// table sees it.
+func (h Hook) stage() stage {
+	switch {
+	case h.Chain == "PREROUTING" && h.Table == "raw":
+		return beforeTracking
+	case h.Chain == "PREROUTING" && h.Table == "nat":
+		return translating
+	case h.Chain == "PREROUTING":
+		return beforeNAT
+	}
+	return asRouted
+}
+
+type stage int
+
+// The stages, in the order that packets pass them: before connection tracking (raw),
+// with a connection and before DNAT (mangle), at DNAT (nat), and after it.
+const (
+	beforeTracking stage = iota
+	beforeNAT
+	translating
+	asRouted
+)
+
+// CannotBe is the verdict of packets that cannot be where they are: those that rules
+// have taken out of connection tracking have no other state than UNTRACKED.
+var CannotBe = Verdict{Kind: Other, With: "(impossible)"}
+
+// maxRouteRules limits the copies of rules that marks make necessary.
+const maxRouteRules = 400_000
+
+// Route returns one program for all built-in chains that packets meet on their way, in
+// order: what one accepts goes on to the next, what it drops is dropped. Packets are
+// described as the last of them sees them, after DNAT; conditions of earlier ones are
+// about the same packets before it.
+//
+// The program has no marks: wherever a rule sets one, the rules behind it are there once
+// more, for packets that have it, so that a condition on a mark holds or does not. What
+// depends on a mark that is not known, as that of a connection which earlier packets have
+// marked, is an opaque condition.
+//
+// Rules keep their Origin; the policies of chains are rules at the end, with Origin.Policy.
+// It fails where marks would make it too large.
+func Route(f ir.Family, toHost bool, hooks []Hook) (*Program, error) {
+	if len(hooks) == 0 {
+		return nil, errors.New("a route without chains")
+	}
+	for _, h := range hooks {
+		if err := h.Program.check(); err != nil {
+			return nil, err
+		}
+	}
+	b := &routeBuilder{
+		hooks: hooks, out: &Program{Family: f, ToHost: toHost, Default: Verdict{Kind: Accept}},
+		named: map[position]string{}, pure: map[[2]int]int{}, index: make([]map[string]int, len(hooks)),
+	}
+	for i, h := range hooks {
+		b.index[i] = map[string]int{}
+		for k, c := range h.Program.Chains {
+			b.index[i][c.Name] = k
+		}
+	}
+	start := &Chain{Name: "start"}
+	b.out.Chains = append(b.out.Chains, start)
+	// Of a new connection nothing is marked; of others earlier packets may have done so.
+	earlier := Marks{Conn: UnknownMark}
+	if b.marksConnections() {
+		start.Rules = append(start.Rules, &Rule{
+			Matches: []Cond{State{ir.CTNew | ir.CTInvalid | ir.CTUntracked}}, Verdict: Verdict{Kind: Goto, Chain: b.enter(0, Marks{})}, Text: "a new connection",
+		}, &Rule{Verdict: Verdict{Kind: Goto, Chain: b.enter(0, earlier)}, Text: "a known connection"})
+	} else {
+		start.Rules = append(start.Rules, &Rule{Verdict: Verdict{Kind: Goto, Chain: b.enter(0, Marks{})}, Text: "start"})
+	}
+	for len(b.todo) > 0 && b.err == nil {
+		next := b.todo[len(b.todo)-1]
+		b.todo = b.todo[:len(b.todo)-1]
+		b.fill(next)
+	}
+	return b.out, b.err
+}
+
+// position is where packets with some marks are: before a rule of a chain of a hook.
+type position struct {
+	hook, chain, rule int
+	marks             Marks
+	// then is where packets go that return from the chain. Nil says that the chain is
+	// called, and returns as chains do.
+	then *then
+}
+
+// then is a place to go on at, and where from there. The policy of the hook's chain is
+// at chain -1.
+type then struct {
+	chain, rule int
+	then        *then
+}
+
+type routeBuilder struct {
+	hooks []Hook
+	out   *Program
+	named map[position]string
+	todo  []position
+	thens map[then]*then
+	// pure says of a chain whether it and all that it calls leave marks alone: 1 yes, 2 no.
+	pure  map[[2]int]int
+	index []map[string]int
+	rules int
+	err   error
+}
+
+// intern makes equal continuations the same one, so that positions may be compared.
+func (b *routeBuilder) intern(t then) *then {
+	if b.thens == nil {
+		b.thens = map[then]*then{}
+	}
+	if p := b.thens[t]; p != nil {
+		return p
+	}
+	p := &t
+	b.thens[t] = p
+	return p
+}
+
+// enter returns the chain that a hook begins with.
+func (b *routeBuilder) enter(hook int, m Marks) string {
+	if hook == len(b.hooks) {
+		return ""
+	}
+	return b.at(position{hook, 0, 0, m, b.intern(then{chain: -1})})
+}
+
+// at returns the name of the chain with the rules from a position on, which is filled later.
+func (b *routeBuilder) at(p position) string {
+	if name, ok := b.named[p]; ok {
+		return name
+	}
+	name := fmt.Sprintf("%d", len(b.out.Chains))
+	b.named[p] = name
+	b.out.Chains = append(b.out.Chains, &Chain{Name: name})
+	b.todo = append(b.todo, p)
+	return name
+}
+
+func (b *routeBuilder) marksConnections() bool {
+	for _, h := range b.hooks {
+		for _, c := range h.Program.Chains {
+			for _, r := range c.Rules {
+				for _, a := range r.Actions {
+					if a.Kind == SetConnMark || a.Kind == SaveMark || a.Kind == RestoreMark {
+						return true
+					}
+				}
+				for _, m := range r.Matches {
+					if asksConnMark(m) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+func asksConnMark(c Cond) bool {
+	switch c := c.(type) {
+	case Mark:
+		return c.Conn
+	case Not:
+		return asksConnMark(c.C)
+	}
+	return false
+}
+
+// leavesMarks tells whether a chain and all that it calls leave marks alone.
+func (b *routeBuilder) leavesMarks(hook, chain int) bool {
+	key := [2]int{hook, chain}
+	if b.pure[key] == 0 {
+		b.pure[key] = 1
+		for _, r := range b.hooks[hook].Program.Chains[chain].Rules {
+			calls := r.Verdict.Kind == Jump || r.Verdict.Kind == Goto
+			if len(r.Actions) > 0 || calls && !b.leavesMarks(hook, b.index[hook][r.Verdict.Chain]) {
+				b.pure[key] = 2
+				break
+			}
+		}
+	}
+	return b.pure[key] == 1
+}
+
+func (b *routeBuilder) fill(p position) {
+	chain := b.chainNamed(b.named[p])
+	hook := b.hooks[p.hook]
+	from := hook.Program.Chains[p.chain]
+	if p.chain == 0 && p.rule == 0 && hook.stage() == translating {
+		// Only the first packet of a connection meets the nat table.
+		chain.Rules = append(chain.Rules, &Rule{
+			Matches: []Cond{Not{Either{State{ir.CTNew}, Both{State{ir.CTRelated}, Opaque{Text: firstRelated}}}}},
+			Verdict: b.next(p.hook, p.marks), Text: "not the first packet",
+		})
+	}
+	for i, r := range from.Rules[p.rule:] {
+		if b.rules++; b.rules > maxRouteRules {
+			b.err = fmt.Errorf("marks make more than %d copies of rules necessary", maxRouteRules)
+			return
+		}
+		rule := *r
+		rule.Matches = b.matches(hook, r, p.marks)
+		chain.Rules = append(chain.Rules, &rule)
+		behind := then{p.chain, p.rule + i + 1, p.then}
+		if r.untracks() {
+			impossible := rule
+			impossible.Matches = append([]Cond{Not{State{ir.CTUntracked}}}, rule.Matches...)
+			impossible.Verdict, impossible.Actions = CannotBe, nil
+			chain.Rules[len(chain.Rules)-1] = &impossible
+			chain.Rules = append(chain.Rules, &rule)
+		}
+		switch r.Verdict.Kind {
+		case Continue:
+			if m := r.after(p.marks); m != p.marks {
+				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, behind.chain, behind.rule, m, p.then})}
+			}
+		case Return:
+			if p.then != nil {
+				rule.Verdict = b.goOn(p.hook, p.marks, p.then)
+			}
+		case Jump, Goto:
+			to := b.index[p.hook][r.Verdict.Chain]
+			switch {
+			case p.then == nil || r.Verdict.Kind == Jump && b.leavesMarks(p.hook, to):
+				rule.Verdict.Chain = b.at(position{p.hook, to, 0, p.marks, nil})
+			case r.Verdict.Kind == Goto:
+				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, p.marks, p.then})}
+			default:
+				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, p.marks, b.intern(behind)})}
+			}
+		case Accept:
+			rule.Verdict = b.next(p.hook, p.marks)
+		case Other:
+			if hook.stage() == translating {
+				rule.Verdict = b.next(p.hook, p.marks) // where to is said by the packet's own fields
+			}
+		}
+		rule.Actions = nil
+	}
+	if p.then != nil {
+		end := &Rule{Verdict: b.goOn(p.hook, p.marks, p.then), Text: "end"}
+		if p.then.chain < 0 {
+			end.At = Origin{Table: hook.Table, Chain: hook.Chain, Policy: true}
+		}
+		chain.Rules = append(chain.Rules, end)
+	}
+}
+
+func (b *routeBuilder) chainNamed(name string) *Chain {
+	var i int
+	fmt.Sscan(name, &i)
+	return b.out.Chains[i]
+}
+
+// next is what becomes of packets that a hook accepts.
+func (b *routeBuilder) next(hook int, m Marks) Verdict {
+	if hook+1 == len(b.hooks) {
+		return Verdict{Kind: Accept}
+	}
+	return Verdict{Kind: Goto, Chain: b.enter(hook+1, m)}
+}
+
+// goOn is what becomes of packets that return from a chain.
+func (b *routeBuilder) goOn(hook int, m Marks, t *then) Verdict {
+	if t.chain >= 0 {
+		return Verdict{Kind: Goto, Chain: b.at(position{hook, t.chain, t.rule, m, t.then})}
+	}
+	if policy := b.hooks[hook].Program.Default; policy.Kind != Accept {
+		return policy
+	}
+	return b.next(hook, m)
+}
+
+// matches are a rule's conditions about the packet as the filter table sees it, without marks.
+func (b *routeBuilder) matches(hook Hook, r *Rule, m Marks) []Cond {
+	out := make([]Cond, len(r.Matches))
+	stage := hook.stage()
+	for i, c := range r.Matches {
+		out[i] = rewrite(c, func(c Cond) Cond {
+			if mark, ok := c.(Mark); ok {
+				return mark.given(m)
+			}
+			return stage.of(c, b.out.ToHost)
+		})
+	}
+	return out
+}

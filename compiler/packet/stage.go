@@ -1,0 +1,116 @@
+package packet
+
+import "github.com/dockerfw/dockerfw/compiler/ir"
+
+// rewrite replaces each condition within c that is not made of others.
+func rewrite(c Cond, leaf func(Cond) Cond) Cond {
+	each := func(cs []Cond) []Cond {
+		out := make([]Cond, len(cs))
+		for i, c := range cs {
+			out[i] = rewrite(c, leaf)
+		}
+		return out
+	}
+	switch c := c.(type) {
+	case Not:
+		return Not{rewrite(c.C, leaf)}
+	case Both:
+		return Both(each(c))
+	case Either:
+		return Either(each(c))
+	}
+	return leaf(c)
+}
+
+var (
+	always = Both{}
+	never  = Either{}
+)
+
+func truth(holds bool) Cond {
+	if holds {
+		return always
+	}
+	return never
+}
+
+// given is the condition for packets with these marks.
+func (c Mark) given(m Marks) Cond {
+	value := m.Packet
+	if c.Conn {
+		value = m.Conn
+	}
+	if holds, known := c.is(value); known {
+		return truth(holds)
+	}
+	return c.opaque()
+}
+
+// sentTo holds for packets that were sent to where c, a condition on the destination,
+// holds for it, before any NAT. Packets of the direction in which the connection was
+// opened were sent to its original destination. What others were sent to is where they
+// go, unless NAT changed that, which nothing in the packet tells.
+func sentTo(original, c Cond) Cond {
+	icmpError := Both{State{ir.CTRelated}, Either{Proto{[]uint8{protoICMP}}, Proto{[]uint8{protoICMPv6}}}}
+	forth := Both{Dir{ir.CTOriginal}, Not{icmpError}}
+	changed := Either{Both{Dir{ir.CTReply}, State{ir.CTSNAT}}, Both{icmpError, State{ir.CTSNAT | ir.CTDNAT}}}
+	return Either{
+		Both{forth, original},
+		Both{Not{forth}, Not{changed}, c},
+		Both{Not{forth}, changed, Opaque{Text: c.String() + " before NAT"}},
+	}
+}
+
+// of returns the condition about a packet as routed that is equal to c, which is about the
+// same packet at an earlier stage.
+func (s stage) of(c Cond, toHost bool) Cond {
+	if o, ok := c.(Opaque); ok && (o.Text == dstLocal || o.Text == srcLocal) {
+		return s.local(o, toHost)
+	}
+	if s == asRouted {
+		return c
+	}
+	switch c := c.(type) {
+	case Addr:
+		switch {
+		case c.End == Destination:
+			return sentTo(Addr{OriginalDestination, c.In}, c)
+		case c.End == OriginalDestination && s == beforeTracking:
+			return never
+		}
+	case Port:
+		switch {
+		case c.End == Destination:
+			return Both{Proto{[]uint8{protoTCP, protoUDP, protoSCTP}}, sentTo(Port{OriginalDestination, c.Ranges}, c)}
+		case c.End == OriginalDestination && s == beforeTracking:
+			return never
+		}
+	case Dir:
+		if s == beforeTracking {
+			return never
+		}
+	case State:
+		if s == beforeTracking {
+			// xt_conntrack takes a packet that it does not know yet for INVALID.
+			untracked := State{ir.CTUntracked}
+			return Either{Both{untracked, truth(c.States&ir.CTUntracked != 0)}, Both{Not{untracked}, truth(c.States&ir.CTInvalid != 0)}}
+		}
+		if nat := c.States & (ir.CTSNAT | ir.CTDNAT); nat != 0 {
+			// A new connection has no NAT before the nat table.
+			return Either{State{c.States &^ nat}, Both{Not{State{ir.CTNew}}, State{nat}}}
+		}
+	}
+	return c
+}
+
+// local is what follows of an address being the host's own. What is forwarded goes to
+// none, but may have been sent to one before DNAT.
+func (s stage) local(o Opaque, toHost bool) Cond {
+	switch {
+	case toHost:
+		return o // a broadcast is for the host as well, and goes to no address of its own
+	case s == asRouted || o.Text == srcLocal:
+		return never
+	}
+	return Both{State{ir.CTDNAT | ir.CTNew}, o}
+}

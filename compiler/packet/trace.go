@@ -1,0 +1,249 @@
+package packet
+
+import (
+	"maps"
+	"net/netip"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// Journey is what becomes of one packet on its way through hooks.
+type Journey struct {
+	// Verdict is Accept if the last hook let the packet through. Other is a target that
+	// is not followed, at a hook where it is not DNAT.
+	Verdict Verdict
+	Steps   []JourneyStep
+	// Packet is the packet after the last hook, with its marks. A rule may have taken it
+	// out of connection tracking.
+	Packet Packet
+	// DNAT is the target of the nat table that took the packet; "" if none did.
+	DNAT string
+	// Open is an opaque condition on which it depends what becomes of the packet, and of
+	// which p.Conditions says nothing. The journey ends there.
+	Open string
+}
+
+// JourneyStep is a rule that a packet came to, or the policy of a hook's chain.
+type JourneyStep struct {
+	// Hook is the index of the hook, and At the rule in its program: AtEnd for the policy.
+	Hook int
+	At   Place
+	// Failed is the first condition of the rule that does not hold; nil if all do.
+	Failed Cond
+	// Packet is the packet as the rule saw it.
+	Packet Packet
+}
+
+// Trace sends one packet through hooks, rule by rule, as the kernel does. The packet is
+// described as it is routed, after DNAT; each hook sees it as it is there. It shares
+// nothing with Route, whose check it is.
+//
+// p.Conditions says which opaque conditions hold, by their texts. Where it says nothing of
+// one that matters, the journey ends with that in Open.
+func Trace(hooks []Hook, p Packet) Journey {
+	p.Complete()
+	t := &tracer{hooks: hooks, packet: p}
+	t.Verdict = Verdict{Kind: Accept}
+	for i := range hooks {
+		if hooks[i].stage() == translating && !t.opens() {
+			continue
+		}
+		if !t.hook(i) {
+			break
+		}
+	}
+	t.Packet = t.packet
+	return t.Journey
+}
+
+type tracer struct {
+	Journey
+	hooks  []Hook
+	packet Packet // as routed
+	at     int
+	// conditions are what is known at the current hook: those of the packet, and which
+	// address is the host's.
+	conditions map[string]bool
+}
+
+// opens tells whether the packet is the first of its connection, which alone meets nat.
+func (t *tracer) opens() bool {
+	return t.packet.State == ir.CTNew ||
+		t.packet.State == ir.CTRelated && t.packet.Conditions[firstRelated]
+}
+
+// firstRelated is the condition of packets that open a connection which another announced.
+const firstRelated = "it is the first packet of a related connection"
+
+// hook sends the packet through a hook and tells whether it goes on to the next.
+func (t *tracer) hook(i int) bool {
+	t.at = i
+	t.conditions = t.packet.localAt(t.hooks[i].stage())
+	p := t.hooks[i].Program
+	decided, v, at := t.chain(p, 0)
+	switch {
+	case t.Open != "":
+		return false
+	case !decided:
+		v, at = p.Default, AtEnd
+		t.Steps = append(t.Steps, JourneyStep{Hook: i, At: at, Packet: t.seen()})
+	}
+	if v.Kind == Other && t.hooks[i].stage() == translating {
+		t.DNAT = v.With
+		return true
+	}
+	if v.Kind == Accept {
+		return true
+	}
+	t.Verdict = v
+	return false
+}
+
+// seen is the packet as the current hook sees it.
+func (t *tracer) seen() Packet {
+	p := t.packet.seenAt(t.hooks[t.at].stage())
+	p.Conditions = t.conditions
+	return p
+}
+
+// Conditions of -m addrtype that follow from where a packet goes.
+const (
+	dstLocal = "addrtype --dst-type LOCAL"
+	srcLocal = "addrtype --src-type LOCAL"
+)
+
+// localAt is what is known of opaque conditions at a stage: an address of the host is
+// where packets go that docker-proxy or Docker's DNAT takes, and comes from none that
+// arrives.
+func (p Packet) localAt(s stage) map[string]bool {
+	out := map[string]bool{srcLocal: false, dstLocal: p.Out == "" || s != asRouted && p.DNAT && p.Direction == ir.CTOriginal}
+	maps.Copy(out, p.Conditions)
+	return out
+}
+
+// chain sends the packet through a chain. decided is false for packets that return.
+func (t *tracer) chain(p *Program, chain int) (decided bool, v Verdict, at Place) {
+	for i, r := range p.Chains[chain].Rules {
+		at := Place{chain, i}
+		seen := t.seen()
+		failed, open := firstFailed(r.Matches, &seen)
+		if open != "" {
+			if r.Verdict.Kind == Continue && len(r.Actions) == 0 {
+				continue // whether a LOG rule matches decides nothing
+			}
+			t.Open = open
+			return true, Verdict{}, at
+		}
+		t.Steps = append(t.Steps, JourneyStep{Hook: t.at, At: at, Failed: failed, Packet: seen})
+		if failed != nil {
+			continue
+		}
+		t.packet.Marks = r.after(t.packet.Marks)
+		if r.untracks() {
+			t.untrack()
+		}
+		switch r.Verdict.Kind {
+		case Continue:
+		case Return:
+			return false, Verdict{}, at
+		case Jump:
+			if decided, v, at := t.chain(p, p.chain(r.Verdict.Chain)); decided {
+				return true, v, at
+			}
+		case Goto:
+			return t.chain(p, p.chain(r.Verdict.Chain))
+		default:
+			return true, r.Verdict, at
+		}
+	}
+	return false, Verdict{}, AtEnd
+}
+
+// untrack takes the packet out of connection tracking, and so of NAT.
+func (t *tracer) untrack() {
+	if t.packet.DNAT {
+		t.packet.Destination, t.packet.DestinationPort = t.packet.OriginalDestination, t.packet.OriginalPort
+	}
+	t.packet.State = ir.CTUntracked
+	t.packet.Complete()
+}
+
+// firstFailed returns the first condition that does not hold, or an opaque condition of
+// which nothing is known if all others hold.
+func firstFailed(conds []Cond, p *Packet) (failed Cond, open string) {
+	for _, c := range conds {
+		holds, unknown := known(c, p)
+		switch {
+		case unknown != "":
+			if open == "" {
+				open = unknown
+			}
+		case !holds:
+			return c, ""
+		}
+	}
+	return nil, open
+}
+
+// known evaluates a condition; unknown is an opaque one that decides it and of which
+// nothing is known.
+func known(c Cond, p *Packet) (holds bool, unknown string) {
+	any := func(cs []Cond, decides bool) (bool, string) {
+		open := ""
+		for _, x := range cs {
+			holds, unknown := known(x, p)
+			switch {
+			case unknown == "" && holds == decides:
+				return decides, ""
+			case unknown != "" && open == "":
+				open = unknown
+			}
+		}
+		return !decides, open
+	}
+	ask := func(text string) (bool, string) {
+		holds, ok := p.Conditions[text]
+		if !ok {
+			return false, text
+		}
+		return holds, ""
+	}
+	switch c := c.(type) {
+	case Opaque:
+		return ask(c.Text)
+	case Mark:
+		if holds, known := c.Of(p.Marks, p.Tracked()); known {
+			return holds, ""
+		}
+		return ask(c.String())
+	case Not:
+		holds, unknown = known(c.C, p)
+		return !holds, unknown
+	case Both:
+		return any(c, false)
+	case Either:
+		return any(c, true)
+	}
+	return Holds(c, p), ""
+}
+
+// seenAt is the packet as a stage sees it.
+func (p Packet) seenAt(s stage) Packet {
+	if s == asRouted {
+		return p
+	}
+	if p.DNAT && p.Direction == ir.CTOriginal && !p.relatedICMP() {
+		p.Destination, p.DestinationPort = p.OriginalDestination, p.OriginalPort
+	}
+	p.Out = ""
+	if p.State == ir.CTNew {
+		p.DNAT, p.SNAT = false, false
+	}
+	if s == beforeTracking && p.State != ir.CTUntracked {
+		// xt_conntrack takes a packet that it does not know yet for INVALID.
+		p.State = ir.CTInvalid
+		p.DNAT, p.SNAT, p.Direction = false, false, ir.CTAny
+		p.OriginalDestination, p.OriginalPort = netip.Addr{}, 0
+	}
+	return p
+}
