@@ -249,7 +249,7 @@ const saved = `*filter
 -A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
 -A DOCKER-USER -m set --match-set bad src -j DROP
 -A DOCKER-USER -p icmp -m icmp --icmp-type echo-request -m limit --limit 5/sec -j ACCEPT
--A DOCKER-USER -p tcp -m multiport ! --dports 80,443,8000:9000 -m mark 0x1/0xff -j REJECT
+-A DOCKER-USER -p tcp -m multiport ! --dports 80,443,8000:9000 -m mark --mark 0x1/0xff -j REJECT
 -A DOCKER-USER -m iprange --src-range 192.0.2.10-192.0.2.20 -m comment --comment "x" -j NFQUEUE --queue-num 3
 -A DOCKER-USER -p tcp -m conntrack --ctstate NEW ! --ctorigdstport 443 -m string --string "a b" --algo bm -j LOG
 -A DOCKER-USER -j RETURN

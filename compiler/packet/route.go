@@ -301,7 +301,7 @@ func (b *routeBuilder) matches(hook Hook, r *Rule, m Marks) []Cond {
 	for i, c := range r.Matches {
 		out[i] = rewrite(c, func(c Cond) Cond {
 			if mark, ok := c.(Mark); ok {
-				return mark.given(m)
+				return mark.given(m, stage)
 			}
 			return stage.of(c, b.out.ToHost)
 		})

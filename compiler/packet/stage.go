@@ -34,16 +34,16 @@ func truth(holds bool) Cond {
 	return never
 }
 
-// given is the condition for packets with these marks.
-func (c Mark) given(m Marks) Cond {
-	value := m.Packet
+// given is the condition for packets with these marks at a stage.
+func (c Mark) given(m Marks, s stage) Cond {
+	value, guard := m.Packet, Cond(always)
 	if c.Conn {
-		value = m.Conn
+		value, guard = m.Conn, s.of(tracked, false)
 	}
 	if holds, known := c.is(value); known {
-		return truth(holds)
+		return Both{guard, truth(holds)}
 	}
-	return c.opaque()
+	return Both{guard, c.opaque()}
 }
 
 // sentTo holds for packets that were sent to where c, a condition on the destination,
@@ -51,7 +51,7 @@ func (c Mark) given(m Marks) Cond {
 // opened were sent to its original destination. What others were sent to is where they
 // go, unless NAT changed that, which nothing in the packet tells.
 func sentTo(original, c Cond) Cond {
-	icmpError := Both{State{ir.CTRelated}, Either{Proto{[]uint8{protoICMP}}, Proto{[]uint8{protoICMPv6}}}}
+	icmpError := Both{State{ir.CTRelated}, ICMPType{0, 255, 0, 255}}
 	forth := Both{Dir{ir.CTOriginal}, Not{icmpError}}
 	changed := Either{Both{Dir{ir.CTReply}, State{ir.CTSNAT}}, Both{icmpError, State{ir.CTSNAT | ir.CTDNAT}}}
 	return Either{
@@ -84,6 +84,10 @@ func (s stage) of(c Cond, toHost bool) Cond {
 			return Both{Proto{[]uint8{protoTCP, protoUDP, protoSCTP}}, sentTo(Port{OriginalDestination, c.Ranges}, c)}
 		case c.End == OriginalDestination && s == beforeTracking:
 			return never
+		}
+	case Interface:
+		if c.End == Destination {
+			return never // it is not routed yet
 		}
 	case Dir:
 		if s == beforeTracking {
