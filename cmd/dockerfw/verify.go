@@ -86,11 +86,13 @@ func writeChecks(cmd *cobra.Command, checks []inspect.Check, format string) erro
 		type record struct {
 			Check string `json:"check"`
 			OK    bool   `json:"ok"`
-			Text  string `json:"text"`
+			// Nothing says that there was nothing to check.
+			Nothing bool   `json:"nothing_to_check,omitempty"`
+			Text    string `json:"text"`
 		}
 		records := []record{}
 		for _, c := range checks {
-			records = append(records, record{c.Name, c.OK, c.Text})
+			records = append(records, record{c.Name, c.OK, c.Nothing, c.Text})
 		}
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
@@ -99,8 +101,11 @@ func writeChecks(cmd *cobra.Command, checks []inspect.Check, format string) erro
 	}
 	for _, c := range checks {
 		word := "ok  "
-		if !c.OK {
+		switch {
+		case !c.OK:
 			word = "FAIL"
+		case c.Nothing:
+			word = "--  "
 		}
 		if _, err := fmt.Fprintf(w, "%s  %-13s %s\n", word, c.Name, c.Text); err != nil {
 			return err

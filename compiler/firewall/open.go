@@ -60,6 +60,9 @@ func Open(name string, opts build.Options) (*Opened, hcl.Diagnostics, error) {
 	case Folder:
 		return openFolders(name, opts.Hosts)
 	}
+	if _, err := os.Stat(name); err == nil {
+		return openDump([]string{name}, name) // a comma may be part of its name
+	}
 	return openDump(strings.Split(name, ","), name)
 }
 

@@ -1,6 +1,9 @@
 package firewall
 
 import (
+	"net/netip"
+	"strconv"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -72,4 +75,99 @@ func Declared(c *dump.Chain) bool {
 // table, by jumps with conditions too.
 func Leads(t *dump.Table, hook, chain string) bool {
 	return reachable(t, hook).Chain(chain) != nil
+}
+
+// WithSets is the state with the members that its sets have on another, as far as that has
+// sets of the same name.
+func (s *State) WithSets(of *State) *State {
+	out := *s
+	out.known = nil
+	out.Sets = s.Sets.Overlay(of.Sets, func(name string) bool {
+		a, b := s.Sets.Set(name), of.Sets.Set(name)
+		return a == nil || a.Type == b.Type && a.Family == b.Family
+	})
+	return &out
+}
+
+// DockerRules says which rules of the engine a host has for a family.
+type DockerRules struct {
+	// Filter and NAT tell whether the tables have chains that only Docker makes.
+	Filter, NAT bool
+	// Led tells whether packets come to those chains from FORWARD, and NATLed from
+	// PREROUTING.
+	Led, NATLed bool
+	// NATSaved tells whether the rules that were read have a nat table at all.
+	NATSaved bool
+}
+
+// Docker finds the engine's rules.
+func (s *State) Docker(f ir.Family) DockerRules {
+	var out DockerRules
+	if t := s.Filter(f); t != nil {
+		for _, name := range []string{"DOCKER", "DOCKER-FORWARD", "DOCKER-ISOLATION-STAGE-1"} {
+			if t.Chain(name) != nil && s.Target != name {
+				out.Filter = true
+				out.Led = out.Led || Leads(t, "FORWARD", name)
+			}
+		}
+	}
+	if s.Rules[f] == nil {
+		return out
+	}
+	if t := s.Rules[f].Table("nat"); t != nil {
+		out.NATSaved = true
+		out.NAT = t.Chain("DOCKER") != nil
+		out.NATLed = out.NAT && Leads(t, "PREROUTING", "DOCKER")
+	}
+	return out
+}
+
+// Published is a port that Docker's nat rules forward to a container.
+type Published struct {
+	Rule *dump.Rule
+	// Container is the address and port that --to-destination names.
+	Container netip.AddrPort
+	Protocol  uint8
+	Port      uint16
+	Bridge    string // the interface that the rule excludes: the container's
+}
+
+// Published reads the DNAT rules of the chain DOCKER. What has another form than those
+// that engines make is left out.
+func (s *State) Published(f ir.Family) []Published {
+	if s.Rules[f] == nil {
+		return nil
+	}
+	c := s.Rules[f].Table("nat").Chain("DOCKER")
+	if c == nil {
+		return nil
+	}
+	var out []Published
+	for _, r := range c.Rules {
+		if r.Jump != "DNAT" {
+			continue
+		}
+		p := Published{Rule: r}
+		for _, o := range r.Target {
+			if to, err := netip.ParseAddrPort(o.Value()); o.Name == "--to-destination" && err == nil {
+				p.Container = to
+			}
+		}
+		if o := r.Option("-p"); o != nil && !o.Not {
+			p.Protocol, _ = dump.ProtocolNumber(o.Value())
+		}
+		if o := r.Option("-i"); o != nil && o.Not {
+			p.Bridge = o.Value()
+		}
+		for i := range r.Matches {
+			if o := r.Matches[i].Option("--dport"); o != nil && !o.Not {
+				n, _ := strconv.ParseUint(o.Value(), 10, 16)
+				p.Port = uint16(n)
+			}
+		}
+		if p.Container.IsValid() && p.Protocol != 0 && p.Port != 0 && p.Bridge != "" {
+			out = append(out, p)
+		}
+	}
+	return out
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser/dump"
 )
@@ -28,7 +27,9 @@ type Check struct {
 	// Name says what was checked, such as "IPv4 rules".
 	Name string
 	OK   bool
-	// Text says what was found; what is wrong, and what would mend it.
+	// Nothing says that there was nothing to check, so that OK says little.
+	Nothing bool
+	// Text says what was found; what is wrong, and what would fix it.
 	Text string
 }
 
@@ -39,6 +40,7 @@ func Host(want, have *firewall.State) ([]Check, error) {
 	if loaded, err := want.Apply(have); err == nil {
 		c.loaded = loaded
 	}
+	c.filled = c.loaded.WithSets(have)
 	if want.Kind == firewall.Folder {
 		c.files()
 	}
@@ -49,17 +51,21 @@ func Host(want, have *firewall.State) ([]Check, error) {
 		}
 		c.chains(f)
 		c.order(f)
-		for _, way := range []struct{ hook, chain string }{{"FORWARD", c.entry(f)}, {"INPUT", firewall.GuardChain}} {
-			if way.hook == "INPUT" && !slices.Contains(want.Own[f], way.chain) {
+		for _, way := range []struct {
+			path  firewall.Path
+			chain string
+		}{{firewall.Forward, c.entry(f)}, {firewall.ToHost, firewall.GuardChain}} {
+			if way.path == firewall.ToHost && !slices.Contains(want.Own[f], way.chain) {
 				continue
 			}
-			if err := c.reached(f, way.hook, way.chain); err != nil {
+			if err := c.path(f, way.path, way.chain); err != nil {
 				return nil, err
 			}
 		}
-		if err := c.secondLine(f); err != nil {
+		if err := c.fallback(f); err != nil {
 			return nil, err
 		}
+		c.docker(f)
 		c.foreign(f)
 	}
 	c.sets()
@@ -75,15 +81,23 @@ type checker struct {
 	want, have *firewall.State
 	// loaded is the host as it would be with what was compiled for it.
 	loaded *firewall.State
+	// filled is loaded with the sets as the host has filled them: what they hold is a
+	// check of its own, and no fault of the rules.
+	filled *firewall.State
 	checks []Check
 }
 
 func (c *checker) ok(name, format string, args ...any) {
-	c.checks = append(c.checks, Check{name, true, fmt.Sprintf(format, args...)})
+	c.checks = append(c.checks, Check{Name: name, OK: true, Text: fmt.Sprintf(format, args...)})
 }
 
 func (c *checker) fail(name, format string, args ...any) {
-	c.checks = append(c.checks, Check{name, false, fmt.Sprintf(format, args...)})
+	c.checks = append(c.checks, Check{Name: name, Text: fmt.Sprintf(format, args...)})
+}
+
+// nothing says that there was nothing to check, where that is no fault.
+func (c *checker) nothing(name, format string, args ...any) {
+	c.checks = append(c.checks, Check{Name: name, OK: true, Nothing: true, Text: fmt.Sprintf(format, args...)})
 }
 
 // files compares a compiled folder with the digests in its manifest.
@@ -236,6 +250,7 @@ func (c *checker) order(f ir.Family) {
 		p.Chains = append(p.Chains, read)
 	}
 	if !ours {
+		c.nothing(name, "%s has no rules of dockerfw to check", c.have.Name)
 		return
 	}
 	if err := p.CheckOrder(); err != nil {
@@ -243,111 +258,6 @@ func (c *checker) order(f ir.Family) {
 		return
 	}
 	c.ok(name, "established, deny, accept, default")
-}
-
-// reached checks that no packet which our rules are to refuse is let through before it
-// comes to them, by the algebra: by a rule ahead, or for want of a jump.
-func (c *checker) reached(f ir.Family, hook, chain string) (err error) {
-	defer packet.Catch(&err)
-	name := firewall.FamilyText(f) + " " + hook
-	t := c.have.Filter(f)
-	if t.Chain(chain) == nil {
-		c.fail(name, "there is no chain %s to lead to", chain)
-		return nil
-	}
-	ours := c.loaded.Program(f, chain)
-	way := c.have.Program(f, hook)
-	mark(way, chain)
-	space, err := packet.New(way, ours)
-	if err != nil {
-		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
-	}
-	both := space.Programs()
-	past, refused := space.None(), refusals(space, both[1])
-	for _, o := range both[0].Outcomes() {
-		if k := o.Verdict.Kind; o.Verdict != arrives && k != packet.Drop && k != packet.Reject {
-			past = past.Or(o.Set)
-		}
-	}
-	leak := past.And(refused)
-	if hook == "INPUT" && refused.IsEmpty() && !firewall.Reached(t, hook, chain) {
-		c.fail(name, "does not lead to %s, which refuses nothing now. apply.sh makes the jump: %s -I %s 1 -j %s", chain, c.have.Tool(f), hook, chain)
-		return nil
-	}
-	if leak.IsEmpty() {
-		c.ok(name, "leads to %s before anything lets packets through", chain)
-		return nil
-	}
-	witness, _ := leak.Witness()
-	decision := both[0].Decide(witness)
-	if decision.At == packet.AtEnd {
-		mend := "Docker makes the jump when it starts, and apply.sh does"
-		if hook == "INPUT" {
-			mend = fmt.Sprintf("apply.sh makes the jump: %s -I INPUT 1 -j %s", c.have.Tool(f), chain)
-		}
-		c.fail(name, "does not lead to %s: nothing asks its rules about %s. %s", chain, witness, mend)
-		return nil
-	}
-	at := way.Chains[decision.At.Chain]
-	rule := t.Chain(at.Name).Rules[decision.At.Rule]
-	c.fail(name, "a rule ahead of ours lets through what ours refuse: -A %s %s (%s), for example %s", at.Name, rule.Canonical(dump.Family(f)), firewall.PlaceText(rule.Range), witness)
-	return nil
-}
-
-// secondLine checks that the security table, where apply.sh has put the refusals once
-// more, refuses nothing that the rules let through: one that is left from another
-// version would, and nothing in the filter table would tell why.
-func (c *checker) secondLine(f ir.Family) (err error) {
-	defer packet.Catch(&err)
-	second := c.have.SecondLine(f)
-	if second == nil {
-		return nil
-	}
-	name := firewall.FamilyText(f) + " security"
-	space, err := packet.New(second, c.loaded.Program(f, c.entry(f)))
-	if err != nil {
-		return fmt.Errorf("the %s rules of the security table cannot be followed: %w", firewall.FamilyText(f), err)
-	}
-	both := space.Programs()
-	ours := refusals(space, both[1])
-	refused := refusals(space, both[0])
-	switch left := refused.Diff(ours); {
-	case !left.IsEmpty():
-		witness, _ := left.Witness()
-		c.fail(name, "the security table refuses what the rules let through, such as %s: it is of another version, and apply.sh renews it", witness)
-	case refused.IsEmpty() && !ours.IsEmpty():
-		c.fail(name, "FORWARD of the security table does not lead to its chain %s; apply.sh makes the jump", firewall.OwnPrefix)
-	default:
-		c.ok(name, "the security table refuses nothing else")
-	}
-	return nil
-}
-
-// refusals are the packets that a program drops or rejects.
-func refusals(space *packet.Space, p *packet.Evaluation) packet.Set {
-	refused := space.None()
-	for _, o := range p.Outcomes() {
-		if k := o.Verdict.Kind; k == packet.Drop || k == packet.Reject {
-			refused = refused.Or(o.Set)
-		}
-	}
-	return refused
-}
-
-// arrives is the verdict of packets that come to our rules.
-var arrives = packet.Verdict{Kind: packet.Other, With: "dockerfw"}
-
-// mark lets a program end where our rules begin. In a chain of others, where ours
-// were inserted, that is the first of them.
-func mark(p *packet.Program, chain string) {
-	for _, c := range p.Chains {
-		if c.Name != chain {
-			continue
-		}
-		first := slices.IndexFunc(c.Rules, func(r *packet.Rule) bool { return strings.Contains(r.Text, `--comment "dockerfw `) })
-		ahead := c.Rules[:max(first, 0)]
-		c.Rules = append(slices.Clone(ahead), &packet.Rule{Verdict: arrives, Text: "dockerfw"})
-	}
 }
 
 // foreign checks that nothing of others stands in the chains that are ours alone.
@@ -363,7 +273,12 @@ func (c *checker) foreign(f ir.Family) {
 		c.fail(name, "%s of others in chains that loading empties%s; install = \"jump\" keeps them", count(len(found), "rule"), sample(found))
 		return
 	}
-	c.ok(name, "no rules of others in %s", strings.Join(c.want.Own[f], ", "))
+	there := slices.DeleteFunc(slices.Clone(c.want.Own[f]), func(chain string) bool { return c.have.Filter(f).Chain(chain) == nil })
+	if len(there) == 0 {
+		c.nothing(name, "none of dockerfw's chains is there")
+		return
+	}
+	c.ok(name, "no foreign rules in %s", strings.Join(there, ", "))
 }
 
 // sets compares the sets, each by its type and its addresses.
@@ -399,8 +314,8 @@ func (c *checker) sets() {
 	c.ok(name, "%s, filled as compiled", count(len(names), "set"))
 }
 
-// backend checks that the other kind of iptables on this host, whose rules packets
-// meet as well, holds none of Docker's or ours.
+// backend checks that the rules are in the kind of tables that Docker's are in: packets
+// meet those of both.
 func (c *checker) backend() error {
 	const name = "backend"
 	other := c.have.Backend.Other()
@@ -415,12 +330,27 @@ func (c *checker) backend() error {
 		}
 		for line := range strings.Lines(string(text)) {
 			if strings.HasPrefix(line, "-A DOCKER") || strings.HasPrefix(line, "-A FORWARD -j DOCKER") {
-				c.fail(name, "packets meet rules of Docker's or dockerfw's in %s as well, such as %s: left from before a change. Delete them there, if Docker does not use that one", tool, strings.TrimSpace(line))
+				c.fail(name, "packets also meet rules of Docker's or dockerfw's in %s, such as %s: left from before a change. Delete them there, if Docker does not use that one", tool, strings.TrimSpace(line))
 				return nil
 			}
 		}
 	}
-	c.ok(name, "Docker's rules and dockerfw's are in the same tables, those of iptables-%s", c.have.Backend)
+	var docker, ours bool
+	for _, f := range c.want.Families() {
+		d := c.have.Docker(f)
+		docker = docker || d.Filter || d.NAT
+		ours = ours || slices.ContainsFunc(c.want.Own[f], func(chain string) bool { return c.have.Filter(f).Chain(chain) != nil })
+	}
+	switch {
+	case docker && ours:
+		c.ok(name, "Docker's rules and dockerfw's are in the same tables, those of iptables-%s", c.have.Backend)
+	case docker:
+		c.nothing(name, "Docker's rules are in the tables of iptables-%s, and dockerfw's are in none", c.have.Backend)
+	case ours:
+		c.nothing(name, "dockerfw's rules are in the tables of iptables-%s, and Docker has none in either kind", c.have.Backend)
+	default:
+		c.nothing(name, "neither Docker nor dockerfw has rules in tables of iptables-nft or iptables-legacy")
+	}
 	return nil
 }
 

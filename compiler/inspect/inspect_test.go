@@ -57,6 +57,14 @@ const (
 		"create bans hash:net family inet hashsize 1024 maxelem 65536\nadd bans 203.0.113.5\n"
 )
 
+// What an engine makes: its chain, what leads to it, and the nat table.
+const (
+	docker    = ":DOCKER - [0:0]\n-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT\n"
+	forDocker = "-A FORWARD -o docker0 -j DOCKER\n"
+	nat       = "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n" +
+		"-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80\nCOMMIT\n"
+)
+
 // second is the security table as apply.sh fills it, with the given rules behind those
 // that every host has.
 func second(rules string) string {
@@ -154,13 +162,91 @@ var broken = []struct {
 		"a second line of another version",
 		[]string{"COMMIT\n", "COMMIT\n" + second("-A CHAIN -i eth0 -p tcp -m tcp --dport 443 -m comment --comment \"dockerfw deny https\" -j DROP\n"+standard)},
 		nil,
-		[]string{"IPv4 security: the security table refuses what the rules let through, such as tcp"},
+		[]string{"IPv4 security: -t security -A DOCKERFW -i eth0 -p tcp -m tcp --dport 443 -m comment"},
 	},
 	{
 		"a second line that nothing leads to",
 		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(second(https+standard), "-A FORWARD -j DOCKERFW\n", "", 1)},
 		nil,
 		[]string{"IPv4 security: FORWARD of the security table does not lead to its chain DOCKERFW"},
+	},
+	{
+		"nothing leads to the rules, and FORWARD drops everything",
+		[]string{jump, "", ":FORWARD ACCEPT", ":FORWARD DROP"},
+		nil,
+		[]string{"IPv4 FORWARD: does not lead to CHAIN, so that its rules have no effect."},
+	},
+	{
+		"the policy of the security table drops",
+		[]string{"COMMIT\n", "COMMIT\n*security\n:FORWARD DROP [0:0]\nCOMMIT\n"},
+		nil,
+		[]string{`IPv4 FORWARD: accept "https" has no effect: -t security -P FORWARD DROP drops what it accepts, for example tcp`, "IPv4 security: -t security -P FORWARD DROP drops what the rules let through"},
+	},
+	{
+		"a drop in mangle",
+		[]string{"COMMIT\n", "COMMIT\n*mangle\n:FORWARD ACCEPT [0:0]\n-A FORWARD -i eth0 -j DROP\nCOMMIT\n"},
+		nil,
+		[]string{`IPv4 FORWARD: accept "https" has no effect: -t mangle -A FORWARD -i eth0 -j DROP, `},
+	},
+	{
+		"a ban in mangle",
+		[]string{"COMMIT\n", "COMMIT\n*mangle\n:FORWARD ACCEPT [0:0]\n-A FORWARD -i eth0 -s 203.0.113.0/24 -j DROP\nCOMMIT\n"},
+		nil,
+		nil,
+	},
+	{
+		"no connection tracking for what arrives",
+		[]string{"COMMIT\n", "COMMIT\n*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -j NOTRACK\nCOMMIT\n"},
+		nil,
+		[]string{"IPv4 FORWARD: the raw table takes packets out of connection tracking (-t raw -A PREROUTING -i eth0 -j CT --notrack, "},
+	},
+	{
+		"no connection tracking for a name server of the host's own",
+		[]string{"COMMIT\n", "COMMIT\n" + nat + "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -p udp -m udp --dport 53 -j NOTRACK\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		nil,
+		nil,
+	},
+	{
+		"a mark that is set for another interface only",
+		[]string{":DOCKER-USER", ":SIDE - [0:0]\n:DOCKER-USER", jump, "-A FORWARD -j SIDE\n-A SIDE -i tailscale0 -j MARK --set-xmark 0x40000/0xff0000\n-A SIDE -m mark --mark 0x40000/0xff0000 -j ACCEPT\n" + jump},
+		nil,
+		nil,
+	},
+	{
+		"a mark that mangle sets for what arrives",
+		[]string{jump, "-A FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT\n" + jump, "COMMIT\n", "COMMIT\n*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -p udp -j MARK --set-xmark 0x4000/0x4000\nCOMMIT\n"},
+		nil,
+		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse: -A FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT"},
+	},
+	{
+		"Docker's rules",
+		[]string{"COMMIT\n", "COMMIT\n" + nat, jump, jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		nil,
+		nil,
+	},
+	{
+		"nothing leads to Docker's chains",
+		[]string{"COMMIT\n", "COMMIT\n" + nat, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		nil,
+		[]string{"IPv4 Docker: FORWARD does not lead to Docker's chains"},
+	},
+	{
+		"Docker's chains are gone, its nat rules are not",
+		[]string{"COMMIT\n", "COMMIT\n" + nat},
+		nil,
+		[]string{"IPv4 Docker: the filter table has none of Docker's chains"},
+	},
+	{
+		"Docker's nat rules are gone, its chains are not",
+		[]string{"COMMIT\n", "COMMIT\n*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		nil,
+		[]string{"IPv4 Docker: the nat table has none of Docker's rules: docker-proxy answers"},
+	},
+	{
+		"Docker's chains were flushed, and FORWARD drops what is left",
+		[]string{"COMMIT\n", "COMMIT\n" + nat, jump, jump + forDocker, ":DOCKER-USER", ":DOCKER - [0:0]\n:DOCKER-USER", ":FORWARD ACCEPT", ":FORWARD DROP"},
+		nil,
+		[]string{"IPv4 Docker: Docker publishes port 8080 for 172.17.0.2:80, and no rule accepts"},
 	},
 	{
 		"a set is missing",
@@ -259,8 +345,8 @@ func TestRulesInTheOtherBackendFail(t *testing.T) {
 		rules, want string
 	}{
 		{firewall.NFT, "", ""},
-		{firewall.NFT, "-A FORWARD -j DOCKER-USER", "packets meet rules of Docker's or dockerfw's in iptables-legacy as well, such as -A FORWARD -j DOCKER-USER: left from before a change."},
-		{firewall.Legacy, "-A DOCKERFW-INPUT -j RETURN", "packets meet rules of Docker's or dockerfw's in iptables-nft as well, such as -A DOCKERFW-INPUT -j RETURN: left from before a change."},
+		{firewall.NFT, "-A FORWARD -j DOCKER-USER", "packets also meet rules of Docker's or dockerfw's in iptables-legacy, such as -A FORWARD -j DOCKER-USER: left from before a change."},
+		{firewall.Legacy, "-A DOCKERFW-INPUT -j RETURN", "packets also meet rules of Docker's or dockerfw's in iptables-nft, such as -A DOCKERFW-INPUT -j RETURN: left from before a change."},
 		{firewall.NFT, "-A INPUT -j ACCEPT", ""},
 	} {
 		bin := t.TempDir()
