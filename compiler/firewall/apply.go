@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -63,7 +64,9 @@ func (s *State) applyRules(host *State, f ir.Family) (*dump.Ruleset, error) {
 	if t.Chain(GuardChain) != nil && slices.Contains(s.Own[f], GuardChain) {
 		insertJump(t.Chain("INPUT"), GuardChain)
 	}
-	if forward := t.Chain("FORWARD"); s.Target != "DOCKER" && !slices.ContainsFunc(forward.Rules, func(r *dump.Rule) bool { return jumpsTo(r, s.Target) }) {
+	if forward := t.Chain("FORWARD"); s.Target != "DOCKER" && !leadsInTime(forward, s.Target) {
+		// As apply.sh does: behind what accepts packets, the jump to our rules comes too late.
+		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *dump.Rule) bool { return jumpsTo(r, s.Target) })
 		insertJump(forward, s.Target)
 	}
 	return rules, nil
@@ -112,4 +115,20 @@ func setKind(s *dump.Set) string {
 		return s.Type
 	}
 	return s.Type + " of family " + s.Family
+}
+
+var dockerChain = regexp.MustCompile(`^DOCKER[-A-Z0-9]*$`)
+
+// leadsInTime tells whether a chain has a jump to another before any rule of it accepts or
+// hands packets to Docker's chains.
+func leadsInTime(c *dump.Chain, to string) bool {
+	for _, r := range c.Rules {
+		if jumpsTo(r, to) {
+			return true
+		}
+		if r.Jump == "ACCEPT" || dockerChain.MatchString(r.Jump) {
+			return false
+		}
+	}
+	return false
 }

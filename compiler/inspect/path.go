@@ -24,16 +24,7 @@ func (c *checker) path(f ir.Family, path firewall.Path, chain string) (err error
 		c.fail(name, "there is no chain %s to lead to", chain)
 		return nil
 	}
-	hooks := c.have.Hooks(f, path)
-	for i, h := range hooks {
-		if h.Table == "filter" {
-			marked := *h.Program
-			marked.Chains = slices.Clone(marked.Chains)
-			mark(&marked, chain)
-			hooks[i].Program = &marked
-		}
-	}
-	way, err := packet.Route(f, path == firewall.ToHost, hooks)
+	way, err := c.have.UpTo(f, path, chain)
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
 	}
@@ -101,24 +92,18 @@ func (r *reach) untracked(way, ours *packet.Evaluation) bool {
 // passed finds packets that our rules refuse and that get through before they come to them:
 // by a rule ahead, or because a jump is missing.
 func (r *reach) passed(way, ours *packet.Evaluation) bool {
-	past, refused := r.space.None(), refusals(r.space, ours)
-	for _, o := range way.Outcomes() {
-		if k := o.Verdict.Kind; o.Verdict != arrives && o.Verdict != packet.CannotBe && k != packet.Drop && k != packet.Reject {
-			past = past.Or(o.Set)
-		}
-	}
 	c, t := r.checker, r.have.Filter(r.family)
 	hook := r.path.FilterChain()
-	leak := past.And(refused)
+	leak := firewall.Past(way).And(firewall.Refused(ours))
 	if leak.IsEmpty() {
-		if way.Outcome(arrives).IsEmpty() && !firewall.Leads(t, hook, r.chain) {
+		if way.Outcome(firewall.Arrives).IsEmpty() && !firewall.Leads(t, hook, r.chain) {
 			c.fail(r.name, "does not lead to %s, so that its rules have no effect. %s", r.chain, r.jump())
 			return true
 		}
 		return false
 	}
 	witness, _ := leak.Witness()
-	at := r.decider(way, witness)
+	at := firewall.LetsThrough(way, witness)
 	if at.Policy || at == (packet.Origin{}) {
 		c.fail(r.name, "does not lead to %s for packets such as %s. %s", r.chain, witness, r.jump())
 		return true
@@ -134,19 +119,6 @@ func (r *reach) jump() string {
 		return fmt.Sprintf("apply.sh makes the jump: %s -I INPUT 1 -j %s", r.have.Tool(r.family), r.chain)
 	}
 	return "Docker makes the jump when it starts, and apply.sh does"
-}
-
-// decider is the rule of the filter table that lets a packet through.
-func (r *reach) decider(way *packet.Evaluation, p packet.Packet) packet.Origin {
-	var at packet.Origin
-	for _, s := range way.Decide(p).Steps {
-		rule := way.Program.Rule(s.At)
-		ends := rule.Verdict.Kind != packet.Continue && rule.Verdict.Kind != packet.Return && rule.Verdict.Kind != packet.Jump
-		if s.Failed == nil && ends && rule.At.Table == "filter" {
-			at = rule.At
-		}
-	}
-	return at
 }
 
 // ruleOf writes the rule that decided about a packet of a set.
@@ -259,31 +231,4 @@ func commentOf(r *packet.Rule) string {
 	}
 	comment, _, _ := strings.Cut(after, `"`)
 	return comment
-}
-
-// refusals are the packets that a program drops or rejects.
-func refusals(space *packet.Space, p *packet.Evaluation) packet.Set {
-	refused := space.None()
-	for _, o := range p.Outcomes() {
-		if k := o.Verdict.Kind; k == packet.Drop || k == packet.Reject {
-			refused = refused.Or(o.Set)
-		}
-	}
-	return refused
-}
-
-// arrives is the verdict of packets that come to our rules.
-var arrives = packet.Verdict{Kind: packet.Other, With: "dockerfw"}
-
-// mark lets a program end where our rules begin. In a chain of others, where ours
-// were inserted, that is the first of them.
-func mark(p *packet.Program, chain string) {
-	for i, c := range p.Chains {
-		if c.Name != chain {
-			continue
-		}
-		first := slices.IndexFunc(c.Rules, func(r *packet.Rule) bool { return strings.Contains(r.Text, `--comment "dockerfw `) })
-		ahead := c.Rules[:max(first, 0)]
-		p.Chains[i] = &packet.Chain{Name: c.Name, Rules: append(slices.Clone(ahead), &packet.Rule{Verdict: arrives, Text: "dockerfw"})}
-	}
 }

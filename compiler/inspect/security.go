@@ -49,7 +49,7 @@ func (c *checker) fallback(f ir.Family) (err error) {
 	}
 	both := space.Programs()
 	r := reach{checker: c, family: f, name: name, space: space}
-	ours, refused := refusals(space, both[1]), refusals(space, both[0])
+	ours, refused := firewall.Refused(both[1]), firewall.Refused(both[0])
 	switch left := refused.Diff(ours); {
 	case !left.IsEmpty():
 		witness, _ := left.Witness()

@@ -240,3 +240,39 @@ func (m MarkValue) String() string {
 	}
 	return fmt.Sprintf("%#x", m.Bits)
 }
+
+// AsksMarks tells whether a rule of the program has a condition on a mark.
+func (p *Program) AsksMarks() bool {
+	asks := false
+	for _, c := range p.Chains {
+		for _, r := range c.Rules {
+			for _, m := range r.Matches {
+				rewrite(m, func(leaf Cond) Cond {
+					if _, ok := leaf.(Mark); ok {
+						asks = true
+					}
+					return leaf
+				})
+			}
+		}
+	}
+	return asks
+}
+
+// MarksOnly is the program for packets that it does not drop: how it marks them.
+func (p *Program) MarksOnly() *Program {
+	out := &Program{Family: p.Family, Default: Verdict{Kind: Accept}, ToHost: p.ToHost}
+	for _, c := range p.Chains {
+		chain := &Chain{Name: c.Name}
+		for _, r := range c.Rules {
+			if k := r.Verdict.Kind; k == Drop || k == Reject {
+				rule := *r
+				rule.Verdict = Verdict{Kind: Continue}
+				r = &rule
+			}
+			chain.Rules = append(chain.Rules, r)
+		}
+		out.Chains = append(out.Chains, chain)
+	}
+	return out
+}
