@@ -221,10 +221,10 @@ func (c *comparison) start(s *firewall.State, f ir.Family, path Path) string {
 	if path == Forwarded {
 		hook = "FORWARD"
 		switch {
-		case s.Target != "":
-			chain = s.Target
 		case c.opts.Chain != "":
 			return c.opts.Chain
+		case s.Target != "":
+			chain = s.Target
 		case c.before.Target != "":
 			chain = c.before.Target
 		case c.after.Target != "":
@@ -241,9 +241,9 @@ func (c *comparison) start(s *firewall.State, f ir.Family, path Path) string {
 	if t.Chain(chain) == nil {
 		return ""
 	}
-	if !s.Kind.Compiled() && !firewall.Reached(t, hook, chain) {
+	if !s.Kind.Compiled() && firewall.Declared(t.Chain(hook)) && !firewall.Leads(t, hook, chain) {
 		if len(t.Chain(chain).Rules) > 0 {
-			c.note("on %s no %s rule of %s leads to %s: what stands there decides nothing", s.Name, firewall.FamilyText(f), hook, chain)
+			c.note("on %s no %s rule of %s leads to %s, so its rules have no effect; --chain %s compares them all the same", s.Name, firewall.FamilyText(f), hook, chain, chain)
 		}
 		return ""
 	}

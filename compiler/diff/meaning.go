@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +23,14 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 	if from == "" && to == "" {
 		return nil
 	}
-	before, after := c.before.Program(f, from), c.after.Program(f, to)
+	before, err := c.program(c.before, f, path, from)
+	if err != nil {
+		return err
+	}
+	after, err := c.program(c.after, f, path, to)
+	if err != nil {
+		return err
+	}
 	// A side without the chain does not say it.
 	before.ToHost, after.ToHost = path == Guarded, path == Guarded
 	space, err := packet.New(before, after)
@@ -45,6 +53,23 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 		}
 	}
 	return c.group(f, path, both, found.Changes)
+}
+
+// program is what packets of a path meet from a chain on. On a host those are the packets
+// that the rules ahead of it lead there, unless the chain was asked for.
+func (c *comparison) program(s *firewall.State, f ir.Family, path Path, chain string) (*packet.Program, error) {
+	on := firewall.Forward
+	if path == Guarded {
+		on = firewall.ToHost
+	}
+	if chain == "" || c.opts.Chain != "" {
+		return s.Program(f, chain), nil
+	}
+	p, err := s.From(f, on, chain)
+	if err != nil {
+		return nil, fmt.Errorf("the %s rules of %s cannot be followed: %w", firewall.FamilyText(f), s.Name, err)
+	}
+	return p, nil
 }
 
 // compared notes the chains whose lines are compared later.
@@ -211,9 +236,13 @@ func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) 
 		}
 		return Rule{Name: noRule + " (the end of " + p.Chains[0].Name + ")"}
 	}
-	chain := p.Chains[at.Chain]
-	rule := s.Filter(f).Chain(chain.Name).Rules[at.Rule]
-	out := Rule{Text: chain.Rules[at.Rule].Text, Place: s.Place(chain.Name, rule)}
+	decided := p.Rule(at)
+	from := decided.At
+	if from.Policy || from.Chain == "" {
+		return Rule{Name: noRule + " (the end of " + cmp.Or(from.Chain, p.Chains[0].Name) + ")"}
+	}
+	rule := s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule]
+	out := Rule{Text: decided.Text, Place: s.Place(from.Chain, rule)}
 	out.Name, out.explicit = nameOf(rule)
 	out.sets = rule.Sets()
 	return out
