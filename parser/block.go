@@ -27,6 +27,9 @@ type block struct {
 	refuseNull string
 	// required are the attributes that the block cannot do without.
 	required []string
+	// title names the block in notes; each is what gives each.value its value.
+	title string
+	each  hcl.Expression
 }
 
 // open reads the body of b against schema. It never returns nil: what can be read
@@ -34,7 +37,7 @@ type block struct {
 func (e *evaluator) open(b *hcl.Block, schema *hcl.BodySchema, ctx *hcl.EvalContext) *block {
 	content, diags := b.Body.Content(schema)
 	e.diags = append(e.diags, schemaDiagnostics(diags, schema)...)
-	out := &block{evaluator: e, ctx: ctx, header: b.DefRange, content: content, sources: e.source.sources}
+	out := &block{evaluator: e, ctx: ctx, header: b.DefRange, content: content, sources: e.source.sources, title: title(b)}
 	for _, a := range schema.Attributes {
 		if a.Required {
 			out.required = append(out.required, a.Name)
@@ -124,15 +127,15 @@ func (b *block) attr(name string) (item, bool) {
 	if val.IsNull() {
 		switch {
 		case b.refuseNull != "":
-			b.error(codeValue, a.Expr.Range(), name+" is null", b.refuseNull, name)
+			b.error(codeValue, b.place(a.Expr, val, 0), name+" is null", b.refuseNull, name)
 		case slices.Contains(b.required, name):
-			b.error(codeSchema, a.Expr.Range(), name+" is null", "null counts as not written, and %s is required.", name)
+			b.error(codeSchema, b.place(a.Expr, val, 0), name+" is null", "null counts as not written, and %s is required.", name)
 		default:
 			delete(b.content.Attributes, name) // as if it were not written
 		}
 		return item{}, false
 	}
-	return item{val, a.Expr.Range()}, true
+	return item{val, b.place(a.Expr, val, 0)}, true
 }
 
 // has reports whether an attribute was written.
@@ -147,6 +150,16 @@ func (b *block) rng(name string) hcl.Range {
 		return a.Expr.Range()
 	}
 	return b.header
+}
+
+// valueRange is where the value of an attribute was written, or the block's header.
+func (b *block) valueRange(name string) hcl.Range {
+	a, ok := b.content.Attributes[name]
+	if !ok {
+		return b.header
+	}
+	v, _ := a.Expr.Value(b.ctx)
+	return b.place(a.Expr, v, 0)
 }
 
 // as converts an attribute's value to a primitive type.
@@ -250,11 +263,17 @@ func (b *block) elements(expr hcl.Expression, list cty.Value) []item {
 	written, diags := hcl.ExprList(expr)
 	exact := !diags.HasErrors() && len(written) == list.LengthInt() && !list.Type().IsSetType()
 	var out []item
+	before := map[string]int{} // equal values, when their origins are asked for
 	for i, it := 0, list.ElementIterator(); it.Next(); i++ {
 		_, v := it.Element()
 		rng := expr.Range()
-		if exact {
-			rng = written[i].Range()
+		switch {
+		case exact:
+			rng = b.place(written[i], v, 0)
+		case b.origins != nil:
+			text, _ := valueText(v)
+			rng = b.place(expr, v, before[text])
+			before[text]++
 		}
 		out = append(out, item{v, rng})
 	}
@@ -279,13 +298,22 @@ func (b *block) texts(name, example string) []At[string] {
 // text is not written as it is (escapes, templates, variables) the whole range stays.
 func (b *block) within(it hcl.Range, text string, offset, length int) hcl.Range {
 	src := b.sources[it.Filename]
-	if it.Start.Line != it.End.Line || it.End.Byte > len(src) || string(src[it.Start.Byte:it.End.Byte]) != `"`+text+`"` {
+	if it.Start.Line != it.End.Line || it.End.Byte > len(src) {
+		return it
+	}
+	quote := 1
+	switch string(src[it.Start.Byte:it.End.Byte]) {
+	case `"` + text + `"`:
+	case text: // from outside the policy
+		quote = 0
+	default:
 		return it
 	}
 	out := it
-	out.Start.Byte += 1 + offset
-	out.Start.Column += 1 + len([]rune(text[:offset]))
+	out.Start.Byte += quote + offset
+	out.Start.Column += quote + diag.Columns(text[:offset])
 	out.End.Byte = out.Start.Byte + length
-	out.End.Column = out.Start.Column + len([]rune(text[offset:offset+length]))
+	out.End.Column = out.Start.Column + diag.Columns(text[offset:offset+length])
+	b.origins.narrowed(it, out)
 	return out
 }

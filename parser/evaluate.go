@@ -31,6 +31,8 @@ type evaluator struct {
 	host  string
 	now   time.Time
 	diags hcl.Diagnostics
+	// origins are there when values are to have the places where they were written.
+	origins *Origins
 }
 
 func newEvaluator(s *Source) *evaluator {

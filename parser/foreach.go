@@ -14,6 +14,8 @@ type element struct {
 	key   string
 	value cty.Value
 	rng   hcl.Range
+	// written is the expression that value comes from, as far as it is known.
+	written hcl.Expression
 }
 
 // forEach reads the elements of for_each: the pairs of a map or object, or the
@@ -28,7 +30,7 @@ func (b *block) forEach() []element {
 	case ty.IsObjectType() || ty.IsMapType():
 		return b.pairs(expr, it.Value)
 	case ty.IsSetType() || ty.IsTupleType() || ty.IsListType():
-		return b.strings(b.elements(expr, it.Value))
+		return b.strings(expr, b.elements(expr, it.Value))
 	default:
 		b.error(codeType, it.rng, "for_each over "+describe(it.Value), "for_each takes a map, such as { http = 80, https = 443 }, or a set of strings, such as [\"a\", \"b\"].")
 		return nil
@@ -37,7 +39,10 @@ func (b *block) forEach() []element {
 
 // pairs lists the pairs of a map in the order of keys.
 func (b *block) pairs(expr hcl.Expression, value cty.Value) []element {
-	written := writtenPairs(expr, b.ctx)
+	written, sources := writtenPairs(expr, b.ctx), map[string]hcl.KeyValuePair(nil)
+	if b.origins != nil {
+		sources = writtenPairs(b.resolve(expr), b.ctx)
+	}
 	var out []element
 	for it := value.ElementIterator(); it.Next(); {
 		key, v := it.Element()
@@ -45,12 +50,16 @@ func (b *block) pairs(expr hcl.Expression, value cty.Value) []element {
 		if pair, ok := written[key.AsString()]; ok {
 			rng = pair.Key.Range()
 		}
-		out = append(out, element{key.AsString(), v, rng})
+		source := expr
+		if pair, ok := sources[key.AsString()]; ok {
+			source = pair.Value
+		}
+		out = append(out, element{key.AsString(), v, rng, source})
 	}
 	return out
 }
 
-func (b *block) strings(items []item) []element {
+func (b *block) strings(expr hcl.Expression, items []item) []element {
 	var out []element
 	for _, it := range items {
 		if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
@@ -62,7 +71,11 @@ func (b *block) strings(items []item) []element {
 			b.error(codeDuplicate, it.rng, fmt.Sprintf("key %q twice", key), "Take one of them out.")
 			continue
 		}
-		out = append(out, element{key, it.Value, it.rng})
+		rng := it.rng
+		if b.origins != nil && len(b.origins.uses[rng]) > 0 {
+			rng = expr.Range() // the rule is made here
+		}
+		out = append(out, element{key, it.Value, rng, expr})
 	}
 	return out
 }
@@ -93,7 +106,7 @@ func (b *block) forThisHost() bool {
 			match = match || ok && label == b.host
 		}
 		if !found {
-			b.error(codeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "No host's label matches.%s", didYouMean(p.Value, all))
+			b.error(codeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "No host's label matches. %s", NearestOf(p.Value, all, "The policy has", "host"))
 		}
 	}
 	if len(patterns) == 0 {

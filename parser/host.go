@@ -44,11 +44,11 @@ func (e *evaluator) hostVariables(decl *hcl.Block) map[string]given {
 	out := map[string]given{}
 	for it := v.ElementIterator(); it.Next(); {
 		key, value := it.Element()
-		rng := a.Expr.Range()
+		g := given{value: value, rng: a.Expr.Range()}
 		if pair, ok := written[key.AsString()]; ok {
-			rng = hcl.RangeBetween(pair.Key.Range(), pair.Value.Range())
+			g.rng, g.expr = hcl.RangeBetween(pair.Key.Range(), pair.Value.Range()), pair.Value
 		}
-		out[key.AsString()] = given{value: value, rng: rng}
+		out[key.AsString()] = g
 	}
 	return out
 }
@@ -62,7 +62,7 @@ func (e *evaluator) hostBlock(decl *hcl.Block) *Host {
 	}
 	h.ExternalInterfaces = b.interfaces("external_interfaces")
 	if b.isEmptyList("external_interfaces") {
-		b.error(codeInterface, b.rng("external_interfaces"), "no external interface", "Name at least one interface the outside arrives on, such as [\"eth0\"].")
+		b.error(codeInterface, b.valueRange("external_interfaces"), "no external interface", "Name at least one interface the outside arrives on, such as [\"eth0\"].")
 	}
 	h.ContainerInterfaces = b.interfaces("container_interfaces")
 	h.IPv4, h.IPv6 = b.families()
@@ -162,7 +162,7 @@ func (b *block) families() (v4, v6 bool) {
 		}
 	}
 	if len(listed) == 0 {
-		b.error(codeValue, b.rng("families"), "no family", "Name at least one of %s.", oneOf(allowed))
+		b.error(codeValue, b.valueRange("families"), "no family", "Name at least one of %s.", oneOf(allowed))
 	}
 	return v4, v6
 }

@@ -48,7 +48,8 @@ func (s *Source) Ignores() ([]*Ignore, hcl.Diagnostics) {
 			ignore := &Ignore{Code: diag.Code(m[1]), Range: t.Range}
 			// A line comment goes to the beginning of the next line.
 			if r := &ignore.Range; r.End.Line > r.Start.Line {
-				r.End.Line, r.End.Column = r.Start.Line, r.Start.Column+len(strings.TrimRight(string(t.Bytes), "\n"))
+				text := strings.TrimRight(string(t.Bytes), "\r\n")
+				r.End = hcl.Pos{Line: r.Start.Line, Column: r.Start.Column + diag.Columns(text), Byte: r.Start.Byte + len(text)}
 			}
 			if m[1] == "" || m[2] == "" {
 				diags = append(diags, diag.Warn(CodeIgnore, ignore.Range, "dockerfw:ignore without a reason",

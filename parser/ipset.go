@@ -142,7 +142,7 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 	if strings.HasPrefix(text, "ipset.") {
 		detail = fmt.Sprintf("To name a set, write %s without quotes, or \"${%s}\" in JSON.", text, text)
 	}
-	b.error(problem.Code, b.within(it.rng, text, problem.Offset, problem.Length), problem.Summary, "%s", detail)
+	b.error(problem.Code, b.within(it.rng, text, problem.Offset, problem.Length), problem.Summary, "%s%s", detail, b.valueOf(it, detail))
 	return netipx.IPRange{}, false
 }
 

@@ -18,6 +18,12 @@ import (
 func (s *Source) Evaluate(host string, now time.Time) (*Policy, hcl.Diagnostics) {
 	e := newEvaluator(s)
 	e.now = now
+	return e.policy(host)
+}
+
+// policy evaluates the policy of one host.
+func (e *evaluator) policy(host string) (*Policy, hcl.Diagnostics) {
+	s := e.source
 	decl := s.hosts[host]
 	e.host = host
 	if host != "" {

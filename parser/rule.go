@@ -53,6 +53,7 @@ func (e *evaluator) rules(decl *hcl.Block, egress bool) []*Rule {
 		one.ctx.Variables = map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{
 			"key": cty.StringVal(each.key), "value": each.value,
 		})}
+		one.each = each.written
 		full := At[string]{name.Value + "-" + each.key, each.rng}
 		if problem := checkRuleName(full.Value); problem != "" {
 			e.error(codeName, each.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
@@ -108,7 +109,7 @@ func (b *block) refuseEmpty(name string, empty bool) {
 	if !empty || b.evaluatedWithErrors(name) {
 		return
 	}
-	b.error(codeValue, b.rng(name), "empty "+name, "An empty list could mean any or none. Leave %s out for any, or take the rule out for none.", name)
+	b.error(codeValue, b.valueRange(name), "empty "+name, "An empty list could mean any or none. Leave %s out for any, or take the rule out for none.", name)
 }
 
 // isEmptyList reports whether an attribute was written as a list without elements.
@@ -155,7 +156,7 @@ func (b *block) protocols() []At[Protocol] {
 func (b *block) protocol(it item) (Protocol, bool) {
 	known := []string{"tcp", "udp", "sctp", "icmp", "icmpv6"}
 	fail := func(detail string) (Protocol, bool) {
-		b.error(codeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s", oneOf(known), detail)
+		b.error(codeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s%s", oneOf(known), detail, b.valueOf(it, detail))
 		return Protocol{}, false
 	}
 	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {

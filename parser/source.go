@@ -38,6 +38,8 @@ type Source struct {
 	functions functions
 	sources   map[string][]byte
 	given     map[string]given
+	// texts are values that are in no file, by the file names of their ranges.
+	texts map[string][]byte
 }
 
 // Dir is the directory of a policy. Paths in policies are relative to it and,
@@ -136,7 +138,9 @@ func (s *Source) Close() error { return s.Dir.root.Close() }
 // Sources returns the bytes of all files read so far by the names diagnostics
 // use, for diag.Printer.
 func (s *Source) Sources() map[string][]byte {
-	return s.parser.Sources()
+	out := s.parser.Sources()
+	maps.Copy(out, s.texts)
+	return out
 }
 
 // Load reads the policy at name, a file or a directory, and the files of values in
@@ -174,7 +178,7 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 		}
 	}
 	diags = append(diags, s.readInputs(inputs)...)
-	s.sources = s.parser.Sources()
+	s.sources = s.Sources()
 	if diags.HasErrors() {
 		return s, append(diags, misplaced...)
 	}
@@ -352,6 +356,7 @@ func (s *Source) Evaluable() bool { return len(s.hosts) > 0 }
 func (s *Source) checkHosts() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	s.hosts = map[string]*hcl.Block{}
+	folded := map[string]*hcl.Block{}
 	blocks := s.blocks["host"]
 	if len(blocks) == 0 {
 		return hcl.Diagnostics{diag.New(codeSchema, hcl.Range{Filename: s.Dir.Display(s.Names[0]), Start: hcl.InitialPos, End: hcl.InitialPos},
@@ -377,8 +382,15 @@ func (s *Source) checkHosts() hcl.Diagnostics {
 			diags = append(diags, diag.WithRelated(
 				diag.New(codeDuplicate, rng, fmt.Sprintf("second host %q", label), "Each host has a label of its own. Rename one of the two."),
 				"the first one", other.LabelRanges[0]))
+		case folded[strings.ToLower(label)] != nil:
+			other = folded[strings.ToLower(label)]
+			diags = append(diags, diag.WithRelated(
+				diag.New(codeDuplicate, rng, fmt.Sprintf("host %q differs from %q only in case", label, hostLabel(other)),
+					"The label is the name of the host's output folder, and file systems such as those of macOS and Windows take the two for one. Rename one of the two."),
+				"the other one", other.LabelRanges[0]))
 		default:
 			s.hosts[label] = b
+			folded[strings.ToLower(label)] = b
 		}
 	}
 	if unlabelled := s.hosts[""]; unlabelled != nil && len(s.hosts) > 1 {

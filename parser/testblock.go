@@ -71,7 +71,7 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 		here = host.Value == e.host
 		if !slices.Contains(e.source.Hosts(), host.Value) || host.Value == "" {
 			here = true
-			b.error(codeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "No host has that label.%s", didYouMean(host.Value, e.source.Hosts()))
+			b.error(codeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "No host has that label. %s", NearestOf(host.Value, e.source.Hosts(), "The policy has", "host"))
 		}
 	}
 	t.From = b.address("from")

@@ -42,6 +42,9 @@ type given struct {
 	rng   hcl.Range
 	// raw text that is to be read once the type is known.
 	raw *string
+	// expr is the expression that value was written as; nil when it is part of a
+	// computed one.
+	expr hcl.Expression
 	// optional values are passed over when nothing declares the variable.
 	optional bool
 }
@@ -76,22 +79,22 @@ func (e *evaluator) variables(fromHost map[string]given) {
 		vars[name] = cty.DynamicVal
 	}
 	e.define("var", vars)
+	places := map[string]hcl.Range{}
 	validations := map[string][]*hcl.Block{}
 	for _, name := range known {
-		value, blocks := e.variable(declared[name], values)
-		vars[name] = value
-		validations[name] = blocks
+		vars[name], places[name], validations[name] = e.variable(declared[name], values)
 	}
 	e.define("var", vars)
 	for _, name := range known {
 		if vars[name].IsKnown() {
-			e.validate(name, validations[name])
+			e.validate(name, places[name], validations[name])
 		}
 	}
 }
 
-// variable gives one variable its value; unknown when there is none.
-func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Value, []*hcl.Block) {
+// variable gives one variable its value, with its place and the validations it has to
+// pass; unknown when there is none.
+func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Value, hcl.Range, []*hcl.Block) {
 	name := decl.Labels[0]
 	b := e.open(decl, variableSchema, nil)
 	ty, defaults := cty.DynamicPseudoType, (*typeexpr.Defaults)(nil)
@@ -100,7 +103,7 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 		ty, defaults, diags = typeexpr.TypeConstraintWithDefaults(a.Expr)
 		e.diags = append(e.diags, diag.WithCode(codeType, diags)...)
 		if diags.HasErrors() {
-			return cty.DynamicVal, nil
+			return cty.DynamicVal, hcl.Range{}, nil
 		}
 	}
 	b.text("description", "what it is for")
@@ -109,22 +112,22 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 	if a, ok := b.content.Attributes["default"]; ok {
 		v, ok := e.value(a.Expr, nil)
 		if !ok {
-			return cty.DynamicVal, nil
+			return cty.DynamicVal, hcl.Range{}, nil
 		}
-		fallback = &given{value: v, rng: a.Expr.Range()}
+		fallback = &given{value: v, rng: a.Expr.Range(), expr: a.Expr}
 	}
 	g, ok := values[name]
 	switch {
 	case ok && g.raw != nil:
-		if g.value, ok = e.parseRaw(*g.raw, ty, g.rng); !ok {
-			return cty.DynamicVal, nil
+		if g.value, g.expr, ok = e.parseRaw(*g.raw, ty, g.rng); !ok {
+			return cty.DynamicVal, hcl.Range{}, nil
 		}
 	case !ok && fallback != nil:
 		g = *fallback
 	case !ok:
 		e.error(codeVariable, decl.LabelRanges[0], fmt.Sprintf("no value for variable %q", name),
 			"It has no default. Give it one, or set it with -var '%s=…', -var-file, the environment variable %s%s, or a host's variables.", name, EnvPrefix, name)
-		return cty.DynamicVal, nil
+		return cty.DynamicVal, hcl.Range{}, nil
 	}
 	if defaults != nil && !g.value.IsNull() {
 		g.value = defaults.Apply(g.value)
@@ -132,20 +135,20 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 	v, err := convert.Convert(g.value, ty)
 	if err != nil {
 		e.error(codeVariable, g.rng, fmt.Sprintf("bad value for variable %q", name), "The variable's type is %s: %s.", typeexpr.TypeString(ty), err)
-		return cty.DynamicVal, nil
+		return cty.DynamicVal, hcl.Range{}, nil
 	}
-	return v, validationBlocks(b.content)
-}
-
-func validationBlocks(content *hcl.BodyContent) []*hcl.Block {
-	return content.Blocks.OfType("validation")
+	e.wrote("var."+name, g.expr)
+	if e.origins != nil {
+		e.origins.placed["var."+name] = g.rng
+	}
+	return v, g.rng, b.content.Blocks.OfType("validation")
 }
 
 // parseRaw reads the text of a value given outside the policy: as it is for a
 // string variable, as an expression of constants for others.
-func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value, bool) {
+func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value, hcl.Expression, bool) {
 	if ty == cty.String || ty == cty.DynamicPseudoType && !looksLikeExpression(raw) {
-		return cty.StringVal(raw), true
+		return cty.StringVal(raw), hcl.StaticExpr(cty.StringVal(raw), rng), true
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(raw), rng.Filename, hcl.InitialPos)
 	if diags.HasErrors() {
@@ -154,14 +157,14 @@ func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value,
 			example = fmt.Sprintf(" A list is written [%q].", raw)
 		}
 		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s: %s%s", raw, typeexpr.TypeString(ty), diags[0].Detail, example)
-		return cty.NilVal, false
+		return cty.NilVal, nil, false
 	}
 	v, diags := expr.Value(nil)
 	if diags.HasErrors() {
 		e.error(codeVariable, rng, "bad value for a variable", "%q is not a constant: %s", raw, diags[0].Detail)
-		return cty.NilVal, false
+		return cty.NilVal, nil, false
 	}
-	return v, true
+	return v, expr, true
 }
 
 // looksLikeExpression tells a list, object or quoted string from plain text, for
@@ -179,13 +182,13 @@ func (s *Source) readInputs(inputs Inputs) hcl.Diagnostics {
 		if name, ok := strings.CutPrefix(name, EnvPrefix); ok && name != "" {
 			// The environment is shared with others: names that nothing declares
 			// are passed over, as Terraform does.
-			s.given[name] = given{raw: &value, rng: outside("environment variable " + EnvPrefix + name), optional: true}
+			s.given[name] = given{raw: &value, rng: s.outside("environment variable "+EnvPrefix+name, value), optional: true}
 		}
 	}
 	var diags hcl.Diagnostics
 	for _, in := range inputs.Command {
 		if in.Name != "" {
-			s.given[in.Name] = given{raw: &in.Value, rng: outside("-var " + in.Name)}
+			s.given[in.Name] = given{raw: &in.Value, rng: s.outside("--var "+in.Name, in.Value)}
 			continue
 		}
 		values, more := s.fileValues(in.File)
@@ -207,15 +210,27 @@ func (s *Source) fileValues(name string) (map[string]given, hcl.Diagnostics) {
 		v, more := a.Expr.Value(nil)
 		diags = append(diags, more...)
 		if !more.HasErrors() {
-			out[key] = given{value: v, rng: a.Expr.Range()}
+			out[key] = given{value: v, rng: a.Expr.Range(), expr: a.Expr}
 		}
 	}
 	return out, diags
 }
 
-// outside is a place that is no file.
-func outside(name string) hcl.Range {
-	return hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+// outside is the place of a text that is in no file, and keeps the text to be shown.
+func (s *Source) outside(name, text string) hcl.Range {
+	rng := diag.Outside(name)
+	if s.texts == nil {
+		s.texts = map[string][]byte{}
+	}
+	s.texts[rng.Filename] = []byte(text)
+	rng.End = endOf(text)
+	return rng
+}
+
+// endOf is the position behind text that begins at the first position.
+func endOf(text string) hcl.Pos {
+	last := strings.LastIndexByte(text, '\n') + 1
+	return hcl.Pos{Line: 1 + strings.Count(text, "\n"), Column: 1 + diag.Columns(text[last:]), Byte: len(text)}
 }
 
 var validationSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
@@ -223,8 +238,8 @@ var validationSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
 	{Name: "error_message", Required: true},
 }}
 
-// validate checks the validation blocks of a variable.
-func (e *evaluator) validate(name string, blocks []*hcl.Block) {
+// validate checks the value of a variable, written at place, by its validation blocks.
+func (e *evaluator) validate(name string, place hcl.Range, blocks []*hcl.Block) {
 	for _, vb := range blocks {
 		b := e.open(vb, validationSchema, e.ctx)
 		condition, ok := b.as("condition", cty.Bool, "length(var."+name+") > 0")
@@ -233,7 +248,9 @@ func (e *evaluator) validate(name string, blocks []*hcl.Block) {
 		}
 		message, ok := b.text("error_message", "The list must not be empty.")
 		if ok {
-			e.error(codeVariable, condition.rng, fmt.Sprintf("variable %q does not hold", name), "%s", message.Value)
+			d := diag.New(codeVariable, place, fmt.Sprintf("variable %q does not hold", name), message.Value)
+			diag.WithRelated(d, "the condition", condition.rng)
+			e.diags = append(e.diags, d)
 		}
 	}
 }
@@ -260,7 +277,8 @@ func (e *evaluator) locals() {
 		}
 	}
 	values := map[string]cty.Value{}
-	for name := range exprs {
+	for name, a := range exprs {
+		e.wrote("local."+name, a.Expr)
 		values[name] = cty.DynamicVal
 	}
 	e.define("local", values)

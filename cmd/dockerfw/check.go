@@ -35,7 +35,7 @@ cannot be read at all.`,
 		Args:              onePolicy,
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			write, machine := map[string]func(io.Writer, hcl.Diagnostics) error{
+			write, machine := map[string]func(io.Writer, hcl.Diagnostics, map[string][]byte) error{
 				"json": findingsJSON, "sarif": findingsSARIF, "github": findingsGitHub,
 			}[format]
 			if !machine && format != "text" {
@@ -51,7 +51,7 @@ cannot be read at all.`,
 			}
 			stderr := cmd.ErrOrStderr()
 			if machine {
-				if err := write(cmd.OutOrStdout(), diags); err != nil {
+				if err := write(cmd.OutOrStdout(), diags, result.Sources); err != nil {
 					return err
 				}
 			} else {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -24,44 +26,104 @@ func writeJSON(w io.Writer, v any) error {
 
 type (
 	findingRecord struct {
-		Level   string         `json:"level"`
-		Code    string         `json:"code"`
-		Summary string         `json:"summary"`
-		Detail  string         `json:"detail"`
-		Host    string         `json:"host,omitempty"`
-		Place   *placeRecord   `json:"place,omitempty"`
-		Related []relatedPlace `json:"related,omitempty"`
+		Level    string         `json:"level"`
+		Code     string         `json:"code"`
+		Summary  string         `json:"summary"`
+		Detail   string         `json:"detail"`
+		Host     string         `json:"host,omitempty"`
+		Hosts    []string       `json:"hosts,omitempty"`
+		AllHosts int            `json:"all_hosts,omitempty"`
+		Origin   string         `json:"origin,omitempty"`
+		Place    *placeRecord   `json:"place,omitempty"`
+		Related  []relatedPlace `json:"related,omitempty"`
 	}
 	placeRecord struct {
 		File      string `json:"file"`
+		URI       string `json:"uri,omitempty"`
 		Line      int    `json:"line"`
 		Column    int    `json:"column"`
 		EndLine   int    `json:"end_line"`
 		EndColumn int    `json:"end_column"`
 	}
 	relatedPlace struct {
-		placeRecord
+		*placeRecord
+		Origin  string `json:"origin,omitempty"`
 		Message string `json:"message"`
 	}
 )
 
-// placeOf is a range with columns that count from 1; the end is exclusive.
-func placeOf(r hcl.Range) placeRecord {
-	return placeRecord{filepath.ToSlash(r.Filename), r.Start.Line, r.Start.Column, r.End.Line, r.End.Column}
+// places finds the places of findings in the files whose bytes it has.
+type places struct{ sources map[string][]byte }
+
+// of is a range with columns that count code points from 1; the end is exclusive. It
+// is nil for what is in no file, of which origin says where it is from.
+func (p places) of(r hcl.Range) (_ *placeRecord, origin string) {
+	if name, ok := diag.OutsideName(r); ok {
+		return nil, name
+	}
+	out := &placeRecord{
+		File: filepath.ToSlash(r.Filename), Line: r.Start.Line, EndLine: r.End.Line,
+		Column: p.column(r.Filename, r.Start), EndColumn: p.column(r.Filename, r.End),
+	}
+	if !utf8.ValidString(out.File) {
+		// JSON has no such names: one that people can read, and one that is exact.
+		out.File, out.URI = validName(out.File), fileURI(out.File)
+	}
+	return out, ""
+}
+
+// column is the column of a position in code points. HCL counts grapheme clusters;
+// address lists and dumps, whose bytes are not at hand, count code points already.
+func (p places) column(file string, at hcl.Pos) int {
+	src, ok := p.sources[file]
+	if !ok || at.Byte > len(src) {
+		return at.Column
+	}
+	line := bytes.LastIndexByte(src[:at.Byte], '\n') + 1
+	return 1 + utf8.RuneCount(bytes.TrimPrefix(src[line:at.Byte], byteOrderMark))
+}
+
+// byteOrderMark may begin a file, and is no column of it.
+var byteOrderMark = []byte("\ufeff")
+
+// validName is a name with the bytes that are no UTF-8 as \xNN.
+func validName(name string) string {
+	var b strings.Builder
+	for len(name) > 0 {
+		r, n := utf8.DecodeRuneInString(name)
+		if r == utf8.RuneError && n == 1 {
+			fmt.Fprintf(&b, `\x%02x`, name[0])
+		} else {
+			b.WriteString(name[:n])
+		}
+		name = name[n:]
+	}
+	return b.String()
 }
 
 // findingsJSON writes an array with an object for each finding.
-func findingsJSON(w io.Writer, diags hcl.Diagnostics) error {
+func findingsJSON(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) error {
+	where := places{sources}
 	records := []findingRecord{}
 	for _, d := range diags {
 		info := diag.InfoOf(d)
-		r := findingRecord{Level: diag.Level(d), Code: string(info.Code), Summary: d.Summary, Detail: d.Detail, Host: info.Host}
+		r := findingRecord{
+			Level: diag.Level(d), Code: string(info.Code), Summary: d.Summary, Detail: d.Detail,
+			Host: info.Host,
+		}
+		switch {
+		case info.AllHosts:
+			r.AllHosts = len(info.Hosts)
+		case len(info.Hosts) > 1:
+			r.Hosts = info.Hosts
+		}
 		if d.Subject != nil {
-			place := placeOf(*d.Subject)
-			r.Place = &place
+			r.Place, r.Origin = where.of(*d.Subject)
 		}
 		for _, o := range info.Related {
-			r.Related = append(r.Related, relatedPlace{placeOf(o.Range), o.Message})
+			related := relatedPlace{Message: o.Message}
+			related.placeRecord, related.Origin = where.of(o.Range)
+			r.Related = append(r.Related, related)
 		}
 		records = append(records, r)
 	}
@@ -119,10 +181,12 @@ type (
 	}
 )
 
-func sarifPlace(r hcl.Range) sarifLocation {
+func sarifPlace(p *placeRecord) sarifLocation {
 	var l sarifLocation
-	p := placeOf(r)
-	l.Physical.Artifact.URI = fileURI(p.File)
+	l.Physical.Artifact.URI = p.URI
+	if p.URI == "" {
+		l.Physical.Artifact.URI = fileURI(p.File)
+	}
 	region := &l.Physical.Region
 	region.StartLine, region.StartColumn, region.EndLine, region.EndColumn = p.Line, p.Column, p.EndLine, p.EndColumn
 	return l
@@ -139,7 +203,8 @@ func fileURI(path string) string {
 
 // findingsSARIF writes a log of SARIF 2.1.0 (OASIS), which code hosts show beside
 // the lines of a merge request.
-func findingsSARIF(w io.Writer, diags hcl.Diagnostics) error {
+func findingsSARIF(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) error {
+	where := places{sources}
 	var codes []string
 	for _, d := range diags {
 		codes = append(codes, string(diag.InfoOf(d).Code))
@@ -155,13 +220,15 @@ func findingsSARIF(w io.Writer, diags hcl.Diagnostics) error {
 		info := diag.InfoOf(d)
 		index, _ := slices.BinarySearch(codes, string(info.Code))
 		r := sarifResult{RuleID: string(info.Code), RuleIndex: index, Level: diag.Level(d), Message: sarifText{messageOf(d)}}
-		if d.Subject != nil {
-			r.Locations = []sarifLocation{sarifPlace(*d.Subject)}
+		if p := subjectOf(where, d); p != nil {
+			r.Locations = []sarifLocation{sarifPlace(p)}
 		}
 		for i, o := range info.Related {
-			l := sarifPlace(o.Range)
-			l.ID, l.Message = i+1, &sarifText{o.Message}
-			r.RelatedLocations = append(r.RelatedLocations, l)
+			if p, _ := where.of(o.Range); p != nil {
+				l := sarifPlace(p)
+				l.ID, l.Message = i+1, &sarifText{o.Message}
+				r.RelatedLocations = append(r.RelatedLocations, l)
+			}
 		}
 		run.Results = append(run.Results, r)
 	}
@@ -170,29 +237,53 @@ func findingsSARIF(w io.Writer, diags hcl.Diagnostics) error {
 	})
 }
 
-// messageOf is a finding in one text.
+// subjectOf is the place of a finding for code hosts, which show what has one: of a
+// value that is in no file, the place that uses it. It is nil if there is none.
+func subjectOf(where places, d *hcl.Diagnostic) *placeRecord {
+	if d.Subject == nil {
+		return nil
+	}
+	p, _ := where.of(*d.Subject)
+	if used := diag.InfoOf(d).UsedAt; p == nil && used != nil {
+		p, _ = where.of(*used)
+	}
+	return p
+}
+
+// messageOf is a finding in one text, which says what has no place in a file.
 func messageOf(d *hcl.Diagnostic) string {
+	info := diag.InfoOf(d)
 	text := d.Summary
-	if host := diag.InfoOf(d).Host; host != "" {
-		text += " (host " + host + ")"
+	if d.Subject != nil {
+		if origin, ok := diag.OutsideName(*d.Subject); ok {
+			text = origin + ": " + text
+		}
+	}
+	if hosts := info.HostsText(); hosts != "" {
+		text += " (" + hosts + ")"
 	}
 	if d.Detail != "" {
 		text += ". " + d.Detail
+	}
+	for _, o := range info.Related {
+		if origin, ok := diag.OutsideName(o.Range); ok {
+			text += "\n" + origin + ": " + o.Message
+		}
 	}
 	return text
 }
 
 // findingsGitHub writes workflow commands, which GitHub shows at the lines. A value
 // ends at a comma, and % and newlines are written by their numbers.
-func findingsGitHub(w io.Writer, diags hcl.Diagnostics) error {
+func findingsGitHub(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) error {
+	where := places{sources}
 	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	for _, d := range diags {
 		info := diag.InfoOf(d)
 		command := map[string]string{"error": "error", "warning": "warning", "note": "notice"}[diag.Level(d)]
 		place := ""
-		if d.Subject != nil {
-			p := placeOf(*d.Subject)
+		if p := subjectOf(where, d); p != nil {
 			place = fmt.Sprintf("file=%s,line=%d,endLine=%d,col=%d,endColumn=%d,", property.Replace(p.File), p.Line, p.EndLine, p.Column, p.EndColumn)
 		}
 		title := property.Replace(fmt.Sprintf("%s [%s]", d.Summary, info.Code))

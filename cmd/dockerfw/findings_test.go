@@ -27,7 +27,7 @@ func TestSARIFHasWhatItsSchemaRequires(t *testing.T) {
 		{Severity: hcl.DiagError, Summary: "without a place", Extra: diag.Info{Code: "file-read"}},
 	}
 	var b bytes.Buffer
-	if err := findingsSARIF(&b, diags); err != nil {
+	if err := findingsSARIF(&b, diags, nil); err != nil {
 		t.Fatal(err)
 	}
 	var log struct {

@@ -15,7 +15,6 @@ import (
 	"path"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -120,7 +119,7 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	forEach(len(labels), func(i int) {
 		hosts[i], perHost[i] = lower(source, labels[i], lists, opts.Now, broken)
 	})
-	diags = append(diags, joinHosts(labels, perHost)...)
+	diags = append(diags, joinHosts(labels, result.Partial, perHost)...)
 	if diags.HasErrors() {
 		return result, diag.Unique(diags)
 	}
@@ -130,7 +129,7 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	forEach(len(hosts), func(i int) {
 		hosts[i].Files, perHost[i] = write(hosts[i], proofs, src)
 	})
-	if more := joinHosts(labels, perHost); more.HasErrors() {
+	if more := joinHosts(labels, result.Partial, perHost); more.HasErrors() {
 		return result, diag.Unique(more)
 	}
 	result.Hosts = hosts
@@ -140,83 +139,26 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	return result, parser.Silence(diag.Unique(diags), ignores)
 }
 
-// chooseHosts picks the hosts of the policy that were asked for.
-func chooseHosts(all, asked []string) ([]string, hcl.Diagnostics) {
-	if len(asked) == 0 {
-		return all, nil
-	}
-	var chosen []string
-	var diags hcl.Diagnostics
-	for _, name := range asked {
-		if name == "" || !slices.Contains(all, name) {
-			detail := "The policy's host has no label: leave --host out."
-			if all[0] != "" {
-				detail = fmt.Sprintf("The policy has %s.", strings.Join(all, ", "))
-			}
-			diags = append(diags, &hcl.Diagnostic{
-				Severity: hcl.DiagError, Summary: fmt.Sprintf("no host %q", name), Detail: detail,
-				Extra: diag.Info{Code: "reference"},
-			})
-		} else if !slices.Contains(chosen, name) {
-			chosen = append(chosen, name)
-		}
-	}
-	return chosen, diags
-}
-
 // lower evaluates and compiles the policy of one host. Of a policy that is broken
 // already it only says what else is wrong.
 func lower(source *parser.Source, label string, lists *compiler.Lists, now time.Time, broken bool) (Host, hcl.Diagnostics) {
 	policy, diags := source.Evaluate(label, now)
-	if broken || diags.HasErrors() {
-		return Host{}, append(diags, compiler.CheckLists(policy, lists)...)
+	ruleset, diags := compile(policy, diags, lists, broken)
+	if !diags.HasErrors() {
+		return Host{Policy: policy, Ruleset: ruleset}, diags
 	}
-	ruleset, more := compiler.Compile(policy, lists)
-	return Host{Policy: policy, Ruleset: ruleset}, append(diags, more...)
+	// Once more, for what is wrong to be shown where it was written.
+	policy, origins, diags := source.EvaluateOrigins(label, now)
+	_, diags = compile(policy, diags, lists, broken)
+	return Host{}, origins.Explain(diags)
 }
 
-// joinHosts joins the diagnostics of hosts. One that does not come up for all of
-// them names the first host it comes up for.
-func joinHosts(labels []string, perHost []hcl.Diagnostics) hcl.Diagnostics {
-	var out hcl.Diagnostics
-	type key struct {
-		severity        hcl.DiagnosticSeverity
-		place           string
-		summary, detail string
+func compile(policy *parser.Policy, diags hcl.Diagnostics, lists *compiler.Lists, broken bool) (*ir.Ruleset, hcl.Diagnostics) {
+	if broken || diags.HasErrors() {
+		return nil, append(diags, compiler.CheckLists(policy, lists)...)
 	}
-	hostsWith := map[key]int{}
-	first := map[key]*hcl.Diagnostic{}
-	for i, diags := range perHost {
-		seen := map[key]bool{}
-		for _, d := range diags {
-			k := key{d.Severity, fmt.Sprint(d.Subject), d.Summary, d.Detail}
-			if seen[k] {
-				continue
-			}
-			seen[k] = true
-			hostsWith[k]++
-			if first[k] == nil {
-				info := diag.InfoOf(d)
-				info.Host = labels[i]
-				named := *d
-				named.Extra = info
-				first[k] = &named
-				out = append(out, &named)
-			}
-		}
-	}
-	for k, n := range hostsWith {
-		if n == len(labels) {
-			info := diag.InfoOf(first[k])
-			info.Host = ""
-			first[k].Extra = info
-		}
-	}
-	// A set is unused only if no host uses it.
-	return slices.DeleteFunc(out, func(d *hcl.Diagnostic) bool {
-		info := diag.InfoOf(d)
-		return info.Code == compiler.CodeUnusedSet && info.Host != ""
-	})
+	ruleset, more := compiler.Compile(policy, lists)
+	return ruleset, append(diags, more...)
 }
 
 // forEach runs work for 0 to n-1, as many at a time as there are processors.

@@ -16,6 +16,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/dump"
 )
 
@@ -147,6 +148,7 @@ func openFolders(name string, hosts []string) (*Opened, hcl.Diagnostics, error) 
 	}
 	out := &Opened{Kind: Folder}
 	var diags hcl.Diagnostics
+	var all []string
 	for _, dir := range dirs {
 		files := map[string][]byte{}
 		for _, f := range []string{emit.ManifestFile, emit.SetsFile, emit.RulesFile4, emit.RulesFile6, emit.RulesRemoval4, emit.RulesRemoval6} {
@@ -164,12 +166,19 @@ func openFolders(name string, hosts []string) (*Opened, hcl.Diagnostics, error) 
 		if err != nil {
 			return nil, diags, fmt.Errorf("%s: %w", dir, err)
 		}
+		all = append(all, s.Host)
 		if len(hosts) == 0 || slices.Contains(hosts, s.Host) {
 			out.States = append(out.States, s)
 		}
 	}
-	if len(out.States) == 0 {
-		return nil, diags, fmt.Errorf("%s holds no compiled folder of host %s", name, strings.Join(hosts, ", "))
+	for _, host := range hosts {
+		if host != "" && slices.Contains(all, host) {
+			continue
+		}
+		if slices.Equal(all, []string{""}) {
+			return nil, diags, fmt.Errorf("%s is of a host without a label: leave --host out", name)
+		}
+		return nil, diags, fmt.Errorf("%s has no folder of host %q. %s", name, host, parser.NearestOf(host, all, "It has", "host"))
 	}
 	return out, diags, nil
 }

@@ -25,9 +25,16 @@ type Info struct {
 	Related []Related
 	// Note marks what is said for information: it is neither wrong nor odd.
 	Note bool
-	// Host is the labelled host the diagnostic came up for, when it does not
-	// hold for every host.
+	// Host is the labelled host the diagnostic came up for first, when it does not
+	// hold for every host or its text or place is that host's.
 	Host string
+	// Hosts are all hosts it came up for, in the order written, Host first; AllHosts
+	// tells that these are all hosts of the policy.
+	Hosts    []string
+	AllHosts bool
+	// UsedAt is where the policy uses the value that the diagnostic is about, when its
+	// subject is where that value was written; nil otherwise.
+	UsedAt *hcl.Range
 }
 
 // New returns an error diagnostic. The summary is a short noun phrase, the

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/apparentlymart/go-textseg/v15/textseg"
 	"github.com/hashicorp/hcl/v2"
 )
 
@@ -50,8 +51,8 @@ func (p Printer) one(buf *bytes.Buffer, d *hcl.Diagnostic) {
 	}
 	buf.WriteString(p.paint(bold+color, word+":"))
 	fmt.Fprintf(buf, " %s", p.paint(bold, visible(strings.TrimSuffix(d.Summary, "."))))
-	if info.Host != "" {
-		fmt.Fprintf(buf, " (host %s)", info.Host)
+	if hosts := info.HostsText(); hosts != "" {
+		fmt.Fprintf(buf, " (%s)", hosts)
 	}
 	if info.Code != "" {
 		fmt.Fprintf(buf, " [%s]", info.Code)
@@ -88,6 +89,9 @@ func (p Printer) paint(codes, text string) string {
 }
 
 func position(r hcl.Range) string {
+	if name, ok := OutsideName(r); ok {
+		return visible(name)
+	}
 	return fmt.Sprintf("%s:%d:%d", visible(r.Filename), r.Start.Line, r.Start.Column)
 }
 
@@ -147,16 +151,16 @@ func visible(s string) string {
 	return b.String()
 }
 
-// split cuts a line into what HCL counts as columns: characters with their
-// combining marks.
+// Columns is how many columns text has as HCL counts them: grapheme clusters.
+func Columns(text string) int { return len(split(text)) }
+
+// split cuts a line into what HCL counts as columns: grapheme clusters.
 func split(line string) []string {
 	var out []string
-	for _, r := range line {
-		if len(out) > 0 && unicode.In(r, unicode.Mn, unicode.Me) {
-			out[len(out)-1] += string(r)
-		} else {
-			out = append(out, string(r))
-		}
+	for rest := []byte(line); len(rest) > 0; {
+		n, cluster, _ := textseg.ScanGraphemeClusters(rest, true) // returns no errors
+		out = append(out, string(cluster))
+		rest = rest[n:]
 	}
 	return out
 }
