@@ -80,7 +80,7 @@ func (o *Origins) Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 			info.Related = append(info.Related, diag.Related{Message: "used by " + u.by, Range: u.rng})
 		}
 		for _, name := range o.computed[*d.Subject] {
-			info.Related = append(info.Related, diag.Related{Message: name + " gets its value", Range: o.placed[name]})
+			info.Related = append(info.Related, diag.Related{Message: "the value of " + name, Range: o.placed[name]})
 		}
 		named.Extra = info
 		out[i] = &named

@@ -71,7 +71,11 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 		here = host.Value == e.host
 		if !slices.Contains(e.source.Hosts(), host.Value) || host.Value == "" {
 			here = true
-			b.error(codeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "No host has that label. %s", NearestOf(host.Value, e.source.Hosts(), "The policy has", "host"))
+			detail := "This policy's host has no label: leave host out."
+			if all := e.source.Hosts(); !slices.Equal(all, []string{""}) {
+				detail = "No host has that label. " + NearestOf(host.Value, all, "The policy has", "host")
+			}
+			b.error(codeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "%s", detail)
 		}
 	}
 	t.From = b.address("from")

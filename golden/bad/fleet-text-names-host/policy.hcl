@@ -1,0 +1,34 @@
+# One mistake on all hosts is one error, although its text names the host.
+host "web1" {
+  external_interfaces = ["eth0"]
+}
+
+host "web2" {
+  external_interfaces = ["eth0"]
+}
+
+host "web3" {
+  external_interfaces = ["eth0"]
+}
+
+host "db" {
+  external_interfaces = ["eth0"]
+}
+
+ipset "friends" {
+  files = ["lists/${host.name}.txt"]
+}
+
+accept "web" {
+  source          = [ipset.friends]
+  protocol        = "tcp"
+  published_ports = [443]
+}
+
+# On some of them.
+accept "admin" {
+  hosts           = ["web*"]
+  source          = ["${host.name}.example"]
+  protocol        = "tcp"
+  published_ports = [8443]
+}
