@@ -27,7 +27,16 @@ type Origins struct {
 	// variables behind a place of a rule whose value was not found as it is.
 	uses     map[hcl.Range][]use
 	computed map[hcl.Range][]string
+	// constant tells of expressions whether they name nothing.
+	constant map[hcl.Range]bool
+	// left is how many more nodes of expressions may be searched.
+	left int
 }
+
+// maxSearched is how many nodes of expressions are searched for where values were
+// written. It is far more than any policy needs that people write; one that goes
+// beyond gets the places of its rules instead.
+const maxSearched = 1_000_000
 
 // indexKey is an expression and what gives its each.value.
 type indexKey struct{ expr, each hcl.Range }
@@ -45,6 +54,7 @@ func (s *Source) EvaluateOrigins(host string, now time.Time) (*Policy, *Origins,
 	e.origins = &Origins{
 		written: map[string]hcl.Expression{}, placed: map[string]hcl.Range{}, indexes: map[indexKey]map[string][]hcl.Range{},
 		uses: map[hcl.Range][]use{}, computed: map[hcl.Range][]string{},
+		constant: map[hcl.Range]bool{}, left: maxSearched,
 	}
 	p, diags := e.policy(host)
 	return p, e.origins, diags
@@ -76,7 +86,7 @@ func (o *Origins) Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 		if len(uses) > 0 {
 			info.UsedAt = &uses[0].rng
 		}
-		for _, u := range uses[:min(len(uses), shownUses)] {
+		for _, u := range uses {
 			info.Related = append(info.Related, diag.Related{Message: "used by " + u.by, Range: u.rng})
 		}
 		for _, name := range o.computed[*d.Subject] {
@@ -107,7 +117,7 @@ func title(b *hcl.Block) string {
 // it. The n-th of equal values in expr is asked for, from 0.
 func (b *block) place(expr hcl.Expression, v cty.Value, n int) hcl.Range {
 	here := expr.Range()
-	if b.origins == nil || len(expr.Variables()) == 0 {
+	if b.origins == nil || b.origins.isConstant(expr) {
 		return here
 	}
 	place, ok := hcl.Range{}, false
@@ -127,6 +137,17 @@ func (b *block) place(expr hcl.Expression, v cty.Value, n int) hcl.Range {
 	}
 	b.computes(expr)
 	return here
+}
+
+// isConstant reports whether expr names nothing. To ask a list for each of its elements
+// would take quadratic time.
+func (o *Origins) isConstant(expr hcl.Expression) bool {
+	constant, known := o.constant[expr.Range()]
+	if !known {
+		constant = len(expr.Variables()) == 0
+		o.constant[expr.Range()] = constant
+	}
+	return constant
 }
 
 func inside(part, whole hcl.Range) bool {
@@ -153,7 +174,7 @@ func (b *block) valueOf(it item, detail string) string {
 }
 
 func (o *Origins) used(place hcl.Range, u use) {
-	if !slices.Contains(o.uses[place], u) {
+	if len(o.uses[place]) < shownUses && !slices.Contains(o.uses[place], u) {
 		o.uses[place] = append(o.uses[place], u)
 	}
 }
@@ -246,6 +267,9 @@ func (b *block) index(expr hcl.Expression) map[string][]hcl.Range {
 		return found
 	}
 	out := map[string][]hcl.Range{}
+	if b.origins.left <= 0 {
+		return out
+	}
 	b.collect(expr, map[hcl.Range]bool{}, out)
 	b.origins.indexes[key] = out
 	return out
@@ -258,6 +282,7 @@ func (b *block) collect(expr hcl.Expression, seen map[hcl.Range]bool, out map[st
 			b.collect(target, seen, out)
 		}
 	}
+	b.origins.left--
 	leaf := func(expr hcl.Expression) {
 		v, diags := expr.Value(b.ctx)
 		if text, ok := valueText(v); ok && !diags.HasErrors() {
@@ -268,7 +293,7 @@ func (b *block) collect(expr hcl.Expression, seen map[hcl.Range]bool, out map[st
 		}
 	}
 	if node, native := expr.(hclsyntax.Node); native {
-		_ = hclsyntax.Walk(node, &valueWalker{follow: follow, leaf: leaf}) // returns none
+		_ = hclsyntax.Walk(node, &valueWalker{follow: follow, leaf: leaf, left: &b.origins.left}) // returns none
 		return
 	}
 	if items, diags := hcl.ExprList(expr); !diags.HasErrors() {
@@ -297,9 +322,11 @@ type valueWalker struct {
 	follow func(hcl.Traversal)
 	leaf   func(hcl.Expression)
 	inside int // how deep in a value, or in the key of a pair
+	left   *int
 }
 
 func (w *valueWalker) Enter(node hclsyntax.Node) hcl.Diagnostics {
+	*w.left--
 	if w.inside > 0 {
 		w.inside++
 		return nil

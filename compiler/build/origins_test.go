@@ -1,0 +1,86 @@
+package build
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+// Where values were written may change the places of what is wrong, never what is wrong.
+func TestOriginsFindTheSameErrors(t *testing.T) {
+	policies, err := filepath.Glob("../../golden/bad/*/policy.hcl")
+	if err != nil || len(policies) < 40 {
+		t.Fatalf("%d bad policies, %v", len(policies), err)
+	}
+	const mutants = 4 // of each policy
+	random := rand.New(rand.NewPCG(14, 22))
+	errors := 0
+	for _, name := range policies {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range mutants {
+			errors += sameErrors(t, string(text))
+			// A piece of the text somewhere else: values of the wrong kind, names that
+			// lead in circles, blocks within others.
+			from := random.IntN(len(text))
+			piece := slices.Clone(text[from:min(len(text), from+random.IntN(24))])
+			at := random.IntN(len(text))
+			text = slices.Concat(text[:at], piece, text[min(len(text), at+random.IntN(24)):])
+		}
+	}
+	if errors < 200 {
+		t.Errorf("only %d errors were compared", errors)
+	}
+}
+
+func sameErrors(t *testing.T, text string) int {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "policy.hcl")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source, diags := parser.Load(file, parser.Inputs{}, false)
+	if !source.Evaluable() {
+		return 0
+	}
+	defer source.Close()
+	broken := diags.HasErrors()
+	lists := compiler.NewLists(source.Dir)
+	count := 0
+	for _, host := range source.Hosts() {
+		policy, diags := source.Evaluate(host, time.Time{})
+		_, plain := compile(policy, diags, lists, broken)
+		policy, origins, diags := source.EvaluateOrigins(host, time.Time{})
+		_, traced := compile(policy, diags, lists, broken)
+		if diff := cmp.Diff(summaries(plain), summaries(origins.Explain(traced))); diff != "" {
+			t.Fatalf("host %q of\n%s\n-plain +traced:\n%s", host, text, diff)
+		}
+		for _, d := range origins.Explain(traced) {
+			if r := d.Subject; r != nil && r.Filename == file && (r.Start.Byte > r.End.Byte || r.End.Byte > len(text)) {
+				t.Fatalf("%v is not in\n%s", d, text)
+			}
+		}
+		count += len(plain)
+	}
+	return count
+}
+
+func summaries(diags hcl.Diagnostics) []string {
+	out := []string{}
+	for _, d := range diags {
+		out = append(out, d.Summary)
+	}
+	slices.Sort(out)
+	return out
+}
