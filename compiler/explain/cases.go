@@ -25,7 +25,7 @@ func (e *explainer) cases() {
 		p := e.answer.Packet
 		p.Conditions = known
 		j := packet.Trace(e.hooks, p)
-		if j.Open != "" && len(known) < maxConditions {
+		if j.Open != "" && len(known) < maxConditions+len(e.given) {
 			for _, holds := range []bool{false, true} {
 				more := map[string]bool{j.Open: holds}
 				for k, v := range known {
@@ -44,8 +44,8 @@ func (e *explainer) cases() {
 		seen[o] = len(e.answer.Cases)
 		e.answer.Cases = append(e.answer.Cases, c)
 	}
-	try(nil)
-	if len(e.answer.Cases) == 1 {
+	try(e.given)
+	if len(e.answer.Cases) == 1 && len(e.given) == 0 {
 		e.answer.Cases[0].Holds, e.answer.Cases[0].Fails = nil, nil
 	}
 }

@@ -44,7 +44,10 @@ type Question struct {
 
 // Answer is what becomes of the packet on one path.
 type Answer struct {
-	Path   firewall.Path
+	Path firewall.Path
+	// Conditional says that it depends on the conditions of each case whether the packet
+	// goes this way at all.
+	Conditional bool
 	Packet packet.Packet
 	// Guesses say what the question left open and was assumed.
 	Guesses []string
@@ -102,21 +105,38 @@ func Explain(s *firewall.State, q Question) ([]*Answer, error) {
 		}
 		return nil, fmt.Errorf("%s has no %s rules: that family is left to Docker's own", s.Name, firewall.FamilyText(f))
 	}
-	e := &explainer{state: s, family: f, answer: &Answer{}}
-	if err := e.explain(q); err != nil {
-		return nil, err
-	}
-	out := []*Answer{e.answer}
-	if e.mayEndAtProxy(q) {
-		proxy := &explainer{state: s, family: f, answer: &Answer{}}
-		q.Proxy = true
-		if err := proxy.explain(q); err != nil {
+	var out []*Answer
+	// Where a packet goes may depend on conditions too: each way is an answer.
+	ways := []map[string]bool{nil}
+	for i := 0; i < len(ways) && i < maxWays; i++ {
+		e := &explainer{state: s, family: f, answer: &Answer{}, given: ways[i]}
+		if err := e.explain(q); err != nil {
 			return nil, err
 		}
-		out = append(out, proxy.answer)
+		ways = append(ways, e.otherWays...)
+		if !slices.ContainsFunc(out, func(a *Answer) bool { return a.Path == e.answer.Path && a.Packet.String() == e.answer.Packet.String() }) {
+			out = append(out, e.answer)
+		}
+		if i == 0 && e.mayEndAtProxy(q) {
+			proxy := &explainer{state: s, family: f, answer: &Answer{}}
+			q.Proxy = true
+			if err := proxy.explain(q); err != nil {
+				return nil, err
+			}
+			return append(out, proxy.answer), nil
+		}
+	}
+	if len(out) == 1 {
+		return out, nil
+	}
+	for _, a := range out {
+		a.Conditional = true
 	}
 	return out, nil
 }
+
+// maxWays limits the answers for a packet that may go to several places.
+const maxWays = 16
 
 type explainer struct {
 	state  *firewall.State
@@ -126,6 +146,10 @@ type explainer struct {
 	// host has.
 	hooks []packet.Hook
 	whole bool
+	// given are the conditions on which it depends where the packet goes. Those that it came
+	// upon besides were taken not to hold: otherWays has what is given if they do.
+	given     map[string]bool
+	otherWays []map[string]bool
 }
 
 func (e *explainer) explain(q Question) error {

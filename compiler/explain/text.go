@@ -17,7 +17,7 @@ func WriteText(w io.Writer, answers []*Answer) error {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		if len(answers) > 1 {
+		if len(answers) > 1 && !a.Conditional {
 			b.WriteString(a.heading() + "\n")
 		}
 		a.write(&b)

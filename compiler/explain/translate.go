@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ func (e *explainer) translate(p *packet.Packet) bool {
 		sent.State = ir.CTNew // what the first packet of its connection met
 	}
 	j := e.settled(before, sent)
+	e.branch(before, sent)
 	if j.Verdict.Kind != packet.Accept {
 		// It does not come as far as nat, which is asked all the same where it would go.
 		j = e.settled(slices.DeleteFunc(before, func(h packet.Hook) bool { return h.Table != "nat" }), sent)
@@ -64,6 +66,7 @@ func (e *explainer) translate(p *packet.Packet) bool {
 // settled is a journey in which conditions that are not known do not hold.
 func (e *explainer) settled(hooks []packet.Hook, p packet.Packet) packet.Journey {
 	known := map[string]bool{}
+	maps.Copy(known, e.given)
 	for {
 		p.Conditions = known
 		j := packet.Trace(hooks, p)
@@ -88,4 +91,22 @@ func (e *explainer) bridgeOf(container netip.Addr) string {
 		}
 	}
 	return ""
+}
+
+// branch notes what else may be given on the way of a packet through hooks: each condition
+// that counts, if it holds.
+func (e *explainer) branch(hooks []packet.Hook, p packet.Packet) {
+	known := map[string]bool{}
+	maps.Copy(known, e.given)
+	for {
+		p.Conditions = known
+		j := packet.Trace(hooks, p)
+		if j.Open == "" {
+			return
+		}
+		other := maps.Clone(known)
+		other[j.Open] = true
+		e.otherWays = append(e.otherWays, other)
+		known[j.Open] = false
+	}
 }

@@ -27,6 +27,8 @@ import (
 type Router struct {
 	*Namespace
 	Backend Backend
+	// ownNAT says that the rules of the test translate, and none are made for the packets.
+	ownNAT bool
 
 	tuns map[string]int
 	last uint32 // identifier of the packet sent last
@@ -53,6 +55,36 @@ type arrival struct {
 
 // NewRouter makes a router without any rules of ours. DOCKER-USER is empty.
 func NewRouter(t testing.TB, b Backend) *Router {
+	t.Helper()
+	r := newRouter(t, b)
+	for _, family := range []int{4, 6} {
+		r.mustLoad(family, fmt.Sprintf(`*raw
+-A PREROUTING -m tos --tos %#02x/0xff -j CT --notrack
+COMMIT
+*mangle
+-A POSTROUTING -m mark --mark 0x1 -j TOS --set-tos %#02x/0xff
+COMMIT
+*filter
+:DOCKER-USER - [0:0]
+-A FORWARD -m tos --tos %#02x/0xff -j ACCEPT
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j MARK --set-xmark 0x1/0xffffffff
+COMMIT
+`, classUntracked, classDocker, classSetup))
+	}
+	r.track()
+	return r
+}
+
+// track sees to it that packets out of the window of their connection belong to it
+// nevertheless. The sysctl is there once something tracks connections.
+func (r *Router) track() {
+	r.Sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1")
+	r.drain()
+}
+
+// newRouter makes a router without rules.
+func newRouter(t testing.TB, b Backend) *Router {
 	t.Helper()
 	Require(t, b.Tool(4, "-restore"), "ipset", "conntrack")
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
@@ -81,25 +113,6 @@ func NewRouter(t testing.TB, b Backend) *Router {
 	r.interfaceUp("eth0")
 	r.batch("-4", "route add default dev eth0")
 	r.batch("-6", "route add default dev eth0")
-	for _, family := range []int{4, 6} {
-		r.mustLoad(family, fmt.Sprintf(`*raw
--A PREROUTING -m tos --tos %#02x/0xff -j CT --notrack
-COMMIT
-*mangle
--A POSTROUTING -m mark --mark 0x1 -j TOS --set-tos %#02x/0xff
-COMMIT
-*filter
-:DOCKER-USER - [0:0]
--A FORWARD -m tos --tos %#02x/0xff -j ACCEPT
--A FORWARD -j DOCKER-USER
--A FORWARD -j MARK --set-xmark 0x1/0xffffffff
-COMMIT
-`, classUntracked, classDocker, classSetup))
-	}
-	// Packets out of the window of their connection belong to it nevertheless. The
-	// sysctl is there once something tracks connections.
-	r.Sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1")
-	r.drain()
 	return r
 }
 
@@ -167,6 +180,23 @@ func (r *Router) interfaceUp(name string) {
 // loaded, and returns what became of each. A packet that cannot be sent is an
 // error; see Sendable.
 func (r *Router) Send(packets []packet.Packet) ([]packet.Verdict, error) {
+	flows, err := r.sendAll(packets)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]packet.Verdict, len(packets))
+	for i, f := range flows {
+		v, err := r.became(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", packets[i], err)
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
+// sendAll sends packets, each as a connection of its own, and reads what comes out.
+func (r *Router) sendAll(packets []packet.Packet) ([]*flow, error) {
 	flows := make([]*flow, len(packets))
 	for i, p := range packets {
 		f, err := newFlow(p, r.nextID())
@@ -197,15 +227,7 @@ func (r *Router) Send(packets []packet.Packet) ([]packet.Verdict, error) {
 		}
 		left = later
 	}
-	out := make([]packet.Verdict, len(packets))
-	for i, f := range flows {
-		v, err := r.became(f)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", packets[i], err)
-		}
-		out[i] = v
-	}
-	return out, nil
+	return flows, nil
 }
 
 func (r *Router) nextID() uint32 {
@@ -228,6 +250,9 @@ func (r *Router) send(flows []*flow, round *round) error {
 		if _, _, err := r.Input(strings.Join(routes, "\n")+"\n", "ip", flag, "-force", "-batch", "-"); err != nil && len(routes) > 1 &&
 			!strings.Contains(err.Error(), "FIB table does not exist") {
 			return err
+		}
+		if r.ownNAT {
+			continue
 		}
 		nat := "*nat\n-F PREROUTING\n" + strings.Join(round.dnat[family], "") + "COMMIT\n"
 		if err := r.IPTablesRestore(r.Backend, family, nat); err != nil {
