@@ -134,6 +134,7 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 	if r.Host == "" {
 		r.Host = before.Host
 	}
+	var onto *firewall.State // the host with the compiled side loaded
 	switch {
 	case after.Kind.Compiled() && !before.Kind.Compiled():
 		r.foreign(before, after, true)
@@ -141,14 +142,14 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		after = loaded
+		after, onto = loaded, loaded
 	case before.Kind.Compiled() && !after.Kind.Compiled():
 		r.foreign(after, before, false)
 		loaded, err := before.Apply(after)
 		if err != nil {
 			return nil, err
 		}
-		before = loaded
+		before, onto = loaded, loaded
 	}
 	if opts.Chain != "" && !hasChain(before, opts.Chain) && !hasChain(after, opts.Chain) {
 		return nil, fmt.Errorf("neither %s nor %s has a chain %s", before.Name, after.Name, opts.Chain)
@@ -163,6 +164,11 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 		}
 		c.joinPaths(f)
 		c.rules(f)
+		if onto != nil {
+			if err := c.ahead(f, onto); err != nil {
+				return nil, err
+			}
+		}
 	}
 	c.joinFamilies()
 	c.sets()

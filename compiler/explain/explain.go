@@ -48,7 +48,7 @@ type Answer struct {
 	// Conditional says that it depends on the conditions of each case whether the packet
 	// goes this way at all.
 	Conditional bool
-	Packet packet.Packet
+	Packet      packet.Packet
 	// Guesses say what the question left open and was assumed.
 	Guesses []string
 	// Cases has one element unless the verdict depends on conditions.
@@ -266,6 +266,9 @@ func (e *explainer) packet(q Question) packet.Packet {
 		}
 	}
 	p.Complete()
+	if !toHost {
+		e.redirect(&p)
+	}
 	if asked := address(packet.OriginalDestination, &p); (p.DNAT || toHost) && asked == unspecified(e.family) && !q.ToAddress.IsValid() {
 		e.guess("it is sent to an address of the host that no rule names, written %s here (--to-address)", asked)
 	}

@@ -18,7 +18,7 @@ func (e *explainer) translate(p *packet.Packet) bool {
 	if p.Destination.IsValid() || !e.whole {
 		return true
 	}
-	before := slices.DeleteFunc(slices.Clone(e.hooks), func(h packet.Hook) bool { return h.Chain != "PREROUTING" })
+	before := e.beforeRouting()
 	if e.state.Kind == firewall.Dump && e.state.Rules[e.family].Table("nat") == nil {
 		e.note("%s has no nat table: that the packet is translated is assumed", e.state.Name)
 		return true
@@ -61,6 +61,29 @@ func (e *explainer) translate(p *packet.Packet) bool {
 		p.Out = e.bridgeOf(p.Destination)
 	}
 	return true
+}
+
+// redirect sends a packet for a container's own address through the same tables: a rule of
+// theirs may translate it as well.
+func (e *explainer) redirect(p *packet.Packet) {
+	if !e.whole || p.DNAT || p.Direction != ir.CTOriginal || p.State&(ir.CTNew|ir.CTEstablished) == 0 {
+		return
+	}
+	sent := *p
+	sent.State = ir.CTNew
+	j := e.settled(e.beforeRouting(), sent)
+	to, err := netip.ParseAddrPort(strings.TrimPrefix(j.DNAT, "DNAT --to-destination "))
+	if j.DNAT == "" || err != nil {
+		return
+	}
+	e.note("the nat table of %s sends what is for %s to %s", e.state.Name, netip.AddrPortFrom(p.Destination, p.DestinationPort), to)
+	p.DNAT, p.Elsewhere, p.OriginalDestination, p.OriginalPort = true, true, p.Destination, p.DestinationPort
+	p.Destination, p.DestinationPort = to.Addr(), to.Port()
+}
+
+// beforeRouting are the chains that the packet meets before it is routed.
+func (e *explainer) beforeRouting() []packet.Hook {
+	return slices.DeleteFunc(slices.Clone(e.hooks), func(h packet.Hook) bool { return h.Chain != "PREROUTING" })
 }
 
 // settled is a journey in which conditions that are not known do not hold.

@@ -31,6 +31,9 @@ type Packet struct {
 	OriginalDestination netip.Addr
 	OriginalPort        uint16
 	ICMPType, ICMPCode  uint8
+	// Elsewhere says that the address it was sent to is none of the host's own, though the
+	// connection is subject to DNAT.
+	Elsewhere bool
 	// Marks are those of the packet and of its connection.
 	Marks Marks
 	// Conditions that hold, by the text of the opaque condition in its space.

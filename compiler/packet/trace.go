@@ -116,7 +116,7 @@ const (
 // where packets go that docker-proxy or Docker's DNAT takes, and comes from none that
 // arrives.
 func (p Packet) localAt(s stage) map[string]bool {
-	out := map[string]bool{srcLocal: false, dstLocal: p.Out == "" || s != asRouted && p.DNAT && p.Direction == ir.CTOriginal}
+	out := map[string]bool{srcLocal: false, dstLocal: p.Out == "" || s != asRouted && p.DNAT && !p.Elsewhere && p.Direction == ir.CTOriginal}
 	maps.Copy(out, p.Conditions)
 	return out
 }

@@ -1,0 +1,47 @@
+package diff
+
+import (
+	"fmt"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// ahead notes what is still ahead of the policy's rules on a host after loading them, and
+// lets through what they refuse.
+func (c *comparison) ahead(f ir.Family, loaded *firewall.State) (err error) {
+	defer packet.Catch(&err)
+	chain := loaded.Target
+	if loaded.Install == ir.Jump {
+		chain = firewall.OwnPrefix
+	}
+	t := loaded.Filter(f)
+	if t.Chain(chain) == nil || !firewall.Declared(t.Chain("FORWARD")) {
+		return nil
+	}
+	route, err := loaded.UpTo(f, firewall.Forward, chain)
+	if err != nil {
+		return fmt.Errorf("the %s rules of %s cannot be followed: %w", firewall.FamilyText(f), loaded.Name, err)
+	}
+	space, err := packet.New(route, loaded.Program(f, chain))
+	if err != nil {
+		return fmt.Errorf("the %s rules of %s cannot be followed: %w", firewall.FamilyText(f), loaded.Name, err)
+	}
+	both := space.Programs()
+	leak := firewall.Past(both[0]).And(firewall.Refused(both[1]))
+	if leak.IsEmpty() {
+		return nil
+	}
+	witness, _ := leak.Witness()
+	at := firewall.LetsThrough(both[0], witness)
+	if at.Policy || at.Chain == "" {
+		c.note("some %s packets that the policy refuses never reach its rules, for example %s", firewall.FamilyText(f), witness)
+		return nil
+	}
+	rule := t.Chain(at.Chain).Rules[at.Rule]
+	c.note("a rule ahead of the policy's lets through what the policy refuses: -A %s %s (%s), for example %s. The fallback rules that apply.sh puts into the security table drop it all the same",
+		at.Chain, rule.Canonical(dump.Family(f)), firewall.PlaceText(rule.Range), witness)
+	return nil
+}
