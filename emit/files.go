@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 // File is one file of a compiled folder.
@@ -85,12 +85,7 @@ func policyName(files []string) string {
 		}
 	}
 	// It stands in a comment of a restore file, where a newline would start a command.
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '?'
-		}
-		return r
-	}, text)
+	return string(escape.Terminal(text))
 }
 
 // SetsEffect says what loading sets replaces, for people.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/escape"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -59,7 +60,7 @@ cannot be read at all.`,
 			}
 			levels := countLevels(diags)
 			if !machine {
-				fmt.Fprintln(stderr, checkSummary(args[0], levels))
+				escape.Fprintf(stderr, "%s\n", checkSummary(args[0], levels))
 			}
 			switch {
 			case len(result.Sources) == 0:

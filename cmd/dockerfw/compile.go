@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"path/filepath"
 
@@ -9,6 +8,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 func compileCommand() *cobra.Command {
@@ -42,7 +42,7 @@ the policy compiles to.`,
 			}
 			result, diags := build.Policy(args[0], opts)
 			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
-				fmt.Fprintf(stderr, "%s; nothing was written.\n", count(n, "error"))
+				escape.Fprintf(stderr, "%s; nothing was written.\n", count(n, "error"))
 				return exitError(exitTrouble)
 			}
 			folder := result.Folder()
@@ -81,13 +81,13 @@ func reportCheck(w io.Writer, folder emit.Folder, output, policy string, quiet b
 	}
 	if len(changes) == 0 {
 		if !quiet {
-			fmt.Fprintf(w, "%s is what %s compiles to.\n", output, policy)
+			escape.Fprintf(w, "%s is what %s compiles to.\n", output, policy)
 		}
 		return nil
 	}
 	for _, c := range changes {
-		fmt.Fprintf(w, "%-8s %s\n", c.Kind, filepath.Join(output, c.Path))
+		escape.Fprintf(w, "%-8s %s\n", c.Kind, filepath.Join(output, c.Path))
 	}
-	fmt.Fprintf(w, "%s is not what %s compiles to. Next: the same command without --check.\n", output, policy)
+	escape.Fprintf(w, "%s is not what %s compiles to. Next: the same command without --check.\n", output, policy)
 	return exitError(exitNo)
 }

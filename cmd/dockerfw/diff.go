@@ -12,6 +12,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/compiler/diff"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 // sides explains, in the help of commands that take one, what a side may be.
@@ -133,11 +134,11 @@ func opened(cmd *cobra.Command, open func() (*firewall.Opened, hcl.Diagnostics, 
 		sources = side.Sources
 	}
 	if n := printDiagnostics(cmd.ErrOrStderr(), diags, sources); n > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s.\n", count(n, "error"))
+		escape.Fprintf(cmd.ErrOrStderr(), "%s.\n", count(n, "error"))
 		return nil, exitError(exitTrouble)
 	}
 	if side != nil && side.Note != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", side.Note)
+		escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", side.Note)
 	}
 	if err == nil && len(side.States) == 0 {
 		err = fmt.Errorf("no host")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -14,15 +13,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/escape"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
 
 type (
 	findingRecord struct {
@@ -127,7 +120,7 @@ func findingsJSON(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte)
 		}
 		records = append(records, r)
 	}
-	return writeJSON(w, records)
+	return escape.JSON(w, records)
 }
 
 // The parts of SARIF 2.1.0 that are used here.
@@ -219,20 +212,21 @@ func findingsSARIF(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte
 	for _, d := range diags {
 		info := diag.InfoOf(d)
 		index, _ := slices.BinarySearch(codes, string(info.Code))
-		r := sarifResult{RuleID: string(info.Code), RuleIndex: index, Level: diag.Level(d), Message: sarifText{messageOf(d)}}
+		r := sarifResult{RuleID: string(info.Code), RuleIndex: index, Level: diag.Level(d), Message: sarifMessage(messageOf(d))}
 		if p := subjectOf(where, d); p != nil {
 			r.Locations = []sarifLocation{sarifPlace(p)}
 		}
 		for i, o := range info.Related {
 			if p, _ := where.of(o.Range); p != nil {
 				l := sarifPlace(p)
-				l.ID, l.Message = i+1, &sarifText{o.Message}
+				message := sarifMessage(o.Message)
+				l.ID, l.Message = i+1, &message
 				r.RelatedLocations = append(r.RelatedLocations, l)
 			}
 		}
 		run.Results = append(run.Results, r)
 	}
-	return writeJSON(w, sarifLog{
+	return escape.JSON(w, sarifLog{
 		Schema: "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run},
 	})
 }
@@ -248,6 +242,12 @@ func subjectOf(where places, d *hcl.Diagnostic) *placeRecord {
 		p, _ = where.of(*used)
 	}
 	return p
+}
+
+// sarifMessage keeps text from holding links, which [text](target) is in a message
+// (SARIF 2.1.0, 3.11.6).
+func sarifMessage(text string) sarifText {
+	return sarifText{strings.ReplaceAll(text, "](", "] (")}
 }
 
 // messageOf is a finding in one text, which says what has no place in a file.
@@ -273,21 +273,20 @@ func messageOf(d *hcl.Diagnostic) string {
 	return text
 }
 
-// findingsGitHub writes workflow commands, which GitHub shows at the lines. A value
-// ends at a comma, and % and newlines are written by their numbers.
+// findingsGitHub writes workflow commands, which GitHub shows at the lines.
 func findingsGitHub(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) error {
 	where := places{sources}
-	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
-	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	for _, d := range diags {
 		info := diag.InfoOf(d)
-		command := map[string]string{"error": "error", "warning": "warning", "note": "notice"}[diag.Level(d)]
-		place := ""
+		command := map[string]escape.Literal{"error": "error", "warning": "warning", "note": "notice"}[diag.Level(d)]
+		var properties []escape.Property
 		if p := subjectOf(where, d); p != nil {
-			place = fmt.Sprintf("file=%s,line=%d,endLine=%d,col=%d,endColumn=%d,", property.Replace(p.File), p.Line, p.EndLine, p.Column, p.EndColumn)
+			properties = append(properties, escape.Property{Name: "file", Value: p.File},
+				escape.Property{Name: "line", Value: fmt.Sprint(p.Line)}, escape.Property{Name: "endLine", Value: fmt.Sprint(p.EndLine)},
+				escape.Property{Name: "col", Value: fmt.Sprint(p.Column)}, escape.Property{Name: "endColumn", Value: fmt.Sprint(p.EndColumn)})
 		}
-		title := property.Replace(fmt.Sprintf("%s [%s]", d.Summary, info.Code))
-		if _, err := fmt.Fprintf(w, "::%s %stitle=%s::%s\n", command, place, title, data.Replace(messageOf(d))); err != nil {
+		properties = append(properties, escape.Property{Name: "title", Value: fmt.Sprintf("%s [%s]", d.Summary, info.Code)})
+		if err := escape.Command(w, command, properties, messageOf(d)); err != nil {
 			return err
 		}
 	}

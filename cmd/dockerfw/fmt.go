@@ -3,13 +3,13 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/escape"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -78,7 +78,7 @@ func format(cmd *cobra.Command, args []string, write, check bool) error {
 		case check:
 			if !bytes.Equal(text, out) {
 				different++
-				fmt.Fprintln(cmd.OutOrStdout(), shown)
+				escape.Fprintf(cmd.OutOrStdout(), "%s\n", shown)
 			}
 		case write:
 			if bytes.Equal(text, out) {
@@ -88,7 +88,11 @@ func format(cmd *cobra.Command, args []string, write, check bool) error {
 				return err
 			}
 		default:
-			if _, err := cmd.OutOrStdout().Write(out); err != nil {
+			stdout := cmd.OutOrStdout()
+			if f, ok := stdout.(*os.File); ok && terminal(f) {
+				out = []byte(escape.Lines(string(out))) // to read; into a file, byte for byte
+			}
+			if _, err := stdout.Write(out); err != nil {
 				return err
 			}
 		}

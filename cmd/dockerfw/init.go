@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dockerfw/dockerfw/escape"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -85,7 +86,7 @@ policy to begin with. It names the interface that the default route leaves by, u
 			if err := writeNew(path, fmt.Appendf(nil, starter, external)); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "Wrote %s; the outside arrives on %s, %s.\nNext: put the addresses of friends into it, then\n  dockerfw check %s && dockerfw compile %s -o %s\n",
+			escape.Fprintf(cmd.ErrOrStderr(), "Wrote %s; the outside arrives on %s, %s.\nNext: put the addresses of friends into it, then\n  dockerfw check %s && dockerfw compile %s -o %s\n",
 				path, external, how, shellWord(path), shellWord(path), shellWord(filepath.Join(dir, "compiled")))
 			return nil
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/escape"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -51,8 +53,30 @@ func run(args []string) int {
 	case errors.As(err, &exit):
 		return int(exit)
 	}
-	fmt.Fprintf(root.ErrOrStderr(), "dockerfw: %v\n", err)
+	printError(root.ErrOrStderr(), err)
 	return exitTrouble
+}
+
+// printError writes an error. Its lines after the first have a sign before them, so that
+// none begins with text of others, such as the name of a file with a newline.
+func printError(w io.Writer, err error) {
+	var usage *usageProblem
+	if errors.As(err, &usage) {
+		escape.Fprintf(w, "dockerfw: %s\nSee: %s --help\n", usage.problem, usage.command)
+		return
+	}
+	text := err.Error()
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		text = strings.ReplaceAll(text, path.Path, string(escape.Terminal(path.Path)))
+	}
+	for i, line := range strings.Split(text, "\n") {
+		if i == 0 {
+			escape.Fprintf(w, "dockerfw: %s\n", line)
+		} else {
+			escape.Fprintf(w, "  | %s\n", line)
+		}
+	}
 }
 
 func rootCommand() *cobra.Command {
@@ -125,8 +149,12 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 
 // usageError says what is wrong with a command line, and where to read on.
 func usageError(cmd *cobra.Command, problem string) error {
-	return fmt.Errorf("%s\nSee: %s --help", problem, cmd.CommandPath())
+	return &usageProblem{problem, cmd.CommandPath()}
 }
+
+type usageProblem struct{ problem, command string }
+
+func (u *usageProblem) Error() string { return u.problem }
 
 // flagError says what is wrong with a flag, without the words of Go's own parsers.
 func flagError(cmd *cobra.Command, err error) error {

@@ -9,19 +9,20 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 // summary says what came out, what loading it replaces, and how to load it.
 func summary(w io.Writer, result *build.Result, policy string, changes []emit.Change, output string) {
 	if len(changes) == 0 {
-		fmt.Fprintf(w, "%s is what %s compiles to already; nothing was written.\n", output, policy)
+		escape.Fprintf(w, "%s is what %s compiles to already; nothing was written.\n", output, policy)
 		return
 	}
-	fmt.Fprintf(w, "Compiled %s to %s: %s.\n", policy, output, changeCounts(changes))
+	escape.Fprintf(w, "Compiled %s to %s: %s.\n", policy, output, changeCounts(changes))
 	const shown = 3 // of a fleet, the first few stand for the rest
 	for i, host := range result.Hosts {
 		if i == shown && len(result.Hosts) > shown+1 {
-			fmt.Fprintf(w, "and %d more hosts.\n", len(result.Hosts)-shown)
+			escape.Fprintf(w, "and %d more hosts.\n", len(result.Hosts)-shown)
 			break
 		}
 		describe(w, host.Ruleset)
@@ -34,25 +35,25 @@ func summary(w io.Writer, result *build.Result, policy string, changes []emit.Ch
 	if len(first.Sets) > 0 {
 		effect += ", and " + emit.SetsEffect(first.Sets)
 	}
-	fmt.Fprintf(w, "Loading %s.\n", effect)
+	escape.Fprintf(w, "Loading %s.\n", effect)
 	if first.Host == "" {
-		fmt.Fprint(w, "Next, as root on the host:\n")
+		escape.Fprintf(w, "Next, as root on the host:\n")
 	} else {
-		fmt.Fprintf(w, "Next, as root on each host, here %s:\n", first.Host)
+		escape.Fprintf(w, "Next, as root on each host, here %s:\n", first.Host)
 	}
-	fmt.Fprintf(w, "  %s\n", loadCommand(filepath.Join(output, first.Host)))
+	escape.Fprintf(w, "  %s\n", loadCommand(filepath.Join(output, first.Host)))
 }
 
 // describe counts what one host loads.
 func describe(w io.Writer, rs *ir.Ruleset) {
 	if rs.Host != "" {
-		fmt.Fprintf(w, "host %s:\n", rs.Host)
+		escape.Fprintf(w, "host %s:\n", rs.Host)
 	}
 	for _, p := range rs.Programs {
-		fmt.Fprintf(w, "  %s  %s\n", p.Family, ruleCounts(p))
+		escape.Fprintf(w, "  %s  %s\n", p.Family, ruleCounts(p))
 	}
 	if sets := setCounts(rs.Sets); sets != "" {
-		fmt.Fprintf(w, "  sets  %s\n", sets)
+		escape.Fprintf(w, "  sets  %s\n", sets)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 func testCommand() *cobra.Command {
@@ -38,7 +38,7 @@ The exit code is 1 if a test does not hold, and 2 if the policy has errors.`,
 			stderr := cmd.ErrOrStderr()
 			result, diags := build.Policy(args[0], opts)
 			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
-				fmt.Fprintf(stderr, "%s; no test was run.\n", count(n, "error"))
+				escape.Fprintf(stderr, "%s; no test was run.\n", count(n, "error"))
 				return exitError(exitTrouble)
 			}
 			results := result.Test()
@@ -94,14 +94,13 @@ func mismatch(r policytest.Result) string {
 func testText(w io.Writer, results []policytest.Result) error {
 	for _, r := range results {
 		if r.Passed() {
-			fmt.Fprintf(w, "ok    %s\n", testName(r))
+			escape.Fprintf(w, "ok    %s\n", testName(r))
 			continue
 		}
-		fmt.Fprintf(w, "FAIL  %s\n      %s: %s\n      %s\n", testName(r), place(r), mismatch(r), r.Packet)
+		escape.Fprintf(w, "FAIL  %s\n      %s: %s\n      %s\n", testName(r), place(r), mismatch(r), r.Packet)
 	}
 	bad := failures(results)
-	_, err := fmt.Fprintf(w, "%s: %d passed, %d failed\n", count(len(results), "test"), len(results)-bad, bad)
-	return err
+	return escape.Fprintf(w, "%s: %d passed, %d failed\n", count(len(results), "test"), len(results)-bad, bad)
 }
 
 type testRecord struct {
@@ -124,10 +123,7 @@ func testJSON(w io.Writer, results []policytest.Result) error {
 			string(r.Test.Expect), r.Test.By, string(r.Got), r.By, r.Packet.String(),
 		})
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(records)
+	return escape.JSON(w, records)
 }
 
 type (
@@ -139,22 +135,22 @@ type (
 		Cases    []junitCase `xml:"testcase"`
 	}
 	junitCase struct {
-		Class   string        `xml:"classname,attr"`
-		Name    string        `xml:"name,attr"`
+		Class   escape.Safe   `xml:"classname,attr"`
+		Name    escape.Safe   `xml:"name,attr"`
 		Failure *junitFailure `xml:"failure"`
 	}
 	junitFailure struct {
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
+		Message escape.Safe `xml:"message,attr"`
+		Text    escape.Safe `xml:",chardata"`
 	}
 )
 
 func testJUnit(w io.Writer, results []policytest.Result) error {
 	suite := junitSuite{Name: "dockerfw", Tests: len(results), Failures: failures(results)}
 	for _, r := range results {
-		c := junitCase{Class: r.Test.DeclRange.Filename, Name: testName(r)}
+		c := junitCase{Class: escape.Terminal(r.Test.DeclRange.Filename), Name: escape.Terminal(testName(r))}
 		if !r.Passed() {
-			c.Failure = &junitFailure{mismatch(r), place(r) + ": " + r.Packet.String()}
+			c.Failure = &junitFailure{escape.Terminal(mismatch(r)), escape.Sprintf("%s: %s", place(r), r.Packet)}
 		}
 		suite.Cases = append(suite.Cases, c)
 	}
@@ -162,6 +158,6 @@ func testJUnit(w io.Writer, results []policytest.Result) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
+	_, err = w.Write(append([]byte(xml.Header), append(text, '\n')...))
 	return err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -9,6 +8,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/inspect"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 func verifyCommand() *cobra.Command {
@@ -94,10 +94,7 @@ func writeChecks(cmd *cobra.Command, checks []inspect.Check, format string) erro
 		for _, c := range checks {
 			records = append(records, record{c.Name, c.OK, c.Nothing, c.Text})
 		}
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(records)
+		return escape.JSON(w, records)
 	}
 	for _, c := range checks {
 		word := "ok  "
@@ -107,7 +104,7 @@ func writeChecks(cmd *cobra.Command, checks []inspect.Check, format string) erro
 		case c.Nothing:
 			word = "--  "
 		}
-		if _, err := fmt.Fprintf(w, "%s  %-13s %s\n", word, c.Name, c.Text); err != nil {
+		if err := escape.Fprintf(w, "%s  %-13s %s\n", word, c.Name, c.Text); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 func versionCommand() *cobra.Command {
@@ -16,8 +17,7 @@ func versionCommand() *cobra.Command {
 		Example: `  dockerfw version`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "dockerfw", build.Version+revision())
-			return err
+			return escape.Fprintf(cmd.OutOrStdout(), "dockerfw %s\n", build.Version+revision())
 		},
 	}
 }

@@ -1,11 +1,11 @@
 package diff
 
 import (
-	"encoding/json"
 	"io"
 	"net/netip"
 
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 // The JSON of a report. Names and meanings stay; more may be added.
@@ -97,10 +97,7 @@ func WriteJSON(w io.Writer, reports []*Report, style Style) error {
 		out.Different = out.Different || r.Different()
 		out.Hosts = append(out.Hosts, r.json(style))
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return escape.JSON(w, out)
 }
 
 func (r *Report) json(style Style) jsonReport {

@@ -1,101 +1,134 @@
 package diff
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 // WriteMarkdown writes reports for a comment on a merge request: the heading and
 // what it means stay in sight, the rest folds away.
 func WriteMarkdown(w io.Writer, reports []*Report, style Style) error {
-	m := &text{style: style}
+	m := &markdown{style: style}
 	m.style.Color = false
 	for i, group := range sameReports(reports) {
 		if i > 0 {
 			m.line("")
 		}
-		m.markdown(group)
+		m.report(group)
 	}
 	_, err := io.WriteString(w, m.String())
 	return err
 }
 
-func (t *text) markdown(group []*Report) {
+// markdown escapes what it is given as text; what names rules, packets and places is
+// code, in which renderers and code hosts look for nothing.
+type markdown struct {
+	strings.Builder
+	style Style
+}
+
+func (m *markdown) line(format escape.Literal, args ...any) {
+	escape.FprintMarkdown(m, format+"\n", args...)
+}
+
+func (m *markdown) report(group []*Report) {
 	r := group[0]
-	t.line("### dockerfw: %s%s", escape(hosts(group)), r.Heading())
+	m.line("### dockerfw: %s%s", hosts(group), r.Heading())
 	for _, n := range r.Notes {
-		t.line("\n> %s.", escape(n))
+		m.line("\n> %s.", n)
 	}
 	if len(r.Foreign) > 0 {
-		t.line("\n**Rules that are not dockerfw's** stand in a chain that it owns%s:\n", map[bool]string{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
-		t.code(r.Foreign, func(f Foreign) string {
-			return fmt.Sprintf("%s -A %s %s", firewall.FamilyText(f.Family), f.Chain, f.Text)
+		m.line("\n**Rules that are not dockerfw's** stand in a chain that it owns%s:\n", map[bool]string{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
+		m.block("", func(t *text) {
+			for _, f := range r.Foreign {
+				t.line("%s -A %s %s", firewall.FamilyText(f.Family), f.Chain, f.Text)
+			}
 		})
 	}
 	if len(r.Changes) > 0 {
-		t.line("\n| | who → where | verdict | decided by | for example |")
-		t.line("|---|---|---|---|---|")
+		m.line("\n| | who → where | verdict | decided by | for example |")
+		m.line("|---|---|---|---|---|")
 		for _, c := range r.Changes {
-			family := c.families()
-			if family != "" {
-				family = "<br>" + family
-			}
-			packets := escape(strings.Join(c.Packets, "\n"))
-			if len(c.Proxy) > 0 {
-				packets += "<br>" + escape(c.proxyText())
-			}
-			if len(c.Conditions) > 0 {
-				packets += "<br>depends on " + escape(strings.Join(c.Conditions, "; "))
-			}
-			t.line("| **%s**%s | %s | %s → **%s** | %s → %s | `%s` |", c.Effect, family, packets,
-				c.Path.verdicts(c.Old), c.Path.verdicts(c.New), rulesText(c.OldRules, t.style.Full, ruleMarkdown), rulesText(c.NewRules, t.style.Full, ruleMarkdown), strings.ReplaceAll(c.example(), "|", "\\|"))
+			m.change(c)
 		}
 		if r.More {
-			t.line("\nMore changes are not listed (`--full` lists them).")
+			m.line("\nMore changes are not listed (`--full` lists them).")
 		}
 	}
 	if len(r.Sets) > 0 {
-		t.line("\n<details><summary>Set members</summary>\n\n```")
-		for _, s := range r.Sets {
-			t.set(s)
+		m.line("\n<details><summary>Set members</summary>\n")
+		m.block("", func(t *text) {
+			for _, s := range r.Sets {
+				t.set(s)
+			}
+		})
+		m.line("</details>")
+	}
+	if len(r.Rules) > 0 && (r.Different() || m.style.Full) {
+		m.line("\n<details><summary>Rules</summary>\n")
+		m.block("diff", func(t *text) {
+			for _, c := range r.Rules {
+				t.line("# %s, chain %s", firewall.FamilyText(c.Family), c.Chain)
+				// Colours come only for signs in the first column.
+				lines := &text{style: t.style}
+				lines.members("-", c.Removed)
+				lines.members("+", c.Added)
+				lines.members("! moved", c.Moved)
+				for l := range strings.Lines(lines.String()) {
+					t.WriteString(strings.TrimPrefix(l, "    "))
+				}
+			}
+		})
+		m.line("</details>")
+	}
+}
+
+func (m *markdown) change(c Change) {
+	var family escape.Markdown
+	if f := c.families(); f != "" {
+		family = "<br>" + escape.MarkdownText(f)
+	}
+	var packets []escape.Markdown
+	for _, p := range c.Packets {
+		packets = append(packets, escape.MarkdownCode(p))
+	}
+	if len(c.Proxy) > 0 {
+		packets = append(packets, escape.MarkdownCode(c.proxyText()))
+	}
+	if len(c.Conditions) > 0 {
+		packets = append(packets, "depends on "+escape.MarkdownCode(strings.Join(c.Conditions, "; ")))
+	}
+	m.line("| **%s**%s | %s | %s → **%s** | %s → %s | %s |", c.Effect, family, joined(packets, "<br>"),
+		c.Path.verdicts(c.Old), c.Path.verdicts(c.New), m.rules(c.OldRules), m.rules(c.NewRules), escape.MarkdownCode(c.example()))
+}
+
+func (m *markdown) rules(rules []Rule) escape.Markdown {
+	return escape.Markdown(rulesText(rules, m.style.Full, func(r Rule) string {
+		text := escape.MarkdownCode(r.Name)
+		if p := r.place(); p != "" {
+			text += " " + escape.MarkdownCode(p)
 		}
-		t.line("```\n</details>")
-	}
-	if len(r.Rules) > 0 && (r.Different() || t.style.Full) {
-		t.line("\n<details><summary>Rules</summary>\n\n```diff")
-		for _, c := range r.Rules {
-			t.line("# %s, chain %s", firewall.FamilyText(c.Family), c.Chain)
-			lines := &text{style: t.style}
-			lines.members("-", c.Removed)
-			lines.members("+", c.Added)
-			lines.members("! moved", c.Moved)
-			// Colours come only for signs in the first column.
-			t.WriteString(strings.ReplaceAll(lines.String(), "    ", ""))
+		return string(text)
+	}))
+}
+
+// block writes lines of text as fenced code.
+func (m *markdown) block(language escape.Literal, write func(*text)) {
+	t := &text{style: m.style}
+	write(t)
+	m.line("%s", escape.MarkdownBlock(language, escape.Safe(t.String())))
+}
+
+func joined(parts []escape.Markdown, separator escape.Markdown) escape.Markdown {
+	var out escape.Markdown
+	for i, p := range parts {
+		if i > 0 {
+			out += separator
 		}
-		t.line("```\n</details>")
+		out += p
 	}
-}
-
-func (t *text) code(rules []Foreign, line func(Foreign) string) {
-	t.line("```")
-	for _, f := range rules {
-		t.line("%s", line(f))
-	}
-	t.line("```")
-}
-
-func ruleMarkdown(r Rule) string {
-	text := "`" + strings.ReplaceAll(r.Name, "|", "\\|") + "`"
-	if p := r.place(); p != "" {
-		text += " " + escape(p)
-	}
-	return text
-}
-
-// escape keeps text from being taken for markdown or for cells of a table.
-func escape(s string) string {
-	return strings.NewReplacer("\n", "<br>", "|", "\\|", "<", "&lt;", ">", "&gt;", "*", "\\*", "_", "\\_", "`", "\\`").Replace(s)
+	return out
 }

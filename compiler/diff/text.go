@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 // Style is how a report is written.
@@ -38,8 +39,8 @@ type text struct {
 	style Style
 }
 
-func (t *text) line(format string, args ...any) {
-	fmt.Fprintf(t, format+"\n", args...)
+func (t *text) line(format escape.Literal, args ...any) {
+	escape.Fprintf(t, format+"\n", args...)
 }
 
 // sameReports groups the reports of hosts that differ in the host's name alone.
@@ -114,12 +115,12 @@ func (t *text) report(group []*Report) {
 	t.body(r)
 }
 
-func (t *text) mark(e Effect, s string) string {
-	color := map[Effect]string{Widened: "31", Both: "31", Narrowed: "33", Changed: "33"}[e]
+func (t *text) mark(e Effect, s string) escape.Safe {
+	color := map[Effect]escape.Safe{Widened: "31", Both: "31", Narrowed: "33", Changed: "33"}[e]
 	if !t.style.Color || color == "" {
-		return s
+		return escape.Terminal(s)
 	}
-	return "\x1b[1;" + color + "m" + s + "\x1b[0m"
+	return "\x1b[1;" + color + "m" + escape.Terminal(s) + "\x1b[0m"
 }
 
 func (t *text) body(r *Report) {

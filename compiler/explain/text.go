@@ -1,13 +1,12 @@
 package explain
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 // WriteText writes the answers for people: the verdict first, then why not another.
@@ -18,7 +17,7 @@ func WriteText(w io.Writer, answers []*Answer) error {
 			b.WriteString("\n")
 		}
 		if len(answers) > 1 && !a.Conditional {
-			b.WriteString(a.heading() + "\n")
+			escape.Fprintf(&b, "%s\n", a.heading())
 		}
 		a.write(&b)
 	}
@@ -34,7 +33,7 @@ func (a *Answer) heading() string {
 }
 
 func (a *Answer) write(b *strings.Builder) {
-	line := func(format string, args ...any) { fmt.Fprintf(b, format+"\n", args...) }
+	line := func(format escape.Literal, args ...any) { escape.Fprintf(b, format+"\n", args...) }
 	line("%s", a.Packet)
 	for _, g := range a.Guesses {
 		line("  assumed: %s", g)
@@ -173,10 +172,7 @@ func WriteJSON(w io.Writer, answers []*Answer) error {
 	for _, a := range answers[1:] {
 		out.OtherPaths = append(out.OtherPaths, a.json())
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return escape.JSON(w, out)
 }
 
 func (a *Answer) json() *jsonAnswer {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/apparentlymart/go-textseg/v15/textseg"
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/escape"
 )
 
 // Printer writes diagnostics for people.
@@ -25,10 +27,10 @@ type Printer struct {
 }
 
 const (
-	bold   = "\x1b[1m"
-	red    = "\x1b[31m"
-	yellow = "\x1b[33m"
-	reset  = "\x1b[0m"
+	bold   escape.Safe = "\x1b[1m"
+	red    escape.Safe = "\x1b[31m"
+	yellow escape.Safe = "\x1b[33m"
+	reset  escape.Safe = "\x1b[0m"
 )
 
 // Write writes each of diags, with an empty line after each.
@@ -45,24 +47,23 @@ func (p Printer) Write(w io.Writer, diags hcl.Diagnostics) error {
 func (p Printer) one(buf *bytes.Buffer, d *hcl.Diagnostic) {
 	info := InfoOf(d)
 	word := Level(d)
-	color := map[string]string{"error": red, "warning": yellow}[word]
+	color := map[string]escape.Safe{"error": red, "warning": yellow}[word]
 	if d.Subject != nil {
-		fmt.Fprintf(buf, "%s: ", position(*d.Subject))
+		escape.Fprintf(buf, "%s: ", position(*d.Subject))
 	}
-	buf.WriteString(p.paint(bold+color, word+":"))
-	fmt.Fprintf(buf, " %s", p.paint(bold, visible(strings.TrimSuffix(d.Summary, "."))))
+	escape.Fprintf(buf, "%s %s", p.paint(bold+color, word+":"), p.paint(bold, strings.TrimSuffix(d.Summary, ".")))
 	if hosts := info.HostsText(); hosts != "" {
-		fmt.Fprintf(buf, " (%s)", hosts)
+		escape.Fprintf(buf, " (%s)", hosts)
 	}
 	if info.Code != "" {
-		fmt.Fprintf(buf, " [%s]", info.Code)
+		escape.Fprintf(buf, " [%s]", info.Code)
 	}
 	buf.WriteByte('\n')
 	if d.Subject != nil {
 		p.snippet(buf, *d.Subject, info.Line, color)
 	}
 	for _, r := range info.Related {
-		fmt.Fprintf(buf, "  %s: %s\n", position(r.Range), visible(r.Message))
+		escape.Fprintf(buf, "  %s: %s\n", position(r.Range), r.Message)
 		p.snippet(buf, r.Range, "", "")
 	}
 	for _, line := range wrap(d.Detail, p.width()-2) {
@@ -70,7 +71,7 @@ func (p Printer) one(buf *bytes.Buffer, d *hcl.Diagnostic) {
 			buf.WriteByte('\n')
 			continue
 		}
-		fmt.Fprintf(buf, "  %s\n", line)
+		escape.Fprintf(buf, "  %s\n", line)
 	}
 }
 
@@ -81,18 +82,18 @@ func (p Printer) width() int {
 	return max(p.Width, 40)
 }
 
-func (p Printer) paint(codes, text string) string {
+func (p Printer) paint(codes escape.Safe, text string) escape.Safe {
 	if !p.Color || codes == "" {
-		return text
+		return escape.Terminal(text)
 	}
-	return codes + text + reset
+	return codes + escape.Terminal(text) + reset
 }
 
 func position(r hcl.Range) string {
 	if name, ok := OutsideName(r); ok {
-		return visible(name)
+		return name
 	}
-	return fmt.Sprintf("%s:%d:%d", visible(r.Filename), r.Start.Line, r.Start.Column)
+	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
 }
 
 // longest is how many columns of a line are shown.
@@ -100,7 +101,7 @@ const longest = 400
 
 // snippet shows the first line of the range and underlines what the range
 // covers of it.
-func (p Printer) snippet(buf *bytes.Buffer, r hcl.Range, line, color string) {
+func (p Printer) snippet(buf *bytes.Buffer, r hcl.Range, line string, color escape.Safe) {
 	if line == "" {
 		src, ok := p.Sources[r.Filename]
 		if !ok {
@@ -125,30 +126,17 @@ func (p Printer) snippet(buf *bytes.Buffer, r hcl.Range, line, color string) {
 		from, to = from-first, min(to-first, longest)
 		line = strings.Join(columns, "")
 	}
-	fmt.Fprintf(buf, "  %s | %s\n", number, visible(line))
+	escape.Fprintf(buf, "  %s | %s\n", number, visible(line))
 	indent := screenWidth(columns[:from])
 	width := max(1, screenWidth(columns[from:to]))
-	fmt.Fprintf(buf, "  %s | %s%s\n", strings.Repeat(" ", len(number)), strings.Repeat(" ", indent),
+	escape.Fprintf(buf, "  %s | %s%s\n", strings.Repeat(" ", len(number)), strings.Repeat(" ", indent),
 		p.paint(color, strings.Repeat("^", width)))
 }
 
 // visible shows a tab as two blanks, so that what is below a character stays below
-// it, and makes control characters visible, those that turn the direction of text
-// among them: source is somebody else's text, and must not drive the reader's
-// terminal.
-func visible(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '\t':
-			b.WriteString("  ")
-		case unicode.IsControl(r) || r == utf8.RuneError || unicode.Is(unicode.Bidi_Control, r):
-			b.WriteRune(utf8.RuneError)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
+// it, and escapes the rest that a terminal would act on.
+func visible(s string) escape.Safe {
+	return escape.Terminal(strings.ReplaceAll(s, "\t", "  "))
 }
 
 // Columns is how many columns text has as HCL counts them: grapheme clusters.
@@ -184,16 +172,17 @@ var wide = &unicode.RangeTable{
 	},
 }
 
-// screenWidth is the number of columns of a terminal that characters take.
+// screenWidth is the number of columns of a terminal that characters take as visible
+// shows them.
 func screenWidth(characters []string) int {
 	n := 0
 	for _, c := range characters {
-		first, _ := utf8.DecodeRuneInString(c)
-		switch {
-		case first == '\t' || unicode.Is(wide, first):
-			n += 2
-		default:
+		for _, shown := range split(string(visible(c))) {
+			first, _ := utf8.DecodeRuneInString(shown)
 			n++
+			if unicode.Is(wide, first) {
+				n++
+			}
 		}
 	}
 	return n
@@ -216,7 +205,7 @@ func sourceLine(src []byte, n int) string {
 func wrap(text string, width int) []string {
 	var out []string
 	for para := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		para = visible(para)
+		para = string(visible(para))
 		if strings.HasPrefix(para, " ") {
 			out = append(out, para)
 			continue

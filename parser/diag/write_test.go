@@ -111,9 +111,23 @@ p.hcl:2:1: error: bad word [value]
 p.hcl:9:1: error: bad word [value]
   Detail.
 `},
-		{"control characters are shown, not sent to the terminal", "a\x1b[31m\x07\u009bb\n", New("value", span(1, 1, 2), "bad \x1b[1mword", "Not \x1b]0;title\x07."), "\np.hcl:1:1: error: bad \uFFFD[1mword [value]\n  1 | a\uFFFD[31m\uFFFD\uFFFDb\n    | ^\n  Not \uFFFD]0;title\uFFFD.\n"},
-		{"text that reads from right to left cannot turn a line around", "a\u202eb\u2066c\n", New("value", span(1, 1, 2), "bad word", ""), "\np.hcl:1:1: error: bad word [value]\n  1 | a\uFFFDb\uFFFDc\n    | ^\n"},
-		{"bytes that are no text", "a\xff\xfeb\n", New("value", span(1, 1, 2), "bad word", ""), "\np.hcl:1:1: error: bad word [value]\n  1 | a\uFFFD\uFFFDb\n    | ^\n"},
+		{"control characters are shown, not sent to the terminal", "a\x1b[31m\x07\u009bb\n", New("value", span(1, 1, 2), "bad \x1b[1mword", "Not \x1b]0;title\x07."), "\np.hcl:1:1: error: bad \\x1b[1mword [value]\n  1 | a\\x1b[31m\\x07\\u009bb\n    | ^\n  Not \\x1b]0;title\\x07.\n"},
+		{"text that reads from right to left cannot turn a line around", "a\u202eb\u2066c\n", New("value", span(1, 1, 2), "bad word", ""), "\np.hcl:1:1: error: bad word [value]\n  1 | a\\u202eb\\u2066c\n    | ^\n"},
+		{"bytes that are no text", "a\xff\xfeb\n", New("value", span(1, 1, 2), "bad word", ""), "\np.hcl:1:1: error: bad word [value]\n  1 | a\\xff\\xfeb\n    | ^\n"},
+		{"what is marked is below what is shown", "\x1bb\u202e c\n", New("value", span(1, 2, 4), "bad word", ""), `
+p.hcl:1:2: error: bad word [value]
+  1 | \x1bb\u202e c
+    |     ^^^^^^^
+`},
+		{"lines of a message are no workflow commands", "one\n", New("value", span(1, 1, 4), "two\n::error::x", "Three.\n::error::y\n" + strings.Repeat("words ", 12) + "::add-mask::z ##[error]w"), `
+p.hcl:1:1: error: two\n::error::x [value]
+  1 | one
+    | ^^^
+  Three.
+  \x3a:error::y
+  words words words words words words words words words words words words
+  \x3a:add-mask::z ##\x5berror]w
+`},
 		{"long details are wrapped", "", &hcl.Diagnostic{Summary: "long", Detail: strings.Repeat("words ", 20)}, `
 error: long
   words words words words words words words words words words words words words

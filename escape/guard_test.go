@@ -1,0 +1,83 @@
+package escape_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Where what commands print is written. Packages below these return values.
+var printing = []string{"../cmd/dockerfw", "../compiler/diff", "../compiler/explain", "../parser/diag"}
+
+// A new output is written by this package, so that it cannot forget to escape: nothing
+// else writes to a writer what it formats, and no format is made at run time.
+func TestWhatCommandsPrintIsEscaped(t *testing.T) {
+	for _, dir := range printing {
+		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("no files in %s (%v)", dir, err)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, problem := range unescaped(t, name, source) {
+				t.Error(problem)
+			}
+		}
+	}
+}
+
+func TestTheGuardSeesWhatIsNotEscaped(t *testing.T) {
+	for _, call := range []string{
+		`fmt.Fprintf(w, "%s", s)`, `fmt.Fprintln(w, s)`, `fmt.Fprint(w, s)`, `fmt.Println(s)`, `print(s)`, `println(s)`, `cmd.Println(s)`, `cmd.PrintErrln(s)`,
+		`fmt.Fprintln(os.Stdout)`, `io.WriteString(w, s)`, `json.NewEncoder(w).Encode(s)`, `escape.Fprintf(w, escape.Literal(s))`, `io.Copy(w, r)`, `log.Print(s)`, `os.Stderr.WriteString(s)`,
+	} {
+		source := "package p\nfunc f() {\n" + call + "\n}\n"
+		if len(unescaped(t, "p.go", []byte(source))) == 0 {
+			t.Errorf("%s is not seen", call)
+		}
+	}
+}
+
+// unescaped finds the calls that write text themselves.
+func unescaped(t *testing.T, name string, source []byte) []string {
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, name, source, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		text := string(source[files.Position(call.Pos()).Offset:files.Position(call.End()).Offset])
+		called := string(source[files.Position(call.Fun.Pos()).Offset:files.Position(call.Fun.End()).Offset])
+		bad := slices.Contains([]string{"print", "println", "escape.Literal", "io.Copy", "json.NewEncoder", "xml.NewEncoder"}, called)
+		for _, prefix := range []string{"fmt.Fprint", "fmt.Print", "log.", "cmd.Print", "os.Stdout.", "os.Stderr."} {
+			bad = bad || strings.HasPrefix(called, prefix)
+		}
+		// What is collected in a builder was escaped on its way there.
+		if called == "io.WriteString" {
+			last := call.Args[len(call.Args)-1]
+			inner, isCall := last.(*ast.CallExpr)
+			bad = !isCall || !strings.HasSuffix(string(source[files.Position(inner.Fun.Pos()).Offset:files.Position(inner.Fun.End()).Offset]), ".String")
+		}
+		if bad {
+			out = append(out, files.Position(call.Pos()).String()+": "+text+": write it with package escape")
+		}
+		return true
+	})
+	return out
+}
