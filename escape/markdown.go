@@ -34,7 +34,7 @@ func MarkdownText(s string) Markdown {
 
 // hostReference are the places where a zero-width space breaks what GitHub, GitLab and
 // Gitea look for: @user, #1, !1, ~label, :emoji:, http://, www., a@b.c, GH-1, commits.
-var hostReference = regexp.MustCompile(`([@#!$%&~^:])([^ \x{200b}])|([wW]{3})(\.)|([A-Z]-)([0-9])|([0-9a-fA-F]{6})([0-9a-fA-F])`)
+var hostReference = regexp.MustCompile(`([@#!$%&~^:])([^ \x{200b}])|([wW]{3})(\.)|([A-Z]-|\b[gG][hH]-)([0-9])|([0-9a-fA-F]{6})([0-9a-fA-F])`)
 
 // MarkdownCode is s as a span of code, also in cells of tables. It has no pipe, which
 // renderers disagree about behind a backslash.

@@ -7,6 +7,7 @@ import "github.com/dockerfw/dockerfw/parser/diag"
 const (
 	codeRead          diag.Code = "file-read"      // a file cannot be read, or lies outside the policy's directory
 	codeSyntax        diag.Code = "syntax"         // not HCL
+	codeHidden        diag.Code = "hidden"         // a character that an editor does not show as what it is
 	codeSchema        diag.Code = "schema"         // unknown, missing or repeated attribute or block
 	codeExpression    diag.Code = "expression"     // an expression that has no value
 	codeReference     diag.Code = "reference"      // a name that nothing declares

@@ -193,10 +193,14 @@ func (s *Source) parse(name, what string) (*hcl.File, hcl.Diagnostics) {
 	if err != nil {
 		return nil, cannotRead(what, name, err)
 	}
+	var file *hcl.File
+	var diags hcl.Diagnostics
 	if strings.HasSuffix(name, ".json") {
-		return s.parser.ParseJSON(text, name)
+		file, diags = s.parser.ParseJSON(text, name)
+	} else {
+		file, diags = s.parser.ParseHCL(text, name)
 	}
-	return s.parser.ParseHCL(text, name)
+	return file, append(diags, hiddenCharacters(text, name, diags)...)
 }
 
 func cannotRead(what, name string, err error) hcl.Diagnostics {

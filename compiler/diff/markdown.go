@@ -41,7 +41,7 @@ func (m *markdown) report(group []*Report) {
 		m.line("\n> %s.", n)
 	}
 	if len(r.Foreign) > 0 {
-		m.line("\n**Rules that are not dockerfw's** stand in a chain that it owns%s:\n", map[bool]string{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
+		m.line("\n**Rules that are not dockerfw's** stand in a chain that it owns%s:\n", map[bool]escape.Markdown{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
 		m.block("", func(t *text) {
 			for _, f := range r.Foreign {
 				t.line("%s -A %s %s", firewall.FamilyText(f.Family), f.Chain, f.Text)

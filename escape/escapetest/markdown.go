@@ -30,7 +30,7 @@ type Rendered struct {
 var ourTags = []string{"<br>", "<details>", "</details>", "<summary>", "</summary>"}
 
 // found is what code hosts search the rendered text for.
-var found = regexp.MustCompile(`(?i)@[\w-]|[#!$%&~][\w"]|:[\w+-]+:|https?://\S|www\.\w|\b[A-Z]+-[0-9]|\b[0-9a-f]{7,40}\b|\w@\w`)
+var found = regexp.MustCompile(`@[\w-]|[#!$%&~][\w"]|:[\w+-]+:|(?i:https?://\S|www\.\w|\bgh-[0-9]|\b[0-9a-f]{7,40}\b)|\b[A-Z]+-[0-9]|\w@\w`)
 
 var renderer = goldmark.New(goldmark.WithExtensions(extension.GFM, extension.Footnote, extension.DefinitionList))
 

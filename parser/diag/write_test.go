@@ -119,7 +119,7 @@ p.hcl:1:2: error: bad word [value]
   1 | \x1bb\u202e c
     |     ^^^^^^^
 `},
-		{"lines of a message are no workflow commands", "one\n", New("value", span(1, 1, 4), "two\n::error::x", "Three.\n::error::y\n" + strings.Repeat("words ", 12) + "::add-mask::z ##[error]w"), `
+		{"lines of a message are no workflow commands", "one\n", New("value", span(1, 1, 4), "two\n::error::x", "Three.\n::error::y\n"+strings.Repeat("words ", 12)+"::add-mask::z ##[error]w"), `
 p.hcl:1:1: error: two\n::error::x [value]
   1 | one
     | ^^^

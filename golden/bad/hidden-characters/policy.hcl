@@ -1,0 +1,20 @@
+# Comments and strings hide what an editor does not show: text that is turned around, control characters, bytes that are not UTF-8.
+host {
+  external_interfaces = ["eth0"]
+}
+
+/* admins only ‮ } ⁦if admin⁩ ⁦ begin */
+accept "ssh" {
+  protocol        = "tcp" # [8m
+  published_ports = [22]
+}
+
+variable "office" {
+  description = "the‏ office \u200f" # written as an escape it may stay
+  type        = string
+  default     = "192.0.2.1"
+}
+
+# é 中 👍 31m
+# B�ro
+# overwritten
