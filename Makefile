@@ -51,6 +51,9 @@ fuzz:
 	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./parser/addrlist
 	$(GO) test -fuzz=FuzzParseRules -fuzztime=1m ./parser/dump
 	$(GO) test -fuzz=FuzzParseSets -fuzztime=1m ./parser/dump
+	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./escape
+	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./escape
+	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./compiler/diff
 	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./compiler/build
 
 # For an hour or two. As many reloads under fire as a release is worth (make test has 4 on

@@ -92,6 +92,13 @@ func Fprintf(w io.Writer, format Literal, args ...any) error {
 	return err
 }
 
+// Write writes what was collected with Fprintf, also where a line was put together of
+// several pieces.
+func Write(w io.Writer, text Safe) error {
+	_, err := io.WriteString(w, string(lines(string(text))))
+	return err
+}
+
 func lines(s string) Safe {
 	if !strings.Contains(s, "::") {
 		return Safe(s)

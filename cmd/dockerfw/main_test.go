@@ -11,6 +11,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/pflag"
+
+	"github.com/dockerfw/dockerfw/escape/escapetest"
 )
 
 var update = flag.Bool("update", false, "write what commands print into the scripts that compare it")
@@ -35,6 +37,7 @@ func TestScripts(t *testing.T) {
 			"age":    age,
 			"ageis":  ageIs,
 			"files":  files,
+			"inert":  inert,
 			"status": status,
 		},
 	})
@@ -72,6 +75,25 @@ func files(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if fmt.Sprint(have) != fmt.Sprint(args[1:]) == !neg {
 		ts.Fatalf("%s holds %v", args[0], have)
+	}
+}
+
+// inert [markdown]: neither a terminal nor a CI runner acts on what the last command
+// printed, and a renderer finds nothing live in it as Markdown.
+func inert(ts *testscript.TestScript, neg bool, args []string) {
+	for _, stream := range []string{"stdout", "stderr"} {
+		text := ts.ReadFile(stream)
+		if problem := escapetest.Terminal(text, false); problem != "" {
+			ts.Fatalf("%s: %s", stream, problem)
+		}
+		if line := escapetest.Runner(text); line != "" {
+			ts.Fatalf("%s: a runner executes %q", stream, line)
+		}
+	}
+	if len(args) > 0 {
+		if live := escapetest.Markdown(ts.ReadFile("stdout")).Live; len(live) > 0 {
+			ts.Fatalf("live in Markdown: %q", live)
+		}
 	}
 }
 

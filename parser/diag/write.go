@@ -40,8 +40,7 @@ func (p Printer) Write(w io.Writer, diags hcl.Diagnostics) error {
 		p.one(&buf, d)
 		buf.WriteByte('\n')
 	}
-	_, err := w.Write(buf.Bytes())
-	return err
+	return escape.Write(w, escape.Safe(buf.String()))
 }
 
 func (p Printer) one(buf *bytes.Buffer, d *hcl.Diagnostic) {

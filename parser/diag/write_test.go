@@ -128,6 +128,9 @@ p.hcl:1:1: error: two\n::error::x [value]
   words words words words words words words words words words words words
   \x3a:add-mask::z ##\x5berror]w
 `},
+		{"names of files are no workflow commands", "", New("value", hcl.Range{Filename: "::error x", Start: hcl.InitialPos, End: hcl.InitialPos}, "bad a::b", ""), `
+\x3a:error x:1:1: error: bad a::b [value]
+`},
 		{"long details are wrapped", "", &hcl.Diagnostic{Summary: "long", Detail: strings.Repeat("words ", 20)}, `
 error: long
   words words words words words words words words words words words words words
