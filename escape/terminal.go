@@ -73,7 +73,7 @@ var (
 	inlineCommand = regexp.MustCompile(`(##[A-Za-z]*)\[`)
 	// lineCommand is ::name …::data with blanks before it, as GitHub's runner reads lines
 	// (actions/runner, ActionCommand.TryParseV2). A "::" that nothing ends is an address.
-	lineCommand = regexp.MustCompile(`(?m)^([ \t]*):(:[A-Za-z].*::)`)
+	lineCommand = regexp.MustCompile(`(?m)^([ \t]*):(:[^ \t/:0-9].*::)`)
 )
 
 // Sprintf is fmt.Sprintf with each argument as Terminal shows it, but for those that are

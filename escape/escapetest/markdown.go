@@ -56,7 +56,13 @@ func Markdown(document string) Rendered {
 		}
 		switch n := n.(type) {
 		case *ast.CodeSpan:
-			out.Spans = append(out.Spans, string(n.Text(source)))
+			var code []byte
+			for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+				if piece, ok := c.(*ast.Text); ok {
+					code = append(code, piece.Value(source)...)
+				}
+			}
+			out.Spans = append(out.Spans, string(code))
 			plain.WriteByte('\n')
 			depth--
 			return ast.WalkSkipChildren, nil
