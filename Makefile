@@ -51,8 +51,8 @@ fuzz:
 	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./parser/addrlist
 	$(GO) test -fuzz=FuzzParseRules -fuzztime=1m ./parser/dump
 	$(GO) test -fuzz=FuzzParseSets -fuzztime=1m ./parser/dump
-	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./escape
-	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./escape
+	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./parser/escape
+	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./compiler/diff
 	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./compiler/build
 

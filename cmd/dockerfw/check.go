@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
-	"github.com/dockerfw/dockerfw/escape"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 func checkCommand() *cobra.Command {

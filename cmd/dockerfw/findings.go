@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/build"
-	"github.com/dockerfw/dockerfw/escape"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 type (
@@ -85,7 +85,7 @@ func validName(name string) string {
 	for len(name) > 0 {
 		r, n := utf8.DecodeRuneInString(name)
 		if r == utf8.RuneError && n == 1 {
-			fmt.Fprintf(&b, `\x%02x`, name[0])
+			b.WriteString(fmt.Sprintf(`\x%02x`, name[0]))
 		} else {
 			b.WriteString(name[:n])
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/emit"
-	"github.com/dockerfw/dockerfw/escape"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 func fmtCommand() *cobra.Command {

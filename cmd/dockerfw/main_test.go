@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/pflag"
 
-	"github.com/dockerfw/dockerfw/escape/escapetest"
+	"github.com/dockerfw/dockerfw/parser/escape/escapetest"
 )
 
 var update = flag.Bool("update", false, "write what commands print into the scripts that compare it")

@@ -9,7 +9,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
-	"github.com/dockerfw/dockerfw/escape"
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // summary says what came out, what loading it replaces, and how to load it.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/inspect"
-	"github.com/dockerfw/dockerfw/escape"
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 func verifyCommand() *cobra.Command {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/escape/escapetest"
+	"github.com/dockerfw/dockerfw/parser/escape/escapetest"
 )
 
 // foreignReport has a text of others wherever a report has one.

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/escape"
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // The JSON of a report. Names and meanings stay; more may be added.

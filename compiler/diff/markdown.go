@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
-	"github.com/dockerfw/dockerfw/escape"
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // WriteMarkdown writes reports for a comment on a merge request: the heading and

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
-	"github.com/dockerfw/dockerfw/escape"
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // Style is how a report is written.

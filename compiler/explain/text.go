@@ -6,7 +6,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/escape"
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // WriteText writes the answers for people: the verdict first, then why not another.

@@ -3,7 +3,7 @@ package escapetest_test
 import (
 	"testing"
 
-	"github.com/dockerfw/dockerfw/escape/escapetest"
+	"github.com/dockerfw/dockerfw/parser/escape/escapetest"
 )
 
 func TestTheOraclesSeeWhatIsLive(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dockerfw/dockerfw/escape"
-	"github.com/dockerfw/dockerfw/escape/escapetest"
+	"github.com/dockerfw/dockerfw/parser/escape"
+	"github.com/dockerfw/dockerfw/parser/escape/escapetest"
 )
 
 func TestATerminalIsShownWhatItWouldActOn(t *testing.T) {
