@@ -19,7 +19,22 @@ type store struct {
 	v6      map[netip.Prefix]uint32
 	other   map[string]uint32
 	live    int
+	// byAddress says that an entry is known by what stands ahead of its comma:
+	// bitmap:ip,mac has one MAC address for each.
+	byAddress bool
 }
+
+// text is what the index knows an entry by that is no address.
+func (s *store) text(e *Entry) string {
+	if s.byAddress {
+		address, _, _ := strings.Cut(e.Text, ",")
+		return address
+	}
+	return e.Text
+}
+
+// flush empties the set.
+func (s *Set) flush() { s.store = store{byAddress: s.Type == "bitmap:ip,mac"} }
 
 func v4Key(p netip.Prefix) uint64 {
 	b := p.Addr().As4()
@@ -31,7 +46,7 @@ func (s *store) index(e *Entry) (uint32, bool) {
 	var ok bool
 	switch {
 	case !e.Prefix.IsValid():
-		i, ok = s.other[e.Text]
+		i, ok = s.other[s.text(e)]
 	case e.Prefix.Addr().Is4():
 		i, ok = s.v4[v4Key(e.Prefix)]
 	default:
@@ -62,7 +77,7 @@ func (s *store) add(e *Entry, exist bool) bool {
 		if s.other == nil {
 			s.other = map[string]uint32{}
 		}
-		s.other[e.Text] = i
+		s.other[s.text(e)] = i
 	case e.Prefix.Addr().Is4():
 		if s.v4 == nil {
 			s.v4 = map[uint64]uint32{}
@@ -86,7 +101,7 @@ func (s *store) del(e *Entry) bool {
 	s.live--
 	switch {
 	case !e.Prefix.IsValid():
-		delete(s.other, e.Text)
+		delete(s.other, s.text(e))
 	case e.Prefix.Addr().Is4():
 		delete(s.v4, v4Key(e.Prefix))
 	default:
@@ -116,10 +131,19 @@ func (s *Set) Entries() iter.Seq[*Entry] {
 const maxExpanded = 1 << 20
 
 // elements are what the kernel stores for an entry of the set: single addresses
-// for hash:ip, networks for hash:net. Entries of other types stay as written.
+// for hash:ip, networks for hash:net, what the dimensions of other types say.
+// Entries of types that are not known here stay as written.
 func (s *Set) elements(e *Entry) ([]*Entry, *refusal) {
-	if s.Type != "hash:ip" && s.Type != "hash:net" {
+	_, bitmask := s.Option("bitmask")
+	switch {
+	case s.Type == "list:set" && e.Prefix.IsValid():
+		copied := *e // a set may be named like an address
+		copied.Prefix, copied.Text = netip.Prefix{}, e.String()
+		return []*Entry{&copied}, nil
+	case s.dimensions() == nil:
 		return []*Entry{e}, nil
+	case s.Type != "hash:ip" && s.Type != "hash:net" || bitmask || strings.Contains(e.Text, ","):
+		return s.compound(e)
 	}
 	if s.Type == "hash:net" && e.Prefix.IsValid() && e.Prefix.Bits() > 0 || !e.Prefix.IsValid() && !strings.Contains(e.Text, "-") {
 		// The usual case, and names, which only a resolver could tell.

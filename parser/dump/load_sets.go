@@ -107,7 +107,7 @@ func (s *Sets) apply(c *SetCommand, exist bool) (*refusal, *Entry) {
 		return s.destroyAll(), nil
 	case c.Op == SetFlush && c.Set == "":
 		for _, set := range s.sets {
-			set.store = store{}
+			set.flush()
 		}
 		return nil, nil
 	}
@@ -129,7 +129,7 @@ func (s *Sets) apply(c *SetCommand, exist bool) (*refusal, *Entry) {
 		}
 		delete(s.sets, c.Set)
 	case SetFlush:
-		set.store = store{}
+		set.flush()
 	case SetRename:
 		if s.sets[c.Other] != nil {
 			return refuse("Set exists", "A set %q exists already.", c.Other), nil
@@ -177,6 +177,10 @@ func (s *Sets) create(c *SetCommand, exist bool) *refusal {
 		return refuse("Bad maxelem", "%q is not a number of entries.", def)
 	}
 	set.MaxElem = int(n)
+	if r := set.checkHeader(); r != nil {
+		return r
+	}
+	set.flush()
 
 	old := s.sets[c.Set]
 	switch {
@@ -269,8 +273,13 @@ func (s *Sets) swap(a *Set, name string) *refusal {
 }
 
 func (s *Sets) entry(set *Set, op SetOp, e *Entry, exist bool) *refusal {
-	if set.Type == "list:set" && s.sets[e.String()] == nil {
-		return refuse("No such set", "The member %q does not exist.", e)
+	if set.Type == "list:set" {
+		switch member := s.sets[e.String()]; {
+		case member == nil:
+			return refuse("No such set", "The member %q does not exist.", e)
+		case member.Type == "list:set":
+			return refuse("Bad entry", "%q is a list itself: sets of type list:set cannot be nested.", e)
+		}
 	}
 	if r := set.optionsAllowed(e); r != nil {
 		return r
@@ -303,7 +312,7 @@ func (s *Sets) entry(set *Set, op SetOp, e *Entry, exist bool) *refusal {
 
 // optionsAllowed checks that the set was created with what the entry carries.
 func (s *Set) optionsAllowed(e *Entry) *refusal {
-	if e.NoMatch && s.Type == "hash:ip" {
+	if e.NoMatch && s.Dimensions() > 0 && !s.takesNoMatch() {
 		return refuse("Bad option", "A set of type %s knows no nomatch.", s.Type)
 	}
 	if len(e.Options) == 0 {
@@ -311,6 +320,9 @@ func (s *Set) optionsAllowed(e *Entry) *refusal {
 	}
 	needs := map[string]string{"timeout": "timeout", "comment": "comment", "packets": "counters", "bytes": "counters"}
 	for _, o := range e.Options {
+		if o.Name == "wildcard" && s.Type != "hash:net,iface" {
+			return refuse("Bad option", "A set of type %s knows no wildcard.", s.Type)
+		}
 		if n := needs[o.Name]; n != "" {
 			if _, ok := s.Option(n); !ok {
 				return refuse("Bad option", "%s cannot be used: the set %q was created without %s.", o.Name, s.Name, n)
