@@ -1,8 +1,6 @@
 package firewall
 
 import (
-	"maps"
-
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/dump"
@@ -43,15 +41,7 @@ func (s *State) program(t *dump.Table, f ir.Family, start string) *packet.Progra
 
 // programFrom is the program that begins in a chain of a table, whatever that chain does.
 func (s *State) programFrom(t *dump.Table, f ir.Family, start string) *packet.Program {
-	members := s.members()
-	p := packet.FromDump(reachable(t, start), f, start, members.known)
-	for _, c := range p.Chains {
-		for _, r := range c.Rules {
-			for i, m := range r.Matches {
-				r.Matches[i] = members.resolve(m)
-			}
-		}
-	}
+	p := packet.FromDump(reachable(t, start), f, start, s.ipsets())
 	return p
 }
 
@@ -92,35 +82,18 @@ func reachable(t *dump.Table, start string) *dump.Table {
 	return out
 }
 
-// members is what is known of the sets of a state.
-type members struct {
-	known map[string]*packet.AddrSet
-	// lists are those list:sets of which some members are not known.
-	lists map[packet.Cond]packet.Cond
-}
-
-func (s *State) members() *members {
-	m := &members{lists: map[packet.Cond]packet.Cond{}}
-	m.known = s.Members()
-	for _, name := range s.Sets.Names() {
-		if s.Sets.Set(name).Type != string(ir.ListSet) || m.known[name] != nil {
-			continue
-		}
-		for _, end := range []packet.End{packet.Source, packet.Destination} {
-			m.lists[packet.InUnknownSet(name, end)] = s.anyMember(m, name, end)
-		}
-	}
-	return m
-}
-
-// Members are the addresses of the sets whose members are known, by name.
-func (s *State) Members() map[string]*packet.AddrSet {
+// ipsets are the sets of the state. What others fill is not known of what was compiled;
+// of a host it is.
+func (s *State) ipsets() *packet.IPSets {
 	if s.known == nil {
-		s.known = packet.DumpSets(s.Sets)
-		maps.DeleteFunc(s.known, func(name string, _ *packet.AddrSet) bool { return s.othersFill(name) })
+		s.known = packet.NewIPSets(s.Sets, func(name string) bool { return s.Kind.Compiled() && s.Unmanaged[name] })
 	}
 	return s.known
 }
+
+// Members are the addresses of the sets that are no more than addresses and whose
+// members are known, by name.
+func (s *State) Members() map[string]*packet.AddrSet { return s.ipsets().Addresses() }
 
 // TellApart adds to the names of sets that hold other addresses in a than in b
 // which of the two they are of: "the set friends" would be two things.
@@ -130,63 +103,4 @@ func TellApart(a, b *State) {
 			old.Name, now.Name = name+" (old)", name+" (new)"
 		}
 	}
-}
-
-// anyMember is the condition of being in any member of a list:set.
-func (s *State) anyMember(m *members, list string, end packet.End) packet.Cond {
-	var any packet.Either
-	for e := range s.Sets.Set(list).Entries() {
-		if set := m.known[e.Text]; set != nil {
-			any = append(any, packet.Addr{End: end, In: set})
-		} else {
-			any = append(any, packet.InUnknownSet(e.Text, end))
-		}
-	}
-	return any
-}
-
-// othersFill tells whether the members of a set, or of a member of it, are for
-// others to say. Of a host they are known all the same.
-func (s *State) othersFill(name string) bool {
-	if !s.Kind.Compiled() {
-		return false
-	}
-	if s.Unmanaged[name] {
-		return true
-	}
-	set := s.Sets.Set(name)
-	if set == nil || set.Type != string(ir.ListSet) {
-		return false
-	}
-	for e := range set.Entries() {
-		if s.othersFill(e.Text) {
-			return true
-		}
-	}
-	return false
-}
-
-// resolve writes out the lists of which some members are known.
-func (m *members) resolve(c packet.Cond) packet.Cond {
-	switch c := c.(type) {
-	case packet.Opaque:
-		if any, ok := m.lists[c]; ok {
-			return any
-		}
-	case packet.Not:
-		return packet.Not{C: m.resolve(c.C)}
-	case packet.Both:
-		out := make(packet.Both, len(c))
-		for i, x := range c {
-			out[i] = m.resolve(x)
-		}
-		return out
-	case packet.Either:
-		out := make(packet.Either, len(c))
-		for i, x := range c {
-			out[i] = m.resolve(x)
-		}
-		return out
-	}
-	return c
 }

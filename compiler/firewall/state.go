@@ -54,7 +54,7 @@ type State struct {
 
 	// rules are the files of a compiled state, for loading onto a host.
 	rules map[ir.Family]*dump.RulesFile
-	known map[string]*packet.AddrSet
+	known *packet.IPSets
 }
 
 // RuleName is a rule of dockerfw as its comment and its chain tell it.

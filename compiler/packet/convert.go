@@ -139,7 +139,7 @@ func inSet(name string, end End, sets map[string]*AddrSet) Cond {
 
 // InUnknownSet is the condition of being in a set whose members are not known.
 func InUnknownSet(name string, end End) Opaque {
-	return Opaque{Text: end.String() + " in set " + name + " (members unknown)"}
+	return unknownSet(name, []End{end})
 }
 
 // icmpCond matches a type, and a code unless it is negative. In IPv4 type 255 is

@@ -14,7 +14,7 @@ import (
 // iptables-save. What this package does not model becomes an opaque condition or
 // another target; nothing is left out. A set that is not in sets makes an opaque
 // condition. Packets that a built-in chain does not decide get its policy.
-func FromDump(t *dump.Table, f ir.Family, start string, sets map[string]*AddrSet) *Program {
+func FromDump(t *dump.Table, f ir.Family, start string, sets *IPSets) *Program {
 	p := &Program{Family: f}
 	add := func(c *dump.Chain) {
 		chain := &Chain{Name: c.Name}
@@ -42,52 +42,6 @@ func FromDump(t *dump.Table, f ir.Family, start string, sets map[string]*AddrSet
 	return p
 }
 
-// DumpSets returns the sets of addresses among those of an ipset save. Of other
-// types, and of lists with a member of other types, the members are not known.
-// Sets whose entries may vanish count as they were when they were saved.
-func DumpSets(sets *dump.Sets) map[string]*AddrSet {
-	out := map[string]*AddrSet{}
-	var read func(name string, depth int) *AddrSet
-	read = func(name string, depth int) *AddrSet {
-		s := sets.Set(name)
-		if s == nil || depth > 8 {
-			return nil
-		}
-		switch s.Type {
-		case "hash:net", "hash:ip":
-			var yes, no []netip.Prefix
-			for e := range s.Entries() {
-				switch {
-				case !e.Prefix.IsValid():
-					return nil
-				case e.NoMatch:
-					no = append(no, e.Prefix)
-				default:
-					yes = append(yes, e.Prefix)
-				}
-			}
-			return NewNetSet(name, yes, no)
-		case "list:set":
-			var members []*AddrSet
-			for e := range s.Entries() {
-				m := read(e.Text, depth+1)
-				if m == nil {
-					return nil
-				}
-				members = append(members, m)
-			}
-			return Union(name, members...)
-		}
-		return nil
-	}
-	for _, name := range sets.Names() {
-		if s := read(name, 0); s != nil {
-			out[name] = s
-		}
-	}
-	return out
-}
-
 // goesOn are targets after which the next rule is asked.
 var goesOn = []string{
 	"", "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TRACE", "SET", "CLASSIFY", "DSCP", "TOS", "TTL", "HL", "TCPMSS",
@@ -95,7 +49,7 @@ var goesOn = []string{
 }
 
 // FromDumpRule returns a rule of an iptables-save of family f.
-func FromDumpRule(t *dump.Table, r *dump.Rule, f ir.Family, sets map[string]*AddrSet) *Rule {
+func FromDumpRule(t *dump.Table, r *dump.Rule, f ir.Family, sets *IPSets) *Rule {
 	out := &Rule{Text: r.Canonical(dump.Family(f)), Actions: actionsOf(r)}
 	for _, o := range r.Base {
 		out.Matches = append(out.Matches, baseCond(o, f))
@@ -201,7 +155,7 @@ var stateful = []string{
 	"limit", "hashlimit", "connlimit", "recent", "quota", "quota2", "statistic", "connbytes", "nfacct", "rateest", "nth", "random", "condition",
 }
 
-func matchConds(m *dump.Match, f ir.Family, sets map[string]*AddrSet) []Cond {
+func matchConds(m *dump.Match, f ir.Family, sets *IPSets) []Cond {
 	var out []Cond
 	ok := true
 	switch m.Name {

@@ -101,22 +101,50 @@ func conntrackOptions(m *dump.Match, f ir.Family) []Cond {
 	return conntrackRest(state, rest)
 }
 
-// setOption reads a match against a set of known members. More flags than a set
-// has dimensions are ignored by the kernel: the first counts.
-func setOption(m *dump.Match, sets map[string]*AddrSet) ([]Cond, bool) {
-	if len(m.Options) != 1 || m.Options[0].Name != "--match-set" || len(m.Options[0].Values) != 2 {
+// setOption reads a match against a set. What depends on the counters of its entries
+// does not follow from the packet: that the set holds it is not enough then.
+func setOption(m *dump.Match, sets *IPSets) ([]Cond, bool) {
+	var match *dump.Option
+	noMatch := false
+	var counters []string
+	for i, o := range m.Options {
+		switch o.Name {
+		case "--match-set":
+			if match != nil || len(o.Values) != 2 {
+				return nil, false
+			}
+			match = &m.Options[i]
+		case "--return-nomatch":
+			noMatch = !o.Not
+		case "--update-counters", "--update-subcounters":
+			// They change what later packets find, not what this one does.
+		default:
+			if o.Not {
+				counters = append(counters, "!")
+			}
+			counters = append(append(counters, o.Name), o.Values...)
+		}
+	}
+	if match == nil {
 		return nil, false
 	}
-	o := m.Options[0]
-	first, _, several := strings.Cut(o.Values[1], ",")
-	end := Source
-	if first == "dst" {
-		end = Destination
+	var ends []End
+	for flag := range strings.SplitSeq(match.Values[1], ",") {
+		switch flag {
+		case "src":
+			ends = append(ends, Source)
+		case "dst":
+			ends = append(ends, Destination)
+		default:
+			return nil, false
+		}
 	}
-	if sets[o.Values[0]] == nil && several {
-		return nil, false
+	name := match.Values[0]
+	c := sets.Match(name, ends, noMatch)
+	if len(counters) > 0 {
+		c = Both{c, Opaque{Text: "counters of the entry in set " + name + ": " + words(counters...), Stateful: true}}
 	}
-	return []Cond{inverted(inSet(o.Values[0], end, sets), o)}, first == "src" || first == "dst"
+	return []Cond{inverted(c, *match)}, true
 }
 
 func rangeOption(o dump.Option) Cond {
@@ -157,6 +185,8 @@ func (r *Rule) Opaque() []string {
 			if !slices.Contains(out, c.String()) {
 				out = append(out, c.String())
 			}
+		case InSet:
+			walk(c.C)
 		case Not:
 			walk(c.C)
 		case Both:

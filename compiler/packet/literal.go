@@ -39,6 +39,8 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 		return s.trackings(func(t tracking) bool { return t <= trackRelatedReply && (c.Dir == ir.CTAny || t.direction() == c.Dir) })
 	case Opaque:
 		return s.literal(s.opaque[c.Text], 0, []span{{1, 1}})
+	case InSet:
+		return s.compile(c.C, family)
 	case Not:
 		return not(s.compile(c.C, family))
 	case Both:

@@ -265,7 +265,7 @@ func TestDumpsAreRead(t *testing.T) {
 	if diags := host.Load(file); diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	sets := map[string]*AddrSet{"bad": cidrs("203.0.113.0/24")}
+	sets := KnownSets(map[string]*AddrSet{"bad": cidrs("203.0.113.0/24")})
 	p := FromDump(host.Table("filter"), ir.IPv4, "FORWARD", sets)
 	var got []string
 	for _, r := range p.Chains[slices.IndexFunc(p.Chains, func(c *Chain) bool { return c.Name == "DOCKER-USER" })].Rules {

@@ -149,6 +149,8 @@ func toHost(c Cond) Cond {
 		if c.End == Destination {
 			return Either{}
 		}
+	case InSet:
+		return InSet{c.Name, c.Ends, toHost(c.C)}
 	case Not:
 		return Not{toHost(c.C)}
 	case Both:
@@ -176,6 +178,8 @@ func collect(c Cond, number func(Opaque) int) Cond {
 			return Opaque{Text: fmt.Sprintf("#%d", number(c)), Stateful: true}
 		}
 		return c
+	case InSet:
+		return InSet{c.Name, c.Ends, collect(c.C, number)}
 	case Not:
 		return Not{collect(c.C, number)}
 	case Both:
@@ -202,6 +206,8 @@ func settle(c Cond, places []*place) Cond {
 			fmt.Sscanf(strings.TrimPrefix(c.Text, "#"), "%d", &i)
 			return Opaque{Text: places[i].slot.name, Stateful: true}
 		}
+	case InSet:
+		return InSet{c.Name, c.Ends, settle(c.C, places)}
 	case Not:
 		return Not{settle(c.C, places)}
 	case Both:

@@ -127,6 +127,8 @@ func Holds(c Cond, p *Packet) bool {
 			return holds
 		}
 		return p.Conditions[c.String()]
+	case InSet:
+		return Holds(c.C, p)
 	case Not:
 		return !Holds(c.C, p)
 	case Both:

@@ -132,6 +132,8 @@ func publishes(programs []*Program) bool {
 		switch c := c.(type) {
 		case Port:
 			named[c.End][spansKey(portSpans(c.Ranges))] = true
+		case InSet:
+			look(c.C)
 		case Not:
 			look(c.C)
 		case Both:
@@ -202,6 +204,8 @@ func (s *Space) noteCond(c Cond) {
 			column.name = c.Text
 			s.columns = append(s.columns, column)
 		}
+	case InSet:
+		s.noteCond(c.C)
 	case Not:
 		s.noteCond(c.C)
 	case Both:

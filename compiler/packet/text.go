@@ -15,6 +15,8 @@ const (
 	protoUDP    = 17
 	protoICMPv6 = 58
 	protoSCTP   = 132
+	// UDP-Lite has ports that are no fields of a packet here.
+	protoUDPLite = 136
 )
 
 func hasPorts(protocol uint8) bool {

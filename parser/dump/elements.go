@@ -312,3 +312,23 @@ func prefixWord(p netip.Prefix) string {
 	}
 	return p.String()
 }
+
+// EntryText is an entry with all that decides which packets it holds: nomatch,
+// wildcard, and what the set lays over addresses and marks.
+func (s *Set) EntryText(e *Entry) string {
+	text := e.String()
+	for _, o := range e.Options {
+		if o.Name == "wildcard" {
+			text += " wildcard"
+		}
+	}
+	if e.NoMatch {
+		text += " nomatch"
+	}
+	for _, name := range []string{"netmask", "bitmask", "markmask"} {
+		if v, ok := s.Option(name); ok {
+			text += " (" + name + " " + v + ")"
+		}
+	}
+	return text
+}

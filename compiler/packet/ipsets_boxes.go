@@ -1,0 +1,362 @@
+package packet
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// setBox is a part of a set: packets whose addresses are in one of the pairs and for
+// which the rest holds as well. Entries alike in one dimension are joined, so that a
+// large set is few boxes.
+type setBox struct {
+	pairs []pair // none: any addresses
+	ports *portBox
+	rest  extra // nil: nothing else
+}
+
+// extra is what a box asks for besides addresses and ports; the end is the one of the
+// set's last dimension.
+type extra interface{ cond(end End) Cond }
+
+// pair are addresses by dimension; nil where the set has no such dimension.
+type pair struct{ first, second *AddrSet }
+
+// portBox are ports of a protocol as a set stores them; of ICMP types and codes.
+type portBox struct {
+	protocol uint8
+	ranges   []span
+}
+
+// addresses are those of a set without other dimensions.
+func (e *entries) addresses(name string, noMatch bool) *AddrSet {
+	out := &AddrSet{Name: name}
+	pairs, ok := e.region(e.all, noMatch)
+	if !ok {
+		return nil
+	}
+	for _, p := range pairs {
+		out = Union(name, out, p.first)
+	}
+	return out
+}
+
+// boxes are the parts of the set, or with noMatch those where an entry with nomatch
+// decides. ok is false for masks that cannot be followed.
+func (e *entries) boxes(noMatch bool) (_ []setBox, ok bool) {
+	switch e.set.Type {
+	case "bitmap:port":
+		var ports []span
+		for _, el := range e.all {
+			ports = append(ports, span{uint32(el.Port), uint32(el.Port)})
+		}
+		if len(ports) == 0 {
+			return nil, true
+		}
+		return []setBox{{ports: &portBox{ranges: join(ports)}}}, true
+	case "hash:net,iface":
+		return e.interfaceBoxes(noMatch), true
+	case "hash:ip,mark", "hash:mac", "hash:ip,mac", "bitmap:ip,mac":
+		return e.labelBoxes(), true
+	}
+	byPort := map[uint32][]dump.Element{}
+	for _, el := range e.all {
+		key := uint32(el.Protocol)<<16 | uint32(el.Port)
+		byPort[key] = append(byPort[key], el)
+	}
+	withPorts := strings.Contains(e.set.Type, "port")
+	var out []setBox
+	same := map[uint64][]int{} // boxes by protocol and addresses
+	for _, key := range slices.Sorted(maps.Keys(byPort)) {
+		pairs, ok := e.region(byPort[key], noMatch)
+		if !ok {
+			return nil, false
+		}
+		if len(pairs) == 0 {
+			continue
+		}
+		if !withPorts {
+			out = append(out, setBox{pairs: pairs})
+			continue
+		}
+		protocol, port := uint8(key>>16), key&0xffff
+		h := uint64(protocol)
+		for _, p := range pairs {
+			h = h*31 + p.first.hash
+			if p.second != nil {
+				h = h*31 + p.second.hash
+			}
+		}
+		i := slices.IndexFunc(same[h], func(i int) bool { return out[i].ports.protocol == protocol && samePairs(out[i].pairs, pairs) })
+		if i >= 0 {
+			b := out[same[h][i]].ports
+			b.ranges = join(append(b.ranges, span{port, port}))
+			continue
+		}
+		same[h] = append(same[h], len(out))
+		out = append(out, setBox{pairs: pairs, ports: &portBox{protocol, []span{{port, port}}}})
+	}
+	return out, true
+}
+
+func samePairs(a, b []pair) bool {
+	return slices.EqualFunc(a, b, func(a, b pair) bool {
+		return a.first.Equal(b.first) && (a.second == nil) == (b.second == nil) && (a.second == nil || a.second.Equal(b.second))
+	})
+}
+
+// region are the addresses of elements that are alike in all else. The most specific
+// first network decides, if it has any second network for the packet; then the next.
+func (e *entries) region(els []dump.Element, noMatch bool) (_ []pair, ok bool) {
+	if e.mask.IsValid() && e.noMatch {
+		return nil, false
+	}
+	type sides struct{ yes, no []netip.Prefix }
+	add := func(s *sides, p []netip.Prefix, no bool) {
+		if no != noMatch {
+			s.no = append(s.no, p...)
+		} else {
+			s.yes = append(s.yes, p...)
+		}
+	}
+	two := len(els) > 0 && els[0].Second.IsValid()
+	var alone sides
+	bySecond := map[netip.Prefix]*sides{}
+	for _, el := range els {
+		firsts, ok := maskedPrefixes(el.First, e.mask)
+		if !ok {
+			return nil, false
+		}
+		if !two {
+			add(&alone, firsts, el.NoMatch)
+			continue
+		}
+		seconds, ok := maskedPrefixes(el.Second, e.mask)
+		if !ok {
+			return nil, false
+		}
+		for _, p := range firsts {
+			if bySecond[p] == nil {
+				bySecond[p] = &sides{}
+			}
+			add(bySecond[p], seconds, el.NoMatch)
+		}
+	}
+	if !two {
+		set := NewNetSet("", alone.yes, alone.no)
+		if set.IsEmpty() {
+			return nil, true
+		}
+		return []pair{{first: set}}, true
+	}
+	nets := slices.SortedFunc(maps.Keys(bySecond), comparePrefixes)
+	parts, parents := partition(nets)
+	holds := make([]*AddrSet, len(nets))
+	var out []pair
+	same := map[uint64][]int{}
+	for i, net := range nets {
+		s := bySecond[net]
+		holds[i] = NewNetSet("", s.yes, s.no)
+		if up := parents[i]; up >= 0 {
+			holds[i] = Union("", holds[i], holds[up].Minus(NewNetSet("", s.no, s.yes)))
+		}
+		if holds[i].IsEmpty() || len(parts[i].v4)+len(parts[i].v6) == 0 {
+			continue
+		}
+		h := holds[i].hash
+		k := slices.IndexFunc(same[h], func(k int) bool { return out[k].second.Equal(holds[i]) })
+		if k >= 0 {
+			first := out[same[h][k]].first
+			first.v4, first.v6 = append(first.v4, parts[i].v4...), append(first.v6, parts[i].v6...)
+			continue
+		}
+		same[h] = append(same[h], len(out))
+		out = append(out, pair{parts[i], holds[i]})
+	}
+	for _, p := range out {
+		p.first.finish()
+	}
+	return out, true
+}
+
+func comparePrefixes(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Bits(), b.Bits())
+}
+
+// partition returns for each of some prefixes, sorted, the addresses whose longest
+// prefix it is, and the index of the next shorter one, or -1.
+func partition(sorted []netip.Prefix) (parts []*AddrSet, parents []int) {
+	parts, parents = make([]*AddrSet, len(sorted)), make([]int, len(sorted))
+	children := make([][]netip.Prefix, len(sorted))
+	var open []int
+	for i, p := range sorted {
+		for len(open) > 0 && !sorted[open[len(open)-1]].Contains(p.Addr()) {
+			open = open[:len(open)-1]
+		}
+		parents[i] = -1
+		if n := len(open); n > 0 {
+			parents[i] = open[n-1]
+			children[parents[i]] = append(children[parents[i]], p)
+		}
+		open = append(open, i)
+	}
+	for i, p := range sorted {
+		parts[i] = NewAddrSet("", []netip.Prefix{p})
+		if len(children[i]) > 0 {
+			parts[i] = parts[i].Minus(NewAddrSet("", children[i]))
+		}
+	}
+	return parts, parents
+}
+
+// maxHoles bounds the prefixes that one entry with a bitmask stands for to two to
+// this power.
+const maxHoles = 10
+
+// maskedPrefixes are the addresses that are p once the mask was laid over them. The
+// kernel may hold entries that no address is (measured): there are none then.
+func maskedPrefixes(p netip.Prefix, mask netip.Addr) (_ []netip.Prefix, ok bool) {
+	switch {
+	case !p.IsValid():
+		return nil, true
+	case !mask.IsValid():
+		return []netip.Prefix{p}, true
+	}
+	a, m := p.Addr().AsSlice(), mask.AsSlice()
+	bits := 0 // of the prefixes: up to the last that the mask keeps
+	var holes []int
+	for i := range p.Bits() {
+		bit := byte(0x80) >> (i % 8)
+		if m[i/8]&bit != 0 {
+			bits = i + 1
+		} else if a[i/8]&bit != 0 {
+			return nil, true
+		}
+	}
+	for i := range bits {
+		if m[i/8]&(0x80>>(i%8)) == 0 {
+			holes = append(holes, i)
+		}
+	}
+	if len(holes) > maxHoles {
+		return nil, false
+	}
+	var out []netip.Prefix
+	for n := range 1 << len(holes) {
+		b := slices.Clone(a)
+		for k, i := range holes {
+			if n>>k&1 != 0 {
+				b[i/8] |= 0x80 >> (i % 8)
+			}
+		}
+		addr, _ := netip.AddrFromSlice(b)
+		out = append(out, netip.PrefixFrom(addr, bits))
+	}
+	return out, true
+}
+
+// label is a mark or a MAC address that a set asks for.
+type label struct {
+	set  *dump.Set
+	mark uint32
+	mac  string
+}
+
+func (l label) cond(end End) Cond {
+	if l.set.Type == "hash:ip,mark" {
+		return markIs(l.set.Name, l.mark, l.set.MarkMask())
+	}
+	return macIs(l.set.Name, end, l.mac)
+}
+
+// labelBoxes are those of sets that ask for what is no field of a packet: for each
+// mark or MAC address the addresses that have it.
+func (e *entries) labelBoxes() []setBox {
+	by := map[label][]netip.Prefix{}
+	for _, el := range e.all {
+		l := label{e.set, el.Mark, el.MAC}
+		by[l] = append(by[l], el.First)
+	}
+	labels := slices.SortedFunc(maps.Keys(by), func(a, b label) int {
+		return cmp.Or(cmp.Compare(a.mark, b.mark), cmp.Compare(a.mac, b.mac))
+	})
+	var out []setBox
+	for _, l := range labels {
+		b := setBox{rest: l}
+		if by[l][0].IsValid() {
+			b.pairs = []pair{{first: NewAddrSet("", by[l])}}
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// cond is the condition of being in the box; ends are the flags of the rule, one for
+// each dimension of the set's type.
+func (b *setBox) cond(set *dump.Set, ends []End) Cond {
+	var out Both
+	_, kinds, _ := strings.Cut(set.Type, ":")
+	dims := strings.Split(kinds, ",")
+	if b.ports != nil {
+		out = append(out, b.ports.conds(ends[slices.Index(dims, "port")])...)
+	}
+	if len(b.pairs) > 0 {
+		var any Either
+		for _, p := range b.pairs {
+			both := Both{Addr{ends[0], p.first}}
+			if p.second != nil {
+				both = append(both, Addr{ends[len(ends)-1], p.second})
+			}
+			any = append(any, unlist(both))
+		}
+		out = append(out, unlist(any))
+	}
+	if b.rest != nil {
+		out = append(out, b.rest.cond(ends[len(ends)-1]))
+	}
+	return unlist(out)
+}
+
+// unlist takes a condition out of a list that has no other.
+func unlist[L Both | Either](list L) Cond {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return any(list).(Cond)
+}
+
+// conds is what the kernel takes for the port of a packet: type and code of ICMP, 0 of
+// protocols without ports. bitmap:port, without a protocol, knows TCP and UDP alone.
+func (b *portBox) conds(end End) []Cond {
+	ranges := make([]ir.PortRange, 0, len(b.ranges))
+	for _, r := range b.ranges {
+		ranges = append(ranges, ir.PortRange{First: uint16(r.lo), Last: uint16(r.hi)})
+	}
+	protocol := Proto{[]uint8{b.protocol}}
+	switch b.protocol {
+	case 0:
+		return []Cond{Proto{[]uint8{protoTCP, protoUDP}}, Port{end, ranges}}
+	case protoTCP, protoUDP, protoSCTP:
+		return []Cond{protocol, Port{end, ranges}}
+	case protoICMP, protoICMPv6:
+		var types Either
+		for _, r := range b.ranges {
+			for _, t := range icmpRanges(r) {
+				types = append(types, t)
+			}
+		}
+		return []Cond{unlist(types)}
+	case protoUDPLite:
+		// Its ports are no fields of a packet here.
+		return []Cond{protocol, Opaque{Text: "UDP-Lite " + end.String() + " port " + rangesText(ranges)}}
+	}
+	return []Cond{protocol}
+}
