@@ -181,6 +181,10 @@ func (c *comparison) membersDiffer(name string) bool {
 	if !known {
 		old, now := c.before.Members()[name], c.after.Members()[name]
 		differ = old != nil && now != nil && !old.Equal(now)
+		if a, b := c.before.Sets.Set(name), c.after.Sets.Set(name); a != nil && b != nil && old == nil && now == nil {
+			x, y := memberNames(a), memberNames(b)
+			differ = len(without(x, y))+len(without(y, x)) > 0
+		}
 		c.differ[name] = differ
 	}
 	return differ

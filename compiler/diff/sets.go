@@ -34,7 +34,7 @@ func (c *comparison) sets() {
 		switch {
 		case a != nil && b != nil && a == b:
 			continue
-		case byName(a) || byName(b):
+		case byName(a, c.before.Members()) || byName(b, c.after.Members()):
 			old, now := memberNames(a), memberNames(b)
 			change.AddedMembers, change.RemovedMembers = without(now, old), without(old, now)
 		default:
@@ -57,22 +57,26 @@ func addresses(known map[string]*packet.AddrSet, name string) *packet.AddrSet {
 	return packet.NewAddrSet("", nil)
 }
 
-// byName tells whether a set's members are compared by their names: sets in a
-// list, and entries that are more than addresses.
-func byName(s *dump.Set) bool {
-	return s != nil && s.Type != string(ir.HashNet) && s.Type != string(ir.HashIP)
+// byName tells whether a set's members are compared by their names: sets in a list,
+// and entries that are more than addresses or are written as a name.
+func byName(s *dump.Set, known map[string]*packet.AddrSet) bool {
+	return s != nil && (s.Type == string(ir.ListSet) || known[s.Name] == nil)
 }
 
 func memberNames(s *dump.Set) []string {
 	var out []string
 	if s != nil {
 		for e := range s.Entries() {
-			out = append(out, e.String())
+			out = append(out, s.EntryText(e))
 		}
 	}
 	return out
 }
 
 func without(a, b []string) []string {
-	return slices.DeleteFunc(slices.Clone(a), func(x string) bool { return slices.Contains(b, x) })
+	in := map[string]bool{}
+	for _, x := range b {
+		in[x] = true
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(x string) bool { return in[x] })
 }

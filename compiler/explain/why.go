@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -26,6 +27,8 @@ func why(c packet.Cond, p *packet.Packet) string {
 			parts = append(parts, why(x, p))
 		}
 		return strings.Join(parts, ", and ")
+	case packet.InSet:
+		return whySet(c, p, false)
 	case packet.Opaque:
 		return "taken not to hold: " + c.Text
 	case packet.Mark:
@@ -101,10 +104,62 @@ func whyNot(c packet.Cond, p *packet.Packet) string {
 			parts = append(parts, whyNot(x, p))
 		}
 		return strings.Join(parts, ", and ")
+	case packet.InSet:
+		return whySet(c, p, true)
 	case packet.Opaque:
 		return "taken to hold: " + c.Text
 	}
 	return "it is: " + c.String()
+}
+
+// whySet says what of the packet is, or is not, in a set of more than addresses.
+func whySet(c packet.InSet, p *packet.Packet, in bool) string {
+	plain := *p
+	plain.Conditions = nil
+	if open := packet.Open(c.C, &plain); len(open) > 0 {
+		if in {
+			return fmt.Sprintf("it is in set %s: taken to hold: %s", c.Name, strings.Join(slices.DeleteFunc(open, func(t string) bool { return !p.Conditions[t] }), ", "))
+		}
+		return fmt.Sprintf("it is not in set %s: taken not to hold: %s", c.Name, strings.Join(slices.DeleteFunc(open, func(t string) bool { return p.Conditions[t] }), ", "))
+	}
+	not := " not"
+	if in {
+		not = ""
+	}
+	if c.Dims == nil {
+		if in {
+			return "it is in a member of set " + c.Name
+		}
+		return "it is in no member of set " + c.Name
+	}
+	var words []string
+	for i, end := range c.Ends {
+		switch c.Dims[i] {
+		case "ip", "net":
+			words = append(words, fmt.Sprintf("%s %s", end, address(end, p)))
+		case "port":
+			words = append(words, portText(end, p))
+		case "iface":
+			name := p.In
+			if end == packet.Destination {
+				name = p.Out
+			}
+			words = append(words, "interface "+orNone(name))
+		}
+	}
+	return fmt.Sprintf("%s is%s in set %s", strings.Join(words, ", "), not, c.Name)
+}
+
+// portText is what a set takes for the port of a packet.
+func portText(end packet.End, p *packet.Packet) string {
+	protocol := packet.Proto{Numbers: []uint8{p.Protocol}}.Name()
+	switch {
+	case p.HasPorts():
+		return fmt.Sprintf("%s %s port %d", protocol, end, port(end, p))
+	case p.HasICMP():
+		return fmt.Sprintf("ICMP type %d/%d", p.ICMPType, p.ICMPCode)
+	}
+	return "protocol " + protocol
 }
 
 func address(end packet.End, p *packet.Packet) netip.Addr {

@@ -85,21 +85,44 @@ func (s *IPSets) addressSet(name string) *AddrSet {
 // packet. It gives them the set's name.
 type InSet struct {
 	Name string
-	// Ends are the addresses and ports that are looked up, in the set's order.
+	// Ends are those of the packet that are looked up, and Dims what of them: "ip",
+	// "net", "port", "iface", "mark" or "mac", as in the name of the set's type. Of a
+	// list, whose members differ, Dims is nil.
 	Ends []End
+	Dims []string
 	C    Cond
 }
 
 func (InSet) isCond() {}
 
-func (c InSet) String() string { return endsText(c.Ends) + " in set " + c.Name }
+func (c InSet) String() string { return lookedUp(c.Ends, c.Dims) + " in set " + c.Name }
 
-func endsText(ends []End) string {
+// lookedUp says what a set is asked for.
+func lookedUp(ends []End, dims []string) string {
 	words := make([]string, 0, len(ends))
-	for _, e := range ends {
-		words = append(words, e.String())
+	for i, e := range ends {
+		word := e.String()
+		if i < len(dims) {
+			switch dims[i] {
+			case "port":
+				word += " port"
+			case "iface":
+				word = [...]string{"incoming interface", "outgoing interface"}[e]
+			case "mark":
+				word = "mark"
+			case "mac":
+				word += " MAC address"
+			}
+		}
+		words = append(words, word)
 	}
-	return strings.Join(words, ",")
+	return strings.Join(words, ", ")
+}
+
+// dims are the dimensions of a set's type by the words in its name.
+func dims(set *dump.Set) []string {
+	_, kinds, _ := strings.Cut(set.Type, ":")
+	return strings.Split(kinds, ",")
 }
 
 // Match returns the condition of -m set --match-set NAME with these flags. More flags
@@ -132,11 +155,11 @@ func (s *IPSets) match(set *dump.Set, ends []End, noMatch bool) Cond {
 	n := set.Dimensions()
 	switch {
 	case n == 0:
-		return Opaque{Text: fmt.Sprintf("%s in set %s (of type %s, which is not supported)", endsText(ends), set.Name, set.Type)}
+		return Opaque{Text: fmt.Sprintf("%s in set %s (of type %s, which is not supported)", lookedUp(ends, nil), set.Name, set.Type)}
 	case len(ends) < n:
 		return Either{}
 	}
-	return InSet{set.Name, ends[:n], s.read(set).cond(ends[:n], noMatch)}
+	return InSet{set.Name, ends[:n], dims(set), s.read(set).cond(ends[:n], noMatch)}
 }
 
 // anyMember is the condition of being in any member of a list. The kernel asks each
@@ -159,12 +182,12 @@ func (s *IPSets) anyMember(list *dump.Set, ends []End, noMatch bool) Cond {
 	if addresses {
 		return any
 	}
-	return InSet{list.Name, ends, any}
+	return InSet{list.Name, ends, nil, any}
 }
 
 // unknownSet is the condition of being in a set that the file does not have.
 func unknownSet(name string, ends []End) Opaque {
-	return Opaque{Text: endsText(ends) + " in set " + name + " (members unknown)"}
+	return Opaque{Text: lookedUp(ends, nil) + " in set " + name + " (members unknown)"}
 }
 
 // markIs is the condition that a packet has a mark of hash:ip,mark. Marks are no field
@@ -226,7 +249,7 @@ func (e *entries) cond(ends []End, noMatch bool) Cond {
 		noMatch = false // types without nomatch ignore the option (measured)
 	}
 	name := func(why string) Opaque {
-		return Opaque{Text: fmt.Sprintf("%s in set %s (%s, entries %s)", endsText(ends), e.set.Name, why, e.digest())}
+		return Opaque{Text: fmt.Sprintf("%s in set %s (%s, entries %s)", lookedUp(ends, dims(e.set)), e.set.Name, why, e.digest())}
 	}
 	if len(e.unread) > 0 && (e.noMatch || len(e.unread) > unreadLimit) {
 		return name(fmt.Sprintf("it has a name among its entries, such as %s", e.unread[0]))
@@ -253,7 +276,7 @@ func (e *entries) cond(ends []End, noMatch bool) Cond {
 		out = append(out, b.cond(e.set, ends))
 	}
 	for _, u := range e.unread {
-		out = append(out, Opaque{Text: fmt.Sprintf("%s in set %s by its entry %s, a name", endsText(ends), e.set.Name, u)})
+		out = append(out, Opaque{Text: fmt.Sprintf("%s in set %s by its entry %s, a name", lookedUp(ends, dims(e.set)), e.set.Name, u)})
 	}
 	return out
 }

@@ -303,10 +303,8 @@ func (e *entries) labelBoxes() []setBox {
 // each dimension of the set's type.
 func (b *setBox) cond(set *dump.Set, ends []End) Cond {
 	var out Both
-	_, kinds, _ := strings.Cut(set.Type, ":")
-	dims := strings.Split(kinds, ",")
 	if b.ports != nil {
-		out = append(out, b.ports.conds(ends[slices.Index(dims, "port")])...)
+		out = append(out, b.ports.conds(ends[slices.Index(dims(set), "port")])...)
 	}
 	if len(b.pairs) > 0 {
 		var any Either

@@ -150,7 +150,7 @@ func toHost(c Cond) Cond {
 			return Either{}
 		}
 	case InSet:
-		return InSet{c.Name, c.Ends, toHost(c.C)}
+		return InSet{c.Name, c.Ends, c.Dims, toHost(c.C)}
 	case Not:
 		return Not{toHost(c.C)}
 	case Both:
@@ -179,7 +179,7 @@ func collect(c Cond, number func(Opaque) int) Cond {
 		}
 		return c
 	case InSet:
-		return InSet{c.Name, c.Ends, collect(c.C, number)}
+		return InSet{c.Name, c.Ends, c.Dims, collect(c.C, number)}
 	case Not:
 		return Not{collect(c.C, number)}
 	case Both:
@@ -207,7 +207,7 @@ func settle(c Cond, places []*place) Cond {
 			return Opaque{Text: places[i].slot.name, Stateful: true}
 		}
 	case InSet:
-		return InSet{c.Name, c.Ends, settle(c.C, places)}
+		return InSet{c.Name, c.Ends, c.Dims, settle(c.C, places)}
 	case Not:
 		return Not{settle(c.C, places)}
 	case Both:
