@@ -217,7 +217,11 @@ func (t *text) set(s SetChange) {
 	case s.Gone:
 		state = " is gone"
 	}
-	t.line("  %s%s: %s added, %s removed", s.Name, state, count(len(s.Added)+len(s.AddedMembers), "prefix"), count(len(s.Removed)+len(s.RemovedMembers), "prefix"))
+	thing := "prefix"
+	if len(s.AddedMembers)+len(s.RemovedMembers) > 0 {
+		thing = "entry"
+	}
+	t.line("  %s%s: %s added, %s removed", s.Name, state, count(len(s.Added)+len(s.AddedMembers), thing), count(len(s.Removed)+len(s.RemovedMembers), thing))
 	t.members("+", prefixTexts(s.Added), s.AddedMembers)
 	t.members("-", prefixTexts(s.Removed), s.RemovedMembers)
 }

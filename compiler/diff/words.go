@@ -437,5 +437,8 @@ func count(n int, thing string) string {
 	if strings.HasSuffix(thing, "x") {
 		return fmt.Sprintf("%d %ses", n, thing)
 	}
+	if stem, ok := strings.CutSuffix(thing, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -77,7 +77,7 @@ func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 		{"a huge network in a hash:ip", "create A hash:ip maxelem 4000000000\nadd A 1.0.0.0/8\n", "", "2: Set is full"},
 		{"nomatch in a hash:ip", "create A hash:ip\nadd A 1.1.1.1 nomatch\n", "", "2: Bad option"},
 		{"a timeout without the header", "create A hash:ip\nadd A 1.1.1.1 timeout 5\n", "", "2: Bad option"},
-		{"other entries stay verbatim", "create A hash:net,port\nadd A 10.0.0.0/8,tcp:80\nadd A 10.1,udp:53\n", "10.0.0.0/8,tcp:80 10.1,udp:53", ""},
+		{"entries with names and short forms stay verbatim", "create A hash:net,port\nadd A 10.0.0.0/8,tcp:80\nadd A 10.1,udp:53\nadd A 10.0.0.0/8,tcp:http\n", "10.0.0.0/8,tcp:80 10.1,udp:53 10.0.0.0/8,tcp:http", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file, diags := dump.ParseSets(strings.NewReader(test.src), "sets")
@@ -97,6 +97,115 @@ func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 				t.Errorf("A has %q, want %q", got, test.a)
 			}
 		})
+	}
+}
+
+// What ipset 7.17 stored, or refused, for each line; of hash:net,net, hash:net,port,net,
+// hash:mac, hash:ip,mac and hash:ip,mark, which the kernel did not have, what ipset(8)
+// says.
+func TestEntriesOfEveryTypeAreReadAsIpsetDoes(t *testing.T) {
+	for _, test := range []struct{ create, add, want, refused string }{
+		{"hash:ip,port", "10.0.0.0/31,tcp:80-81", "10.0.0.0,tcp:80 10.0.0.0,tcp:81 10.0.0.1,tcp:80 10.0.0.1,tcp:81", ""},
+		{"hash:ip,port", "10.0.0.1-10.0.0.3,80", "10.0.0.1,tcp:80 10.0.0.2,tcp:80 10.0.0.3,tcp:80", ""},
+		{"hash:ip,port", "10.0.0.1,tcp:91-90", "10.0.0.1,tcp:90 10.0.0.1,tcp:91", ""},
+		{"hash:ip,port", "10.0.0.1,6:5", "10.0.0.1,tcp:5", ""},
+		{"hash:ip,port", "10.0.0.1,tcp:0x50", "10.0.0.1,tcp:80", ""},
+		{"hash:ip,port", "10.0.0.1,200:0", "10.0.0.1,200:0", ""},
+		{"hash:ip,port", "10.0.0.1,udplite:80", "10.0.0.1,udplite:80", ""},
+		{"hash:ip,port", "10.0.0.1,icmp:8/0", "10.0.0.1,icmp:echo-request", ""},
+		{"hash:ip,port", "10.0.0.1,icmp:ping", "10.0.0.1,icmp:echo-request", ""},
+		{"hash:ip,port", "10.0.0.1,icmp:77/3", "10.0.0.1,icmp:77/3", ""},
+		{"hash:ip,port", "10.0.0.1,icmp:8", "", "Bad entry"},
+		{"hash:ip,port", "10.0.0.1,ipv6-icmp:0/0", "", "Wrong family"},
+		{"hash:ip,port", "10.0.0.1,gre:5", "", "Bad entry"},
+		{"hash:ip,port", "10.0.0.1,tcpudp:80", "", "Bad entry"},
+		{"hash:ip,port", "10.0.0.1,tcp:70000", "", "Bad entry"},
+		{"hash:ip,port", "10.0.0.1", "", "Bad entry"},
+		{"hash:ip,port", "10.0.0.1,tcp:80,10.0.0.2", "", "Bad entry"},
+		{"hash:ip,port", "0.0.0.0,tcp:80", "", "Bad entry"},
+		{"hash:ip,port", "::1,tcp:80", "", "Wrong family"},
+		{"hash:ip,port", "10.0.0.1,tcp:80 nomatch", "", "Bad option"},
+		{"hash:ip,port", "10.0.0.0/8,tcp:1-9", "", "Set is full"},
+		{"hash:ip,port netmask 24", "10.0.0.5,tcp:80", "10.0.0.0,tcp:80", ""},
+		{"hash:ip,port netmask 24", "0.0.0.5,tcp:80", "", "Bad entry"},
+		{"hash:ip,port netmask 24", "10.0.1.0/24,udp:5", "", "Bad entry"},
+		{"hash:ip,port family inet6", "2001:DB8::5,tcp:80-81", "2001:db8::5,tcp:80 2001:db8::5,tcp:81", ""},
+		{"hash:ip,port family inet6", "::1,icmpv6:128/0", "::1,ipv6-icmp:echo-request", ""},
+		{"hash:ip,port family inet6", "::1,icmp:8/0", "", "Wrong family"},
+		{"hash:ip,port family inet6", "2001:db8::/120,tcp:80", "", "Bad entry"},
+		{"hash:ip bitmask 255.0.255.0", "10.1.2.3", "10.0.2.0", ""},
+		{"hash:ip family inet6 bitmask ffff::ff", "2001:db8::5", "2001::5", ""},
+		{"hash:ip family inet6 netmask 64", "2001:db8::5", "2001:db8::", ""},
+		{"hash:ip", "10.0.0.1,tcp:80", "", "Bad entry"},
+		{"hash:net", "10.0.0.1/8,tcp:80", "", "Bad entry"},
+		{"hash:ip,port,ip", "10.0.0.0/31,tcp:80,192.0.2.1", "10.0.0.0,tcp:80,192.0.2.1 10.0.0.1,tcp:80,192.0.2.1", ""},
+		{"hash:ip,port,ip", "10.0.0.0/31,tcp:80,192.0.2.0/30", "", "Bad entry"},
+		{"hash:ip,port,net", "10.0.0.1,tcp:80,192.0.2.0-192.0.2.6", "10.0.0.1,tcp:80,192.0.2.0/30 10.0.0.1,tcp:80,192.0.2.4/31 10.0.0.1,tcp:80,192.0.2.6", ""},
+		{"hash:ip,port,net", "10.0.0.1,tcp:80,0.0.0.0/0", "", "Bad entry"},
+		{"hash:net,port", "10.0.0.5/24,tcp:80", "10.0.0.0/24,tcp:80", ""},
+		{"hash:net,port", "10.0.0.1-10.0.0.3,tcp:80", "10.0.0.1,tcp:80 10.0.0.2/31,tcp:80", ""},
+		{"hash:net,port", "10.0.0.1/32,tcp:80 nomatch", "10.0.0.1,tcp:80!", ""},
+		{"hash:net,iface", "10.0.0.0-10.0.0.2,eth0", "10.0.0.0/31,eth0 10.0.0.2,eth0", ""},
+		{"hash:net,iface", "10.0.0.5/24,physdev:eth0", "10.0.0.0/24,physdev:eth0", ""},
+		{"hash:net,iface", "10.0.0.5/24,eth0123456789012345", "", "Bad entry"},
+		{"hash:net", "10.0.0.0/8 wildcard", "", "Bad option"},
+		{"hash:net,net", "10.0.0.5/24,10.1.0.1", "10.0.0.0/24,10.1.0.1", ""},
+		{"hash:net,port,net", "10.0.0.5/24,53,10.1.0.1/32", "10.0.0.0/24,tcp:53,10.1.0.1", ""},
+		{"hash:ip,mark", "10.0.0.1,0x10", "10.0.0.1,0x00000010", ""},
+		{"hash:ip,mark markmask 0xff", "10.0.0.1,0x110", "10.0.0.1,0x00000010", ""},
+		{"hash:mac", "2:ab:0:0:0:a", "02:AB:00:00:00:0A", ""},
+		{"hash:mac", "2:ab:0:0:0", "", "Bad entry"},
+		{"hash:ip,mac", "10.0.0.1,02:ab:00:00:00:0a", "10.0.0.1,02:AB:00:00:00:0A", ""},
+		{"bitmap:ip range 10.0.0.0/24", "10.0.0.250-10.0.0.251", "10.0.0.250 10.0.0.251", ""},
+		{"bitmap:ip range 10.0.0.0/24", "10.0.0.250-10.0.1.5", "", "Bad entry"},
+		{"bitmap:ip range 10.0.0.0/24 netmask 28", "10.0.0.32/27", "10.0.0.32 10.0.0.48", ""},
+		{"bitmap:ip range 10.0.0.3-10.0.0.77 netmask 28", "10.0.0.79", "10.0.0.64", ""},
+		{"bitmap:ip,mac range 10.0.0.0/24", "10.0.0.1", "10.0.0.1", ""},
+		{"bitmap:ip,mac range 10.0.0.0/24", "10.0.0.0/31,02:ab:00:00:00:0a", "", "Bad entry"},
+		{"bitmap:port range 90-80", "tcp:83-84", "83 84", ""},
+		{"bitmap:port range 80-90", "88-92", "", "Bad entry"},
+	} {
+		file, diags := dump.ParseSets(strings.NewReader("create A "+test.create+"\nadd A "+test.add+"\n"), "sets")
+		noDiags(t, diags)
+		var sets dump.Sets
+		refused := ""
+		for _, d := range sets.Load(file) {
+			refused = d.Summary
+		}
+		if got := members(sets.Set("A")); got != test.want || refused != test.refused {
+			t.Errorf("%s: %s: got %q, refused %q, want %q, refused %q", test.create, test.add, got, refused, test.want, test.refused)
+		}
+		for e := range sets.Set("A").Entries() {
+			if _, ok := sets.Set("A").Element(e); !ok {
+				t.Errorf("%s: %s is not taken apart", test.create, e)
+			}
+		}
+	}
+	for src, want := range map[string]string{
+		"create A bitmap:port":                            "Bad range",
+		"create A bitmap:ip range 10.0.0.0":               "",
+		"create A bitmap:ip range ::/120":                 "Bad range",
+		"create A hash:ip netmask 33":                     "Bad netmask",
+		"create A hash:ip netmask 0":                      "Bad netmask",
+		"create A hash:ip bitmask 0.0.0.0":                "Bad bitmask",
+		"create A hash:ip netmask 24 bitmask 255.255.0.0": "Bad option",
+		"create A hash:net netmask 24":                    "Bad option",
+		"create A hash:ip markmask 1":                     "Bad option",
+		"create B list:set\ncreate A list:set\nadd A B":   "Bad entry",
+		"create A bitmap:ip,mac range 10.0.0.0/24\nadd A 10.0.0.1,2:0:0:0:0:1\nadd A 10.0.0.1,2:0:0:0:0:2": "Duplicate entry",
+		"create A hash:net,iface\nadd A 10.0.0.0/24,e wildcard\nadd A 10.0.0.5/24,e":                       "Duplicate entry",
+		"create A hash:ip,port\nadd A 1.1.1.1,icmp:8/0\nadd A 1.1.1.1,icmp:ping":                           "Duplicate entry",
+	} {
+		file, diags := dump.ParseSets(strings.NewReader(src+"\n"), "sets")
+		noDiags(t, diags)
+		var sets dump.Sets
+		got := ""
+		for _, d := range sets.Load(file) {
+			got = d.Summary
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", src, got, want)
+		}
 	}
 }
 
