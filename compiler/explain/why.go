@@ -114,6 +114,9 @@ func whyNot(c packet.Cond, p *packet.Packet) string {
 
 // whySet says what of the packet is, or is not, in a set of more than addresses.
 func whySet(c packet.InSet, p *packet.Packet, in bool) string {
+	if len(c.Ends) < len(c.Dims) {
+		return fmt.Sprintf("set %s has %d dimensions and the rule names %d (src or dst), so that it never matches", c.Name, len(c.Dims), len(c.Ends))
+	}
 	plain := *p
 	plain.Conditions = nil
 	if open := packet.Open(c.C, &plain); len(open) > 0 {

@@ -26,6 +26,7 @@ func TestReasonsNameThePacketAndWhatWasAskedFor(t *testing.T) {
 		}
 		return packet.Addr{End: end, In: packet.NewAddrSet(name, all)}
 	}
+	ends := []packet.End{packet.Source, packet.Destination}
 	port := func(end packet.End, first, last uint16) packet.Port {
 		return packet.Port{End: end, Ranges: []ir.PortRange{{First: first, Last: last}}}
 	}
@@ -50,6 +51,14 @@ func TestReasonsNameThePacketAndWhatWasAskedFor(t *testing.T) {
 		{packet.FamilyIs{Family: ir.IPv6}, "the packet is ipv4"},
 		{packet.Opaque{Text: "mark 0x1"}, "taken not to hold: mark 0x1"},
 		{packet.Not{C: packet.Opaque{Text: "limit --limit 1/sec"}}, "taken to hold: limit --limit 1/sec"},
+		{packet.InSet{Name: "web", Ends: ends, Dims: []string{"net", "port"}, C: packet.Either{}}, "source 203.0.113.9, tcp destination port 80 is not in set web"},
+		{packet.Not{C: packet.InSet{Name: "web", Ends: ends, Dims: []string{"net", "port"}, C: packet.Both{}}}, "source 203.0.113.9, tcp destination port 80 is in set web"},
+		{packet.InSet{Name: "web", Ends: ends[:1], Dims: []string{"net", "port"}, C: packet.Either{}}, "set web has 2 dimensions and the rule names 1 (src or dst), so that it never matches"},
+		{packet.InSet{Name: "ifs", Ends: ends, Dims: []string{"net", "iface"}, C: packet.Either{}}, "source 203.0.113.9, interface docker0 is not in set ifs"},
+		{packet.InSet{Name: "all", Ends: ends, C: packet.Either{}}, "it is in no member of set all"},
+		{packet.Not{C: packet.InSet{Name: "all", Ends: ends, C: packet.Both{}}}, "it is in a member of set all"},
+		{packet.InSet{Name: "ids", Ends: ends, Dims: []string{"ip", "mark"}, C: packet.Opaque{Text: "mark 0x1"}}, "it is not in set ids: taken not to hold: mark 0x1"},
+		{packet.Not{C: packet.InSet{Name: "ids", Ends: ends, Dims: []string{"ip", "mark"}, C: packet.Opaque{Text: "limit --limit 1/sec"}}}, "it is in set ids: taken to hold: limit --limit 1/sec"},
 		{packet.Both{packet.Proto{Numbers: []uint8{6}}, port(packet.OriginalDestination, 1, 9)}, "it was sent to port 8080, not 1-9"},
 		{packet.Either{packet.Proto{Numbers: []uint8{17}}, packet.Dir{Dir: ir.CTReply}}, "it is tcp, not udp, and it does not go in direction reply"},
 	} {

@@ -87,7 +87,8 @@ type InSet struct {
 	Name string
 	// Ends are those of the packet that are looked up, and Dims what of them: "ip",
 	// "net", "port", "iface", "mark" or "mac", as in the name of the set's type. Of a
-	// list, whose members differ, Dims is nil.
+	// list, whose members differ, Dims is nil. A match with fewer Ends than Dims never
+	// holds.
 	Ends []End
 	Dims []string
 	C    Cond
@@ -157,7 +158,7 @@ func (s *IPSets) match(set *dump.Set, ends []End, noMatch bool) Cond {
 	case n == 0:
 		return Opaque{Text: fmt.Sprintf("%s in set %s (of type %s, which is not supported)", lookedUp(ends, nil), set.Name, set.Type)}
 	case len(ends) < n:
-		return Either{}
+		return InSet{set.Name, ends, dims(set), Either{}}
 	}
 	return InSet{set.Name, ends[:n], dims(set), s.read(set).cond(ends[:n], noMatch)}
 }
@@ -169,17 +170,15 @@ func (s *IPSets) anyMember(list *dump.Set, ends []End, noMatch bool) Cond {
 	addresses := true
 	for e := range list.Entries() {
 		c := s.Match(e.Text, ends, noMatch)
-		switch c := c.(type) {
-		case Either:
-			if len(c) == 0 {
+		if in, ok := c.(InSet); ok {
+			if len(in.Ends) < len(in.Dims) {
 				continue
 			}
-		case InSet:
 			addresses = false
 		}
 		any = append(any, c)
 	}
-	if addresses {
+	if addresses && len(any) > 0 {
 		return any
 	}
 	return InSet{list.Name, ends, nil, any}
