@@ -99,8 +99,16 @@ var setKinds = []struct {
 	typ  string
 	dims int
 }{
-	{"hash:ip", 1}, {"hash:net", 1}, {"hash:ip,port", 2}, {"hash:net,port", 2}, {"hash:ip,port,ip", 3}, {"hash:ip,port,net", 3},
-	{"hash:net,port,net", 3}, {"hash:net,net", 2}, {"hash:net,iface", 2}, {"bitmap:port", 1},
+	{"hash:ip", 1},
+	{"hash:net", 1},
+	{"hash:ip,port", 2},
+	{"hash:net,port", 2},
+	{"hash:ip,port,ip", 3},
+	{"hash:ip,port,net", 3},
+	{"hash:net,port,net", 3},
+	{"hash:net,net", 2},
+	{"hash:net,iface", 2},
+	{"bitmap:port", 1},
 }
 
 func genIPSet(t *rapid.T, name, typ string, six bool) string {

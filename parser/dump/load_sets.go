@@ -14,7 +14,13 @@ type Sets struct {
 	// exist is set by the first -exist and stays on for the rest of a file, as
 	// it does in ipset (facts 3.2).
 	exist bool
+	// expanded is how many entries ranges were written out as.
+	expanded int
 }
+
+// maxFollowed bounds what all ranges of all sets are written out as: a few lines could
+// stand for more entries than memory has room for.
+const maxFollowed = 1 << 20
 
 // Set is one set.
 type Set struct {
@@ -287,6 +293,11 @@ func (s *Sets) entry(set *Set, op SetOp, e *Entry, exist bool) *refusal {
 	elements, r := set.elements(e)
 	if r != nil {
 		return r
+	}
+	if n := len(elements); n > 1 {
+		if s.expanded += n; s.expanded > maxFollowed {
+			return refuse("Set is full", "The ranges of all sets together stand for more than %d entries, more than can be followed.", maxFollowed)
+		}
 	}
 	for _, el := range elements {
 		switch op {

@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -37,8 +38,12 @@ func (s *Set) checkHeader() *refusal {
 	}
 	switch s.Type {
 	case "bitmap:ip", "bitmap:ip,mac":
-		if _, _, ok := s.bounds(); !ok {
+		first, last, ok := s.bounds()
+		if !ok {
 			return refuse("Bad range", "A set of type %s needs the option range with two IPv4 addresses or a network.", s.Type)
+		}
+		if n := s.networks(first, last); n > maxBitmap {
+			return refuse("Bad range", "The range has %d elements; a bitmap holds %d at most.", n, maxBitmap)
 		}
 	case "bitmap:port":
 		if _, _, ok := s.portBounds(); !ok {
@@ -46,6 +51,20 @@ func (s *Set) checkHeader() *refusal {
 		}
 	}
 	return nil
+}
+
+// maxBitmap is the number of elements that a bitmap may have (ipset(8)).
+const maxBitmap = 1 << 16
+
+// networks is how many elements lie between the bounds of a bitmap.
+func (s *Set) networks(first, last netip.Addr) int {
+	a, b := first.As4(), last.As4()
+	n := int(binary.BigEndian.Uint32(b[:])) - int(binary.BigEndian.Uint32(a[:])) + 1
+	if v, ok := s.Option("netmask"); ok {
+		bits, _ := strconv.Atoi(v)
+		n >>= 32 - bits
+	}
+	return n
 }
 
 // Mask is what the set lays over addresses before it looks them up, as netmask or
