@@ -54,6 +54,7 @@ fuzz:
 	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./compiler/diff
+	$(GO) test -fuzz=FuzzIPSets -fuzztime=1m ./compiler/packet
 	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./compiler/build
 
 # For an hour or two. As many reloads under fire as a release is worth (make test has 4 on

@@ -210,6 +210,39 @@ func TestSetsThatSayDifferentThings(t *testing.T) {
 	}
 }
 
+// What a set holds is compared, whatever its type; another spelling of an entry is none.
+func TestEntriesOfEveryTypeAreCompared(t *testing.T) {
+	for _, test := range []struct{ rule, old, now, want string }{
+		{"src", "hash:ip netmask 24|192.0.2.0", "hash:net|192.0.2.0/24", "none"},
+		{"src", "hash:ip netmask 24|192.0.2.0", "hash:ip netmask 25|192.0.2.0", "narrowed [] [192.0.2.128/25]"},
+		{"src", "bitmap:ip range 192.0.2.0/24|192.0.2.1", "hash:ip|192.0.2.1", "none"},
+		{"src,dst", "hash:ip,port|192.0.2.1,tcp:80", "hash:ip,port|192.0.2.1,80", "none"},
+		{"src,dst", "hash:ip,port netmask 24|192.0.2.0,tcp:80", "hash:ip,port netmask 25|192.0.2.0,tcp:80", "narrowed [192.0.2.0,tcp:80 (netmask 25)] [192.0.2.0,tcp:80 (netmask 24)]"},
+		{"src,dst", "hash:net,port|192.0.2.0/24,tcp:80", "hash:net,port|192.0.2.0/24,tcp:80 nomatch", "narrowed [192.0.2.0/24,tcp:80 nomatch] [192.0.2.0/24,tcp:80]"},
+		{"src,src", "hash:net,iface|192.0.2.0/24,eth", "hash:net,iface|192.0.2.0/24,eth wildcard", "widened [192.0.2.0/24,eth wildcard] [192.0.2.0/24,eth]"},
+		{"src", "hash:net,port|192.0.2.0/24,tcp:80", "hash:net,port|192.0.2.0/25,tcp:80", "none [192.0.2.0/25,tcp:80] [192.0.2.0/24,tcp:80]"},
+		{"dst", "bitmap:port range 0-100|80", "bitmap:port range 0-200|80-81", "widened [81] []"},
+		{"src,dst", "hash:ip,port|192.0.2.1,tcp:80", "hash:net,port|192.0.2.1,tcp:80", "none"},
+	} {
+		set := func(text string) string {
+			header, entry, _ := strings.Cut(text, "|")
+			return "create s " + header + "\nadd s " + entry + "\n"
+		}
+		rules := table("-m set --match-set s "+test.rule+" -j RETURN", "-j DROP")
+		report, err := Compare(saved(t, rules, set(test.old)), saved(t, rules, set(test.now)), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(report.Effect)
+		for _, s := range report.Sets {
+			got += fmt.Sprint(" ", append(prefixTexts(s.Added), s.AddedMembers...), " ", append(prefixTexts(s.Removed), s.RemovedMembers...))
+		}
+		if got != test.want {
+			t.Errorf("%s -> %s: got %q, want %q", test.old, test.now, got, test.want)
+		}
+	}
+}
+
 func TestMovedLines(t *testing.T) {
 	for _, c := range []struct{ old, now, added, removed, moved string }{
 		{"a b c", "a b c", "", "", ""},

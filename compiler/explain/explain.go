@@ -289,12 +289,29 @@ func (e *explainer) asksForSourcePorts() bool {
 	}
 	for _, c := range e.chains() {
 		for _, r := range c.Rules {
-			if slices.ContainsFunc(r.Matches, asks) {
+			if slices.ContainsFunc(r.Matches, asks) || slices.ContainsFunc(r.Matches, e.setAsksForSourcePorts) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// setAsksForSourcePorts tells whether a match looks the port that a packet comes from up
+// in a set.
+func (e *explainer) setAsksForSourcePorts(m dump.Match) bool {
+	o := m.Option("--match-set")
+	if o == nil || len(o.Values) != 2 {
+		return false
+	}
+	set := e.state.Sets.Set(o.Values[0])
+	if set == nil {
+		return false
+	}
+	_, kinds, _ := strings.Cut(set.Type, ":")
+	flags := strings.Split(o.Values[1], ",")
+	i := slices.Index(strings.Split(kinds, ","), "port")
+	return i >= 0 && i < len(flags) && flags[i] == "src"
 }
 
 // chains are those of the filter table; a host may have none yet.

@@ -254,6 +254,18 @@ var broken = []struct {
 		[]string{"create friends hash:net family inet hashsize 1024 maxelem 1048576\nadd friends 192.0.2.10\nadd friends 198.51.100.0/24\n", ""},
 		[]string{"sets: friends is missing"},
 	},
+	{
+		"a rule ahead that asks a set of ports",
+		[]string{jump, "-A FORWARD -m set --match-set web src,dst -j ACCEPT\n" + jump},
+		[]string{"create bans", "create web hash:ip,port family inet\nadd web 203.0.113.7,tcp:22\ncreate bans"},
+		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse"},
+	},
+	{
+		"a rule ahead that asks a set with one dimension too few",
+		[]string{jump, "-A FORWARD -m set --match-set web src -j ACCEPT\n" + jump},
+		[]string{"create bans", "create web hash:ip,port family inet\nadd web 203.0.113.7,tcp:22\ncreate bans"},
+		nil,
+	},
 	{"a set is empty", nil, []string{"add friends 192.0.2.10\nadd friends 198.51.100.0/24\n", ""}, []string{"sets: friends is empty"}},
 	{"a set has other members", nil, []string{"add friends 192.0.2.10\n", "add friends 192.0.2.11\nadd friends 203.0.113.0/24\n"}, []string{"sets: friends lacks 1 prefix and has 2 prefixes too many"}},
 	{"a set is of another type", nil, []string{"create bans hash:net", "create bans hash:ip"}, []string{"sets: bans is hash:ip inet instead of hash:net inet"}},

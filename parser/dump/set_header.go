@@ -11,6 +11,9 @@ import (
 // checkHeader finds what ipset refuses in the options of create that decide which
 // packets the set holds.
 func (s *Set) checkHeader() *refusal {
+	if s.Dimensions() == 0 {
+		return nil // a type that is not known here
+	}
 	masks := 0
 	for name, types := range map[string][]string{
 		"netmask": {"hash:ip", "hash:ip,port", "hash:net,net", "bitmap:ip"},
