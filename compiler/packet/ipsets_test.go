@@ -150,7 +150,9 @@ func TestLargeSetsAreFewConditions(t *testing.T) {
 	}{
 		{"hash:ip,port", func(int) string { return fmt.Sprintf("%s,tcp:%d", address(), 8000+random.IntN(50)) }, 50},
 		{"hash:ip,port", func(int) string { return fmt.Sprintf("%s,tcp:%d", address(), 8000+random.IntN(2000)) }, 2000},
-		{"hash:net,port,net", func(i int) string { return fmt.Sprintf("10.%d.%d.0/24,tcp:443,172.%d.%d.0/24", i%2000/250, i%250, random.IntN(256), random.IntN(256)) }, 1},
+		{"hash:net,port,net", func(i int) string {
+			return fmt.Sprintf("10.%d.%d.0/24,tcp:443,172.%d.%d.0/24", i%2000/250, i%250, random.IntN(256), random.IntN(256))
+		}, 1},
 		{"hash:ip,port", func(i int) string { return fmt.Sprintf("10.0.0.%d,tcp:%d", 1+i/50000, i%50000) }, 1},
 		{"hash:ip,port,ip", func(i int) string {
 			return fmt.Sprintf("10.0.%d.%d,tcp:443,172.18.0.%d", i%50000/250, 1+i%250, 2+i/50000)
