@@ -189,15 +189,9 @@ func unknownSet(name string, ends []End) Opaque {
 	return Opaque{Text: lookedUp(ends, nil) + " in set " + name + " (members unknown)"}
 }
 
-// markIs is the condition that a packet has a mark of hash:ip,mark. Marks are no field
-// of a packet here; this is the one place that says so.
-func markIs(set string, mark, mask uint32) Cond {
-	text := fmt.Sprintf("mark %#x", mark)
-	if mask != ^uint32(0) {
-		text += fmt.Sprintf("/%#x", mask)
-	}
-	return Opaque{Text: fmt.Sprintf("%s (as set %s asks for the address)", text, set)}
-}
+// markIs is the condition that a packet has a mark of hash:ip,mark, of which the set looks
+// at the bits of its mask.
+func markIs(mark, mask uint32) Cond { return Mark{Value: mark & mask, Mask: mask} }
 
 // macIs is the condition that a packet has a MAC address, which is no field of a
 // packet here. Without one, bitmap:ip,mac takes that of the first packet it sees.

@@ -272,7 +272,7 @@ type label struct {
 
 func (l label) cond(end End) Cond {
 	if l.set.Type == "hash:ip,mark" {
-		return markIs(l.set.Name, l.mark, l.set.MarkMask())
+		return markIs(l.mark, l.set.MarkMask())
 	}
 	return macIs(l.set.Name, end, l.mac)
 }

@@ -64,10 +64,11 @@ func TestMatchesAgainstSetsAreDecidedOrSayWhatIsMissing(t *testing.T) {
 	p := Packet{
 		In: "eth1", Out: "docker0", Source: netip.MustParseAddr("192.0.2.7"), Destination: netip.MustParseAddr("172.18.0.4"),
 		Protocol: protoTCP, SourcePort: 4000, DestinationPort: 80,
+		Marks: Marks{Packet: MarkValue{Bits: 0x310}},
 	}
 	p.Complete()
 	for rule, want := range map[string]string{
-		"mark src,src":           "mark 0x10/0xff (as set mark asks for the address)",
+		"mark src,src":           "true",
 		"mark dst,src":           "false",
 		"mark src":               "false",
 		"mac src":                "source MAC address is 02:00:00:00:00:01",

@@ -25,6 +25,11 @@ func Open(c Cond, p *Packet) []string {
 		case Opaque:
 			holds, known = p.Conditions[c.Text]
 			return holds, known
+		case Mark:
+			if holds, known = c.Of(p.Marks, p.Tracked()); !known {
+				holds, known = p.Conditions[c.String()]
+			}
+			return holds, known
 		case InSet:
 			return three(c.C)
 		case Not:
@@ -46,6 +51,11 @@ func Open(c Cond, p *Packet) []string {
 			if !seen[c.Text] {
 				seen[c.Text] = true
 				out = append(out, c.Text)
+			}
+		case Mark:
+			if text := c.String(); !seen[text] {
+				seen[text] = true
+				out = append(out, text)
 			}
 		case InSet:
 			add(c.C)

@@ -12,6 +12,8 @@ func rewrite(c Cond, leaf func(Cond) Cond) Cond {
 		return out
 	}
 	switch c := c.(type) {
+	case InSet:
+		return InSet{c.Name, c.Ends, c.Dims, rewrite(c.C, leaf)}
 	case Not:
 		return Not{rewrite(c.C, leaf)}
 	case Both:

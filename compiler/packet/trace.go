@@ -172,59 +172,16 @@ func (t *tracer) untrack() {
 // which nothing is known if all others hold.
 func firstFailed(conds []Cond, p *Packet) (failed Cond, open string) {
 	for _, c := range conds {
-		holds, unknown := known(c, p)
-		switch {
-		case unknown != "":
+		switch unknown := Open(c, p); {
+		case len(unknown) > 0:
 			if open == "" {
-				open = unknown
+				open = unknown[0]
 			}
-		case !holds:
+		case !Holds(c, p):
 			return c, ""
 		}
 	}
 	return nil, open
-}
-
-// known evaluates a condition; unknown is an opaque one that decides it and of which
-// nothing is known.
-func known(c Cond, p *Packet) (holds bool, unknown string) {
-	any := func(cs []Cond, decides bool) (bool, string) {
-		open := ""
-		for _, x := range cs {
-			holds, unknown := known(x, p)
-			switch {
-			case unknown == "" && holds == decides:
-				return decides, ""
-			case unknown != "" && open == "":
-				open = unknown
-			}
-		}
-		return !decides, open
-	}
-	ask := func(text string) (bool, string) {
-		holds, ok := p.Conditions[text]
-		if !ok {
-			return false, text
-		}
-		return holds, ""
-	}
-	switch c := c.(type) {
-	case Opaque:
-		return ask(c.Text)
-	case Mark:
-		if holds, known := c.Of(p.Marks, p.Tracked()); known {
-			return holds, ""
-		}
-		return ask(c.String())
-	case Not:
-		holds, unknown = known(c.C, p)
-		return !holds, unknown
-	case Both:
-		return any(c, false)
-	case Either:
-		return any(c, true)
-	}
-	return Holds(c, p), ""
 }
 
 // seenAt is the packet as a stage sees it.
