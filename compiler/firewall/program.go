@@ -41,7 +41,11 @@ func (s *State) program(t *dump.Table, f ir.Family, start string) *packet.Progra
 
 // programFrom is the program that begins in a chain of a table, whatever that chain does.
 func (s *State) programFrom(t *dump.Table, f ir.Family, start string) *packet.Program {
-	p := packet.FromDump(reachable(t, start), f, start, s.ipsets())
+	var beside []*dump.Table
+	if s.Rules[f] != nil {
+		beside = s.Rules[f].Tables
+	}
+	p := packet.FromDump(reachable(t, start), f, start, s.ipsets(), beside...)
 	return p
 }
 

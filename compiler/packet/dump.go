@@ -13,13 +13,15 @@ import (
 // FromDump returns the program that begins in a chain of a table, as read from any
 // iptables-save. What this package does not model becomes an opaque condition or
 // another target; nothing is left out. A set that is not in sets makes an opaque
-// condition. Packets that a built-in chain does not decide get its policy.
-func FromDump(t *dump.Table, f ir.Family, start string, sets *IPSets) *Program {
+// condition. Packets that a built-in chain does not decide get its policy. Rules of
+// the tables beside it are not part of the program, but may count in its limits.
+func FromDump(t *dump.Table, f ir.Family, start string, sets *IPSets, beside ...*dump.Table) *Program {
 	p := &Program{Family: f}
+	counting := hashTables(append(beside[:len(beside):len(beside)], t)...)
 	add := func(c *dump.Chain) {
 		chain := &Chain{Name: c.Name}
 		for i, r := range c.Rules {
-			rule := FromDumpRule(t, r, f, sets)
+			rule := fromDumpRule(t, r, f, sets, counting)
 			rule.At = Origin{Table: t.Name, Chain: c.Name, Rule: i}
 			chain.Rules = append(chain.Rules, rule)
 		}
@@ -48,14 +50,21 @@ var goesOn = []string{
 	"TCPOPTSTRIP", "ECN", "AUDIT", "CHECKSUM", "CT", "NOTRACK", "SECMARK", "CONNSECMARK", "IDLETIMER", "LED", "RATEEST", "TEE", "HMARK",
 }
 
-// FromDumpRule returns a rule of an iptables-save of family f.
-func FromDumpRule(t *dump.Table, r *dump.Rule, f ir.Family, sets *IPSets) *Rule {
+// fromDumpRule returns a rule of an iptables-save of family f. counting tells how
+// many rules count in each hashlimit table.
+func fromDumpRule(t *dump.Table, r *dump.Rule, f ir.Family, sets *IPSets, counting map[string]int) *Rule {
 	out := &Rule{Text: r.Canonical(dump.Family(f)), Actions: actionsOf(r)}
 	for _, o := range r.Base {
 		out.Matches = append(out.Matches, baseCond(o, f))
 	}
 	for i := range r.Matches {
-		out.Matches = append(out.Matches, matchConds(&r.Matches[i], f, sets)...)
+		m := &r.Matches[i]
+		switch m.Name {
+		case "hashlimit", "connlimit", "quota":
+			out.Matches = append(out.Matches, limitCond(m, func(table string) bool { return counting[table] > 1 }))
+		default:
+			out.Matches = append(out.Matches, matchConds(m, f, sets)...)
+		}
 	}
 	switch {
 	case r.Goto:
@@ -152,7 +161,7 @@ func addresses(text string, f ir.Family) *AddrSet {
 
 // stateful are matches whose truth depends on what came before.
 var stateful = []string{
-	"limit", "hashlimit", "connlimit", "recent", "quota", "quota2", "statistic", "connbytes", "nfacct", "rateest", "nth", "random", "condition",
+	"limit", "recent", "quota2", "statistic", "connbytes", "nfacct", "rateest", "nth", "random", "condition",
 }
 
 func matchConds(m *dump.Match, f ir.Family, sets *IPSets) []Cond {

@@ -57,13 +57,14 @@ type slot struct {
 	chain, rule, text string
 	name              string
 	used              int // 1 + index of the last program that has it
+	decides           bool
 }
 
 // resolve returns copies of the programs in which every opaque condition is told
 // by its text alone. Conditions with state are numbered by the place they stand
 // at; the places of the programs are paired, first those whose rules have the same
-// text, then those with the same condition in the same chain, in order. Pairing
-// means: given the same packets, both count the same.
+// text, then those with the same condition in the same chain, in order, then those
+// whose condition stands at one place of either program. Pairing means: given the same packets, both count the same.
 func resolve(programs []*Program) []*Program {
 	var slots []*slot
 	names := map[string]int{}
@@ -84,7 +85,7 @@ func resolve(programs []*Program) []*Program {
 						m = toHost(m)
 					}
 					rule.Matches[k] = collect(m, func(o Opaque) int {
-						places = append(places, &place{chain: c.Name, rule: rule.Text, text: o.Text})
+						places = append(places, &place{chain: c.Name, rule: rule.Text, text: o.Text, decides: r.Verdict.Kind != Continue})
 						return len(places) - 1
 					})
 				}
@@ -100,18 +101,19 @@ func resolve(programs []*Program) []*Program {
 			free := map[string][]*slot{}
 			for _, s := range slots {
 				if s.used <= i && s.family == p.Family {
-					k := s.text + "\x00" + key(s.chain, s.rule)
+					k := fmt.Sprint(s.text, "\x00", s.decides, "\x00", key(s.chain, s.rule))
 					free[k] = append(free[k], s)
 				}
 			}
 			for _, at := range places {
-				k := at.text + "\x00" + key(at.chain, at.rule)
+				k := fmt.Sprint(at.text, "\x00", at.decides, "\x00", key(at.chain, at.rule))
 				if at.slot == nil && len(free[k]) > 0 {
 					at.slot, free[k] = free[k][0], free[k][1:]
 					at.slot.used = i + 1
 				}
 			}
 		}
+		pairOnly(p.Family, i, slots, places)
 		for _, at := range places {
 			if at.slot == nil {
 				names[at.text]++
@@ -119,7 +121,7 @@ func resolve(programs []*Program) []*Program {
 				if n := names[at.text]; n > 1 {
 					name = fmt.Sprintf("%s (no. %d)", at.text, n)
 				}
-				at.slot = &slot{family: p.Family, chain: at.chain, rule: at.rule, text: at.text, name: name, used: i + 1}
+				at.slot = &slot{family: p.Family, chain: at.chain, rule: at.rule, text: at.text, name: name, used: i + 1, decides: at.decides}
 				slots = append(slots, at.slot)
 			}
 		}
@@ -133,6 +135,28 @@ func resolve(programs []*Program) []*Program {
 		out = append(out, q)
 	}
 	return out
+}
+
+// pairOnly pairs a condition that program i has at one place only with the only free
+// slot that has its text. Rules that decide nothing, such as LOG, do not count.
+func pairOnly(f ir.Family, i int, slots []*slot, places []*place) {
+	mine, free := map[string][]*place{}, map[string][]*slot{}
+	for _, at := range places {
+		if at.decides {
+			mine[at.text] = append(mine[at.text], at)
+		}
+	}
+	for _, s := range slots {
+		if s.family == f && s.decides {
+			free[s.text] = append(free[s.text], s)
+		}
+	}
+	for text, at := range mine {
+		if slot := free[text]; len(at) == 1 && at[0].slot == nil && len(slot) == 1 && slot[0].used <= i {
+			at[0].slot = slot[0]
+			slot[0].used = i + 1
+		}
+	}
 }
 
 // toHost is the condition as it is for packets that leave by no interface.
@@ -163,6 +187,7 @@ func toHost(c Cond) Cond {
 
 type place struct {
 	chain, rule, text string
+	decides           bool // the rule does more than LOG
 	slot              *slot
 }
 
