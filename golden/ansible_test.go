@@ -249,7 +249,7 @@ func TestAnsibleDeploysToAFleetWhatIsNewAndNothingThatDoesNotLoad(t *testing.T) 
 	}
 
 	printed := f.expect("changed", "changed", "changed", "--check", "--diff")
-	f.says(printed, "host web1: WIDENED and NARROWED", "anyone by eth0 to published ports 80, 443/tcp", "host db1: ", "would change:", "IPv4: nothing of dockerfw is in DOCKER-USER")
+	f.says(printed, "host web1: ", "some traffic is newly blocked", "everyone, arriving on eth0, to published ports 80, 443/tcp", "host db1: ", "would change:", "IPv4: nothing of dockerfw is in DOCKER-USER")
 	f.unchanged(clean, fleetHosts...)
 	if f.inForce("web1", filepath.Join(f.compiled, "web1")) == nil {
 		t.Fatal("the policy is in force before it is loaded")

@@ -32,16 +32,16 @@ func diffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "Show what a change means: who reaches more, who reaches less",
-		Long: `diff compares two sides and tells exactly which packets get another verdict, by which
-rules, with an example for each; which members sets gain and lose; and which rules
-come and go. Each side is ` + sides + `.
+		Long: `diff compares two sides and reports exactly which packets get another verdict: which
+clients, on which interface, to which ports; the old and the new rule; an example. It
+lists the members that sets gain and lose, and the rules that come and go. Each side is ` + sides + `.
 With --base REV one path is named: its old side is the path at that git revision.
 
 Where one side is a host, the other is loaded onto it in thought, so that the rules
 of others there count too; those that loading would delete are called out.
 
-The exit code is 0 if every packet is decided as before and sets have the same
-members, 1 if not, 2 if there is no answer.`,
+The exit code is 0 if everyone reaches what they reached and is answered as before,
+1 if not, 2 if there is no answer.`,
 		Example: `  dockerfw diff --base origin/main policy.hcl
   dockerfw diff --base origin/main policy.hcl --exit-on widened --format markdown
   dockerfw diff live compiled        # on the host, before loading
@@ -103,7 +103,7 @@ members, 1 if not, 2 if there is no answer.`,
 	cmd.Flags().StringVar(&base, "base", "", "compare a path with itself at this git `revision`")
 	cmd.Flags().StringVar(&format, "format", format, "how to report: text, json or markdown")
 	cmd.Flags().StringVar(&exitOn, "exit-on", "any", "exit with 1 on any difference, or only if something is widened or narrowed")
-	cmd.Flags().BoolVar(&strict, "strict", false, "let rules that are written differently count as a difference")
+	cmd.Flags().BoolVar(&strict, "strict", false, "let rules that are written differently, sets without a difference in reach, and verdicts of the same reach count")
 	cmd.Flags().BoolVar(&style.Full, "full", false, "list all changes, members and rules")
 	cmd.Flags().StringVar(&chain, "chain", "", "compare two hosts from this `chain` on (default DOCKER-USER, or FORWARD where there is none)")
 	return cmd
@@ -115,7 +115,7 @@ func counts(reports []*diff.Report, gate []diff.Effect, strict bool) bool {
 		if gate != nil {
 			return slices.Contains(gate, r.Effect)
 		}
-		return r.Different() || strict && len(r.Rules)+len(r.Foreign) > 0
+		return r.Different() || strict && len(r.Rules)+len(r.Foreign)+len(r.Sets)+len(r.SameReach) > 0
 	})
 }
 

@@ -46,7 +46,11 @@ type Report struct {
 	Changes []Change
 	// More says that there are changes beyond those listed.
 	More bool
-	Sets []SetChange
+	// SameReach are packets that one side accepts and the other leaves to Docker's
+	// rules, which accept them: nobody reaches more or less, but ACCEPT skips the
+	// rules that follow. Their effect is None.
+	SameReach []Change
+	Sets      []SetChange
 	// Rules are lines that differ. If nothing else does, they mean the same.
 	Rules []ChainChange
 	// Foreign rules stand in chains that loading the compiled side empties.
@@ -55,9 +59,11 @@ type Report struct {
 	Notes []string
 }
 
-// Different tells whether packets are decided differently or sets have other
-// members.
-func (r *Report) Different() bool { return len(r.Changes) > 0 || len(r.Sets) > 0 }
+// Different tells whether anybody reaches more or less, or is answered otherwise; or
+// may be, because a set has other members that rules outside the compared chains use.
+func (r *Report) Different() bool {
+	return len(r.Changes) > 0 || slices.ContainsFunc(r.Sets, func(s SetChange) bool { return s.decides })
+}
 
 // Rule is a rule as people know it.
 type Rule struct {
@@ -70,6 +76,7 @@ type Rule struct {
 	Text string
 
 	explicit bool
+	foreign  bool     // not a rule of dockerfw's
 	sets     []string // that it asks for
 }
 
@@ -84,6 +91,9 @@ type Change struct {
 	OldRules, NewRules []Rule
 	// Packets says in words which ones: a line for each who, with where to.
 	Packets []string
+	// Unpublished tells that only those of Packets change which Docker's own rules
+	// refuse; for what it publishes, and for replies, both verdicts let through.
+	Unpublished bool
 	// Proxy says where docker-proxy answers the same senders with the same change; nil
 	// if nowhere. Such a change is not listed once more.
 	Proxy []string
@@ -170,7 +180,7 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 			}
 		}
 	}
-	c.joinFamilies()
+	r.Changes, r.SameReach = joinFamilies(r.Changes), joinFamilies(r.SameReach)
 	c.sets()
 	return r, nil
 }

@@ -16,27 +16,30 @@ type (
 		Hosts     []jsonReport `json:"hosts"`
 	}
 	jsonReport struct {
-		Host    string        `json:"host,omitempty"`
-		Old     string        `json:"old"`
-		New     string        `json:"new"`
-		Effect  Effect        `json:"effect"`
-		Changes []jsonChange  `json:"changes"`
-		More    bool          `json:"more,omitempty"`
-		Sets    []jsonSet     `json:"sets"`
-		Rules   []jsonChain   `json:"rules"`
-		Foreign []jsonForeign `json:"foreign"`
-		Notes   []string      `json:"notes"`
+		Host    string       `json:"host,omitempty"`
+		Old     string       `json:"old"`
+		New     string       `json:"new"`
+		Effect  Effect       `json:"effect"`
+		Changes []jsonChange `json:"changes"`
+		More    bool         `json:"more,omitempty"`
+		// SameReach has the form of Changes, with the effect "none".
+		SameReach []jsonChange  `json:"same_reach,omitempty"`
+		Sets      []jsonSet     `json:"sets"`
+		Rules     []jsonChain   `json:"rules"`
+		Foreign   []jsonForeign `json:"foreign"`
+		Notes     []string      `json:"notes"`
 	}
 	jsonChange struct {
-		Path       Path       `json:"path"`
-		Families   []string   `json:"families"`
-		Effect     Effect     `json:"effect"`
-		Old        jsonSide   `json:"old"`
-		New        jsonSide   `json:"new"`
-		Packets    []string   `json:"packets"`
-		Proxy      []string   `json:"docker_proxy,omitempty"`
-		Conditions []string   `json:"conditions,omitempty"`
-		Witness    jsonPacket `json:"witness"`
+		Path        Path       `json:"path"`
+		Families    []string   `json:"families"`
+		Effect      Effect     `json:"effect"`
+		Old         jsonSide   `json:"old"`
+		New         jsonSide   `json:"new"`
+		Packets     []string   `json:"packets"`
+		Proxy       []string   `json:"docker_proxy,omitempty"`
+		Unpublished bool       `json:"unpublished_only,omitempty"`
+		Conditions  []string   `json:"conditions,omitempty"`
+		Witness     jsonPacket `json:"witness"`
 	}
 	jsonSide struct {
 		Verdicts []string   `json:"verdicts"`
@@ -70,6 +73,7 @@ type (
 	jsonSet struct {
 		Name         string   `json:"name"`
 		State        string   `json:"state"`
+		Unused       bool     `json:"unused,omitempty"`
 		AddedCount   int      `json:"added_count"`
 		RemovedCount int      `json:"removed_count"`
 		Added        []string `json:"added"`
@@ -106,16 +110,10 @@ func (r *Report) json(style Style) jsonReport {
 		Changes: []jsonChange{}, Sets: []jsonSet{}, Rules: []jsonChain{}, Foreign: []jsonForeign{}, Notes: list(r.Notes),
 	}
 	for _, c := range r.Changes {
-		one := jsonChange{
-			Path: c.Path, Effect: c.Effect, Packets: c.Packets, Proxy: c.Proxy, Conditions: c.Conditions,
-			Old:     side(c.Old, c.OldRules, c.WitnessOld),
-			New:     side(c.New, c.NewRules, c.WitnessNew),
-			Witness: packetJSON(c.Witness),
-		}
-		for _, f := range c.Families {
-			one.Families = append(one.Families, f.String())
-		}
-		out.Changes = append(out.Changes, one)
+		out.Changes = append(out.Changes, c.json())
+	}
+	for _, c := range r.SameReach {
+		out.SameReach = append(out.SameReach, c.json())
 	}
 	for _, s := range r.Sets {
 		state := "changed"
@@ -126,7 +124,7 @@ func (r *Report) json(style Style) jsonReport {
 			state = "gone"
 		}
 		added, removed := append(prefixTexts(s.Added), s.AddedMembers...), append(prefixTexts(s.Removed), s.RemovedMembers...)
-		one := jsonSet{Name: s.Name, State: state, AddedCount: len(added), RemovedCount: len(removed), Added: added, Removed: removed}
+		one := jsonSet{Name: s.Name, State: state, Unused: s.Unused, AddedCount: len(added), RemovedCount: len(removed), Added: added, Removed: removed}
 		if !style.Full {
 			one.Added, one.Removed = added[:min(samples, len(added))], removed[:min(samples, len(removed))]
 		}
@@ -137,6 +135,19 @@ func (r *Report) json(style Style) jsonReport {
 	}
 	for _, f := range r.Foreign {
 		out.Foreign = append(out.Foreign, jsonForeign{f.Family.String(), f.Chain, f.Text, f.Lost})
+	}
+	return out
+}
+
+func (c *Change) json() jsonChange {
+	out := jsonChange{
+		Path: c.Path, Effect: c.Effect, Packets: c.Packets, Proxy: c.Proxy, Unpublished: c.Unpublished, Conditions: c.Conditions,
+		Old:     side(c.Old, c.OldRules, c.WitnessOld),
+		New:     side(c.New, c.NewRules, c.WitnessNew),
+		Witness: packetJSON(c.Witness),
+	}
+	for _, f := range c.Families {
+		out.Families = append(out.Families, f.String())
 	}
 	return out
 }

@@ -41,7 +41,7 @@ func (m *markdown) report(group []*Report) {
 		m.line("\n> %s.", n)
 	}
 	if len(r.Foreign) > 0 {
-		m.line("\n**Rules that are not dockerfw's** stand in a chain that it owns%s:\n", map[bool]escape.Markdown{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
+		m.line("\n**Foreign rules** in %s%s:\n", foreignChains(r.Foreign), map[bool]escape.Markdown{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
 		m.block("", func(t *text) {
 			for _, f := range r.Foreign {
 				t.line("%s -A %s %s", firewall.FamilyText(f.Family), f.Chain, f.Text)
@@ -49,7 +49,7 @@ func (m *markdown) report(group []*Report) {
 		})
 	}
 	if len(r.Changes) > 0 {
-		m.line("\n| | who → where | verdict | decided by | for example |")
+		m.line("\n| | clients and ports | verdict | old rule → new rule | example |")
 		m.line("|---|---|---|---|---|")
 		for _, c := range r.Changes {
 			m.change(c)
@@ -57,6 +57,17 @@ func (m *markdown) report(group []*Report) {
 		if r.More {
 			m.line("\nMore changes are not listed (`--full` lists them).")
 		}
+	}
+	if len(r.SameReach) > 0 {
+		m.line("\n<details><summary>Same reach, other verdict</summary>\n\nDocker's own rules accept these packets; ACCEPT skips all rules that follow.\n")
+		for _, c := range r.SameReach {
+			family := c.families()
+			if family != "" {
+				family += ": "
+			}
+			m.line("- %s%s → %s: %s", family, c.Path.verdicts(c.Old), c.Path.verdicts(c.New), joined(codes(c.Packets), "; "))
+		}
+		m.line("\n</details>")
 	}
 	if len(r.Sets) > 0 {
 		m.line("\n<details><summary>Set members</summary>\n")
@@ -91,28 +102,37 @@ func (m *markdown) change(c Change) {
 	if f := c.families(); f != "" {
 		family = "<br>" + escape.MarkdownText(f)
 	}
-	var packets []escape.Markdown
-	for _, p := range c.Packets {
-		packets = append(packets, escape.MarkdownCode(p))
-	}
+	packets := codes(c.Packets)
 	if len(c.Proxy) > 0 {
 		packets = append(packets, escape.MarkdownCode(c.proxyText()))
+	}
+	if c.Unpublished {
+		packets = append(packets, escape.MarkdownText(unpublishedText))
 	}
 	if len(c.Conditions) > 0 {
 		packets = append(packets, "depends on "+escape.MarkdownCode(strings.Join(c.Conditions, "; ")))
 	}
-	m.line("| **%s**%s | %s | %s → **%s** | %s → %s | %s |", c.Effect, family, joined(packets, "<br>"),
+	m.line("| **%s**%s | %s | %s → **%s** | %s → %s | %s |", titles[c.Effect], family, joined(packets, "<br>"),
 		c.Path.verdicts(c.Old), c.Path.verdicts(c.New), m.rules(c.OldRules), m.rules(c.NewRules), escape.MarkdownCode(c.example()))
 }
 
 func (m *markdown) rules(rules []Rule) escape.Markdown {
-	return escape.Markdown(rulesText(rules, m.style.Full, func(r Rule) string {
+	return escape.Markdown(strings.Join(ruleTexts(rules, m.style.Full, func(r Rule) string {
 		text := escape.MarkdownCode(r.Name)
 		if p := r.place(); p != "" {
 			text += " " + escape.MarkdownCode(p)
 		}
 		return string(text)
-	}))
+	}), ", "))
+}
+
+// codes are texts as code.
+func codes(texts []string) []escape.Markdown {
+	var out []escape.Markdown
+	for _, t := range texts {
+		out = append(out, escape.MarkdownCode(t))
+	}
+	return out
 }
 
 // block writes lines of text as fenced code.

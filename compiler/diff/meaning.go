@@ -33,7 +33,11 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 	}
 	// A side without the chain does not say it.
 	before.ToHost, after.ToHost = path == Guarded, path == Guarded
-	space, err := packet.New(before, after)
+	answer := c.dockersAnswer(f)
+	if path == Guarded {
+		answer = hostsAnswer(f)
+	}
+	space, err := packet.New(before, after, answer)
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be compared: %w", firewall.FamilyText(f), err)
 	}
@@ -42,12 +46,12 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 	if c.opts.Full {
 		limit = everything
 	}
-	found, err := packet.Compare(both[0], both[1], limit)
+	found, err := packet.CompareReach(both[0], both[1], both[2].Outcome(packet.Verdict{Kind: packet.Accept}), limit)
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be compared: %w", firewall.FamilyText(f), err)
 	}
 	c.report.More = c.report.More || found.More
-	for effect, set := range map[Effect]packet.Set{Changed: found.Changed, Widened: found.Widened, Narrowed: found.Narrowed} {
+	for effect, set := range map[Effect]packet.Set{Changed: found.Changed.Diff(found.SameReach), Widened: found.Widened, Narrowed: found.Narrowed} {
 		if !set.IsEmpty() {
 			c.report.Effect = c.report.Effect.and(effect)
 		}
@@ -108,58 +112,72 @@ func (c *comparison) group(f ir.Family, path Path, both []*packet.Evaluation, ch
 				continue
 			}
 			listed[one.Effect]++
-			g = &group{set: one.Set, path: path, both: both}
-			g.full, g.Path, g.Families, g.Effect = c.opts.Full, path, []ir.Family{f}, Effect(one.Effect.String())
+			g = c.newGroup(f, path, both)
 			index[why] = g
 			groups = append(groups, g)
 		}
-		g.set = g.set.Or(one.Set)
-		g.Old, g.New = addVerdict(g.Old, one.Old), addVerdict(g.New, one.New)
-		g.OldRules, g.NewRules = addRule(g.OldRules, old), addRule(g.NewRules, now)
-		g.oldPlaces, g.newPlaces = append(g.oldPlaces, one.OldRule), append(g.newPlaces, one.NewRule)
+		g.add(&one, old, now)
 	}
 	for _, g := range groups {
-		if g.Packets, err = g.describe(c.opts.Regions); err != nil {
+		if err := c.list(g); err != nil {
 			return err
 		}
-		g.Conditions = g.set.Conditions()
-		g.Witness, _ = g.set.Witness()
-		g.WitnessOld, g.WitnessNew = both[0].Decide(g.Witness).Verdict, both[1].Decide(g.Witness).Verdict
-		c.report.Changes = append(c.report.Changes, g.Change)
 	}
 	return nil
 }
 
 // reason is what makes packets fare differently: the block that is new or has
-// changed, on either side; or sets that have other members, for each way in which
-// packets fare.
+// changed, on either side; or sets that have other members; else the verdicts alone,
+// for rules that are nobody's block. Packets that fare in other ways are other changes.
 type reason struct {
 	effect                 packet.Effect
 	old, new               string
 	sets                   string
-	oldVerdict, newVerdict packet.Verdict
+	oldVerdict, newVerdict packet.Kind
 }
 
 // reason tells why packets that an old and a new rule decide fare differently.
 func (c *comparison) reason(blocks [2]map[string]string, one *packet.Change, old, now Rule) reason {
-	out := reason{effect: one.Effect, old: old.Name, new: now.Name}
+	effect := one.Effect
+	if effect == packet.SameReach {
+		effect = packet.Widened
+		if one.Old.Kind == packet.Accept {
+			effect = packet.Narrowed
+		}
+	}
+	out := reason{effect: effect, old: old.Name, new: now.Name, oldVerdict: class(one.Old), newVerdict: class(one.New)}
 	changed := func(r Rule) bool { return blocks[0][r.Name] != blocks[1][r.Name] }
 	if !changed(old) && !changed(now) {
 		if sets := c.otherMembers(old, now); sets != "" {
-			return reason{effect: one.Effect, sets: sets, oldVerdict: one.Old, newVerdict: one.New}
+			out.old, out.new, out.sets = "", "", sets
+			return out
 		}
 	}
-	switch {
-	case now.explicit && changed(now):
+	if old.foreign {
 		out.old = ""
-	case old.explicit && changed(old):
+	}
+	if now.foreign {
 		out.new = ""
-	case now.explicit:
+	}
+	switch {
+	case now.explicit && !now.foreign && changed(now):
 		out.old = ""
-	case old.explicit:
+	case old.explicit && !old.foreign && changed(old):
+		out.new = ""
+	case now.explicit && !now.foreign:
+		out.old = ""
+	case old.explicit && !old.foreign:
 		out.new = ""
 	}
 	return out
+}
+
+// class is a verdict's kind; all ways of refusing are one.
+func class(v packet.Verdict) packet.Kind {
+	if v.Kind == packet.Reject {
+		return packet.Drop
+	}
+	return v.Kind
 }
 
 // otherMembers names the sets of rules that hold other addresses before than after.
@@ -188,15 +206,6 @@ func (c *comparison) membersDiffer(name string) bool {
 		c.differ[name] = differ
 	}
 	return differ
-}
-
-// group is a change while it is put together.
-type group struct {
-	Change
-	path                 Path
-	set                  packet.Set
-	both                 []*packet.Evaluation
-	oldPlaces, newPlaces []packet.Place
 }
 
 // blocks holds the text of all rules that a block makes, by the block's name.
@@ -248,6 +257,11 @@ func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) 
 	rule := s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule]
 	out := Rule{Text: decided.Text, Place: s.Place(from.Chain, rule)}
 	out.Name, out.explicit = nameOf(rule)
+	if out.foreign = !firewall.Ours(rule); out.foreign {
+		// What all packets of an interface come to is the end of a chain.
+		out.explicit = slices.ContainsFunc(rule.Matches, func(m dump.Match) bool { return m.Name != "comment" }) ||
+			slices.ContainsFunc(rule.Base, func(o dump.Option) bool { return o.Name != "-i" && o.Name != "-o" })
+	}
 	out.sets = rule.Sets()
 	return out
 }
@@ -261,11 +275,11 @@ func nameOf(r *dump.Rule) (name string, explicit bool) {
 
 // joinFamilies joins changes of the two families that are the same packets for the
 // same reason. What is widened comes first.
-func (c *comparison) joinFamilies() {
+func joinFamilies(changes []Change) []Change {
 	rank := map[Effect]int{Widened: 0, Changed: 1, Narrowed: 2}
-	slices.SortStableFunc(c.report.Changes, func(a, b Change) int { return rank[a.Effect] - rank[b.Effect] })
+	slices.SortStableFunc(changes, func(a, b Change) int { return rank[a.Effect] - rank[b.Effect] })
 	var out []Change
-	for _, change := range c.report.Changes {
+	for _, change := range changes {
 		i := slices.IndexFunc(out, func(o Change) bool {
 			return !slices.Contains(o.Families, change.Families[0]) && sameButFamily(&o, &change)
 		})
@@ -283,7 +297,7 @@ func (c *comparison) joinFamilies() {
 		}
 		o.Old, o.New = addAnswers(o.Old, change.Old), addAnswers(o.New, change.New)
 	}
-	c.report.Changes = out
+	return out
 }
 
 // addAnswers adds verdicts, but for those that are the other family's words for

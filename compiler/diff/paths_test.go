@@ -40,17 +40,16 @@ default { allow = ["192.0.2.0/24"] }
 		want      []string
 	}{
 		{"a deny", base + "deny \"one\" { source = [\"192.0.2.66\"] }\n", []string{
-			"forwarded narrowed: 192.0.2.66 by eth0 to anything; proxy: docker-proxy on port 8080/tcp",
+			"forwarded narrowed: 192.0.2.66, arriving on eth0, to anything; proxy: docker-proxy on port 8080/tcp",
 		}},
 		{"another port", strings.Replace(base, "8080", `8080, "53/udp"`, 1), []string{
-			"docker-proxy narrowed: anyone but 192.0.2.0/24 by eth0 to docker-proxy on port 53/udp",
+			"docker-proxy narrowed: everyone except 192.0.2.0/24, arriving on eth0, to docker-proxy on port 53/udp",
 		}},
 		{"no guard", strings.Replace(base, "proxy_ports         = [8080]", "input_guard = false", 1), []string{
-			"docker-proxy widened: anyone but 192.0.2.0/24 by eth0 to docker-proxy on port 8080/tcp",
+			"docker-proxy widened: everyone except 192.0.2.0/24, arriving on eth0, to docker-proxy on port 8080/tcp",
 		}},
 		{"the bridge alone", strings.Replace(base, "families", "container_interfaces = [\"docker0\"]\nfamilies", 1), []string{
-			"forwarded widened: anyone but 192.0.2.0/24 by eth0 to anything out by any interface but docker0",
-			"forwarded narrowed: anyone by eth0 to anything out by any interface but docker0, only established, related packets",
+			"forwarded widened: everyone except 192.0.2.0/24, arriving on eth0, to anything leaving on any interface except docker0",
 		}},
 	} {
 		report, err := Compare(policyState(t, base), policyState(t, c.now), Options{})

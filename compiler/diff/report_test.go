@@ -2,10 +2,13 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
 )
 
 // published is an accept or deny of one published TCP port.
@@ -72,10 +75,10 @@ func TestASetThatGrowsIsOneChange(t *testing.T) {
 		t.Fatalf("%s, %d changes", report.Effect, len(report.Changes))
 	}
 	c := report.Changes[0]
-	if diff := cmp.Diff([]string{"192.0.2.128/25 by eth0 to published ports 5000, 5010, 5020, 5030, 5040, 5050, 5060, 5070/tcp"}, c.Packets); diff != "" {
+	if diff := cmp.Diff([]string{"192.0.2.128/25, arriving on eth0, to published ports 5000, 5010, 5020, 5030, 5040, 5050, 5060, 5070/tcp"}, c.Packets); diff != "" {
 		t.Error(diff)
 	}
-	if got := textOf(t, report, Style{}); !strings.Contains(got, `decided now by    accept "r0" (`) || !strings.Contains(got, ", and 4 more\n") {
+	if got := textOf(t, report, Style{}); !strings.Contains(got, `new rules:  accept "r0" (`) || !strings.Contains(got, " and 4 more\n") {
 		t.Error(got)
 	}
 	if got := textOf(t, report, Style{Full: true}); strings.Contains(got, "and 4 more") || !strings.Contains(got, `accept "r7" (`) {
@@ -105,8 +108,8 @@ func TestASetThatGrowsIsOneChangeForEachVerdict(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s → %s: %s", c.Effect, Forwarded.verdicts(c.Old), Forwarded.verdicts(c.New), strings.Join(c.Packets, "; ")))
 	}
 	want := []string{
-		"widened drop → left to Docker's rules: 192.0.2.128/25 by eth0 to everything that no other rule decides",
-		"widened drop → accept: 192.0.2.128/25 by eth0 to published port 5432/tcp",
+		"widened drop → left to Docker's rules: 192.0.2.128/25, arriving on eth0, to all other ports",
+		"widened drop → accept: 192.0.2.128/25, arriving on eth0, to published port 5432/tcp",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -115,18 +118,18 @@ func TestASetThatGrowsIsOneChangeForEachVerdict(t *testing.T) {
 
 func TestWhatChangesIsSaidInTheWordsOfPolicies(t *testing.T) {
 	for _, c := range []struct{ old, now, want string }{
-		{`-d 10.0.0.0/8 -j DROP`, ``, `anyone to anything at 10.0.0.0/8`},
-		{`-p udp -j DROP`, ``, `anyone to anything by udp`},
-		{`-o eth0 -j DROP`, ``, `anyone to anything out by eth0`},
-		{`-o eth0 -d 10.0.0.1/32 -j DROP`, ``, `anyone to anything at 10.0.0.1, out by eth0`},
-		{`-p tcp -m tcp --dport 80 -j DROP`, ``, `anyone to container port 80/tcp`},
-		{`-p tcp -m tcp ! --dport 80 -j DROP`, ``, `anyone to any container port but 80/tcp`},
-		{`-p tcp -m tcp --sport 53 -j DROP`, ``, `anyone from source port 53 to anything by tcp`},
-		{`-p icmp -m icmp --icmp-type 8 -j DROP`, ``, `anyone to anything ICMP type 8`},
-		{`-m conntrack --ctstate INVALID -j DROP`, ``, `anyone to anything only invalid packets`},
-		{`-i eth0 -m conntrack --ctstate DNAT --ctdir ORIGINAL -j DROP`, ``, `anyone by eth0 to any published port`},
+		{`-d 10.0.0.0/8 -j DROP`, ``, `everyone to anything at 10.0.0.0/8`},
+		{`-p udp -j DROP`, ``, `everyone to anything over udp`},
+		{`-o eth0 -j DROP`, ``, `everyone to anything leaving on eth0`},
+		{`-o eth0 -d 10.0.0.1/32 -j DROP`, ``, `everyone to anything at 10.0.0.1, leaving on eth0`},
+		{`-p tcp -m tcp --dport 80 -j DROP`, ``, `everyone to container port 80/tcp`},
+		{`-p tcp -m tcp ! --dport 80 -j DROP`, ``, `everyone to any container port except 80/tcp`},
+		{`-p tcp -m tcp --sport 53 -j DROP`, ``, `everyone, from source port 53, to anything over tcp`},
+		{`-p icmp -m icmp --icmp-type 8 -j DROP`, ``, `everyone to anything, ICMP type 8`},
+		{`-m conntrack --ctstate INVALID -j DROP`, ``, `everyone to anything, only invalid packets`},
+		{`-i eth0 -m conntrack --ctstate DNAT --ctdir ORIGINAL -j DROP`, ``, `everyone, arriving on eth0, to any published port`},
 		{`-s 192.0.2.1/32 -j DROP`, ``, `192.0.2.1 to anything`},
-		{`! -s 192.0.2.1/32 -j DROP`, ``, `anyone but 192.0.2.1 to anything`},
+		{`! -s 192.0.2.1/32 -j DROP`, ``, `everyone except 192.0.2.1 to anything`},
 	} {
 		report := compare(t, Options{}, ruleOrNone(c.old), "", ruleOrNone(c.now), "")
 		if len(report.Changes) != 1 || strings.Join(report.Changes[0].Packets, "\n") != c.want {
@@ -178,6 +181,162 @@ func TestEffectsOfHostsAreJoined(t *testing.T) {
 		}
 		if got := Total(reports); got != c.want {
 			t.Errorf("%v: %s, want %s", c.all, got, c.want)
+		}
+	}
+}
+
+// To be accepted and to be left to Docker's rules is the same for what Docker
+// publishes, for replies and for what containers send out; not for ports that are not
+// published, between Docker's networks, or in INPUT: docs/commands.md has the table.
+func TestWhatDockersRulesAcceptIsTheSameReach(t *testing.T) {
+	for _, c := range []struct {
+		old, now string
+		want     Effect
+		same     bool
+	}{
+		{``, published("accept", "web", 443, "ACCEPT"), None, true},
+		{published("accept", "web", 443, "ACCEPT"), published("accept", "web", 443, "RETURN"), None, true},
+		{`-i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`, ``, None, true},
+		{`-i docker0 ! -o docker0 -j ACCEPT`, `-i docker0 ! -o docker0 -j RETURN`, None, false}, // to br-+ it differs
+		{`-i docker0 -o eth0 -j ACCEPT`, `-i docker0 -o eth0 -j RETURN`, None, true},
+		{``, `-i eth0 -p tcp -m tcp --dport 5432 -j ACCEPT`, Widened, true}, // also without DNAT
+		{`-i eth0 -m conntrack --ctstate INVALID -j ACCEPT`, ``, Narrowed, false},
+		{``, `-i docker0 -o docker0 -m conntrack --ctstate NEW -j ACCEPT`, Widened, false},
+		{``, `-i br-a -o docker0 -m conntrack --ctstate DNAT --ctdir ORIGINAL -j ACCEPT`, Widened, true},
+		{``, `-i br-a -o docker0 -m conntrack --ctstate NEW -j ACCEPT`, Widened, false},
+		{dropAll, published("accept", "web", 443, "ACCEPT") + "\n-A DOCKER-USER " + dropAll, Widened, false},
+	} {
+		report := compare(t, Options{}, ruleOrNone(c.old), "", ruleOrNone(c.now), "")
+		if c.want == None && !c.same {
+			c.want, c.same = Narrowed, true
+		}
+		if report.Effect != c.want || report.Different() != (c.want != None) || (len(report.SameReach) > 0) != c.same {
+			t.Errorf("%q → %q: %s, different %t, same reach: %v", c.old, c.now, report.Effect, report.Different(), report.SameReach)
+		}
+		if c.want == None && !strings.Contains(textOf(t, report, Style{}), "no difference in what anyone can reach (") {
+			t.Error(textOf(t, report, Style{}))
+		}
+	}
+}
+
+// In INPUT what we leave alone is for the host's own rules, which may refuse.
+func TestLeftToTheHostIsNotAccepted(t *testing.T) {
+	input := func(target string) *firewall.State {
+		return saved(t, "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n"+
+			"-A INPUT -j DOCKERFW-INPUT\n-A FORWARD -j DOCKER-USER\n-A DOCKERFW-INPUT -p tcp -m tcp --dport 80 -j "+target+"\nCOMMIT\n", "")
+	}
+	report, err := Compare(input("RETURN"), input("ACCEPT"), Options{})
+	if err != nil || report.Effect != Widened || len(report.SameReach) > 0 {
+		t.Errorf("%v %+v", err, report)
+	}
+}
+
+// Sets that no rule uses, and members whose meaning the changes hold, are reported
+// and are no difference; members that other chains use are one.
+func TestSetsAreADifferenceWhereTheirMeaningIs(t *testing.T) {
+	literal := []string{`-s 192.0.2.0/24 -i eth0 -j ACCEPT`, dropAll}
+	named := []string{`-i eth0 -m set --match-set friends src -j ACCEPT`, dropAll}
+	for _, c := range []struct {
+		name               string
+		old                []string
+		oldSets            string
+		now                []string
+		nowSets            string
+		different, changed bool
+		want               string
+	}{
+		{"a set for literal addresses", literal, "", named, friends("192.0.2.0/24"), false, false, "friends is new: 1 entry added, 0 entries removed"},
+		{"the set is gone again", named, friends("192.0.2.0/24"), literal, "", false, false, "friends is gone: 0 entries added, 1 entry removed"},
+		{"another set for them", literal, "", named, friends("192.0.2.0/23"), true, true, "friends is new"},
+		{"a set that no rule uses", literal, "", literal, friends("192.0.2.0/24"), false, false, "friends is new (no rule uses it): 1 entry added"},
+		{"members that no rule asks for", literal, friends("192.0.2.1"), literal, friends("192.0.2.2"), false, false, "friends (no rule uses it): 1 entry added, 1 entry removed"},
+		{"members that change who comes in", named, friends("192.0.2.1"), named, friends("192.0.2.2"), true, true, "friends: 1 entry added, 1 entry removed"},
+		{"members that another rule lets in", append(slices.Clone(literal[:1]), named...), friends("192.0.2.1"), append(slices.Clone(literal[:1]), named...), friends("192.0.2.2"), false, false, "friends: 1 entry added, 1 entry removed"},
+	} {
+		report := compare(t, Options{}, c.old, c.oldSets, c.now, c.nowSets)
+		if report.Different() != c.different || (len(report.Changes) > 0) != c.changed || !strings.Contains(textOf(t, report, Style{}), c.want) {
+			t.Errorf("%s: different %t\n%s", c.name, report.Different(), textOf(t, report, Style{}))
+		}
+	}
+	// The raw table is not compared.
+	raw := func(members string) *firewall.State {
+		return saved(t, table()+"*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -m set --match-set friends src -j DROP\nCOMMIT\n", friends(members))
+	}
+	if report, err := Compare(raw("192.0.2.1"), raw("192.0.2.2"), Options{}); err != nil || !report.Different() {
+		t.Errorf("a set of the raw table: %v %+v", err, report)
+	}
+}
+
+// A hand-made chain against a policy: what many rules did is one change that says who,
+// on which interfaces, and to which ports.
+func TestChangesOfHandMadeChainsAreGroupedByWhatBecomesOfThem(t *testing.T) {
+	var rules []string
+	for _, port := range []string{"53", "80", "443", "9418"} {
+		rules = append(rules, "-p tcp -m tcp --dport "+port+" -j ACCEPT")
+	}
+	rules = append(rules, "-p udp -m udp --dport 53 -j ACCEPT", "-j DROP")
+	host := saved(t, table(rules...), "")
+	policy := policyState(t, `
+host {
+  external_interfaces  = ["eth0"]
+  container_interfaces = ["docker0"]
+  families             = ["ipv4"]
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [80, 443]
+}
+egress {
+  accept "out" {
+    protocol        = "tcp"
+    container_ports = [53, 80, 443, 9418]
+  }
+}
+`)
+	report, err := Compare(host, policy, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range report.Changes {
+		got = append(got, fmt.Sprintf("%s %s → %s: %s", c.Effect, Forwarded.verdicts(c.Old), Forwarded.verdicts(c.New), strings.Join(c.Packets, "; ")))
+	}
+	want := []string{
+		"widened drop → left to Docker's rules: everyone, arriving on any interface except eth0, to all other ports; everyone, arriving on eth0, to all other ports, leaving on any interface except docker0",
+		"widened drop → accept: everyone, arriving on eth0, to published ports 80, 443/tcp, at any container port except 53, 80, 443, 9418, leaving on docker0",
+		"widened drop → accept: everyone, arriving on docker0, to ports of open connections that no other rule matches, leaving on eth0; everyone, arriving on eth0, to ports of open connections that no other rule matches, leaving on docker0",
+		"narrowed accept → left to Docker's rules: everyone, arriving on any interface except eth0, to container ports 53, 80, 443, 9418, over tcp, udp; everyone, arriving on eth0, to container ports 53, 80, 443, 9418, over tcp, udp, leaving on any interface except docker0; except what other rules match",
+		"narrowed accept → drop: everyone, arriving on eth0, to container ports 53, 80, 443, 9418, over tcp, udp, leaving on docker0; except what other rules match",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The same limit, written as what it lets pass or as what it refuses, is one condition.
+func TestALimitIsItsContrary(t *testing.T) {
+	const upto, above = `-m hashlimit --hashlimit-upto 50/sec --hashlimit-burst 20 --hashlimit-mode srcip`, `-m hashlimit --hashlimit-above 50/sec --hashlimit-burst 20 --hashlimit-mode srcip`
+	for _, c := range []struct {
+		old, now []string
+		same     bool
+	}{
+		{[]string{upto + ` --hashlimit-name a -j RETURN`, `-j DROP`}, []string{above + ` --hashlimit-name b -j DROP`}, true},
+		{[]string{`-m hashlimit ! --hashlimit-upto 50/sec --hashlimit-burst 20 --hashlimit-mode srcip --hashlimit-name a -j DROP`}, []string{above + ` --hashlimit-name b -j DROP`}, true},
+		{[]string{upto + ` --hashlimit-name a -j RETURN`, `-j DROP`}, []string{strings.Replace(above, "50", "60", 1) + ` --hashlimit-name a -j DROP`}, false},
+		{[]string{upto + ` --hashlimit-name a -j RETURN`, `-j DROP`}, []string{strings.Replace(above, "srcip", "dstip", 1) + ` --hashlimit-name a -j DROP`}, false},
+		// Two rules that count in one table are not two that count for themselves.
+		{
+			[]string{`-p tcp ` + above + ` --hashlimit-name a -j DROP`, `-p udp ` + above + ` --hashlimit-name a -j DROP`},
+			[]string{`-p tcp ` + above + ` --hashlimit-name a -j DROP`, `-p udp ` + above + ` --hashlimit-name b -j DROP`},
+			false,
+		},
+		{[]string{`-p tcp -m connlimit --connlimit-upto 10 --connlimit-mask 32 --connlimit-saddr -j RETURN`, `-p tcp -j DROP`}, []string{`-p tcp -m connlimit --connlimit-above 10 --connlimit-mask 32 --connlimit-saddr -j DROP`}, true},
+		{[]string{`-m limit --limit 5/sec -j RETURN`, `-j DROP`}, []string{`-m limit --limit 5/sec -j DROP`}, false},
+		// A log that counts beside it decides nothing.
+		{[]string{upto + ` --hashlimit-name a -j RETURN`, `-j DROP`}, []string{above + ` --hashlimit-name b -j LOG`, above + ` --hashlimit-name c -j DROP`}, true},
+	} {
+		if report := compare(t, Options{}, c.old, "", c.now, ""); report.Different() == c.same {
+			t.Errorf("%q → %q: %s", c.old, c.now, textOf(t, report, Style{}))
 		}
 	}
 }

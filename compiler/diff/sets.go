@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/dump"
@@ -14,10 +15,16 @@ type SetChange struct {
 	Name string
 	// New and Gone sets are on one side only.
 	New, Gone bool
+	// Unused tells that no rule of either side uses the set.
+	Unused bool
 	// Added and Removed are the fewest prefixes that make up what came and went.
 	Added, Removed []netip.Prefix
 	// AddedMembers and RemovedMembers are sets in a list:set, or entries with ports.
 	AddedMembers, RemovedMembers []string
+
+	// decides tells that rules use the set whose meaning was not compared. What others
+	// mean holds the members, so that the changes say what follows from them.
+	decides bool
 }
 
 // sets compares the members of the sets that either side has. Elements are
@@ -25,6 +32,7 @@ type SetChange struct {
 func (c *comparison) sets() {
 	names := slices.Concat(c.before.Sets.Names(), c.after.Sets.Names())
 	slices.Sort(names)
+	old, now := c.usage(c.before), c.usage(c.after)
 	for _, name := range slices.Compact(names) {
 		if c.before.Unmanaged[name] || c.after.Unmanaged[name] {
 			continue // what others fill is not part of a change of ours
@@ -45,9 +53,49 @@ func (c *comparison) sets() {
 			change.Added, change.Removed = now.Minus(old).Prefixes(0), old.Minus(now).Prefixes(0)
 		}
 		if change.New || change.Gone || len(change.Added)+len(change.Removed)+len(change.AddedMembers)+len(change.RemovedMembers) > 0 {
+			x, y := old[name], now[name]
+			change.Unused = x == nil && y == nil
+			known := (a == nil || c.before.Members()[name] != nil) && (b == nil || c.after.Members()[name] != nil)
+			change.decides = x != nil && x.elsewhere || y != nil && y.elsewhere || !known && x != nil && y != nil
 			c.report.Sets = append(c.report.Sets, change)
 		}
 	}
+}
+
+// use is how a state's rules use a set: elsewhere, if some of them are in chains that
+// are not compared.
+type use struct{ elsewhere bool }
+
+// usage tells of each set that rules of a state use, themselves or by way of a list.
+func (c *comparison) usage(s *firewall.State) map[string]*use {
+	out := map[string]*use{}
+	var note func(name string, elsewhere bool, depth int)
+	note = func(name string, elsewhere bool, depth int) {
+		u := out[name]
+		if u == nil {
+			u = &use{}
+			out[name] = u
+		}
+		u.elsewhere = u.elsewhere || elsewhere
+		if set := s.Sets.Set(name); set != nil && set.Type == string(ir.ListSet) && depth < 8 {
+			for e := range set.Entries() {
+				note(e.Text, elsewhere, depth+1)
+			}
+		}
+	}
+	for _, f := range s.Families() {
+		for _, t := range s.Rules[f].Tables {
+			for _, chain := range t.Chains {
+				compared := t.Name == "filter" && slices.Contains(c.chains[f], chain.Name)
+				for _, r := range chain.Rules {
+					for _, name := range r.Sets() {
+						note(name, !compared, 0)
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 func addresses(known map[string]*packet.AddrSet, name string) *packet.AddrSet {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
@@ -83,22 +84,34 @@ func hosts(group []*Report) string {
 
 // Heading is the outcome in a line.
 func (r *Report) Heading() string {
-	switch {
-	case len(r.Changes) == 0 && len(r.Sets) == 0 && len(r.Rules) == 0:
-		return "no difference"
-	case len(r.Changes) == 0 && len(r.Sets) == 0:
-		return fmt.Sprintf("no difference in what anyone may reach (%s written differently)", count(r.differingLines(), "rule"))
-	case len(r.Changes) == 0:
-		return "no difference in what anyone may reach; set members differ"
+	if len(r.Changes) == 0 {
+		var parts []string
+		if len(r.SameReach) > 0 {
+			parts = append(parts, "same reach, other verdict")
+		}
+		if n := r.differingLines(); n > 0 {
+			parts = append(parts, count(n, "rule")+" written differently")
+		}
+		switch {
+		case len(r.Sets) > 0 && r.Different():
+			return "no difference in what anyone can reach; set members differ"
+		case len(r.Sets) > 0:
+			parts = append(parts, count(len(r.Sets), "set")+" new, gone or changed")
+		}
+		if len(parts) == 0 {
+			return "no difference"
+		}
+		return "no difference in what anyone can reach (" + strings.Join(parts, "; ") + ")"
 	}
 	some := ""
 	if r.More {
 		some = "more than "
 	}
-	return map[Effect]string{
-		Widened: "WIDENED: more gets through", Narrowed: "NARROWED: less gets through",
-		Both: "WIDENED and NARROWED: some gets further than before, some less far", Changed: "CHANGED: another answer, nobody gets further",
-	}[r.Effect] + " (" + some + count(len(r.Changes), "change") + ")"
+	return some + count(len(r.Changes), "change") + ": " + map[Effect]string{
+		Widened: "some traffic is newly allowed", Narrowed: "some traffic is newly blocked",
+		Both:    "some traffic is newly allowed, some newly blocked",
+		Changed: "other answers, nobody reaches more or less",
+	}[r.Effect]
 }
 
 func (r *Report) differingLines() int {
@@ -129,7 +142,7 @@ func (t *text) body(r *Report) {
 	}
 	t.foreign(r.Foreign, r)
 	if len(r.Changes) > 0 {
-		t.line("\nWhat it means")
+		t.line("\nChanges")
 		for _, c := range r.Changes {
 			t.change(c)
 		}
@@ -137,6 +150,7 @@ func (t *text) body(r *Report) {
 			t.line("  … and more changes (--full lists them).")
 		}
 	}
+	t.sameReach(r.SameReach)
 	if len(r.Sets) > 0 {
 		t.line("\nSet members")
 		for _, s := range r.Sets {
@@ -155,11 +169,11 @@ func (t *text) foreign(rules []Foreign, r *Report) {
 	if len(rules) == 0 {
 		return
 	}
-	what := "stand there now"
+	where := " contains foreign rules"
 	if rules[0].Lost {
-		what = "loading " + r.New + " would delete them"
+		where += "; loading " + r.New + " would delete them"
 	}
-	t.line("  Rules that are not dockerfw's, in a chain that it owns: %s.", what)
+	t.line("  %s%s:", foreignChains(rules), where)
 	for i, f := range rules {
 		if i == samples && !t.style.Full && len(rules) > samples+1 {
 			t.line("    … and %d more", len(rules)-i)
@@ -168,36 +182,83 @@ func (t *text) foreign(rules []Foreign, r *Report) {
 		t.line("    %s: -A %s %s", firewall.FamilyText(f.Family), f.Chain, f.Text)
 	}
 	if rules[0].Lost {
-		t.line("    install = \"jump\" on the host would leave them alone.")
+		t.line("    To keep them, set install = \"jump\" on the host.")
 	}
 }
 
-// signs mark the effects of changes.
-var signs = map[Effect]string{Widened: "+", Narrowed: "-", Changed: "~"}
+// foreignChains names the chains that have them.
+func foreignChains(rules []Foreign) string {
+	var names []string
+	for _, f := range rules {
+		if !slices.Contains(names, f.Chain) {
+			names = append(names, f.Chain)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// signs mark the effects of changes, and titles say them.
+var (
+	signs  = map[Effect]string{Widened: "+", Narrowed: "-", Changed: "~"}
+	titles = map[Effect]string{Widened: "newly allowed", Narrowed: "newly blocked", Changed: "another answer"}
+)
 
 func (t *text) change(c Change) {
-	family := c.families()
-	if family != "" {
-		family += ": "
+	family := ""
+	if f := c.families(); f != "" {
+		family = " (" + f + ")"
 	}
-	t.line("  %s %s%s → %s", t.mark(c.Effect, signs[c.Effect]+" "+string(c.Effect)+":"), family, c.Path.verdicts(c.Old), c.Path.verdicts(c.New))
+	t.line("  %s %s → %s", t.mark(c.Effect, signs[c.Effect]+" "+titles[c.Effect]+family+":"), c.Path.verdicts(c.Old), c.Path.verdicts(c.New))
 	for _, l := range c.Packets {
 		t.line("      %s", l)
+	}
+	if c.Unpublished {
+		t.line("      %s", unpublishedText)
 	}
 	if len(c.Proxy) > 0 {
 		t.line("      %s", c.proxyText())
 	}
-	t.line("      decided before by %s", rulesText(c.OldRules, t.style.Full, Rule.String))
-	t.line("      decided now by    %s", rulesText(c.NewRules, t.style.Full, Rule.String))
+	t.rules("old", c.OldRules)
+	t.rules("new", c.NewRules)
 	if len(c.Conditions) > 0 {
-		t.line("      depends on        %s", strings.Join(c.Conditions, "; "))
+		t.line("      depends on: %s", strings.Join(c.Conditions, "; "))
 	}
-	t.line("      for example       %s", c.example())
+	t.line("      example:    %s", c.example())
+}
+
+// unpublishedText says which packets of a change are those that change.
+const unpublishedText = "only where Docker's own rules refuse: ports that are not published, traffic between Docker's networks"
+
+// rules lists the rules of a side, one a line.
+func (t *text) rules(side string, rules []Rule) {
+	title := side + " rule:"
+	if len(rules) > 1 {
+		title = side + " rules:"
+	}
+	for _, name := range ruleTexts(rules, t.style.Full, Rule.String) {
+		t.line("      %-11s %s", title, name)
+		title = ""
+	}
+}
+
+// sameReach lists what is decided otherwise and reaches the same.
+func (t *text) sameReach(changes []Change) {
+	if len(changes) == 0 {
+		return
+	}
+	t.line("\nSame reach, other verdict (Docker's own rules accept these packets; ACCEPT skips all rules that follow)")
+	for _, c := range changes {
+		family := c.families()
+		if family != "" {
+			family += ": "
+		}
+		t.line("  %s%s → %s: %s", family, c.Path.verdicts(c.Old), c.Path.verdicts(c.New), strings.Join(c.Packets, "; "))
+	}
 }
 
 // proxyText says what of the change holds where docker-proxy answers.
 func (c *Change) proxyText() string {
-	return "and the same senders to " + strings.Join(c.Proxy, "; ")
+	return "and the same clients to " + strings.Join(c.Proxy, "; ")
 }
 
 // example is the witness, with its verdicts where the change has several.
@@ -217,13 +278,20 @@ func (t *text) set(s SetChange) {
 	case s.Gone:
 		state = " is gone"
 	}
-	thing := "prefix"
-	if len(s.AddedMembers)+len(s.RemovedMembers) > 0 {
-		thing = "entry"
+	unused := ""
+	if s.Unused {
+		unused = " (no rule uses it)"
 	}
-	t.line("  %s%s: %s added, %s removed", s.Name, state, count(len(s.Added)+len(s.AddedMembers), thing), count(len(s.Removed)+len(s.RemovedMembers), thing))
+	t.line("  %s%s%s: %s added, %s removed", s.Name, state, unused, entries(len(s.Added)+len(s.AddedMembers)), entries(len(s.Removed)+len(s.RemovedMembers)))
 	t.members("+", prefixTexts(s.Added), s.AddedMembers)
 	t.members("-", prefixTexts(s.Removed), s.RemovedMembers)
+}
+
+func entries(n int) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return fmt.Sprintf("%d entries", n)
 }
 
 func prefixTexts(prefixes []netip.Prefix) []string {

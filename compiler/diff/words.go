@@ -45,17 +45,16 @@ func (p Path) verdicts(all []packet.Verdict) string {
 	return strings.Join(words, ", ")
 }
 
-// rulesText names rules; without full, the first few.
-func rulesText(rules []Rule, full bool, text func(Rule) string) string {
+// ruleTexts names rules; without full, the first few.
+func ruleTexts(rules []Rule, full bool, text func(Rule) string) []string {
 	var words []string
 	for i, r := range rules {
 		if i == shownRules && len(rules) > shownRules+1 && !full {
-			words = append(words, fmt.Sprintf("and %d more", len(rules)-i))
-			break
+			return append(words, fmt.Sprintf("and %d more", len(rules)-i))
 		}
 		words = append(words, text(r))
 	}
-	return strings.Join(words, ", ")
+	return words
 }
 
 // families is the families of a change; "" for both.
@@ -64,85 +63,6 @@ func (c *Change) families() string {
 		return ""
 	}
 	return firewall.FamilyText(c.Families[0])
-}
-
-// describe tells the packets of a group in lines: who, by which interface, to what.
-// Regions that differ only in where packets go share a line. Where that gets long,
-// and what is left over by other rules is all there is to say, it says so.
-func (g *group) describe(limit int) ([]string, error) {
-	regions, complete := g.set.Regions(limit)
-	lines, longest := g.lines(regions)
-	const readable = 2
-	if complete && longest <= readable {
-		return lines, nil
-	}
-	who, to := g.who, g.to
-	g.who, g.to = nil, nil
-	senders := g.set.Senders()
-	old, err := handled(g.both[0], g.oldPlaces)
-	if err != nil {
-		return nil, err
-	}
-	now, err := handled(g.both[1], g.newPlaces)
-	if err != nil {
-		return nil, err
-	}
-	var rest string
-	switch {
-	case !senders.And(old).And(now).Equal(g.set):
-	case !explicit(g.OldRules) && !explicit(g.NewRules):
-		rest = "everything that no other rule decides"
-	case senders.And(now).Equal(g.set):
-		rest = "everything that " + fewNames(g.NewRules, "decides", "decide")
-	case senders.And(old).Equal(g.set):
-		rest = "everything that " + fewNames(g.OldRules, "decided", "decided")
-	default:
-		rest = "everything that " + fewNames(g.OldRules, "decided", "decided") + " and " + fewNames(g.NewRules, "decides now", "decide now")
-	}
-	if rest == "" {
-		if !complete {
-			return append(lines, "… and more"), nil
-		}
-		g.who, g.to = who, to
-		return lines, nil
-	}
-	g.to = []string{rest}
-	whole, complete := senders.Regions(limit)
-	lines = nil
-	for _, r := range whole {
-		lines = append(lines, g.whoText(r)+" to "+rest)
-		g.who = append(g.who, g.whoText(r))
-	}
-	if !complete {
-		lines = append(lines, "… and more")
-		g.who, g.to = nil, nil
-	}
-	return lines, nil
-}
-
-// fewNames names rules with a verb, or says how many they are: they are listed below.
-func fewNames(rules []Rule, one, several string) string {
-	switch n := len(rules); {
-	case n == 1:
-		return rules[0].Name + " " + one
-	case n <= shownRules:
-		return names(rules) + " " + several
-	default:
-		return fmt.Sprintf("these %d rules %s", n, several)
-	}
-}
-
-// handled returns the packets that rules at these places decide.
-func handled(e *packet.Evaluation, places []packet.Place) (packet.Set, error) {
-	out := e.Space().None()
-	for _, at := range places {
-		set, err := e.Handled(at)
-		if err != nil {
-			return out, err
-		}
-		out = out.Or(set)
-	}
-	return out, nil
 }
 
 // lines writes regions, and says into how many places the longest line goes. It
@@ -170,7 +90,7 @@ func (c *Change) lines(regions []packet.Region) (text []string, longest int) {
 				c.to = append(c.to, to)
 			}
 		}
-		text = append(text, l.who+" to "+strings.Join(l.to, "; "))
+		text = append(text, together(l.who, strings.Join(l.to, "; ")))
 		longest = max(longest, len(l.to))
 	}
 	return text, longest
@@ -178,20 +98,28 @@ func (c *Change) lines(regions []packet.Region) (text []string, longest int) {
 
 // whoText says where packets come from.
 func (c *Change) whoText(r packet.Region) string {
-	text := "anyone"
+	text := "everyone"
 	if r.Source != nil {
 		text = addressesText(r.Source)
 		if r.Source.Not {
-			text = "anyone but " + text
+			text = "everyone except " + text
 		}
 	}
 	if r.In != nil {
-		text += " by " + interfacesText(r.In)
+		text += ", arriving on " + interfacesText(r.In)
 	}
 	if len(r.SourcePorts) > 0 {
-		text += " from " + c.portsText("source ", r.SourcePorts)
+		text += ", from " + c.portsText("source ", r.SourcePorts)
 	}
 	return text
+}
+
+// together joins who and to what; what was set off by commas ends with one.
+func together(who, to string) string {
+	if strings.Contains(who, ", arriving") || strings.Contains(who, ", from") {
+		who += ","
+	}
+	return who + " to " + to
 }
 
 // toText says where packets go, and what else they have to be.
@@ -239,10 +167,10 @@ func (c *Change) toText(r packet.Region) string {
 		words = append(words, icmpText(r.ICMP))
 	}
 	if protocols != "" && len(r.ICMP) == 0 {
-		words = append(words, "by "+protocols)
+		words = append(words, "over "+protocols)
 	}
 	if r.Out != nil {
-		words = append(words, "out by "+interfacesText(r.Out))
+		words = append(words, "leaving on "+interfacesText(r.Out))
 	}
 	if s := statesText(r.States); s != "" {
 		words = append(words, s)
@@ -251,10 +179,10 @@ func (c *Change) toText(r packet.Region) string {
 		if cond.Holds {
 			words = append(words, "while "+cond.Name)
 		} else {
-			words = append(words, "while not: "+cond.Name)
+			words = append(words, "unless "+cond.Name)
 		}
 	}
-	if whole && len(words) > 1 {
+	if whole && len(words) > 1 && !strings.HasPrefix(words[1], "ICMP") && !strings.HasPrefix(words[1], "only ") && !strings.HasPrefix(words[1], "while ") && !strings.HasPrefix(words[1], "unless ") {
 		// What follows narrows it down: "anything at 10.0.0.1".
 		words = append([]string{words[0] + " " + words[1]}, words[2:]...)
 	}
@@ -295,7 +223,7 @@ func statesText(states []packet.ConnState) string {
 
 func notText(a *packet.Addresses) string {
 	if a.Not {
-		return "any but " + addressesText(a)
+		return "any address except " + addressesText(a)
 	}
 	return addressesText(a)
 }
@@ -303,7 +231,7 @@ func notText(a *packet.Addresses) string {
 // addressesText names sets, or the first prefixes.
 func addressesText(a *packet.Addresses) string {
 	if len(a.Sets) > 0 {
-		return "set " + strings.Join(a.Sets, ", ")
+		return strings.Join(a.Sets, ", ")
 	}
 	prefixes, total := a.Prefixes(shownPrefixes)
 	return prefixesText(prefixes, total)
@@ -334,9 +262,9 @@ func interfacesText(i *packet.Interfaces) string {
 		return names
 	}
 	if len(i.Names) == 0 || len(i.Names) == 1 && i.Names[0] == "+" {
-		return "any interface but " + strings.Join(i.Except, ", ")
+		return "any interface except " + strings.Join(i.Except, ", ")
 	}
-	return names + " but not " + strings.Join(i.Except, ", ")
+	return names + " except " + strings.Join(i.Except, ", ")
 }
 
 // portsText writes ranges after a word for what has them; where they are all but a
@@ -350,7 +278,7 @@ func (c *Change) portsText(what string, ranges []ir.PortRange) string {
 		if len(but) == 0 {
 			return "any " + what + "port"
 		}
-		return "any " + what + "port but " + c.rangesText(but)
+		return "any " + what + "port except " + c.rangesText(but)
 	}
 	word := "port "
 	if len(ranges) > 1 || ranges[0].First != ranges[0].Last {
@@ -392,7 +320,7 @@ func protocolsText(ranges []packet.ProtoRange) string {
 		for i := 1; i < n; i++ {
 			but = append(but, packet.ProtoRange{First: ranges[i-1].Last + 1, Last: ranges[i].First - 1})
 		}
-		return "any protocol but " + names(but)
+		return "any protocol except " + names(but)
 	}
 	return names(ranges)
 }
@@ -424,6 +352,9 @@ func icmpText(types []packet.ICMPType) string {
 func (r Rule) place() string { return firewall.PlaceText(r.Place) }
 
 func (r Rule) String() string {
+	if end, ok := strings.CutPrefix(r.Name, noRule); ok {
+		return "none" + strings.Replace(end, "(the end", "(end", 1)
+	}
 	if p := r.place(); p != "" {
 		return r.Name + " (" + p + ")"
 	}

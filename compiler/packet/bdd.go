@@ -252,6 +252,30 @@ func (d *diagram) project(a ref, from, to uint32) ref {
 	return walk(a)
 }
 
+// keep returns what a allows for some variables, whatever the others are.
+func (d *diagram) keep(a ref, kept func(level uint32) bool) ref {
+	memo := map[ref]ref{}
+	var walk func(a ref) ref
+	walk = func(a ref) ref {
+		if a == none || a == all {
+			return a
+		}
+		if r, ok := memo[a]; ok {
+			return r
+		}
+		level := d.level(a)
+		lo, hi := d.split(a, level)
+		lo, hi = walk(lo), walk(hi)
+		r := d.or(lo, hi)
+		if kept(level) {
+			r = d.mk(level, lo, hi)
+		}
+		memo[a] = r
+		return r
+	}
+	return walk(a)
+}
+
 // levels returns the levels that a depends on.
 func (d *diagram) levels(a ref) map[uint32]bool {
 	seen, out := map[ref]bool{}, map[uint32]bool{}

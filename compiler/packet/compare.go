@@ -11,18 +11,22 @@ import (
 type Effect int
 
 // The effects. Changed is neither wider nor narrower: another way of refusing, or
-// from Docker's rules to a target we do not know.
+// from Docker's rules to a target we do not know. SameReach is from ACCEPT to
+// Docker's rules or back, for packets that Docker's rules accept.
 const (
 	Changed Effect = iota
 	Widened
 	Narrowed
+	SameReach
 )
 
-func (e Effect) String() string { return [...]string{"changed", "widened", "narrowed"}[e] }
+func (e Effect) String() string {
+	return [...]string{"changed", "widened", "narrowed", "same reach"}[e]
+}
 
-// effect compares verdicts: accept lets through, docker lets Docker's rules decide.
-// A target we do not know may let through, or refuse.
-func effect(before, after Verdict) Effect {
+// effect compares verdicts: accept lets through, docker lets Docker's rules decide,
+// which accepts says they do. A target we do not know may let through, or refuse.
+func effect(before, after Verdict, accepts bool) Effect {
 	const unknown = 1
 	rank := func(k Kind) int {
 		switch k {
@@ -37,6 +41,8 @@ func effect(before, after Verdict) Effect {
 	}
 	a, b := rank(before.Kind), rank(after.Kind)
 	switch {
+	case accepts && passedOn(before) && passedOn(after):
+		return SameReach
 	case a == b:
 		return Changed
 	case a < b:
@@ -44,6 +50,9 @@ func effect(before, after Verdict) Effect {
 	}
 	return Narrowed
 }
+
+// passedOn tells whether a verdict lets packets through or leaves them to Docker.
+func passedOn(v Verdict) bool { return v.Kind == Accept || v.Kind == Docker }
 
 // Change is a region of packets that one pair of rules decides differently.
 type Change struct {
@@ -60,52 +69,59 @@ type Change struct {
 // Comparison is what differs between two programs.
 type Comparison struct {
 	// Changed are all packets that get another verdict; Widened and Narrowed those
-	// of them that get further and less far.
-	Changed, Widened, Narrowed Set
-	// Changes are those that widen, then those that narrow, then others, each in the
-	// order of the old rules. More says that there are others.
+	// of them that get further and less far. SameReach are those of them that
+	// Docker's rules accept, left to them on one side and accepted on the other.
+	Changed, Widened, Narrowed, SameReach Set
+	// Changes are those that widen, then those that narrow, then others, then those of
+	// the same reach, each in the order of the old rules. More says that there are others.
 	Changes []Change
 	More    bool
 }
 
 // Compare finds all packets that two programs of a space decide differently, and
-// shows up to limit changes of each effect.
-func Compare(before, after *Evaluation, limit int) (_ *Comparison, err error) {
+// shows up to limit changes of each effect. What Docker's rules accept is not known:
+// to be accepted is more than to be left to them.
+func Compare(before, after *Evaluation, limit int) (*Comparison, error) {
+	return CompareReach(before, after, before.space.None(), limit)
+}
+
+// CompareReach is Compare where Docker's rules are known to accept these packets:
+// for them, to be accepted and to be left to Docker's rules is the same reach.
+func CompareReach(before, after *Evaluation, accepted Set, limit int) (_ *Comparison, err error) {
 	defer Catch(&err)
-	if before.space != after.space {
+	if before.space != after.space || accepted.space != before.space {
 		return nil, errors.New("programs of different spaces cannot be compared")
 	}
-	s, d := before.space, before.space.d
-	out := &Comparison{Changed: s.None(), Widened: s.None(), Narrowed: s.None()}
+	s := before.space
+	out := &Comparison{}
+	parts := [SameReach + 1]Set{}
+	for e := range parts {
+		parts[e] = s.None()
+	}
 	for _, a := range before.Outcomes() {
 		for _, b := range after.Outcomes() {
 			if a.Verdict == b.Verdict {
 				continue
 			}
 			both := a.Set.And(b.Set)
-			out.Changed = out.Changed.Or(both)
-			switch effect(a.Verdict, b.Verdict) {
-			case Widened:
-				out.Widened = out.Widened.Or(both)
-			case Narrowed:
-				out.Narrowed = out.Narrowed.Or(both)
-			}
+			inside := effect(a.Verdict, b.Verdict, true)
+			outside := effect(a.Verdict, b.Verdict, false)
+			parts[inside] = parts[inside].Or(both.And(accepted))
+			parts[outside] = parts[outside].Or(both.Diff(accepted))
 		}
 	}
-	if out.Changed.IsEmpty() {
-		return out, nil
-	}
-	neither := d.diff(d.diff(out.Changed.ref, out.Widened.ref), out.Narrowed.ref)
-	for _, in := range []ref{out.Widened.ref, out.Narrowed.ref, neither} {
-		changes, more := pairs(before, after, in, limit)
+	out.Widened, out.Narrowed, out.SameReach = parts[Widened], parts[Narrowed], parts[SameReach]
+	out.Changed = parts[Changed].Or(out.Widened).Or(out.Narrowed).Or(out.SameReach)
+	for _, e := range []Effect{Widened, Narrowed, Changed, SameReach} {
+		changes, more := pairs(before, after, parts[e].ref, e, limit)
 		out.Changes, out.More = append(out.Changes, changes...), out.More || more
 	}
 	return out, nil
 }
 
 // pairs splits packets by the rules that decide them before and after, into up to
-// limit changes.
-func pairs(before, after *Evaluation, in ref, limit int) (changes []Change, more bool) {
+// limit changes of one effect.
+func pairs(before, after *Evaluation, in ref, e Effect, limit int) (changes []Change, more bool) {
 	if in == none {
 		return nil, false
 	}
@@ -132,9 +148,8 @@ func pairs(before, after *Evaluation, in ref, limit int) (changes []Change, more
 				rest = d.diff(rest, region)
 				c := Change{
 					Old: before.verdict(from), New: after.verdict(to), OldRule: from, NewRule: to,
-					Set: Set{s, region},
+					Effect: e, Set: Set{s, region},
 				}
-				c.Effect = effect(c.Old, c.New)
 				c.Conditions = c.Set.Conditions()
 				c.Witness, _ = c.Set.Witness()
 				changes = append(changes, c)

@@ -122,7 +122,7 @@ func TestMatchesAgainstSetsAreDecidedOrSayWhatIsMissing(t *testing.T) {
 			if diags.HasErrors() || host.Load(file).HasErrors() {
 				t.Fatal(line)
 			}
-			r := FromDumpRule(host.Table("filter"), host.Table("filter").Chain("X").Rules[0], ir.IPv4, sets)
+			r := fromDumpRule(host.Table("filter"), host.Table("filter").Chain("X").Rules[0], ir.IPv4, sets, nil)
 			got := strings.Join(Open(Both(r.Matches), &p), "; ")
 			if got == "" {
 				got = fmt.Sprint(Holds(Both(r.Matches), &p))

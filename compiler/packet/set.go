@@ -52,16 +52,29 @@ func (s Set) Contains(p Packet) bool {
 	return s.space.d.holds(s.ref, s.space.assignment(p))
 }
 
-// Senders returns all packets with a family, an interface they come by and a source
-// that some packet of s has, each of the three taken for itself.
-func (s Set) Senders() Set {
+// Routes returns all packets with a family, a source, and a pair of interfaces they
+// arrive on and leave on, that some packet of s has, each of the three taken for itself.
+func (s Set) Routes() Set {
+	d := s.space.d
+	only := func(fields ...fieldID) ref {
+		return d.keep(s.ref, func(level uint32) bool { return slices.Contains(fields, s.space.owners[level].id) })
+	}
+	return Set{s.space, d.and(only(fFamily), d.and(only(fIn, fOut), only(fSource)))}
+}
+
+// Hull returns all packets each of whose fields some packet of s has, each field taken
+// for itself but for the two interfaces: a superset that can be told in few words. What opaque conditions hold
+// is no field.
+func (s Set) Hull() Set {
 	d := s.space.d
 	out := all
-	for _, f := range []fieldID{fFamily, fIn, fSource} {
-		c := s.space.columns[f]
+	if s.ref == none {
+		out = none
+	}
+	for _, c := range s.space.columns[:fOpaque] {
 		out = d.and(out, d.project(s.ref, c.level, c.level+uint32(c.bits)))
 	}
-	return Set{s.space, out}
+	return Set{s.space, d.and(out, s.Routes().ref)}
 }
 
 // Conditions returns the opaque conditions that it depends on whether packets are

@@ -1,0 +1,86 @@
+package diff
+
+import (
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// dockersAnswer is a program that accepts the forwarded packets which Docker's own
+// rules accept whatever the host publishes, and leaves all others open. For those,
+// "accept" and "left to Docker's rules" are the same reach; docs/commands.md has the
+// table:
+//
+//   - replies and whatever else belongs to an open connection: its first packet was decided;
+//   - packets with DNAT from outside: Docker translates what it publishes, and accepts that;
+//   - packets that leave a container's network for one that is not Docker's.
+//
+// Not among them are a container's own address or unpublished ports, which ACCEPT
+// opens and Docker's rules drop, and traffic between Docker's networks, which
+// Docker's isolation drops.
+func (c *comparison) dockersAnswer(f ir.Family) *packet.Program {
+	bridges := c.bridges(f)
+	// A name like Docker's own may be a container's network: nothing from there is
+	// taken to be from outside.
+	like := slices.Concat(bridges, []string{"br-+"})
+	fromContainer, sure, toContainer := packet.Either{}, packet.Either{}, packet.Either{}
+	for _, name := range like {
+		fromContainer = append(fromContainer, packet.Interface{End: packet.Source, Name: name})
+		toContainer = append(toContainer, packet.Interface{End: packet.Destination, Name: name})
+	}
+	for _, name := range bridges {
+		sure = append(sure, packet.Interface{End: packet.Source, Name: name})
+	}
+	accept := packet.Verdict{Kind: packet.Accept}
+	return &packet.Program{
+		Family: f,
+		Chains: []*packet.Chain{{Name: "Docker", Rules: []*packet.Rule{
+			{Matches: []packet.Cond{packet.State{States: ir.CTRelated | ir.CTEstablished}}, Verdict: accept},
+			{Matches: []packet.Cond{packet.State{States: ir.CTDNAT}, packet.Not{C: fromContainer}}, Verdict: accept},
+			{Matches: []packet.Cond{sure, packet.Not{C: toContainer}}, Verdict: accept},
+			opening,
+		}}},
+	}
+}
+
+// hostsAnswer is what dockersAnswer is for packets that the host itself gets: what
+// we leave alone there is for its own rules of INPUT, of which nothing is known.
+func hostsAnswer(f ir.Family) *packet.Program {
+	return &packet.Program{Family: f, Chains: []*packet.Chain{{Name: "host", Rules: []*packet.Rule{opening}}}, ToHost: true}
+}
+
+// opening holds for packets that open connections, and decides nothing.
+var opening = &packet.Rule{Matches: []packet.Cond{packet.State{States: ir.CTNew}}, Verdict: packet.Verdict{Kind: packet.Continue}}
+
+// bridges are the interfaces of containers: docker0, those that Docker's rules hand
+// to its chain, and those that our egress rules are for.
+func (c *comparison) bridges(f ir.Family) []string {
+	out := []string{"docker0"}
+	add := func(r *dump.Rule, option string) {
+		for _, o := range r.Base {
+			if o.Name == option && !o.Not && !slices.Contains(out, o.Value()) {
+				out = append(out, o.Value())
+			}
+		}
+	}
+	for _, s := range []*firewall.State{c.before, c.after} {
+		t := s.Filter(f)
+		if t == nil {
+			continue
+		}
+		for _, chain := range t.Chains {
+			for _, r := range chain.Rules {
+				switch {
+				case r.Jump == "DOCKER":
+					add(r, "-o")
+				case chain.Name == firewall.OwnPrefix+"-EGRESS":
+					add(r, "-i")
+				}
+			}
+		}
+	}
+	return out
+}
