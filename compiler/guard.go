@@ -124,8 +124,12 @@ func (c *compilation) warnUnguarded(s *scope) {
 		decidable := *r
 		decidable.Destination, decidable.DestinationNot, decidable.ContainerPorts, decidable.OutInterfaces = nil, nil, nil, nil
 		if r.Kind == parser.KindDeny && guardRule(r, s.guarded) == nil && guardRule(&decidable, s.guarded) != nil {
+			remedy := "Add published_ports, the ports of the host that it is about."
+			if len(r.Protocols) == 0 {
+				remedy = "Add protocol and published_ports, the ports of the host that it is about, or published_address."
+			}
 			c.warn(codeUnguarded, r.Name.Range, fmt.Sprintf("deny %q does not hold for docker-proxy", r.Name.Value),
-				"Where docker-proxy answers, as it does for IPv6 clients of IPv4 networks, nothing tells which container a packet is for, so that this deny refuses nobody there. Add published_ports to name the ports it is about.")
+				"%s", "Where docker-proxy answers, as it does for IPv6 clients of IPv4 networks, nothing tells which container a packet is for, so that this deny refuses nobody there. "+remedy)
 		}
 	}
 }

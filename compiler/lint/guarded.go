@@ -52,5 +52,5 @@ func (b *block) keepGuarded() string {
 	if !b.guards {
 		return ""
 	}
-	return " No other rule names all of its published ports: name them in the host's proxy_ports, to have docker-proxy guarded there all the same."
+	return " If you take it out, list its published ports in the host's proxy_ports: INPUT protection for docker-proxy depends on this rule for some of them."
 }

@@ -1,4 +1,4 @@
-// Package lint finds what a policy says in vain.
+// Package lint finds rules, and parts of rules, that have no effect.
 //
 // In: policies of hosts that compile, and the addresses of their lists.
 // Out: warnings and notes with places, exact: by the packet algebra, over all packets
@@ -25,6 +25,7 @@ const (
 	codeNeverMatches    diag.Code = "never-matches"    // warning: conditions that exclude each other
 	codeCovered         diag.Code = "covered"          // warning: a rule or part of one that others leave nothing
 	codeDenied          diag.Code = "denied"           // warning: an accept that denies leave nothing
+	codePartlyDenied    diag.Code = "partly-denied"    // note: an accept of which a wider deny takes some clients
 	codeRedundant       diag.Code = "redundant"        // warning: a rule without which all packets fare the same
 	codeAllowedAnyway   diag.Code = "allowed-anyway"   // warning: an accept of what default.allow leaves to Docker
 	codeOverlappingSets diag.Code = "overlapping-sets" // warning: sets in one list, of which one holds the other
@@ -69,7 +70,11 @@ type block struct {
 	// guards tells that some host's guard is for a port because of it alone.
 	guards    bool
 	coveredBy []*parser.Rule
-	parts     []*part
+	losses    []*loss
+	// beyond tells that the block names an interface that is not external, open that
+	// default lets everyone through, and allows that it lets some through.
+	beyond, open, allows bool
+	parts                []*part
 }
 
 // part is one of several elements of a block's attribute.
@@ -101,6 +106,9 @@ func (f *findings) host(p *parser.Policy, lists meaning.Lists) {
 		}
 		b := f.blocks[keyOf(r)]
 		b.guards = b.guards || p.Host.InputGuard && named.onlyBy(r)
+		b.beyond = b.beyond || !external(p, r)
+		b.open = b.open || p.Default.Action == parser.ActionReturn
+		b.allows = b.allows || p.Default.Allow != nil
 	}
 	for _, family := range families(p) {
 		if err := f.family(p, family, lists, byName); err != nil {
@@ -185,6 +193,9 @@ func (f *findings) look(program *packet.Program, byName map[string]*parser.Rule)
 			handled[b] = set
 		}
 	}
+	if err := f.denials(e, program.Family, byName); err != nil {
+		return err
+	}
 	for b, set := range handled {
 		for _, a := range asked[b] {
 			a.part.decides = a.part.decides || !parts.Match(packet.Place{Rule: a.probe}).And(set).IsEmpty()
@@ -248,6 +259,9 @@ func (f *findings) ask(probes *packet.Program, byName map[string]*parser.Rule) m
 func (f *findings) report() {
 	for _, b := range f.order {
 		r := b.rule
+		if b.decides {
+			f.partlyDenied(b)
+		}
 		name := fmt.Sprintf("%s %q", r.Kind, r.Name.Value)
 		switch {
 		case !b.possible:
@@ -256,30 +270,65 @@ func (f *findings) report() {
 		case !b.decides:
 			f.covered(b, name)
 		case !b.matters && r.Log == nil:
-			f.warn(codeRedundant, r.Name.Range, name+" changes nothing",
-				"Without it every packet fares the same, by rules behind it. Take it out, or say by what it should differ."+b.keepGuarded())
-		case !b.needed && r.Kind == parser.KindAccept && r.Log == nil && len(r.PublishedPorts)+len(r.PublishedAddress) > 0:
-			// Without published ports it would be about packets that Docker refuses.
-			f.warn(codeAllowedAnyway, r.Name.Range, name+" lets in nobody new",
-				"Without it all that it accepts would be accepted by other rules, or be left to Docker's rules by default. Its ACCEPT is wider than what is needed: take it out, or narrow default.allow."+b.keepGuarded())
+			f.warn(codeRedundant, r.Name.Range, name+" is redundant",
+				"Rules after it give all of its packets the same verdict. Take it out, or change what it should do otherwise."+b.keepGuarded())
+		case !b.needed && !b.beyond && r.Kind == parser.KindAccept && r.Log == nil && len(r.PublishedPorts)+len(r.PublishedAddress) > 0:
+			// Without published ports it would be about packets that Docker refuses. On an
+			// interface that is not external it is not-external that says what to do.
+			f.warn(codeAllowedAnyway, r.Name.Range, name+" has no effect: "+b.openedBy(),
+				"Without it, all that it accepts would be accepted by other rules or left to Docker's rules by default. "+b.narrower()+b.keepGuarded())
 		default:
 			for _, p := range b.parts {
 				if !p.decides {
-					f.warn(codeCovered, p.rng, fmt.Sprintf("%s of %s is in vain", p.what, name),
-						"Rules before this one, or other conditions of its own, leave no packet to it. Take it out, or look for the rule that takes its packets: dockerfw explain tells.")
+					f.warn(codeCovered, p.rng, fmt.Sprintf("%s of %s has no effect", p.what, name),
+						"Rules before this one, or its own other conditions, leave no packet to it. Take it out; dockerfw explain names the rule that matches its packets.")
 				}
 			}
 		}
 	}
 }
 
+// openedBy names what lets in the clients of an accept without effect.
+func (b *block) openedBy() string {
+	switch {
+	case b.open:
+		return "default lets everyone through"
+	case b.allows:
+		return "default.allow already admits its clients"
+	}
+	return "other rules admit its clients"
+}
+
+// narrower says what gives an accept that lets in nobody new something to do.
+func (b *block) narrower() string {
+	switch {
+	case b.open:
+		return "Take it out, or set action = \"drop\" in default, if nobody else is to come in."
+	case b.allows:
+		return "Take it out, or take its clients out of default.allow, if they are not to reach other ports."
+	}
+	return "Take it out, or narrow the rules that accept the same."
+}
+
+// undeny says how an accept that denies take as a whole gets something to do.
+func (b *block) undeny() string {
+	var parts []string
+	for _, l := range b.losses {
+		if b.rule.Source == nil || l.deny.Source == nil && l.deny.SourceNot == nil {
+			return "Take the accept out, or narrow or take out the deny."
+		}
+		parts = append(parts, exception(l.deny, l.clients))
+	}
+	return strings.Join(parts, " ") + " Or take the accept out."
+}
+
 // covered says which rules leave a block nothing.
 func (f *findings) covered(b *block, name string) {
 	r := b.rule
-	code, summary, detail := codeCovered, name+" never decides", "The rules before it take all that it matches. Take it out, or move it before them."
+	code, summary, detail := codeCovered, name+" is unreachable", "Rules before it match all of its packets. Take it out, or narrow those."
 	onlyDenies := len(b.coveredBy) > 0 && !slices.ContainsFunc(b.coveredBy, func(o *parser.Rule) bool { return o.Kind != parser.KindDeny })
 	if r.Kind == parser.KindAccept && onlyDenies {
-		code, summary, detail = codeDenied, name+" is denied as a whole", "A deny beats every accept, and denies take all that it would accept. Narrow the deny, or take the accept out."
+		code, summary, detail = codeDenied, name+" is denied as a whole", "A deny is matched before every accept, and denies take all that this one would accept. "+b.undeny()
 	}
 	d := diag.Warn(code, r.Name.Range, summary, detail+b.keepGuarded())
 	slices.SortFunc(b.coveredBy, func(a, b *parser.Rule) int {

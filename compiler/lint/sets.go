@@ -149,6 +149,13 @@ func addresses(p *parser.Policy, s *parser.Set, lists meaning.Lists) *packet.Add
 	return all(s.Entries, s.Files).Minus(all(s.Exclude, s.ExcludeFiles))
 }
 
+func addressText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
 func rangeText(r netipx.IPRange) string {
 	if r.From() == r.To() {
 		return r.From().String()

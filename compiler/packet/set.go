@@ -1,6 +1,10 @@
 package packet
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
 
 // Set is a set of packets of a space. Operations panic with a *BudgetError where
 // the space runs out of nodes: see Catch.
@@ -60,6 +64,23 @@ func (s Set) Routes() Set {
 		return d.keep(s.ref, func(level uint32) bool { return slices.Contains(fields, s.space.owners[level].id) })
 	}
 	return Set{s.space, d.and(only(fFamily), d.and(only(fIn, fOut), only(fSource)))}
+}
+
+// Sources returns the source addresses of a family that some packet of s has.
+func (s Set) Sources(f ir.Family) *AddrSet {
+	d, c := s.space.d, s.space.columns[fSource]
+	of := d.and(s.ref, s.space.family(f))
+	out := &AddrSet{}
+	for _, x := range c.cut[index(f)].members(s.space.codes(d.project(of, c.level, c.level+uint32(c.bits)), c, index(f))) {
+		first, last := s.space.interval(index(f), x.lo, x.hi)
+		if f == ir.IPv4 {
+			out.v4 = append(out.v4, x)
+		} else {
+			out.v6 = append(out.v6, span6{first, last})
+		}
+	}
+	out.finish()
+	return out
 }
 
 // Hull returns all packets each of whose fields some packet of s has, each field taken
