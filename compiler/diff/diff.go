@@ -50,7 +50,9 @@ type Report struct {
 	// rules, which accept them: nobody reaches more or less, but ACCEPT skips the
 	// rules that follow. Their effect is None.
 	SameReach []Change
-	Sets      []SetChange
+	// MoreSameReach says that there are others beyond those listed.
+	MoreSameReach bool
+	Sets          []SetChange
 	// Rules are lines that differ. If nothing else does, they mean the same.
 	Rules []ChainChange
 	// Foreign rules stand in chains that loading the compiled side empties.

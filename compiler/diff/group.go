@@ -1,8 +1,6 @@
 package diff
 
 import (
-	"slices"
-
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -17,8 +15,9 @@ type group struct {
 	oldPlaces, newPlaces []packet.Place
 	// parts are the groups of single pairs of rules that this one is made of; pair
 	// tells that it is such a part.
-	parts []*group
-	pair  bool
+	parts   []*group
+	byRules map[[2]string]int
+	pair    bool
 }
 
 func (c *comparison) newGroup(f ir.Family, path Path, both []*packet.Evaluation) *group {
@@ -43,9 +42,13 @@ func (g *group) add(one *packet.Change, old, now Rule) {
 	if g.pair {
 		return
 	}
-	i := slices.IndexFunc(g.parts, func(p *group) bool { return p.OldRules[0].Name == old.Name && p.NewRules[0].Name == now.Name })
-	if i < 0 {
+	i, known := g.byRules[[2]string{old.Name, now.Name}]
+	if !known {
 		i = len(g.parts)
+		if g.byRules == nil {
+			g.byRules = map[[2]string]int{}
+		}
+		g.byRules[[2]string{old.Name, now.Name}] = i
 		part := &group{Change: Change{full: g.full, Path: g.path, Families: g.Families, Effect: None}, path: g.path, both: g.both, pair: true}
 		part.set, part.same = g.both[0].Space().None(), g.both[0].Space().None()
 		g.parts = append(g.parts, part)
@@ -101,6 +104,10 @@ func (g *group) changes(limit int) (out []Change, clear bool, err error) {
 	return out, clear, nil
 }
 
+// readableParts is how many pairs of rules may take the place of one change that has
+// no few words.
+const readableParts = 8
+
 // list adds a group to the report. What differs in reach and what does not are two
 // changes, unless only both together can be told in few words.
 func (c *comparison) list(g *group) error {
@@ -108,7 +115,7 @@ func (c *comparison) list(g *group) error {
 	if err != nil {
 		return err
 	}
-	if !clear && len(g.parts) > 1 {
+	if !clear && len(g.parts) > 1 && len(g.parts) <= readableParts {
 		var each []Change
 		clear = true
 		for _, part := range g.parts {

@@ -23,11 +23,13 @@ type (
 		Changes []jsonChange `json:"changes"`
 		More    bool         `json:"more,omitempty"`
 		// SameReach has the form of Changes, with the effect "none".
-		SameReach []jsonChange  `json:"same_reach,omitempty"`
-		Sets      []jsonSet     `json:"sets"`
-		Rules     []jsonChain   `json:"rules"`
-		Foreign   []jsonForeign `json:"foreign"`
-		Notes     []string      `json:"notes"`
+		SameReach []jsonChange `json:"same_reach,omitempty"`
+		// MoreSameReach says that there are others.
+		MoreSameReach bool          `json:"more_same_reach,omitempty"`
+		Sets          []jsonSet     `json:"sets"`
+		Rules         []jsonChain   `json:"rules"`
+		Foreign       []jsonForeign `json:"foreign"`
+		Notes         []string      `json:"notes"`
 	}
 	jsonChange struct {
 		Path        Path       `json:"path"`
@@ -106,7 +108,7 @@ func WriteJSON(w io.Writer, reports []*Report, style Style) error {
 
 func (r *Report) json(style Style) jsonReport {
 	out := jsonReport{
-		Host: r.Host, Old: r.Old, New: r.New, Effect: r.Effect, More: r.More,
+		Host: r.Host, Old: r.Old, New: r.New, Effect: r.Effect, More: r.More, MoreSameReach: r.MoreSameReach,
 		Changes: []jsonChange{}, Sets: []jsonSet{}, Rules: []jsonChain{}, Foreign: []jsonForeign{}, Notes: list(r.Notes),
 	}
 	for _, c := range r.Changes {

@@ -60,14 +60,8 @@ func (m *markdown) report(group []*Report) {
 	}
 	if len(r.SameReach) > 0 {
 		m.line("\n<details><summary>Same reach, other verdict</summary>\n\nDocker's own rules accept these packets; ACCEPT skips all rules that follow.\n")
-		for _, c := range r.SameReach {
-			family := c.families()
-			if family != "" {
-				family += ": "
-			}
-			m.line("- %s%s → %s: %s", family, c.Path.verdicts(c.Old), c.Path.verdicts(c.New), joined(codes(c.Packets), "; "))
-		}
-		m.line("\n</details>")
+		m.block("", func(t *text) { t.sameReachLines(r, "") })
+		m.line("</details>")
 	}
 	if len(r.Sets) > 0 {
 		m.line("\n<details><summary>Set members</summary>\n")

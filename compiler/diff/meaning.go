@@ -108,7 +108,11 @@ func (c *comparison) group(f ir.Family, path Path, both []*packet.Evaluation, ch
 		g := index[why]
 		if g == nil {
 			if listed[one.Effect] >= c.opts.Changes {
-				c.report.More = true
+				if one.Effect == packet.SameReach {
+					c.report.MoreSameReach = true
+				} else {
+					c.report.More = true
+				}
 				continue
 			}
 			listed[one.Effect]++

@@ -340,3 +340,17 @@ func TestALimitIsItsContrary(t *testing.T) {
 		}
 	}
 }
+
+// A switch of the verdict of many rules is a few lines, and no "more changes".
+func TestManyOfTheSameReachAreAFewLines(t *testing.T) {
+	var old, now []string
+	for i := range 80 {
+		old = append(old, published("accept", fmt.Sprint("a", i), 1000+i, "ACCEPT"))
+		now = append(now, published("accept", fmt.Sprint("a", i), 1000+i, "RETURN"))
+	}
+	report := compare(t, Options{}, append(old, dropAll), "", append(now, dropAll), "")
+	text := textOf(t, report, Style{})
+	if report.Effect != None || report.More || report.Different() || strings.Count(text, "→") > samples+1 || !strings.Contains(text, "  … and 45 more (--full lists them)\n") {
+		t.Error(text)
+	}
+}

@@ -150,7 +150,7 @@ func (t *text) body(r *Report) {
 			t.line("  … and more changes (--full lists them).")
 		}
 	}
-	t.sameReach(r.SameReach)
+	t.sameReach(r)
 	if len(r.Sets) > 0 {
 		t.line("\nSet members")
 		for _, s := range r.Sets {
@@ -242,17 +242,29 @@ func (t *text) rules(side string, rules []Rule) {
 }
 
 // sameReach lists what is decided otherwise and reaches the same.
-func (t *text) sameReach(changes []Change) {
-	if len(changes) == 0 {
+func (t *text) sameReach(r *Report) {
+	if len(r.SameReach) == 0 {
 		return
 	}
 	t.line("\nSame reach, other verdict (Docker's own rules accept these packets; ACCEPT skips all rules that follow)")
-	for _, c := range changes {
+	t.sameReachLines(r, "  ")
+}
+
+// sameReachLines writes a line for each, without Full the first few.
+func (t *text) sameReachLines(r *Report, indent string) {
+	for i, c := range r.SameReach {
+		if i == samples && len(r.SameReach) > samples+1 && !t.style.Full {
+			t.line("%s… and %d more (--full lists them)", indent, len(r.SameReach)-i)
+			return
+		}
 		family := c.families()
 		if family != "" {
 			family += ": "
 		}
-		t.line("  %s%s → %s: %s", family, c.Path.verdicts(c.Old), c.Path.verdicts(c.New), strings.Join(c.Packets, "; "))
+		t.line("%s%s%s → %s: %s", indent, family, c.Path.verdicts(c.Old), c.Path.verdicts(c.New), strings.Join(c.Packets, "; "))
+	}
+	if r.MoreSameReach {
+		t.line("%s… and more (--full lists them)", indent)
 	}
 }
 
