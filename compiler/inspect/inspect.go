@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -287,6 +288,7 @@ func (c *checker) sets() {
 	var bad []string
 	names := c.want.Sets.Names()
 	if len(names) == 0 {
+		c.nothing(name, "the policy has no sets")
 		return
 	}
 	want, have := c.want.Members(), c.have.Members()
@@ -304,7 +306,16 @@ func (c *checker) sets() {
 			bad = append(bad, set+" is empty")
 		case !want[set].Equal(have[set]):
 			missing, extra := want[set].Minus(have[set]).Prefixes(0), have[set].Minus(want[set]).Prefixes(0)
-			bad = append(bad, fmt.Sprintf("%s lacks %s and has %s too many", set, count(len(missing), "prefix"), count(len(extra), "prefix")))
+			var parts []string
+			for _, part := range []struct {
+				what     string
+				prefixes []netip.Prefix
+			}{{"missing", missing}, {"unexpected", extra}} {
+				if len(part.prefixes) > 0 {
+					parts = append(parts, entriesText(part.what, part.prefixes))
+				}
+			}
+			bad = append(bad, set+": "+strings.Join(parts, ", "))
 		}
 	}
 	if len(bad) > 0 {
@@ -312,6 +323,27 @@ func (c *checker) sets() {
 		return
 	}
 	c.ok(name, "%s, filled as compiled", count(len(names), "set"))
+}
+
+// entriesText counts entries of a set and lists the first: "1 unexpected entry: 192.0.2.10".
+func entriesText(what string, prefixes []netip.Prefix) string {
+	const shown = 4
+	var words []string
+	for _, p := range prefixes[:min(shown, len(prefixes))] {
+		if p.IsSingleIP() {
+			words = append(words, p.Addr().String())
+		} else {
+			words = append(words, p.String())
+		}
+	}
+	if n := len(prefixes) - shown; n > 0 {
+		words = append(words, fmt.Sprintf("and %d more", n))
+	}
+	noun := "entries"
+	if len(prefixes) == 1 {
+		noun = "entry"
+	}
+	return fmt.Sprintf("%d %s %s: %s", len(prefixes), what, noun, strings.Join(words, ", "))
 }
 
 // backend checks that the rules are in the kind of tables that Docker's are in: packets

@@ -267,7 +267,7 @@ var broken = []struct {
 		nil,
 	},
 	{"a set is empty", nil, []string{"add friends 192.0.2.10\nadd friends 198.51.100.0/24\n", ""}, []string{"sets: friends is empty"}},
-	{"a set has other members", nil, []string{"add friends 192.0.2.10\n", "add friends 192.0.2.11\nadd friends 203.0.113.0/24\n"}, []string{"sets: friends lacks 1 prefix and has 2 prefixes too many"}},
+	{"a set has other members", nil, []string{"add friends 192.0.2.10\n", "add friends 192.0.2.11\nadd friends 203.0.113.0/24\n"}, []string{"sets: friends: 1 missing entry: 192.0.2.10, 2 unexpected entries: 192.0.2.11, 203.0.113.0/24"}},
 	{"a set is of another type", nil, []string{"create bans hash:net", "create bans hash:ip"}, []string{"sets: bans is hash:ip inet instead of hash:net inet"}},
 	{"members cut in another way", nil, []string{"add friends 198.51.100.0/24", "add friends 198.51.100.0/25\nadd friends 198.51.100.128/25"}, nil},
 }
