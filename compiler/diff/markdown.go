@@ -36,7 +36,7 @@ func (m *markdown) line(format escape.Literal, args ...any) {
 
 func (m *markdown) report(group []*Report) {
 	r := group[0]
-	m.line("### dockerfw: %s%s", hosts(group), r.Heading())
+	m.line("### dockerfw: %s%s", hosts(group), escape.Markdown(r.Heading())) // numbers and our own words
 	for _, n := range r.Notes {
 		m.line("\n> %s.", n)
 	}
