@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
@@ -138,7 +139,9 @@ func opened(cmd *cobra.Command, open func() (*firewall.Opened, hcl.Diagnostics, 
 		return nil, exitError(exitTrouble)
 	}
 	if side != nil && side.Note != "" {
-		escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", side.Note)
+		for line := range strings.SplitSeq(side.Note, "\n") {
+			escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", line)
+		}
 	}
 	if err == nil && len(side.States) == 0 {
 		err = fmt.Errorf("no host")

@@ -29,7 +29,7 @@ type Opened struct {
 	States []*State
 	// Sources hold the bytes of a policy's files, to print diagnostics with.
 	Sources map[string][]byte
-	// Note is what a user should know of how it was read; "" for nothing.
+	// Note is what a user should know of how it was read, a line each; "" for nothing.
 	Note string
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,76 +14,103 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/saved"
 )
 
-// openDump reads what a host saved. Each file says itself what it is.
+// openDump reads what a host saved. Each file says itself what it is; in a directory,
+// one that is nothing of the kind, such as a README, is passed over with a note.
 func openDump(paths []string, name string) (*Opened, hcl.Diagnostics, error) {
+	folder := false
 	if len(paths) == 1 {
 		if info, err := os.Stat(paths[0]); err == nil && info.IsDir() {
-			inside, err := os.ReadDir(paths[0])
-			if err != nil {
+			folder = true
+			if paths, err = filesIn(paths[0]); err != nil {
 				return nil, nil, err
-			}
-			dir := paths[0]
-			paths = nil
-			for _, f := range inside {
-				if f.Type().IsRegular() {
-					paths = append(paths, filepath.Join(dir, f.Name()))
-				}
 			}
 		}
 	}
 	s := newState(name, Dump)
 	var diags hcl.Diagnostics
-	from := map[string]string{}
+	var notes []string
+	from := map[saved.Content]string{}
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, nil, err
 		}
-		what := sniff(path, text)
-		if what == "" {
-			if len(paths) > 1 && filepath.Dir(paths[0]) == name {
-				continue // a README among the dumps
+		file, more, err := saved.Read(path, text)
+		if err != nil && folder {
+			return nil, nil, fmt.Errorf("%w. Or name the files of the directory that count, with commas between", err)
+		} else if err != nil {
+			return nil, nil, err
+		}
+		diags = append(diags, more...)
+		if len(file.Parts) == 0 && !more.HasErrors() {
+			if folder {
+				notes = append(notes, fmt.Sprintf("%s was not read: it is nothing that iptables-save, ip6tables-save or ipset save print.", path))
+				continue
 			}
 			if len(bytes.TrimSpace(text)) == 0 {
 				return nil, nil, fmt.Errorf("%s is empty, and its name does not say what it is of: call it rules.v4, rules.v6 or sets", path)
 			}
 			return nil, nil, fmt.Errorf("%s is neither a policy nor what iptables-save, ip6tables-save or ipset save print", path)
 		}
-		if from[what] != "" {
-			return nil, nil, fmt.Errorf("%s and %s both hold %s: name the one that counts", from[what], path, what)
+		notes = append(notes, file.Notes...)
+		for _, part := range file.Parts {
+			if from[part.Holds] != "" {
+				return nil, nil, fmt.Errorf("%s and %s both hold %s: name the one that counts", from[part.Holds], path, part.Holds)
+			}
+			from[part.Holds] = path
+			more := s.add(part, path)
+			file.Relocate(part, more)
+			diags = append(diags, more...)
 		}
-		from[what] = path
-		diags = append(diags, s.add(what, text, path)...)
 	}
 	if len(s.Rules) == 0 && !diags.HasErrors() {
+		if from[saved.Sets] != "" {
+			return nil, diags, fmt.Errorf("%s holds sets and no rules that iptables-save or ip6tables-save printed. Name the rules too: rules.v4,%s", name, from[saved.Sets])
+		}
 		return nil, diags, fmt.Errorf("%s holds no rules that iptables-save or ip6tables-save printed", name)
 	}
-	return &Opened{Kind: Dump, States: []*State{s}}, diags, nil
+	return &Opened{Kind: Dump, States: []*State{s}, Note: strings.Join(notes, "\n")}, diags, nil
 }
 
-// What a saved file may hold, in words for messages.
-const (
-	savedV4   = "IPv4 rules"
-	savedV6   = "IPv6 rules"
-	savedSets = "sets"
-)
+// filesIn lists the files of a directory, by way of links too, in lexical order.
+func filesIn(dir string) ([]string, error) {
+	inside, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, f := range inside {
+		path := filepath.Join(dir, f.Name())
+		if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+			out = append(out, path) // what cannot be asked is reported when it is read
+		}
+	}
+	return out, nil
+}
 
-// add loads a saved file into the state.
-func (s *State) add(what string, text []byte, path string) hcl.Diagnostics {
-	if what == savedSets {
-		file, diags := dump.ParseSets(bytes.NewReader(text), path)
+// add loads a part of a saved file into the state.
+func (s *State) add(part saved.Part, path string) hcl.Diagnostics {
+	if part.Holds == saved.Sets {
+		file, diags := dump.ParseSets(strings.NewReader(part.Text), path)
 		if diags.HasErrors() {
 			return diags
 		}
 		return append(diags, s.Sets.Load(file)...)
 	}
 	f := ir.IPv4
-	if what == savedV6 {
+	if part.Holds == saved.Rules6 {
 		f = ir.IPv6
 	}
-	file, diags := dump.ParseRules(bytes.NewReader(text), path)
+	var file *dump.RulesFile
+	var diags hcl.Diagnostics
+	if part.Listing {
+		file, diags = dump.ParseListing(strings.NewReader(part.Text), path, "filter")
+	} else {
+		file, diags = dump.ParseRules(strings.NewReader(part.Text), path)
+	}
 	if diags.HasErrors() {
 		return diags
 	}
@@ -94,53 +120,8 @@ func (s *State) add(what string, text []byte, path string) hcl.Diagnostics {
 	return diags
 }
 
-var (
-	tableLine  = regexp.MustCompile(`(?m)^\*[a-z]+$`)
-	setLine    = regexp.MustCompile(`(?m)^(create|add) \S+ `)
-	savedBy    = regexp.MustCompile(`(?m)^# Generated by (ip6?tables)(-nft|-legacy)?-save `)
-	address    = regexp.MustCompile(`(?m) -[sd] (\S+)`)
-	sixthNames = regexp.MustCompile(`(?i)(ip6|ipv6|[._-]v6|^v6|inet6)`)
-	// iptables-nft-save prints no rule of such a table, and exits with 0.
-	incompatible = regexp.MustCompile(`(?m)^# (Table .(?:filter|security). is incompatible.*)$`)
-	// Names of empty files: a host without tables, or without sets, saves nothing.
-	fourthNames = regexp.MustCompile(`(?i)(iptables|ipv4|[._-]v4|^v4)`)
-	setNames    = regexp.MustCompile(`(?i)(ipset|[._-]sets?\b|^sets?\b)`)
-)
-
-// sniff tells what a file holds; "" if nothing we know. The family of rules is in
-// the comment that iptables-save writes, else in its addresses, else in the file's
-// name.
-func sniff(path string, text []byte) string {
-	base := filepath.Base(path)
-	switch {
-	case len(bytes.TrimSpace(text)) == 0:
-		for what, names := range map[string]*regexp.Regexp{savedV6: sixthNames, savedV4: fourthNames, savedSets: setNames} {
-			if names.MatchString(base) {
-				return what
-			}
-		}
-	case tableLine.Match(text):
-		if by := savedBy.FindSubmatch(text); by != nil {
-			return map[string]string{"iptables": savedV4, "ip6tables": savedV6}[string(by[1])]
-		}
-		for _, m := range address.FindAllSubmatch(text, 8) {
-			host, _, _ := strings.Cut(string(m[1]), "/")
-			if a, err := netip.ParseAddr(host); err == nil {
-				if a.Is4() {
-					return savedV4
-				}
-				return savedV6
-			}
-		}
-		if sixthNames.MatchString(base) {
-			return savedV6
-		}
-		return savedV4
-	case setLine.Match(text):
-		return savedSets
-	}
-	return ""
-}
+// iptables-nft-save prints no rule of such a table, and exits with 0.
+var incompatible = regexp.MustCompile(`(?m)^# (Table .(?:filter|security). is incompatible.*)$`)
 
 // live saves what the host this runs on holds, by the tools on its path: of the two
 // kinds of iptables the one that Docker uses.
@@ -161,13 +142,14 @@ func live() (*Opened, hcl.Diagnostics, error) {
 		if m := incompatible.FindSubmatch(text); m != nil {
 			return nil, nil, fmt.Errorf("%s: %s There are rules of nft in it that iptables cannot print", tool, m[1])
 		}
-		diags = append(diags, s.add(map[ir.Family]string{ir.IPv4: savedV4, ir.IPv6: savedV6}[f], text, tool)...)
+		holds := map[ir.Family]saved.Content{ir.IPv4: saved.Rules4, ir.IPv6: saved.Rules6}[f]
+		diags = append(diags, s.add(saved.Part{Holds: holds, Text: string(text)}, tool)...)
 	}
 	text, err := Output("ipset", "save")
 	if err != nil && !errors.Is(err, ErrNoTool) {
 		return nil, nil, err
 	}
-	diags = append(diags, s.add(savedSets, text, "ipset save")...)
+	diags = append(diags, s.add(saved.Part{Holds: saved.Sets, Text: string(text)}, "ipset save")...)
 	return &Opened{Kind: Live, States: []*State{s}, Note: choice.note}, diags, nil
 }
 

@@ -121,7 +121,7 @@ func (l *loader) apply(c *Command) *refusal {
 		if ch.Policy == "" || c.Policy != "ACCEPT" && c.Policy != "DROP" {
 			return refuse("Bad policy", "Only built-in chains have a policy, ACCEPT or DROP.")
 		}
-		ch.Policy = c.Policy
+		ch.Policy, ch.Range = c.Policy, c.Range
 	case Rename:
 		return l.rename(ch, c.NewName)
 	case Append, Insert, Delete, Replace, Check:

@@ -13,6 +13,27 @@ import (
 // after a bad line: the file it returns has every line it could read.
 func ParseRules(r io.Reader, filename string) (*RulesFile, hcl.Diagnostics) {
 	p := &ruleParser{file: &RulesFile{Name: filename}}
+	p.read(r, filename)
+	if p.block != nil {
+		p.block.End = p.last.whole()
+		p.errorf(p.last, p.last.whole(), "COMMIT missing",
+			"The table %q has no COMMIT line, so nothing of it is applied. If a tool saved this file, it was cut short: save it again. If you wrote it, add a line COMMIT.", p.block.Table)
+	}
+	return p.file, p.problems.done()
+}
+
+// ParseListing reads what `iptables -S` prints: the commands of one table, without
+// the line that names the table and without COMMIT.
+func ParseListing(r io.Reader, filename, table string) (*RulesFile, hcl.Diagnostics) {
+	whole := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
+	p := &ruleParser{file: &RulesFile{Name: filename}, block: &Block{Table: table, Committed: true, Range: whole, End: whole}}
+	p.file.Blocks = []*Block{p.block}
+	p.read(r, filename)
+	return p.file, p.problems.done()
+}
+
+// read parses all lines of r.
+func (p *ruleParser) read(r io.Reader, filename string) {
 	var src strings.Builder
 	_, err := io.Copy(&src, r)
 	if err != nil {
@@ -20,12 +41,6 @@ func ParseRules(r io.Reader, filename string) (*RulesFile, hcl.Diagnostics) {
 		p.problems.add(CodeSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
 	}
 	eachLine(filename, src.String(), p.line)
-	if p.block != nil {
-		p.block.End = p.last.whole()
-		p.errorf(p.last, p.last.whole(), "COMMIT missing",
-			"The table %q has no COMMIT line, so nothing of it is applied. Add a line that says COMMIT.", p.block.Table)
-	}
-	return p.file, p.problems.done()
 }
 
 type ruleParser struct {

@@ -1,0 +1,182 @@
+package saved
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/parser/dump"
+)
+
+// found is a word of a rule that shows of which family the rule is.
+type found struct {
+	line int // from 0
+	text string
+}
+
+// evidence is what rules show of their family. Words that one family alone takes are
+// strong; a protocol number may be in rules of either, senseless as that is.
+type evidence struct {
+	strong, weak map[dump.Family]found
+}
+
+func (e *evidence) add(f dump.Family, strong bool, at found) {
+	m := &e.weak
+	if strong {
+		m = &e.strong
+	}
+	if *m == nil {
+		*m = map[dump.Family]found{}
+	}
+	if _, ok := (*m)[f]; !ok {
+		(*m)[f] = at
+	}
+}
+
+// family is what the evidence says; 0 for nothing. It contradicts itself where two
+// are returned.
+func (e *evidence) family() (f dump.Family, contradiction []found) {
+	for _, m := range []map[dump.Family]found{e.strong, e.weak} {
+		switch four, six := m[dump.IPv4], m[dump.IPv6]; {
+		case len(m) == 2:
+			return 0, []found{four, six}
+		case len(m) == 1 && four.text != "":
+			return dump.IPv4, nil
+		case len(m) == 1:
+			return dump.IPv6, nil
+		}
+	}
+	return 0, nil
+}
+
+// addressOptions take addresses, prefixes, ranges, or an address with a port.
+var addressOptions = []string{
+	"-s", "--src", "--source", "-d", "--dst", "--destination", "--to-destination", "--to-source", "--to",
+	"--src-range", "--dst-range", "--ctorigsrc", "--ctorigdst", "--ctreplsrc", "--ctrepldst", "--gateway", "--on-ip",
+}
+
+// Words after an option that one family alone takes.
+var familyWords = map[string]map[string]dump.Family{
+	"-m": {
+		"icmp": dump.IPv4, "ttl": dump.IPv4, "realm": dump.IPv4,
+		"icmp6": dump.IPv6, "icmpv6": dump.IPv6, "hl": dump.IPv6, "ipv6header": dump.IPv6, "ipv6-icmp": dump.IPv6,
+		"rt": dump.IPv6, "frag": dump.IPv6, "hbh": dump.IPv6, "dst": dump.IPv6, "mh": dump.IPv6, "eui64": dump.IPv6,
+	},
+	"-j": {
+		"TTL": dump.IPv4, "CLUSTERIP": dump.IPv4,
+		"HL": dump.IPv6, "SNPT": dump.IPv6, "DNPT": dump.IPv6,
+	},
+}
+
+// rule looks at the words of a rule, which begins in column 0 of line. It returns what
+// stands where an address should, and is none since somebody replaced it.
+func (e *evidence) rule(number int, line string) (redacted []found) {
+	words := splitWords(line)
+	if slices.Contains(words, "-4") || slices.Contains(words, "-6") {
+		return nil // one tool of the two skips the line
+	}
+	for i := 0; i+1 < len(words); i++ {
+		option, value := words[i], words[i+1]
+		at := found{number, option + " " + value}
+		switch {
+		case slices.Contains(addressOptions, option):
+			if f := addressFamily(value); f != 0 {
+				e.add(f, true, at)
+			} else if option != "--to" && isRedacted(value) {
+				redacted = append(redacted, found{number, value})
+			}
+		case option == "--icmp-type":
+			e.add(dump.IPv4, true, at)
+		case option == "--icmpv6-type":
+			e.add(dump.IPv6, true, at)
+		case option == "--reject-with" && strings.HasPrefix(value, "icmp-"):
+			e.add(dump.IPv4, true, at)
+		case option == "--reject-with" && strings.HasPrefix(value, "icmp6-"):
+			e.add(dump.IPv6, true, at)
+		case option == "-p" && (value == "ipv6-icmp" || value == "icmpv6" || value == "icmp6" || value == "58"):
+			e.add(dump.IPv6, false, at)
+		case option == "-p" && (value == "icmp" || value == "1"):
+			e.add(dump.IPv4, false, at)
+		case (option == "-i" || option == "-o") && placeholder.MatchString(value):
+			redacted = append(redacted, found{number, value})
+		default:
+			if f := familyWords[option][value]; f != 0 {
+				e.add(f, true, at)
+			}
+		}
+	}
+	return redacted
+}
+
+// splitWords splits a rule at blanks; a word in quotes, which is a comment or a text
+// to be found in packets, comes as an empty one.
+func splitWords(line string) []string {
+	if strings.IndexByte(line, '"') < 0 {
+		return fields(line)
+	}
+	var out []string
+	for rest := line; ; {
+		before, after, quoted := strings.Cut(rest, `"`)
+		out = append(out, fields(before)...)
+		if !quoted {
+			return out
+		}
+		out = append(out, "")
+		end := 0
+		for end < len(after) && after[end] != '"' {
+			if after[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		rest = after[min(end+1, len(after)):]
+	}
+}
+
+// fields splits at what the tools take for blanks.
+func fields(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' })
+}
+
+// addressFamily is the family of an address, prefix, range or address with a port;
+// 0 where it is none of them.
+func addressFamily(s string) dump.Family {
+	s, _, _ = strings.Cut(s, ",")
+	s, _, _ = strings.Cut(s, "/")
+	s, _, _ = strings.Cut(s, "-")
+	if in, _, ok := strings.Cut(strings.TrimPrefix(s, "["), "]"); ok {
+		s = in
+	} else if host, _, ok := strings.Cut(s, ":"); ok && strings.Count(s, ":") == 1 {
+		s = host
+	}
+	a, err := netip.ParseAddr(s)
+	switch {
+	case err != nil:
+		return 0
+	case a.Is4():
+		return dump.IPv4
+	}
+	return dump.IPv6
+}
+
+var (
+	// placeholder is what is written in the place of a name or an address, maybe with a
+	// prefix length or a port behind it.
+	placeholder = regexp.MustCompile(`(?i)^(<[^>]*>|\[[^\]:]*\]|\{.*\}|\$.*|\*+|x+|#+|[-_]*(redacted|masked|hidden|removed|anonymi[sz]ed|censored|(your|my|public|server|host)?[-_.]?ip)([-_.]?\d+)?[-_]*)([/:-].*)?$`)
+	// Four parts as of an IPv4 address, some of them masked; letters for all of them; and as of IPv6.
+	quad = regexp.MustCompile(`(?i)^([0-9]{0,3}[x*#?_y]*\.){3}[0-9]{0,3}[x*#?_y]*([/:-].*)?$`)
+	abcd = regexp.MustCompile(`(?i)^a+\.b+\.c+\.d+([/:-].*)?$`)
+	six  = regexp.MustCompile(`(?i)^\[?[0-9a-fx#*?_]{0,4}(:[0-9a-fx#*?_]{0,4}){2,7}\]?([/-].*)?$`)
+	mask = regexp.MustCompile(`(?i)[x*#?_y]`)
+)
+
+// isRedacted tells whether what should be an address was replaced, so that it shows
+// that one was there but not which.
+func isRedacted(s string) bool {
+	if addressFamily(s) != 0 {
+		return false
+	}
+	return placeholder.MatchString(s) || abcd.MatchString(s) ||
+		mask.MatchString(s) && (quad.MatchString(s) || six.MatchString(s))
+}
