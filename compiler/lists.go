@@ -53,7 +53,7 @@ func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
 			return
 		}
 		defer f.Close()
-		entry.diags = addrlist.Read(f, l.files.Display(name), func(r netipx.IPRange, _ hcl.Range) {
+		entry.diags = addrlist.Read(f, l.files.Display(name), name, func(r netipx.IPRange, _ hcl.Range) {
 			entry.ranges = append(entry.ranges, r)
 		})
 	})

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"go4.org/netipx"
 
@@ -112,7 +113,15 @@ func (c *compilation) gather(entries []parser.At[netipx.IPRange], files []parser
 			if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
 				reason = pathErr.Err.Error()
 			}
-			c.error(codeFileRead, f.Range, fmt.Sprintf("cannot read address list %q", f.Value), "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), reason)
+			summary, hint := fmt.Sprintf("cannot read address list %q", f.Value), parser.FileNameHint(f.Value)
+			if strings.Contains(f.Value, "\n") {
+				summary = "cannot read address list"
+			}
+			if hint != "" {
+				c.error(codeFileRead, f.Range, summary, "%s", hint)
+			} else {
+				c.error(codeFileRead, f.Range, summary, "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), reason)
+			}
 		}
 		c.diags = append(c.diags, diags...)
 		out = append(out, ranges...)

@@ -1,8 +1,10 @@
 package parser
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hashicorp/go-cty-funcs/cidr"
@@ -15,9 +17,9 @@ import (
 
 type functions map[string]function.Function
 
-// maxFileValue is the most that file() reads, in bytes. Longer lists belong into
-// an ipset's files, which are streamed.
-const maxFileValue = 4 << 20
+// maxFileValue is the most that file() reads, in bytes: enough for the CSV files of
+// countries. Longer lists belong into an ipset's files, which are streamed.
+const maxFileValue = 64 << 20
 
 // policyFunctions returns the functions of policy expressions, under the names
 // Terraform uses. None reads the clock, the network or chance: the same input
@@ -108,8 +110,12 @@ func fileFunction(dir *Dir) function.Function {
 		Params:      []function.Parameter{{Name: "path", Type: cty.String}},
 		Type:        function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			f, err := dir.Open(args[0].AsString())
+			name := args[0].AsString()
+			f, err := dir.Open(name)
 			if err != nil {
+				if hint := FileNameHint(name); hint != "" {
+					err = errors.New(hint)
+				}
 				return cty.NilVal, function.NewArgError(0, err)
 			}
 			defer f.Close()
@@ -122,7 +128,8 @@ func fileFunction(dir *Dir) function.Function {
 			case !utf8.Valid(text):
 				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the file is not UTF-8 text"))
 			}
-			return cty.StringVal(string(text)), nil
+			// A byte order mark would become a part of the first name of csvdecode.
+			return cty.StringVal(strings.TrimPrefix(string(text), "\ufeff")), nil
 		},
 	})
 }

@@ -62,7 +62,9 @@ func (d *Dir) Open(name string) (fs.File, error) {
 	}
 	// What could block forever or never end, such as a pipe, is refused.
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	if err == nil && info.IsDir() {
+		err = errDirectory
+	} else if err == nil && !info.Mode().IsRegular() {
 		err = errNotRegular
 	}
 	if err != nil {
@@ -88,6 +90,7 @@ func (d *Dir) open(name string) (*os.File, error) {
 var (
 	errOutside    = errors.New("the path leaves the policy's directory; --allow-outside permits that")
 	errNotRegular = errors.New("it is not a regular file")
+	errDirectory  = errors.New("it is a directory; write the name of each file in it")
 )
 
 type digestedFile struct {

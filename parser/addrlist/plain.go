@@ -79,6 +79,8 @@ func (l *list) line(line []byte, number, base int) {
 	case p != nil:
 		if i := strings.IndexFunc(text, notText); i >= 0 {
 			p = binary(i)
+		} else if other := punctuation(text); other != nil {
+			p = other
 		}
 		p.Offset += start
 		l.badLine(line, number, base, p)
@@ -98,6 +100,17 @@ func (l *list) line(line []byte, number, base int) {
 			End:      hcl.Pos{Line: number, Column: stop + 1, Byte: base + stop},
 		})
 	}
+}
+
+// punctuation reports what lists of other languages put around entries.
+func punctuation(text string) *Problem {
+	if i := strings.IndexByte(text, ','); i >= 0 {
+		return &Problem{ListSyntax, "comma in a line", "Write one entry a line, without commas.", i, 1}
+	}
+	if text[0] == '"' || text[0] == '\'' {
+		return &Problem{ListSyntax, "entry in quotes", "Write the entry without quotes.", 0, 1}
+	}
+	return nil
 }
 
 func (l *list) badLine(line []byte, number, base int, p *Problem) {

@@ -31,11 +31,15 @@ const (
 // order, with the place the entry stands at; columns count code points from 1,
 // a byte order mark not being one of them. Bad entries do not keep good ones
 // from being yielded.
-func Read(r io.Reader, filename string, yield func(netipx.IPRange, hcl.Range)) hcl.Diagnostics {
+//
+// A file of another form, such as CSV, gets an error with the expression that takes the
+// addresses out of it; written is the file's name as a policy writes it.
+func Read(r io.Reader, filename, written string, yield func(netipx.IPRange, hcl.Range)) hcl.Diagnostics {
 	l := &list{
-		br:    bufio.NewReaderSize(&source{r: r}, bufferSize),
-		out:   report{filename: filename, unit: "lines"},
-		yield: yield,
+		br:      bufio.NewReaderSize(&source{r: r}, bufferSize),
+		out:     report{filename: filename, unit: "lines"},
+		written: written,
+		yield:   yield,
 	}
 	head, _ := l.br.Peek(bufferSize) // an error comes again when reading
 	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
@@ -45,12 +49,7 @@ func Read(r io.Reader, filename string, yield func(netipx.IPRange, hcl.Range)) h
 	}
 	trimmed := bytes.TrimLeft(head, " \t\r\n")
 	switch {
-	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
-		l.wrongFile(head, "compressed list", "Unpack the file with gunzip; a list is plain text or a JSON array.")
-	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
-		l.wrongFile(head, "list in UTF-16", "Convert the file to UTF-8.")
-	case bytes.HasPrefix(trimmed, []byte("{")):
-		l.wrongFile(head, "JSON object instead of an array", "Write the addresses as a JSON array of strings, or as plain text with one entry a line.")
+	case l.otherForm(head, trimmed):
 	case bytes.HasPrefix(trimmed, []byte("[")):
 		l.out.unit = "elements"
 		l.readJSON()
@@ -62,10 +61,11 @@ func Read(r io.Reader, filename string, yield func(netipx.IPRange, hcl.Range)) h
 
 // list is a list being read.
 type list struct {
-	br    *bufio.Reader
-	base  int // bytes before what br gives
-	out   report
-	yield func(netipx.IPRange, hcl.Range)
+	br      *bufio.Reader
+	base    int // bytes before what br gives
+	out     report
+	written string
+	yield   func(netipx.IPRange, hcl.Range)
 }
 
 // source keeps the first error of a reader: bufio forgets one when it peeks,
@@ -99,8 +99,12 @@ func (l *list) wrongFile(head []byte, summary, detail string) {
 	line, _, _ := bytes.Cut(head[begin:], []byte("\n"))
 	start := hcl.Pos{Line: 1 + bytes.Count(head[:at], []byte("\n")), Column: 1 + at - begin, Byte: l.base + at}
 	end := hcl.Pos{Line: start.Line, Column: start.Column + 1, Byte: start.Byte + 1}
+	text := ""
+	if utf8.Valid(line) { // what is no text would not be readable
+		text = shown(bytes.TrimSuffix(line, []byte("\r")), start.Column)
+	}
 	l.out.fatal(&Problem{Code: ListSyntax, Summary: summary, Detail: detail},
-		hcl.Range{Start: start, End: end}, shown(line, start.Column))
+		hcl.Range{Start: start, End: end}, text)
 }
 
 // report collects the problems of one file.

@@ -29,7 +29,7 @@ func readAll(t *testing.T, r io.Reader, input string) (entries, problems []strin
 		}
 		return fmt.Sprintf("%d:%d %s", rng.Start.Line, rng.Start.Column, input[rng.Start.Byte:rng.End.Byte])
 	}
-	diags := Read(r, "list", func(_ netipx.IPRange, rng hcl.Range) { entries = append(entries, place(rng)) })
+	diags := Read(r, "list", "list", func(_ netipx.IPRange, rng hcl.Range) { entries = append(entries, place(rng)) })
 	for _, d := range diags {
 		info := diag.InfoOf(d)
 		problems = append(problems, fmt.Sprintf("%s [%s: %s]", place(*d.Subject), info.Code, d.Summary))
@@ -108,7 +108,7 @@ func TestReadYieldsEntriesAndReportsTheRest(t *testing.T) {
 		},
 		"an item of a bulleted list": {
 			input:    "- 192.0.2.1\n",
-			problems: []string{"1:1 - [address-syntax: range with one end]"},
+			problems: []string{"1:1 - [list-syntax: YAML instead of a list]"},
 		},
 		"a range cut short": {
 			input:    "192.0.2.1 -\n",
@@ -237,7 +237,7 @@ func TestReadYieldsEntriesAndReportsTheRest(t *testing.T) {
 
 func TestReadGivesTheValueOfEachEntry(t *testing.T) {
 	var got []string
-	diags := Read(strings.NewReader("10.0.0.0/30\n::1 - ::3"), "list", func(r netipx.IPRange, _ hcl.Range) { got = append(got, r.String()) })
+	diags := Read(strings.NewReader("10.0.0.0/30\n::1 - ::3"), "list", "list", func(r netipx.IPRange, _ hcl.Range) { got = append(got, r.String()) })
 	if d := cmp.Diff([]string{"10.0.0.0-10.0.0.3", "::1-::3"}, got); d != "" || diags.HasErrors() {
 		t.Error(d, diags)
 	}
@@ -254,7 +254,7 @@ func TestReadShowsTheSourceLine(t *testing.T) {
 		"of JSON not where the place was cut off":   {"[" + strings.Repeat(" ", 250) + "\"10.1\"]", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			diags := Read(strings.NewReader(tt.input), "list", func(netipx.IPRange, hcl.Range) {})
+			diags := Read(strings.NewReader(tt.input), "list", "list", func(netipx.IPRange, hcl.Range) {})
 			if len(diags) != 1 {
 				t.Fatal(diags)
 			}
@@ -279,7 +279,7 @@ func TestReadCountsProblemsPastTheLimit(t *testing.T) {
 		"many more of JSON, cut short": {"[0" + strings.Repeat(",0", 999) + ",", MaxProblems + 2, "Write a string"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			diags := Read(strings.NewReader(tt.input), "list", func(netipx.IPRange, hcl.Range) {})
+			diags := Read(strings.NewReader(tt.input), "list", "list", func(netipx.IPRange, hcl.Range) {})
 			if len(diags) != tt.n {
 				t.Fatalf("%d diagnostics", len(diags))
 			}
@@ -336,7 +336,7 @@ func FuzzRead(f *testing.F) {
 		good, bad := map[int]int{}, map[int]int{} // how many in each line
 		n := 0
 		last := place{1, 1, -1}
-		diags := Read(bytes.NewReader(input), "list", func(r netipx.IPRange, rng hcl.Range) {
+		diags := Read(bytes.NewReader(input), "list", "list", func(r netipx.IPRange, rng hcl.Range) {
 			n++
 			good[rng.Start.Line]++
 			checkEntry(t, r)
@@ -362,6 +362,12 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 		if len(diags) > MaxProblems {
+			return
+		}
+		if len(diags) == 1 && (strings.Contains(diags[0].Summary, " instead of a") || diags[0].Summary == "JSON array of objects") {
+			if n != 0 {
+				t.Errorf("%d entries of what is no list", n)
+			}
 			return
 		}
 
@@ -430,7 +436,7 @@ func BenchmarkReadMillionLines(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				n := 0
-				diags := Read(bytes.NewReader(bb.input), "list", func(netipx.IPRange, hcl.Range) { n++ })
+				diags := Read(bytes.NewReader(bb.input), "list", "list", func(netipx.IPRange, hcl.Range) { n++ })
 				if n != 1_000_000 || diags.HasErrors() {
 					b.Fatal(n, diags)
 				}
