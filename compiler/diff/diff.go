@@ -93,6 +93,9 @@ type Change struct {
 	OldRules, NewRules []Rule
 	// Packets says in words which ones: a line for each who, with where to.
 	Packets []string
+	// StillOpen says of a published port that is closed where packets are forwarded how it
+	// is still open; "" if it is not.
+	StillOpen string
 	// Unpublished tells that only those of Packets change which Docker's own rules
 	// refuse; for what it publishes, and for replies, both verdicts let through.
 	Unpublished bool
@@ -182,6 +185,7 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 			}
 		}
 	}
+	c.stillOpen()
 	r.Changes, r.SameReach = joinFamilies(r.Changes), joinFamilies(r.SameReach)
 	c.sets()
 	return r, nil

@@ -39,6 +39,7 @@ type (
 		New         jsonSide   `json:"new"`
 		Packets     []string   `json:"packets"`
 		Proxy       []string   `json:"docker_proxy,omitempty"`
+		StillOpen   string     `json:"still_open,omitempty"`
 		Unpublished bool       `json:"unpublished_only,omitempty"`
 		Conditions  []string   `json:"conditions,omitempty"`
 		Witness     jsonPacket `json:"witness"`
@@ -143,7 +144,7 @@ func (r *Report) json(style Style) jsonReport {
 
 func (c *Change) json() jsonChange {
 	out := jsonChange{
-		Path: c.Path, Effect: c.Effect, Packets: c.Packets, Proxy: c.Proxy, Unpublished: c.Unpublished, Conditions: c.Conditions,
+		Path: c.Path, Effect: c.Effect, Packets: c.Packets, Proxy: c.Proxy, StillOpen: c.StillOpen, Unpublished: c.Unpublished, Conditions: c.Conditions,
 		Old:     side(c.Old, c.OldRules, c.WitnessOld),
 		New:     side(c.New, c.NewRules, c.WitnessNew),
 		Witness: packetJSON(c.Witness),

@@ -100,6 +100,9 @@ func (m *markdown) change(c Change) {
 	if len(c.Proxy) > 0 {
 		packets = append(packets, escape.MarkdownCode(c.proxyText()))
 	}
+	if c.StillOpen != "" {
+		packets = append(packets, escape.MarkdownText("but "+c.StillOpen))
+	}
 	if c.Unpublished {
 		packets = append(packets, escape.MarkdownText(unpublishedText))
 	}

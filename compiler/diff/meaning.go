@@ -293,6 +293,7 @@ func joinFamilies(changes []Change) []Change {
 		}
 		o := &out[i]
 		o.Families = append(o.Families, change.Families...)
+		o.StillOpen = cmp.Or(o.StillOpen, change.StillOpen)
 		for _, r := range change.OldRules {
 			o.OldRules = addRule(o.OldRules, r)
 		}

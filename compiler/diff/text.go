@@ -218,6 +218,9 @@ func (t *text) change(c Change) {
 	if len(c.Proxy) > 0 {
 		t.line("      %s", c.proxyText())
 	}
+	if c.StillOpen != "" {
+		t.line("      but %s", c.StillOpen)
+	}
 	t.rules("old", c.OldRules)
 	t.rules("new", c.NewRules)
 	if len(c.Conditions) > 0 {

@@ -203,7 +203,7 @@ func (e *explainer) notes(q Question) {
 	}
 	p := e.answer.Packet
 	if j := e.settled(e.hooks, p); p.HasPorts() && len(j.Steps) > 0 && !slices.ContainsFunc(j.Steps, func(s packet.JourneyStep) bool { return s.Failed == nil && s.At != packet.AtEnd }) {
-		e.note("no rule protects port %d of docker-proxy from what arrives on %s: whoever the host's own INPUT rules let in reaches it. proxy_ports = [%d] puts it under the policy's default", p.DestinationPort, p.In, p.DestinationPort)
+		e.note("no rule protects port %d of docker-proxy from what arrives on %s: whoever the host's own INPUT rules let in reaches it. proxy_ports = [%s] puts it under the policy's default", p.DestinationPort, p.In, firewall.ProxyPort(p.Protocol, p.DestinationPort))
 	}
 }
 

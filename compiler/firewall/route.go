@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 
@@ -170,4 +171,15 @@ func (s *State) Published(f ir.Family) []Published {
 		}
 	}
 	return out
+}
+
+// ProxyPort is a published port as proxy_ports lists it: 8443, or "53/udp".
+func ProxyPort(protocol uint8, port uint16) string {
+	switch protocol {
+	case 17:
+		return fmt.Sprintf(`"%d/udp"`, port)
+	case 132:
+		return fmt.Sprintf(`"%d/sctp"`, port)
+	}
+	return strconv.Itoa(int(port))
 }

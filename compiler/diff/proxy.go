@@ -1,0 +1,32 @@
+package diff
+
+import (
+	"fmt"
+
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// stillOpen finds what is closed where packets are forwarded, and is not where docker-proxy
+// answers: over IPv6 it does for networks without IPv6 and for link-local clients, and INPUT
+// protection covers only the ports that rules and proxy_ports list.
+func (c *comparison) stillOpen() {
+	if c.after.Rules[ir.IPv6] == nil || !c.after.Kind.Compiled() {
+		return
+	}
+	guard := c.after.Program(ir.IPv6, firewall.GuardChain)
+	for i := range c.report.Changes {
+		change := &c.report.Changes[i]
+		p := change.Witness
+		if change.Path != Forwarded || change.Effect != Narrowed || p.Family != ir.IPv6 || !p.DNAT || !p.HasPorts() || !explicit(change.OldRules) {
+			continue
+		}
+		p.DNAT, p.Out, p.Destination, p.DestinationPort = false, "", p.OriginalDestination, p.OriginalPort
+		switch guard.Decide(p).Verdict.Kind {
+		case packet.Drop, packet.Reject:
+		default:
+			change.StillOpen = fmt.Sprintf("port %d is still open over IPv6 through docker-proxy; proxy_ports = [%s] closes it", p.DestinationPort, firewall.ProxyPort(p.Protocol, p.DestinationPort))
+		}
+	}
+}
