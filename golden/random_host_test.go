@@ -18,6 +18,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/question"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 	"github.com/dockerfw/dockerfw/golden/randomhost"
 )
@@ -88,7 +89,7 @@ func askHost(t *rapid.T, r *netlab.Router, h *randomhost.Host, random *rand.Rand
 		t.Fatal(err)
 	}
 	for i, p := range asked {
-		answers, err := explain.Explain(state, questionAbout(p, h.Family))
+		answers, err := explain.Explain(state, questionAbout(p), "")
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", p, err, saved)
 		}
@@ -219,10 +220,12 @@ func randomHostPacket(random *rand.Rand, h *randomhost.Host) packet.Packet {
 }
 
 // questionAbout asks explain for the packet as a person would.
-func questionAbout(p packet.Packet, f ir.Family) explain.Question {
+func questionAbout(p packet.Packet) explain.Question {
 	q := explain.Question{
 		From: p.Source, FromPort: p.SourcePort, Protocol: p.Protocol, In: p.In, Out: p.Out, State: p.State,
-		ICMPType: p.ICMPType, ICMPCode: p.ICMPCode,
+	}
+	if p.HasICMP() {
+		q.ICMP = &question.ICMP{Type: p.ICMPType, Code: p.ICMPCode}
 	}
 	if p.DNAT {
 		q.ToPort, q.ToAddress = p.OriginalPort, p.OriginalDestination

@@ -16,20 +16,25 @@ type Test struct {
 	DeclRange hcl.Range
 	From      netip.Addr
 	Protocol  Protocol
-	// ToPort is the published port, 0 for a packet that goes straight to a container.
-	ToPort uint16
-	// ToAddress is the host address connected to, or without ToPort the container's;
-	// invalid when not written.
-	ToAddress netip.Addr
-	// ContainerPort is the port after DNAT, 0 for the same as ToPort.
+	// What of the packet was written; zero is not written. Package question says what
+	// it means and what is assumed for the rest.
+	ToPort        uint16
+	ToAddress     netip.Addr
+	Container     netip.Addr
 	ContainerPort uint16
 	Interface     string
+	OutInterface  string
 	// Proxy tells that the packet ends at docker-proxy on the host, at ToPort.
 	Proxy  bool
 	State  TestState
 	Expect Expectation
 	// By is the block that has to decide, such as "accept.https"; "" for any.
 	By string
+	// Ranges are the places of the attributes that were written, by name.
+	Ranges map[string]hcl.Range
+	// Unclear tells that an attribute of the packet has no valid value, which is
+	// reported already.
+	Unclear bool
 }
 
 // TestState is the state of a test's connection.
@@ -43,21 +48,39 @@ const (
 	StateReply       TestState = "reply"
 	StateRelated     TestState = "related"
 	StateInvalid     TestState = "invalid"
+	StateUntracked   TestState = "untracked"
 )
 
 // Expectation is a verdict as tests name it.
 type Expectation string
 
-// The values of expect. Docker means that Docker's own rules decide.
+// The values of expect. Docker means that Docker's own rules decide. Allowed is
+// accept or docker, and refused is drop or reject.
 const (
-	ExpectAccept Expectation = "accept"
-	ExpectDrop   Expectation = "drop"
-	ExpectReject Expectation = "reject"
-	ExpectDocker Expectation = "docker"
+	ExpectAllowed Expectation = "allowed"
+	ExpectRefused Expectation = "refused"
+	ExpectAccept  Expectation = "accept"
+	ExpectDrop    Expectation = "drop"
+	ExpectReject  Expectation = "reject"
+	ExpectDocker  Expectation = "docker"
 )
 
+// Allows tells whether the packet reaches its destination as far as the policy goes.
+func (x Expectation) Allows() bool {
+	return x == ExpectAllowed || x == ExpectAccept || x == ExpectDocker
+}
+
+// MetBy tells whether a verdict, one of the exact values, is what is expected.
+func (x Expectation) MetBy(verdict Expectation) bool {
+	switch x {
+	case ExpectAllowed, ExpectRefused:
+		return x.Allows() == verdict.Allows()
+	}
+	return x == verdict
+}
+
 var testSchema = &hcl.BodySchema{Attributes: append(
-	attributes("protocol", "to_port", "to_address", "container_port", "interface", "state", "proxy", "host", "by"),
+	attributes("protocol", "to_port", "to_address", "container", "container_port", "interface", "out_interface", "state", "proxy", "host", "by"),
 	hcl.AttributeSchema{Name: "from", Required: true},
 	hcl.AttributeSchema{Name: "expect", Required: true},
 )}
@@ -65,7 +88,7 @@ var testSchema = &hcl.BodySchema{Attributes: append(
 // test decodes a test block; nil when it is for another host.
 func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 	b := e.open(decl, testSchema, e.ctx)
-	t := &Test{Name: At[string]{decl.Labels[0], decl.LabelRanges[0]}, DeclRange: decl.DefRange}
+	t := &Test{Name: At[string]{decl.Labels[0], decl.LabelRanges[0]}, DeclRange: decl.DefRange, Ranges: map[string]hcl.Range{}}
 	here := true
 	if host, ok := b.text("host", "web1"); ok {
 		here = host.Value == e.host
@@ -78,16 +101,12 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 			b.error(codeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "%s", detail)
 		}
 	}
+	for name, a := range b.content.Attributes {
+		t.Ranges[name] = a.Expr.Range()
+	}
+	wrong := len(e.diags)
 	t.From = b.address("from")
-	t.ToAddress = b.address("to_address")
-	if t.From.IsValid() && t.ToAddress.IsValid() && t.From.Is4() != t.ToAddress.Is4() {
-		b.error(codeConflict, b.rng("to_address"), "addresses of two families", "A packet has addresses of one family: from is %s.", t.From)
-	}
-	// What depends on the host is checked where the test runs: other hosts of a
-	// fleet have other families and rules.
-	if here && t.From.IsValid() && (t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6) {
-		b.error(codeConflict, b.rng("from"), "family that is not compiled", "The host's families leave out that of %s.", t.From)
-	}
+	t.ToAddress, t.Container = b.address("to_address"), b.address("container")
 	t.Protocol = Protocol{TCP, "tcp"}
 	if it, ok := b.attr("protocol"); ok {
 		if p, ok := b.protocol(it); ok {
@@ -95,41 +114,65 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 		}
 	}
 	t.ToPort, t.ContainerPort = b.testPort("to_port"), b.testPort("container_port")
-	hasPorts := t.Protocol.HasPorts()
-	switch {
-	case hasPorts && !b.has("to_port") && !b.has("container_port"):
-		b.error(codeSchema, b.header, "test without a port", "A packet of %s goes to a port. Write to_port for a published one, or container_port for one straight at a container.", t.Protocol.Name)
-	case !hasPorts:
-		b.refuse(fmt.Sprintf("a packet of %s, which has no ports", t.Protocol.Name), "to_port", "container_port")
-	}
-	if name, ok := b.text("interface", "eth0"); ok {
-		if problem := CheckInterface(name.Value); problem != "" || strings.HasSuffix(name.Value, "+") {
-			b.error(codeInterface, name.Range, fmt.Sprintf("bad interface %q", name.Value), "A packet arrives by one interface. %s", problem)
-		}
-		t.Interface = name.Value
-	} else if len(h.ExternalInterfaces) > 0 {
-		t.Interface = strings.Replace(h.ExternalInterfaces[0].Value, "+", "0", 1)
-	}
-	t.State = TestState(b.choice("state", string(StateNew), string(StateNew), string(StateEstablished), string(StateReply), string(StateRelated), string(StateInvalid)).Value)
-	t.Expect = Expectation(b.choice("expect", string(ExpectDrop), string(ExpectAccept), string(ExpectDrop), string(ExpectReject), string(ExpectDocker)).Value)
+	t.Interface = b.testInterface("interface", "arrives on")
+	t.OutInterface = b.testInterface("out_interface", "leaves by")
+	t.State = TestState(b.choice("state", string(StateNew), string(StateNew), string(StateEstablished), string(StateReply), string(StateRelated), string(StateInvalid), string(StateUntracked)).Value)
 	t.Proxy = b.flag("proxy", false)
-	switch {
-	case !t.Proxy:
-	case b.has("container_port"):
-		b.error(codeConflict, b.rng("container_port"), "container_port with proxy", "A packet that ends at docker-proxy goes to the published port, to_port, and to no container.")
-	case t.Expect == ExpectAccept:
-		b.error(codeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The guard of docker-proxy refuses, or leaves a packet to the host's own rules: expect \"docker\" for that.")
+	t.Unclear = !t.From.IsValid() || len(e.diags) > wrong
+	// What depends on the host is checked where the test runs: other hosts of a
+	// fleet have other families and rules.
+	if here && t.From.IsValid() && (t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6) {
+		b.error(codeConflict, b.rng("from"), "family that is not compiled", "The host's families leave out that of %s.", t.From)
+	}
+	t.Expect = Expectation(b.choice("expect", string(ExpectRefused), string(ExpectAllowed), string(ExpectRefused), string(ExpectAccept), string(ExpectDrop), string(ExpectReject), string(ExpectDocker)).Value)
+	if t.Proxy && t.Expect == ExpectAccept {
+		b.error(codeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The guard of docker-proxy refuses a packet, or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
 	}
 	if by, ok := b.text("by", "accept.https"); ok {
 		if here && !slices.Contains(rules, by.Value) {
 			b.error(codeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", didYouMean(by.Value, rules))
 		}
 		t.By = by.Value
+		if problem := t.neverBy(); problem != "" {
+			b.error(codeConflict, by.Range, fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
+		}
 	}
 	if !here {
 		return nil
 	}
 	return t
+}
+
+// neverBy says why the block of by never gives the verdict of expect; "" if it may.
+func (t *Test) neverBy() string {
+	kind, _, _ := strings.Cut(t.By, ".")
+	switch {
+	case kind == string(KindDeny) && t.Expect.Allows():
+		return "A deny only refuses packets. Write expect = \"refused\", or leave by out."
+	case kind == string(KindAccept) && !t.Expect.Allows():
+		return "An accept refuses no packet. Write expect = \"allowed\", or leave by out."
+	case kind == "default" && t.Expect.Allows():
+		return "default only refuses packets; for what it allows, no block decides. Write expect = \"refused\", or leave by out."
+	case kind == "established" && t.Expect == ExpectReject:
+		return "established lets packets pass, and with drop_invalid drops invalid ones. Write expect = \"allowed\" or \"drop\"."
+	}
+	return ""
+}
+
+// testInterface reads the name of one interface; "" when it is absent.
+func (b *block) testInterface(name, verb string) string {
+	it, ok := b.text(name, "eth0")
+	if !ok {
+		return ""
+	}
+	problem := CheckInterface(it.Value)
+	if problem == "" && strings.HasSuffix(it.Value, "+") {
+		problem = fmt.Sprintf("Write the whole name of one, such as %q.", strings.TrimSuffix(it.Value, "+")+"0")
+	}
+	if problem != "" {
+		b.error(codeInterface, it.Range, fmt.Sprintf("bad interface %q", it.Value), "A packet %s one interface. %s", verb, problem)
+	}
+	return it.Value
 }
 
 // address reads one single address.

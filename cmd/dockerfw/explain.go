@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/explain"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/question"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/dump"
 )
@@ -21,6 +23,7 @@ func explainCommand() *cobra.Command {
 		q                         explain.Question
 		from, toAddress, to       string
 		protocol, state, icmpType string
+		chain                     string
 	)
 	format := "text"
 	cmd := &cobra.Command{
@@ -37,7 +40,8 @@ gets an answer for each.
 The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 		Example: `  dockerfw explain policy.hcl --from 192.0.2.9 --to-port 443
   dockerfw explain live --from 2001:db8::9 --to-port 53 --protocol udp --interface eth0
-  dockerfw explain compiled --from 192.0.2.9 --container-port 80    # straight to a container`,
+  dockerfw explain compiled --from 192.0.2.9 --container-port 80    # straight to a container
+  dockerfw explain policy.hcl --from 172.17.0.2 --interface docker0 --to-address 203.0.113.80 --to-port 443    # from a container`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError(cmd, fmt.Sprintf("name one policy, folder or host, not %d", len(args)))
@@ -55,23 +59,17 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 			q.From = parseAddress("--from", from, true, fail)
 			q.ToAddress = parseAddress("--to-address", toAddress, false, fail)
 			q.Container = parseAddress("--container", to, false, fail)
-			for _, other := range []netip.Addr{q.ToAddress, q.Container} {
-				if other.IsValid() && q.From.IsValid() && other.Is4() != q.From.Is4() {
-					fail("%s and %s are of different families", q.From, other)
-				}
-			}
 			parseProtocol(&q, protocol, icmpType, fail)
 			parseState(&q, state, fail)
-			if q.Proxy && q.ToPort == 0 {
-				fail("--proxy needs --to-port, the published port")
-			}
-			if (parser.Protocol{Number: q.Protocol}).HasPorts() && !q.Proxy && q.ToPort == 0 && q.ContainerPort == 0 {
-				fail("a packet of %s goes to a port: --to-port for a published one, --container-port for one straight at a container", protocol)
-			}
 			checkInterface("--interface", q.In, fail)
 			checkInterface("--out-interface", q.Out, fail)
 			if format != "text" && format != "json" {
 				fail("unknown format %q: text or json", format)
+			}
+			if problem == "" {
+				if problems := question.Check(q, question.Flags); len(problems) > 0 {
+					problem = problems.Error()
+				}
 			}
 			if problem != "" {
 				return usageError(cmd, problem)
@@ -87,7 +85,11 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 			if len(side.States) > 1 {
 				return fmt.Errorf("%s has %d hosts: choose one with --host", args[0], len(side.States))
 			}
-			answers, err := explain.Explain(side.States[0], q)
+			answers, err := explain.Explain(side.States[0], q, chain)
+			var problems question.Problems
+			if errors.As(err, &problems) {
+				return usageError(cmd, err.Error())
+			}
 			if err != nil {
 				return err
 			}
@@ -100,18 +102,18 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 	flags.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&from, "from", "", "the source `address` (required)")
-	f.Var(portFlag{&q.ToPort}, "to-port", "the published `port` the packet is sent to")
-	f.StringVar(&toAddress, "to-address", "", "the `address` of the host that it is sent to")
+	f.Var(portFlag{&q.ToPort}, "to-port", "the published `port` the packet is sent to; of what leaves a container, the destination port")
+	f.StringVar(&toAddress, "to-address", "", "the `address` of the host that it is sent to; of what leaves a container, the destination")
 	f.StringVar(&to, "container", "", "the container's `address`, after DNAT")
 	f.Var(portFlag{&q.ContainerPort}, "container-port", "the container's `port`, after DNAT")
 	f.StringVar(&protocol, "protocol", "tcp", "the `protocol`: tcp, udp, sctp, icmp, icmpv6 or a number")
 	f.StringVar(&icmpType, "icmp-type", "", "the ICMP `type`: a name, a number, or type and code such as 3/4 (default echo-request)")
 	f.Var(portFlag{&q.FromPort}, "from-port", "the source `port` (default 40000)")
 	f.StringVar(&q.In, "interface", "", "the interface it arrives on (default the first external one)")
-	f.StringVar(&q.Out, "out-interface", "", "the interface it leaves by (default docker0)")
+	f.StringVar(&q.Out, "out-interface", "", "the interface it leaves by (default docker0, or the first external one for what arrives on a container's)")
 	f.StringVar(&state, "state", "new", "new, established, related, reply, invalid or untracked")
 	f.BoolVar(&q.Proxy, "proxy", false, "the packet ends at docker-proxy on the host, so that INPUT decides")
-	f.StringVar(&q.Chain, "chain", "", "ask the filter table from this `chain` on (default all that the packet meets on a host, or the chain that dockerfw fills)")
+	f.StringVar(&chain, "chain", "", "ask the filter table from this `chain` on (default all that the packet meets on a host, or the chain that dockerfw fills)")
 	f.StringVar(&format, "format", format, "how to report: text or json")
 	return cmd
 }
@@ -151,22 +153,14 @@ func parseProtocol(q *explain.Question, protocol, icmpType string, fail func(str
 		fail("--protocol %s: tcp, udp, sctp, icmp, icmpv6 or a number from 1 to 255", protocol)
 	}
 	q.Protocol = n
-	q.ICMPType = 8
-	if q.From.Is6() {
-		q.ICMPType = 128
+	if icmpType == "" {
+		return
 	}
-	isICMP := n == 1 && q.From.Is4() || n == 58 && q.From.Is6()
-	if icmpType != "" {
-		if !isICMP {
-			fail("--icmp-type is for ICMP: --protocol icmp from an IPv4 address, icmpv6 from an IPv6 one")
-		}
-		if q.ICMPType, q.ICMPCode, ok = parseICMPType(icmpType, q.From.Is6()); !ok {
-			fail("--icmp-type %s: a name such as echo-request, a number from 0 to 254, or type and code such as 3/4", icmpType)
-		}
+	typ, code, ok := parseICMPType(icmpType, q.From.Is6())
+	if !ok {
+		fail("--icmp-type %s: a name such as echo-request, a number from 0 to 254, or type and code such as 3/4", icmpType)
 	}
-	if !(parser.Protocol{Number: n}).HasPorts() && (q.ToPort != 0 || q.ContainerPort != 0 || q.FromPort != 0) {
-		fail("%s has no ports", protocol)
-	}
+	q.ICMP = &question.ICMP{Type: typ, Code: code}
 }
 
 var icmpName = regexp.MustCompile(`^[A-Za-z]+(-[A-Za-z]+)+$|^redirect$`)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
+	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -74,21 +75,40 @@ func testName(r policytest.Result) string {
 	return r.Test.Name.Value
 }
 
-// outcome is a verdict with the block that decided.
-func outcome(verdict, by string) string {
-	if by == "" {
-		return verdict
-	}
-	return verdict + " by " + by
-}
-
 func place(r policytest.Result) string {
 	return fmt.Sprintf("%s:%d:%d", r.Test.DeclRange.Filename, r.Test.DeclRange.Start.Line, r.Test.DeclRange.Start.Column)
 }
 
-// mismatch says what was wanted and what came.
+// mismatch says what was expected and what came.
 func mismatch(r policytest.Result) string {
-	return fmt.Sprintf("want %s, got %s", outcome(string(r.Test.Expect), r.Test.By), outcome(string(r.Got), r.By))
+	expected, got := verdictText(r.Test.Expect, r.Test.Proxy), verdictText(r.Got, r.Test.Proxy)
+	if r.Test.By != "" {
+		expected += " by " + r.Test.By
+	}
+	if r.By != "" {
+		got += " by " + r.By
+	} else {
+		got += ": no rule of the policy matches"
+	}
+	return fmt.Sprintf("expected: %s; got: %s", expected, got)
+}
+
+// verdictText is what becomes of a packet, in words.
+func verdictText(x parser.Expectation, proxy bool) string {
+	switch x {
+	case parser.ExpectAccept:
+		return "accepted"
+	case parser.ExpectDrop:
+		return "dropped"
+	case parser.ExpectReject:
+		return "rejected"
+	case parser.ExpectDocker:
+		if proxy {
+			return "left to the host's own rules of INPUT"
+		}
+		return "left to Docker's own rules"
+	}
+	return string(x)
 }
 
 func testText(w io.Writer, results []policytest.Result) error {
@@ -98,6 +118,9 @@ func testText(w io.Writer, results []policytest.Result) error {
 			continue
 		}
 		escape.Fprintf(w, "FAIL  %s\n      %s: %s\n      %s\n", testName(r), place(r), mismatch(r), r.Packet)
+		for _, a := range r.Assumed {
+			escape.Fprintf(w, "        assumed: %s\n", a)
+		}
 	}
 	bad := failures(results)
 	return escape.Fprintf(w, "%s: %d passed, %d failed\n", count(len(results), "test"), len(results)-bad, bad)
@@ -113,6 +136,8 @@ type testRecord struct {
 	Got    string `json:"got"`
 	GotBy  string `json:"got_by,omitempty"`
 	Packet string `json:"packet"`
+	// Assumed is what of the packet the test does not say.
+	Assumed []string `json:"assumed"`
 }
 
 func testJSON(w io.Writer, results []policytest.Result) error {
@@ -120,7 +145,7 @@ func testJSON(w io.Writer, results []policytest.Result) error {
 	for _, r := range results {
 		records = append(records, testRecord{
 			r.Test.Name.Value, r.Host, place(r), r.Passed(),
-			string(r.Test.Expect), r.Test.By, string(r.Got), r.By, r.Packet.String(),
+			string(r.Test.Expect), r.Test.By, string(r.Got), r.By, r.Packet.String(), append([]string{}, r.Assumed...),
 		})
 	}
 	return escape.JSON(w, records)

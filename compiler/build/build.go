@@ -154,6 +154,7 @@ func lower(source *parser.Source, label string, lists *compiler.Lists, now time.
 }
 
 func compile(policy *parser.Policy, diags hcl.Diagnostics, lists *compiler.Lists, broken bool) (*ir.Ruleset, hcl.Diagnostics) {
+	diags = append(diags, policytest.Check(policy)...)
 	if broken || diags.HasErrors() {
 		return nil, append(diags, compiler.CheckLists(policy, lists)...)
 	}

@@ -8,39 +8,18 @@
 package explain
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/compiler/question"
 )
 
-// Question is a packet as a user knows it; zero fields are guessed.
-type Question struct {
-	From     netip.Addr
-	FromPort uint16
-	// ToPort is the published port, and ToAddress the host's address it is asked
-	// for. With ContainerPort alone the packet goes to the container directly.
-	ToPort        uint16
-	ToAddress     netip.Addr
-	Container     netip.Addr
-	ContainerPort uint16
-	Protocol      uint8
-	In, Out       string
-	State         ir.CTState
-	Reply         bool
-	ICMPType      uint8
-	ICMPCode      uint8
-	// Proxy asks for a packet that ends at docker-proxy on the host.
-	Proxy bool
-	// Chain of the filter table to begin in; "" for all that a packet meets.
-	Chain string
-}
+// Question is a packet as a user knows it; what it leaves open is assumed.
+type Question = question.Question
 
 // Answer is what becomes of the packet on one path.
 type Answer struct {
@@ -93,8 +72,9 @@ type Passed struct {
 	Does string
 }
 
-// Explain sends the packet through the rules of a state, on each path that it may take.
-func Explain(s *firewall.State, q Question) ([]*Answer, error) {
+// Explain sends the packet through the rules of a state, on each path that it may take: from
+// a chain of the filter table on, or with "" through all that it meets.
+func Explain(s *firewall.State, q Question, chain string) ([]*Answer, error) {
 	f := ir.IPv4
 	if q.From.Is6() {
 		f = ir.IPv6
@@ -110,17 +90,17 @@ func Explain(s *firewall.State, q Question) ([]*Answer, error) {
 	ways := []map[string]bool{nil}
 	for i := 0; i < len(ways) && i < maxWays; i++ {
 		e := &explainer{state: s, family: f, answer: &Answer{}, given: ways[i]}
-		if err := e.explain(q); err != nil {
+		if err := e.explain(q, chain); err != nil {
 			return nil, err
 		}
 		ways = append(ways, e.otherWays...)
 		if !slices.ContainsFunc(out, func(a *Answer) bool { return a.Path == e.answer.Path && a.Packet.String() == e.answer.Packet.String() }) {
 			out = append(out, e.answer)
 		}
-		if i == 0 && e.mayEndAtProxy(q) {
+		if i == 0 && chain == "" && e.mayEndAtProxy() {
 			proxy := &explainer{state: s, family: f, answer: &Answer{}}
-			q.Proxy = true
-			if err := proxy.explain(q); err != nil {
+			q.Proxy, q.Container, q.ContainerPort, q.Out = true, netip.Addr{}, 0, ""
+			if err := proxy.explain(q, chain); err != nil {
 				return nil, err
 			}
 			return append(out, proxy.answer), nil
@@ -150,26 +130,36 @@ type explainer struct {
 	// upon besides were taken not to hold: otherWays has what is given if they do.
 	given     map[string]bool
 	otherWays []map[string]bool
+	// elsewhere says that what nat translates was sent to no address of the host.
+	elsewhere bool
 }
 
-func (e *explainer) explain(q Question) error {
+func (e *explainer) explain(q Question, chain string) error {
 	e.answer.Path = firewall.Forward
 	if q.Proxy {
 		e.answer.Path = firewall.ToHost
 	}
-	if err := e.route(e.answer.Path, q.Chain); err != nil {
+	if err := e.route(e.answer.Path, chain); err != nil {
 		return err
 	}
-	p := e.packet(q)
-	if e.whole && e.answer.Path == firewall.Forward && p.Out == "" {
-		// Nothing translates it, so that it is for the host itself.
-		e.answer.Path = firewall.ToHost
-		if err := e.route(e.answer.Path, ""); err != nil {
-			return err
+	built, problems := question.Build(q, e.host(), question.Flags)
+	if len(problems) > 0 {
+		return problems
+	}
+	e.answer.Packet, e.answer.Guesses = built.Packet, built.Assumed
+	e.answer.Notes = append(e.answer.Notes, built.Notes...)
+	if e.whole && e.answer.Path == firewall.Forward {
+		if e.answer.Packet.Out == "" {
+			// Nothing translates it, so that it is for the host itself.
+			e.answer.Path = firewall.ToHost
+			if err := e.route(e.answer.Path, ""); err != nil {
+				return err
+			}
+		} else {
+			e.redirect(&e.answer.Packet)
 		}
 	}
-	e.answer.Packet = p
-	e.notes(q)
+	e.notes()
 	e.cases()
 	return nil
 }
@@ -177,12 +167,8 @@ func (e *explainer) explain(q Question) error {
 // mayEndAtProxy tells whether the packet may reach docker-proxy instead of being forwarded,
 // by what the rules do not say: over IPv6 Docker translates a published port only if the
 // container's network has IPv6, and never for clients with a link-local address.
-func (e *explainer) mayEndAtProxy(q Question) bool {
-	return e.answer.Path == firewall.Forward && !e.whole && q.Chain == "" && e.family == ir.IPv6 && e.answer.Packet.DNAT
-}
-
-func (e *explainer) guess(format string, args ...any) {
-	e.answer.Guesses = append(e.answer.Guesses, fmt.Sprintf(format, args...))
+func (e *explainer) mayEndAtProxy() bool {
+	return e.answer.Path == firewall.Forward && !e.whole && e.family == ir.IPv6 && e.answer.Packet.DNAT
 }
 
 func (e *explainer) note(format string, args ...any) {
@@ -193,7 +179,7 @@ func (e *explainer) note(format string, args ...any) {
 }
 
 // notes says what a reader should know of the path besides the verdict.
-func (e *explainer) notes(q Question) {
+func (e *explainer) notes() {
 	if e.answer.Path != firewall.ToHost || !e.state.Kind.Compiled() {
 		return
 	}
@@ -205,157 +191,4 @@ func (e *explainer) notes(q Question) {
 	if j := e.settled(e.hooks, p); p.HasPorts() && len(j.Steps) > 0 && !slices.ContainsFunc(j.Steps, func(s packet.JourneyStep) bool { return s.Failed == nil && s.At != packet.AtEnd }) {
 		e.note("no rule protects port %d of docker-proxy from what arrives on %s: whoever the host's own INPUT rules let in reaches it. proxy_ports = [%s] puts it under the policy's default", p.DestinationPort, p.In, firewall.ProxyPort(p.Protocol, p.DestinationPort))
 	}
-}
-
-// containers are stand-ins for a container that the question does not name.
-var containers = map[ir.Family]netip.Addr{
-	ir.IPv4: netip.MustParseAddr("172.17.0.2"), ir.IPv6: netip.MustParseAddr("fd00::172:17:0:2"),
-}
-
-// packet fills in what the question leaves open, and says what that is.
-func (e *explainer) packet(q Question) packet.Packet {
-	p := packet.Packet{
-		Family: e.family, In: q.In, Out: q.Out,
-		Source: q.From, SourcePort: q.FromPort, Destination: q.Container, DestinationPort: q.ContainerPort,
-		Protocol: q.Protocol, State: q.State, Direction: ir.CTOriginal, ICMPType: q.ICMPType, ICMPCode: q.ICMPCode,
-	}
-	if p.Protocol == 0 {
-		p.Protocol = 6
-	}
-	if p.State == 0 {
-		p.State = ir.CTNew
-	}
-	if q.Reply {
-		p.State, p.Direction = ir.CTEstablished, ir.CTReply
-	}
-	if p.SourcePort == 0 {
-		p.SourcePort = 40000
-	}
-	if p.In == "" {
-		p.In = e.externalInterface()
-	}
-	toHost := q.Proxy
-	switch {
-	case q.Proxy:
-		p.Destination, p.DestinationPort = q.ToAddress, q.ToPort
-		if !p.Destination.IsValid() {
-			p.Destination = unspecified(e.family)
-		}
-	case q.ToPort != 0 && !q.Reply:
-		p.DNAT, p.OriginalPort, p.OriginalDestination = true, q.ToPort, q.ToAddress
-		if !p.OriginalDestination.IsValid() {
-			p.OriginalDestination = unspecified(e.family)
-		}
-		toHost = !e.translate(&p)
-	case q.ToAddress.IsValid() && !p.Destination.IsValid():
-		p.Destination = q.ToAddress
-	}
-	var container, flags []string
-	if !toHost {
-		if !p.Destination.IsValid() {
-			p.Destination = containers[e.family]
-			container, flags = append(container, p.Destination.String()), append(flags, "--container")
-		}
-		if p.DestinationPort == 0 && p.HasPorts() {
-			p.DestinationPort = q.ToPort
-			container, flags = append(container, fmt.Sprintf("port %d", p.DestinationPort)), append(flags, "--container-port")
-		}
-		if p.Out == "" {
-			p.Out = e.containerInterface()
-			container, flags = append(container, "on "+p.Out), append(flags, "--out-interface")
-		}
-	}
-	p.Complete()
-	if !toHost {
-		e.redirect(&p)
-	}
-	if asked := address(packet.OriginalDestination, &p); (p.DNAT || toHost) && asked == unspecified(e.family) && !q.ToAddress.IsValid() {
-		e.guess("it is sent to an address of the host that no rule names, written %s here (--to-address)", asked)
-	}
-	if len(container) > 0 {
-		e.guess("it goes to a container: %s (%s)", strings.Join(container, ", "), strings.Join(flags, ", "))
-	}
-	if q.FromPort == 0 && p.HasPorts() && e.asksForSourcePorts() {
-		e.guess("it comes from port %d (--from-port)", p.SourcePort)
-	}
-	return p
-}
-
-// asksForSourcePorts tells whether the port that a packet comes from may count: it
-// goes without saying that it is any high one.
-func (e *explainer) asksForSourcePorts() bool {
-	asks := func(m dump.Match) bool {
-		return slices.ContainsFunc([]string{"--sport", "--sports", "--ports"}, func(option string) bool { return m.Option(option) != nil })
-	}
-	for _, c := range e.chains() {
-		for _, r := range c.Rules {
-			if slices.ContainsFunc(r.Matches, asks) || slices.ContainsFunc(r.Matches, e.setAsksForSourcePorts) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// setAsksForSourcePorts tells whether a match looks the port that a packet comes from up
-// in a set.
-func (e *explainer) setAsksForSourcePorts(m dump.Match) bool {
-	o := m.Option("--match-set")
-	if o == nil || len(o.Values) != 2 {
-		return false
-	}
-	set := e.state.Sets.Set(o.Values[0])
-	if set == nil {
-		return false
-	}
-	_, kinds, _ := strings.Cut(set.Type, ":")
-	flags := strings.Split(o.Values[1], ",")
-	i := slices.Index(strings.Split(kinds, ","), "port")
-	return i >= 0 && i < len(flags) && flags[i] == "src"
-}
-
-// chains are those of the filter table; a host may have none yet.
-func (e *explainer) chains() []*dump.Chain {
-	if t := e.state.Filter(e.family); t != nil {
-		return t.Chains
-	}
-	return nil
-}
-
-func unspecified(f ir.Family) netip.Addr {
-	if f == ir.IPv6 {
-		return netip.IPv6Unspecified()
-	}
-	return netip.IPv4Unspecified()
-}
-
-// containerInterface is the interface that containers are on: the first that the rule of
-// the default names, where the policy is for some only.
-func (e *explainer) containerInterface() string {
-	isDefault := func(r *dump.Rule) bool { return firewall.Comment(r) == "dockerfw default" }
-	return cmp.Or(e.firstInterface("-o", isDefault), "docker0")
-}
-
-// externalInterface is the interface the outside arrives on: the first that a rule of
-// ours names.
-func (e *explainer) externalInterface() string {
-	name := e.firstInterface("-i", firewall.Ours)
-	if name == "" {
-		e.guess("it arrives on eth0 (--interface)")
-		return "eth0"
-	}
-	e.guess("it arrives on %s, the first external interface (--interface)", name)
-	return name
-}
-
-// firstInterface is one that the first of the rules with the option names; "" if none does.
-func (e *explainer) firstInterface(option string, of func(*dump.Rule) bool) string {
-	for _, c := range e.chains() {
-		for _, r := range c.Rules {
-			if o := r.Option(option); o != nil && !o.Not && of(r) {
-				return strings.Replace(o.Value(), "+", "0", 1)
-			}
-		}
-	}
-	return ""
 }

@@ -6,74 +6,81 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/question"
+	"github.com/dockerfw/dockerfw/parser/dump"
 )
 
-// translate sends a packet for a published port through the tables of a host that it meets
-// before routing, to find the container and its port, and the bridge it is on. It returns
-// false for a packet that nothing translates, and makes it one for the host itself.
-func (e *explainer) translate(p *packet.Packet) bool {
-	if p.Destination.IsValid() || !e.whole {
-		return true
-	}
+// translate sends a packet through the tables of a host that it meets before routing, to
+// find where nat sends it. local tells whether its destination is an address of the host,
+// which Docker's rules ask.
+func (e *explainer) translate(p packet.Packet, local bool) (question.Target, bool) {
 	before := e.beforeRouting()
-	if e.state.Kind == firewall.Dump && e.state.Rules[e.family].Table("nat") == nil {
-		e.note("%s has no nat table: that the packet is translated is assumed", e.state.Name)
-		return true
+	local = local || publishedAt(e.state.Rules[e.family].Table("nat"), p.Destination)
+	if local {
+		p.Out = ""
 	}
-	sent := *p
-	sent.DNAT, sent.Destination, sent.DestinationPort, sent.Out = false, p.OriginalDestination, p.OriginalPort, ""
-	if sent.State == ir.CTEstablished {
-		sent.State = ir.CTNew // what the first packet of its connection met
-	}
-	j := e.settled(before, sent)
-	e.branch(before, sent)
+	p.State = ir.CTNew // what the first packet of its connection met
+	j := e.settled(before, p)
+	e.branch(before, p)
 	if j.Verdict.Kind != packet.Accept {
 		// It does not come as far as nat, which is asked all the same where it would go.
-		j = e.settled(slices.DeleteFunc(before, func(h packet.Hook) bool { return h.Table != "nat" }), sent)
+		j = e.settled(slices.DeleteFunc(before, func(h packet.Hook) bool { return h.Table != "nat" }), p)
 	}
-	target, ok := strings.CutPrefix(j.DNAT, "DNAT --to-destination ")
+	if !j.Packet.Tracked() {
+		e.note("%s takes it out of connection tracking (raw), so that no rule of its nat table translates it", e.state.Name)
+	}
+	to, ok := target(j.DNAT, p.DestinationPort)
 	if !ok {
-		why := "no rule of the nat table of %s translates it"
-		if !j.Packet.Tracked() {
-			why = "%s takes it out of connection tracking (raw), so that no rule of its nat table translates it"
+		return question.Target{}, false
+	}
+	e.elsewhere = !local
+	return question.Target{To: to, Bridge: e.bridgeOf(to.Addr())}, true
+}
+
+// target reads where a DNAT target sends packets for a port.
+func target(dnat string, port uint16) (netip.AddrPort, bool) {
+	text, ok := strings.CutPrefix(dnat, "DNAT --to-destination ")
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	if to, err := netip.ParseAddrPort(text); err == nil {
+		return to, true
+	}
+	address, err := netip.ParseAddr(text)
+	return netip.AddrPortFrom(address, port), err == nil
+}
+
+// publishedAt tells whether something is published at an address alone, which is then
+// one of the host's.
+func publishedAt(nat *dump.Table, address netip.Addr) bool {
+	for _, c := range nat.Chains {
+		for _, r := range c.Rules {
+			if d := r.Option("-d"); r.Jump == "DNAT" && d != nil && !d.Not {
+				if host, _, _ := strings.Cut(d.Value(), "/"); host == address.String() {
+					return true
+				}
+			}
 		}
-		e.note(why+": it does not go to a container, but to the host itself, where docker-proxy answers if the port is published", e.state.Name)
-		*p = sent
-		return false
 	}
-	to, err := netip.ParseAddrPort(target)
-	if err != nil {
-		address, err := netip.ParseAddr(target)
-		if err != nil {
-			e.note("where %s sends it is not followed", j.DNAT)
-			return true
-		}
-		to = netip.AddrPortFrom(address, p.OriginalPort)
-	}
-	p.Destination = to.Addr()
-	if p.DestinationPort == 0 {
-		p.DestinationPort = to.Port()
-	}
-	if p.Out == "" {
-		p.Out = e.bridgeOf(p.Destination)
-	}
-	return true
+	return false
 }
 
 // redirect sends a packet for a container's own address through the same tables: a rule of
 // theirs may translate it as well.
 func (e *explainer) redirect(p *packet.Packet) {
-	if !e.whole || p.DNAT || p.Direction != ir.CTOriginal || p.State&(ir.CTNew|ir.CTEstablished) == 0 {
+	if p.DNAT {
+		p.Elsewhere = e.elsewhere
+	}
+	if p.DNAT || p.Direction != ir.CTOriginal || p.State&(ir.CTNew|ir.CTEstablished) == 0 {
 		return
 	}
 	sent := *p
 	sent.State = ir.CTNew
 	j := e.settled(e.beforeRouting(), sent)
-	to, err := netip.ParseAddrPort(strings.TrimPrefix(j.DNAT, "DNAT --to-destination "))
-	if j.DNAT == "" || err != nil {
+	to, ok := target(j.DNAT, p.DestinationPort)
+	if !ok {
 		return
 	}
 	e.note("the nat table of %s sends what is for %s to %s", e.state.Name, netip.AddrPortFrom(p.Destination, p.DestinationPort), to)

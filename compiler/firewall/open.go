@@ -111,6 +111,7 @@ func openPolicy(name string, opts build.Options) (*Opened, hcl.Diagnostics) {
 	for _, h := range result.Hosts {
 		s := newState(name, Policy)
 		s.Host, s.Sources = h.Ruleset.Host, result.Sources
+		s.External, s.Container = values(h.Policy.Host.ExternalInterfaces), values(h.Policy.Host.ContainerInterfaces)
 		s.Origins = map[RuleName]ir.Origin{}
 		for _, p := range h.Ruleset.Programs {
 			for _, c := range p.Chains {
@@ -131,6 +132,14 @@ func openPolicy(name string, opts build.Options) (*Opened, hcl.Diagnostics) {
 		out.States = append(out.States, s)
 	}
 	return out, diags
+}
+
+func values(list []parser.At[string]) []string {
+	var out []string
+	for _, v := range list {
+		out = append(out, v.Value)
+	}
+	return out
 }
 
 // openFolders reads a compiled folder, or the folders of a fleet's hosts in it.

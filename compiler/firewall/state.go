@@ -45,6 +45,9 @@ type State struct {
 	// Origins are the places in the policy that rules came from; nil where the
 	// policy is not at hand.
 	Origins map[RuleName]ir.Origin
+	// External and Container are the patterns of the policy's interfaces; see
+	// Interfaces. nil where the policy is not at hand.
+	External, Container []string
 	// Sources hold the bytes of the policy's files, by name.
 	Sources map[string][]byte
 	// Backend is the kind of iptables that a live host was read with, and suffix what

@@ -25,8 +25,8 @@ func numberRank(f fieldID, lo, hi uint32, named bool) (rank int, value uint32) {
 		}
 		return 100 + int(lo), max(lo, min(hi, 1)) // 0 is -p's word for any
 	case fSourcePort:
-		if !named && lo <= 40000 && 40000 <= hi {
-			return 0, 40000
+		if !named && lo <= UsualSourcePort && UsualSourcePort <= hi {
+			return 0, UsualSourcePort
 		}
 		return 1 + int(lo), max(lo, min(hi, 1))
 	case fDestPort, fOrigPort:

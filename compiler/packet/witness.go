@@ -202,7 +202,7 @@ func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 	t := tracking(value(fTracking, 0))
 	p.State, p.Direction = t.state(), t.direction()
 	p.DNAT, p.SNAT = value(fDNAT, 0) == 1, value(fSNAT, 0) == 1
-	p.In, p.Out = "eth0", "docker0"
+	p.In, p.Out = UsualExternal, UsualBridge
 	if s.toHost {
 		p.Out = ""
 	}
@@ -224,7 +224,7 @@ func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 		return a
 	}
 	p.Source, p.Destination, p.OriginalDestination = addr(fSource), addr(fDestination), addr(fOrigDst)
-	p.SourcePort, p.DestinationPort = uint16(value(fSourcePort, 40000)), uint16(value(fDestPort, 80))
+	p.SourcePort, p.DestinationPort = uint16(value(fSourcePort, UsualSourcePort)), uint16(value(fDestPort, 80))
 	if s.published && !p.DNAT {
 		p.DestinationPort = uint16(value(fOrigPort, 80))
 	}
@@ -232,11 +232,7 @@ func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 	if !hasPorts(p.Protocol) {
 		p.OriginalPort = uint16(value(fOrigPort, 0))
 	}
-	echo := uint32(8 << 8)
-	if family == 1 {
-		echo = 128 << 8
-	}
-	icmp := value(fICMP, echo)
+	icmp := value(fICMP, uint32(EchoRequest(p.Family))<<8)
 	p.ICMPType, p.ICMPCode = uint8(icmp>>8), uint8(icmp)
 	for _, c := range s.columns[fOpaque:] {
 		if class, ok := chosen[c.id]; ok {

@@ -6,30 +6,58 @@
 package policytest
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/meaning"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/question"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // Result is what became of one test.
 type Result struct {
 	Test *parser.Test
 	Host string
-	// Packet is the packet that was decided.
-	Packet packet.Packet
-	Got    parser.Expectation
+	// Packet is the packet that was decided, and Assumed what of it the test does
+	// not say.
+	Packet  packet.Packet
+	Assumed []string
+	// Got is an exact verdict: neither ExpectAllowed nor ExpectRefused.
+	Got parser.Expectation
 	// By is the block that decided, such as "accept.https"; "" when none did.
 	By string
 }
 
 // Passed reports whether the test holds.
 func (r Result) Passed() bool {
-	return r.Got == r.Test.Expect && (r.Test.By == "" || r.Test.By == r.By)
+	return r.Test.Expect.MetBy(r.Got) && (r.Test.By == "" || r.Test.By == r.By)
+}
+
+// Check returns an error for each attribute of a test that does not go with the
+// others, or with the host. Run takes only policies without.
+func Check(p *parser.Policy) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, t := range p.Tests {
+		if t.Unclear {
+			continue
+		}
+		_, problems := question.Build(questionOf(t), hostOf(p), question.Attributes)
+		for _, problem := range problems {
+			// The codes are the parser's: conflict between what is written, schema for
+			// what is missing.
+			code, place := diag.Code("conflict"), t.Ranges[problem.Field]
+			if place == (hcl.Range{}) {
+				code, place = "schema", t.DeclRange
+			}
+			diags = append(diags, diag.New(code, place, problem.Summary, problem.Detail))
+		}
+	}
+	return diags
 }
 
 // Run runs the tests of a policy in the order they were written.
@@ -58,110 +86,71 @@ func Run(p *parser.Policy, lists meaning.Lists) []Result {
 	return out
 }
 
+var verdicts = map[packet.Kind]parser.Expectation{
+	packet.Accept: parser.ExpectAccept,
+	packet.Drop:   parser.ExpectDrop,
+	packet.Reject: parser.ExpectReject,
+	packet.Docker: parser.ExpectDocker,
+}
+
 func run(p *parser.Policy, t *parser.Test, program *packet.Program) Result {
-	r := Result{Test: t, Host: p.Host.Name, Packet: packetOf(p, t, program.Family)}
-	decision := program.Decide(r.Packet)
-	r.Got = map[packet.Kind]parser.Expectation{
-		packet.Accept: parser.ExpectAccept,
-		packet.Drop:   parser.ExpectDrop,
-		packet.Reject: parser.ExpectReject,
-		packet.Docker: parser.ExpectDocker,
-	}[decision.Verdict.Kind]
+	built, problems := question.Build(questionOf(t), hostOf(p), question.Attributes)
+	if len(problems) > 0 {
+		panic("test " + t.Name.Value + " was not checked: " + problems.Error())
+	}
+	r := Result{Test: t, Host: p.Host.Name, Packet: built.Packet, Assumed: built.Assumed}
+	asked := built.Packet
+	asked.Conditions = conditions(p)
+	decision := program.Decide(asked)
+	r.Got = verdicts[decision.Verdict.Kind]
 	if rule := program.Rule(decision.At); rule != nil && rule.Text != meaning.NotGuarded {
 		r.By = strings.Replace(rule.Text, " ", ".", 1)
 	}
 	return r
 }
 
-// What a test does not say of its packet: the container it ends at, and the port
-// it comes from. The address of the host is left unspecified, which no
-// published_address is.
-var (
-	container4 = netip.MustParseAddr("172.17.0.2")
-	container6 = netip.MustParseAddr("fd00::172:17:0:2")
-)
-
-const sourcePort = 40000
-
-// fromContainer tells whether an interface is one that containers are on. What comes from
-// there goes to the outside: egress decides.
-func fromContainer(p *parser.Policy, name string) bool {
-	patterns := []string{"docker+", "br-+"}
-	if c := p.Host.ContainerInterfaces; len(c) > 0 {
-		patterns = nil
-		for _, i := range c {
-			patterns = append(patterns, i.Value)
-		}
+// questionOf is the question that a test asks.
+func questionOf(t *parser.Test) question.Question {
+	return question.Question{
+		From: t.From, ToPort: t.ToPort, ToAddress: t.ToAddress, Container: t.Container, ContainerPort: t.ContainerPort,
+		Protocol: t.Protocol.Number, In: t.Interface, Out: t.OutInterface, Proxy: t.Proxy,
+		Reply: t.State == parser.StateReply,
+		State: map[parser.TestState]ir.CTState{
+			parser.StateNew:         ir.CTNew,
+			parser.StateEstablished: ir.CTEstablished,
+			parser.StateReply:       ir.CTEstablished,
+			parser.StateRelated:     ir.CTRelated,
+			parser.StateInvalid:     ir.CTInvalid,
+			parser.StateUntracked:   ir.CTUntracked,
+		}[t.State],
 	}
-	return slices.ContainsFunc(patterns, func(pattern string) bool { return parser.Covers(pattern, name) })
 }
 
-// packetOf makes the packet of a test.
-func packetOf(p *parser.Policy, t *parser.Test, f ir.Family) packet.Packet {
-	out := packet.Packet{
-		Family:          f,
-		In:              t.Interface,
-		Out:             "docker0",
-		Source:          t.From,
-		Destination:     container4,
-		Protocol:        t.Protocol.Number,
-		SourcePort:      sourcePort,
-		DestinationPort: t.ContainerPort,
-		State:           ir.CTNew,
-		Direction:       ir.CTOriginal,
-		ICMPType:        8,
-		Conditions:      conditions(p),
+// hostOf is what a policy tells of its host.
+func hostOf(p *parser.Policy) question.Host {
+	h := question.Host{SourcePorts: slices.ContainsFunc(rules(p), func(r *parser.Rule) bool { return len(r.SourcePorts) > 0 })}
+	for _, i := range p.Host.ExternalInterfaces {
+		h.External = append(h.External, i.Value)
 	}
-	unspecified := netip.IPv4Unspecified()
-	if f == ir.IPv6 {
-		out.Destination, out.ICMPType, unspecified = container6, 128, netip.IPv6Unspecified()
+	for _, i := range p.Host.ContainerInterfaces {
+		h.Container = append(h.Container, i.Value)
 	}
-	if c := p.Host.ContainerInterfaces; len(c) > 0 {
-		out.Out = strings.Replace(c[0].Value, "+", "0", 1)
+	return h
+}
+
+// rules are those of both directions.
+func rules(p *parser.Policy) []*parser.Rule {
+	if p.Egress == nil {
+		return p.Rules
 	}
-	if fromContainer(p, t.Interface) {
-		out.Out = strings.Replace(p.Host.ExternalInterfaces[0].Value, "+", "0", 1)
-	}
-	switch t.State {
-	case parser.StateEstablished:
-		out.State = ir.CTEstablished
-	case parser.StateReply:
-		out.State, out.Direction = ir.CTEstablished, ir.CTReply
-	case parser.StateRelated:
-		out.State = ir.CTRelated
-	case parser.StateInvalid:
-		out.State = ir.CTInvalid
-	}
-	switch {
-	case t.Proxy:
-		out.Out, out.Destination, out.DestinationPort = "", unspecified, t.ToPort
-		if t.ToAddress.IsValid() {
-			out.Destination = t.ToAddress
-		}
-	case t.ToPort != 0 && t.State != parser.StateReply:
-		out.DNAT = true
-		out.OriginalPort, out.OriginalDestination = t.ToPort, unspecified
-		if t.ToAddress.IsValid() {
-			out.OriginalDestination = t.ToAddress
-		}
-		if out.DestinationPort == 0 {
-			out.DestinationPort = t.ToPort
-		}
-	case t.ToAddress.IsValid():
-		out.Destination = t.ToAddress
-	}
-	return out
+	return slices.Concat(p.Rules, p.Egress.Rules)
 }
 
 // conditions says what holds of what a packet alone does not tell: limits are not
 // reached, and sets that somebody else fills are empty.
 func conditions(p *parser.Policy) map[string]bool {
-	rules := p.Rules
-	if p.Egress != nil {
-		rules = slices.Concat(rules, p.Egress.Rules)
-	}
 	out := map[string]bool{}
-	for _, r := range rules {
+	for _, r := range rules(p) {
 		if r.Kind != parser.KindAccept {
 			continue
 		}

@@ -38,6 +38,10 @@ accept "one_address" {
   published_ports   = [8443]
   published_address = ["198.51.100.1"]
 }
+accept "unused" {
+  protocol        = "sctp"
+  published_ports = [9]
+}
 accept "straight" {
   protocol        = "udp"
   container_ports = [53]
@@ -66,9 +70,12 @@ var cases = []struct{ test, got, by string }{
 	{`from = "203.0.113.9"` + "\n" + `container_port = 40000` + "\n" + `state = "reply"`, "accept", "established"},
 	{`from = "10.1.2.3"` + "\n" + `container_port = 40000` + "\n" + `state = "reply"`, "accept", "established"},
 	{`from = "203.0.113.9"` + "\n" + `to_port = 5432` + "\n" + `state = "related"`, "accept", "established"},
-	{`from = "203.0.113.9"` + "\n" + `to_port = 443` + "\n" + `state = "invalid"`, "drop", "default"},
+	{`from = "203.0.113.9"` + "\n" + `container_port = 443` + "\n" + `state = "invalid"`, "drop", "default"},
 	{`from = "203.0.113.9"` + "\n" + `to_port = 5432` + "\n" + `interface = "wg0"`, "docker", ""},
-	// What comes from containers goes out.
+	// What comes from containers goes out, unless another bridge is written.
+	{`from = "172.17.0.2"` + "\n" + `to_address = "10.1.2.3"` + "\n" + `to_port = 443` + "\n" + `interface = "br-0123456789ab"`, "drop", "deny.out"},
+	{`from = "172.17.0.2"` + "\n" + `to_address = "10.1.2.3"` + "\n" + `to_port = 443` + "\n" + `interface = "docker0"`, "docker", ""},
+	{`from = "172.17.0.2"` + "\n" + `container = "10.1.2.3"` + "\n" + `container_port = 443` + "\n" + `interface = "br-0123456789ab"` + "\n" + `out_interface = "br-other"`, "docker", ""},
 	{`from = "172.17.0.2"` + "\n" + `to_address = "10.1.2.3"` + "\n" + `container_port = 443` + "\n" + `interface = "br-0123456789ab"`, "drop", "deny.out"},
 	{`from = "172.17.0.2"` + "\n" + `to_address = "198.51.100.9"` + "\n" + `container_port = 443` + "\n" + `interface = "br-0123456789ab"`, "docker", ""},
 }
@@ -91,9 +98,13 @@ func run(t *testing.T, sessions, attributes, got, by string) {
 	for i, expect := range []string{got, wrong} {
 		text += fmt.Sprintf("test \"t%d\" {\n%s\nexpect = %q\n}\n", i, attributes, expect)
 	}
+	another := "accept.unused"
+	if got == "drop" || got == "reject" {
+		another = "deny.banned"
+	}
 	if by != "" {
 		text += fmt.Sprintf("test \"by\" {\n%s\nexpect = %q\nby = %q\n}\n", attributes, got, by)
-		text += fmt.Sprintf("test \"by another\" {\n%s\nexpect = %q\nby = \"deny.banned\"\n}\n", attributes, got)
+		text += fmt.Sprintf("test \"by another\" {\n%s\nexpect = %q\nby = %q\n}\n", attributes, got, another)
 	}
 	path := filepath.Join(t.TempDir(), "policy.hcl")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -1,0 +1,72 @@
+package question
+
+import (
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// outward tells whether the packet leaves for the outside, and not for a container.
+func (b *builder) outward() bool {
+	q := b.q
+	if q.Out == "" {
+		b.checkDirection()
+		return b.h.IsContainer(b.p.In) && !b.toKnownBridge()
+	}
+	switch {
+	case b.h.IsExternal(q.Out):
+		if q.In == "" {
+			b.problem(OutInterface, "no "+b.words.Name(InterfaceField),
+				"A packet that leaves by %s comes from a container or from another network. Write the interface it arrives on: %s.",
+				q.Out, b.words.With(InterfaceField, b.bridge()))
+		}
+		return true
+	case b.h.IsContainer(q.Out) || q.Container.IsValid():
+		return false
+	}
+	// Another interface. Where the ones of containers are known it is none of them;
+	// else only what a container sends is taken to leave by it for the outside.
+	return b.h.bridgesKnown() || b.h.IsContainer(b.p.In)
+}
+
+// toKnownBridge tells whether the question is about a container whose bridge the
+// host's rules tell.
+func (b *builder) toKnownBridge() bool {
+	return b.q.Container.IsValid() && b.h.Bridge != nil && b.h.Bridge(b.q.Container) != ""
+}
+
+// checkDirection refuses to guess where a packet goes that arrives on what may be a
+// bridge of Docker's, or of the host's own network.
+func (b *builder) checkDirection() {
+	in := b.q.In
+	if b.q.Proxy || len(b.h.Container) == 0 || len(b.h.Bridges) > 0 || b.h.IsExternal(in) || b.h.IsContainer(in) || !matches("br-+", in) {
+		return
+	}
+	b.problem(InterfaceField, "no "+b.words.Name(OutInterface),
+		"%s has the name of a Docker bridge, and container_interfaces does not list it. Write where the packet goes: %s for the outside, %s for a container.",
+		in, b.words.With(OutInterface, oneOf(append(slices.Clone(b.h.External), packet.UsualExternal)[0])), b.words.With(OutInterface, b.bridge()))
+}
+
+func (h Host) bridgesKnown() bool { return len(h.Container) > 0 || len(h.Bridges) > 0 }
+
+// IsExternal tells whether the outside arrives on an interface.
+func (h Host) IsExternal(name string) bool { return matchesAny(h.External, name) }
+
+// IsContainer tells whether an interface is one of containers: one that the policy or
+// Docker's chains list, or one with a name that Docker gives to its bridges (docker0;
+// br- and the network's id). An external interface never is.
+func (h Host) IsContainer(name string) bool {
+	if h.IsExternal(name) {
+		return false
+	}
+	return matchesAny(h.Container, name) || slices.Contains(h.Bridges, name) ||
+		matches("docker+", name) || matches("br-+", name) && !h.bridgesKnown()
+}
+
+func matchesAny(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, name) })
+}
+
+func matches(pattern, name string) bool {
+	return name != "" && packet.Holds(packet.Interface{End: packet.Source, Name: pattern}, &packet.Packet{In: name})
+}
