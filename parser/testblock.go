@@ -124,6 +124,7 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 	if here && t.From.IsValid() && (t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6) {
 		b.error(codeConflict, b.rng("from"), "family that is not compiled", "The host's families leave out that of %s.", t.From)
 	}
+	before := len(e.diags)
 	t.Expect = Expectation(b.choice("expect", string(ExpectRefused), string(ExpectAllowed), string(ExpectRefused), string(ExpectAccept), string(ExpectDrop), string(ExpectReject), string(ExpectDocker)).Value)
 	if t.Proxy && t.Expect == ExpectAccept {
 		b.error(codeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The guard of docker-proxy refuses a packet, or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
@@ -133,7 +134,8 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 			b.error(codeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", didYouMean(by.Value, rules))
 		}
 		t.By = by.Value
-		if problem := t.neverBy(); problem != "" {
+		// A wrong expect or by is reported already, and says nothing about the other.
+		if problem := t.neverBy(); problem != "" && len(e.diags) == before {
 			b.error(codeConflict, by.Range, fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
 		}
 	}

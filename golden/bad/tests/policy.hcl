@@ -69,3 +69,96 @@ test "accepted by the guard" {
   proxy   = true
   expect  = "accept"
 }
+
+test "arrives on a container's interface, to a container without its bridge" {
+  from           = "172.18.0.2"
+  interface      = "br-web"
+  container      = "172.17.0.2"
+  container_port = 80
+  expect         = "allowed"
+}
+
+test "leaves for nowhere" {
+  from      = "172.17.0.2"
+  interface = "docker0"
+  to_port   = 443
+  expect    = "allowed"
+}
+
+test "leaves from nowhere" {
+  from          = "172.17.0.2"
+  out_interface = "eth0"
+  to_address    = "203.0.113.80"
+  to_port       = 443
+  expect        = "allowed"
+}
+
+test "two ports outside, and a container" {
+  from           = "172.17.0.2"
+  interface      = "docker0"
+  out_interface  = "eth0"
+  to_address     = "203.0.113.80"
+  to_port        = 443
+  container      = "172.18.0.2"
+  container_port = 8443
+  expect         = "allowed"
+}
+
+test "a reply to a published port" {
+  from    = "192.0.2.1"
+  to_port = 443
+  state   = "reply"
+  expect  = "allowed"
+}
+
+test "an invalid packet to a published port" {
+  from    = "192.0.2.1"
+  to_port = 443
+  state   = "invalid"
+  expect  = "refused"
+}
+
+test "two containers" {
+  from           = "192.0.2.1"
+  container      = "172.17.0.2"
+  to_address     = "172.18.0.2"
+  container_port = 443
+  expect         = "refused"
+}
+
+test "leaves the host behind docker-proxy" {
+  from          = "192.0.2.1"
+  to_port       = 443
+  proxy         = true
+  container     = "172.17.0.2"
+  out_interface = "docker+"
+  expect        = "refused"
+}
+
+test "another ICMP, behind docker-proxy" {
+  from     = "192.0.2.1"
+  protocol = "icmpv6"
+  proxy    = true
+  expect   = "refused"
+}
+
+test "refused by an accept" {
+  from    = "192.0.2.1"
+  to_port = 443
+  expect  = "refused"
+  by      = "accept.https"
+}
+
+test "allowed by default" {
+  from    = "192.0.2.1"
+  to_port = 80
+  expect  = "allowed"
+  by      = "default"
+}
+
+test "rejected by established" {
+  from    = "192.0.2.1"
+  to_port = 443
+  expect  = "reject"
+  by      = "established"
+}
