@@ -61,11 +61,10 @@ func run(args []string) int {
 // none begins with text of others, such as the name of a file with a newline.
 func printError(w io.Writer, err error) {
 	var usage *usageProblem
-	if errors.As(err, &usage) {
-		escape.Fprintf(w, "dockerfw: %s\nSee: %s --help\n", usage.problem, usage.command)
-		return
-	}
 	text := err.Error()
+	if errors.As(err, &usage) {
+		defer escape.Fprintf(w, "See: %s --help\n", usage.command)
+	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		text = strings.ReplaceAll(text, path.Path, string(escape.Terminal(path.Path)))
