@@ -2,9 +2,7 @@ package compiler
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 const (
@@ -101,18 +100,14 @@ func kindOrder(s *ir.Set) int {
 }
 
 // gather joins literal entries and those of list files.
-func (c *compilation) gather(entries []parser.At[netipx.IPRange], files []parser.At[string]) []netipx.IPRange {
+func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser.At[string]) []netipx.IPRange {
 	var out []netipx.IPRange
 	for _, e := range entries {
 		out = append(out, e.Value)
 	}
-	for _, f := range files {
+	for _, f := range names {
 		ranges, diags, err := c.lists.ranges(f.Value)
 		if err != nil {
-			reason := err.Error()
-			if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-				reason = pathErr.Err.Error()
-			}
 			summary, hint := fmt.Sprintf("cannot read address list %q", f.Value), parser.FileNameHint(f.Value)
 			if strings.Contains(f.Value, "\n") {
 				summary = "cannot read address list"
@@ -120,7 +115,7 @@ func (c *compilation) gather(entries []parser.At[netipx.IPRange], files []parser
 			if hint != "" {
 				c.error(codeFileRead, f.Range, summary, "%s", hint)
 			} else {
-				c.error(codeFileRead, f.Range, summary, "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), reason)
+				c.error(codeFileRead, f.Range, summary, "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), files.Reason(err))
 			}
 		}
 		c.diags = append(c.diags, diags...)

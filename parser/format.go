@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 // Format returns a policy file in the canonical style. Text that is not HCL is
@@ -32,17 +33,17 @@ func FormattableFiles(name string) ([]string, error) {
 		if !strings.HasSuffix(name, ".hcl") {
 			return nil, fmt.Errorf("%s: only *.hcl files can be formatted", name)
 		}
-		if !info.Mode().IsRegular() {
-			return nil, fmt.Errorf("%s: %w", name, errNotRegular)
+		if err := files.Check(name, info); err != nil {
+			return nil, err
 		}
 		return []string{name}, nil
 	}
-	dir, files, err := policyFiles(name)
+	dir, names, err := policyFiles(files.Disk, name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	var out []string
-	for _, f := range files {
+	for _, f := range names {
 		if strings.HasSuffix(f, ".hcl") {
 			out = append(out, filepath.Join(dir, f))
 		}

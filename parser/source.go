@@ -8,18 +8,17 @@ import (
 	"hash"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 // Source is a policy's files, read and checked for syntax, not yet evaluated.
@@ -46,7 +45,8 @@ type Source struct {
 // unless Outside is allowed, cannot leave it, by symbolic links neither.
 type Dir struct {
 	path         string
-	root         *os.Root
+	tree         files.Tree
+	root         files.Root
 	allowOutside bool
 
 	mu      sync.Mutex
@@ -60,41 +60,26 @@ func (d *Dir) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What could block forever or never end, such as a pipe, is refused.
-	info, err := f.Stat()
-	if err == nil && info.IsDir() {
-		err = errDirectory
-	} else if err == nil && !info.Mode().IsRegular() {
-		err = errNotRegular
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
 	return &digestedFile{File: f, dir: d, name: filepath.ToSlash(filepath.Clean(name)), sum: sha256.New()}, nil
 }
 
-func (d *Dir) open(name string) (*os.File, error) {
+func (d *Dir) open(name string) (fs.File, error) {
 	if d.allowOutside {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(d.path, name)
 		}
-		return os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		return d.tree.Open(name)
 	}
 	if filepath.IsAbs(name) || !filepath.IsLocal(name) {
 		return nil, errOutside
 	}
-	return d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	return d.root.Open(name)
 }
 
-var (
-	errOutside    = errors.New("the path leaves the policy's directory; --allow-outside permits that")
-	errNotRegular = errors.New("it is not a regular file")
-	errDirectory  = errors.New("it is a directory; write the name of each file in it")
-)
+var errOutside = errors.New("the path leaves the policy's directory; --allow-outside permits that")
 
 type digestedFile struct {
-	*os.File
+	fs.File
 	dir  *Dir
 	name string
 	sum  hash.Hash
@@ -152,23 +137,29 @@ func (s *Source) Sources() map[string][]byte {
 //
 // The Source is there, for its Sources, even when there are errors.
 func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnostics) {
+	return LoadFrom(files.Disk, name, inputs, allowOutside)
+}
+
+// LoadFrom is Load for a policy in a tree. The files of values are on the disk all
+// the same: they are of the command line, not of the policy.
+func LoadFrom(tree files.Tree, name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnostics) {
 	s := &Source{parser: hclparse.NewParser(), blocks: map[string][]*hcl.Block{}}
-	dir, names, err := policyFiles(name)
+	dir, names, err := policyFiles(tree, name)
 	if err != nil {
 		return s, cannotRead("policy", name, err)
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := tree.OpenRoot(dir)
 	if err != nil {
 		return s, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: fmt.Sprintf("cannot open %q", dir), Detail: err.Error(), Extra: diag.Info{Code: codeRead}}}
 	}
-	s.Dir = &Dir{path: dir, root: root, allowOutside: allowOutside, digests: map[string]string{}}
+	s.Dir = &Dir{path: dir, tree: tree, root: root, allowOutside: allowOutside, digests: map[string]string{}}
 	s.Names = names
 	s.functions = policyFunctions(s.Dir)
 
 	var diags, misplaced hcl.Diagnostics
 	for _, n := range names {
 		display := filepath.Join(dir, n)
-		file, more := s.parse(display, "policy")
+		file, more := s.parse(tree, display, "policy")
 		diags = append(diags, diag.WithCode(codeSyntax, more)...)
 		if more.HasErrors() {
 			continue
@@ -191,8 +182,8 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 
 // parse reads a file as HCL, or as JSON if its name says so. What it is tells
 // what the file is for.
-func (s *Source) parse(name, what string) (*hcl.File, hcl.Diagnostics) {
-	text, err := os.ReadFile(name)
+func (s *Source) parse(tree files.Tree, name, what string) (*hcl.File, hcl.Diagnostics) {
+	text, err := files.Read(tree, name)
 	if err != nil {
 		return nil, cannotRead(what, name, err)
 	}
@@ -210,14 +201,14 @@ func cannotRead(what, name string, err error) hcl.Diagnostics {
 	return hcl.Diagnostics{{
 		Severity: hcl.DiagError,
 		Summary:  fmt.Sprintf("cannot read %s %q", what, name),
-		Detail:   withoutPath(err),
+		Detail:   files.Reason(err),
 		Extra:    diag.Info{Code: codeRead},
 	}}
 }
 
 // policyFiles finds the directory of a policy and its files.
-func policyFiles(name string) (dir string, names []string, err error) {
-	info, err := os.Stat(name)
+func policyFiles(tree files.Tree, name string) (dir string, names []string, err error) {
+	info, err := tree.Stat(name)
 	if err != nil {
 		return "", nil, err
 	}
@@ -225,12 +216,12 @@ func policyFiles(name string) (dir string, names []string, err error) {
 		if !isPolicyFile(name) {
 			return "", nil, fmt.Errorf("a policy file's name ends in .hcl or .hcl.json")
 		}
-		if !info.Mode().IsRegular() {
-			return "", nil, errNotRegular
+		if err := files.Check(name, info); err != nil {
+			return "", nil, err
 		}
 		return filepath.Dir(name), []string{filepath.Base(name)}, nil
 	}
-	entries, err := os.ReadDir(name)
+	entries, err := tree.ReadDir(name)
 	if err != nil {
 		return "", nil, err
 	}
@@ -239,11 +230,11 @@ func policyFiles(name string) (dir string, names []string, err error) {
 			continue
 		}
 		// What cannot be asked is reported when it is read.
-		info, err := os.Stat(filepath.Join(name, e.Name()))
+		info, err := tree.Stat(filepath.Join(name, e.Name()))
 		switch {
 		case err == nil && info.IsDir():
 		case err == nil && !info.Mode().IsRegular():
-			return "", nil, fmt.Errorf("%s: %w", e.Name(), errNotRegular)
+			return "", nil, fmt.Errorf("%s: %s", e.Name(), files.Reason(files.Check(e.Name(), info)))
 		default:
 			names = append(names, e.Name())
 		}
@@ -253,14 +244,6 @@ func policyFiles(name string) (dir string, names []string, err error) {
 	}
 	slices.Sort(names)
 	return name, names, nil
-}
-
-// withoutPath is the reason of an error whose path the message names already.
-func withoutPath(err error) string {
-	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-		return pathErr.Err.Error()
-	}
-	return err.Error()
 }
 
 func isPolicyFile(name string) bool {

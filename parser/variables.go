@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 // EnvPrefix starts the names of environment variables that set policy variables.
@@ -200,7 +201,7 @@ func (s *Source) readInputs(inputs Inputs) hcl.Diagnostics {
 
 // fileValues reads a file of values: attributes with constants.
 func (s *Source) fileValues(name string) (map[string]given, hcl.Diagnostics) {
-	file, diags := s.parse(name, "file of values")
+	file, diags := s.parse(files.Disk, name, "file of values")
 	if diags.HasErrors() {
 		return nil, diags
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 // Version of dockerfw, written into manifests. It has no build stamp: the same
@@ -39,6 +40,8 @@ type Options struct {
 	Inputs parser.Inputs
 	// AllowOutside lets the policy name files outside its directory.
 	AllowOutside bool
+	// Tree holds the policy and what it names; nil is the disk.
+	Tree files.Tree
 	// Hosts are the labels to compile; none means all.
 	Hosts []string
 	// Now is what expires is compared with. It can stop a build, never change a
@@ -101,7 +104,10 @@ type Host struct {
 // Policy compiles the policy at name for its hosts, several at a time. Hosts is
 // nil when there is an error for any of them.
 func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
-	source, diags := parser.Load(name, opts.Inputs, opts.AllowOutside)
+	if opts.Tree == nil {
+		opts.Tree = files.Disk
+	}
+	source, diags := parser.LoadFrom(opts.Tree, name, opts.Inputs, opts.AllowOutside)
 	result := &Result{Sources: source.Sources()}
 	if !source.Evaluable() {
 		return result, diag.Unique(diags)

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 // LiveName is what stands for the host this runs on.
@@ -50,7 +50,10 @@ func Open(name string, opts build.Options) (*Opened, hcl.Diagnostics, error) {
 		}
 		return live()
 	}
-	kind, err := kindOf(name)
+	if opts.Tree == nil {
+		opts.Tree = files.Disk
+	}
+	kind, err := kindOf(opts.Tree, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,20 +62,20 @@ func Open(name string, opts build.Options) (*Opened, hcl.Diagnostics, error) {
 		out, diags := openPolicy(name, opts)
 		return out, diags, nil
 	case Folder:
-		return openFolders(name, opts.Hosts)
+		return openFolders(opts.Tree, name, opts.Hosts)
 	}
-	if _, err := os.Stat(name); err == nil {
-		return openDump([]string{name}, name) // a comma may be part of its name
+	if _, err := opts.Tree.Stat(name); err == nil {
+		return openDump(opts.Tree, []string{name}, name) // a comma may be part of its name
 	}
-	return openDump(strings.Split(name, ","), name)
+	return openDump(opts.Tree, strings.Split(name, ","), name)
 }
 
 // kindOf tells by names alone what a path is.
-func kindOf(name string) (Kind, error) {
+func kindOf(tree files.Tree, name string) (Kind, error) {
 	if strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json") {
 		return Policy, nil
 	}
-	info, err := os.Stat(name)
+	info, err := tree.Stat(name)
 	switch {
 	case err != nil && strings.Contains(name, ",") && errors.Is(err, fs.ErrNotExist):
 		return Dump, nil
@@ -81,28 +84,30 @@ func kindOf(name string) (Kind, error) {
 	case !info.IsDir():
 		return Dump, nil
 	}
-	for _, what := range []struct {
-		kind    Kind
-		pattern string
-	}{
-		{Folder, emit.ManifestFile},
-		{Policy, "*.hcl"},
-		{Policy, "*.hcl.json"},
-		{Folder, filepath.Join("*", emit.ManifestFile)},
-	} {
-		found, err := filepath.Glob(filepath.Join(escapeGlob(name), what.pattern))
-		if err != nil {
-			return 0, err
-		}
-		if len(found) > 0 {
-			return what.kind, nil
-		}
+	entries, err := tree.ReadDir(name)
+	if err != nil {
+		return 0, err
+	}
+	has := func(match func(entry string) bool) bool {
+		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return match(e.Name()) })
+	}
+	switch {
+	case has(func(entry string) bool { return entry == emit.ManifestFile }):
+		return Folder, nil
+	case has(func(entry string) bool {
+		return strings.HasSuffix(entry, ".hcl") || strings.HasSuffix(entry, ".hcl.json")
+	}):
+		return Policy, nil
+	case has(func(entry string) bool { return isCompiled(tree, filepath.Join(name, entry)) }):
+		return Folder, nil
 	}
 	return Dump, nil
 }
 
-func escapeGlob(path string) string {
-	return regexp.MustCompile(`[*?\[\\]`).ReplaceAllString(path, `\$0`)
+// isCompiled reports whether a directory is the compiled folder of one host.
+func isCompiled(tree files.Tree, dir string) bool {
+	_, err := tree.Stat(filepath.Join(dir, emit.ManifestFile))
+	return err == nil
 }
 
 func openPolicy(name string, opts build.Options) (*Opened, hcl.Diagnostics) {
@@ -120,11 +125,11 @@ func openPolicy(name string, opts build.Options) (*Opened, hcl.Diagnostics) {
 				}
 			}
 		}
-		files := map[string][]byte{}
+		content := map[string][]byte{}
 		for _, f := range h.Files {
-			files[f.Name] = f.Content
+			content[f.Name] = f.Content
 		}
-		more, err := s.compiled(files, func(file string) string { return file })
+		more, err := s.compiled(content, func(file string) string { return file })
 		diags = append(diags, more...)
 		if err != nil {
 			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error()})
@@ -143,34 +148,36 @@ func values(list []parser.At[string]) []string {
 }
 
 // openFolders reads a compiled folder, or the folders of a fleet's hosts in it.
-func openFolders(name string, hosts []string) (*Opened, hcl.Diagnostics, error) {
+func openFolders(tree files.Tree, name string, hosts []string) (*Opened, hcl.Diagnostics, error) {
 	dirs := []string{name}
-	if _, err := os.Stat(filepath.Join(name, emit.ManifestFile)); err != nil {
-		found, err := filepath.Glob(filepath.Join(escapeGlob(name), "*", emit.ManifestFile))
+	if !isCompiled(tree, name) {
+		entries, err := tree.ReadDir(name)
 		if err != nil {
 			return nil, nil, err
 		}
 		dirs = nil
-		for _, f := range found {
-			dirs = append(dirs, filepath.Dir(f))
+		for _, e := range entries {
+			if dir := filepath.Join(name, e.Name()); isCompiled(tree, dir) {
+				dirs = append(dirs, dir)
+			}
 		}
 	}
 	out := &Opened{Kind: Folder}
 	var diags hcl.Diagnostics
 	var all []string
 	for _, dir := range dirs {
-		files := map[string][]byte{}
+		content := map[string][]byte{}
 		for _, f := range []string{emit.ManifestFile, emit.SetsFile, emit.RulesFile4, emit.RulesFile6, emit.RulesRemoval4, emit.RulesRemoval6} {
-			text, err := os.ReadFile(filepath.Join(dir, f))
+			text, err := files.Read(tree, filepath.Join(dir, f))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, nil, err
 			}
 			if err == nil {
-				files[f] = text
+				content[f] = text
 			}
 		}
 		s := newState(dir, Folder)
-		more, err := s.compiled(files, func(file string) string { return filepath.Join(dir, file) })
+		more, err := s.compiled(content, func(file string) string { return filepath.Join(dir, file) })
 		diags = append(diags, more...)
 		if err != nil {
 			return nil, diags, fmt.Errorf("%s: %w", dir, err)
@@ -203,8 +210,8 @@ func newState(name string, kind Kind) *State {
 
 // compiled loads the files of a compiled folder into an imagined host that has
 // nothing else.
-func (s *State) compiled(files map[string][]byte, display func(string) string) (hcl.Diagnostics, error) {
-	manifest, err := emit.ParseManifest(files[emit.ManifestFile])
+func (s *State) compiled(content map[string][]byte, display func(string) string) (hcl.Diagnostics, error) {
+	manifest, err := emit.ParseManifest(content[emit.ManifestFile])
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +222,7 @@ func (s *State) compiled(files map[string][]byte, display func(string) string) (
 		}
 	}
 	var diags hcl.Diagnostics
-	sets, more := dump.ParseSets(bytes.NewReader(files[emit.SetsFile]), display(emit.SetsFile))
+	sets, more := dump.ParseSets(bytes.NewReader(content[emit.SetsFile]), display(emit.SetsFile))
 	diags = append(diags, more...)
 	if !more.HasErrors() {
 		diags = append(diags, s.Sets.Load(sets)...)
@@ -225,7 +232,7 @@ func (s *State) compiled(files map[string][]byte, display func(string) string) (
 		family        ir.Family
 		load, removal string
 	}{{ir.IPv4, emit.RulesFile4, emit.RulesRemoval4}, {ir.IPv6, emit.RulesFile6, emit.RulesRemoval6}} {
-		text, ok := files[one.load]
+		text, ok := content[one.load]
 		if !ok {
 			continue
 		}
@@ -235,7 +242,7 @@ func (s *State) compiled(files map[string][]byte, display func(string) string) (
 			continue
 		}
 		s.rules[one.family] = file
-		s.whereTo(one.family, file, files[one.removal])
+		s.whereTo(one.family, file, content[one.removal])
 		rules, err := s.applyRules(empty, one.family)
 		if err != nil {
 			return diags, err

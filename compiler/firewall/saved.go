@@ -14,17 +14,18 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/saved"
 )
 
 // openDump reads what a host saved. Each file says itself what it is; in a directory,
 // one that is nothing of the kind, such as a README, is passed over with a note.
-func openDump(paths []string, name string) (*Opened, hcl.Diagnostics, error) {
+func openDump(tree files.Tree, paths []string, name string) (*Opened, hcl.Diagnostics, error) {
 	folder := false
 	if len(paths) == 1 {
-		if info, err := os.Stat(paths[0]); err == nil && info.IsDir() {
+		if info, err := tree.Stat(paths[0]); err == nil && info.IsDir() {
 			folder = true
-			if paths, err = filesIn(paths[0]); err != nil {
+			if paths, err = filesIn(tree, paths[0]); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -34,7 +35,7 @@ func openDump(paths []string, name string) (*Opened, hcl.Diagnostics, error) {
 	var notes []string
 	from := map[saved.Content]string{}
 	for _, path := range paths {
-		text, err := os.ReadFile(path)
+		text, err := files.Read(tree, path)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -76,15 +77,15 @@ func openDump(paths []string, name string) (*Opened, hcl.Diagnostics, error) {
 }
 
 // filesIn lists the files of a directory, by way of links too, in lexical order.
-func filesIn(dir string) ([]string, error) {
-	inside, err := os.ReadDir(dir)
+func filesIn(tree files.Tree, dir string) ([]string, error) {
+	inside, err := tree.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	var out []string
 	for _, f := range inside {
 		path := filepath.Join(dir, f.Name())
-		if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+		if info, err := tree.Stat(path); err != nil || info.Mode().IsRegular() {
 			out = append(out, path) // what cannot be asked is reported when it is read
 		}
 	}

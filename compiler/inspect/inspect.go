@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 // Check is one thing that has to hold.
@@ -104,7 +104,7 @@ func (c *checker) nothing(name, format string, args ...any) {
 // files compares a compiled folder with the digests in its manifest.
 func (c *checker) files() {
 	const name = "files"
-	text, err := os.ReadFile(filepath.Join(c.want.Name, emit.ManifestFile))
+	text, err := files.Read(files.Disk, filepath.Join(c.want.Name, emit.ManifestFile))
 	if err != nil {
 		c.fail(name, "%v", err)
 		return
@@ -116,7 +116,7 @@ func (c *checker) files() {
 	}
 	var bad []string
 	for _, f := range manifest.Files {
-		text, err := os.ReadFile(filepath.Join(c.want.Name, f.Name))
+		text, err := files.Read(files.Disk, filepath.Join(c.want.Name, f.Name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			bad = append(bad, f.Name+" is missing")
