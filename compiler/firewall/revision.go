@@ -1,10 +1,10 @@
 package firewall
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -12,85 +12,55 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/revision"
+	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 // OpenAt opens what stood at a path in a revision of the git repository that holds
-// it. Places are shown as REV:PATH. The work tree and the index stay as they are.
-func OpenAt(revision, path string, opts build.Options) (*Opened, hcl.Diagnostics, error) {
-	dir, base := path, "."
-	if info, err := os.Stat(path); err != nil || !info.IsDir() {
-		dir, base = filepath.Split(path)
+// it. Places are shown as REV:PATH. Nothing is written: not to the repository, and
+// not to disk.
+func OpenAt(rev, path string, opts build.Options) (*Opened, hcl.Diagnostics, error) {
+	if path == LiveName {
+		return nil, nil, fmt.Errorf("%q means this host, which has no git revisions: name a path", path)
 	}
-	if dir == "" {
-		dir = "."
+	// Of several files with commas between, the first one tells the repository.
+	dir, _, _ := strings.Cut(path, ",")
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		dir = path
+	} else {
+		dir = filepath.Dir(dir)
 	}
-	if revision == "" || strings.HasPrefix(revision, "-") {
-		return nil, nil, fmt.Errorf("%q is not a revision", revision)
+	if _, err := os.Stat(dir); err != nil {
+		return nil, nil, err
 	}
-	prefix, err := git(dir, nil, "rev-parse", "--show-prefix")
+	tree, err := revision.Open(rev, dir, opts.AllowOutside)
 	if err != nil {
 		return nil, nil, err
 	}
-	tree := revision + "^{tree}"
-	inside := filepath.FromSlash(strings.TrimSuffix(prefix, "/"))
-	if !opts.AllowOutside {
-		// A policy reads nothing outside its directory: what is not needed is left out.
-		tree, inside = revision+":"+prefix, ""
+	defer tree.Close()
+	if _, err := tree.Stat(path); errors.Is(err, fs.ErrNotExist) && !strings.Contains(path, ",") {
+		return nil, nil, fmt.Errorf("%s is not in %s. If it is new, there is nothing to compare it with; if it was renamed, name the folder that holds both, or write the old file to disk (git show %[2]s:OLD_PATH > old.hcl) and name both: dockerfw diff old.hcl %[1]s", path, rev)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%s at %s: %s", path, rev, files.Reason(err))
 	}
-	temporary, err := os.MkdirTemp("", "dockerfw-base-")
+	opts.Tree = tree
+	out, diags, err := Open(path, opts)
 	if err != nil {
-		return nil, nil, err
-	}
-	defer os.RemoveAll(temporary)
-	index := []string{"GIT_INDEX_FILE=" + filepath.Join(temporary, "index")}
-	files := filepath.Join(temporary, "tree")
-	if _, err := git(dir, index, "read-tree", tree); err != nil {
-		return nil, nil, err
-	}
-	top, err := git(dir, nil, "rev-parse", "--show-toplevel")
-	if err != nil {
-		return nil, nil, err
-	}
-	// From the top: below it, only what lies under the folder would be written.
-	if _, err := git(top, index, "checkout-index", "--all", "--prefix="+files+"/"); err != nil {
-		return nil, nil, err
-	}
-	old := filepath.Join(files, inside, base)
-	if _, err := os.Stat(old); err != nil {
-		return nil, nil, fmt.Errorf("%s is not in %s: name its folder, or the policy it was before", path, revision)
-	}
-	out, diags, err := Open(old, opts)
-	if err != nil {
-		return nil, diags, fmt.Errorf("%s at %s: %s", path, revision, strings.ReplaceAll(err.Error(), old, path))
+		return nil, diags, fmt.Errorf("at %s: %w", rev, err)
 	}
 	rename := func(name string) string {
-		if rest, ok := strings.CutPrefix(name, filepath.Join(files, inside)+"/"); ok {
-			return revision + ":" + filepath.Join(dir, rest)
+		if tree.Read(name) {
+			return rev + ":" + name
 		}
 		return name
 	}
 	out.rename(rename)
 	renameAll(diags, rename)
 	for _, s := range out.States {
-		s.Name = revision + ":" + path
+		s.Name = rev + ":" + path
 	}
 	return out, diags, nil
-}
-
-// git runs a command in a directory and returns the line it prints.
-func git(dir string, env []string, args ...string) (string, error) {
-	cmd := exec.Command("git", append([]string{"-C", dir}, args...)...)
-	cmd.Env = append(os.Environ(), env...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	text, err := cmd.Output()
-	if err != nil {
-		if why := strings.TrimSpace(stderr.String()); why != "" {
-			return "", fmt.Errorf("git: %s", why)
-		}
-		return "", fmt.Errorf("git: %w", err)
-	}
-	return strings.TrimSpace(string(text)), nil
 }
 
 // rename changes the names that files are shown by.
@@ -129,6 +99,10 @@ func renameAll(diags hcl.Diagnostics, name func(string) string) {
 			if rng != nil {
 				rng.Filename = name(rng.Filename)
 			}
+		}
+		related := diag.InfoOf(d).Related
+		for i := range related {
+			related[i].Range.Filename = name(related[i].Range.Filename)
 		}
 	}
 }

@@ -1,0 +1,113 @@
+package revision
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// revisionWithPath is REV:PATH; after a slash or in braces a colon is text to search for.
+var revisionWithPath = regexp.MustCompile(`^[^:{]+:`)
+
+// explainNoWorkTree says why there is no work tree around a directory.
+func explainNoWorkTree(dir string, err error) error {
+	switch {
+	case failed(err, "not a git repository"):
+		hint := ""
+		if failed(err, "GIT_DISCOVERY_ACROSS_FILESYSTEM") {
+			hint = " up to the mount point (to look above it, set GIT_DISCOVERY_ACROSS_FILESYSTEM=1)"
+		}
+		return fmt.Errorf("%s is not in a git repository%s. Without one, compare two paths: dockerfw diff OLD NEW", dir, hint)
+	case failed(err, "must be run in a work tree"):
+		return fmt.Errorf("%s is in a bare repository or in .git, where no files are checked out: run this in a work tree (git worktree add ../tree)", dir)
+	}
+	return err
+}
+
+func notOne(revision string) error {
+	return fmt.Errorf("%q is not one revision: write a branch, a tag or a commit, such as origin/main or HEAD~1", revision)
+}
+
+// explainNoRevision says why a revision cannot be found, and what to do.
+func explainNoRevision(dir, revision string, err error) error {
+	if failed(err, "dubious ownership") {
+		return err
+	}
+	if strings.Contains(revision, "..") || revisionWithPath.MatchString(revision) {
+		return notOne(revision)
+	}
+	refs := lines(dir, "for-each-ref", "--format=%(refname:short)")
+	_, _, headErr := output(dir, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+	if headErr != nil && len(refs) == 0 {
+		return fmt.Errorf("the repository of %s has no commit yet, so there is no earlier version to compare with", dir)
+	}
+	// The name before what leads on from it: main in main~2, HEAD in HEAD^.
+	name := revision
+	if i := strings.IndexAny(revision, "~^@:"); i > 0 {
+		name = revision[:i]
+	}
+	why := fmt.Sprintf("revision %s does not exist in the repository of %s", revision, dir)
+	known := false
+	if name != revision {
+		_, _, err := output(dir, "rev-parse", "--verify", "--quiet", name+"^{commit}")
+		known = err == nil
+	}
+	if known {
+		why = fmt.Sprintf("%s exists in the repository of %s, and %s does not", name, dir, revision)
+	}
+	if shallow, _, err := output(dir, "rev-parse", "--is-shallow-repository"); err == nil && shallow == "true" {
+		return fmt.Errorf("%s. This is a shallow clone, which lacks older commits. Run: git fetch --unshallow%s (in GitHub Actions set fetch-depth: 0 for actions/checkout, in GitLab CI GIT_DEPTH: 0)", why, fetch(dir, name, " && "))
+	}
+	if known {
+		return fmt.Errorf("%s. List what there is: git log %s", why, name)
+	}
+	if near := nearest(name, append(refs, "HEAD", "FETCH_HEAD")); near != "" {
+		return fmt.Errorf("%s. Did you mean %q?", why, near+strings.TrimPrefix(revision, name))
+	}
+	if get := fetch(dir, name, ". Run: "); get != "" {
+		return fmt.Errorf("%s%s", why, get)
+	}
+	return fmt.Errorf("%s. List what there is: git branch --all; git tag", why)
+}
+
+// fetch is how a branch of a remote is fetched, after some text; "" if the revision
+// is not called like one.
+func fetch(dir, name, before string) string {
+	for _, remote := range lines(dir, "remote") {
+		if branch, ok := strings.CutPrefix(name, remote+"/"); ok && branch != "" {
+			return before + fmt.Sprintf("git fetch %s %s", quote(remote), quote(fmt.Sprintf("+refs/heads/%s:refs/remotes/%s/%[1]s", branch, remote)))
+		}
+	}
+	return ""
+}
+
+func lines(dir string, args ...string) []string {
+	text, _, err := output(dir, args...)
+	if err != nil || text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+// nearest is the name most like what was written; "" if none is near.
+func nearest(written string, known []string) string {
+	best, bestDistance := "", min(3, len(written)/2+1)
+	for _, name := range slices.Sorted(slices.Values(known)) {
+		if d := levenshtein.Distance(strings.ToLower(written), strings.ToLower(name), nil); d < bestDistance {
+			best, bestDistance = name, d
+		}
+	}
+	return best
+}
+
+// quote writes a word for a shell.
+func quote(word string) string {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:+=@%~^"
+	if word != "" && word[0] != '~' && strings.Trim(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
