@@ -2,7 +2,7 @@ package emit
 
 import (
 	"bytes"
-	"crypto/rand"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 // Folder is what a compile puts into its output directory: files by their path
@@ -59,7 +61,7 @@ func resolve(dir string) (string, error) {
 func (f Folder) compare(dir string) ([]Change, error) {
 	var out []Change
 	for path, content := range f {
-		have, err := os.ReadFile(filepath.Join(dir, path))
+		have, err := files.Read(files.Disk, filepath.Join(dir, path))
 		switch {
 		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 			out = append(out, Change{path, "missing"})
@@ -81,7 +83,8 @@ func (f Folder) compare(dir string) ([]Change, error) {
 }
 
 // extra lists the files below dir that f does not have, and the folders there
-// that hold nothing.
+// that hold nothing. What is deeper than a compile writes is not looked at: of dir's
+// folders' folders the names are enough, and below them may be a whole disk.
 func (f Folder) extra(dir string) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -94,6 +97,10 @@ func (f Folder) extra(dir string) ([]string, error) {
 		rel, err := filepath.Rel(dir, path)
 		if err != nil || path == dir {
 			return err
+		}
+		if d.IsDir() && strings.Contains(rel, string(filepath.Separator)) {
+			out = append(out, rel+string(filepath.Separator))
+			return fs.SkipDir
 		}
 		if d.IsDir() {
 			if inside, err := os.ReadDir(path); err != nil || len(inside) > 0 {
@@ -128,7 +135,7 @@ func (f Folder) KeepOtherHosts(dir string) error {
 		if host := filepath.Dir(path); host == "." || ours[host] || !isCompiledFile(dir, path) {
 			continue
 		}
-		if f[path], err = os.ReadFile(filepath.Join(dir, path)); err != nil {
+		if f[path], err = files.Read(files.Disk, filepath.Join(dir, path)); err != nil {
 			return err
 		}
 	}
@@ -141,14 +148,20 @@ func (f Folder) KeepOtherHosts(dir string) error {
 // their times. Files of others in dir are an error, and nothing is written; files
 // that an earlier compile left there and f does not have go away.
 //
-// It returns what changed.
+// What killed runs left beside dir is removed. It returns what changed.
 func (f Folder) Write(dir string) ([]Change, error) {
+	return f.WriteContext(context.Background(), dir)
+}
+
+// WriteContext is Write that stops when the context is done, with its cause as the
+// error, and with nothing changed.
+func (f Folder) WriteContext(ctx context.Context, dir string) ([]Change, error) {
 	dir, err := resolve(dir)
 	if err != nil {
 		return nil, err
 	}
-	if here, err := os.Getwd(); err == nil && here == dir {
-		return nil, fmt.Errorf("%s is the current directory: the output folder is replaced as a whole, and a shell in it would be left behind. Name a folder of its own with -o", dir)
+	if err := notAround(dir); err != nil {
+		return nil, err
 	}
 	changes, err := f.compare(dir)
 	if err != nil {
@@ -159,6 +172,9 @@ func (f Folder) Write(dir string) ([]Change, error) {
 			return nil, fmt.Errorf("%s is not dockerfw's: the output folder is replaced as a whole, so it must hold nothing else. Name a folder of its own with -o", filepath.Join(dir, c.Path))
 		}
 	}
+	if _, err := os.Lstat(dir); err == nil {
+		removeLeftovers(dir, f.isOurs)
+	} // Otherwise one of them may be all there is until the new one is in place.
 	if len(changes) == 0 {
 		return nil, nil
 	}
@@ -166,41 +182,54 @@ func (f Folder) Write(dir string) ([]Change, error) {
 	if err := os.MkdirAll(parent, 0o777); err != nil {
 		return nil, err
 	}
-	fresh, err := makeBeside(dir)
+	fresh, locked, err := makeBeside(dir)
 	if err != nil {
 		return nil, err
 	}
+	defer locked.Close()
 	// After the exchange this is the old directory.
 	defer os.RemoveAll(fresh)
-	if err := f.fill(fresh, dir); err != nil {
+	if err := f.fill(ctx, fresh, dir); err != nil {
 		return nil, err
 	}
 	if err := exchange(fresh, dir); err != nil {
 		return nil, err
 	}
+	removeLeftovers(dir, f.isOurs)
 	return changes, syncDir(parent)
 }
 
-// makeBeside makes an empty folder beside dir, on the same file system. It is
-// hidden, and what a killed run leaves of it disturbs no later one.
-func makeBeside(dir string) (string, error) {
-	for {
-		name := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".new-"+rand.Text())
-		// Unlike os.MkdirTemp this leaves it to the umask who may read.
-		if err := os.Mkdir(name, 0o777); !errors.Is(err, fs.ErrExist) {
-			return name, err
-		}
+// notAround refuses a folder that the current directory is, or is in.
+func notAround(dir string) error {
+	here, err := os.Getwd()
+	if err == nil {
+		here, err = filepath.EvalSymlinks(here)
 	}
+	if err != nil {
+		return nil // there is no current directory that a shell could be in
+	}
+	what := "is the current directory"
+	if here != dir {
+		rel, err := filepath.Rel(dir, here)
+		if err != nil || !filepath.IsLocal(rel) {
+			return nil
+		}
+		what = "holds the current directory"
+	}
+	return fmt.Errorf("%s %s: the output folder is replaced as a whole, and a shell in it would be left behind. Name a folder of its own with -o", dir, what)
 }
 
-// fill writes f into the directory fresh, linking what old has already. Modes stay
-// as they are in old.
-func (f Folder) fill(fresh, old string) error {
+// fill writes f into the directory fresh, linking what old has already. Modes
+// and, if root writes, owners stay as they are in old.
+func (f Folder) fill(ctx context.Context, fresh, old string) error {
 	// One sync of the file system instead of thousands: a fleet of 1,000 hosts took
 	// half a minute for its files alone.
 	bulk := len(f) > 64 && canSyncAll
 	dirs := map[string]bool{}
 	for path, content := range f {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		target, source := filepath.Join(fresh, path), filepath.Join(old, path)
 		if dir := filepath.Dir(target); !dirs[dir] {
 			if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -214,7 +243,7 @@ func (f Folder) fill(fresh, old string) error {
 		// Linked first and then read: what old holds may change in between, when
 		// another compile writes to the same folder.
 		if os.Link(source, target) == nil {
-			have, err := os.ReadFile(target)
+			have, err := files.Read(files.Disk, target)
 			if info, statErr := os.Lstat(target); statErr == nil && info.Mode().IsRegular() && err == nil && bytes.Equal(have, content) {
 				continue
 			}
@@ -225,12 +254,12 @@ func (f Folder) fill(fresh, old string) error {
 		if err := writeFile(target, content, !bulk); err != nil {
 			return err
 		}
-		if err := copyMode(source, target); err != nil {
+		if err := copyAttributes(source, old, target); err != nil {
 			return err
 		}
 	}
 	for dir := range dirs {
-		if err := copyMode(filepath.Join(old, strings.TrimPrefix(dir, fresh)), dir); err != nil {
+		if err := copyAttributes(filepath.Join(old, strings.TrimPrefix(dir, fresh)), old, dir); err != nil {
 			return err
 		}
 		if bulk {
@@ -246,10 +275,21 @@ func (f Folder) fill(fresh, old string) error {
 	return nil
 }
 
-// copyMode gives to the mode of from, if there is such a file.
-func copyMode(from, to string) error {
+// copyAttributes gives to the mode of from, if there is such a file. If root writes,
+// it also gives it the owner and group: a folder that a user compiled stays that
+// user's when root compiles it once. What is new in a folder gets the folder's.
+func copyAttributes(from, folder, to string) error {
 	info, err := os.Stat(from)
-	if err != nil {
+	known := err == nil
+	if !known {
+		if info, err = os.Stat(folder); err != nil {
+			return nil
+		}
+	}
+	if uid, gid, ok := owner(info); ok && os.Geteuid() == 0 {
+		_ = os.Lchown(to, uid, gid) // some file systems know no owners
+	}
+	if !known {
 		return nil
 	}
 	return os.Chmod(to, info.Mode()&(fs.ModePerm|fs.ModeSetgid|fs.ModeSticky))
@@ -301,6 +341,10 @@ func exchange(fresh, dir string) error {
 	// Without the exchange: two renames, with the old directory kept until the
 	// new one stands.
 	old := fresh + ".old"
+	if f, err := os.Open(dir); err == nil {
+		defer f.Close()
+		_ = lock(f) // so that no other run takes it for a leftover
+	}
 	if err := os.Rename(dir, old); err != nil {
 		return err
 	}
@@ -314,7 +358,10 @@ func exchange(fresh, dir string) error {
 // name is one of ours and the manifest beside it lists it.
 func isCompiledFile(dir, path string) bool {
 	full := filepath.Join(dir, path)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(full), ManifestFile))
+	if info, err := os.Lstat(full); err != nil || !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
+		return false
+	}
+	text, err := files.Read(files.Disk, filepath.Join(filepath.Dir(full), ManifestFile))
 	if err != nil {
 		return false
 	}
@@ -326,7 +373,8 @@ func isCompiledFile(dir, path string) bool {
 	return name == ManifestFile || slices.ContainsFunc(m.Files, func(f Input) bool { return f.Name == name })
 }
 
-// ReplaceFile gives the file at path new content in one step, keeping its mode. A
+// ReplaceFile gives the file at path new content in one step, keeping its mode, and
+// its owner if root writes. A
 // symbolic link stays, and what it points at is replaced.
 func ReplaceFile(path string, content []byte) error {
 	path, err := filepath.EvalSymlinks(path)
@@ -337,17 +385,25 @@ func ReplaceFile(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-")
+	if err := files.Check(path, info); err != nil {
+		return err
+	}
+	removeLeftovers(path, nil)
+	name, f, err := beside(path, func(name string) (*os.File, error) {
+		return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	})
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+	if uid, gid, ok := owner(info); ok && os.Geteuid() == 0 {
+		_ = f.Chown(uid, gid) // some file systems know no owners
+	}
+	if err = errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync()); err == nil {
+		err = os.Rename(name, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		err = errors.Join(err, os.Remove(name))
 	}
-	return nil
+	return errors.Join(err, f.Close())
 }

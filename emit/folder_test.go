@@ -274,6 +274,9 @@ func TestWriteRefusesPlacesThatCannotBeReplaced(t *testing.T) {
 		{filepath.Join(parent, "dangling"), "symbolic link to a folder that does not exist"},
 		{".", "is the current directory"},
 		{here, "is the current directory"},
+		{"..", "holds the current directory"},
+		{parent, "holds the current directory"},
+		{"/", "/ holds the current directory"},
 	} {
 		if _, err := f.Write(c.dir); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Write(%q): %v; want an error with %q", c.dir, err, c.want)
@@ -536,8 +539,9 @@ func TestAKilledWriterLeavesOneGeneration(t *testing.T) {
 	if _, gone := seen[-1]; gone {
 		t.Errorf("the folder was gone after a kill: %v", seen)
 	}
-	// What the killed ones left disturbs no later one.
+	// What the killed ones left goes with a later one.
 	write(t, generations[1], dir)
+	noRubbish(t, filepath.Dir(dir), "compiled")
 }
 
 func TestReplaceFileKeepsModeAndLink(t *testing.T) {

@@ -2,7 +2,11 @@
 
 package emit
 
-import "errors"
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
 
 // swapNames is for Linux alone.
 func swapNames(a, b string) error { return errors.ErrUnsupported }
@@ -10,3 +14,9 @@ func swapNames(a, b string) error { return errors.ErrUnsupported }
 const canSyncAll = false
 
 func syncAll(string) error { return errors.ErrUnsupported }
+
+func lock(*os.File) error { return errors.ErrUnsupported }
+
+func openNoFollow(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+func owner(fs.FileInfo) (uid, gid int, ok bool) { return 0, 0, false }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"path/filepath"
 
@@ -54,7 +55,11 @@ the policy compiles to.`,
 			if check {
 				return reportCheck(cmd.OutOrStdout(), folder, output, args[0], quiet)
 			}
-			changes, err := folder.Write(output)
+			var changes []emit.Change
+			err = cleanly(func(ctx context.Context) error {
+				changes, err = folder.WriteContext(ctx, output)
+				return err
+			})
 			if err != nil {
 				return err
 			}

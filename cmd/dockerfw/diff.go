@@ -151,6 +151,6 @@ func opened(cmd *cobra.Command, open func() (*firewall.Opened, hcl.Diagnostics, 
 
 // colored tells whether what is written to w may have colours.
 func colored(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := fileOf(w)
 	return ok && terminal(f) && os.Getenv("NO_COLOR") == ""
 }

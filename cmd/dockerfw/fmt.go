@@ -2,15 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/escape"
+	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 func fmtCommand() *cobra.Command {
@@ -50,11 +51,11 @@ func format(cmd *cobra.Command, args []string, write, check bool) error {
 			names = append(names, arg)
 			continue
 		}
-		files, err := parser.FormattableFiles(arg)
+		found, err := parser.FormattableFiles(arg)
 		if err != nil {
 			return err
 		}
-		names = append(names, files...)
+		names = append(names, found...)
 	}
 	bad, different := 0, 0
 	for _, name := range names {
@@ -64,7 +65,7 @@ func format(cmd *cobra.Command, args []string, write, check bool) error {
 			shown = "<stdin>"
 			text, err = io.ReadAll(cmd.InOrStdin())
 		} else {
-			text, err = os.ReadFile(name)
+			text, err = files.Read(files.Disk, name)
 		}
 		if err != nil {
 			return err
@@ -84,7 +85,7 @@ func format(cmd *cobra.Command, args []string, write, check bool) error {
 			if bytes.Equal(text, out) {
 				continue
 			}
-			if err := emit.ReplaceFile(name, out); err != nil {
+			if err := cleanly(func(context.Context) error { return emit.ReplaceFile(name, out) }); err != nil {
 				return err
 			}
 		default:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -83,7 +84,7 @@ policy to begin with. It names the interface that the default route leaves by, u
 			if err == nil && len(found) > 0 {
 				return fmt.Errorf("%s is there already: init writes a first policy, not a second", found[0])
 			}
-			if err := writeNew(path, fmt.Appendf(nil, starter, external)); err != nil {
+			if err := cleanly(func(context.Context) error { return writeNew(path, fmt.Appendf(nil, starter, external)) }); err != nil {
 				return err
 			}
 			escape.Fprintf(cmd.ErrOrStderr(), "Wrote %s; the outside arrives on %s, %s.\nNext: put the addresses of friends into it, then\n  dockerfw check %s && dockerfw compile %s -o %s\n",

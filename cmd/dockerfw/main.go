@@ -45,9 +45,16 @@ func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 func run(args []string) int {
 	root := rootCommand()
 	root.SetArgs(terraformFlags(args))
+	stdout, stderr := &output{file: os.Stdout}, &output{file: os.Stderr}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
 	err := root.Execute()
 	var exit exitError
 	switch {
+	case stdout.err != nil:
+		err = stdout.err
+	case stderr.err != nil:
+		return exitTrouble
 	case err == nil:
 		return exitYes
 	case errors.As(err, &exit):
@@ -276,7 +283,7 @@ func (f portFlag) Set(s string) error {
 // printDiagnostics writes diags to w and returns how many of them are errors.
 func printDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) int {
 	printer := diag.Printer{Sources: sources}
-	if f, ok := w.(*os.File); ok && terminal(f) {
+	if f, ok := fileOf(w); ok && terminal(f) {
 		printer.Color = os.Getenv("NO_COLOR") == ""
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			printer.Width = min(width, 120)

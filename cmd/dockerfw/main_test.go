@@ -36,7 +36,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"age":    age,
 			"ageis":  ageIs,
-			"files":  files,
+			"files":  filesAre,
 			"inert":  inert,
 			"status": status,
 		},
@@ -64,7 +64,7 @@ func ageIs(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // files DIRECTORY [NAME...]: the directory holds exactly these, hidden ones among them.
-func files(ts *testscript.TestScript, neg bool, args []string) {
+func filesAre(ts *testscript.TestScript, neg bool, args []string) {
 	entries, err := os.ReadDir(ts.MkAbs(args[0]))
 	ts.Check(err)
 	var have []string

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// interrupted is the cause of a context that a signal ended.
+type interrupted struct{ os.Signal }
+
+func (i interrupted) Error() string { return fmt.Sprintf("stopped by signal: %v", i.Signal) }
+
+// cleanly runs what writes files. The first signal that would end the process ends
+// the context instead, so that nothing is left behind; then the process ends by that
+// signal, as whoever sent it expects. A second one ends it at once. What only reads
+// has nothing to clean up, and ends by signals as any program.
+func cleanly(write func(context.Context) error) error {
+	var signals []os.Signal
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as by nohup
+			signals = append(signals, s)
+		}
+	}
+	if len(signals) == 0 {
+		return write(context.Background())
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	arrived := make(chan os.Signal, 1)
+	signal.Notify(arrived, signals...)
+	done := make(chan struct{})
+	watched := make(chan os.Signal, 1)
+	go func() {
+		select {
+		case s := <-arrived:
+			signal.Stop(arrived)
+			cancel(interrupted{s})
+			watched <- s
+		case <-done:
+		}
+		close(watched)
+	}()
+	err := write(ctx)
+	close(done)
+	s, ended := <-watched
+	signal.Stop(arrived)
+	cancel(nil)
+	if !ended {
+		select {
+		case s = <-arrived: // in the last moment
+		default:
+			return err
+		}
+	}
+	if self, findErr := os.FindProcess(os.Getpid()); findErr == nil && self.Signal(s) == nil {
+		time.Sleep(time.Second) // the signal comes before that
+	}
+	return err
+}
