@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/bits"
 	"net/netip"
@@ -108,6 +109,10 @@ func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser
 	for _, f := range names {
 		ranges, diags, err := c.lists.ranges(f.Value)
 		if err != nil {
+			reason := files.Reason(err)
+			if irregular := (*files.Irregular)(nil); errors.As(err, &irregular) && irregular.Mode.IsDir() {
+				reason += "; write the name of each file in it"
+			}
 			summary, hint := fmt.Sprintf("cannot read address list %q", f.Value), parser.FileNameHint(f.Value)
 			if strings.Contains(f.Value, "\n") {
 				summary = "cannot read address list"
@@ -115,7 +120,7 @@ func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser
 			if hint != "" {
 				c.error(codeFileRead, f.Range, summary, "%s", hint)
 			} else {
-				c.error(codeFileRead, f.Range, summary, "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), files.Reason(err))
+				c.error(codeFileRead, f.Range, summary, "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), reason)
 			}
 		}
 		c.diags = append(c.diags, diags...)

@@ -90,7 +90,7 @@ func format(cmd *cobra.Command, args []string, write, check bool) error {
 			}
 		default:
 			stdout := cmd.OutOrStdout()
-			if f, ok := stdout.(*os.File); ok && terminal(f) {
+			if f, ok := fileOf(stdout); ok && terminal(f) {
 				out = []byte(escape.Lines(string(out))) // to read; into a file, byte for byte
 			}
 			if _, err := stdout.Write(out); err != nil {

@@ -43,7 +43,7 @@ func (e *Irregular) Error() string { return e.Path + " is " + e.what() }
 func (e *Irregular) what() string {
 	switch {
 	case e.Mode.IsDir():
-		return "a directory, not a regular file; write the name of each file in it"
+		return "a directory, not a regular file"
 	case e.Mode&fs.ModeNamedPipe != 0:
 		return "a pipe (FIFO), not a regular file; save the text to a file and name that"
 	case e.Mode&fs.ModeSocket != 0:
