@@ -86,6 +86,19 @@ func schemaDiagnostics(diags hcl.Diagnostics, schema *hcl.BodySchema) hcl.Diagno
 					break
 				}
 			}
+			switch {
+			case d.Summary == "Unsupported argument" && slices.ContainsFunc(schema.Blocks, func(b hcl.BlockHeaderSchema) bool { return b.Type == match[2] }):
+				d.Detail = fmt.Sprintf("%s is a block. Write it without =: %s { … }.", match[2], match[2])
+			case d.Detail == match[0] && d.Summary == "Unsupported block type":
+				var blocks []string
+				for _, b := range schema.Blocks {
+					blocks = append(blocks, b.Type)
+				}
+				if len(blocks) > 0 {
+					slices.Sort(blocks)
+					d.Detail += " The blocks here are " + strings.Join(blocks, ", ") + "."
+				}
+			}
 		}
 		if kind, ok := strings.CutPrefix(d.Summary, "Missing name for "); ok {
 			d.Summary = kind + " without a name"
@@ -251,7 +264,11 @@ func (b *block) list(name, example string) ([]item, bool) {
 	}
 	ty := it.Type()
 	if !ty.IsTupleType() && !ty.IsListType() && !ty.IsSetType() {
-		b.error(codeType, it.rng, fmt.Sprintf("%s is not a list", name), "%s takes a list, such as %s, and this is %s.", name, example, describe(it.Value))
+		hint := ""
+		if src := b.sources[it.rng.Filename]; it.rng.Start.Line == it.rng.End.Line && it.rng.CanSliceBytes(src) && (ty.IsPrimitiveType() || ty == setRefType) {
+			hint = fmt.Sprintf(" Write [%s].", it.rng.SliceBytes(src))
+		}
+		b.error(codeType, it.rng, fmt.Sprintf("%s is not a list", name), "%s takes a list, such as %s, and this is %s.%s", name, example, describe(it.Value), hint)
 		return nil, false
 	}
 	return b.elements(b.content.Attributes[name].Expr, it.Value), true

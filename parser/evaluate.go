@@ -121,7 +121,13 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 			case ctx == nil:
 				e.error(codeReference, t.SourceRange(), "name in a constant", "Only constants can stand here, no names or functions.")
 			default:
-				e.error(codeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", oneOf(known), didYouMean(root, known))
+				hint := didYouMean(root, known)
+				if word, ok := boolWords[strings.ToLower(root)]; ok && len(t) == 1 {
+					hint = fmt.Sprintf(" Write %s.", word)
+				} else if len(t) == 1 && hint == "" {
+					hint = fmt.Sprintf(" A text is written in quotes: %q.", root)
+				}
+				e.error(codeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", oneOf(known), hint)
 			}
 			continue
 		}

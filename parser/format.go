@@ -17,8 +17,11 @@ import (
 // Format returns a policy file in the canonical style. Text that is not HCL is
 // not touched.
 func Format(text []byte, name string) ([]byte, hcl.Diagnostics) {
+	if diags := notText(text, name); diags != nil {
+		return nil, diags
+	}
 	if _, diags := hclsyntax.ParseConfig(text, name, hcl.InitialPos); diags.HasErrors() {
-		return nil, diag.WithCode(codeSyntax, diags)
+		return nil, diag.WithCode(codeSyntax, explainSyntax(text, name, diags))
 	}
 	return hclwrite.Format(text), nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 	"go4.org/netipx"
 
 	"github.com/dockerfw/dockerfw/parser/addrlist"
@@ -126,6 +127,9 @@ func (b *block) addresses(name string) []At[netipx.IPRange] {
 func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type().FriendlyName() != "string" {
 		hint := ""
+		if it.Type() == cty.Number && !it.IsNull() {
+			hint = " A port belongs into published_ports or container_ports."
+		}
 		if it.Type() == setRefType {
 			hint = " A set cannot be part of it; name its addresses, or put the set into source, destination or allow."
 		}
@@ -141,9 +145,26 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 	detail := problem.Detail
 	if strings.HasPrefix(text, "ipset.") {
 		detail = fmt.Sprintf("To name a set, write %s without quotes, or \"${%s}\" in JSON.", text, text)
+	} else if slices.Contains(b.names["ipset"], text) {
+		detail = fmt.Sprintf("For the set of that name write ipset.%s without quotes, or \"${ipset.%s}\" in JSON.", text, text)
+		if slices.Contains([]string{"entries", "exclude", "published_address"}, attribute) {
+			detail = fmt.Sprintf("ipset.%s is a set, and %s takes addresses only.", text, attribute)
+		}
+	} else if problem.Summary == "not an address" {
+		if near := didYouMean("ipset."+text, prefixed("ipset.", b.names["ipset"])); near != "" {
+			detail += strings.ReplaceAll(near, "\"", "") + " A set is written without quotes."
+		}
 	}
 	b.error(problem.Code, b.within(it.rng, text, problem.Offset, problem.Length), problem.Summary, "%s%s", detail, b.valueOf(it, detail))
 	return netipx.IPRange{}, false
+}
+
+func prefixed(prefix string, names []string) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, prefix+n)
+	}
+	return out
 }
 
 // operands reads a list of addresses and sets; nil when the attribute is absent.

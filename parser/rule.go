@@ -174,6 +174,8 @@ func (b *block) protocol(it item) (Protocol, bool) {
 		detail := didYouMean(text, known)
 		if strings.EqualFold(text, "all") || strings.EqualFold(text, "any") {
 			detail = " Leave protocol out for any."
+		} else if s, ok := services[strings.ToLower(text)]; ok {
+			detail = fmt.Sprintf(" %s is a service: write protocol = %q and published_ports = [%d].", text, s.protocol, s.port)
 		} else if text == "ipv6-icmp" {
 			detail = ` Did you mean "icmpv6"?`
 		}
@@ -247,6 +249,12 @@ func parsePorts(it item) (Ports, string) {
 	if strings.Contains(text, "/") {
 		return Ports{}, want + " The protocol has an attribute of its own: protocol."
 	}
+	if s, ok := services[strings.ToLower(text)]; ok {
+		return Ports{}, fmt.Sprintf("%s Write %d for %s.", want, s.port, text)
+	}
+	if list := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }); len(list) > 1 && allPorts(list) {
+		return Ports{}, fmt.Sprintf("%s Write each as an element of its own: %s.", want, strings.Join(list, ", "))
+	}
 	from, to, isRange := strings.Cut(text, "-")
 	if !isRange {
 		to = from
@@ -260,6 +268,27 @@ func parsePorts(it item) (Ports, string) {
 		return Ports{}, fmt.Sprintf("The range runs backwards. Write \"%d-%d\".", last, first)
 	}
 	return Ports{First: first, Last: last}, ""
+}
+
+// services are names that people write for ports, or for protocols.
+var services = map[string]struct {
+	protocol string
+	port     int
+}{
+	"ftp": {"tcp", 21}, "ssh": {"tcp", 22}, "telnet": {"tcp", 23}, "smtp": {"tcp", 25}, "dns": {"udp", 53},
+	"domain": {"udp", 53}, "http": {"tcp", 80}, "https": {"tcp", 443}, "pop3": {"tcp", 110}, "ntp": {"udp", 123},
+	"imap": {"tcp", 143}, "imaps": {"tcp", 993}, "mysql": {"tcp", 3306}, "rdp": {"tcp", 3389},
+	"postgres": {"tcp", 5432}, "postgresql": {"tcp", 5432}, "redis": {"tcp", 6379},
+}
+
+// allPorts tells whether each of a list is a port or a range of ports.
+func allPorts(list []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool {
+		from, to, isRange := strings.Cut(s, "-")
+		_, ok1 := parsePort(from)
+		_, ok2 := parsePort(to)
+		return !ok1 || isRange && !ok2
+	})
 }
 
 // colonInPort says what was meant by a colon: a range as iptables writes it, or a

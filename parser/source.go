@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -39,6 +40,8 @@ type Source struct {
 	given     map[string]given
 	// texts are values that are in no file, by the file names of their ranges.
 	texts map[string][]byte
+	// marked are files with a byte order mark, which their source is without.
+	marked map[string][]byte
 }
 
 // Dir is the directory of a policy. Paths in policies are relative to it and,
@@ -105,7 +108,11 @@ func (s *Source) Digests() map[string]string {
 	defer s.Dir.mu.Unlock()
 	out := maps.Clone(s.Dir.digests)
 	for _, name := range s.Names {
-		sum := sha256.Sum256(s.sources[s.Dir.Display(name)])
+		text, marked := s.marked[s.Dir.Display(name)]
+		if !marked {
+			text = s.sources[s.Dir.Display(name)]
+		}
+		sum := sha256.Sum256(text)
 		out[name] = hex.EncodeToString(sum[:])
 	}
 	return out
@@ -143,7 +150,7 @@ func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnosti
 // LoadFrom is Load for a policy in a tree. The files of values are on the disk all
 // the same: they are of the command line, not of the policy.
 func LoadFrom(tree files.Tree, name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnostics) {
-	s := &Source{parser: hclparse.NewParser(), blocks: map[string][]*hcl.Block{}}
+	s := &Source{parser: hclparse.NewParser(), blocks: map[string][]*hcl.Block{}, marked: map[string][]byte{}}
 	dir, names, err := policyFiles(tree, name)
 	if err != nil {
 		return s, cannotRead("policy", name, err)
@@ -187,12 +194,20 @@ func (s *Source) parse(tree files.Tree, name, what string) (*hcl.File, hcl.Diagn
 	if err != nil {
 		return nil, cannotRead(what, name, err)
 	}
+	if diags := notText(text, name); diags != nil {
+		return nil, diags
+	}
 	var file *hcl.File
 	var diags hcl.Diagnostics
 	if strings.HasSuffix(name, ".json") {
+		if plain, found := bytes.CutPrefix(text, []byte("\ufeff")); found {
+			s.marked[name] = text
+			text = plain
+		}
 		file, diags = s.parser.ParseJSON(text, name)
 	} else {
 		file, diags = s.parser.ParseHCL(text, name)
+		diags = explainSyntax(text, name, diags)
 	}
 	return file, append(diags, hiddenCharacters(text, name, diags)...)
 }

@@ -151,21 +151,58 @@ func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value,
 	if ty == cty.String || ty == cty.DynamicPseudoType && !looksLikeExpression(raw) {
 		return cty.StringVal(raw), hcl.StaticExpr(cty.StringVal(raw), rng), true
 	}
+	if word, ok := boolWords[strings.ToLower(raw)]; ok && ty == cty.Bool && raw != word {
+		e.error(codeVariable, rng, "bad value for a variable", "%q is neither true nor false. Write %s.", raw, word)
+		return cty.NilVal, nil, false
+	}
+	if (ty.IsListType() || ty.IsSetType()) && ty.ElementType().IsPrimitiveType() && raw != "" && !looksLikeExpression(raw) {
+		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s. A list is written [%s].", raw, typeexpr.TypeString(ty), asList(raw, ty.ElementType()))
+		return cty.NilVal, nil, false
+	}
 	expr, diags := hclsyntax.ParseExpression([]byte(raw), rng.Filename, hcl.InitialPos)
 	if diags.HasErrors() {
-		example := ""
-		if ty.IsCollectionType() && ty.ElementType() == cty.String && !ty.IsMapType() && raw != "" && !looksLikeExpression(raw) {
-			example = fmt.Sprintf(" A list is written [%q].", raw)
-		}
-		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s: %s%s", raw, typeexpr.TypeString(ty), diags[0].Detail, example)
+		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s: %s", raw, typeexpr.TypeString(ty), diags[0].Detail)
 		return cty.NilVal, nil, false
 	}
 	v, diags := expr.Value(nil)
+	if diags.HasErrors() && ty == cty.Bool {
+		e.error(codeVariable, rng, "bad value for a variable", "%q is neither true nor false. Write true or false.", raw)
+		return cty.NilVal, nil, false
+	}
 	if diags.HasErrors() {
 		e.error(codeVariable, rng, "bad value for a variable", "%q is not a constant: %s", raw, diags[0].Detail)
 		return cty.NilVal, nil, false
 	}
 	return v, expr, true
+}
+
+// asList writes text with commas as the elements of a list.
+func asList(raw string, element cty.Type) string {
+	parts := strings.Split(raw, ",")
+	for i, p := range parts {
+		if parts[i] = strings.TrimSpace(p); element == cty.String {
+			parts[i] = fmt.Sprintf("%q", parts[i])
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// inQuotes says what to write for a bare word where only constants can stand.
+func inQuotes(expr hcl.Expression) string {
+	word := hcl.ExprAsKeyword(expr)
+	switch known, ok := boolWords[strings.ToLower(word)]; {
+	case ok:
+		return fmt.Sprintf("Write %s; or %q, in quotes, for the text.", known, word)
+	case word != "":
+		return fmt.Sprintf("A text is written in quotes: %q.", word)
+	}
+	return "Only constants can stand here, no names or functions."
+}
+
+// boolWords are what other languages write for true and false.
+var boolWords = map[string]string{
+	"true": "true", "yes": "true", "on": "true", "1": "true", "y": "true",
+	"false": "false", "no": "false", "off": "false", "0": "false", "n": "false",
 }
 
 // looksLikeExpression tells a list, object or quoted string from plain text, for
@@ -209,6 +246,11 @@ func (s *Source) fileValues(name string) (map[string]given, hcl.Diagnostics) {
 	out := map[string]given{}
 	for key, a := range attrs {
 		v, more := a.Expr.Value(nil)
+		for _, d := range more {
+			if d.Summary == "Variables not allowed" {
+				d.Summary, d.Detail = "name in a file of values", inQuotes(a.Expr)
+			}
+		}
 		diags = append(diags, more...)
 		if !more.HasErrors() {
 			out[key] = given{value: v, rng: a.Expr.Range(), expr: a.Expr}

@@ -1,0 +1,3 @@
+{
+  "host": {"external_interfaces": ["eth0"]}
+}

@@ -1,0 +1,9 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+accept “web” {
+  protocol        = 'tcp'
+  published_ports = [443]
+  interfaces      = [“eth0”, 'eth1']
+}

@@ -1,0 +1,8 @@
+host {
+  external_interfaces = ["eth0"]
+}
+
+accept "web" {
+  protocol "tcp"
+}
+}
