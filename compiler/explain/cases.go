@@ -89,7 +89,7 @@ func (e *explainer) oneCase(j packet.Journey, known map[string]bool) Case {
 		rule := e.rule(r.At)
 		switch {
 		case s.Failed == nil:
-			c.Passed = append(c.Passed, Passed{Rule: rule, To: r.Verdict.Chain, Returns: r.Verdict.Kind == packet.Return, Accepts: r.Verdict.Kind == packet.Accept, Does: does(r, j.Steps, i)})
+			c.Passed = append(c.Passed, Passed{Rule: rule, To: r.Verdict.Chain, Returns: r.Verdict.Kind == packet.Return, Accepts: r.Verdict.Kind == packet.Accept, Translates: r.Verdict.Kind == packet.Other && e.hooks[s.Hook].Translates(), Does: does(r, j.Steps, i)})
 		case r.At.Table == "filter":
 			// In other tables rules are many, and few of them for the packet.
 			c.Passed = append(c.Passed, Passed{Rule: rule, Why: why(s.Failed, &s.Packet)})
@@ -106,12 +106,27 @@ func (e *explainer) decider(j packet.Journey) int {
 	if j.Verdict.Kind != packet.Accept || j.Open != "" {
 		return e.returned(j, last)
 	}
+	by := last
 	for i := last; i >= 0; i-- {
 		if e.hooks[j.Steps[i].Hook].Table == "filter" {
+			by = i
+			break
+		}
+	}
+	if j.Steps[by].At != packet.AtEnd {
+		return by
+	}
+	// Where only the policy of the filter table lets it through, a rule in a table of
+	// Docker's own that accepts it says more.
+	for i, s := range j.Steps {
+		if s.At == packet.AtEnd || s.Failed != nil {
+			continue
+		}
+		if r := e.hooks[s.Hook].Program.Rule(s.At); firewall.OfDocker(r.At) && r.Verdict.Kind == packet.Accept {
 			return i
 		}
 	}
-	return last
+	return by
 }
 
 // returned is the step that decided where a program ends without a verdict: a RETURN of
@@ -138,6 +153,8 @@ func (e *explainer) by(j packet.Journey, i int) Rule {
 		return e.rule(h.Program.Rule(s.At).At)
 	case h.Program.Default.Kind == packet.Docker:
 		return Rule{Name: "no rule", Table: h.Table, Chain: h.Program.Chains[0].Name}
+	case h.Base != nil:
+		return Rule{Name: fmt.Sprintf("the policy of chain %s of table %s (hook %s, priority %d)", h.Chain, h.Table, h.Base.Hook, h.Base.Priority), Table: h.Table, Chain: h.Chain}
 	case h.Table != "filter":
 		return Rule{Name: fmt.Sprintf("the policy of chain %s of table %s", h.Chain, h.Table), Table: h.Table, Chain: h.Chain}
 	}
@@ -145,6 +162,9 @@ func (e *explainer) by(j packet.Journey, i int) Rule {
 }
 
 func (e *explainer) rule(at packet.Origin) Rule {
+	if text, ok := e.state.NFTRule(at); ok {
+		return Rule{Name: text, Table: at.Table, Chain: at.Chain, Text: text}
+	}
 	r := e.state.Rules[e.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
 	return Rule{
 		Name: firewall.BlockName(r), Table: at.Table, Chain: at.Chain, Text: r.Canonical(dump.Family(e.family)),

@@ -68,6 +68,8 @@ type Passed struct {
 	Returns bool
 	// Accepts tells that it ended the rules of its table, but not those of later ones.
 	Accepts bool
+	// Translates tells that it sent the packet on to another destination.
+	Translates bool
 	// Does is what else the rule did to the packet; "" for nothing.
 	Does string
 }
@@ -180,6 +182,9 @@ func (e *explainer) note(format string, args ...any) {
 
 // notes says what a reader should know of the path besides the verdict.
 func (e *explainer) notes() {
+	if e.whole {
+		e.beside()
+	}
 	if e.answer.Path != firewall.ToHost || !e.state.Kind.Compiled() {
 		return
 	}

@@ -22,7 +22,7 @@ func (e *explainer) host() question.Host {
 	h.Bridge = func(container netip.Addr) string { return e.bridgeOf(container) }
 	switch {
 	case !e.whole:
-	case e.state.Rules[e.family].Table("nat") != nil:
+	case e.state.Rules[e.family].Table("nat") != nil || e.state.Docker(e.family).Native:
 		h.Translate = e.translate
 	case e.state.Kind == firewall.Dump:
 		e.note("%s has no nat table: that a published port is translated is assumed", e.state.Name)

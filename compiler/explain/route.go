@@ -65,6 +65,16 @@ func (e *explainer) route(path firewall.Path, chain string) error {
 	return nil
 }
 
+// beside says what else of the host may drop the packet, and what is not known of that.
+func (e *explainer) beside() {
+	for _, chain := range e.state.NotFollowed(e.family) {
+		e.note("nft %s may drop the packet too, and is not followed here", chain)
+	}
+	if e.state.Kind == firewall.Live && e.state.Unread != "" {
+		e.note("tables of nft beside those of iptables are not considered: %s", e.state.Unread)
+	}
+}
+
 // from asks the rules of the filter table from a chain on.
 func (e *explainer) from(chain string) {
 	e.hooks = []packet.Hook{{Table: "filter", Chain: chain, Program: e.state.Program(e.family, chain)}}

@@ -89,7 +89,7 @@ func (p Passed) what() string {
 		return "matches, returns from the chain"
 	case p.Does != "":
 		return "matches, " + p.Does
-	case p.Table == "nat":
+	case p.Table == "nat" || p.Translates:
 		return "matches, translates it"
 	case p.Accepts:
 		return "matches, accepts it, as far as this table goes"
@@ -113,6 +113,9 @@ func (r Rule) String() string {
 	name := r.Name
 	if r.Table != "" && r.Table != "filter" && r.Text != "" {
 		name += " of table " + r.Table
+	}
+	if strings.HasPrefix(r.Table, "nft ") && r.Text != "" {
+		name += ", chain " + r.Chain
 	}
 	if r.Place != "" {
 		return name + " (" + r.Place + ")"

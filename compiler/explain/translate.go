@@ -26,7 +26,7 @@ func (e *explainer) translate(p packet.Packet, local bool) (question.Target, boo
 	e.branch(before, p)
 	if j.Verdict.Kind != packet.Accept {
 		// It does not come as far as nat, which is asked all the same where it would go.
-		j = e.settled(slices.DeleteFunc(before, func(h packet.Hook) bool { return h.Table != "nat" }), p)
+		j = e.settled(slices.DeleteFunc(before, func(h packet.Hook) bool { return !h.Translates() }), p)
 	}
 	if !j.Packet.Tracked() {
 		e.note("%s takes it out of connection tracking (raw), so that no rule of its nat table translates it", e.state.Name)
@@ -55,6 +55,9 @@ func target(dnat string, port uint16) (netip.AddrPort, bool) {
 // publishedAt tells whether something is published at an address alone, which is then
 // one of the host's.
 func publishedAt(nat *dump.Table, address netip.Addr) bool {
+	if nat == nil {
+		return false
+	}
 	for _, c := range nat.Chains {
 		for _, r := range c.Rules {
 			if d := r.Option("-d"); r.Jump == "DNAT" && d != nil && !d.Not {
@@ -90,7 +93,7 @@ func (e *explainer) redirect(p *packet.Packet) {
 
 // beforeRouting are the chains that the packet meets before it is routed.
 func (e *explainer) beforeRouting() []packet.Hook {
-	return slices.DeleteFunc(slices.Clone(e.hooks), func(h packet.Hook) bool { return h.Chain != "PREROUTING" })
+	return slices.DeleteFunc(slices.Clone(e.hooks), func(h packet.Hook) bool { return !h.BeforeRouting() })
 }
 
 // settled is a journey in which conditions that are not known do not hold.
@@ -118,6 +121,11 @@ func (e *explainer) bridgeOf(container netip.Addr) string {
 			if host, _, _ := strings.Cut(d.Value(), "/"); host == container.String() {
 				return o.Value()
 			}
+		}
+	}
+	for _, p := range e.state.Published(e.family) {
+		if p.Container.Addr() == container {
+			return p.Bridge
 		}
 	}
 	return ""

@@ -117,7 +117,8 @@ func (s *State) withMarks(f ir.Family, path Path, p *packet.Program) (*packet.Pr
 			break
 		}
 		// What they drop is not asked here, only how they mark.
-		hooks = append(hooks, packet.Hook{Table: h.Table, Chain: h.Chain, Program: h.Program.MarksOnly()})
+		h.Program = h.Program.MarksOnly()
+		hooks = append(hooks, h)
 	}
 	return packet.Route(f, path == ToHost, append(hooks, packet.Hook{Table: "filter", Chain: path.FilterChain(), Program: p}))
 }

@@ -45,6 +45,7 @@ func fakeTools(t *testing.T, standard Backend, nft, legacy string) {
 	version := map[Backend]string{NFT: "nf_tables", Legacy: "legacy"}[standard]
 	script("iptables", "echo 'iptables v1.8.9 ("+version+")'")
 	script("ipset", ":")
+	script("nft", `echo '{"nftables": []}'`)
 	t.Setenv("PATH", bin)
 	t.Cleanup(func() {
 		if _, err := os.Stat(filepath.Join(bin, "made")); err == nil {

@@ -25,45 +25,58 @@ const (
 // FilterChain is the built-in chain of the filter table that packets of the path meet.
 func (p Path) FilterChain() string { return [...]string{"FORWARD", "INPUT"}[p] }
 
-// hooks are the built-in chains that packets of a path meet, in order: by the priorities
-// of netfilter's hooks, raw is -300, mangle -150, nat -100 before routing; filter is 0,
-// security 50. What nat does after routing changes no packet that a filter still sees.
-var hooks = [...][][2]string{
+// place is a built-in chain of a table of iptables, with the hook of netfilter that it is
+// at and its priority there.
+type place struct {
+	table, chain string
+	hook         string
+	priority     int
+}
+
+// netfilter lists the hooks that packets of a path meet, in order. What nat does after
+// routing changes no packet that a filter still sees.
+var netfilter = [...][]string{
+	Forward: {"prerouting", "forward", "postrouting"},
+	ToHost:  {"prerouting", "input"},
+}
+
+var places = [...][]place{
 	Forward: {
-		{"raw", "PREROUTING"},
-		{"mangle", "PREROUTING"},
-		{"nat", "PREROUTING"},
-		{"mangle", "FORWARD"},
-		{"filter", "FORWARD"},
-		{"security", "FORWARD"},
-		{"mangle", "POSTROUTING"},
+		{"raw", "PREROUTING", "prerouting", -300},
+		{"mangle", "PREROUTING", "prerouting", -150},
+		{"nat", "PREROUTING", "prerouting", -100},
+		{"mangle", "FORWARD", "forward", -150},
+		{"filter", "FORWARD", "forward", 0},
+		{"security", "FORWARD", "forward", 50},
+		{"mangle", "POSTROUTING", "postrouting", -150},
 	},
 	ToHost: {
-		{"raw", "PREROUTING"},
-		{"mangle", "PREROUTING"},
-		{"nat", "PREROUTING"},
-		{"mangle", "INPUT"},
-		{"filter", "INPUT"},
-		{"security", "INPUT"},
+		{"raw", "PREROUTING", "prerouting", -300},
+		{"mangle", "PREROUTING", "prerouting", -150},
+		{"nat", "PREROUTING", "prerouting", -100},
+		{"mangle", "INPUT", "input", -150},
+		{"filter", "INPUT", "input", 0},
+		{"security", "INPUT", "input", 50},
 	},
 }
 
-// Hooks returns the built-in chains that packets of a path meet, those that do nothing
-// left out.
+// Hooks returns the built-in chains that packets of a path meet, and the base chains of
+// nft among them, in order; those of tables other than filter that do nothing left out.
 func (s *State) Hooks(f ir.Family, path Path) []packet.Hook {
-	var out []packet.Hook
-	for _, h := range hooks[path] {
-		if s.Rules[f] == nil {
-			break
-		}
-		t := s.Rules[f].Table(h[0])
-		c := t.Chain(h[1])
-		if c == nil || len(c.Rules) == 0 && c.Policy == "ACCEPT" && h[0] != "filter" {
+	if s.Rules[f] == nil {
+		return nil
+	}
+	var found []positioned
+	for _, h := range places[path] {
+		t := s.Rules[f].Table(h.table)
+		c := t.Chain(h.chain)
+		if c == nil || len(c.Rules) == 0 && c.Policy == "ACCEPT" && h.table != "filter" {
 			continue
 		}
-		out = append(out, packet.Hook{Table: h[0], Chain: h[1], Program: s.programFrom(t, f, h[1])})
+		hook := packet.Hook{Table: h.table, Chain: h.chain, Program: s.programFrom(t, f, h.chain)}
+		found = append(found, positioned{hook, h.hook, h.priority})
 	}
-	return out
+	return inOrder(append(s.nftHooks(f, path), found...), path)
 }
 
 // Declared tells whether the rules that were read say what a built-in chain does: by its
@@ -99,11 +112,15 @@ type DockerRules struct {
 	Led, NATLed bool
 	// NATSaved tells whether the rules that were read have a nat table at all.
 	NATSaved bool
+	// Native tells that they are in nft tables of Docker's own (its nftables backend), and
+	// NativeLed that packets come to those.
+	Native, NativeLed bool
 }
 
 // Docker finds the engine's rules.
 func (s *State) Docker(f ir.Family) DockerRules {
 	var out DockerRules
+	out.Native, out.NativeLed = s.native(f)
 	if t := s.Filter(f); t != nil {
 		for _, name := range []string{"DOCKER", "DOCKER-FORWARD", "DOCKER-ISOLATION-STAGE-1"} {
 			if t.Chain(name) != nil && s.Target != name {
@@ -125,7 +142,6 @@ func (s *State) Docker(f ir.Family) DockerRules {
 
 // Published is a port that Docker's nat rules forward to a container.
 type Published struct {
-	Rule *dump.Rule
 	// Container is the address and port that --to-destination names.
 	Container netip.AddrPort
 	Protocol  uint8
@@ -133,11 +149,14 @@ type Published struct {
 	Bridge    string // the interface that the rule excludes: the container's
 }
 
-// Published reads the DNAT rules of the chain DOCKER. What has another form than those
-// that engines make is left out.
+// Published reads the DNAT rules of the chain DOCKER, or of Docker's own nft tables. What
+// has another form than those that engines make is left out.
 func (s *State) Published(f ir.Family) []Published {
 	if s.Rules[f] == nil {
 		return nil
+	}
+	if native := s.nativePublished(f); len(native) > 0 {
+		return native
 	}
 	c := s.Rules[f].Table("nat").Chain("DOCKER")
 	if c == nil {
@@ -148,7 +167,7 @@ func (s *State) Published(f ir.Family) []Published {
 		if r.Jump != "DNAT" {
 			continue
 		}
-		p := Published{Rule: r}
+		p := Published{}
 		for _, o := range r.Target {
 			if to, err := netip.ParseAddrPort(o.Value()); o.Name == "--to-destination" && err == nil {
 				p.Container = to

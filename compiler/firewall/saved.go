@@ -15,6 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/dump"
 	"github.com/dockerfw/dockerfw/parser/files"
+	"github.com/dockerfw/dockerfw/parser/nft"
 	"github.com/dockerfw/dockerfw/parser/saved"
 )
 
@@ -39,6 +40,20 @@ func openDump(tree files.Tree, paths []string, name string) (*Opened, hcl.Diagno
 		if err != nil {
 			return nil, nil, err
 		}
+		if m := incompatible.FindSubmatch(text); m != nil {
+			return nil, nil, fmt.Errorf("%s: %s There are rules of nft in it that iptables cannot print", path, m[1])
+		}
+		if nft.IsText(text) {
+			return nil, nil, fmt.Errorf("%s is what nft list ruleset prints, and only its JSON is read: save nft -j list ruleset instead", path)
+		}
+		if nft.IsJSON(text) {
+			if from[nftTables] != "" {
+				return nil, nil, fmt.Errorf("%s and %s both hold %s: name the one that counts", from[nftTables], path, nftTables)
+			}
+			from[nftTables] = path
+			diags = append(diags, s.addNFT(text, path)...)
+			continue
+		}
 		file, more, err := saved.Read(path, text)
 		if err != nil && folder {
 			return nil, nil, fmt.Errorf("%w. Or name the files of the directory that count, with commas between", err)
@@ -54,7 +69,7 @@ func openDump(tree files.Tree, paths []string, name string) (*Opened, hcl.Diagno
 			if len(bytes.TrimSpace(text)) == 0 {
 				return nil, nil, fmt.Errorf("%s is empty, and its name does not say what it is of: call it rules.v4, rules.v6 or sets", path)
 			}
-			return nil, nil, fmt.Errorf("%s is neither a policy nor what iptables-save, ip6tables-save or ipset save print", path)
+			return nil, nil, fmt.Errorf("%s is neither a policy nor what iptables-save, ip6tables-save, ipset save or nft -j list ruleset print", path)
 		}
 		notes = append(notes, file.Notes...)
 		for _, part := range file.Parts {
@@ -73,6 +88,9 @@ func openDump(tree files.Tree, paths []string, name string) (*Opened, hcl.Diagno
 		}
 		return nil, diags, fmt.Errorf("%s holds no rules that iptables-save or ip6tables-save printed", name)
 	}
+	if err := s.checkNFT(); err != nil {
+		return nil, diags, err
+	}
 	return &Opened{Kind: Dump, States: []*State{s}, Note: strings.Join(notes, "\n")}, diags, nil
 }
 
@@ -90,6 +108,19 @@ func filesIn(tree files.Tree, dir string) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// nftTables is what nft -j list ruleset prints, in words for messages.
+const nftTables = saved.Content("nft tables")
+
+// addNFT reads the tables of nft.
+func (s *State) addNFT(text []byte, path string) hcl.Diagnostics {
+	read, err := nft.Parse(text)
+	if err != nil {
+		return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "nft tables cannot be read", Detail: err.Error(), Subject: &hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}}}
+	}
+	s.NFT = read
+	return nil
 }
 
 // add loads a part of a saved file into the state.
@@ -122,7 +153,7 @@ func (s *State) add(part saved.Part, path string) hcl.Diagnostics {
 }
 
 // iptables-nft-save prints no rule of such a table, and exits with 0.
-var incompatible = regexp.MustCompile(`(?m)^# (Table .(?:filter|security). is incompatible.*)$`)
+var incompatible = regexp.MustCompile(`(?m)^# (Table .(?:filter|security|nat|mangle|raw). is incompatible.*)$`)
 
 // live saves what the host this runs on holds, by the tools on its path: of the two
 // kinds of iptables the one that Docker uses.
@@ -137,10 +168,17 @@ func live() (*Opened, hcl.Diagnostics, error) {
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		tool := s.Tool(f) + "-save"
 		text, err := Output(tool)
-		if err != nil {
-			return nil, nil, err
-		}
-		if m := incompatible.FindSubmatch(text); m != nil {
+		m := incompatible.FindSubmatch(text)
+		if why := ""; err != nil || m != nil {
+			if s.Backend == NFT && !errors.Is(err, ErrNoTool) {
+				why = s.culprit(f)
+			}
+			switch {
+			case why != "":
+				return nil, nil, fmt.Errorf("%s: %s", s.Name, why)
+			case err != nil:
+				return nil, nil, err
+			}
 			return nil, nil, fmt.Errorf("%s: %s There are rules of nft in it that iptables cannot print", tool, m[1])
 		}
 		holds := map[ir.Family]saved.Content{ir.IPv4: saved.Rules4, ir.IPv6: saved.Rules6}[f]
@@ -151,6 +189,12 @@ func live() (*Opened, hcl.Diagnostics, error) {
 		return nil, nil, err
 	}
 	diags = append(diags, s.add(saved.Part{Holds: saved.Sets, Text: string(text)}, "ipset save")...)
+	if diags.HasErrors() {
+		return &Opened{Kind: Live, States: []*State{s}, Note: choice.note}, diags, nil
+	}
+	if err := s.readNFT(); err != nil {
+		return nil, nil, err
+	}
 	return &Opened{Kind: Live, States: []*State{s}, Note: choice.note}, diags, nil
 }
 

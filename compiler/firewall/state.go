@@ -10,6 +10,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
 // Kind is what a state was made from.
@@ -35,6 +36,10 @@ type State struct {
 	// Rules of the families that are known.
 	Rules map[ir.Family]*dump.Ruleset
 	Sets  *dump.Sets
+	// NFT is what nft lists; nil where that is not known.
+	NFT *nft.Ruleset
+	// Unread says why a live host has no NFT; "" if it has.
+	Unread string
 	// Install and Target are how and where the rules of a compiled state go, and
 	// Own the chains that loading it empties first, by family.
 	Install ir.Install

@@ -23,6 +23,8 @@ func (c *checker) docker(f ir.Family) {
 	d := c.have.Docker(f)
 	const restart = "Restart the engine: it makes its rules when it starts"
 	switch {
+	case d.Native:
+		c.native(f, name, d)
 	case d.Filter && !d.Led:
 		c.fail(name, "FORWARD does not lead to Docker's chains: published ports and what containers send are left to the policy of FORWARD. %s", restart)
 	case d.Filter && d.NATSaved && !d.NATLed:
@@ -40,6 +42,46 @@ func (c *checker) docker(f ir.Family) {
 	default:
 		c.published(f, name)
 	}
+}
+
+// native checks what Docker's nftables backend has made. The policy of FORWARD is older: an
+// engine with the iptables backend has set it to DROP, and the rules that accepted what it
+// published are gone.
+func (c *checker) native(f ir.Family, name string, d firewall.DockerRules) {
+	table := "nft " + map[ir.Family]string{ir.IPv4: "ip ", ir.IPv6: "ip6 "}[f] + firewall.DockerTable
+	if !d.NativeLed {
+		c.fail(name, "no base chain of table %s is left (nft flush ruleset takes them away): docker-proxy answers for published ports. Restart the engine: it makes its rules when it starts", table)
+		return
+	}
+	ports := c.have.Published(f)
+	hooks := c.have.Hooks(f, firewall.Forward)
+	tries := []packet.Packet{arriving(f, firewall.Published{Bridge: "docker0"}, "dockerfw-other")}
+	tries[0].Protocol, tries[0].DNAT = 6, false
+	tries[0].In, tries[0].Out, tries[0].Source = "docker0", "dockerfw-other", container(f)
+	tries[0].Destination = container(f).Next()
+	for i, p := range ports {
+		if i == maxPublished {
+			break
+		}
+		tries = append(tries, arriving(f, p, "dockerfw-other"))
+	}
+	for _, p := range tries {
+		j := packet.Trace(hooks, p)
+		last := j.Steps[len(j.Steps)-1]
+		if j.Open == "" && j.Verdict.Kind == packet.Drop && last.At == packet.AtEnd && hooks[last.Hook].Table == "filter" {
+			c.fail(name, "Docker's rules are in table %s, and the policy of FORWARD is DROP, as an engine with the iptables backend sets it: it drops what no rule accepts, for example %s. Run: %s -P FORWARD ACCEPT", table, p, c.have.Tool(f))
+			return
+		}
+	}
+	c.ok(name, "Docker's rules are in table %s (its nftables backend), %s published", table, count(len(ports), "port"))
+}
+
+// container is an address that containers may have.
+func container(f ir.Family) netip.Addr {
+	if f == ir.IPv6 {
+		return netip.MustParseAddr("fd00::172:17:0:2")
+	}
+	return netip.MustParseAddr("172.17.0.2")
 }
 
 // engineRan tells whether this host has the bridge that an engine makes.

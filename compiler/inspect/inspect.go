@@ -70,6 +70,7 @@ func Host(want, have *firewall.State) ([]Check, error) {
 		c.foreign(f)
 	}
 	c.sets()
+	c.beside()
 	if have.Kind == firewall.Live {
 		if err := c.backend(); err != nil {
 			return nil, err
@@ -346,6 +347,24 @@ func entriesText(what string, prefixes []netip.Prefix) string {
 	return fmt.Sprintf("%d %s %s: %s", len(prefixes), what, noun, strings.Join(words, ", "))
 }
 
+// beside says which base chains of nft nothing here follows.
+func (c *checker) beside() {
+	var chains []string
+	for _, f := range c.want.Families() {
+		for _, chain := range c.have.NotFollowed(f) {
+			if !slices.Contains(chains, chain) {
+				chains = append(chains, chain)
+			}
+		}
+	}
+	switch {
+	case len(chains) > 0:
+		c.nothing("nft", "not followed, and may drop packets that the rules accept: %s", strings.Join(chains, "; "))
+	case c.have.Kind == firewall.Live && c.have.Unread != "":
+		c.nothing("nft", "tables of nft beside those of iptables were not read: %s", c.have.Unread)
+	}
+}
+
 // backend checks that the rules are in the kind of tables that Docker's are in: packets
 // meet those of both.
 func (c *checker) backend() error {
@@ -367,13 +386,18 @@ func (c *checker) backend() error {
 			}
 		}
 	}
-	var docker, ours bool
+	var docker, ours, native bool
 	for _, f := range c.want.Families() {
 		d := c.have.Docker(f)
 		docker = docker || d.Filter || d.NAT
+		native = native || d.Native
 		ours = ours || slices.ContainsFunc(c.want.Own[f], func(chain string) bool { return c.have.Filter(f).Chain(chain) != nil })
 	}
 	switch {
+	case native && ours:
+		c.ok(name, "Docker's rules are in nft tables of its own (%s), dockerfw's in the tables of iptables-%s: packets meet both, and a drop in either is final", firewall.DockerTable, c.have.Backend)
+	case native:
+		c.nothing(name, "Docker's rules are in nft tables of its own (%s), and dockerfw's are in none", firewall.DockerTable)
 	case docker && ours:
 		c.ok(name, "Docker's rules and dockerfw's are in the same tables, those of iptables-%s", c.have.Backend)
 	case docker:

@@ -133,6 +133,12 @@ func (r *reach) ruleOf(way *packet.Evaluation, set packet.Set) string {
 
 // text writes a rule or a policy of the host with its table.
 func (r *reach) text(at packet.Origin) string {
+	if text, ok := r.have.NFTRule(at); ok {
+		if at.Policy {
+			return fmt.Sprintf("table %s: %s", at.Table, text)
+		}
+		return fmt.Sprintf("table %s, chain %s: %s", at.Table, at.Chain, text)
+	}
 	table := ""
 	if at.Table != "filter" {
 		table = "-t " + at.Table + " "
@@ -216,6 +222,9 @@ func compareOrigins(a, b packet.Origin) int {
 // expected tells whether it is no surprise that a rule drops packets: it is dockerfw's or
 // Docker's. The policy of FORWARD drops what Docker has not published, see docker.
 func (r *reach) expected(at packet.Origin) bool {
+	if _, ok := r.have.NFTRule(at); ok {
+		return firewall.OfDocker(at)
+	}
 	if at.Policy {
 		return at.Table == "filter" && at.Chain == "FORWARD"
 	}

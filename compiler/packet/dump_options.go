@@ -161,6 +161,11 @@ func rangeOption(o dump.Option) Cond {
 	if !known || err1 != nil || err2 != nil || a.BitLen() != b.BitLen() || b.Less(a) {
 		return opaqueOption("iprange", o)
 	}
+	return inverted(Addr{end, addrRange(a, b)}, o)
+}
+
+// addrRange is the set of the addresses from a to b, of one family.
+func addrRange(a, b netip.Addr) *AddrSet {
 	set := &AddrSet{}
 	if a.Is4() {
 		set.v4 = []span{{number4(a), number4(b)}}
@@ -168,7 +173,7 @@ func rangeOption(o dump.Option) Cond {
 		set.v6 = []span6{{number6(a), number6(b)}}
 	}
 	set.finish()
-	return inverted(Addr{end, set}, o)
+	return set
 }
 
 // Texts of the opaque conditions a rule has, in order.

@@ -276,3 +276,53 @@ func (p *Program) MarksOnly() *Program {
 	}
 	return out
 }
+
+// ChangesMarks tells whether a rule of the program sets marks, or takes packets out of
+// connection tracking.
+func (p *Program) ChangesMarks() bool {
+	for _, c := range p.Chains {
+		for _, r := range c.Rules {
+			if len(r.Actions) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// MarksUnknown is the program where nothing is known of marks: not those that packets have
+// when they come to it, nor those that it sets.
+func (p *Program) MarksUnknown() *Program {
+	out := p.rewritten(func(c Cond) Cond {
+		if m, ok := c.(Mark); ok {
+			return m.opaque()
+		}
+		return c
+	})
+	for _, c := range out.Chains {
+		for _, r := range c.Rules {
+			if len(r.Actions) > 0 && !r.untracks() {
+				r.Actions = []Action{{Kind: LoseMark}}
+			}
+		}
+	}
+	return out
+}
+
+// rewritten is the program with each condition that is not made of others replaced.
+func (p *Program) rewritten(leaf func(Cond) Cond) *Program {
+	out := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
+	for _, c := range p.Chains {
+		chain := &Chain{Name: c.Name}
+		for _, r := range c.Rules {
+			rule := *r
+			rule.Matches = make([]Cond, len(r.Matches))
+			for i, m := range r.Matches {
+				rule.Matches[i] = rewrite(m, leaf)
+			}
+			chain.Rules = append(chain.Rules, &rule)
+		}
+		out.Chains = append(out.Chains, chain)
+	}
+	return out
+}

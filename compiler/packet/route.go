@@ -3,6 +3,7 @@ package packet
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -13,11 +14,31 @@ type Hook struct {
 	Table, Chain string
 	// Program begins in the chain. Its Default is the chain's policy.
 	Program *Program
+	// Base says where a base chain of nft is; nil for chains of iptables, whose names say it.
+	Base *Base
 }
+
+// Base is where a base chain of nft is on the route of packets.
+type Base struct {
+	// Hook is prerouting, input, forward or postrouting.
+	Hook     string
+	Priority int
+	// NAT tells that only the first packet of a connection meets it, to be translated.
+	NAT bool
+}
+
+// BeforeRouting tells whether packets meet the hook before they are routed.
+func (h Hook) BeforeRouting() bool { return h.stage() != asRouted }
+
+// Translates tells whether DNAT is the hook's.
+func (h Hook) Translates() bool { return h.stage() == translating }
 
 // Stage says what a packet is like at the hook, compared with what it is where the filter
 // table sees it.
 func (h Hook) stage() stage {
+	if h.Base != nil {
+		return h.Base.stage()
+	}
 	switch {
 	case h.Chain == "PREROUTING" && h.Table == "raw":
 		return beforeTracking
@@ -29,14 +50,36 @@ func (h Hook) stage() stage {
 	return asRouted
 }
 
+// The priorities at which the kernel begins to track connections, and translates them.
+const (
+	trackingPriority = -200
+	dnatPriority     = -100
+)
+
+func (b *Base) stage() stage {
+	switch {
+	case b.Hook != "prerouting":
+		return asRouted
+	case b.NAT:
+		return translating
+	case b.Priority < trackingPriority:
+		return beforeTracking
+	case b.Priority < dnatPriority:
+		return beforeNAT
+	}
+	return beforeRouting
+}
+
 type stage int
 
 // The stages, in the order that packets pass them: before connection tracking (raw),
-// with a connection and before DNAT (mangle), at DNAT (nat), and after it.
+// with a connection and before DNAT (mangle), at DNAT (nat), after it and before
+// routing (nft only), and after that.
 const (
 	beforeTracking stage = iota
 	beforeNAT
 	translating
+	beforeRouting
 	asRouted
 )
 
@@ -185,6 +228,10 @@ func asksConnMark(c Cond) bool {
 		return c.Conn
 	case Not:
 		return asksConnMark(c.C)
+	case Both:
+		return slices.ContainsFunc(c, asksConnMark)
+	case Either:
+		return slices.ContainsFunc(c, asksConnMark)
 	}
 	return false
 }
@@ -232,30 +279,36 @@ func (b *routeBuilder) fill(p position) {
 			chain.Rules[len(chain.Rules)-1] = &impossible
 			chain.Rules = append(chain.Rules, &rule)
 		}
+		m := r.after(p.marks)
 		switch r.Verdict.Kind {
 		case Continue:
-			if m := r.after(p.marks); m != p.marks {
+			if m != p.marks {
 				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, behind.chain, behind.rule, m, p.then})}
 			}
 		case Return:
 			if p.then != nil {
-				rule.Verdict = b.goOn(p.hook, p.marks, p.then)
+				rule.Verdict = b.goOn(p.hook, m, p.then)
 			}
 		case Jump, Goto:
 			to := b.index[p.hook][r.Verdict.Chain]
 			switch {
-			case p.then == nil || r.Verdict.Kind == Jump && b.leavesMarks(p.hook, to):
-				rule.Verdict.Chain = b.at(position{p.hook, to, 0, p.marks, nil})
+			case p.then == nil || r.Verdict.Kind == Jump && m == p.marks && b.leavesMarks(p.hook, to):
+				rule.Verdict.Chain = b.at(position{p.hook, to, 0, m, nil})
 			case r.Verdict.Kind == Goto:
-				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, p.marks, p.then})}
+				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, p.then})}
 			default:
-				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, p.marks, b.intern(behind)})}
+				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, b.intern(behind)})}
 			}
 		case Accept:
-			rule.Verdict = b.next(p.hook, p.marks)
+			rule.Verdict = b.next(p.hook, m)
 		case Other:
 			if hook.stage() == translating {
-				rule.Verdict = b.next(p.hook, p.marks) // where to is said by the packet's own fields
+				// Where to is said by the packet's own fields. It meets no other chain of nat.
+				last := p.hook
+				for last+1 < len(b.hooks) && b.hooks[last+1].stage() == translating {
+					last++
+				}
+				rule.Verdict = b.next(last, m)
 			}
 		}
 		rule.Actions = nil

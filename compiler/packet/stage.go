@@ -69,7 +69,13 @@ func (s stage) of(c Cond, toHost bool) Cond {
 	if o, ok := c.(Opaque); ok && (o.Text == dstLocal || o.Text == srcLocal) {
 		return s.local(o, toHost)
 	}
-	if s == asRouted {
+	switch s {
+	case asRouted:
+		return c
+	case beforeRouting:
+		if i, ok := c.(Interface); ok && i.End == Destination {
+			return never
+		}
 		return c
 	}
 	switch c := c.(type) {
@@ -115,7 +121,7 @@ func (s stage) local(o Opaque, toHost bool) Cond {
 	switch {
 	case toHost:
 		return o // a broadcast is for the host as well, and goes to no address of its own
-	case s == asRouted || o.Text == srcLocal:
+	case s >= beforeRouting || o.Text == srcLocal:
 		return never
 	}
 	return Both{State{ir.CTDNAT | ir.CTNew}, o}

@@ -45,8 +45,8 @@ func Trace(hooks []Hook, p Packet) Journey {
 	t := &tracer{hooks: hooks, packet: p}
 	t.Verdict = Verdict{Kind: Accept}
 	for i := range hooks {
-		if hooks[i].stage() == translating && !t.opens() {
-			continue
+		if hooks[i].stage() == translating && (!t.opens() || t.DNAT != "") {
+			continue // what is translated meets no other chain of nat
 		}
 		if !t.hook(i) {
 			break
@@ -116,7 +116,7 @@ const (
 // where packets go that docker-proxy or Docker's DNAT takes, and comes from none that
 // arrives.
 func (p Packet) localAt(s stage) map[string]bool {
-	out := map[string]bool{srcLocal: false, dstLocal: p.Out == "" || s != asRouted && p.DNAT && !p.Elsewhere && p.Direction == ir.CTOriginal}
+	out := map[string]bool{srcLocal: false, dstLocal: p.Out == "" || s < beforeRouting && p.DNAT && !p.Elsewhere && p.Direction == ir.CTOriginal}
 	maps.Copy(out, p.Conditions)
 	return out
 }
@@ -186,7 +186,11 @@ func firstFailed(conds []Cond, p *Packet) (failed Cond, open string) {
 
 // seenAt is the packet as a stage sees it.
 func (p Packet) seenAt(s stage) Packet {
-	if s == asRouted {
+	switch s {
+	case asRouted:
+		return p
+	case beforeRouting:
+		p.Out = ""
 		return p
 	}
 	if p.DNAT && p.Direction == ir.CTOriginal && !p.relatedICMP() {

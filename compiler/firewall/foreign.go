@@ -1,0 +1,259 @@
+package firewall
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/nft"
+)
+
+// readNFT reads what nft lists on a live host, and checks that iptables-save printed its
+// tables as they are. A host without nft has nobody that could have changed them.
+func (s *State) readNFT() error {
+	text, err := Output("nft", "-j", "list", "ruleset")
+	switch {
+	case errors.Is(err, ErrNoTool):
+		s.Unread = "nft is not installed"
+		return nil
+	case err != nil && s.Backend == Legacy:
+		s.Unread = err.Error() // the kernel may have no nf_tables
+		return nil
+	case err != nil:
+		return err
+	}
+	if s.NFT, err = nft.Parse(text); err != nil {
+		return fmt.Errorf("nft -j list ruleset: %w", err)
+	}
+	return s.checkNFT()
+}
+
+// checkNFT compares the tables of iptables-nft as nft lists them with what iptables-save
+// printed: that leaves out conditions it does not know, of rules that nft put there.
+func (s *State) checkNFT() error {
+	if s.NFT == nil {
+		return nil
+	}
+	for _, t := range s.NFT.Tables {
+		if !s.readByIPTables(t) {
+			continue
+		}
+		f := ir.IPv4
+		if t.Family == "ip6" {
+			f = ir.IPv6
+		}
+		if err := sameTable(t, s.Rules[f].Table(t.Name), IPTables(f)+"-save"); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+const next = "Delete it (nft delete rule %s %s %s handle %d) and add it with iptables, or put it in a table of its own (nft add table inet NAME)"
+
+// sameTable tells what of a table iptables-save did not print as it is.
+func sameTable(t *nft.Table, saved *dump.Table, tool string) error {
+	for _, c := range t.Chains {
+		have := saved.Chain(c.Name)
+		if have == nil || c.Hook != "" && !slices.Contains([]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}, c.Name) {
+			return fmt.Errorf("table %s %s has a chain %s that %s does not print: nft made it. Delete it there, and put it in a table of its own (nft add table inet NAME)", t.Family, t.Name, c.Name, tool)
+		}
+		for i, r := range c.Rules {
+			why := "it is not printed at all"
+			if i < len(have.Rules) {
+				why = difference(r, have.Rules[i])
+			}
+			if why != "" {
+				printed := ""
+				if i < len(have.Rules) {
+					printed = " (-A " + c.Name + " " + have.Rules[i].Text + ")"
+				}
+				return fmt.Errorf("table %s %s, chain %s has a rule of nft that %s does not print as it is%s: %s; %s. "+next,
+					t.Family, t.Name, c.Name, tool, printed, r.Text(), why, t.Family, t.Name, c.Name, r.Handle)
+			}
+		}
+		if len(have.Rules) > len(c.Rules) {
+			return fmt.Errorf("table %s %s, chain %s changed while it was read. Run this again", t.Family, t.Name, c.Name)
+		}
+	}
+	return nil
+}
+
+// optionsOf are the options by which iptables prints what a rule of nft looks at, when
+// iptables-nft wrote it. All else of a rule is in expressions of xtables.
+var optionsOf = map[string][]string{
+	"ip saddr": {"-s"}, "ip6 saddr": {"-s"}, "ip daddr": {"-d"}, "ip6 daddr": {"-d"},
+	"iifname": {"-i"}, "oifname": {"-o"}, "ip protocol": {"-p"}, "ip6 nexthdr": {"-p"}, "meta l4proto": {"-p"},
+	"ip frag-off": {"-f"}, "meta mark": {"--mark"}, "meta pkttype": {"--pkt-type"},
+	"tcp sport": {"--sport"}, "tcp dport": {"--dport"}, "udp sport": {"--sport"}, "udp dport": {"--dport"},
+	"sctp sport": {"--sport"}, "sctp dport": {"--dport"}, "dccp sport": {"--sport"}, "dccp dport": {"--dport"},
+	"tcp flags": {"--tcp-flags", "--syn"}, "icmp type": {"--icmp-type"}, "icmpv6 type": {"--icmpv6-type"},
+	"ether saddr": {"--mac-source"}, "ip ttl": {"--ttl-lt", "--ttl-gt", "--ttl-eq"}, "ip6 hoplimit": {"--hl-lt", "--hl-gt", "--hl-eq"},
+}
+
+// difference tells what of a rule iptables does not print; "" if it prints all.
+func difference(r *nft.Rule, printed *dump.Rule) string {
+	seen := map[string]bool{}
+	for _, e := range r.Expr {
+		why := ""
+		switch e.Kind {
+		case "counter", "xt":
+		case "match":
+			why = notPrinted(e, printed, seen)
+		case "accept", "drop", "return":
+			if printed.Jump != strings.ToUpper(e.Kind) {
+				why = "its verdict is another"
+			}
+		case "jump", "goto":
+			body, _ := e.Body.(map[string]any)
+			if printed.Jump != body["target"] || printed.Goto != (e.Kind == "goto") {
+				why = "its verdict is another"
+			}
+		case "limit":
+			body, _ := e.Body.(map[string]any)
+			if body["inv"] == true || body["rate_unit"] != nil || !slices.ContainsFunc(printed.Matches, func(m dump.Match) bool { return m.Name == "limit" }) {
+				why = "its limit is another"
+			}
+		case "log":
+			if printed.Jump != "NFLOG" {
+				why = "its log is another"
+			}
+		case "mangle":
+			text := e.Text()
+			if (!strings.HasPrefix(text, "meta nftrace ") || printed.Jump != "TRACE") && (!strings.HasPrefix(text, "meta mark ") || printed.Jump != "MARK") {
+				why = "iptables does not know " + text
+			}
+		default:
+			why = "iptables does not know " + e.Text()
+		}
+		if why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// notPrinted tells why a comparison is not one that iptables prints; "" if it is.
+func notPrinted(e nft.Expr, printed *dump.Rule, seen map[string]bool) string {
+	unknown := "iptables does not know " + e.Text()
+	names, field, op := writable(e)
+	if names == nil {
+		return unknown
+	}
+	for _, name := range names {
+		o := printed.Option(name)
+		for i := range printed.Matches {
+			if o == nil {
+				o = printed.Matches[i].Option(name)
+			}
+		}
+		if o == nil {
+			continue
+		}
+		if seen[name] {
+			return "iptables prints one of its conditions on " + field
+		}
+		seen[name] = true
+		not := op == "!="
+		if name == "-f" {
+			not = op == "=="
+		}
+		if o.Not != not && field != "ip ttl" && field != "ip6 hoplimit" {
+			return unknown
+		}
+		return ""
+	}
+	return unknown
+}
+
+// writable reads a comparison that iptables-nft may have written: the options that print it,
+// what it looks at, and how it compares. There are no options for others.
+func writable(e nft.Expr) (names []string, field, op string) {
+	body, _ := e.Body.(map[string]any)
+	left, masked := body["left"], false
+	if m, ok := left.(map[string]any); ok {
+		if l, ok := m["&"].([]any); ok && len(l) == 2 {
+			left, masked = l[0], true
+		}
+	}
+	field = nft.Value(left)
+	op, _ = body["op"].(string)
+	names = optionsOf[field]
+	if op != "==" && op != "!=" && field != "ip ttl" && field != "ip6 hoplimit" {
+		return nil, field, op
+	}
+	if masked && !slices.Contains([]string{"ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr", "ip frag-off", "meta mark", "tcp flags"}, field) {
+		return nil, field, op
+	}
+	switch right := body["right"].(type) {
+	case string:
+		if strings.HasPrefix(right, "@") {
+			return nil, field, op
+		}
+	case json.Number:
+	case []any:
+		if field != "tcp flags" {
+			return nil, field, op
+		}
+	case map[string]any:
+		ports := strings.HasSuffix(field, "port")
+		flags := field == "tcp flags"
+		if len(right) != 1 || right["prefix"] == nil && (right["range"] == nil || !ports) && (right["|"] == nil || !flags) {
+			return nil, field, op
+		}
+	default:
+		return nil, field, op
+	}
+	return names, field, op
+}
+
+// culprit names the first rule that iptables cannot have written in a table of iptables of a
+// family, and what to do about it; "" if none is found.
+func (s *State) culprit(f ir.Family) string {
+	text, err := Output("nft", "-j", "list", "ruleset")
+	if err != nil {
+		return ""
+	}
+	rules, err := nft.Parse(text)
+	if err != nil {
+		return ""
+	}
+	for _, t := range rules.Tables {
+		if t.Family != nftFamily(f) || !slices.Contains(tablesOfIPTables, t.Name) {
+			continue
+		}
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if fromNFT(r) {
+					return fmt.Sprintf("table %s %s, chain %s has a rule of nft that iptables does not know: %s. "+next, t.Family, t.Name, c.Name, r.Text(), t.Family, t.Name, c.Name, r.Handle)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// fromNFT tells whether iptables cannot have written a rule.
+func fromNFT(r *nft.Rule) bool {
+	for _, e := range r.Expr {
+		body, _ := e.Body.(map[string]any)
+		switch e.Kind {
+		case "counter", "xt", "accept", "drop", "return", "jump", "goto", "limit", "mangle":
+		case "log":
+			if body["group"] == nil {
+				return true
+			}
+		case "match":
+			if names, _, _ := writable(e); names == nil {
+				return true
+			}
+		default:
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,229 @@
+package firewall
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/nft"
+)
+
+// positioned is a hook with its place among others.
+type positioned struct {
+	packet.Hook
+	hook     string
+	priority int
+}
+
+// snatPriority is where the source of packets is translated after routing.
+const snatPriority = 100
+
+// order is the priority by which a hook is met: all chains of nat are asked where nat is.
+func (p *positioned) order() int {
+	if p.Base != nil && p.Base.NAT && p.hook == "prerouting" {
+		return -100
+	}
+	return p.priority
+}
+
+// inOrder sorts hooks as packets meet them. Which of two with the same priority comes first
+// depends on when they were made, and nothing tells that. A drop is one in either order; of
+// marks that the order decides nothing is known.
+func inOrder(all []positioned, path Path) []packet.Hook {
+	slices.SortStableFunc(all, func(a, b positioned) int {
+		return cmp.Or(
+			slices.Index(netfilter[path], a.hook)-slices.Index(netfilter[path], b.hook),
+			a.order()-b.order(),
+		)
+	})
+	var out []packet.Hook
+	for i, h := range all {
+		if h.Base != nil {
+			for k, o := range all {
+				same := k != i && o.hook == h.hook && o.order() == h.order()
+				if same && (o.Program.ChangesMarks() || h.Program.ChangesMarks()) {
+					h.Program = h.Program.MarksUnknown()
+					break
+				}
+			}
+		}
+		out = append(out, h.Hook)
+	}
+	return out
+}
+
+// nftHooks are the base chains of nft that packets of a path meet, but for those in the
+// tables that iptables has read.
+func (s *State) nftHooks(f ir.Family, path Path) []positioned {
+	if s.NFT == nil {
+		return nil
+	}
+	var out []positioned
+	for _, t := range s.NFT.Tables {
+		if !ofFamily(t, f) || s.readByIPTables(t) {
+			continue
+		}
+		for _, c := range t.Chains {
+			if !slices.Contains(netfilter[path], c.Hook) || len(c.Rules) == 0 && c.Policy != "drop" {
+				continue
+			}
+			p := packet.FromNFT(t, c, f)
+			nat := c.Type == "nat"
+			if nat && c.Hook != "prerouting" {
+				if !p.Refuses() {
+					continue
+				}
+				p = p.FirstPackets(packet.NFTTable(t))
+			}
+			if c.Hook == "postrouting" && c.Priority >= snatPriority {
+				p = p.AfterSNAT()
+			}
+			hook := packet.Hook{Table: packet.NFTTable(t), Chain: c.Name, Program: p, Base: &packet.Base{Hook: c.Hook, Priority: c.Priority, NAT: nat}}
+			out = append(out, positioned{hook, c.Hook, c.Priority})
+		}
+	}
+	return out
+}
+
+func ofFamily(t *nft.Table, f ir.Family) bool {
+	return t.Family == "inet" || t.Family == nftFamily(f)
+}
+
+func nftFamily(f ir.Family) string {
+	if f == ir.IPv6 {
+		return "ip6"
+	}
+	return "ip"
+}
+
+var tablesOfIPTables = []string{"filter", "nat", "mangle", "raw", "security"}
+
+// readByIPTables tells whether a table is one of iptables-nft, which iptables-save printed.
+func (s *State) readByIPTables(t *nft.Table) bool {
+	if s.Kind == Live && s.Backend == Legacy || !slices.Contains(tablesOfIPTables, t.Name) {
+		return false
+	}
+	f := map[string]ir.Family{"ip": ir.IPv4, "ip6": ir.IPv6}[t.Family]
+	return s.Rules[f] != nil && s.Rules[f].Table(t.Name) != nil
+}
+
+// NotFollowed names the base chains of nft which may drop packets of a family, and which
+// nothing here follows: those at the device, and those of bridges.
+func (s *State) NotFollowed(f ir.Family) []string {
+	if s.NFT == nil {
+		return nil
+	}
+	var out []string
+	for _, t := range s.NFT.Tables {
+		for _, c := range t.Chains {
+			device := c.Hook == "ingress" && (t.Family == "netdev" || ofFamily(t, f)) || c.Hook == "egress"
+			bridge := t.Family == "bridge" && c.Hook != "" && c.Hook != "output"
+			if (device || bridge) && (len(c.Rules) > 0 || c.Policy == "drop") {
+				out = append(out, fmt.Sprintf("table %s %s, chain %s (hook %s, priority %d)", t.Family, t.Name, c.Name, c.Hook, c.Priority))
+			}
+		}
+	}
+	return out
+}
+
+// NFTRule writes a rule of nft, or the policy of a base chain; ok is false for an origin in
+// a table of iptables.
+func (s *State) NFTRule(at packet.Origin) (text string, ok bool) {
+	if s.NFT == nil {
+		return "", false
+	}
+	for _, t := range s.NFT.Tables {
+		c := t.Chain(at.Chain)
+		if packet.NFTTable(t) != at.Table || c == nil {
+			continue
+		}
+		switch {
+		case at.Policy:
+			return fmt.Sprintf("policy %s of chain %s (hook %s, priority %d)", cmp.Or(c.Policy, "accept"), c.Name, c.Hook, c.Priority), true
+		case at.Rule < 0:
+			return "not the first packet of a connection", true
+		case at.Rule < len(c.Rules):
+			return c.Rules[at.Rule].Text(), true
+		}
+	}
+	return "", false
+}
+
+// DockerTable is the name of the tables that Docker's nftables backend makes, one of each family.
+const DockerTable = "docker-bridges"
+
+// OfDocker tells whether a rule is in one of Docker's own nft tables.
+func OfDocker(at packet.Origin) bool {
+	return at.Table == "nft ip "+DockerTable || at.Table == "nft ip6 "+DockerTable
+}
+
+// native tells whether Docker has a table of its own, and whether its base chains are there.
+func (s *State) native(f ir.Family) (there, led bool) {
+	t := s.NFT.Table(nftFamily(f), DockerTable)
+	if t == nil {
+		return false, false
+	}
+	var forward, nat bool
+	for _, c := range t.Chains {
+		forward = forward || c.Hook == "forward"
+		nat = nat || c.Hook == "prerouting" && c.Type == "nat"
+	}
+	return true, forward && nat
+}
+
+// nativePublished reads the ports that Docker's own table translates, by its rules: those
+// of a protocol's port that exclude one interface.
+func (s *State) nativePublished(f ir.Family) []Published {
+	t := s.NFT.Table(nftFamily(f), DockerTable)
+	if t == nil {
+		return nil
+	}
+	var out []Published
+	for _, c := range t.Chains {
+		if c.Hook != "prerouting" || c.Type != "nat" {
+			continue
+		}
+		for _, chain := range packet.FromNFT(t, c, f).Chains {
+			for _, r := range chain.Rules {
+				if p := publishedBy(r); p.Container.IsValid() && p.Protocol != 0 && p.Port != 0 && p.Bridge != "" {
+					out = append(out, p)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func publishedBy(r *packet.Rule) Published {
+	var p Published
+	const dnat = "DNAT --to-destination "
+	if len(r.Verdict.With) > len(dnat) && r.Verdict.Kind == packet.Other {
+		p.Container, _ = netip.ParseAddrPort(r.Verdict.With[len(dnat):])
+	}
+	var look func(c packet.Cond)
+	look = func(c packet.Cond) {
+		switch c := c.(type) {
+		case packet.Both:
+			for _, x := range c {
+				look(x)
+			}
+		case packet.Not:
+			if i, ok := c.C.(packet.Interface); ok && i.End == packet.Source {
+				p.Bridge = i.Name
+			}
+		case packet.Proto:
+			p.Protocol = c.Numbers[0]
+		case packet.Port:
+			if c.End == packet.Destination && len(c.Ranges) == 1 {
+				p.Port = c.Ranges[0].First
+			}
+		}
+	}
+	for _, m := range r.Matches {
+		look(m)
+	}
+	return p
+}

@@ -1,0 +1,182 @@
+package nft
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Text writes the rule as nft does, without counts. What has no short form here is
+// written as its JSON.
+func (r *Rule) Text() string {
+	words := make([]string, 0, len(r.Expr))
+	for _, e := range r.Expr {
+		words = append(words, e.Text())
+	}
+	if r.Comment != "" {
+		words = append(words, fmt.Sprintf("comment %q", r.Comment))
+	}
+	return strings.Join(words, " ")
+}
+
+// Text writes an expression as nft does.
+func (e Expr) Text() string {
+	body, _ := e.Body.(map[string]any)
+	switch e.Kind {
+	case "match":
+		op, _ := body["op"].(string)
+		left, right := Value(body["left"]), Value(body["right"])
+		if op == "==" || op == "in" {
+			return left + " " + right
+		}
+		return left + " " + op + " " + right
+	case "jump", "goto":
+		return e.Kind + " " + Value(body["target"])
+	case "counter", "accept", "drop", "return", "continue", "notrack", "masquerade":
+		if e.Body == nil || e.Kind == "counter" {
+			return e.Kind
+		}
+	case "vmap":
+		return Value(body["key"]) + " vmap " + Value(body["data"])
+	case "dnat", "snat":
+		to := Value(body["addr"])
+		if body["port"] != nil {
+			to += ":" + Value(body["port"])
+		}
+		return e.Kind + " to " + to
+	case "limit":
+		over := ""
+		if body["inv"] == true {
+			over = "over "
+		}
+		return fmt.Sprintf("limit rate %s%s/%s", over, Value(body["rate"]), Value(body["per"]))
+	case "reject":
+		if e.Body == nil {
+			return "reject"
+		}
+		return strings.TrimSpace("reject with " + Value(body["type"]) + " " + optional(body["expr"]))
+	case "log":
+		if body["prefix"] != nil {
+			return fmt.Sprintf("log prefix %q", body["prefix"])
+		}
+		if e.Body == nil {
+			return "log"
+		}
+	case "mangle":
+		return Value(body["key"]) + " set " + Value(body["value"])
+	case "xt":
+		if body == nil {
+			return "xt"
+		}
+		return "xt " + optional(body["type"]) + " " + optional(body["name"])
+	}
+	text, _ := json.Marshal(map[string]any{e.Kind: e.Body})
+	return string(text)
+}
+
+func optional(v any) string {
+	if v == nil {
+		return ""
+	}
+	return Value(v)
+}
+
+// most is how many elements of a set are written.
+const most = 6
+
+// Value writes a value, or what a condition looks at, as nft does.
+func Value(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	case []any:
+		return list(v, ",")
+	case map[string]any:
+		if len(v) != 1 {
+			break
+		}
+		for kind, body := range v {
+			if text, ok := value(kind, body); ok {
+				return text
+			}
+		}
+	}
+	text, _ := json.Marshal(v)
+	return string(text)
+}
+
+func value(kind string, body any) (string, bool) {
+	if l, ok := body.([]any); ok {
+		switch {
+		case kind == "set":
+			return "{ " + list(l, ", ") + " }", true
+		case kind == "range" && len(l) == 2:
+			return Value(l[0]) + "-" + Value(l[1]), true
+		case kind == "concat":
+			return list(l, " . "), true
+		case slices.Contains([]string{"&", "|", "^"}, kind):
+			return list(l, " "+kind+" "), true
+		}
+		return "", false
+	}
+	b, ok := body.(map[string]any)
+	if !ok {
+		return "", false
+	}
+	switch kind {
+	case "meta":
+		key := Value(b["key"])
+		if key == "iifname" || key == "oifname" || key == "iif" || key == "oif" {
+			return key, true
+		}
+		return "meta " + key, true
+	case "payload":
+		if b["protocol"] == nil {
+			return "", false
+		}
+		return Value(b["protocol"]) + " " + Value(b["field"]), true
+	case "ct":
+		return strings.Join(strings.Fields("ct "+optional(b["dir"])+" "+Value(b["key"])), " "), true
+	case "prefix":
+		return Value(b["addr"]) + "/" + Value(b["len"]), true
+	case "elem":
+		return Value(b["val"]), true
+	case "fib":
+		flags, _ := b["flags"].([]any)
+		return "fib " + list(flags, " . ") + " " + Value(b["result"]), true
+	case "jump", "goto":
+		return kind + " " + Value(b["target"]), true
+	}
+	return "", false
+}
+
+func list(l []any, by string) string {
+	var words []string
+	for i, x := range l {
+		if i == most {
+			words = append(words, "…")
+			break
+		}
+		if pair, ok := x.([]any); ok && len(pair) == 2 {
+			words = append(words, Value(pair[0])+" : "+verdict(pair[1]))
+			continue
+		}
+		words = append(words, Value(x))
+	}
+	return strings.Join(words, by)
+}
+
+// verdict writes the value of a pair: {"accept": null} is accept.
+func verdict(v any) string {
+	if m, ok := v.(map[string]any); ok && len(m) == 1 {
+		for kind, body := range m {
+			if body == nil {
+				return kind
+			}
+		}
+	}
+	return Value(v)
+}
