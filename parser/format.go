@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 
+	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
@@ -17,8 +18,14 @@ import (
 // Format returns a policy file in the canonical style. Text that is not HCL is
 // not touched.
 func Format(text []byte, name string) ([]byte, hcl.Diagnostics) {
+	if d := budget.Text(len(text), name); d != nil {
+		return nil, hcl.Diagnostics{d}
+	}
 	if diags := notText(text, name); diags != nil {
 		return nil, diags
+	}
+	if d := budget.Config(text, name); d != nil {
+		return nil, hcl.Diagnostics{d}
 	}
 	if _, diags := hclsyntax.ParseConfig(text, name, hcl.InitialPos); diags.HasErrors() {
 		return nil, diag.WithCode(codeSyntax, explainSyntax(text, name, diags))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
@@ -190,26 +192,50 @@ func LoadFrom(tree files.Tree, name string, inputs Inputs, allowOutside bool) (*
 // parse reads a file as HCL, or as JSON if its name says so. What it is tells
 // what the file is for.
 func (s *Source) parse(tree files.Tree, name, what string) (*hcl.File, hcl.Diagnostics) {
-	text, err := files.Read(tree, name)
+	text, err := readText(tree, name)
 	if err != nil {
 		return nil, cannotRead(what, name, err)
 	}
 	if diags := notText(text, name); diags != nil {
 		return nil, diags
 	}
+	isJSON := strings.HasSuffix(name, ".json")
+	if plain, found := bytes.CutPrefix(text, []byte("\ufeff")); found && isJSON {
+		s.marked[name] = text
+		text = plain
+	}
+	tooMuch := budget.Text(len(text), name)
+	if tooMuch == nil {
+		if isJSON {
+			tooMuch = budget.JSON(text, name)
+		} else {
+			tooMuch = budget.Config(text, name)
+		}
+	}
+	if tooMuch != nil {
+		// Kept as a source, so that the error can show its line.
+		s.parser.AddFile(name, &hcl.File{Bytes: text, Body: hcl.EmptyBody()})
+		return nil, hcl.Diagnostics{tooMuch}
+	}
 	var file *hcl.File
 	var diags hcl.Diagnostics
-	if strings.HasSuffix(name, ".json") {
-		if plain, found := bytes.CutPrefix(text, []byte("\ufeff")); found {
-			s.marked[name] = text
-			text = plain
-		}
+	if isJSON {
 		file, diags = s.parser.ParseJSON(text, name)
 	} else {
 		file, diags = s.parser.ParseHCL(text, name)
 		diags = explainSyntax(text, name, diags)
 	}
 	return file, append(diags, hiddenCharacters(text, name, diags)...)
+}
+
+// readText reads a file as far as one byte past what budget.Text takes.
+func readText(tree files.Tree, name string) ([]byte, error) {
+	f, err := tree.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, budget.MaxText+1))
 }
 
 func cannotRead(what, name string, err error) hcl.Diagnostics {

@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
@@ -158,6 +159,10 @@ func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value,
 	if (ty.IsListType() || ty.IsSetType()) && ty.ElementType().IsPrimitiveType() && raw != "" && !looksLikeExpression(raw) {
 		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s. A list is written [%s].", raw, typeexpr.TypeString(ty), asList(raw, ty.ElementType()))
 		return cty.NilVal, nil, false
+	}
+	if d := budget.Expression([]byte(raw), rng.Filename, hcl.InitialPos); d != nil {
+		e.error(budget.Code, rng, d.Summary, "%s", d.Detail)
+		return cty.NilVal, false
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(raw), rng.Filename, hcl.InitialPos)
 	if diags.HasErrors() {

@@ -1,0 +1,42 @@
+package budget
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// Code is the class of all errors about an input that costs too much.
+const Code diag.Code = "budget"
+
+// The budgets. docs/language.md lists them; a test compares the two.
+const (
+	// MaxDepth bounds how deep an input is nested: brackets, blocks, templates, and
+	// operators that apply to the result of others. The parsers and the evaluator
+	// recurse once or more a level, and a stack that overflows ends the process:
+	// 100,000 levels do (measured), and people write fewer than ten.
+	MaxDepth = 500
+	// MaxText bounds the bytes of a policy's file and of a file of values. HCL takes
+	// up to 130 bytes of memory for each (measured: a file of 50 MB does not fit into 6 GB).
+	MaxText = 8 << 20
+	// MaxNumber bounds the bytes of a number as written, and maxExponent its decimal
+	// exponent: reading digits takes quadratic time, and an exponent becomes that many digits
+	// where a number becomes text.
+	MaxNumber   = 500
+	maxExponent = 500
+)
+
+func problem(rng hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
+	return diag.New(Code, rng, summary, fmt.Sprintf(detail, args...))
+}
+
+// Text checks the length of a file.
+func Text(length int, name string) *hcl.Diagnostic {
+	if length <= MaxText {
+		return nil
+	}
+	return problem(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}, "file too large",
+		"The file has more than %d MiB, the most that is read of a policy. Put long lists of addresses into a file of their own, and name it in an ipset's files.", MaxText>>20)
+}

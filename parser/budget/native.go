@@ -1,0 +1,224 @@
+package budget
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Config checks a file in HCL's native syntax before it is parsed.
+func Config(src []byte, name string) *hcl.Diagnostic {
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos) // the parser reports errors
+	return checkTokens(tokens)
+}
+
+// Expression checks an expression in native syntax that begins at start.
+func Expression(src []byte, name string, start hcl.Pos) *hcl.Diagnostic {
+	tokens, _ := hclsyntax.LexExpression(src, name, start)
+	return checkTokens(tokens)
+}
+
+// Template checks a template that stands without quotes, as in a string of JSON.
+func Template(src []byte, name string, start hcl.Pos) *hcl.Diagnostic {
+	tokens, _ := hclsyntax.LexTemplate(src, name, start)
+	n := newNesting()
+	n.push(hclsyntax.TokenOQuote)
+	return n.check(tokens)
+}
+
+func checkTokens(tokens hclsyntax.Tokens) *hcl.Diagnostic {
+	return newNesting().check(tokens)
+}
+
+// frame is one open bracket, block or template.
+type frame struct {
+	open hclsyntax.TokenType
+	// operators of the item being read, such as an element of a list, and the height
+	// of the highest thing it holds. Each operator may put the rest below it, so that
+	// an item is at most as high as their sum.
+	operators, inner int
+	// bracketed is set once the item has had brackets.
+	bracketed bool
+	// height of the highest item read before.
+	height int
+	// begun is set with the first token. computed marks { for … }, in which a line
+	// break ends nothing.
+	begun, computed bool
+	// directive is the keyword of a %{ … }, or of the part of a template behind it.
+	directive string
+}
+
+// nesting is the state of a scan. It never counts less than the parser recurses: a
+// bracket that nothing closes stays open.
+type nesting struct {
+	frames []frame
+	depth  int // of all open frames and the operators in them
+	worst  int
+}
+
+func newNesting() *nesting { return &nesting{frames: []frame{{}}} }
+
+// behindDirective is a part of a template from %{if} to %{endif}, or for to endfor:
+// it has no token.
+const behindDirective hclsyntax.TokenType = 0
+
+func (n *nesting) top() *frame { return &n.frames[len(n.frames)-1] }
+
+func (n *nesting) push(open hclsyntax.TokenType) {
+	n.frames = append(n.frames, frame{open: open})
+	n.depth++
+	n.worst = max(n.worst, n.depth)
+}
+
+func (n *nesting) pop() {
+	n.endItem()
+	f := n.frames[len(n.frames)-1]
+	n.frames = n.frames[:len(n.frames)-1]
+	n.depth--
+	below := n.top()
+	below.inner = max(below.inner, f.height+1)
+	if below.bracketed && !below.isTemplate() {
+		// x[…][…] is one index below the other.
+		n.operator()
+	}
+	below.bracketed = true
+	n.worst = max(n.worst, below.inner+below.operators)
+}
+
+// isTemplate reports whether a frame's parts stand side by side.
+func (f *frame) isTemplate() bool {
+	switch f.open {
+	case hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc:
+		return true
+	case behindDirective:
+		return f.directive != ""
+	}
+	return false
+}
+
+func (n *nesting) operator() {
+	f := n.top()
+	f.operators++
+	n.depth++
+	n.worst = max(n.worst, n.depth, f.inner+f.operators)
+}
+
+func (n *nesting) endItem() {
+	f := n.top()
+	f.height = max(f.height, f.inner+f.operators)
+	n.depth -= f.operators
+	f.inner, f.operators, f.bracketed = 0, 0, false
+}
+
+// close ends the innermost frame if it was opened by open.
+func (n *nesting) close(open hclsyntax.TokenType) {
+	if len(n.frames) > 1 && n.top().open == open {
+		n.pop()
+	}
+}
+
+// closeTo ends all frames down to one opened by one of open. The lexer gives these ends
+// only where it has such a begin, whatever is left open between them.
+func (n *nesting) closeTo(open ...hclsyntax.TokenType) (closed frame) {
+	for len(n.frames) > 1 {
+		closed = *n.top()
+		n.pop()
+		for _, o := range open {
+			if closed.open == o {
+				return closed
+			}
+		}
+	}
+	return frame{}
+}
+
+func (n *nesting) check(tokens hclsyntax.Tokens) *hcl.Diagnostic {
+	for i, t := range tokens {
+		n.token(t)
+		if n.worst > MaxDepth {
+			return tooDeep(t.Range)
+		}
+		if t.Type == hclsyntax.TokenNumberLit {
+			if d := number(t.Bytes, t.Range); d != nil {
+				return d
+			}
+		}
+		if t.Type == hclsyntax.TokenTemplateControl && i+1 < len(tokens) && tokens[i+1].Type == hclsyntax.TokenIdent {
+			n.top().directive = string(tokens[i+1].Bytes)
+		}
+	}
+	return nil
+}
+
+func (n *nesting) token(t hclsyntax.Token) {
+	switch t.Type {
+	case hclsyntax.TokenComment, hclsyntax.TokenEOF:
+		return
+	case hclsyntax.TokenNewline:
+		// Within other brackets line breaks are blanks.
+		if f := n.top(); f.open == hclsyntax.TokenOBrace && !f.computed || len(n.frames) == 1 {
+			n.endItem()
+		}
+		return
+	}
+	if f := n.top(); !f.begun {
+		f.begun = true
+		f.computed = f.open == hclsyntax.TokenOBrace && t.Type == hclsyntax.TokenIdent && string(t.Bytes) == "for"
+	}
+	switch t.Type {
+	case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen,
+		hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+		n.push(t.Type)
+	case hclsyntax.TokenCBrace:
+		n.close(hclsyntax.TokenOBrace)
+	case hclsyntax.TokenCBrack:
+		n.close(hclsyntax.TokenOBrack)
+	case hclsyntax.TokenCParen:
+		n.close(hclsyntax.TokenOParen)
+	case hclsyntax.TokenCQuote:
+		n.closeTo(hclsyntax.TokenOQuote)
+	case hclsyntax.TokenCHeredoc:
+		n.closeTo(hclsyntax.TokenOHeredoc)
+	case hclsyntax.TokenTemplateSeqEnd:
+		n.direct(n.closeTo(hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl).directive)
+	case hclsyntax.TokenComma:
+		n.endItem()
+	case hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPercent, hclsyntax.TokenPlus, hclsyntax.TokenMinus,
+		hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq,
+		hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenAnd, hclsyntax.TokenOr,
+		hclsyntax.TokenBang, hclsyntax.TokenQuestion:
+		n.operator()
+	}
+}
+
+// direct opens and closes what stands between the directives of a template. An end
+// that does not fit the innermost begin ends nothing, as in the parser.
+func (n *nesting) direct(keyword string) {
+	begin := map[string]string{"endif": "if", "endfor": "for"}[keyword]
+	switch f := n.top(); {
+	case keyword == "if" || keyword == "for":
+		n.push(behindDirective)
+		n.top().directive = keyword
+	case begin != "" && f.open == behindDirective && f.directive == begin:
+		n.pop()
+	}
+}
+
+func tooDeep(rng hcl.Range) *hcl.Diagnostic {
+	return problem(rng, "nested too deep",
+		"Brackets, blocks, templates and operators may be nested %d deep, and here it is deeper. Give inner parts a name of their own in a locals block.", MaxDepth)
+}
+
+func number(text []byte, rng hcl.Range) *hcl.Diagnostic {
+	if len(text) > MaxNumber {
+		return problem(rng, "number too long", "The number has %d characters; %d is the most.", len(text), MaxNumber)
+	}
+	if i := bytes.IndexAny(text, "eE"); i >= 0 {
+		if e, err := strconv.Atoi(string(text[i+1:])); err != nil || e > maxExponent || e < -maxExponent {
+			return problem(rng, "number out of range", "The exponent %s is not within -%d and %d.", text[i+1:], maxExponent, maxExponent)
+		}
+	}
+	return nil
+}
