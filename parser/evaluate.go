@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -25,7 +26,7 @@ var setRefType = cty.Capsule("ipset", reflect.TypeFor[setRef]())
 type evaluator struct {
 	source *Source
 	ctx    *hcl.EvalContext
-	// names known below each root name, for references and suggestions.
+	// names known below each root name, sorted, for references and suggestions.
 	names map[string][]string
 	// host is the label of the host, "" for the unlabelled one.
 	host  string
@@ -33,13 +34,20 @@ type evaluator struct {
 	diags hcl.Diagnostics
 	// origins are there when values are to have the places where they were written.
 	origins *Origins
+	// work is what expressions may still cost.
+	work *budget.Work
 }
 
 func newEvaluator(s *Source) *evaluator {
+	work := &budget.Work{}
 	e := &evaluator{
 		source: s,
-		ctx:    &hcl.EvalContext{Variables: map[string]cty.Value{}, Functions: s.functions},
-		names:  map[string][]string{},
+		work:   work,
+		ctx: &hcl.EvalContext{
+			Variables: map[string]cty.Value{budget.Hidden: work.Variable()},
+			Functions: work.Functions(s.functions),
+		},
+		names: map[string][]string{},
 	}
 	refs := map[string]cty.Value{}
 	for _, b := range s.blocks["ipset"] {
@@ -72,7 +80,7 @@ func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 		return cty.DynamicVal, false
 	}
 	e.checkKeys(expr, ctx)
-	val, diags := expr.Value(ctx)
+	val, diags := e.work.Value(expr, ctx)
 	for _, d := range diags {
 		e.suggestFunction(d)
 		// A function that panicked brings its stack along.
@@ -136,7 +144,10 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 			continue
 		}
 		key, rng := stepName(t[1])
-		if key == "" || slices.Contains(names, key) {
+		if key == "" {
+			continue
+		}
+		if _, found := slices.BinarySearch(names, key); found {
 			continue
 		}
 		ok = false
@@ -163,7 +174,9 @@ func definedNames(ctx *hcl.EvalContext) []string {
 	names := map[string]bool{}
 	for ; ctx != nil; ctx = ctx.Parent() {
 		for name := range ctx.Variables {
-			names[name] = true
+			if name != budget.Hidden {
+				names[name] = true
+			}
 		}
 	}
 	return slices.Sorted(maps.Keys(names))

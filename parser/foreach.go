@@ -61,16 +61,18 @@ func (b *block) pairs(expr hcl.Expression, value cty.Value) []element {
 
 func (b *block) strings(expr hcl.Expression, items []item) []element {
 	var out []element
+	seen := map[string]bool{}
 	for _, it := range items {
 		if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
 			b.error(codeType, it.rng, "element of for_each is not a string", "A set for for_each holds strings, and this is %s. Use a map for other values.", describe(it.Value))
 			continue
 		}
 		key := primitiveText(it.Value)
-		if slices.ContainsFunc(out, func(o element) bool { return o.key == key }) {
+		if seen[key] {
 			b.error(codeDuplicate, it.rng, fmt.Sprintf("key %q twice", key), "Take one of them out.")
 			continue
 		}
+		seen[key] = true
 		rng := it.rng
 		if b.origins != nil && len(b.origins.uses[rng]) > 0 {
 			rng = expr.Range() // the rule is made here

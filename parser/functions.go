@@ -15,7 +15,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-type functions map[string]function.Function
+type functions = map[string]function.Function
 
 // maxFileValue is the most that file() reads, in bytes: enough for the CSV files of
 // countries. Longer lists belong into an ipset's files, which are streamed.

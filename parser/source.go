@@ -225,6 +225,11 @@ func (s *Source) parse(tree files.Tree, name, what string) (*hcl.File, hcl.Diagn
 		file, diags = s.parser.ParseHCL(text, name)
 		diags = explainSyntax(text, name, diags)
 	}
+	if file != nil {
+		if body, ok := file.Body.(*hclsyntax.Body); ok {
+			budget.Instrument(body)
+		}
+	}
 	return file, append(diags, hiddenCharacters(text, name, diags)...)
 }
 

@@ -162,14 +162,15 @@ func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value,
 	}
 	if d := budget.Expression([]byte(raw), rng.Filename, hcl.InitialPos); d != nil {
 		e.error(budget.Code, rng, d.Summary, "%s", d.Detail)
-		return cty.NilVal, false
+		return cty.NilVal, nil, false
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(raw), rng.Filename, hcl.InitialPos)
 	if diags.HasErrors() {
 		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s: %s", raw, typeexpr.TypeString(ty), diags[0].Detail)
 		return cty.NilVal, nil, false
 	}
-	v, diags := expr.Value(nil)
+	budget.Instrument(expr)
+	v, diags := e.work.Value(expr, nil)
 	if diags.HasErrors() && ty == cty.Bool {
 		e.error(codeVariable, rng, "bad value for a variable", "%q is neither true nor false. Write true or false.", raw)
 		return cty.NilVal, nil, false
@@ -249,8 +250,10 @@ func (s *Source) fileValues(name string) (map[string]given, hcl.Diagnostics) {
 	}
 	attrs, diags := file.Body.JustAttributes()
 	out := map[string]given{}
-	for key, a := range attrs {
-		v, more := a.Expr.Value(nil)
+	work := &budget.Work{}
+	for _, key := range slices.Sorted(maps.Keys(attrs)) {
+		a := attrs[key]
+		v, more := work.Value(a.Expr, nil)
 		for _, d := range more {
 			if d.Summary == "Variables not allowed" {
 				d.Summary, d.Detail = "name in a file of values", inQuotes(a.Expr)
@@ -303,6 +306,10 @@ func (e *evaluator) validate(name string, place hcl.Range, blocks []*hcl.Block) 
 	}
 }
 
+// maxLocalsInARow bounds how many local values need each other one after the other:
+// finding their values recurses.
+const maxLocalsInARow = 1000
+
 // locals evaluates all locals blocks into local.*, in the order they depend on
 // each other.
 func (e *evaluator) locals() {
@@ -333,10 +340,18 @@ func (e *evaluator) locals() {
 
 	const visiting, done = 1, 2
 	state := map[string]int{}
+	depth := 0
 	var visit func(name string)
 	visit = func(name string) {
 		state[name] = visiting
 		a := exprs[name]
+		if depth++; depth > maxLocalsInARow {
+			e.error(budget.Code, a.NameRange, "too many local values in a row", "Each depends on the next, and %d in a row are the most.", maxLocalsInARow)
+			state[name] = done
+			depth--
+			return
+		}
+		defer func() { depth-- }()
 		needed := map[string]cty.Value{}
 		for _, t := range a.Expr.Variables() {
 			if t.RootName() != "local" {

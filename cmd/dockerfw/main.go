@@ -42,7 +42,15 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
-func run(args []string) int {
+func run(args []string) (code int) {
+	// The last resort: one line that can be reported, not a trace. A stack that
+	// overflows and memory that runs out cannot be recovered; budgets prevent them.
+	defer func() {
+		if r := recover(); r != nil {
+			escape.Fprintf(os.Stderr, "dockerfw: internal error: %v; please report it\n", r)
+			code = exitTrouble
+		}
+	}()
 	root := rootCommand()
 	root.SetArgs(terraformFlags(args))
 	stdout, stderr := &output{file: os.Stdout}, &output{file: os.Stderr}

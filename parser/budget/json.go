@@ -12,18 +12,32 @@ import (
 // JSON checks a file in HCL's JSON syntax before it is parsed, and the templates in its
 // strings, which are parsed when their values are needed.
 func JSON(src []byte, name string) *hcl.Diagnostic {
+	return scanJSON(src, name, nil, func(text string, isType bool, at hcl.Pos) *hcl.Diagnostic {
+		return jsonString(text, isType, at, name)
+	})
+}
+
+// scanJSON bounds the depth and the numbers of JSON. It calls punctuation for each byte
+// outside of strings and str for each string, unless they are nil; isType tells that the
+// string is the value of "type".
+func scanJSON(src []byte, name string, punctuation func(byte) *hcl.Diagnostic, str func(text string, isType bool, at hcl.Pos) *hcl.Diagnostic) *hcl.Diagnostic {
 	var open []byte
 	at := newPlace(name)
 	key, previous := "", ""
 	for i := 0; i < len(src); {
 		c := src[i]
 		length := 1
+		if punctuation != nil {
+			if d := punctuation(c); d != nil {
+				return d
+			}
+		}
 		switch {
 		case c == '"':
 			length = stringLength(src[i:])
 			text := ""
-			if json.Unmarshal(src[i:i+length], &text) == nil {
-				if d := jsonString(text, key == "type", at.of(src, i).End, name); d != nil {
+			if str != nil && json.Unmarshal(src[i:i+length], &text) == nil {
+				if d := str(text, key == "type", at.of(src, i).End); d != nil {
 					return d
 				}
 			}

@@ -21,9 +21,9 @@ const (
 	// MaxText bounds the bytes of a policy's file and of a file of values. HCL takes
 	// up to 130 bytes of memory for each (measured: a file of 50 MB does not fit into 6 GB).
 	MaxText = 8 << 20
-	// MaxNumber bounds the bytes of a number as written, and maxExponent its decimal
-	// exponent: reading digits takes quadratic time, and an exponent becomes that many digits
-	// where a number becomes text.
+	// MaxNumber bounds the bytes of a number as written: reading digits takes quadratic
+	// time. maxExponent bounds the decimal exponent of a number that becomes text, which
+	// has that many digits.
 	MaxNumber   = 500
 	maxExponent = 500
 )

@@ -1,9 +1,6 @@
 package budget
 
 import (
-	"bytes"
-	"strconv"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -214,11 +211,6 @@ func tooDeep(rng hcl.Range) *hcl.Diagnostic {
 func number(text []byte, rng hcl.Range) *hcl.Diagnostic {
 	if len(text) > MaxNumber {
 		return problem(rng, "number too long", "The number has %d characters; %d is the most.", len(text), MaxNumber)
-	}
-	if i := bytes.IndexAny(text, "eE"); i >= 0 {
-		if e, err := strconv.Atoi(string(text[i+1:])); err != nil || e > maxExponent || e < -maxExponent {
-			return problem(rng, "number out of range", "The exponent %s is not within -%d and %d.", text[i+1:], maxExponent, maxExponent)
-		}
 	}
 	return nil
 }

@@ -119,17 +119,15 @@ func TestDeepJSONIsRefused(t *testing.T) {
 		src    string
 		column int
 	}{
-		"arrays":           {strings.Repeat("[", deep), budget.MaxDepth + 1},
-		"objects":          {strings.Repeat(`{"é":`, deep), 5*budget.MaxDepth + 1},
-		"mixed":            {strings.Repeat(`[}{]`, deep), 2*budget.MaxDepth + 1},
-		"a template":       {`{"é": "${` + strings.Repeat("(", deep) + `"}`, 8 + 2 + budget.MaxDepth - 2},
-		"quotes in one":    {`{"a": "` + strings.Repeat(`${\"`, deep) + `"}`, 0},
-		"a key":            {`{"` + strings.Repeat(`${\"`, deep) + `": 1}`, 0},
-		"a type":           {`{"variable": {"a": {"type": "` + strings.Repeat("list(", deep) + `"}}}`, 0},
-		"unclosed string":  {`{"a": "` + strings.Repeat("${(", deep), -1},
-		"number":           {`{"a": ` + strings.Repeat("1", budget.MaxNumber+1), 7},
-		"exponent":         {`{"a": [1e600000000]}`, 8},
-		"exponent too big": {`{"a": [1e99999999999999999999]}`, 8},
+		"arrays":          {strings.Repeat("[", deep), budget.MaxDepth + 1},
+		"objects":         {strings.Repeat(`{"é":`, deep), 5*budget.MaxDepth + 1},
+		"mixed":           {strings.Repeat(`[}{]`, deep), 2*budget.MaxDepth + 1},
+		"a template":      {`{"é": "${` + strings.Repeat("(", deep) + `"}`, 8 + 2 + budget.MaxDepth - 2},
+		"quotes in one":   {`{"a": "` + strings.Repeat(`${\"`, deep) + `"}`, 0},
+		"a key":           {`{"` + strings.Repeat(`${\"`, deep) + `": 1}`, 0},
+		"a type":          {`{"variable": {"a": {"type": "` + strings.Repeat("list(", deep) + `"}}}`, 0},
+		"unclosed string": {`{"a": "` + strings.Repeat("${(", deep), -1},
+		"number":          {`{"a": ` + strings.Repeat("1", budget.MaxNumber+1), 7},
 	} {
 		d := budget.JSON([]byte(c.src), "x.hcl.json")
 		switch {
@@ -149,7 +147,6 @@ func TestNumbersAreBounded(t *testing.T) {
 	for src, taken := range map[string]bool{
 		"a = " + strings.Repeat("1", budget.MaxNumber):   true,
 		"a = " + strings.Repeat("1", budget.MaxNumber+1): false,
-		"a = 1e500": true, "a = 1e501": false, "a = 1E-501": false, "a = 1e99999999999999999999": false,
 	} {
 		if got := budget.Config([]byte(src+"\n"), "x.hcl") == nil; got != taken {
 			t.Errorf("%.40s: taken %t, want %t", src, got, taken)

@@ -36,11 +36,38 @@ const (
 // Write writes each of diags, with an empty line after each.
 func (p Printer) Write(w io.Writer, diags hcl.Diagnostics) error {
 	var buf bytes.Buffer
-	for _, d := range diags {
+	for i, d := range diags {
+		if i == MaxPrinted && len(diags) > MaxPrinted+1 {
+			escape.Fprintf(&buf, "%s\n\n", more(diags[i:]))
+			break
+		}
 		p.one(&buf, d)
 		buf.WriteByte('\n')
 	}
 	return escape.Write(w, escape.Safe(buf.String()))
+}
+
+// MaxPrinted is how many diagnostics are written in full. One mistake in a large file
+// can bring as many as it has lines, and nobody reads on.
+const MaxPrinted = 200
+
+// more says how many diagnostics are not written.
+func more(diags hcl.Diagnostics) string {
+	counts := map[string]int{}
+	for _, d := range diags {
+		counts[Level(d)]++
+	}
+	var parts []string
+	for _, level := range []string{"error", "warning", "note"} {
+		switch n := counts[level]; n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 more "+level)
+		default:
+			parts = append(parts, fmt.Sprintf("%d more %ss", n, level))
+		}
+	}
+	return "... and " + strings.Join(parts, ", ") + ". Fix the ones above and run the command again."
 }
 
 func (p Printer) one(buf *bytes.Buffer, d *hcl.Diagnostic) {

@@ -1,0 +1,236 @@
+package budget
+
+import (
+	"reflect"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	hcljson "github.com/hashicorp/hcl/v2/json"
+	"github.com/zclconf/go-cty/cty"
+)
+
+const (
+	// MaxElements bounds the elements of a value, those of its elements included, and
+	// MaxBytes the text in it.
+	MaxElements = 1_000_000
+	MaxBytes    = 128 << 20
+	// MaxSteps bounds what the expressions of one host compute: a step is an element
+	// or 16 bytes of text that a for, a template, an operator or a function takes or makes.
+	MaxSteps = 30_000_000
+
+	bytesAStep = 16
+	// An evaluation within a for takes some microseconds.
+	stepsAnEvaluation = 5
+)
+
+// Work is what evaluating one host's expressions may still cost. It is not safe for
+// use by several goroutines.
+type Work struct {
+	steps int
+	// over is the error once there is nothing left.
+	over *hcl.Diagnostic
+}
+
+// Hidden is the name under which contexts hold a Work. Policies cannot write it.
+const Hidden = " work"
+
+var workType = cty.Capsule("work", reflect.TypeFor[Work]())
+
+// Variable is w as a variable of an evaluation context, named Hidden.
+func (w *Work) Variable() cty.Value { return cty.CapsuleVal(workType, w) }
+
+// workOf finds what an evaluation may cost; nil where names are not allowed at all.
+func workOf(ctx *hcl.EvalContext) *Work {
+	for ; ctx != nil; ctx = ctx.Parent() {
+		if v, ok := ctx.Variables[Hidden]; ok {
+			return v.EncapsulatedValue().(*Work)
+		}
+	}
+	return nil
+}
+
+// stopped ends an evaluation; Value recovers it.
+type stopped struct{}
+
+// Value evaluates expr, whose file was given to Instrument. A nil context is one for
+// constants. Once the work is used up every call returns the same error.
+func (w *Work) Value(expr hcl.Expression, ctx *hcl.EvalContext) (value cty.Value, diags hcl.Diagnostics) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(stopped); !ok {
+				panic(r)
+			}
+		}
+		// try and can do not hide it.
+		if w.over != nil {
+			value, diags = cty.DynamicVal, hcl.Diagnostics{w.over}
+		}
+	}()
+	if w.over != nil {
+		return
+	}
+	literal := ctx == nil && hcljson.IsJSONExpression(expr)
+	if ctx == nil && !literal && len(expr.Variables()) == 0 {
+		ctx = &hcl.EvalContext{Variables: map[string]cty.Value{Hidden: w.Variable()}}
+	}
+	switch {
+	case literal:
+		value, diags = expr.Value(nil)
+	case hcljson.IsJSONExpression(expr):
+		value, diags = jsonValue(expr, ctx)
+	default:
+		value, diags = expr.Value(ctx)
+	}
+	if !diags.HasErrors() {
+		w.spendOn(value, expr.Range())
+	}
+	return value, diags
+}
+
+func (w *Work) stop(d *hcl.Diagnostic) {
+	if w.over == nil {
+		w.over = d
+	}
+	panic(stopped{})
+}
+
+func (w *Work) spend(n int, rng hcl.Range) {
+	if w.steps += n; w.over != nil || w.steps > MaxSteps {
+		w.stop(problem(rng, "expressions compute too much",
+			"The expressions of a host may take %d steps, and here they are used up: each element that is computed or passed on is a step. Look for a for within a for, and for long lists that are used again and again.", MaxSteps))
+	}
+}
+
+// spendOn counts what a value holds.
+func (w *Work) spendOn(v cty.Value, rng hcl.Range) {
+	s := size{}
+	if why := s.add(v, 0); why != "" {
+		w.stop(problem(rng, "value too large", "%s", why))
+	}
+	w.spend(s.steps(), rng)
+}
+
+type size struct{ elements, bytes int }
+
+func (s size) steps() int { return s.elements + s.bytes/bytesAStep }
+
+// add counts a value, and says why it is too large as soon as it is.
+func (s *size) add(v cty.Value, depth int) string {
+	s.elements++
+	switch {
+	case s.elements > MaxElements:
+		return tooMany
+	case depth > MaxDepth:
+		return tooDeepValue
+	case v.IsMarked() || !v.IsKnown() || v.IsNull():
+		return ""
+	}
+	switch ty := v.Type(); {
+	case ty == cty.String:
+		s.bytes += len(v.AsString())
+		if s.bytes > MaxBytes {
+			return tooLong
+		}
+	case ty.IsCollectionType() || ty.IsTupleType() || ty.IsObjectType():
+		for it := v.ElementIterator(); it.Next(); {
+			key, element := it.Element()
+			if ty.IsMapType() || ty.IsObjectType() {
+				s.bytes += len(key.AsString())
+			}
+			if why := s.add(element, depth+1); why != "" {
+				return why
+			}
+		}
+	}
+	return ""
+}
+
+// counted is an expression of which each evaluation is counted. The brackets that it
+// pretends to be make walks of the syntax tree find the expression within.
+type counted struct {
+	*hclsyntax.ParenthesesExpr
+	what counts
+}
+
+type counts int
+
+const (
+	contents counts = iota // all that the value holds
+	elements               // how many elements it has
+	texts                  // nothing: only that a number that becomes text is not endless
+)
+
+func count(e hclsyntax.Expression, what counts) hclsyntax.Expression {
+	if e == nil {
+		return e
+	}
+	if literal, ok := e.(*hclsyntax.LiteralValueExpr); ok && literal.Val.Type() != cty.Number {
+		return e
+	}
+	return &counted{&hclsyntax.ParenthesesExpr{Expression: e, SrcRange: e.Range()}, what}
+}
+
+// UnwrapExpression lets static analysis see the expression as it was written.
+func (c *counted) UnwrapExpression() hcl.Expression { return c.Expression }
+
+func (c *counted) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	w := workOf(ctx)
+	if w == nil {
+		return cty.DynamicVal, nil // names in a constant, which is an error without it
+	}
+	if c.what != texts {
+		w.spend(stepsAnEvaluation, c.SrcRange)
+	}
+	v, diags := c.Expression.Value(ctx)
+	switch {
+	case diags.HasErrors():
+	case v.IsKnown() && !v.IsNull() && !v.IsMarked() && v.Type() == cty.Number:
+		// A binary exponent of three is about a decimal one of one.
+		if e := v.AsBigFloat().MantExp(nil); e > 4*maxExponent || e < -4*maxExponent {
+			w.stop(problem(c.SrcRange, "number out of range", "The number is beyond 1e%d, or nearer to 0 than 1e-%[1]d.", maxExponent))
+		}
+	case c.what == contents:
+		w.spendOn(v, c.SrcRange)
+	case c.what == texts:
+	case v.IsKnown() && !v.IsNull() && !v.IsMarked() && v.CanIterateElements():
+		w.spend(v.LengthInt(), c.SrcRange)
+	}
+	return v, diags
+}
+
+// Instrument lets evaluations of what node holds be counted wherever they multiply:
+// in for, templates, comparisons and choices. Functions are counted by Functions.
+func Instrument(node hclsyntax.Node) {
+	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		switch n := n.(type) {
+		case *hclsyntax.ForExpr:
+			n.CollExpr = count(n.CollExpr, elements)
+			n.KeyExpr = count(n.KeyExpr, contents)
+			n.ValExpr = count(n.ValExpr, contents)
+			n.CondExpr = count(n.CondExpr, contents)
+		case *hclsyntax.SplatExpr:
+			n.Source = count(n.Source, elements)
+		case *hclsyntax.TemplateExpr:
+			for i, part := range n.Parts {
+				n.Parts[i] = count(part, contents)
+			}
+		case *hclsyntax.TemplateJoinExpr:
+			n.Tuple = count(n.Tuple, contents)
+		case *hclsyntax.ConditionalExpr:
+			n.TrueResult = count(n.TrueResult, contents)
+			n.FalseResult = count(n.FalseResult, contents)
+		case *hclsyntax.FunctionCallExpr:
+			for i, arg := range n.Args {
+				n.Args[i] = count(arg, texts)
+			}
+		case *hclsyntax.IndexExpr:
+			n.Key = count(n.Key, texts)
+		case *hclsyntax.ObjectConsKeyExpr:
+			n.Wrapped = count(n.Wrapped, texts)
+		case *hclsyntax.BinaryOpExpr:
+			n.LHS = count(n.LHS, contents)
+			n.RHS = count(n.RHS, contents)
+		}
+		return nil
+	})
+}
