@@ -193,4 +193,4 @@ func (a *Answer) json() *jsonAnswer {
 	return out
 }
 
-func (r Rule) json() jsonRule { return jsonRule{r.Name, r.Table, r.Chain, r.Text, r.Place} }
+func (r Rule) json() jsonRule { return jsonRule(r) }

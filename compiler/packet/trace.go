@@ -80,13 +80,13 @@ func (t *tracer) hook(i int) bool {
 	t.at = i
 	t.conditions = t.packet.localAt(t.hooks[i].stage())
 	p := t.hooks[i].Program
-	decided, v, at := t.chain(p, 0)
+	decided, v := t.chain(p, 0)
 	switch {
 	case t.Open != "":
 		return false
 	case !decided:
-		v, at = p.Default, AtEnd
-		t.Steps = append(t.Steps, JourneyStep{Hook: i, At: at, Packet: t.seen()})
+		v = p.Default
+		t.Steps = append(t.Steps, JourneyStep{Hook: i, At: AtEnd, Packet: t.seen()})
 	}
 	if v.Kind == Other && t.hooks[i].stage() == translating {
 		t.DNAT = v.With
@@ -122,7 +122,7 @@ func (p Packet) localAt(s stage) map[string]bool {
 }
 
 // chain sends the packet through a chain. decided is false for packets that return.
-func (t *tracer) chain(p *Program, chain int) (decided bool, v Verdict, at Place) {
+func (t *tracer) chain(p *Program, chain int) (decided bool, v Verdict) {
 	for i, r := range p.Chains[chain].Rules {
 		at := Place{chain, i}
 		seen := t.seen()
@@ -132,7 +132,7 @@ func (t *tracer) chain(p *Program, chain int) (decided bool, v Verdict, at Place
 				continue // whether a LOG rule matches decides nothing
 			}
 			t.Open = open
-			return true, Verdict{}, at
+			return true, Verdict{}
 		}
 		t.Steps = append(t.Steps, JourneyStep{Hook: t.at, At: at, Failed: failed, Packet: seen})
 		if failed != nil {
@@ -145,18 +145,18 @@ func (t *tracer) chain(p *Program, chain int) (decided bool, v Verdict, at Place
 		switch r.Verdict.Kind {
 		case Continue:
 		case Return:
-			return false, Verdict{}, at
+			return false, Verdict{}
 		case Jump:
-			if decided, v, at := t.chain(p, p.chain(r.Verdict.Chain)); decided {
-				return true, v, at
+			if decided, v := t.chain(p, p.chain(r.Verdict.Chain)); decided {
+				return true, v
 			}
 		case Goto:
 			return t.chain(p, p.chain(r.Verdict.Chain))
 		default:
-			return true, r.Verdict, at
+			return true, r.Verdict
 		}
 	}
-	return false, Verdict{}, AtEnd
+	return false, Verdict{}
 }
 
 // untrack takes the packet out of connection tracking, and so of NAT.
