@@ -58,15 +58,18 @@ fuzz:
 	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./compiler/build
 
 # For an hour or two. As many reloads under fire as a release is worth (make test has 4 on
-# each backend); random policies and packets against the kernel, other ones in each run; last,
+# each backend); random policies and packets against the kernel, other ones in each run, and
+# HOSTS random hosts that dockerfw did not make with 200 packets each on each backend; last,
 # apply.sh killed at each call of each tool, and all the other rows of cases that make test
 # tries a part of.
 SOAK ?= 5000
 RELOADS ?= 300
+HOSTS ?= 500
 soak:
 	DOCKERFW_SOAK=1 DOCKERFW_RELOADS=$(RELOADS) $(GO) test ./golden -count=1 -v -timeout 0 -run 'TestReloadsAreNeverNoticed'
 	$(GO) test ./golden -count=1 -v -timeout 0 -rapid.checks=$(SOAK) -run 'TestRandomPoliciesDoInTheKernel|TestWitnessesOfDiff'
-	DOCKERFW_SOAK=1 $(GO) test ./golden -count=1 -v -timeout 0 -skip 'TestReloadsAreNeverNoticed|TestRandomPolicies|TestWitnessesOfDiff'
+	DOCKERFW_SOAK=1 $(GO) test ./golden -count=1 -v -timeout 0 -rapid.checks=$(HOSTS) -run 'TestExplainSaysOfRandomHosts'
+	DOCKERFW_SOAK=1 $(GO) test ./golden -count=1 -v -timeout 0 -skip 'TestReloadsAreNeverNoticed|TestRandomPolicies|TestWitnessesOfDiff|TestExplainSaysOfRandomHosts'
 
 bench:
 	$(GO) test -run='^$$' -bench=. -benchmem ./...

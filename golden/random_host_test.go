@@ -3,6 +3,7 @@
 package golden
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -25,7 +26,7 @@ import (
 
 // hostTally counts what a run asked.
 type hostTally struct {
-	hosts, packets, conditional int
+	hosts, beside, packets, conditional int
 	// skipped are packets whose answer shows nothing from outside, by why.
 	skipped map[string]int
 	// fates are the answers that were right, by what became of the packet.
@@ -51,8 +52,8 @@ func TestExplainSaysOfRandomHostsWhatTheKernelDoes(t *testing.T) {
 				tally.hosts++
 				askHost(t, r, h, random, packets, &tally)
 			})
-			t.Logf("%d hosts, %d packets, %d of them with an answer that depends on a condition; right answers: %v; not asked: %v",
-				tally.hosts, tally.packets, tally.conditional, tally.fates, tally.skipped)
+			t.Logf("%d hosts, %d of them with a table of nft, %d packets, %d of them with an answer that depends on a condition; right answers: %v; not asked: %v",
+				tally.hosts, tally.beside, tally.packets, tally.conditional, tally.fates, tally.skipped)
 			for _, fate := range []string{"forwarded", "dropped", "rejected", "for the host"} {
 				if tally.hosts >= 50 && tally.fates[fate] == 0 {
 					t.Errorf("no packet was %s", fate)
@@ -75,6 +76,17 @@ func askHost(t *rapid.T, r *netlab.Router, h *randomhost.Host, random *rand.Rand
 	}
 	if err := r.IPTablesRestore(r.Backend, family, h.Rules); err != nil {
 		t.Fatalf("%v\n%s", err, h.Rules)
+	}
+	if h.NFT != "" {
+		if _, _, err := r.Input(h.NFT, "nft", "-f", "-"); err != nil {
+			t.Fatalf("%v\n%s", err, h.NFT)
+		}
+		defer func() {
+			if _, _, err := r.Run("nft", "delete", "table", h.NFTFamily(), randomhost.NFTTable); err != nil {
+				t.Fatal(err)
+			}
+		}()
+		tally.beside++
 	}
 	state, saved := savedHost(t, r, h)
 	var asked []packet.Packet
@@ -119,7 +131,7 @@ func askHost(t *rapid.T, r *netlab.Router, h *randomhost.Host, random *rand.Rand
 		if !right {
 			var text strings.Builder
 			_ = explain.WriteText(&text, answers)
-			t.Fatalf("%s: %s\nexplain says: %s\nthe kernel: %s %v\n%s\n%s\n%s", r.Backend, p, strings.Join(said, " or "), got, fates[i], text.String(), saved, h.Sets)
+			t.Fatalf("%s: %s\nexplain says: %s\nthe kernel: %s %v\n%s\n%s\n%s", r.Backend, p, strings.Join(said, " or "), got, fates[i], text.String(), saved, h.Sets+h.NFT)
 		}
 		tally.fates[kindOfFate(got)]++
 	}
@@ -144,7 +156,15 @@ func savedHost(t *rapid.T, r *netlab.Router, h *randomhost.Host) (*firewall.Stat
 	}
 	text = strings.Join(lines, "")
 	name := fmt.Sprintf("rules.v%d", h.Family)
-	for file, content := range map[string]string{name: text, "sets": r.IPSetSave()} {
+	content := map[string]string{name: text, "sets": r.IPSetSave()}
+	if h.NFT != "" {
+		tables, _, err := r.Run("nft", "-j", "list", "table", h.NFTFamily(), randomhost.NFTTable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content["nft.json"] = withoutTestRules(t, tables)
+	}
+	for file, content := range content {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -154,6 +174,22 @@ func savedHost(t *rapid.T, r *netlab.Router, h *randomhost.Host) (*firewall.Stat
 		t.Fatalf("%v %v\n%s", err, diags, text)
 	}
 	return opened.States[0], text
+}
+
+// withoutTestRules leaves the rules of the test's own out of what nft -j prints.
+func withoutTestRules(t *rapid.T, text string) string {
+	var all struct {
+		Objects []map[string]json.RawMessage `json:"nftables"`
+	}
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatal(err)
+	}
+	all.Objects = slices.DeleteFunc(all.Objects, func(o map[string]json.RawMessage) bool { return randomhost.TestOnly(string(o["rule"])) })
+	out, err := json.Marshal(map[string]any{"nftables": all.Objects})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 // emptyHost takes everything away that a host was given.

@@ -19,6 +19,8 @@ type Host struct {
 	Family ir.Family
 	Rules  string
 	Sets   string
+	// NFT is a table of nft beside them, as for nft -f; "" for none.
+	NFT string
 	// Published are the ports that a DNAT rule of the nat table is for.
 	Published []Published
 	// NATByMark says that rules of the nat table ask for marks.
@@ -85,6 +87,7 @@ func Draw(t *rapid.T, f ir.Family) *Host {
 		d.table(&b, table.name, table.chains)
 	}
 	h.Rules = b.String()
+	d.nft()
 	return h
 }
 
@@ -110,7 +113,7 @@ func (d *drawing) table(b *strings.Builder, table string, built []string) {
 	if table == "nat" {
 		own = append(own, "DOCKER")
 	}
-	policies := []string{"ACCEPT", "ACCEPT", "DROP"}
+	policies := []string{"ACCEPT", "ACCEPT", "ACCEPT", "ACCEPT", "ACCEPT", "ACCEPT", "DROP"}
 	if table == "nat" {
 		policies = policies[:1]
 	}
@@ -288,7 +291,7 @@ func (d *drawing) target(add func(...string), table, protocol string, calls []st
 		}
 		return
 	}
-	targets := []string{"ACCEPT", "ACCEPT", "DROP", "RETURN", "RETURN"}
+	targets := []string{"ACCEPT", "ACCEPT", "ACCEPT", "ACCEPT", "DROP", "RETURN", "RETURN", "RETURN"}
 	switch table {
 	case "nat":
 		targets = []string{"ACCEPT", "RETURN", "RETURN"}
