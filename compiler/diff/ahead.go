@@ -21,16 +21,16 @@ func (c *comparison) ahead(f ir.Family, loaded *firewall.State) (err error) {
 	if t.Chain(chain) == nil || !firewall.Declared(t.Chain("FORWARD")) {
 		return nil
 	}
-	route, err := loaded.UpTo(f, firewall.Forward, chain)
+	route, err := loaded.UpTo(f, firewall.Forward, chain, true)
 	if err != nil {
 		return fmt.Errorf("the %s rules of %s cannot be followed: %w", firewall.FamilyText(f), loaded.Name, err)
 	}
-	space, err := packet.New(route, loaded.Program(f, chain))
+	space, err := packet.New(route, loaded.Program(f, chain), firewall.Containers(f, loaded, loaded))
 	if err != nil {
 		return fmt.Errorf("the %s rules of %s cannot be followed: %w", firewall.FamilyText(f), loaded.Name, err)
 	}
 	both := space.Programs()
-	leak := firewall.Past(both[0]).And(firewall.Refused(both[1]))
+	leak := firewall.Past(both[0]).And(firewall.Refused(both[1])).Diff(firewall.Refused(both[2]))
 	if leak.IsEmpty() {
 		return nil
 	}

@@ -14,9 +14,13 @@ var Arrives = packet.Verdict{Kind: packet.Other, With: "dockerfw"}
 
 // UpTo is the route of packets through a host that ends with Arrives where the rules of
 // dockerfw begin in a chain of the filter table. In a chain of others, where ours were
-// inserted, that is the first of them.
-func (s *State) UpTo(f ir.Family, path Path, chain string) (*packet.Program, error) {
+// inserted, that is the first of them. Without fallback, the security table is left out,
+// where apply.sh puts the refusals once more.
+func (s *State) UpTo(f ir.Family, path Path, chain string, fallback bool) (*packet.Program, error) {
 	hooks := s.Hooks(f, path)
+	if !fallback {
+		hooks = slices.DeleteFunc(hooks, func(h packet.Hook) bool { return h.Table == "security" })
+	}
 	for i, h := range hooks {
 		if h.Table != "filter" {
 			continue
@@ -121,4 +125,25 @@ func (s *State) withMarks(f ir.Family, path Path, p *packet.Program) (*packet.Pr
 		hooks = append(hooks, h)
 	}
 	return packet.Route(f, path == ToHost, append(hooks, packet.Hook{Table: "filter", Chain: path.FilterChain(), Program: p}))
+}
+
+// Containers is a program that accepts what goes to containers of a host or comes from
+// them, and drops the rest: by the bridges that Docker's rules list, and the interfaces that
+// the policy is for. Where neither says which they are, it accepts everything.
+func Containers(f ir.Family, policy, host *State) *packet.Program {
+	_, names := policy.Interfaces(f)
+	names = slices.Concat(names, host.Bridges(f))
+	p := &packet.Program{Family: f, Default: packet.Verdict{Kind: packet.Drop}, Chains: []*packet.Chain{{Name: "containers"}}}
+	if len(host.Bridges(f)) == 0 {
+		p.Default = packet.Verdict{Kind: packet.Accept}
+		return p
+	}
+	for _, name := range names {
+		for _, end := range []packet.End{packet.Source, packet.Destination} {
+			p.Chains[0].Rules = append(p.Chains[0].Rules, &packet.Rule{
+				Matches: []packet.Cond{packet.Interface{End: end, Name: name}}, Verdict: packet.Verdict{Kind: packet.Accept},
+			})
+		}
+	}
+	return p
 }

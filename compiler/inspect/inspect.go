@@ -262,17 +262,24 @@ func (c *checker) order(f ir.Family) {
 	c.ok(name, "established, deny, accept, default")
 }
 
-// foreign checks that nothing of others stands in the chains that are ours alone.
+// foreign checks that the chains which are ours alone contain no foreign rules.
 func (c *checker) foreign(f ir.Family) {
 	name := firewall.FamilyText(f) + " others"
-	var found []string
+	var found, chains []string
 	for _, chain := range c.want.Own[f] {
 		for _, r := range firewall.Foreign(c.have.Filter(f).Chain(chain)) {
 			found = append(found, "-A "+chain+" "+r.Canonical(dump.Family(f)))
+			if !slices.Contains(chains, chain) {
+				chains = append(chains, chain)
+			}
 		}
 	}
 	if len(found) > 0 {
-		c.fail(name, "%s of others in chains that loading empties%s; install = \"jump\" keeps them", count(len(found), "rule"), sample(found))
+		c.fail(name, "%s contains %s that dockerfw did not create; loading would delete them%s. Keep them with install = \"jump\"", strings.Join(chains, ", "), count(len(found), "rule"), sample(found))
+		return
+	}
+	if len(c.want.Own[f]) == 0 {
+		c.nothing(name, "dockerfw owns no chain here: its rules are inserted into %s", c.want.Target)
 		return
 	}
 	there := slices.DeleteFunc(slices.Clone(c.want.Own[f]), func(chain string) bool { return c.have.Filter(f).Chain(chain) == nil })

@@ -225,6 +225,24 @@ var broken = []struct {
 		nil,
 	},
 	{
+		"a rule ahead for what passes by no container",
+		[]string{"COMMIT\n", "COMMIT\n" + nat, jump, "-A FORWARD -o tailscale0 -j ACCEPT\n" + jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		nil,
+		nil,
+	},
+	{
+		"a rule ahead for what passes to containers, too",
+		[]string{"COMMIT\n", "COMMIT\n" + nat, jump, "-A FORWARD -p udp -j ACCEPT\n" + jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		nil,
+		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse: -A FORWARD -p udp -j ACCEPT"},
+	},
+	{
+		"a rule ahead, and fallback rules that drop what it lets through",
+		[]string{jump, "-A FORWARD -i eth0 -p udp -j ACCEPT\n" + jump, "COMMIT\n", "COMMIT\n" + second(https+standard)},
+		nil,
+		nil,
+	},
+	{
 		"nothing leads to Docker's chains",
 		[]string{"COMMIT\n", "COMMIT\n" + nat, ":DOCKER-USER", docker + ":DOCKER-USER"},
 		nil,
@@ -313,7 +331,7 @@ func TestEachFaultOfAHostIsSaid(t *testing.T) {
 }
 
 func TestRulesOfOthersAreSaidWhereLoadingEmptiesTheChain(t *testing.T) {
-	for install, want := range map[string]string{"replace": "1 rule of others in chains that loading empties: -A DOCKER-USER -s 10.0.0.1/32 -j DROP", "jump": ""} {
+	for install, want := range map[string]string{"replace": "DOCKER-USER contains 1 rule that dockerfw did not create; loading would delete them: -A DOCKER-USER -s 10.0.0.1/32 -j DROP", "jump": ""} {
 		dir := t.TempDir()
 		compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), strings.Replace(policy, "INSTALL", install, 1)))
 		host := open(t, write(t, filepath.Join(dir, "rules.v4"), "*filter\n:FORWARD ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n"+jump+

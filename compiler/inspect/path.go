@@ -24,7 +24,7 @@ func (c *checker) path(f ir.Family, path firewall.Path, chain string) (err error
 		c.fail(name, "there is no chain %s to lead to", chain)
 		return nil
 	}
-	way, err := c.have.UpTo(f, path, chain)
+	way, err := c.have.UpTo(f, path, chain, true)
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
 	}
@@ -32,12 +32,20 @@ func (c *checker) path(f ir.Family, path firewall.Path, chain string) (err error
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
 	}
-	space, err := packet.New(way, c.loaded.Program(f, chain), whole, c.filled.Program(f, chain))
+	alone, err := c.have.UpTo(f, path, chain, false)
+	if err != nil {
+		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
+	}
+	containers := firewall.Containers(f, c.want, c.have)
+	if path == firewall.ToHost {
+		containers = &packet.Program{Family: f, ToHost: true, Default: packet.Verdict{Kind: packet.Accept}, Chains: []*packet.Chain{{Name: "host"}}}
+	}
+	space, err := packet.New(way, c.loaded.Program(f, chain), whole, c.filled.Program(f, chain), alone, containers)
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
 	}
 	all := space.Programs()
-	r := reach{checker: c, family: f, path: path, chain: chain, name: name, space: space}
+	r := reach{checker: c, family: f, path: path, chain: chain, name: name, space: space, others: firewall.Refused(all[5])}
 	if r.untracked(all[0], all[1]) || r.passed(all[0], all[1]) {
 		return nil
 	}
@@ -45,7 +53,18 @@ func (c *checker) path(f ir.Family, path firewall.Path, chain string) (err error
 	if err != nil || dead {
 		return err
 	}
-	c.ok(name, "leads to %s before anything lets packets through, and nothing else drops all that a rule accepts", chain)
+	refused := firewall.Refused(all[1])
+	if left := firewall.Past(all[4]).And(refused).Diff(r.others); !left.IsEmpty() {
+		witness, _ := left.Witness()
+		c.ok(name, "leads to %s, behind %s, which lets through what ours refuse, for example %s: only the fallback rules in the security table drop it", chain, r.text(firewall.LetsThrough(all[4], witness)), witness)
+		return nil
+	}
+	beside := ""
+	if left := firewall.Past(all[0]).And(refused); !left.IsEmpty() {
+		witness, _ := left.Witness()
+		beside = fmt.Sprintf("; what passes by no container is let through ahead of them by %s", r.text(firewall.LetsThrough(all[0], witness)))
+	}
+	c.ok(name, "leads to %s before anything lets packets through, and nothing else drops all that a rule accepts%s", chain, beside)
 	return nil
 }
 
@@ -55,6 +74,8 @@ type reach struct {
 	path        firewall.Path
 	chain, name string
 	space       *packet.Space
+	// others are the packets that go to no container and come from none.
+	others packet.Set
 }
 
 // untracked finds packets that rules of the raw table take out of connection tracking:
@@ -94,7 +115,7 @@ func (r *reach) untracked(way, ours *packet.Evaluation) bool {
 func (r *reach) passed(way, ours *packet.Evaluation) bool {
 	c, t := r.checker, r.have.Filter(r.family)
 	hook := r.path.FilterChain()
-	leak := firewall.Past(way).And(firewall.Refused(ours))
+	leak := firewall.Past(way).And(firewall.Refused(ours)).Diff(r.others)
 	if leak.IsEmpty() {
 		if way.Outcome(firewall.Arrives).IsEmpty() && !firewall.Leads(t, hook, r.chain) {
 			c.fail(r.name, "does not lead to %s, so that its rules have no effect. %s", r.chain, r.jump())
