@@ -139,7 +139,7 @@ func texts(f emit.Folder) map[string]string {
 }
 
 func TestNoGoldenIsWithoutAnExample(t *testing.T) {
-	names := append(examples(t), "bad", "netlab", "randompolicy")
+	names := append(examples(t), "bad", "netlab", "randomhost", "randompolicy")
 	entries, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	p := compileFolder(t, "live", livePolicy)
-	stranger := []string{"explain", "live", "--from", "192.0.2.99", "--to-port", "443", "--interface", "eth0"}
+	stranger := []string{"explain", "live", "--from", "192.0.2.99", "--container-port", "443", "--interface", "eth0"}
 	const inForce = "Drop, by default"
 	onBackends := map[netlab.Backend]netlab.Backend{netlab.NFT: netlab.Legacy, netlab.Legacy: netlab.NFT}
 	for backend, other := range onBackends {
@@ -56,7 +56,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 					words = append(words, says)
 				}
 				h.expect(h.dockerfw(stranger...), 0, words...)
-				h.expect(h.dockerfw("explain", "live", "--from", "2001:db8::99", "--to-port", "443", "--interface", "eth0"), 0, inForce)
+				h.expect(h.dockerfw("explain", "live", "--from", "2001:db8::99", "--container-port", "443", "--interface", "eth0"), 0, inForce)
 				h.expect(h.dockerfw("diff", "live", p.dir), 0)
 				h.expect(h.dockerfw("verify", p.dir), 0, "ok    backend       Docker's rules and dockerfw's are in the same tables, those of iptables-"+string(backend))
 			}
@@ -66,7 +66,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.expect(h.dockerfw(stranger...), 0, inForce, says)
-			h.expect(h.dockerfw("verify", p.dir), 1, "FAIL  backend ", "in iptables-"+string(other)+" as well, such as -A FORWARD -j DOCKER-USER:")
+			h.expect(h.dockerfw("verify", p.dir), 1, "FAIL  backend ", "in iptables-"+string(other)+", such as -A FORWARD -j DOCKER-USER:")
 			// Docker's own in both: there is no telling.
 			h.likeDocker(other)
 			for _, args := range [][]string{stranger, {"diff", "live", p.dir}, {"verify", p.dir}} {
