@@ -17,6 +17,7 @@ func (s *State) Apply(host *State) (*State, error) {
 		Rules:   map[ir.Family]*dump.Ruleset{},
 		Install: s.Install, Target: s.Target, Own: s.Own, Unmanaged: s.Unmanaged,
 		Origins: s.Origins, Sources: s.Sources,
+		Backend: host.Backend, suffix: host.suffix, savedBy: host.savedBy, NFT: host.NFT, Unread: host.Unread,
 	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		if host.Rules[f] == nil && s.Rules[f] == nil {

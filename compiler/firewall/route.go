@@ -47,7 +47,7 @@ var places = [...][]place{
 		{"nat", "PREROUTING", "prerouting", -100},
 		{"mangle", "FORWARD", "forward", -150},
 		{"filter", "FORWARD", "forward", 0},
-		{"security", "FORWARD", "forward", 50},
+		{"security", "FORWARD", "forward", 50}, // see securityPriority
 		{"mangle", "POSTROUTING", "postrouting", -150},
 	},
 	ToHost: {
@@ -74,9 +74,29 @@ func (s *State) Hooks(f ir.Family, path Path) []packet.Hook {
 			continue
 		}
 		hook := packet.Hook{Table: h.table, Chain: h.chain, Program: s.programFrom(t, f, h.chain)}
-		found = append(found, positioned{hook, h.hook, h.priority})
+		priority := h.priority
+		if h.table == "security" {
+			priority = s.securityPriority(f)
+		}
+		found = append(found, positioned{hook, h.hook, priority})
 	}
 	return inOrder(append(s.nftHooks(f, path), found...), path)
+}
+
+// securityPriority is where the security table is among the chains of a hook: iptables-nft
+// makes its chains with 150, other than the kernel's own tables of iptables-legacy with 50
+// (measured with 1.8.9 on Linux 6.18).
+func (s *State) securityPriority(f ir.Family) int {
+	const legacy, nft = 50, 150
+	switch {
+	case s.Backend == NFT || s.savedBy == NFT:
+		return nft
+	case s.Backend == Legacy || s.savedBy == Legacy:
+		return legacy
+	case s.NFT != nil && s.NFT.Table(map[ir.Family]string{ir.IPv4: "ip", ir.IPv6: "ip6"}[f], "security") != nil:
+		return nft
+	}
+	return legacy
 }
 
 // Declared tells whether the rules that were read say what a built-in chain does: by its

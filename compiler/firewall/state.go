@@ -59,6 +59,9 @@ type State struct {
 	// the names of its tools have that are not the plain ones.
 	Backend Backend
 	suffix  string
+	// savedBy is the kind of iptables whose tool printed the rules of a dump, "" if they do
+	// not say.
+	savedBy Backend
 
 	// rules are the files of a compiled state, for loading onto a host.
 	rules map[ir.Family]*dump.RulesFile
