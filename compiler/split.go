@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"go4.org/netipx"
@@ -176,7 +177,7 @@ func (c *compilation) splitFamilies() {
 				found = c.rule(s, r, f) || found
 			}
 			if !found && !s.isGuard() {
-				c.error(codeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily())
+				c.error(codeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily(r))
 			}
 		}
 		for _, f := range c.families {
@@ -196,11 +197,40 @@ func (c *compilation) splitFamilies() {
 	}
 }
 
-func (c *compilation) whyNoFamily() string {
-	if len(c.families) == 1 {
-		return fmt.Sprintf("Its conditions cannot all hold for a packet of %s, the only family the host compiles.", c.families[0])
+// whyNoFamily says which conditions keep a rule from matching in each family.
+func (c *compilation) whyNoFamily(r *parser.Rule) string {
+	var parts []string
+	for _, f := range c.families {
+		name := map[ir.Family]string{ir.IPv4: "IPv4", ir.IPv6: "IPv6"}[f]
+		parts = append(parts, fmt.Sprintf("no %s packet matches %s", name, strings.Join(c.never(r, f), ", ")))
 	}
-	return "Its conditions cannot all hold for one packet: some are for IPv4 only, others for IPv6 only, or a negation leaves nothing."
+	text := strings.Join(parts, ", and ")
+	text = strings.ToUpper(text[:1]) + text[1:]
+	if len(c.families) == 1 {
+		return text + ". That is the only family which the host compiles."
+	}
+	return text + ". Make a rule for each family, or give all conditions addresses of one."
+}
+
+// never names the conditions of a rule that no packet of a family can hold.
+func (c *compilation) never(r *parser.Rule, f ir.Family) []string {
+	var out []string
+	add := func(name string, never bool) {
+		if never {
+			out = append(out, name)
+		}
+	}
+	empty := func(o operands) bool { return o.written && o.empty() }
+	add("source", empty(c.operands(r.Source, f)))
+	add("source_not", c.operands(r.SourceNot, f).whole())
+	add("destination", empty(c.operands(r.Destination, f)))
+	add("destination_not", c.operands(r.DestinationNot, f).whole())
+	add("protocol", len(r.Protocols) > 0 && !slices.ContainsFunc(r.Protocols, func(p parser.At[parser.Protocol]) bool { return protocolFamily(p.Value.Number, f) }))
+	add("published_address", len(r.PublishedAddress) > 0 && !slices.ContainsFunc(r.PublishedAddress, func(a parser.At[netipx.IPRange]) bool { return a.Value.From().Is4() == (f == ir.IPv4) }))
+	add("icmp_types", len(r.ICMPTypes) > 0 && !slices.ContainsFunc(r.ICMPTypes, func(t parser.At[parser.ICMPType]) bool {
+		return f == ir.IPv4 && t.Value.V4 != nil || f == ir.IPv6 && t.Value.V6 != nil
+	}))
+	return out
 }
 
 // established makes the clauses that let replies and related traffic through, on
