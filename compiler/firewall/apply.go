@@ -84,6 +84,7 @@ func dropOurs(t *dump.Table, keep []string) {
 	t.Chains = slices.DeleteFunc(t.Chains, func(c *dump.Chain) bool {
 		return ownChain(c.Name) && !slices.Contains(keep, c.Name)
 	})
+	t.Changed()
 }
 
 var emptyFilter = &dump.RulesFile{Blocks: []*dump.Block{{Table: "filter", Committed: true}}}

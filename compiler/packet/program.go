@@ -63,6 +63,11 @@ type Program struct {
 	// ToHost tells that the packets are for the host itself, as in INPUT: they leave
 	// by no interface. Programs of one space are all so, or none is.
 	ToHost bool
+
+	// index has the places of chains by name, for as many as there were when it was made.
+	// It is not safe for concurrent use.
+	index   map[string]int
+	indexed int
 }
 
 // Chain is a list of rules.

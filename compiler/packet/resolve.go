@@ -2,7 +2,6 @@ package packet
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -46,8 +45,20 @@ func (p *Program) check() error {
 	return visit(0)
 }
 
+// chain returns the place of a chain by its name, -1 if there is none.
 func (p *Program) chain(name string) int {
-	return slices.IndexFunc(p.Chains, func(c *Chain) bool { return c.Name == name })
+	if p.index == nil || p.indexed > len(p.Chains) {
+		p.index, p.indexed = map[string]int{}, 0
+	}
+	for ; p.indexed < len(p.Chains); p.indexed++ {
+		if _, twice := p.index[p.Chains[p.indexed].Name]; !twice {
+			p.index[p.Chains[p.indexed].Name] = p.indexed
+		}
+	}
+	if i, ok := p.index[name]; ok {
+		return i
+	}
+	return -1
 }
 
 // slot is one place at which a condition with state stands, in one or several

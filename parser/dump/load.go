@@ -169,6 +169,7 @@ func (l *loader) delete(ch *Chain) *refusal {
 		}
 	}
 	l.table.Chains = slices.DeleteFunc(l.table.Chains, func(c *Chain) bool { return c == ch })
+	l.table.Changed()
 	return nil
 }
 
@@ -208,6 +209,7 @@ func (l *loader) rename(ch *Chain, name string) *refusal {
 		ch.Rules[i] = &moved
 	}
 	ch.Name = name
+	l.table.Changed()
 	return nil
 }
 
@@ -218,17 +220,17 @@ func (t *Table) cycle() []string {
 	for _, c := range t.Chains {
 		byName[c.Name] = c
 	}
-	done := map[string]bool{}
+	done, open := map[string]bool{}, map[string]bool{} // open: on the path
 	var path []string
 	var visit func(c *Chain) []string
 	visit = func(c *Chain) []string {
-		if i := slices.Index(path, c.Name); i >= 0 {
-			return append(slices.Clone(path[i:]), c.Name)
-		}
-		if done[c.Name] {
+		switch {
+		case open[c.Name]:
+			return append(slices.Clone(path[slices.Index(path, c.Name):]), c.Name)
+		case done[c.Name]:
 			return nil
 		}
-		path = append(path, c.Name)
+		path, open[c.Name] = append(path, c.Name), true
 		for _, r := range c.Rules {
 			if next := byName[r.Jump]; next != nil {
 				if found := visit(next); found != nil {
@@ -237,7 +239,7 @@ func (t *Table) cycle() []string {
 			}
 		}
 		path = path[:len(path)-1]
-		done[c.Name] = true
+		open[c.Name], done[c.Name] = false, true
 		return nil
 	}
 	for _, c := range t.Chains {

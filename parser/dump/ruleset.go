@@ -22,6 +22,11 @@ type Ruleset struct {
 type Table struct {
 	Name   string
 	Chains []*Chain
+
+	// index has the places of chains in Chains by name, for as many as there were when it
+	// was made. It is not safe for concurrent use.
+	index   map[string]int
+	indexed int
 }
 
 // Chain is one chain with its rules in order.
@@ -52,12 +57,23 @@ func (t *Table) Chain(name string) *Chain {
 	if t == nil {
 		return nil
 	}
-	i := slices.IndexFunc(t.Chains, func(c *Chain) bool { return c.Name == name })
-	if i < 0 {
+	if t.index == nil || t.indexed > len(t.Chains) {
+		t.index, t.indexed = map[string]int{}, 0
+	}
+	for ; t.indexed < len(t.Chains); t.indexed++ {
+		if _, twice := t.index[t.Chains[t.indexed].Name]; !twice {
+			t.index[t.Chains[t.indexed].Name] = t.indexed
+		}
+	}
+	i, ok := t.index[name]
+	if !ok {
 		return nil
 	}
 	return t.Chains[i]
 }
+
+// Changed is to be called when chains were taken out of Chains, or got other names.
+func (t *Table) Changed() { t.index = nil }
 
 // Canonical returns the canonical text of a rule of the set.
 func (rs *Ruleset) Canonical(r *Rule) string {
