@@ -16,19 +16,52 @@ func (s *State) Interfaces(f ir.Family) (external, container []string) {
 	if s.External != nil {
 		return s.External, s.Container
 	}
-	// The rules of default have just these. Without default, replies pass wherever a
-	// rule decides, by the interfaces of the host first.
-	for _, comment := range []string{"dockerfw default", "dockerfw established"} {
-		for _, r := range s.incoming(f) {
-			if Comment(r) == comment {
-				external, container = addValue(external, r, "-i"), addValue(container, r, "-o")
-			}
+	// The rules of default have just these.
+	for _, r := range s.incoming(f) {
+		if Comment(r) == "dockerfw default" {
+			external, container = addValue(external, r, "-i"), addValue(container, r, "-o")
 		}
-		if external != nil {
-			break
+	}
+	if external == nil {
+		return s.replying(f)
+	}
+	return external, container
+}
+
+// replying are the interfaces of a policy whose default refuses nothing. Replies pass
+// wherever a rule decides, by the interfaces of the host first; those that only one
+// rule lists follow. They go with other interfaces of containers, or are bridges of
+// Docker's; any others cannot be told from the host's.
+func (s *State) replying(f ir.Family) (external, container []string) {
+	var first *dump.Rule
+	for _, r := range s.incoming(f) {
+		if Comment(r) != "dockerfw established" {
+			continue
+		}
+		if first == nil {
+			first = r
+		}
+		if value(r, "-o") == value(first, "-o") && (r == first || !dockersBridge(value(r, "-i"))) {
+			external = addValue(external, r, "-i")
+		}
+		if value(r, "-i") == value(first, "-i") && value(first, "-o") != "" {
+			container = addValue(container, r, "-o")
 		}
 	}
 	return external, container
+}
+
+// value is that of a rule's option, "" if it does not have it.
+func value(r *dump.Rule, option string) string {
+	if o := r.Option(option); o != nil {
+		return o.Value()
+	}
+	return ""
+}
+
+// dockersBridge tells whether an interface has a name that Docker gives to bridges.
+func dockersBridge(name string) bool {
+	return strings.HasPrefix(name, "docker") || strings.HasPrefix(name, "br-")
 }
 
 // incoming are the rules of dockerfw for what enters from outside and is forwarded.

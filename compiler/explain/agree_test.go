@@ -1,0 +1,242 @@
+package explain_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/compiler/explain"
+	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/policytest"
+	"github.com/dockerfw/dockerfw/golden/randompolicy"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+// asked is a question, by the attributes of a test block.
+type asked struct {
+	from, toAddress, container string
+	toPort, containerPort      uint16
+	protocol, in, out, state   string
+	proxy                      bool
+}
+
+var protocols = map[string]uint8{"": 6, "tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "icmpv6": 58}
+
+// block is the test block that asks.
+func (a asked) block() string {
+	var b strings.Builder
+	b.WriteString("test \"asked\" {\nexpect = \"refused\"\n")
+	for _, f := range []struct{ name, value string }{
+		{"from", a.from},
+		{"to_address", a.toAddress},
+		{"container", a.container},
+		{"protocol", a.protocol},
+		{"interface", a.in},
+		{"out_interface", a.out},
+		{"state", a.state},
+	} {
+		if f.value != "" {
+			fmt.Fprintf(&b, "%s = %q\n", f.name, f.value)
+		}
+	}
+	for name, port := range map[string]uint16{"to_port": a.toPort, "container_port": a.containerPort} {
+		if port != 0 {
+			fmt.Fprintf(&b, "%s = %d\n", name, port)
+		}
+	}
+	if a.proxy {
+		b.WriteString("proxy = true\n")
+	}
+	return b.String() + "}\n"
+}
+
+// question is the one that explain asks.
+func (a asked) question() explain.Question {
+	address := func(text string) netip.Addr {
+		if text == "" {
+			return netip.Addr{}
+		}
+		return netip.MustParseAddr(text)
+	}
+	states := map[string]ir.CTState{
+		"": ir.CTNew, "new": ir.CTNew, "established": ir.CTEstablished, "reply": ir.CTEstablished,
+		"related": ir.CTRelated, "invalid": ir.CTInvalid, "untracked": ir.CTUntracked,
+	}
+	return explain.Question{
+		From: address(a.from), ToAddress: address(a.toAddress), Container: address(a.container),
+		ToPort: a.toPort, ContainerPort: a.containerPort, Protocol: protocols[a.protocol],
+		In: a.in, Out: a.out, State: states[a.state], Reply: a.state == "reply", Proxy: a.proxy,
+	}
+}
+
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+// agree puts a question to a policy's tests, and to explain of the policy and of what
+// it compiles to. It returns nil if the policy, or the question to it, is refused.
+func agree(t fataler, dir, policy string, a asked) *policytest.Result {
+	t.Helper()
+	path, compiled := filepath.Join(dir, "policy.hcl"), filepath.Join(dir, "compiled")
+	if err := os.WriteFile(path, []byte(policy+a.block()), 0o600); err != nil {
+		t.Fatalf("%s", err)
+	}
+	result, diags := build.Policy(path, build.Options{})
+	if diags.HasErrors() {
+		return nil
+	}
+	if err := os.RemoveAll(compiled); err != nil {
+		t.Fatalf("%s", err)
+	}
+	for name, content := range result.Folder() {
+		file := filepath.Join(compiled, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatalf("%s", err)
+		}
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatalf("%s", err)
+		}
+	}
+	tested := result.Test()[0]
+	for _, name := range []string{path, compiled} {
+		opened, diags, err := firewall.Open(name, build.Options{})
+		if err != nil || diags.HasErrors() {
+			t.Fatalf("%v %v", err, diags)
+		}
+		answers, err := explain.Explain(opened.States[0], a.question(), "")
+		if err != nil {
+			t.Fatalf("%s: test answers %s, explain: %s\n%s", filepath.Base(name), tested.Got, err, policy+a.block())
+		}
+		answer := answers[0]
+		if got, want := answer.Packet.String(), tested.Packet.String(); got != want {
+			t.Errorf("%s: explain asks about %s\ntest about %s\n%s", filepath.Base(name), got, want, policy+a.block())
+		}
+		if !hasCase(answer.Cases, tested) {
+			t.Errorf("%s: test gets %s by %q, explain %s\n%s", filepath.Base(name), tested.Got, tested.By, cases(answer.Cases), policy+a.block())
+		}
+	}
+	return &tested
+}
+
+var verdicts = map[packet.Kind]string{packet.Accept: "accept", packet.Drop: "drop", packet.Reject: "reject", packet.Docker: "docker"}
+
+// hasCase tells whether explain has the answer of a test. Tests take limits not to be
+// reached; explain shows a case for each side. A block that leaves packets to Docker may
+// need no rule, and explain then has no block to give.
+func hasCase(cases []explain.Case, tested policytest.Result) bool {
+	for _, c := range cases {
+		if verdicts[c.Verdict.Kind] == string(tested.Got) && (tested.Got == parser.ExpectDocker || block(c.By.Name) == tested.By) {
+			return true
+		}
+	}
+	return false
+}
+
+// block is the name of a block as tests have it: accept.web of accept "web".
+func block(name string) string {
+	return strings.ReplaceAll(strings.Replace(name, " ", ".", 1), `"`, "")
+}
+
+func cases(all []explain.Case) string {
+	var out []string
+	for _, c := range all {
+		out = append(out, fmt.Sprintf("%s by %q", verdicts[c.Verdict.Kind], block(c.By.Name)))
+	}
+	return strings.Join(out, ", ")
+}
+
+const agreed = `
+host {
+  external_interfaces = ["eth0"]
+}
+deny "dmz" {
+  source     = ["192.0.2.66"]
+  interfaces = ["wg0"]
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [443]
+}
+accept "ping" {
+  protocol = ["icmp", "icmpv6"]
+}
+default {}
+egress {
+  deny "private" {
+    destination = ["10.0.0.0/8", "fc00::/7"]
+    action      = "reject"
+  }
+}
+`
+
+func TestExplainAndTestGiveOneAnswer(t *testing.T) {
+	for _, c := range []struct {
+		a       asked
+		got, by string
+	}{
+		{asked{from: "192.0.2.9", toPort: 443}, "accept", "accept.web"},
+		{asked{from: "2001:db8::9", toPort: 443}, "accept", "accept.web"},
+		{asked{from: "192.0.2.9", toPort: 80}, "drop", "default"},
+		{asked{from: "192.0.2.9", containerPort: 443}, "drop", "default"},
+		{asked{from: "192.0.2.66", toPort: 443, in: "wg0"}, "drop", "deny.dmz"},
+		{asked{from: "192.0.2.9", toPort: 80, in: "wg0"}, "docker", ""},
+		{asked{from: "172.17.0.2", toAddress: "10.0.0.5", toPort: 443, in: "docker0"}, "reject", "deny.private"},
+		{asked{from: "fd00::2", toAddress: "fd01::5", toPort: 443, in: "docker0"}, "reject", "deny.private"},
+		{asked{from: "172.17.0.2", toAddress: "203.0.113.80", toPort: 443, in: "docker0"}, "docker", ""},
+		{asked{from: "172.17.0.2", container: "10.0.0.5", containerPort: 443, in: "docker0", out: "br-web"}, "docker", ""},
+		{asked{from: "192.0.2.9", containerPort: 40000, state: "reply"}, "accept", "established"},
+		{asked{from: "192.0.2.9", containerPort: 40000, state: "invalid"}, "drop", "default"},
+		{asked{from: "192.0.2.9", toPort: 443, proxy: true}, "docker", "accept.web"},
+		{asked{from: "192.0.2.9", toPort: 80, proxy: true}, "docker", ""},
+		{asked{from: "192.0.2.9", toPort: 443, containerPort: 8443, container: "172.18.0.5", out: "br-web"}, "accept", "accept.web"},
+		{asked{from: "192.0.2.9", protocol: "icmp"}, "accept", "accept.ping"},
+		{asked{from: "2001:db8::9", protocol: "icmpv6"}, "accept", "accept.ping"},
+	} {
+		tested := agree(t, t.TempDir(), agreed, c.a)
+		switch {
+		case tested == nil:
+			t.Errorf("refused: %s", c.a.block())
+		case string(tested.Got) != c.got || tested.By != c.by:
+			t.Errorf("got %s by %q, want %s by %q: %s", tested.Got, tested.By, c.got, c.by, c.a.block())
+		}
+	}
+}
+
+// Policies and questions that nobody would write.
+func TestExplainAndTestGiveOneAnswerToRandomQuestions(t *testing.T) {
+	dir, agreed, refused := t.TempDir(), 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		pick := func(values ...string) string { return rapid.SampledFrom(values).Draw(t, "field") }
+		port := func() uint16 { return rapid.SampledFrom([]uint16{0, 80, 443, 53, 1500}).Draw(t, "port") }
+		policy := randompolicy.Text(t)
+		a := asked{
+			protocol: pick("", "tcp", "udp", "sctp"), in: pick("", "", "eth0", "wg0", "docker0", "br-a"),
+			out: pick("", "", "docker0", "eth0", "br-b"), state: pick("", "", "established", "reply", "related", "invalid", "untracked"),
+			toPort: port(), containerPort: port(), proxy: rapid.IntRange(0, 5).Draw(t, "proxy") == 0,
+		}
+		if rapid.Bool().Draw(t, "IPv6") {
+			a.from, a.toAddress, a.container = pick("2001:db8::1", "2001:db9::1"), pick("", "2001:db8::80", "2001:db8::1"), pick("", "", "fd00::9")
+		} else {
+			a.from, a.toAddress, a.container = pick("192.0.2.1", "192.0.2.140", "203.0.113.9"), pick("", "198.51.100.1", "10.0.0.5"), pick("", "", "172.18.0.9")
+		}
+		if agree(t, dir, policy, a) == nil {
+			refused++
+		} else {
+			agreed++
+		}
+	})
+	t.Logf("%d agreed, %d refused", agreed, refused)
+	if agreed == 0 {
+		t.Errorf("no question was answered: %d refused", refused)
+	}
+}
