@@ -44,7 +44,7 @@ default {
 test "strangers do not reach postgres" {
   from    = "192.0.2.99"
   to_port = 5432
-  expect  = "drop"
+  expect  = "refused"
 }
 `
 
