@@ -186,3 +186,13 @@ test "docker-proxy is closed to strangers" {
   proxy   = true
   expect  = "reject"
 }
+
+test "networks of containers reach each other" {
+  host           = "edge"
+  from           = "172.17.0.2"
+  interface      = "docker0"
+  container      = "172.18.0.5"
+  container_port = 5432
+  out_interface  = "br-web"
+  expect         = "allowed"
+}

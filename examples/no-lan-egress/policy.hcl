@@ -29,3 +29,38 @@ egress {
     }
   }
 }
+
+test "containers reach the Internet" {
+  from       = "172.17.0.2"
+  interface  = "docker0"
+  to_address = "203.0.113.80"
+  to_port    = 443
+  expect     = "allowed"
+}
+
+test "containers do not reach the office" {
+  from       = "172.17.0.2"
+  interface  = "docker0"
+  to_address = "10.1.2.3"
+  to_port    = 443
+  expect     = "refused"
+  by         = "deny.private"
+}
+
+test "containers reach the resolver" {
+  from       = "172.17.0.2"
+  interface  = "docker0"
+  to_address = "192.168.1.53"
+  protocol   = "udp"
+  to_port    = 53
+  expect     = "allowed"
+}
+
+test "containers send no mail" {
+  from       = "172.17.0.2"
+  interface  = "docker0"
+  to_address = "203.0.113.25"
+  to_port    = 25
+  expect     = "reject"
+  by         = "deny.mail"
+}
