@@ -119,6 +119,8 @@ func TestWitnessesAreWhatPeopleWouldChoose(t *testing.T) {
 		{"nothing free", []Cond{Addr{Source, cidrs("10.1.0.0/16")}}, "tcp 10.1.0.1:40000 -> 172.17.0.2:80 in eth0 out docker0 NEW"},
 		{"a pattern", []Cond{Interface{Source, "br-+"}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in br-0 out docker0 NEW"},
 		{"not an interface", []Cond{Not{Interface{Source, "eth0"}}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in eth1 out docker0 NEW"},
+		{"to the outside", []Cond{Interface{Destination, "eth0"}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in docker0 out eth0 NEW"},
+		{"from a container", []Cond{Interface{Source, "docker0"}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in docker0 out eth0 NEW"},
 		{"a reply", []Cond{Dir{ir.CTReply}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in eth0 out docker0 ESTABLISHED reply"},
 		{"a ping", []Cond{icmpCond(ir.IPv4, 8, -1)}, "icmp type 8/0 198.51.100.1 -> 172.17.0.2 in eth0 out docker0 NEW"},
 		{"a condition", []Cond{Opaque{Text: "mark 0x1"}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in eth0 out docker0 NEW [mark 0x1]"},

@@ -212,6 +212,16 @@ func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 	if k, ok := chosen[fOut]; ok {
 		p.Out = s.ifaces.names[s.candidates(s.columns[fOut], 0)[k].value]
 	}
+	// Where one interface alone matters, the packet comes from a container or goes to one,
+	// and does not leave by the interface it arrives on.
+	_, in := chosen[fIn]
+	_, out := chosen[fOut]
+	switch {
+	case out && !in && p.Out == p.In:
+		p.In = UsualBridge
+	case in && !out && p.In == p.Out:
+		p.Out = UsualExternal
+	}
 	addr := func(f fieldID) netip.Addr {
 		class, ok := chosen[f]
 		if !ok {
