@@ -71,7 +71,11 @@ func (rs *Ruleset) block(b *Block) hcl.Diagnostics {
 			return fail(c.Range, c.Line, r)
 		}
 	}
-	if cycle := l.table.cycle(); cycle != nil {
+	cycle, deep := l.table.cycle()
+	if deep != "" {
+		return fail(b.End, "COMMIT", refuse("Too many jumps", "More than %d chains jump one into the next, through %s.", MaxJumps, deep))
+	}
+	if cycle != nil {
 		return fail(b.End, "COMMIT", refuse("Jump loop", "The kernel refuses chains that lead back to themselves: %s.", strings.Join(cycle, " -> ")))
 	}
 	if old == nil {
@@ -213,41 +217,52 @@ func (l *loader) rename(ch *Chain, name string) *refusal {
 	return nil
 }
 
+// MaxJumps is the most jumps in a row that are followed. Kernels allow far fewer, and
+// what follows jumps recurses.
+const MaxJumps = 1000
+
 // cycle returns chains that a built-in chain leads to and that lead back to
-// themselves, or nil.
-func (t *Table) cycle() []string {
+// themselves, or nil, and else a chain through which more than MaxJumps jumps go.
+func (t *Table) cycle() (loop []string, deep string) {
 	byName := make(map[string]*Chain, len(t.Chains))
 	for _, c := range t.Chains {
 		byName[c.Name] = c
 	}
-	done, open := map[string]bool{}, map[string]bool{} // open: on the path
+	height := map[*Chain]int{}
+	at := map[*Chain]int{} // place in path
 	var path []string
-	var visit func(c *Chain) []string
-	visit = func(c *Chain) []string {
-		switch {
-		case open[c.Name]:
-			return append(slices.Clone(path[slices.Index(path, c.Name):]), c.Name)
-		case done[c.Name]:
-			return nil
+	var visit func(c *Chain) bool
+	visit = func(c *Chain) bool {
+		if i, ok := at[c]; ok {
+			loop = append(slices.Clone(path[i:]), c.Name)
+			return false
 		}
-		path, open[c.Name] = append(path, c.Name), true
+		if h, done := height[c]; len(path)+h > MaxJumps {
+			deep = c.Name
+			return false
+		} else if done {
+			return true
+		}
+		at[c] = len(path)
+		path = append(path, c.Name)
+		h := 0
 		for _, r := range c.Rules {
 			if next := byName[r.Jump]; next != nil {
-				if found := visit(next); found != nil {
-					return found
+				if !visit(next) {
+					return false
 				}
+				h = max(h, 1+height[next])
 			}
 		}
 		path = path[:len(path)-1]
-		open[c.Name], done[c.Name] = false, true
-		return nil
+		delete(at, c)
+		height[c] = h
+		return true
 	}
 	for _, c := range t.Chains {
-		if c.Policy != "" {
-			if found := visit(c); found != nil {
-				return found
-			}
+		if c.Policy != "" && !visit(c) {
+			return loop, deep
 		}
 	}
-	return nil
+	return nil, ""
 }
