@@ -195,11 +195,18 @@ func hasChain(s *firewall.State, name string) bool {
 	return slices.ContainsFunc(s.Families(), func(f ir.Family) bool { return s.Filter(f).Chain(name) != nil })
 }
 
+type chainOf struct {
+	family ir.Family
+	chain  string
+}
+
 type comparison struct {
 	before, after *firewall.State
 	opts          Options
 	report        *Report
-	chains        map[ir.Family][]string
+	// chains are those whose lines are compared, in order; listed has the same.
+	chains map[ir.Family][]string
+	listed map[chainOf]bool
 	// differ says of sets whether they hold other addresses; those not asked for yet
 	// are not there.
 	differ map[string]bool

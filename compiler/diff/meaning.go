@@ -79,7 +79,7 @@ func (c *comparison) program(s *firewall.State, f ir.Family, path Path, chain st
 // compared notes the chains whose lines are compared later.
 func (c *comparison) compared(f ir.Family, names ...string) {
 	if c.chains == nil {
-		c.chains = map[ir.Family][]string{}
+		c.chains, c.listed = map[ir.Family][]string{}, map[chainOf]bool{}
 	}
 	for _, name := range names {
 		for _, s := range []*firewall.State{c.before, c.after} {
@@ -87,7 +87,8 @@ func (c *comparison) compared(f ir.Family, names ...string) {
 				continue
 			}
 			for _, chain := range s.Program(f, name).Chains {
-				if !slices.Contains(c.chains[f], chain.Name) {
+				if at := (chainOf{f, chain.Name}); !c.listed[at] {
+					c.listed[at] = true
 					c.chains[f] = append(c.chains[f], chain.Name)
 				}
 			}

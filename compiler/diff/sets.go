@@ -86,7 +86,7 @@ func (c *comparison) usage(s *firewall.State) map[string]*use {
 	for _, f := range s.Families() {
 		for _, t := range s.Rules[f].Tables {
 			for _, chain := range t.Chains {
-				compared := t.Name == "filter" && slices.Contains(c.chains[f], chain.Name)
+				compared := t.Name == "filter" && c.listed[chainOf{f, chain.Name}]
 				for _, r := range chain.Rules {
 					for _, name := range r.Sets() {
 						note(name, !compared, 0)
