@@ -51,6 +51,11 @@ fuzz:
 	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./parser/addrlist
 	$(GO) test -fuzz=FuzzParseRules -fuzztime=1m ./parser/dump
 	$(GO) test -fuzz=FuzzParseSets -fuzztime=1m ./parser/dump
+	$(GO) test -fuzz=FuzzNative -fuzztime=1m ./parser/budget
+	$(GO) test -fuzz=FuzzJSON -fuzztime=1m ./parser/budget
+	$(GO) test -fuzz=FuzzExplainSyntax -fuzztime=1m ./parser
+	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./parser/saved
+	$(GO) test -fuzz='FuzzParse$$' -fuzztime=1m ./parser/nft
 	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./compiler/diff
