@@ -7,12 +7,16 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/budget"
 )
 
 // expand writes each clause as the rules that together match what it says: one
 // rule a combination of interface, protocol, published port and so on, since a
 // rule of iptables holds one of each.
 func (c *compilation) expand() {
+	if c.tooManyRules() {
+		return
+	}
 	for _, f := range c.families {
 		program := &ir.Program{
 			Family:  f,
@@ -30,6 +34,38 @@ func (c *compilation) expand() {
 		}
 		c.out.Programs = append(c.out.Programs, program)
 	}
+}
+
+// tooManyRules reports the rule with which a family would have more rules than a host
+// may have, before any of them is made.
+func (c *compilation) tooManyRules() bool {
+	for _, f := range c.families {
+		rules := 0
+		for _, cl := range c.clauses {
+			if cl.family != f {
+				continue
+			}
+			if rules += cl.size(); rules > budget.MaxRules {
+				c.error(budget.Code, cl.origin.Range, "too many rules", "With this block the host has more than %d rules of %s, the most there can be. A block becomes a rule for each combination of the interfaces, protocols, addresses and ports it lists; join ports to ranges, addresses to an ipset, and interfaces to a prefix such as \"br-+\".", budget.MaxRules, f)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// size is the number of rules a clause becomes, or a number past every limit.
+func (cl *clause) size() int {
+	n := len(cl.lines(&combination{}))
+	for _, options := range []int{
+		len(cl.protocolVerdicts()), len(cl.publishedAddresses), len(cl.published), len(cl.container), len(cl.fromPorts), len(cl.icmp),
+		len(alternatives(cl.source.in, ir.Src)), len(alternatives(cl.destination.in, ir.Dst)), len(cl.outInterfaces), len(cl.interfaces),
+	} {
+		if n *= max(options, 1); n > budget.MaxRules {
+			break
+		}
+	}
+	return n
 }
 
 // chain makes a chain of its clauses.

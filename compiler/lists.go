@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"io/fs"
 	"sync"
 
@@ -8,6 +9,8 @@ import (
 	"go4.org/netipx"
 
 	"github.com/dockerfw/dockerfw/parser/addrlist"
+	"github.com/dockerfw/dockerfw/parser/budget"
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // Lists reads the address-list files of a policy, each once for all hosts. It is
@@ -53,9 +56,19 @@ func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
 			return
 		}
 		defer f.Close()
-		entry.diags = addrlist.Read(f, l.files.Display(name), name, func(r netipx.IPRange, _ hcl.Range) {
-			entry.ranges = append(entry.ranges, r)
+		shown, tooMany := l.files.Display(name), (*hcl.Diagnostic)(nil)
+		entry.diags = addrlist.Read(f, shown, name, func(r netipx.IPRange, at hcl.Range) {
+			switch {
+			case len(entry.ranges) < budget.MaxEntries:
+				entry.ranges = append(entry.ranges, r)
+			case tooMany == nil:
+				at.Filename = shown
+				tooMany = diag.New(budget.Code, at, "too many entries", fmt.Sprintf("This is entry %d, and a list has at most %d. Join neighbouring addresses to networks.", budget.MaxEntries+1, budget.MaxEntries))
+			}
 		})
+		if tooMany != nil {
+			entry.diags = append(entry.diags, tooMany)
+		}
 	})
 	return entry.ranges, entry.diags, entry.err
 }

@@ -9,12 +9,12 @@ import (
 	"slices"
 	"strings"
 
-	"go4.org/netipx"
-
 	"github.com/hashicorp/hcl/v2"
+	"go4.org/netipx"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
@@ -124,6 +124,10 @@ func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser
 			}
 		}
 		c.diags = append(c.diags, diags...)
+		if len(out)+len(ranges) > budget.MaxEntries {
+			c.error(budget.Code, f.Range, "too many entries", "With this list the set has %d entries, and at most %d are read. Join neighbouring addresses to networks.", len(out)+len(ranges), budget.MaxEntries)
+			continue
+		}
 		out = append(out, ranges...)
 	}
 	return out
@@ -146,24 +150,21 @@ func (c *compilation) elements(s *parser.Set, include, exclude []netipx.IPRange)
 	case s.Type == parser.SetHashIP:
 		return c.addresses(s, include, exclude)
 	case s.Aggregate:
-		return splitWhole(merge(include, exclude))
+		return splitWhole(c.merge(include, exclude, s.DeclRange))
 	}
-	var excluded netipx.IPSetBuilder
-	for _, r := range exclude {
-		excluded.AddRange(r)
-	}
-	without, err := excluded.IPSet()
-	if err != nil {
-		panic(err) // ranges from the parser are valid
-	}
+	without := ipSet(exclude, nil).Ranges()
 	var out []netip.Prefix
 	for _, r := range include {
 		for _, p := range r.Prefixes() {
-			if without.OverlapsPrefix(p) {
-				out = append(out, merge([]netipx.IPRange{netipx.RangeOfPrefix(p)}, exclude)...)
+			if holes := overlapping(without, netipx.RangeOfPrefix(p)); len(holes) > 0 {
+				out = append(out, c.merge([]netipx.IPRange{netipx.RangeOfPrefix(p)}, holes, s.DeclRange)...)
 			} else {
 				out = append(out, p)
 			}
+		}
+		if len(out) > budget.MaxEntries {
+			c.tooManyElements(s.DeclRange)
+			return nil
 		}
 	}
 	out = splitWhole(out)
@@ -171,9 +172,34 @@ func (c *compilation) elements(s *parser.Set, include, exclude []netipx.IPRange)
 	return slices.Compact(out)
 }
 
+// overlapping returns those of sorted, which do not overlap each other, that overlap r.
+func overlapping(sorted []netipx.IPRange, r netipx.IPRange) []netipx.IPRange {
+	from, _ := slices.BinarySearchFunc(sorted, r.From(), func(one netipx.IPRange, a netip.Addr) int { return one.To().Compare(a) })
+	to := from
+	for to < len(sorted) && sorted[to].From().Compare(r.To()) <= 0 {
+		to++
+	}
+	return sorted[from:to]
+}
+
 // merge returns the smallest list of prefixes that holds exactly the addresses of
-// include that are not in exclude.
-func merge(include, exclude []netipx.IPRange) []netip.Prefix {
+// include that are not in exclude. More than a set may have are an error at rng.
+func (c *compilation) merge(include, exclude []netipx.IPRange, rng hcl.Range) []netip.Prefix {
+	var out []netip.Prefix
+	for _, r := range ipSet(include, exclude).Ranges() {
+		if out = r.AppendPrefixes(out); len(out) > budget.MaxEntries {
+			c.tooManyElements(rng)
+			return nil
+		}
+	}
+	return out
+}
+
+func (c *compilation) tooManyElements(rng hcl.Range) {
+	c.error(budget.Code, rng, "too many elements", "More than %d addresses and networks are left of the entries, the most of a set. A range that does not begin and end at a network's border takes many.", budget.MaxEntries)
+}
+
+func ipSet(include, exclude []netipx.IPRange) *netipx.IPSet {
 	var b netipx.IPSetBuilder
 	for _, r := range include {
 		b.AddRange(r)
@@ -185,7 +211,7 @@ func merge(include, exclude []netipx.IPRange) []netip.Prefix {
 	if err != nil {
 		panic(err) // ranges from the parser are valid
 	}
-	return set.Prefixes()
+	return set
 }
 
 // splitWhole writes the whole of a family as two halves: a hash:net set takes no
@@ -217,10 +243,14 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 			return nil
 		}
 	}
-	prefixes := merge(include, exclude)
+	prefixes := c.merge(include, exclude, s.DeclRange)
 	total := uint64(0)
 	for _, p := range prefixes {
 		total += rangeSize(netipx.RangeOfPrefix(p))
+	}
+	if total > budget.MaxEntries {
+		c.tooManyElements(s.DeclRange)
+		return nil
 	}
 	if total > limit {
 		rng := s.DeclRange

@@ -441,7 +441,7 @@ func (c *compilation) operands(a *parser.Addresses, f ir.Family) operands {
 			o.sets = append(o.sets, set)
 		}
 	}
-	o.literals = merge(ofFamily(literals, f), nil)
+	o.literals = c.merge(ofFamily(literals, f), nil, o.rng)
 	if o.whole() {
 		o.sets = nil
 	}

@@ -17,9 +17,9 @@ import (
 
 type functions = map[string]function.Function
 
-// maxFileValue is the most that file() reads, in bytes: enough for the CSV files of
+// MaxFileValue is the most that file() reads, in bytes: enough for the CSV files of
 // countries. Longer lists belong into an ipset's files, which are streamed.
-const maxFileValue = 64 << 20
+const MaxFileValue = 64 << 20
 
 // policyFunctions returns the functions of policy expressions, under the names
 // Terraform uses. None reads the clock, the network or chance: the same input
@@ -119,12 +119,12 @@ func fileFunction(dir *Dir) function.Function {
 				return cty.NilVal, function.NewArgError(0, err)
 			}
 			defer f.Close()
-			text, err := io.ReadAll(io.LimitReader(f, maxFileValue+1))
+			text, err := io.ReadAll(io.LimitReader(f, MaxFileValue+1))
 			switch {
 			case err != nil:
 				return cty.NilVal, function.NewArgError(0, err)
-			case len(text) > maxFileValue:
-				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the file has more than %d bytes; put long address lists into an ipset's files", maxFileValue))
+			case len(text) > MaxFileValue:
+				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the file has more than %d bytes; put long address lists into an ipset's files", MaxFileValue))
 			case !utf8.Valid(text):
 				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the file is not UTF-8 text"))
 			}

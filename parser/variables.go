@@ -306,9 +306,9 @@ func (e *evaluator) validate(name string, place hcl.Range, blocks []*hcl.Block) 
 	}
 }
 
-// maxLocalsInARow bounds how many local values need each other one after the other:
+// MaxLocalsInARow bounds how many local values need each other one after the other:
 // finding their values recurses.
-const maxLocalsInARow = 1000
+const MaxLocalsInARow = 1000
 
 // locals evaluates all locals blocks into local.*, in the order they depend on
 // each other.
@@ -345,8 +345,8 @@ func (e *evaluator) locals() {
 	visit = func(name string) {
 		state[name] = visiting
 		a := exprs[name]
-		if depth++; depth > maxLocalsInARow {
-			e.error(budget.Code, a.NameRange, "too many local values in a row", "Each depends on the next, and %d in a row are the most.", maxLocalsInARow)
+		if depth++; depth > MaxLocalsInARow {
+			e.error(budget.Code, a.NameRange, "too many local values in a row", "Each depends on the next, and %d in a row are the most.", MaxLocalsInARow)
 			state[name] = done
 			depth--
 			return

@@ -26,6 +26,13 @@ const (
 	// has that many digits.
 	MaxNumber   = 500
 	maxExponent = 500
+	// MaxEntries bounds the entries of an address list and the elements of a set. The
+	// compiler takes 1.5 kB of memory for each (measured), and the longest lists in use
+	// have a few hundred thousand.
+	MaxEntries = 2_000_000
+	// MaxRules bounds the rules a host has in a family. The compiler takes 4 kB of memory
+	// for each (measured); a few hundred already are more than people can read.
+	MaxRules = 200_000
 )
 
 func problem(rng hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
