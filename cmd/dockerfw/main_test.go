@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func TestScripts(t *testing.T) {
 			"ageis":  ageIs,
 			"files":  filesAre,
 			"inert":  inert,
+			"repeat": repeat,
 			"status": status,
 		},
 	})
@@ -95,6 +97,17 @@ func inert(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("live in Markdown: %q", live)
 		}
 	}
+}
+
+// repeat FILE COUNT TEXT: the text is written COUNT times to the end of the file.
+func repeat(ts *testscript.TestScript, neg bool, args []string) {
+	count, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	_, err = f.WriteString(strings.Repeat(args[2]+"\n", count))
+	ts.Check(err)
+	ts.Check(f.Close())
 }
 
 // status CODE COMMAND ARGUMENT...: the command ends with this exit code.
