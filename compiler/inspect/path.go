@@ -97,9 +97,9 @@ func (r *reach) untracked(way, ours *packet.Evaluation) bool {
 	c := r.checker
 	if ports := c.have.Published(r.family); len(ports) > 0 {
 		// A rule for a service of the host's own is no fault.
+		hooks := c.have.Hooks(r.family, firewall.Forward)
 		i := slices.IndexFunc(ports, func(p firewall.Published) bool {
-			sent := arriving(r.family, p, witness.In)
-			return packet.Trace(c.have.Hooks(r.family, firewall.Forward), sent).Packet.State == ir.CTUntracked
+			return packet.Trace(hooks, arriving(r.family, p, witness.In)).Packet.State == ir.CTUntracked
 		})
 		if i < 0 {
 			return false
