@@ -77,10 +77,7 @@ type Passed struct {
 // Explain sends the packet through the rules of a state, on each path that it may take: from
 // a chain of the filter table on, or with "" through all that it meets.
 func Explain(s *firewall.State, q Question, chain string) ([]*Answer, error) {
-	f := ir.IPv4
-	if q.From.Is6() {
-		f = ir.IPv6
-	}
+	f := ir.FamilyOf(q.From)
 	if s.Rules[f] == nil {
 		if !s.Kind.Compiled() {
 			return nil, fmt.Errorf("%s has no %s rules saved", s.Name, firewall.FamilyText(f))

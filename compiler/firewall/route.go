@@ -93,7 +93,7 @@ func (s *State) securityPriority(f ir.Family) int {
 		return nft
 	case s.Backend == Legacy || s.savedBy == Legacy:
 		return legacy
-	case s.NFT != nil && s.NFT.Table(map[ir.Family]string{ir.IPv4: "ip", ir.IPv6: "ip6"}[f], "security") != nil:
+	case s.NFT != nil && s.NFT.Table(nftFamily(f), "security") != nil:
 		return nft
 	}
 	return legacy

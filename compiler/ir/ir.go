@@ -16,6 +16,14 @@ const (
 	IPv6 Family = 6
 )
 
+// FamilyOf returns the family of an address; one of IPv4 mapped into IPv6 is of IPv6.
+func FamilyOf(a netip.Addr) Family {
+	if a.Is6() {
+		return IPv6
+	}
+	return IPv4
+}
+
 func (f Family) String() string {
 	if f == IPv6 {
 		return "ipv6"

@@ -69,10 +69,7 @@ func Run(p *parser.Policy, lists meaning.Lists) []Result {
 	programs := map[key]*packet.Program{}
 	var out []Result
 	for _, t := range p.Tests {
-		family := ir.IPv4
-		if t.From.Is6() {
-			family = ir.IPv6
-		}
+		family := ir.FamilyOf(t.From)
 		k := key{family, t.Proxy}
 		if programs[k] == nil {
 			says := meaning.Program

@@ -110,7 +110,7 @@ func Build(q Question, h Host, words Words) (Built, Problems) {
 	if q.Protocol == 0 {
 		q.Protocol = 6
 	}
-	b := &builder{q: q, h: h, words: words, f: family(q.From), problems: Check(q, words)}
+	b := &builder{q: q, h: h, words: words, f: ir.FamilyOf(q.From), problems: Check(q, words)}
 	b.p = packet.Packet{
 		Family: b.f, In: q.In, Out: q.Out, Source: q.From, SourcePort: q.FromPort,
 		Protocol: q.Protocol, State: q.State, Direction: ir.CTOriginal,
@@ -151,13 +151,6 @@ func Build(q Question, h Host, words Words) (Built, Problems) {
 	}
 	b.Packet = b.p
 	return b.Built, nil
-}
-
-func family(a netip.Addr) ir.Family {
-	if a.Is6() {
-		return ir.IPv6
-	}
-	return ir.IPv4
 }
 
 // external assumes the first external interface for a field.
