@@ -13,11 +13,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/parser/dump"
 )
 
 // breakages are ways in which a compiled folder is not what it was.
@@ -108,7 +108,8 @@ func (h *target) closed(what string) {
 	h.t.Helper()
 	s := h.state()
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if !firewall.Reached(s.Filter(f), "FORWARD", "DOCKER-USER") {
+		forward := s.Filter(f).Chain("FORWARD")
+		if forward == nil || !slices.ContainsFunc(forward.Rules, func(r *dump.Rule) bool { return r.Text == "-j DOCKER-USER" }) {
 			h.t.Errorf("%s, %s: FORWARD does not lead to DOCKER-USER", what, f)
 		}
 		ends := map[ir.Family][2]string{ir.IPv4: {"192.0.2.99", "172.17.0.2"}, ir.IPv6: {"2001:db8::99", "fd00::2"}}[f]

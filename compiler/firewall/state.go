@@ -179,28 +179,6 @@ func PlaceText(r hcl.Range) string {
 	return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line)
 }
 
-// Reached tells whether all packets of a built-in chain that no rule before it
-// decided come to a chain. A table saved without the built-in chain is taken for
-// one that leads there: nothing is known of it.
-func Reached(t *dump.Table, hook, chain string) bool {
-	from := t.Chain(hook)
-	if from == nil || from.Range == (hcl.Range{}) && len(from.Rules) == 0 {
-		return true
-	}
-	seen := map[string]bool{}
-	var leads func(c *dump.Chain) bool
-	leads = func(c *dump.Chain) bool {
-		if c == nil || seen[c.Name] {
-			return false
-		}
-		seen[c.Name] = true
-		return slices.ContainsFunc(c.Rules, func(r *dump.Rule) bool {
-			return jumpsTo(r, chain) || jumpsTo(r, r.Jump) && leads(t.Chain(r.Jump))
-		})
-	}
-	return leads(from)
-}
-
 // Place is where a rule was written: in the policy if that is known, else in the
 // file the rule was read from.
 func (s *State) Place(chain string, r *dump.Rule) hcl.Range {
