@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/compiler/meaning"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/dump"
 )
@@ -28,7 +28,7 @@ func prove(policy *parser.Policy, lists *Lists, read *ir.Program, sets *dump.Set
 	if len(guard.Chains) == 0 {
 		guard.Chains = []*ir.Chain{{Name: ir.GuardChain}}
 	}
-	saysForward, saysGuard := meaning.Both(policy, read.Family, lists.Ranges)
+	saysForward, saysGuard := semantics.Both(policy, read.Family, lists.Ranges)
 	t := newTextReader(policy, read.Family, sets)
 	if err := proveEqual(saysForward, t.program(&forward)); err != nil {
 		return err
@@ -116,9 +116,9 @@ type textReader struct {
 func (t *textReader) conditions(r *ir.Rule, m ir.Match, f ir.Family) []packet.Cond {
 	switch m := m.(type) {
 	case ir.HashLimit:
-		return []packet.Cond{meaning.RateOf(r.Origin.Name)}
+		return []packet.Cond{semantics.RateOf(r.Origin.Name)}
 	case ir.ConnLimit:
-		return []packet.Cond{meaning.ConnectionsOf(r.Origin.Name)}
+		return []packet.Cond{semantics.ConnectionsOf(r.Origin.Name)}
 	case ir.SetMatch:
 		c := t.inSet(m.Set, packet.End(m.Dir))
 		if m.Not {
@@ -140,5 +140,5 @@ func (t *textReader) inSet(name string, end packet.End) packet.Cond {
 	if s := t.known[name]; s != nil {
 		return packet.Addr{End: end, In: s}
 	}
-	return meaning.InUnmanaged(name, end)
+	return semantics.InUnmanaged(name, end)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/compiler/meaning"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -34,7 +34,7 @@ const (
 )
 
 // Hosts returns what is found in the policies of all hosts.
-func Hosts(policies []*parser.Policy, lists meaning.Lists) hcl.Diagnostics {
+func Hosts(policies []*parser.Policy, lists semantics.Lists) hcl.Diagnostics {
 	f := &findings{blocks: map[blockKey]*block{}, parts: map[blockKey]*part{}}
 	for _, p := range policies {
 		f.host(p, lists)
@@ -90,7 +90,7 @@ func (f *findings) error(err error, p *parser.Policy) {
 }
 
 // host looks at one host's policy in each of its families.
-func (f *findings) host(p *parser.Policy, lists meaning.Lists) {
+func (f *findings) host(p *parser.Policy, lists semantics.Lists) {
 	rules := p.Rules
 	if p.Egress != nil {
 		rules = slices.Concat(rules, p.Egress.Rules)
@@ -132,8 +132,8 @@ func families(p *parser.Policy) []ir.Family {
 // family notes how each block, and each part of one, fares in a family of a host:
 // for what is forwarded, and for what ends at docker-proxy. What does something in
 // either is not in vain.
-func (f *findings) family(p *parser.Policy, family ir.Family, lists meaning.Lists, byName map[string]*parser.Rule) error {
-	forwarded, guard := meaning.Both(p, family, lists)
+func (f *findings) family(p *parser.Policy, family ir.Family, lists semantics.Lists, byName map[string]*parser.Rule) error {
+	forwarded, guard := semantics.Both(p, family, lists)
 	if err := f.look(forwarded, byName); err != nil {
 		return err
 	}

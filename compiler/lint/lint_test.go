@@ -15,8 +15,8 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/compiler/meaning"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -376,7 +376,7 @@ func TestBlocksInVainAreExactlyThoseThatCanGo(t *testing.T) {
 }
 
 func program(r *build.Result, f ir.Family) *packet.Program {
-	return meaning.Program(r.Hosts[0].Policy, f, nil)
+	return semantics.Program(r.Hosts[0].Policy, f, nil)
 }
 
 // The rules of a policy are looked through once, not pair by pair: ten times the

@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"go4.org/netipx"
 
-	"github.com/dockerfw/dockerfw/compiler/meaning"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -19,7 +19,7 @@ const longList = 50
 
 // sets finds elements of one list that hold each other, a warning, or that only
 // overlap: address lists from different sources do, so that is a note.
-func (f *findings) sets(policies []*parser.Policy, lists meaning.Lists) {
+func (f *findings) sets(policies []*parser.Policy, lists semantics.Lists) {
 	seen := map[hcl.Range]bool{}
 	for _, p := range policies {
 		known := map[string]*packet.AddrSet{}
@@ -114,7 +114,7 @@ func prefixes(n int) string {
 }
 
 // addresses are what a set holds; nil if others fill it.
-func addresses(p *parser.Policy, s *parser.Set, lists meaning.Lists) *packet.AddrSet {
+func addresses(p *parser.Policy, s *parser.Set, lists semantics.Lists) *packet.AddrSet {
 	if !s.Managed {
 		return nil
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/compiler/meaning"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/question"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -61,7 +61,7 @@ func Check(p *parser.Policy) hcl.Diagnostics {
 }
 
 // Run runs the tests of a policy in the order they were written.
-func Run(p *parser.Policy, lists meaning.Lists) []Result {
+func Run(p *parser.Policy, lists semantics.Lists) []Result {
 	type key struct {
 		family ir.Family
 		proxy  bool
@@ -72,9 +72,9 @@ func Run(p *parser.Policy, lists meaning.Lists) []Result {
 		family := ir.FamilyOf(t.From)
 		k := key{family, t.Proxy}
 		if programs[k] == nil {
-			says := meaning.Program
+			says := semantics.Program
 			if t.Proxy {
-				says = meaning.Guard
+				says = semantics.Guard
 			}
 			programs[k] = says(p, family, lists)
 		}
@@ -100,7 +100,7 @@ func run(p *parser.Policy, t *parser.Test, program *packet.Program) Result {
 	asked.Conditions = conditions(p)
 	decision := program.Decide(asked)
 	r.Got = verdicts[decision.Verdict.Kind]
-	if rule := program.Rule(decision.At); rule != nil && rule.Text != meaning.NotGuarded {
+	if rule := program.Rule(decision.At); rule != nil && rule.Text != semantics.NotGuarded {
 		r.By = strings.Replace(rule.Text, " ", ".", 1)
 	}
 	return r
@@ -152,10 +152,10 @@ func conditions(p *parser.Policy) map[string]bool {
 			continue
 		}
 		if r.Rate != nil {
-			out[meaning.RateOf(r.Name.Value).String()] = true
+			out[semantics.RateOf(r.Name.Value).String()] = true
 		}
 		if r.Connections != nil {
-			out[meaning.ConnectionsOf(r.Name.Value).String()] = true
+			out[semantics.ConnectionsOf(r.Name.Value).String()] = true
 		}
 	}
 	return out

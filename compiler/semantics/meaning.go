@@ -1,4 +1,4 @@
-// Package meaning says what a policy means, straight from its AST: which packets
+// Package semantics says what a policy means, straight from its AST: which packets
 // get which verdict.
 //
 // In: the policy of one host, and the addresses of its lists.
@@ -7,7 +7,7 @@
 // one for what ends at docker-proxy on the host.
 // It shares no code with the lowering, which it is there to check: no folding, no
 // multiplying out, no set names, no text.
-package meaning
+package semantics
 
 import (
 	"fmt"

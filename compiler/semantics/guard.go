@@ -1,4 +1,4 @@
-package meaning
+package semantics
 
 import (
 	"net/netip"
