@@ -49,8 +49,8 @@ golden:
 fuzz:
 	$(GO) test -fuzz=FuzzParseEntry -fuzztime=1m ./parser/addrlist
 	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./parser/addrlist
-	$(GO) test -fuzz=FuzzParseRules -fuzztime=1m ./parser/dump
-	$(GO) test -fuzz=FuzzParseSets -fuzztime=1m ./parser/dump
+	$(GO) test -fuzz=FuzzParseRules -fuzztime=1m ./parser/iptables
+	$(GO) test -fuzz=FuzzParseSets -fuzztime=1m ./parser/iptables
 	$(GO) test -fuzz=FuzzNative -fuzztime=1m ./parser/budget
 	$(GO) test -fuzz=FuzzJSON -fuzztime=1m ./parser/budget
 	$(GO) test -fuzz=FuzzExplainSyntax -fuzztime=1m ./parser

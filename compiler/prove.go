@@ -8,14 +8,14 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/parser"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // prove checks that rules which were read back from emitted text, with the sets
 // that the emitted text fills, decide every packet of a family as the policy says.
 // The policy's side is taken straight from the AST and shares nothing with the
 // lowering. A difference is an error with a packet that shows it.
-func prove(policy *parser.Policy, lists *Lists, read *ir.Program, sets *dump.Sets) error {
+func prove(policy *parser.Policy, lists *Lists, read *ir.Program, sets *iptables.Sets) error {
 	forward, guard := *read, *read
 	forward.Chains, guard.Chains = nil, nil
 	for _, c := range read.Chains {
@@ -69,7 +69,7 @@ func ruleName(p *packet.Program, at packet.Place) string {
 	}
 }
 
-func newTextReader(policy *parser.Policy, f ir.Family, sets *dump.Sets) *textReader {
+func newTextReader(policy *parser.Policy, f ir.Family, sets *iptables.Sets) *textReader {
 	t := &textReader{known: packet.DumpSets(sets), lists: map[string][]string{}}
 	for _, s := range policy.Sets {
 		if !s.Managed {

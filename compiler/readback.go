@@ -8,12 +8,12 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // ReadBack turns a rule that was read from text into the rule of the IR it means.
 // It fails on what the IR has no type for, and shares no code with emit.
-func ReadBack(r *dump.Rule, f ir.Family) (*ir.Rule, error) {
+func ReadBack(r *iptables.Rule, f ir.Family) (*ir.Rule, error) {
 	out := &ir.Rule{}
 	for _, o := range r.Base {
 		m, err := readBase(o)
@@ -41,7 +41,7 @@ func ReadBack(r *dump.Rule, f ir.Family) (*ir.Rule, error) {
 }
 
 // readComment takes phase and name from a comment of ours.
-func readComment(r *ir.Rule, m *dump.Match) error {
+func readComment(r *ir.Rule, m *iptables.Match) error {
 	text := ""
 	if o := m.Option("--comment"); o != nil {
 		text = o.Value()
@@ -62,7 +62,7 @@ func readComment(r *ir.Rule, m *dump.Match) error {
 	return fmt.Errorf("comment %q names no phase", text)
 }
 
-func readBase(o dump.Option) (ir.Match, error) {
+func readBase(o iptables.Option) (ir.Match, error) {
 	dir := ir.Src
 	switch o.Name {
 	case "-d", "-o":
@@ -79,7 +79,7 @@ func readBase(o dump.Option) (ir.Match, error) {
 	case (o.Name == "-i" || o.Name == "-o") && !o.Not:
 		return ir.Interface{Dir: dir, Name: o.Value()}, nil
 	case o.Name == "-p" && !o.Not:
-		n, ok := dump.ProtocolNumber(o.Value())
+		n, ok := iptables.ProtocolNumber(o.Value())
 		if !ok {
 			return nil, fmt.Errorf("protocol %q", o.Value())
 		}
@@ -88,7 +88,7 @@ func readBase(o dump.Option) (ir.Match, error) {
 	return nil, unmodelled(o)
 }
 
-func unmodelled(o dump.Option) error {
+func unmodelled(o iptables.Option) error {
 	not := ""
 	if o.Not {
 		not = "! "
@@ -96,7 +96,7 @@ func unmodelled(o dump.Option) error {
 	return fmt.Errorf("%s%s %s is not modelled", not, o.Name, strings.Join(o.Values, " "))
 }
 
-func readMatch(m *dump.Match, f ir.Family) (ir.Match, error) {
+func readMatch(m *iptables.Match, f ir.Family) (ir.Match, error) {
 	switch m.Name {
 	case "tcp", "udp", "sctp":
 		return readPorts(m)
@@ -116,8 +116,8 @@ func readMatch(m *dump.Match, f ir.Family) (ir.Match, error) {
 	return nil, fmt.Errorf("match %s is not modelled", m.Name)
 }
 
-func readPorts(m *dump.Match) (ir.Match, error) {
-	n, _ := dump.ProtocolNumber(m.Name)
+func readPorts(m *iptables.Match) (ir.Match, error) {
+	n, _ := iptables.ProtocolNumber(m.Name)
 	out := ir.Ports{Protocol: n}
 	for _, o := range m.Options {
 		p, err := readRange(o.Value())
@@ -151,7 +151,7 @@ func readRange(text string) (*ir.PortRange, error) {
 	return &ir.PortRange{First: uint16(a), Last: uint16(b)}, nil
 }
 
-func readICMP(m *dump.Match, f ir.Family) (ir.Match, error) {
+func readICMP(m *iptables.Match, f ir.Family) (ir.Match, error) {
 	name := "--icmp-type"
 	if f == ir.IPv6 {
 		name = "--icmpv6-type"
@@ -178,7 +178,7 @@ func readICMP(m *dump.Match, f ir.Family) (ir.Match, error) {
 
 var stateNames = []string{"INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"}
 
-func readConntrack(m *dump.Match) (ir.Match, error) {
+func readConntrack(m *iptables.Match) (ir.Match, error) {
 	var out ir.Conntrack
 	for _, o := range m.Options {
 		var err error
@@ -211,7 +211,7 @@ func readConntrack(m *dump.Match) (ir.Match, error) {
 	return out, nil
 }
 
-func readSet(m *dump.Match) (ir.Match, error) {
+func readSet(m *iptables.Match) (ir.Match, error) {
 	o := m.Option("--match-set")
 	if o == nil || len(m.Options) != 1 || len(o.Values) != 2 {
 		return nil, fmt.Errorf("match set is not modelled")
@@ -234,7 +234,7 @@ func readRate(text string) (ir.Rate, error) {
 	return ir.Rate{Count: n, Unit: ir.Unit(unit)}, nil
 }
 
-func readHashLimit(m *dump.Match) (ir.Match, error) {
+func readHashLimit(m *iptables.Match) (ir.Match, error) {
 	var out ir.HashLimit
 	for _, o := range m.Options {
 		var err error
@@ -273,7 +273,7 @@ func readSeconds(text string) (int, error) {
 	return ms / 1000, err
 }
 
-func readConnLimit(m *dump.Match) (ir.Match, error) {
+func readConnLimit(m *iptables.Match) (ir.Match, error) {
 	var out ir.ConnLimit
 	for _, o := range m.Options {
 		var err error
@@ -298,7 +298,7 @@ func readConnLimit(m *dump.Match) (ir.Match, error) {
 	return out, nil
 }
 
-func readLimit(m *dump.Match) (ir.Match, error) {
+func readLimit(m *iptables.Match) (ir.Match, error) {
 	out := ir.Limit{Burst: defaultLimitBurst}
 	for _, o := range m.Options {
 		var err error
@@ -319,7 +319,7 @@ func readLimit(m *dump.Match) (ir.Match, error) {
 	return out, nil
 }
 
-func readVerdict(r *dump.Rule) (ir.Verdict, error) {
+func readVerdict(r *iptables.Rule) (ir.Verdict, error) {
 	if r.Goto {
 		return nil, fmt.Errorf("-g is not modelled")
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Text is what was emitted for a ruleset.
@@ -84,7 +84,7 @@ func jumps(p *ir.Program) string {
 // verifyRules returns the rules as they were read back.
 func verifyRules(p *ir.Program, load, remove []byte) (*ir.Program, hcl.Range, error) {
 	none := origin(p.Chains[0])
-	host := dump.NewRuleset(dump.Family(p.Family))
+	host := iptables.NewRuleset(iptables.Family(p.Family))
 	if err := loadRules(host, 1, []byte(hostChains(p))); err != nil {
 		return nil, none, err
 	}
@@ -123,8 +123,8 @@ func verifyRules(p *ir.Program, load, remove []byte) (*ir.Program, hcl.Range, er
 }
 
 // loadRules loads text so many times.
-func loadRules(host *dump.Ruleset, times int, text []byte) error {
-	file, diags := dump.ParseRules(bytes.NewReader(text), "emitted text")
+func loadRules(host *iptables.Ruleset, times int, text []byte) error {
+	file, diags := iptables.ParseRules(bytes.NewReader(text), "emitted text")
 	for i := 0; i < times && !diags.HasErrors(); i++ {
 		diags = host.Load(file)
 	}
@@ -136,7 +136,7 @@ func loadRules(host *dump.Ruleset, times int, text []byte) error {
 
 // compareChain checks that a chain of text is the chain of the IR, and returns it
 // as it was read.
-func compareChain(want *ir.Chain, text *dump.Chain, f ir.Family) (*ir.Chain, hcl.Range, error) {
+func compareChain(want *ir.Chain, text *iptables.Chain, f ir.Family) (*ir.Chain, hcl.Range, error) {
 	none := origin(want)
 	if text == nil {
 		return nil, none, fmt.Errorf("chain %s is missing", want.Name)
@@ -172,13 +172,13 @@ func compareChain(want *ir.Chain, text *dump.Chain, f ir.Family) (*ir.Chain, hcl
 func equalMatch(a, b ir.Match) bool { return reflect.DeepEqual(a, b) }
 
 // verifySets returns the sets as they are after loading.
-func verifySets(want []*ir.Set, load, remove []byte) (*dump.Sets, hcl.Range, error) {
+func verifySets(want []*ir.Set, load, remove []byte) (*iptables.Sets, hcl.Range, error) {
 	var none hcl.Range
 	file, err := parseSets(load)
 	if err != nil {
 		return nil, none, err
 	}
-	host := &dump.Sets{}
+	host := &iptables.Sets{}
 	for range 2 {
 		if diags := host.Load(file); diags.HasErrors() {
 			return nil, none, diags
@@ -197,7 +197,7 @@ func verifySets(want []*ir.Set, load, remove []byte) (*dump.Sets, hcl.Range, err
 	if err != nil {
 		return nil, none, fmt.Errorf("removal: %w", err)
 	}
-	empty := &dump.Sets{}
+	empty := &iptables.Sets{}
 	if diags := append(empty.Load(file), empty.Load(removal)...); diags.HasErrors() {
 		return nil, none, fmt.Errorf("removal: %w", diags)
 	}
@@ -209,15 +209,15 @@ func verifySets(want []*ir.Set, load, remove []byte) (*dump.Sets, hcl.Range, err
 	return host, none, nil
 }
 
-func parseSets(text []byte) (*dump.SetsFile, error) {
-	file, diags := dump.ParseSets(bytes.NewReader(text), "emitted text")
+func parseSets(text []byte) (*iptables.SetsFile, error) {
+	file, diags := iptables.ParseSets(bytes.NewReader(text), "emitted text")
 	if diags.HasErrors() {
 		return nil, diags
 	}
 	return file, nil
 }
 
-func compareSet(want *ir.Set, have *dump.Set) error {
+func compareSet(want *ir.Set, have *iptables.Set) error {
 	switch {
 	case have == nil:
 		return fmt.Errorf("it is missing")
@@ -231,12 +231,12 @@ func compareSet(want *ir.Set, have *dump.Set) error {
 		return fmt.Errorf("it has %d elements, not %d", have.Len(), len(want.Prefixes)+len(want.Members))
 	}
 	for _, p := range want.Prefixes {
-		if !have.Has(dump.Entry{Prefix: p}) {
+		if !have.Has(iptables.Entry{Prefix: p}) {
 			return fmt.Errorf("%s is missing", p)
 		}
 	}
 	for _, m := range want.Members {
-		if !have.Has(dump.Entry{Text: m}) {
+		if !have.Has(iptables.Entry{Text: m}) {
 			return fmt.Errorf("%s is missing", m)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 func TestDocsListTheBudgets(t *testing.T) {
@@ -26,7 +26,7 @@ func TestDocsListTheBudgets(t *testing.T) {
 		{budget.MaxRules},
 		{budget.MaxSteps},
 		{parser.MaxLocalsInARow},
-		{dump.MaxJumps},
+		{iptables.MaxJumps},
 		{budget.MaxYAML / mib, budget.MaxAliases},
 		{diag.MaxPrinted},
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/golden/netlab"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // breakages are ways in which a compiled folder is not what it was.
@@ -109,7 +109,7 @@ func (h *target) closed(what string) {
 	s := h.state()
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		forward := s.Filter(f).Chain("FORWARD")
-		if forward == nil || !slices.ContainsFunc(forward.Rules, func(r *dump.Rule) bool { return r.Text == "-j DOCKER-USER" }) {
+		if forward == nil || !slices.ContainsFunc(forward.Rules, func(r *iptables.Rule) bool { return r.Text == "-j DOCKER-USER" }) {
 			h.t.Errorf("%s, %s: FORWARD does not lead to DOCKER-USER", what, f)
 		}
 		ends := map[ir.Family][2]string{ir.IPv4: {"192.0.2.99", "172.17.0.2"}, ir.IPv6: {"2001:db8::99", "fd00::2"}}[f]

@@ -15,7 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/golden/netlab"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // compiled is a compiled folder of one host.
@@ -158,8 +158,8 @@ func loadAndRemove(t *testing.T, c compiled, backend netlab.Backend) {
 			t.Errorf("iptables-save of family %d differs from what was emitted (-emitted +saved):\n%s", f, diff)
 		}
 	}
-	emitted := &dump.Sets{}
-	file, diags := dump.ParseSets(strings.NewReader(c.read(t, emit.SetsFile)), emit.SetsFile)
+	emitted := &iptables.Sets{}
+	file, diags := iptables.ParseSets(strings.NewReader(c.read(t, emit.SetsFile)), emit.SetsFile)
 	if diags = append(diags, emitted.Load(file)...); diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -259,8 +259,8 @@ func linesOfChains(save string, chains map[string][]string) map[string][]string 
 // readSets reads what ipset save printed, without what the kernel chooses.
 func readSets(t *testing.T, save string) map[string][]string {
 	t.Helper()
-	sets := &dump.Sets{}
-	file, diags := dump.ParseSets(strings.NewReader(save), "ipset save")
+	sets := &iptables.Sets{}
+	file, diags := iptables.ParseSets(strings.NewReader(save), "ipset save")
 	if diags = append(diags, sets.Load(file)...); diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -269,7 +269,7 @@ func readSets(t *testing.T, save string) map[string][]string {
 
 // describeSets lists each set's header and elements. hashsize is left out: the
 // kernel grows it with the elements.
-func describeSets(sets *dump.Sets) map[string][]string {
+func describeSets(sets *iptables.Sets) map[string][]string {
 	out := map[string][]string{}
 	for _, name := range sets.Names() {
 		s := sets.Set(name)

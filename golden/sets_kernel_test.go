@@ -12,7 +12,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/golden/netlab"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // setPackets is how many packets each match is asked about.
@@ -161,19 +161,19 @@ func compareSet(t *testing.T, r *netlab.Router, f ir.Family, match string) {
 	if err := r.IPTablesRestore(r.Backend, int(f), rules); err != nil {
 		t.Fatalf("%v\n%s", err, rules)
 	}
-	file, diags := dump.ParseRules(strings.NewReader(r.IPTablesSave(r.Backend, int(f), "filter")), "saved")
+	file, diags := iptables.ParseRules(strings.NewReader(r.IPTablesSave(r.Backend, int(f), "filter")), "saved")
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	host := dump.NewRuleset(dump.Family(f))
+	host := iptables.NewRuleset(iptables.Family(f))
 	if diags := host.Load(file); diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	saved, diags := dump.ParseSets(strings.NewReader(r.MustRun("ipset", "save")), "sets")
+	saved, diags := iptables.ParseSets(strings.NewReader(r.MustRun("ipset", "save")), "sets")
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	var sets dump.Sets
+	var sets iptables.Sets
 	if diags := sets.Load(saved); diags.HasErrors() {
 		t.Fatal(diags)
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 	"github.com/dockerfw/dockerfw/golden/randompolicy"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // packetsSent is how many packets each family's rules of a random policy get.
@@ -391,9 +391,9 @@ func (p *policy) compareSaved(t *rapid.T, r *netlab.Router, program *ir.Program)
 // chainsOf are the rules that a host's chains have once the texts are loaded, in the
 // one spelling that does not depend on the host's /etc/protocols.
 func chainsOf(t fataler, f ir.Family, texts ...string) map[string][]string {
-	host := dump.NewRuleset(dump.Family(f))
+	host := iptables.NewRuleset(iptables.Family(f))
 	for _, text := range texts {
-		file, diags := dump.ParseRules(strings.NewReader(text), "rules")
+		file, diags := iptables.ParseRules(strings.NewReader(text), "rules")
 		if !diags.HasErrors() {
 			diags = host.Load(file)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/question"
 	"github.com/dockerfw/dockerfw/parser"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 func explainCommand() *cobra.Command {
@@ -145,7 +145,7 @@ func checkInterface(flag, name string, fail func(string, ...any)) {
 }
 
 func parseProtocol(q *explain.Question, protocol, icmpType string, fail func(string, ...any)) {
-	n, ok := dump.ProtocolNumber(protocol)
+	n, ok := iptables.ProtocolNumber(protocol)
 	if protocol == "icmpv6" {
 		n, ok = 58, true
 	}
@@ -169,11 +169,11 @@ var icmpName = regexp.MustCompile(`^[A-Za-z]+(-[A-Za-z]+)+$|^redirect$`)
 // one that saved rules are read with: a rule of the name tells the numbers.
 func parseICMPType(text string, v6 bool) (typ, code uint8, ok bool) {
 	if icmpName.MatchString(text) {
-		protocol, option, family := "icmp", "--icmp-type", dump.IPv4
+		protocol, option, family := "icmp", "--icmp-type", iptables.IPv4
 		if v6 {
-			protocol, option, family = "ipv6-icmp", "--icmpv6-type", dump.IPv6
+			protocol, option, family = "ipv6-icmp", "--icmpv6-type", iptables.IPv6
 		}
-		file, diags := dump.ParseRules(strings.NewReader(fmt.Sprintf("*filter\n-A FORWARD -p %s %s %s\nCOMMIT\n", protocol, option, text)), "")
+		file, diags := iptables.ParseRules(strings.NewReader(fmt.Sprintf("*filter\n-A FORWARD -p %s %s %s\nCOMMIT\n", protocol, option, text)), "")
 		if diags.HasErrors() {
 			return 0, 0, false
 		}

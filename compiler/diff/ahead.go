@@ -6,7 +6,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // ahead notes what is still ahead of the policy's rules on a host after loading them, and
@@ -42,6 +42,6 @@ func (c *comparison) ahead(f ir.Family, loaded *firewall.State) (err error) {
 	}
 	rule := t.Chain(at.Chain).Rules[at.Rule]
 	c.note("a rule ahead of the policy's lets through what the policy refuses: -A %s %s (%s), for example %s. The fallback rules that apply.sh puts into the security table drop it all the same",
-		at.Chain, rule.Canonical(dump.Family(f)), firewall.PlaceText(rule.Range), witness)
+		at.Chain, rule.Canonical(iptables.Family(f)), firewall.PlaceText(rule.Range), witness)
 	return nil
 }

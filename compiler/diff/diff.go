@@ -10,7 +10,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Effect is what a change does to who gets through.
@@ -284,7 +284,7 @@ func (r *Report) foreign(host, compiled *firewall.State, lost bool) {
 		t := host.Filter(f)
 		for _, chain := range compiled.Own[f] {
 			for _, rule := range firewall.Foreign(t.Chain(chain)) {
-				r.Foreign = append(r.Foreign, Foreign{f, chain, rule.Canonical(dump.Family(f)), lost})
+				r.Foreign = append(r.Foreign, Foreign{f, chain, rule.Canonical(iptables.Family(f)), lost})
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // pairLimit is the number of pairs of rules of each effect that are looked at; past
@@ -223,7 +223,7 @@ func (c *comparison) blocks(s *firewall.State, f ir.Family) map[string]string {
 		}
 		for _, r := range chain.Rules {
 			block, _ := nameOf(r)
-			out[block] += name + " " + r.Canonical(dump.Family(f)) + "\n"
+			out[block] += name + " " + r.Canonical(iptables.Family(f)) + "\n"
 		}
 	}
 	return out
@@ -264,8 +264,8 @@ func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) 
 	out.Name, out.explicit = nameOf(rule)
 	if out.foreign = !firewall.Ours(rule); out.foreign {
 		// What all packets of an interface come to is the end of a chain.
-		out.explicit = slices.ContainsFunc(rule.Matches, func(m dump.Match) bool { return m.Name != "comment" }) ||
-			slices.ContainsFunc(rule.Base, func(o dump.Option) bool { return o.Name != "-i" && o.Name != "-o" })
+		out.explicit = slices.ContainsFunc(rule.Matches, func(m iptables.Match) bool { return m.Name != "comment" }) ||
+			slices.ContainsFunc(rule.Base, func(o iptables.Option) bool { return o.Name != "-i" && o.Name != "-o" })
 	}
 	out.sets = rule.Sets()
 	return out
@@ -273,7 +273,7 @@ func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) 
 
 // nameOf names a rule. Explicit rules are those that name packets: others take what
 // is left, or replies.
-func nameOf(r *dump.Rule) (name string, explicit bool) {
+func nameOf(r *iptables.Rule) (name string, explicit bool) {
 	name = firewall.BlockName(r)
 	return name, name != "default" && name != "established"
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Fleet compares the hosts of two sides, paired by their labels. A host that is on
@@ -60,9 +60,9 @@ func Fleet(before, after *firewall.Opened, opts Options) ([]*Report, error) {
 
 // noRules is a host like another without any rule of ours.
 func noRules(like *firewall.State, name string) *firewall.State {
-	s := &firewall.State{Name: name, Host: like.Host, Kind: like.Kind, Target: like.Target, Rules: map[ir.Family]*dump.Ruleset{}}
+	s := &firewall.State{Name: name, Host: like.Host, Kind: like.Kind, Target: like.Target, Rules: map[ir.Family]*iptables.Ruleset{}}
 	for _, f := range like.Families() {
-		s.Rules[f] = dump.NewRuleset(dump.Family(f))
+		s.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 	}
 	return s
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // dockersAnswer is a program that accepts the forwarded packets which Docker's own
@@ -59,7 +59,7 @@ var opening = &packet.Rule{Matches: []packet.Cond{packet.State{States: ir.CTNew}
 // to its chain, and those that our egress rules are for.
 func (c *comparison) bridges(f ir.Family) []string {
 	out := []string{"docker0"}
-	add := func(r *dump.Rule, option string) {
+	add := func(r *iptables.Rule, option string) {
 		for _, o := range r.Base {
 			if o.Name == option && !o.Not && !slices.Contains(out, o.Value()) {
 				out = append(out, o.Value())

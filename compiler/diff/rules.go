@@ -5,7 +5,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // ChainChange is how the lines of a chain differ, as canonical text.
@@ -36,7 +36,7 @@ func lines(s *firewall.State, f ir.Family, name string) []string {
 	var out []string
 	for i, r := range c.Rules {
 		if !firewall.DockersReturn(c, i) {
-			out = append(out, r.Canonical(dump.Family(f)))
+			out = append(out, r.Canonical(iptables.Family(f)))
 		}
 	}
 	return out

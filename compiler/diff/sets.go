@@ -7,7 +7,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // SetChange is a set whose members differ.
@@ -107,11 +107,11 @@ func addresses(known map[string]*packet.AddrSet, name string) *packet.AddrSet {
 
 // byName tells whether a set's members are compared by their names: sets in a list,
 // and entries that are more than addresses or are written as a name.
-func byName(s *dump.Set, known map[string]*packet.AddrSet) bool {
+func byName(s *iptables.Set, known map[string]*packet.AddrSet) bool {
 	return s != nil && (s.Type == string(ir.ListSet) || known[s.Name] == nil)
 }
 
-func memberNames(s *dump.Set) []string {
+func memberNames(s *iptables.Set) []string {
 	var out []string
 	if s != nil {
 		for e := range s.Entries() {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // maxConditions limits the cases to two to this power.
@@ -167,7 +167,7 @@ func (e *explainer) rule(at packet.Origin) Rule {
 	}
 	r := e.state.Rules[e.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
 	return Rule{
-		Name: firewall.BlockName(r), Table: at.Table, Chain: at.Chain, Text: r.Canonical(dump.Family(e.family)),
+		Name: firewall.BlockName(r), Table: at.Table, Chain: at.Chain, Text: r.Canonical(iptables.Family(e.family)),
 		Place: firewall.PlaceText(e.state.Place(at.Chain, r)),
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/question"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // host is what the state tells of the host that a question is about.
@@ -36,7 +36,7 @@ func (e *explainer) host() question.Host {
 // asksForSourcePorts tells whether the port that a packet comes from may count: it
 // goes without saying that it is any high one.
 func (e *explainer) asksForSourcePorts() bool {
-	asks := func(m dump.Match) bool {
+	asks := func(m iptables.Match) bool {
 		return slices.ContainsFunc([]string{"--sport", "--sports", "--ports"}, func(option string) bool { return m.Option(option) != nil })
 	}
 	for _, c := range e.chains() {
@@ -51,7 +51,7 @@ func (e *explainer) asksForSourcePorts() bool {
 
 // setAsksForSourcePorts tells whether a match looks the port that a packet comes from up
 // in a set.
-func (e *explainer) setAsksForSourcePorts(m dump.Match) bool {
+func (e *explainer) setAsksForSourcePorts(m iptables.Match) bool {
 	o := m.Option("--match-set")
 	if o == nil || len(o.Values) != 2 {
 		return false
@@ -67,7 +67,7 @@ func (e *explainer) setAsksForSourcePorts(m dump.Match) bool {
 }
 
 // chains are those of the filter table; a host may have none yet.
-func (e *explainer) chains() []*dump.Chain {
+func (e *explainer) chains() []*iptables.Chain {
 	if t := e.state.Filter(e.family); t != nil {
 		return t.Chains
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // route finds the chains that the packet of the question meets on a path: of a host all
@@ -81,7 +81,7 @@ func (e *explainer) from(chain string) {
 }
 
 // chainList names the chains of a table that have rules, for messages.
-func chainList(t *dump.Table) string {
+func chainList(t *iptables.Table) string {
 	if t == nil {
 		return ""
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/question"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // translate sends a packet through the tables of a host that it meets before routing, to
@@ -54,7 +54,7 @@ func target(dnat string, port uint16) (netip.AddrPort, bool) {
 
 // publishedAt tells whether something is published at an address alone, which is then
 // one of the host's.
-func publishedAt(nat *dump.Table, address netip.Addr) bool {
+func publishedAt(nat *iptables.Table, address netip.Addr) bool {
 	if nat == nil {
 		return false
 	}

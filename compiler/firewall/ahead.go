@@ -6,7 +6,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Arrives is the verdict of packets that come to our rules: see UpTo.
@@ -97,10 +97,10 @@ func (s *State) From(f ir.Family, path Path, chain string) (*packet.Program, err
 	case last == 0 && jumpsTo(rules[0], chain):
 		return s.Program(f, chain), nil
 	}
-	cut := &dump.Table{Name: t.Name}
+	cut := &iptables.Table{Name: t.Name}
 	for _, c := range t.Chains {
 		if c.Name == hook {
-			c = &dump.Chain{Name: hook, Rules: rules[:last+1], Range: c.Range}
+			c = &iptables.Chain{Name: hook, Rules: rules[:last+1], Range: c.Range}
 		}
 		cut.Chains = append(cut.Chains, c)
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Apply returns the host as it would be after apply.sh has loaded a compiled
@@ -14,7 +14,7 @@ import (
 func (s *State) Apply(host *State) (*State, error) {
 	out := &State{
 		Name: s.Name, Host: s.Host, Kind: host.Kind,
-		Rules:   map[ir.Family]*dump.Ruleset{},
+		Rules:   map[ir.Family]*iptables.Ruleset{},
 		Install: s.Install, Target: s.Target, Own: s.Own, Unmanaged: s.Unmanaged,
 		Origins: s.Origins, Sources: s.Sources,
 		Backend: host.Backend, suffix: host.suffix, savedBy: host.savedBy, NFT: host.NFT, Unread: host.Unread,
@@ -35,8 +35,8 @@ func (s *State) Apply(host *State) (*State, error) {
 }
 
 // applyRules loads the rules of a family, as one transaction.
-func (s *State) applyRules(host *State, f ir.Family) (*dump.Ruleset, error) {
-	rules := dump.NewRuleset(dump.Family(f))
+func (s *State) applyRules(host *State, f ir.Family) (*iptables.Ruleset, error) {
+	rules := iptables.NewRuleset(iptables.Family(f))
 	if host.Rules[f] != nil {
 		rules = host.Rules[f].Clone()
 	}
@@ -53,7 +53,7 @@ func (s *State) applyRules(host *State, f ir.Family) (*dump.Ruleset, error) {
 	}
 	t := rules.Table("filter")
 	if t.Chain(s.Target) == nil {
-		t.Chains = append(t.Chains, &dump.Chain{Name: s.Target})
+		t.Chains = append(t.Chains, &iptables.Chain{Name: s.Target})
 	}
 	dropOurs(t, s.Own[f])
 	if diags := rules.Load(s.rules[f]); diags.HasErrors() {
@@ -67,7 +67,7 @@ func (s *State) applyRules(host *State, f ir.Family) (*dump.Ruleset, error) {
 	}
 	if forward := t.Chain("FORWARD"); s.Target != "DOCKER" && !leadsInTime(forward, s.Target) {
 		// As apply.sh does: behind what accepts packets, the jump to our rules comes too late.
-		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *dump.Rule) bool { return jumpsTo(r, s.Target) })
+		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *iptables.Rule) bool { return jumpsTo(r, s.Target) })
 		insertJump(forward, s.Target)
 	}
 	return rules, nil
@@ -75,26 +75,26 @@ func (s *State) applyRules(host *State, f ir.Family) (*dump.Ruleset, error) {
 
 // dropOurs takes away what an earlier version of ours left: our rules in chains of
 // others, and our chains but for those to keep.
-func dropOurs(t *dump.Table, keep []string) {
+func dropOurs(t *iptables.Table, keep []string) {
 	for _, c := range t.Chains {
 		if !ownChain(c.Name) {
 			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), Ours)
 		}
 	}
-	t.Chains = slices.DeleteFunc(t.Chains, func(c *dump.Chain) bool {
+	t.Chains = slices.DeleteFunc(t.Chains, func(c *iptables.Chain) bool {
 		return ownChain(c.Name) && !slices.Contains(keep, c.Name)
 	})
 	t.Changed()
 }
 
-var emptyFilter = &dump.RulesFile{Blocks: []*dump.Block{{Table: "filter", Committed: true}}}
+var emptyFilter = &iptables.RulesFile{Blocks: []*iptables.Block{{Table: "filter", Committed: true}}}
 
-func insertJump(c *dump.Chain, to string) {
-	c.Rules = slices.Insert(slices.Clone(c.Rules), 0, &dump.Rule{Chain: c.Name, Jump: to, Text: "-j " + to})
+func insertJump(c *iptables.Chain, to string) {
+	c.Rules = slices.Insert(slices.Clone(c.Rules), 0, &iptables.Rule{Chain: c.Name, Jump: to, Text: "-j " + to})
 }
 
 // applySets are the sets once those of s are loaded: what others fill stays as it is.
-func (s *State) applySets(host *State) (*dump.Sets, error) {
+func (s *State) applySets(host *State) (*iptables.Sets, error) {
 	if s.Sets == nil {
 		return host.Sets, nil
 	}
@@ -112,7 +112,7 @@ func (s *State) applySets(host *State) (*dump.Sets, error) {
 	return host.Sets.Overlay(s.Sets, func(name string) bool { return !keep[name] }), nil
 }
 
-func setKind(s *dump.Set) string {
+func setKind(s *iptables.Set) string {
 	if s.Family == "" {
 		return s.Type
 	}
@@ -123,7 +123,7 @@ var dockerChain = regexp.MustCompile(`^DOCKER[-A-Z0-9]*$`)
 
 // leadsInTime tells whether a chain has a jump to another before any rule of it accepts or
 // hands packets to Docker's chains.
-func leadsInTime(c *dump.Chain, to string) bool {
+func leadsInTime(c *iptables.Chain, to string) bool {
 	for _, r := range c.Rules {
 		if jumpsTo(r, to) {
 			return true

@@ -11,7 +11,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/build"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 func write(t *testing.T, path, text string) string {
@@ -109,7 +109,7 @@ func TestApply(t *testing.T) {
 					if len(words) > 0 {
 						out = append(out, words[len(words)-1])
 					} else {
-						out = append(out, r.Canonical(dump.IPv4))
+						out = append(out, r.Canonical(iptables.IPv4))
 					}
 				}
 				return out

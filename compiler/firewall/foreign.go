@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
@@ -56,7 +56,7 @@ func (s *State) checkNFT() error {
 const next = "Delete it (nft delete rule %s %s %s handle %d) and add it with iptables, or put it in a table of its own (nft add table inet NAME)"
 
 // sameTable tells what of a table iptables-save did not print as it is.
-func sameTable(t *nft.Table, saved *dump.Table, tool string) error {
+func sameTable(t *nft.Table, saved *iptables.Table, tool string) error {
 	for _, c := range t.Chains {
 		have := saved.Chain(c.Name)
 		if have == nil || c.Hook != "" && !slices.Contains([]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}, c.Name) {
@@ -96,7 +96,7 @@ var optionsOf = map[string][]string{
 }
 
 // difference tells what of a rule iptables does not print; "" if it prints all.
-func difference(r *nft.Rule, printed *dump.Rule) string {
+func difference(r *nft.Rule, printed *iptables.Rule) string {
 	seen := map[string]bool{}
 	for _, e := range r.Expr {
 		why := ""
@@ -115,7 +115,7 @@ func difference(r *nft.Rule, printed *dump.Rule) string {
 			}
 		case "limit":
 			body, _ := e.Body.(map[string]any)
-			if body["inv"] == true || body["rate_unit"] != nil || !slices.ContainsFunc(printed.Matches, func(m dump.Match) bool { return m.Name == "limit" }) {
+			if body["inv"] == true || body["rate_unit"] != nil || !slices.ContainsFunc(printed.Matches, func(m iptables.Match) bool { return m.Name == "limit" }) {
 				why = "its limit is another"
 			}
 		case "log":
@@ -138,7 +138,7 @@ func difference(r *nft.Rule, printed *dump.Rule) string {
 }
 
 // notPrinted tells why a comparison is not one that iptables prints; "" if it is.
-func notPrinted(e nft.Expr, printed *dump.Rule, seen map[string]bool) string {
+func notPrinted(e nft.Expr, printed *iptables.Rule, seen map[string]bool) string {
 	unknown := "iptables does not know " + e.Text()
 	names, field, op := writable(e)
 	if names == nil {

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
@@ -37,8 +37,8 @@ func TestATableThatNFTChangedIsRefused(t *testing.T) {
 		{"-i eth1 -j DROP", in + `{"match": {"op": "!=", "left": {"meta": {"key": "iifname"}}, "right": "eth1"}}, {"drop": null}`, "iifname"},
 		{"-j ACCEPT", `{"drop": null}`, "its verdict is another"},
 	} {
-		file, diags := dump.ParseRules(strings.NewReader("*filter\n:FORWARD ACCEPT [0:0]\n:U - [0:0]\n:T - [0:0]\n-A T "+c.printed+"\nCOMMIT\n"), "save")
-		rules := dump.NewRuleset(dump.IPv4)
+		file, diags := iptables.ParseRules(strings.NewReader("*filter\n:FORWARD ACCEPT [0:0]\n:U - [0:0]\n:T - [0:0]\n-A T "+c.printed+"\nCOMMIT\n"), "save")
+		rules := iptables.NewRuleset(iptables.IPv4)
 		if diags = append(diags, rules.Load(file)...); diags.HasErrors() {
 			t.Fatal(diags)
 		}

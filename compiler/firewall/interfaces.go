@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Interfaces are the patterns of the interfaces that the policy of a state calls
@@ -33,7 +33,7 @@ func (s *State) Interfaces(f ir.Family) (external, container []string) {
 // rule lists follow. They go with other interfaces of containers, or are bridges of
 // Docker's; any others cannot be told from the host's.
 func (s *State) replying(f ir.Family) (external, container []string) {
-	var first *dump.Rule
+	var first *iptables.Rule
 	for _, r := range s.incoming(f) {
 		if Comment(r) != "dockerfw established" {
 			continue
@@ -52,7 +52,7 @@ func (s *State) replying(f ir.Family) (external, container []string) {
 }
 
 // value is that of a rule's option, "" if it does not have it.
-func value(r *dump.Rule, option string) string {
+func value(r *iptables.Rule, option string) string {
 	if o := r.Option(option); o != nil {
 		return o.Value()
 	}
@@ -65,15 +65,15 @@ func dockersBridge(name string) bool {
 }
 
 // incoming are the rules of dockerfw for what enters from outside and is forwarded.
-func (s *State) incoming(f ir.Family) []*dump.Rule {
+func (s *State) incoming(f ir.Family) []*iptables.Rule {
 	t := s.Filter(f)
 	if t == nil {
 		return nil
 	}
-	var out []*dump.Rule
+	var out []*iptables.Rule
 	for _, c := range t.Chains {
 		if c.Name == OwnPrefix || !ownChain(c.Name) {
-			out = append(out, slices.DeleteFunc(slices.Clone(c.Rules), func(r *dump.Rule) bool { return !Ours(r) })...)
+			out = append(out, slices.DeleteFunc(slices.Clone(c.Rules), func(r *iptables.Rule) bool { return !Ours(r) })...)
 		}
 	}
 	return out
@@ -104,7 +104,7 @@ func dockersChain(name string) bool {
 }
 
 // addValue adds the value of a rule's option, if it has it and does not negate it.
-func addValue(to []string, r *dump.Rule, option string) []string {
+func addValue(to []string, r *iptables.Rule, option string) []string {
 	if o := r.Option(option); o != nil && !o.Not && !slices.Contains(to, o.Value()) {
 		to = append(to, o.Value())
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser"
-	"github.com/dockerfw/dockerfw/parser/dump"
 	"github.com/dockerfw/dockerfw/parser/files"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // LiveName is what stands for the host this runs on.
@@ -202,9 +202,9 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Opened, hcl.Dia
 func newState(name string, kind Kind) *State {
 	return &State{
 		Name: name, Kind: kind,
-		Rules: map[ir.Family]*dump.Ruleset{}, Sets: &dump.Sets{},
+		Rules: map[ir.Family]*iptables.Ruleset{}, Sets: &iptables.Sets{},
 		Own: map[ir.Family][]string{}, Unmanaged: map[string]bool{},
-		rules: map[ir.Family]*dump.RulesFile{},
+		rules: map[ir.Family]*iptables.RulesFile{},
 	}
 }
 
@@ -222,7 +222,7 @@ func (s *State) compiled(content map[string][]byte, display func(string) string)
 		}
 	}
 	var diags hcl.Diagnostics
-	sets, more := dump.ParseSets(bytes.NewReader(content[emit.SetsFile]), display(emit.SetsFile))
+	sets, more := iptables.ParseSets(bytes.NewReader(content[emit.SetsFile]), display(emit.SetsFile))
 	diags = append(diags, more...)
 	if !more.HasErrors() {
 		diags = append(diags, s.Sets.Load(sets)...)
@@ -236,7 +236,7 @@ func (s *State) compiled(content map[string][]byte, display func(string) string)
 		if !ok {
 			continue
 		}
-		file, more := dump.ParseRules(bytes.NewReader(text), display(one.load))
+		file, more := iptables.ParseRules(bytes.NewReader(text), display(one.load))
 		diags = append(diags, more...)
 		if more.HasErrors() {
 			continue
@@ -257,13 +257,13 @@ func (s *State) compiled(content map[string][]byte, display func(string) string)
 
 // whereTo finds out how and into which chain the rules of a family go: the chains
 // a file declares are ours, and what a jump leads from stands in the removal file.
-func (s *State) whereTo(f ir.Family, file *dump.RulesFile, removal []byte) {
+func (s *State) whereTo(f ir.Family, file *iptables.RulesFile, removal []byte) {
 	for _, b := range file.Blocks {
 		for _, c := range b.Commands {
 			switch {
-			case c.Op == dump.Declare && !slices.Contains(s.Own[f], c.Chain):
+			case c.Op == iptables.Declare && !slices.Contains(s.Own[f], c.Chain):
 				s.Own[f] = append(s.Own[f], c.Chain)
-			case c.Op == dump.Insert:
+			case c.Op == iptables.Insert:
 				s.Install, s.Target = ir.Insert, c.Chain
 			}
 		}
@@ -278,10 +278,10 @@ func (s *State) whereTo(f ir.Family, file *dump.RulesFile, removal []byte) {
 		}
 	}
 	s.Install, s.Target = ir.Jump, "DOCKER-USER"
-	back, _ := dump.ParseRules(bytes.NewReader(removal), "")
+	back, _ := iptables.ParseRules(bytes.NewReader(removal), "")
 	for _, b := range back.Blocks {
 		for _, c := range b.Commands {
-			if c.Op == dump.Delete && c.Rule != nil && jumpsTo(c.Rule, OwnPrefix) {
+			if c.Op == iptables.Delete && c.Rule != nil && jumpsTo(c.Rule, OwnPrefix) {
 				s.Target = c.Chain
 			}
 		}

@@ -3,7 +3,7 @@ package firewall
 import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Program returns the rules of a family that packets meet from a chain on. A chain
@@ -11,10 +11,10 @@ import (
 func (s *State) Program(f ir.Family, start string) *packet.Program {
 	t := s.Filter(f)
 	if t == nil {
-		t = &dump.Table{Name: "filter"}
+		t = &iptables.Table{Name: "filter"}
 	}
 	if t.Chain(start) == nil {
-		t = &dump.Table{Name: t.Name, Chains: append([]*dump.Chain{{Name: start}}, t.Chains...)}
+		t = &iptables.Table{Name: t.Name, Chains: append([]*iptables.Chain{{Name: start}}, t.Chains...)}
 	}
 	return s.program(t, f, start)
 }
@@ -32,7 +32,7 @@ func (s *State) SecondLine(f ir.Family) *packet.Program {
 	return s.program(t, f, "FORWARD")
 }
 
-func (s *State) program(t *dump.Table, f ir.Family, start string) *packet.Program {
+func (s *State) program(t *iptables.Table, f ir.Family, start string) *packet.Program {
 	toHost := start == GuardChain || start == "INPUT"
 	p := s.programFrom(t, f, onlyJump(t, start))
 	p.ToHost = toHost
@@ -40,8 +40,8 @@ func (s *State) program(t *dump.Table, f ir.Family, start string) *packet.Progra
 }
 
 // programFrom is the program that begins in a chain of a table, whatever that chain does.
-func (s *State) programFrom(t *dump.Table, f ir.Family, start string) *packet.Program {
-	var beside []*dump.Table
+func (s *State) programFrom(t *iptables.Table, f ir.Family, start string) *packet.Program {
+	var beside []*iptables.Table
 	if s.Rules[f] != nil {
 		beside = s.Rules[f].Tables
 	}
@@ -51,7 +51,7 @@ func (s *State) programFrom(t *dump.Table, f ir.Family, start string) *packet.Pr
 
 // onlyJump follows a chain that does nothing but hand all packets to a chain of
 // ours: what returns from there ends as if it had started there.
-func onlyJump(t *dump.Table, start string) string {
+func onlyJump(t *iptables.Table, start string) string {
 	c := t.Chain(start)
 	if len(c.Rules) == 0 || len(c.Rules) == 2 && !DockersReturn(c, 1) || len(c.Rules) > 2 {
 		return start
@@ -63,9 +63,9 @@ func onlyJump(t *dump.Table, start string) string {
 }
 
 // reachable leaves out the chains that no packet comes to from start.
-func reachable(t *dump.Table, start string) *dump.Table {
-	out := &dump.Table{Name: t.Name}
-	byName := make(map[string]*dump.Chain, len(t.Chains))
+func reachable(t *iptables.Table, start string) *iptables.Table {
+	out := &iptables.Table{Name: t.Name}
+	byName := make(map[string]*iptables.Chain, len(t.Chains))
 	for _, c := range t.Chains {
 		byName[c.Name] = c
 	}

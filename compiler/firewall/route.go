@@ -9,7 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Path is where packets go on a host.
@@ -101,13 +101,13 @@ func (s *State) securityPriority(f ir.Family) int {
 
 // Declared tells whether the rules that were read say what a built-in chain does: by its
 // rules, or by the line that declares it.
-func Declared(c *dump.Chain) bool {
+func Declared(c *iptables.Chain) bool {
 	return c != nil && c.Policy != "" && (c.Range != (hcl.Range{}) || len(c.Rules) > 0)
 }
 
 // Leads tells whether some packets of a built-in chain can come to another chain of its
 // table, by jumps with conditions too.
-func Leads(t *dump.Table, hook, chain string) bool {
+func Leads(t *iptables.Table, hook, chain string) bool {
 	return reachable(t, hook).Chain(chain) != nil
 }
 
@@ -194,7 +194,7 @@ func (s *State) Published(f ir.Family) []Published {
 			}
 		}
 		if o := r.Option("-p"); o != nil && !o.Not {
-			p.Protocol, _ = dump.ProtocolNumber(o.Value())
+			p.Protocol, _ = iptables.ProtocolNumber(o.Value())
 		}
 		if o := r.Option("-i"); o != nil && o.Not {
 			p.Bridge = o.Value()

@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
 	"github.com/dockerfw/dockerfw/parser/files"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/nft"
 	"github.com/dockerfw/dockerfw/parser/saved"
 )
@@ -132,7 +132,7 @@ func (s *State) addNFT(text []byte, path string) hcl.Diagnostics {
 // add loads a part of a saved file into the state.
 func (s *State) add(part saved.Part, path string) hcl.Diagnostics {
 	if part.Holds == saved.Sets {
-		file, diags := dump.ParseSets(strings.NewReader(part.Text), path)
+		file, diags := iptables.ParseSets(strings.NewReader(part.Text), path)
 		if diags.HasErrors() {
 			return diags
 		}
@@ -142,17 +142,17 @@ func (s *State) add(part saved.Part, path string) hcl.Diagnostics {
 	if part.Holds == saved.Rules6 {
 		f = ir.IPv6
 	}
-	var file *dump.RulesFile
+	var file *iptables.RulesFile
 	var diags hcl.Diagnostics
 	if part.Listing {
-		file, diags = dump.ParseListing(strings.NewReader(part.Text), path, "filter")
+		file, diags = iptables.ParseListing(strings.NewReader(part.Text), path, "filter")
 	} else {
-		file, diags = dump.ParseRules(strings.NewReader(part.Text), path)
+		file, diags = iptables.ParseRules(strings.NewReader(part.Text), path)
 	}
 	if diags.HasErrors() {
 		return diags
 	}
-	rules := dump.NewRuleset(dump.Family(f))
+	rules := iptables.NewRuleset(iptables.Family(f))
 	diags = append(diags, rules.Load(file)...)
 	s.Rules[f] = rules
 	return diags

@@ -9,7 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
@@ -34,8 +34,8 @@ type State struct {
 	Name, Host string
 	Kind       Kind
 	// Rules of the families that are known.
-	Rules map[ir.Family]*dump.Ruleset
-	Sets  *dump.Sets
+	Rules map[ir.Family]*iptables.Ruleset
+	Sets  *iptables.Sets
 	// NFT is what nft lists; nil where that is not known.
 	NFT *nft.Ruleset
 	// Unread says why a live host has no NFT; "" if it has.
@@ -64,7 +64,7 @@ type State struct {
 	savedBy Backend
 
 	// rules are the files of a compiled state, for loading onto a host.
-	rules map[ir.Family]*dump.RulesFile
+	rules map[ir.Family]*iptables.RulesFile
 	known *packet.IPSets
 }
 
@@ -97,7 +97,7 @@ func (s *State) Families() []ir.Family {
 }
 
 // Filter returns the filter table of a family, which may be nil.
-func (s *State) Filter(f ir.Family) *dump.Table {
+func (s *State) Filter(f ir.Family) *iptables.Table {
 	if s.Rules[f] == nil {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (s *State) Filter(f ir.Family) *dump.Table {
 }
 
 // Comment returns a rule's comment; "" if it has none.
-func Comment(r *dump.Rule) string {
+func Comment(r *iptables.Rule) string {
 	for i := range r.Matches {
 		if r.Matches[i].Name == "comment" {
 			if o := r.Matches[i].Option("--comment"); o != nil {
@@ -118,7 +118,7 @@ func Comment(r *dump.Rule) string {
 
 // Ours tells whether a rule is one that dockerfw makes: by its comment, or a jump
 // without conditions to a chain of ours.
-func Ours(r *dump.Rule) bool {
+func Ours(r *iptables.Rule) bool {
 	comment := Comment(r)
 	return comment == "dockerfw" || strings.HasPrefix(comment, "dockerfw ") || jumpsTo(r, r.Jump) && ownChain(r.Jump)
 }
@@ -128,24 +128,24 @@ func ownChain(name string) bool {
 }
 
 // jumpsTo tells whether all packets that come to the rule go to the chain.
-func jumpsTo(r *dump.Rule, chain string) bool {
-	return r.Jump == chain && !r.Goto && len(r.Base) == 0 && !slices.ContainsFunc(r.Matches, func(m dump.Match) bool { return m.Name != "comment" })
+func jumpsTo(r *iptables.Rule, chain string) bool {
+	return r.Jump == chain && !r.Goto && len(r.Base) == 0 && !slices.ContainsFunc(r.Matches, func(m iptables.Match) bool { return m.Name != "comment" })
 }
 
 // DockersReturn tells whether rule i of a chain is the RETURN that engines up to
 // 26 put at the end of DOCKER-USER. It says what the end of the chain says anyway.
-func DockersReturn(c *dump.Chain, i int) bool {
+func DockersReturn(c *iptables.Chain, i int) bool {
 	r := c.Rules[i]
 	return i == len(c.Rules)-1 && jumpsTo(r, "RETURN") && len(r.Matches) == 0
 }
 
 // Foreign returns the rules of a chain that are neither dockerfw's nor the RETURN
 // that Docker ends DOCKER-USER with.
-func Foreign(c *dump.Chain) []*dump.Rule {
+func Foreign(c *iptables.Chain) []*iptables.Rule {
 	if c == nil {
 		return nil
 	}
-	var out []*dump.Rule
+	var out []*iptables.Rule
 	for i, r := range c.Rules {
 		if !Ours(r) && !DockersReturn(c, i) {
 			out = append(out, r)
@@ -156,7 +156,7 @@ func Foreign(c *dump.Chain) []*dump.Rule {
 
 // BlockName names a rule of ours as the policy does, accept "https"; of others it
 // is their text.
-func BlockName(r *dump.Rule) string {
+func BlockName(r *iptables.Rule) string {
 	comment, ok := strings.CutPrefix(Comment(r), "dockerfw ")
 	if !ok {
 		return r.Text
@@ -181,7 +181,7 @@ func PlaceText(r hcl.Range) string {
 
 // Place is where a rule was written: in the policy if that is known, else in the
 // file the rule was read from.
-func (s *State) Place(chain string, r *dump.Rule) hcl.Range {
+func (s *State) Place(chain string, r *iptables.Rule) hcl.Range {
 	if o, ok := s.Origins[RuleName{chain, Comment(r)}]; ok {
 		return o.Range
 	}

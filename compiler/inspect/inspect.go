@@ -19,8 +19,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
-	"github.com/dockerfw/dockerfw/parser/dump"
 	"github.com/dockerfw/dockerfw/parser/files"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Check is one thing that has to hold.
@@ -170,14 +170,14 @@ func (c *checker) chains(f ir.Family) {
 }
 
 // lines are the rules of ours in a chain, as iptables-save prints them.
-func lines(c *dump.Chain, f ir.Family) []string {
+func lines(c *iptables.Chain, f ir.Family) []string {
 	var out []string
 	if c == nil {
 		return nil
 	}
 	for _, r := range c.Rules {
 		if firewall.Ours(r) {
-			out = append(out, r.Canonical(dump.Family(f)))
+			out = append(out, r.Canonical(iptables.Family(f)))
 		}
 	}
 	return out
@@ -268,7 +268,7 @@ func (c *checker) foreign(f ir.Family) {
 	var found, chains []string
 	for _, chain := range c.want.Own[f] {
 		for _, r := range firewall.Foreign(c.have.Filter(f).Chain(chain)) {
-			found = append(found, "-A "+chain+" "+r.Canonical(dump.Family(f)))
+			found = append(found, "-A "+chain+" "+r.Canonical(iptables.Family(f)))
 			if !slices.Contains(chains, chain) {
 				chains = append(chains, chain)
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // path checks by the algebra what becomes of packets before and after our rules: that
@@ -130,7 +130,7 @@ func (r *reach) passed(way, ours *packet.Evaluation) bool {
 		return true
 	}
 	rule := r.have.Rules[r.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
-	c.fail(r.name, "a rule ahead of ours lets through what ours refuse: -A %s %s (%s), for example %s", at.Chain, rule.Canonical(dump.Family(r.family)), firewall.PlaceText(rule.Range), witness)
+	c.fail(r.name, "a rule ahead of ours lets through what ours refuse: -A %s %s (%s), for example %s", at.Chain, rule.Canonical(iptables.Family(r.family)), firewall.PlaceText(rule.Range), witness)
 	return true
 }
 
@@ -169,7 +169,7 @@ func (r *reach) text(at packet.Origin) string {
 		return fmt.Sprintf("%s-P %s %s", table, at.Chain, t.Chain(at.Chain).Policy)
 	}
 	rule := t.Chain(at.Chain).Rules[at.Rule]
-	return fmt.Sprintf("%s-A %s %s, %s", table, at.Chain, rule.Canonical(dump.Family(r.family)), firewall.PlaceText(rule.Range))
+	return fmt.Sprintf("%s-A %s %s, %s", table, at.Chain, rule.Canonical(iptables.Family(r.family)), firewall.PlaceText(rule.Range))
 }
 
 // blocked finds rules of ours that accept packets all of which something else on the host

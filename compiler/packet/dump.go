@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // FromDump returns the program that begins in a chain of a table, as read from any
@@ -15,10 +15,10 @@ import (
 // another target; nothing is left out. A set that is not in sets makes an opaque
 // condition. Packets that a built-in chain does not decide get its policy. Rules of
 // the tables beside it are not part of the program, but may count in its limits.
-func FromDump(t *dump.Table, f ir.Family, start string, sets *IPSets, beside ...*dump.Table) *Program {
+func FromDump(t *iptables.Table, f ir.Family, start string, sets *IPSets, beside ...*iptables.Table) *Program {
 	p := &Program{Family: f}
 	counting := hashTables(append(beside[:len(beside):len(beside)], t)...)
-	add := func(c *dump.Chain) {
+	add := func(c *iptables.Chain) {
 		chain := &Chain{Name: c.Name}
 		for i, r := range c.Rules {
 			rule := fromDumpRule(t, r, f, sets, counting)
@@ -52,8 +52,8 @@ var goesOn = []string{
 
 // fromDumpRule returns a rule of an iptables-save of family f. counting tells how
 // many rules count in each hashlimit table.
-func fromDumpRule(t *dump.Table, r *dump.Rule, f ir.Family, sets *IPSets, counting map[string]int) *Rule {
-	out := &Rule{Text: r.Canonical(dump.Family(f)), Actions: actionsOf(r)}
+func fromDumpRule(t *iptables.Table, r *iptables.Rule, f ir.Family, sets *IPSets, counting map[string]int) *Rule {
+	out := &Rule{Text: r.Canonical(iptables.Family(f)), Actions: actionsOf(r)}
 	for _, o := range r.Base {
 		out.Matches = append(out.Matches, baseCond(o, f))
 	}
@@ -88,8 +88,8 @@ func fromDumpRule(t *dump.Table, r *dump.Rule, f ir.Family, sets *IPSets, counti
 }
 
 // rejectWith is the kind of answer, or what the kernel takes where none is written.
-func rejectWith(r *dump.Rule, f ir.Family) string {
-	_, after, found := strings.Cut(r.Canonical(dump.Family(f)), "--reject-with ")
+func rejectWith(r *iptables.Rule, f ir.Family) string {
+	_, after, found := strings.Cut(r.Canonical(iptables.Family(f)), "--reject-with ")
 	switch {
 	case found:
 		return strings.Fields(after)[0]
@@ -99,7 +99,7 @@ func rejectWith(r *dump.Rule, f ir.Family) string {
 	return "icmp-port-unreachable"
 }
 
-func optionWords(os []dump.Option) []string {
+func optionWords(os []iptables.Option) []string {
 	var out []string
 	for _, o := range os {
 		if o.Not {
@@ -111,7 +111,7 @@ func optionWords(os []dump.Option) []string {
 }
 
 // inverted is c, or its contrary where the option has a !.
-func inverted(c Cond, o dump.Option) Cond {
+func inverted(c Cond, o iptables.Option) Cond {
 	if o.Not {
 		return Not{c}
 	}
@@ -119,11 +119,11 @@ func inverted(c Cond, o dump.Option) Cond {
 }
 
 // opaqueOption is what an option that is not modelled means: its own text.
-func opaqueOption(match string, o dump.Option) Cond {
+func opaqueOption(match string, o iptables.Option) Cond {
 	return inverted(Opaque{Text: words(append([]string{match, o.Name}, o.Values...)...)}, o)
 }
 
-func baseCond(o dump.Option, f ir.Family) Cond {
+func baseCond(o iptables.Option, f ir.Family) Cond {
 	end := Source
 	if o.Name == "-d" || o.Name == "-o" {
 		end = Destination
@@ -136,7 +136,7 @@ func baseCond(o dump.Option, f ir.Family) Cond {
 	case "-i", "-o":
 		return inverted(Interface{end, o.Value()}, o)
 	case "-p":
-		if n, ok := dump.ProtocolNumber(o.Value()); ok && n != 0 {
+		if n, ok := iptables.ProtocolNumber(o.Value()); ok && n != 0 {
 			return inverted(Proto{[]uint8{n}}, o)
 		} else if ok {
 			return inverted(Both{}, o)
@@ -150,7 +150,7 @@ func baseCond(o dump.Option, f ir.Family) Cond {
 func addresses(text string, f ir.Family) *AddrSet {
 	var ps []netip.Prefix
 	for one := range strings.SplitSeq(text, ",") {
-		p, ok := dump.ParseAddress(dump.Family(f), one)
+		p, ok := iptables.ParseAddress(iptables.Family(f), one)
 		if !ok {
 			return nil
 		}
@@ -164,14 +164,14 @@ var stateful = []string{
 	"limit", "recent", "quota2", "statistic", "connbytes", "nfacct", "rateest", "nth", "random", "condition",
 }
 
-func matchConds(m *dump.Match, f ir.Family, sets *IPSets) []Cond {
+func matchConds(m *iptables.Match, f ir.Family, sets *IPSets) []Cond {
 	var out []Cond
 	ok := true
 	switch m.Name {
 	case "comment":
 		return nil
 	case "tcp", "udp", "sctp":
-		n, _ := dump.ProtocolNumber(m.Name)
+		n, _ := iptables.ProtocolNumber(m.Name)
 		out = append(out, Proto{[]uint8{n}})
 		for _, o := range m.Options {
 			out = append(out, portOption(m.Name, o))
@@ -208,7 +208,7 @@ func matchConds(m *dump.Match, f ir.Family, sets *IPSets) []Cond {
 
 // portOption reads ports: of tcp and its like one range with a colon, of multiport
 // a list.
-func portOption(match string, o dump.Option) Cond {
+func portOption(match string, o iptables.Option) Cond {
 	var ranges []ir.PortRange
 	for one := range strings.SplitSeq(o.Value(), ",") {
 		r, ok := portRange(one)

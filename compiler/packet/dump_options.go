@@ -7,12 +7,12 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // icmpOption reads the only option of icmp and icmp6. ok is false for names that
 // are not known here.
-func icmpOption(m *dump.Match, f ir.Family) ([]Cond, bool) {
+func icmpOption(m *iptables.Match, f ir.Family) ([]Cond, bool) {
 	if len(m.Options) == 0 {
 		return nil, false
 	}
@@ -45,11 +45,11 @@ func icmpNumber(text string, f ir.Family) string {
 	if f == ir.IPv6 {
 		line = "-A X -p ipv6-icmp -m icmp6 --icmpv6-type " + text
 	}
-	file, diags := dump.ParseRules(strings.NewReader("*filter\n"+line+"\nCOMMIT\n"), "")
+	file, diags := iptables.ParseRules(strings.NewReader("*filter\n"+line+"\nCOMMIT\n"), "")
 	if diags.HasErrors() || len(file.Blocks) != 1 || len(file.Blocks[0].Commands) != 1 {
 		return text
 	}
-	fields := strings.Fields(file.Blocks[0].Commands[0].Rule.Canonical(dump.Family(f)))
+	fields := strings.Fields(file.Blocks[0].Commands[0].Rule.Canonical(iptables.Family(f)))
 	return fields[len(fields)-1]
 }
 
@@ -60,7 +60,7 @@ var stateWords = map[string]ir.CTState{
 
 // conntrackOptions reads conntrack and state, whose options belong together: see
 // conntrackRest.
-func conntrackOptions(m *dump.Match, f ir.Family) []Cond {
+func conntrackOptions(m *iptables.Match, f ir.Family) []Cond {
 	var state Cond
 	var rest Both
 	for _, o := range m.Options {
@@ -103,8 +103,8 @@ func conntrackOptions(m *dump.Match, f ir.Family) []Cond {
 
 // setOption reads a match against a set. What depends on the counters of its entries
 // does not follow from the packet: that the set holds it is not enough then.
-func setOption(m *dump.Match, sets *IPSets) ([]Cond, bool) {
-	var match *dump.Option
+func setOption(m *iptables.Match, sets *IPSets) ([]Cond, bool) {
+	var match *iptables.Option
 	noMatch := false
 	var counters []string
 	for i, o := range m.Options {
@@ -147,7 +147,7 @@ func setOption(m *dump.Match, sets *IPSets) ([]Cond, bool) {
 	return []Cond{inverted(c, *match)}, true
 }
 
-func rangeOption(o dump.Option) Cond {
+func rangeOption(o iptables.Option) Cond {
 	end, known := Source, o.Name == "--src-range" || o.Name == "--dst-range"
 	if o.Name == "--dst-range" {
 		end = Destination

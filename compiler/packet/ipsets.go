@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // IPSets are the ipsets of a host as conditions on packets. The zero value and nil
 // know no set.
 type IPSets struct {
-	file *dump.Sets
+	file *iptables.Sets
 	// hidden tells of sets whose members are for others to say.
 	hidden func(name string) bool
 	addrs  map[string]*AddrSet
@@ -23,7 +23,7 @@ type IPSets struct {
 // NewIPSets reads the sets of an ipset save. Of those that hidden tells, if it is not
 // nil, the members do not count as known. Entries that may vanish count as they were
 // when they were saved.
-func NewIPSets(file *dump.Sets, hidden func(name string) bool) *IPSets {
+func NewIPSets(file *iptables.Sets, hidden func(name string) bool) *IPSets {
 	s := &IPSets{file: file, hidden: hidden, addrs: map[string]*AddrSet{}, conds: map[string]Cond{}}
 	if hidden == nil {
 		s.hidden = func(string) bool { return false }
@@ -40,7 +40,7 @@ func NewIPSets(file *dump.Sets, hidden func(name string) bool) *IPSets {
 func KnownSets(addrs map[string]*AddrSet) *IPSets { return &IPSets{addrs: addrs} }
 
 // DumpSets returns the sets of addresses among those of an ipset save; see Addresses.
-func DumpSets(sets *dump.Sets) map[string]*AddrSet { return NewIPSets(sets, nil).Addresses() }
+func DumpSets(sets *iptables.Sets) map[string]*AddrSet { return NewIPSets(sets, nil).Addresses() }
 
 // Addresses returns the sets that are no more than addresses, by name: hash:ip,
 // hash:net, bitmap:ip, and the lists of such sets.
@@ -121,7 +121,7 @@ func lookedUp(ends []End, dims []string) string {
 }
 
 // dims are the dimensions of a set's type by the words in its name.
-func dims(set *dump.Set) []string {
+func dims(set *iptables.Set) []string {
 	_, kinds, _ := strings.Cut(set.Type, ":")
 	return strings.Split(kinds, ",")
 }
@@ -149,7 +149,7 @@ func (s *IPSets) Match(name string, ends []End, noMatch bool) Cond {
 	return c
 }
 
-func (s *IPSets) match(set *dump.Set, ends []End, noMatch bool) Cond {
+func (s *IPSets) match(set *iptables.Set, ends []End, noMatch bool) Cond {
 	if set.Type == "list:set" {
 		return s.anyMember(set, ends, noMatch)
 	}
@@ -165,7 +165,7 @@ func (s *IPSets) match(set *dump.Set, ends []End, noMatch bool) Cond {
 
 // anyMember is the condition of being in any member of a list. The kernel asks each
 // member with the flags and options of the rule, and takes the first that holds.
-func (s *IPSets) anyMember(list *dump.Set, ends []End, noMatch bool) Cond {
+func (s *IPSets) anyMember(list *iptables.Set, ends []End, noMatch bool) Cond {
 	var any Either
 	addresses := true
 	for e := range list.Entries() {
@@ -204,16 +204,16 @@ func macIs(set string, end End, mac string) Cond {
 
 // entries are the elements of a set other than a list.
 type entries struct {
-	set  *dump.Set
-	all  []dump.Element
+	set  *iptables.Set
+	all  []iptables.Element
 	mask netip.Addr // of netmask or bitmask; invalid without one
 	// noMatch says that any element has nomatch.
 	noMatch bool
 	// unread are entries that only a resolver could tell.
-	unread []*dump.Entry
+	unread []*iptables.Entry
 }
 
-func (s *IPSets) read(set *dump.Set) *entries {
+func (s *IPSets) read(set *iptables.Set) *entries {
 	out := &entries{set: set}
 	out.mask, _ = set.Mask()
 	for e := range set.Entries() {

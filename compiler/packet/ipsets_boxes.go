@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // setBox is a part of a set: packets whose addresses are in one of the pairs and for
@@ -64,7 +64,7 @@ func (e *entries) boxes(noMatch bool) (_ []setBox, ok bool) {
 	case "hash:ip,mark", "hash:mac", "hash:ip,mac", "bitmap:ip,mac":
 		return e.labelBoxes(), true
 	}
-	byPort := map[uint32][]dump.Element{}
+	byPort := map[uint32][]iptables.Element{}
 	for _, el := range e.all {
 		key := uint32(el.Protocol)<<16 | uint32(el.Port)
 		byPort[key] = append(byPort[key], el)
@@ -112,7 +112,7 @@ func samePairs(a, b []pair) bool {
 
 // region are the addresses of elements that are alike in all else. The most specific
 // first network decides, if it has any second network for the packet; then the next.
-func (e *entries) region(els []dump.Element, noMatch bool) (_ []pair, ok bool) {
+func (e *entries) region(els []iptables.Element, noMatch bool) (_ []pair, ok bool) {
 	if e.mask.IsValid() && e.noMatch {
 		return nil, false
 	}
@@ -265,7 +265,7 @@ func maskedPrefixes(p netip.Prefix, mask netip.Addr) (_ []netip.Prefix, ok bool)
 
 // label is a mark or a MAC address that a set asks for.
 type label struct {
-	set  *dump.Set
+	set  *iptables.Set
 	mark uint32
 	mac  string
 }
@@ -301,7 +301,7 @@ func (e *entries) labelBoxes() []setBox {
 
 // cond is the condition of being in the box; ends are the flags of the rule, one for
 // each dimension of the set's type.
-func (b *setBox) cond(set *dump.Set, ends []End) Cond {
+func (b *setBox) cond(set *iptables.Set, ends []End) Cond {
 	var out Both
 	if b.ports != nil {
 		out = append(out, b.ports.conds(ends[slices.Index(dims(set), "port")])...)

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Whatever a file holds, its sets are conditions; what is stored is stored alike when it
@@ -18,8 +18,8 @@ func FuzzIPSets(f *testing.F) {
 		if strings.Contains(src, "-") && strings.Contains(src, "/") && len(src) > 4000 {
 			t.Skip("ranges take memory")
 		}
-		file, _ := dump.ParseSets(strings.NewReader(src), "x")
-		var sets dump.Sets
+		file, _ := iptables.ParseSets(strings.NewReader(src), "x")
+		var sets iptables.Sets
 		sets.Load(file)
 		for _, name := range sets.Names() {
 			set := sets.Set(name)
@@ -30,11 +30,11 @@ func FuzzIPSets(f *testing.F) {
 				if _, ok := set.Element(e); !ok {
 					continue
 				}
-				again := dump.SetsFile{Commands: []*dump.SetCommand{
-					{Op: dump.SetCreate, Set: name, Type: set.Type, Options: set.Options},
-					{Op: dump.SetAdd, Set: name, Entries: []dump.Entry{*e}},
+				again := iptables.SetsFile{Commands: []*iptables.SetCommand{
+					{Op: iptables.SetCreate, Set: name, Type: set.Type, Options: set.Options},
+					{Op: iptables.SetAdd, Set: name, Entries: []iptables.Entry{*e}},
 				}}
-				var other dump.Sets
+				var other iptables.Sets
 				if diags := other.Load(&again); diags.HasErrors() {
 					t.Fatalf("%s of %s: %v", e, set.Type, diags)
 				}

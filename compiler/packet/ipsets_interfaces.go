@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // interfaceBoxes are those of hash:net,iface. The longest network that holds the
@@ -14,7 +14,7 @@ import (
 // no further (measured). Ports of bridges are in entries that no rule of iptables
 // matches (measured), and do not count.
 func (e *entries) interfaceBoxes(noMatch bool) []setBox {
-	by := map[netip.Prefix][]dump.Element{}
+	by := map[netip.Prefix][]iptables.Element{}
 	for _, el := range e.all {
 		if !el.PhysDev {
 			by[el.First] = append(by[el.First], el)

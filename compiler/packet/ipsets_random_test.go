@@ -8,18 +8,18 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 	"pgregory.net/rapid"
 )
 
 // readSets loads the text of an ipset save.
-func readSets(t rapid.TB, text string) *dump.Sets {
+func readSets(t rapid.TB, text string) *iptables.Sets {
 	t.Helper()
-	file, diags := dump.ParseSets(strings.NewReader(text), "sets")
+	file, diags := iptables.ParseSets(strings.NewReader(text), "sets")
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	var sets dump.Sets
+	var sets iptables.Sets
 	if diags := sets.Load(file); diags.HasErrors() {
 		t.Fatalf("%v\n%s", diags, text)
 	}
@@ -29,9 +29,9 @@ func readSets(t rapid.TB, text string) *dump.Sets {
 // kernelFinds looks a packet up as ip_set_hash_gen.h does, entry by entry: prefix
 // lengths of the first network from the longest down, within each those of the second,
 // and the first entry found decides.
-func kernelFinds(set *dump.Set, ends []End, p *Packet, noMatch bool) bool {
+func kernelFinds(set *iptables.Set, ends []End, p *Packet, noMatch bool) bool {
 	port, protocol, ok := kernelPort(ends, p, set)
-	var found []dump.Element
+	var found []iptables.Element
 	longest := -1
 	for e := range set.Entries() {
 		el, read := set.Element(e)
@@ -58,11 +58,11 @@ func kernelFinds(set *dump.Set, ends []End, p *Packet, noMatch bool) bool {
 		}
 		found = append(found, el)
 	}
-	found = slices.DeleteFunc(found, func(el dump.Element) bool { return longest >= 0 && el.First.Bits() != longest })
+	found = slices.DeleteFunc(found, func(el iptables.Element) bool { return longest >= 0 && el.First.Bits() != longest })
 	if len(found) == 0 {
 		return false
 	}
-	best := slices.MaxFunc(found, func(a, b dump.Element) int {
+	best := slices.MaxFunc(found, func(a, b iptables.Element) int {
 		if c := a.First.Bits() - b.First.Bits(); c != 0 {
 			return c
 		}
@@ -79,7 +79,7 @@ func end(e End, p *Packet) netip.Addr {
 }
 
 // kernelPort is what ip_set_get_ip_port finds.
-func kernelPort(ends []End, p *Packet, set *dump.Set) (port uint16, protocol uint8, ok bool) {
+func kernelPort(ends []End, p *Packet, set *iptables.Set) (port uint16, protocol uint8, ok bool) {
 	e := ends[0]
 	if set.Type != "bitmap:port" && len(ends) > 1 {
 		e = ends[1]

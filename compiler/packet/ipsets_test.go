@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 const severalSets = `create mark hash:ip,mark family inet markmask 0xff
@@ -117,8 +117,8 @@ func TestMatchesAgainstSetsAreDecidedOrSayWhatIsMissing(t *testing.T) {
 					expect = flipped
 				}
 			}
-			file, diags := dump.ParseRules(strings.NewReader("*filter\n:X - [0:0]\n"+line+"\nCOMMIT\n"), "rules")
-			host := dump.NewRuleset(dump.IPv4)
+			file, diags := iptables.ParseRules(strings.NewReader("*filter\n:X - [0:0]\n"+line+"\nCOMMIT\n"), "rules")
+			host := iptables.NewRuleset(iptables.IPv4)
 			if diags.HasErrors() || host.Load(file).HasErrors() {
 				t.Fatal(line)
 			}

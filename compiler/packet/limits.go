@@ -1,6 +1,6 @@
 package packet
 
-import "github.com/dockerfw/dockerfw/parser/dump"
+import "github.com/dockerfw/dockerfw/parser/iptables"
 
 // contrary options of a match say the opposite of another option with the same
 // value: the kernel counts alike and inverts the answer (xt_hashlimit.c,
@@ -14,9 +14,9 @@ var contrary = map[string]string{
 // before either, so that a rule which returns below a limit and one which drops above
 // it are about one condition. The name of a hashlimit table is not part of it as long
 // as no other rule counts in that table: shared tells.
-func limitCond(m *dump.Match, shared func(table string) bool) Cond {
+func limitCond(m *iptables.Match, shared func(table string) bool) Cond {
 	not := false
-	var options []dump.Option
+	var options []iptables.Option
 	for _, o := range m.Options {
 		if o.Name == "--hashlimit" {
 			o.Name = "--hashlimit-upto" // its name before iptables 1.4.1
@@ -40,9 +40,9 @@ func limitCond(m *dump.Match, shared func(table string) bool) Cond {
 }
 
 // hashTables counts the rules of tables for each hashlimit table they count in.
-func hashTables(tables ...*dump.Table) map[string]int {
+func hashTables(tables ...*iptables.Table) map[string]int {
 	out := map[string]int{}
-	seen := map[*dump.Rule]bool{}
+	seen := map[*iptables.Rule]bool{}
 	for _, t := range tables {
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Marks are the marks of a packet and of its connection, as far as they are known.
@@ -118,7 +118,7 @@ func (r *Rule) untracks() bool {
 }
 
 // actionsOf are the actions of a rule's target.
-func actionsOf(r *dump.Rule) []Action {
+func actionsOf(r *iptables.Rule) []Action {
 	switch r.Jump {
 	case "MARK":
 		return markActions(r.Target, SetMark)
@@ -145,7 +145,7 @@ func actionsOf(r *dump.Rule) []Action {
 }
 
 // markActions reads the options of MARK and CONNMARK. What cannot be read loses the mark.
-func markActions(options []dump.Option, set ActionKind) []Action {
+func markActions(options []iptables.Option, set ActionKind) []Action {
 	var save, restore bool
 	nf, ct := ^uint32(0), ^uint32(0)
 	for _, o := range options {
@@ -213,7 +213,7 @@ func markNumbers(text string) (value, mask uint32, ok bool) {
 }
 
 // markOption reads -m mark and -m connmark.
-func markOption(m *dump.Match) ([]Cond, bool) {
+func markOption(m *iptables.Match) ([]Cond, bool) {
 	if len(m.Options) != 1 || m.Options[0].Name != "--mark" {
 		return nil, false
 	}

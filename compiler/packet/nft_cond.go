@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
@@ -307,7 +307,7 @@ func protocolValue(v any) (Cond, bool) {
 	n, ok := nftNumber(v, 8)
 	if name, isName := v.(string); isName {
 		var p uint8
-		p, ok = dump.ProtocolNumber(name)
+		p, ok = iptables.ProtocolNumber(name)
 		n = uint32(p)
 	}
 	return Proto{[]uint8{uint8(n)}}, ok && n != 0

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -259,11 +259,11 @@ COMMIT
 `
 
 func TestDumpsAreRead(t *testing.T) {
-	file, diags := dump.ParseRules(strings.NewReader(saved), "saved")
+	file, diags := iptables.ParseRules(strings.NewReader(saved), "saved")
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	host := dump.NewRuleset(dump.IPv4)
+	host := iptables.NewRuleset(iptables.IPv4)
 	if diags := host.Load(file); diags.HasErrors() {
 		t.Fatal(diags)
 	}

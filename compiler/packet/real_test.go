@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // What hosts really have can be asked about from any chain: nothing is skipped,
@@ -28,8 +28,8 @@ func TestRealDumpsCanBeAskedAbout(t *testing.T) {
 			if strings.Contains(name, "-v6") {
 				family = ir.IPv6
 			}
-			file, diags := dump.ParseRules(strings.NewReader(string(text)), name)
-			host := dump.NewRuleset(dump.Family(family))
+			file, diags := iptables.ParseRules(strings.NewReader(string(text)), name)
+			host := iptables.NewRuleset(iptables.Family(family))
 			if diags = append(diags, host.Load(file)...); diags.HasErrors() {
 				t.Fatal(diags)
 			}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // found is a word of a rule that shows of which family the rule is.
@@ -18,16 +18,16 @@ type found struct {
 // evidence is what rules show of their family. Words that one family alone takes are
 // strong; a protocol number may be in rules of either, senseless as that is.
 type evidence struct {
-	strong, weak map[dump.Family]found
+	strong, weak map[iptables.Family]found
 }
 
-func (e *evidence) add(f dump.Family, strong bool, at found) {
+func (e *evidence) add(f iptables.Family, strong bool, at found) {
 	m := &e.weak
 	if strong {
 		m = &e.strong
 	}
 	if *m == nil {
-		*m = map[dump.Family]found{}
+		*m = map[iptables.Family]found{}
 	}
 	if _, ok := (*m)[f]; !ok {
 		(*m)[f] = at
@@ -36,15 +36,15 @@ func (e *evidence) add(f dump.Family, strong bool, at found) {
 
 // family is what the evidence says; 0 for nothing. It contradicts itself where two
 // are returned.
-func (e *evidence) family() (f dump.Family, contradiction []found) {
-	for _, m := range []map[dump.Family]found{e.strong, e.weak} {
-		switch four, six := m[dump.IPv4], m[dump.IPv6]; {
+func (e *evidence) family() (f iptables.Family, contradiction []found) {
+	for _, m := range []map[iptables.Family]found{e.strong, e.weak} {
+		switch four, six := m[iptables.IPv4], m[iptables.IPv6]; {
 		case len(m) == 2:
 			return 0, []found{four, six}
 		case len(m) == 1 && four.text != "":
-			return dump.IPv4, nil
+			return iptables.IPv4, nil
 		case len(m) == 1:
-			return dump.IPv6, nil
+			return iptables.IPv6, nil
 		}
 	}
 	return 0, nil
@@ -57,15 +57,15 @@ var addressOptions = []string{
 }
 
 // Words after an option that one family alone takes.
-var familyWords = map[string]map[string]dump.Family{
+var familyWords = map[string]map[string]iptables.Family{
 	"-m": {
-		"icmp": dump.IPv4, "ttl": dump.IPv4, "realm": dump.IPv4,
-		"icmp6": dump.IPv6, "icmpv6": dump.IPv6, "hl": dump.IPv6, "ipv6header": dump.IPv6, "ipv6-icmp": dump.IPv6,
-		"rt": dump.IPv6, "frag": dump.IPv6, "hbh": dump.IPv6, "dst": dump.IPv6, "mh": dump.IPv6, "eui64": dump.IPv6,
+		"icmp": iptables.IPv4, "ttl": iptables.IPv4, "realm": iptables.IPv4,
+		"icmp6": iptables.IPv6, "icmpv6": iptables.IPv6, "hl": iptables.IPv6, "ipv6header": iptables.IPv6, "ipv6-icmp": iptables.IPv6,
+		"rt": iptables.IPv6, "frag": iptables.IPv6, "hbh": iptables.IPv6, "dst": iptables.IPv6, "mh": iptables.IPv6, "eui64": iptables.IPv6,
 	},
 	"-j": {
-		"TTL": dump.IPv4, "CLUSTERIP": dump.IPv4,
-		"HL": dump.IPv6, "SNPT": dump.IPv6, "DNPT": dump.IPv6,
+		"TTL": iptables.IPv4, "CLUSTERIP": iptables.IPv4,
+		"HL": iptables.IPv6, "SNPT": iptables.IPv6, "DNPT": iptables.IPv6,
 	},
 }
 
@@ -87,17 +87,17 @@ func (e *evidence) rule(number int, line string) (redacted []found) {
 				redacted = append(redacted, found{number, value})
 			}
 		case option == "--icmp-type":
-			e.add(dump.IPv4, true, at)
+			e.add(iptables.IPv4, true, at)
 		case option == "--icmpv6-type":
-			e.add(dump.IPv6, true, at)
+			e.add(iptables.IPv6, true, at)
 		case option == "--reject-with" && strings.HasPrefix(value, "icmp-"):
-			e.add(dump.IPv4, true, at)
+			e.add(iptables.IPv4, true, at)
 		case option == "--reject-with" && strings.HasPrefix(value, "icmp6-"):
-			e.add(dump.IPv6, true, at)
+			e.add(iptables.IPv6, true, at)
 		case option == "-p" && (value == "ipv6-icmp" || value == "icmpv6" || value == "icmp6" || value == "58"):
-			e.add(dump.IPv6, false, at)
+			e.add(iptables.IPv6, false, at)
 		case option == "-p" && (value == "icmp" || value == "1"):
-			e.add(dump.IPv4, false, at)
+			e.add(iptables.IPv4, false, at)
 		case (option == "-i" || option == "-o") && placeholder.MatchString(value):
 			redacted = append(redacted, found{number, value})
 		default:
@@ -141,7 +141,7 @@ func fields(s string) []string {
 
 // addressFamily is the family of an address, prefix, range or address with a port;
 // 0 where it is none of them.
-func addressFamily(s string) dump.Family {
+func addressFamily(s string) iptables.Family {
 	s, _, _ = strings.Cut(s, ",")
 	s, _, _ = strings.Cut(s, "/")
 	s, _, _ = strings.Cut(s, "-")
@@ -155,9 +155,9 @@ func addressFamily(s string) dump.Family {
 	case err != nil:
 		return 0
 	case a.Is4():
-		return dump.IPv4
+		return iptables.IPv4
 	}
-	return dump.IPv6
+	return iptables.IPv6
 }
 
 var (

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/parser/dump"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // splitter sorts the lines of a file to what they belong to.
@@ -22,8 +22,8 @@ type splitter struct {
 	sets    []string        // by line; nil without sets
 	foreign []int           // lines of nothing known
 
-	open     *block      // the table that has no COMMIT yet
-	header   dump.Family // of the tables that follow, by the comment of iptables-save
+	open     *block          // the table that has no COMMIT yet
+	header   iptables.Family // of the tables that follow, by the comment of iptables-save
 	redacted []found
 	bad      hcl.Diagnostics
 }
@@ -31,7 +31,7 @@ type splitter struct {
 // saving is what one run of iptables-save or iptables -S printed.
 type saving struct {
 	blocks  []*block
-	family  dump.Family
+	family  iptables.Family
 	listing bool
 }
 
@@ -39,7 +39,7 @@ type saving struct {
 type block struct {
 	table       string
 	first, last int // from 0, both of it
-	header      dump.Family
+	header      iptables.Family
 	rules       int
 	shows       evidence
 	policies    []string // of a listing: the chains that -P names
@@ -85,7 +85,7 @@ func (s *splitter) split() {
 // is that of all tables up to the comment that ends one.
 func (s *splitter) comment(line string) {
 	if by := savedBy.FindStringSubmatch(line); by != nil {
-		s.header = map[string]dump.Family{"iptables": dump.IPv4, "ip6tables": dump.IPv6}[by[1]]
+		s.header = map[string]iptables.Family{"iptables": iptables.IPv4, "ip6tables": iptables.IPv6}[by[1]]
 	} else if strings.HasPrefix(line, "# Completed on ") {
 		s.header = 0
 	}
@@ -218,7 +218,7 @@ func (s *splitter) parts() error {
 	f := s.file
 	for _, d := range s.dumps {
 		p := Part{Holds: Rules4, Listing: d.listing}
-		if d.family == dump.IPv6 {
+		if d.family == iptables.IPv6 {
 			p.Holds = Rules6
 		}
 		for _, other := range f.Parts {
@@ -296,10 +296,10 @@ func (s *splitter) families() error {
 			return fmt.Errorf("%s holds several dumps, and nothing tells whether the one from line %d on is of IPv4 or of IPv6. Put each into a file of its own: rules.v4, rules.v6", s.file.name, d.blocks[0].first+1)
 		}
 		if byName(s.file.name) == Rules6 {
-			d.family = dump.IPv6
+			d.family = iptables.IPv6
 			continue
 		}
-		d.family = dump.IPv4
+		d.family = iptables.IPv4
 		rules := 0
 		for _, b := range d.blocks {
 			rules += b.rules
@@ -314,14 +314,14 @@ func (s *splitter) families() error {
 func (s *splitter) group() error {
 	var out []*saving
 	unknown := -1 // the first line of a table that shows no family
-	families := map[dump.Family]bool{}
+	families := map[iptables.Family]bool{}
 	for _, d := range s.dumps {
 		b := d.blocks[0]
 		family, contradiction := b.shows.family()
 		if b.header != 0 {
-			if other, ok := b.shows.strong[dump.IPv4+dump.IPv6-b.header]; ok {
+			if other, ok := b.shows.strong[iptables.IPv4+iptables.IPv6-b.header]; ok {
 				return fmt.Errorf("%s contradicts itself: the comment before line %d says that %s printed the table, and %q in line %d is of the other family. %s",
-					s.file.name, b.first+1, map[dump.Family]string{dump.IPv4: "iptables-save", dump.IPv6: "ip6tables-save"}[b.header], other.text, other.line+1, saveRules)
+					s.file.name, b.first+1, map[iptables.Family]string{iptables.IPv4: "iptables-save", iptables.IPv6: "ip6tables-save"}[b.header], other.text, other.line+1, saveRules)
 			}
 			family, contradiction = b.header, nil
 		}
@@ -345,7 +345,7 @@ func (s *splitter) group() error {
 		}
 		out = append(out, d)
 	}
-	if families[dump.IPv4] && families[dump.IPv6] && families[0] {
+	if families[iptables.IPv4] && families[iptables.IPv6] && families[0] {
 		return fmt.Errorf("%s holds rules of both families, and nothing tells of which the table from line %d on is. Put the rules of each family into a file of its own. %s", s.file.name, unknown+1, saveRules)
 	}
 	s.dumps = out

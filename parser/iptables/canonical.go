@@ -1,0 +1,122 @@
+package iptables
+
+import (
+	"slices"
+	"strings"
+)
+
+// Canonical returns the rule, without its chain, as iptables-save prints it for
+// as far as that follows from the text: rules that are equal for the tools are
+// equal here, but for names that a host resolves (users, services, hosts) and for
+// options unknown here.
+func (r *Rule) Canonical(family Family) string {
+	n := Rule{Jump: r.Jump, Goto: r.Goto}
+	for _, o := range r.Base {
+		o = normal(family, lookup(baseOptions, o.Name), o)
+		if !vanishes(o) {
+			n.Base = append(n.Base, o)
+		}
+	}
+	sortOptions(baseOptions, n.Base)
+	for _, m := range r.Matches {
+		m.Options = normals(family, matchModules[m.Name], m.Options)
+		n.Matches = append(n.Matches, m)
+	}
+	n.Target = normals(family, targetModules[r.Jump], r.Target)
+	if r.Jump == "NOTRACK" {
+		n.Jump, n.Target = "CT", []Option{{Name: "--notrack"}}
+	}
+	return n.format()
+}
+
+// vanishes tells whether a base option matches everything and so is not saved.
+func vanishes(o Option) bool {
+	if o.Not {
+		return false
+	}
+	switch o.Name {
+	case "-s", "-d":
+		return o.Value() == "0.0.0.0/0" || o.Value() == "::/0" || o.Value() == "0.0.0.0/0.0.0.0"
+	case "-p":
+		return o.Value() == "all"
+	case "-i", "-o":
+		return o.Value() == "+"
+	}
+	return false
+}
+
+func normal(family Family, known *option, o Option) Option {
+	if known == nil || known.value == nil {
+		return o
+	}
+	values := make([]string, len(o.Values))
+	for i, v := range o.Values {
+		values[i] = known.value(family, v)
+	}
+	o.Values = values
+	return o
+}
+
+func normals(family Family, m *module, opts []Option) []Option {
+	if m == nil {
+		return opts
+	}
+	var out []Option
+	for _, o := range opts {
+		out = append(out, normal(family, m.option(o.Name), o))
+	}
+	if m.tidy != nil {
+		out = m.tidy(family, out)
+	}
+	sortOptions(m.options, out)
+	return out
+}
+
+// sortOptions brings known options into the order they are printed in; unknown
+// ones follow as written.
+func sortOptions(known []option, opts []Option) {
+	rank := func(o Option) int {
+		i := slices.IndexFunc(known, func(k option) bool { return k.name == o.Name })
+		if i < 0 || o.Opaque {
+			return len(known)
+		}
+		return i
+	}
+	slices.SortStableFunc(opts, func(a, b Option) int { return rank(a) - rank(b) })
+}
+
+// format writes the rule in the order of its fields.
+func (r *Rule) format() string {
+	var words []string
+	for _, o := range r.Base {
+		words = formatOption(words, lookup(baseOptions, o.Name), o)
+	}
+	for _, m := range r.Matches {
+		words = append(words, "-m", quote(m.Name, bare))
+		for _, o := range m.Options {
+			words = formatOption(words, matchModules[m.Name].option(o.Name), o)
+		}
+	}
+	if r.Jump != "" {
+		words = append(words, map[bool]string{false: "-j", true: "-g"}[r.Goto], quote(r.Jump, bare))
+	}
+	for _, o := range r.Target {
+		words = formatOption(words, targetModules[r.Jump].option(o.Name), o)
+	}
+	return strings.Join(words, " ")
+}
+
+func formatOption(words []string, known *option, o Option) []string {
+	if o.Not {
+		words = append(words, "!")
+	}
+	words = append(words, quote(o.Name, bare))
+	how := bare
+	if known != nil && !o.Opaque {
+		how = known.quoting
+	}
+	for _, v := range o.Values {
+		words = append(words, quote(v, how))
+	}
+	return words
+}

@@ -1,0 +1,228 @@
+package iptables
+
+import (
+	"encoding/binary"
+	"iter"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"go4.org/netipx"
+)
+
+// store keeps a set's entries in the order they were added. Entries point into
+// the file they came from; the index knows an IPv4 network by one number, which
+// for a million of them is a quarter of what their text would take.
+type store struct {
+	entries []*Entry // nil where one was deleted
+	v4      map[uint64]uint32
+	v6      map[netip.Prefix]uint32
+	other   map[string]uint32
+	live    int
+	// byAddress says that an entry is known by what stands ahead of its comma:
+	// bitmap:ip,mac has one MAC address for each.
+	byAddress bool
+}
+
+// text is what the index knows an entry by that is no address.
+func (s *store) text(e *Entry) string {
+	if s.byAddress {
+		address, _, _ := strings.Cut(e.Text, ",")
+		return address
+	}
+	return e.Text
+}
+
+// flush empties the set.
+func (s *Set) flush() { s.store = store{byAddress: s.Type == "bitmap:ip,mac"} }
+
+func v4Key(p netip.Prefix) uint64 {
+	b := p.Addr().As4()
+	return uint64(binary.BigEndian.Uint32(b[:]))<<8 | uint64(p.Bits())
+}
+
+func (s *store) index(e *Entry) (uint32, bool) {
+	var i uint32
+	var ok bool
+	switch {
+	case !e.Prefix.IsValid():
+		i, ok = s.other[s.text(e)]
+	case e.Prefix.Addr().Is4():
+		i, ok = s.v4[v4Key(e.Prefix)]
+	default:
+		i, ok = s.v6[e.Prefix]
+	}
+	return i, ok
+}
+
+func (s *store) has(e *Entry) bool {
+	_, ok := s.index(e)
+	return ok
+}
+
+// add returns false for an entry that is there already, unless exist says to
+// replace it: that also turns a nomatch into a match (facts 3.2).
+func (s *store) add(e *Entry, exist bool) bool {
+	if i, ok := s.index(e); ok {
+		if exist {
+			s.entries[i] = e
+		}
+		return exist
+	}
+	i := uint32(len(s.entries))
+	s.entries = append(s.entries, e)
+	s.live++
+	switch {
+	case !e.Prefix.IsValid():
+		if s.other == nil {
+			s.other = map[string]uint32{}
+		}
+		s.other[s.text(e)] = i
+	case e.Prefix.Addr().Is4():
+		if s.v4 == nil {
+			s.v4 = map[uint64]uint32{}
+		}
+		s.v4[v4Key(e.Prefix)] = i
+	default:
+		if s.v6 == nil {
+			s.v6 = map[netip.Prefix]uint32{}
+		}
+		s.v6[e.Prefix] = i
+	}
+	return true
+}
+
+func (s *store) del(e *Entry) bool {
+	i, ok := s.index(e)
+	if !ok {
+		return false
+	}
+	s.entries[i] = nil
+	s.live--
+	switch {
+	case !e.Prefix.IsValid():
+		delete(s.other, s.text(e))
+	case e.Prefix.Addr().Is4():
+		delete(s.v4, v4Key(e.Prefix))
+	default:
+		delete(s.v6, e.Prefix)
+	}
+	return true
+}
+
+// Len is the number of entries.
+func (s *Set) Len() int { return s.store.live }
+
+// Has tells whether the set has exactly that entry, nomatch or not.
+func (s *Set) Has(e Entry) bool { return s.store.has(&e) }
+
+// Entries are the set's entries in the order they were added.
+func (s *Set) Entries() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for _, e := range s.store.entries {
+			if e != nil && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// maxExpanded bounds what one range of single addresses is expanded to.
+const maxExpanded = 1 << 20
+
+// elements are what the kernel stores for an entry of the set: single addresses
+// for hash:ip, networks for hash:net, what the dimensions of other types say.
+// Entries of types that are not known here stay as written.
+func (s *Set) elements(e *Entry) ([]*Entry, *refusal) {
+	_, bitmask := s.Option("bitmask")
+	switch {
+	case s.Type == "list:set" && e.Prefix.IsValid():
+		copied := *e // a set may be named like an address
+		copied.Prefix, copied.Text = netip.Prefix{}, e.String()
+		return []*Entry{&copied}, nil
+	case s.dimensions() == nil:
+		return []*Entry{e}, nil
+	case s.Type != "hash:ip" && s.Type != "hash:net" || bitmask || strings.Contains(e.Text, ","):
+		return s.compound(e)
+	}
+	if s.Type == "hash:net" && e.Prefix.IsValid() && e.Prefix.Bits() > 0 || !e.Prefix.IsValid() && !strings.Contains(e.Text, "-") {
+		// The usual case, and names, which only a resolver could tell.
+		return []*Entry{e}, s.family(e)
+	}
+	prefixes := []netip.Prefix{e.Prefix}
+	if !e.Prefix.IsValid() {
+		rng, err := netipx.ParseIPRange(e.Text)
+		if err != nil || !rng.From().Is4() || s.Family == "inet6" {
+			return nil, refuse("Bad entry", "%q is not a range of IPv4 addresses.", e.Text)
+		}
+		prefixes = rng.Prefixes()
+	}
+	if r := s.family(e); r != nil {
+		return nil, r
+	}
+	if s.Type == "hash:ip" {
+		return s.addresses(e, prefixes)
+	}
+	var out []*Entry
+	for _, p := range prefixes {
+		if p.Bits() == 0 {
+			return nil, refuse("Bad entry", "A set of type hash:net takes no /0; write the two halves.")
+		}
+		out = append(out, e.with(p))
+	}
+	return out, nil
+}
+
+func (s *Set) family(e *Entry) *refusal {
+	if e.Prefix.IsValid() && e.Prefix.Addr().Is4() != (s.Family == "inet") {
+		return refuse("Wrong family", "%s is not an address of the set's family, %s.", e, s.Family)
+	}
+	return nil
+}
+
+// addresses expands networks to the single addresses of a hash:ip, cut to its
+// netmask.
+func (s *Set) addresses(e *Entry, prefixes []netip.Prefix) ([]*Entry, *refusal) {
+	mask := prefixes[0].Addr().BitLen()
+	if v, ok := s.Option("netmask"); ok {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > mask {
+			return nil, refuse("Bad netmask", "The set's netmask %q is not a prefix length.", v)
+		}
+		mask = n
+	}
+	var out []*Entry
+	for _, p := range prefixes {
+		if p.Addr().Is6() && !p.IsSingleIP() {
+			return nil, refuse("Bad entry", "A set of type hash:ip of family inet6 takes single addresses only.")
+		}
+		left := mask - p.Bits()
+		if left > 20 || left > 0 && len(out)+1<<left > maxExpanded {
+			return nil, refuse("Set is full", "%s has more addresses than can be followed; use a set of type hash:net.", e)
+		}
+		for a := p.Addr(); p.Contains(a); {
+			net := netip.PrefixFrom(a, mask).Masked()
+			single := netip.PrefixFrom(net.Addr(), a.BitLen())
+			if single.Addr().IsUnspecified() {
+				return nil, refuse("Bad entry", "%s cannot be stored in a set of type hash:ip.", single.Addr())
+			}
+			if n := len(out); n == 0 || out[n-1].Prefix != single {
+				out = append(out, e.with(single))
+			}
+			if a = netipx.PrefixLastIP(net).Next(); !a.IsValid() {
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+// with is the entry with another prefix; itself when that is the one it has.
+func (e *Entry) with(p netip.Prefix) *Entry {
+	if e.Prefix == p {
+		return e
+	}
+	copied := *e
+	copied.Prefix, copied.Text = p, ""
+	return &copied
+}

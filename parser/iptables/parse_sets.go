@@ -1,0 +1,331 @@
+package iptables
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// maxSetLine is where ipset cuts a line (facts 3.1), and maxSetName the longest
+// name of a set.
+const (
+	maxSetLine = 1023
+	maxSetName = 31
+)
+
+// ParseSets reads a file for ipset restore. It goes on after a bad line: the
+// file it returns has every line it could read.
+func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
+	p := &setParser{file: &SetsFile{Name: filename}}
+	var src strings.Builder
+	_, err := io.Copy(&src, r)
+	if err != nil {
+		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
+		p.problems.add(CodeSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
+	}
+	eachLine(filename, src.String(), func(l line, _ bool) {
+		if !p.done {
+			p.line(l)
+		}
+	})
+	return p.file, p.problems.done()
+}
+
+type setParser struct {
+	file     *SetsFile
+	problems problems
+	run      *SetCommand // the adds or dels that a further one joins; nil after another command
+	words    []word      // reused from line to line
+	done     bool        // the file said quit
+}
+
+func (p *setParser) errorf(l line, rng hcl.Range, summary, format string, args ...any) {
+	p.problems.add(CodeSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
+}
+
+// splitSetWords splits a line as ipset does: quotes keep blanks together and
+// vanish, wherever they stand; there is no escape.
+func splitSetWords(words []word, s string) (_ []word, ok bool) {
+	for i := 0; i < len(s); {
+		if isBlank(s[i]) {
+			i++
+			continue
+		}
+		w := word{from: i}
+		open := false
+		for ; i < len(s) && (open || !isBlank(s[i])); i++ {
+			if s[i] == '"' {
+				open, w.quoted = !open, true
+			}
+		}
+		w.to = i
+		w.text = s[w.from:i]
+		if w.quoted {
+			w.text = strings.ReplaceAll(w.text, `"`, "")
+		}
+		if open {
+			return append(words, w), false
+		}
+		words = append(words, w)
+	}
+	return words, true
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f' }
+
+func (p *setParser) line(l line) {
+	if len(l.text) > maxSetLine {
+		p.errorf(line{text: l.text[:80]}, l.span(0, 0), "Line too long",
+			"The line has %d bytes; ipset cuts lines after %d.", len(l.text), maxSetLine)
+		return
+	}
+	if strings.IndexByte(l.text, 0) >= 0 {
+		p.errorf(l, l.whole(), "NUL byte in line", "The tool reads no further than this byte. Is this a text file?")
+		return
+	}
+	var closed bool
+	p.words, closed = splitSetWords(p.words[:0], l.text)
+	words := p.words
+	if len(words) == 0 || words[0].text != "" && words[0].text[0] == '#' {
+		return
+	}
+	if !closed {
+		w := words[len(words)-1]
+		p.errorf(l, l.span(w.from, w.to), "Quote not closed", "Close the quote. A quote inside a comment cannot be written.")
+		return
+	}
+	exist := false
+	kept := words[:0]
+	for _, w := range words {
+		switch {
+		case w.quoted:
+			kept = append(kept, w)
+		case w.text == "-exist" || w.text == "-!" || w.text == "--exist":
+			exist = true
+		case w.text != "-quiet" && w.text != "-q":
+			kept = append(kept, w)
+		}
+	}
+	words = kept
+	if len(words) == 0 {
+		p.errorf(l, l.whole(), "Command missing", "Write a command before -exist.")
+		return
+	}
+	switch words[0].text {
+	case "COMMIT":
+		p.run = nil
+		return
+	case "quit":
+		p.done = true
+		return
+	}
+	op, known := setCommandWords[words[0].text]
+	if !known {
+		p.errorf(l, l.span(words[0].from, words[0].to), "Unknown command", "%q is not a command of ipset restore.", words[0].text)
+		return
+	}
+	switch op {
+	case SetAdd, SetDel, SetTest:
+		p.entry(l, op, words, exist)
+	default:
+		p.other(l, op, words, exist)
+	}
+}
+
+// setCommandWords are the commands by the spellings people write.
+var setCommandWords = map[string]SetOp{
+	"create": SetCreate, "n": SetCreate, "new": SetCreate, "-N": SetCreate,
+	"add": SetAdd, "-A": SetAdd,
+	"del": SetDel, "-D": SetDel,
+	"test": SetTest, "-T": SetTest,
+	"destroy": SetDestroy, "x": SetDestroy, "-X": SetDestroy,
+	"flush": SetFlush, "-F": SetFlush,
+	"rename": SetRename, "e": SetRename, "-E": SetRename,
+	"swap": SetSwap, "w": SetSwap, "-W": SetSwap,
+}
+
+// need reports an error unless the line has at least n words behind the command.
+func (p *setParser) need(l line, words []word, n int) bool {
+	if len(words) > n {
+		return true
+	}
+	p.errorf(l, l.whole(), "Argument missing", "%s takes %d arguments.", words[0].text, n)
+	return false
+}
+
+func (p *setParser) name(l line, w word) bool {
+	if w.text == "" || len(w.text) > maxSetName {
+		p.errorf(l, l.span(w.from, w.to), "Bad set name", "The name of a set has 1 to %d bytes.", maxSetName)
+		return false
+	}
+	return true
+}
+
+func (p *setParser) other(l line, op SetOp, words []word, exist bool) {
+	p.run = nil
+	c := &SetCommand{Op: op, Exist: exist, Range: l.whole()}
+	least := map[SetOp]int{SetCreate: 2, SetRename: 2, SetSwap: 2}[op]
+	if !p.need(l, words, least) {
+		return
+	}
+	rest := words[1:]
+	if len(rest) > 0 {
+		if !p.name(l, rest[0]) {
+			return
+		}
+		c.Set = strings.Clone(rest[0].text)
+		rest = rest[1:]
+	}
+	switch op {
+	case SetRename, SetSwap:
+		if !p.name(l, rest[0]) {
+			return
+		}
+		c.Other = strings.Clone(rest[0].text)
+		rest = rest[1:]
+	case SetCreate:
+		c.Type = setType(strings.Clone(rest[0].text))
+		if c.Type == "" {
+			p.errorf(l, l.span(rest[0].from, rest[0].to), "Set type missing", "Write a type, such as hash:net.")
+			return
+		}
+		var ok bool
+		if c.Options, ok = p.options(l, rest[1:], createOptions); !ok {
+			return
+		}
+		rest = nil
+	}
+	if len(rest) > 0 {
+		p.errorf(l, l.span(rest[0].from, rest[0].to), "Stray word", "%s takes no further argument.", op)
+		return
+	}
+	p.file.Commands = append(p.file.Commands, c)
+}
+
+// setType resolves the old names of types.
+func setType(s string) string {
+	switch s {
+	case "iphash":
+		return "hash:ip"
+	case "nethash":
+		return "hash:net"
+	case "ipporthash":
+		return "hash:ip,port"
+	case "ipmap":
+		return "bitmap:ip"
+	case "macipmap":
+		return "bitmap:ip,mac"
+	case "portmap":
+		return "bitmap:port"
+	case "setlist":
+		return "list:set"
+	}
+	return s
+}
+
+// createOptions and entryOptions tell how many values an option takes.
+var createOptions = map[string]int{
+	"family": 1, "hashsize": 1, "maxelem": 1, "timeout": 1, "netmask": 1, "bitmask": 1, "markmask": 1,
+	"size": 1, "range": 1, "bucketsize": 1, "initval": 1, "probes": 1, "resize": 1, "from": 1, "to": 1, "gc": 1,
+	"counters": 0, "comment": 0, "skbinfo": 0, "forceadd": 0, "-4": 0, "-6": 0,
+}
+
+var entryOptions = map[string]int{
+	"timeout": 1, "packets": 1, "bytes": 1, "comment": 1, "skbmark": 1, "skbprio": 1, "skbqueue": 1,
+	"before": 1, "after": 1, "nomatch": 0, "wildcard": 0,
+}
+
+func (p *setParser) options(l line, words []word, known map[string]int) (_ []SetOption, ok bool) {
+	var out []SetOption
+	for i := 0; i < len(words); i++ {
+		w := words[i]
+		name := strings.TrimPrefix(w.text, "--")
+		args, ok := known[name]
+		if !ok {
+			p.errorf(l, l.span(w.from, w.to), "Unknown option", "ipset does not know the option %q here.", w.text)
+			return nil, false
+		}
+		o := SetOption{Name: strings.Clone(name)}
+		switch name {
+		case "-4":
+			o = SetOption{"family", "inet"}
+		case "-6":
+			o = SetOption{"family", "inet6"}
+		}
+		for _, other := range out {
+			if other.Name == o.Name {
+				p.errorf(l, l.span(w.from, w.to), "Option given twice", "%s is specified already.", o.Name)
+				return nil, false
+			}
+		}
+		if args == 1 {
+			i++
+			if i == len(words) || words[i].text == "" {
+				p.errorf(l, l.span(w.from, w.to), "Value missing", "The option %s takes a value.", name)
+				return nil, false
+			}
+			o.Value = strings.Clone(words[i].text)
+		}
+		out = append(out, o)
+	}
+	return out, true
+}
+
+func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
+	if !p.need(l, words, 2) || !p.name(l, words[1]) {
+		return
+	}
+	e := Entry{Exist: exist, Line: int32(min(l.number, math.MaxInt32))}
+	if words[2].text == "" {
+		p.errorf(l, l.span(words[2].from, words[2].to), "Entry missing", "Write an address or what else the set holds.")
+		return
+	}
+	e.parse(words[2].text)
+	if len(words) > 3 {
+		options, ok := p.options(l, words[3:], entryOptions)
+		if !ok {
+			return
+		}
+		for _, o := range options {
+			if o.Name == "nomatch" {
+				e.NoMatch = true
+			} else {
+				e.Options = append(e.Options, o)
+			}
+		}
+	}
+	if p.run == nil || p.run.Op != op || p.run.Set != words[1].text {
+		p.run = &SetCommand{Op: op, Set: strings.Clone(words[1].text), Exist: exist, Range: l.whole()}
+		p.file.Commands = append(p.file.Commands, p.run)
+	}
+	if n := len(p.run.Entries); n == cap(p.run.Entries) {
+		// append grows long slices by a quarter, which copies a million too often.
+		p.run.Entries = slices.Grow(p.run.Entries, max(n, 1))
+	}
+	p.run.Entries = append(p.run.Entries, e)
+	if op == SetTest {
+		p.run = nil
+	}
+}
+
+// parse sets the entry from its word. Only what is written without any doubt is
+// an address here: the tool's octal and short forms and names stay text.
+func (e *Entry) parse(s string) {
+	if c := s[0]; c == ':' || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' {
+		if strings.IndexByte(s, '/') >= 0 {
+			if prefix, err := netip.ParsePrefix(s); err == nil {
+				e.Prefix = prefix.Masked()
+				return
+			}
+		} else if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+			e.Prefix = netip.PrefixFrom(addr, addr.BitLen())
+			return
+		}
+	}
+	e.Text = strings.Clone(s)
+}

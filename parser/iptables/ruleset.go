@@ -1,0 +1,156 @@
+package iptables
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Ruleset is what one family's tables hold.
+type Ruleset struct {
+	Family Family
+	Tables []*Table // in the order files named them
+
+	// spelled caches the canonical text of rules, which -D and -C compare by.
+	spelled map[*Rule]string
+}
+
+// Table is one table, its built-in chains first.
+type Table struct {
+	Name   string
+	Chains []*Chain
+
+	// index has the places of chains in Chains by name, for as many as there were when it
+	// was made. It is not safe for concurrent use.
+	index   map[string]int
+	indexed int
+}
+
+// Chain is one chain with its rules in order.
+type Chain struct {
+	Name     string
+	Policy   string // "" for a chain that is not built in
+	Counters *Counters
+	Rules    []*Rule
+	Range    hcl.Range // of the line that declared it; zero for one never declared
+}
+
+// NewRuleset returns the empty tables of a host.
+func NewRuleset(family Family) *Ruleset {
+	return &Ruleset{Family: family, spelled: map[*Rule]string{}}
+}
+
+// Table returns the table of that name, or nil.
+func (rs *Ruleset) Table(name string) *Table {
+	i := slices.IndexFunc(rs.Tables, func(t *Table) bool { return t.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return rs.Tables[i]
+}
+
+// Chain returns the chain of that name, or nil.
+func (t *Table) Chain(name string) *Chain {
+	if t == nil {
+		return nil
+	}
+	if t.index == nil || t.indexed > len(t.Chains) {
+		t.index, t.indexed = map[string]int{}, 0
+	}
+	for ; t.indexed < len(t.Chains); t.indexed++ {
+		if _, twice := t.index[t.Chains[t.indexed].Name]; !twice {
+			t.index[t.Chains[t.indexed].Name] = t.indexed
+		}
+	}
+	i, ok := t.index[name]
+	if !ok {
+		return nil
+	}
+	return t.Chains[i]
+}
+
+// Changed is to be called when chains were taken out of Chains, or got other names.
+func (t *Table) Changed() { t.index = nil }
+
+// Canonical returns the canonical text of a rule of the set.
+func (rs *Ruleset) Canonical(r *Rule) string {
+	if s, ok := rs.spelled[r]; ok {
+		return s
+	}
+	s := r.Canonical(rs.Family)
+	rs.spelled[r] = s
+	return s
+}
+
+// Print writes the tables as iptables-save does, each rule canonical, without
+// comments and counters: two hosts' rules compare equal as text.
+func (rs *Ruleset) Print(w io.Writer) error {
+	buf := bufio.NewWriter(w)
+	for _, t := range rs.Tables {
+		fmt.Fprintf(buf, "*%s\n", t.Name)
+		for _, c := range t.Chains {
+			policy := c.Policy
+			if policy == "" {
+				policy = "-"
+			}
+			fmt.Fprintf(buf, ":%s %s [0:0]\n", c.Name, policy)
+		}
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				text := rs.Canonical(r)
+				if text != "" {
+					text = " " + text
+				}
+				fmt.Fprintf(buf, "-A %s%s\n", quote(c.Name, bare), text)
+			}
+		}
+		buf.WriteString("COMMIT\n")
+	}
+	return buf.Flush()
+}
+
+// builtins are the chains every table starts with.
+var builtins = map[string][]string{
+	"filter":   {"INPUT", "FORWARD", "OUTPUT"},
+	"nat":      {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"},
+	"mangle":   {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"},
+	"raw":      {"PREROUTING", "OUTPUT"},
+	"security": {"INPUT", "FORWARD", "OUTPUT"},
+	"rawpost":  {"POSTROUTING"},
+}
+
+// newTable returns a table as the kernel makes it, or nil for one it has not.
+func newTable(name string) *Table {
+	chains, ok := builtins[name]
+	if !ok {
+		return nil
+	}
+	t := &Table{Name: name}
+	for _, c := range chains {
+		t.Chains = append(t.Chains, &Chain{Name: c, Policy: "ACCEPT"})
+	}
+	return t
+}
+
+// Clone copies the tables. Rules, which are never changed in place, are shared.
+func (rs *Ruleset) Clone() *Ruleset {
+	out := NewRuleset(rs.Family)
+	for _, t := range rs.Tables {
+		out.Tables = append(out.Tables, t.clone())
+	}
+	return out
+}
+
+// clone copies a table; its rules, which are never changed in place, are shared.
+func (t *Table) clone() *Table {
+	out := &Table{Name: t.Name}
+	for _, c := range t.Chains {
+		copied := *c
+		copied.Rules = slices.Clone(c.Rules)
+		out.Chains = append(out.Chains, &copied)
+	}
+	return out
+}

@@ -1,0 +1,139 @@
+package iptables
+
+import (
+	"bufio"
+	"io"
+	"net/netip"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// SetOp is what a command of an ipset file does.
+type SetOp string
+
+// The commands of an ipset file.
+const (
+	SetCreate  SetOp = "create"
+	SetAdd     SetOp = "add"
+	SetDel     SetOp = "del"
+	SetTest    SetOp = "test"
+	SetDestroy SetOp = "destroy"
+	SetFlush   SetOp = "flush"
+	SetRename  SetOp = "rename"
+	SetSwap    SetOp = "swap"
+)
+
+// SetsFile is a file for ipset restore.
+type SetsFile struct {
+	Name     string
+	Commands []*SetCommand
+}
+
+// SetCommand is one line of the file, but for adds and dels: those that follow
+// each other for one set are one command with all their entries, as ipset sends
+// them to the kernel.
+type SetCommand struct {
+	Op      SetOp
+	Set     string      // "" for destroy and flush of all sets
+	Other   string      // the second set of swap, the new name of rename
+	Type    string      // of create, such as "hash:net"
+	Options []SetOption // of create, as written, without -exist
+	Exist   bool        // -exist on the (first) line
+	Entries []Entry     // of add and del; one for test
+	Range   hcl.Range   // of the first line
+}
+
+// SetOption is an option of create or of an entry; Value is "" for a flag.
+type SetOption struct {
+	Name, Value string
+}
+
+// Entry is an element as it stands in a file. A million of them have to fit in
+// memory: a plain address or network takes no text of its own.
+type Entry struct {
+	Prefix  netip.Prefix // of an address or network, host bits cleared; else invalid
+	Text    string       // of any other entry, verbatim: "10.0.0.1,tcp:80"
+	Options []SetOption  // timeout, comment, ... but not nomatch
+	NoMatch bool
+	Exist   bool // -exist on its line
+	Line    int32
+}
+
+// String is the entry without its options, a single address without its length.
+func (e *Entry) String() string {
+	switch {
+	case !e.Prefix.IsValid():
+		return e.Text
+	case e.Prefix.IsSingleIP():
+		return e.Prefix.Addr().String()
+	}
+	return e.Prefix.String()
+}
+
+// EntryRange returns the place of one of the command's entries.
+func (c *SetCommand) EntryRange(e *Entry) hcl.Range {
+	rng := c.Range
+	if int(e.Line) != rng.Start.Line {
+		pos := hcl.Pos{Line: int(e.Line), Column: 1}
+		rng.Start, rng.End = pos, pos
+		rng.End.Column += len(c.line(e))
+	}
+	return rng
+}
+
+// line is the command as one line of a file; e is the entry of add, del and test.
+func (c *SetCommand) line(e *Entry) string {
+	words := []string{string(c.Op)}
+	for _, name := range []string{c.Set, c.Other, c.Type} {
+		if name != "" {
+			words = append(words, quoteSet(name))
+		}
+	}
+	options, exist := c.Options, c.Exist
+	if e != nil {
+		words = append(words, quoteSet(e.String()))
+		options, exist = e.Options, e.Exist
+	}
+	for _, o := range options {
+		words = append(words, o.Name)
+		switch {
+		case o.Name == "comment" && e != nil:
+			words = append(words, `"`+o.Value+`"`)
+		case o.Value != "":
+			words = append(words, quoteSet(o.Value))
+		}
+	}
+	if e != nil && e.NoMatch {
+		words = append(words, "nomatch")
+	}
+	if exist {
+		words = append(words, "-exist")
+	}
+	return strings.Join(words, " ")
+}
+
+// quoteSet quotes a word that holds blanks or looks like a flag; a quote inside
+// one cannot be written.
+func quoteSet(s string) string {
+	if strings.ContainsAny(s, " \t\r\v\f") || strings.HasPrefix(s, "-") {
+		return `"` + s + `"`
+	}
+	return s
+}
+
+// Print writes the file with one command a line.
+func (f *SetsFile) Print(w io.Writer) error {
+	buf := bufio.NewWriter(w)
+	for _, c := range f.Commands {
+		if len(c.Entries) == 0 {
+			buf.WriteString(c.line(nil))
+			buf.WriteByte('\n')
+		}
+		for i := range c.Entries {
+			buf.WriteString(c.line(&c.Entries[i]))
+			buf.WriteByte('\n')
+		}
+	}
+	return buf.Flush()
+}
