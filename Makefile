@@ -60,7 +60,7 @@ fuzz:
 	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./compiler/diff
 	$(GO) test -fuzz=FuzzIPSets -fuzztime=1m ./compiler/packet
-	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./compiler/build
+	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./cmd/dockerfw/driver
 
 # For an hour or two. As many reloads under fire as a release is worth (make test has 4 on
 # each backend); random policies and packets against the kernel, other ones in each run, and

@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 )
 
@@ -102,7 +102,7 @@ func (f *fleet) compile(oldnew ...string) {
 	f.t.Helper()
 	text := readOr(f.t, filepath.Join(examplesDir, "ansible", "policy.hcl"), "")
 	f.write("policy.hcl", strings.NewReplacer(oldnew...).Replace(text), 0o600)
-	result, diags := build.Policy(filepath.Join(f.dir, "policy.hcl"), build.Options{Now: today})
+	result, diags := driver.Policy(filepath.Join(f.dir, "policy.hcl"), driver.Options{Now: today})
 	if len(diags) > 0 {
 		f.t.Fatal(diags)
 	}

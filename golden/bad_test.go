@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -29,7 +29,7 @@ func TestBadPoliciesGetExactlyTheseDiagnostics(t *testing.T) {
 	for _, e := range entries {
 		t.Run(e.Name(), func(t *testing.T) {
 			dir := filepath.Join("bad", e.Name())
-			result, diags := build.Policy(dir, build.Options{Now: today})
+			result, diags := driver.Policy(dir, driver.Options{Now: today})
 			if diags.HasErrors() != (result.Hosts == nil) {
 				t.Errorf("errors: %t, files: %t", diags.HasErrors(), result.Hosts != nil)
 			}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/diff"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/inspect"
@@ -281,7 +281,7 @@ func (h *target) state() *firewall.State {
 
 func openState(t *testing.T, name string) *firewall.State {
 	t.Helper()
-	opened, diags, err := firewall.Open(name, build.Options{})
+	opened, diags, err := firewall.Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}

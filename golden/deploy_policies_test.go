@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 )
 
@@ -24,7 +24,7 @@ func compileFolder(t *testing.T, name, text string) *deployed {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	result, diags := build.Policy(path, build.Options{})
+	result, diags := driver.Policy(path, driver.Options{})
 	if diags.HasErrors() {
 		t.Fatal(name, diags)
 	}

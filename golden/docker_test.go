@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 )
 
@@ -78,7 +78,7 @@ func filesOf(t *testing.T, policy string) map[string][]byte {
 	if err := os.WriteFile(path, []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	result, diags := build.Policy(path, build.Options{})
+	result, diags := driver.Policy(path, driver.Options{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

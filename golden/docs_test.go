@@ -20,7 +20,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -86,7 +86,7 @@ var docsFileName = regexp.MustCompile(`"([\w./-]+\.(?:txt|netset|json|yaml|csv))
 
 // compileExample compiles an example in a directory of its own, as policy.hcl or
 // with another name.
-func compileExample(t *testing.T, name, text string) (*build.Result, hcl.Diagnostics, string) {
+func compileExample(t *testing.T, name, text string) (*driver.Result, hcl.Diagnostics, string) {
 	t.Helper()
 	dir := t.TempDir()
 	files := map[string]string{name: text}
@@ -108,7 +108,7 @@ func compileExample(t *testing.T, name, text string) (*build.Result, hcl.Diagnos
 			t.Fatal(err)
 		}
 	}
-	result, diags := build.Policy(filepath.Join(dir, name), build.Options{Now: docsNow})
+	result, diags := driver.Policy(filepath.Join(dir, name), driver.Options{Now: docsNow})
 	if !diags.HasErrors() {
 		diags = diag.Unique(append(diags, result.Lint()...))
 	}
@@ -156,7 +156,7 @@ func TestExamplesOfTheDocsCompileToWhatTheDocsSay(t *testing.T) {
 		if _, err := os.Stat(doc); err != nil && doc != languageDoc {
 			continue
 		}
-		var result *build.Result
+		var result *driver.Result
 		var printed string
 		for _, f := range fences(t, doc) {
 			place := fmt.Sprintf("%s:%d", filepath.Base(doc), f.line)
@@ -207,7 +207,7 @@ func checkExample(t *testing.T, place string, f fence, diags hcl.Diagnostics, pr
 }
 
 // foldersHold reports whether any one file has the lines in that order.
-func foldersHold(result *build.Result, lines []string) bool {
+func foldersHold(result *driver.Result, lines []string) bool {
 	for _, h := range result.Hosts {
 		for _, f := range h.Files {
 			if holdsInOrder(string(f.Content), lines) {
@@ -227,7 +227,7 @@ func holdsInOrder(text string, lines []string) bool {
 	return len(lines) == 0
 }
 
-func restoreFiles(result *build.Result) string {
+func restoreFiles(result *driver.Result) string {
 	var b strings.Builder
 	if result != nil {
 		for _, h := range result.Hosts {

@@ -16,7 +16,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
@@ -50,7 +50,7 @@ func examples(t *testing.T) []string {
 
 func exampleFolder(t *testing.T, name string) emit.Folder {
 	t.Helper()
-	result, diags := build.Policy(filepath.Join(examplesDir, name), build.Options{Now: today})
+	result, diags := driver.Policy(filepath.Join(examplesDir, name), driver.Options{Now: today})
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError || diag.InfoOf(d).Code != expectedWarnings[name] {
 			t.Errorf("an example to copy has no errors and no warnings: %s", d)

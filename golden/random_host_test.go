@@ -14,7 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/explain"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -169,7 +169,7 @@ func savedHost(t *rapid.T, r *netlab.Router, h *randomhost.Host) (*firewall.Stat
 			t.Fatal(err)
 		}
 	}
-	opened, diags, err := firewall.Open(dir, build.Options{})
+	opened, diags, err := firewall.Open(dir, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatalf("%v %v\n%s", err, diags, text)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/diff"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -53,11 +53,11 @@ func compilePolicy(t fataler, dir, text string) (_ *policy, ok bool) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	result, diags := build.Policy(path, build.Options{})
+	result, diags := driver.Policy(path, driver.Options{})
 	if diags.HasErrors() {
 		return nil, false
 	}
-	opened, diags, err := firewall.Open(path, build.Options{})
+	opened, diags, err := firewall.Open(path, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -46,7 +46,7 @@ cannot be read at all.`,
 			if err != nil {
 				return err
 			}
-			result, diags := build.Policy(args[0], opts)
+			result, diags := driver.Policy(args[0], opts)
 			if !diags.HasErrors() {
 				diags = diag.Unique(append(diags, result.Lint()...))
 			}

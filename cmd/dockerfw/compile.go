@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -41,7 +41,7 @@ the policy compiles to.`,
 			if err != nil {
 				return err
 			}
-			result, diags := build.Policy(args[0], opts)
+			result, diags := driver.Policy(args[0], opts)
 			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
 				escape.Fprintf(stderr, "%s; nothing was written.\n", count(n, "error"))
 				return exitError(exitTrouble)

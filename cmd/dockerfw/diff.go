@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/diff"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/parser/escape"
@@ -122,7 +122,7 @@ func counts(reports []*diff.Report, gate []diff.Effect, strict bool) bool {
 
 // openSide opens one of the things that commands look at, and prints what is
 // wrong with it.
-func openSide(cmd *cobra.Command, name string, opts build.Options) (*firewall.Opened, error) {
+func openSide(cmd *cobra.Command, name string, opts driver.Options) (*firewall.Opened, error) {
 	return opened(cmd, func() (*firewall.Opened, hcl.Diagnostics, error) { return firewall.Open(name, opts) })
 }
 

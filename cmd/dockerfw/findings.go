@@ -12,7 +12,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -205,7 +205,7 @@ func findingsSARIF(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte
 	slices.Sort(codes)
 	codes = slices.Compact(codes)
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
-	run.Tool.Driver = sarifDriver{Name: "dockerfw", Version: build.Version, Rules: []sarifRule{}}
+	run.Tool.Driver = sarifDriver{Name: "dockerfw", Version: driver.Version, Rules: []sarifRule{}}
 	for _, c := range codes {
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{c})
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -26,7 +26,7 @@ func checkFile(t *testing.T, name, text string) (string, hcl.Diagnostics, map[st
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Skip("the file system takes no such name:", err)
 	}
-	result, diags := build.Policy(file, build.Options{})
+	result, diags := driver.Policy(file, driver.Options{})
 	if !diags.HasErrors() {
 		t.Fatal("nothing is wrong with it")
 	}
@@ -190,7 +190,7 @@ func TestSARIFOfRealFindingsIsAsItsSchemaSays(t *testing.T) {
 		t.Fatalf("%d bad policies, %v", len(bad), err)
 	}
 	for _, dir := range append(bad, "no such policy") {
-		result, diags := build.Policy(dir, build.Options{})
+		result, diags := driver.Policy(dir, driver.Options{})
 		var out bytes.Buffer
 		if err := findingsSARIF(&out, diags, result.Sources); err != nil {
 			t.Fatal(err)
@@ -212,13 +212,13 @@ func TestValuesOfTheCommandLineHaveNoFile(t *testing.T) {
 	}
 	for _, value := range []string{"x=7", "x=[", "x=[]", `x=["192.0.2.1/24"]`, `x=["a","a"]`, "y=1", "x=", "x=abs(1)", `x=[null]`} {
 		for _, fromEnvironment := range []bool{false, true} {
-			opts := build.Options{}
+			opts := driver.Options{}
 			if name, v, _ := strings.Cut(value, "="); fromEnvironment {
 				opts.Inputs.Environment = []string{"DOCKERFW_VAR_" + value}
 			} else {
 				opts.Inputs.Command = append(opts.Inputs.Command, parser.Input{Name: name, Value: v})
 			}
-			result, diags := build.Policy(file, opts)
+			result, diags := driver.Policy(file, opts)
 			if !diags.HasErrors() {
 				t.Fatalf("%s: nothing is wrong", value)
 			}

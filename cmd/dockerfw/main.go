@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/escape"
@@ -101,7 +101,7 @@ func rootCommand() *cobra.Command {
 iptables-restore that let exactly those reach your containers whom the policy names.`,
 		Example: `  dockerfw compile policy.hcl -o compiled
   dockerfw check policy.hcl`,
-		Version:       build.Version + revision(),
+		Version:       driver.Version + revision(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -233,15 +233,15 @@ func (f *policyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.now, "now", "", "the `date` that expires is compared with, such as 2027-01-31 (default today)")
 }
 
-func (f *policyFlags) options() (build.Options, error) {
+func (f *policyFlags) options() (driver.Options, error) {
 	now := time.Now()
 	if f.now != "" {
 		var err error
 		if now, err = time.Parse(time.DateOnly, f.now); err != nil {
-			return build.Options{}, fmt.Errorf("--now %s: write a date such as 2027-01-31", f.now)
+			return driver.Options{}, fmt.Errorf("--now %s: write a date such as 2027-01-31", f.now)
 		}
 	}
-	return build.Options{
+	return driver.Options{
 		Inputs:       parser.Inputs{Command: f.inputs, Environment: os.Environ()},
 		AllowOutside: f.allowOutside,
 		Hosts:        f.hosts,

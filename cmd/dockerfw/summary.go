@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // summary says what came out, what loading it replaces, and how to load it.
-func summary(w io.Writer, result *build.Result, policy string, changes []emit.Change, output string) {
+func summary(w io.Writer, result *driver.Result, policy string, changes []emit.Change, output string) {
 	if len(changes) == 0 {
 		escape.Fprintf(w, "%s is what %s compiles to already; nothing was written.\n", output, policy)
 		return

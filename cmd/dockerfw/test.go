@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/escape"
@@ -37,7 +37,7 @@ The exit code is 1 if a test does not hold, and 2 if the policy has errors.`,
 				return err
 			}
 			stderr := cmd.ErrOrStderr()
-			result, diags := build.Policy(args[0], opts)
+			result, diags := driver.Policy(args[0], opts)
 			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
 				escape.Fprintf(stderr, "%s; no test was run.\n", count(n, "error"))
 				return exitError(exitTrouble)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -17,7 +17,7 @@ func versionCommand() *cobra.Command {
 		Example: `  dockerfw version`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return escape.Fprintf(cmd.OutOrStdout(), "dockerfw %s\n", build.Version+revision())
+			return escape.Fprintf(cmd.OutOrStdout(), "dockerfw %s\n", driver.Version+revision())
 		},
 	}
 }

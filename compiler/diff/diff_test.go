@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -39,7 +39,7 @@ func saved(t fataler, v4, sets string) *firewall.State {
 			t.Fatal(err)
 		}
 	}
-	opened, diags, err := firewall.Open(dir, build.Options{})
+	opened, diags, err := firewall.Open(dir, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}

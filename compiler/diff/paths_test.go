@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 )
 
@@ -17,7 +17,7 @@ func policyState(t *testing.T, text string) *firewall.State {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	opened, diags, err := firewall.Open(path, build.Options{})
+	opened, diags, err := firewall.Open(path, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}

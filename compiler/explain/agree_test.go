@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/explain"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -91,7 +91,7 @@ func agree(t fataler, dir, policy string, a asked) *policytest.Result {
 	if err := os.WriteFile(path, []byte(policy+a.block()), 0o600); err != nil {
 		t.Fatalf("%s", err)
 	}
-	result, diags := build.Policy(path, build.Options{})
+	result, diags := driver.Policy(path, driver.Options{})
 	if diags.HasErrors() {
 		return nil
 	}
@@ -109,7 +109,7 @@ func agree(t fataler, dir, policy string, a asked) *policytest.Result {
 	}
 	tested := result.Test()[0]
 	for _, name := range []string{path, compiled} {
-		opened, diags, err := firewall.Open(name, build.Options{})
+		opened, diags, err := firewall.Open(name, driver.Options{})
 		if err != nil || diags.HasErrors() {
 			t.Fatalf("%v %v", err, diags)
 		}

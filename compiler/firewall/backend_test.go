@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -87,7 +87,7 @@ func TestALiveHostIsReadWhereDockersChainsAre(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fakeTools(t, c.standard, c.nft, c.legacy)
-			opened, diags, err := Open(LiveName, build.Options{})
+			opened, diags, err := Open(LiveName, driver.Options{})
 			if c.want == "" {
 				if err == nil || !strings.HasPrefix(err.Error(), "FORWARD leads to Docker's chains in both iptables-nft and iptables-legacy") {
 					t.Errorf("got %v", err)
@@ -133,7 +133,7 @@ func TestTablesThatIptablesCannotPrintAreNoAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, _, err := Open(LiveName, build.Options{})
+	_, _, err := Open(LiveName, driver.Options{})
 	if err == nil || !strings.Contains(err.Error(), "iptables-save: Table `filter' is incompatible") {
 		t.Errorf("got %v", err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -27,7 +27,7 @@ func write(t *testing.T, path, text string) string {
 
 func open(t *testing.T, name string) *State {
 	t.Helper()
-	opened, diags, err := Open(name, build.Options{})
+	opened, diags, err := Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
@@ -197,7 +197,7 @@ func TestNamesThatMeanNothing(t *testing.T) {
 		{filepath.Join(dir, "empty", "README"), "is neither a policy nor"},
 		{write(t, filepath.Join(dir, "hollow"), ""), "is empty, and its name does not say"},
 	} {
-		_, _, err := Open(c.name, build.Options{})
+		_, _, err := Open(c.name, driver.Options{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
@@ -226,7 +226,7 @@ func TestOpenAt(t *testing.T) {
 	write(t, filepath.Join(repo, "net", "lists", "f.txt"), "192.0.2.2\n")
 	for _, name := range []string{path, filepath.Dir(path)} {
 		for _, outside := range []bool{false, true} {
-			opened, diags, err := OpenAt("HEAD", name, build.Options{AllowOutside: outside})
+			opened, diags, err := OpenAt("HEAD", name, driver.Options{AllowOutside: outside})
 			if err != nil || diags.HasErrors() {
 				t.Fatal(err, diags)
 			}
@@ -247,11 +247,11 @@ func TestOpenAt(t *testing.T) {
 		t.Errorf("the work tree was changed: %s", text)
 	}
 	renamed := write(t, filepath.Join(repo, "net", "renamed.hcl"), list)
-	if _, _, err := OpenAt("HEAD", renamed, build.Options{}); err == nil || !strings.HasPrefix(err.Error(), renamed+" is not in HEAD. If it is new, there is nothing to compare it with") {
+	if _, _, err := OpenAt("HEAD", renamed, driver.Options{}); err == nil || !strings.HasPrefix(err.Error(), renamed+" is not in HEAD. If it is new, there is nothing to compare it with") {
 		t.Errorf("a file that was not there: %v", err)
 	}
 	for _, bad := range []string{"nope", "--help", ""} {
-		if _, _, err := OpenAt(bad, path, build.Options{}); err == nil {
+		if _, _, err := OpenAt(bad, path, driver.Options{}); err == nil {
 			t.Errorf("revision %q: no error", bad)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser"
@@ -43,7 +43,7 @@ type Opened struct {
 //
 // Diagnostics are about what the files say; an error says that there is no answer
 // for other reasons.
-func Open(name string, opts build.Options) (*Opened, hcl.Diagnostics, error) {
+func Open(name string, opts driver.Options) (*Opened, hcl.Diagnostics, error) {
 	if name == LiveName {
 		if _, err := os.Stat(name); err == nil {
 			return nil, nil, fmt.Errorf("%q means this host, and there is a file of that name: write ./%s for the file", name, name)
@@ -110,8 +110,8 @@ func isCompiled(tree files.Tree, dir string) bool {
 	return err == nil
 }
 
-func openPolicy(name string, opts build.Options) (*Opened, hcl.Diagnostics) {
-	result, diags := build.Policy(name, opts)
+func openPolicy(name string, opts driver.Options) (*Opened, hcl.Diagnostics) {
+	result, diags := driver.Policy(name, opts)
 	out := &Opened{Kind: Policy, Sources: result.Sources}
 	for _, h := range result.Hosts {
 		s := newState(name, Policy)

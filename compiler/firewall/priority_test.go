@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -29,7 +29,7 @@ func TestTheSecurityTableIsWhereItsKindOfIptablesPutsIt(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		opened, diags, err := Open(dir, build.Options{})
+		opened, diags, err := Open(dir, driver.Options{})
 		if err != nil || diags.HasErrors() {
 			t.Fatal(err, diags)
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/revision"
 	"github.com/dockerfw/dockerfw/parser/diag"
@@ -20,7 +20,7 @@ import (
 // OpenAt opens what stood at a path in a revision of the git repository that holds
 // it. Places are shown as REV:PATH. Nothing is written: not to the repository, and
 // not to disk.
-func OpenAt(rev, path string, opts build.Options) (*Opened, hcl.Diagnostics, error) {
+func OpenAt(rev, path string, opts driver.Options) (*Opened, hcl.Diagnostics, error) {
 	if path == LiveName {
 		return nil, nil, fmt.Errorf("%q means this host, which has no git revisions: name a path", path)
 	}

@@ -8,13 +8,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/firewall"
 )
 
 func open(t *testing.T, name string) *firewall.State {
 	t.Helper()
-	opened, diags, err := firewall.Open(name, build.Options{})
+	opened, diags, err := firewall.Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"pgregory.net/rapid"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/semantics"
@@ -25,7 +25,7 @@ type fataler interface {
 	Fatal(args ...any)
 }
 
-func compile(t fataler, policy string) (*build.Result, hcl.Diagnostics) {
+func compile(t fataler, policy string) (*driver.Result, hcl.Diagnostics) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lint-")
 	if err != nil {
@@ -36,7 +36,7 @@ func compile(t fataler, policy string) (*build.Result, hcl.Diagnostics) {
 	if err := os.WriteFile(path, []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	result, diags := build.Policy(path, build.Options{Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
+	result, diags := driver.Policy(path, driver.Options{Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
 	if diags.HasErrors() {
 		t.Fatal(diags, "\n"+policy)
 	}
@@ -375,7 +375,7 @@ func TestBlocksInVainAreExactlyThoseThatCanGo(t *testing.T) {
 	})
 }
 
-func program(r *build.Result, f ir.Family) *packet.Program {
+func program(r *driver.Result, f ir.Family) *packet.Program {
 	return semantics.Program(r.Hosts[0].Policy, f, nil)
 }
 

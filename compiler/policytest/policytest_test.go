@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 )
 
 const policy = `
@@ -110,7 +110,7 @@ func run(t *testing.T, sessions, attributes, got, by string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	result, diags := build.Policy(path, build.Options{})
+	result, diags := driver.Policy(path, driver.Options{})
 	if diags.HasErrors() {
 		t.Fatalf("%s: %s", attributes, diags.Errs())
 	}

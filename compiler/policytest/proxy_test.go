@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler/build"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 )
 
 // A test with proxy asks the guard: by the port alone, for packets of INPUT.
@@ -46,7 +46,7 @@ default { allow = ["2001:db8::/32"] }
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		result, diags := build.Policy(path, build.Options{})
+		result, diags := driver.Policy(path, driver.Options{})
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}

@@ -1,10 +1,10 @@
-// Package build goes the whole way from a policy to the files that hosts load.
+// Package driver goes the whole way from a policy to the files that hosts load.
 //
 // In: the path of a policy, values for its variables.
 // Out: the files of each host, read back and checked against the IR, or
 // diagnostics and no file at all.
 // It holds no rule of the language and writes nothing to disk.
-package build
+package driver
 
 import (
 	"bytes"
