@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/diff"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/inspect"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/golden/netlab"
@@ -255,7 +255,7 @@ func (h *target) chainNames(family int) []string {
 }
 
 // state reads what the host has.
-func (h *target) state() *firewall.State {
+func (h *target) state() *snapshot.State {
 	h.t.Helper()
 	dir, err := os.MkdirTemp(h.dir, "saved")
 	if err != nil {
@@ -279,9 +279,9 @@ func (h *target) state() *firewall.State {
 	return openState(h.t, dir)
 }
 
-func openState(t *testing.T, name string) *firewall.State {
+func openState(t *testing.T, name string) *snapshot.State {
 	t.Helper()
-	opened, diags, err := firewall.Open(name, driver.Options{})
+	opened, diags, err := snapshot.Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
@@ -289,7 +289,7 @@ func openState(t *testing.T, name string) *firewall.State {
 }
 
 // differences compares what the host has with a state, as dockerfw diff does.
-func (h *target) differences(want *firewall.State) *diff.Report {
+func (h *target) differences(want *snapshot.State) *diff.Report {
 	h.t.Helper()
 	report, err := diff.Compare(h.state(), want, diff.Options{})
 	if err != nil {
@@ -299,7 +299,7 @@ func (h *target) differences(want *firewall.State) *diff.Report {
 }
 
 // means returns the families in which the host decides each packet as a state does.
-func (h *target) means(want *firewall.State) map[ir.Family]bool {
+func (h *target) means(want *snapshot.State) map[ir.Family]bool {
 	h.t.Helper()
 	out := map[ir.Family]bool{ir.IPv4: true, ir.IPv6: true}
 	for _, c := range h.differences(want).Changes {

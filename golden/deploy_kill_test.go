@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 )
@@ -77,12 +77,12 @@ func (k *killer) killAt(p *deployed, n int, when string, args ...string) (killed
 }
 
 // holdsOneOf fails the test unless each family is as one of the states has it.
-func (k *killer) holdsOneOf(what string, states ...*firewall.State) {
+func (k *killer) holdsOneOf(what string, states ...*snapshot.State) {
 	k.t.Helper()
 	families := map[string]bool{"IPv4": false, "IPv6": false}
 	for _, s := range states {
 		for f, same := range k.means(s) {
-			families[firewall.FamilyText(f)] = families[firewall.FamilyText(f)] || same
+			families[snapshot.FamilyText(f)] = families[snapshot.FamilyText(f)] || same
 		}
 	}
 	for f, same := range families {

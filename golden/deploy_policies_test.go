@@ -8,13 +8,13 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
 // deployed is a compiled folder as it comes to a host, with scripts and all.
 type deployed struct{ name, dir string }
 
-func (p *deployed) state(t *testing.T) *firewall.State { return openState(t, p.dir) }
+func (p *deployed) state(t *testing.T) *snapshot.State { return openState(t, p.dir) }
 
 // compileFolder compiles a policy into a folder of its own.
 func compileFolder(t *testing.T, name, text string) *deployed {

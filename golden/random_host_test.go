@@ -15,8 +15,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/explain"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/question"
@@ -105,7 +105,7 @@ func askHost(t *rapid.T, r *netlab.Router, h *randomhost.Host, random *rand.Rand
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", p, err, saved)
 		}
-		if p.State == ir.CTEstablished && p.DNAT && slices.ContainsFunc(answers, func(a *explain.Answer) bool { return a.Path == firewall.ToHost }) {
+		if p.State == ir.CTEstablished && p.DNAT && slices.ContainsFunc(answers, func(a *explain.Answer) bool { return a.Path == snapshot.ToHost }) {
 			// What opens the connection comes to the host, which ends it.
 			tally.skipped["connections that the host ends"]++
 			continue
@@ -138,7 +138,7 @@ func askHost(t *rapid.T, r *netlab.Router, h *randomhost.Host, random *rand.Rand
 }
 
 // savedHost is the host as its own tools save it, without the lines that are the test's own.
-func savedHost(t *rapid.T, r *netlab.Router, h *randomhost.Host) (*firewall.State, string) {
+func savedHost(t *rapid.T, r *netlab.Router, h *randomhost.Host) (*snapshot.State, string) {
 	dir, err := os.MkdirTemp("", "random-host-")
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func savedHost(t *rapid.T, r *netlab.Router, h *randomhost.Host) (*firewall.Stat
 			t.Fatal(err)
 		}
 	}
-	opened, diags, err := firewall.Open(dir, driver.Options{})
+	opened, diags, err := snapshot.Open(dir, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatalf("%v %v\n%s", err, diags, text)
 	}
@@ -289,7 +289,7 @@ func expectedFate(a *explain.Answer, v packet.Verdict) string {
 	p := a.Packet
 	switch v.Kind {
 	case packet.Accept:
-		if a.Path == firewall.Forward {
+		if a.Path == snapshot.Forward {
 			return "forwarded to " + p.Out
 		}
 		// Nothing listens on the host.

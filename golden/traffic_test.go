@@ -17,8 +17,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/diff"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit"
@@ -43,7 +43,7 @@ type policy struct {
 	text     string
 	programs []*ir.Program
 	files    map[string]string
-	state    *firewall.State
+	state    *snapshot.State
 }
 
 // compilePolicy compiles a policy in a directory; ok is false if it is refused.
@@ -57,7 +57,7 @@ func compilePolicy(t fataler, dir, text string) (_ *policy, ok bool) {
 	if diags.HasErrors() {
 		return nil, false
 	}
-	opened, diags, err := firewall.Open(path, driver.Options{})
+	opened, diags, err := snapshot.Open(path, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/diff"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -70,10 +70,10 @@ The exit code is 0 if everyone reaches what they reached and is answered as befo
 			if err != nil {
 				return err
 			}
-			var before *firewall.Opened
+			var before *snapshot.Opened
 			if base != "" {
-				before, err = opened(cmd, func() (*firewall.Opened, hcl.Diagnostics, error) {
-					return firewall.OpenAt(base, args[0], opts)
+				before, err = opened(cmd, func() (*snapshot.Opened, hcl.Diagnostics, error) {
+					return snapshot.OpenAt(base, args[0], opts)
 				})
 			} else {
 				before, err = openSide(cmd, args[0], opts)
@@ -122,11 +122,11 @@ func counts(reports []*diff.Report, gate []diff.Effect, strict bool) bool {
 
 // openSide opens one of the things that commands look at, and prints what is
 // wrong with it.
-func openSide(cmd *cobra.Command, name string, opts driver.Options) (*firewall.Opened, error) {
-	return opened(cmd, func() (*firewall.Opened, hcl.Diagnostics, error) { return firewall.Open(name, opts) })
+func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.Opened, error) {
+	return opened(cmd, func() (*snapshot.Opened, hcl.Diagnostics, error) { return snapshot.Open(name, opts) })
 }
 
-func opened(cmd *cobra.Command, open func() (*firewall.Opened, hcl.Diagnostics, error)) (*firewall.Opened, error) {
+func opened(cmd *cobra.Command, open func() (*snapshot.Opened, hcl.Diagnostics, error)) (*snapshot.Opened, error) {
 	side, diags, err := open()
 	// Warnings are for compile and check; here they would drown the answer.
 	diags = slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })

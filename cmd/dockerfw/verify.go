@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/inspect"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -51,7 +51,7 @@ The exit code is 1 if anything does not hold, and 2 if that could not be found o
 			if len(want.States) > 1 {
 				return fmt.Errorf("%s has %d hosts: choose one with --host", args[0], len(want.States))
 			}
-			name := firewall.LiveName
+			name := snapshot.LiveName
 			if len(args) == 2 {
 				name = args[1]
 			}

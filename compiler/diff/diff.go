@@ -7,7 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -139,7 +139,7 @@ const everything = 1 << 20
 // Compare finds what differs. Where one side is compiled and the other is a host,
 // the compiled side is loaded onto the host in thought: what others own there is
 // the same on both sides, but for what loading would delete.
-func Compare(before, after *firewall.State, opts Options) (*Report, error) {
+func Compare(before, after *snapshot.State, opts Options) (*Report, error) {
 	usual := [2]int{50, 6}
 	if opts.Full {
 		usual = [2]int{everything, everything}
@@ -149,7 +149,7 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 	if r.Host == "" {
 		r.Host = before.Host
 	}
-	var onto *firewall.State // the host with the compiled side loaded
+	var onto *snapshot.State // the host with the compiled side loaded
 	switch {
 	case after.Kind.Compiled() && !before.Kind.Compiled():
 		r.foreign(before, after, true)
@@ -169,7 +169,7 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 	if opts.Chain != "" && !hasChain(before, opts.Chain) && !hasChain(after, opts.Chain) {
 		return nil, fmt.Errorf("neither %s nor %s has a chain %s", before.Name, after.Name, opts.Chain)
 	}
-	firewall.TellApart(before, after)
+	snapshot.TellApart(before, after)
 	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
 	for _, f := range c.families() {
 		for _, path := range []Path{Forwarded, Guarded} {
@@ -191,7 +191,7 @@ func Compare(before, after *firewall.State, opts Options) (*Report, error) {
 	return r, nil
 }
 
-func hasChain(s *firewall.State, name string) bool {
+func hasChain(s *snapshot.State, name string) bool {
 	return slices.ContainsFunc(s.Families(), func(f ir.Family) bool { return s.Filter(f).Chain(name) != nil })
 }
 
@@ -201,7 +201,7 @@ type chainOf struct {
 }
 
 type comparison struct {
-	before, after *firewall.State
+	before, after *snapshot.State
 	opts          Options
 	report        *Report
 	// chains are those whose lines are compared, in order; listed has the same.
@@ -228,9 +228,9 @@ func (c *comparison) families() []ir.Family {
 		case !a && !b:
 		case missing.Kind.Compiled():
 			out = append(out, f)
-			c.note("%s has no %s rules: it leaves that family to Docker's own", missing.Name, firewall.FamilyText(f))
+			c.note("%s has no %s rules: it leaves that family to Docker's own", missing.Name, snapshot.FamilyText(f))
 		default:
-			c.note("%s has no %s rules saved: that family is not compared", missing.Name, firewall.FamilyText(f))
+			c.note("%s has no %s rules saved: that family is not compared", missing.Name, snapshot.FamilyText(f))
 		}
 	}
 	return out
@@ -245,8 +245,8 @@ func (c *comparison) note(format string, args ...any) {
 
 // start returns the chain that packets of a path come to first; "" if there is
 // none, or nothing leads to it.
-func (c *comparison) start(s *firewall.State, f ir.Family, path Path) string {
-	chain, hook := firewall.GuardChain, "INPUT"
+func (c *comparison) start(s *snapshot.State, f ir.Family, path Path) string {
+	chain, hook := snapshot.GuardChain, "INPUT"
 	if path == Forwarded {
 		hook = "FORWARD"
 		switch {
@@ -259,7 +259,7 @@ func (c *comparison) start(s *firewall.State, f ir.Family, path Path) string {
 		case c.after.Target != "":
 			chain = c.after.Target
 		case c.before.Filter(f).Chain("DOCKER-USER") == nil && c.after.Filter(f).Chain("DOCKER-USER") == nil:
-			c.note("neither host has a chain DOCKER-USER for %s: all of FORWARD is compared", firewall.FamilyText(f))
+			c.note("neither host has a chain DOCKER-USER for %s: all of FORWARD is compared", snapshot.FamilyText(f))
 			return hook
 		default:
 			chain = "DOCKER-USER"
@@ -270,20 +270,20 @@ func (c *comparison) start(s *firewall.State, f ir.Family, path Path) string {
 	if t.Chain(chain) == nil {
 		return ""
 	}
-	if !s.Kind.Compiled() && firewall.Declared(t.Chain(hook)) && !firewall.Leads(t, hook, chain) {
+	if !s.Kind.Compiled() && snapshot.Declared(t.Chain(hook)) && !snapshot.Leads(t, hook, chain) {
 		if len(t.Chain(chain).Rules) > 0 {
-			c.note("on %s no %s rule of %s leads to %s, so its rules have no effect; --chain %s compares them all the same", s.Name, firewall.FamilyText(f), hook, chain, chain)
+			c.note("on %s no %s rule of %s leads to %s, so its rules have no effect; --chain %s compares them all the same", s.Name, snapshot.FamilyText(f), hook, chain, chain)
 		}
 		return ""
 	}
 	return chain
 }
 
-func (r *Report) foreign(host, compiled *firewall.State, lost bool) {
+func (r *Report) foreign(host, compiled *snapshot.State, lost bool) {
 	for _, f := range host.Families() {
 		t := host.Filter(f)
 		for _, chain := range compiled.Own[f] {
-			for _, rule := range firewall.Foreign(t.Chain(chain)) {
+			for _, rule := range snapshot.Foreign(t.Chain(chain)) {
 				r.Foreign = append(r.Foreign, Foreign{f, chain, rule.Canonical(iptables.Family(f)), lost})
 			}
 		}

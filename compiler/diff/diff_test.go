@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -24,7 +24,7 @@ type fataler interface {
 }
 
 // saved writes what a host saved and opens it.
-func saved(t fataler, v4, sets string) *firewall.State {
+func saved(t fataler, v4, sets string) *snapshot.State {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "diff-")
 	if err != nil {
@@ -39,7 +39,7 @@ func saved(t fataler, v4, sets string) *firewall.State {
 			t.Fatal(err)
 		}
 	}
-	opened, diags, err := firewall.Open(dir, driver.Options{})
+	opened, diags, err := snapshot.Open(dir, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
@@ -72,7 +72,7 @@ var candidates = []string{
 	`-i eth+ -m comment --comment "dockerfw default" -j DROP`,
 }
 
-func drawState(t *rapid.T) *firewall.State {
+func drawState(t *rapid.T) *snapshot.State {
 	rules := rapid.SliceOfN(rapid.SampledFrom(candidates), 0, 6).Draw(t, "rules")
 	members := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"192.0.2.0/25", "192.0.2.7", "198.51.100.0/24", "203.0.113.9"}), 0, 3, rapid.ID).Draw(t, "friends")
 	sets := "create friends hash:net family inet hashsize 1024 maxelem 65536\n"

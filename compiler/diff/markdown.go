@@ -4,7 +4,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -44,7 +44,7 @@ func (m *markdown) report(group []*Report) {
 		m.line("\n**Foreign rules** in %s%s:\n", foreignChains(r.Foreign), map[bool]escape.Markdown{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
 		m.block("", func(t *text) {
 			for _, f := range r.Foreign {
-				t.line("%s -A %s %s", firewall.FamilyText(f.Family), f.Chain, f.Text)
+				t.line("%s -A %s %s", snapshot.FamilyText(f.Family), f.Chain, f.Text)
 			}
 		})
 	}
@@ -76,7 +76,7 @@ func (m *markdown) report(group []*Report) {
 		m.line("\n<details><summary>Rules</summary>\n")
 		m.block("diff", func(t *text) {
 			for _, c := range r.Rules {
-				t.line("# %s, chain %s", firewall.FamilyText(c.Family), c.Chain)
+				t.line("# %s, chain %s", snapshot.FamilyText(c.Family), c.Chain)
 				// Colours come only for signs in the first column.
 				lines := &text{style: t.style}
 				lines.members("-", c.Removed)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -39,7 +39,7 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 	}
 	space, err := packet.New(before, after, answer)
 	if err != nil {
-		return fmt.Errorf("the %s rules cannot be compared: %w", firewall.FamilyText(f), err)
+		return fmt.Errorf("the %s rules cannot be compared: %w", snapshot.FamilyText(f), err)
 	}
 	both := space.Programs()
 	limit := pairLimit
@@ -48,7 +48,7 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 	}
 	found, err := packet.CompareReach(both[0], both[1], both[2].Outcome(packet.Verdict{Kind: packet.Accept}), limit)
 	if err != nil {
-		return fmt.Errorf("the %s rules cannot be compared: %w", firewall.FamilyText(f), err)
+		return fmt.Errorf("the %s rules cannot be compared: %w", snapshot.FamilyText(f), err)
 	}
 	c.report.More = c.report.More || found.More
 	for effect, set := range map[Effect]packet.Set{Changed: found.Changed.Diff(found.SameReach), Widened: found.Widened, Narrowed: found.Narrowed} {
@@ -61,17 +61,17 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 
 // program is what packets of a path meet from a chain on. On a host those are the packets
 // that the rules ahead of it lead there, unless the chain was asked for.
-func (c *comparison) program(s *firewall.State, f ir.Family, path Path, chain string) (*packet.Program, error) {
-	on := firewall.Forward
+func (c *comparison) program(s *snapshot.State, f ir.Family, path Path, chain string) (*packet.Program, error) {
+	on := snapshot.Forward
 	if path == Guarded {
-		on = firewall.ToHost
+		on = snapshot.ToHost
 	}
 	if chain == "" || c.opts.Chain != "" {
 		return s.Program(f, chain), nil
 	}
 	p, err := s.From(f, on, chain)
 	if err != nil {
-		return nil, fmt.Errorf("the %s rules of %s cannot be followed: %w", firewall.FamilyText(f), s.Name, err)
+		return nil, fmt.Errorf("the %s rules of %s cannot be followed: %w", snapshot.FamilyText(f), s.Name, err)
 	}
 	return p, nil
 }
@@ -82,7 +82,7 @@ func (c *comparison) compared(f ir.Family, names ...string) {
 		c.chains, c.listed = map[ir.Family][]string{}, map[chainOf]bool{}
 	}
 	for _, name := range names {
-		for _, s := range []*firewall.State{c.before, c.after} {
+		for _, s := range []*snapshot.State{c.before, c.after} {
 			if name == "" || s.Filter(f).Chain(name) == nil {
 				continue
 			}
@@ -214,7 +214,7 @@ func (c *comparison) membersDiffer(name string) bool {
 }
 
 // blocks holds the text of all rules that a block makes, by the block's name.
-func (c *comparison) blocks(s *firewall.State, f ir.Family) map[string]string {
+func (c *comparison) blocks(s *snapshot.State, f ir.Family) map[string]string {
 	out := map[string]string{}
 	for _, name := range c.chains[f] {
 		chain := s.Filter(f).Chain(name)
@@ -247,7 +247,7 @@ func addRule(all []Rule, r Rule) []Rule {
 const noRule = "no rule"
 
 // ruleAt names the rule at a place of a program.
-func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) Rule {
+func ruleAt(s *snapshot.State, p *packet.Program, f ir.Family, at packet.Place) Rule {
 	if at == packet.AtEnd {
 		if len(p.Chains[0].Rules) == 0 {
 			return Rule{Name: noRule}
@@ -262,7 +262,7 @@ func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) 
 	rule := s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule]
 	out := Rule{Text: decided.Text, Place: s.Place(from.Chain, rule)}
 	out.Name, out.explicit = nameOf(rule)
-	if out.foreign = !firewall.Ours(rule); out.foreign {
+	if out.foreign = !snapshot.Ours(rule); out.foreign {
 		// What all packets of an interface come to is the end of a chain.
 		out.explicit = slices.ContainsFunc(rule.Matches, func(m iptables.Match) bool { return m.Name != "comment" }) ||
 			slices.ContainsFunc(rule.Base, func(o iptables.Option) bool { return o.Name != "-i" && o.Name != "-o" })
@@ -274,7 +274,7 @@ func ruleAt(s *firewall.State, p *packet.Program, f ir.Family, at packet.Place) 
 // nameOf names a rule. Explicit rules are those that name packets: others take what
 // is left, or replies.
 func nameOf(r *iptables.Rule) (name string, explicit bool) {
-	name = firewall.BlockName(r)
+	name = snapshot.BlockName(r)
 	return name, name != "default" && name != "established"
 }
 

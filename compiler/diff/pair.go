@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Fleet compares the hosts of two sides, paired by their labels. A host that is on
 // one side only is compared with one that has no rules.
-func Fleet(before, after *firewall.Opened, opts Options) ([]*Report, error) {
-	for _, side := range []struct{ one, other *firewall.Opened }{{before, after}, {after, before}} {
+func Fleet(before, after *snapshot.Opened, opts Options) ([]*Report, error) {
+	for _, side := range []struct{ one, other *snapshot.Opened }{{before, after}, {after, before}} {
 		if !side.one.Kind.Compiled() && len(side.other.States) > 1 {
 			return nil, fmt.Errorf("%s is one host and %s has %d: choose one with --host", side.one.States[0].Name, side.other.States[0].Name, len(side.other.States))
 		}
@@ -22,7 +22,7 @@ func Fleet(before, after *firewall.Opened, opts Options) ([]*Report, error) {
 		return []*Report{r}, err
 	}
 	var out []*Report
-	add := func(a, b *firewall.State, note string) error {
+	add := func(a, b *snapshot.State, note string) error {
 		r, err := Compare(a, b, opts)
 		if err != nil {
 			return err
@@ -33,8 +33,8 @@ func Fleet(before, after *firewall.Opened, opts Options) ([]*Report, error) {
 		out = append(out, r)
 		return nil
 	}
-	find := func(states []*firewall.State, host string) *firewall.State {
-		if i := slices.IndexFunc(states, func(s *firewall.State) bool { return s.Host == host }); i >= 0 {
+	find := func(states []*snapshot.State, host string) *snapshot.State {
+		if i := slices.IndexFunc(states, func(s *snapshot.State) bool { return s.Host == host }); i >= 0 {
 			return states[i]
 		}
 		return nil
@@ -59,8 +59,8 @@ func Fleet(before, after *firewall.Opened, opts Options) ([]*Report, error) {
 }
 
 // noRules is a host like another without any rule of ours.
-func noRules(like *firewall.State, name string) *firewall.State {
-	s := &firewall.State{Name: name, Host: like.Host, Kind: like.Kind, Target: like.Target, Rules: map[ir.Family]*iptables.Ruleset{}}
+func noRules(like *snapshot.State, name string) *snapshot.State {
+	s := &snapshot.State{Name: name, Host: like.Host, Kind: like.Kind, Target: like.Target, Rules: map[ir.Family]*iptables.Ruleset{}}
 	for _, f := range like.Families() {
 		s.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 	}

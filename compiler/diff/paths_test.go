@@ -8,16 +8,16 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
-func policyState(t *testing.T, text string) *firewall.State {
+func policyState(t *testing.T, text string) *snapshot.State {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "policy.hcl")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	opened, diags, err := firewall.Open(path, driver.Options{})
+	opened, diags, err := snapshot.Open(path, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}

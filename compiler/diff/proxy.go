@@ -3,7 +3,7 @@ package diff
 import (
 	"fmt"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -15,7 +15,7 @@ func (c *comparison) stillOpen() {
 	if c.after.Rules[ir.IPv6] == nil || !c.after.Kind.Compiled() {
 		return
 	}
-	guard := c.after.Program(ir.IPv6, firewall.GuardChain)
+	guard := c.after.Program(ir.IPv6, snapshot.GuardChain)
 	for i := range c.report.Changes {
 		change := &c.report.Changes[i]
 		p := change.Witness
@@ -26,7 +26,7 @@ func (c *comparison) stillOpen() {
 		switch guard.Decide(p).Verdict.Kind {
 		case packet.Drop, packet.Reject:
 		default:
-			change.StillOpen = fmt.Sprintf("port %d is still open over IPv6 through docker-proxy; proxy_ports = [%s] closes it", p.DestinationPort, firewall.ProxyPort(p.Protocol, p.DestinationPort))
+			change.StillOpen = fmt.Sprintf("port %d is still open over IPv6 through docker-proxy; proxy_ports = [%s] closes it", p.DestinationPort, snapshot.ProxyPort(p.Protocol, p.DestinationPort))
 		}
 	}
 }

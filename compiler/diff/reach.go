@@ -3,7 +3,7 @@ package diff
 import (
 	"slices"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -66,7 +66,7 @@ func (c *comparison) bridges(f ir.Family) []string {
 			}
 		}
 	}
-	for _, s := range []*firewall.State{c.before, c.after} {
+	for _, s := range []*snapshot.State{c.before, c.after} {
 		t := s.Filter(f)
 		if t == nil {
 			continue
@@ -76,7 +76,7 @@ func (c *comparison) bridges(f ir.Family) []string {
 				switch {
 				case r.Jump == "DOCKER":
 					add(r, "-o")
-				case chain.Name == firewall.OwnPrefix+"-EGRESS":
+				case chain.Name == snapshot.OwnPrefix+"-EGRESS":
 					add(r, "-i")
 				}
 			}

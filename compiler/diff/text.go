@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -179,7 +179,7 @@ func (t *text) foreign(rules []Foreign, r *Report) {
 			t.line("    … and %d more", len(rules)-i)
 			break
 		}
-		t.line("    %s: -A %s %s", firewall.FamilyText(f.Family), f.Chain, f.Text)
+		t.line("    %s: -A %s %s", snapshot.FamilyText(f.Family), f.Chain, f.Text)
 	}
 	if rules[0].Lost {
 		t.line("    To keep them, set install = \"jump\" on the host.")
@@ -330,7 +330,7 @@ func (t *text) members(sign string, lists ...[]string) {
 }
 
 func (t *text) chain(c ChainChange) {
-	t.line("  %s, chain %s", firewall.FamilyText(c.Family), c.Chain)
+	t.line("  %s, chain %s", snapshot.FamilyText(c.Family), c.Chain)
 	t.members("-", c.Removed)
 	t.members("+", c.Added)
 	t.members("moved", c.Moved)

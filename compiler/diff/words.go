@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -62,7 +62,7 @@ func (c *Change) families() string {
 	if len(c.Families) == 2 {
 		return ""
 	}
-	return firewall.FamilyText(c.Families[0])
+	return snapshot.FamilyText(c.Families[0])
 }
 
 // lines writes regions, and says into how many places the longest line goes. It
@@ -349,7 +349,7 @@ func icmpText(types []packet.ICMPType) string {
 	return strings.Join(words, ", ")
 }
 
-func (r Rule) place() string { return firewall.PlaceText(r.Place) }
+func (r Rule) place() string { return snapshot.PlaceText(r.Place) }
 
 func (r Rule) String() string {
 	if end, ok := strings.CutPrefix(r.Name, noRule); ok {

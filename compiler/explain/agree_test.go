@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/explain"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
@@ -109,7 +109,7 @@ func agree(t fataler, dir, policy string, a asked) *policytest.Result {
 	}
 	tested := result.Test()[0]
 	for _, name := range []string{path, compiled} {
-		opened, diags, err := firewall.Open(name, driver.Options{})
+		opened, diags, err := snapshot.Open(name, driver.Options{})
 		if err != nil || diags.HasErrors() {
 			t.Fatalf("%v %v", err, diags)
 		}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -122,7 +122,7 @@ func (e *explainer) decider(j packet.Journey) int {
 		if s.At == packet.AtEnd || s.Failed != nil {
 			continue
 		}
-		if r := e.hooks[s.Hook].Program.Rule(s.At); firewall.OfDocker(r.At) && r.Verdict.Kind == packet.Accept {
+		if r := e.hooks[s.Hook].Program.Rule(s.At); snapshot.OfDocker(r.At) && r.Verdict.Kind == packet.Accept {
 			return i
 		}
 	}
@@ -167,8 +167,8 @@ func (e *explainer) rule(at packet.Origin) Rule {
 	}
 	r := e.state.Rules[e.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
 	return Rule{
-		Name: firewall.BlockName(r), Table: at.Table, Chain: at.Chain, Text: r.Canonical(iptables.Family(e.family)),
-		Place: firewall.PlaceText(e.state.Place(at.Chain, r)),
+		Name: snapshot.BlockName(r), Table: at.Table, Chain: at.Chain, Text: r.Canonical(iptables.Family(e.family)),
+		Place: snapshot.PlaceText(e.state.Place(at.Chain, r)),
 	}
 }
 

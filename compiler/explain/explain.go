@@ -12,7 +12,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/question"
@@ -23,7 +23,7 @@ type Question = question.Question
 
 // Answer is what becomes of the packet on one path.
 type Answer struct {
-	Path firewall.Path
+	Path snapshot.Path
 	// Conditional says that it depends on the conditions of each case whether the packet
 	// goes this way at all.
 	Conditional bool
@@ -76,13 +76,13 @@ type Passed struct {
 
 // Explain sends the packet through the rules of a state, on each path that it may take: from
 // a chain of the filter table on, or with "" through all that it meets.
-func Explain(s *firewall.State, q Question, chain string) ([]*Answer, error) {
+func Explain(s *snapshot.State, q Question, chain string) ([]*Answer, error) {
 	f := ir.FamilyOf(q.From)
 	if s.Rules[f] == nil {
 		if !s.Kind.Compiled() {
-			return nil, fmt.Errorf("%s has no %s rules saved", s.Name, firewall.FamilyText(f))
+			return nil, fmt.Errorf("%s has no %s rules saved", s.Name, snapshot.FamilyText(f))
 		}
-		return nil, fmt.Errorf("%s has no %s rules: that family is left to Docker's own", s.Name, firewall.FamilyText(f))
+		return nil, fmt.Errorf("%s has no %s rules: that family is left to Docker's own", s.Name, snapshot.FamilyText(f))
 	}
 	var out []*Answer
 	// Where a packet goes may depend on conditions too: each way is an answer.
@@ -118,7 +118,7 @@ func Explain(s *firewall.State, q Question, chain string) ([]*Answer, error) {
 const maxWays = 16
 
 type explainer struct {
-	state  *firewall.State
+	state  *snapshot.State
 	family ir.Family
 	answer *Answer
 	// hooks are the chains that the packet meets; whole says that they are all that the
@@ -134,9 +134,9 @@ type explainer struct {
 }
 
 func (e *explainer) explain(q Question, chain string) error {
-	e.answer.Path = firewall.Forward
+	e.answer.Path = snapshot.Forward
 	if q.Proxy {
-		e.answer.Path = firewall.ToHost
+		e.answer.Path = snapshot.ToHost
 	}
 	if err := e.route(e.answer.Path, chain); err != nil {
 		return err
@@ -147,10 +147,10 @@ func (e *explainer) explain(q Question, chain string) error {
 	}
 	e.answer.Packet, e.answer.Guesses = built.Packet, built.Assumed
 	e.answer.Notes = append(e.answer.Notes, built.Notes...)
-	if e.whole && e.answer.Path == firewall.Forward {
+	if e.whole && e.answer.Path == snapshot.Forward {
 		if e.answer.Packet.Out == "" {
 			// Nothing translates it, so that it is for the host itself.
-			e.answer.Path = firewall.ToHost
+			e.answer.Path = snapshot.ToHost
 			if err := e.route(e.answer.Path, ""); err != nil {
 				return err
 			}
@@ -167,7 +167,7 @@ func (e *explainer) explain(q Question, chain string) error {
 // by what the rules do not say: over IPv6 Docker translates a published port only if the
 // container's network has IPv6, and never for clients with a link-local address.
 func (e *explainer) mayEndAtProxy() bool {
-	return e.answer.Path == firewall.Forward && !e.whole && e.family == ir.IPv6 && e.answer.Packet.DNAT
+	return e.answer.Path == snapshot.Forward && !e.whole && e.family == ir.IPv6 && e.answer.Packet.DNAT
 }
 
 func (e *explainer) note(format string, args ...any) {
@@ -182,15 +182,15 @@ func (e *explainer) notes() {
 	if e.whole {
 		e.beside()
 	}
-	if e.answer.Path != firewall.ToHost || !e.state.Kind.Compiled() {
+	if e.answer.Path != snapshot.ToHost || !e.state.Kind.Compiled() {
 		return
 	}
-	if e.state.Filter(e.family).Chain(firewall.GuardChain) == nil {
+	if e.state.Filter(e.family).Chain(snapshot.GuardChain) == nil {
 		e.note("%s does not protect docker-proxy: none of its rules is for INPUT", e.state.Name)
 		return
 	}
 	p := e.answer.Packet
 	if j := e.settled(e.hooks, p); p.HasPorts() && len(j.Steps) > 0 && !slices.ContainsFunc(j.Steps, func(s packet.JourneyStep) bool { return s.Failed == nil && s.At != packet.AtEnd }) {
-		e.note("no rule protects port %d of docker-proxy from what arrives on %s: whoever the host's own INPUT rules let in reaches it. proxy_ports = [%s] puts it under the policy's default", p.DestinationPort, p.In, firewall.ProxyPort(p.Protocol, p.DestinationPort))
+		e.note("no rule protects port %d of docker-proxy from what arrives on %s: whoever the host's own INPUT rules let in reaches it. proxy_ports = [%s] puts it under the policy's default", p.DestinationPort, p.In, snapshot.ProxyPort(p.Protocol, p.DestinationPort))
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -13,11 +13,11 @@ import (
 // that it has, of what is compiled the chain that dockerfw fills. Where the rules that
 // were read are only a part of a host's, it is the chain that is there, and a note says
 // what is missing.
-func (e *explainer) route(path firewall.Path, chain string) error {
+func (e *explainer) route(path snapshot.Path, chain string) error {
 	t := e.state.Filter(e.family)
 	if chain != "" {
 		if t.Chain(chain) == nil {
-			return fmt.Errorf("%s has no %s chain %s%s", e.state.Name, firewall.FamilyText(e.family), chain, chainList(t))
+			return fmt.Errorf("%s has no %s chain %s%s", e.state.Name, snapshot.FamilyText(e.family), chain, chainList(t))
 		}
 		e.from(chain)
 		if policy := t.Chain(chain).Policy; policy == "" {
@@ -25,26 +25,26 @@ func (e *explainer) route(path firewall.Path, chain string) error {
 		}
 		return nil
 	}
-	ours := firewall.GuardChain
-	if path == firewall.Forward {
+	ours := snapshot.GuardChain
+	if path == snapshot.Forward {
 		ours = e.state.Target
 	}
 	if e.state.Kind.Compiled() {
 		e.from(ours)
 		return nil
 	}
-	if path == firewall.Forward {
+	if path == snapshot.Forward {
 		ours = "DOCKER-USER"
 	}
 	hook := path.FilterChain()
 	c := t.Chain(hook)
 	missing := ""
 	switch {
-	case e.state.Kind == firewall.Live:
+	case e.state.Kind == snapshot.Live:
 		// What a live host does not have is not there.
 	case t == nil:
-		return fmt.Errorf("%s has no %s filter table: nothing in it decides this packet. Save all tables with %s-save", e.state.Name, firewall.FamilyText(e.family), firewall.IPTables(e.family))
-	case !firewall.Declared(c):
+		return fmt.Errorf("%s has no %s filter table: nothing in it decides this packet. Save all tables with %s-save", e.state.Name, snapshot.FamilyText(e.family), snapshot.IPTables(e.family))
+	case !snapshot.Declared(c):
 		missing = fmt.Sprintf("%s does not say what %s does", e.state.Name, hook)
 	case len(c.Rules) == 0 && t.Chain(ours) != nil && len(t.Chain(ours).Rules) > 0:
 		missing = fmt.Sprintf("%s of %s is empty (Docker adds its jumps when it starts)", hook, e.state.Name)
@@ -59,7 +59,7 @@ func (e *explainer) route(path firewall.Path, chain string) error {
 	}
 	e.hooks = e.state.Hooks(e.family, path)
 	e.whole = true
-	if user := t.Chain(ours); user != nil && len(user.Rules) > 0 && !firewall.Leads(t, hook, ours) {
+	if user := t.Chain(ours); user != nil && len(user.Rules) > 0 && !snapshot.Leads(t, hook, ours) {
 		e.note("%s does not lead to %s, so its rules have no effect (%s of them; --chain %s asks them all the same)", hook, ours, fmt.Sprint(len(user.Rules)), ours)
 	}
 	return nil
@@ -70,7 +70,7 @@ func (e *explainer) beside() {
 	for _, chain := range e.state.NotFollowed(e.family) {
 		e.note("nft %s may drop the packet too, and is not followed here", chain)
 	}
-	if e.state.Kind == firewall.Live && e.state.Unread != "" {
+	if e.state.Kind == snapshot.Live && e.state.Unread != "" {
 		e.note("tables of nft beside those of iptables are not considered: %s", e.state.Unread)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -26,7 +26,7 @@ func WriteText(w io.Writer, answers []*Answer) error {
 }
 
 func (a *Answer) heading() string {
-	if a.Path == firewall.ToHost {
+	if a.Path == snapshot.ToHost {
 		return "If it reaches docker-proxy on the host (the container's network has no IPv6, or the client's address is link-local):"
 	}
 	return "If Docker forwards it to the container (the container's network has IPv6):"

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"os"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -19,7 +19,7 @@ const maxPublished = 500
 // docker checks the rules that Docker makes: without them a published port is not
 // translated, so that docker-proxy answers, or FORWARD's policy drops it.
 func (c *checker) docker(f ir.Family) {
-	name := firewall.FamilyText(f) + " Docker"
+	name := snapshot.FamilyText(f) + " Docker"
 	d := c.have.Docker(f)
 	const restart = "Restart the engine: it makes its rules when it starts"
 	switch {
@@ -47,15 +47,15 @@ func (c *checker) docker(f ir.Family) {
 // native checks what Docker's nftables backend has made. The policy of FORWARD is older: an
 // engine with the iptables backend has set it to DROP, and the rules that accepted what it
 // published are gone.
-func (c *checker) native(f ir.Family, name string, d firewall.DockerRules) {
-	table := "nft " + map[ir.Family]string{ir.IPv4: "ip ", ir.IPv6: "ip6 "}[f] + firewall.DockerTable
+func (c *checker) native(f ir.Family, name string, d snapshot.DockerRules) {
+	table := "nft " + map[ir.Family]string{ir.IPv4: "ip ", ir.IPv6: "ip6 "}[f] + snapshot.DockerTable
 	if !d.NativeLed {
 		c.fail(name, "no base chain of table %s is left (nft flush ruleset takes them away): docker-proxy answers for published ports. Restart the engine: it makes its rules when it starts", table)
 		return
 	}
 	ports := c.have.Published(f)
-	hooks := c.have.Hooks(f, firewall.Forward)
-	tries := []packet.Packet{arriving(f, firewall.Published{Bridge: "docker0"}, "dockerfw-other")}
+	hooks := c.have.Hooks(f, snapshot.Forward)
+	tries := []packet.Packet{arriving(f, snapshot.Published{Bridge: "docker0"}, "dockerfw-other")}
 	tries[0].Protocol, tries[0].DNAT = 6, false
 	tries[0].In, tries[0].Out, tries[0].Source = "docker0", "dockerfw-other", container(f)
 	tries[0].Destination = container(f).Next()
@@ -86,7 +86,7 @@ func container(f ir.Family) netip.Addr {
 
 // engineRan tells whether this host has the bridge that an engine makes.
 func (c *checker) engineRan() bool {
-	if c.have.Kind != firewall.Live {
+	if c.have.Kind != snapshot.Live {
 		return false
 	}
 	_, err := os.Stat(defaultBridge)
@@ -97,7 +97,7 @@ func (c *checker) engineRan() bool {
 // accept each port for the container's address.
 func (c *checker) published(f ir.Family, name string) {
 	ports := c.have.Published(f)
-	hooks := c.have.Hooks(f, firewall.Forward)
+	hooks := c.have.Hooks(f, snapshot.Forward)
 	for i, p := range ports {
 		if i == maxPublished {
 			break
@@ -114,7 +114,7 @@ func (c *checker) published(f ir.Family, name string) {
 }
 
 // arriving is a packet for a published port, as forwarded to the container.
-func arriving(f ir.Family, p firewall.Published, in string) packet.Packet {
+func arriving(f ir.Family, p snapshot.Published, in string) packet.Packet {
 	from := netip.MustParseAddr("192.0.2.1")
 	if f == ir.IPv6 {
 		from = netip.MustParseAddr("2001:db8::1")

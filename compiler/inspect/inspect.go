@@ -15,8 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/parser/files"
@@ -35,28 +35,28 @@ type Check struct {
 }
 
 // Host checks a host against what was compiled for it.
-func Host(want, have *firewall.State) ([]Check, error) {
+func Host(want, have *snapshot.State) ([]Check, error) {
 	c := &checker{want: want, have: have, loaded: want}
 	// A set of others that is unlike the one asked for cannot be loaded; sets says so.
 	if loaded, err := want.Apply(have); err == nil {
 		c.loaded = loaded
 	}
 	c.filled = c.loaded.WithSets(have)
-	if want.Kind == firewall.Folder {
+	if want.Kind == snapshot.Folder {
 		c.files()
 	}
 	for _, f := range want.Families() {
 		if have.Rules[f] == nil {
-			c.fail(firewall.FamilyText(f)+" rules", "%s has no %s rules saved", have.Name, firewall.FamilyText(f))
+			c.fail(snapshot.FamilyText(f)+" rules", "%s has no %s rules saved", have.Name, snapshot.FamilyText(f))
 			continue
 		}
 		c.chains(f)
 		c.order(f)
 		for _, way := range []struct {
-			path  firewall.Path
+			path  snapshot.Path
 			chain string
-		}{{firewall.Forward, c.entry(f)}, {firewall.ToHost, firewall.GuardChain}} {
-			if way.path == firewall.ToHost && !slices.Contains(want.Own[f], way.chain) {
+		}{{snapshot.Forward, c.entry(f)}, {snapshot.ToHost, snapshot.GuardChain}} {
+			if way.path == snapshot.ToHost && !slices.Contains(want.Own[f], way.chain) {
 				continue
 			}
 			if err := c.path(f, way.path, way.chain); err != nil {
@@ -71,7 +71,7 @@ func Host(want, have *firewall.State) ([]Check, error) {
 	}
 	c.sets()
 	c.beside()
-	if have.Kind == firewall.Live {
+	if have.Kind == snapshot.Live {
 		if err := c.backend(); err != nil {
 			return nil, err
 		}
@@ -80,12 +80,12 @@ func Host(want, have *firewall.State) ([]Check, error) {
 }
 
 type checker struct {
-	want, have *firewall.State
+	want, have *snapshot.State
 	// loaded is the host as it would be with what was compiled for it.
-	loaded *firewall.State
+	loaded *snapshot.State
 	// filled is loaded with the sets as the host has filled them: what they hold is a
 	// check of its own, and no fault of the rules.
-	filled *firewall.State
+	filled *snapshot.State
 	checks []Check
 }
 
@@ -137,7 +137,7 @@ func (c *checker) files() {
 // entry is the chain of ours that forwarded packets come to first.
 func (c *checker) entry(ir.Family) string {
 	if c.want.Install == ir.Jump {
-		return firewall.OwnPrefix
+		return snapshot.OwnPrefix
 	}
 	return c.want.Target
 }
@@ -148,7 +148,7 @@ func (c *checker) chains(f ir.Family) {
 	if c.want.Install == ir.Insert {
 		names = append([]string{c.want.Target}, names...)
 	}
-	name := firewall.FamilyText(f) + " rules"
+	name := snapshot.FamilyText(f) + " rules"
 	total := 0
 	var bad []string
 	for _, chain := range names {
@@ -176,7 +176,7 @@ func lines(c *iptables.Chain, f ir.Family) []string {
 		return nil
 	}
 	for _, r := range c.Rules {
-		if firewall.Ours(r) {
+		if snapshot.Ours(r) {
 			out = append(out, r.Canonical(iptables.Family(f)))
 		}
 	}
@@ -228,7 +228,7 @@ func without(a, b []string) []string {
 // order checks the insertion-order invariant on what the host has, whoever put it
 // there.
 func (c *checker) order(f ir.Family) {
-	name := firewall.FamilyText(f) + " order"
+	name := snapshot.FamilyText(f) + " order"
 	p := &ir.Program{Family: f}
 	t := c.have.Filter(f)
 	if t == nil {
@@ -238,7 +238,7 @@ func (c *checker) order(f ir.Family) {
 	for _, chain := range t.Chains {
 		read := &ir.Chain{Name: chain.Name}
 		for _, r := range chain.Rules {
-			if !strings.HasPrefix(firewall.Comment(r), "dockerfw ") {
+			if !strings.HasPrefix(snapshot.Comment(r), "dockerfw ") {
 				continue
 			}
 			rule, err := compiler.ReadBack(r, f)
@@ -264,10 +264,10 @@ func (c *checker) order(f ir.Family) {
 
 // foreign checks that the chains which are ours alone contain no foreign rules.
 func (c *checker) foreign(f ir.Family) {
-	name := firewall.FamilyText(f) + " others"
+	name := snapshot.FamilyText(f) + " others"
 	var found, chains []string
 	for _, chain := range c.want.Own[f] {
-		for _, r := range firewall.Foreign(c.have.Filter(f).Chain(chain)) {
+		for _, r := range snapshot.Foreign(c.have.Filter(f).Chain(chain)) {
 			found = append(found, "-A "+chain+" "+r.Canonical(iptables.Family(f)))
 			if !slices.Contains(chains, chain) {
 				chains = append(chains, chain)
@@ -367,7 +367,7 @@ func (c *checker) beside() {
 	switch {
 	case len(chains) > 0:
 		c.nothing("nft", "not followed, and may drop packets that the rules accept: %s", strings.Join(chains, "; "))
-	case c.have.Kind == firewall.Live && c.have.Unread != "":
+	case c.have.Kind == snapshot.Live && c.have.Unread != "":
 		c.nothing("nft", "tables of nft beside those of iptables were not read: %s", c.have.Unread)
 	}
 }
@@ -378,9 +378,9 @@ func (c *checker) backend() error {
 	const name = "backend"
 	other := c.have.Backend.Other()
 	for _, f := range c.want.Families() {
-		tool := fmt.Sprintf("%s-%s", firewall.IPTables(f), other)
-		text, err := firewall.Output(tool + "-save")
-		if errors.Is(err, firewall.ErrNoTool) {
+		tool := fmt.Sprintf("%s-%s", snapshot.IPTables(f), other)
+		text, err := snapshot.Output(tool + "-save")
+		if errors.Is(err, snapshot.ErrNoTool) {
 			continue
 		}
 		if err != nil {
@@ -402,9 +402,9 @@ func (c *checker) backend() error {
 	}
 	switch {
 	case native && ours:
-		c.ok(name, "Docker's rules are in nft tables of its own (%s), dockerfw's in the tables of iptables-%s: packets meet both, and a drop in either is final", firewall.DockerTable, c.have.Backend)
+		c.ok(name, "Docker's rules are in nft tables of its own (%s), dockerfw's in the tables of iptables-%s: packets meet both, and a drop in either is final", snapshot.DockerTable, c.have.Backend)
 	case native:
-		c.nothing(name, "Docker's rules are in nft tables of its own (%s), and dockerfw's are in none", firewall.DockerTable)
+		c.nothing(name, "Docker's rules are in nft tables of its own (%s), and dockerfw's are in none", snapshot.DockerTable)
 	case docker && ours:
 		c.ok(name, "Docker's rules and dockerfw's are in the same tables, those of iptables-%s", c.have.Backend)
 	case docker:

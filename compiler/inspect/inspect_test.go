@@ -9,12 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
-func open(t *testing.T, name string) *firewall.State {
+func open(t *testing.T, name string) *snapshot.State {
 	t.Helper()
-	opened, diags, err := firewall.Open(name, driver.Options{})
+	opened, diags, err := snapshot.Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
@@ -371,16 +371,16 @@ func TestAFamilyThatWasNotSavedFails(t *testing.T) {
 // one holds.
 func TestRulesInTheOtherBackendFail(t *testing.T) {
 	for _, c := range []struct {
-		own         firewall.Backend
+		own         snapshot.Backend
 		rules, want string
 	}{
-		{firewall.NFT, "", ""},
-		{firewall.NFT, "-A FORWARD -j DOCKER-USER", "packets also meet rules of Docker's or dockerfw's in iptables-legacy, such as -A FORWARD -j DOCKER-USER: left from before a change."},
-		{firewall.Legacy, "-A DOCKERFW-INPUT -j RETURN", "packets also meet rules of Docker's or dockerfw's in iptables-nft, such as -A DOCKERFW-INPUT -j RETURN: left from before a change."},
-		{firewall.NFT, "-A INPUT -j ACCEPT", ""},
+		{snapshot.NFT, "", ""},
+		{snapshot.NFT, "-A FORWARD -j DOCKER-USER", "packets also meet rules of Docker's or dockerfw's in iptables-legacy, such as -A FORWARD -j DOCKER-USER: left from before a change."},
+		{snapshot.Legacy, "-A DOCKERFW-INPUT -j RETURN", "packets also meet rules of Docker's or dockerfw's in iptables-nft, such as -A DOCKERFW-INPUT -j RETURN: left from before a change."},
+		{snapshot.NFT, "-A INPUT -j ACCEPT", ""},
 	} {
 		bin := t.TempDir()
-		for _, b := range []firewall.Backend{firewall.NFT, firewall.Legacy} {
+		for _, b := range []snapshot.Backend{snapshot.NFT, snapshot.Legacy} {
 			rules := "-A DOCKER-USER -j DROP" // where they belong
 			if b != c.own {
 				rules = c.rules
@@ -389,7 +389,7 @@ func TestRulesInTheOtherBackendFail(t *testing.T) {
 		}
 		t.Setenv("PATH", bin)
 		compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", "replace", 1)))
-		checker := &checker{want: compiled, have: &firewall.State{Kind: firewall.Live, Backend: c.own}}
+		checker := &checker{want: compiled, have: &snapshot.State{Kind: snapshot.Live, Backend: c.own}}
 		if err := checker.backend(); err != nil {
 			t.Fatal(err)
 		}

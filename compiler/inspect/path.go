@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/firewall"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -15,10 +15,10 @@ import (
 // path checks by the algebra what becomes of packets before and after our rules: that
 // none which they refuse gets past them, and that those which they let through are not
 // dropped elsewhere.
-func (c *checker) path(f ir.Family, path firewall.Path, chain string) (err error) {
+func (c *checker) path(f ir.Family, path snapshot.Path, chain string) (err error) {
 	defer packet.Catch(&err)
 	hook := path.FilterChain()
-	name := firewall.FamilyText(f) + " " + hook
+	name := snapshot.FamilyText(f) + " " + hook
 	t := c.have.Filter(f)
 	if t.Chain(chain) == nil {
 		c.fail(name, "there is no chain %s to lead to", chain)
@@ -26,26 +26,26 @@ func (c *checker) path(f ir.Family, path firewall.Path, chain string) (err error
 	}
 	way, err := c.have.UpTo(f, path, chain, true)
 	if err != nil {
-		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
+		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
 	}
-	whole, err := packet.Route(f, path == firewall.ToHost, c.have.Hooks(f, path))
+	whole, err := packet.Route(f, path == snapshot.ToHost, c.have.Hooks(f, path))
 	if err != nil {
-		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
+		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
 	}
 	alone, err := c.have.UpTo(f, path, chain, false)
 	if err != nil {
-		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
+		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
 	}
-	containers := firewall.Containers(f, c.want, c.have)
-	if path == firewall.ToHost {
+	containers := snapshot.Containers(f, c.want, c.have)
+	if path == snapshot.ToHost {
 		containers = &packet.Program{Family: f, ToHost: true, Default: packet.Verdict{Kind: packet.Accept}, Chains: []*packet.Chain{{Name: "host"}}}
 	}
 	space, err := packet.New(way, c.loaded.Program(f, chain), whole, c.filled.Program(f, chain), alone, containers)
 	if err != nil {
-		return fmt.Errorf("the %s rules cannot be followed: %w", firewall.FamilyText(f), err)
+		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
 	}
 	all := space.Programs()
-	r := reach{checker: c, family: f, path: path, chain: chain, name: name, space: space, others: firewall.Refused(all[5])}
+	r := reach{checker: c, family: f, path: path, chain: chain, name: name, space: space, others: snapshot.Refused(all[5])}
 	if r.untracked(all[0], all[1]) || r.passed(all[0], all[1]) {
 		return nil
 	}
@@ -53,16 +53,16 @@ func (c *checker) path(f ir.Family, path firewall.Path, chain string) (err error
 	if err != nil || dead {
 		return err
 	}
-	refused := firewall.Refused(all[1])
-	if left := firewall.Past(all[4]).And(refused).Diff(r.others); !left.IsEmpty() {
+	refused := snapshot.Refused(all[1])
+	if left := snapshot.Past(all[4]).And(refused).Diff(r.others); !left.IsEmpty() {
 		witness, _ := left.Witness()
-		c.ok(name, "leads to %s, behind %s, which lets through what ours refuse, for example %s: only the fallback rules in the security table drop it", chain, r.text(firewall.LetsThrough(all[4], witness)), witness)
+		c.ok(name, "leads to %s, behind %s, which lets through what ours refuse, for example %s: only the fallback rules in the security table drop it", chain, r.text(snapshot.LetsThrough(all[4], witness)), witness)
 		return nil
 	}
 	beside := ""
-	if left := firewall.Past(all[0]).And(refused); !left.IsEmpty() {
+	if left := snapshot.Past(all[0]).And(refused); !left.IsEmpty() {
 		witness, _ := left.Witness()
-		beside = fmt.Sprintf("; what passes by no container is let through ahead of them by %s", r.text(firewall.LetsThrough(all[0], witness)))
+		beside = fmt.Sprintf("; what passes by no container is let through ahead of them by %s", r.text(snapshot.LetsThrough(all[0], witness)))
 	}
 	c.ok(name, "leads to %s before anything lets packets through, and nothing else drops all that a rule accepts%s", chain, beside)
 	return nil
@@ -71,7 +71,7 @@ func (c *checker) path(f ir.Family, path firewall.Path, chain string) (err error
 type reach struct {
 	*checker
 	family      ir.Family
-	path        firewall.Path
+	path        snapshot.Path
 	chain, name string
 	space       *packet.Space
 	// others are the packets that go to no container and come from none.
@@ -97,8 +97,8 @@ func (r *reach) untracked(way, ours *packet.Evaluation) bool {
 	c := r.checker
 	if ports := c.have.Published(r.family); len(ports) > 0 {
 		// A rule for a service of the host's own is no fault.
-		hooks := c.have.Hooks(r.family, firewall.Forward)
-		i := slices.IndexFunc(ports, func(p firewall.Published) bool {
+		hooks := c.have.Hooks(r.family, snapshot.Forward)
+		i := slices.IndexFunc(ports, func(p snapshot.Published) bool {
 			return packet.Trace(hooks, arriving(r.family, p, witness.In)).Packet.State == ir.CTUntracked
 		})
 		if i < 0 {
@@ -115,28 +115,28 @@ func (r *reach) untracked(way, ours *packet.Evaluation) bool {
 func (r *reach) passed(way, ours *packet.Evaluation) bool {
 	c, t := r.checker, r.have.Filter(r.family)
 	hook := r.path.FilterChain()
-	leak := firewall.Past(way).And(firewall.Refused(ours)).Diff(r.others)
+	leak := snapshot.Past(way).And(snapshot.Refused(ours)).Diff(r.others)
 	if leak.IsEmpty() {
-		if way.Outcome(firewall.Arrives).IsEmpty() && !firewall.Leads(t, hook, r.chain) {
+		if way.Outcome(snapshot.Arrives).IsEmpty() && !snapshot.Leads(t, hook, r.chain) {
 			c.fail(r.name, "does not lead to %s, so that its rules have no effect. %s", r.chain, r.jump())
 			return true
 		}
 		return false
 	}
 	witness, _ := leak.Witness()
-	at := firewall.LetsThrough(way, witness)
+	at := snapshot.LetsThrough(way, witness)
 	if at.Policy || at == (packet.Origin{}) {
 		c.fail(r.name, "does not lead to %s for packets such as %s. %s", r.chain, witness, r.jump())
 		return true
 	}
 	rule := r.have.Rules[r.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
-	c.fail(r.name, "a rule ahead of ours lets through what ours refuse: -A %s %s (%s), for example %s", at.Chain, rule.Canonical(iptables.Family(r.family)), firewall.PlaceText(rule.Range), witness)
+	c.fail(r.name, "a rule ahead of ours lets through what ours refuse: -A %s %s (%s), for example %s", at.Chain, rule.Canonical(iptables.Family(r.family)), snapshot.PlaceText(rule.Range), witness)
 	return true
 }
 
 // jump says how to get the missing jump.
 func (r *reach) jump() string {
-	if r.path == firewall.ToHost {
+	if r.path == snapshot.ToHost {
 		return fmt.Sprintf("apply.sh makes the jump: %s -I INPUT 1 -j %s", r.have.Tool(r.family), r.chain)
 	}
 	return "Docker makes the jump when it starts, and apply.sh does"
@@ -169,7 +169,7 @@ func (r *reach) text(at packet.Origin) string {
 		return fmt.Sprintf("%s-P %s %s", table, at.Chain, t.Chain(at.Chain).Policy)
 	}
 	rule := t.Chain(at.Chain).Rules[at.Rule]
-	return fmt.Sprintf("%s-A %s %s, %s", table, at.Chain, rule.Canonical(iptables.Family(r.family)), firewall.PlaceText(rule.Range))
+	return fmt.Sprintf("%s-A %s %s, %s", table, at.Chain, rule.Canonical(iptables.Family(r.family)), snapshot.PlaceText(rule.Range))
 }
 
 // blocked finds rules of ours that accept packets all of which something else on the host
@@ -244,13 +244,13 @@ func compareOrigins(a, b packet.Origin) int {
 // Docker's. The policy of FORWARD drops what Docker has not published, see docker.
 func (r *reach) expected(at packet.Origin) bool {
 	if _, ok := r.have.NFTRule(at); ok {
-		return firewall.OfDocker(at)
+		return snapshot.OfDocker(at)
 	}
 	if at.Policy {
 		return at.Table == "filter" && at.Chain == "FORWARD"
 	}
 	rule := r.have.Rules[r.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
-	return firewall.Ours(rule) || at.Table == "filter" && at.Chain != "DOCKER-USER" && strings.HasPrefix(at.Chain, "DOCKER")
+	return snapshot.Ours(rule) || at.Table == "filter" && at.Chain != "DOCKER-USER" && strings.HasPrefix(at.Chain, "DOCKER")
 }
 
 // commentOf is the comment of a rule of ours, by its text.

@@ -1,4 +1,4 @@
-package firewall
+package snapshot
 
 import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
