@@ -58,7 +58,7 @@ fuzz:
 	$(GO) test -fuzz='FuzzParse$$' -fuzztime=1m ./parser/nft
 	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape
-	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./compiler/diff
+	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./cmd/dockerfw/diff
 	$(GO) test -fuzz=FuzzIPSets -fuzztime=1m ./compiler/packet
 	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./cmd/dockerfw/driver
 
