@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/compiler/explain"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/explain"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/question"
 	"github.com/dockerfw/dockerfw/parser"
