@@ -15,7 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
-	"github.com/dockerfw/dockerfw/compiler/inspect"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/golden/netlab"
 )
@@ -320,7 +320,7 @@ func (h *target) has(p *deployed) {
 		h.t.Errorf("the host does not have what %s says:\n%s", p.name, out.String())
 	}
 	state := p.state(h.t)
-	checks, err := inspect.Host(state, h.state())
+	checks, err := verify.Host(state, h.state())
 	if err != nil {
 		h.t.Fatal(err)
 	}

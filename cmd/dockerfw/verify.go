@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
-	"github.com/dockerfw/dockerfw/compiler/inspect"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -62,14 +62,14 @@ The exit code is 1 if anything does not hold, and 2 if that could not be found o
 			if have.Kind.Compiled() {
 				return fmt.Errorf("%s is no host: name what iptables-save and ipset save printed there (for two compiled sides: dockerfw diff)", name)
 			}
-			checks, err := inspect.Host(want.States[0], have.States[0])
+			checks, err := verify.Host(want.States[0], have.States[0])
 			if err != nil {
 				return err
 			}
 			if err := writeChecks(cmd, checks, format); err != nil {
 				return err
 			}
-			if slices.ContainsFunc(checks, func(c inspect.Check) bool { return !c.OK }) {
+			if slices.ContainsFunc(checks, func(c verify.Check) bool { return !c.OK }) {
 				return exitError(exitNo)
 			}
 			return nil
@@ -80,7 +80,7 @@ The exit code is 1 if anything does not hold, and 2 if that could not be found o
 	return cmd
 }
 
-func writeChecks(cmd *cobra.Command, checks []inspect.Check, format string) error {
+func writeChecks(cmd *cobra.Command, checks []verify.Check, format string) error {
 	w := cmd.OutOrStdout()
 	if format == "json" {
 		type record struct {

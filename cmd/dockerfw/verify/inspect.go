@@ -1,10 +1,10 @@
-// Package inspect checks whether a host does what was compiled for it.
+// Package verify checks whether a host does what was compiled for it.
 //
 // In: what was compiled for a host, and what the host has. Out: one result for
 // each thing that has to hold: the rules are there, complete and in order, packets
 // come to them before anything lets them through, the sets are filled. It changes
 // nothing.
-package inspect
+package verify
 
 import (
 	"errors"
