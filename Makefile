@@ -39,7 +39,7 @@ lint:
 # remove one there to have it made again. MATRIX_FLAGS: see the command's -help.
 e2e-matrix: TEST_PACKAGES += debootstrap
 e2e-matrix: test-packages
-	$(GO) run ./golden/netlab/cmd/enginematrix $(MATRIX_FLAGS) docs/engines.md
+	$(GO) run ./golden/lab/cmd/enginematrix $(MATRIX_FLAGS) docs/engines.md
 
 # Rewrites the golden files; read the diff before you commit it.
 golden:

@@ -28,7 +28,7 @@ func prove(policy *parser.Policy, lists *Lists, read *ir.Program, sets *iptables
 	if len(guard.Chains) == 0 {
 		guard.Chains = []*ir.Chain{{Name: ir.GuardChain}}
 	}
-	saysForward, saysGuard := semantics.Both(policy, read.Family, lists.Ranges)
+	saysForward, saysGuard := semantics.Programs(policy, read.Family, lists.Ranges)
 	t := newTextReader(policy, read.Family, sets)
 	if err := proveEqual(saysForward, t.program(&forward)); err != nil {
 		return err
@@ -131,7 +131,7 @@ func (t *textReader) conditions(r *ir.Rule, m ir.Match, f ir.Family) []packet.Co
 
 func (t *textReader) inSet(name string, end packet.End) packet.Cond {
 	if members, isList := t.lists[name]; isList {
-		var any packet.Either
+		var any packet.Any
 		for _, m := range members {
 			any = append(any, t.inSet(m, end))
 		}

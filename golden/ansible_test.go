@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // fleet is three hosts, each a network namespace, to which Ansible deploys with the
@@ -28,7 +28,7 @@ type fleet struct {
 	dir      string // a folder for each host; what is not its namespace's
 	command  string // dockerfw
 	compiled string
-	hosts    map[string]*netlab.Namespace
+	hosts    map[string]*lab.Namespace
 }
 
 var fleetHosts = []string{"web1", "web2", "db1"}
@@ -49,16 +49,16 @@ const dockerOfFleet = "*filter\n:DOCKER - [0:0]\n:DOCKER-USER - [0:0]\n" +
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	netlab.Require(t, "ansible-playbook", "python3", "iptables-nft", "ipset", "nsenter")
+	lab.Require(t, "ansible-playbook", "python3", "iptables-nft", "ipset", "nsenter")
 	dir := t.TempDir()
-	f := &fleet{t, dir, filepath.Join(dir, "dockerfw"), filepath.Join(dir, "compiled"), map[string]*netlab.Namespace{}}
+	f := &fleet{t, dir, filepath.Join(dir, "dockerfw"), filepath.Join(dir, "compiled"), map[string]*lab.Namespace{}}
 	if out, err := exec.Command("go", "build", "-o", f.command, "../cmd/dockerfw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	f.write("ssh", strings.ReplaceAll(fakeSSH, "DIR", dir), 0o700)
 	inventory := "docker_hosts:\n  hosts:\n"
 	for _, name := range fleetHosts {
-		host := netlab.NewNamespace(t, "dfw-ansible")
+		host := lab.NewNamespace(t, "dfw-ansible")
 		f.hosts[name] = host
 		if err := os.MkdirAll(filepath.Join(dir, host.Name, "etc"), 0o700); err != nil {
 			t.Fatal(err)
@@ -67,7 +67,7 @@ func newFleet(t *testing.T) *fleet {
 		// On db1 Docker has not run yet.
 		for _, family := range []int{4, 6} {
 			if name != "db1" {
-				if err := host.IPTablesRestore(netlab.NFT, family, dockerOfFleet); err != nil {
+				if err := host.IPTablesRestore(lab.NFT, family, dockerOfFleet); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -166,8 +166,8 @@ func (f *fleet) state(name string) map[string]string {
 	link, _ := os.Readlink(f.folder(name))
 	versions, _ := filepath.Glob(f.folder(name) + ".d/*")
 	return map[string]string{
-		"iptables":  withoutNoise(host.IPTablesSave(netlab.NFT, 4, "filter")),
-		"ip6tables": withoutNoise(host.IPTablesSave(netlab.NFT, 6, "filter")),
+		"iptables":  withoutNoise(host.IPTablesSave(lab.NFT, 4, "filter")),
+		"ip6tables": withoutNoise(host.IPTablesSave(lab.NFT, 6, "filter")),
 		"ipset":     host.IPSetSave(),
 		"in place":  link,
 		"folders":   strings.Join(versions, " "),
@@ -187,7 +187,7 @@ func (f *fleet) inForce(name, folder string) error {
 	f.t.Helper()
 	saved := f.t.TempDir()
 	for file, text := range map[string]string{
-		"iptables": f.hosts[name].IPTablesSave(netlab.NFT, 4, "filter"), "ip6tables": f.hosts[name].IPTablesSave(netlab.NFT, 6, "filter"),
+		"iptables": f.hosts[name].IPTablesSave(lab.NFT, 4, "filter"), "ip6tables": f.hosts[name].IPTablesSave(lab.NFT, 6, "filter"),
 		"ipset": f.hosts[name].IPSetSave(),
 	} {
 		if err := os.WriteFile(filepath.Join(saved, file), []byte(text), 0o600); err != nil {
@@ -289,7 +289,7 @@ func TestAnsibleDeploysToAFleetWhatIsNewAndNothingThatDoesNotLoad(t *testing.T) 
 }
 
 func TestShellcheckFindsNothingInTheScriptOfTheRole(t *testing.T) {
-	netlab.Require(t, "shellcheck")
+	lab.Require(t, "shellcheck")
 	if out, err := exec.Command("shellcheck", filepath.Join(examplesDir, "ansible/roles/dockerfw/files/saved.sh")).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

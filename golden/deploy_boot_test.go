@@ -16,7 +16,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit"
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -153,7 +153,7 @@ func TestSystemdTakesTheService(t *testing.T) {
 
 // As after an update of the kernel, without the modules.
 func TestBootClosesContainersWithoutIPSet(t *testing.T) {
-	mostlyOn(t, netlab.Legacy, func(h *target) {
+	mostlyOn(t, lab.Legacy, func(h *target) {
 		p := deployPolicy(h.t, "a jump")
 		h.wrap("ipset", `echo "ipset: Cannot open session to kernel." >&2; exit 1`)
 		h.expect(h.apply(p, "--boot"), 1, "ipset does not work here", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
@@ -163,7 +163,7 @@ func TestBootClosesContainersWithoutIPSet(t *testing.T) {
 
 // A file that ends early may not name all external interfaces.
 func TestBootClosesAllInterfacesWhateverIsLeftOfTheFolder(t *testing.T) {
-	mostlyOn(t, netlab.NFT, func(h *target) {
+	mostlyOn(t, lab.NFT, func(h *target) {
 		p := compileFolder(h.t, "two interfaces", `
 host {
   external_interfaces = ["wg+", "eth0"]
@@ -187,7 +187,7 @@ host {
 
 func TestADamagedCopyForBootIsMadeAgain(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	p := h.loaded("friends")
 	copies, err := filepath.Glob(h.path("state/folder-*/iptables.restore"))
 	if err != nil || len(copies) != 1 {
@@ -209,7 +209,7 @@ func TestADamagedCopyForBootIsMadeAgain(t *testing.T) {
 // As after an update to a kernel without the tables of iptables-legacy.
 func TestBootUsesTablesThatTheKernelHas(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	p := deployPolicy(t, "friends")
 	if err := errors.Join(os.Mkdir(h.path("state"), 0o755), os.WriteFile(h.path("state/backend"), []byte("legacy\n"), 0o600)); err != nil {
 		t.Fatal(err)

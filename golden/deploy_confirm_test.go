@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // eventually waits for what a process in the background does.
@@ -31,7 +31,7 @@ func (h *target) pending() bool {
 }
 
 func TestWhatNobodyConfirmsGoesBack(t *testing.T) {
-	mostlyOn(t, netlab.NFT, func(h *target) {
+	mostlyOn(t, lab.NFT, func(h *target) {
 		old := h.loaded("a list of friends")
 		b := deployPolicy(h.t, "single friends")
 		before := h.saved()
@@ -49,7 +49,7 @@ func TestWhatNobodyConfirmsGoesBack(t *testing.T) {
 }
 
 func TestWhatIsConfirmedStaysAndWhatIsRefusedGoesBackAtOnce(t *testing.T) {
-	mostlyOn(t, netlab.Legacy, func(h *target) {
+	mostlyOn(t, lab.Legacy, func(h *target) {
 		old := h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
@@ -65,11 +65,11 @@ func TestWhatIsConfirmedStaysAndWhatIsRefusedGoesBackAtOnce(t *testing.T) {
 
 func TestGoingBackSurvivesTheLossOfTheSession(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	old := h.loaded("friends")
 	b := deployPolicy(t, "a jump")
 	// A session with a terminal of its own, which hangs up when script ends.
-	netlab.Require(t, "script")
+	lab.Require(t, "script")
 	real, err := exec.LookPath("script")
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestGoingBackSurvivesTheLossOfTheSession(t *testing.T) {
 
 func TestBootAfterAChangeThatNobodyConfirmedLoadsWhatWasBefore(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	old := h.loaded("friends")
 	b := deployPolicy(t, "a jump")
 	h.succeeds(b, []string{"--confirm", "300"}, "loaded")
@@ -105,7 +105,7 @@ func (h *target) reboot() {
 	}
 }
 
-func (h *target) flush(backend netlab.Backend) {
+func (h *target) flush(backend lab.Backend) {
 	h.t.Helper()
 	for _, f := range []int{4, 6} {
 		for _, table := range []string{"filter", "security"} {
@@ -117,7 +117,7 @@ func (h *target) flush(backend netlab.Backend) {
 }
 
 func TestTwoRunsAtATimeFollowEachOther(t *testing.T) {
-	mostlyOn(t, netlab.Legacy, func(h *target) {
+	mostlyOn(t, lab.Legacy, func(h *target) {
 		h.likeDocker(h.backend)
 		both := []*deployed{deployPolicy(h.t, "a list of friends"), deployPolicy(h.t, "single friends")}
 		for range 5 {
@@ -182,7 +182,7 @@ func TestRulesOfOthersSurviveAJumpAndAreNotReplacedUnasked(t *testing.T) {
 
 func TestGoingBackIsTriedUntilItSucceeds(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	old := h.loaded("friends")
 	h.wrap("iptables-nft-restore", `[ ! -e `+h.path("pending")+` ] && exec "$real" "$@"; echo refused >>`+h.path("refused")+`; exit 1`)
 	h.succeeds(deployPolicy(t, "a jump"), []string{"--confirm", "30"}, "loaded")
@@ -200,7 +200,7 @@ func TestGoingBackIsTriedUntilItSucceeds(t *testing.T) {
 
 // As when firewalld starts again within the minute, and the service with it.
 func TestWhatABootTookOutOfForceCannotBeKept(t *testing.T) {
-	mostlyOn(t, netlab.Legacy, func(h *target) {
+	mostlyOn(t, lab.Legacy, func(h *target) {
 		old := h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
@@ -226,7 +226,7 @@ func TestTheJumpThatAnEngineHasTakenForItsOwnStays(t *testing.T) {
 
 func TestBootAfterAFirstInstallationThatNobodyConfirmedSaysSo(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	p := deployPolicy(t, "friends")
 	h.succeeds(p, []string{"--confirm", "300"}, "loaded")
 	h.reboot()
@@ -237,7 +237,7 @@ func TestBootAfterAFirstInstallationThatNobodyConfirmedSaysSo(t *testing.T) {
 }
 
 func TestSetsOfOthersSurviveWhatGoesBack(t *testing.T) {
-	mostlyOn(t, netlab.NFT, func(h *target) {
+	mostlyOn(t, lab.NFT, func(h *target) {
 		list := func(members string) *deployed {
 			return compileFolder(h.t, members, `
 host { external_interfaces = ["eth0"] }
@@ -271,7 +271,7 @@ default { allow = [ipset.all] }
 
 func TestSetsOfAFirstInstallationThatWentBackAreNobodyElses(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	h.likeDocker(h.backend)
 	p := deployPolicy(t, "friends")
 	before := h.saved()
@@ -287,7 +287,7 @@ func TestSetsOfAFirstInstallationThatWentBackAreNobodyElses(t *testing.T) {
 
 func TestWhatIsLoadedInPartCannotBeKept(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	old, b := h.loaded("friends"), deployPolicy(t, "a jump")
 	k := &killer{h, h.path("calls")}
 	restore := h.backend.Tool(6, "-restore")
@@ -303,7 +303,7 @@ func TestWhatIsLoadedInPartCannotBeKept(t *testing.T) {
 
 func TestGoingBackIsTriedAgainWhereItFailedAtOnce(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	old := h.loaded("friends")
 	// Loading fails for IPv6, and going back for IPv4, once each.
 	for family, n := range map[int]int{6: 3, 4: 4} {

@@ -11,33 +11,33 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // served is a lab with a container that the host publishes, as Docker would: 8080 leads to
 // its 80/tcp, 5353 to its 53/udp, over both families.
 type served struct {
-	*netlab.Lab
+	*lab.Lab
 	host      *target
-	container *netlab.Node
+	container *lab.Node
 }
 
-func newServed(t *testing.T, backend netlab.Backend) *served {
+func newServed(t *testing.T, backend lab.Backend) *served {
 	t.Helper()
-	netlab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "conntrack")
-	lab := netlab.NewLab(t)
-	s := &served{lab, targetIn(t, backend, lab.Host.Namespace), &netlab.Node{
-		Namespace: netlab.NewNamespace(t, "dfw-container"), Name: "web",
+	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "conntrack")
+	site := lab.NewLab(t)
+	s := &served{site, targetIn(t, backend, site.Host.Namespace), &lab.Node{
+		Namespace: lab.NewNamespace(t, "dfw-container"), Name: "web",
 		V4: netip.MustParseAddr("172.17.0.2"), V6: netip.MustParseAddr("fd00:17::2"),
 	}}
-	lab.Host.MustRun("ip", "link", "add", "docker0", "type", "veth", "peer", "name", "eth0", "netns", s.container.Namespace.Name)
+	site.Host.MustRun("ip", "link", "add", "docker0", "type", "veth", "peer", "name", "eth0", "netns", s.container.Namespace.Name)
 	for _, command := range []struct {
-		ns   *netlab.Namespace
+		ns   *lab.Namespace
 		text string
 	}{
-		{lab.Host.Namespace, "address add 172.17.0.1/16 dev docker0"},
-		{lab.Host.Namespace, "address add fd00:17::1/64 dev docker0 nodad"},
-		{lab.Host.Namespace, "link set docker0 up"},
+		{site.Host.Namespace, "address add 172.17.0.1/16 dev docker0"},
+		{site.Host.Namespace, "address add fd00:17::1/64 dev docker0 nodad"},
+		{site.Host.Namespace, "link set docker0 up"},
 		{s.container.Namespace, "address add 172.17.0.2/16 dev eth0"},
 		{s.container.Namespace, "address add fd00:17::2/64 dev eth0 nodad"},
 		{s.container.Namespace, "link set eth0 up"},
@@ -46,8 +46,8 @@ func newServed(t *testing.T, backend netlab.Backend) *served {
 	} {
 		command.ns.MustRun(append([]string{"ip"}, strings.Fields(command.text)...)...)
 	}
-	lab.Host.Sysctl("net.ipv4.ip_forward", "1")
-	lab.Host.Sysctl("net.ipv6.conf.all.forwarding", "1")
+	site.Host.Sysctl("net.ipv4.ip_forward", "1")
+	site.Host.Sysctl("net.ipv6.conf.all.forwarding", "1")
 	s.host.likeDocker(backend)
 	for family, ends := range map[int][3]string{4: {"172.17.0.2:80", "172.17.0.2:53", "172.17.0.0/16"}, 6: {"[fd00:17::2]:80", "[fd00:17::2]:53", "fd00:17::/64"}} {
 		nat := fmt.Sprintf("*nat\n-A PREROUTING ! -i docker0 -p tcp --dport 8080 -m addrtype --dst-type LOCAL -j DNAT --to-destination %s\n"+
@@ -58,19 +58,19 @@ func newServed(t *testing.T, backend netlab.Backend) *served {
 		}
 	}
 	s.container.Serve("80/tcp", "53/udp")
-	lab.Host.Serve("22/tcp")
-	lab.Inside.Serve("7000/tcp")
+	site.Host.Serve("22/tcp")
+	site.Inside.Serve("7000/tcp")
 	return s
 }
 
 // open opens one connection of each kind.
-func (s *served) open() map[string]*netlab.Session {
+func (s *served) open() map[string]*lab.Session {
 	host := s.Host
-	out := map[string]*netlab.Session{
+	out := map[string]*lab.Session{
 		"egress": s.container.OpenSession("tcp", s.Inside.At(7000)),
 		"ssh":    s.Stranger.OpenSession("tcp", host.At(22)),
 	}
-	for _, who := range []*netlab.Node{s.Friend, s.Stranger} {
+	for _, who := range []*lab.Node{s.Friend, s.Stranger} {
 		out[who.Name+" tcp"] = who.OpenSession("tcp", host.At(8080))
 		out[who.Name+" udp"] = who.OpenSession("udp", host.At(5353))
 		out[who.Name+" tcp6"] = who.OpenSession("tcp", host.At6(8080))
@@ -132,7 +132,7 @@ accept "slowly" {
 }
 default { allow = [ipset.all] }`, nil},
 	}
-	for _, backend := range netlab.Backends {
+	for _, backend := range lab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
 			s := newServed(t, backend)
@@ -145,7 +145,7 @@ default { allow = [ipset.all] }`, nil},
 				for name, session := range sessions {
 					wait.Go(func() {
 						got := session.Ping()
-						if want := !slices.Contains(c.ended, name); want != (got == netlab.Answered) {
+						if want := !slices.Contains(c.ended, name); want != (got == lab.Answered) {
 							t.Errorf("%s: %s: %s", c.name, name, got)
 						}
 						session.Close()

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // The engine has never run: neither its chains nor, on some hosts, the tables are there.
@@ -89,10 +89,10 @@ func TestABootWithNothingToLoadClosesAllContainers(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		b.neverIn("closed", outside)
 		b.expect("closed to the outside, and to nobody else",
-			try{b.Inside, "tcp", b.Host.At(8080), netlab.Answered},
-			try{b.Inside, "tcp", b.Host.At6(8080), netlab.Answered},
-			try{web.Node, "tcp", b.Friend.At(443), netlab.Answered},
-			try{web.Node, "tcp", b.Friend.At6(443), netlab.Answered},
+			try{b.Inside, "tcp", b.Host.At(8080), lab.Answered},
+			try{b.Inside, "tcp", b.Host.At6(8080), lab.Answered},
+			try{web.Node, "tcp", b.Friend.At(443), lab.Answered},
+			try{web.Node, "tcp", b.Friend.At6(443), lab.Answered},
 		)
 
 		// What the operator does then.

@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // flush is what a service does when it starts or reloads, which takes rules of others
 // with it.
 type flush struct {
 	name     string
-	backends []netlab.Backend
+	backends []lab.Backend
 	commands []string // "iptables" and "ip6tables" are the backend's
 	nat      bool     // Docker's DNAT rules go as well
 }
@@ -23,13 +23,13 @@ type flush struct {
 var flushes = []flush{
 	{
 		// iptables -F and -X, as in ufw's and many people's scripts.
-		"filter", netlab.Backends,
+		"filter", lab.Backends,
 		[]string{"iptables -F", "iptables -X", "ip6tables -F", "ip6tables -X"},
 		false,
 	},
 	{
 		// firewalld with its iptables backend: all tables, and policies for the while.
-		"all tables", netlab.Backends,
+		"all tables", lab.Backends,
 		[]string{
 			"iptables -P FORWARD ACCEPT", "ip6tables -P FORWARD ACCEPT",
 			"iptables -F", "iptables -X", "iptables -t nat -F", "iptables -t nat -X", "iptables -t mangle -F",
@@ -40,7 +40,7 @@ var flushes = []flush{
 	{
 		// The first line of Debian's /etc/nftables.conf.
 		"ruleset",
-		[]netlab.Backend{netlab.NFT},
+		[]lab.Backend{lab.NFT},
 		[]string{"nft flush ruleset"},
 		true,
 	},
@@ -65,7 +65,7 @@ accept "friends" {
 `
 
 func TestAfterAFlushAReloadProtectsAgain(t *testing.T) {
-	netlab.Require(t, "nft")
+	lab.Require(t, "nft")
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
 		folder := b.folder("policy", rechecked)
@@ -126,7 +126,7 @@ func (b *bench) forget() {
 }
 
 // reached names the targets that answer a client.
-func (b *bench) reached(from *netlab.Node, targets []door) string {
+func (b *bench) reached(from *lab.Node, targets []door) string {
 	var hammers swarm
 	for _, t := range targets {
 		hammers = append(hammers, from.Knock(t.network, t.to))

@@ -9,16 +9,16 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // sessions are open connections of the friend and the stranger, by what they are.
-type sessions map[string]*netlab.Session
+type sessions map[string]*lab.Session
 
 func (b *bench) openSessions() sessions {
 	b.Helper()
 	out := sessions{}
-	for _, client := range []*netlab.Node{b.Friend, b.Stranger} {
+	for _, client := range []*lab.Node{b.Friend, b.Stranger} {
 		for _, t := range b.published(8080, 5353) {
 			out[fmt.Sprintf("%s %s %s", client.Name, t.network, t.to)] = client.OpenSession(t.network, t.to)
 		}
@@ -27,10 +27,10 @@ func (b *bench) openSessions() sessions {
 }
 
 // pinged tells how each session fares, all asked at once.
-func (s sessions) pinged() map[string]netlab.Result {
+func (s sessions) pinged() map[string]lab.Result {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
-	out := map[string]netlab.Result{}
+	out := map[string]lab.Result{}
 	for name, session := range s {
 		wait.Go(func() {
 			result := session.Ping()
@@ -47,7 +47,7 @@ func (s sessions) pinged() map[string]netlab.Result {
 func (s sessions) stand(b *bench, when, client string, want bool) {
 	b.Helper()
 	for name, got := range s.pinged() {
-		if strings.HasPrefix(name, client) && (got == netlab.Answered) != want {
+		if strings.HasPrefix(name, client) && (got == lab.Answered) != want {
 			b.Errorf("%s: %s: %s", when, name, got)
 		}
 	}
@@ -64,7 +64,7 @@ const bothAddresses = `"198.51.100.2", "198.51.100.3", "2001:db8:1::2", "2001:db
 const friendsAddresses = `"198.51.100.2", "2001:db8:1::2"`
 
 func TestOpenSessionsGoOnOrEndAsThePolicySays(t *testing.T) {
-	netlab.Require(t, "conntrack")
+	lab.Require(t, "conntrack")
 	onEngines(t, func(b *bench) {
 		b.web("8080:80/tcp", "5353:53/udp")
 		for _, how := range []struct {
@@ -90,7 +90,7 @@ func TestOpenSessionsGoOnOrEndAsThePolicySays(t *testing.T) {
 			said := b.apply(b.folder("revoked", revoking(how.mode, friendsAddresses)), how.options...)
 			open.stand(b, how.name+", revoked", b.Friend.Name, true)
 			open.stand(b, how.name+", revoked", b.Stranger.Name, !how.ends)
-			b.expect(how.name+", a new connection", try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut}, try{b.Stranger, "tcp", b.Host.At6(8080), netlab.TimedOut})
+			b.expect(how.name+", a new connection", try{b.Stranger, "tcp", b.Host.At(8080), lab.TimedOut}, try{b.Stranger, "tcp", b.Host.At6(8080), lab.TimedOut})
 			if how.name == "cut" && !strings.Contains(said, "ended 4 connections") {
 				b.Errorf("--cut: %s, want 4: tcp and udp, IPv4 and IPv6", said)
 			}
@@ -102,7 +102,7 @@ func TestOpenSessionsGoOnOrEndAsThePolicySays(t *testing.T) {
 var anyOfOurs = regexp.MustCompile(`(?i)dockerfw|match-set`)
 
 func TestRemoveLeavesAHostAsIfWeHadNeverBeenThere(t *testing.T) {
-	netlab.Require(t, "conntrack")
+	lab.Require(t, "conntrack")
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
 		all := append(b.published(8080, 5353), direct(web)...)

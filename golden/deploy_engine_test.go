@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // A swarm is hammers on several targets.
-type swarm []*netlab.Hammer
+type swarm []*lab.Hammer
 
 // door is what a hammer tries: "tcp" or "udp", and where.
 type door struct{ network, to string }
@@ -36,12 +36,12 @@ func (b *bench) published(ports ...uint16) []door {
 // the legacy backend, where engine 20.10 makes one DNAT rule for IPv6: see forwarded.
 func (b *bench) publishedByMany(ports ...uint16) []door {
 	return slices.DeleteFunc(b.published(ports...), func(t door) bool {
-		return b.backend == netlab.Legacy && strings.HasPrefix(t.to, "[")
+		return b.backend == lab.Legacy && strings.HasPrefix(t.to, "[")
 	})
 }
 
 // direct are targets for a container's own addresses, which the clients have routes to.
-func direct(c *netlab.Container) []door {
+func direct(c *lab.Container) []door {
 	return []door{{"tcp", c.At(80)}, {"tcp", c.At6(80)}, {"udp", c.At(53)}, {"udp", c.At6(53)}}
 }
 
@@ -63,14 +63,14 @@ func (b *bench) asks(targets []door) (s swarm) {
 	return s
 }
 
-func (s swarm) tally() (sum netlab.Tally) {
+func (s swarm) tally() (sum lab.Tally) {
 	for _, h := range s {
 		sum = sum.Add(h.Tally())
 	}
 	return sum
 }
 
-func (s swarm) stop() netlab.Tally {
+func (s swarm) stop() lab.Tally {
 	for _, h := range s {
 		h.Stop()
 	}
@@ -111,7 +111,7 @@ func (b *bench) alwaysIn(when string, s swarm) {
 func (b *bench) served(when string, targets []door) {
 	b.Helper()
 	for _, t := range targets {
-		if got := b.Friend.Connect(t.network, t.to); got != netlab.Answered {
+		if got := b.Friend.Connect(t.network, t.to); got != lab.Answered {
 			b.Errorf("%s: friend to %s %s: %s", when, t.network, t.to, got)
 		}
 	}
@@ -187,7 +187,7 @@ default {
 
 func init() {
 	if soaking() {
-		netlab.AskPause, netlab.KnockPause = 0, time.Millisecond
+		lab.AskPause, lab.KnockPause = 0, time.Millisecond
 	}
 }
 
@@ -269,5 +269,5 @@ func TestTheEngineComesAndGoesAndNobodyElseGetsIn(t *testing.T) {
 // publish runs a container with one published port.
 func (b *bench) publish(name, network, port string) {
 	b.Helper()
-	b.engine.RunContainer(netlab.ContainerOptions{Name: name, Network: network, Publish: []string{port}})
+	b.engine.RunContainer(lab.ContainerOptions{Name: name, Network: network, Publish: []string{port}})
 }

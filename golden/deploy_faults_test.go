@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // loaded makes a host with Docker's chains on which a policy is in force.
@@ -68,7 +68,7 @@ mount -t tmpfs -o size=${size}k tmpfs "$1" && cp -R "$1.kept/." "$1" && rm -rf "
 
 func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	a := h.loaded("friends")
 	b := deployPolicy(t, "a jump")
 	for _, dir := range []string{"run", "state"} {
@@ -83,7 +83,7 @@ func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
 }
 
 func TestAMissingToolIsNamed(t *testing.T) {
-	mostlyOn(t, netlab.NFT, func(h *target) {
+	mostlyOn(t, lab.NFT, func(h *target) {
 		h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		hide := func(tool string, args ...string) {
@@ -117,19 +117,19 @@ func TestAMissingToolIsNamed(t *testing.T) {
 func TestTheBackendIsTheOneThatDockersRulesAreIn(t *testing.T) {
 	t.Parallel()
 	p := deployPolicy(t, "friends")
-	h := newTarget(t, netlab.Legacy)
-	h.setDefault(netlab.NFT)
-	h.likeDocker(netlab.Legacy)
+	h := newTarget(t, lab.Legacy)
+	h.setDefault(lab.NFT)
+	h.likeDocker(lab.Legacy)
 	h.refuses(p, 1, []string{"--backend", "nft"}, "Docker's chains in iptables-legacy, and not in iptables-nft", "nothing was changed")
 	h.succeeds(p, nil, "iptables is iptables-nft on this host, and Docker's rules are in iptables-legacy: using that")
 	h.has(p)
-	h.likeDocker(netlab.NFT)
+	h.likeDocker(lab.NFT)
 	h.refuses(p, 1, nil, "in both iptables-nft and iptables-legacy", "--backend")
 	h.succeeds(p, []string{"--backend", "legacy"}, "nothing to do")
 }
 
 func TestASetThatOthersUseIsSwappedInOrLeftAlone(t *testing.T) {
-	mostlyOn(t, netlab.Legacy, func(h *target) {
+	mostlyOn(t, lab.Legacy, func(h *target) {
 		a := h.loaded("friends")
 		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends", "dst", "-j", "ACCEPT")
 		b := deployPolicy(h.t, "other friends, rechecked")
@@ -144,7 +144,7 @@ func TestASetThatOthersUseIsSwappedInOrLeftAlone(t *testing.T) {
 
 func TestALockThatOthersHoldIsWaitedForAndNamed(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.Legacy)
+	h := newTarget(t, lab.Legacy)
 	h.loaded("friends")
 	path := strings.TrimSpace(h.MustRun("sh", "-c", "echo $XTABLES_LOCKFILE"))
 	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -160,7 +160,7 @@ func TestALockThatOthersHoldIsWaitedForAndNamed(t *testing.T) {
 
 func TestAFolderThatIsNotAsItWasCompiledIsRefused(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	h.loaded("friends")
 	for file, words := range map[string]string{
 		"iptables.restore": "iptables.restore: FAILED",
@@ -185,7 +185,7 @@ func TestAFolderThatIsNotAsItWasCompiledIsRefused(t *testing.T) {
 
 func TestAKernelWithoutASetTypeIsFoundOutFirst(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	h.loaded("friends")
 	h.wrap("ipset", `[ "$1" = restore ] || exec "$real" "$@"
 text=$(cat)
@@ -289,7 +289,7 @@ func (h *target) rule(family int, args ...string) {
 
 // The names under which sets are made before they are in force can be somebody else's.
 func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
-	mostlyOn(t, netlab.Legacy, func(h *target) {
+	mostlyOn(t, lab.Legacy, func(h *target) {
 		a := h.loaded("friends")
 		if err := h.IPSetRestore("create friends-new hash:net\n"); err != nil {
 			h.t.Fatal(err)
@@ -313,7 +313,7 @@ func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
 }
 
 func TestASetThatOthersFillSurvivesAVersionWithoutIt(t *testing.T) {
-	mostlyOn(t, netlab.NFT, func(h *target) {
+	mostlyOn(t, lab.NFT, func(h *target) {
 		if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\ncreate friends-v6 hash:net family inet6\n"); err != nil {
 			h.t.Fatal(err)
 		}
@@ -333,12 +333,12 @@ func TestASetThatOthersFillSurvivesAVersionWithoutIt(t *testing.T) {
 // iptables-nft-save prints nothing of a table with rules that it does not know, and exits with 0.
 func TestATableThatIptablesCannotPrintIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	netlab.Require(t, "nft")
-	h := newTarget(t, netlab.NFT)
+	lab.Require(t, "nft")
+	h := newTarget(t, lab.NFT)
 	a := h.loaded("friends")
 	h.MustRun("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "mark", "set", "5", "fib", "daddr", "type", "local")
 	before := h.MustRun("nft", "list", "ruleset")
-	if out := h.IPTablesSave(netlab.NFT, 4, "filter"); !strings.Contains(out, "incompatible") {
+	if out := h.IPTablesSave(lab.NFT, 4, "filter"); !strings.Contains(out, "incompatible") {
 		t.Fatal("iptables prints the table all the same:", out)
 	}
 	for _, p := range []*deployed{a, deployPolicy(t, "a jump")} {
@@ -368,7 +368,7 @@ func TestAFamilyThatIsNotCompiledAnyMoreIsNotInTheSecurityTableEither(t *testing
 
 func TestAnElementThatDoesNotMatchIsADifference(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	a := h.loaded("friends")
 	h.MustRun("ipset", "flush", "friends")
 	h.MustRun("ipset", "add", "friends", "192.0.2.10", "nomatch")
@@ -381,7 +381,7 @@ func TestAnElementThatDoesNotMatchIsADifference(t *testing.T) {
 
 func TestTheFolderIsTheScriptsOwnWhateverCDPATHSays(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	h.likeDocker(h.backend)
 	p := deployPolicy(t, "friends")
 	base, name := filepath.Split(p.dir)
@@ -399,12 +399,12 @@ func TestTheFolderIsTheScriptsOwnWhateverCDPATHSays(t *testing.T) {
 // ever run, move to those that Docker uses.
 func TestRulesMoveToTheTablesThatDockerTurnsOutToUse(t *testing.T) {
 	onBackends(t, func(h *target) {
-		other := netlab.Backends[0]
+		other := lab.Backends[0]
 		if other == h.backend {
-			other = netlab.Backends[1]
+			other = lab.Backends[1]
 		}
 		h.setDefault(other)
-		ours := func(b netlab.Backend) (n int) {
+		ours := func(b lab.Backend) (n int) {
 			for _, f := range []int{4, 6} {
 				for _, table := range []string{"filter", "security"} {
 					n += strings.Count(h.IPTablesSave(b, f, table), "dockerfw ")
@@ -450,7 +450,7 @@ func TestRulesMoveToTheTablesThatDockerTurnsOutToUse(t *testing.T) {
 
 func TestRemoveTakesNoSetsThatWereNeverOurs(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	h.likeDocker(h.backend)
 	if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\n"); err != nil {
 		t.Fatal(err)

@@ -17,15 +17,15 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // target is a host to deploy to: a network namespace, and the tools and folders that
 // apply.sh finds there.
 type target struct {
-	*netlab.Namespace
+	*lab.Namespace
 	t       *testing.T
-	backend netlab.Backend
+	backend lab.Backend
 	shell   []string
 	// dir holds folders: bin, the only one on the PATH, run and state.
 	dir string
@@ -40,14 +40,14 @@ type target struct {
 // what stands behind a name of bin.
 var scriptTools = strings.Fields("awk cat comm conntrack cp cut dirname env flock grep head id ip ipset mkdir mv rm sed setsid sh sha256sum sleep sort sync touch tr unshare")
 
-func newTarget(t *testing.T, backend netlab.Backend) *target {
+func newTarget(t *testing.T, backend lab.Backend) *target {
 	t.Helper()
-	netlab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "conntrack")
-	return targetIn(t, backend, netlab.NewNamespace(t, "dfw-target"))
+	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "conntrack")
+	return targetIn(t, backend, lab.NewNamespace(t, "dfw-target"))
 }
 
 // targetIn makes a host of a namespace that is there.
-func targetIn(t *testing.T, backend netlab.Backend, ns *netlab.Namespace) *target {
+func targetIn(t *testing.T, backend lab.Backend, ns *lab.Namespace) *target {
 	t.Helper()
 	h := &target{Namespace: ns, t: t, backend: backend, shell: []string{"sh"}, dir: t.TempDir(), left: map[string]bool{}}
 	h.env = []string{"PATH=" + h.path("bin"), "DOCKERFW_RUN=" + h.path("run"), "DOCKERFW_STATE=" + h.path("state")}
@@ -86,7 +86,7 @@ func (h *target) link(name, tool string) {
 }
 
 // setDefault makes iptables mean a backend, as update-alternatives does.
-func (h *target) setDefault(backend netlab.Backend) {
+func (h *target) setDefault(backend lab.Backend) {
 	h.t.Helper()
 	for family, tool := range map[int]string{4: "iptables", 6: "ip6tables"} {
 		for _, suffix := range []string{"", "-save", "-restore"} {
@@ -179,8 +179,8 @@ func (h *target) expect(got outcome, code int, words ...string) {
 func (h *target) saved() string {
 	h.t.Helper()
 	out := ""
-	for _, b := range netlab.Backends {
-		if b == netlab.Legacy && h.backend != b {
+	for _, b := range lab.Backends {
+		if b == lab.Legacy && h.backend != b {
 			continue // asking the legacy tools makes their tables
 		}
 		for _, f := range []int{4, 6} {

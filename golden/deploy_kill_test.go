@@ -10,7 +10,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // killer ends apply.sh by kill -9 at a call of a tool.
@@ -94,9 +94,9 @@ func (k *killer) holdsOneOf(what string, states ...*snapshot.State) {
 
 // killedBackends are where a series of kills runs, at which calls: at all of them in a
 // soak, otherwise at some that differ by backend.
-func killedBackends(t *testing.T, inTest map[netlab.Backend][]string, series func(k *killer, when string, first, step int)) {
+func killedBackends(t *testing.T, inTest map[lab.Backend][]string, series func(k *killer, when string, first, step int)) {
 	t.Parallel()
-	for _, backend := range netlab.Backends {
+	for _, backend := range lab.Backends {
 		whens := inTest[backend]
 		if soaking() {
 			whens = []string{"before", "after"}
@@ -112,7 +112,7 @@ func killedBackends(t *testing.T, inTest map[netlab.Backend][]string, series fun
 }
 
 func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testing.T) {
-	killedBackends(t, map[netlab.Backend][]string{netlab.NFT: {"before"}, netlab.Legacy: {"after"}}, func(k *killer, when string, first, step int) {
+	killedBackends(t, map[lab.Backend][]string{lab.NFT: {"before"}, lab.Legacy: {"after"}}, func(k *killer, when string, first, step int) {
 		k.likeDocker(k.backend)
 		from, to, other := deployPolicy(k.t, "a list of friends"), deployPolicy(k.t, "a list without family"), deployPolicy(k.t, "a jump")
 		k.succeeds(from, nil)
@@ -147,7 +147,7 @@ func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testin
 
 // The files for the two tables are tried out by two calls, and the rules change in the third.
 func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
-	mostlyOn(t, netlab.Legacy, func(h *target) {
+	mostlyOn(t, lab.Legacy, func(h *target) {
 		old, b := h.loaded("a list of friends"), deployPolicy(h.t, "single friends")
 		k := &killer{h, h.path("calls")}
 		restore := h.backend.Tool(4, "-restore")
@@ -165,7 +165,7 @@ func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
 }
 
 func TestAKilledFirstInstallationLeavesNothingOrThePolicyInForce(t *testing.T) {
-	killedBackends(t, map[netlab.Backend][]string{netlab.NFT: {"after"}, netlab.Legacy: {"before"}}, func(k *killer, when string, first, step int) {
+	killedBackends(t, map[lab.Backend][]string{lab.NFT: {"after"}, lab.Legacy: {"before"}}, func(k *killer, when string, first, step int) {
 		k.likeDocker(k.backend)
 		p := deployPolicy(k.t, "friends")
 		bare := k.state()

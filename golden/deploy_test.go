@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // dockersChains is what an engine makes, as far as it matters here.
@@ -25,7 +25,7 @@ COMMIT
 `
 
 // likeDocker makes Docker's chains.
-func (h *target) likeDocker(backend netlab.Backend) {
+func (h *target) likeDocker(backend lab.Backend) {
 	h.t.Helper()
 	for _, f := range []int{4, 6} {
 		if err := h.IPTablesRestore(backend, f, dockersChains); err != nil {
@@ -37,7 +37,7 @@ func (h *target) likeDocker(backend netlab.Backend) {
 // onBackends runs a test with a host of each backend.
 func onBackends(t *testing.T, test func(h *target)) {
 	t.Parallel()
-	for _, backend := range netlab.Backends {
+	for _, backend := range lab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
 			test(newTarget(t, backend))
@@ -47,7 +47,7 @@ func onBackends(t *testing.T, test func(h *target)) {
 
 // mostlyOn runs a test with a host of one backend, since what it is about does not hang on
 // that; in a soak, with a host of each.
-func mostlyOn(t *testing.T, backend netlab.Backend, test func(h *target)) {
+func mostlyOn(t *testing.T, backend lab.Backend, test func(h *target)) {
 	if soaking() {
 		onBackends(t, test)
 		return
@@ -62,15 +62,15 @@ func soaking() bool { return os.Getenv("DOCKERFW_SOAK") != "" }
 
 // someOf is which of a row of cases to try on a backend, counted from 1: all of them in a
 // soak, otherwise one of step, and other ones on the other backend.
-func someOf(step int, b netlab.Backend) (first, every int) {
+func someOf(step int, b lab.Backend) (first, every int) {
 	if soaking() {
 		return 1, 1
 	}
-	return 1 + slices.Index(netlab.Backends, b), step
+	return 1 + slices.Index(lab.Backends, b), step
 }
 
 // some are the cases to try on a backend, as someOf says.
-func some[T any](step int, b netlab.Backend, cases []T) (out []T) {
+func some[T any](step int, b lab.Backend, cases []T) (out []T) {
 	first, every := someOf(step, b)
 	for n := first; n <= len(cases); n += every {
 		out = append(out, cases[n-1])
@@ -100,7 +100,7 @@ func everyPair(n int) []int {
 func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
 	onBackends(t, func(h *target) {
 		h.likeDocker(h.backend)
-		if h.backend == netlab.Legacy {
+		if h.backend == lab.Legacy {
 			h.shell = []string{"busybox", "sh"}
 			h.link("busybox", "busybox")
 		}
@@ -111,13 +111,13 @@ func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
 		way := everyPair(len(folders))
 		if !soaking() {
 			part := len(way) / 8
-			start := part * slices.Index(netlab.Backends, h.backend)
+			start := part * slices.Index(lab.Backends, h.backend)
 			way = way[start : start+part+1]
 		}
 		before := ""
 		for _, i := range way {
 			p := folders[i]
-			if h.backend == netlab.Legacy {
+			if h.backend == lab.Legacy {
 				// The copy of what was loaded last is lost: the rules still say which sets are ours.
 				if err := os.RemoveAll(h.path("state")); err != nil {
 					h.t.Fatal(err)

@@ -14,15 +14,15 @@ import (
 	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // bench is a Docker host in the lab with one policy in force.
 type bench struct {
 	*testing.T
-	*netlab.Lab
-	engine  *netlab.Engine
-	backend netlab.Backend
+	*lab.Lab
+	engine  *lab.Engine
+	backend lab.Backend
 }
 
 // onEngines runs a test against a real engine on each backend.
@@ -37,12 +37,12 @@ func onEngines(t *testing.T, test func(*bench)) {
 // configuration has more keys of daemon.json.
 func onHosts(t *testing.T, configuration map[string]any, test func(*bench)) {
 	t.Parallel()
-	for _, backend := range netlab.Backends {
+	for _, backend := range lab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
-			lab := netlab.NewLab(t)
-			engine := lab.NewEngine(netlab.EngineOptions{Backend: backend, IPv6: true, Config: configuration})
-			test(&bench{t, lab, engine, backend})
+			site := lab.NewLab(t)
+			engine := site.NewEngine(lab.EngineOptions{Backend: backend, IPv6: true, Config: configuration})
+			test(&bench{t, site, engine, backend})
 		})
 	}
 }
@@ -52,8 +52,8 @@ func onHosts(t *testing.T, configuration map[string]any, test func(*bench)) {
 var withoutProxy = map[string]any{"userland-proxy": false}
 
 // web starts a container named web.
-func (b *bench) web(publish ...string) *netlab.Container {
-	return b.engine.RunContainer(netlab.ContainerOptions{
+func (b *bench) web(publish ...string) *lab.Container {
+	return b.engine.RunContainer(lab.ContainerOptions{
 		Name: "web", Publish: publish, Listen: []string{"80/tcp", "81/tcp", "53/udp"},
 	})
 }
@@ -109,17 +109,17 @@ func (b *bench) tryApply(folder string, options ...string) (said string, err err
 
 // try is one connection with what should become of it.
 type try struct {
-	from    *netlab.Node
+	from    *lab.Node
 	network string
 	to      string
-	want    netlab.Result
+	want    lab.Result
 }
 
 // forwarded drops tries that docker-proxy would answer. Engine 20.10 on the legacy
 // backend makes one IPv6 DNAT rule a container port (measured): a second published
 // port of it ends in INPUT, which these policies do not decide.
 func (b *bench) forwarded(tries []try) []try {
-	if b.backend != netlab.Legacy {
+	if b.backend != lab.Legacy {
 		return tries
 	}
 	nat := b.engine.Tools.IPTablesSave(b.backend, 6, "nat")
@@ -146,7 +146,7 @@ func (b *bench) expect(when string, tries ...try) {
 func (b *bench) expectAll(when string, tries []try) {
 	b.Helper()
 	var wait sync.WaitGroup
-	got, answers := make([]netlab.Result, len(tries)), make([]string, len(tries))
+	got, answers := make([]lab.Result, len(tries)), make([]string, len(tries))
 	for i, c := range tries {
 		wait.Go(func() { got[i], answers[i] = c.from.Ask(c.network, c.to) })
 	}
@@ -185,40 +185,40 @@ func TestFriendsReachWhatIsPublishedAndStrangersDoNot(t *testing.T) {
 		b.Stranger.Serve("443/tcp", "53/udp")
 		host, v6 := b.Host.At, b.Host.At6
 		b.expect("tutorial",
-			try{b.Friend, "tcp", host(8080), netlab.Answered},
-			try{b.Friend, "udp", host(5353), netlab.Answered},
-			try{b.Friend, "tcp", v6(8080), netlab.Answered},
-			try{b.Friend, "udp", v6(5353), netlab.Answered},
-			try{b.Stranger, "tcp", host(8080), netlab.TimedOut},
-			try{b.Stranger, "udp", host(5353), netlab.TimedOut},
-			try{b.Stranger, "tcp", v6(8080), netlab.TimedOut},
-			try{b.Stranger, "udp", v6(5353), netlab.TimedOut},
+			try{b.Friend, "tcp", host(8080), lab.Answered},
+			try{b.Friend, "udp", host(5353), lab.Answered},
+			try{b.Friend, "tcp", v6(8080), lab.Answered},
+			try{b.Friend, "udp", v6(5353), lab.Answered},
+			try{b.Stranger, "tcp", host(8080), lab.TimedOut},
+			try{b.Stranger, "udp", host(5353), lab.TimedOut},
+			try{b.Stranger, "tcp", v6(8080), lab.TimedOut},
+			try{b.Stranger, "udp", v6(5353), lab.TimedOut},
 			// The custom accept is for everyone, and for the published port only.
-			try{b.Stranger, "tcp", host(8443), netlab.Answered},
-			try{b.Stranger, "tcp", v6(8443), netlab.Answered},
-			try{b.Stranger, "tcp", web.At(80), netlab.TimedOut},
-			try{b.Stranger, "tcp", web.At6(80), netlab.TimedOut},
+			try{b.Stranger, "tcp", host(8443), lab.Answered},
+			try{b.Stranger, "tcp", v6(8443), lab.Answered},
+			try{b.Stranger, "tcp", web.At(80), lab.TimedOut},
+			try{b.Stranger, "tcp", web.At6(80), lab.TimedOut},
 			// A friend reaches what is published and no more: allow leaves the
 			// rest to Docker's own rules.
-			try{b.Friend, "tcp", web.At(81), netlab.TimedOut},
+			try{b.Friend, "tcp", web.At(81), lab.TimedOut},
 			// Containers still reach out, to strangers too.
-			try{web.Node, "tcp", b.Stranger.At(443), netlab.Answered},
-			try{web.Node, "udp", b.Stranger.At(53), netlab.Answered},
-			try{web.Node, "tcp", b.Stranger.At6(443), netlab.Answered},
-			try{web.Node, "tcp", b.Friend.At(443), netlab.Answered},
+			try{web.Node, "tcp", b.Stranger.At(443), lab.Answered},
+			try{web.Node, "udp", b.Stranger.At(53), lab.Answered},
+			try{web.Node, "tcp", b.Stranger.At6(443), lab.Answered},
+			try{web.Node, "tcp", b.Friend.At(443), lab.Answered},
 			// The other interface is not the policy's business.
-			try{b.Inside, "tcp", host(8080), netlab.Answered},
-			try{b.Inside, "udp", host(5353), netlab.Answered},
-			try{b.Inside, "tcp", v6(8080), netlab.Answered},
+			try{b.Inside, "tcp", host(8080), lab.Answered},
+			try{b.Inside, "udp", host(5353), lab.Answered},
+			try{b.Inside, "tcp", v6(8080), lab.Answered},
 		)
 		// Loading the files again changes nothing, and neither does the engine.
 		b.load(tutorialPolicy)
 		b.engine.Stop()
 		b.engine.Start()
 		b.expect("after a reload and an engine restart",
-			try{b.Friend, "tcp", host(8080), netlab.Answered},
-			try{b.Stranger, "tcp", host(8080), netlab.TimedOut},
-			try{b.Stranger, "tcp", host(8443), netlab.Answered},
+			try{b.Friend, "tcp", host(8080), lab.Answered},
+			try{b.Stranger, "tcp", host(8080), lab.TimedOut},
+			try{b.Stranger, "tcp", host(8443), lab.Answered},
 		)
 	})
 }
@@ -246,14 +246,14 @@ default {
 `)
 		host, v6 := b.Host.At, b.Host.At6
 		b.expect("two ports",
-			try{b.Friend, "tcp", host(7777), netlab.Answered},
-			try{b.Friend, "tcp", host(8888), netlab.Refused},
-			try{b.Stranger, "tcp", host(7777), netlab.Refused},
-			try{b.Stranger, "tcp", host(8888), netlab.Answered},
-			try{b.Friend, "tcp", v6(7777), netlab.Answered},
-			try{b.Friend, "tcp", v6(8888), netlab.Refused},
-			try{b.Stranger, "tcp", v6(7777), netlab.Refused},
-			try{b.Stranger, "tcp", v6(8888), netlab.Answered},
+			try{b.Friend, "tcp", host(7777), lab.Answered},
+			try{b.Friend, "tcp", host(8888), lab.Refused},
+			try{b.Stranger, "tcp", host(7777), lab.Refused},
+			try{b.Stranger, "tcp", host(8888), lab.Answered},
+			try{b.Friend, "tcp", v6(7777), lab.Answered},
+			try{b.Friend, "tcp", v6(8888), lab.Refused},
+			try{b.Stranger, "tcp", v6(7777), lab.Refused},
+			try{b.Stranger, "tcp", v6(8888), lab.Answered},
 		)
 	})
 }
@@ -280,12 +280,12 @@ default {
 }
 `)
 		b.expect("deny",
-			try{b.Friend, "tcp", b.Host.At(8080), netlab.Answered},
-			try{b.Friend, "udp", b.Host.At(5353), netlab.Answered},
-			try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut},
-			try{b.Stranger, "udp", b.Host.At(5353), netlab.TimedOut},
-			try{b.Stranger, "tcp", b.Host.At6(8080), netlab.TimedOut},
-			try{b.Friend, "tcp", b.Host.At6(8080), netlab.Answered},
+			try{b.Friend, "tcp", b.Host.At(8080), lab.Answered},
+			try{b.Friend, "udp", b.Host.At(5353), lab.Answered},
+			try{b.Stranger, "tcp", b.Host.At(8080), lab.TimedOut},
+			try{b.Stranger, "udp", b.Host.At(5353), lab.TimedOut},
+			try{b.Stranger, "tcp", b.Host.At6(8080), lab.TimedOut},
+			try{b.Friend, "tcp", b.Host.At6(8080), lab.Answered},
 		)
 	})
 }
@@ -314,19 +314,19 @@ func TestARevokedAddressIsCutAtOnceUnderRecheckAndNotUnderKeep(t *testing.T) {
 		b.Stranger.Serve("443/tcp")
 		for _, c := range []struct {
 			sessions string
-			want     netlab.Result
-		}{{"recheck", netlab.TimedOut}, {"keep", netlab.Answered}} {
+			want     lab.Result
+		}{{"recheck", lab.TimedOut}, {"keep", lab.Answered}} {
 			b.forget()
 			b.load(revoking(c.sessions, `"198.51.100.2", "198.51.100.3"`))
 			open := []struct {
 				name    string
-				session *netlab.Session
-				want    netlab.Result
+				session *lab.Session
+				want    lab.Result
 			}{
 				{"the revoked client's", b.Stranger.OpenSession("tcp", b.Host.At(8080)), c.want},
 				{"the revoked client's UDP", b.Stranger.OpenSession("udp", b.Host.At(5353)), c.want},
-				{"the other client's", b.Friend.OpenSession("tcp", b.Host.At(8080)), netlab.Answered},
-				{"the container's own, to the revoked client,", web.OpenSession("tcp", b.Stranger.At(443)), netlab.Answered},
+				{"the other client's", b.Friend.OpenSession("tcp", b.Host.At(8080)), lab.Answered},
+				{"the container's own, to the revoked client,", web.OpenSession("tcp", b.Stranger.At(443)), lab.Answered},
 			}
 			b.load(revoking(c.sessions, `"198.51.100.2"`))
 			for _, s := range open {
@@ -335,7 +335,7 @@ func TestARevokedAddressIsCutAtOnceUnderRecheckAndNotUnderKeep(t *testing.T) {
 				}
 				s.session.Close()
 			}
-			b.expect(c.sessions+", a new connection", try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut})
+			b.expect(c.sessions+", a new connection", try{b.Stranger, "tcp", b.Host.At(8080), lab.TimedOut})
 		}
 	})
 }
@@ -366,15 +366,15 @@ egress {
 }
 `)
 		b.expect("egress",
-			try{web.Node, "tcp", b.Stranger.At(443), netlab.TimedOut},
-			try{web.Node, "tcp", b.Stranger.At6(443), netlab.TimedOut},
-			try{web.Node, "tcp", b.Friend.At(443), netlab.Answered},
-			try{web.Node, "tcp", b.Friend.At6(443), netlab.Answered},
-			try{web.Node, "udp", b.Friend.At(53), netlab.Unreachable},
-			try{web.Node, "tcp", b.Inside.At(443), netlab.Answered},
+			try{web.Node, "tcp", b.Stranger.At(443), lab.TimedOut},
+			try{web.Node, "tcp", b.Stranger.At6(443), lab.TimedOut},
+			try{web.Node, "tcp", b.Friend.At(443), lab.Answered},
+			try{web.Node, "tcp", b.Friend.At6(443), lab.Answered},
+			try{web.Node, "udp", b.Friend.At(53), lab.Unreachable},
+			try{web.Node, "tcp", b.Inside.At(443), lab.Answered},
 			// Replies to the denied address pass: it connected to us.
-			try{b.Stranger, "tcp", b.Host.At(8080), netlab.Answered},
-			try{b.Stranger, "tcp", b.Host.At6(8080), netlab.Answered},
+			try{b.Stranger, "tcp", b.Host.At(8080), lab.Answered},
+			try{b.Stranger, "tcp", b.Host.At6(8080), lab.Answered},
 		)
 	})
 }
@@ -405,12 +405,12 @@ egress {
 }
 `)
 		b.expect("egress with a default",
-			try{web.Node, "tcp", b.Stranger.At(443), netlab.Answered},
-			try{web.Node, "tcp", b.Stranger.At(444), netlab.Refused},
-			try{web.Node, "tcp", b.Friend.At(444), netlab.Answered},
-			try{web.Node, "tcp", b.Friend.At6(444), netlab.Refused},
-			try{web.Node, "tcp", b.Friend.At6(443), netlab.Answered},
-			try{b.Stranger, "tcp", b.Host.At(8080), netlab.Answered},
+			try{web.Node, "tcp", b.Stranger.At(443), lab.Answered},
+			try{web.Node, "tcp", b.Stranger.At(444), lab.Refused},
+			try{web.Node, "tcp", b.Friend.At(444), lab.Answered},
+			try{web.Node, "tcp", b.Friend.At6(444), lab.Refused},
+			try{web.Node, "tcp", b.Friend.At6(443), lab.Answered},
+			try{b.Stranger, "tcp", b.Host.At(8080), lab.Answered},
 		)
 	})
 }
@@ -447,7 +447,7 @@ accept "web" {
 				}
 				// Far more packets than the limit, in the connection it let in.
 				for range 20 {
-					if got := session.Ping(); got != netlab.Answered {
+					if got := session.Ping(); got != lab.Answered {
 						t.Fatalf("a packet of an accepted connection: %s", got)
 					}
 				}
@@ -490,16 +490,16 @@ accept "web" {
 }
 
 // answered makes n connections at once and counts those that are answered.
-func (b *bench) answered(from *netlab.Node, to string, n int) int {
+func (b *bench) answered(from *lab.Node, to string, n int) int {
 	var wait sync.WaitGroup
-	results := make([]netlab.Result, n)
+	results := make([]lab.Result, n)
 	for i := range n {
 		wait.Go(func() { results[i] = from.Connect("tcp", to) })
 	}
 	wait.Wait()
 	count := 0
 	for _, r := range results {
-		if r == netlab.Answered {
+		if r == lab.Answered {
 			count++
 		}
 	}
@@ -527,18 +527,18 @@ accept "web" {
 		first := b.Friend.OpenSession("tcp", b.Host.At(8080))
 		second := b.Friend.OpenSession("tcp", b.Host.At(8080))
 		b.expect("two are open",
-			try{b.Friend, "tcp", b.Host.At(8080), netlab.TimedOut},
-			try{b.Stranger, "tcp", b.Host.At(8080), netlab.Answered},
-			try{b.Friend, "tcp", b.Host.At6(8080), netlab.Answered},
+			try{b.Friend, "tcp", b.Host.At(8080), lab.TimedOut},
+			try{b.Stranger, "tcp", b.Host.At(8080), lab.Answered},
+			try{b.Friend, "tcp", b.Host.At6(8080), lab.Answered},
 		)
-		for _, s := range []*netlab.Session{first, second} {
-			if got := s.Ping(); got != netlab.Answered {
+		for _, s := range []*lab.Session{first, second} {
+			if got := s.Ping(); got != lab.Answered {
 				t.Errorf("an open session: %s", got)
 			}
 		}
 		second.Close()
 		deadline := time.Now().Add(10 * time.Second)
-		for b.Friend.Connect("tcp", b.Host.At(8080)) != netlab.Answered {
+		for b.Friend.Connect("tcp", b.Host.At(8080)) != lab.Answered {
 			if time.Now().After(deadline) {
 				t.Fatal("one of two is closed, and still no connection")
 			}
@@ -548,7 +548,7 @@ accept "web" {
 
 func TestADeniedPacketIsLogged(t *testing.T) {
 	onEngines(t, func(b *bench) {
-		netlab.Require(t, "tcpdump")
+		lab.Require(t, "tcpdump")
 		b.web("8080:80/tcp")
 		b.load(`
 host {
@@ -577,7 +577,7 @@ default {
 		}()
 		var got output
 		for done := false; !done; {
-			b.expect("denied", try{b.Stranger, "tcp", b.Host.At(8080), netlab.TimedOut})
+			b.expect("denied", try{b.Stranger, "tcp", b.Host.At(8080), lab.TimedOut})
 			select {
 			case got = <-listened:
 				done = true
@@ -600,13 +600,13 @@ default {
 
 func TestEachConditionDecidesRealConnections(t *testing.T) {
 	onEngines(t, func(b *bench) {
-		b.engine.RunContainer(netlab.ContainerOptions{
+		b.engine.RunContainer(lab.ContainerOptions{
 			Name:    "web",
 			Publish: []string{"8081:80", "8082:81", "8083:80", "8084:80", "8085:80", "8086:80", "8087:80", "8088:80"},
 			Listen:  []string{"80/tcp", "81/tcp"},
 		})
 		b.engine.CreateNetwork("app", "10.201.0.0/24", "")
-		b.engine.RunContainer(netlab.ContainerOptions{Name: "app", Publish: []string{"8090:80"}, Network: "app", Listen: []string{"80/tcp"}})
+		b.engine.RunContainer(lab.ContainerOptions{Name: "app", Publish: []string{"8090:80"}, Network: "app", Listen: []string{"80/tcp"}})
 		second := "198.51.100.4"
 		b.Host.MustRun("ip", "address", "add", second+"/24", "dev", "eth0")
 		b.load(`
@@ -676,22 +676,22 @@ accept "by-interface" {
 		}
 		host := b.Host.At
 		b.expect("conditions",
-			try{b.Stranger, "tcp", second + ":8081", netlab.Answered},
-			try{b.Stranger, "tcp", host(8081), netlab.TimedOut},
-			try{b.Stranger, "tcp", host(8082), netlab.Answered},
-			try{b.Stranger, "tcp", host(8083), netlab.TimedOut},
-			try{b.Friend, "tcp", host(8084), netlab.Answered},
-			try{b.Stranger, "tcp", host(8084), netlab.TimedOut},
-			try{b.Friend, "tcp", host(8085), netlab.Answered},
-			try{b.Stranger, "tcp", host(8085), netlab.TimedOut},
-			try{b.Friend, "tcp", host(8086), netlab.Answered},
-			try{b.Stranger, "tcp", host(8086), netlab.TimedOut},
-			try{b.Friend, "tcp", host(8087), netlab.TimedOut},
-			try{b.Stranger, "tcp", host(8087), netlab.Answered},
-			try{b.Inside, "tcp", host(8088), netlab.Answered},
-			try{b.Friend, "tcp", host(8088), netlab.TimedOut},
+			try{b.Stranger, "tcp", second + ":8081", lab.Answered},
+			try{b.Stranger, "tcp", host(8081), lab.TimedOut},
+			try{b.Stranger, "tcp", host(8082), lab.Answered},
+			try{b.Stranger, "tcp", host(8083), lab.TimedOut},
+			try{b.Friend, "tcp", host(8084), lab.Answered},
+			try{b.Stranger, "tcp", host(8084), lab.TimedOut},
+			try{b.Friend, "tcp", host(8085), lab.Answered},
+			try{b.Stranger, "tcp", host(8085), lab.TimedOut},
+			try{b.Friend, "tcp", host(8086), lab.Answered},
+			try{b.Stranger, "tcp", host(8086), lab.TimedOut},
+			try{b.Friend, "tcp", host(8087), lab.TimedOut},
+			try{b.Stranger, "tcp", host(8087), lab.Answered},
+			try{b.Inside, "tcp", host(8088), lab.Answered},
+			try{b.Friend, "tcp", host(8088), lab.TimedOut},
 			// Another bridge is none of container_interfaces.
-			try{b.Stranger, "tcp", host(8090), netlab.Answered},
+			try{b.Stranger, "tcp", host(8090), lab.Answered},
 		)
 	})
 }
@@ -714,9 +714,9 @@ accept "web" {
 }
 `)
 		b.expect("jump",
-			try{b.Stranger, "tcp", b.Host.At(8080), netlab.Answered},
-			try{b.Stranger, "tcp", b.Host.At(8443), netlab.TimedOut},
-			try{b.Friend, "tcp", b.Host.At(8080), netlab.TimedOut},
+			try{b.Stranger, "tcp", b.Host.At(8080), lab.Answered},
+			try{b.Stranger, "tcp", b.Host.At(8443), lab.TimedOut},
+			try{b.Friend, "tcp", b.Host.At(8080), lab.TimedOut},
 		)
 	})
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -94,9 +94,9 @@ COMMIT
 `
 
 func TestGoldensLoadIntoTheKernelAsTheyStand(t *testing.T) {
-	netlab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
+	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
 	for _, c := range compiledFolders(t) {
-		for _, backend := range netlab.Backends {
+		for _, backend := range lab.Backends {
 			t.Run(c.dir+"/"+string(backend), func(t *testing.T) {
 				t.Parallel()
 				loadAndRemove(t, c, backend)
@@ -105,8 +105,8 @@ func TestGoldensLoadIntoTheKernelAsTheyStand(t *testing.T) {
 	}
 }
 
-func loadAndRemove(t *testing.T, c compiled, backend netlab.Backend) {
-	host := netlab.NewNamespace(t, "dfw-golden")
+func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
+	host := lab.NewNamespace(t, "dfw-golden")
 	ok := func(err error) {
 		t.Helper()
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // livePolicy drops who is no friend.
@@ -30,7 +30,7 @@ func (h *target) dockerfw(args ...string) outcome {
 // apply.sh, verify, diff and explain agree on which they are.
 func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 	t.Parallel()
-	netlab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
+	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
 	command := t.TempDir() + "/dockerfw"
 	if out, err := exec.Command("go", "build", "-o", command, "../cmd/dockerfw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -38,7 +38,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 	p := compileFolder(t, "live", livePolicy)
 	stranger := []string{"explain", "live", "--from", "192.0.2.99", "--container-port", "443", "--interface", "eth0"}
 	const inForce = "Drop, by default"
-	onBackends := map[netlab.Backend]netlab.Backend{netlab.NFT: netlab.Legacy, netlab.Legacy: netlab.NFT}
+	onBackends := map[lab.Backend]lab.Backend{lab.NFT: lab.Legacy, lab.Legacy: lab.NFT}
 	for backend, other := range onBackends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +49,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 			h.likeDocker(backend)
 			h.succeeds(p, nil)
 			says := "iptables is iptables-" + string(other) + " on this host, and Docker's chains are in iptables-" + string(backend) + ": reading that"
-			for _, standard := range []netlab.Backend{backend, other} {
+			for _, standard := range []lab.Backend{backend, other} {
 				h.setDefault(standard)
 				words := []string{inForce}
 				if standard == other {
@@ -79,12 +79,12 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 // Asking a host that has no legacy tables makes none.
 func TestAskingALiveHostMakesNoTables(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t, netlab.NFT)
+	h := newTarget(t, lab.NFT)
 	if out, err := exec.Command("go", "build", "-o", h.path("dockerfw"), "../cmd/dockerfw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	h.likeDocker(netlab.NFT)
-	h.setDefault(netlab.Legacy)
+	h.likeDocker(lab.NFT)
+	h.setDefault(lab.Legacy)
 	h.expect(h.dockerfw("explain", "live", "--from", "192.0.2.99", "--to-port", "443"), 0, "Docker's chains are in iptables-nft: reading that")
 	h.dockerfw("verify", compileFolder(t, "live", livePolicy).dir)
 	if names := h.MustRun("cat", "/proc/net/ip_tables_names"); names != "" {

@@ -20,8 +20,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/question"
-	"github.com/dockerfw/dockerfw/golden/netlab"
-	"github.com/dockerfw/dockerfw/golden/randomhost"
+	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/randomhost"
 )
 
 // hostTally counts what a run asked.
@@ -36,10 +36,10 @@ type hostTally struct {
 // TestExplainSaysOfRandomHostsWhatTheKernelDoes loads the rules of hosts that dockerfw did
 // not make, saves them with the host's own tools, asks explain about packets, and sends them.
 func TestExplainSaysOfRandomHostsWhatTheKernelDoes(t *testing.T) {
-	for _, b := range netlab.Backends {
+	for _, b := range lab.Backends {
 		t.Run(string(b), func(t *testing.T) {
 			t.Parallel()
-			r := netlab.NewHostRouter(t, b)
+			r := lab.NewHostRouter(t, b)
 			packets := 60
 			if os.Getenv("DOCKERFW_SOAK") != "" {
 				packets = 200
@@ -66,7 +66,7 @@ func TestExplainSaysOfRandomHostsWhatTheKernelDoes(t *testing.T) {
 	}
 }
 
-func askHost(t *rapid.T, r *netlab.Router, h *randomhost.Host, random *rand.Rand, count int, tally *hostTally) {
+func askHost(t *rapid.T, r *lab.Router, h *randomhost.Host, random *rand.Rand, count int, tally *hostTally) {
 	family := int(h.Family)
 	defer emptyHost(t, r, family)
 	if h.Sets != "" {
@@ -92,7 +92,7 @@ func askHost(t *rapid.T, r *netlab.Router, h *randomhost.Host, random *rand.Rand
 	var asked []packet.Packet
 	for range count * 3 {
 		p := randomHostPacket(random, h)
-		if len(asked) < count && netlab.Sendable(p) == nil {
+		if len(asked) < count && lab.Sendable(p) == nil {
 			asked = append(asked, p)
 		}
 	}
@@ -138,7 +138,7 @@ func askHost(t *rapid.T, r *netlab.Router, h *randomhost.Host, random *rand.Rand
 }
 
 // savedHost is the host as its own tools save it, without the lines that are the test's own.
-func savedHost(t *rapid.T, r *netlab.Router, h *randomhost.Host) (*snapshot.State, string) {
+func savedHost(t *rapid.T, r *lab.Router, h *randomhost.Host) (*snapshot.State, string) {
 	dir, err := os.MkdirTemp("", "random-host-")
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func withoutTestRules(t *rapid.T, text string) string {
 }
 
 // emptyHost takes everything away that a host was given.
-func emptyHost(t *rapid.T, r *netlab.Router, family int) {
+func emptyHost(t *rapid.T, r *lab.Router, family int) {
 	var b strings.Builder
 	for table, chains := range map[string][]string{
 		"raw": {"PREROUTING"}, "mangle": {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}, "nat": {"PREROUTING"},
@@ -238,7 +238,7 @@ func randomHostPacket(random *rand.Rand, h *randomhost.Host) packet.Packet {
 	if random.IntN(2) == 0 && len(h.Published) > 0 {
 		to := h.Published[random.IntN(len(h.Published))]
 		p.Protocol, p.Out = to.Protocol, to.Bridge
-		p.DNAT, p.OriginalDestination, p.OriginalPort = true, netlab.HostAddress(h.Family), to.Port
+		p.DNAT, p.OriginalDestination, p.OriginalPort = true, lab.HostAddress(h.Family), to.Port
 		p.Destination, p.DestinationPort = to.Container.Addr(), to.Container.Port()
 	}
 	if !h.NATByMark {
@@ -272,7 +272,7 @@ func questionAbout(p packet.Packet) explain.Question {
 }
 
 // fateText says what became of a packet.
-func fateText(fates []netlab.Fate) string {
+func fateText(fates []lab.Fate) string {
 	switch {
 	case len(fates) == 0:
 		return "dropped"

@@ -11,7 +11,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/golden/netlab"
+	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -108,10 +108,10 @@ func setPacket(r *rand.Rand, f ir.Family) packet.Packet {
 // dockerfw reads from what the host saves, and sends the packets.
 func TestSetsOfEveryTypeHoldWhatTheKernelFinds(t *testing.T) {
 	t.Parallel()
-	for _, b := range netlab.Backends {
+	for _, b := range lab.Backends {
 		t.Run(string(b), func(t *testing.T) {
 			t.Parallel()
-			r := netlab.NewRouter(t, b)
+			r := lab.NewRouter(t, b)
 			missing := 0
 			for i, set := range kernelSets {
 				name := fmt.Sprintf("set%d", i)
@@ -155,7 +155,7 @@ func TestSetsOfEveryTypeHoldWhatTheKernelFinds(t *testing.T) {
 }
 
 // compareSet sends packets through a rule with the match.
-func compareSet(t *testing.T, r *netlab.Router, f ir.Family, match string) {
+func compareSet(t *testing.T, r *lab.Router, f ir.Family, match string) {
 	t.Helper()
 	rules := "*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -m set " + match + " -j DROP\nCOMMIT\n"
 	if err := r.IPTablesRestore(r.Backend, int(f), rules); err != nil {
@@ -197,7 +197,7 @@ func compareSet(t *testing.T, r *netlab.Router, f ir.Family, match string) {
 		if e.Decide(p).Verdict == drop {
 			count = &dropped
 		}
-		if *count < setPackets/2 && netlab.Sendable(p) == nil {
+		if *count < setPackets/2 && lab.Sendable(p) == nil {
 			*count++
 			packets = append(packets, p)
 		}

@@ -22,8 +22,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit"
-	"github.com/dockerfw/dockerfw/golden/netlab"
-	"github.com/dockerfw/dockerfw/golden/randompolicy"
+	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/randompolicy"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -76,7 +76,7 @@ type fataler interface {
 }
 
 // load loads a policy's sets and the rules of one family, with the jump.
-func (p *policy) load(t fataler, host *netlab.Namespace, b netlab.Backend, program *ir.Program) {
+func (p *policy) load(t fataler, host *lab.Namespace, b lab.Backend, program *ir.Program) {
 	t.Helper()
 	family := int(program.Family)
 	p.must(t, b, host.IPTablesRestore(b, family, "*filter\n:"+program.Target+" - [0:0]\nCOMMIT\n"))
@@ -91,7 +91,7 @@ func (p *policy) load(t fataler, host *netlab.Namespace, b netlab.Backend, progr
 }
 
 // scrub takes away all that policies load, whatever state it is in.
-func scrub(t fataler, host *netlab.Namespace, b netlab.Backend, f ir.Family) {
+func scrub(t fataler, host *lab.Namespace, b lab.Backend, f ir.Family) {
 	t.Helper()
 	text, deletions := "*filter\n-F INPUT\n", ""
 	for name := range chainsOf(t, f, host.IPTablesSave(b, int(f), "filter")) {
@@ -110,7 +110,7 @@ func scrub(t fataler, host *netlab.Namespace, b netlab.Backend, f ir.Family) {
 }
 
 // remove takes away what load loaded.
-func (p *policy) remove(t fataler, host *netlab.Namespace, b netlab.Backend, program *ir.Program) {
+func (p *policy) remove(t fataler, host *lab.Namespace, b lab.Backend, program *ir.Program) {
 	t.Helper()
 	family := int(program.Family)
 	p.must(t, b, host.IPTablesRestore(b, family, p.files[rulesFile(family, "remove")]))
@@ -119,7 +119,7 @@ func (p *policy) remove(t fataler, host *netlab.Namespace, b netlab.Backend, pro
 	host.MustRun("ipset", "destroy")
 }
 
-func (p *policy) must(t fataler, b netlab.Backend, err error) {
+func (p *policy) must(t fataler, b lab.Backend, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("%s: %s\n%s", b, err, p.text)
@@ -129,7 +129,7 @@ func (p *policy) must(t fataler, b netlab.Backend, err error) {
 // disagreements sends packets by the rules of a chain, and returns those which fare
 // otherwise than the algebra says, with what both say. What depends on limits and on sets of others is
 // left out: how many were asked about comes back too.
-func (p *policy) disagreements(t fataler, r *netlab.Router, f ir.Family, start string, packets []packet.Packet) (found []string, asked int) {
+func (p *policy) disagreements(t fataler, r *lab.Router, f ir.Family, start string, packets []packet.Packet) (found []string, asked int) {
 	t.Helper()
 	space, err := packet.New(p.state.Program(f, start))
 	if err != nil {
@@ -146,7 +146,7 @@ func (p *policy) disagreements(t fataler, r *netlab.Router, f ir.Family, start s
 		if !e.Outcome(says.Verdict).Contains(q) {
 			t.Fatalf("%s\nthe algebra's sets and its rules differ on %s", p.text, q)
 		}
-		if want := netlab.Appears(q, says.Verdict); got[i] != want {
+		if want := lab.Appears(q, says.Verdict); got[i] != want {
 			found = append(found, fmt.Sprintf("%s\n%s, %s: the kernel says %s; the algebra says %s, by %s",
 				q, r.Backend, f, got[i], says.Verdict, ruleText(e.Program, says.At)))
 		}
@@ -282,7 +282,7 @@ func drawPackets(r *rand.Rand, f ir.Family, n int, toHost bool) []packet.Packet 
 			p.In = leads[p.Source]
 		}
 		p.Complete()
-		if netlab.Sendable(p) == nil {
+		if lab.Sendable(p) == nil {
 			out = append(out, p)
 		}
 	}
@@ -294,10 +294,10 @@ func drawPackets(r *rand.Rand, f ir.Family, n int, toHost bool) []packet.Packet 
 // host saves, sends packets, and removes it all again.
 func TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays(t *testing.T) {
 	t.Parallel()
-	routers := []*netlab.Router{netlab.NewRouter(t, netlab.NFT), netlab.NewRouter(t, netlab.Legacy)}
+	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
 	dir := t.TempDir()
 	policies, guards := 0, 0
-	sent, guarded := map[netlab.Backend]int{}, map[netlab.Backend]int{}
+	sent, guarded := map[lab.Backend]int{}, map[lab.Backend]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		p, ok := compilePolicy(t, dir, randompolicy.Text(t))
 		if !ok {
@@ -333,7 +333,7 @@ func TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays(t *testing.T) {
 // liveAndDie loads one family's rules, compares what the host saves, sends packets
 // by them and by the guard, and removes the rules. It returns how many packets were
 // asked about.
-func (p *policy) liveAndDie(t *rapid.T, r *netlab.Router, program *ir.Program, packets, toHost []packet.Packet) (forwarded, guarded int) {
+func (p *policy) liveAndDie(t *rapid.T, r *lab.Router, program *ir.Program, packets, toHost []packet.Packet) (forwarded, guarded int) {
 	t.Helper()
 	f := program.Family
 	// A failure, too, leaves nothing to the next try.
@@ -363,14 +363,14 @@ func (p *policy) liveAndDie(t *rapid.T, r *netlab.Router, program *ir.Program, p
 }
 
 // throughGuard lets the router send packets by the guard meanwhile.
-func (p *policy) throughGuard(r *netlab.Router, f ir.Family, do func()) {
+func (p *policy) throughGuard(r *lab.Router, f ir.Family, do func()) {
 	r.Lead(f, ir.GuardChain)
 	defer r.Lead(f, "DOCKER-USER")
 	do()
 }
 
 // compareSaved compares the rules that a host saves with those that were loaded.
-func (p *policy) compareSaved(t *rapid.T, r *netlab.Router, program *ir.Program) {
+func (p *policy) compareSaved(t *rapid.T, r *lab.Router, program *ir.Program) {
 	t.Helper()
 	family := int(program.Family)
 	before := "*filter\n:" + program.Target + " - [0:0]\nCOMMIT\n"
@@ -414,7 +414,7 @@ func chainsOf(t fataler, f ir.Family, texts ...string) map[string][]string {
 // A rule that is not the policy's shows in the traffic: the test above can fail.
 func TestTrafficShowsRulesThatAreNotThePolicys(t *testing.T) {
 	t.Parallel()
-	r := netlab.NewRouter(t, netlab.NFT)
+	r := lab.NewRouter(t, lab.NFT)
 	p, ok := compilePolicy(t, t.TempDir(), `
 host {
   external_interfaces = ["eth0"]
@@ -502,7 +502,7 @@ default { allow = [ipset.a] }
 // the old rules and by the new ones.
 func TestWitnessesOfDiffFareAsDiffSays(t *testing.T) {
 	t.Parallel()
-	routers := []*netlab.Router{netlab.NewRouter(t, netlab.NFT), netlab.NewRouter(t, netlab.Legacy)}
+	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
 	dir := t.TempDir()
 	free, replayed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -521,7 +521,7 @@ func TestWitnessesOfDiffFareAsDiffSays(t *testing.T) {
 				continue
 			}
 			free++
-			if netlab.Sendable(c.Witness) == nil {
+			if lab.Sendable(c.Witness) == nil {
 				witnesses[c.Witness.Family] = append(witnesses[c.Witness.Family], c)
 			}
 		}
@@ -546,7 +546,7 @@ func TestWitnessesOfDiffFareAsDiffSays(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i, c := range list {
-					if want := netlab.Appears(c.Witness, side.verdict(c)); got[i] != want {
+					if want := lab.Appears(c.Witness, side.verdict(c)); got[i] != want {
 						t.Fatalf("%s\n%s rules: the kernel says %s, diff says %s\nold:\n%s\nnew:\n%s", c.Witness, side.name, got[i], want, before.text, after.text)
 					}
 				}
@@ -561,7 +561,7 @@ func TestWitnessesOfDiffFareAsDiffSays(t *testing.T) {
 
 // fare sends packets by a policy's rules of a family. A policy without that family
 // leaves all of it to Docker.
-func (p *policy) fare(t fataler, r *netlab.Router, f ir.Family, packets []packet.Packet) ([]packet.Verdict, error) {
+func (p *policy) fare(t fataler, r *lab.Router, f ir.Family, packets []packet.Packet) ([]packet.Verdict, error) {
 	for _, program := range p.programs {
 		if program.Family == f {
 			p.load(t, r.Namespace, r.Backend, program)

@@ -133,7 +133,7 @@ func families(p *parser.Policy) []ir.Family {
 // for what is forwarded, and for what ends at docker-proxy. What does something in
 // either is not in vain.
 func (f *findings) family(p *parser.Policy, family ir.Family, lists semantics.Lists, byName map[string]*parser.Rule) error {
-	forwarded, guard := semantics.Both(p, family, lists)
+	forwarded, guard := semantics.Programs(p, family, lists)
 	if err := f.look(forwarded, byName); err != nil {
 		return err
 	}

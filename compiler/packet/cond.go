@@ -88,11 +88,11 @@ type Mark struct {
 // Not holds where C does not.
 type Not struct{ C Cond }
 
-// Both holds where all of its conditions hold: always, if it has none.
-type Both []Cond
+// All holds where all of its conditions hold: always, if it has none.
+type All []Cond
 
-// Either holds where one of its conditions holds: never, if it has none.
-type Either []Cond
+// Any holds where one of its conditions holds: never, if it has none.
+type Any []Cond
 
 func (FamilyIs) isCond()  {}
 func (Addr) isCond()      {}
@@ -105,8 +105,8 @@ func (Dir) isCond()       {}
 func (Opaque) isCond()    {}
 func (Mark) isCond()      {}
 func (Not) isCond()       {}
-func (Both) isCond()      {}
-func (Either) isCond()    {}
+func (All) isCond()       {}
+func (Any) isCond()       {}
 
 func (c FamilyIs) String() string { return c.Family.String() }
 
@@ -184,14 +184,14 @@ func (c Mark) String() string {
 
 func (c Not) String() string { return "not (" + c.C.String() + ")" }
 
-func (c Both) String() string {
+func (c All) String() string {
 	if len(c) == 0 {
 		return "any packet"
 	}
 	return joined(c, " and ")
 }
 
-func (c Either) String() string {
+func (c Any) String() string {
 	if len(c) == 0 {
 		return "no packet"
 	}

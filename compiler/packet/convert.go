@@ -156,7 +156,7 @@ func icmpCond(f ir.Family, typ uint8, code int) Cond {
 }
 
 func conntrack(m ir.Conntrack) []Cond {
-	var rest Both
+	var rest All
 	if m.OrigDst.IsValid() {
 		rest = append(rest, Addr{OriginalDestination, NewAddrSet("", []netip.Prefix{netip.PrefixFrom(m.OrigDst, m.OrigDst.BitLen())})})
 	}
@@ -175,7 +175,7 @@ func conntrack(m ir.Conntrack) []Cond {
 // conntrackRest joins the conditions of one conntrack match as xt_conntrack does.
 // Packets without a connection are matched by state alone: if the match asks for
 // states, what else it asks does not matter to them; else none of them match.
-func conntrackRest(state Cond, rest Both) []Cond {
+func conntrackRest(state Cond, rest All) []Cond {
 	switch {
 	case state == nil && len(rest) == 0:
 		return []Cond{Dir{ir.CTAny}}
@@ -187,7 +187,7 @@ func conntrackRest(state Cond, rest Both) []Cond {
 	if s, ok := state.(State); ok && s.States&(ir.CTInvalid|ir.CTUntracked) == 0 {
 		return append([]Cond{state}, rest...)
 	}
-	return []Cond{state, Either{State{ir.CTInvalid | ir.CTUntracked}, rest}}
+	return []Cond{state, Any{State{ir.CTInvalid | ir.CTUntracked}, rest}}
 }
 
 // words joins what is not empty.

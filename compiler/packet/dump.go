@@ -139,7 +139,7 @@ func baseCond(o iptables.Option, f ir.Family) Cond {
 		if n, ok := iptables.ProtocolNumber(o.Value()); ok && n != 0 {
 			return inverted(Proto{[]uint8{n}}, o)
 		} else if ok {
-			return inverted(Both{}, o)
+			return inverted(All{}, o)
 		}
 	}
 	return opaqueOption("", o)
@@ -223,7 +223,7 @@ func portOption(match string, o iptables.Option) Cond {
 	case "--dport", "--dports":
 		return inverted(Port{Destination, ranges}, o)
 	case "--ports":
-		return inverted(Either{Port{Source, ranges}, Port{Destination, ranges}}, o)
+		return inverted(Any{Port{Source, ranges}, Port{Destination, ranges}}, o)
 	}
 	return opaqueOption(match, o)
 }

@@ -62,7 +62,7 @@ var stateWords = map[string]ir.CTState{
 // conntrackRest.
 func conntrackOptions(m *iptables.Match, f ir.Family) []Cond {
 	var state Cond
-	var rest Both
+	var rest All
 	for _, o := range m.Options {
 		switch o.Name {
 		case "--ctstate", "--state":
@@ -142,7 +142,7 @@ func setOption(m *iptables.Match, sets *IPSets) ([]Cond, bool) {
 	name := match.Values[0]
 	c := sets.Match(name, ends, noMatch)
 	if len(counters) > 0 {
-		c = Both{c, Opaque{Text: "counters of the entry in set " + name + ": " + words(counters...), Stateful: true}}
+		c = All{c, Opaque{Text: "counters of the entry in set " + name + ": " + words(counters...), Stateful: true}}
 	}
 	return []Cond{inverted(c, *match)}, true
 }
@@ -194,11 +194,11 @@ func (r *Rule) Opaque() []string {
 			walk(c.C)
 		case Not:
 			walk(c.C)
-		case Both:
+		case All:
 			for _, x := range c {
 				walk(x)
 			}
-		case Either:
+		case Any:
 			for _, x := range c {
 				walk(x)
 			}

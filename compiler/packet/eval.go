@@ -82,7 +82,7 @@ func (e *Evaluation) decide() {
 func (e *Evaluation) match(r *Rule) ref {
 	m, ok := e.matches[r]
 	if !ok {
-		m = e.space.compile(Both(r.Matches), e.Program.Family)
+		m = e.space.compile(All(r.Matches), e.Program.Family)
 		e.matches[r] = m
 	}
 	return m

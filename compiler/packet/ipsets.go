@@ -158,7 +158,7 @@ func (s *IPSets) match(set *iptables.Set, ends []End, noMatch bool) Cond {
 	case n == 0:
 		return Opaque{Text: fmt.Sprintf("%s in set %s (of type %s, which is not supported)", lookedUp(ends, nil), set.Name, set.Type)}
 	case len(ends) < n:
-		return InSet{set.Name, ends, dims(set), Either{}}
+		return InSet{set.Name, ends, dims(set), Any{}}
 	}
 	return InSet{set.Name, ends[:n], dims(set), s.read(set).cond(ends[:n], noMatch)}
 }
@@ -166,7 +166,7 @@ func (s *IPSets) match(set *iptables.Set, ends []End, noMatch bool) Cond {
 // anyMember is the condition of being in any member of a list. The kernel asks each
 // member with the flags and options of the rule, and takes the first that holds.
 func (s *IPSets) anyMember(list *iptables.Set, ends []End, noMatch bool) Cond {
-	var any Either
+	var any Any
 	addresses := true
 	for e := range list.Entries() {
 		c := s.Match(e.Text, ends, noMatch)
@@ -247,7 +247,7 @@ func (e *entries) cond(ends []End, noMatch bool) Cond {
 	if len(e.unread) > 0 && (e.noMatch || len(e.unread) > unreadLimit) {
 		return name(fmt.Sprintf("it has a name among its entries, such as %s", e.unread[0]))
 	}
-	var out Either
+	var out Any
 	boxes, ok := e.boxes(noMatch)
 	switch {
 	case !ok:
@@ -259,7 +259,7 @@ func (e *entries) cond(ends []End, noMatch bool) Cond {
 			ps, _ := maskedPrefixes(el.First, e.mask)
 			any = append(any, ps...)
 		}
-		within := Both{name(fmt.Sprintf("too many to follow: more than %d different conditions", setLimit))}
+		within := All{name(fmt.Sprintf("too many to follow: more than %d different conditions", setLimit))}
 		if len(any) > 0 {
 			within = append(within, Addr{ends[0], NewAddrSet("", any)})
 		}

@@ -302,14 +302,14 @@ func (e *entries) labelBoxes() []setBox {
 // cond is the condition of being in the box; ends are the flags of the rule, one for
 // each dimension of the set's type.
 func (b *setBox) cond(set *iptables.Set, ends []End) Cond {
-	var out Both
+	var out All
 	if b.ports != nil {
 		out = append(out, b.ports.conds(ends[slices.Index(dims(set), "port")])...)
 	}
 	if len(b.pairs) > 0 {
-		var any Either
+		var any Any
 		for _, p := range b.pairs {
-			both := Both{Addr{ends[0], p.first}}
+			both := All{Addr{ends[0], p.first}}
 			if p.second != nil {
 				both = append(both, Addr{ends[len(ends)-1], p.second})
 			}
@@ -324,7 +324,7 @@ func (b *setBox) cond(set *iptables.Set, ends []End) Cond {
 }
 
 // unlist takes a condition out of a list that has no other.
-func unlist[L Both | Either](list L) Cond {
+func unlist[L All | Any](list L) Cond {
 	if len(list) == 1 {
 		return list[0]
 	}
@@ -345,7 +345,7 @@ func (b *portBox) conds(end End) []Cond {
 	case protoTCP, protoUDP, protoSCTP:
 		return []Cond{protocol, Port{end, ranges}}
 	case protoICMP, protoICMPv6:
-		var types Either
+		var types Any
 		for _, r := range b.ranges {
 			for _, t := range icmpRanges(r) {
 				types = append(types, t)

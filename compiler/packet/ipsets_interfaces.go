@@ -115,7 +115,7 @@ func (l *interfaceList) key() string {
 // says no matches it as well, it depends on the order within the kernel's table which
 // of them counts.
 func (l *interfaceList) cond(end End) Cond {
-	var yes, both Either
+	var yes, both Any
 	for _, n := range l.yes {
 		yes = append(yes, n.cond(end))
 	}
@@ -128,5 +128,5 @@ func (l *interfaceList) cond(end End) Cond {
 		return unlist(yes)
 	}
 	order := Opaque{Text: "set " + l.set + " finds its entry " + l.yes[0].name + " before one with another nomatch"}
-	return Both{unlist(yes), Either{Not{unlist(both)}, order}}
+	return All{unlist(yes), Any{Not{unlist(both)}, order}}
 }

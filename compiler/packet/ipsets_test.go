@@ -123,9 +123,9 @@ func TestMatchesAgainstSetsAreDecidedOrSayWhatIsMissing(t *testing.T) {
 				t.Fatal(line)
 			}
 			r := fromDumpRule(host.Table("filter"), host.Table("filter").Chain("X").Rules[0], ir.IPv4, sets, nil)
-			got := strings.Join(Open(Both(r.Matches), &p), "; ")
+			got := strings.Join(Open(All(r.Matches), &p), "; ")
 			if got == "" {
-				got = fmt.Sprint(Holds(Both(r.Matches), &p))
+				got = fmt.Sprint(Holds(All(r.Matches), &p))
 			}
 			if got != expect {
 				t.Errorf("%s: got %q, want %q", line, got, expect)
@@ -169,7 +169,7 @@ func TestLargeSetsAreFewConditions(t *testing.T) {
 		sets := NewIPSets(readSets(t, b.String()), nil)
 		ends := []End{Source, Destination, Destination}
 		in := sets.Match("s", ends, false).(InSet)
-		list, isList := in.C.(Either)
+		list, isList := in.C.(Any)
 		opaque := (&Rule{Matches: []Cond{in}}).Opaque()
 		switch {
 		case c.most == 0:
@@ -204,13 +204,13 @@ func TestOpenConditionsAreThoseThatCount(t *testing.T) {
 		cond Cond
 		want []string
 	}{
-		{Both{tcp, a}, []string{"a"}},
-		{Both{udp, a}, nil},
-		{Either{tcp, a}, nil},
-		{Either{Both{udp, a}, Both{tcp, b}}, []string{"b"}},
-		{Not{Both{tcp, Either{a, b, a}}}, []string{"a", "b"}},
-		{InSet{Name: "s", C: Both{known, b}}, []string{"b"}},
-		{Either{known, b}, nil},
+		{All{tcp, a}, []string{"a"}},
+		{All{udp, a}, nil},
+		{Any{tcp, a}, nil},
+		{Any{All{udp, a}, All{tcp, b}}, []string{"b"}},
+		{Not{All{tcp, Any{a, b, a}}}, []string{"a", "b"}},
+		{InSet{Name: "s", C: All{known, b}}, []string{"b"}},
+		{Any{known, b}, nil},
 	} {
 		if got := Open(c.cond, &p); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, want %q", c.cond, got, c.want)

@@ -43,13 +43,13 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 		return s.compile(c.C, family)
 	case Not:
 		return not(s.compile(c.C, family))
-	case Both:
+	case All:
 		r := all
 		for _, x := range c {
 			r = d.and(r, s.compile(x, family))
 		}
 		return r
-	case Either:
+	case Any:
 		r := none
 		for _, x := range c {
 			r = d.or(r, s.compile(x, family))

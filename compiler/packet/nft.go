@@ -68,7 +68,7 @@ func (p *Program) AfterSNAT() *Program {
 // packet of a connection meets it. The rule that says so is at rule -1 of the chain.
 func (p *Program) FirstPackets(table string) *Program {
 	out := p.rewritten(func(c Cond) Cond { return c })
-	first := &Rule{Matches: []Cond{Not{Either{State{ir.CTNew}, Both{State{ir.CTRelated}, Opaque{Text: firstRelated}}}}}, Verdict: Verdict{Kind: Accept}, Text: "not the first packet of a connection"}
+	first := &Rule{Matches: []Cond{Not{Any{State{ir.CTNew}, All{State{ir.CTRelated}, Opaque{Text: firstRelated}}}}}, Verdict: Verdict{Kind: Accept}, Text: "not the first packet of a connection"}
 	first.At = Origin{Table: table, Chain: out.Chains[0].Name, Rule: -1}
 	out.Chains[0].Rules = append([]*Rule{first}, out.Chains[0].Rules...)
 	return out
@@ -339,10 +339,10 @@ func (n *nftReader) vmap(e nft.Expr, last bool) []nftVerdict {
 			c = n.once(e.Text() + ": " + nft.Value(pair[0]))
 		}
 		others = append(others, Not{c})
-		out = append(out, nftVerdict{Both(append(slices.Clone(field.guard), c)), verdict})
+		out = append(out, nftVerdict{All(append(slices.Clone(field.guard), c)), verdict})
 	}
 	if rest != nil {
-		out = append(out, nftVerdict{Both(append(slices.Clone(field.guard), others...)), *rest})
+		out = append(out, nftVerdict{All(append(slices.Clone(field.guard), others...)), *rest})
 	}
 	if !known || !last {
 		out = append(out, nftVerdict{n.once(e.Text()), Verdict{Kind: Other, With: e.Text()}})

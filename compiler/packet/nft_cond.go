@@ -43,7 +43,7 @@ func (n *nftReader) match(e nft.Expr) Cond {
 		}
 		return Opaque{Text: e.Text()}
 	}
-	return Both(append(slices.Clone(field.guard), c))
+	return All(append(slices.Clone(field.guard), c))
 }
 
 func (n *nftReader) compare(f nftField, op string, right any) (Cond, bool) {
@@ -96,7 +96,7 @@ func (n *nftReader) compare(f nftField, op string, right any) (Cond, bool) {
 
 // anyOf is the condition of having any of the values; addresses and ports of many are one.
 func anyOf(read func(any) (Cond, bool), values []any) (Cond, bool) {
-	var any Either
+	var any Any
 	for _, v := range values {
 		c, ok := read(unwrap(v))
 		if !ok {
@@ -219,7 +219,7 @@ func (n *nftReader) payload(name string) nftField {
 		ports := Proto{[]uint8{protoTCP, protoUDP, protoSCTP}}
 		return nftField{read: func(v any) (Cond, bool) {
 			c, ok := portValue(end)(v)
-			return Either{Both{ports, c}, Both{Not{ports}, Opaque{Text: name + " " + nft.Value(v)}}}, ok
+			return Any{All{ports, c}, All{Not{ports}, Opaque{Text: name + " " + nft.Value(v)}}}, ok
 		}}
 	case name == "icmp type":
 		return nftField{guard: []Cond{n.only(ir.IPv4), Proto{[]uint8{protoICMP}}}, read: icmpValue(icmpTypes)}
@@ -266,7 +266,7 @@ func (n *nftReader) concat(fields []any) nftField {
 		if len(values) != len(parts) {
 			return nil, false
 		}
-		var all Both
+		var all All
 		for i, v := range values {
 			c, ok := parts[i].read(v)
 			if !ok {

@@ -35,9 +35,9 @@ func Open(c Cond, p *Packet) []string {
 		case Not:
 			holds, known = three(c.C)
 			return !holds, known
-		case Both:
+		case All:
 			return list(c, true)
-		case Either:
+		case Any:
 			return list(c, false)
 		}
 		return Holds(c, p), true
@@ -61,11 +61,11 @@ func Open(c Cond, p *Packet) []string {
 			add(c.C)
 		case Not:
 			add(c.C)
-		case Both:
+		case All:
 			for _, x := range c {
 				add(x)
 			}
-		case Either:
+		case Any:
 			for _, x := range c {
 				add(x)
 			}

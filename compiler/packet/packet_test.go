@@ -173,7 +173,7 @@ func TestConntrackMatchesWithoutConnection(t *testing.T) {
 		{ir.Conntrack{Dir: ir.CTReply}, false},
 		{ir.Conntrack{}, false},
 	} {
-		if got := Holds(Both(FromMatch(c.m, ir.IPv4, nil)), &packet); got != c.want {
+		if got := Holds(All(FromMatch(c.m, ir.IPv4, nil)), &packet); got != c.want {
 			t.Errorf("%+v: %v", c.m, got)
 		}
 	}
@@ -304,7 +304,7 @@ func TestDumpsAreRead(t *testing.T) {
 // Jumps to one chain in a row are taken together; what they do does not change by that.
 func TestJumpsInARowDoWhatEachDoes(t *testing.T) {
 	port := func(n uint16) Cond {
-		return Both{Proto{Numbers: []uint8{protoTCP}}, Port{End: Destination, Ranges: []ir.PortRange{{First: n, Last: n + 10}}}}
+		return All{Proto{Numbers: []uint8{protoTCP}}, Port{End: Destination, Ranges: []ir.PortRange{{First: n, Last: n + 10}}}}
 	}
 	source := Addr{End: Source, In: NewAddrSet("", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")})}
 	program := func(apart bool) *Program {

@@ -83,9 +83,9 @@ func genCond(t *rapid.T, depth int) Cond {
 	case 11:
 		return Not{genCond(t, depth-1)}
 	case 12:
-		return Both{genCond(t, depth-1), genCond(t, depth-1)}
+		return All{genCond(t, depth-1), genCond(t, depth-1)}
 	}
-	return Either{genCond(t, depth-1), genCond(t, depth-1)}
+	return Any{genCond(t, depth-1), genCond(t, depth-1)}
 }
 
 func genConds(t *rapid.T, most, depth int) []Cond {
@@ -376,7 +376,7 @@ func TestSetsAreAnAlgebra(t *testing.T) {
 		}
 		f := genFamily.Draw(t, "family")
 		packet := genPacket(t, f)
-		if got := a.Contains(packet); got != Holds(Both(e.Program.Chains[0].Rules[0].Matches), &packet) {
+		if got := a.Contains(packet); got != Holds(All(e.Program.Chains[0].Rules[0].Matches), &packet) {
 			t.Fatalf("%v: contained %v, simulated %v", packet, got, !got)
 		}
 	})

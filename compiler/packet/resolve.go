@@ -182,16 +182,16 @@ func toHost(c Cond) Cond {
 	switch c := c.(type) {
 	case Interface:
 		if c.End == Destination {
-			return Either{}
+			return Any{}
 		}
 	case InSet:
 		return InSet{c.Name, c.Ends, c.Dims, toHost(c.C)}
 	case Not:
 		return Not{toHost(c.C)}
-	case Both:
-		return Both(each(c))
-	case Either:
-		return Either(each(c))
+	case All:
+		return All(each(c))
+	case Any:
+		return Any(each(c))
 	}
 	return c
 }
@@ -218,10 +218,10 @@ func collect(c Cond, number func(Opaque) int) Cond {
 		return InSet{c.Name, c.Ends, c.Dims, collect(c.C, number)}
 	case Not:
 		return Not{collect(c.C, number)}
-	case Both:
-		return Both(collectAll(c, number))
-	case Either:
-		return Either(collectAll(c, number))
+	case All:
+		return All(collectAll(c, number))
+	case Any:
+		return Any(collectAll(c, number))
 	}
 	return c
 }
@@ -246,10 +246,10 @@ func settle(c Cond, places []*place) Cond {
 		return InSet{c.Name, c.Ends, c.Dims, settle(c.C, places)}
 	case Not:
 		return Not{settle(c.C, places)}
-	case Both:
-		return Both(settleAll(c, places))
-	case Either:
-		return Either(settleAll(c, places))
+	case All:
+		return All(settleAll(c, places))
+	case Any:
+		return Any(settleAll(c, places))
 	}
 	return c
 }

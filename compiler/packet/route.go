@@ -228,9 +228,9 @@ func asksConnMark(c Cond) bool {
 		return c.Conn
 	case Not:
 		return asksConnMark(c.C)
-	case Both:
+	case All:
 		return slices.ContainsFunc(c, asksConnMark)
-	case Either:
+	case Any:
 		return slices.ContainsFunc(c, asksConnMark)
 	}
 	return false
@@ -259,7 +259,7 @@ func (b *routeBuilder) fill(p position) {
 	if p.chain == 0 && p.rule == 0 && hook.stage() == translating {
 		// Only the first packet of a connection meets the nat table.
 		chain.Rules = append(chain.Rules, &Rule{
-			Matches: []Cond{Not{Either{State{ir.CTNew}, Both{State{ir.CTRelated}, Opaque{Text: firstRelated}}}}},
+			Matches: []Cond{Not{Any{State{ir.CTNew}, All{State{ir.CTRelated}, Opaque{Text: firstRelated}}}}},
 			Verdict: b.next(p.hook, p.marks), Text: "not the first packet",
 		})
 	}

@@ -131,9 +131,9 @@ func Holds(c Cond, p *Packet) bool {
 		return Holds(c.C, p)
 	case Not:
 		return !Holds(c.C, p)
-	case Both:
+	case All:
 		return !slices.ContainsFunc(c, func(x Cond) bool { return !Holds(x, p) })
-	case Either:
+	case Any:
 		return slices.ContainsFunc(c, func(x Cond) bool { return Holds(x, p) })
 	}
 	panic(fmt.Sprintf("unknown condition %T", c))

@@ -136,11 +136,11 @@ func publishes(programs []*Program) bool {
 			look(c.C)
 		case Not:
 			look(c.C)
-		case Both:
+		case All:
 			for _, x := range c {
 				look(x)
 			}
-		case Either:
+		case Any:
 			for _, x := range c {
 				look(x)
 			}
@@ -149,7 +149,7 @@ func publishes(programs []*Program) bool {
 	for _, p := range programs {
 		for _, c := range p.Chains {
 			for _, r := range c.Rules {
-				look(Both(r.Matches))
+				look(All(r.Matches))
 			}
 		}
 	}
@@ -208,11 +208,11 @@ func (s *Space) noteCond(c Cond) {
 		s.noteCond(c.C)
 	case Not:
 		s.noteCond(c.C)
-	case Both:
+	case All:
 		for _, x := range c {
 			s.noteCond(x)
 		}
-	case Either:
+	case Any:
 		for _, x := range c {
 			s.noteCond(x)
 		}

@@ -16,17 +16,17 @@ func rewrite(c Cond, leaf func(Cond) Cond) Cond {
 		return InSet{c.Name, c.Ends, c.Dims, rewrite(c.C, leaf)}
 	case Not:
 		return Not{rewrite(c.C, leaf)}
-	case Both:
-		return Both(each(c))
-	case Either:
-		return Either(each(c))
+	case All:
+		return All(each(c))
+	case Any:
+		return Any(each(c))
 	}
 	return leaf(c)
 }
 
 var (
-	always = Both{}
-	never  = Either{}
+	always = All{}
+	never  = Any{}
 )
 
 func truth(holds bool) Cond {
@@ -43,9 +43,9 @@ func (c Mark) given(m Marks, s stage) Cond {
 		value, guard = m.Conn, s.of(tracked, false)
 	}
 	if holds, known := c.is(value); known {
-		return Both{guard, truth(holds)}
+		return All{guard, truth(holds)}
 	}
-	return Both{guard, c.opaque()}
+	return All{guard, c.opaque()}
 }
 
 // sentTo holds for packets that were sent to where c, a condition on the destination,
@@ -53,13 +53,13 @@ func (c Mark) given(m Marks, s stage) Cond {
 // opened were sent to its original destination. What others were sent to is where they
 // go, unless NAT changed that, which nothing in the packet tells.
 func sentTo(original, c Cond) Cond {
-	icmpError := Both{State{ir.CTRelated}, ICMPType{0, 255, 0, 255}}
-	forth := Both{Dir{ir.CTOriginal}, Not{icmpError}}
-	changed := Either{Both{Dir{ir.CTReply}, State{ir.CTSNAT}}, Both{icmpError, State{ir.CTSNAT | ir.CTDNAT}}}
-	return Either{
-		Both{forth, original},
-		Both{Not{forth}, Not{changed}, c},
-		Both{Not{forth}, changed, Opaque{Text: c.String() + " before NAT"}},
+	icmpError := All{State{ir.CTRelated}, ICMPType{0, 255, 0, 255}}
+	forth := All{Dir{ir.CTOriginal}, Not{icmpError}}
+	changed := Any{All{Dir{ir.CTReply}, State{ir.CTSNAT}}, All{icmpError, State{ir.CTSNAT | ir.CTDNAT}}}
+	return Any{
+		All{forth, original},
+		All{Not{forth}, Not{changed}, c},
+		All{Not{forth}, changed, Opaque{Text: c.String() + " before NAT"}},
 	}
 }
 
@@ -89,7 +89,7 @@ func (s stage) of(c Cond, toHost bool) Cond {
 	case Port:
 		switch {
 		case c.End == Destination:
-			return Both{Proto{[]uint8{protoTCP, protoUDP, protoSCTP}}, sentTo(Port{OriginalDestination, c.Ranges}, c)}
+			return All{Proto{[]uint8{protoTCP, protoUDP, protoSCTP}}, sentTo(Port{OriginalDestination, c.Ranges}, c)}
 		case c.End == OriginalDestination && s == beforeTracking:
 			return never
 		}
@@ -105,11 +105,11 @@ func (s stage) of(c Cond, toHost bool) Cond {
 		if s == beforeTracking {
 			// xt_conntrack takes a packet that it does not know yet for INVALID.
 			untracked := State{ir.CTUntracked}
-			return Either{Both{untracked, truth(c.States&ir.CTUntracked != 0)}, Both{Not{untracked}, truth(c.States&ir.CTInvalid != 0)}}
+			return Any{All{untracked, truth(c.States&ir.CTUntracked != 0)}, All{Not{untracked}, truth(c.States&ir.CTInvalid != 0)}}
 		}
 		if nat := c.States & (ir.CTSNAT | ir.CTDNAT); nat != 0 {
 			// A new connection has no NAT before the nat table.
-			return Either{State{c.States &^ nat}, Both{Not{State{ir.CTNew}}, State{nat}}}
+			return Any{State{c.States &^ nat}, All{Not{State{ir.CTNew}}, State{nat}}}
 		}
 	}
 	return c
@@ -124,5 +124,5 @@ func (s stage) local(o Opaque, toHost bool) Cond {
 	case s >= beforeRouting || o.Text == srcLocal:
 		return never
 	}
-	return Both{State{ir.CTDNAT | ir.CTNew}, o}
+	return All{State{ir.CTDNAT | ir.CTNew}, o}
 }

@@ -28,8 +28,8 @@ func (m *reader) guard() *packet.Program {
 }
 
 // covered holds for the ports that the guard is for.
-func (m *reader) covered() packet.Either {
-	var any packet.Either
+func (m *reader) covered() packet.Any {
+	var any packet.Any
 	if !m.policy.Host.InputGuard {
 		return nil
 	}
@@ -47,20 +47,20 @@ func (m *reader) covered() packet.Either {
 }
 
 func to(protocol uint8, p parser.Ports) packet.Cond {
-	return packet.Both{
+	return packet.All{
 		packet.Proto{Numbers: []uint8{protocol}},
 		packet.Port{End: packet.Destination, Ranges: []ir.PortRange{{First: p.First, Last: p.Last}}},
 	}
 }
 
 // input lets all ports that are not covered pass, and adds the phases for the rest.
-func (m *reader) input(covered packet.Either) {
+func (m *reader) input(covered packet.Any) {
 	p := m.policy
 	pass := packet.Verdict{Kind: packet.Docker}
 	m.say(NotGuarded, pass, packet.Not{C: covered})
 	protocols := map[uint8]bool{}
 	for _, c := range covered {
-		protocols[c.(packet.Both)[0].(packet.Proto).Numbers[0]] = true
+		protocols[c.(packet.All)[0].(packet.Proto).Numbers[0]] = true
 	}
 	by := []packet.Cond{interfaces(p.Host.ExternalInterfaces, packet.Source)}
 	for _, r := range p.Rules {
@@ -70,11 +70,11 @@ func (m *reader) input(covered packet.Either) {
 	}
 	replies := packet.Cond(packet.State{States: ir.CTEstablished})
 	if p.Established.Recheck {
-		replies = packet.Both{replies, packet.Dir{Dir: ir.CTReply}}
+		replies = packet.All{replies, packet.Dir{Dir: ir.CTReply}}
 	}
-	m.say("established", pass, packet.Either(by), packet.Either{packet.State{States: ir.CTRelated}, replies})
+	m.say("established", pass, packet.Any(by), packet.Any{packet.State{States: ir.CTRelated}, replies})
 	if p.Established.DropInvalid {
-		m.say("established", packet.Verdict{Kind: packet.Drop}, packet.Either(by), packet.State{States: ir.CTInvalid})
+		m.say("established", packet.Verdict{Kind: packet.Drop}, packet.Any(by), packet.State{States: ir.CTInvalid})
 	}
 	for _, kind := range []parser.RuleKind{parser.KindDeny, parser.KindAccept} {
 		for _, r := range p.Rules {

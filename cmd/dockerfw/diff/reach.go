@@ -26,7 +26,7 @@ func (c *comparison) dockersAnswer(f ir.Family) *packet.Program {
 	// A name like Docker's own may be a container's network: nothing from there is
 	// taken to be from outside.
 	like := slices.Concat(bridges, []string{"br-+"})
-	fromContainer, sure, toContainer := packet.Either{}, packet.Either{}, packet.Either{}
+	fromContainer, sure, toContainer := packet.Any{}, packet.Any{}, packet.Any{}
 	for _, name := range like {
 		fromContainer = append(fromContainer, packet.Interface{End: packet.Source, Name: name})
 		toContainer = append(toContainer, packet.Interface{End: packet.Destination, Name: name})

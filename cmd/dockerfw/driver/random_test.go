@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/golden/randompolicy"
+	"github.com/dockerfw/dockerfw/golden/lab/randompolicy"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 

@@ -16,7 +16,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
-	"github.com/dockerfw/dockerfw/golden/randompolicy"
+	"github.com/dockerfw/dockerfw/golden/lab/randompolicy"
 	"github.com/dockerfw/dockerfw/parser"
 )
 

@@ -15,13 +15,13 @@ func why(c packet.Cond, p *packet.Packet) string {
 	switch c := c.(type) {
 	case packet.Not:
 		return whyNot(c.C, p)
-	case packet.Both:
+	case packet.All:
 		for _, x := range c {
 			if !packet.Holds(x, p) {
 				return why(x, p)
 			}
 		}
-	case packet.Either:
+	case packet.Any:
 		var parts []string
 		for _, x := range c {
 			parts = append(parts, why(x, p))
@@ -92,13 +92,13 @@ func whyNot(c packet.Cond, p *packet.Packet) string {
 			return "it arrives on " + p.In
 		}
 		return "it leaves by " + p.Out
-	case packet.Either:
+	case packet.Any:
 		for _, x := range c {
 			if packet.Holds(x, p) {
 				return whyNot(x, p)
 			}
 		}
-	case packet.Both:
+	case packet.All:
 		var parts []string
 		for _, x := range c {
 			parts = append(parts, whyNot(x, p))

@@ -206,7 +206,7 @@ func publishedBy(r *packet.Rule) Published {
 	var look func(c packet.Cond)
 	look = func(c packet.Cond) {
 		switch c := c.(type) {
-		case packet.Both:
+		case packet.All:
 			for _, x := range c {
 				look(x)
 			}

@@ -23,7 +23,7 @@ func TestATestNameBecomesASentence(t *testing.T) {
 	}
 }
 
-// engineAttributes are what netlab says of the engine of a test.
+// engineAttributes are what lab says of the engine of a test.
 func engineAttributes(test, engine, backend string) string {
 	var out strings.Builder
 	for _, pair := range [][2]string{{"engine", engine}, {"backend", backend}, {"iptables", "1.8.9"}, {"ipset", "7.17"}} {

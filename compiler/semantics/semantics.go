@@ -34,8 +34,8 @@ func Guard(p *parser.Policy, f ir.Family, lists Lists) *packet.Program {
 	return newReader(p, f, lists).guard()
 }
 
-// Both returns Program and Guard, which share what takes long to read.
-func Both(p *parser.Policy, f ir.Family, lists Lists) (forwarded, guard *packet.Program) {
+// Programs returns Program and Guard, which share what takes long to read.
+func Programs(p *parser.Policy, f ir.Family, lists Lists) (forwarded, guard *packet.Program) {
 	m := newReader(p, f, lists)
 	return m.forwarded(), m.guard()
 }
@@ -97,7 +97,7 @@ func (m *reader) pass() packet.Verdict {
 // direction adds the phases for traffic that enters, or leaves.
 func (m *reader) direction(rules []*parser.Rule, def *parser.Default, in, out []parser.At[string], egress bool) {
 	// Replies pass wherever a rule decides, or it would cut them.
-	here := []packet.Cond{packet.Both{interfaces(in, packet.Source), interfaces(out, packet.Destination)}}
+	here := []packet.Cond{packet.All{interfaces(in, packet.Source), interfaces(out, packet.Destination)}}
 	for _, r := range rules {
 		from, to := in, out
 		if len(r.Interfaces) > 0 {
@@ -106,15 +106,15 @@ func (m *reader) direction(rules []*parser.Rule, def *parser.Default, in, out []
 		if len(r.OutInterfaces) > 0 {
 			to = r.OutInterfaces
 		}
-		here = append(here, packet.Both{interfaces(from, packet.Source), interfaces(to, packet.Destination)})
+		here = append(here, packet.All{interfaces(from, packet.Source), interfaces(to, packet.Destination)})
 	}
-	decided := packet.Either(here)
+	decided := packet.Any(here)
 	related := packet.State{States: ir.CTRelated}
 	established := packet.Cond(packet.State{States: ir.CTEstablished})
 	if m.policy.Established.Recheck {
-		established = packet.Both{established, packet.Dir{Dir: ir.CTReply}}
+		established = packet.All{established, packet.Dir{Dir: ir.CTReply}}
 	}
-	m.say("established", m.pass(), decided, packet.Either{related, established})
+	m.say("established", m.pass(), decided, packet.Any{related, established})
 	if m.policy.Established.DropInvalid {
 		m.say("established", packet.Verdict{Kind: packet.Drop}, decided, packet.State{States: ir.CTInvalid})
 	}
@@ -220,9 +220,9 @@ func (m *reader) refuse(name string, a parser.Action, oneAnswer bool, conds ...p
 // interfaces holds by any of the named ones; for none named, always.
 func interfaces(names []parser.At[string], end packet.End) packet.Cond {
 	if len(names) == 0 {
-		return packet.Both{}
+		return packet.All{}
 	}
-	var any packet.Either
+	var any packet.Any
 	for _, n := range names {
 		any = append(any, packet.Interface{End: end, Name: n.Value})
 	}
@@ -246,7 +246,7 @@ func (m *reader) without(a *parser.Addresses, end packet.End) packet.Cond {
 }
 
 func (m *reader) addresses(a *parser.Addresses, end packet.End) packet.Cond {
-	var any packet.Either
+	var any packet.Any
 	for _, item := range a.Items {
 		if item.Set != "" {
 			any = append(any, m.sets[key(item.Set, end)])
@@ -267,7 +267,7 @@ func (m *reader) set(s *parser.Set, end packet.End) packet.Cond {
 		}
 		return InUnmanaged(name, end)
 	case s.Type == parser.SetList:
-		var any packet.Either
+		var any packet.Any
 		for _, name := range s.Members {
 			for _, member := range m.policy.Sets {
 				if member.Name.Value == name.Value {
@@ -277,7 +277,7 @@ func (m *reader) set(s *parser.Set, end packet.End) packet.Cond {
 		}
 		return any
 	}
-	return packet.Both{
+	return packet.All{
 		inRanges(end, m.ranges(s.Entries, s.Files)...),
 		packet.Not{C: inRanges(end, m.ranges(s.Exclude, s.ExcludeFiles)...)},
 	}
@@ -307,16 +307,16 @@ func protocols(list []parser.At[parser.Protocol]) packet.Cond {
 	if len(list) == 0 {
 		return nil
 	}
-	var any packet.Either
+	var any packet.Any
 	for _, p := range list {
-		of := packet.Cond(packet.Both{})
+		of := packet.Cond(packet.All{})
 		switch p.Value.Number {
 		case parser.ICMP:
 			of = packet.FamilyIs{Family: ir.IPv4}
 		case parser.ICMPv6:
 			of = packet.FamilyIs{Family: ir.IPv6}
 		}
-		any = append(any, packet.Both{of, packet.Proto{Numbers: []uint8{p.Value.Number}}})
+		any = append(any, packet.All{of, packet.Proto{Numbers: []uint8{p.Value.Number}}})
 	}
 	return any
 }
@@ -338,7 +338,7 @@ func published(r *parser.Rule) packet.Cond {
 	if len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 {
 		return nil
 	}
-	all := packet.Both{packet.State{States: ir.CTDNAT}, packet.Dir{Dir: ir.CTOriginal}}
+	all := packet.All{packet.State{States: ir.CTDNAT}, packet.Dir{Dir: ir.CTOriginal}}
 	if c := ports(r.PublishedPorts, packet.OriginalDestination); c != nil {
 		all = append(all, c)
 	}
@@ -357,7 +357,7 @@ func icmp(list []parser.At[parser.ICMPType]) packet.Cond {
 	if len(list) == 0 {
 		return nil
 	}
-	var any packet.Either
+	var any packet.Any
 	for _, t := range list {
 		for family, code := range map[ir.Family]*parser.ICMPCode{ir.IPv4: t.Value.V4, ir.IPv6: t.Value.V6} {
 			if code == nil {
@@ -367,7 +367,7 @@ func icmp(list []parser.At[parser.ICMPType]) packet.Cond {
 			if code.Code >= 0 {
 				c.FirstCode, c.LastCode = uint8(code.Code), uint8(code.Code)
 			}
-			any = append(any, packet.Both{packet.FamilyIs{Family: family}, c})
+			any = append(any, packet.All{packet.FamilyIs{Family: family}, c})
 		}
 	}
 	return any

@@ -8,7 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/dockerfw/dockerfw/golden/netlab/internal/talk"
+	"github.com/dockerfw/dockerfw/golden/lab/internal/talk"
 )
 
 func main() {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package netlab
+package lab
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/dockerfw/dockerfw/golden/netlab/internal/talk"
+	"github.com/dockerfw/dockerfw/golden/lab/internal/talk"
 )
 
 // Patience is how long a client waits for an answer. A lost SYN is sent again

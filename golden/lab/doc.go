@@ -1,4 +1,4 @@
-// Package netlab is a laboratory for firewall tests: network namespaces with
+// Package lab is a laboratory for firewall tests: network namespaces with
 // clients that make real connections, and a real Docker engine between them.
 //
 // Tests hand in rule and set files and ask who gets an answer. The package
@@ -8,8 +8,8 @@
 // kernel ends the engine and its containers; empty namespaces, control groups
 // and temporary directories may stay.
 //
-//	lab := netlab.NewLab(t)
-//	engine := lab.StartEngine(netlab.EngineOptions{Backend: netlab.NFT})
-//	engine.RunContainer(netlab.ContainerOptions{Name: "web", Publish: []string{"8080:80/tcp"}})
-//	got := lab.Stranger.Connect("tcp", lab.Host.At(8080)) // netlab.Answered
-package netlab
+//	lab := lab.NewLab(t)
+//	engine := lab.StartEngine(lab.EngineOptions{Backend: lab.NFT})
+//	engine.RunContainer(lab.ContainerOptions{Name: "web", Publish: []string{"8080:80/tcp"}})
+//	got := lab.Stranger.Connect("tcp", lab.Host.At(8080)) // lab.Answered
+package lab

@@ -1,6 +1,6 @@
 //go:build linux
 
-package netlab
+package lab
 
 import (
 	"fmt"

@@ -1,6 +1,6 @@
 //go:build linux
 
-package netlab
+package lab
 
 import (
 	"archive/tar"
@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dockerfw/dockerfw/golden/netlab/internal/talk"
+	"github.com/dockerfw/dockerfw/golden/lab/internal/talk"
 )
 
 // ContainerOptions says what container to run. Only Name is needed.
@@ -45,7 +45,7 @@ type Container struct {
 }
 
 const (
-	image       = "netlab"
+	image       = "lab"
 	serverInBox = "/bin/labserver"
 )
 
@@ -217,7 +217,7 @@ func buildServer() ([]byte, error) {
 	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "labserver")
 	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", program,
-		"github.com/dockerfw/dockerfw/golden/netlab/cmd/labserver")
+		"github.com/dockerfw/dockerfw/golden/lab/cmd/labserver")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build labserver: %w: %s", err, out)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package netlab
+package lab
 
 // Backend is one of the two kinds of iptables: they fill different tables of
 // the kernel, and a packet has to pass both.
@@ -28,7 +28,7 @@ func ipTables(family int) string {
 	case 6:
 		return "ip6tables"
 	}
-	panic("netlab: an IP family is 4 or 6")
+	panic("lab: an IP family is 4 or 6")
 }
 
 // IPTables runs iptables, or ip6tables for family 6.
