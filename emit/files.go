@@ -1,32 +1,12 @@
 package emit
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/escape"
-)
-
-// File is one file of a compiled folder.
-type File struct {
-	Name    string
-	Content []byte
-}
-
-// Names of the files of a compiled folder.
-const (
-	SetsFile       = "ipset.restore"
-	RulesFile4     = "iptables.restore"
-	RulesFile6     = "ip6tables.restore"
-	SetsRemoval    = "ipset.remove"
-	RulesRemoval4  = "iptables.remove"
-	RulesRemoval6  = "ip6tables.remove"
-	ManifestFile   = "manifest.json"
-	manifestFormat = 1
 )
 
 // Source says what a folder is compiled from.
@@ -36,34 +16,28 @@ type Source struct {
 	// Policy holds the names of the policy's files, relative to its directory.
 	Policy []string
 	// Inputs are the policy's files and lists with the digests of their bytes.
-	Inputs []Input
-}
-
-// Input is a file that was read, named as the policy names it.
-type Input struct {
-	Name   string `json:"name"`
-	SHA256 string `json:"sha256"`
+	Inputs []folder.Input
 }
 
 // Files writes everything one host loads.
-func Files(rs *ir.Ruleset, src Source) ([]File, error) {
+func Files(rs *ir.Ruleset, src Source) ([]folder.File, error) {
 	from := "Compiled by dockerfw from " + policyName(src.Policy)
 	if rs.Host != "" {
 		from += " for host " + rs.Host
 	}
 	from += "; do not edit. "
-	files := []File{
-		{SetsFile, Sets(rs.Sets, from+"Loading it "+SetsEffect(rs.Sets)+".")},
+	files := []folder.File{
+		{Name: folder.SetsFile, Content: Sets(rs.Sets, from+"Loading it "+SetsEffect(rs.Sets)+".")},
 	}
-	removal := File{SetsRemoval, RemoveSets(rs.Sets, from+"Loading it, after the rules are removed, destroys dockerfw's sets.")}
+	removal := folder.File{Name: folder.SetsRemoval, Content: RemoveSets(rs.Sets, from+"Loading it, after the rules are removed, destroys dockerfw's sets.")}
 	for _, p := range rs.Programs {
-		restore, remove, family := RulesFile4, RulesRemoval4, "IPv4"
+		restore, remove, family := folder.RulesFile4, folder.RulesRemoval4, "IPv4"
 		if p.Family == ir.IPv6 {
-			restore, remove, family = RulesFile6, RulesRemoval6, "IPv6"
+			restore, remove, family = folder.RulesFile6, folder.RulesRemoval6, "IPv6"
 		}
 		files = append(files,
-			File{restore, Rules(p, from+"Loading it "+RulesEffect(p)+onceMore(p)+" ("+family+").")},
-			File{remove, RemoveRules(p, from+"Loading it "+removalEffect(p)+" ("+family+").")},
+			folder.File{Name: restore, Content: Rules(p, from+"Loading it "+RulesEffect(p)+onceMore(p)+" ("+family+").")},
+			folder.File{Name: remove, Content: RemoveRules(p, from+"Loading it "+removalEffect(p)+" ("+family+").")},
 		)
 	}
 	files = append(append(files, removal), Scripts()...)
@@ -149,71 +123,23 @@ func removalEffect(p *ir.Program) string {
 	return fmt.Sprintf("removes dockerfw's rules from chain %s%s", p.Target, guard)
 }
 
-// Manifest is manifest.json: what a folder is made of, for those who check it.
-type Manifest struct {
-	Format  int           `json:"format"`
-	Version string        `json:"dockerfw"`
-	Host    string        `json:"host,omitempty"`
-	Inputs  []Input       `json:"inputs"`
-	Chains  []ChainReport `json:"chains"`
-	Sets    []SetReport   `json:"sets"`
-	Files   []Input       `json:"files"`
-}
-
-// ChainReport is a chain in the manifest.
-type ChainReport struct {
-	Name    string `json:"name"`
-	Family  string `json:"family"`
-	Install string `json:"install"`
-	Rules   int    `json:"rules"`
-}
-
-// SetReport is a set in the manifest.
-type SetReport struct {
-	Name     string `json:"name"`
-	Family   string `json:"family"`
-	Type     string `json:"type"`
-	Managed  bool   `json:"managed"`
-	Elements int    `json:"elements"`
-}
-
-func manifest(rs *ir.Ruleset, src Source, files []File) (File, error) {
-	m := Manifest{
-		Format: manifestFormat, Version: src.Version, Host: rs.Host,
-		Inputs: src.Inputs, Chains: []ChainReport{}, Sets: []SetReport{},
+func manifest(rs *ir.Ruleset, src Source, files []folder.File) (folder.File, error) {
+	m := folder.Manifest{
+		Format: folder.ManifestFormat, Version: src.Version, Host: rs.Host,
+		Inputs: src.Inputs, Chains: []folder.ChainReport{}, Sets: []folder.SetReport{},
 	}
 	for _, p := range rs.Programs {
 		for _, c := range p.Chains {
-			m.Chains = append(m.Chains, ChainReport{c.Name, p.Family.String(), p.Install.String(), len(c.Rules)})
+			m.Chains = append(m.Chains, folder.ChainReport{Name: c.Name, Family: p.Family.String(), Install: p.Install.String(), Rules: len(c.Rules)})
 		}
 	}
 	for _, s := range rs.Sets {
-		m.Sets = append(m.Sets, SetReport{s.Name, s.Family.String(), string(s.Type), s.Managed, len(s.Prefixes) + len(s.Members)})
+		m.Sets = append(m.Sets, folder.SetReport{
+			Name: s.Name, Family: s.Family.String(), Type: string(s.Type), Managed: s.Managed, Elements: len(s.Prefixes) + len(s.Members),
+		})
 	}
 	for _, f := range files {
-		m.Files = append(m.Files, Input{f.Name, Digest(f.Content)})
+		m.Files = append(m.Files, folder.Input{Name: f.Name, SHA256: folder.Digest(f.Content)})
 	}
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return File{}, fmt.Errorf("%s: %w", ManifestFile, err)
-	}
-	return File{ManifestFile, append(text, '\n')}, nil
-}
-
-// Digest is the SHA-256 of content in hexadecimal.
-func Digest(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
-}
-
-// ParseManifest reads a manifest.json.
-func ParseManifest(text []byte) (*Manifest, error) {
-	var m Manifest
-	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
-	}
-	if m.Format != manifestFormat {
-		return nil, fmt.Errorf("%s: format %d, this dockerfw reads format %d", ManifestFile, m.Format, manifestFormat)
-	}
-	return &m, nil
+	return m.File()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -34,7 +35,7 @@ var breakages = map[string]func(dir string) error{
 func onlyScript(dir string) error {
 	files, err := os.ReadDir(dir)
 	for _, f := range files {
-		if f.Name() != emit.ApplyScript && err == nil {
+		if f.Name() != folder.ApplyScript && err == nil {
 			err = os.Remove(filepath.Join(dir, f.Name()))
 		}
 	}
@@ -134,13 +135,13 @@ func TestSystemdTakesTheService(t *testing.T) {
 		t.Skip(err)
 	}
 	dir := t.TempDir()
-	i := slices.IndexFunc(emit.Scripts(), func(f emit.File) bool { return f.Name == emit.BootService })
-	path := filepath.Join(dir, emit.BootService)
+	i := slices.IndexFunc(emit.Scripts(), func(f folder.File) bool { return f.Name == folder.BootService })
+	path := filepath.Join(dir, folder.BootService)
 	// Its command has to be there.
 	text := strings.ReplaceAll(string(emit.Scripts()[i].Content), "=/etc/dockerfw/", "="+dir+"/")
 	err := os.WriteFile(path, []byte(text), 0o600)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, emit.ApplyScript), []byte("#!/bin/sh\n"), 0o700)
+		err = os.WriteFile(filepath.Join(dir, folder.ApplyScript), []byte("#!/bin/sh\n"), 0o700)
 	}
 	if err != nil {
 		t.Fatal(err)

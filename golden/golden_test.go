@@ -18,6 +18,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -48,7 +49,7 @@ func examples(t *testing.T) []string {
 	return names
 }
 
-func exampleFolder(t *testing.T, name string) emit.Folder {
+func exampleFolder(t *testing.T, name string) folder.Contents {
 	t.Helper()
 	result, diags := driver.Policy(filepath.Join(examplesDir, name), driver.Options{Now: today})
 	for _, d := range diags {
@@ -88,7 +89,7 @@ func TestExamplesCompileToTheirGoldens(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			want := emit.Folder{}
+			want := folder.Contents{}
 			err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
 				if err != nil || d.IsDir() {
 					return err
@@ -112,10 +113,10 @@ func TestExamplesCompileToTheirGoldens(t *testing.T) {
 
 // withoutScripts takes the scripts out, which are the same in every folder, and their
 // digests.
-func withoutScripts(t *testing.T, f emit.Folder) {
+func withoutScripts(t *testing.T, f folder.Contents) {
 	t.Helper()
 	for path, content := range f {
-		if filepath.Base(path) != emit.ManifestFile {
+		if filepath.Base(path) != folder.ManifestFile {
 			continue
 		}
 		for _, s := range emit.Scripts() {
@@ -124,13 +125,13 @@ func withoutScripts(t *testing.T, f emit.Folder) {
 				t.Errorf("%s is not the script of that name", script)
 			}
 			delete(f, script)
-			content = bytes.ReplaceAll(content, []byte(emit.Digest(s.Content)), []byte("that of "+s.Name))
+			content = bytes.ReplaceAll(content, []byte(folder.Digest(s.Content)), []byte("that of "+s.Name))
 		}
 		f[path] = content
 	}
 }
 
-func texts(f emit.Folder) map[string]string {
+func texts(f folder.Contents) map[string]string {
 	out := map[string]string{}
 	for path, content := range f {
 		out[path] = string(content)

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -21,7 +21,7 @@ import (
 // compiled is a compiled folder of one host.
 type compiled struct {
 	dir      string
-	manifest emit.Manifest
+	manifest folder.Manifest
 }
 
 func (c compiled) read(t *testing.T, name string) string {
@@ -56,7 +56,7 @@ func compiledFolders(t *testing.T) []compiled {
 	t.Helper()
 	var out []compiled
 	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.Name() != emit.ManifestFile {
+		if err != nil || d.Name() != folder.ManifestFile {
 			return err
 		}
 		text, err := os.ReadFile(path)
@@ -134,7 +134,7 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 
 	load := func() {
 		t.Helper()
-		ok(host.IPSetRestore(c.read(t, emit.SetsFile)))
+		ok(host.IPSetRestore(c.read(t, folder.SetsFile)))
 		for _, f := range c.families() {
 			ok(host.IPTablesRestore(backend, f, c.read(t, rulesFile(f, "restore"))))
 		}
@@ -159,7 +159,7 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 		}
 	}
 	emitted := &iptables.Sets{}
-	file, diags := iptables.ParseSets(strings.NewReader(c.read(t, emit.SetsFile)), emit.SetsFile)
+	file, diags := iptables.ParseSets(strings.NewReader(c.read(t, folder.SetsFile)), folder.SetsFile)
 	if diags = append(diags, emitted.Load(file)...); diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -185,7 +185,7 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 	for _, f := range c.families() {
 		ok(host.IPTablesRestore(backend, f, c.read(t, rulesFile(f, "remove"))))
 	}
-	ok(host.IPSetRestore(c.read(t, emit.SetsRemoval)))
+	ok(host.IPSetRestore(c.read(t, folder.SetsRemoval)))
 	if diff := cmp.Diff(clean, rules()); diff != "" {
 		t.Errorf("after removal (-before +after):\n%s", diff)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/golden/lab/randompolicy"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -80,7 +80,7 @@ func (p *policy) load(t fataler, host *lab.Namespace, b lab.Backend, program *ir
 	t.Helper()
 	family := int(program.Family)
 	p.must(t, b, host.IPTablesRestore(b, family, "*filter\n:"+program.Target+" - [0:0]\nCOMMIT\n"))
-	p.must(t, b, host.IPSetRestore(p.files[emit.SetsFile]))
+	p.must(t, b, host.IPSetRestore(p.files[folder.SetsFile]))
 	p.must(t, b, host.IPTablesRestore(b, family, p.files[rulesFile(family, "restore")]))
 	if program.Install == ir.Jump {
 		p.must(t, b, host.IPTables(b, family, "-I", program.Target, "-j", program.Chains[0].Name))
@@ -114,7 +114,7 @@ func (p *policy) remove(t fataler, host *lab.Namespace, b lab.Backend, program *
 	t.Helper()
 	family := int(program.Family)
 	p.must(t, b, host.IPTablesRestore(b, family, p.files[rulesFile(family, "remove")]))
-	p.must(t, b, host.IPSetRestore(p.files[emit.SetsRemoval]))
+	p.must(t, b, host.IPSetRestore(p.files[folder.SetsRemoval]))
 	// The set that somebody else fills stays; the next policy may make it anew.
 	host.MustRun("ipset", "destroy")
 }
@@ -432,13 +432,13 @@ default { allow = [ipset.a] }
 	if !ok {
 		t.Fatal("refused")
 	}
-	rules := p.files[emit.RulesFile4]
+	rules := p.files[folder.RulesFile4]
 	random := rand.New(rand.NewPCG(1, 1))
 	packets, toHost := randomPackets(random, ir.IPv4, 1500), drawPackets(random, ir.IPv4, 1500, true)
 	program := p.programs[0]
 	disagree := func(rules string) (found []string) {
 		t.Helper()
-		p.files[emit.RulesFile4] = rules
+		p.files[folder.RulesFile4] = rules
 		p.load(t, r.Namespace, r.Backend, program)
 		// One that disagrees is enough, and is among the first few hundred mostly.
 		send := func(start string, packets []packet.Packet) {

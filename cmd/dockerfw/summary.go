@@ -9,11 +9,12 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // summary says what came out, what loading it replaces, and how to load it.
-func summary(w io.Writer, result *driver.Result, policy string, changes []emit.Change, output string) {
+func summary(w io.Writer, result *driver.Result, policy string, changes []folder.Change, output string) {
 	if len(changes) == 0 {
 		escape.Fprintf(w, "%s is what %s compiles to already; nothing was written.\n", output, policy)
 		return
@@ -58,7 +59,7 @@ func describe(w io.Writer, rs *ir.Ruleset) {
 }
 
 // changeCounts says how many files were written, and how many went away.
-func changeCounts(changes []emit.Change) string {
+func changeCounts(changes []folder.Change) string {
 	written, removed := 0, 0
 	for _, c := range changes {
 		if c.Kind == "extra" {
@@ -122,7 +123,7 @@ func setCounts(sets []*ir.Set) string {
 }
 
 // loadCommand is what loads what was compiled for one host.
-func loadCommand(dir string) string { return shellWord(filepath.Join(dir, emit.ApplyScript)) }
+func loadCommand(dir string) string { return shellWord(filepath.Join(dir, folder.ApplyScript)) }
 
 // shellWord quotes s for a POSIX shell where it has to be.
 func shellWord(s string) string {

@@ -26,6 +26,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/lint"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
@@ -98,7 +99,7 @@ func (r *Result) Test() []policytest.Result {
 type Host struct {
 	Policy  *parser.Policy
 	Ruleset *ir.Ruleset
-	Files   []emit.File
+	Files   []folder.File
 }
 
 // Policy compiles the policy at name for its hosts, several at a time. Hosts is
@@ -186,7 +187,7 @@ func emission(source *parser.Source) emit.Source {
 	src := emit.Source{Version: Version, Policy: source.Names}
 	digests := source.Digests()
 	for _, name := range slices.Sorted(maps.Keys(digests)) {
-		src.Inputs = append(src.Inputs, emit.Input{Name: name, SHA256: digests[name]})
+		src.Inputs = append(src.Inputs, folder.Input{Name: name, SHA256: digests[name]})
 	}
 	return src
 }
@@ -196,7 +197,7 @@ func internal(err error) *hcl.Diagnostic {
 }
 
 // write emits a ruleset and proves the text.
-func write(h Host, proofs *proofs, src emit.Source) ([]emit.File, hcl.Diagnostics) {
+func write(h Host, proofs *proofs, src emit.Source) ([]folder.File, hcl.Diagnostics) {
 	files, err := emit.Files(h.Ruleset, src)
 	if err != nil {
 		return nil, hcl.Diagnostics{internal(err)}
@@ -274,21 +275,21 @@ func proofKey(policy *parser.Policy, text compiler.Text) (key [sha256.Size]byte,
 }
 
 // emittedText finds the texts to verify among the files.
-func emittedText(files []emit.File) compiler.Text {
+func emittedText(files []folder.File) compiler.Text {
 	t := compiler.Text{Rules: map[ir.Family][]byte{}, RulesRemoval: map[ir.Family][]byte{}}
 	for _, f := range files {
 		switch f.Name {
-		case emit.SetsFile:
+		case folder.SetsFile:
 			t.Sets = f.Content
-		case emit.SetsRemoval:
+		case folder.SetsRemoval:
 			t.SetsRemoval = f.Content
-		case emit.RulesFile4:
+		case folder.RulesFile4:
 			t.Rules[ir.IPv4] = f.Content
-		case emit.RulesFile6:
+		case folder.RulesFile6:
 			t.Rules[ir.IPv6] = f.Content
-		case emit.RulesRemoval4:
+		case folder.RulesRemoval4:
 			t.RulesRemoval[ir.IPv4] = f.Content
-		case emit.RulesRemoval6:
+		case folder.RulesRemoval6:
 			t.RulesRemoval[ir.IPv6] = f.Content
 		}
 	}
@@ -296,12 +297,12 @@ func emittedText(files []emit.File) compiler.Text {
 }
 
 // Folder is the output directory of all hosts.
-func (r *Result) Folder() emit.Folder {
-	folder := emit.Folder{}
+func (r *Result) Folder() folder.Contents {
+	all := folder.Contents{}
 	for _, h := range r.Hosts {
 		for _, f := range h.Files {
-			folder[path.Join(h.Ruleset.Host, f.Name)] = f.Content
+			all[path.Join(h.Ruleset.Host, f.Name)] = f.Content
 		}
 	}
-	return folder
+	return all
 }

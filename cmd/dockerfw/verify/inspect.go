@@ -18,7 +18,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -105,12 +105,12 @@ func (c *checker) nothing(name, format string, args ...any) {
 // files compares a compiled folder with the digests in its manifest.
 func (c *checker) files() {
 	const name = "files"
-	text, err := files.Read(files.Disk, filepath.Join(c.want.Name, emit.ManifestFile))
+	text, err := files.Read(files.Disk, filepath.Join(c.want.Name, folder.ManifestFile))
 	if err != nil {
 		c.fail(name, "%v", err)
 		return
 	}
-	manifest, err := emit.ParseManifest(text)
+	manifest, err := folder.ParseManifest(text)
 	if err != nil {
 		c.fail(name, "%v", err)
 		return
@@ -123,7 +123,7 @@ func (c *checker) files() {
 			bad = append(bad, f.Name+" is missing")
 		case err != nil:
 			bad = append(bad, err.Error())
-		case emit.Digest(text) != f.SHA256:
+		case folder.Digest(text) != f.SHA256:
 			bad = append(bad, f.Name+" was changed")
 		}
 	}

@@ -1,4 +1,4 @@
-package emit
+package folder
 
 import (
 	"bytes"
@@ -15,9 +15,9 @@ import (
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
-// Folder is what a compile puts into its output directory: files by their path
+// Contents is what a compile puts into its output directory: files by their path
 // below it, such as "iptables.restore" or "web1/iptables.restore".
-type Folder map[string][]byte
+type Contents map[string][]byte
 
 // Change is a difference between a folder on disk and what it should hold.
 type Change struct {
@@ -27,7 +27,7 @@ type Change struct {
 }
 
 // Compare returns how the directory dir differs from f, by path.
-func (f Folder) Compare(dir string) ([]Change, error) {
+func (f Contents) Compare(dir string) ([]Change, error) {
 	dir, err := resolve(dir)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func resolve(dir string) (string, error) {
 	return filepath.Abs(real)
 }
 
-func (f Folder) compare(dir string) ([]Change, error) {
+func (f Contents) compare(dir string) ([]Change, error) {
 	var out []Change
 	for path, content := range f {
 		have, err := files.Read(files.Disk, filepath.Join(dir, path))
@@ -85,7 +85,7 @@ func (f Folder) compare(dir string) ([]Change, error) {
 // extra lists the files below dir that f does not have, and the folders there
 // that hold nothing. What is deeper than a compile writes is not looked at: of dir's
 // folders' folders the names are enough, and below them may be a whole disk.
-func (f Folder) extra(dir string) ([]string, error) {
+func (f Contents) extra(dir string) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -118,7 +118,7 @@ func (f Folder) extra(dir string) ([]string, error) {
 
 // KeepOtherHosts adds the compiled folders of hosts that dir has and f has not, so
 // that they stay as they are when only some hosts are compiled.
-func (f Folder) KeepOtherHosts(dir string) error {
+func (f Contents) KeepOtherHosts(dir string) error {
 	dir, err := resolve(dir)
 	if err != nil {
 		return err
@@ -149,13 +149,13 @@ func (f Folder) KeepOtherHosts(dir string) error {
 // that an earlier compile left there and f does not have go away.
 //
 // What killed runs left beside dir is removed. It returns what changed.
-func (f Folder) Write(dir string) ([]Change, error) {
+func (f Contents) Write(dir string) ([]Change, error) {
 	return f.WriteContext(context.Background(), dir)
 }
 
 // WriteContext is Write that stops when the context is done, with its cause as the
 // error, and with nothing changed.
-func (f Folder) WriteContext(ctx context.Context, dir string) ([]Change, error) {
+func (f Contents) WriteContext(ctx context.Context, dir string) ([]Change, error) {
 	dir, err := resolve(dir)
 	if err != nil {
 		return nil, err
@@ -221,7 +221,7 @@ func notAround(dir string) error {
 
 // fill writes f into the directory fresh, linking what old has already. Modes
 // and, if root writes, owners stay as they are in old.
-func (f Folder) fill(ctx context.Context, fresh, old string) error {
+func (f Contents) fill(ctx context.Context, fresh, old string) error {
 	// One sync of the file system instead of thousands: a fleet of 1,000 hosts took
 	// half a minute for its files alone.
 	bulk := len(f) > 64 && canSyncAll

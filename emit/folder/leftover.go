@@ -1,4 +1,4 @@
-package emit
+package folder
 
 import (
 	"crypto/rand"
@@ -117,7 +117,7 @@ func holdsOnly(dir string, ours func(file string) bool, depth int) bool {
 }
 
 // isOurs reports whether a compile may have written a file of this name.
-func (f Folder) isOurs(name string) bool {
+func (f Contents) isOurs(name string) bool {
 	switch name {
 	case SetsFile, RulesFile4, RulesFile6, SetsRemoval, RulesRemoval4, RulesRemoval6, ApplyScript, RemoveScript, BootService, ManifestFile:
 		return true

@@ -1,4 +1,4 @@
-package emit
+package folder
 
 import (
 	"bufio"
@@ -18,22 +18,20 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
 // compiled is a folder as compile writes it: files and the manifest that lists them.
-func compiled(t testing.TB, files map[string]string) Folder {
+func compiled(t testing.TB, files map[string]string) Contents {
 	t.Helper()
-	folder := Folder{}
-	listed := map[string][]File{}
+	folder := Contents{}
+	listed := map[string][]Input{}
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		folder[path] = []byte(files[path])
 		dir, name := filepath.Split(path)
-		listed[dir] = append(listed[dir], File{name, []byte(files[path])})
+		listed[dir] = append(listed[dir], Input{name, Digest([]byte(files[path]))})
 	}
 	for dir, list := range listed {
-		m, err := manifest(&ir.Ruleset{}, Source{}, list)
+		m, err := (&Manifest{Format: ManifestFormat, Files: list}).File()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +63,7 @@ func onDisk(t testing.TB, dir string) map[string]string {
 	return out
 }
 
-func texts(f Folder) map[string]string {
+func texts(f Contents) map[string]string {
 	out := map[string]string{}
 	for path, content := range f {
 		out[path] = string(content)
@@ -73,7 +71,7 @@ func texts(f Folder) map[string]string {
 	return out
 }
 
-func write(t testing.TB, f Folder, dir string) []Change {
+func write(t testing.TB, f Contents, dir string) []Change {
 	t.Helper()
 	changes, err := f.Write(dir)
 	if err != nil {
@@ -373,7 +371,7 @@ func TestCompareReadsWithoutWriting(t *testing.T) {
 
 // generation is a folder all of whose files say which one it is, but for one that
 // never changes.
-func generation(t testing.TB, n int) Folder {
+func generation(t testing.TB, n int) Contents {
 	files := map[string]string{"same": "same\n"}
 	for i := range 8 {
 		files[fmt.Sprintf("web%d/file%d", i%2, i)] = fmt.Sprintf("generation %d\n", n) + strings.Repeat("x", 5000*n%7000)
@@ -383,7 +381,7 @@ func generation(t testing.TB, n int) Folder {
 
 // observe reads the folder as it is at one moment: through one open directory. It
 // returns -1 when the folder was replaced and taken away while it was read.
-func observe(dir string, generations []Folder) (int, error) {
+func observe(dir string, generations []Contents) (int, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return 0, err
@@ -409,7 +407,7 @@ func observe(dir string, generations []Folder) (int, error) {
 		if path == "same" {
 			continue
 		}
-		n := slices.IndexFunc(generations, func(f Folder) bool { return bytes.Equal(f[path], text) })
+		n := slices.IndexFunc(generations, func(f Contents) bool { return bytes.Equal(f[path], text) })
 		switch {
 		case n < 0:
 			return 0, fmt.Errorf("%s is of no generation: %.40q", path, text)
@@ -424,7 +422,7 @@ func observe(dir string, generations []Folder) (int, error) {
 
 func TestReadersSeeOneGenerationWhateverWritersDo(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "compiled")
-	var generations []Folder
+	var generations []Contents
 	for n := range 4 {
 		generations = append(generations, generation(t, n))
 	}
@@ -511,7 +509,7 @@ func startChild(t *testing.T, test string, env ...string) *exec.Cmd {
 }
 
 func TestAKilledWriterLeavesOneGeneration(t *testing.T) {
-	generations := []Folder{generation(t, 0), generation(t, 1)}
+	generations := []Contents{generation(t, 0), generation(t, 1)}
 	if dir := os.Getenv(childDir); dir != "" {
 		fmt.Println("ready")
 		for i := 0; ; i++ {
