@@ -141,9 +141,9 @@ func (s *Space) tracked() ref {
 
 func (s *Space) icmp(f ir.Family) ref {
 	if f == ir.IPv6 {
-		return s.literal(fProtocol, 0, protoSpans(protoICMPv6))
+		return s.literal(fProtocol, 0, protoSpans(ProtoICMPv6))
 	}
-	return s.literal(fProtocol, 0, protoSpans(protoICMP))
+	return s.literal(fProtocol, 0, protoSpans(ProtoICMP))
 }
 
 // nat returns the set of tracked packets whose connections have the NAT of a field.

@@ -1,6 +1,10 @@
 package packet
 
-import "github.com/dockerfw/dockerfw/compiler/ir"
+import (
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
 
 // Kind is what a verdict does.
 type Kind int
@@ -114,4 +118,38 @@ func (p *Program) Rule(at Place) *Rule {
 		return nil
 	}
 	return p.Chains[at.Chain].Rules[at.Rule]
+}
+
+// Texts of the opaque conditions a rule has, in order.
+func (r *Rule) Opaque() []string {
+	var out []string
+	var walk func(c Cond)
+	walk = func(c Cond) {
+		switch c := c.(type) {
+		case Opaque:
+			if !slices.Contains(out, c.Text) {
+				out = append(out, c.Text)
+			}
+		case Mark:
+			if !slices.Contains(out, c.String()) {
+				out = append(out, c.String())
+			}
+		case InSet:
+			walk(c.C)
+		case Not:
+			walk(c.C)
+		case All:
+			for _, x := range c {
+				walk(x)
+			}
+		case Any:
+			for _, x := range c {
+				walk(x)
+			}
+		}
+	}
+	for _, c := range r.Matches {
+		walk(c)
+	}
+	return out
 }

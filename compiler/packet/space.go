@@ -248,7 +248,7 @@ func (c ICMPType) spans() []span {
 }
 
 // portProtocols are those whose packets have ports.
-var portProtocols = protoSpans(protoTCP, protoUDP, protoSCTP)
+var portProtocols = protoSpans(ProtoTCP, ProtoUDP, ProtoSCTP)
 
 // cutColumns makes the classes of all fields.
 func (s *Space) cutColumns() {
@@ -265,8 +265,8 @@ func (s *Space) cutColumns() {
 	// The guards of fields that only some protocols have.
 	protocol := s.columns[fProtocol]
 	protocol.addSpans(0, portProtocols)
-	protocol.addSpans(0, protoSpans(protoICMP))
-	protocol.addSpans(0, protoSpans(protoICMPv6))
+	protocol.addSpans(0, protoSpans(ProtoICMP))
+	protocol.addSpans(0, protoSpans(ProtoICMPv6))
 	slices.Sort(s.names)
 	s.names = slices.Compact(s.names)
 	s.ifaces = newInterfaces(s.names)
