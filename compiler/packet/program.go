@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -120,36 +121,54 @@ func (p *Program) Rule(at Place) *Rule {
 	return p.Chains[at.Chain].Rules[at.Rule]
 }
 
-// Texts of the opaque conditions a rule has, in order.
-func (r *Rule) Opaque() []string {
-	var out []string
-	var walk func(c Cond)
-	walk = func(c Cond) {
-		switch c := c.(type) {
-		case Opaque:
-			if !slices.Contains(out, c.Text) {
-				out = append(out, c.Text)
-			}
-		case Mark:
-			if !slices.Contains(out, c.String()) {
-				out = append(out, c.String())
-			}
-		case InSet:
-			walk(c.C)
-		case Not:
-			walk(c.C)
-		case All:
-			for _, x := range c {
-				walk(x)
-			}
-		case Any:
-			for _, x := range c {
-				walk(x)
+// Rules returns the rules of all chains with their places, in order.
+func (p *Program) Rules() iter.Seq2[Place, *Rule] {
+	return func(yield func(Place, *Rule) bool) {
+		for i, c := range p.Chains {
+			for k, r := range c.Rules {
+				if !yield(Place{i, k}, r) {
+					return
+				}
 			}
 		}
 	}
-	for _, c := range r.Matches {
-		walk(c)
+}
+
+// Map returns a copy of the program in which each condition of each rule is what f
+// returns for it: see the function Map.
+func (p *Program) Map(f func(*Rule, Cond) Cond) *Program {
+	return p.mapRules(func(r *Rule) *Rule {
+		out := *r
+		out.Matches = mapEach(r.Matches, func(c Cond) Cond { return f(r, c) })
+		return &out
+	})
+}
+
+// mapRules returns a copy of the program with each rule replaced.
+func (p *Program) mapRules(f func(*Rule) *Rule) *Program {
+	out := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
+	for _, c := range p.Chains {
+		chain := &Chain{Name: c.Name}
+		for _, r := range c.Rules {
+			chain.Rules = append(chain.Rules, f(r))
+		}
+		out.Chains = append(out.Chains, chain)
 	}
+	return out
+}
+
+// Opaque returns the texts of the opaque conditions that the rule has, in order: marks
+// are among them, as which of them a packet has depends on other rules.
+func (r *Rule) Opaque() []string {
+	var out []string
+	Walk(All(r.Matches), func(c Cond) bool {
+		switch c.(type) {
+		case Opaque, Mark:
+			if !slices.Contains(out, c.String()) {
+				out = append(out, c.String())
+			}
+		}
+		return true
+	})
 	return out
 }

@@ -2,28 +2,6 @@ package packet
 
 import "github.com/dockerfw/dockerfw/compiler/ir"
 
-// rewrite replaces each condition within c that is not made of others.
-func rewrite(c Cond, leaf func(Cond) Cond) Cond {
-	each := func(cs []Cond) []Cond {
-		out := make([]Cond, len(cs))
-		for i, c := range cs {
-			out[i] = rewrite(c, leaf)
-		}
-		return out
-	}
-	switch c := c.(type) {
-	case InSet:
-		return InSet{c.Name, c.Ends, c.Dims, rewrite(c.C, leaf)}
-	case Not:
-		return Not{rewrite(c.C, leaf)}
-	case All:
-		return All(each(c))
-	case Any:
-		return Any(each(c))
-	}
-	return leaf(c)
-}
-
 var (
 	always = All{}
 	never  = Any{}

@@ -75,6 +75,9 @@ func (t *tracer) opens() bool {
 // firstRelated is the condition of packets that open a connection which another announced.
 const firstRelated = "it is the first packet of a related connection"
 
+// opensConnection holds for the first packet of a connection, which alone meets nat.
+var opensConnection = Any{State{ir.CTNew}, All{State{ir.CTRelated}, Opaque{Text: firstRelated}}}
+
 // hook sends the packet through a hook and tells whether it goes on to the next.
 func (t *tracer) hook(i int) bool {
 	t.at = i
