@@ -6,6 +6,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -70,7 +71,7 @@ func ruleName(p *packet.Program, at packet.Place) string {
 }
 
 func newTextReader(policy *parser.Policy, f ir.Family, sets *iptables.Sets) *textReader {
-	t := &textReader{known: packet.DumpSets(sets), lists: map[string][]string{}}
+	t := &textReader{known: netfilter.AddressSets(sets), lists: map[string][]string{}}
 	for _, s := range policy.Sets {
 		if !s.Managed {
 			// The text makes it empty, and somebody else fills it.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -177,7 +178,7 @@ func compareSet(t *testing.T, r *lab.Router, f ir.Family, match string) {
 	if diags := sets.Load(saved); diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	program := packet.FromDump(host.Table("filter"), f, "DOCKER-USER", packet.NewIPSets(&sets, nil))
+	program := netfilter.Program(host.Table("filter"), f, "DOCKER-USER", netfilter.NewSets(&sets, nil))
 	if texts := program.Chains[0].Rules[0].Opaque(); len(texts) > 0 {
 		t.Fatalf("%s depends on %q", match, texts)
 	}

@@ -3,7 +3,6 @@ package packet
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -102,7 +101,7 @@ func FromMatch(m ir.Match, f ir.Family, sets map[string]*AddrSet) []Cond {
 		}
 		return out
 	case ir.ICMP:
-		return one(icmpCond(f, m.Type, m.Code), false)
+		return one(irICMP(f, m.Type, m.Code), false)
 	case ir.Conntrack:
 		return conntrack(m)
 	case ir.SetMatch:
@@ -134,25 +133,7 @@ func inSet(name string, end End, sets map[string]*AddrSet) Cond {
 	if s := sets[name]; s != nil {
 		return Addr{end, s}
 	}
-	return InUnknownSet(name, end)
-}
-
-// InUnknownSet is the condition of being in a set whose members are not known.
-func InUnknownSet(name string, end End) Opaque {
-	return unknownSet(name, []End{end})
-}
-
-// icmpCond matches a type, and a code unless it is negative. In IPv4 type 255 is
-// what iptables writes for any type.
-func icmpCond(f ir.Family, typ uint8, code int) Cond {
-	c := ICMPType{typ, typ, 0, 255}
-	if f == ir.IPv4 && typ == 255 {
-		c.FirstType = 0
-	}
-	if code >= 0 {
-		c.FirstCode, c.LastCode = uint8(code), uint8(code)
-	}
-	return c
+	return Opaque{Text: end.String() + " in set " + name + " (members unknown)"}
 }
 
 func conntrack(m ir.Conntrack) []Cond {
@@ -167,15 +148,28 @@ func conntrack(m ir.Conntrack) []Cond {
 		rest = append(rest, Dir{m.Dir})
 	}
 	if m.States == 0 {
-		return conntrackRest(nil, rest)
+		return irConntrackRest(nil, rest)
 	}
-	return conntrackRest(State{m.States}, rest)
+	return irConntrackRest(State{m.States}, rest)
 }
 
-// conntrackRest joins the conditions of one conntrack match as xt_conntrack does.
+// irICMP matches a type, and a code unless it is negative. In IPv4 type 255 is
+// what iptables writes for any type.
+func irICMP(f ir.Family, typ uint8, code int) Cond {
+	c := ICMPType{typ, typ, 0, 255}
+	if f == ir.IPv4 && typ == 255 {
+		c.FirstType = 0
+	}
+	if code >= 0 {
+		c.FirstCode, c.LastCode = uint8(code), uint8(code)
+	}
+	return c
+}
+
+// irConntrackRest joins the conditions of one conntrack match as xt_conntrack does.
 // Packets without a connection are matched by state alone: if the match asks for
 // states, what else it asks does not matter to them; else none of them match.
-func conntrackRest(state Cond, rest All) []Cond {
+func irConntrackRest(state Cond, rest All) []Cond {
 	switch {
 	case state == nil && len(rest) == 0:
 		return []Cond{Dir{ir.CTAny}}
@@ -188,15 +182,4 @@ func conntrackRest(state Cond, rest All) []Cond {
 		return append([]Cond{state}, rest...)
 	}
 	return []Cond{state, Any{State{ir.CTInvalid | ir.CTUntracked}, rest}}
-}
-
-// words joins what is not empty.
-func words(ws ...string) string {
-	out := ws[:0:0]
-	for _, w := range ws {
-		if w != "" {
-			out = append(out, w)
-		}
-	}
-	return strings.Join(out, " ")
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
@@ -65,7 +65,7 @@ type State struct {
 
 	// rules are the files of a compiled state, for loading onto a host.
 	rules map[ir.Family]*iptables.RulesFile
-	known *packet.IPSets
+	known *netfilter.Sets
 }
 
 // RuleName is a rule of dockerfw as its comment and its chain tell it.

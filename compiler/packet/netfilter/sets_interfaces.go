@@ -1,4 +1,4 @@
-package packet
+package netfilter
 
 import (
 	"maps"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -23,6 +24,7 @@ func (e *entries) interfaceBoxes(noMatch bool) []setBox {
 	nets := slices.SortedFunc(maps.Keys(by), comparePrefixes)
 	parts, _ := partition(nets)
 	var out []setBox
+	var addresses [][]*packet.AddrSet // of out
 	same := map[string]int{}
 	for i, net := range nets {
 		rest := &interfaceList{set: e.set.Name}
@@ -39,15 +41,15 @@ func (e *entries) interfaceBoxes(noMatch bool) []setBox {
 		}
 		key := rest.key()
 		if k, ok := same[key]; ok {
-			first := out[k].pairs[0].first
-			first.v4, first.v6 = append(first.v4, parts[i].v4...), append(first.v6, parts[i].v6...)
+			addresses[k] = append(addresses[k], parts[i])
 			continue
 		}
 		same[key] = len(out)
-		out = append(out, setBox{pairs: []pair{{first: parts[i]}}, rest: rest})
+		out = append(out, setBox{rest: rest})
+		addresses = append(addresses, []*packet.AddrSet{parts[i]})
 	}
-	for _, b := range out {
-		b.pairs[0].first.finish()
+	for i := range out {
+		out[i].pairs = []pair{{first: packet.Union("", addresses[i]...)}}
 	}
 	return out
 }
@@ -70,15 +72,15 @@ func (n interfaceName) overlaps(o interfaceName) bool {
 	return n.name == o.name
 }
 
-func (n interfaceName) cond(end End) Cond {
+func (n interfaceName) cond(end packet.End) packet.Cond {
 	switch {
 	case n.wildcard:
-		return Interface{end, n.name + "+"}
+		return packet.Interface{End: end, Name: n.name + "+"}
 	case strings.HasSuffix(n.name, "+"):
 		// The + of a rule stands for any end, that of a set for itself.
-		return Opaque{Text: Interface{end, n.name}.String() + ", which is the whole name"}
+		return packet.Opaque{Text: packet.Interface{End: end, Name: n.name}.String() + ", which is the whole name"}
 	}
-	return Interface{end, n.name}
+	return packet.Interface{End: end, Name: n.name}
 }
 
 // interfaceList are the interfaces of one network in a set.
@@ -114,8 +116,8 @@ func (l *interfaceList) key() string {
 // cond is that an entry which matches the packet's interface says yes. If one that
 // says no matches it as well, it depends on the order within the kernel's table which
 // of them counts.
-func (l *interfaceList) cond(end End) Cond {
-	var yes, both Any
+func (l *interfaceList) cond(end packet.End) packet.Cond {
+	var yes, both packet.Any
 	for _, n := range l.yes {
 		yes = append(yes, n.cond(end))
 	}
@@ -127,6 +129,6 @@ func (l *interfaceList) cond(end End) Cond {
 	if len(both) == 0 {
 		return unlist(yes)
 	}
-	order := Opaque{Text: "set " + l.set + " finds its entry " + l.yes[0].name + " before one with another nomatch"}
-	return All{unlist(yes), Any{Not{unlist(both)}, order}}
+	order := packet.Opaque{Text: "set " + l.set + " finds its entry " + l.yes[0].name + " before one with another nomatch"}
+	return packet.All{unlist(yes), packet.Any{packet.Not{C: unlist(both)}, order}}
 }

@@ -1,16 +1,15 @@
-package packet
+package netfilter
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/iptables"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
 const severalSets = `create mark hash:ip,mark family inet markmask 0xff
@@ -60,11 +59,11 @@ create empty hash:ip,port family inet
 // hash:ip,mark and hash:net,net are those this was written without a kernel for: they
 // are as ipset(8) says, and bitmap:ip,mac as measured.
 func TestMatchesAgainstSetsAreDecidedOrSayWhatIsMissing(t *testing.T) {
-	sets := NewIPSets(readSets(t, severalSets), func(name string) bool { return name == "bp" })
-	p := Packet{
+	sets := NewSets(readSets(t, severalSets), func(name string) bool { return name == "bp" })
+	p := packet.Packet{
 		In: "eth1", Out: "docker0", Source: netip.MustParseAddr("192.0.2.7"), Destination: netip.MustParseAddr("172.18.0.4"),
-		Protocol: protoTCP, SourcePort: 4000, DestinationPort: 80,
-		Marks: Marks{Packet: MarkValue{Bits: 0x310}},
+		Protocol: packet.ProtoTCP, SourcePort: 4000, DestinationPort: 80,
+		Marks: packet.Marks{Packet: packet.MarkValue{Bits: 0x310}},
 	}
 	p.Complete()
 	for rule, want := range map[string]string{
@@ -117,15 +116,10 @@ func TestMatchesAgainstSetsAreDecidedOrSayWhatIsMissing(t *testing.T) {
 					expect = flipped
 				}
 			}
-			file, diags := iptables.ParseRules(strings.NewReader("*filter\n:X - [0:0]\n"+line+"\nCOMMIT\n"), "rules")
-			host := iptables.NewRuleset(iptables.IPv4)
-			if diags.HasErrors() || host.Load(file).HasErrors() {
-				t.Fatal(line)
-			}
-			r := fromDumpRule(host.Table("filter"), host.Table("filter").Chain("X").Rules[0], ir.IPv4, sets, nil)
-			got := strings.Join(Open(All(r.Matches), &p), "; ")
+			r := readRule(t, line, sets)
+			got := strings.Join(packet.Open(packet.All(r.Matches), &p), "; ")
 			if got == "" {
-				got = fmt.Sprint(Holds(All(r.Matches), &p))
+				got = fmt.Sprint(packet.Holds(packet.All(r.Matches), &p))
 			}
 			if got != expect {
 				t.Errorf("%s: got %q, want %q", line, got, expect)
@@ -166,54 +160,30 @@ func TestLargeSetsAreFewConditions(t *testing.T) {
 			b.WriteString("add s " + c.entry(i) + " -exist\n")
 		}
 		start := time.Now()
-		sets := NewIPSets(readSets(t, b.String()), nil)
-		ends := []End{Source, Destination, Destination}
-		in := sets.Match("s", ends, false).(InSet)
-		list, isList := in.C.(Any)
-		opaque := (&Rule{Matches: []Cond{in}}).Opaque()
+		sets := NewSets(readSets(t, b.String()), nil)
+		ends := []packet.End{packet.Source, packet.Destination, packet.Destination}
+		in := sets.Match("s", ends, false).(packet.InSet)
+		list, isList := in.C.(packet.Any)
+		opaque := (&packet.Rule{Matches: []packet.Cond{in}}).Opaque()
 		switch {
 		case c.most == 0:
 			// Past the limit: what is from no address of the set is decided all the same.
-			p := Packet{Source: netip.MustParseAddr("11.0.0.1"), Destination: netip.MustParseAddr("172.18.0.2"), Protocol: protoTCP, DestinationPort: 80}
+			p := packet.Packet{Source: netip.MustParseAddr("11.0.0.1"), Destination: netip.MustParseAddr("172.18.0.2"), Protocol: packet.ProtoTCP, DestinationPort: 80}
 			p.Complete()
-			if len(opaque) != 1 || !strings.Contains(opaque[0], "too many to follow: more than 2048 different conditions") || len(Open(in, &p)) > 0 || Holds(in, &p) {
+			if len(opaque) != 1 || !strings.Contains(opaque[0], "too many to follow: more than 2048 different conditions") || len(packet.Open(in, &p)) > 0 || packet.Holds(in, &p) {
 				t.Errorf("%s: %q", c.name, opaque)
 			}
 		case !isList || len(list) > c.most || len(opaque) > 0:
 			t.Errorf("%s: %T of %d conditions, opaque %q", c.name, in.C, len(list), opaque)
 		}
-		e := space(t, &Program{Family: ir.IPv4, Chains: []*Chain{{Name: "c", Rules: []*Rule{{Matches: []Cond{in}, Verdict: Verdict{Kind: Drop}}}}}}).Programs()[0]
-		if p, ok := e.Outcome(Verdict{Kind: Drop}).Witness(); !ok || e.Decide(p).Verdict.Kind != Drop {
+		e := space(t, &packet.Program{Family: ir.IPv4, Chains: []*packet.Chain{{Name: "c", Rules: []*packet.Rule{{Matches: []packet.Cond{in}, Verdict: packet.Verdict{Kind: packet.Drop}}}}}}).Programs()[0]
+		if p, ok := e.Outcome(packet.Verdict{Kind: packet.Drop}).Witness(); !ok || e.Decide(p).Verdict.Kind != packet.Drop {
 			t.Errorf("%s: witness %v", c.name, p)
 		}
 		if d := time.Since(start); d > 30*time.Second {
 			t.Errorf("%s took %s", c.name, d)
 		} else {
 			t.Logf("%s: %d conditions, %s", c.name, len(list), d.Round(time.Millisecond))
-		}
-	}
-}
-
-// A condition counts only where the rest of what a rule asks for leaves it open.
-func TestOpenConditionsAreThoseThatCount(t *testing.T) {
-	p := Packet{Protocol: protoTCP, Source: netip.MustParseAddr("192.0.2.1"), DestinationPort: 80, Conditions: map[string]bool{"known": true}}
-	p.Complete()
-	a, b, known := Opaque{Text: "a"}, Opaque{Text: "b"}, Opaque{Text: "known"}
-	tcp, udp := Proto{[]uint8{protoTCP}}, Proto{[]uint8{protoUDP}}
-	for _, c := range []struct {
-		cond Cond
-		want []string
-	}{
-		{All{tcp, a}, []string{"a"}},
-		{All{udp, a}, nil},
-		{Any{tcp, a}, nil},
-		{Any{All{udp, a}, All{tcp, b}}, []string{"b"}},
-		{Not{All{tcp, Any{a, b, a}}}, []string{"a", "b"}},
-		{InSet{Name: "s", C: All{known, b}}, []string{"b"}},
-		{Any{known, b}, nil},
-	} {
-		if got := Open(c.cond, &p); !slices.Equal(got, c.want) {
-			t.Errorf("%s: got %q, want %q", c.cond, got, c.want)
 		}
 	}
 }

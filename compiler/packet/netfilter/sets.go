@@ -1,4 +1,4 @@
-package packet
+package netfilter
 
 import (
 	"fmt"
@@ -7,24 +7,25 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // IPSets are the ipsets of a host as conditions on packets. The zero value and nil
 // know no set.
-type IPSets struct {
+type Sets struct {
 	file *iptables.Sets
 	// hidden tells of sets whose members are for others to say.
 	hidden func(name string) bool
-	addrs  map[string]*AddrSet
-	conds  map[string]Cond
+	addrs  map[string]*packet.AddrSet
+	conds  map[string]packet.Cond
 }
 
 // NewIPSets reads the sets of an ipset save. Of those that hidden tells, if it is not
 // nil, the members do not count as known. Entries that may vanish count as they were
 // when they were saved.
-func NewIPSets(file *iptables.Sets, hidden func(name string) bool) *IPSets {
-	s := &IPSets{file: file, hidden: hidden, addrs: map[string]*AddrSet{}, conds: map[string]Cond{}}
+func NewSets(file *iptables.Sets, hidden func(name string) bool) *Sets {
+	s := &Sets{file: file, hidden: hidden, addrs: map[string]*packet.AddrSet{}, conds: map[string]packet.Cond{}}
 	if hidden == nil {
 		s.hidden = func(string) bool { return false }
 	}
@@ -37,14 +38,16 @@ func NewIPSets(file *iptables.Sets, hidden func(name string) bool) *IPSets {
 }
 
 // KnownSets are sets of addresses that come from no file.
-func KnownSets(addrs map[string]*AddrSet) *IPSets { return &IPSets{addrs: addrs} }
+func KnownSets(addrs map[string]*packet.AddrSet) *Sets { return &Sets{addrs: addrs} }
 
 // DumpSets returns the sets of addresses among those of an ipset save; see Addresses.
-func DumpSets(sets *iptables.Sets) map[string]*AddrSet { return NewIPSets(sets, nil).Addresses() }
+func AddressSets(sets *iptables.Sets) map[string]*packet.AddrSet {
+	return NewSets(sets, nil).Addresses()
+}
 
 // Addresses returns the sets that are no more than addresses, by name: hash:ip,
 // hash:net, bitmap:ip, and the lists of such sets.
-func (s *IPSets) Addresses() map[string]*AddrSet {
+func (s *Sets) Addresses() map[string]*packet.AddrSet {
 	if s == nil {
 		return nil
 	}
@@ -52,7 +55,7 @@ func (s *IPSets) Addresses() map[string]*AddrSet {
 }
 
 // addressSet returns nil for other sets, and for those with a name as an entry.
-func (s *IPSets) addressSet(name string) *AddrSet {
+func (s *Sets) addressSet(name string) *packet.AddrSet {
 	set := s.file.Set(name)
 	if set == nil || s.hidden(name) {
 		return nil
@@ -65,7 +68,7 @@ func (s *IPSets) addressSet(name string) *AddrSet {
 		}
 		return e.addresses(name, false)
 	case "list:set":
-		var members []*AddrSet
+		var members []*packet.AddrSet
 		for e := range set.Entries() {
 			m := s.addrs[e.Text]
 			if m == nil {
@@ -76,48 +79,9 @@ func (s *IPSets) addressSet(name string) *AddrSet {
 			}
 			members = append(members, m)
 		}
-		return Union(name, members...)
+		return packet.Union(name, members...)
 	}
 	return nil
-}
-
-// InSet holds where C does: what it is to be in an ipset, as conditions on the
-// packet. It gives them the set's name.
-type InSet struct {
-	Name string
-	// Ends are those of the packet that are looked up, and Dims what of them: "ip",
-	// "net", "port", "iface", "mark" or "mac", as in the name of the set's type. Of a
-	// list, whose members differ, Dims is nil. A match with fewer Ends than Dims never
-	// holds.
-	Ends []End
-	Dims []string
-	C    Cond
-}
-
-func (InSet) isCond() {}
-
-func (c InSet) String() string { return lookedUp(c.Ends, c.Dims) + " in set " + c.Name }
-
-// lookedUp says what a set is asked for.
-func lookedUp(ends []End, dims []string) string {
-	words := make([]string, 0, len(ends))
-	for i, e := range ends {
-		word := e.String()
-		if i < len(dims) {
-			switch dims[i] {
-			case "port":
-				word += " port"
-			case "iface":
-				word = [...]string{"incoming interface", "outgoing interface"}[e]
-			case "mark":
-				word = "mark"
-			case "mac":
-				word += " MAC address"
-			}
-		}
-		words = append(words, word)
-	}
-	return strings.Join(words, ", ")
 }
 
 // dims are the dimensions of a set's type by the words in its name.
@@ -129,12 +93,12 @@ func dims(set *iptables.Set) []string {
 // Match returns the condition of -m set --match-set NAME with these flags. More flags
 // than the set has dimensions are ignored; with fewer it never holds (facts 4).
 // With noMatch, as --return-nomatch says, it holds where an entry with nomatch decides.
-func (s *IPSets) Match(name string, ends []End, noMatch bool) Cond {
+func (s *Sets) Match(name string, ends []packet.End, noMatch bool) packet.Cond {
 	if s == nil || len(ends) == 0 {
 		return unknownSet(name, ends)
 	}
 	if a := s.addrs[name]; a != nil && !noMatch {
-		return Addr{ends[0], a}
+		return packet.Addr{End: ends[0], In: a}
 	}
 	set := s.file.Set(name)
 	if set == nil || s.hidden(name) {
@@ -149,28 +113,28 @@ func (s *IPSets) Match(name string, ends []End, noMatch bool) Cond {
 	return c
 }
 
-func (s *IPSets) match(set *iptables.Set, ends []End, noMatch bool) Cond {
+func (s *Sets) match(set *iptables.Set, ends []packet.End, noMatch bool) packet.Cond {
 	if set.Type == "list:set" {
 		return s.anyMember(set, ends, noMatch)
 	}
 	n := set.Dimensions()
 	switch {
 	case n == 0:
-		return Opaque{Text: fmt.Sprintf("%s in set %s (of type %s, which is not supported)", lookedUp(ends, nil), set.Name, set.Type)}
+		return packet.Opaque{Text: fmt.Sprintf("%s in set %s (of type %s, which is not supported)", packet.LookupKey(ends, nil), set.Name, set.Type)}
 	case len(ends) < n:
-		return InSet{set.Name, ends, dims(set), Any{}}
+		return packet.InSet{Name: set.Name, Ends: ends, Dims: dims(set), C: packet.Any{}}
 	}
-	return InSet{set.Name, ends[:n], dims(set), s.read(set).cond(ends[:n], noMatch)}
+	return packet.InSet{Name: set.Name, Ends: ends[:n], Dims: dims(set), C: s.read(set).cond(ends[:n], noMatch)}
 }
 
 // anyMember is the condition of being in any member of a list. The kernel asks each
 // member with the flags and options of the rule, and takes the first that holds.
-func (s *IPSets) anyMember(list *iptables.Set, ends []End, noMatch bool) Cond {
-	var any Any
+func (s *Sets) anyMember(list *iptables.Set, ends []packet.End, noMatch bool) packet.Cond {
+	var any packet.Any
 	addresses := true
 	for e := range list.Entries() {
 		c := s.Match(e.Text, ends, noMatch)
-		if in, ok := c.(InSet); ok {
+		if in, ok := c.(packet.InSet); ok {
 			if len(in.Ends) < len(in.Dims) {
 				continue
 			}
@@ -181,25 +145,25 @@ func (s *IPSets) anyMember(list *iptables.Set, ends []End, noMatch bool) Cond {
 	if addresses && len(any) > 0 {
 		return any
 	}
-	return InSet{list.Name, ends, nil, any}
+	return packet.InSet{Name: list.Name, Ends: ends, Dims: nil, C: any}
 }
 
 // unknownSet is the condition of being in a set that the file does not have.
-func unknownSet(name string, ends []End) Opaque {
-	return Opaque{Text: lookedUp(ends, nil) + " in set " + name + " (members unknown)"}
+func unknownSet(name string, ends []packet.End) packet.Opaque {
+	return packet.Opaque{Text: packet.LookupKey(ends, nil) + " in set " + name + " (members unknown)"}
 }
 
 // markIs is the condition that a packet has a mark of hash:ip,mark, of which the set looks
 // at the bits of its mask.
-func markIs(mark, mask uint32) Cond { return Mark{Value: mark & mask, Mask: mask} }
+func markIs(mark, mask uint32) packet.Cond { return packet.Mark{Value: mark & mask, Mask: mask} }
 
 // macIs is the condition that a packet has a MAC address, which is no field of a
 // packet here. Without one, bitmap:ip,mac takes that of the first packet it sees.
-func macIs(set string, end End, mac string) Cond {
+func macIs(set string, end packet.End, mac string) packet.Cond {
 	if mac == "" {
-		return Opaque{Text: fmt.Sprintf("%s MAC address is the first that set %s saw with the address", end, set)}
+		return packet.Opaque{Text: fmt.Sprintf("%s MAC address is the first that set %s saw with the address", end, set)}
 	}
-	return Opaque{Text: fmt.Sprintf("%s MAC address is %s", end, mac)}
+	return packet.Opaque{Text: fmt.Sprintf("%s MAC address is %s", end, mac)}
 }
 
 // entries are the elements of a set other than a list.
@@ -213,7 +177,7 @@ type entries struct {
 	unread []*iptables.Entry
 }
 
-func (s *IPSets) read(set *iptables.Set) *entries {
+func (s *Sets) read(set *iptables.Set) *entries {
 	out := &entries{set: set}
 	out.mask, _ = set.Mask()
 	for e := range set.Entries() {
@@ -237,17 +201,17 @@ const setLimit = 2048
 const unreadLimit = 16
 
 // cond is the condition of being in the set, without its name.
-func (e *entries) cond(ends []End, noMatch bool) Cond {
+func (e *entries) cond(ends []packet.End, noMatch bool) packet.Cond {
 	if noMatch && !strings.Contains(e.set.Type, "net") {
 		noMatch = false // types without nomatch ignore the option (measured)
 	}
-	name := func(why string) Opaque {
-		return Opaque{Text: fmt.Sprintf("%s in set %s (%s, entries %s)", lookedUp(ends, dims(e.set)), e.set.Name, why, e.digest())}
+	name := func(why string) packet.Opaque {
+		return packet.Opaque{Text: fmt.Sprintf("%s in set %s (%s, entries %s)", packet.LookupKey(ends, dims(e.set)), e.set.Name, why, e.digest())}
 	}
 	if len(e.unread) > 0 && (e.noMatch || len(e.unread) > unreadLimit) {
 		return name(fmt.Sprintf("it has a name among its entries, such as %s", e.unread[0]))
 	}
-	var out Any
+	var out packet.Any
 	boxes, ok := e.boxes(noMatch)
 	switch {
 	case !ok:
@@ -259,9 +223,9 @@ func (e *entries) cond(ends []End, noMatch bool) Cond {
 			ps, _ := maskedPrefixes(el.First, e.mask)
 			any = append(any, ps...)
 		}
-		within := All{name(fmt.Sprintf("too many to follow: more than %d different conditions", setLimit))}
+		within := packet.All{name(fmt.Sprintf("too many to follow: more than %d different conditions", setLimit))}
 		if len(any) > 0 {
-			within = append(within, Addr{ends[0], NewAddrSet("", any)})
+			within = append(within, packet.Addr{End: ends[0], In: packet.NewAddrSet("", any)})
 		}
 		out, boxes = append(out, within), nil
 	}
@@ -269,7 +233,7 @@ func (e *entries) cond(ends []End, noMatch bool) Cond {
 		out = append(out, b.cond(e.set, ends))
 	}
 	for _, u := range e.unread {
-		out = append(out, Opaque{Text: fmt.Sprintf("%s in set %s by its entry %s, a name", lookedUp(ends, dims(e.set)), e.set.Name, u)})
+		out = append(out, packet.Opaque{Text: fmt.Sprintf("%s in set %s by its entry %s, a name", packet.LookupKey(ends, dims(e.set)), e.set.Name, u)})
 	}
 	return out
 }
@@ -295,4 +259,9 @@ func (e *entries) digest() string {
 		h.Write([]byte(t + "\n"))
 	}
 	return fmt.Sprintf("%08x", h.Sum32())
+}
+
+// InUnknownSet is the condition of being in a set whose members are not known.
+func InUnknownSet(name string, end packet.End) packet.Opaque {
+	return unknownSet(name, []packet.End{end})
 }

@@ -1,4 +1,4 @@
-package packet
+package netfilter
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
@@ -16,15 +17,15 @@ import (
 type nftField struct {
 	// guard are the conditions without which it is not there to be looked at: those hold
 	// for a != as well.
-	guard []Cond
+	guard []packet.Cond
 	// one reads a value; nil where the field is not modelled.
-	read func(v any) (Cond, bool)
+	read func(v any) (packet.Cond, bool)
 	// bits tells that a packet may have several of the values, and oneBit that it has one
 	// of values which are bits all the same.
 	bits, oneBit bool
 }
 
-func (f nftField) one(v any) (Cond, bool) {
+func (f nftField) one(v any) (packet.Cond, bool) {
 	if f.read == nil || f.bits {
 		return nil, false
 	}
@@ -32,7 +33,7 @@ func (f nftField) one(v any) (Cond, bool) {
 }
 
 // match reads a comparison. What is not modelled is opaque.
-func (n *nftReader) match(e nft.Expr) Cond {
+func (n *nftReader) match(e nft.Expr) packet.Cond {
 	body, _ := e.Body.(map[string]any)
 	op, _ := body["op"].(string)
 	field := n.field(body["left"])
@@ -41,12 +42,12 @@ func (n *nftReader) match(e nft.Expr) Cond {
 		if text, isSet := body["right"].(string); isSet && strings.HasPrefix(text, "@") {
 			return n.once(e.Text()) // packets may change the set
 		}
-		return Opaque{Text: e.Text()}
+		return packet.Opaque{Text: e.Text()}
 	}
-	return All(append(slices.Clone(field.guard), c))
+	return packet.All(append(slices.Clone(field.guard), c))
 }
 
-func (n *nftReader) compare(f nftField, op string, right any) (Cond, bool) {
+func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool) {
 	if f.read == nil {
 		return nil, false
 	}
@@ -62,7 +63,7 @@ func (n *nftReader) compare(f nftField, op string, right any) (Cond, bool) {
 		case op == "in", op == "!":
 			c, ok := anyOf(f.read, list)
 			if op == "!" {
-				c = Not{c}
+				c = packet.Not{C: c}
 			}
 			return c, ok
 		case f.bits || isList:
@@ -85,18 +86,18 @@ func (n *nftReader) compare(f nftField, op string, right any) (Cond, bool) {
 		}
 	}
 	c, ok := anyOf(f.read, values)
-	if set, isAddr := c.(Addr); isAddr && name != "" {
+	if set, isAddr := c.(packet.Addr); isAddr && name != "" {
 		set.In.Name = name
 	}
 	if op == "!=" {
-		c = Not{c}
+		c = packet.Not{C: c}
 	}
 	return c, ok
 }
 
 // anyOf is the condition of having any of the values; addresses and ports of many are one.
-func anyOf(read func(any) (Cond, bool), values []any) (Cond, bool) {
-	var any Any
+func anyOf(read func(any) (packet.Cond, bool), values []any) (packet.Cond, bool) {
+	var any packet.Any
 	for _, v := range values {
 		c, ok := read(unwrap(v))
 		if !ok {
@@ -105,21 +106,21 @@ func anyOf(read func(any) (Cond, bool), values []any) (Cond, bool) {
 		any = append(any, c)
 	}
 	if len(any) == 0 {
-		return never, true
+		return packet.Any{}, true
 	}
 	switch first := any[0].(type) {
-	case Addr:
-		sets := make([]*AddrSet, len(any))
+	case packet.Addr:
+		sets := make([]*packet.AddrSet, len(any))
 		for i, c := range any {
-			sets[i] = c.(Addr).In
+			sets[i] = c.(packet.Addr).In
 		}
-		return Addr{first.End, Union("", sets...)}, true
-	case Port:
+		return packet.Addr{End: first.End, In: packet.Union("", sets...)}, true
+	case packet.Port:
 		var ranges []ir.PortRange
 		for _, c := range any {
-			ranges = append(ranges, c.(Port).Ranges...)
+			ranges = append(ranges, c.(packet.Port).Ranges...)
 		}
-		return Port{first.End, ranges}, true
+		return packet.Port{End: first.End, Ranges: ranges}, true
 	}
 	if len(any) == 1 {
 		return any[0], true
@@ -148,21 +149,21 @@ func (n *nftReader) field(v any) nftField {
 	name := strings.TrimPrefix(nft.Value(v), "meta ")
 	switch name {
 	case "iifname", "oifname", "iif", "oif":
-		end := Source
+		end := packet.Source
 		if name[0] == 'o' {
-			end = Destination
+			end = packet.Destination
 		}
-		return nftField{read: func(v any) (Cond, bool) {
+		return nftField{read: func(v any) (packet.Cond, bool) {
 			text, ok := v.(string)
 			if !ok || text == "" || strings.ContainsAny(text, `\+`) || strings.Contains(text[:len(text)-1], "*") {
 				return nil, false
 			}
-			return Interface{end, strings.Replace(text, "*", "+", 1)}, true
+			return packet.Interface{End: end, Name: strings.Replace(text, "*", "+", 1)}, true
 		}}
 	case "l4proto":
 		return nftField{read: protocolValue}
 	case "nfproto", "protocol":
-		return nftField{read: func(v any) (Cond, bool) {
+		return nftField{read: func(v any) (packet.Cond, bool) {
 			switch v {
 			case "ipv4", "ip":
 				return n.only(ir.IPv4), true
@@ -176,28 +177,33 @@ func (n *nftReader) field(v any) nftField {
 	case "ct state":
 		return nftField{oneBit: true, read: stateValue("invalid", "new", "related", "established", "untracked")}
 	case "ct status":
-		return nftField{bits: true, guard: []Cond{tracked}, read: stateValue("snat", "dnat")}
+		return nftField{bits: true, guard: []packet.Cond{tracked}, read: stateValue("snat", "dnat")}
 	case "ct direction":
-		return nftField{guard: []Cond{tracked}, read: func(v any) (Cond, bool) {
+		return nftField{guard: []packet.Cond{tracked}, read: func(v any) (packet.Cond, bool) {
 			d := ir.CTOriginal
 			if v == "reply" {
 				d = ir.CTReply
 			}
-			return Dir{d}, v == "original" || v == "reply"
+			return packet.Dir{Dir: d}, v == "original" || v == "reply"
 		}}
 	case "ct original proto-dst":
-		return nftField{guard: []Cond{tracked}, read: portValue(OriginalDestination)}
+		return nftField{guard: []packet.Cond{tracked}, read: portValue(packet.OriginalDestination)}
 	case "ct original ip daddr", "ct original ip6 daddr", "ct original daddr":
-		return nftField{guard: []Cond{tracked}, read: addressValue(OriginalDestination)}
+		return nftField{guard: []packet.Cond{tracked}, read: addressValue(packet.OriginalDestination)}
 	}
 	return nftField{}
 }
 
 // only holds for packets of a family: the program's, or none.
-func (n *nftReader) only(f ir.Family) Cond { return truth(n.family == f) }
+func (n *nftReader) only(f ir.Family) packet.Cond {
+	if n.family == f {
+		return packet.All{}
+	}
+	return packet.Any{}
+}
 
 // transports are the protocols whose ports nft looks at by their names.
-var transports = map[string]uint8{"tcp": protoTCP, "udp": protoUDP, "sctp": protoSCTP}
+var transports = map[string]uint8{"tcp": packet.ProtoTCP, "udp": packet.ProtoUDP, "sctp": packet.ProtoSCTP}
 
 func (n *nftReader) payload(name string) nftField {
 	header, field, _ := strings.Cut(name, " ")
@@ -205,32 +211,32 @@ func (n *nftReader) payload(name string) nftField {
 	if header == "ip6" {
 		family = ir.IPv6
 	}
-	ends := map[string]End{"saddr": Source, "sport": Source, "daddr": Destination, "dport": Destination}
+	ends := map[string]packet.End{"saddr": packet.Source, "sport": packet.Source, "daddr": packet.Destination, "dport": packet.Destination}
 	end, isEnd := ends[field]
 	switch {
 	case header == "ip" && field == "protocol", header == "ip6" && field == "nexthdr":
-		return nftField{guard: []Cond{n.only(family)}, read: protocolValue}
+		return nftField{guard: []packet.Cond{n.only(family)}, read: protocolValue}
 	case (header == "ip" || header == "ip6") && isEnd:
-		return nftField{guard: []Cond{n.only(family)}, read: addressValue(end)}
+		return nftField{guard: []packet.Cond{n.only(family)}, read: addressValue(end)}
 	case transports[header] != 0 && isEnd:
-		return nftField{guard: []Cond{Proto{[]uint8{transports[header]}}}, read: portValue(end)}
+		return nftField{guard: []packet.Cond{packet.Proto{Numbers: []uint8{transports[header]}}}, read: portValue(end)}
 	case header == "th" && isEnd:
 		// Of protocols without ports it takes what is in their place.
-		ports := Proto{[]uint8{protoTCP, protoUDP, protoSCTP}}
-		return nftField{read: func(v any) (Cond, bool) {
+		ports := packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP}}
+		return nftField{read: func(v any) (packet.Cond, bool) {
 			c, ok := portValue(end)(v)
-			return Any{All{ports, c}, All{Not{ports}, Opaque{Text: name + " " + nft.Value(v)}}}, ok
+			return packet.Any{packet.All{ports, c}, packet.All{packet.Not{C: ports}, packet.Opaque{Text: name + " " + nft.Value(v)}}}, ok
 		}}
 	case name == "icmp type":
-		return nftField{guard: []Cond{n.only(ir.IPv4), Proto{[]uint8{protoICMP}}}, read: icmpValue(icmpTypes)}
+		return nftField{guard: []packet.Cond{n.only(ir.IPv4), packet.Proto{Numbers: []uint8{packet.ProtoICMP}}}, read: icmpValue(icmpTypes)}
 	case name == "icmpv6 type":
-		return nftField{guard: []Cond{n.only(ir.IPv6), Proto{[]uint8{protoICMPv6}}}, read: icmpValue(icmpv6Types)}
+		return nftField{guard: []packet.Cond{n.only(ir.IPv6), packet.Proto{Numbers: []uint8{packet.ProtoICMPv6}}}, read: icmpValue(icmpv6Types)}
 	}
 	return nftField{}
 }
 
 func (n *nftReader) markField(left any, mask uint32) nftField {
-	c := Mark{Mask: mask}
+	c := packet.Mark{Mask: mask}
 	switch nft.Value(left) {
 	case "meta mark":
 	case "ct mark":
@@ -238,12 +244,12 @@ func (n *nftReader) markField(left any, mask uint32) nftField {
 	default:
 		return nftField{}
 	}
-	f := nftField{read: func(v any) (Cond, bool) {
+	f := nftField{read: func(v any) (packet.Cond, bool) {
 		n, ok := nftNumber(v, 32)
-		return Mark{c.Conn, n, c.Mask}, ok
+		return packet.Mark{Conn: c.Conn, Value: n, Mask: c.Mask}, ok
 	}}
 	if c.Conn {
-		f.guard = []Cond{tracked}
+		f.guard = []packet.Cond{tracked}
 	}
 	return f
 }
@@ -260,13 +266,13 @@ func (n *nftReader) concat(fields []any) nftField {
 		parts = append(parts, f)
 		out.guard = append(out.guard, f.guard...)
 	}
-	out.read = func(v any) (Cond, bool) {
+	out.read = func(v any) (packet.Cond, bool) {
 		m, _ := v.(map[string]any)
 		values, _ := m["concat"].([]any)
 		if len(values) != len(parts) {
 			return nil, false
 		}
-		var all All
+		var all packet.All
 		for i, v := range values {
 			c, ok := parts[i].read(v)
 			if !ok {
@@ -285,51 +291,52 @@ func fibField(f map[string]any) nftField {
 	if f["result"] != "type" || len(flags) != 1 {
 		return nftField{}
 	}
-	return nftField{read: func(v any) (Cond, bool) {
+	return nftField{read: func(v any) (packet.Cond, bool) {
 		switch {
 		case v == "local" && flags[0] == "daddr":
-			return Opaque{Text: dstLocal}, true
+			return packet.DestinationIsLocal, true
 		case v == "local" && flags[0] == "saddr":
-			return Opaque{Text: srcLocal}, true
+			return packet.SourceIsLocal, true
 		}
 		return nil, false
 	}}
 }
 
-func stateValue(names ...string) func(any) (Cond, bool) {
-	return func(v any) (Cond, bool) {
+func stateValue(names ...string) func(any) (packet.Cond, bool) {
+	return func(v any) (packet.Cond, bool) {
 		name, _ := v.(string)
-		return State{stateWords[strings.ToUpper(name)]}, slices.Contains(names, name)
+		state, ok := packet.ParseState(strings.ToUpper(name))
+		return packet.State{States: state}, ok && slices.Contains(names, name)
 	}
 }
 
-func protocolValue(v any) (Cond, bool) {
+func protocolValue(v any) (packet.Cond, bool) {
 	n, ok := nftNumber(v, 8)
 	if name, isName := v.(string); isName {
 		var p uint8
 		p, ok = iptables.ProtocolNumber(name)
 		n = uint32(p)
 	}
-	return Proto{[]uint8{uint8(n)}}, ok && n != 0
+	return packet.Proto{Numbers: []uint8{uint8(n)}}, ok && n != 0
 }
 
-func portValue(end End) func(any) (Cond, bool) {
-	return func(v any) (Cond, bool) {
+func portValue(end packet.End) func(any) (packet.Cond, bool) {
+	return func(v any) (packet.Cond, bool) {
 		from, to := bounds(v)
 		a, ok1 := nftNumber(from, 16)
 		b, ok2 := nftNumber(to, 16)
-		return Port{end, []ir.PortRange{{First: uint16(a), Last: uint16(b)}}}, ok1 && ok2 && a <= b
+		return packet.Port{End: end, Ranges: []ir.PortRange{{First: uint16(a), Last: uint16(b)}}}, ok1 && ok2 && a <= b
 	}
 }
 
-func addressValue(end End) func(any) (Cond, bool) {
-	return func(v any) (Cond, bool) {
+func addressValue(end packet.End) func(any) (packet.Cond, bool) {
+	return func(v any) (packet.Cond, bool) {
 		if m, ok := v.(map[string]any); ok && m["prefix"] != nil {
 			p, err := netip.ParsePrefix(nft.Value(v))
 			if err != nil {
 				return nil, false
 			}
-			return Addr{end, NewAddrSet("", []netip.Prefix{p})}, true
+			return packet.Addr{End: end, In: packet.NewAddrSet("", []netip.Prefix{p})}, true
 		}
 		from, to := bounds(v)
 		first, _ := from.(string)
@@ -339,7 +346,7 @@ func addressValue(end End) func(any) (Cond, bool) {
 		if err1 != nil || err2 != nil || a.Zone() != "" || a.BitLen() != b.BitLen() || b.Less(a) {
 			return nil, false
 		}
-		return Addr{end, addrRange(a, b)}, true
+		return packet.Addr{End: end, In: packet.AddrRange(a, b)}, true
 	}
 }
 
@@ -363,14 +370,14 @@ func nftNumber(v any, bits int) (uint32, bool) {
 	return uint32(u), err == nil
 }
 
-func icmpValue(names map[string]uint8) func(any) (Cond, bool) {
-	return func(v any) (Cond, bool) {
+func icmpValue(names map[string]uint8) func(any) (packet.Cond, bool) {
+	return func(v any) (packet.Cond, bool) {
 		n, ok := nftNumber(v, 8)
 		t := uint8(n)
 		if name, isName := v.(string); isName {
 			t, ok = names[name]
 		}
-		return ICMPType{t, t, 0, 255}, ok
+		return packet.ICMPType{FirstType: t, LastType: t, FirstCode: 0, LastCode: 255}, ok
 	}
 }
 

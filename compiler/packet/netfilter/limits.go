@@ -1,6 +1,9 @@
-package packet
+package netfilter
 
-import "github.com/dockerfw/dockerfw/parser/iptables"
+import (
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
 
 // contrary options of a match say the opposite of another option with the same
 // value: the kernel counts alike and inverts the answer (xt_hashlimit.c,
@@ -14,7 +17,7 @@ var contrary = map[string]string{
 // before either, so that a rule which returns below a limit and one which drops above
 // it are about one condition. The name of a hashlimit table is not part of it as long
 // as no other rule counts in that table: shared tells.
-func limitCond(m *iptables.Match, shared func(table string) bool) Cond {
+func limitCond(m *iptables.Match, shared func(table string) bool) packet.Cond {
 	not := false
 	var options []iptables.Option
 	for _, o := range m.Options {
@@ -32,9 +35,9 @@ func limitCond(m *iptables.Match, shared func(table string) bool) Cond {
 		}
 		options = append(options, o)
 	}
-	c := Opaque{Text: words(append([]string{m.Name}, optionWords(options)...)...), Stateful: true}
+	c := packet.Opaque{Text: words(append([]string{m.Name}, optionWords(options)...)...), Stateful: true}
 	if not {
-		return Not{c}
+		return packet.Not{C: c}
 	}
 	return c
 }

@@ -1,4 +1,4 @@
-package packet
+package netfilter
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -22,26 +23,28 @@ type setBox struct {
 
 // extra is what a box asks for besides addresses and ports; the end is the one of the
 // set's last dimension.
-type extra interface{ cond(end End) Cond }
+type extra interface {
+	cond(end packet.End) packet.Cond
+}
 
 // pair are addresses by dimension; nil where the set has no such dimension.
-type pair struct{ first, second *AddrSet }
+type pair struct{ first, second *packet.AddrSet }
 
 // portBox are ports of a protocol as a set stores them; of ICMP types and codes.
 type portBox struct {
 	protocol uint8
-	ranges   []span
+	ranges   []ir.PortRange // sorted
 }
 
 // addresses are those of a set without other dimensions.
-func (e *entries) addresses(name string, noMatch bool) *AddrSet {
-	out := &AddrSet{Name: name}
+func (e *entries) addresses(name string, noMatch bool) *packet.AddrSet {
+	out := &packet.AddrSet{Name: name}
 	pairs, ok := e.region(e.all, noMatch)
 	if !ok {
 		return nil
 	}
 	for _, p := range pairs {
-		out = Union(name, out, p.first)
+		out = packet.Union(name, out, p.first)
 	}
 	return out
 }
@@ -51,14 +54,14 @@ func (e *entries) addresses(name string, noMatch bool) *AddrSet {
 func (e *entries) boxes(noMatch bool) (_ []setBox, ok bool) {
 	switch e.set.Type {
 	case "bitmap:port":
-		var ports []span
+		var ports []ir.PortRange
 		for _, el := range e.all {
-			ports = append(ports, span{uint32(el.Port), uint32(el.Port)})
+			ports = append(ports, ir.PortRange{First: el.Port, Last: el.Port})
 		}
 		if len(ports) == 0 {
 			return nil, true
 		}
-		return []setBox{{ports: &portBox{ranges: join(ports)}}}, true
+		return []setBox{{ports: &portBox{ranges: joinPorts(ports)}}}, true
 	case "hash:net,iface":
 		return e.interfaceBoxes(noMatch), true
 	case "hash:ip,mark", "hash:mac", "hash:ip,mac", "bitmap:ip,mac":
@@ -84,24 +87,38 @@ func (e *entries) boxes(noMatch bool) (_ []setBox, ok bool) {
 			out = append(out, setBox{pairs: pairs})
 			continue
 		}
-		protocol, port := uint8(key>>16), key&0xffff
+		protocol, port := uint8(key>>16), ir.PortRange{First: uint16(key), Last: uint16(key)}
 		h := uint64(protocol)
 		for _, p := range pairs {
-			h = h*31 + p.first.hash
+			h = h*31 + p.first.Hash()
 			if p.second != nil {
-				h = h*31 + p.second.hash
+				h = h*31 + p.second.Hash()
 			}
 		}
 		i := slices.IndexFunc(same[h], func(i int) bool { return out[i].ports.protocol == protocol && samePairs(out[i].pairs, pairs) })
 		if i >= 0 {
 			b := out[same[h][i]].ports
-			b.ranges = join(append(b.ranges, span{port, port}))
+			b.ranges = joinPorts(append(b.ranges, port))
 			continue
 		}
 		same[h] = append(same[h], len(out))
-		out = append(out, setBox{pairs: pairs, ports: &portBox{protocol, []span{{port, port}}}})
+		out = append(out, setBox{pairs: pairs, ports: &portBox{protocol, []ir.PortRange{port}}})
 	}
 	return out, true
+}
+
+// joinPorts sorts ranges and joins those that overlap or touch.
+func joinPorts(ranges []ir.PortRange) []ir.PortRange {
+	slices.SortFunc(ranges, func(a, b ir.PortRange) int { return cmp.Compare(a.First, b.First) })
+	out := ranges[:0]
+	for _, r := range ranges {
+		if n := len(out); n > 0 && int(r.First) <= int(out[n-1].Last)+1 {
+			out[n-1].Last = max(out[n-1].Last, r.Last)
+			continue
+		}
+		out = append(out, r)
+	}
+	return slices.Clip(out)
 }
 
 func samePairs(a, b []pair) bool {
@@ -148,7 +165,7 @@ func (e *entries) region(els []iptables.Element, noMatch bool) (_ []pair, ok boo
 		}
 	}
 	if !two {
-		set := NewNetSet("", alone.yes, alone.no)
+		set := packet.NewNetSet("", alone.yes, alone.no)
 		if set.IsEmpty() {
 			return nil, true
 		}
@@ -156,30 +173,31 @@ func (e *entries) region(els []iptables.Element, noMatch bool) (_ []pair, ok boo
 	}
 	nets := slices.SortedFunc(maps.Keys(bySecond), comparePrefixes)
 	parts, parents := partition(nets)
-	holds := make([]*AddrSet, len(nets))
+	holds := make([]*packet.AddrSet, len(nets))
 	var out []pair
+	var firsts [][]*packet.AddrSet // of out
 	same := map[uint64][]int{}
 	for i, net := range nets {
 		s := bySecond[net]
-		holds[i] = NewNetSet("", s.yes, s.no)
+		holds[i] = packet.NewNetSet("", s.yes, s.no)
 		if up := parents[i]; up >= 0 {
-			holds[i] = Union("", holds[i], holds[up].Minus(NewNetSet("", s.no, s.yes)))
+			holds[i] = packet.Union("", holds[i], holds[up].Minus(packet.NewNetSet("", s.no, s.yes)))
 		}
-		if holds[i].IsEmpty() || len(parts[i].v4)+len(parts[i].v6) == 0 {
+		if holds[i].IsEmpty() || parts[i].IsEmpty() {
 			continue
 		}
-		h := holds[i].hash
+		h := holds[i].Hash()
 		k := slices.IndexFunc(same[h], func(k int) bool { return out[k].second.Equal(holds[i]) })
 		if k >= 0 {
-			first := out[same[h][k]].first
-			first.v4, first.v6 = append(first.v4, parts[i].v4...), append(first.v6, parts[i].v6...)
+			firsts[same[h][k]] = append(firsts[same[h][k]], parts[i])
 			continue
 		}
 		same[h] = append(same[h], len(out))
-		out = append(out, pair{parts[i], holds[i]})
+		out = append(out, pair{second: holds[i]})
+		firsts = append(firsts, []*packet.AddrSet{parts[i]})
 	}
-	for _, p := range out {
-		p.first.finish()
+	for i := range out {
+		out[i].first = packet.Union("", firsts[i]...)
 	}
 	return out, true
 }
@@ -193,8 +211,8 @@ func comparePrefixes(a, b netip.Prefix) int {
 
 // partition returns for each of some prefixes, sorted, the addresses whose longest
 // prefix it is, and the index of the next shorter one, or -1.
-func partition(sorted []netip.Prefix) (parts []*AddrSet, parents []int) {
-	parts, parents = make([]*AddrSet, len(sorted)), make([]int, len(sorted))
+func partition(sorted []netip.Prefix) (parts []*packet.AddrSet, parents []int) {
+	parts, parents = make([]*packet.AddrSet, len(sorted)), make([]int, len(sorted))
 	children := make([][]netip.Prefix, len(sorted))
 	var open []int
 	for i, p := range sorted {
@@ -209,9 +227,9 @@ func partition(sorted []netip.Prefix) (parts []*AddrSet, parents []int) {
 		open = append(open, i)
 	}
 	for i, p := range sorted {
-		parts[i] = NewAddrSet("", []netip.Prefix{p})
+		parts[i] = packet.NewAddrSet("", []netip.Prefix{p})
 		if len(children[i]) > 0 {
-			parts[i] = parts[i].Minus(NewAddrSet("", children[i]))
+			parts[i] = parts[i].Minus(packet.NewAddrSet("", children[i]))
 		}
 	}
 	return parts, parents
@@ -270,7 +288,7 @@ type label struct {
 	mac  string
 }
 
-func (l label) cond(end End) Cond {
+func (l label) cond(end packet.End) packet.Cond {
 	if l.set.Type == "hash:ip,mark" {
 		return markIs(l.mark, l.set.MarkMask())
 	}
@@ -292,7 +310,7 @@ func (e *entries) labelBoxes() []setBox {
 	for _, l := range labels {
 		b := setBox{rest: l}
 		if by[l][0].IsValid() {
-			b.pairs = []pair{{first: NewAddrSet("", by[l])}}
+			b.pairs = []pair{{first: packet.NewAddrSet("", by[l])}}
 		}
 		out = append(out, b)
 	}
@@ -301,17 +319,17 @@ func (e *entries) labelBoxes() []setBox {
 
 // cond is the condition of being in the box; ends are the flags of the rule, one for
 // each dimension of the set's type.
-func (b *setBox) cond(set *iptables.Set, ends []End) Cond {
-	var out All
+func (b *setBox) cond(set *iptables.Set, ends []packet.End) packet.Cond {
+	var out packet.All
 	if b.ports != nil {
 		out = append(out, b.ports.conds(ends[slices.Index(dims(set), "port")])...)
 	}
 	if len(b.pairs) > 0 {
-		var any Any
+		var any packet.Any
 		for _, p := range b.pairs {
-			both := All{Addr{ends[0], p.first}}
+			both := packet.All{packet.Addr{End: ends[0], In: p.first}}
 			if p.second != nil {
-				both = append(both, Addr{ends[len(ends)-1], p.second})
+				both = append(both, packet.Addr{End: ends[len(ends)-1], In: p.second})
 			}
 			any = append(any, unlist(both))
 		}
@@ -324,37 +342,33 @@ func (b *setBox) cond(set *iptables.Set, ends []End) Cond {
 }
 
 // unlist takes a condition out of a list that has no other.
-func unlist[L All | Any](list L) Cond {
+func unlist[L packet.All | packet.Any](list L) packet.Cond {
 	if len(list) == 1 {
 		return list[0]
 	}
-	return any(list).(Cond)
+	return any(list).(packet.Cond)
 }
 
 // conds is what the kernel takes for the port of a packet: type and code of ICMP, 0 of
 // protocols without ports. bitmap:port, without a protocol, knows TCP and UDP alone.
-func (b *portBox) conds(end End) []Cond {
-	ranges := make([]ir.PortRange, 0, len(b.ranges))
-	for _, r := range b.ranges {
-		ranges = append(ranges, ir.PortRange{First: uint16(r.lo), Last: uint16(r.hi)})
-	}
-	protocol := Proto{[]uint8{b.protocol}}
+func (b *portBox) conds(end packet.End) []packet.Cond {
+	protocol := packet.Proto{Numbers: []uint8{b.protocol}}
 	switch b.protocol {
 	case 0:
-		return []Cond{Proto{[]uint8{protoTCP, protoUDP}}, Port{end, ranges}}
-	case protoTCP, protoUDP, protoSCTP:
-		return []Cond{protocol, Port{end, ranges}}
-	case protoICMP, protoICMPv6:
-		var types Any
+		return []packet.Cond{packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP}}, packet.Port{End: end, Ranges: b.ranges}}
+	case packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP:
+		return []packet.Cond{protocol, packet.Port{End: end, Ranges: b.ranges}}
+	case packet.ProtoICMP, packet.ProtoICMPv6:
+		var types packet.Any
 		for _, r := range b.ranges {
-			for _, t := range icmpRanges(r) {
+			for _, t := range packet.ICMPTypes(r.First, r.Last) {
 				types = append(types, t)
 			}
 		}
-		return []Cond{unlist(types)}
-	case protoUDPLite:
+		return []packet.Cond{unlist(types)}
+	case packet.ProtoUDPLite:
 		// Its ports are no fields of a packet here.
-		return []Cond{protocol, Opaque{Text: "UDP-Lite " + end.String() + " port " + rangesText(ranges)}}
+		return []packet.Cond{protocol, packet.Opaque{Text: "UDP-Lite " + packet.Port{End: end, Ranges: b.ranges}.String()}}
 	}
-	return []Cond{protocol}
+	return []packet.Cond{protocol}
 }

@@ -1,22 +1,22 @@
-package packet
+package netfilter
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // icmpOption reads the only option of icmp and icmp6. ok is false for names that
 // are not known here.
-func icmpOption(m *iptables.Match, f ir.Family) ([]Cond, bool) {
+func icmpOption(m *iptables.Match, f ir.Family) ([]packet.Cond, bool) {
 	if len(m.Options) == 0 {
 		return nil, false
 	}
-	var out []Cond
+	var out []packet.Cond
 	for _, o := range m.Options {
 		typ, code, hasCode := strings.Cut(icmpNumber(o.Value(), f), "/")
 		t, err := strconv.ParseUint(typ, 10, 8)
@@ -53,37 +53,32 @@ func icmpNumber(text string, f ir.Family) string {
 	return fields[len(fields)-1]
 }
 
-var stateWords = map[string]ir.CTState{
-	"INVALID": ir.CTInvalid, "NEW": ir.CTNew, "RELATED": ir.CTRelated, "ESTABLISHED": ir.CTEstablished,
-	"UNTRACKED": ir.CTUntracked, "SNAT": ir.CTSNAT, "DNAT": ir.CTDNAT,
-}
-
 // conntrackOptions reads conntrack and state, whose options belong together: see
 // conntrackRest.
-func conntrackOptions(m *iptables.Match, f ir.Family) []Cond {
-	var state Cond
-	var rest All
+func conntrackOptions(m *iptables.Match, f ir.Family) []packet.Cond {
+	var state packet.Cond
+	var rest packet.All
 	for _, o := range m.Options {
 		switch o.Name {
 		case "--ctstate", "--state":
 			var states ir.CTState
 			for name := range strings.SplitSeq(o.Value(), ",") {
-				s, ok := stateWords[strings.ToUpper(name)]
+				s, ok := packet.ParseState(strings.ToUpper(name))
 				if !ok {
-					return []Cond{Opaque{Text: words(append([]string{m.Name}, optionWords(m.Options)...)...)}}
+					return []packet.Cond{packet.Opaque{Text: words(append([]string{m.Name}, optionWords(m.Options)...)...)}}
 				}
 				states |= s
 			}
-			state = inverted(State{states}, o)
+			state = inverted(packet.State{States: states}, o)
 		case "--ctorigdst":
 			if set := addresses(o.Value(), f); set != nil {
-				rest = append(rest, inverted(Addr{OriginalDestination, set}, o))
+				rest = append(rest, inverted(packet.Addr{End: packet.OriginalDestination, In: set}, o))
 				continue
 			}
 			rest = append(rest, opaqueOption(m.Name, o))
 		case "--ctorigdstport":
 			if r, ok := portRange(o.Value()); ok {
-				rest = append(rest, inverted(Port{OriginalDestination, []ir.PortRange{r}}, o))
+				rest = append(rest, inverted(packet.Port{End: packet.OriginalDestination, Ranges: []ir.PortRange{r}}, o))
 				continue
 			}
 			rest = append(rest, opaqueOption(m.Name, o))
@@ -93,7 +88,7 @@ func conntrackOptions(m *iptables.Match, f ir.Family) []Cond {
 				d = ir.CTReply
 			}
 			// A ! before REPLY is ORIGINAL; packets without a connection have neither.
-			rest = append(rest, inverted(Dir{d}, o))
+			rest = append(rest, inverted(packet.Dir{Dir: d}, o))
 		default:
 			rest = append(rest, opaqueOption(m.Name, o))
 		}
@@ -103,7 +98,7 @@ func conntrackOptions(m *iptables.Match, f ir.Family) []Cond {
 
 // setOption reads a match against a set. What depends on the counters of its entries
 // does not follow from the packet: that the set holds it is not enough then.
-func setOption(m *iptables.Match, sets *IPSets) ([]Cond, bool) {
+func setOption(m *iptables.Match, sets *Sets) ([]packet.Cond, bool) {
 	var match *iptables.Option
 	noMatch := false
 	var counters []string
@@ -128,13 +123,13 @@ func setOption(m *iptables.Match, sets *IPSets) ([]Cond, bool) {
 	if match == nil {
 		return nil, false
 	}
-	var ends []End
+	var ends []packet.End
 	for flag := range strings.SplitSeq(match.Values[1], ",") {
 		switch flag {
 		case "src":
-			ends = append(ends, Source)
+			ends = append(ends, packet.Source)
 		case "dst":
-			ends = append(ends, Destination)
+			ends = append(ends, packet.Destination)
 		default:
 			return nil, false
 		}
@@ -142,15 +137,15 @@ func setOption(m *iptables.Match, sets *IPSets) ([]Cond, bool) {
 	name := match.Values[0]
 	c := sets.Match(name, ends, noMatch)
 	if len(counters) > 0 {
-		c = All{c, Opaque{Text: "counters of the entry in set " + name + ": " + words(counters...), Stateful: true}}
+		c = packet.All{c, packet.Opaque{Text: "counters of the entry in set " + name + ": " + words(counters...), Stateful: true}}
 	}
-	return []Cond{inverted(c, *match)}, true
+	return []packet.Cond{inverted(c, *match)}, true
 }
 
-func rangeOption(o iptables.Option) Cond {
-	end, known := Source, o.Name == "--src-range" || o.Name == "--dst-range"
+func rangeOption(o iptables.Option) packet.Cond {
+	end, known := packet.Source, o.Name == "--src-range" || o.Name == "--dst-range"
 	if o.Name == "--dst-range" {
-		end = Destination
+		end = packet.Destination
 	}
 	from, to, isRange := strings.Cut(o.Value(), "-")
 	if !isRange {
@@ -161,51 +156,36 @@ func rangeOption(o iptables.Option) Cond {
 	if !known || err1 != nil || err2 != nil || a.BitLen() != b.BitLen() || b.Less(a) {
 		return opaqueOption("iprange", o)
 	}
-	return inverted(Addr{end, addrRange(a, b)}, o)
+	return inverted(packet.Addr{End: end, In: packet.AddrRange(a, b)}, o)
 }
 
-// addrRange is the set of the addresses from a to b, of one family.
-func addrRange(a, b netip.Addr) *AddrSet {
-	set := &AddrSet{}
-	if a.Is4() {
-		set.v4 = []span{{number4(a), number4(b)}}
-	} else {
-		set.v6 = []span6{{number6(a), number6(b)}}
+// conntrackRest joins the conditions of one conntrack match as xt_conntrack does.
+// Packets without a connection are matched by state alone: if the match asks for
+// states, what else it asks does not matter to them; else none of them match.
+func conntrackRest(state packet.Cond, rest packet.All) []packet.Cond {
+	switch {
+	case state == nil && len(rest) == 0:
+		return []packet.Cond{packet.Dir{Dir: ir.CTAny}}
+	case state == nil:
+		return append([]packet.Cond{packet.Dir{Dir: ir.CTAny}}, rest...)
+	case len(rest) == 0:
+		return []packet.Cond{state}
 	}
-	set.finish()
-	return set
+	if s, ok := state.(packet.State); ok && s.States&(ir.CTInvalid|ir.CTUntracked) == 0 {
+		return append([]packet.Cond{state}, rest...)
+	}
+	return []packet.Cond{state, packet.Any{packet.State{States: ir.CTInvalid | ir.CTUntracked}, rest}}
 }
 
-// Texts of the opaque conditions a rule has, in order.
-func (r *Rule) Opaque() []string {
-	var out []string
-	var walk func(c Cond)
-	walk = func(c Cond) {
-		switch c := c.(type) {
-		case Opaque:
-			if !slices.Contains(out, c.Text) {
-				out = append(out, c.Text)
-			}
-		case Mark:
-			if !slices.Contains(out, c.String()) {
-				out = append(out, c.String())
-			}
-		case InSet:
-			walk(c.C)
-		case Not:
-			walk(c.C)
-		case All:
-			for _, x := range c {
-				walk(x)
-			}
-		case Any:
-			for _, x := range c {
-				walk(x)
-			}
-		}
+// icmpCond matches a type, and a code unless it is negative. In IPv4 type 255 is
+// what iptables writes for any type.
+func icmpCond(f ir.Family, typ uint8, code int) packet.Cond {
+	c := packet.ICMPType{FirstType: typ, LastType: typ, FirstCode: 0, LastCode: 255}
+	if f == ir.IPv4 && typ == 255 {
+		c.FirstType = 0
 	}
-	for _, c := range r.Matches {
-		walk(c)
+	if code >= 0 {
+		c.FirstCode, c.LastCode = uint8(code), uint8(code)
 	}
-	return out
+	return c
 }

@@ -1,4 +1,4 @@
-package packet
+package netfilter
 
 import (
 	"net/netip"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -15,14 +16,14 @@ import (
 // another target; nothing is left out. A set that is not in sets makes an opaque
 // condition. Packets that a built-in chain does not decide get its policy. Rules of
 // the tables beside it are not part of the program, but may count in its limits.
-func FromDump(t *iptables.Table, f ir.Family, start string, sets *IPSets, beside ...*iptables.Table) *Program {
-	p := &Program{Family: f}
+func Program(t *iptables.Table, f ir.Family, start string, sets *Sets, beside ...*iptables.Table) *packet.Program {
+	p := &packet.Program{Family: f}
 	counting := hashTables(append(beside[:len(beside):len(beside)], t)...)
 	add := func(c *iptables.Chain) {
-		chain := &Chain{Name: c.Name}
+		chain := &packet.Chain{Name: c.Name}
 		for i, r := range c.Rules {
-			rule := fromDumpRule(t, r, f, sets, counting)
-			rule.At = Origin{Table: t.Name, Chain: c.Name, Rule: i}
+			rule := rule(t, r, f, sets, counting)
+			rule.At = packet.Origin{Table: t.Name, Chain: c.Name, Rule: i}
 			chain.Rules = append(chain.Rules, rule)
 		}
 		p.Chains = append(p.Chains, chain)
@@ -30,9 +31,9 @@ func FromDump(t *iptables.Table, f ir.Family, start string, sets *IPSets, beside
 	if c := t.Chain(start); c != nil {
 		switch c.Policy {
 		case "ACCEPT":
-			p.Default = Verdict{Kind: Accept}
+			p.Default = packet.Verdict{Kind: packet.Accept}
 		case "DROP":
-			p.Default = Verdict{Kind: Drop}
+			p.Default = packet.Verdict{Kind: packet.Drop}
 		}
 		add(c)
 	}
@@ -52,8 +53,8 @@ var goesOn = []string{
 
 // fromDumpRule returns a rule of an iptables-save of family f. counting tells how
 // many rules count in each hashlimit table.
-func fromDumpRule(t *iptables.Table, r *iptables.Rule, f ir.Family, sets *IPSets, counting map[string]int) *Rule {
-	out := &Rule{Text: r.Canonical(iptables.Family(f)), Actions: actionsOf(r)}
+func rule(t *iptables.Table, r *iptables.Rule, f ir.Family, sets *Sets, counting map[string]int) *packet.Rule {
+	out := &packet.Rule{Text: r.Canonical(iptables.Family(f)), Actions: actionsOf(r)}
 	for _, o := range r.Base {
 		out.Matches = append(out.Matches, baseCond(o, f))
 	}
@@ -68,21 +69,21 @@ func fromDumpRule(t *iptables.Table, r *iptables.Rule, f ir.Family, sets *IPSets
 	}
 	switch {
 	case r.Goto:
-		out.Verdict = Verdict{Kind: Goto, Chain: r.Jump}
+		out.Verdict = packet.Verdict{Kind: packet.Goto, Chain: r.Jump}
 	case t.Chain(r.Jump) != nil:
-		out.Verdict = Verdict{Kind: Jump, Chain: r.Jump}
+		out.Verdict = packet.Verdict{Kind: packet.Jump, Chain: r.Jump}
 	case r.Jump == "ACCEPT":
-		out.Verdict = Verdict{Kind: Accept}
+		out.Verdict = packet.Verdict{Kind: packet.Accept}
 	case r.Jump == "DROP":
-		out.Verdict = Verdict{Kind: Drop}
+		out.Verdict = packet.Verdict{Kind: packet.Drop}
 	case r.Jump == "RETURN":
-		out.Verdict = Verdict{Kind: Return}
+		out.Verdict = packet.Verdict{Kind: packet.Return}
 	case r.Jump == "REJECT":
-		out.Verdict = Verdict{Kind: Reject, With: rejectWith(r, f)}
+		out.Verdict = packet.Verdict{Kind: packet.Reject, With: rejectWith(r, f)}
 	case slices.Contains(goesOn, r.Jump):
-		out.Verdict = Verdict{Kind: Continue}
+		out.Verdict = packet.Verdict{Kind: packet.Continue}
 	default:
-		out.Verdict = Verdict{Kind: Other, With: words(append([]string{r.Jump}, optionWords(r.Target)...)...)}
+		out.Verdict = packet.Verdict{Kind: packet.Other, With: words(append([]string{r.Jump}, optionWords(r.Target)...)...)}
 	}
 	return out
 }
@@ -111,35 +112,35 @@ func optionWords(os []iptables.Option) []string {
 }
 
 // inverted is c, or its contrary where the option has a !.
-func inverted(c Cond, o iptables.Option) Cond {
+func inverted(c packet.Cond, o iptables.Option) packet.Cond {
 	if o.Not {
-		return Not{c}
+		return packet.Not{C: c}
 	}
 	return c
 }
 
 // opaqueOption is what an option that is not modelled means: its own text.
-func opaqueOption(match string, o iptables.Option) Cond {
-	return inverted(Opaque{Text: words(append([]string{match, o.Name}, o.Values...)...)}, o)
+func opaqueOption(match string, o iptables.Option) packet.Cond {
+	return inverted(packet.Opaque{Text: words(append([]string{match, o.Name}, o.Values...)...)}, o)
 }
 
-func baseCond(o iptables.Option, f ir.Family) Cond {
-	end := Source
+func baseCond(o iptables.Option, f ir.Family) packet.Cond {
+	end := packet.Source
 	if o.Name == "-d" || o.Name == "-o" {
-		end = Destination
+		end = packet.Destination
 	}
 	switch o.Name {
 	case "-s", "-d":
 		if set := addresses(o.Value(), f); set != nil {
-			return inverted(Addr{end, set}, o)
+			return inverted(packet.Addr{End: end, In: set}, o)
 		}
 	case "-i", "-o":
-		return inverted(Interface{end, o.Value()}, o)
+		return inverted(packet.Interface{End: end, Name: o.Value()}, o)
 	case "-p":
 		if n, ok := iptables.ProtocolNumber(o.Value()); ok && n != 0 {
-			return inverted(Proto{[]uint8{n}}, o)
+			return inverted(packet.Proto{Numbers: []uint8{n}}, o)
 		} else if ok {
-			return inverted(All{}, o)
+			return inverted(packet.All{}, o)
 		}
 	}
 	return opaqueOption("", o)
@@ -147,7 +148,7 @@ func baseCond(o iptables.Option, f ir.Family) Cond {
 
 // addresses reads the addresses of -s and -d, commas and all; nil for what only
 // a resolver knows.
-func addresses(text string, f ir.Family) *AddrSet {
+func addresses(text string, f ir.Family) *packet.AddrSet {
 	var ps []netip.Prefix
 	for one := range strings.SplitSeq(text, ",") {
 		p, ok := iptables.ParseAddress(iptables.Family(f), one)
@@ -156,7 +157,7 @@ func addresses(text string, f ir.Family) *AddrSet {
 		}
 		ps = append(ps, p)
 	}
-	return NewAddrSet("", ps)
+	return packet.NewAddrSet("", ps)
 }
 
 // stateful are matches whose truth depends on what came before.
@@ -164,20 +165,20 @@ var stateful = []string{
 	"limit", "recent", "quota2", "statistic", "connbytes", "nfacct", "rateest", "nth", "random", "condition",
 }
 
-func matchConds(m *iptables.Match, f ir.Family, sets *IPSets) []Cond {
-	var out []Cond
+func matchConds(m *iptables.Match, f ir.Family, sets *Sets) []packet.Cond {
+	var out []packet.Cond
 	ok := true
 	switch m.Name {
 	case "comment":
 		return nil
 	case "tcp", "udp", "sctp":
 		n, _ := iptables.ProtocolNumber(m.Name)
-		out = append(out, Proto{[]uint8{n}})
+		out = append(out, packet.Proto{Numbers: []uint8{n}})
 		for _, o := range m.Options {
 			out = append(out, portOption(m.Name, o))
 		}
 	case "multiport":
-		out = append(out, Proto{[]uint8{protoTCP, protoUDP, protoSCTP, 33, 136}})
+		out = append(out, packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP, 33, 136}})
 		for _, o := range m.Options {
 			out = append(out, portOption(m.Name, o))
 		}
@@ -200,7 +201,7 @@ func matchConds(m *iptables.Match, f ir.Family, sets *IPSets) []Cond {
 		return out
 	}
 	// Several options of a match together may mean something none of them does.
-	return []Cond{Opaque{
+	return []packet.Cond{packet.Opaque{
 		Text:     words(append([]string{m.Name}, optionWords(m.Options)...)...),
 		Stateful: slices.Contains(stateful, m.Name),
 	}}
@@ -208,7 +209,7 @@ func matchConds(m *iptables.Match, f ir.Family, sets *IPSets) []Cond {
 
 // portOption reads ports: of tcp and its like one range with a colon, of multiport
 // a list.
-func portOption(match string, o iptables.Option) Cond {
+func portOption(match string, o iptables.Option) packet.Cond {
 	var ranges []ir.PortRange
 	for one := range strings.SplitSeq(o.Value(), ",") {
 		r, ok := portRange(one)
@@ -219,11 +220,11 @@ func portOption(match string, o iptables.Option) Cond {
 	}
 	switch o.Name {
 	case "--sport", "--sports":
-		return inverted(Port{Source, ranges}, o)
+		return inverted(packet.Port{End: packet.Source, Ranges: ranges}, o)
 	case "--dport", "--dports":
-		return inverted(Port{Destination, ranges}, o)
+		return inverted(packet.Port{End: packet.Destination, Ranges: ranges}, o)
 	case "--ports":
-		return inverted(Any{Port{Source, ranges}, Port{Destination, ranges}}, o)
+		return inverted(packet.Any{packet.Port{End: packet.Source, Ranges: ranges}, packet.Port{End: packet.Destination, Ranges: ranges}}, o)
 	}
 	return opaqueOption(match, o)
 }
@@ -248,4 +249,15 @@ func portRange(text string) (ir.PortRange, bool) {
 		}
 	}
 	return ir.PortRange{First: uint16(a), Last: uint16(b)}, true
+}
+
+// words joins what is not empty.
+func words(ws ...string) string {
+	out := ws[:0:0]
+	for _, w := range ws {
+		if w != "" {
+			out = append(out, w)
+		}
+	}
+	return strings.Join(out, " ")
 }

@@ -1,4 +1,4 @@
-package packet
+package netfilter
 
 import (
 	"os"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -14,7 +15,7 @@ import (
 // what is not modelled is an opaque condition or another target, and a packet gets
 // one verdict, the same by sets and rule by rule.
 func TestRealDumpsCanBeAskedAbout(t *testing.T) {
-	names, err := filepath.Glob("../../parser/dump/testdata/real/*.save")
+	names, err := filepath.Glob("../../../parser/iptables/testdata/real/*.save")
 	if err != nil || len(names) < 10 {
 		t.Fatal(names, err)
 	}
@@ -38,7 +39,7 @@ func TestRealDumpsCanBeAskedAbout(t *testing.T) {
 					if chain.Policy == "" || len(chain.Rules) == 0 {
 						continue
 					}
-					space, err := New(FromDump(table, family, chain.Name, nil))
+					space, err := packet.New(Program(table, family, chain.Name, nil))
 					if err != nil {
 						t.Fatalf("%s %s: %v", table.Name, chain.Name, err)
 					}

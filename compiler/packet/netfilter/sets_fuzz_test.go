@@ -1,9 +1,10 @@
-package packet
+package netfilter
 
 import (
 	"strings"
 	"testing"
 
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -45,9 +46,9 @@ func FuzzIPSets(f *testing.F) {
 				}
 			}
 		}
-		read := NewIPSets(&sets, nil)
+		read := NewSets(&sets, nil)
 		for _, name := range sets.Names() {
-			for _, ends := range [][]End{{Source}, {Destination, Source}, {Source, Destination, Destination}} {
+			for _, ends := range [][]packet.End{{packet.Source}, {packet.Destination, packet.Source}, {packet.Source, packet.Destination, packet.Destination}} {
 				for _, noMatch := range []bool{false, true} {
 					_ = read.Match(name, ends, noMatch).String()
 				}

@@ -1,4 +1,4 @@
-package packet
+package netfilter
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
@@ -81,15 +82,15 @@ func TestRulesOfNFTAreReadAsWhatTheyDo(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			table := nftTable(t, c.hook, c.priority, c.policy, c.rules...)
-			hooks := []Hook{{
-				Table: NFTTable(table), Chain: "base", Program: FromNFT(table, table.Chain("base"), ir.IPv4),
-				Base: &Base{Hook: c.hook, Priority: c.priority},
+			hooks := []packet.Hook{{
+				Table: NFTTableName(table), Chain: "base", Program: NFTProgram(table, table.Chain("base"), ir.IPv4),
+				Base: &packet.Base{Hook: c.hook, Priority: c.priority},
 			}}
-			p := Packet{
+			p := packet.Packet{
 				Source: netip.MustParseAddr("192.0.2.1"), SourcePort: 40000, Protocol: 6, In: "eth0", Out: "docker0", State: ir.CTNew, DNAT: true,
 				Destination: netip.MustParseAddr("172.17.0.2"), DestinationPort: 80, OriginalDestination: netip.MustParseAddr("203.0.113.1"), OriginalPort: 8080,
 			}
-			j := Trace(hooks, p)
+			j := packet.Trace(hooks, p)
 			got := j.Verdict.String()
 			if j.Open != "" {
 				got = depends
@@ -97,11 +98,11 @@ func TestRulesOfNFTAreReadAsWhatTheyDo(t *testing.T) {
 			if got != c.want {
 				t.Errorf("got %s (open %q), want %s", got, j.Open, c.want)
 			}
-			route, err := Route(ir.IPv4, false, hooks)
+			route, err := packet.Route(ir.IPv4, false, hooks)
 			if err != nil {
 				t.Fatal(err)
 			}
-			space, err := New(route)
+			space, err := packet.New(route)
 			if err != nil {
 				t.Fatal(err)
 			}

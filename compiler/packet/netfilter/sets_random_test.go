@@ -1,4 +1,4 @@
-package packet
+package netfilter
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 	"pgregory.net/rapid"
 )
@@ -29,7 +30,7 @@ func readSets(t rapid.TB, text string) *iptables.Sets {
 // kernelFinds looks a packet up as ip_set_hash_gen.h does, entry by entry: prefix
 // lengths of the first network from the longest down, within each those of the second,
 // and the first entry found decides.
-func kernelFinds(set *iptables.Set, ends []End, p *Packet, noMatch bool) bool {
+func kernelFinds(set *iptables.Set, ends []packet.End, p *packet.Packet, noMatch bool) bool {
 	port, protocol, ok := kernelPort(ends, p, set)
 	var found []iptables.Element
 	longest := -1
@@ -45,7 +46,7 @@ func kernelFinds(set *iptables.Set, ends []End, p *Packet, noMatch bool) bool {
 			longest = max(longest, el.First.Bits())
 		}
 		name := p.In
-		if ends[len(ends)-1] == Destination {
+		if ends[len(ends)-1] == packet.Destination {
 			name = p.Out
 		}
 		switch {
@@ -71,28 +72,28 @@ func kernelFinds(set *iptables.Set, ends []End, p *Packet, noMatch bool) bool {
 	return best.NoMatch == (noMatch && strings.Contains(set.Type, "net"))
 }
 
-func end(e End, p *Packet) netip.Addr {
-	if e == Source {
+func end(e packet.End, p *packet.Packet) netip.Addr {
+	if e == packet.Source {
 		return p.Source
 	}
 	return p.Destination
 }
 
 // kernelPort is what ip_set_get_ip_port finds.
-func kernelPort(ends []End, p *Packet, set *iptables.Set) (port uint16, protocol uint8, ok bool) {
+func kernelPort(ends []packet.End, p *packet.Packet, set *iptables.Set) (port uint16, protocol uint8, ok bool) {
 	e := ends[0]
 	if set.Type != "bitmap:port" && len(ends) > 1 {
 		e = ends[1]
 	}
 	switch {
-	case p.HasPorts() && e == Source:
+	case p.HasPorts() && e == packet.Source:
 		port = p.SourcePort
 	case p.HasPorts():
 		port = p.DestinationPort
 	case p.HasICMP():
 		port = uint16(p.ICMPType)<<8 | uint16(p.ICMPCode)
 	}
-	return port, p.Protocol, set.Type != "bitmap:port" || p.Protocol == protoTCP || p.Protocol == protoUDP
+	return port, p.Protocol, set.Type != "bitmap:port" || p.Protocol == packet.ProtoTCP || p.Protocol == packet.ProtoUDP
 }
 
 var setKinds = []struct {
@@ -172,20 +173,20 @@ func TestSetsHoldWhatTheKernelWouldFind(t *testing.T) {
 		f := genFamily.Draw(t, "family")
 		text := genIPSet(t, "s", kind.typ, f == ir.IPv6)
 		set := readSets(t, text)
-		var ends []End
+		var ends []packet.End
 		for range rapid.IntRange(1, 3).Draw(t, "flags") {
-			ends = append(ends, End(rapid.IntRange(0, 1).Draw(t, "flag")))
+			ends = append(ends, packet.End(rapid.IntRange(0, 1).Draw(t, "flag")))
 		}
 		noMatch := rapid.IntRange(0, 3).Draw(t, "return-nomatch") == 0
-		c := NewIPSets(set, nil).Match("s", ends, noMatch)
-		e := space(t, &Program{Family: f, Chains: []*Chain{{Name: "c", Rules: []*Rule{{Matches: []Cond{c}, Verdict: Verdict{Kind: Drop}}}}}}).Programs()[0]
+		c := NewSets(set, nil).Match("s", ends, noMatch)
+		e := space(t, &packet.Program{Family: f, Chains: []*packet.Chain{{Name: "c", Rules: []*packet.Rule{{Matches: []packet.Cond{c}, Verdict: packet.Verdict{Kind: packet.Drop}}}}}}).Programs()[0]
 		for range 30 {
 			p := genPacket(t, f)
 			want := len(ends) >= kind.dims && kernelFinds(set.Set("s"), ends[:min(kind.dims, len(ends))], &p, noMatch)
-			if got := Holds(c, &p); got != want {
+			if got := packet.Holds(c, &p); got != want {
 				t.Fatalf("%s%v noMatch %v\n%v: simulated %v, looked up %v\n%s", text, ends, noMatch, p, got, want, c)
 			}
-			if got := e.Outcome(Verdict{Kind: Drop}).Contains(p); got != want {
+			if got := e.Outcome(packet.Verdict{Kind: packet.Drop}).Contains(p); got != want {
 				t.Fatalf("%s%v noMatch %v\n%v: in the set %v, looked up %v", text, ends, noMatch, p, got, want)
 			}
 		}
