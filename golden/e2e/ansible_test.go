@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"context"
@@ -33,6 +33,9 @@ type fleet struct {
 
 var fleetHosts = []string{"web1", "web2", "db1"}
 
+// policyDate is the day on which the policy of the example is compiled.
+var policyDate = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+
 // fakeSSH runs what ssh would run on a host, in its namespace. A host with a deny "trap"
 // in force is out of reach. Files of a host are under folders of its own.
 const fakeSSH = `#!/bin/sh
@@ -52,7 +55,7 @@ func newFleet(t *testing.T) *fleet {
 	lab.Require(t, "ansible-playbook", "python3", "iptables-nft", "ipset", "nsenter")
 	dir := t.TempDir()
 	f := &fleet{t, dir, filepath.Join(dir, "dockerfw"), filepath.Join(dir, "compiled"), map[string]*lab.Namespace{}}
-	if out, err := exec.Command("go", "build", "-o", f.command, "../cmd/dockerfw").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", f.command, "../../cmd/dockerfw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	f.write("ssh", strings.ReplaceAll(fakeSSH, "DIR", dir), 0o700)
@@ -100,9 +103,9 @@ func (f *fleet) folder(host string) string {
 // compile compiles the example's policy, with words replaced.
 func (f *fleet) compile(oldnew ...string) {
 	f.t.Helper()
-	text := readOr(f.t, filepath.Join(examplesDir, "ansible", "policy.hcl"), "")
+	text := readOr(f.t, filepath.Join("../../examples/ansible", "policy.hcl"), "")
 	f.write("policy.hcl", strings.NewReplacer(oldnew...).Replace(text), 0o600)
-	result, diags := driver.Policy(filepath.Join(f.dir, "policy.hcl"), driver.Options{Now: today})
+	result, diags := driver.Policy(filepath.Join(f.dir, "policy.hcl"), driver.Options{Now: policyDate})
 	if len(diags) > 0 {
 		f.t.Fatal(diags)
 	}
@@ -120,7 +123,7 @@ func (f *fleet) play(args ...string) (printed string, went map[string]string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "ansible-playbook",
-		append([]string{"-i", filepath.Join(f.dir, "inventory.yml"), filepath.Join(examplesDir, "ansible", "site.yml")}, args...)...)
+		append([]string{"-i", filepath.Join(f.dir, "inventory.yml"), filepath.Join("../../examples/ansible", "site.yml")}, args...)...)
 	cmd.WaitDelay = time.Second
 	cmd.Env = append(
 		os.Environ(), "ANSIBLE_CONFIG="+f.dir+"/none.cfg", "ANSIBLE_HOME="+f.dir+"/home", "ANSIBLE_LOCAL_TEMP="+f.dir+"/tmp",
@@ -290,7 +293,7 @@ func TestAnsibleDeploysToAFleetWhatIsNewAndNothingThatDoesNotLoad(t *testing.T) 
 
 func TestShellcheckFindsNothingInTheScriptOfTheRole(t *testing.T) {
 	lab.Require(t, "shellcheck")
-	if out, err := exec.Command("shellcheck", filepath.Join(examplesDir, "ansible/roles/dockerfw/files/saved.sh")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("shellcheck", filepath.Join("../../examples", "ansible/roles/dockerfw/files/saved.sh")).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

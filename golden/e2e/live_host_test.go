@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"os"
@@ -32,7 +32,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
 	command := t.TempDir() + "/dockerfw"
-	if out, err := exec.Command("go", "build", "-o", command, "../cmd/dockerfw").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", command, "../../cmd/dockerfw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	p := compileFolder(t, "live", livePolicy)
@@ -80,7 +80,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 func TestAskingALiveHostMakesNoTables(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	if out, err := exec.Command("go", "build", "-o", h.path("dockerfw"), "../cmd/dockerfw").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", h.path("dockerfw"), "../../cmd/dockerfw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	h.likeDocker(lab.NFT)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"encoding/json"
@@ -55,7 +55,7 @@ func rulesFile(family int, kind string) string {
 func compiledFolders(t *testing.T) []compiled {
 	t.Helper()
 	var out []compiled
-	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir("../examples", func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.Name() != emit.ManifestFile {
 			return err
 		}
