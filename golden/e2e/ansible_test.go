@@ -19,6 +19,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // fleet is three hosts, each a network namespace, to which Ansible deploys with the
@@ -270,7 +271,7 @@ func TestAnsibleDeploysToAFleetWhatIsNewAndNothingThatDoesNotLoad(t *testing.T) 
 	f.compile("published_ports = [5432]", "published_ports = [5432, 5433]")
 	good := readOr(t, filepath.Join(f.compiled, "web1/iptables.restore"), "")
 	f.write("compiled/web1/iptables.restore", strings.ReplaceAll(good, "443", "444"), 0o600)
-	if soaking() {
+	if testenv.Soak() {
 		printed = f.expect("failed", "", "changed", "--check", "--diff")
 		f.says(printed, "set web_servers by eth0 to published port 5433/tcp", "IPv4: the rules in DOCKER-USER differ")
 		f.unchanged(first, fleetHosts...)

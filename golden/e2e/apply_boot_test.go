@@ -17,6 +17,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -56,7 +57,7 @@ func TestBootLoadsTheFolderBeforeThereIsAnEngine(t *testing.T) {
 
 func TestBootFallsBackOnWhatWasLoadedLast(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range some(4, h.backend, slices.Sorted(maps.Keys(breakages))) {
+		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(breakages))) {
 			damage := breakages[what]
 			old := deployPolicy(h.t, "a list of friends")
 			h.succeeds(old, nil)
@@ -76,7 +77,7 @@ func TestBootFallsBackOnWhatWasLoadedLast(t *testing.T) {
 
 func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range some(4, h.backend, slices.Sorted(maps.Keys(breakages))) {
+		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(breakages))) {
 			damage := breakages[what]
 			b := deployPolicy(h.t, "a jump")
 			if err := damage(b.dir); err != nil {
@@ -128,10 +129,7 @@ func (h *target) closed(what string) {
 
 func TestSystemdTakesTheService(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		testenv.SkipOrFail(t, err.Error())
 	}
 	dir := t.TempDir()
 	i := slices.IndexFunc(emit.Scripts(), func(f emit.File) bool { return f.Name == emit.BootService })
@@ -153,7 +151,7 @@ func TestSystemdTakesTheService(t *testing.T) {
 
 // As after an update of the kernel, without the modules.
 func TestBootClosesContainersWithoutIPSet(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
 		p := deployPolicy(h.t, "a jump")
 		h.wrap("ipset", `echo "ipset: Cannot open session to kernel." >&2; exit 1`)
 		h.expect(h.apply(p, "--boot"), 1, "ipset does not work here", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
@@ -163,7 +161,7 @@ func TestBootClosesContainersWithoutIPSet(t *testing.T) {
 
 // A file that ends early may not name all external interfaces.
 func TestBootClosesAllInterfacesWhateverIsLeftOfTheFolder(t *testing.T) {
-	mostlyOn(t, lab.NFT, func(h *target) {
+	onOneBackend(t, lab.NFT, func(h *target) {
 		p := compileFolder(h.t, "two interfaces", `
 host {
   external_interfaces = ["wg+", "eth0"]

@@ -30,18 +30,58 @@ func (h *target) pending() bool {
 	return err == nil
 }
 
+// waitForRollback waits until nothing waits for confirmation and the run that rolled back has
+// ended.
+func (h *target) waitForRollback() {
+	h.t.Helper()
+	eventually(h.t, "no change waits for confirmation", func() bool { return !h.pending() })
+	h.MustRun("flock", h.path("run/lock"), "true")
+}
+
+// stopTime makes each sleep of the scripts last until startTime is called, and no longer after
+// that: a test decides when the time to confirm is over, on a machine of any speed.
+func (h *target) stopTime() {
+	h.t.Helper()
+	// A process that outlives the test ends with the test's directory.
+	h.wrap("sleep", fmt.Sprintf(`while [ -d %q ] && [ ! -e %q ]; do "$real" 0.02; done; exec "$real" 0.02`, h.dir, h.path("time-passes")))
+}
+
+func (h *target) startTime() {
+	h.t.Helper()
+	if err := os.WriteFile(h.path("time-passes"), nil, 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// confirmationTimers counts the processes that roll back unless somebody confirms.
+func (h *target) confirmationTimers() (n int) {
+	h.t.Helper()
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, file := range commands {
+		// A process may end meanwhile.
+		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), h.path("run/pending/apply.sh")) {
+			n++
+		}
+	}
+	return n
+}
+
 func TestWhatNobodyConfirmsGoesBack(t *testing.T) {
-	mostlyOn(t, lab.NFT, func(h *target) {
+	onOneBackend(t, lab.NFT, func(h *target) {
 		old := h.loaded("a list of friends")
 		b := deployPolicy(h.t, "single friends")
 		before := h.saved()
+		h.stopTime()
 		h.succeeds(b, []string{"--confirm", "30"}, "loaded", "it goes back in 30 seconds", "--keep")
 		if !h.pending() {
 			h.t.Fatal("nothing waits")
 		}
 		h.expect(h.apply(deployPolicy(h.t, "a jump")), 1, "waits for confirmation", "--keep", "--rollback", "nothing was changed")
-		eventually(h.t, "nothing waits any more", func() bool { return !h.pending() })
-		h.MustRun("flock", h.path("run/lock"), "true")
+		h.startTime()
+		h.waitForRollback()
 		h.unchanged(before)
 		h.has(old)
 		h.refuses(b, 1, []string{"--keep"}, "nothing waits for confirmation")
@@ -49,16 +89,20 @@ func TestWhatNobodyConfirmsGoesBack(t *testing.T) {
 }
 
 func TestWhatIsConfirmedStaysAndWhatIsRefusedGoesBackAtOnce(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
 		old := h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
 		h.succeeds(b, []string{"--rollback"}, "the old rules and sets are in force again")
 		h.has(old)
+		h.stopTime()
 		h.succeeds(b, []string{"--confirm", "30"}, "loaded")
+		if h.confirmationTimers() == 0 {
+			h.t.Error("no process waits to roll back")
+		}
 		h.succeeds(b, []string{"--keep"}, "kept")
-		h.has(b)
-		time.Sleep(30500 * time.Millisecond)
+		h.startTime()
+		eventually(h.t, "no process waits to roll back", func() bool { return h.confirmationTimers() == 0 })
 		h.has(b)
 	})
 }
@@ -74,12 +118,14 @@ func TestGoingBackSurvivesTheLossOfTheSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.stopTime()
 	h.MustRun("env", "PATH="+h.path("bin"), h.env[1], h.env[2], real, "-qec",
 		"sh "+filepath.Join(b.dir, "apply.sh")+" --confirm 30", "/dev/null")
 	if !h.pending() {
 		t.Fatal("nothing waits")
 	}
-	eventually(t, "nothing waits any more", func() bool { return !h.pending() })
+	h.startTime()
+	h.waitForRollback()
 	h.has(old)
 }
 
@@ -117,7 +163,7 @@ func (h *target) flush(backend lab.Backend) {
 }
 
 func TestTwoRunsAtATimeFollowEachOther(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
 		h.likeDocker(h.backend)
 		both := []*deployed{deployPolicy(h.t, "a list of friends"), deployPolicy(h.t, "single friends")}
 		for range 5 {
@@ -185,22 +231,23 @@ func TestGoingBackIsTriedUntilItSucceeds(t *testing.T) {
 	h := newTarget(t, lab.NFT)
 	old := h.loaded("friends")
 	h.wrap("iptables-nft-restore", `[ ! -e `+h.path("pending")+` ] && exec "$real" "$@"; echo refused >>`+h.path("refused")+`; exit 1`)
+	h.stopTime()
 	h.succeeds(deployPolicy(t, "a jump"), []string{"--confirm", "30"}, "loaded")
 	if err := os.WriteFile(h.path("pending"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	h.startTime()
 	eventually(t, "the first attempt fails", func() bool { _, err := os.Stat(h.path("refused")); return err == nil })
 	if err := os.Remove(h.path("pending")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "nothing waits any more", func() bool { return !h.pending() })
-	h.MustRun("flock", h.path("run/lock"), "true")
+	h.waitForRollback()
 	h.has(old)
 }
 
 // As when firewalld starts again within the minute, and the service with it.
 func TestWhatABootTookOutOfForceCannotBeKept(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
 		old := h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
@@ -237,7 +284,7 @@ func TestBootAfterAFirstInstallationThatNobodyConfirmedSaysSo(t *testing.T) {
 }
 
 func TestSetsOfOthersSurviveWhatGoesBack(t *testing.T) {
-	mostlyOn(t, lab.NFT, func(h *target) {
+	onOneBackend(t, lab.NFT, func(h *target) {
 		list := func(members string) *deployed {
 			return compileFolder(h.t, members, `
 host { external_interfaces = ["eth0"] }
@@ -310,7 +357,6 @@ func TestGoingBackIsTriedAgainWhereItFailedAtOnce(t *testing.T) {
 		h.wrap(h.backend.Tool(family, "-restore"), fmt.Sprintf(`echo >>%q; [ $(grep -c "" %[1]q) != %d ] || exit 1; exec "$real" "$@"`, h.path(fmt.Sprint("calls", family)), n))
 	}
 	h.expect(h.apply(deployPolicy(t, "a jump"), "--confirm", "2"), 3, "could not be put back", "tried again in 2 seconds")
-	eventually(t, "nothing waits any more", func() bool { return !h.pending() })
-	h.MustRun("flock", h.path("run/lock"), "true")
+	h.waitForRollback()
 	h.has(old)
 }

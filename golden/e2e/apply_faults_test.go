@@ -36,7 +36,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 	onBackends(t, func(h *target) {
 		old := h.loaded("a list of friends")
 		b := deployPolicy(h.t, "single friends")
-		for _, dir := range some(2, h.backend, []string{"run", "state"}) {
+		for _, dir := range selected(h.t, 2, h.backend, []string{"run", "state"}) {
 			failed := 0
 			// Each size has it fail in another place.
 			for size := 4; ; size += 4 + size/2 {
@@ -83,7 +83,7 @@ func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
 }
 
 func TestAMissingToolIsNamed(t *testing.T) {
-	mostlyOn(t, lab.NFT, func(h *target) {
+	onOneBackend(t, lab.NFT, func(h *target) {
 		h.loaded("friends")
 		b := deployPolicy(h.t, "a jump")
 		hide := func(tool string, args ...string) {
@@ -129,7 +129,7 @@ func TestTheBackendIsTheOneThatDockersRulesAreIn(t *testing.T) {
 }
 
 func TestASetThatOthersUseIsSwappedInOrLeftAlone(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
 		a := h.loaded("friends")
 		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends", "dst", "-j", "ACCEPT")
 		b := deployPolicy(h.t, "other friends, rechecked")
@@ -198,7 +198,7 @@ printf '%s\n' "$text" | "$real" restore`)
 func TestWhatFailsForIPv6TakesIPv4BackAsWell(t *testing.T) {
 	onBackends(t, func(h *target) {
 		h.loaded("a list of friends")
-		for _, name := range some(2, h.backend, []string{"single friends", "a jump", "inserted", "other friends, rechecked"}) {
+		for _, name := range selected(h.t, 2, h.backend, []string{"single friends", "a jump", "inserted", "other friends, rechecked"}) {
 			b := deployPolicy(h.t, name)
 			// The rehearsal has no -w.
 			h.wrap(h.backend.Tool(6, "-restore"), `[ "$1" != -w ] || [ -e `+h.path("failed")+` ] || { : >`+h.path("failed")+`; echo "ip6tables-restore: out of sorts" >&2; exit 1; }
@@ -221,7 +221,7 @@ func TestWhicheverCallFailsTheOldStateComesBack(t *testing.T) {
 	onBackends(t, func(h *target) {
 		old := h.loaded("a list of friends")
 		b := deployPolicy(h.t, "a list without family")
-		for _, call := range some(2, h.backend, [][2]string{
+		for _, call := range selected(h.t, 2, h.backend, [][2]string{
 			{"ipset", "restore"},
 			{h.backend.Tool(4, "-restore"), "-w"},
 			{h.backend.Tool(6, "-restore"), "-w"},
@@ -241,7 +241,7 @@ echo $n >%s
 read -r at <%s
 [ $n != "$at" ] || { echo "%s: out of sorts" >&2; exit 1; }
 exec "$real" "$@"`, args, count, count, at, tool))
-			for n, every := someOf(6, h.backend); ; n += every {
+			for n, every := selection(h.t, 6, h.backend); ; n += every {
 				if err := os.WriteFile(at, fmt.Appendf(nil, "%d\n", n), 0o600); err != nil {
 					h.t.Fatal(err)
 				}
@@ -289,7 +289,7 @@ func (h *target) rule(family int, args ...string) {
 
 // The names under which sets are made before they are in force can be somebody else's.
 func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
 		a := h.loaded("friends")
 		if err := h.IPSetRestore("create friends-new hash:net\n"); err != nil {
 			h.t.Fatal(err)
@@ -313,7 +313,7 @@ func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
 }
 
 func TestASetThatOthersFillSurvivesAVersionWithoutIt(t *testing.T) {
-	mostlyOn(t, lab.NFT, func(h *target) {
+	onOneBackend(t, lab.NFT, func(h *target) {
 		if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\ncreate friends-v6 hash:net family inet6\n"); err != nil {
 			h.t.Fatal(err)
 		}

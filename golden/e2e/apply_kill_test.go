@@ -11,6 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // killer ends apply.sh by kill -9 at a call of a tool.
@@ -39,7 +40,7 @@ exit 1`
 func newKiller(h *target) *killer {
 	k := &killer{h, h.path("calls")}
 	tools := changing
-	if soaking() {
+	if testenv.Soak() {
 		tools = append(tools, "awk", "cat", "comm", "cut", "dirname", "flock", "grep", "head", "sed", "sha256sum", "sort", "sync", "tr", "unshare")
 	}
 	for _, family := range []int{4, 6} {
@@ -98,10 +99,10 @@ func killedBackends(t *testing.T, inTest map[lab.Backend][]string, series func(k
 	t.Parallel()
 	for _, backend := range lab.Backends {
 		whens := inTest[backend]
-		if soaking() {
+		if testenv.Soak() {
 			whens = []string{"before", "after"}
 		}
-		first, step := someOf(23, backend)
+		first, step := selection(t, 23, backend)
 		for _, when := range whens {
 			t.Run(string(backend)+" "+when, func(t *testing.T) {
 				t.Parallel()
@@ -147,19 +148,20 @@ func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testin
 
 // The files for the two tables are tried out by two calls, and the rules change in the third.
 func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
 		old, b := h.loaded("a list of friends"), deployPolicy(h.t, "single friends")
 		k := &killer{h, h.path("calls")}
 		restore := h.backend.Tool(4, "-restore")
 		h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
+		h.stopTime()
 		if !k.killAt(b, 3, "after", "--confirm", "30") {
 			h.t.Fatal("it was not killed")
 		}
 		if !k.means(b.state(h.t))[ir.IPv4] {
 			h.t.Error("the new rules were not in force when it was killed")
 		}
-		eventually(h.t, "nothing waits any more", func() bool { return !h.pending() })
-		h.MustRun("flock", h.path("run/lock"), "true")
+		h.startTime()
+		h.waitForRollback()
 		h.has(old)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // dockersChains is what an engine makes, as far as it matters here.
@@ -45,33 +46,34 @@ func onBackends(t *testing.T, test func(h *target)) {
 	}
 }
 
-// mostlyOn runs a test with a host of one backend, since what it is about does not hang on
-// that; in a soak, with a host of each.
-func mostlyOn(t *testing.T, backend lab.Backend, test func(h *target)) {
-	if soaking() {
+// onOneBackend runs a test with a host of one backend, because the result does not depend on
+// it; a soak uses a host of each.
+func onOneBackend(t *testing.T, backend lab.Backend, test func(h *target)) {
+	if testenv.Soak() {
 		onBackends(t, test)
 		return
 	}
+	t.Logf("only on iptables-%s; a soak uses both backends", backend)
 	t.Parallel()
 	test(newTarget(t, backend))
 }
 
-// soaking tells that time is no object: make soak. Otherwise the tests that try out very
-// many cases try some of them, always the same ones.
-func soaking() bool { return os.Getenv("DOCKERFW_SOAK") != "" }
-
-// someOf is which of a row of cases to try on a backend, counted from 1: all of them in a
-// soak, otherwise one of step, and other ones on the other backend.
-func someOf(step int, b lab.Backend) (first, every int) {
-	if soaking() {
+// selection is which numbered cases run on a backend, counted from 1: all of them in a soak,
+// otherwise one of step, and different ones on the other backend. It logs what is left out.
+func selection(t *testing.T, step int, b lab.Backend) (first, every int) {
+	t.Helper()
+	if testenv.Soak() {
 		return 1, 1
 	}
-	return 1 + slices.Index(lab.Backends, b), step
+	first = 1 + slices.Index(lab.Backends, b)
+	t.Logf("%s: only every %dth case runs, from case %d on; a soak runs all", b, step, first)
+	return first, step
 }
 
-// some are the cases to try on a backend, as someOf says.
-func some[T any](step int, b lab.Backend, cases []T) (out []T) {
-	first, every := someOf(step, b)
+// selected returns the cases that run on a backend, as selection chooses them.
+func selected[T any](t *testing.T, step int, b lab.Backend, cases []T) (out []T) {
+	t.Helper()
+	first, every := selection(t, step, b)
 	for n := first; n <= len(cases); n += every {
 		out = append(out, cases[n-1])
 	}
@@ -109,10 +111,11 @@ func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
 			folders = append(folders, deployPolicy(h.t, name))
 		}
 		way := everyPair(len(folders))
-		if !soaking() {
+		if !testenv.Soak() {
 			part := len(way) / 8
 			start := part * slices.Index(lab.Backends, h.backend)
 			way = way[start : start+part+1]
+			h.t.Logf("an eighth of the changes from policy to policy; a soak makes all %d", part*8)
 		}
 		before := ""
 		for _, i := range way {
@@ -162,7 +165,7 @@ func TestTheFirstInstallationIsInForceAndTheSecondChangesNothing(t *testing.T) {
 			policy string
 			docker bool // its chains are there
 		}
-		for _, i := range some(4, h.backend, []installation{
+		for _, i := range selected(h.t, 4, h.backend, []installation{
 			{"friends", false},
 			{"a list of friends", false},
 			{"a jump", false},

@@ -3,116 +3,125 @@
 package e2e
 
 import (
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-// A swarm is hammers on several targets.
-type swarm []*lab.Hammer
+// trafficSet is background traffic to several endpoints.
+type trafficSet []*lab.Traffic
 
-// door is what a hammer tries: "tcp" or "udp", and where.
-type door struct{ network, to string }
+// endpoint is what a client connects to: "tcp" or "udp", and ADDRESS:PORT.
+type endpoint struct{ network, to string }
 
 // published are targets for ports of the host, of both families.
-func (b *bench) published(ports ...uint16) []door {
-	var out []door
+func (b *bench) published(ports ...uint16) []endpoint {
+	var out []endpoint
 	for _, port := range ports {
 		network := "tcp"
 		if port%1000 == 353 {
 			network = "udp"
 		}
-		out = append(out, door{network, b.Host.At(port)}, door{network, b.Host.At6(port)})
+		out = append(out, endpoint{network, b.Host.At(port)}, endpoint{network, b.Host.At6(port)})
 	}
 	return out
 }
 
 // publishedByMany are published, on a host with more than one container: of IPv4 only on
 // the legacy backend, where engine 20.10 makes one DNAT rule for IPv6: see forwarded.
-func (b *bench) publishedByMany(ports ...uint16) []door {
-	return slices.DeleteFunc(b.published(ports...), func(t door) bool {
+func (b *bench) publishedByMany(ports ...uint16) []endpoint {
+	return slices.DeleteFunc(b.published(ports...), func(t endpoint) bool {
 		return b.backend == lab.Legacy && strings.HasPrefix(t.to, "[")
 	})
 }
 
 // direct are targets for a container's own addresses, which the clients have routes to.
-func direct(c *lab.Container) []door {
-	return []door{{"tcp", c.At(80)}, {"tcp", c.At6(80)}, {"udp", c.At(53)}, {"udp", c.At6(53)}}
+func direct(c *lab.Container) []endpoint {
+	return []endpoint{{"tcp", c.At(80)}, {"tcp", c.At6(80)}, {"udp", c.At(53)}, {"udp", c.At6(53)}}
 }
 
-// knocks lets the stranger try without waiting.
-func (b *bench) knocks(targets []door) (s swarm) {
+// Pauses between two attempts: a soak looks for shorter gaps and has the time for them.
+func loadPause() time.Duration {
+	if testenv.Soak() {
+		return 0
+	}
+	return 10 * time.Millisecond
+}
+
+func probeInterval() time.Duration {
+	if testenv.Soak() {
+		return time.Millisecond
+	}
+	return 10 * time.Millisecond
+}
+
+// startProbes lets the other client send probes.
+func (b *bench) startProbes(targets []endpoint) (s trafficSet) {
 	b.Helper()
 	for _, t := range targets {
-		s = append(s, b.Stranger.Knock(t.network, t.to))
+		s = append(s, b.Stranger.StartProbe(t.network, t.to, probeInterval()))
 	}
 	return s
 }
 
-// asks lets the friend make one connection after the other.
-func (b *bench) asks(targets []door) (s swarm) {
+// startLoad lets the allowed client make one connection after the other.
+func (b *bench) startLoad(targets []endpoint) (s trafficSet) {
 	b.Helper()
 	for _, t := range targets {
-		s = append(s, b.Friend.HammerAnswers(t.network, t.to))
+		s = append(s, b.Friend.StartLoad(t.network, t.to, loadPause()))
 	}
 	return s
 }
 
-func (s swarm) tally() (sum lab.Tally) {
-	for _, h := range s {
-		sum = sum.Add(h.Tally())
+// stop ends the traffic and returns the sum of its counts.
+func (s trafficSet) stop() (sum lab.Tally) {
+	for _, traffic := range s {
+		sum = sum.Add(traffic.Stop())
 	}
 	return sum
 }
 
-func (s swarm) stop() lab.Tally {
-	for _, h := range s {
-		h.Stop()
-	}
-	return s.tally()
-}
-
-// neverIn fails the test if the stranger got in.
-func (b *bench) neverIn(when string, s swarm) {
+// requireNoneAnswered stops the traffic and fails the test if any attempt was answered.
+func (b *bench) requireNoneAnswered(when string, s trafficSet) {
 	b.Helper()
 	sum := s.stop()
 	switch {
-	case sum.Tried == 0:
-		b.Errorf("%s: the stranger tried nothing", when)
+	case sum.Attempts == 0:
+		b.Errorf("%s: no probe was sent", when)
 	case sum.Answered == 0:
-		b.Logf("%s: the stranger tried %d times and never got in", when, sum.Tried)
+		b.Logf("%s: none of %d probes was answered", when, sum.Attempts)
 	default:
-		b.Errorf("%s: %d of the stranger's %d tries got in, from %s to %s:\n%s", when, sum.Answered, sum.Tried,
-			sum.First.Format("15:04:05.000"), sum.Last.Format("15:04:05.000"), strings.Join(sum.Failures, "\n"))
+		b.Errorf("%s: %d of %d probes were answered, from %s to %s:\n%s", when, sum.Answered, sum.Attempts,
+			sum.First.Format("15:04:05.000"), sum.Last.Format("15:04:05.000"), strings.Join(sum.Unexpected, "\n"))
 	}
 }
 
-// alwaysIn fails the test if one of the friend's connections failed, or a SYN was lost.
-func (b *bench) alwaysIn(when string, s swarm) {
+// requireAllAnswered stops the traffic and fails the test if a connection failed or a SYN was
+// lost.
+func (b *bench) requireAllAnswered(when string, s trafficSet) {
 	b.Helper()
 	sum := s.stop()
 	switch {
-	case sum.Tried == 0:
-		b.Errorf("%s: the friend tried nothing", when)
+	case sum.Attempts == 0:
+		b.Errorf("%s: no connection was made", when)
 	case sum.Unanswered() == 0 && sum.Resent == 0:
-		b.Logf("%s: the friend connected %d times and was served each time", when, sum.Tried)
+		b.Logf("%s: all %d connections were answered", when, sum.Attempts)
 	default:
-		b.Errorf("%s: of the friend's %d connections %d failed and %d took a second SYN:\n%s", when, sum.Tried,
-			sum.Unanswered(), sum.Resent, strings.Join(sum.Failures, "\n"))
+		b.Errorf("%s: of %d connections %d failed and %d needed a second SYN:\n%s", when, sum.Attempts,
+			sum.Unanswered(), sum.Resent, strings.Join(sum.Unexpected, "\n"))
 	}
 }
 
-// served waits until the friend is answered everywhere, which it has to be soon.
-func (b *bench) served(when string, targets []door) {
+// requireReachable fails the test unless the allowed client reaches all endpoints.
+func (b *bench) requireReachable(when string, targets []endpoint) {
 	b.Helper()
 	for _, t := range targets {
 		if got := b.Friend.Connect(t.network, t.to); got != lab.Answered {
-			b.Errorf("%s: friend to %s %s: %s", when, t.network, t.to, got)
+			b.Errorf("%s: %s to %s %s: %s", when, b.Friend.Name, t.network, t.to, got)
 		}
 	}
 }
@@ -185,35 +194,15 @@ default {
 }
 `
 
-func init() {
-	if soaking() {
-		lab.AskPause, lab.KnockPause = 0, time.Millisecond
-	}
-}
-
-// reloads is how many times TestReloadsAreNeverNoticed loads a policy on each backend.
-func reloads(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("DOCKERFW_RELOADS")
-	if text == "" {
-		return 4
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("DOCKERFW_RELOADS=%s: want a number of reloads", text)
-	}
-	return n
-}
-
 func TestReloadsAreNeverNoticed(t *testing.T) {
-	n := reloads(t)
+	n := testenv.Reloads(t)
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
 		folders := []string{b.folder("friends-only", friendsOnly), b.folder("other-types", otherTypes), b.folder("own-chain", ownChain)}
 		b.apply(folders[0])
 
-		friend := b.asks(b.published(8080, 5353))
-		stranger := b.knocks(append(b.published(8080, 5353), direct(web)...))
+		friend := b.startLoad(b.published(8080, 5353))
+		stranger := b.startProbes(append(b.published(8080, 5353), direct(web)...))
 		began := time.Now()
 		for i := range n {
 			if said := b.apply(folders[(i+1)%len(folders)]); !strings.Contains(said, "loaded ") {
@@ -221,8 +210,8 @@ func TestReloadsAreNeverNoticed(t *testing.T) {
 			}
 		}
 		took := time.Since(began)
-		b.alwaysIn("reloads", friend)
-		b.neverIn("reloads", stranger)
+		b.requireAllAnswered("reloads", friend)
+		b.requireNoneAnswered("reloads", stranger)
 		b.Logf("%d reloads in %.0f s, %.2f s each", n, took.Seconds(), took.Seconds()/float64(n))
 	})
 }
@@ -236,33 +225,33 @@ func TestTheEngineComesAndGoesAndNobodyElseGetsIn(t *testing.T) {
 		b.load(friendsOnly)
 
 		later := b.publishedByMany(8090, 9001, 9002, 9003, 9004)
-		stranger := b.knocks(append(append(b.publishedByMany(8080, 5353), later...), direct(web)...))
+		stranger := b.startProbes(append(append(b.publishedByMany(8080, 5353), later...), direct(web)...))
 		all := b.publishedByMany(8080, 5353, 8090)
-		b.served("loaded", all)
+		b.requireReachable("loaded", all)
 
 		b.engine.Stop()
 		b.engine.Start()
-		b.served("stopped and started", all)
+		b.requireReachable("stopped and started", all)
 
 		b.publish("second", "", "9001:91/tcp")
 		b.engine.CreateNetwork("later", "10.202.0.0/24", "fd00:202::/64")
 		b.publish("third", "later", "9002:92/tcp")
 		all = append(all, b.publishedByMany(9001, 9002)...)
-		b.served("more containers", all)
+		b.requireReachable("more containers", all)
 
 		// Containers run on without the engine, and serve on.
-		friend := b.asks(all)
+		friend := b.startLoad(all)
 		b.engine.Kill()
 		time.Sleep(500 * time.Millisecond)
-		b.alwaysIn("killed", friend)
+		b.requireAllAnswered("killed", friend)
 		b.engine.Start()
-		b.served("killed and started", all)
+		b.requireReachable("killed and started", all)
 
 		b.publish("fourth", "", "9003:93/tcp")
 		b.engine.CreateNetwork("last", "10.203.0.0/24", "fd00:203::/64")
 		b.publish("fifth", "last", "9004:94/tcp")
-		b.served("still more containers", b.publishedByMany(9003, 9004))
-		b.neverIn("the engine comes and goes", stranger)
+		b.requireReachable("still more containers", b.publishedByMany(9003, 9004))
+		b.requireNoneAnswered("the engine comes and goes", stranger)
 	})
 }
 

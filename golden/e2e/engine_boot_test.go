@@ -56,18 +56,18 @@ func (b *bench) reboot() {
 // moment on nobody gets in but the friend.
 func (b *bench) startsClosed(when string) {
 	b.Helper()
-	stranger := b.knocks(b.publishedByMany(8080, 5353, 9001))
+	stranger := b.startProbes(b.publishedByMany(8080, 5353, 9001))
 	b.engine.Start()
 	web := b.web("8080:80/tcp", "5353:53/udp")
-	b.served(when, b.publishedByMany(8080, 5353))
-	stranger = append(stranger, b.knocks(direct(web))...)
+	b.requireReachable(when, b.publishedByMany(8080, 5353))
+	stranger = append(stranger, b.startProbes(direct(web))...)
 	b.engine.CreateNetwork("later", "10.202.0.0/24", "fd00:202::/64")
 	b.publish("second", "later", "9001:91/tcp")
-	b.served(when, b.publishedByMany(9001))
+	b.requireReachable(when, b.publishedByMany(9001))
 	b.engine.Stop()
 	b.engine.Start()
-	b.served(when+", the engine's second start", b.publishedByMany(8080, 5353, 9001))
-	b.neverIn(when, stranger)
+	b.requireReachable(when+", the engine's second start", b.publishedByMany(8080, 5353, 9001))
+	b.requireNoneAnswered(when, stranger)
 }
 
 func TestABootWithNothingToLoadClosesAllContainers(t *testing.T) {
@@ -79,15 +79,15 @@ func TestABootWithNothingToLoadClosesAllContainers(t *testing.T) {
 			b.Fatalf("--boot: %v: %s", err, said)
 		}
 		targets := b.published(8080, 5353)
-		outside := append(b.knocks(targets), b.Friend.Knock("tcp", b.Host.At(8080)))
+		outside := append(b.startProbes(targets), b.Friend.StartProbe("tcp", b.Host.At(8080), probeInterval()))
 		b.engine.Start()
 		web := b.web("8080:80/tcp", "5353:53/udp")
 		// Not before the port is published: what conntrack then knows for 30 seconds as a flow
 		// to the host itself, a later datagram from the same port of the friend would be of.
-		outside = append(outside, b.Friend.Knock("udp", b.Host.At6(5353)))
+		outside = append(outside, b.Friend.StartProbe("udp", b.Host.At6(5353), probeInterval()))
 		b.Friend.Serve("443/tcp")
 		time.Sleep(500 * time.Millisecond)
-		b.neverIn("closed", outside)
+		b.requireNoneAnswered("closed", outside)
 		b.expect("closed to the outside, and to nobody else",
 			try{b.Inside, "tcp", b.Host.At(8080), lab.Answered},
 			try{b.Inside, "tcp", b.Host.At6(8080), lab.Answered},
@@ -96,9 +96,9 @@ func TestABootWithNothingToLoadClosesAllContainers(t *testing.T) {
 		)
 
 		// What the operator does then.
-		stranger := b.knocks(append(targets, direct(web)...))
+		stranger := b.startProbes(append(targets, direct(web)...))
 		b.load(friendsOnly)
-		b.served("apply after that", targets)
-		b.neverIn("apply after that", stranger)
+		b.requireReachable("apply after that", targets)
+		b.requireNoneAnswered("apply after that", stranger)
 	})
 }

@@ -72,7 +72,7 @@ func TestAfterAFlushAReloadProtectsAgain(t *testing.T) {
 		b.apply(folder)
 		published := b.published(8080, 5353)
 		all := append(published[:len(published):len(published)], direct(web)...)
-		for _, f := range some(2, b.backend, flushes) {
+		for _, f := range selected(b.T, 2, b.backend, flushes) {
 			if slices.Contains(f.backends, b.backend) {
 				b.flushAndReload(f, folder, published, all)
 			}
@@ -80,9 +80,9 @@ func TestAfterAFlushAReloadProtectsAgain(t *testing.T) {
 	})
 }
 
-func (b *bench) flushAndReload(f flush, folder string, published, all []door) {
+func (b *bench) flushAndReload(f flush, folder string, published, all []endpoint) {
 	b.Helper()
-	b.served(f.name+": before the flush", published)
+	b.requireReachable(f.name+": before the flush", published)
 	for _, command := range f.commands {
 		words := strings.Fields(command)
 		if family := map[string]int{"iptables": 4, "ip6tables": 6}[words[0]]; family == 0 {
@@ -101,18 +101,18 @@ func (b *bench) flushAndReload(f flush, folder string, published, all []door) {
 	// What docker-proxy answers is for INPUT to refuse. That is what all published ports are
 	// without Docker's DNAT, and datagrams of those who came while there was none.
 	guarded := strings.Contains(b.engine.Tools.IPTablesSave(b.backend, 4, "filter"), "DOCKERFW-INPUT")
-	refused := func(nat bool) []door {
-		return slices.DeleteFunc(slices.Clone(all), func(t door) bool {
+	refused := func(nat bool) []endpoint {
+		return slices.DeleteFunc(slices.Clone(all), func(t endpoint) bool {
 			return !guarded && slices.Contains(published, t) && (!nat || t.network == "udp")
 		})
 	}
-	stranger := b.knocks(refused(!f.nat))
+	stranger := b.startProbes(refused(!f.nat))
 	time.Sleep(300 * time.Millisecond)
 	// The engine puts back what is its own when it starts.
 	b.engine.Stop()
 	b.engine.Start()
-	b.neverIn(f.name+": reloaded, and the engine restarted", stranger)
-	b.served(f.name+": after the engine's restart", published)
+	b.requireNoneAnswered(f.name+": reloaded, and the engine restarted", stranger)
+	b.requireReachable(f.name+": after the engine's restart", published)
 	if got := b.reached(b.Stranger, refused(true)); got != "nothing" {
 		b.Errorf("%s: after the engine's restart the stranger gets to %s", f.name, got)
 	}
@@ -126,10 +126,10 @@ func (b *bench) forget() {
 }
 
 // reached names the targets that answer a client.
-func (b *bench) reached(from *lab.Node, targets []door) string {
-	var hammers swarm
+func (b *bench) reached(from *lab.Node, targets []endpoint) string {
+	var hammers trafficSet
 	for _, t := range targets {
-		hammers = append(hammers, from.Knock(t.network, t.to))
+		hammers = append(hammers, from.StartProbe(t.network, t.to, probeInterval()))
 	}
 	time.Sleep(300 * time.Millisecond)
 	hammers.stop()

@@ -481,7 +481,7 @@ accept "web" {
 		if got := b.answered(b.Friend, b.Host.At(8080), 20); got != 20 {
 			b.Errorf("%d of the 20 connections of the burst answered", got)
 		}
-		time.Sleep(3 * time.Second)
+		time.Sleep(3 * time.Second) // the kernel's clock is what is tested: nothing to wait for
 		// One a second is regained, in the pause and while clients try again.
 		if got := b.answered(b.Friend, b.Host.At(8080), 20); got < 2 || got > 10 {
 			b.Errorf("%d of 20 connections answered after a pause of 3 seconds, want about 5", got)

@@ -117,7 +117,7 @@ func TestRemoveLeavesAHostAsIfWeHadNeverBeenThere(t *testing.T) {
 			b.Fatal("the stranger gets nowhere without rules: the test would show nothing")
 		}
 		before := map[int]string{4: saved(4), 6: saved(6)}
-		for _, policy := range some(2, b.backend, []string{friendsOnly, ownChain}) {
+		for _, policy := range selected(b.T, 2, b.backend, []string{friendsOnly, ownChain}) {
 			folder := b.folder("policy", policy)
 			b.apply(folder)
 			b.forget()

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -29,14 +28,6 @@ import (
 
 // packetsSent is how many packets each family's rules of a random policy get.
 const packetsSent = 220
-
-// Random policies are loaded into a kernel, which takes longer than what rapid makes its
-// default of 100 for. -rapid.checks says otherwise; make soak does.
-func init() {
-	if err := flag.Set("rapid.checks", "12"); err != nil {
-		panic(err)
-	}
-}
 
 // policy is a compiled policy: what its files hold, and what they mean.
 type policy struct {

@@ -22,6 +22,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/question"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/golden/lab/randomhost"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // hostTally counts what a run asked.
@@ -41,9 +42,10 @@ func TestExplainSaysOfRandomHostsWhatTheKernelDoes(t *testing.T) {
 			t.Parallel()
 			r := lab.NewHostRouter(t, b)
 			packets := 60
-			if os.Getenv("DOCKERFW_SOAK") != "" {
+			if testenv.Soak() {
 				packets = 200
 			}
+			t.Logf("%d packets to each host; a soak sends 200", packets)
 			tally := hostTally{skipped: map[string]int{}, fates: map[string]int{}}
 			rapid.Check(t, func(t *rapid.T) {
 				f := []ir.Family{ir.IPv4, ir.IPv6}[rapid.IntRange(0, 1).Draw(t, "family")]
