@@ -143,7 +143,7 @@ func texts(f emit.Folder) map[string]string {
 	return out
 }
 
-func TestNoGoldenIsWithoutAnExample(t *testing.T) {
+func TestEachGoldenHasAnExample(t *testing.T) {
 	names := examples(t)
 	entries, err := os.ReadDir(goldenDir)
 	if err != nil {
@@ -176,9 +176,9 @@ func TestEachExampleIsFormattedAndHasALineInTheReadme(t *testing.T) {
 	}
 }
 
-// TestOneExampleHasEveryAttribute keeps every attribute of the language in the
+// TestOneExampleUsesEveryAttribute keeps every attribute of the language in the
 // goldens, and with them in the tests that load goldens into a kernel.
-func TestOneExampleHasEveryAttribute(t *testing.T) {
+func TestOneExampleUsesEveryAttribute(t *testing.T) {
 	path := filepath.Join(examplesDir, "every-attribute", "policy.hcl")
 	file, diags := hclsyntax.ParseConfig([]byte(readOr(t, path, "")), path, hcl.InitialPos)
 	if diags.HasErrors() {

@@ -242,7 +242,7 @@ func (f *fleet) says(printed string, words ...string) {
 }
 
 // One test, since each run of Ansible takes seconds.
-func TestAnsibleDeploysToAFleetWhatIsNewAndNothingThatDoesNotLoad(t *testing.T) {
+func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	clean := f.states()
@@ -277,7 +277,7 @@ func TestAnsibleDeploysToAFleetWhatIsNewAndNothingThatDoesNotLoad(t *testing.T) 
 		f.unchanged(first, fleetHosts...)
 	}
 	printed = f.expect("failed", "unchanged", "changed")
-	f.says(printed, "is not as it was compiled: iptables.restore: FAILED")
+	f.says(printed, "was changed after it was compiled: iptables.restore: FAILED")
 	f.unchanged(first, "web1", "web2")
 	f.deployed("db1")
 
@@ -292,7 +292,7 @@ func TestAnsibleDeploysToAFleetWhatIsNewAndNothingThatDoesNotLoad(t *testing.T) 
 	f.expect("unchanged", "", "", "-e", "dockerfw_state=absent")
 }
 
-func TestShellcheckFindsNothingInTheScriptOfTheRole(t *testing.T) {
+func TestShellcheckAcceptsTheScriptOfTheRole(t *testing.T) {
 	lab.Require(t, "shellcheck")
 	if out, err := exec.Command("shellcheck", filepath.Join("../../examples", "ansible/roles/dockerfw/files/saved.sh")).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

@@ -112,10 +112,10 @@ func killedBackends(t *testing.T, inTest map[lab.Backend][]string, series func(k
 	}
 }
 
-func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testing.T) {
+func TestAKilledRunLeavesTheOldOrTheNewPolicyAndTheNextRunRepairs(t *testing.T) {
 	killedBackends(t, map[lab.Backend][]string{lab.NFT: {"before"}, lab.Legacy: {"after"}}, func(k *killer, when string, first, step int) {
 		k.likeDocker(k.backend)
-		from, to, other := deployPolicy(k.t, "a list of friends"), deployPolicy(k.t, "a list without family"), deployPolicy(k.t, "a jump")
+		from, to, other := deployPolicy(k.t, "a list of sets"), deployPolicy(k.t, "a shorter list"), deployPolicy(k.t, "a jump")
 		k.succeeds(from, nil)
 		n := first
 		for ; k.killAt(to, n, when); n += step {
@@ -147,9 +147,9 @@ func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testin
 }
 
 // The files for the two tables are tried out by two calls, and the rules change in the third.
-func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
+func TestAKilledRunWithConfirmIsRolledBack(t *testing.T) {
 	onOneBackend(t, lab.Legacy, func(h *target) {
-		old, b := h.loaded("a list of friends"), deployPolicy(h.t, "single friends")
+		old, b := h.loaded("a list of sets"), deployPolicy(h.t, "single addresses")
 		k := &killer{h, h.path("calls")}
 		restore := h.backend.Tool(4, "-restore")
 		h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
@@ -166,10 +166,10 @@ func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
 	})
 }
 
-func TestAKilledFirstInstallationLeavesNothingOrThePolicyInForce(t *testing.T) {
+func TestAKilledFirstInstallationLeavesNoRulesOrThePolicy(t *testing.T) {
 	killedBackends(t, map[lab.Backend][]string{lab.NFT: {"after"}, lab.Legacy: {"before"}}, func(k *killer, when string, first, step int) {
 		k.likeDocker(k.backend)
-		p := deployPolicy(k.t, "friends")
+		p := deployPolicy(k.t, "clients")
 		bare := k.state()
 		n := first
 		for ; k.killAt(p, n, when); n += step {

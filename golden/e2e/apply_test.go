@@ -99,7 +99,7 @@ func everyPair(n int) []int {
 	return out
 }
 
-func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
+func TestEachPolicyReplacesEachOther(t *testing.T) {
 	onBackends(t, func(h *target) {
 		h.likeDocker(h.backend)
 		if h.backend == lab.Legacy {
@@ -127,24 +127,24 @@ func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
 				}
 			}
 			var options []string
-			if before == "friends of somebody else" {
+			if before == "an unmanaged set" {
 				// Whose sets are not taken over unasked.
-				h.refuses(p, 1, nil, "that is not dockerfw's", "--force", "nothing was changed")
+				h.refuses(p, 1, nil, "exists and was not created by dockerfw", "--force", "nothing was changed")
 				options = []string{"--force"}
 			}
-			if before == "single friends" && p.name == "friends of somebody else" {
+			if before == "single addresses" && p.name == "an unmanaged set" {
 				// Whoever fills the set has to make it of the type that the policy says.
-				h.refuses(p, 1, nil, "set friends, which others fill, is a hash:ip family inet here, and the policy says hash:net family inet")
-				h.succeeds(deployPolicy(h.t, "friends"), nil, "loaded ")
+				h.refuses(p, 1, nil, "unmanaged set clients is a hash:ip family inet on this host, but the policy declares a hash:net family inet")
+				h.succeeds(deployPolicy(h.t, "clients"), nil, "loaded ")
 			}
 			h.succeeds(p, options, "loaded ")
 			h.has(p)
 			if h.t.Failed() {
 				h.t.Fatalf("after loading %q over %q", p.name, before)
 			}
-			if before == "friends of somebody else" {
+			if before == "an unmanaged set" {
 				// Who is to take away what is not used any more.
-				for _, set := range []string{"friends", "friends-v6"} {
+				for _, set := range []string{"clients", "clients-v6"} {
 					_, _, _ = h.Run("ipset", "destroy", set)
 				}
 			}
@@ -159,21 +159,21 @@ func withoutReturn(saved string) string {
 	return strings.ReplaceAll(saved, "-A DOCKER-USER -j RETURN\n", "")
 }
 
-func TestTheFirstInstallationIsInForceAndTheSecondChangesNothing(t *testing.T) {
+func TestAFirstInstallationLoadsAndASecondChangesNothing(t *testing.T) {
 	onBackends(t, func(h *target) {
 		type installation struct {
 			policy string
 			docker bool // its chains are there
 		}
 		for _, i := range selected(h.t, 4, h.backend, []installation{
-			{"friends", false},
-			{"a list of friends", false},
+			{"clients", false},
+			{"a list of sets", false},
 			{"a jump", false},
 			{"inserted", false},
 			{"inserted", true},
 			{"a jump", true},
-			{"a list of friends", true},
-			{"friends", true},
+			{"a list of sets", true},
+			{"clients", true},
 		}) {
 			p := deployPolicy(h.t, i.policy)
 			if i.docker {
@@ -187,7 +187,7 @@ func TestTheFirstInstallationIsInForceAndTheSecondChangesNothing(t *testing.T) {
 			h.succeeds(p, nil, "nothing to do")
 			h.succeeds(p, []string{"--dry-run"}, "nothing to do")
 			h.unchanged(loaded)
-			h.expect(h.script(strings.TrimSuffix(p.dir, "/")+"/remove.sh"), 0, "removed")
+			h.expect(h.script(strings.TrimSuffix(p.dir, "/")+"/remove.sh"), 0, "removed: no dockerfw rules remain")
 			if !i.docker {
 				// What Docker fills when it starts may stay.
 				for _, f := range []int{4, 6} {

@@ -63,7 +63,7 @@ func probeInterval() time.Duration {
 func (b *bench) startProbes(targets []endpoint) (s trafficSet) {
 	b.Helper()
 	for _, t := range targets {
-		s = append(s, b.Stranger.StartProbe(t.network, t.to, probeInterval()))
+		s = append(s, b.Other.StartProbe(t.network, t.to, probeInterval()))
 	}
 	return s
 }
@@ -72,7 +72,7 @@ func (b *bench) startProbes(targets []endpoint) (s trafficSet) {
 func (b *bench) startLoad(targets []endpoint) (s trafficSet) {
 	b.Helper()
 	for _, t := range targets {
-		s = append(s, b.Friend.StartLoad(t.network, t.to, loadPause()))
+		s = append(s, b.Allowed.StartLoad(t.network, t.to, loadPause()))
 	}
 	return s
 }
@@ -120,18 +120,18 @@ func (b *bench) requireAllAnswered(when string, s trafficSet) {
 func (b *bench) requireReachable(when string, targets []endpoint) {
 	b.Helper()
 	for _, t := range targets {
-		if got := b.Friend.Connect(t.network, t.to); got != lab.Answered {
-			b.Errorf("%s: %s to %s %s: %s", when, b.Friend.Name, t.network, t.to, got)
+		if got := b.Allowed.Connect(t.network, t.to); got != lab.Answered {
+			b.Errorf("%s: %s to %s %s: %s", when, b.Allowed.Name, t.network, t.to, got)
 		}
 	}
 }
 
-// friendsOnly admits the friend and nobody else, but for port 8443, which is everybody's.
-const friendsOnly = `
+// allowedOnly admits the friend and nobody else, but for port 8443, which is everybody's.
+const allowedOnly = `
 host {
   external_interfaces = ["eth0"]
 }
-ipset "friends" {
+ipset "clients" {
   type    = "hash:ip"
   entries = ["198.51.100.2", "2001:db8:1::2"]
 }
@@ -140,7 +140,7 @@ accept "public" {
   published_ports = [8443]
 }
 default {
-  allow = [ipset.friends]
+  allow = [ipset.clients]
 }
 `
 
@@ -153,7 +153,7 @@ host {
 established {
   sessions = "recheck"
 }
-ipset "friends" {
+ipset "clients" {
   type    = "hash:net"
   maxelem = 2048
   entries = ["198.51.100.0/24", "2001:db8:1::/64"]
@@ -164,9 +164,9 @@ ipset "office" {
 }
 ipset "all" {
   type    = "list:set"
-  members = [ipset.friends, ipset.office]
+  members = [ipset.clients, ipset.office]
 }
-deny "strangers" {
+deny "others" {
   source = ["198.51.100.3", "198.51.100.64/26", "2001:db8:1::3", "2001:db8:1:1::/64"]
 }
 default {
@@ -179,30 +179,30 @@ host {
   external_interfaces = ["eth0"]
   install             = "jump"
 }
-ipset "friends" {
+ipset "clients" {
   type     = "hash:ip"
   hashsize = 4096
   entries  = ["198.51.100.2", "192.0.2.1", "2001:db8:1::2"]
 }
-accept "friends" {
+accept "clients" {
   protocol        = ["tcp", "udp"]
   published_ports = [8080, 5353]
-  source          = [ipset.friends]
+  source          = [ipset.clients]
 }
 default {
   action = "reject"
 }
 `
 
-func TestReloadsAreNeverNoticed(t *testing.T) {
+func TestReloadsInterruptNobodyAndAdmitNobodyElse(t *testing.T) {
 	n := testenv.Reloads(t)
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
-		folders := []string{b.folder("friends-only", friendsOnly), b.folder("other-types", otherTypes), b.folder("own-chain", ownChain)}
+		folders := []string{b.folder("allowed-only", allowedOnly), b.folder("other-types", otherTypes), b.folder("own-chain", ownChain)}
 		b.apply(folders[0])
 
-		friend := b.startLoad(b.published(8080, 5353))
-		stranger := b.startProbes(append(b.published(8080, 5353), direct(web)...))
+		allowed := b.startLoad(b.published(8080, 5353))
+		other := b.startProbes(append(b.published(8080, 5353), direct(web)...))
 		began := time.Now()
 		for i := range n {
 			if said := b.apply(folders[(i+1)%len(folders)]); !strings.Contains(said, "loaded ") {
@@ -210,22 +210,22 @@ func TestReloadsAreNeverNoticed(t *testing.T) {
 			}
 		}
 		took := time.Since(began)
-		b.requireAllAnswered("reloads", friend)
-		b.requireNoneAnswered("reloads", stranger)
+		b.requireAllAnswered("reloads", allowed)
+		b.requireNoneAnswered("reloads", other)
 		b.Logf("%d reloads in %.0f s, %.2f s each", n, took.Seconds(), took.Seconds()/float64(n))
 	})
 }
 
-func TestTheEngineComesAndGoesAndNobodyElseGetsIn(t *testing.T) {
+func TestEngineRestartsAdmitNobodyElse(t *testing.T) {
 	onHosts(t, withoutProxy, func(b *bench) {
 		b.engine.Start()
 		b.engine.CreateNetwork("app", "10.201.0.0/24", "fd00:201::/64")
 		web := b.web("8080:80/tcp", "5353:53/udp")
 		b.publish("app", "app", "8090:90/tcp")
-		b.load(friendsOnly)
+		b.load(allowedOnly)
 
 		later := b.publishedByMany(8090, 9001, 9002, 9003, 9004)
-		stranger := b.startProbes(append(append(b.publishedByMany(8080, 5353), later...), direct(web)...))
+		other := b.startProbes(append(append(b.publishedByMany(8080, 5353), later...), direct(web)...))
 		all := b.publishedByMany(8080, 5353, 8090)
 		b.requireReachable("loaded", all)
 
@@ -240,10 +240,10 @@ func TestTheEngineComesAndGoesAndNobodyElseGetsIn(t *testing.T) {
 		b.requireReachable("more containers", all)
 
 		// Containers run on without the engine, and serve on.
-		friend := b.startLoad(all)
+		allowed := b.startLoad(all)
 		b.engine.Kill()
 		time.Sleep(500 * time.Millisecond)
-		b.requireAllAnswered("killed", friend)
+		b.requireAllAnswered("killed", allowed)
 		b.engine.Start()
 		b.requireReachable("killed and started", all)
 
@@ -251,7 +251,7 @@ func TestTheEngineComesAndGoesAndNobodyElseGetsIn(t *testing.T) {
 		b.engine.CreateNetwork("last", "10.203.0.0/24", "fd00:203::/64")
 		b.publish("fifth", "last", "9004:94/tcp")
 		b.requireReachable("still more containers", b.publishedByMany(9003, 9004))
-		b.requireNoneAnswered("the engine comes and goes", stranger)
+		b.requireNoneAnswered("the engine comes and goes", other)
 	})
 }
 

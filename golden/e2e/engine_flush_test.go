@@ -54,17 +54,17 @@ host {
 established {
   sessions = "recheck"
 }
-ipset "friends" {
+ipset "clients" {
   entries = ["198.51.100.2", "2001:db8:1::2"]
 }
-accept "friends" {
+accept "clients" {
   protocol        = ["tcp", "udp"]
   published_ports = [8080, 5353]
-  source          = [ipset.friends]
+  source          = [ipset.clients]
 }
 `
 
-func TestAfterAFlushAReloadProtectsAgain(t *testing.T) {
+func TestAReloadAfterAFlushProtectsAgain(t *testing.T) {
 	lab.Require(t, "nft")
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
@@ -91,13 +91,13 @@ func (b *bench) flushAndReload(f flush, folder string, published, all []endpoint
 			b.Fatal(err)
 		}
 	}
-	b.Logf("%s: flushed: the stranger gets to %s; the friend to %s", f.name, b.reached(b.Stranger, all), b.reached(b.Friend, all))
+	b.Logf("%s: flushed: the other gets to %s; the allowed to %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
 
 	// What systemctl reload dockerfw does.
 	if said := b.apply(folder); !strings.Contains(said, "loaded ") {
 		b.Errorf("%s: the reload changed nothing: %s", f.name, said)
 	}
-	b.Logf("%s: reloaded: the stranger gets to %s; the friend to %s", f.name, b.reached(b.Stranger, all), b.reached(b.Friend, all))
+	b.Logf("%s: reloaded: the other gets to %s; the allowed to %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
 	// What docker-proxy answers is for INPUT to refuse. That is what all published ports are
 	// without Docker's DNAT, and datagrams of those who came while there was none.
 	guarded := strings.Contains(b.engine.Tools.IPTablesSave(b.backend, 4, "filter"), "DOCKERFW-INPUT")
@@ -106,15 +106,15 @@ func (b *bench) flushAndReload(f flush, folder string, published, all []endpoint
 			return !guarded && slices.Contains(published, t) && (!nat || t.network == "udp")
 		})
 	}
-	stranger := b.startProbes(refused(!f.nat))
+	other := b.startProbes(refused(!f.nat))
 	time.Sleep(300 * time.Millisecond)
 	// The engine puts back what is its own when it starts.
 	b.engine.Stop()
 	b.engine.Start()
-	b.requireNoneAnswered(f.name+": reloaded, and the engine restarted", stranger)
+	b.requireNoneAnswered(f.name+": reloaded, and the engine restarted", other)
 	b.requireReachable(f.name+": after the engine's restart", published)
-	if got := b.reached(b.Stranger, refused(true)); got != "nothing" {
-		b.Errorf("%s: after the engine's restart the stranger gets to %s", f.name, got)
+	if got := b.reached(b.Other, refused(true)); got != "nothing" {
+		b.Errorf("%s: after the engine's restart the other gets to %s", f.name, got)
 	}
 }
 

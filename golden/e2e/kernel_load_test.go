@@ -93,7 +93,7 @@ const before = `*filter
 COMMIT
 `
 
-func TestGoldensLoadIntoTheKernelAsTheyStand(t *testing.T) {
+func TestCompiledExamplesLoadIntoTheKernelUnchanged(t *testing.T) {
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
 	for _, c := range compiledFolders(t) {
 		for _, backend := range lab.Backends {

@@ -280,10 +280,10 @@ func drawPackets(r *rand.Rand, f ir.Family, n int, toHost bool) []packet.Packet 
 	return out
 }
 
-// TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays loads what random policies
+// TestRandomPoliciesAgreeWithTheKernel loads what random policies
 // compile to on both backends, each over what the one before left, compares what the
 // host saves, sends packets, and removes it all again.
-func TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays(t *testing.T) {
+func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 	t.Parallel()
 	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
 	dir := t.TempDir()
@@ -403,7 +403,7 @@ func chainsOf(t fataler, f ir.Family, texts ...string) map[string][]string {
 }
 
 // A rule that is not the policy's shows in the traffic: the test above can fail.
-func TestTrafficShowsRulesThatAreNotThePolicys(t *testing.T) {
+func TestPacketsRevealWrongRules(t *testing.T) {
 	t.Parallel()
 	r := lab.NewRouter(t, lab.NFT)
 	p, ok := compilePolicy(t, t.TempDir(), `
@@ -489,9 +489,9 @@ default { allow = [ipset.a] }
 	}
 }
 
-// TestWitnessesOfDiffFareAsDiffSays sends the packet that diff shows for a change by
+// TestExamplePacketsOfDiffAgreeWithTheKernel sends the packet that diff shows for a change by
 // the old rules and by the new ones.
-func TestWitnessesOfDiffFareAsDiffSays(t *testing.T) {
+func TestExamplePacketsOfDiffAgreeWithTheKernel(t *testing.T) {
 	t.Parallel()
 	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
 	dir := t.TempDir()

@@ -34,9 +34,9 @@ type hostTally struct {
 	fates map[string]int
 }
 
-// TestExplainSaysOfRandomHostsWhatTheKernelDoes loads the rules of hosts that dockerfw did
+// TestExplainAgreesWithTheKernelOnRandomHosts loads the rules of hosts that dockerfw did
 // not make, saves them with the host's own tools, asks explain about packets, and sends them.
-func TestExplainSaysOfRandomHostsWhatTheKernelDoes(t *testing.T) {
+func TestExplainAgreesWithTheKernelOnRandomHosts(t *testing.T) {
 	for _, b := range lab.Backends {
 		t.Run(string(b), func(t *testing.T) {
 			t.Parallel()
