@@ -521,9 +521,10 @@ func TestAKilledWriterLeavesOneGeneration(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "compiled")
 	write(t, generations[0], dir)
 	seen := map[int]int{}
+	random := rand.New(rand.NewPCG(1, 25))
 	for range 25 {
 		child := startChild(t, "TestAKilledWriterLeavesOneGeneration", childDir+"="+dir)
-		time.Sleep(time.Duration(rand.IntN(8000)) * time.Microsecond)
+		time.Sleep(time.Duration(random.IntN(8000)) * time.Microsecond)
 		if err := child.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

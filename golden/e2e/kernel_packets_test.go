@@ -1,9 +1,8 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -29,14 +28,6 @@ import (
 
 // packetsSent is how many packets each family's rules of a random policy get.
 const packetsSent = 220
-
-// Random policies are loaded into a kernel, which takes longer than what rapid makes its
-// default of 100 for. -rapid.checks says otherwise; make soak does.
-func init() {
-	if err := flag.Set("rapid.checks", "12"); err != nil {
-		panic(err)
-	}
-}
 
 // policy is a compiled policy: what its files hold, and what they mean.
 type policy struct {
@@ -289,10 +280,10 @@ func drawPackets(r *rand.Rand, f ir.Family, n int, toHost bool) []packet.Packet 
 	return out
 }
 
-// TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays loads what random policies
+// TestRandomPoliciesAgreeWithTheKernel loads what random policies
 // compile to on both backends, each over what the one before left, compares what the
 // host saves, sends packets, and removes it all again.
-func TestRandomPoliciesDoInTheKernelWhatTheAlgebraSays(t *testing.T) {
+func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 	t.Parallel()
 	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
 	dir := t.TempDir()
@@ -412,7 +403,7 @@ func chainsOf(t fataler, f ir.Family, texts ...string) map[string][]string {
 }
 
 // A rule that is not the policy's shows in the traffic: the test above can fail.
-func TestTrafficShowsRulesThatAreNotThePolicys(t *testing.T) {
+func TestPacketsRevealWrongRules(t *testing.T) {
 	t.Parallel()
 	r := lab.NewRouter(t, lab.NFT)
 	p, ok := compilePolicy(t, t.TempDir(), `
@@ -498,9 +489,9 @@ default { allow = [ipset.a] }
 	}
 }
 
-// TestWitnessesOfDiffFareAsDiffSays sends the packet that diff shows for a change by
+// TestExamplePacketsOfDiffAgreeWithTheKernel sends the packet that diff shows for a change by
 // the old rules and by the new ones.
-func TestWitnessesOfDiffFareAsDiffSays(t *testing.T) {
+func TestExamplePacketsOfDiffAgreeWithTheKernel(t *testing.T) {
 	t.Parallel()
 	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
 	dir := t.TempDir()

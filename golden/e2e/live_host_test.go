@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"os"
@@ -13,8 +13,8 @@ import (
 // livePolicy drops who is no friend.
 const livePolicy = `
 host { external_interfaces = ["eth0"] }
-ipset "friends" { entries = ["192.0.2.10", "2001:db8::10"] }
-default { allow = [ipset.friends] }
+ipset "clients" { entries = ["192.0.2.10", "2001:db8::10"] }
+default { allow = [ipset.clients] }
 `
 
 // dockerfw runs the command on the host, with its tools.
@@ -28,15 +28,15 @@ func (h *target) dockerfw(args ...string) outcome {
 
 // A live host is asked in the tables of Docker's, whatever iptables stands for there, and
 // apply.sh, verify, diff and explain agree on which they are.
-func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
+func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
 	command := t.TempDir() + "/dockerfw"
-	if out, err := exec.Command("go", "build", "-o", command, "../cmd/dockerfw").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", command, "../../cmd/dockerfw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	p := compileFolder(t, "live", livePolicy)
-	stranger := []string{"explain", "live", "--from", "192.0.2.99", "--container-port", "443", "--interface", "eth0"}
+	explainDropped := []string{"explain", "live", "--from", "192.0.2.99", "--container-port", "443", "--interface", "eth0"}
 	const inForce = "Drop, by default"
 	onBackends := map[lab.Backend]lab.Backend{lab.NFT: lab.Legacy, lab.Legacy: lab.NFT}
 	for backend, other := range onBackends {
@@ -55,7 +55,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 				if standard == other {
 					words = append(words, says)
 				}
-				h.expect(h.dockerfw(stranger...), 0, words...)
+				h.expect(h.dockerfw(explainDropped...), 0, words...)
 				h.expect(h.dockerfw("explain", "live", "--from", "2001:db8::99", "--container-port", "443", "--interface", "eth0"), 0, inForce)
 				h.expect(h.dockerfw("diff", "live", p.dir), 0)
 				h.expect(h.dockerfw("verify", p.dir), 0, "ok    backend       Docker's rules and dockerfw's are in the same tables, those of iptables-"+string(backend))
@@ -65,11 +65,11 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 			if err := h.IPTablesRestore(other, 4, "*filter\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -s 192.0.2.10/32 -j DROP\nCOMMIT\n"); err != nil {
 				t.Fatal(err)
 			}
-			h.expect(h.dockerfw(stranger...), 0, inForce, says)
+			h.expect(h.dockerfw(explainDropped...), 0, inForce, says)
 			h.expect(h.dockerfw("verify", p.dir), 1, "FAIL  backend ", "in iptables-"+string(other)+", such as -A FORWARD -j DOCKER-USER:")
 			// Docker's own in both: there is no telling.
 			h.likeDocker(other)
-			for _, args := range [][]string{stranger, {"diff", "live", p.dir}, {"verify", p.dir}} {
+			for _, args := range [][]string{explainDropped, {"diff", "live", p.dir}, {"verify", p.dir}} {
 				h.expect(h.dockerfw(args...), 2, "FORWARD leads to Docker's chains in both iptables-nft and iptables-legacy")
 			}
 		})
@@ -77,10 +77,10 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 }
 
 // Asking a host that has no legacy tables makes none.
-func TestAskingALiveHostMakesNoTables(t *testing.T) {
+func TestReadingALiveHostCreatesNoTables(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	if out, err := exec.Command("go", "build", "-o", h.path("dockerfw"), "../cmd/dockerfw").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", h.path("dockerfw"), "../../cmd/dockerfw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	h.likeDocker(lab.NFT)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"errors"

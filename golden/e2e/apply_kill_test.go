@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // killer ends apply.sh by kill -9 at a call of a tool.
@@ -39,7 +40,7 @@ exit 1`
 func newKiller(h *target) *killer {
 	k := &killer{h, h.path("calls")}
 	tools := changing
-	if soaking() {
+	if testenv.Soak() {
 		tools = append(tools, "awk", "cat", "comm", "cut", "dirname", "flock", "grep", "head", "sed", "sha256sum", "sort", "sync", "tr", "unshare")
 	}
 	for _, family := range []int{4, 6} {
@@ -98,10 +99,10 @@ func killedBackends(t *testing.T, inTest map[lab.Backend][]string, series func(k
 	t.Parallel()
 	for _, backend := range lab.Backends {
 		whens := inTest[backend]
-		if soaking() {
+		if testenv.Soak() {
 			whens = []string{"before", "after"}
 		}
-		first, step := someOf(23, backend)
+		first, step := selection(t, 23, backend)
 		for _, when := range whens {
 			t.Run(string(backend)+" "+when, func(t *testing.T) {
 				t.Parallel()
@@ -111,10 +112,10 @@ func killedBackends(t *testing.T, inTest map[lab.Backend][]string, series func(k
 	}
 }
 
-func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testing.T) {
+func TestAKilledRunLeavesTheOldOrTheNewPolicyAndTheNextRunRepairs(t *testing.T) {
 	killedBackends(t, map[lab.Backend][]string{lab.NFT: {"before"}, lab.Legacy: {"after"}}, func(k *killer, when string, first, step int) {
 		k.likeDocker(k.backend)
-		from, to, other := deployPolicy(k.t, "a list of friends"), deployPolicy(k.t, "a list without family"), deployPolicy(k.t, "a jump")
+		from, to, other := deployPolicy(k.t, "a list of sets"), deployPolicy(k.t, "a shorter list"), deployPolicy(k.t, "a jump")
 		k.succeeds(from, nil)
 		n := first
 		for ; k.killAt(to, n, when); n += step {
@@ -146,28 +147,29 @@ func TestAKilledRunLeavesTheOldOrTheNewPolicyInForceAndTheNextOneHeals(t *testin
 }
 
 // The files for the two tables are tried out by two calls, and the rules change in the third.
-func TestAKilledRunThatIsToBeConfirmedGoesBackAllTheSame(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
-		old, b := h.loaded("a list of friends"), deployPolicy(h.t, "single friends")
+func TestAKilledRunWithConfirmIsRolledBack(t *testing.T) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
+		old, b := h.loaded("a list of sets"), deployPolicy(h.t, "single addresses")
 		k := &killer{h, h.path("calls")}
 		restore := h.backend.Tool(4, "-restore")
 		h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
+		h.stopTime()
 		if !k.killAt(b, 3, "after", "--confirm", "30") {
 			h.t.Fatal("it was not killed")
 		}
 		if !k.means(b.state(h.t))[ir.IPv4] {
 			h.t.Error("the new rules were not in force when it was killed")
 		}
-		eventually(h.t, "nothing waits any more", func() bool { return !h.pending() })
-		h.MustRun("flock", h.path("run/lock"), "true")
+		h.startTime()
+		h.waitForRollback()
 		h.has(old)
 	})
 }
 
-func TestAKilledFirstInstallationLeavesNothingOrThePolicyInForce(t *testing.T) {
+func TestAKilledFirstInstallationLeavesNoRulesOrThePolicy(t *testing.T) {
 	killedBackends(t, map[lab.Backend][]string{lab.NFT: {"after"}, lab.Legacy: {"before"}}, func(k *killer, when string, first, step int) {
 		k.likeDocker(k.backend)
-		p := deployPolicy(k.t, "friends")
+		p := deployPolicy(k.t, "clients")
 		bare := k.state()
 		n := first
 		for ; k.killAt(p, n, when); n += step {

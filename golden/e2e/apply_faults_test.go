@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"fmt"
@@ -34,9 +34,9 @@ func (h *target) mounted(dir, command string) {
 
 func TestAFullDiskChangesNothing(t *testing.T) {
 	onBackends(t, func(h *target) {
-		old := h.loaded("a list of friends")
-		b := deployPolicy(h.t, "single friends")
-		for _, dir := range some(2, h.backend, []string{"run", "state"}) {
+		old := h.loaded("a list of sets")
+		b := deployPolicy(h.t, "single addresses")
+		for _, dir := range selected(h.t, 2, h.backend, []string{"run", "state"}) {
 			failed := 0
 			// Each size has it fail in another place.
 			for size := 4; ; size += 4 + size/2 {
@@ -66,10 +66,10 @@ mount -t tmpfs -o size=${size}k tmpfs "$1" && cp -R "$1.kept/." "$1" && rm -rf "
 	})
 }
 
-func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
+func TestReadOnlyStateIsRefusedAndAReadOnlyPolicyFolderLoads(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	a := h.loaded("friends")
+	a := h.loaded("clients")
 	b := deployPolicy(t, "a jump")
 	for _, dir := range []string{"run", "state"} {
 		h.mounted(h.path(dir), `mount -t tmpfs -o ro tmpfs "$1"`)
@@ -82,9 +82,9 @@ func TestReadOnlyFoldersAreReadOrRefused(t *testing.T) {
 	h.succeeds(a, nil, "loaded")
 }
 
-func TestAMissingToolIsNamed(t *testing.T) {
-	mostlyOn(t, lab.NFT, func(h *target) {
-		h.loaded("friends")
+func TestAMissingToolIsReported(t *testing.T) {
+	onOneBackend(t, lab.NFT, func(h *target) {
+		h.loaded("clients")
 		b := deployPolicy(h.t, "a jump")
 		hide := func(tool string, args ...string) {
 			h.t.Helper()
@@ -114,38 +114,38 @@ func TestAMissingToolIsNamed(t *testing.T) {
 	})
 }
 
-func TestTheBackendIsTheOneThatDockersRulesAreIn(t *testing.T) {
+func TestTheBackendIsTheOneThatDockerUses(t *testing.T) {
 	t.Parallel()
-	p := deployPolicy(t, "friends")
+	p := deployPolicy(t, "clients")
 	h := newTarget(t, lab.Legacy)
 	h.setDefault(lab.NFT)
 	h.likeDocker(lab.Legacy)
-	h.refuses(p, 1, []string{"--backend", "nft"}, "Docker's chains in iptables-legacy, and not in iptables-nft", "nothing was changed")
-	h.succeeds(p, nil, "iptables is iptables-nft on this host, and Docker's rules are in iptables-legacy: using that")
+	h.refuses(p, 1, []string{"--backend", "nft"}, "Docker's chains in iptables-legacy, not in iptables-nft", "nothing was changed")
+	h.succeeds(p, nil, "iptables is iptables-nft on this host, but Docker's rules are in iptables-legacy: using iptables-legacy")
 	h.has(p)
 	h.likeDocker(lab.NFT)
 	h.refuses(p, 1, nil, "in both iptables-nft and iptables-legacy", "--backend")
 	h.succeeds(p, []string{"--backend", "legacy"}, "nothing to do")
 }
 
-func TestASetThatOthersUseIsSwappedInOrLeftAlone(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
-		a := h.loaded("friends")
-		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends", "dst", "-j", "ACCEPT")
-		b := deployPolicy(h.t, "other friends, rechecked")
+func TestASetInForeignRulesIsSwappedOrLeftAlone(t *testing.T) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
+		a := h.loaded("clients")
+		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "clients", "dst", "-j", "ACCEPT")
+		b := deployPolicy(h.t, "other clients, rechecked")
 		h.succeeds(b, nil, "loaded")
 		h.has(b)
-		h.refuses(deployPolicy(h.t, "single friends"), 1, nil, "the old rules and sets are in force again")
+		h.refuses(deployPolicy(h.t, "single addresses"), 1, nil, "rolled back to the previous rules and sets")
 		h.has(b)
 		h.succeeds(a, nil, "loaded")
 		h.has(a)
 	})
 }
 
-func TestALockThatOthersHoldIsWaitedForAndNamed(t *testing.T) {
+func TestAHeldXtablesLockIsWaitedForAndReported(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.Legacy)
-	h.loaded("friends")
+	h.loaded("clients")
 	path := strings.TrimSpace(h.MustRun("sh", "-c", "echo $XTABLES_LOCKFILE"))
 	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -158,10 +158,10 @@ func TestALockThatOthersHoldIsWaitedForAndNamed(t *testing.T) {
 	h.refuses(deployPolicy(t, "a jump"), 1, nil, "holding the xtables lock", "nothing was changed")
 }
 
-func TestAFolderThatIsNotAsItWasCompiledIsRefused(t *testing.T) {
+func TestAModifiedFolderIsRefused(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	h.loaded("friends")
+	h.loaded("clients")
 	for file, words := range map[string]string{
 		"iptables.restore": "iptables.restore: FAILED",
 		"ipset.restore":    "ipset.restore: FAILED",
@@ -175,35 +175,35 @@ func TestAFolderThatIsNotAsItWasCompiledIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.refuses(b, 1, nil, "is not as it was compiled", words, "nothing was changed")
+		h.refuses(b, 1, nil, "was changed after it was compiled", words, "nothing was changed")
 		if err := os.Remove(filepath.Join(b.dir, "manifest.json")); err != nil {
 			t.Fatal(err)
 		}
-		h.refuses(b, 1, nil, "it is no compiled folder", "nothing was changed")
+		h.refuses(b, 1, nil, "it is not a compiled folder", "nothing was changed")
 	}
 }
 
-func TestAKernelWithoutASetTypeIsFoundOutFirst(t *testing.T) {
+func TestAnUnsupportedSetTypeIsReportedBeforeAnyChange(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	h.loaded("friends")
+	h.loaded("clients")
 	h.wrap("ipset", `[ "$1" = restore ] || exec "$real" "$@"
 text=$(cat)
 case $text in *" hash:ip "*) echo "ipset: Kernel error received: set type not supported" >&2; exit 1 ;; esac
 printf '%s\n' "$text" | "$real" restore`)
-	h.refuses(deployPolicy(t, "single friends"), 1, nil, "this host cannot load the IPv4 rules", "set type not supported", "nothing was changed")
-	h.succeeds(deployPolicy(t, "a list of friends"), nil, "loaded")
+	h.refuses(deployPolicy(t, "single addresses"), 1, nil, "this host cannot load the IPv4 rules", "set type not supported", "nothing was changed")
+	h.succeeds(deployPolicy(t, "a list of sets"), nil, "loaded")
 }
 
-func TestWhatFailsForIPv6TakesIPv4BackAsWell(t *testing.T) {
+func TestAFailureForIPv6RollsBackIPv4Too(t *testing.T) {
 	onBackends(t, func(h *target) {
-		h.loaded("a list of friends")
-		for _, name := range some(2, h.backend, []string{"single friends", "a jump", "inserted", "other friends, rechecked"}) {
+		h.loaded("a list of sets")
+		for _, name := range selected(h.t, 2, h.backend, []string{"single addresses", "a jump", "inserted", "other clients, rechecked"}) {
 			b := deployPolicy(h.t, name)
 			// The rehearsal has no -w.
 			h.wrap(h.backend.Tool(6, "-restore"), `[ "$1" != -w ] || [ -e `+h.path("failed")+` ] || { : >`+h.path("failed")+`; echo "ip6tables-restore: out of sorts" >&2; exit 1; }
 exec "$real" "$@"`)
-			h.refuses(b, 1, nil, "out of sorts", "the old rules and sets are in force again")
+			h.refuses(b, 1, nil, "out of sorts", "rolled back to the previous rules and sets")
 			if err := os.Remove(h.path("failed")); err != nil {
 				h.t.Fatal(err)
 			}
@@ -217,11 +217,11 @@ exec "$real" "$@"`)
 }
 
 // Each call of a tool fails, one in each run.
-func TestWhicheverCallFailsTheOldStateComesBack(t *testing.T) {
+func TestAFailureOfAnyCallRestoresTheOldState(t *testing.T) {
 	onBackends(t, func(h *target) {
-		old := h.loaded("a list of friends")
-		b := deployPolicy(h.t, "a list without family")
-		for _, call := range some(2, h.backend, [][2]string{
+		old := h.loaded("a list of sets")
+		b := deployPolicy(h.t, "a shorter list")
+		for _, call := range selected(h.t, 2, h.backend, [][2]string{
 			{"ipset", "restore"},
 			{h.backend.Tool(4, "-restore"), "-w"},
 			{h.backend.Tool(6, "-restore"), "-w"},
@@ -241,7 +241,7 @@ echo $n >%s
 read -r at <%s
 [ $n != "$at" ] || { echo "%s: out of sorts" >&2; exit 1; }
 exec "$real" "$@"`, args, count, count, at, tool))
-			for n, every := someOf(6, h.backend); ; n += every {
+			for n, every := selection(h.t, 6, h.backend); ; n += every {
 				if err := os.WriteFile(at, fmt.Appendf(nil, "%d\n", n), 0o600); err != nil {
 					h.t.Fatal(err)
 				}
@@ -265,7 +265,7 @@ exec "$real" "$@"`, args, count, count, at, tool))
 				if strings.HasSuffix(tool, "-save") && !strings.Contains(out.text, says) {
 					// What cannot be read of the security table is taken for a kernel without one,
 					// until something does not fit.
-					says = "the old rules and sets are in force again"
+					says = "rolled back to the previous rules and sets"
 				}
 				h.expect(out, 1, says)
 				h.unchanged(before)
@@ -288,20 +288,20 @@ func (h *target) rule(family int, args ...string) {
 }
 
 // The names under which sets are made before they are in force can be somebody else's.
-func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
-		a := h.loaded("friends")
-		if err := h.IPSetRestore("create friends-new hash:net\n"); err != nil {
+func TestForeignSetsWithReservedNamesAreLeftAlone(t *testing.T) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
+		a := h.loaded("clients")
+		if err := h.IPSetRestore("create clients-new hash:net\n"); err != nil {
 			h.t.Fatal(err)
 		}
-		h.expect(h.apply(deployPolicy(h.t, "a jump")), 1, "there is a set friends-new that is not dockerfw's", "nothing was changed")
-		if err := h.IPSetRestore("destroy friends-new\ncreate friends-alt hash:net\nadd friends-alt 10.0.0.0/8\n"); err != nil {
+		h.expect(h.apply(deployPolicy(h.t, "a jump")), 1, "set clients-new exists and was not created by dockerfw", "nothing was changed")
+		if err := h.IPSetRestore("destroy clients-new\ncreate clients-alt hash:net\nadd clients-alt 10.0.0.0/8\n"); err != nil {
 			h.t.Fatal(err)
 		}
-		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "friends-alt", "dst", "-j", "ACCEPT")
+		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "clients-alt", "dst", "-j", "ACCEPT")
 		before := h.saved()
-		for _, name := range []string{"friends", "a jump"} {
-			h.expect(h.apply(deployPolicy(h.t, name)), 1, "there is a set friends-alt that is not dockerfw's", "nothing was changed")
+		for _, name := range []string{"clients", "a jump"} {
+			h.expect(h.apply(deployPolicy(h.t, name)), 1, "set clients-alt exists and was not created by dockerfw", "nothing was changed")
 			h.unchanged(before)
 		}
 		// One that nobody uses is no reason to boot without rules.
@@ -312,15 +312,15 @@ func TestSetsOfOthersWithNamesThatAreNeededAreLeftAlone(t *testing.T) {
 	})
 }
 
-func TestASetThatOthersFillSurvivesAVersionWithoutIt(t *testing.T) {
-	mostlyOn(t, lab.NFT, func(h *target) {
-		if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\ncreate friends-v6 hash:net family inet6\n"); err != nil {
+func TestAnUnmanagedSetSurvivesAPolicyWithoutIt(t *testing.T) {
+	onOneBackend(t, lab.NFT, func(h *target) {
+		if err := h.IPSetRestore("create clients hash:net\nadd clients 203.0.113.0/24\ncreate clients-v6 hash:net family inet6\n"); err != nil {
 			h.t.Fatal(err)
 		}
 		before := h.sets()
-		h.loaded("friends of somebody else")
+		h.loaded("an unmanaged set")
 		without := compileFolder(h.t, "without sets", "host { external_interfaces = [\"eth0\"] }\n")
-		h.left["friends"], h.left["friends-v6"] = true, true
+		h.left["clients"], h.left["clients-v6"] = true, true
 		h.succeeds(without, nil, "loaded")
 		h.has(without)
 		h.expect(h.script(filepath.Join(without.dir, "remove.sh")), 0)
@@ -335,7 +335,7 @@ func TestATableThatIptablesCannotPrintIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "nft")
 	h := newTarget(t, lab.NFT)
-	a := h.loaded("friends")
+	a := h.loaded("clients")
 	h.MustRun("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "mark", "set", "5", "fib", "daddr", "type", "local")
 	before := h.MustRun("nft", "list", "ruleset")
 	if out := h.IPTablesSave(lab.NFT, 4, "filter"); !strings.Contains(out, "incompatible") {
@@ -344,16 +344,16 @@ func TestATableThatIptablesCannotPrintIsLeftAlone(t *testing.T) {
 	for _, p := range []*deployed{a, deployPolicy(t, "a jump")} {
 		h.expect(h.apply(p), 1, "cannot print the tables", "nothing was changed")
 	}
-	h.expect(h.script(filepath.Join(a.dir, "remove.sh")), 1, "cannot print the tables", "its rules are still there")
+	h.expect(h.script(filepath.Join(a.dir, "remove.sh")), 1, "cannot print the tables", "the rules were not removed")
 	if after := h.MustRun("nft", "list", "ruleset"); after != before {
 		t.Errorf("the ruleset was\n%s\nand is\n%s", before, after)
 	}
 }
 
 // What others flush of filter leaves the security table.
-func TestAFamilyThatIsNotCompiledAnyMoreIsNotInTheSecurityTableEither(t *testing.T) {
+func TestARemovedFamilyIsRemovedFromTheSecurityTableToo(t *testing.T) {
 	onBackends(t, func(h *target) {
-		h.loaded("friends")
+		h.loaded("clients")
 		h.rule(6, "-F")
 		h.rule(6, "-X", "DOCKERFW-INPUT")
 		h.rule(6, "-X", "DOCKERFW-PROXY")
@@ -366,12 +366,12 @@ func TestAFamilyThatIsNotCompiledAnyMoreIsNotInTheSecurityTableEither(t *testing
 	})
 }
 
-func TestAnElementThatDoesNotMatchIsADifference(t *testing.T) {
+func TestANomatchElementIsADifference(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	a := h.loaded("friends")
-	h.MustRun("ipset", "flush", "friends")
-	h.MustRun("ipset", "add", "friends", "192.0.2.10", "nomatch")
+	a := h.loaded("clients")
+	h.MustRun("ipset", "flush", "clients")
+	h.MustRun("ipset", "add", "clients", "192.0.2.10", "nomatch")
 	h.succeeds(a, nil, "loaded")
 	h.has(a)
 	if text := h.sets(); strings.Contains(text, "nomatch") {
@@ -379,11 +379,11 @@ func TestAnElementThatDoesNotMatchIsADifference(t *testing.T) {
 	}
 }
 
-func TestTheFolderIsTheScriptsOwnWhateverCDPATHSays(t *testing.T) {
+func TestCDPATHDoesNotChangeTheFolder(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
 	h.likeDocker(h.backend)
-	p := deployPolicy(t, "friends")
+	p := deployPolicy(t, "clients")
 	base, name := filepath.Split(p.dir)
 	if err := os.MkdirAll(h.path("elsewhere/"+name), 0o755); err != nil {
 		t.Fatal(err)
@@ -397,7 +397,7 @@ func TestTheFolderIsTheScriptsOwnWhateverCDPATHSays(t *testing.T) {
 
 // Rules of ours that went into the tables of the other backend, as at a boot before Docker had
 // ever run, move to those that Docker uses.
-func TestRulesMoveToTheTablesThatDockerTurnsOutToUse(t *testing.T) {
+func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 	onBackends(t, func(h *target) {
 		other := lab.Backends[0]
 		if other == h.backend {
@@ -412,13 +412,13 @@ func TestRulesMoveToTheTablesThatDockerTurnsOutToUse(t *testing.T) {
 			}
 			return n
 		}
-		p := deployPolicy(h.t, "a list of friends")
+		p := deployPolicy(h.t, "a list of sets")
 		h.succeeds(p, []string{"--boot"}, "loaded")
 		if ours(other) == 0 {
 			h.t.Fatal("boot did not load into what iptables stands for")
 		}
 		h.likeDocker(h.backend)
-		h.succeeds(p, []string{"--dry-run"}, "rules of dockerfw are in iptables-"+string(other))
+		h.succeeds(p, []string{"--dry-run"}, "dockerfw rules are in iptables-"+string(other))
 		h.succeeds(p, nil, "loaded")
 		h.has(p)
 		if n := ours(other); n > 0 {
@@ -441,23 +441,23 @@ func TestRulesMoveToTheTablesThatDockerTurnsOutToUse(t *testing.T) {
 		h.likeDocker(h.backend)
 		h.succeeds(p, []string{"--boot"}, "loaded")
 		h.has(p)
-		h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0, "no rule of dockerfw's is left")
+		h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0, "no dockerfw rules remain")
 		if n := ours(h.backend) + ours(other); n > 0 {
 			h.t.Errorf("remove.sh left %d rules", n)
 		}
 	})
 }
 
-func TestRemoveTakesNoSetsThatWereNeverOurs(t *testing.T) {
+func TestRemoveLeavesForeignSetsAlone(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
 	h.likeDocker(h.backend)
-	if err := h.IPSetRestore("create friends hash:net\nadd friends 203.0.113.0/24\n"); err != nil {
+	if err := h.IPSetRestore("create clients hash:net\nadd clients 203.0.113.0/24\n"); err != nil {
 		t.Fatal(err)
 	}
-	p := deployPolicy(t, "friends")
+	p := deployPolicy(t, "clients")
 	before := h.saved()
-	h.expect(h.apply(p), 1, "there is a set friends that is not dockerfw's")
+	h.expect(h.apply(p), 1, "set clients exists and was not created by dockerfw")
 	h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0)
 	h.unchanged(before)
 }

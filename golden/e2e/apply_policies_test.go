@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"os"
@@ -38,18 +38,18 @@ func compileFolder(t *testing.T, name, text string) *deployed {
 // deployPolicies are versions of a host's policy, each with something that the way from
 // it to another has to take care of.
 var deployPolicies = map[string]string{
-	"friends": `
+	"clients": `
 host { external_interfaces = ["eth0"] }
-ipset "friends" { entries = ["192.0.2.10", "2001:db8::10"] }
+ipset "clients" { entries = ["192.0.2.10", "2001:db8::10"] }
 accept "https" {
   protocol        = "tcp"
   published_ports = [443]
 }
-default { allow = [ipset.friends] }
+default { allow = [ipset.clients] }
 `,
-	"other friends, rechecked": `
+	"other clients, rechecked": `
 host { external_interfaces = ["eth0"] }
-ipset "friends" { entries = ["192.0.2.11", "192.0.2.64/26", "2001:db8:1::/64"] }
+ipset "clients" { entries = ["192.0.2.11", "192.0.2.64/26", "2001:db8:1::/64"] }
 ipset "banned" { entries = ["198.51.100.0/24"] }
 established { sessions = "recheck" }
 deny "banned" { source = [ipset.banned] }
@@ -57,68 +57,68 @@ accept "https" {
   protocol        = "tcp"
   published_ports = [443, "8000-8100"]
 }
-default { allow = [ipset.friends] }
+default { allow = [ipset.clients] }
 `,
-	"a list of friends": `
+	"a list of sets": `
 host { external_interfaces = ["eth0"] }
-ipset "friends" { entries = ["192.0.2.10", "2001:db8::10"] }
-ipset "family" { entries = ["203.0.113.0/28", "2001:db8:f::/48"] }
+ipset "clients" { entries = ["192.0.2.10", "2001:db8::10"] }
+ipset "office" { entries = ["203.0.113.0/28", "2001:db8:f::/48"] }
 ipset "known" {
   type    = "list:set"
-  members = [ipset.friends, ipset.family]
+  members = [ipset.clients, ipset.office]
 }
 default { allow = [ipset.known] }
 `,
-	"a list without family": `
+	"a shorter list": `
 host { external_interfaces = ["eth0"] }
-ipset "friends" { entries = ["192.0.2.12", "2001:db8::10"] }
-ipset "family" { entries = ["203.0.113.0/28"] }
+ipset "clients" { entries = ["192.0.2.12", "2001:db8::10"] }
+ipset "office" { entries = ["203.0.113.0/28"] }
 ipset "known" {
   type    = "list:set"
-  members = [ipset.friends]
+  members = [ipset.clients]
 }
-accept "family" {
-  source          = [ipset.family]
+accept "office" {
+  source          = [ipset.office]
   protocol        = "tcp"
   published_ports = [22]
 }
 default { allow = [ipset.known] }
 `,
-	"single friends": `
+	"single addresses": `
 host { external_interfaces = ["eth0"] }
-ipset "friends" {
+ipset "clients" {
   type     = "hash:ip"
   entries  = ["192.0.2.10", "192.0.2.12", "2001:db8::10"]
   hashsize = 4096
   maxelem  = 2048
   counters = true
 }
-ipset "family" {
+ipset "office" {
   type    = "hash:ip"
   entries = ["203.0.113.1"]
   timeout = 600
   comment = true
 }
-default { allow = [ipset.friends, ipset.family] }
+default { allow = [ipset.clients, ipset.office] }
 `,
-	"friends of somebody else": `
+	"an unmanaged set": `
 host { external_interfaces = ["eth0"] }
-ipset "friends" { managed = false }
-deny "family" { source = ["203.0.113.0/28", "203.0.113.64"] }
-default { allow = [ipset.friends] }
+ipset "clients" { managed = false }
+deny "office" { source = ["203.0.113.0/28", "203.0.113.64"] }
+default { allow = [ipset.clients] }
 `,
 	"a jump": `
 host {
   external_interfaces = ["eth0", "wg+"]
   install             = "jump"
 }
-ipset "friends" { entries = ["192.0.2.10", "192.0.2.32/29", "2001:db8::20"] }
+ipset "clients" { entries = ["192.0.2.10", "192.0.2.32/29", "2001:db8::20"] }
 accept "https" {
   protocol        = "tcp"
   published_ports = [443]
 }
 default {
-  allow  = [ipset.friends]
+  allow  = [ipset.clients]
   action = "reject"
 }
 `,
@@ -127,10 +127,10 @@ host {
   external_interfaces = ["eth0"]
   install             = "insert"
 }
-ipset "friends" { entries = ["192.0.2.10", "2001:db8::10"] }
+ipset "clients" { entries = ["192.0.2.10", "2001:db8::10"] }
 ipset "known" {
   type    = "list:set"
-  members = [ipset.friends]
+  members = [ipset.clients]
 }
 accept "mail" {
   source          = [ipset.known]
@@ -143,9 +143,9 @@ host {
   external_interfaces = ["eth0"]
   families            = ["ipv4"]
 }
-ipset "friends" { entries = ["192.0.2.10"] }
+ipset "clients" { entries = ["192.0.2.10"] }
 ipset "mirrors" { entries = ["198.51.100.80"] }
-default { allow = [ipset.friends] }
+default { allow = [ipset.clients] }
 egress {
   accept "mirrors" { destination = [ipset.mirrors] }
   default { action = "drop" }

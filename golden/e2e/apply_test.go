@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"maps"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // dockersChains is what an engine makes, as far as it matters here.
@@ -45,33 +46,34 @@ func onBackends(t *testing.T, test func(h *target)) {
 	}
 }
 
-// mostlyOn runs a test with a host of one backend, since what it is about does not hang on
-// that; in a soak, with a host of each.
-func mostlyOn(t *testing.T, backend lab.Backend, test func(h *target)) {
-	if soaking() {
+// onOneBackend runs a test with a host of one backend, because the result does not depend on
+// it; a soak uses a host of each.
+func onOneBackend(t *testing.T, backend lab.Backend, test func(h *target)) {
+	if testenv.Soak() {
 		onBackends(t, test)
 		return
 	}
+	t.Logf("only on iptables-%s; a soak uses both backends", backend)
 	t.Parallel()
 	test(newTarget(t, backend))
 }
 
-// soaking tells that time is no object: make soak. Otherwise the tests that try out very
-// many cases try some of them, always the same ones.
-func soaking() bool { return os.Getenv("DOCKERFW_SOAK") != "" }
-
-// someOf is which of a row of cases to try on a backend, counted from 1: all of them in a
-// soak, otherwise one of step, and other ones on the other backend.
-func someOf(step int, b lab.Backend) (first, every int) {
-	if soaking() {
+// selection is which numbered cases run on a backend, counted from 1: all of them in a soak,
+// otherwise one of step, and different ones on the other backend. It logs what is left out.
+func selection(t *testing.T, step int, b lab.Backend) (first, every int) {
+	t.Helper()
+	if testenv.Soak() {
 		return 1, 1
 	}
-	return 1 + slices.Index(lab.Backends, b), step
+	first = 1 + slices.Index(lab.Backends, b)
+	t.Logf("%s: only every %dth case runs, from case %d on; a soak runs all", b, step, first)
+	return first, step
 }
 
-// some are the cases to try on a backend, as someOf says.
-func some[T any](step int, b lab.Backend, cases []T) (out []T) {
-	first, every := someOf(step, b)
+// selected returns the cases that run on a backend, as selection chooses them.
+func selected[T any](t *testing.T, step int, b lab.Backend, cases []T) (out []T) {
+	t.Helper()
+	first, every := selection(t, step, b)
 	for n := first; n <= len(cases); n += every {
 		out = append(out, cases[n-1])
 	}
@@ -97,7 +99,7 @@ func everyPair(n int) []int {
 	return out
 }
 
-func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
+func TestEachPolicyReplacesEachOther(t *testing.T) {
 	onBackends(t, func(h *target) {
 		h.likeDocker(h.backend)
 		if h.backend == lab.Legacy {
@@ -109,10 +111,11 @@ func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
 			folders = append(folders, deployPolicy(h.t, name))
 		}
 		way := everyPair(len(folders))
-		if !soaking() {
+		if !testenv.Soak() {
 			part := len(way) / 8
 			start := part * slices.Index(lab.Backends, h.backend)
 			way = way[start : start+part+1]
+			h.t.Logf("an eighth of the changes from policy to policy; a soak makes all %d", part*8)
 		}
 		before := ""
 		for _, i := range way {
@@ -124,24 +127,24 @@ func TestEveryVersionOfAPolicyTakesThePlaceOfEveryOther(t *testing.T) {
 				}
 			}
 			var options []string
-			if before == "friends of somebody else" {
+			if before == "an unmanaged set" {
 				// Whose sets are not taken over unasked.
-				h.refuses(p, 1, nil, "that is not dockerfw's", "--force", "nothing was changed")
+				h.refuses(p, 1, nil, "exists and was not created by dockerfw", "--force", "nothing was changed")
 				options = []string{"--force"}
 			}
-			if before == "single friends" && p.name == "friends of somebody else" {
+			if before == "single addresses" && p.name == "an unmanaged set" {
 				// Whoever fills the set has to make it of the type that the policy says.
-				h.refuses(p, 1, nil, "set friends, which others fill, is a hash:ip family inet here, and the policy says hash:net family inet")
-				h.succeeds(deployPolicy(h.t, "friends"), nil, "loaded ")
+				h.refuses(p, 1, nil, "unmanaged set clients is a hash:ip family inet on this host, but the policy declares a hash:net family inet")
+				h.succeeds(deployPolicy(h.t, "clients"), nil, "loaded ")
 			}
 			h.succeeds(p, options, "loaded ")
 			h.has(p)
 			if h.t.Failed() {
 				h.t.Fatalf("after loading %q over %q", p.name, before)
 			}
-			if before == "friends of somebody else" {
+			if before == "an unmanaged set" {
 				// Who is to take away what is not used any more.
-				for _, set := range []string{"friends", "friends-v6"} {
+				for _, set := range []string{"clients", "clients-v6"} {
 					_, _, _ = h.Run("ipset", "destroy", set)
 				}
 			}
@@ -156,21 +159,21 @@ func withoutReturn(saved string) string {
 	return strings.ReplaceAll(saved, "-A DOCKER-USER -j RETURN\n", "")
 }
 
-func TestTheFirstInstallationIsInForceAndTheSecondChangesNothing(t *testing.T) {
+func TestAFirstInstallationLoadsAndASecondChangesNothing(t *testing.T) {
 	onBackends(t, func(h *target) {
 		type installation struct {
 			policy string
 			docker bool // its chains are there
 		}
-		for _, i := range some(4, h.backend, []installation{
-			{"friends", false},
-			{"a list of friends", false},
+		for _, i := range selected(h.t, 4, h.backend, []installation{
+			{"clients", false},
+			{"a list of sets", false},
 			{"a jump", false},
 			{"inserted", false},
 			{"inserted", true},
 			{"a jump", true},
-			{"a list of friends", true},
-			{"friends", true},
+			{"a list of sets", true},
+			{"clients", true},
 		}) {
 			p := deployPolicy(h.t, i.policy)
 			if i.docker {
@@ -184,7 +187,7 @@ func TestTheFirstInstallationIsInForceAndTheSecondChangesNothing(t *testing.T) {
 			h.succeeds(p, nil, "nothing to do")
 			h.succeeds(p, []string{"--dry-run"}, "nothing to do")
 			h.unchanged(loaded)
-			h.expect(h.script(strings.TrimSuffix(p.dir, "/")+"/remove.sh"), 0, "removed")
+			h.expect(h.script(strings.TrimSuffix(p.dir, "/")+"/remove.sh"), 0, "removed: no dockerfw rules remain")
 			if !i.docker {
 				// What Docker fills when it starts may stay.
 				for _, f := range []int{4, 6} {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"encoding/json"
@@ -55,7 +55,7 @@ func rulesFile(family int, kind string) string {
 func compiledFolders(t *testing.T) []compiled {
 	t.Helper()
 	var out []compiled
-	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir("../examples", func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.Name() != folder.ManifestFile {
 			return err
 		}
@@ -93,7 +93,7 @@ const before = `*filter
 COMMIT
 `
 
-func TestGoldensLoadIntoTheKernelAsTheyStand(t *testing.T) {
+func TestCompiledExamplesLoadIntoTheKernelUnchanged(t *testing.T) {
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
 	for _, c := range compiledFolders(t) {
 		for _, backend := range lab.Backends {

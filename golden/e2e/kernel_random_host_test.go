@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"encoding/json"
@@ -22,6 +22,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/question"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/golden/lab/randomhost"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // hostTally counts what a run asked.
@@ -33,17 +34,18 @@ type hostTally struct {
 	fates map[string]int
 }
 
-// TestExplainSaysOfRandomHostsWhatTheKernelDoes loads the rules of hosts that dockerfw did
+// TestExplainAgreesWithTheKernelOnRandomHosts loads the rules of hosts that dockerfw did
 // not make, saves them with the host's own tools, asks explain about packets, and sends them.
-func TestExplainSaysOfRandomHostsWhatTheKernelDoes(t *testing.T) {
+func TestExplainAgreesWithTheKernelOnRandomHosts(t *testing.T) {
 	for _, b := range lab.Backends {
 		t.Run(string(b), func(t *testing.T) {
 			t.Parallel()
 			r := lab.NewHostRouter(t, b)
 			packets := 60
-			if os.Getenv("DOCKERFW_SOAK") != "" {
+			if testenv.Soak() {
 				packets = 200
 			}
+			t.Logf("%d packets to each host; a soak sends 200", packets)
 			tally := hostTally{skipped: map[string]int{}, fates: map[string]int{}}
 			rapid.Check(t, func(t *rapid.T) {
 				f := []ir.Family{ir.IPv4, ir.IPv6}[rapid.IntRange(0, 1).Draw(t, "family")]

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"fmt"
@@ -105,9 +105,9 @@ func setPacket(r *rand.Rand, f ir.Family) packet.Packet {
 	return p
 }
 
-// TestSetsOfEveryTypeHoldWhatTheKernelFinds loads a set of each type, asks what
+// TestSetMatchesOfEveryTypeAgreeWithTheKernel loads a set of each type, asks what
 // dockerfw reads from what the host saves, and sends the packets.
-func TestSetsOfEveryTypeHoldWhatTheKernelFinds(t *testing.T) {
+func TestSetMatchesOfEveryTypeAgreeWithTheKernel(t *testing.T) {
 	t.Parallel()
 	for _, b := range lab.Backends {
 		t.Run(string(b), func(t *testing.T) {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ type sessions map[string]*lab.Session
 func (b *bench) openSessions() sessions {
 	b.Helper()
 	out := sessions{}
-	for _, client := range []*lab.Node{b.Friend, b.Stranger} {
+	for _, client := range []*lab.Node{b.Allowed, b.Other} {
 		for _, t := range b.published(8080, 5353) {
 			out[fmt.Sprintf("%s %s %s", client.Name, t.network, t.to)] = client.OpenSession(t.network, t.to)
 		}
@@ -61,9 +61,9 @@ func (s sessions) close() {
 
 const bothAddresses = `"198.51.100.2", "198.51.100.3", "2001:db8:1::2", "2001:db8:1::3"`
 
-const friendsAddresses = `"198.51.100.2", "2001:db8:1::2"`
+const allowedAddresses = `"198.51.100.2", "2001:db8:1::2"`
 
-func TestOpenSessionsGoOnOrEndAsThePolicySays(t *testing.T) {
+func TestOpenSessionsContinueOrEndAsConfigured(t *testing.T) {
 	lab.Require(t, "conntrack")
 	onEngines(t, func(b *bench) {
 		b.web("8080:80/tcp", "5353:53/udp")
@@ -87,10 +87,10 @@ func TestOpenSessionsGoOnOrEndAsThePolicySays(t *testing.T) {
 				open.stand(b, how.name+", reloads", "", true)
 			}
 
-			said := b.apply(b.folder("revoked", revoking(how.mode, friendsAddresses)), how.options...)
-			open.stand(b, how.name+", revoked", b.Friend.Name, true)
-			open.stand(b, how.name+", revoked", b.Stranger.Name, !how.ends)
-			b.expect(how.name+", a new connection", try{b.Stranger, "tcp", b.Host.At(8080), lab.TimedOut}, try{b.Stranger, "tcp", b.Host.At6(8080), lab.TimedOut})
+			said := b.apply(b.folder("revoked", revoking(how.mode, allowedAddresses)), how.options...)
+			open.stand(b, how.name+", revoked", b.Allowed.Name, true)
+			open.stand(b, how.name+", revoked", b.Other.Name, !how.ends)
+			b.expect(how.name+", a new connection", try{b.Other, "tcp", b.Host.At(8080), lab.TimedOut}, try{b.Other, "tcp", b.Host.At6(8080), lab.TimedOut})
 			if how.name == "cut" && !strings.Contains(said, "ended 4 connections") {
 				b.Errorf("--cut: %s, want 4: tcp and udp, IPv4 and IPv6", said)
 			}
@@ -101,7 +101,7 @@ func TestOpenSessionsGoOnOrEndAsThePolicySays(t *testing.T) {
 
 var anyOfOurs = regexp.MustCompile(`(?i)dockerfw|match-set`)
 
-func TestRemoveLeavesAHostAsIfWeHadNeverBeenThere(t *testing.T) {
+func TestRemoveRestoresTheHost(t *testing.T) {
 	lab.Require(t, "conntrack")
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
@@ -112,24 +112,24 @@ func TestRemoveLeavesAHostAsIfWeHadNeverBeenThere(t *testing.T) {
 			text = regexp.MustCompile(`(?m)^#.*\n|\[\d+:\d+\]|^-A DOCKER-USER -j RETURN\n`).ReplaceAllString(text, "")
 			return text
 		}
-		open := b.reached(b.Stranger, all)
+		open := b.reached(b.Other, all)
 		if open == "nothing" {
-			b.Fatal("the stranger gets nowhere without rules: the test would show nothing")
+			b.Fatal("the other gets nowhere without rules: the test would show nothing")
 		}
 		before := map[int]string{4: saved(4), 6: saved(6)}
-		for _, policy := range some(2, b.backend, []string{friendsOnly, ownChain}) {
+		for _, policy := range selected(b.T, 2, b.backend, []string{allowedOnly, ownChain}) {
 			folder := b.folder("policy", policy)
 			b.apply(folder)
 			b.forget()
-			if got := b.reached(b.Stranger, all); got != "nothing" {
-				b.Errorf("loaded: the stranger gets to %s", got)
+			if got := b.reached(b.Other, all); got != "nothing" {
+				b.Errorf("loaded: the other gets to %s", got)
 			}
 			said, stderr, err := b.engine.RunTool(deployFolders, "sh", folder+"/remove.sh")
 			if err != nil || !strings.Contains(said, "removed:") {
 				b.Fatalf("remove.sh: %v: %s%s", err, said, stderr)
 			}
-			if got := b.reached(b.Stranger, all); got != open {
-				b.Errorf("the stranger gets to %s after remove.sh, and to %s before", got, open)
+			if got := b.reached(b.Other, all); got != open {
+				b.Errorf("the other gets to %s after remove.sh, and to %s before", got, open)
 			}
 			for family, text := range before {
 				got := saved(family)
@@ -157,8 +157,8 @@ func TestRemoveLeavesAHostAsIfWeHadNeverBeenThere(t *testing.T) {
 		}
 		b.engine.Stop()
 		b.engine.Start()
-		if got := b.reached(b.Stranger, all); got != open {
-			b.Errorf("after the engine's restart the stranger gets to %s, and before %s", got, open)
+		if got := b.reached(b.Other, all); got != open {
+			b.Errorf("after the engine's restart the other gets to %s, and before %s", got, open)
 		}
 	})
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"fmt"
@@ -68,9 +68,9 @@ func (s *served) open() map[string]*lab.Session {
 	host := s.Host
 	out := map[string]*lab.Session{
 		"egress": s.container.OpenSession("tcp", s.Inside.At(7000)),
-		"ssh":    s.Stranger.OpenSession("tcp", host.At(22)),
+		"ssh":    s.Other.OpenSession("tcp", host.At(22)),
 	}
-	for _, who := range []*lab.Node{s.Friend, s.Stranger} {
+	for _, who := range []*lab.Node{s.Allowed, s.Other} {
 		out[who.Name+" tcp"] = who.OpenSession("tcp", host.At(8080))
 		out[who.Name+" udp"] = who.OpenSession("udp", host.At(5353))
 		out[who.Name+" tcp6"] = who.OpenSession("tcp", host.At6(8080))
@@ -81,44 +81,44 @@ func (s *served) open() map[string]*lab.Session {
 
 const cutHost = `
 host { external_interfaces = ["eth0", "eth1"] }
-ipset "friend" { entries = ["198.51.100.2", "2001:db8:1::2"] }
+ipset "allowed" { entries = ["198.51.100.2", "2001:db8:1::2"] }
 ipset "all" { entries = ["198.51.100.0/24", "2001:db8:1::/64"] }
 `
 
-func TestCutEndsJustTheConnectionsThatTheNewRulesRefuse(t *testing.T) {
+func TestCutEndsOnlyConnectionsThatTheNewRulesRefuse(t *testing.T) {
 	t.Parallel()
-	strangers := []string{"stranger tcp", "stranger udp", "stranger tcp6", "stranger udp6"}
+	others := []string{"other tcp", "other udp", "other tcp6", "other udp6"}
 	cases := []struct {
 		name, rules string
 		ended       []string
 	}{
-		{"a source that is in the set no more", `default { allow = [ipset.friend] }`, strangers},
+		{"a source that is in the set no more", `default { allow = [ipset.allowed] }`, others},
 		{"a source that is in no set of a list", `
 ipset "known" {
   type    = "list:set"
-  members = [ipset.friend]
+  members = [ipset.allowed]
 }
-default { allow = [ipset.known] }`, strangers},
+default { allow = [ipset.known] }`, others},
 		{"all but a source", `
-deny "others" { source_not = [ipset.friend] }
-default { allow = [ipset.all] }`, strangers},
+deny "others" { source_not = [ipset.allowed] }
+default { allow = [ipset.all] }`, others},
 		{"a published port", `
 deny "web" {
   source          = ["198.51.100.3", "2001:db8:1::3"]
   protocol        = "tcp"
   published_ports = [8080]
 }
-default { allow = [ipset.all] }`, []string{"stranger tcp", "stranger tcp6"}},
+default { allow = [ipset.all] }`, []string{"other tcp", "other tcp6"}},
 		{"a published address", `
 deny "v4" {
   source            = ["198.51.100.0/24"]
-  source_not        = [ipset.friend]
+  source_not        = [ipset.allowed]
   published_address = ["198.51.100.1"]
 }
-default { allow = [ipset.all] }`, []string{"stranger tcp", "stranger udp"}},
+default { allow = [ipset.all] }`, []string{"other tcp", "other udp"}},
 		{"a prefix of IPv6", `
 deny "v6" { source = ["2001:db8:1:0:0:0:0:3/128", "2001:db8:1:8000::/66"] }
-default { allow = [ipset.all] }`, []string{"stranger tcp6", "stranger udp6"}},
+default { allow = [ipset.all] }`, []string{"other tcp6", "other udp6"}},
 		{"an outgoing connection", `
 default { allow = [ipset.all] }
 egress {
@@ -137,7 +137,7 @@ default { allow = [ipset.all] }`, nil},
 			t.Parallel()
 			s := newServed(t, backend)
 			before := compileFolder(t, "all", cutHost+"default { allow = [ipset.all] }\n")
-			for _, c := range some(2, backend, cases) {
+			for _, c := range selected(t, 2, backend, cases) {
 				s.host.succeeds(before, nil)
 				sessions := s.open()
 				s.host.succeeds(compileFolder(t, c.name, cutHost+c.rules), []string{"--cut"}, fmt.Sprintf("ended %d connections", len(c.ended)))

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"slices"
@@ -15,7 +15,7 @@ host {
   external_interfaces = ["eth0"]
   proxy_ports         = [8080, "5353/udp"]
 }
-ipset "ipfriends" {
+ipset "clients" {
   entries = ["198.51.100.2", "2001:db8:1::2"]
 }
 accept "public" {
@@ -23,13 +23,13 @@ accept "public" {
   published_ports = [8443]
 }
 default {
-  allow = [ipset.ipfriends]
+  allow = [ipset.clients]
 }
 `
 
 // An engine as it is without configuration: networks are IPv4 only, and docker-proxy
 // answers IPv6 clients (facts measured with engines 20.10 to 28.5).
-func TestStrangersDoNotPassThroughDockerProxyAndOtherPortsAreUntouched(t *testing.T) {
+func TestInputProtectionKeepsOtherClientsFromDockerProxyOnly(t *testing.T) {
 	lab.Require(t, "dockerd", "iptables-nft", "iptables-legacy", "ipset", "busybox")
 	t.Parallel()
 	for _, backend := range lab.Backends {
@@ -58,12 +58,12 @@ func TestStrangersDoNotPassThroughDockerProxyAndOtherPortsAreUntouched(t *testin
 					{from, "udp", v6(5354), lab.Answered},
 				}
 			}
-			b.expectAll("without rules", all(b.Stranger, lab.Answered, lab.Answered))
+			b.expectAll("without rules", all(b.Other, lab.Answered, lab.Answered))
 			b.load(guardPolicy)
 			guarded := func(when string) {
 				t.Helper()
-				b.expectAll(when, all(b.Friend, lab.Answered, lab.Answered))
-				b.expectAll(when, all(b.Stranger, lab.TimedOut, lab.TimedOut))
+				b.expectAll(when, all(b.Allowed, lab.Answered, lab.Answered))
+				b.expectAll(when, all(b.Other, lab.TimedOut, lab.TimedOut))
 				// By another interface; its UDP answers have that one's address.
 				b.expectAll(when, slices.DeleteFunc(all(b.Inside, lab.Answered, lab.Answered), func(c try) bool { return c.network == "udp" }))
 			}
@@ -76,7 +76,7 @@ func TestStrangersDoNotPassThroughDockerProxyAndOtherPortsAreUntouched(t *testin
 			if err := b.engine.Tools.IPTables(backend, 6, "-D", "INPUT", "-j", ir.GuardChain); err != nil {
 				t.Fatal(err)
 			}
-			b.expectAll("without the jump", []try{{b.Stranger, "tcp", v6(8080), lab.Answered}})
+			b.expectAll("without the jump", []try{{b.Other, "tcp", v6(8080), lab.Answered}})
 		})
 	}
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"errors"
@@ -18,6 +18,7 @@ import (
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -42,9 +43,9 @@ func onlyScript(dir string) error {
 	return err
 }
 
-func TestBootLoadsTheFolderBeforeThereIsAnEngine(t *testing.T) {
+func TestBootLoadsTheFolderBeforeTheEngineStarts(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, name := range []string{"a jump", "a list of friends"} {
+		for _, name := range []string{"a jump", "a list of sets"} {
 			p := deployPolicy(h.t, name)
 			h.succeeds(p, []string{"--boot"}, "loaded "+p.dir)
 			h.has(p)
@@ -55,11 +56,11 @@ func TestBootLoadsTheFolderBeforeThereIsAnEngine(t *testing.T) {
 	})
 }
 
-func TestBootFallsBackOnWhatWasLoadedLast(t *testing.T) {
+func TestBootFallsBackToTheFolderThatWasLoadedLast(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range some(4, h.backend, slices.Sorted(maps.Keys(breakages))) {
+		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(breakages))) {
 			damage := breakages[what]
-			old := deployPolicy(h.t, "a list of friends")
+			old := deployPolicy(h.t, "a list of sets")
 			h.succeeds(old, nil)
 			h.reboot()
 			b := deployPolicy(h.t, "a jump")
@@ -77,7 +78,7 @@ func TestBootFallsBackOnWhatWasLoadedLast(t *testing.T) {
 
 func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range some(4, h.backend, slices.Sorted(maps.Keys(breakages))) {
+		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(breakages))) {
 			damage := breakages[what]
 			b := deployPolicy(h.t, "a jump")
 			if err := damage(b.dir); err != nil {
@@ -91,7 +92,7 @@ func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 			h.expect(h.apply(b, "--boot"), 1, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
 			h.closed(what + ", twice")
 
-			good := deployPolicy(h.t, "a list of friends")
+			good := deployPolicy(h.t, "a list of sets")
 			h.succeeds(good, nil, "loaded")
 			h.has(good)
 			h.expect(h.script(filepath.Join(good.dir, "remove.sh")), 0)
@@ -127,12 +128,9 @@ func (h *target) closed(what string) {
 	}
 }
 
-func TestSystemdTakesTheService(t *testing.T) {
+func TestSystemdAcceptsTheService(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		testenv.SkipOrFail(t, err.Error())
 	}
 	dir := t.TempDir()
 	i := slices.IndexFunc(emit.Scripts(), func(f folder.File) bool { return f.Name == folder.BootService })
@@ -154,17 +152,17 @@ func TestSystemdTakesTheService(t *testing.T) {
 
 // As after an update of the kernel, without the modules.
 func TestBootClosesContainersWithoutIPSet(t *testing.T) {
-	mostlyOn(t, lab.Legacy, func(h *target) {
+	onOneBackend(t, lab.Legacy, func(h *target) {
 		p := deployPolicy(h.t, "a jump")
 		h.wrap("ipset", `echo "ipset: Cannot open session to kernel." >&2; exit 1`)
-		h.expect(h.apply(p, "--boot"), 1, "ipset does not work here", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+		h.expect(h.apply(p, "--boot"), 1, "ipset does not work on this host", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
 		h.closed("without ipset")
 	})
 }
 
 // A file that ends early may not name all external interfaces.
-func TestBootClosesAllInterfacesWhateverIsLeftOfTheFolder(t *testing.T) {
-	mostlyOn(t, lab.NFT, func(h *target) {
+func TestBootClosesAllInterfacesWhenTheFolderIsTruncated(t *testing.T) {
+	onOneBackend(t, lab.NFT, func(h *target) {
 		p := compileFolder(h.t, "two interfaces", `
 host {
   external_interfaces = ["wg+", "eth0"]
@@ -186,10 +184,10 @@ host {
 	})
 }
 
-func TestADamagedCopyForBootIsMadeAgain(t *testing.T) {
+func TestADamagedBootCopyIsReplaced(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	p := h.loaded("friends")
+	p := h.loaded("clients")
 	copies, err := filepath.Glob(h.path("state/folder-*/iptables.restore"))
 	if err != nil || len(copies) != 1 {
 		t.Fatal(copies, err)
@@ -208,10 +206,10 @@ func TestADamagedCopyForBootIsMadeAgain(t *testing.T) {
 }
 
 // As after an update to a kernel without the tables of iptables-legacy.
-func TestBootUsesTablesThatTheKernelHas(t *testing.T) {
+func TestBootUsesTablesThatTheKernelSupports(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	p := deployPolicy(t, "friends")
+	p := deployPolicy(t, "clients")
 	if err := errors.Join(os.Mkdir(h.path("state"), 0o755), os.WriteFile(h.path("state/backend"), []byte("legacy\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"fmt"
@@ -162,7 +162,7 @@ const tutorialPolicy = `
 host {
   external_interfaces = ["eth0"]
 }
-ipset "ipfriends" {
+ipset "clients" {
   type     = "hash:ip"
   hashsize = 1024
   maxelem  = 65536
@@ -173,39 +173,39 @@ accept "public" {
   published_ports = [8443]
 }
 default {
-  allow = [ipset.ipfriends]
+  allow = [ipset.clients]
 }
 `
 
-func TestFriendsReachWhatIsPublishedAndStrangersDoNot(t *testing.T) {
+func TestOnlyAllowedClientsReachPublishedPorts(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "8443:80/tcp", "5353:53/udp")
 		b.load(tutorialPolicy)
-		b.Friend.Serve("443/tcp", "53/udp")
-		b.Stranger.Serve("443/tcp", "53/udp")
+		b.Allowed.Serve("443/tcp", "53/udp")
+		b.Other.Serve("443/tcp", "53/udp")
 		host, v6 := b.Host.At, b.Host.At6
 		b.expect("tutorial",
-			try{b.Friend, "tcp", host(8080), lab.Answered},
-			try{b.Friend, "udp", host(5353), lab.Answered},
-			try{b.Friend, "tcp", v6(8080), lab.Answered},
-			try{b.Friend, "udp", v6(5353), lab.Answered},
-			try{b.Stranger, "tcp", host(8080), lab.TimedOut},
-			try{b.Stranger, "udp", host(5353), lab.TimedOut},
-			try{b.Stranger, "tcp", v6(8080), lab.TimedOut},
-			try{b.Stranger, "udp", v6(5353), lab.TimedOut},
+			try{b.Allowed, "tcp", host(8080), lab.Answered},
+			try{b.Allowed, "udp", host(5353), lab.Answered},
+			try{b.Allowed, "tcp", v6(8080), lab.Answered},
+			try{b.Allowed, "udp", v6(5353), lab.Answered},
+			try{b.Other, "tcp", host(8080), lab.TimedOut},
+			try{b.Other, "udp", host(5353), lab.TimedOut},
+			try{b.Other, "tcp", v6(8080), lab.TimedOut},
+			try{b.Other, "udp", v6(5353), lab.TimedOut},
 			// The custom accept is for everyone, and for the published port only.
-			try{b.Stranger, "tcp", host(8443), lab.Answered},
-			try{b.Stranger, "tcp", v6(8443), lab.Answered},
-			try{b.Stranger, "tcp", web.At(80), lab.TimedOut},
-			try{b.Stranger, "tcp", web.At6(80), lab.TimedOut},
+			try{b.Other, "tcp", host(8443), lab.Answered},
+			try{b.Other, "tcp", v6(8443), lab.Answered},
+			try{b.Other, "tcp", web.At(80), lab.TimedOut},
+			try{b.Other, "tcp", web.At6(80), lab.TimedOut},
 			// A friend reaches what is published and no more: allow leaves the
 			// rest to Docker's own rules.
-			try{b.Friend, "tcp", web.At(81), lab.TimedOut},
+			try{b.Allowed, "tcp", web.At(81), lab.TimedOut},
 			// Containers still reach out, to strangers too.
-			try{web.Node, "tcp", b.Stranger.At(443), lab.Answered},
-			try{web.Node, "udp", b.Stranger.At(53), lab.Answered},
-			try{web.Node, "tcp", b.Stranger.At6(443), lab.Answered},
-			try{web.Node, "tcp", b.Friend.At(443), lab.Answered},
+			try{web.Node, "tcp", b.Other.At(443), lab.Answered},
+			try{web.Node, "udp", b.Other.At(53), lab.Answered},
+			try{web.Node, "tcp", b.Other.At6(443), lab.Answered},
+			try{web.Node, "tcp", b.Allowed.At(443), lab.Answered},
 			// The other interface is not the policy's business.
 			try{b.Inside, "tcp", host(8080), lab.Answered},
 			try{b.Inside, "udp", host(5353), lab.Answered},
@@ -216,26 +216,26 @@ func TestFriendsReachWhatIsPublishedAndStrangersDoNot(t *testing.T) {
 		b.engine.Stop()
 		b.engine.Start()
 		b.expect("after a reload and an engine restart",
-			try{b.Friend, "tcp", host(8080), lab.Answered},
-			try{b.Stranger, "tcp", host(8080), lab.TimedOut},
-			try{b.Stranger, "tcp", host(8443), lab.Answered},
+			try{b.Allowed, "tcp", host(8080), lab.Answered},
+			try{b.Other, "tcp", host(8080), lab.TimedOut},
+			try{b.Other, "tcp", host(8443), lab.Answered},
 		)
 	})
 }
 
-func TestTwoPublishedPortsOfOneContainerPortHaveClientsOfTheirOwn(t *testing.T) {
+func TestTwoPublishedPortsOfOneContainerPortAdmitDifferentClients(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		b.web("7777:80/tcp", "8888:80/tcp")
 		b.load(`
 host {
   external_interfaces = ["eth0"]
 }
-accept "friend" {
+accept "allowed" {
   protocol        = "tcp"
   published_ports = [7777]
   source          = ["198.51.100.2", "2001:db8:1::2"]
 }
-accept "stranger" {
+accept "other" {
   protocol        = "tcp"
   published_ports = [8888]
   source          = ["198.51.100.3", "2001:db8:1::3"]
@@ -246,19 +246,19 @@ default {
 `)
 		host, v6 := b.Host.At, b.Host.At6
 		b.expect("two ports",
-			try{b.Friend, "tcp", host(7777), lab.Answered},
-			try{b.Friend, "tcp", host(8888), lab.Refused},
-			try{b.Stranger, "tcp", host(7777), lab.Refused},
-			try{b.Stranger, "tcp", host(8888), lab.Answered},
-			try{b.Friend, "tcp", v6(7777), lab.Answered},
-			try{b.Friend, "tcp", v6(8888), lab.Refused},
-			try{b.Stranger, "tcp", v6(7777), lab.Refused},
-			try{b.Stranger, "tcp", v6(8888), lab.Answered},
+			try{b.Allowed, "tcp", host(7777), lab.Answered},
+			try{b.Allowed, "tcp", host(8888), lab.Refused},
+			try{b.Other, "tcp", host(7777), lab.Refused},
+			try{b.Other, "tcp", host(8888), lab.Answered},
+			try{b.Allowed, "tcp", v6(7777), lab.Answered},
+			try{b.Allowed, "tcp", v6(8888), lab.Refused},
+			try{b.Other, "tcp", v6(7777), lab.Refused},
+			try{b.Other, "tcp", v6(8888), lab.Answered},
 		)
 	})
 }
 
-func TestADenyBeatsEveryAccept(t *testing.T) {
+func TestADenyOverridesEveryAccept(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		b.web("8080:80/tcp", "5353:53/udp")
 		b.load(`
@@ -272,7 +272,7 @@ accept "everyone" {
   protocol        = ["tcp", "udp"]
   published_ports = [8080, 5353]
 }
-deny "stranger" {
+deny "other" {
   source = ["198.51.100.3", "2001:db8:1::3"]
 }
 default {
@@ -280,12 +280,12 @@ default {
 }
 `)
 		b.expect("deny",
-			try{b.Friend, "tcp", b.Host.At(8080), lab.Answered},
-			try{b.Friend, "udp", b.Host.At(5353), lab.Answered},
-			try{b.Stranger, "tcp", b.Host.At(8080), lab.TimedOut},
-			try{b.Stranger, "udp", b.Host.At(5353), lab.TimedOut},
-			try{b.Stranger, "tcp", b.Host.At6(8080), lab.TimedOut},
-			try{b.Friend, "tcp", b.Host.At6(8080), lab.Answered},
+			try{b.Allowed, "tcp", b.Host.At(8080), lab.Answered},
+			try{b.Allowed, "udp", b.Host.At(5353), lab.Answered},
+			try{b.Other, "tcp", b.Host.At(8080), lab.TimedOut},
+			try{b.Other, "udp", b.Host.At(5353), lab.TimedOut},
+			try{b.Other, "tcp", b.Host.At6(8080), lab.TimedOut},
+			try{b.Allowed, "tcp", b.Host.At6(8080), lab.Answered},
 		)
 	})
 }
@@ -299,19 +299,19 @@ host {
 established {
   sessions = "` + sessions + `"
 }
-ipset "friends" {
+ipset "clients" {
   entries = [` + entries + `]
 }
 default {
-  allow = [ipset.friends]
+  allow = [ipset.clients]
 }
 `
 }
 
-func TestARevokedAddressIsCutAtOnceUnderRecheckAndNotUnderKeep(t *testing.T) {
+func TestARevokedClientLosesItsSessionsUnderRecheckAndNotUnderKeep(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
-		b.Stranger.Serve("443/tcp")
+		b.Other.Serve("443/tcp")
 		for _, c := range []struct {
 			sessions string
 			want     lab.Result
@@ -323,10 +323,10 @@ func TestARevokedAddressIsCutAtOnceUnderRecheckAndNotUnderKeep(t *testing.T) {
 				session *lab.Session
 				want    lab.Result
 			}{
-				{"the revoked client's", b.Stranger.OpenSession("tcp", b.Host.At(8080)), c.want},
-				{"the revoked client's UDP", b.Stranger.OpenSession("udp", b.Host.At(5353)), c.want},
-				{"the other client's", b.Friend.OpenSession("tcp", b.Host.At(8080)), lab.Answered},
-				{"the container's own, to the revoked client,", web.OpenSession("tcp", b.Stranger.At(443)), lab.Answered},
+				{"the revoked client's", b.Other.OpenSession("tcp", b.Host.At(8080)), c.want},
+				{"the revoked client's UDP", b.Other.OpenSession("udp", b.Host.At(5353)), c.want},
+				{"the other client's", b.Allowed.OpenSession("tcp", b.Host.At(8080)), lab.Answered},
+				{"the container's own, to the revoked client,", web.OpenSession("tcp", b.Other.At(443)), lab.Answered},
 			}
 			b.load(revoking(c.sessions, `"198.51.100.2"`))
 			for _, s := range open {
@@ -335,16 +335,16 @@ func TestARevokedAddressIsCutAtOnceUnderRecheckAndNotUnderKeep(t *testing.T) {
 				}
 				s.session.Close()
 			}
-			b.expect(c.sessions+", a new connection", try{b.Stranger, "tcp", b.Host.At(8080), lab.TimedOut})
+			b.expect(c.sessions+", a new connection", try{b.Other, "tcp", b.Host.At(8080), lab.TimedOut})
 		}
 	})
 }
 
-func TestEgressIsBlockedWhereThePolicySaysSoAndOnlyThere(t *testing.T) {
+func TestAnEgressDenyBlocksOnlyWhatItMatches(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp")
-		b.Friend.Serve("443/tcp", "53/udp")
-		b.Stranger.Serve("443/tcp", "53/udp")
+		b.Allowed.Serve("443/tcp", "53/udp")
+		b.Other.Serve("443/tcp", "53/udp")
 		b.Inside.Serve("443/tcp")
 		b.load(`
 host {
@@ -355,10 +355,10 @@ accept "web" {
   published_ports = [8080]
 }
 egress {
-  deny "stranger" {
+  deny "other" {
     destination = ["198.51.100.3", "2001:db8:1::3"]
   }
-  deny "friend-dns" {
+  deny "allowed-dns" {
     protocol        = "udp"
     container_ports = [53]
     action          = "reject"
@@ -366,24 +366,24 @@ egress {
 }
 `)
 		b.expect("egress",
-			try{web.Node, "tcp", b.Stranger.At(443), lab.TimedOut},
-			try{web.Node, "tcp", b.Stranger.At6(443), lab.TimedOut},
-			try{web.Node, "tcp", b.Friend.At(443), lab.Answered},
-			try{web.Node, "tcp", b.Friend.At6(443), lab.Answered},
-			try{web.Node, "udp", b.Friend.At(53), lab.Unreachable},
+			try{web.Node, "tcp", b.Other.At(443), lab.TimedOut},
+			try{web.Node, "tcp", b.Other.At6(443), lab.TimedOut},
+			try{web.Node, "tcp", b.Allowed.At(443), lab.Answered},
+			try{web.Node, "tcp", b.Allowed.At6(443), lab.Answered},
+			try{web.Node, "udp", b.Allowed.At(53), lab.Unreachable},
 			try{web.Node, "tcp", b.Inside.At(443), lab.Answered},
 			// Replies to the denied address pass: it connected to us.
-			try{b.Stranger, "tcp", b.Host.At(8080), lab.Answered},
-			try{b.Stranger, "tcp", b.Host.At6(8080), lab.Answered},
+			try{b.Other, "tcp", b.Host.At(8080), lab.Answered},
+			try{b.Other, "tcp", b.Host.At6(8080), lab.Answered},
 		)
 	})
 }
 
-func TestEgressWithADefaultReachesOnlyWhatIsAllowed(t *testing.T) {
+func TestAnEgressDefaultBlocksAllButWhatIsAllowed(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp")
-		b.Friend.Serve("443/tcp", "444/tcp")
-		b.Stranger.Serve("443/tcp", "444/tcp")
+		b.Allowed.Serve("443/tcp", "444/tcp")
+		b.Other.Serve("443/tcp", "444/tcp")
 		b.load(`
 host {
   external_interfaces = ["eth0"]
@@ -405,17 +405,17 @@ egress {
 }
 `)
 		b.expect("egress with a default",
-			try{web.Node, "tcp", b.Stranger.At(443), lab.Answered},
-			try{web.Node, "tcp", b.Stranger.At(444), lab.Refused},
-			try{web.Node, "tcp", b.Friend.At(444), lab.Answered},
-			try{web.Node, "tcp", b.Friend.At6(444), lab.Refused},
-			try{web.Node, "tcp", b.Friend.At6(443), lab.Answered},
-			try{b.Stranger, "tcp", b.Host.At(8080), lab.Answered},
+			try{web.Node, "tcp", b.Other.At(443), lab.Answered},
+			try{web.Node, "tcp", b.Other.At(444), lab.Refused},
+			try{web.Node, "tcp", b.Allowed.At(444), lab.Answered},
+			try{web.Node, "tcp", b.Allowed.At6(444), lab.Refused},
+			try{web.Node, "tcp", b.Allowed.At6(443), lab.Answered},
+			try{b.Other, "tcp", b.Host.At(8080), lab.Answered},
 		)
 	})
 }
 
-func TestARateLimitsNewConnectionsAndNothingElse(t *testing.T) {
+func TestARateLimitsOnlyNewConnections(t *testing.T) {
 	for _, sessions := range []string{"keep", "recheck"} {
 		t.Run(sessions, func(t *testing.T) {
 			onEngines(t, func(b *bench) {
@@ -436,13 +436,13 @@ accept "web" {
   }
 }
 `)
-				session := b.Friend.OpenSession("tcp", b.Host.At(8080))
+				session := b.Allowed.OpenSession("tcp", b.Host.At(8080))
 				// The burst is for both ports together, and each source has its own.
-				answered := b.answered(b.Friend, b.Host.At(8081), 6)
+				answered := b.answered(b.Allowed, b.Host.At(8081), 6)
 				if answered < 2 || answered > 3 {
 					t.Errorf("%d of 6 connections answered beside an open one, want 2: burst 3 and 2 a minute", answered)
 				}
-				if got := b.answered(b.Stranger, b.Host.At(8080), 2); got != 2 {
+				if got := b.answered(b.Other, b.Host.At(8080), 2); got != 2 {
 					t.Errorf("%d of 2 connections of another source answered, want 2", got)
 				}
 				// Far more packets than the limit, in the connection it let in.
@@ -458,7 +458,7 @@ accept "web" {
 
 // The kernel forgets a count after one unit of the rate, and gives the whole burst again,
 // unless it is told to wait.
-func TestAPauseDoesNotGiveTheWholeBurstBack(t *testing.T) {
+func TestAPauseDoesNotRestoreTheWholeBurst(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		b.web("8080:80/tcp")
 		b.load(`
@@ -478,12 +478,12 @@ accept "web" {
   published_ports = [8080]
 }
 `)
-		if got := b.answered(b.Friend, b.Host.At(8080), 20); got != 20 {
+		if got := b.answered(b.Allowed, b.Host.At(8080), 20); got != 20 {
 			b.Errorf("%d of the 20 connections of the burst answered", got)
 		}
-		time.Sleep(3 * time.Second)
+		time.Sleep(3 * time.Second) // the kernel's clock is what is tested: nothing to wait for
 		// One a second is regained, in the pause and while clients try again.
-		if got := b.answered(b.Friend, b.Host.At(8080), 20); got < 2 || got > 10 {
+		if got := b.answered(b.Allowed, b.Host.At(8080), 20); got < 2 || got > 10 {
 			b.Errorf("%d of 20 connections answered after a pause of 3 seconds, want about 5", got)
 		}
 	})
@@ -506,7 +506,7 @@ func (b *bench) answered(from *lab.Node, to string, n int) int {
 	return count
 }
 
-func TestConnectionsLimitsHowManyASourceHasAtATime(t *testing.T) {
+func TestConnectionsLimitsTheOpenConnectionsOfASource(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		b.web("8080:80/tcp")
 		b.load(`
@@ -524,12 +524,12 @@ accept "web" {
   }
 }
 `)
-		first := b.Friend.OpenSession("tcp", b.Host.At(8080))
-		second := b.Friend.OpenSession("tcp", b.Host.At(8080))
+		first := b.Allowed.OpenSession("tcp", b.Host.At(8080))
+		second := b.Allowed.OpenSession("tcp", b.Host.At(8080))
 		b.expect("two are open",
-			try{b.Friend, "tcp", b.Host.At(8080), lab.TimedOut},
-			try{b.Stranger, "tcp", b.Host.At(8080), lab.Answered},
-			try{b.Friend, "tcp", b.Host.At6(8080), lab.Answered},
+			try{b.Allowed, "tcp", b.Host.At(8080), lab.TimedOut},
+			try{b.Other, "tcp", b.Host.At(8080), lab.Answered},
+			try{b.Allowed, "tcp", b.Host.At6(8080), lab.Answered},
 		)
 		for _, s := range []*lab.Session{first, second} {
 			if got := s.Ping(); got != lab.Answered {
@@ -538,7 +538,7 @@ accept "web" {
 		}
 		second.Close()
 		deadline := time.Now().Add(10 * time.Second)
-		for b.Friend.Connect("tcp", b.Host.At(8080)) != lab.Answered {
+		for b.Allowed.Connect("tcp", b.Host.At(8080)) != lab.Answered {
 			if time.Now().After(deadline) {
 				t.Fatal("one of two is closed, and still no connection")
 			}
@@ -554,7 +554,7 @@ func TestADeniedPacketIsLogged(t *testing.T) {
 host {
   external_interfaces = ["eth0"]
 }
-deny "stranger" {
+deny "other" {
   source = ["198.51.100.3"]
   log {
     nflog_group = 5
@@ -577,7 +577,7 @@ default {
 		}()
 		var got output
 		for done := false; !done; {
-			b.expect("denied", try{b.Stranger, "tcp", b.Host.At(8080), lab.TimedOut})
+			b.expect("denied", try{b.Other, "tcp", b.Host.At(8080), lab.TimedOut})
 			select {
 			case got = <-listened:
 				done = true
@@ -588,7 +588,7 @@ default {
 			t.Errorf("NFLOG of the denied packet: %v\n%s", got.err, got.text)
 		}
 		// The kernel log of another namespace is out of reach: count what LOG saw.
-		b.AddClient("other", b.Friend.V4.Next().Next(), b.Friend.V6.Next().Next()).Connect("tcp", b.Host.At(8080))
+		b.AddClient("other", b.Allowed.V4.Next().Next(), b.Allowed.V6.Next().Next()).Connect("tcp", b.Host.At(8080))
 		counters := b.engine.Tools.MustRun(b.backend.Tool(4, ""), "-w", "10", "-vnxL", "DOCKER-USER")
 		for line := range strings.Lines(counters) {
 			if words := strings.Fields(line); len(words) > 2 && words[2] == "LOG" && words[0] == "0" {
@@ -598,7 +598,7 @@ default {
 	})
 }
 
-func TestEachConditionDecidesRealConnections(t *testing.T) {
+func TestEachConditionMatchesRealConnections(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		b.engine.RunContainer(lab.ContainerOptions{
 			Name:    "web",
@@ -614,7 +614,7 @@ host {
   external_interfaces  = ["eth0", "eth1"]
   container_interfaces = ["docker0"]
 }
-ipset "not-stranger" {
+ipset "all-but-other" {
   entries = ["198.51.100.0/24"]
   exclude = ["198.51.100.3"]
 }
@@ -624,7 +624,7 @@ ipset "nobody" {
 }
 ipset "either" {
   type    = "list:set"
-  members = [ipset.nobody, ipset.not-stranger]
+  members = [ipset.nobody, ipset.all-but-other]
 }
 ipset "elsewhere" {
   managed = false
@@ -653,7 +653,7 @@ accept "by-negation" {
 accept "by-exclusion" {
   protocol        = "tcp"
   published_ports = [8085]
-  source          = [ipset.not-stranger]
+  source          = [ipset.all-but-other]
 }
 accept "by-list" {
   protocol        = "tcp"
@@ -676,31 +676,31 @@ accept "by-interface" {
 		}
 		host := b.Host.At
 		b.expect("conditions",
-			try{b.Stranger, "tcp", second + ":8081", lab.Answered},
-			try{b.Stranger, "tcp", host(8081), lab.TimedOut},
-			try{b.Stranger, "tcp", host(8082), lab.Answered},
-			try{b.Stranger, "tcp", host(8083), lab.TimedOut},
-			try{b.Friend, "tcp", host(8084), lab.Answered},
-			try{b.Stranger, "tcp", host(8084), lab.TimedOut},
-			try{b.Friend, "tcp", host(8085), lab.Answered},
-			try{b.Stranger, "tcp", host(8085), lab.TimedOut},
-			try{b.Friend, "tcp", host(8086), lab.Answered},
-			try{b.Stranger, "tcp", host(8086), lab.TimedOut},
-			try{b.Friend, "tcp", host(8087), lab.TimedOut},
-			try{b.Stranger, "tcp", host(8087), lab.Answered},
+			try{b.Other, "tcp", second + ":8081", lab.Answered},
+			try{b.Other, "tcp", host(8081), lab.TimedOut},
+			try{b.Other, "tcp", host(8082), lab.Answered},
+			try{b.Other, "tcp", host(8083), lab.TimedOut},
+			try{b.Allowed, "tcp", host(8084), lab.Answered},
+			try{b.Other, "tcp", host(8084), lab.TimedOut},
+			try{b.Allowed, "tcp", host(8085), lab.Answered},
+			try{b.Other, "tcp", host(8085), lab.TimedOut},
+			try{b.Allowed, "tcp", host(8086), lab.Answered},
+			try{b.Other, "tcp", host(8086), lab.TimedOut},
+			try{b.Allowed, "tcp", host(8087), lab.TimedOut},
+			try{b.Other, "tcp", host(8087), lab.Answered},
 			try{b.Inside, "tcp", host(8088), lab.Answered},
-			try{b.Friend, "tcp", host(8088), lab.TimedOut},
+			try{b.Allowed, "tcp", host(8088), lab.TimedOut},
 			// Another bridge is none of container_interfaces.
-			try{b.Stranger, "tcp", host(8090), lab.Answered},
+			try{b.Other, "tcp", host(8090), lab.Answered},
 		)
 	})
 }
 
-func TestJumpLeavesOtherTenantsOfTheChainTheirSay(t *testing.T) {
+func TestInstallJumpKeepsForeignRules(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		b.web("8080:80/tcp", "8443:80/tcp")
 		// Somebody else, such as fail2ban, refuses the friend.
-		if err := b.engine.Tools.IPTables(b.backend, 4, "-I", "DOCKER-USER", "-s", b.Friend.V4.String(), "-j", "DROP"); err != nil {
+		if err := b.engine.Tools.IPTables(b.backend, 4, "-I", "DOCKER-USER", "-s", b.Allowed.V4.String(), "-j", "DROP"); err != nil {
 			b.Fatal(err)
 		}
 		b.load(`
@@ -714,9 +714,9 @@ accept "web" {
 }
 `)
 		b.expect("jump",
-			try{b.Stranger, "tcp", b.Host.At(8080), lab.Answered},
-			try{b.Stranger, "tcp", b.Host.At(8443), lab.TimedOut},
-			try{b.Friend, "tcp", b.Host.At(8080), lab.TimedOut},
+			try{b.Other, "tcp", b.Host.At(8080), lab.Answered},
+			try{b.Other, "tcp", b.Host.At(8443), lab.TimedOut},
+			try{b.Allowed, "tcp", b.Host.At(8080), lab.TimedOut},
 		)
 	})
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package golden
+package e2e
 
 import (
 	"slices"
@@ -54,17 +54,17 @@ host {
 established {
   sessions = "recheck"
 }
-ipset "friends" {
+ipset "clients" {
   entries = ["198.51.100.2", "2001:db8:1::2"]
 }
-accept "friends" {
+accept "clients" {
   protocol        = ["tcp", "udp"]
   published_ports = [8080, 5353]
-  source          = [ipset.friends]
+  source          = [ipset.clients]
 }
 `
 
-func TestAfterAFlushAReloadProtectsAgain(t *testing.T) {
+func TestAReloadAfterAFlushProtectsAgain(t *testing.T) {
 	lab.Require(t, "nft")
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
@@ -72,7 +72,7 @@ func TestAfterAFlushAReloadProtectsAgain(t *testing.T) {
 		b.apply(folder)
 		published := b.published(8080, 5353)
 		all := append(published[:len(published):len(published)], direct(web)...)
-		for _, f := range some(2, b.backend, flushes) {
+		for _, f := range selected(b.T, 2, b.backend, flushes) {
 			if slices.Contains(f.backends, b.backend) {
 				b.flushAndReload(f, folder, published, all)
 			}
@@ -80,9 +80,9 @@ func TestAfterAFlushAReloadProtectsAgain(t *testing.T) {
 	})
 }
 
-func (b *bench) flushAndReload(f flush, folder string, published, all []door) {
+func (b *bench) flushAndReload(f flush, folder string, published, all []endpoint) {
 	b.Helper()
-	b.served(f.name+": before the flush", published)
+	b.requireReachable(f.name+": before the flush", published)
 	for _, command := range f.commands {
 		words := strings.Fields(command)
 		if family := map[string]int{"iptables": 4, "ip6tables": 6}[words[0]]; family == 0 {
@@ -91,30 +91,30 @@ func (b *bench) flushAndReload(f flush, folder string, published, all []door) {
 			b.Fatal(err)
 		}
 	}
-	b.Logf("%s: flushed: the stranger gets to %s; the friend to %s", f.name, b.reached(b.Stranger, all), b.reached(b.Friend, all))
+	b.Logf("%s: flushed: the other gets to %s; the allowed to %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
 
 	// What systemctl reload dockerfw does.
 	if said := b.apply(folder); !strings.Contains(said, "loaded ") {
 		b.Errorf("%s: the reload changed nothing: %s", f.name, said)
 	}
-	b.Logf("%s: reloaded: the stranger gets to %s; the friend to %s", f.name, b.reached(b.Stranger, all), b.reached(b.Friend, all))
+	b.Logf("%s: reloaded: the other gets to %s; the allowed to %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
 	// What docker-proxy answers is for INPUT to refuse. That is what all published ports are
 	// without Docker's DNAT, and datagrams of those who came while there was none.
 	guarded := strings.Contains(b.engine.Tools.IPTablesSave(b.backend, 4, "filter"), "DOCKERFW-INPUT")
-	refused := func(nat bool) []door {
-		return slices.DeleteFunc(slices.Clone(all), func(t door) bool {
+	refused := func(nat bool) []endpoint {
+		return slices.DeleteFunc(slices.Clone(all), func(t endpoint) bool {
 			return !guarded && slices.Contains(published, t) && (!nat || t.network == "udp")
 		})
 	}
-	stranger := b.knocks(refused(!f.nat))
+	other := b.startProbes(refused(!f.nat))
 	time.Sleep(300 * time.Millisecond)
 	// The engine puts back what is its own when it starts.
 	b.engine.Stop()
 	b.engine.Start()
-	b.neverIn(f.name+": reloaded, and the engine restarted", stranger)
-	b.served(f.name+": after the engine's restart", published)
-	if got := b.reached(b.Stranger, refused(true)); got != "nothing" {
-		b.Errorf("%s: after the engine's restart the stranger gets to %s", f.name, got)
+	b.requireNoneAnswered(f.name+": reloaded, and the engine restarted", other)
+	b.requireReachable(f.name+": after the engine's restart", published)
+	if got := b.reached(b.Other, refused(true)); got != "nothing" {
+		b.Errorf("%s: after the engine's restart the other gets to %s", f.name, got)
 	}
 }
 
@@ -126,10 +126,10 @@ func (b *bench) forget() {
 }
 
 // reached names the targets that answer a client.
-func (b *bench) reached(from *lab.Node, targets []door) string {
-	var hammers swarm
+func (b *bench) reached(from *lab.Node, targets []endpoint) string {
+	var hammers trafficSet
 	for _, t := range targets {
-		hammers = append(hammers, from.Knock(t.network, t.to))
+		hammers = append(hammers, from.StartProbe(t.network, t.to, probeInterval()))
 	}
 	time.Sleep(300 * time.Millisecond)
 	hammers.stop()
