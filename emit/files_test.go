@@ -10,15 +10,16 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 )
 
 func TestFilesOfAHost(t *testing.T) {
-	v6 := program(ir.Replace)
+	v6 := program()
 	v6.Family = ir.IPv6
-	rs := &ir.Ruleset{
+	rs := &iptables.Tables{
 		Host:     "web1",
-		Sets:     []*ir.Set{{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, MaxElem: 64, Prefixes: []netip.Prefix{prefix("10.0.0.0/8")}}},
-		Programs: []*ir.Program{program(ir.Replace), v6},
+		Sets:     []*iptables.Set{{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, MaxElem: 64, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
+		Programs: []*iptables.Program{program(), v6},
 	}
 	src := Source{Version: "1.2.3", Policy: []string{"a.hcl"}, Inputs: []folder.Input{{Name: "a.hcl", SHA256: "00"}}}
 	files, err := Files(rs, src)
@@ -77,7 +78,7 @@ func isScript(name string) bool {
 
 // A file's name is somebody else's text: it must not become a line of a restore file.
 func TestAPolicyNameStaysInItsComment(t *testing.T) {
-	rs := &ir.Ruleset{Programs: []*ir.Program{program(ir.Replace)}}
+	rs := &iptables.Tables{Programs: []*iptables.Program{program()}}
 	files, err := Files(rs, Source{Policy: []string{"a\n-F\r\x1b[31m.hcl"}})
 	if err != nil {
 		t.Fatal(err)
@@ -102,5 +103,21 @@ func TestManyPolicyFilesAreCounted(t *testing.T) {
 	}
 	if got, want := policyName([]string{"a", "b", "c", "d", "e"}), "a, b, c and 2 more files"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// program is a small program of one family.
+func program() *iptables.Program {
+	rule := func(p ir.Phase, name string, v iptables.Verdict) *iptables.Rule {
+		return &iptables.Rule{ID: ir.RuleID{Phase: p, Name: name}, Verdict: v}
+	}
+	return &iptables.Program{
+		Family: ir.IPv4, Target: "DOCKER-USER",
+		Chains: []*iptables.Chain{
+			{Name: "DOCKER-USER", Rules: []*iptables.Rule{
+				rule(ir.PhaseEstablished, "", iptables.Return{}), rule(ir.PhaseAccept, "a", iptables.Accept{}), rule(ir.PhaseDefault, "", iptables.Drop{}),
+			}},
+			{Name: "DOCKERFW-OUT", Rules: []*iptables.Rule{rule(ir.PhaseDeny, "d", iptables.Drop{}), rule(ir.PhaseAccept, "b", iptables.Return{})}},
+		},
 	}
 }

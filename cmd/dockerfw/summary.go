@@ -8,8 +8,8 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/emit/folder"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -26,15 +26,15 @@ func summary(w io.Writer, result *driver.Result, policy string, changes []folder
 			escape.Fprintf(w, "and %d more hosts.\n", len(result.Hosts)-shown)
 			break
 		}
-		describe(w, host.Ruleset)
+		describe(w, host.Tables)
 	}
-	first := result.Hosts[0].Ruleset
+	first := result.Hosts[0].Tables
 	if len(first.Programs) == 0 {
 		return
 	}
-	effect := emit.RulesEffect(first.Programs[0])
+	effect := iptables.RulesEffect(first.Programs[0])
 	if len(first.Sets) > 0 {
-		effect += ", and " + emit.SetsEffect(first.Sets)
+		effect += ", and " + iptables.SetsEffect(first.Sets)
 	}
 	escape.Fprintf(w, "Loading %s.\n", effect)
 	if first.Host == "" {
@@ -46,7 +46,7 @@ func summary(w io.Writer, result *driver.Result, policy string, changes []folder
 }
 
 // describe counts what one host loads.
-func describe(w io.Writer, rs *ir.Ruleset) {
+func describe(w io.Writer, rs *iptables.Tables) {
 	if rs.Host != "" {
 		escape.Fprintf(w, "host %s:\n", rs.Host)
 	}
@@ -78,21 +78,21 @@ func changeCounts(changes []folder.Change) string {
 }
 
 // ruleCounts counts the rules of all chains by phase, but for the guard's.
-func ruleCounts(p *ir.Program) string {
+func ruleCounts(p *iptables.Program) string {
 	rules, guard := 0, 0
 	phases := map[ir.Phase]int{}
 	for _, c := range p.Chains {
-		if c.Name == ir.GuardChain || c.Name == ir.ProxyChain {
+		if c.Name == ir.InputChain || c.Name == ir.ProxyChain {
 			guard += len(c.Rules)
 			continue
 		}
 		rules += len(c.Rules)
 		for _, r := range c.Rules {
-			phases[r.Phase]++
+			phases[r.ID.Phase]++
 		}
 	}
 	var parts []string
-	for phase := ir.Established; phase <= ir.Egress; phase++ {
+	for phase := ir.PhaseEstablished; phase <= ir.PhaseEgress; phase++ {
 		if n := phases[phase]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, phase))
 		}
@@ -105,7 +105,7 @@ func ruleCounts(p *ir.Program) string {
 }
 
 // setCounts lists the sets with how much they hold; empty halves of a set are left out.
-func setCounts(sets []*ir.Set) string {
+func setCounts(sets []*iptables.Set) string {
 	var parts []string
 	for _, s := range sets {
 		switch n := len(s.Prefixes) + len(s.Members); {

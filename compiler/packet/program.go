@@ -88,8 +88,6 @@ type Rule struct {
 	// Text is the rule in canonical words. It says which rules of two programs are
 	// the same, where conditions with state are paired.
 	Text string
-	// IR is the rule this one was made from, if it was.
-	IR *ir.Rule
 	// Actions are what the rule does to a packet it matches, besides its verdict.
 	Actions []Action
 	// At is where a rule read from a saved table is; zero for others.

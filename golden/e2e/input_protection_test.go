@@ -73,7 +73,7 @@ func TestInputProtectionKeepsOtherClientsFromDockerProxyOnly(t *testing.T) {
 				t.Fatal(err)
 			}
 			guarded("without the nat table")
-			if err := b.engine.Tools.IPTables(backend, 6, "-D", "INPUT", "-j", ir.GuardChain); err != nil {
+			if err := b.engine.Tools.IPTables(backend, 6, "-D", "INPUT", "-j", ir.InputChain); err != nil {
 				t.Fatal(err)
 			}
 			b.expectAll("without the jump", []try{{b.Other, "tcp", v6(8080), lab.Answered}})

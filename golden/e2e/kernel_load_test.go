@@ -146,8 +146,8 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 		}
 	}
 	for _, f := range c.families() {
-		if strings.Contains(c.read(t, rulesFile(f, "restore")), "\n:"+ir.GuardChain+" ") {
-			ok(host.IPTables(backend, f, "-I", "INPUT", "1", "-j", ir.GuardChain))
+		if strings.Contains(c.read(t, rulesFile(f, "restore")), "\n:"+ir.InputChain+" ") {
+			ok(host.IPTables(backend, f, "-I", "INPUT", "1", "-j", ir.InputChain))
 		}
 	}
 	loaded := rules()

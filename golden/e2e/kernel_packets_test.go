@@ -21,6 +21,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/emit/folder"
+	rules "github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/golden/lab/randompolicy"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -32,7 +33,7 @@ const packetsSent = 220
 // policy is a compiled policy: what its files hold, and what they mean.
 type policy struct {
 	text     string
-	programs []*ir.Program
+	programs []*rules.Program
 	files    map[string]string
 	state    *snapshot.State
 }
@@ -52,7 +53,7 @@ func compilePolicy(t fataler, dir, text string) (_ *policy, ok bool) {
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	p := &policy{text: text, programs: result.Hosts[0].Ruleset.Programs, files: map[string]string{}, state: opened.States[0]}
+	p := &policy{text: text, programs: result.Hosts[0].Tables.Programs, files: map[string]string{}, state: opened.States[0]}
 	for _, f := range result.Hosts[0].Files {
 		p.files[f.Name] = string(f.Content)
 	}
@@ -67,17 +68,17 @@ type fataler interface {
 }
 
 // load loads a policy's sets and the rules of one family, with the jump.
-func (p *policy) load(t fataler, host *lab.Namespace, b lab.Backend, program *ir.Program) {
+func (p *policy) load(t fataler, host *lab.Namespace, b lab.Backend, program *rules.Program) {
 	t.Helper()
 	family := int(program.Family)
 	p.must(t, b, host.IPTablesRestore(b, family, "*filter\n:"+program.Target+" - [0:0]\nCOMMIT\n"))
 	p.must(t, b, host.IPSetRestore(p.files[folder.SetsFile]))
 	p.must(t, b, host.IPTablesRestore(b, family, p.files[rulesFile(family, "restore")]))
-	if program.Install == ir.Jump {
+	if program.Install == ir.InstallJump {
 		p.must(t, b, host.IPTables(b, family, "-I", program.Target, "-j", program.Chains[0].Name))
 	}
-	if program.HasGuard() {
-		p.must(t, b, host.IPTables(b, family, "-I", "INPUT", "1", "-j", ir.GuardChain))
+	if program.ProtectsInput() {
+		p.must(t, b, host.IPTables(b, family, "-I", "INPUT", "1", "-j", ir.InputChain))
 	}
 }
 
@@ -101,7 +102,7 @@ func scrub(t fataler, host *lab.Namespace, b lab.Backend, f ir.Family) {
 }
 
 // remove takes away what load loaded.
-func (p *policy) remove(t fataler, host *lab.Namespace, b lab.Backend, program *ir.Program) {
+func (p *policy) remove(t fataler, host *lab.Namespace, b lab.Backend, program *rules.Program) {
 	t.Helper()
 	family := int(program.Family)
 	p.must(t, b, host.IPTablesRestore(b, family, p.files[rulesFile(family, "remove")]))
@@ -299,7 +300,7 @@ func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 		for _, program := range p.programs {
 			packets := randomPackets(random, program.Family, packetsSent)
 			toHost := drawPackets(random, program.Family, packetsSent/2, true)
-			if program.HasGuard() {
+			if program.ProtectsInput() {
 				guards++
 			}
 			for _, r := range routers {
@@ -324,7 +325,7 @@ func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 // liveAndDie loads one family's rules, compares what the host saves, sends packets
 // by them and by the guard, and removes the rules. It returns how many packets were
 // asked about.
-func (p *policy) liveAndDie(t *rapid.T, r *lab.Router, program *ir.Program, packets, toHost []packet.Packet) (forwarded, guarded int) {
+func (p *policy) liveAndDie(t *rapid.T, r *lab.Router, program *rules.Program, packets, toHost []packet.Packet) (forwarded, guarded int) {
 	t.Helper()
 	f := program.Family
 	// A failure, too, leaves nothing to the next try.
@@ -341,8 +342,8 @@ func (p *policy) liveAndDie(t *rapid.T, r *lab.Router, program *ir.Program, pack
 		return asked
 	}
 	forwarded = fare(p.state.Target, packets)
-	if program.HasGuard() {
-		p.throughGuard(r, f, func() { guarded = fare(ir.GuardChain, toHost) })
+	if program.ProtectsInput() {
+		p.throughGuard(r, f, func() { guarded = fare(ir.InputChain, toHost) })
 	}
 	p.remove(t, r.Namespace, r.Backend, program)
 	for name, rules := range chainsOf(t, f, r.IPTablesSave(r.Backend, int(f), "filter")) {
@@ -355,17 +356,17 @@ func (p *policy) liveAndDie(t *rapid.T, r *lab.Router, program *ir.Program, pack
 
 // throughGuard lets the router send packets by the guard meanwhile.
 func (p *policy) throughGuard(r *lab.Router, f ir.Family, do func()) {
-	r.Lead(f, ir.GuardChain)
+	r.Lead(f, ir.InputChain)
 	defer r.Lead(f, "DOCKER-USER")
 	do()
 }
 
 // compareSaved compares the rules that a host saves with those that were loaded.
-func (p *policy) compareSaved(t *rapid.T, r *lab.Router, program *ir.Program) {
+func (p *policy) compareSaved(t *rapid.T, r *lab.Router, program *rules.Program) {
 	t.Helper()
 	family := int(program.Family)
 	before := "*filter\n:" + program.Target + " - [0:0]\nCOMMIT\n"
-	if program.Install == ir.Jump {
+	if program.Install == ir.InstallJump {
 		before = "*filter\n:DOCKERFW - [0:0]\n:" + program.Target + " - [0:0]\n-A " + program.Target + " -j DOCKERFW\nCOMMIT\n"
 	}
 	want := chainsOf(t, program.Family, before, p.files[rulesFile(family, "restore")])
@@ -441,7 +442,7 @@ default { allow = [ipset.a] }
 		}
 		send(p.state.Target, packets)
 		if len(found) == 0 {
-			p.throughGuard(r, ir.IPv4, func() { send(ir.GuardChain, toHost) })
+			p.throughGuard(r, ir.IPv4, func() { send(ir.InputChain, toHost) })
 		}
 		p.remove(t, r.Namespace, r.Backend, program)
 		return found

@@ -18,9 +18,9 @@ import (
 // The clients' default routes go through the host, so that they can also reach
 // for a container's own address. The segments are bridges in one more namespace.
 type Lab struct {
-	Host             *Node // V4 and V6 are the addresses on eth0
-	Allowed, Other   *Node
-	Inside           *Node
+	Host           *Node // V4 and V6 are the addresses on eth0
+	Allowed, Other *Node
+	Inside         *Node
 
 	t       testing.TB
 	wiring  *Namespace

@@ -115,13 +115,13 @@ func openPolicy(name string, opts driver.Options) (*Opened, hcl.Diagnostics) {
 	out := &Opened{Kind: Policy, Sources: result.Sources}
 	for _, h := range result.Hosts {
 		s := newState(name, Policy)
-		s.Host, s.Sources = h.Ruleset.Host, result.Sources
+		s.Host, s.Sources = h.Tables.Host, result.Sources
 		s.External, s.Container = values(h.Policy.Host.ExternalInterfaces), values(h.Policy.Host.ContainerInterfaces)
 		s.Origins = map[RuleName]ir.Origin{}
-		for _, p := range h.Ruleset.Programs {
+		for _, p := range h.Tables.Programs {
 			for _, c := range p.Chains {
 				for _, r := range c.Rules {
-					s.Origins[RuleName{c.Name, r.Comment()}] = r.Origin
+					s.Origins[RuleName{c.Name, r.ID.Comment()}] = r.Origin
 				}
 			}
 		}
@@ -264,20 +264,20 @@ func (s *State) whereTo(f ir.Family, file *iptables.RulesFile, removal []byte) {
 			case c.Op == iptables.Declare && !slices.Contains(s.Own[f], c.Chain):
 				s.Own[f] = append(s.Own[f], c.Chain)
 			case c.Op == iptables.Insert:
-				s.Install, s.Target = ir.Insert, c.Chain
+				s.Install, s.Target = ir.InstallInsert, c.Chain
 			}
 		}
 	}
-	if s.Install == ir.Insert {
+	if s.Install == ir.InstallInsert {
 		return
 	}
 	for _, own := range s.Own[f] {
 		if !ownChain(own) {
-			s.Install, s.Target = ir.Replace, own
+			s.Install, s.Target = ir.InstallReplace, own
 			return
 		}
 	}
-	s.Install, s.Target = ir.Jump, "DOCKER-USER"
+	s.Install, s.Target = ir.InstallJump, "DOCKER-USER"
 	back, _ := iptables.ParseRules(bytes.NewReader(removal), "")
 	for _, b := range back.Blocks {
 		for _, c := range b.Commands {

@@ -75,7 +75,7 @@ type RuleName struct{ Chain, Comment string }
 const OwnPrefix = "DOCKERFW"
 
 // GuardChain decides what reaches docker-proxy; a jump in INPUT leads to it.
-const GuardChain = ir.GuardChain
+const GuardChain = ir.InputChain
 
 // FamilyText is a family as people write it.
 func FamilyText(f ir.Family) string {

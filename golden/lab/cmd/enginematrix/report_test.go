@@ -12,7 +12,7 @@ import (
 // The tests are about firewalls, so their names are what the table should say.
 func TestATestNameBecomesASentence(t *testing.T) {
 	for name, want := range map[string]string{
-		"TestADenyOverridesEveryAccept":                   "A deny beats every accept",
+		"TestADenyOverridesEveryAccept":               "A deny beats every accept",
 		"TestUDPIsCutOverIPv6":                        "UDP is cut over IPv6",
 		"TestADropInDockerUserHolds":                  "A drop in DOCKER-USER holds",
 		"TestRulesCutConnectionsAndSurviveTheEngine2": "Rules cut connections and survive the engine2",

@@ -1,4 +1,4 @@
-package compiler_test
+package iptables_test
 
 import (
 	"fmt"
@@ -6,16 +6,17 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // decideInput sends p through the guard as a jump from INPUT would. What the guard
 // does not refuse is left to the host.
-func decideInput(rs *ir.Ruleset, p packet) string {
+func decideInput(rs *iptables.Tables, p packet) string {
 	for _, program := range rs.Programs {
-		if (program.Family == ir.IPv6) == p.src.Is6() && program.HasGuard() {
+		if (program.Family == ir.IPv6) == p.src.Is6() && program.ProtectsInput() {
 			p.out = ""
-			verdict, logged := walk(rs, program, ir.GuardChain, p)
+			verdict, logged := walk(rs, program, ir.InputChain, p)
 			if verdict == "" {
 				verdict = "host"
 			}
@@ -264,10 +265,10 @@ func TestTheGuardAcceptsNothing(t *testing.T) {
 	for _, table := range slices.Concat(packetTables, guardTables) {
 		for _, p := range table.compile(t).Programs {
 			for _, c := range p.Chains {
-				guard := c.Name == ir.GuardChain || c.Name == ir.ProxyChain
+				guard := c.Name == ir.InputChain || c.Name == ir.ProxyChain
 				for _, r := range c.Rules {
-					if _, accepts := r.Verdict.(ir.AcceptPacket); guard && accepts {
-						t.Errorf("%s: %s accepts by %q", table.name, c.Name, r.Comment())
+					if _, accepts := r.Verdict.(iptables.Accept); guard && accepts {
+						t.Errorf("%s: %s accepts by %q", table.name, c.Name, r.ID.Comment())
 					}
 				}
 			}
@@ -297,8 +298,8 @@ func TestGuardedPortsAreJoined(t *testing.T) {
 	var got []string
 	for _, c := range rs.Programs[0].Chains {
 		for _, r := range c.Rules {
-			if r.Phase == ir.Input {
-				p := r.Matches[2].(ir.Ports)
+			if r.ID.Phase == ir.PhaseInput {
+				p := r.Matches[2].(iptables.Ports)
 				got = append(got, fmt.Sprintf("%d-%d/%d", p.Dst.First, p.Dst.Last, p.Protocol))
 			}
 		}

@@ -1,4 +1,4 @@
-package compiler
+package iptables
 
 import (
 	"fmt"
@@ -8,13 +8,13 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/iptables"
+	text "github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// ReadBack turns a rule that was read from text into the rule of the IR it means.
-// It fails on what the IR has no type for, and shares no code with emit.
-func ReadBack(r *iptables.Rule, f ir.Family) (*ir.Rule, error) {
-	out := &ir.Rule{}
+// readRule returns the rule that a line of text means. It fails on what this package has no
+// type for, and shares no code with Spec: spelling and reading check each other.
+func readRule(r *text.Rule, f ir.Family) (*Rule, error) {
+	out := &Rule{}
 	for _, o := range r.Base {
 		m, err := readBase(o)
 		if err != nil {
@@ -40,63 +40,55 @@ func ReadBack(r *iptables.Rule, f ir.Family) (*ir.Rule, error) {
 	return out, err
 }
 
-// readComment takes phase and name from a comment of ours.
-func readComment(r *ir.Rule, m *iptables.Match) error {
-	text := ""
+// readComment takes the identity of a rule from its comment.
+func readComment(r *Rule, m *text.Match) error {
+	comment := ""
 	if o := m.Option("--comment"); o != nil {
-		text = o.Value()
+		comment = o.Value()
 	}
-	words := strings.Fields(text)
-	if len(words) < 2 || len(words) > 3 || words[0] != "dockerfw" {
-		return fmt.Errorf("comment %q is not dockerfw's", text)
+	id, ok := ir.ParseComment(comment)
+	if !ok {
+		return fmt.Errorf("comment %q is not one of dockerfw's", comment)
 	}
-	for p := ir.Established; p <= ir.Input; p++ {
-		if p.String() == words[1] {
-			r.Phase = p
-			if len(words) == 3 {
-				r.Origin.Name = words[2]
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("comment %q names no phase", text)
+	r.ID = id
+	return nil
 }
 
-func readBase(o iptables.Option) (ir.Match, error) {
-	dir := ir.Src
+func readBase(o text.Option) (Match, error) {
+	dir := Src
 	switch o.Name {
 	case "-d", "-o":
-		dir = ir.Dst
+		dir = Dst
 	}
 	switch {
 	case o.Name == "-s" || o.Name == "-d":
-		text := o.Value()
-		if !strings.Contains(text, "/") {
-			return nil, fmt.Errorf("address %q without a prefix length", text)
+		address := o.Value()
+		if !strings.Contains(address, "/") {
+			return nil, fmt.Errorf("address %q without a prefix length", address)
 		}
-		p, err := netip.ParsePrefix(text)
-		return ir.Address{Dir: dir, Not: o.Not, Prefix: p}, err
+		p, err := netip.ParsePrefix(address)
+		return Address{Dir: dir, Not: o.Not, Prefix: p}, err
 	case (o.Name == "-i" || o.Name == "-o") && !o.Not:
-		return ir.Interface{Dir: dir, Name: o.Value()}, nil
+		return Interface{Dir: dir, Name: o.Value()}, nil
 	case o.Name == "-p" && !o.Not:
-		n, ok := iptables.ProtocolNumber(o.Value())
+		n, ok := text.ProtocolNumber(o.Value())
 		if !ok {
 			return nil, fmt.Errorf("protocol %q", o.Value())
 		}
-		return ir.Protocol{Number: n}, nil
+		return Protocol{Number: n}, nil
 	}
-	return nil, unmodelled(o)
+	return nil, unsupported(o)
 }
 
-func unmodelled(o iptables.Option) error {
+func unsupported(o text.Option) error {
 	not := ""
 	if o.Not {
 		not = "! "
 	}
-	return fmt.Errorf("%s%s %s is not modelled", not, o.Name, strings.Join(o.Values, " "))
+	return fmt.Errorf("%s%s %s is not supported", not, o.Name, strings.Join(o.Values, " "))
 }
 
-func readMatch(m *iptables.Match, f ir.Family) (ir.Match, error) {
+func readMatch(m *text.Match, f ir.Family) (Match, error) {
 	switch m.Name {
 	case "tcp", "udp", "sctp":
 		return readPorts(m)
@@ -113,30 +105,30 @@ func readMatch(m *iptables.Match, f ir.Family) (ir.Match, error) {
 	case "limit":
 		return readLimit(m)
 	}
-	return nil, fmt.Errorf("match %s is not modelled", m.Name)
+	return nil, fmt.Errorf("match %s is not supported", m.Name)
 }
 
-func readPorts(m *iptables.Match) (ir.Match, error) {
-	n, _ := iptables.ProtocolNumber(m.Name)
-	out := ir.Ports{Protocol: n}
+func readPorts(m *text.Match) (Match, error) {
+	n, _ := text.ProtocolNumber(m.Name)
+	out := Ports{Protocol: n}
 	for _, o := range m.Options {
 		p, err := readRange(o.Value())
 		switch {
 		case err != nil || o.Not:
-			return nil, unmodelled(o)
+			return nil, unsupported(o)
 		case o.Name == "--sport":
 			out.Src = p
 		case o.Name == "--dport":
 			out.Dst = p
 		default:
-			return nil, unmodelled(o)
+			return nil, unsupported(o)
 		}
 	}
 	return out, nil
 }
 
-func readRange(text string) (*ir.PortRange, error) {
-	first, last, isRange := strings.Cut(text, ":")
+func readRange(written string) (*ir.PortRange, error) {
+	first, last, isRange := strings.Cut(written, ":")
 	if !isRange {
 		last = first
 	}
@@ -146,30 +138,30 @@ func readRange(text string) (*ir.PortRange, error) {
 	}
 	b, err := strconv.ParseUint(last, 10, 16)
 	if err != nil || a > b {
-		return nil, fmt.Errorf("port range %q", text)
+		return nil, fmt.Errorf("port range %q", written)
 	}
 	return &ir.PortRange{First: uint16(a), Last: uint16(b)}, nil
 }
 
-func readICMP(m *iptables.Match, f ir.Family) (ir.Match, error) {
+func readICMP(m *text.Match, f ir.Family) (Match, error) {
 	name := "--icmp-type"
 	if f == ir.IPv6 {
 		name = "--icmpv6-type"
 	}
 	o := m.Option(name)
 	if o == nil || o.Not || len(m.Options) != 1 {
-		return nil, fmt.Errorf("match %s is not modelled", m.Name)
+		return nil, fmt.Errorf("match %s is not supported", m.Name)
 	}
 	typ, code, hasCode := strings.Cut(o.Value(), "/")
 	t, err := strconv.ParseUint(typ, 10, 8)
 	if err != nil {
-		return nil, unmodelled(*o)
+		return nil, unsupported(*o)
 	}
-	out := ir.ICMP{Family: f, Type: uint8(t), Code: -1}
+	out := ICMP{Family: f, Type: uint8(t), Code: -1}
 	if hasCode {
 		c, err := strconv.ParseUint(code, 10, 8)
 		if err != nil {
-			return nil, unmodelled(*o)
+			return nil, unsupported(*o)
 		}
 		out.Code = int(c)
 	}
@@ -178,18 +170,18 @@ func readICMP(m *iptables.Match, f ir.Family) (ir.Match, error) {
 
 var stateNames = []string{"INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"}
 
-func readConntrack(m *iptables.Match) (ir.Match, error) {
-	var out ir.Conntrack
+func readConntrack(m *text.Match) (Match, error) {
+	var out Conntrack
 	for _, o := range m.Options {
 		var err error
 		switch {
 		case o.Not:
-			err = unmodelled(o)
+			err = unsupported(o)
 		case o.Name == "--ctstate":
 			for name := range strings.SplitSeq(o.Value(), ",") {
 				i := slices.Index(stateNames, name)
 				if i < 0 {
-					return nil, unmodelled(o)
+					return nil, unsupported(o)
 				}
 				out.States |= 1 << i
 			}
@@ -202,7 +194,7 @@ func readConntrack(m *iptables.Match) (ir.Match, error) {
 		case o.Name == "--ctdir" && o.Value() == "REPLY":
 			out.Dir = ir.CTReply
 		default:
-			err = unmodelled(o)
+			err = unsupported(o)
 		}
 		if err != nil {
 			return nil, err
@@ -211,36 +203,36 @@ func readConntrack(m *iptables.Match) (ir.Match, error) {
 	return out, nil
 }
 
-func readSet(m *iptables.Match) (ir.Match, error) {
+func readSet(m *text.Match) (Match, error) {
 	o := m.Option("--match-set")
 	if o == nil || len(m.Options) != 1 || len(o.Values) != 2 {
-		return nil, fmt.Errorf("match set is not modelled")
+		return nil, fmt.Errorf("match set is not supported")
 	}
 	switch o.Values[1] {
 	case "src":
-		return ir.SetMatch{Set: o.Values[0], Dir: ir.Src, Not: o.Not}, nil
+		return SetMatch{Set: o.Values[0], Dir: Src, Not: o.Not}, nil
 	case "dst":
-		return ir.SetMatch{Set: o.Values[0], Dir: ir.Dst, Not: o.Not}, nil
+		return SetMatch{Set: o.Values[0], Dir: Dst, Not: o.Not}, nil
 	}
-	return nil, unmodelled(*o)
+	return nil, unsupported(*o)
 }
 
-func readRate(text string) (ir.Rate, error) {
-	number, unit, _ := strings.Cut(text, "/")
+func readRate(written string) (Rate, error) {
+	number, unit, _ := strings.Cut(written, "/")
 	n, err := strconv.Atoi(number)
-	if err != nil || !slices.Contains([]ir.Unit{ir.PerSecond, ir.PerMinute, ir.PerHour, ir.PerDay}, ir.Unit(unit)) {
-		return ir.Rate{}, fmt.Errorf("rate %q", text)
+	if err != nil || !slices.Contains([]Unit{PerSecond, PerMinute, PerHour, PerDay}, Unit(unit)) {
+		return Rate{}, fmt.Errorf("rate %q", written)
 	}
-	return ir.Rate{Count: n, Unit: ir.Unit(unit)}, nil
+	return Rate{Count: n, Unit: Unit(unit)}, nil
 }
 
-func readHashLimit(m *iptables.Match) (ir.Match, error) {
-	var out ir.HashLimit
+func readHashLimit(m *text.Match) (Match, error) {
+	var out HashLimit
 	for _, o := range m.Options {
 		var err error
 		switch {
 		case o.Not:
-			err = unmodelled(o)
+			err = unsupported(o)
 		case o.Name == "--hashlimit-upto":
 			out.Rate, err = readRate(o.Value())
 		case o.Name == "--hashlimit-above":
@@ -255,7 +247,7 @@ func readHashLimit(m *iptables.Match) (ir.Match, error) {
 		case o.Name == "--hashlimit-htable-expire":
 			out.Expire, err = readSeconds(o.Value())
 		default:
-			err = unmodelled(o)
+			err = unsupported(o)
 		}
 		if err != nil {
 			return nil, err
@@ -264,22 +256,22 @@ func readHashLimit(m *iptables.Match) (ir.Match, error) {
 	return out, nil
 }
 
-// readSeconds reads whole seconds, which iptables takes in milliseconds.
-func readSeconds(text string) (int, error) {
-	ms, err := strconv.Atoi(text)
+// readSeconds reads whole seconds, which iptables writes in milliseconds.
+func readSeconds(written string) (int, error) {
+	ms, err := strconv.Atoi(written)
 	if err == nil && ms%1000 != 0 {
 		err = fmt.Errorf("%d ms are not whole seconds", ms)
 	}
 	return ms / 1000, err
 }
 
-func readConnLimit(m *iptables.Match) (ir.Match, error) {
-	var out ir.ConnLimit
+func readConnLimit(m *text.Match) (Match, error) {
+	var out ConnLimit
 	for _, o := range m.Options {
 		var err error
 		switch {
 		case o.Not:
-			err = unmodelled(o)
+			err = unsupported(o)
 		case o.Name == "--connlimit-upto":
 			out.Max, err = strconv.Atoi(o.Value())
 		case o.Name == "--connlimit-above":
@@ -289,7 +281,7 @@ func readConnLimit(m *iptables.Match) (ir.Match, error) {
 			out.PrefixLength, err = strconv.Atoi(o.Value())
 		case o.Name == "--connlimit-saddr":
 		default:
-			err = unmodelled(o)
+			err = unsupported(o)
 		}
 		if err != nil {
 			return nil, err
@@ -298,19 +290,19 @@ func readConnLimit(m *iptables.Match) (ir.Match, error) {
 	return out, nil
 }
 
-func readLimit(m *iptables.Match) (ir.Match, error) {
-	out := ir.Limit{Burst: defaultLimitBurst}
+func readLimit(m *text.Match) (Match, error) {
+	out := Limit{Burst: defaultLimitBurst}
 	for _, o := range m.Options {
 		var err error
 		switch {
 		case o.Not:
-			err = unmodelled(o)
+			err = unsupported(o)
 		case o.Name == "--limit":
 			out.Rate, err = readRate(o.Value())
 		case o.Name == "--limit-burst":
 			out.Burst, err = strconv.Atoi(o.Value())
 		default:
-			err = unmodelled(o)
+			err = unsupported(o)
 		}
 		if err != nil {
 			return nil, err
@@ -319,9 +311,9 @@ func readLimit(m *iptables.Match) (ir.Match, error) {
 	return out, nil
 }
 
-func readVerdict(r *iptables.Rule) (ir.Verdict, error) {
+func readVerdict(r *text.Rule) (Verdict, error) {
 	if r.Goto {
-		return nil, fmt.Errorf("-g is not modelled")
+		return nil, fmt.Errorf("-g is not supported")
 	}
 	option := func(name string) string {
 		for _, o := range r.Target {
@@ -332,29 +324,29 @@ func readVerdict(r *iptables.Rule) (ir.Verdict, error) {
 		return ""
 	}
 	number := func(name string, fallback int) (int, error) {
-		if text := option(name); text != "" {
-			return strconv.Atoi(text)
+		if value := option(name); value != "" {
+			return strconv.Atoi(value)
 		}
 		return fallback, nil
 	}
 	switch r.Jump {
 	case "ACCEPT":
-		return ir.AcceptPacket{}, nil
+		return Accept{}, nil
 	case "RETURN":
-		return ir.Return{}, nil
+		return Return{}, nil
 	case "DROP":
-		return ir.Drop{}, nil
+		return Drop{}, nil
 	case "REJECT":
-		return ir.Reject{With: option("--reject-with")}, nil
+		return Reject{With: option("--reject-with")}, nil
 	case "LOG":
 		level, err := number("--log-level", 4)
-		return ir.Log{Prefix: option("--log-prefix"), Level: level}, err
+		return Log{Prefix: option("--log-prefix"), Level: level}, err
 	case "NFLOG":
 		group, err := number("--nflog-group", 0)
-		return ir.NFLog{Prefix: option("--nflog-prefix"), Group: uint16(group)}, err
+		return NFLog{Prefix: option("--nflog-prefix"), Group: uint16(group)}, err
 	}
-	if strings.HasPrefix(r.Jump, OwnChain) {
-		return ir.JumpTo{Chain: r.Jump}, nil
+	if strings.HasPrefix(r.Jump, ir.OwnChain) {
+		return Jump{Chain: r.Jump}, nil
 	}
-	return nil, fmt.Errorf("target %q is not modelled", r.Jump)
+	return nil, fmt.Errorf("target %q is not supported", r.Jump)
 }

@@ -1,4 +1,4 @@
-package emit
+package iptables
 
 import (
 	"testing"
@@ -8,21 +8,21 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-func program(install ir.Install) *ir.Program {
-	rule := func(p ir.Phase, name string, v ir.Verdict) *ir.Rule {
-		return &ir.Rule{Phase: p, Origin: ir.Origin{Name: name}, Verdict: v}
+func program(install ir.Install) *Program {
+	rule := func(p ir.Phase, name string, v Verdict) *Rule {
+		return &Rule{ID: ir.RuleID{Phase: p, Name: name}, Verdict: v}
 	}
 	first := "DOCKER-USER"
-	if install == ir.Jump {
+	if install == ir.InstallJump {
 		first = "DOCKERFW"
 	}
-	return &ir.Program{
+	return &Program{
 		Family: ir.IPv4, Install: install, Target: "DOCKER-USER",
-		Chains: []*ir.Chain{
-			{Name: first, Rules: []*ir.Rule{
-				rule(ir.Established, "", ir.Return{}), rule(ir.Accept, "a", ir.AcceptPacket{}), rule(ir.Default, "", ir.Drop{}),
+		Chains: []*Chain{
+			{Name: first, Rules: []*Rule{
+				rule(ir.PhaseEstablished, "", Return{}), rule(ir.PhaseAccept, "a", Accept{}), rule(ir.PhaseDefault, "", Drop{}),
 			}},
-			{Name: "DOCKERFW-OUT", Rules: []*ir.Rule{rule(ir.Deny, "d", ir.Drop{}), rule(ir.Accept, "b", ir.Return{})}},
+			{Name: "DOCKERFW-OUT", Rules: []*Rule{rule(ir.PhaseDeny, "d", Drop{}), rule(ir.PhaseAccept, "b", Return{})}},
 		},
 	}
 }
@@ -32,7 +32,7 @@ func TestRules(t *testing.T) {
 		install      ir.Install
 		load, remove string
 	}{
-		{ir.Replace, `# H
+		{ir.InstallReplace, `# H
 *filter
 :DOCKER-USER - [0:0]
 :DOCKERFW-OUT - [0:0]
@@ -49,7 +49,7 @@ COMMIT
 -X DOCKERFW-OUT
 COMMIT
 `},
-		{ir.Jump, `# H
+		{ir.InstallJump, `# H
 *filter
 :DOCKERFW - [0:0]
 :DOCKERFW-OUT - [0:0]
@@ -69,7 +69,7 @@ COMMIT
 COMMIT
 `},
 		// The last -I ends at the head (facts/netfilter.md, section 1.1).
-		{ir.Insert, `# H
+		{ir.InstallInsert, `# H
 *filter
 :DOCKERFW-OUT - [0:0]
 -A DOCKERFW-OUT -m comment --comment "dockerfw deny d" -j DROP

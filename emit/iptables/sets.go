@@ -1,4 +1,4 @@
-package emit
+package iptables
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ const temporarySuffix = "-new"
 //
 // -exist holds for all later lines of the same run once one line has it
 // (ipset 7.17): nothing here relies on a line without it failing.
-func Sets(sets []*ir.Set, header string) []byte {
+func Sets(sets []*Set, header string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n", header)
 	for _, s := range sets {
@@ -60,7 +60,7 @@ func Sets(sets []*ir.Set, header string) []byte {
 
 // RemoveSets returns the input of ipset restore that destroys the sets of ours.
 // It fails, and changes nothing of others, while a rule still uses one.
-func RemoveSets(sets []*ir.Set, header string) []byte {
+func RemoveSets(sets []*Set, header string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n", header)
 	for i := len(sets) - 1; i >= 0; i-- {
@@ -73,7 +73,7 @@ func RemoveSets(sets []*ir.Set, header string) []byte {
 
 // setHeader writes type and options in the order of ipset save, without
 // bucketsize and initval, which the kernel chooses.
-func setHeader(s *ir.Set) string {
+func setHeader(s *Set) string {
 	words := []string{string(s.Type)}
 	if s.Type == ir.ListSet {
 		words = append(words, fmt.Sprintf("size %d", s.MaxElem))

@@ -1,4 +1,4 @@
-package compiler_test
+package iptables_test
 
 import (
 	"fmt"
@@ -15,11 +15,12 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
 // compile lowers a policy's text for its first host.
-func compile(t testing.TB, text string) (*ir.Ruleset, hcl.Diagnostics) {
+func compile(t testing.TB, text string) (*iptables.Tables, hcl.Diagnostics) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "policy.hcl")
 	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
@@ -36,7 +37,11 @@ func compile(t testing.TB, text string) (*ir.Ruleset, hcl.Diagnostics) {
 		return nil, diags
 	}
 	ruleset, more := compiler.Compile(policy, compiler.NewLists(source.Dir))
-	return ruleset, append(diags, more...)
+	if diags = append(diags, more...); ruleset == nil {
+		return nil, diags
+	}
+	tables, more := iptables.Legalise(ruleset)
+	return tables, append(diags, more...)
 }
 
 // packet is what the rules can know of a packet. The zero value of a field means
@@ -162,7 +167,7 @@ func parsePacket(t testing.TB, text string) packet {
 // decide sends p through the rules as the kernel would: the first rule that
 // matches and has a verdict decides. It knows nothing of how the rules came about.
 // A packet no rule decides is Docker's. "+log" marks that the packet was logged.
-func decide(rs *ir.Ruleset, p packet) string {
+func decide(rs *iptables.Tables, p packet) string {
 	for _, program := range rs.Programs {
 		if (program.Family == ir.IPv6) == p.src.Is6() {
 			verdict, logged := walk(rs, program, program.Chains[0].Name, p)
@@ -178,22 +183,22 @@ func decide(rs *ir.Ruleset, p packet) string {
 	return "docker" // no table of ours for the family
 }
 
-func walk(rs *ir.Ruleset, program *ir.Program, name string, p packet) (verdict string, logged bool) {
-	i := slices.IndexFunc(program.Chains, func(c *ir.Chain) bool { return c.Name == name })
+func walk(rs *iptables.Tables, program *iptables.Program, name string, p packet) (verdict string, logged bool) {
+	i := slices.IndexFunc(program.Chains, func(c *iptables.Chain) bool { return c.Name == name })
 	for _, r := range program.Chains[i].Rules {
-		if !slices.ContainsFunc(r.Matches, func(m ir.Match) bool { return !matches(rs, m, p) }) {
+		if !slices.ContainsFunc(r.Matches, func(m iptables.Match) bool { return !matches(rs, m, p) }) {
 			switch v := r.Verdict.(type) {
-			case ir.AcceptPacket:
+			case iptables.Accept:
 				return "accept", logged
-			case ir.Drop:
+			case iptables.Drop:
 				return "drop", logged
-			case ir.Reject:
+			case iptables.Reject:
 				return "reject " + v.With, logged
-			case ir.Return:
+			case iptables.Return:
 				return "", logged
-			case ir.Log, ir.NFLog:
+			case iptables.Log, iptables.NFLog:
 				logged = true
-			case ir.JumpTo:
+			case iptables.Jump:
 				inner, more := walk(rs, program, v.Chain, p)
 				logged = logged || more
 				if inner != "" {
@@ -207,55 +212,55 @@ func walk(rs *ir.Ruleset, program *ir.Program, name string, p packet) (verdict s
 	return "", logged
 }
 
-func matches(rs *ir.Ruleset, m ir.Match, p packet) bool {
-	end := func(d ir.Direction) netip.Addr {
-		if d == ir.Dst {
+func matches(rs *iptables.Tables, m iptables.Match, p packet) bool {
+	end := func(d iptables.Direction) netip.Addr {
+		if d == iptables.Dst {
 			return p.dst
 		}
 		return p.src
 	}
 	within := func(r *ir.PortRange, port uint16) bool { return r == nil || r.First <= port && port <= r.Last }
 	switch m := m.(type) {
-	case ir.Address:
+	case iptables.Address:
 		return m.Prefix.Contains(end(m.Dir)) != m.Not
-	case ir.Interface:
+	case iptables.Interface:
 		name := p.in
-		if m.Dir == ir.Dst {
+		if m.Dir == iptables.Dst {
 			name = p.out
 		}
 		if prefix, wild := strings.CutSuffix(m.Name, "+"); wild {
 			return strings.HasPrefix(name, prefix)
 		}
 		return name == m.Name
-	case ir.Protocol:
+	case iptables.Protocol:
 		return m.Number == p.protocol
-	case ir.Ports:
+	case iptables.Ports:
 		return m.Protocol == p.protocol && within(m.Src, p.srcPort) && within(m.Dst, p.dstPort)
-	case ir.ICMP:
+	case iptables.ICMP:
 		protocol := uint8(1)
 		if m.Family == ir.IPv6 {
 			protocol = 58
 		}
 		return p.protocol == protocol && m.Type == p.icmpType && (m.Code < 0 || m.Code == int(p.icmpCode))
-	case ir.Conntrack:
+	case iptables.Conntrack:
 		return (m.States == 0 || m.States&p.states != 0) &&
 			(!m.OrigDst.IsValid() || m.OrigDst == p.origDst) &&
 			within(m.OrigDstPort, p.origDstPort) &&
 			(m.Dir == ir.CTAny || (m.Dir == ir.CTReply) == p.reply)
-	case ir.SetMatch:
+	case iptables.SetMatch:
 		return inSet(rs, m.Set, end(m.Dir)) != m.Not
-	case ir.HashLimit:
+	case iptables.HashLimit:
 		return m.Above == p.overRate
-	case ir.ConnLimit:
+	case iptables.ConnLimit:
 		return m.Above == p.overNumber
-	case ir.Limit:
+	case iptables.Limit:
 		return true
 	}
 	panic(fmt.Sprintf("match %T", m))
 }
 
-func inSet(rs *ir.Ruleset, name string, a netip.Addr) bool {
-	i := slices.IndexFunc(rs.Sets, func(s *ir.Set) bool { return s.Name == name })
+func inSet(rs *iptables.Tables, name string, a netip.Addr) bool {
+	i := slices.IndexFunc(rs.Sets, func(s *iptables.Set) bool { return s.Name == name })
 	if i < 0 {
 		panic("no set " + name)
 	}
@@ -912,7 +917,7 @@ func TestPackets(t *testing.T) {
 }
 
 // compile lowers the table's policy, on a host with eth0 where it names none.
-func (table packetTable) compile(t *testing.T) *ir.Ruleset {
+func (table packetTable) compile(t *testing.T) *iptables.Tables {
 	t.Helper()
 	policy := table.policy
 	if !strings.Contains(policy, "host {") {
@@ -925,7 +930,7 @@ func (table packetTable) compile(t *testing.T) *ir.Ruleset {
 	return rs
 }
 
-func testTables(t *testing.T, tables []packetTable, decide func(*ir.Ruleset, packet) string) {
+func testTables(t *testing.T, tables []packetTable, decide func(*iptables.Tables, packet) string) {
 	for _, table := range tables {
 		t.Run(table.name, func(t *testing.T) {
 			rs := table.compile(t)
@@ -963,13 +968,17 @@ func splitVerdict(line string) (packet, verdict string) {
 func TestCompiledPoliciesKeepTheOrder(t *testing.T) {
 	for _, table := range slices.Concat(packetTables, guardTables) {
 		for _, p := range table.compile(t).Programs {
-			if err := p.CheckOrder(); err != nil {
-				t.Errorf("%s: %v", table.name, err)
-			}
 			for _, c := range p.Chains {
+				var ids []ir.RuleID
+				for _, r := range c.Rules {
+					ids = append(ids, r.ID)
+				}
+				if err := ir.CheckOrder(ids); err != nil {
+					t.Errorf("%s: chain %s: %v", table.name, c.Name, err)
+				}
 				for _, r := range c.Rules {
 					if ranks := baseRanks(r); !slices.IsSorted(ranks) || len(slices.Compact(ranks)) != len(baseRanks(r)) {
-						t.Errorf("%s: %q has matches %v", table.name, r.Comment(), r.Matches)
+						t.Errorf("%s: %q has matches %v", table.name, r.ID.Comment(), r.Matches)
 					}
 				}
 			}
@@ -979,15 +988,15 @@ func TestCompiledPoliciesKeepTheOrder(t *testing.T) {
 
 // baseRanks numbers the matches that a rule has once each; the others, which may
 // repeat, number upwards from there.
-func baseRanks(r *ir.Rule) []int {
+func baseRanks(r *iptables.Rule) []int {
 	var out []int
 	for i, m := range r.Matches {
 		switch m := m.(type) {
-		case ir.Address:
+		case iptables.Address:
 			out = append(out, int(m.Dir))
-		case ir.Interface:
+		case iptables.Interface:
 			out = append(out, 2+int(m.Dir))
-		case ir.Protocol:
+		case iptables.Protocol:
 			out = append(out, 4)
 		default:
 			out = append(out, 5+i)

@@ -1,9 +1,26 @@
-package ir
+package iptables
 
-import "net/netip"
+import (
+	"net/netip"
 
-// Match is a condition on packets. The types in this file are all there are;
-// emit, read-back and the packet algebra each handle every one of them.
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// Direction is the end of a packet that an address or a port belongs to.
+type Direction int
+
+// The two ends of a packet.
+const (
+	Src Direction = iota
+	Dst
+)
+
+func (d Direction) String() string {
+	return [...]string{"src", "dst"}[d]
+}
+
+// Match is a condition of a rule. The types in this file are all there are; printing and
+// read-back each handle every one of them.
 type Match interface{ isMatch() }
 
 // Address matches the source or destination address after DNAT (-s, -d).
@@ -13,8 +30,8 @@ type Address struct {
 	Prefix netip.Prefix
 }
 
-// Interface matches the interface a packet came by (Dir is Src: -i) or leaves by
-// (Dir is Dst: -o). A name that ends in + matches all that start with the rest.
+// Interface matches the interface on which a packet arrives (Dir is Src: -i) or leaves
+// (Dir is Dst: -o). A name that ends in + matches all that begin with the rest.
 type Interface struct {
 	Dir  Direction
 	Name string
@@ -25,59 +42,30 @@ type Protocol struct {
 	Number uint8
 }
 
-// PortRange is a range of ports, both ends inclusive.
-type PortRange struct {
-	First, Last uint16
-}
-
 // Ports matches the source port, the destination port after DNAT, or both. It
 // needs a Protocol of TCP, UDP or SCTP before it. A nil range means any.
 type Ports struct {
 	Protocol uint8
-	Src, Dst *PortRange
+	Src, Dst *ir.PortRange
 }
 
 // ICMP matches an ICMP or ICMPv6 type, and a code unless Code is negative.
 type ICMP struct {
-	Family Family
+	Family ir.Family
 	Type   uint8
 	Code   int
 }
-
-// CTState is a set of conntrack states (-m conntrack --ctstate).
-type CTState uint8
-
-// The conntrack states in the order iptables-save prints them.
-const (
-	CTInvalid CTState = 1 << iota
-	CTNew
-	CTRelated
-	CTEstablished
-	CTUntracked
-	CTSNAT
-	CTDNAT
-)
-
-// CTDir is the direction of a packet within its connection.
-type CTDir int
-
-// Directions as conntrack names them; the zero value means either.
-const (
-	CTAny CTDir = iota
-	CTOriginal
-	CTReply
-)
 
 // Conntrack matches what connection tracking knows of a packet's connection.
 // Zero values mean any.
 type Conntrack struct {
 	// States: the connection is in any one of them.
-	States CTState
+	States ir.CTState
 	// OrigDst is the address the client connected to, before DNAT.
 	OrigDst netip.Addr
 	// OrigDstPort is the port the client connected to, before DNAT: the published port.
-	OrigDstPort *PortRange
-	Dir         CTDir
+	OrigDstPort *ir.PortRange
+	Dir         ir.CTDir
 }
 
 // SetMatch matches packets whose address on one end is in a set.
@@ -111,7 +99,7 @@ type HashLimit struct {
 	Rate  Rate
 	// Burst is the number of packets that may come at once, 1 or more.
 	Burst int
-	// PerSource counts each source address for itself.
+	// PerSource counts each source address separately.
 	PerSource bool
 	// Expire is the number of seconds after the last packet until a count is
 	// forgotten, and the burst is whole again. 0 is one unit of the rate.
@@ -147,28 +135,29 @@ func (HashLimit) isMatch() {}
 func (ConnLimit) isMatch() {}
 func (Limit) isMatch()     {}
 
-// Verdict is what happens to a packet that a rule matches. The types below are
-// all there are.
+// Verdict is what happens to a packet that a rule matches. The types below are all
+// there are.
 type Verdict interface{ isVerdict() }
 
-// AcceptPacket lets the packet through and ends the table, so that rules behind
-// ours, such as Docker's own, are not asked.
-type AcceptPacket struct{}
+// Accept lets the packet through and ends the table, so that rules after dockerfw's,
+// such as Docker's own, are not evaluated (-j ACCEPT).
+type Accept struct{}
 
-// Return hands the packet on to the rules behind ours.
+// Return leaves the packet to the rules after dockerfw's (-j RETURN).
 type Return struct{}
 
-// Drop discards the packet silently.
+// Drop discards the packet silently (-j DROP).
 type Drop struct{}
 
-// Reject discards the packet and tells the sender.
+// Reject discards the packet and sends an error to its sender (-j REJECT).
 type Reject struct {
-	// With is the kind of answer, as iptables-save names it.
+	// With is the kind of error, as iptables-save names it.
 	With string
 }
 
-// JumpTo goes through another chain of ours; a packet it does not decide comes back.
-type JumpTo struct {
+// Jump continues in another chain of dockerfw's; a packet that it does not decide comes
+// back.
+type Jump struct {
 	Chain string
 }
 
@@ -180,27 +169,17 @@ type Log struct {
 	Level int
 }
 
-// NFLog hands the packet to a netlink log group and goes on (-j NFLOG).
+// NFLog sends the packet to a netlink log group and goes on (-j NFLOG).
 type NFLog struct {
 	// Prefix has at most 63 bytes.
 	Prefix string
 	Group  uint16
 }
 
-func (AcceptPacket) isVerdict() {}
-func (Return) isVerdict()       {}
-func (Drop) isVerdict()         {}
-func (Reject) isVerdict()       {}
-func (JumpTo) isVerdict()       {}
-func (Log) isVerdict()          {}
-func (NFLog) isVerdict()        {}
-
-// Terminal reports whether a rule with verdict v ends a packet's way through the
-// chain the rule stands in.
-func Terminal(v Verdict) bool {
-	switch v.(type) {
-	case JumpTo, Log, NFLog:
-		return false
-	}
-	return true
-}
+func (Accept) isVerdict() {}
+func (Return) isVerdict() {}
+func (Drop) isVerdict()   {}
+func (Reject) isVerdict() {}
+func (Jump) isVerdict()   {}
+func (Log) isVerdict()    {}
+func (NFLog) isVerdict()  {}

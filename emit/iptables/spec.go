@@ -1,4 +1,4 @@
-package emit
+package iptables
 
 import (
 	"fmt"
@@ -10,31 +10,31 @@ import (
 // Spec returns what stands after the chain's name in the line of rule r: the
 // form that iptables-save prints, so that a committed file compares equal with
 // what a host saves.
-func Spec(r *ir.Rule) string {
+func Spec(r *Rule) string {
 	var words []string
 	for _, m := range r.Matches {
 		words = append(words, match(m))
 	}
 	words = append(words,
-		fmt.Sprintf("-m comment --comment %s", quote(r.Comment())),
+		fmt.Sprintf("-m comment --comment %s", quote(r.ID.Comment())),
 		"-j "+verdict(r.Verdict))
 	return strings.Join(words, " ")
 }
 
 // match writes one match. Fields have the fixed inner order of iptables-save.
-func match(m ir.Match) string {
+func match(m Match) string {
 	switch m := m.(type) {
-	case ir.Address:
+	case Address:
 		return not(m.Not) + addressFlag(m.Dir) + " " + m.Prefix.Masked().String()
-	case ir.Interface:
+	case Interface:
 		flag := "-i"
-		if m.Dir == ir.Dst {
+		if m.Dir == Dst {
 			flag = "-o"
 		}
 		return flag + " " + m.Name
-	case ir.Protocol:
+	case Protocol:
 		return "-p " + protocol(m.Number)
-	case ir.Ports:
+	case Ports:
 		text := "-m " + protocol(m.Protocol)
 		if m.Src != nil {
 			text += " --sport " + ports(*m.Src)
@@ -43,7 +43,7 @@ func match(m ir.Match) string {
 			text += " --dport " + ports(*m.Dst)
 		}
 		return text
-	case ir.ICMP:
+	case ICMP:
 		text := fmt.Sprintf("-m icmp --icmp-type %d", m.Type)
 		if m.Family == ir.IPv6 {
 			text = fmt.Sprintf("-m icmp6 --icmpv6-type %d", m.Type)
@@ -52,11 +52,11 @@ func match(m ir.Match) string {
 			text += fmt.Sprintf("/%d", m.Code)
 		}
 		return text
-	case ir.Conntrack:
+	case Conntrack:
 		return conntrack(m)
-	case ir.SetMatch:
+	case SetMatch:
 		return fmt.Sprintf("-m set %s--match-set %s %s", not(m.Not), m.Set, m.Dir)
-	case ir.HashLimit:
+	case HashLimit:
 		text := fmt.Sprintf("-m hashlimit --hashlimit-%s %s --hashlimit-burst %d", aboveOrUpTo(m.Above), rate(m.Rate), m.Burst)
 		if m.PerSource {
 			text += " --hashlimit-mode srcip"
@@ -66,16 +66,16 @@ func match(m ir.Match) string {
 			text += fmt.Sprintf(" --hashlimit-htable-expire %d", m.Expire*1000)
 		}
 		return text
-	case ir.ConnLimit:
+	case ConnLimit:
 		return fmt.Sprintf("-m connlimit --connlimit-%s %d --connlimit-mask %d --connlimit-saddr", aboveOrUpTo(m.Above), m.Max, m.PrefixLength)
-	case ir.Limit:
+	case Limit:
 		text := "-m limit --limit " + rate(m.Rate)
 		if m.Burst != defaultLimitBurst {
 			text += fmt.Sprintf(" --limit-burst %d", m.Burst)
 		}
 		return text
 	}
-	panic(fmt.Sprintf("emit: no text for match %T", m))
+	panic(fmt.Sprintf("iptables: no text for match %T", m))
 }
 
 // defaultLimitBurst is the burst that iptables-save leaves out.
@@ -84,25 +84,25 @@ const defaultLimitBurst = 5
 // defaultLogLevel is warning, the level that iptables-save leaves out.
 const defaultLogLevel = 4
 
-func verdict(v ir.Verdict) string {
+func verdict(v Verdict) string {
 	switch v := v.(type) {
-	case ir.AcceptPacket:
+	case Accept:
 		return "ACCEPT"
-	case ir.Return:
+	case Return:
 		return "RETURN"
-	case ir.Drop:
+	case Drop:
 		return "DROP"
-	case ir.Reject:
+	case Reject:
 		return "REJECT --reject-with " + v.With
-	case ir.JumpTo:
+	case Jump:
 		return v.Chain
-	case ir.Log:
+	case Log:
 		text := "LOG --log-prefix " + quote(v.Prefix)
 		if v.Level != defaultLogLevel {
 			text += fmt.Sprintf(" --log-level %d", v.Level)
 		}
 		return text
-	case ir.NFLog:
+	case NFLog:
 		text := "NFLOG"
 		if v.Prefix != "" {
 			text += " --nflog-prefix " + quote(v.Prefix)
@@ -112,10 +112,10 @@ func verdict(v ir.Verdict) string {
 		}
 		return text
 	}
-	panic(fmt.Sprintf("emit: no text for verdict %T", v))
+	panic(fmt.Sprintf("iptables: no text for verdict %T", v))
 }
 
-func conntrack(m ir.Conntrack) string {
+func conntrack(m Conntrack) string {
 	text := "-m conntrack"
 	if m.States != 0 {
 		text += " --ctstate " + states(m.States)
@@ -145,8 +145,8 @@ func states(s ir.CTState) string {
 	return strings.Join(names, ",")
 }
 
-func addressFlag(d ir.Direction) string {
-	if d == ir.Dst {
+func addressFlag(d Direction) string {
+	if d == Dst {
 		return "-d"
 	}
 	return "-s"
@@ -173,7 +173,7 @@ func ports(p ir.PortRange) string {
 	return fmt.Sprintf("%d:%d", p.First, p.Last)
 }
 
-func rate(r ir.Rate) string {
+func rate(r Rate) string {
 	return fmt.Sprintf("%d/%s", r.Count, r.Unit)
 }
 
@@ -209,7 +209,7 @@ func quote(s string) string {
 	for _, c := range []byte(s) {
 		switch {
 		case c == '"' || c == '\\' || c < ' ' || c >= 0x7f:
-			panic(fmt.Sprintf("emit: %q cannot stand in a restore file", s))
+			panic(fmt.Sprintf("iptables: %q cannot stand in a restore file", s))
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
 		default:
 			plain = false

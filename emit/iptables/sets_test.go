@@ -1,4 +1,4 @@
-package emit
+package iptables
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 )
 
 func TestSets(t *testing.T) {
-	sets := []*ir.Set{
+	sets := []*Set{
 		{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, HashSize: 1024, MaxElem: 1048576, Prefixes: []netip.Prefix{prefix("10.0.0.0/8"), prefix("192.0.2.1/32")}},
 		{Name: "a-v6", Family: ir.IPv6, Type: ir.HashIP, Managed: true, MaxElem: 64, HasTimeout: true, Counters: true, Comment: true, Prefixes: []netip.Prefix{prefix("2001:db8::1/128")}},
 		{Name: "ban", Family: ir.IPv4, Type: ir.HashIP, MaxElem: 65536, HasTimeout: true, Timeout: 600},
@@ -125,9 +125,9 @@ func (k kernel) run(line string) error {
 func TestSetsAreNeverHalfFilled(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-e]{1,3}`), 1, 5, rapid.ID[string]).Draw(t, "names")
-		var old, sets []*ir.Set
+		var old, sets []*Set
 		for i, name := range names {
-			s := &ir.Set{Name: name, Family: ir.IPv4, Type: ir.HashNet, MaxElem: 100, Managed: rapid.Bool().Draw(t, "managed")}
+			s := &Set{Name: name, Family: ir.IPv4, Type: ir.HashNet, MaxElem: 100, Managed: rapid.Bool().Draw(t, "managed")}
 			if i > 0 && rapid.Bool().Draw(t, "list") {
 				s.Type, s.Members = ir.ListSet, nil
 				for _, member := range sets {
@@ -188,7 +188,7 @@ func drawPrefixes(t *rapid.T, label string) []netip.Prefix {
 	return out
 }
 
-func elements(s *ir.Set) []string {
+func elements(s *Set) []string {
 	out := slices.Clone(s.Members)
 	for _, p := range s.Prefixes {
 		out = append(out, p.Addr().String())

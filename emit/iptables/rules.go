@@ -1,4 +1,4 @@
-package emit
+package iptables
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ func newTable(header string) *table {
 
 func (t *table) line(s string) {
 	if len(s) > maxLine {
-		panic(fmt.Sprintf("emit: line of %d bytes, iptables-restore reads %d: %.80s…", len(s), maxLine, s))
+		panic(fmt.Sprintf("iptables: line of %d bytes, iptables-restore reads %d: %.80s…", len(s), maxLine, s))
 	}
 	t.buf.WriteString(s)
 	t.buf.WriteByte('\n')
@@ -43,22 +43,22 @@ func (t *table) commit() []byte            { t.line("COMMIT"); return t.buf.Byte
 
 // Rules returns the input of iptables-restore --noflush (ip6tables-restore for
 // IPv6) that loads p in one transaction.
-func Rules(p *ir.Program, header string) []byte {
+func Rules(p *Program, header string) []byte {
 	t := newTable(header)
 	for i, chain := range p.Chains {
-		if i > 0 || p.Install != ir.Insert {
+		if i > 0 || p.Install != ir.InstallInsert {
 			t.own(chain.Name)
 		}
 	}
 	for i, chain := range p.Chains {
-		if i == 0 && p.Install == ir.Insert {
+		if i == 0 && p.Install == ir.InstallInsert {
 			continue
 		}
 		for _, r := range chain.Rules {
 			t.add(chain.Name, Spec(r))
 		}
 	}
-	if p.Install == ir.Insert {
+	if p.Install == ir.InstallInsert {
 		// Each -I lands above the one before it: the last rule goes in first.
 		rules := p.Chains[0].Rules
 		for i := len(rules) - 1; i >= 0; i-- {
@@ -69,28 +69,28 @@ func Rules(p *ir.Program, header string) []byte {
 }
 
 // RemoveRules returns the input of iptables-restore --noflush that takes p away.
-func RemoveRules(p *ir.Program, header string) []byte {
+func RemoveRules(p *Program, header string) []byte {
 	t := newTable(header)
 	first, others := p.Chains[0], p.Chains[1:]
 	switch p.Install {
-	case ir.Replace:
+	case ir.InstallReplace:
 		// The chain itself stays: Docker's FORWARD jumps to it.
 		t.own(first.Name)
-	case ir.Jump:
+	case ir.InstallJump:
 		t.remove(p.Target, "-j "+first.Name)
 		t.flush(first.Name)
-	case ir.Insert:
+	case ir.InstallInsert:
 		for _, r := range first.Rules {
 			t.remove(p.Target, Spec(r))
 		}
 	}
-	if p.HasGuard() {
-		t.remove("INPUT", "-j "+ir.GuardChain)
+	if p.ProtectsInput() {
+		t.remove("INPUT", "-j "+ir.InputChain)
 	}
 	for _, chain := range others {
 		t.flush(chain.Name)
 	}
-	if p.Install == ir.Jump {
+	if p.Install == ir.InstallJump {
 		t.destroyChain(first.Name)
 	}
 	for _, chain := range others {
