@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // maxMatches bounds the matches of a rule: iptables-restore takes 248 words a rule
@@ -26,7 +27,7 @@ func (c *compilation) checkOperands() {
 		for _, chain := range p.Chains {
 			for _, r := range chain.Rules {
 				if len(r.Matches) > maxMatches {
-					c.error(codeTooMany, r.Origin.Range, "too many sets in one rule", "It needs %d conditions, and one rule of iptables can hold %d. Join sets into one ipset.", len(r.Matches), maxMatches)
+					c.error(diag.CodeTooMany, r.Origin.Range, "too many sets in one rule", "It needs %d conditions, and one rule of iptables can hold %d. Join sets into one ipset.", len(r.Matches), maxMatches)
 					continue
 				}
 				if problem := operandProblem(p, r, sets); problem != "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/budget"
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // expand writes each clause as the rules that together match what it says: one
@@ -46,7 +47,7 @@ func (c *compilation) tooManyRules() bool {
 				continue
 			}
 			if rules += cl.size(); rules > budget.MaxRules {
-				c.error(budget.Code, cl.origin.Range, "too many rules", "With this block the host has more than %d rules of %s, the most there can be. A block becomes a rule for each combination of the interfaces, protocols, addresses and ports it lists; join ports to ranges, addresses to an ipset, and interfaces to a prefix such as \"br-+\".", budget.MaxRules, f)
+				c.error(diag.CodeBudget, cl.origin.Range, "too many rules", "With this block the host has more than %d rules of %s, the most there can be. A block becomes a rule for each combination of the interfaces, protocols, addresses and ports it lists; join ports to ranges, addresses to an ipset, and interfaces to a prefix such as \"br-+\".", budget.MaxRules, f)
 				return true
 			}
 		}

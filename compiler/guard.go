@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // The guard decides packets for published ports that end at docker-proxy on the
@@ -128,7 +129,7 @@ func (c *compilation) warnUnguarded(s *scope) {
 			if len(r.Protocols) == 0 {
 				remedy = "Add protocol and published_ports, the ports of the host that it is about, or published_address."
 			}
-			c.warn(codeUnguarded, r.Name.Range, fmt.Sprintf("deny %q does not hold for docker-proxy", r.Name.Value),
+			c.warn(diag.CodeUnguarded, r.Name.Range, fmt.Sprintf("deny %q does not hold for docker-proxy", r.Name.Value),
 				"%s", "Where docker-proxy answers, as it does for IPv6 clients of IPv4 networks, nothing tells which container a packet is for, so that this deny refuses nobody there. "+remedy)
 		}
 	}
@@ -160,7 +161,7 @@ func (c *compilation) warnHostServices() {
 			}
 		}
 		if len(held) > 0 {
-			c.warn(codeHostService, ports.Range, "ports of the host's own services are guarded",
+			c.warn(diag.CodeHostService, ports.Range, "ports of the host's own services are guarded",
 				"In the range is %s. The guard of docker-proxy cannot tell the host's own services from containers: whom the policy refuses at these ports does not reach them either. Leave them out of the range, or set input_guard = false.", strings.Join(held, ", "))
 		}
 	}

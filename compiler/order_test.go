@@ -57,7 +57,7 @@ func TestAnOrderBrokenInTheIRIsRefused(t *testing.T) {
 				t.Fatalf("diagnostics: %v", broken.diags)
 			}
 			d := broken.diags[0]
-			if diag.InfoOf(d).Code != codeInternal || !strings.Contains(d.Detail, c.want) {
+			if diag.InfoOf(d).Code != diag.CodeInternal || !strings.Contains(d.Detail, c.want) {
 				t.Errorf("%s\n got %s\nwant %s", d.Summary, d.Detail, c.want)
 			}
 			// The pass that orders makes it right.
@@ -115,7 +115,7 @@ func TestOperandsThatTheKernelWouldMisreadAreRefused(t *testing.T) {
 		broken := compilationOf(c.rule)
 		broken.out.Sets = sets
 		broken.checkOperands()
-		if len(broken.diags) != 1 || diag.InfoOf(broken.diags[0]).Code != codeInternal || !strings.Contains(broken.diags[0].Detail, c.want) {
+		if len(broken.diags) != 1 || diag.InfoOf(broken.diags[0]).Code != diag.CodeInternal || !strings.Contains(broken.diags[0].Detail, c.want) {
 			t.Errorf("want %q, got %v", c.want, broken.diags)
 		}
 	}

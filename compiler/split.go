@@ -11,6 +11,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // scope is one direction of traffic with the rules for it.
@@ -177,7 +178,7 @@ func (c *compilation) splitFamilies() {
 				found = c.rule(s, r, f) || found
 			}
 			if !found && !s.isGuard() {
-				c.error(codeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily(r))
+				c.error(diag.CodeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily(r))
 			}
 		}
 		for _, f := range c.families {
@@ -373,7 +374,7 @@ func (c *compilation) warnFamilyOpen(r *parser.Rule, f ir.Family, cl *clause) {
 	if r.Kind != parser.KindAccept || r.SourceNot == nil || r.Source != nil || !c.holdNobody(cl.source.notIn) {
 		return
 	}
-	c.warn(codeFamilyOpen, r.SourceNot.Range, fmt.Sprintf("accept %q takes every %s source", r.Name.Value, f), "source_not names no %s address, so that no %s source is left out. Name those too, or give the rule a source.", f, f)
+	c.warn(diag.CodeFamilyOpen, r.SourceNot.Range, fmt.Sprintf("accept %q takes every %s source", r.Name.Value, f), "source_not names no %s address, so that no %s source is left out. Name those too, or give the rule a source.", f, f)
 }
 
 // holdNobody reports that there are no addresses in operands, and nobody else puts any there.
@@ -397,7 +398,7 @@ func (c *compilation) defaultRule(s *scope, f ir.Family) {
 	}
 	if allow.whole() {
 		if !s.egress && !s.isGuard() {
-			c.warn(codeOpenDefault, d.Allow.Range, fmt.Sprintf("open by default for %s", f), "allow holds every %s address, so that everyone who is not denied reaches what Docker publishes. Name who may.", f)
+			c.warn(diag.CodeOpenDefault, d.Allow.Range, fmt.Sprintf("open by default for %s", f), "allow holds every %s address, so that everyone who is not denied reaches what Docker publishes. Name who may.", f)
 		}
 		return
 	}

@@ -51,7 +51,7 @@ func Verify(policy *parser.Policy, lists *Lists, rs *ir.Ruleset, text Text) hcl.
 }
 
 func internalError(rng hcl.Range, format string, args ...any) *hcl.Diagnostic {
-	return diag.New(codeInternal, rng, "internal error",
+	return diag.New(diag.CodeInternal, rng, "internal error",
 		fmt.Sprintf("This is a fault of dockerfw, not of the policy; nothing was written. Please report it: %s.", fmt.Sprintf(format, args...)))
 }
 

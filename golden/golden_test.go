@@ -30,7 +30,7 @@ var today = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 const examplesDir = "../examples"
 
 // expectedWarnings are the warnings that are part of what an example shows.
-var expectedWarnings = map[string]diag.Code{"tutorial-insert": "chain-docker"}
+var expectedWarnings = map[string]diag.Code{"tutorial-insert": diag.CodeChainDocker}
 
 // examples are the names of the example policies.
 func examples(t *testing.T) []string {

@@ -86,14 +86,14 @@ func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 		// A function that panicked brings its stack along.
 		d.Detail, _, _ = strings.Cut(d.Detail, "\ngoroutine ")
 	}
-	e.diags = append(e.diags, diag.WithCode(codeExpression, diags)...)
+	e.diags = append(e.diags, diag.WithCode(diag.CodeExpression, diags)...)
 	if diags.HasErrors() {
 		return cty.DynamicVal, false
 	}
 	if !val.IsWhollyKnown() {
 		if !e.diags.HasErrors() {
 			// Without an error the attribute would count as not written, and a rule be open.
-			e.error(codeExpression, expr.Range(), "value not known", "It depends on a value that is not known here.")
+			e.error(diag.CodeExpression, expr.Range(), "value not known", "It depends on a value that is not known here.")
 		}
 		return cty.DynamicVal, false
 	}
@@ -121,13 +121,13 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 			known := definedNames(ctx)
 			switch {
 			case root == "host" && ctx != nil:
-				e.error(codeReference, t.SourceRange(), "host.name without a label", "host.name is the label of the host block, and this policy's host block has none. Write host \"web1\" { … } to give it one.")
+				e.error(diag.CodeReference, t.SourceRange(), "host.name without a label", "host.name is the label of the host block, and this policy's host block has none. Write host \"web1\" { … } to give it one.")
 			case root == "each":
-				e.error(codeReference, t.SourceRange(), "each outside for_each", "each.key and each.value exist only in a block that has for_each.")
+				e.error(diag.CodeReference, t.SourceRange(), "each outside for_each", "each.key and each.value exist only in a block that has for_each.")
 			case root == "var" || root == "local":
-				e.error(codeReference, t.SourceRange(), fmt.Sprintf("%s in a host's variables", root), "A host's variables give variable blocks their values on that host, so they cannot come from them. They are constants, and host.name where the host has a label.")
+				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("%s in a host's variables", root), "A host's variables give variable blocks their values on that host, so they cannot come from them. They are constants, and host.name where the host has a label.")
 			case ctx == nil:
-				e.error(codeReference, t.SourceRange(), "name in a constant", "Only constants can stand here, no names or functions.")
+				e.error(diag.CodeReference, t.SourceRange(), "name in a constant", "Only constants can stand here, no names or functions.")
 			default:
 				hint := didYouMean(root, known)
 				if word, ok := boolWords[strings.ToLower(root)]; ok && len(t) == 1 {
@@ -135,7 +135,7 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 				} else if len(t) == 1 && hint == "" {
 					hint = fmt.Sprintf(" A text is written in quotes: %q.", root)
 				}
-				e.error(codeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", oneOf(known), hint)
+				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", oneOf(known), hint)
 			}
 			continue
 		}
@@ -156,7 +156,7 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 		if len(names) > 0 {
 			detail += didYouMean(key, names)
 		}
-		e.error(codeReference, rng, fmt.Sprintf("unknown %s %q", what, key), "%s", detail)
+		e.error(diag.CodeReference, rng, fmt.Sprintf("unknown %s %q", what, key), "%s", detail)
 	}
 	return ok
 }
@@ -219,7 +219,7 @@ func (e *evaluator) checkKeys(expr hcl.Expression, ctx *hcl.EvalContext) {
 				continue
 			}
 			if seen[key] {
-				e.error(codeDuplicate, pair.KeyExpr.Range(), fmt.Sprintf("key %q twice", key), "Only the last of them would count. Take one out or rename it.")
+				e.error(diag.CodeDuplicate, pair.KeyExpr.Range(), fmt.Sprintf("key %q twice", key), "Only the last of them would count. Take one out or rename it.")
 			}
 			seen[key] = true
 		}

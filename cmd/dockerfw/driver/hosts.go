@@ -7,7 +7,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -27,7 +26,7 @@ func chooseHosts(all, asked []string) ([]string, hcl.Diagnostics) {
 			}
 			diags = append(diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError, Summary: fmt.Sprintf("no host %q", name), Detail: detail,
-				Extra: diag.Info{Code: "reference"},
+				Extra: diag.Info{Code: diag.CodeReference},
 			})
 		} else if !slices.Contains(chosen, name) {
 			chosen = append(chosen, name)
@@ -110,7 +109,7 @@ func joinHosts(labels []string, partial bool, perHost []hcl.Diagnostics) hcl.Dia
 		info := diag.InfoOf(m.finding)
 		all := len(m.hosts) == len(labels)
 		// A set is unused only if no host uses it.
-		if info.Code == compiler.CodeUnusedSet && !all {
+		if info.Code == diag.CodeUnusedSet && !all {
 			continue
 		}
 		if !all || m.differs {
