@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // block is one block being decoded: its attributes, each read once, typed.
@@ -235,7 +236,7 @@ func (b *block) choice(name, fallback string, allowed ...string) At[string] {
 		return At[string]{fallback, b.rng(name)}
 	}
 	if !slices.Contains(allowed, v.Value) {
-		b.error(diag.CodeValue, v.Range, fmt.Sprintf("bad %s %q", name, v.Value), "%s is %s.%s", name, oneOf(allowed), didYouMean(v.Value, allowed))
+		b.error(diag.CodeValue, v.Range, fmt.Sprintf("bad %s %q", name, v.Value), "%s is %s.%s", name, suggest.OneOf(allowed), suggest.DidYouMean(v.Value, allowed))
 		return At[string]{fallback, v.Range}
 	}
 	return v

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // setRef is the value of ipset.NAME in expressions.
@@ -107,7 +108,7 @@ func (e *evaluator) suggestFunction(d *hcl.Diagnostic) {
 		return
 	}
 	name := string(d.Subject.SliceBytes(e.source.sources[d.Subject.Filename]))
-	d.Detail = fmt.Sprintf("There is no function named %q.%s", name, didYouMean(name, slices.Collect(maps.Keys(e.source.functions))))
+	d.Detail = fmt.Sprintf("There is no function named %q.%s", name, suggest.DidYouMean(name, slices.Collect(maps.Keys(e.source.functions))))
 }
 
 // checkReferences reports names that nothing declares, with the nearest one that
@@ -129,13 +130,13 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 			case ctx == nil:
 				e.error(diag.CodeReference, t.SourceRange(), "name in a constant", "Only constants can stand here, no names or functions.")
 			default:
-				hint := didYouMean(root, known)
+				hint := suggest.DidYouMean(root, known)
 				if word, ok := boolWords[strings.ToLower(root)]; ok && len(t) == 1 {
 					hint = fmt.Sprintf(" Write %s.", word)
 				} else if len(t) == 1 && hint == "" {
 					hint = fmt.Sprintf(" A text is written in quotes: %q.", root)
 				}
-				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", oneOf(known), hint)
+				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", suggest.OneOf(known), hint)
 			}
 			continue
 		}
@@ -154,7 +155,7 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 		what := map[string]string{"var": "variable", "local": "local value", "ipset": "ipset", "host": "attribute of host"}[root]
 		detail := fmt.Sprintf("Nothing in the policy declares %s.%s.", root, key)
 		if len(names) > 0 {
-			detail += didYouMean(key, names)
+			detail += suggest.DidYouMean(key, names)
 		}
 		e.error(diag.CodeReference, rng, fmt.Sprintf("unknown %s %q", what, key), "%s", detail)
 	}

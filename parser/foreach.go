@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // element is one element of for_each.
@@ -110,7 +111,7 @@ func (b *block) forThisHost() bool {
 			match = match || ok && label == b.host
 		}
 		if !found {
-			b.error(diag.CodeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "No host's label matches. %s", NearestOf(p.Value, all, "The policy has", "host"))
+			b.error(diag.CodeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "No host's label matches. %s", suggest.FromList(p.Value, all, "The policy has", "host"))
 		}
 	}
 	if len(patterns) == 0 {

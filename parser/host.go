@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 var hostSchema = &hcl.BodySchema{Attributes: append(
@@ -135,7 +136,7 @@ func parseProxyPorts(it item) (_ ProxyPorts, code diag.Code, problem string) {
 			known := []string{"tcp", "udp", "sctp"}
 			p.Protocol = protocolNumbers[protocol]
 			if !slices.Contains(known, protocol) {
-				return p, diag.CodeProtocol, fmt.Sprintf("After the / stands %s.%s", oneOf(known), didYouMean(protocol, known))
+				return p, diag.CodeProtocol, fmt.Sprintf("After the / stands %s.%s", suggest.OneOf(known), suggest.DidYouMean(protocol, known))
 			}
 			it.Value = cty.StringVal(ports)
 		}
@@ -158,11 +159,11 @@ func (b *block) families() (v4, v6 bool) {
 		case "ipv6":
 			v6 = true
 		default:
-			b.error(diag.CodeValue, f.Range, fmt.Sprintf("bad family %q", f.Value), "A family is %s.%s", oneOf(allowed), didYouMean(f.Value, allowed))
+			b.error(diag.CodeValue, f.Range, fmt.Sprintf("bad family %q", f.Value), "A family is %s.%s", suggest.OneOf(allowed), suggest.DidYouMean(f.Value, allowed))
 		}
 	}
 	if len(listed) == 0 {
-		b.error(diag.CodeValue, b.valueRange("families"), "no family", "Name at least one of %s.", oneOf(allowed))
+		b.error(diag.CodeValue, b.valueRange("families"), "no family", "Name at least one of %s.", suggest.OneOf(allowed))
 	}
 	return v4, v6
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 const anyCode = -1
@@ -167,7 +168,7 @@ func (b *block) icmpType(it item, v4, v6 bool) (ICMPType, bool) {
 			return fail("%q is a type of ICMPv6, and the rule's protocol is not \"icmpv6\".", text)
 		}
 		known := slices.AppendSeq(slices.Collect(maps.Keys(icmpNames)), maps.Keys(icmpv6Names))
-		return fail("%s %q is not.%s", want, text, didYouMean(text, known))
+		return fail("%s %q is not.%s", want, text, suggest.DidYouMean(text, known))
 	}
 	return t, true
 }

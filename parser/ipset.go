@@ -11,6 +11,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 var ipsetSchema = &hcl.BodySchema{Attributes: attributes(
@@ -152,7 +153,7 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 			detail = fmt.Sprintf("ipset.%s is a set, and %s takes addresses only.", text, attribute)
 		}
 	} else if problem.Summary == "not an address" {
-		if near := didYouMean("ipset."+text, prefixed("ipset.", b.names["ipset"])); near != "" {
+		if near := suggest.DidYouMean("ipset."+text, prefixed("ipset.", b.names["ipset"])); near != "" {
 			detail += strings.ReplaceAll(near, "\"", "") + " A set is written without quotes."
 		}
 	}

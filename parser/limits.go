@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // single opens a block that may stand once inside b; nil when it does not.
@@ -85,7 +86,7 @@ func (b *block) frequency(name, example string, burst int) *Frequency {
 	case err != nil || number != fmt.Sprint(count) || count == 0:
 		return bad("Write a whole number of 1 or more and a time: %q.", example)
 	case !known:
-		return bad("The time is \"second\", \"minute\", \"hour\" or \"day\": %q.%s", example, didYouMean(unit, slices.Collect(maps.Keys(units))))
+		return bad("The time is \"second\", \"minute\", \"hour\" or \"day\": %q.%s", example, suggest.DidYouMean(unit, slices.Collect(maps.Keys(units))))
 	case count > maxRateCount*uint64(seconds):
 		return bad("The kernel counts up to %d a second.", maxRateCount)
 	case uint64(burst)*uint64(seconds) > maxRefill*count:

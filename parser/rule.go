@@ -12,6 +12,7 @@ import (
 	"go4.org/netipx"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 var (
@@ -158,7 +159,7 @@ func (b *block) protocols() []At[Protocol] {
 func (b *block) protocol(it item) (Protocol, bool) {
 	known := []string{"tcp", "udp", "sctp", "icmp", "icmpv6"}
 	fail := func(detail string) (Protocol, bool) {
-		b.error(diag.CodeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s%s", oneOf(known), detail, b.valueOf(it, detail))
+		b.error(diag.CodeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s%s", suggest.OneOf(known), detail, b.valueOf(it, detail))
 		return Protocol{}, false
 	}
 	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
@@ -173,7 +174,7 @@ func (b *block) protocol(it item) (Protocol, bool) {
 	case err != nil && text != "" && text[0] >= '0' && text[0] <= '9', err == nil && (n == 0 || text != fmt.Sprint(n)):
 		return fail("")
 	case err != nil:
-		detail := didYouMean(text, known)
+		detail := suggest.DidYouMean(text, known)
 		if strings.EqualFold(text, "all") || strings.EqualFold(text, "any") {
 			detail = " Leave protocol out for any."
 		} else if s, ok := services[strings.ToLower(text)]; ok {

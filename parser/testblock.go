@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // Test is a test block: a packet, and what the policy is expected to do with it.
@@ -98,7 +99,7 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 			here = true
 			detail := "This policy's host has no label: leave host out."
 			if all := e.source.Hosts(); !slices.Equal(all, []string{""}) {
-				detail = "No host has that label. " + NearestOf(host.Value, all, "The policy has", "host")
+				detail = "No host has that label. " + suggest.FromList(host.Value, all, "The policy has", "host")
 			}
 			b.error(diag.CodeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "%s", detail)
 		}
@@ -133,7 +134,7 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 	}
 	if by, ok := b.text("by", "accept.https"); ok {
 		if here && !slices.Contains(rules, by.Value) {
-			b.error(diag.CodeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", didYouMean(by.Value, rules))
+			b.error(diag.CodeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", suggest.DidYouMean(by.Value, rules))
 		}
 		t.By = by.Value
 		// A wrong expect or by is reported already, and says nothing about the other.

@@ -15,6 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // EnvPrefix starts the names of environment variables that set policy variables.
@@ -73,7 +74,7 @@ func (e *evaluator) variables(fromHost map[string]given) {
 		if _, ok := declared[name]; ok || values[name].optional {
 			continue
 		}
-		e.error(diag.CodeVariable, values[name].rng, fmt.Sprintf("unknown variable %q", name), "No variable block of the policy declares it.%s", didYouMean(name, known))
+		e.error(diag.CodeVariable, values[name].rng, fmt.Sprintf("unknown variable %q", name), "No variable block of the policy declares it.%s", suggest.DidYouMean(name, known))
 	}
 
 	vars := map[string]cty.Value{}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // chooseHosts picks the hosts of the policy that were asked for.
@@ -22,7 +22,7 @@ func chooseHosts(all, asked []string) ([]string, hcl.Diagnostics) {
 		if name == "" || !slices.Contains(all, name) {
 			detail := "The policy's host has no label: leave --host out."
 			if all[0] != "" {
-				detail = parser.NearestOf(name, all, "The policy has", "host")
+				detail = suggest.FromList(name, all, "The policy has", "host")
 			}
 			diags = append(diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError, Summary: fmt.Sprintf("no host %q", name), Detail: detail,
