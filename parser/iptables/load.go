@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // Load applies the file as iptables-restore --noflush does: block after block,
@@ -46,7 +48,7 @@ func (rs *Ruleset) block(b *Block) hcl.Diagnostics {
 			rng = *r.rng
 		}
 		detail := r.detail + fmt.Sprintf(" Nothing of this block of table %q is applied, nor what follows it.", b.Table)
-		p.add(CodeLoad, hcl.DiagError, rng, line, r.summary, detail)
+		p.add(diag.CodeDumpLoad, hcl.DiagError, rng, line, r.summary, detail)
 		return p.done()
 	}
 	head := "*" + b.Table

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // Sets are the sets of a host by name.
@@ -92,7 +94,7 @@ func (s *Sets) Load(file *SetsFile) hcl.Diagnostics {
 				rng = c.EntryRange(e)
 			}
 			var p problems
-			p.add(CodeLoad, hcl.DiagError, rng, c.line(e), r.summary, r.detail+
+			p.add(diag.CodeDumpLoad, hcl.DiagError, rng, c.line(e), r.summary, r.detail+
 				" ipset stops here: what stands before this line is applied, what follows is not.")
 			return p.done()
 		}

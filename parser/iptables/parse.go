@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // ParseRules reads a file for iptables-restore or ip6tables-restore. It goes on
@@ -38,7 +40,7 @@ func (p *ruleParser) read(r io.Reader, filename string) {
 	_, err := io.Copy(&src, r)
 	if err != nil {
 		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
-		p.problems.add(CodeSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
+		p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
 	}
 	eachLine(filename, src.String(), p.line)
 }
@@ -55,7 +57,7 @@ func (p *ruleParser) errorf(l line, rng hcl.Range, summary, format string, args 
 	if p.block != nil {
 		p.block.Broken = true
 	}
-	p.problems.add(CodeSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
+	p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
 }
 
 // line reads one line in the order iptables-restore tries its forms.
@@ -78,7 +80,7 @@ func (p *ruleParser) line(l line, ended bool) {
 			"The line has %d bytes; the tool breaks lines of more than %d in the middle of a word.", len(l.text), maxRuleLine)
 	case p.block != nil && l.text == "COMMIT":
 		if !ended {
-			p.problems.add(CodeSyntax, hcl.DiagWarning, l.whole(), l.text, "Newline missing",
+			p.problems.add(diag.CodeDumpSyntax, hcl.DiagWarning, l.whole(), l.text, "Newline missing",
 				"The file does not end in a newline; iptables-legacy-restore does not take this for COMMIT. Add one.")
 		}
 		p.block.Committed, p.block.End, p.block = true, l.whole(), nil

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // maxSetLine is where ipset cuts a line (facts 3.1), and maxSetName the longest
@@ -26,7 +28,7 @@ func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
 	_, err := io.Copy(&src, r)
 	if err != nil {
 		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
-		p.problems.add(CodeSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
+		p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
 	}
 	eachLine(filename, src.String(), func(l line, _ bool) {
 		if !p.done {
@@ -45,7 +47,7 @@ type setParser struct {
 }
 
 func (p *setParser) errorf(l line, rng hcl.Range, summary, format string, args ...any) {
-	p.problems.add(CodeSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
+	p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
 }
 
 // splitSetWords splits a line as ipset does: quotes keep blanks together and

@@ -10,12 +10,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// The codes of this package's diagnostics.
-const (
-	CodeSyntax diag.Code = "dump-syntax" // a line the tool would not understand
-	CodeLoad   diag.Code = "dump-load"   // a line the tool would understand and refuse
-)
-
 // maxProblems bounds what a person can still read; a file of the wrong kind has
 // something wrong in every line.
 const maxProblems = 50
@@ -52,7 +46,7 @@ func (p *problems) done() hcl.Diagnostics {
 		Summary:  "More bad lines",
 		Detail:   fmt.Sprintf("%d more problems were found in this file; correct those shown and read it again.", p.more),
 		Subject:  &p.last,
-		Extra:    diag.Info{Code: CodeSyntax},
+		Extra:    diag.Info{Code: diag.CodeDumpSyntax},
 	})
 }
 
