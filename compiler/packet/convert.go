@@ -111,11 +111,11 @@ func FromMatch(m ir.Match, f ir.Family, sets map[string]*AddrSet) []Cond {
 		if m.PerSource {
 			per = " per source"
 		}
-		return one(Opaque{fmt.Sprintf("%s %s, burst %d%s", amount(m.Above), rateText(m.Rate), m.Burst, per), true}, false)
+		return one(Opaque{Text: fmt.Sprintf("%s %s, burst %d%s", amount(m.Above), rateText(m.Rate), m.Burst, per), Stateful: true}, false)
 	case ir.ConnLimit:
-		return one(Opaque{fmt.Sprintf("%s %d connections per source/%d", amount(m.Above), m.Max, m.PrefixLength), true}, false)
+		return one(Opaque{Text: fmt.Sprintf("%s %d connections per source/%d", amount(m.Above), m.Max, m.PrefixLength), Stateful: true}, false)
 	case ir.Limit:
-		return one(Opaque{fmt.Sprintf("%s %s, burst %d", amount(false), rateText(m.Rate), m.Burst), true}, false)
+		return one(Opaque{Text: fmt.Sprintf("%s %s, burst %d", amount(false), rateText(m.Rate), m.Burst), Stateful: true}, false)
 	}
 	panic(fmt.Sprintf("unknown match %T", m))
 }

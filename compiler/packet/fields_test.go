@@ -23,9 +23,13 @@ func TestTheTableOfFieldsIsComplete(t *testing.T) {
 func TestFieldsAreReadAsTheyAreSet(t *testing.T) {
 	for _, published := range []bool{false, true} {
 		conds := []Cond{
-			Addr{Source, cidrs("10.0.0.0/8", "2001:db8::/32")}, Addr{OriginalDestination, cidrs("192.0.2.0/24", "2001:db8:1::/48")},
+			Addr{Source, cidrs("10.0.0.0/8", "2001:db8::/32")},
+			Addr{OriginalDestination, cidrs("192.0.2.0/24", "2001:db8:1::/48")},
 			ports(Source, 1, 1023), ports(Destination, 80, 90), ports(OriginalDestination, 443, 443),
-			Interface{Source, "eth+"}, Interface{Destination, "docker0"}, ICMPType{3, 3, 4, 4}, Opaque{Text: "p"},
+			Interface{Source, "eth+"},
+			Interface{Destination, "docker0"},
+			ICMPType{3, 3, 4, 4},
+			Opaque{Text: "p"},
 		}
 		if published {
 			conds = append(conds, ports(OriginalDestination, 8000, 9000))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -113,7 +114,7 @@ func Route(f ir.Family, toHost bool, hooks []Hook) (*Program, error) {
 	}
 	b := &routeBuilder{
 		hooks: hooks, out: &Program{Family: f, ToHost: toHost, Default: Verdict{Kind: Accept}},
-		named: map[position]string{}, pure: map[[2]int]int{}, index: make([]map[string]int, len(hooks)),
+		chains: map[position]*Chain{}, pure: map[[2]int]int{}, index: make([]map[string]int, len(hooks)),
 	}
 	for i, h := range hooks {
 		b.index[i] = map[string]int{}
@@ -159,9 +160,10 @@ type then struct {
 type routeBuilder struct {
 	hooks []Hook
 	out   *Program
-	named map[position]string
-	todo  []position
-	thens map[then]*then
+	// chains are those of out, by the position they begin at.
+	chains map[position]*Chain
+	todo   []position // whose chains have no rules yet
+	thens  map[then]*then
 	// pure says of a chain whether it and all that it calls leave marks alone: 1 yes, 2 no.
 	pure  map[[2]int]int
 	index []map[string]int
@@ -192,14 +194,14 @@ func (b *routeBuilder) enter(hook int, m Marks) string {
 
 // at returns the name of the chain with the rules from a position on, which is filled later.
 func (b *routeBuilder) at(p position) string {
-	if name, ok := b.named[p]; ok {
-		return name
+	if c := b.chains[p]; c != nil {
+		return c.Name
 	}
-	name := fmt.Sprintf("%d", len(b.out.Chains))
-	b.named[p] = name
-	b.out.Chains = append(b.out.Chains, &Chain{Name: name})
+	c := &Chain{Name: strconv.Itoa(len(b.out.Chains))}
+	b.chains[p] = c
+	b.out.Chains = append(b.out.Chains, c)
 	b.todo = append(b.todo, p)
-	return name
+	return c.Name
 }
 
 // marksConnections tells whether a rule reads or writes the marks of connections.
@@ -243,7 +245,7 @@ func (b *routeBuilder) leavesMarks(hook, chain int) bool {
 }
 
 func (b *routeBuilder) fill(p position) {
-	chain := b.chainNamed(b.named[p])
+	chain := b.chains[p]
 	hook := b.hooks[p.hook]
 	from := hook.Program.Chains[p.chain]
 	if p.chain == 0 && p.rule == 0 && hook.stage() == translating {
@@ -310,12 +312,6 @@ func (b *routeBuilder) fill(p position) {
 		}
 		chain.Rules = append(chain.Rules, end)
 	}
-}
-
-func (b *routeBuilder) chainNamed(name string) *Chain {
-	var i int
-	fmt.Sscan(name, &i)
-	return b.out.Chains[i]
 }
 
 // next is what becomes of packets that a hook accepts.
