@@ -25,7 +25,7 @@ func (p *Program) check() error {
 		}
 		seen[i] = open
 		for _, r := range p.Chains[i].Rules {
-			if r.Verdict.Kind != Jump && r.Verdict.Kind != Goto {
+			if !r.Verdict.calls() {
 				continue
 			}
 			j := p.chain(r.Verdict.Chain)
