@@ -13,6 +13,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -135,7 +136,7 @@ func opened(cmd *cobra.Command, open func() (*snapshot.Opened, hcl.Diagnostics, 
 		sources = side.Sources
 	}
 	if n := printDiagnostics(cmd.ErrOrStderr(), diags, sources); n > 0 {
-		escape.Fprintf(cmd.ErrOrStderr(), "%s.\n", count(n, "error"))
+		escape.Fprintf(cmd.ErrOrStderr(), "%s.\n", words.Count(n, "error"))
 		return nil, exitError(exitTrouble)
 	}
 	if side != nil && side.Note != "" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -90,13 +91,13 @@ func (r *Report) Heading() string {
 			parts = append(parts, "same reach, other verdict")
 		}
 		if n := r.differingLines(); n > 0 {
-			parts = append(parts, count(n, "rule")+" written differently")
+			parts = append(parts, words.Count(n, "rule")+" written differently")
 		}
 		switch {
 		case len(r.Sets) > 0 && r.Different():
 			return "no difference in what anyone can reach; set members differ"
 		case len(r.Sets) > 0:
-			parts = append(parts, count(len(r.Sets), "set")+" new, gone or changed")
+			parts = append(parts, words.Count(len(r.Sets), "set")+" new, gone or changed")
 		}
 		if len(parts) == 0 {
 			return "no difference"
@@ -107,7 +108,7 @@ func (r *Report) Heading() string {
 	if r.More {
 		some = "more than "
 	}
-	return some + count(len(r.Changes), "change") + ": " + map[Effect]string{
+	return some + words.Count(len(r.Changes), "change") + ": " + map[Effect]string{
 		Widened: "some traffic is newly allowed", Narrowed: "some traffic is newly blocked",
 		Both:    "some traffic is newly allowed, some newly blocked",
 		Changed: "other answers, nobody reaches more or less",
@@ -297,16 +298,9 @@ func (t *text) set(s SetChange) {
 	if s.Unused {
 		unused = " (no rule uses it)"
 	}
-	t.line("  %s%s%s: %s added, %s removed", s.Name, state, unused, entries(len(s.Added)+len(s.AddedMembers)), entries(len(s.Removed)+len(s.RemovedMembers)))
+	t.line("  %s%s%s: %s added, %s removed", s.Name, state, unused, words.Count(len(s.Added)+len(s.AddedMembers), "entry"), words.Count(len(s.Removed)+len(s.RemovedMembers), "entry"))
 	t.members("+", prefixTexts(s.Added), s.AddedMembers)
 	t.members("-", prefixTexts(s.Removed), s.RemovedMembers)
-}
-
-func entries(n int) string {
-	if n == 1 {
-		return "1 entry"
-	}
-	return fmt.Sprintf("%d entries", n)
 }
 
 func prefixTexts(prefixes []netip.Prefix) []string {

@@ -360,16 +360,3 @@ func (r Rule) String() string {
 	}
 	return r.Name
 }
-
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	if strings.HasSuffix(thing, "x") {
-		return fmt.Sprintf("%d %ses", n, thing)
-	}
-	if stem, ok := strings.CutSuffix(thing, "y"); ok {
-		return fmt.Sprintf("%d %sies", n, stem)
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
