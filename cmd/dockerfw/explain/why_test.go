@@ -34,7 +34,7 @@ func TestReasonsNameThePacketAndWhatWasAskedFor(t *testing.T) {
 		cond packet.Cond
 		want string
 	}{
-		{in(packet.Source, "friends", "192.0.2.0/24"), "source 203.0.113.9 is not in set friends"},
+		{in(packet.Source, "partners", "192.0.2.0/24"), "source 203.0.113.9 is not in set partners"},
 		{in(packet.Source, "", "192.0.2.0/24"), "source 203.0.113.9 is not in 192.0.2.0/24"},
 		{in(packet.Source, "", "192.0.2.1/32"), "source 203.0.113.9 is not 192.0.2.1"},
 		{in(packet.Destination, "", "10.0.0.0/8"), "destination 172.17.0.2 is not in 10.0.0.0/8"},
