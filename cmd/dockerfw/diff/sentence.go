@@ -251,22 +251,18 @@ func statesText(states []packet.ConnState) string {
 		format string
 	}{{packets, "%s packets"}, {replies, "%s replies"}, {clients, "%s packets from the client"}} {
 		if len(part.states) > 0 {
-			texts = append(texts, fmt.Sprintf(part.format, statesList(part.states)))
+			texts = append(texts, fmt.Sprintf(part.format, words.And(stateNames(part.states))))
 		}
 	}
 	return strings.Join(texts, " and ")
 }
 
-// statesList joins the names of states: "related, established and invalid".
-func statesList(states []ir.CTState) string {
+func stateNames(states []ir.CTState) []string {
 	var names []string
 	for _, s := range states {
 		names = append(names, words.State(s))
 	}
-	if n := len(names); n > 1 {
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
-	}
-	return names[0]
+	return names
 }
 
 func anyAddressList(a *packet.Addresses) string {
@@ -290,14 +286,13 @@ func addressList(a *packet.Addresses) string {
 }
 
 func interfaceList(i *packet.Interfaces) string {
-	names := strings.Join(i.Names, ", ")
 	switch {
 	case len(i.Except) == 0:
-		return names
+		return words.Or(i.Names)
 	case len(i.Names) == 0, len(i.Names) == 1 && i.Names[0] == "+":
-		return "any interface except " + strings.Join(i.Except, ", ")
+		return "any interface except " + words.And(i.Except)
 	}
-	return names + " except " + strings.Join(i.Except, ", ")
+	return words.Or(i.Names) + " except " + words.And(i.Except)
 }
 
 // protocolList writes protocols; where they are all but a few, those few.
@@ -307,9 +302,9 @@ func protocolList(ranges []packet.ProtoRange) string {
 		for i := 1; i < n; i++ {
 			except = append(except, packet.ProtoRange{First: ranges[i-1].Last + 1, Last: ranges[i].First - 1})
 		}
-		return "any protocol except " + strings.Join(protocolNames(except), ", ")
+		return "any protocol except " + words.And(protocolNames(except))
 	}
-	return strings.Join(protocolNames(ranges), " or ")
+	return words.Or(protocolNames(ranges))
 }
 
 func protocolNames(ranges []packet.ProtoRange) []string {

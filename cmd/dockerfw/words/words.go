@@ -46,6 +46,20 @@ func List(items []string, limit int) string {
 	return text
 }
 
+// And joins items as in "a, b and c", and Or as in "a, b or c".
+func And(items []string) string { return join(items, " and ") }
+
+// Or is described at And.
+func Or(items []string) string { return join(items, " or ") }
+
+func join(items []string, last string) string {
+	n := len(items)
+	if n < 2 {
+		return strings.Join(items, "")
+	}
+	return strings.Join(items[:n-1], ", ") + last + items[n-1]
+}
+
 // First returns how many of n items a report shows under a limit, and how many it leaves
 // out: never a single one, whose line would say as much as the count of it.
 func First(n, limit int) (shown, more int) {

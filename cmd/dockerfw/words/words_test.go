@@ -31,6 +31,19 @@ func TestAListNeverLeavesOutASingleItem(t *testing.T) {
 	}
 }
 
+func TestTheLastItemIsJoinedByAWord(t *testing.T) {
+	for want, got := range map[string]string{
+		"":          words.And(nil),
+		"a":         words.Or([]string{"a"}),
+		"a and b":   words.And([]string{"a", "b"}),
+		"a, b or c": words.Or([]string{"a", "b", "c"}),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestICMPTypesHaveTheirCodesWhereTheyMatter(t *testing.T) {
 	got := words.ICMPTypes([]packet.ICMPType{
 		{FirstType: 8, LastType: 8, LastCode: 255},
