@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -29,6 +30,18 @@ func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.O
 // openSideAt opens a side as it is at a git revision.
 func openSideAt(cmd *cobra.Command, revision, name string, opts driver.Options) (*snapshot.Opened, error) {
 	return opened(cmd, func() (*snapshot.Opened, hcl.Diagnostics, error) { return snapshot.OpenAt(revision, name, opts) })
+}
+
+// openHost opens a side that has one host, or of which --host chooses one.
+func openHost(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.State, error) {
+	side, err := openSide(cmd, name, opts)
+	if err != nil {
+		return nil, err
+	}
+	if len(side.States) > 1 {
+		return nil, fmt.Errorf("%s has %d hosts: choose one with --host", name, len(side.States))
+	}
+	return side.States[0], nil
 }
 
 func opened(cmd *cobra.Command, open func() (*snapshot.Opened, hcl.Diagnostics, error)) (*snapshot.Opened, error) {
