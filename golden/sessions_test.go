@@ -16,7 +16,7 @@ import (
 
 // sessionDocs are the documents whose console blocks are run, from the first one to the
 // last one in the same directory.
-var sessionDocs = []string{"../README.md", "../docs/guide.md"}
+var sessionDocs = []string{"../README.md", "../docs/guide.md", "../docs/commands.md"}
 
 // A command of a console block: one with the prompt "$" is typed where the policy is, one
 // with "web1#" on the host, as root.
@@ -202,6 +202,8 @@ func TestSessionsOfTheDocsPrintWhatTheDocsShow(t *testing.T) {
 							got = c.output
 						} else if !*update {
 							t.Errorf("%s: %s (-the document, +the program):\n%s", place, c.command, cmp.Diff(c.output, got))
+						} else if n := len(c.output) - 1; n >= 0 && n < len(got) && c.output[n] == "…" {
+							got = append(got[:n:n], "…")
 						}
 						text = append(text, got...)
 					}
@@ -264,7 +266,7 @@ func patch(t *testing.T, place, text string, diff []string) string {
 	return strings.Replace(text, from, to, 1)
 }
 
-// A command line that no test runs may still not have an option that the program does not.
+// Command lines in sh blocks are not run, but their commands and options exist.
 func TestCommandLinesOfTheDocsHaveOptionsOfTheProgram(t *testing.T) {
 	bin := buildProgram(t)
 	docs, err := filepath.Glob("../docs/*.md")
@@ -278,10 +280,10 @@ func TestCommandLinesOfTheDocsHaveOptionsOfTheProgram(t *testing.T) {
 			if f.language == "" && strings.HasPrefix(f.text, "$ ") {
 				t.Errorf("%s:%d: a console block without a language is not run", doc, f.line)
 			}
-			if f.language != "sh" && f.language != "console" {
+			if f.language != "sh" {
 				continue
 			}
-			for _, m := range regexp.MustCompile(`(?m)\bdockerfw ([a-z]+)( .*)?$`).FindAllStringSubmatch(f.text, -1) {
+			for _, m := range regexp.MustCompile(`(?m)^dockerfw ([a-z]+)( .*)?$`).FindAllStringSubmatch(f.text, -1) {
 				command := m[1]
 				if _, ok := help[command]; !ok {
 					text, code := runShell(t, ".", "dockerfw "+command+" --help", docsEnvironment(bin, t.TempDir()))
@@ -302,7 +304,7 @@ func TestCommandLinesOfTheDocsHaveOptionsOfTheProgram(t *testing.T) {
 			}
 		}
 	}
-	if found < 20 {
+	if found < 10 {
 		t.Errorf("only %d options found in the documents", found)
 	}
 }
