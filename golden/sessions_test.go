@@ -50,27 +50,23 @@ type session struct {
 func newSession(t *testing.T, bin string) *session {
 	t.Helper()
 	s := &session{dir: filepath.Join(t.TempDir(), "policy"), bin: bin}
-	writeFiles(t, s.path(""), map[string]string{
-		"policy/.keep":               "",
-		"host/etc/dockerfw.d/.keep":  "",
-		".gitconfig":                 "[user]\n  name = Ann\n  email = ann@example.org\n[init]\n  defaultBranch = main\n",
-		"host/docker":                dockerRules,
-		"host/etc/systemd/system/.k": "",
-	})
-	for _, name := range []string{"policy/.keep", "host/etc/dockerfw.d/.keep"} {
-		if err := os.Remove(s.path(name)); err != nil {
+	for _, dir := range []string{"policy", "host/etc/dockerfw.d"} {
+		if err := os.MkdirAll(s.path(dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.host = newHost(t, s.path("host/docker"))
+	writeFiles(t, s.path(""), map[string]string{
+		".gitconfig": "[user]\n  name = Ann\n  email = ann@example.org\n[init]\n  defaultBranch = main\n",
+	})
+	s.host = newHost(t, s.path("host"))
 	return s
 }
 
 func (s *session) path(name string) string { return filepath.Join(filepath.Dir(s.dir), name) }
 
-// newHost makes a namespace with Docker's rules and the interface eth0, and returns the
-// command that enters it.
-func newHost(t *testing.T, rules string) []string {
+// newHost makes a network namespace with the interface eth0 and the rules of an engine, and
+// returns the command that enters it; nil if that needs what is not here.
+func newHost(t *testing.T, dir string) []string {
 	t.Helper()
 	for _, tool := range []string{"unshare", "nsenter", "ip", "iptables", "ip6tables", "ipset"} {
 		if _, err := exec.LookPath(tool); err != nil || os.Getuid() != 0 {
@@ -87,14 +83,12 @@ func newHost(t *testing.T, rules string) []string {
 	}
 	t.Cleanup(func() { _ = holder.Process.Kill(); _ = holder.Wait() })
 	if _, err := out.Read(make([]byte, len("ready"))); err != nil {
-		t.Fatal(err)
+		t.Fatalf("unshare --net: %v", err)
 	}
 	enter := []string{"nsenter", "--target", strconv.Itoa(holder.Process.Pid), "--net"}
-	setup := fmt.Sprintf("ip link add eth0 type veth peer name peer0 && iptables-restore < %s && ip6tables-restore < %s", rules, rules+"6")
-	if err := os.WriteFile(rules+"6", []byte(dockerRules6), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if text, code := runShell(t, "/", setup, os.Environ(), enter...); code != 0 {
+	writeFiles(t, dir, map[string]string{"docker.v4": dockerRules, "docker.v6": dockerRules6})
+	setup := "ip link add eth0 type veth peer name peer0 && iptables-restore < docker.v4 && ip6tables-restore < docker.v6"
+	if text, code := runShell(t, dir, setup, os.Environ(), enter...); code != 0 {
 		t.Fatalf("the host: %s", text)
 	}
 	return enter
