@@ -54,7 +54,7 @@ func writeFiles(t *testing.T, dir string, files map[string]string) {
 // docsEnvironment is the environment of the commands of a document: the program built into
 // bin comes first in PATH, and nothing of the caller's git or terminal shows in the output.
 func docsEnvironment(bin, home string) []string {
-	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C", "NO_COLOR=1"}
+	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C", "NO_COLOR=1", "GIT_CONFIG_NOSYSTEM=1"}
 	for _, e := range os.Environ() {
 		if strings.HasPrefix(e, "TMPDIR=") {
 			env = append(env, e)
