@@ -15,7 +15,8 @@ const (
 	// maxSetLine is the length after which ipset cuts a line:
 	// docs/contributing/netfilter.md, "ipset restore is not a transaction".
 	maxSetLine = 1023
-	// maxSetName is the length of the longest name: "Set names" there.
+	// maxSetName is the length of the longest name of a set:
+	// docs/contributing/netfilter.md, "Set names".
 	maxSetName = 31
 )
 
