@@ -252,7 +252,7 @@ func (s *Set) singleParts(text string, prefixes []netip.Prefix, mask netip.Addr,
 	bitmap := strings.HasPrefix(s.Type, "bitmap:")
 	single := len(prefixes) == 1 && prefixes[0].IsSingleIP()
 	if masked && !bitmap && !single {
-		// The kernel stores the addresses of a range unmasked, so that they never match:
+		// The kernel stores other addresses than those that would match:
 		// docs/contributing/netfilter.md, "Masked sets".
 		return nil, refuse("Bad entry", "A range in a set with a netmask or bitmask does not match the addresses it contains: %s. List single addresses.", text)
 	}

@@ -13,9 +13,6 @@ import (
 // the first error; earlier blocks stay applied. The diagnostics have the code
 // [CodeLoad].
 func (rs *Ruleset) Load(file *RulesFile) hcl.Diagnostics {
-	if rs.spelled == nil {
-		rs.spelled = map[*Rule]string{}
-	}
 	for _, b := range file.Blocks {
 		if diags := rs.loadBlock(b); diags.HasErrors() {
 			return diags
@@ -65,7 +62,7 @@ func (rs *Ruleset) loadBlock(b *Block) hcl.Diagnostics {
 		return fail(b.Range, head, refuse("Unknown table", "There is no table %q.", b.Table))
 	}
 	for _, c := range b.Commands {
-		if c.Only != 0 && rs.Family != 0 && c.Only != rs.Family {
+		if c.Only != 0 && c.Only != rs.Family {
 			continue
 		}
 		if r := l.apply(c); r != nil {

@@ -136,7 +136,7 @@ func (p *setParser) line(l line) {
 	case SetAdd, SetDel, SetTest:
 		p.entry(l, op, words, exist)
 	default:
-		p.other(l, op, words, exist)
+		p.setCommand(l, op, words, exist)
 	}
 }
 
@@ -152,8 +152,8 @@ var setCommandWords = map[string]SetOp{
 	"swap": SetSwap, "w": SetSwap, "-W": SetSwap,
 }
 
-// need reports an error unless at least n words follow the command.
-func (p *setParser) need(l line, words []word, n int) bool {
+// hasArguments reports an error unless at least n words follow the command.
+func (p *setParser) hasArguments(l line, words []word, n int) bool {
 	if len(words) > n {
 		return true
 	}
@@ -169,11 +169,11 @@ func (p *setParser) name(l line, w word) bool {
 	return true
 }
 
-func (p *setParser) other(l line, op SetOp, words []word, exist bool) {
+func (p *setParser) setCommand(l line, op SetOp, words []word, exist bool) {
 	p.run = nil
 	c := &SetCommand{Op: op, Exist: exist, Range: l.whole()}
 	least := map[SetOp]int{SetCreate: 2, SetRename: 2, SetSwap: 2}[op]
-	if !p.need(l, words, least) {
+	if !p.hasArguments(l, words, least) {
 		return
 	}
 	rest := words[1:]
@@ -280,7 +280,7 @@ func (p *setParser) options(l line, words []word, known map[string]int) (_ []Set
 }
 
 func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
-	if !p.need(l, words, 2) || !p.name(l, words[1]) {
+	if !p.hasArguments(l, words, 2) || !p.name(l, words[1]) {
 		return
 	}
 	e := Entry{Exist: exist, Line: int32(min(l.number, math.MaxInt32))}

@@ -38,8 +38,12 @@ type Chain struct {
 	Range    hcl.Range // of the line that declares it; zero if none does
 }
 
-// NewRuleset returns the empty tables of a host.
+// NewRuleset returns the empty tables of a host. It panics for a Family that is neither
+// IPv4 nor IPv6.
 func NewRuleset(family Family) *Ruleset {
+	if family != IPv4 && family != IPv6 {
+		panic(fmt.Sprintf("iptables: unknown family %d", family))
+	}
 	return &Ruleset{Family: family, spelled: map[*Rule]string{}}
 }
 

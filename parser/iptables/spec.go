@@ -35,7 +35,7 @@ func (s *spec) fail(w word, summary, format string, args ...any) bool {
 // parse returns false when it has reported an error.
 func (s *spec) parse() bool {
 	for s.next < len(s.words) {
-		if !s.one() {
+		if !s.parseOption() {
 			return false
 		}
 	}
@@ -72,8 +72,8 @@ func (s *spec) take() (w word, ok bool) {
 	return s.words[s.next-1], true
 }
 
-// one reads one option with its values, or a command with its operands.
-func (s *spec) one() bool {
+// parseOption reads one option with its values, or a command with its operands.
+func (s *spec) parseOption() bool {
 	start := s.next
 	w, _ := s.take()
 	not := false
@@ -98,9 +98,9 @@ func (s *spec) one() bool {
 		if hasAttached {
 			s.detach(w, name, attached)
 		}
-		return s.base(w, o, not)
+		return s.baseOption(w, o, not)
 	}
-	return s.extended(w, not)
+	return s.extensionOption(w, not)
 }
 
 func cutAttached(s string) (name, value string, found bool) {
@@ -174,7 +174,7 @@ func (s *spec) command(w word, op Op) bool {
 	return true
 }
 
-func (s *spec) base(w word, o *option, not bool) bool {
+func (s *spec) baseOption(w word, o *option, not bool) bool {
 	from := s.next - 1
 	if not && !o.inverts {
 		return s.fail(w, "Stray negation", "%s cannot be negated.", o.name)
@@ -225,8 +225,8 @@ func (s *spec) load(m Match) {
 	s.loaded = append(s.loaded, extension{len(s.rule.Matches) - 1, matchModules[m.Name]})
 }
 
-// extended reads an option of a match or target.
-func (s *spec) extended(w word, not bool) bool {
+// extensionOption reads an option of a match or target.
+func (s *spec) extensionOption(w word, not bool) bool {
 	from := s.next - 1
 	name, attached, hasAttached := cutAttached(w.text)
 	if !strings.HasPrefix(name, "--") && len(name) > 2 && strings.IndexByte("sdiopjgm", name[1]) >= 0 {
@@ -238,7 +238,7 @@ func (s *spec) extended(w word, not bool) bool {
 			if hasAttached {
 				s.detach(w, name, attached)
 			}
-			return s.base(w, b, not)
+			return s.baseOption(w, b, not)
 		}
 	}
 	if owner == nil {
