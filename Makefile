@@ -71,10 +71,10 @@ SOAK ?= 5000
 RELOADS ?= 300
 HOSTS ?= 500
 soak:
-	DOCKERFW_SOAK=1 DOCKERFW_RELOADS=$(RELOADS) $(GO) test ./golden -count=1 -v -timeout 0 -run 'TestReloadsAreNeverNoticed'
-	$(GO) test ./golden -count=1 -v -timeout 0 -rapid.checks=$(SOAK) -run 'TestRandomPoliciesDoInTheKernel|TestWitnessesOfDiff'
-	DOCKERFW_SOAK=1 $(GO) test ./golden -count=1 -v -timeout 0 -rapid.checks=$(HOSTS) -run 'TestExplainSaysOfRandomHosts'
-	DOCKERFW_SOAK=1 $(GO) test ./golden -count=1 -v -timeout 0 -skip 'TestReloadsAreNeverNoticed|TestRandomPolicies|TestWitnessesOfDiff|TestExplainSaysOfRandomHosts'
+	DOCKERFW_SOAK=1 DOCKERFW_RELOADS=$(RELOADS) $(GO) test ./golden/e2e -count=1 -v -timeout 0 -run 'TestReloadsInterruptNobodyAndAdmitNobodyElse'
+	$(GO) test ./golden/e2e -count=1 -v -timeout 0 -rapid.checks=$(SOAK) -run 'TestRandomPoliciesDoInTheKernel|TestWitnessesOfDiff'
+	DOCKERFW_SOAK=1 $(GO) test ./golden/e2e -count=1 -v -timeout 0 -rapid.checks=$(HOSTS) -run 'TestExplainSaysOfRandomHosts'
+	DOCKERFW_SOAK=1 $(GO) test ./golden/e2e -count=1 -v -timeout 0 -skip 'TestReloadsInterruptNobodyAndAdmitNobodyElse|TestRandomPolicies|TestWitnessesOfDiff|TestExplainSaysOfRandomHosts'
 
 bench:
 	$(GO) test -run='^$$' -bench=. -benchmem ./...

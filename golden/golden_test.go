@@ -18,6 +18,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -27,7 +28,11 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // today is the date of all compiles here.
 var today = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 
-const examplesDir = "../examples"
+const (
+	examplesDir = "../examples"
+	// goldenDir has a folder for each example, with the files that it compiles to.
+	goldenDir = "examples"
+)
 
 // expectedWarnings are the warnings that are part of what an example shows.
 var expectedWarnings = map[string]diag.Code{"tutorial-insert": "chain-docker"}
@@ -48,7 +53,7 @@ func examples(t *testing.T) []string {
 	return names
 }
 
-func exampleFolder(t *testing.T, name string) emit.Folder {
+func exampleFolder(t *testing.T, name string) folder.Contents {
 	t.Helper()
 	result, diags := driver.Policy(filepath.Join(examplesDir, name), driver.Options{Now: today})
 	for _, d := range diags {
@@ -83,17 +88,18 @@ func TestExamplesCompileToTheirGoldens(t *testing.T) {
 				t.Error("compiled twice, the bytes differ")
 			}
 			withoutScripts(t, got)
+			dir := filepath.Join(goldenDir, name)
 			if *update {
-				if _, err := got.Write(name); err != nil {
+				if _, err := got.Write(dir); err != nil {
 					t.Fatal(err)
 				}
 			}
-			want := emit.Folder{}
-			err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+			want := folder.Contents{}
+			err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 				if err != nil || d.IsDir() {
 					return err
 				}
-				rel, err := filepath.Rel(name, path)
+				rel, err := filepath.Rel(dir, path)
 				if err != nil {
 					return err
 				}
@@ -112,10 +118,10 @@ func TestExamplesCompileToTheirGoldens(t *testing.T) {
 
 // withoutScripts takes the scripts out, which are the same in every folder, and their
 // digests.
-func withoutScripts(t *testing.T, f emit.Folder) {
+func withoutScripts(t *testing.T, f folder.Contents) {
 	t.Helper()
 	for path, content := range f {
-		if filepath.Base(path) != emit.ManifestFile {
+		if filepath.Base(path) != folder.ManifestFile {
 			continue
 		}
 		for _, s := range emit.Scripts() {
@@ -124,13 +130,13 @@ func withoutScripts(t *testing.T, f emit.Folder) {
 				t.Errorf("%s is not the script of that name", script)
 			}
 			delete(f, script)
-			content = bytes.ReplaceAll(content, []byte(emit.Digest(s.Content)), []byte("that of "+s.Name))
+			content = bytes.ReplaceAll(content, []byte(folder.Digest(s.Content)), []byte("that of "+s.Name))
 		}
 		f[path] = content
 	}
 }
 
-func texts(f emit.Folder) map[string]string {
+func texts(f folder.Contents) map[string]string {
 	out := map[string]string{}
 	for path, content := range f {
 		out[path] = string(content)
@@ -138,15 +144,15 @@ func texts(f emit.Folder) map[string]string {
 	return out
 }
 
-func TestNoGoldenIsWithoutAnExample(t *testing.T) {
-	names := append(examples(t), "bad", "lab")
-	entries, err := os.ReadDir(".")
+func TestEachGoldenHasAnExample(t *testing.T) {
+	names := examples(t)
+	entries, err := os.ReadDir(goldenDir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.IsDir() && !slices.Contains(names, e.Name()) {
-			t.Errorf("golden/%s has no example", e.Name())
+		if !slices.Contains(names, e.Name()) {
+			t.Errorf("golden/examples/%s: there is no policy of that name in examples", e.Name())
 		}
 	}
 }
@@ -171,9 +177,9 @@ func TestEachExampleIsFormattedAndHasALineInTheReadme(t *testing.T) {
 	}
 }
 
-// TestOneExampleHasEveryAttribute keeps every attribute of the language in the
+// TestOneExampleUsesEveryAttribute keeps every attribute of the language in the
 // goldens, and with them in the tests that load goldens into a kernel.
-func TestOneExampleHasEveryAttribute(t *testing.T) {
+func TestOneExampleUsesEveryAttribute(t *testing.T) {
 	path := filepath.Join(examplesDir, "every-attribute", "policy.hcl")
 	file, diags := hclsyntax.ParseConfig([]byte(readOr(t, path, "")), path, hcl.InitialPos)
 	if diags.HasErrors() {

@@ -1,6 +1,10 @@
 package packet
 
-import "github.com/dockerfw/dockerfw/compiler/ir"
+import (
+	"fmt"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
 
 // compile returns the set of the packets for which c holds. Within a program all
 // packets are of its family; family 0 says that they may be of both.
@@ -56,7 +60,7 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 		}
 		return r
 	}
-	panic("unknown condition")
+	panic(fmt.Sprintf("unknown condition %T", c))
 }
 
 func (s *Space) port(end End, spans []span, family ir.Family) ref {
@@ -141,9 +145,9 @@ func (s *Space) tracked() ref {
 
 func (s *Space) icmp(f ir.Family) ref {
 	if f == ir.IPv6 {
-		return s.literal(fProtocol, 0, protoSpans(protoICMPv6))
+		return s.literal(fProtocol, 0, protoSpans(ProtoICMPv6))
 	}
-	return s.literal(fProtocol, 0, protoSpans(protoICMP))
+	return s.literal(fProtocol, 0, protoSpans(ProtoICMP))
 }
 
 // nat returns the set of tracked packets whose connections have the NAT of a field.

@@ -118,7 +118,7 @@ func (s *Space) describe(b box) Region {
 		r.Protocols = append(r.Protocols, ProtoRange{uint8(x.lo), uint8(x.hi)})
 	}
 	for _, x := range numbers(fICMP) {
-		r.ICMP = append(r.ICMP, icmpRanges(x)...)
+		r.ICMP = append(r.ICMP, ICMPTypes(uint16(x.lo), uint16(x.hi))...)
 	}
 	for _, x := range numbers(fTracking) {
 		for t := tracking(x.lo); t <= tracking(x.hi); t++ {
@@ -145,11 +145,12 @@ func (s *Space) describe(b box) Region {
 	return r
 }
 
-// icmpRanges splits a range over codes of several types where types begin.
-func icmpRanges(x span) []ICMPType {
+// ICMPTypes returns the types and codes from first to last, each type<<8 | code, as
+// conditions of one or several whole types, or of some codes of one type.
+func ICMPTypes(first, last uint16) []ICMPType {
 	var out []ICMPType
-	for t := x.lo >> 8; t <= x.hi>>8; t++ {
-		lo, hi := max(x.lo, t<<8), min(x.hi, t<<8|255)
+	for t := uint32(first) >> 8; t <= uint32(last)>>8; t++ {
+		lo, hi := max(uint32(first), t<<8), min(uint32(last), t<<8|255)
 		r := ICMPType{uint8(t), uint8(t), uint8(lo), uint8(hi)}
 		if n := len(out); n > 0 && r.FirstCode == 0 && r.LastCode == 255 && out[n-1].FirstCode == 0 && out[n-1].LastCode == 255 {
 			out[n-1].LastType = r.LastType

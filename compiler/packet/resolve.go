@@ -93,11 +93,13 @@ func resolve(programs []*Program) []*Program {
 				rule.Matches = make([]Cond, len(r.Matches))
 				for k, m := range r.Matches {
 					if p.ToHost {
-						m = toHost(m)
+						m = Map(m, toHost)
 					}
-					rule.Matches[k] = collect(m, func(o Opaque) int {
-						places = append(places, &place{chain: c.Name, rule: rule.Text, text: o.Text, decides: r.Verdict.Kind != Continue})
-						return len(places) - 1
+					rule.Matches[k] = Map(m, func(x Cond) Cond {
+						return collect(x, func(o Opaque) int {
+							places = append(places, &place{chain: c.Name, rule: rule.Text, text: o.Text, decides: r.Verdict.Kind != Continue})
+							return len(places) - 1
+						})
 					})
 				}
 				d.Rules = append(d.Rules, &rule)
@@ -139,7 +141,7 @@ func resolve(programs []*Program) []*Program {
 		for _, c := range q.Chains {
 			for _, r := range c.Rules {
 				for k, m := range r.Matches {
-					r.Matches[k] = settle(m, places)
+					r.Matches[k] = Map(m, func(x Cond) Cond { return settle(x, places) })
 				}
 			}
 		}
@@ -172,26 +174,8 @@ func pairOnly(f ir.Family, i int, slots []*slot, places []*place) {
 
 // toHost is the condition as it is for packets that leave by no interface.
 func toHost(c Cond) Cond {
-	each := func(cs []Cond) []Cond {
-		out := make([]Cond, len(cs))
-		for i, c := range cs {
-			out[i] = toHost(c)
-		}
-		return out
-	}
-	switch c := c.(type) {
-	case Interface:
-		if c.End == Destination {
-			return Any{}
-		}
-	case InSet:
-		return InSet{c.Name, c.Ends, c.Dims, toHost(c.C)}
-	case Not:
-		return Not{toHost(c.C)}
-	case All:
-		return All(each(c))
-	case Any:
-		return Any(each(c))
+	if i, ok := c.(Interface); ok && i.End == Destination {
+		return never
 	}
 	return c
 }
@@ -213,51 +197,15 @@ func collect(c Cond, number func(Opaque) int) Cond {
 		if c.Stateful {
 			return Opaque{Text: fmt.Sprintf("#%d", number(c)), Stateful: true}
 		}
-		return c
-	case InSet:
-		return InSet{c.Name, c.Ends, c.Dims, collect(c.C, number)}
-	case Not:
-		return Not{collect(c.C, number)}
-	case All:
-		return All(collectAll(c, number))
-	case Any:
-		return Any(collectAll(c, number))
 	}
 	return c
-}
-
-func collectAll(cs []Cond, number func(Opaque) int) []Cond {
-	out := make([]Cond, len(cs))
-	for i, c := range cs {
-		out[i] = collect(c, number)
-	}
-	return out
 }
 
 func settle(c Cond, places []*place) Cond {
-	switch c := c.(type) {
-	case Opaque:
-		if c.Stateful {
-			i := 0
-			fmt.Sscanf(strings.TrimPrefix(c.Text, "#"), "%d", &i)
-			return Opaque{Text: places[i].slot.name, Stateful: true}
-		}
-	case InSet:
-		return InSet{c.Name, c.Ends, c.Dims, settle(c.C, places)}
-	case Not:
-		return Not{settle(c.C, places)}
-	case All:
-		return All(settleAll(c, places))
-	case Any:
-		return Any(settleAll(c, places))
+	if o, ok := c.(Opaque); ok && o.Stateful {
+		i := 0
+		fmt.Sscanf(strings.TrimPrefix(o.Text, "#"), "%d", &i)
+		return Opaque{Text: places[i].slot.name, Stateful: true}
 	}
 	return c
-}
-
-func settleAll(cs []Cond, places []*place) []Cond {
-	out := make([]Cond, len(cs))
-	for i, c := range cs {
-		out[i] = settle(c, places)
-	}
-	return out
 }

@@ -202,38 +202,28 @@ func (b *routeBuilder) at(p position) string {
 	return name
 }
 
+// marksConnections tells whether a rule reads or writes the marks of connections.
 func (b *routeBuilder) marksConnections() bool {
 	for _, h := range b.hooks {
-		for _, c := range h.Program.Chains {
-			for _, r := range c.Rules {
-				for _, a := range r.Actions {
-					if a.Kind == SetConnMark || a.Kind == SaveMark || a.Kind == RestoreMark {
-						return true
-					}
-				}
-				for _, m := range r.Matches {
-					if asksConnMark(m) {
-						return true
-					}
-				}
+		for _, r := range h.Program.Rules() {
+			if r.marksConnection() {
+				return true
 			}
 		}
 	}
 	return false
 }
 
-func asksConnMark(c Cond) bool {
-	switch c := c.(type) {
-	case Mark:
-		return c.Conn
-	case Not:
-		return asksConnMark(c.C)
-	case All:
-		return slices.ContainsFunc(c, asksConnMark)
-	case Any:
-		return slices.ContainsFunc(c, asksConnMark)
-	}
-	return false
+func (r *Rule) marksConnection() bool {
+	found := slices.ContainsFunc(r.Actions, func(a Action) bool {
+		return a.Kind == SetConnMark || a.Kind == SaveMark || a.Kind == RestoreMark
+	})
+	Walk(All(r.Matches), func(c Cond) bool {
+		m, isMark := c.(Mark)
+		found = found || isMark && m.Conn
+		return !found
+	})
+	return found
 }
 
 // leavesMarks tells whether a chain and all that it calls leave marks alone.
@@ -259,7 +249,7 @@ func (b *routeBuilder) fill(p position) {
 	if p.chain == 0 && p.rule == 0 && hook.stage() == translating {
 		// Only the first packet of a connection meets the nat table.
 		chain.Rules = append(chain.Rules, &Rule{
-			Matches: []Cond{Not{Any{State{ir.CTNew}, All{State{ir.CTRelated}, Opaque{Text: firstRelated}}}}},
+			Matches: []Cond{Not{opensConnection}},
 			Verdict: b.next(p.hook, p.marks), Text: "not the first packet",
 		})
 	}
@@ -349,15 +339,11 @@ func (b *routeBuilder) goOn(hook int, m Marks, t *then) Verdict {
 
 // matches are a rule's conditions about the packet as the filter table sees it, without marks.
 func (b *routeBuilder) matches(hook Hook, r *Rule, m Marks) []Cond {
-	out := make([]Cond, len(r.Matches))
 	stage := hook.stage()
-	for i, c := range r.Matches {
-		out[i] = rewrite(c, func(c Cond) Cond {
-			if mark, ok := c.(Mark); ok {
-				return mark.given(m, stage)
-			}
-			return stage.of(c, b.out.ToHost)
-		})
-	}
-	return out
+	return mapEach(r.Matches, func(c Cond) Cond {
+		if mark, ok := c.(Mark); ok {
+			return mark.given(m, stage)
+		}
+		return stage.of(c, b.out.ToHost)
+	})
 }

@@ -127,30 +127,14 @@ func publishes(programs []*Program) bool {
 	for i := range named {
 		named[i] = map[string]bool{}
 	}
-	var look func(c Cond)
-	look = func(c Cond) {
-		switch c := c.(type) {
-		case Port:
-			named[c.End][spansKey(portSpans(c.Ranges))] = true
-		case InSet:
-			look(c.C)
-		case Not:
-			look(c.C)
-		case All:
-			for _, x := range c {
-				look(x)
-			}
-		case Any:
-			for _, x := range c {
-				look(x)
-			}
-		}
-	}
 	for _, p := range programs {
-		for _, c := range p.Chains {
-			for _, r := range c.Rules {
-				look(All(r.Matches))
-			}
+		for _, r := range p.Rules() {
+			Walk(All(r.Matches), func(c Cond) bool {
+				if c, ok := c.(Port); ok {
+					named[c.End][spansKey(portSpans(c.Ranges))] = true
+				}
+				return true
+			})
 		}
 	}
 	return len(named[OriginalDestination]) > len(named[Destination])
@@ -158,17 +142,18 @@ func publishes(programs []*Program) bool {
 
 // note collects what the program's conditions name.
 func (s *Space) note(p *Program) {
-	for _, c := range p.Chains {
-		for _, r := range c.Rules {
-			for _, m := range r.Matches {
-				s.noteCond(m)
-			}
-		}
+	for _, r := range p.Rules() {
+		Walk(All(r.Matches), func(c Cond) bool {
+			s.noteCond(c)
+			return true
+		})
 	}
 }
 
 func (s *Space) noteCond(c Cond) {
 	switch c := c.(type) {
+	case InSet, Not, All, Any:
+		// Their conditions are noted each.
 	case FamilyIs, State, Dir:
 		// Their fields have no more values than this package knows by itself.
 	case Addr:
@@ -204,18 +189,6 @@ func (s *Space) noteCond(c Cond) {
 			column.name = c.Text
 			s.columns = append(s.columns, column)
 		}
-	case InSet:
-		s.noteCond(c.C)
-	case Not:
-		s.noteCond(c.C)
-	case All:
-		for _, x := range c {
-			s.noteCond(x)
-		}
-	case Any:
-		for _, x := range c {
-			s.noteCond(x)
-		}
 	default:
 		panic(fmt.Sprintf("unknown condition %T", c))
 	}
@@ -248,7 +221,7 @@ func (c ICMPType) spans() []span {
 }
 
 // portProtocols are those whose packets have ports.
-var portProtocols = protoSpans(protoTCP, protoUDP, protoSCTP)
+var portProtocols = protoSpans(ProtoTCP, ProtoUDP, ProtoSCTP)
 
 // cutColumns makes the classes of all fields.
 func (s *Space) cutColumns() {
@@ -265,8 +238,8 @@ func (s *Space) cutColumns() {
 	// The guards of fields that only some protocols have.
 	protocol := s.columns[fProtocol]
 	protocol.addSpans(0, portProtocols)
-	protocol.addSpans(0, protoSpans(protoICMP))
-	protocol.addSpans(0, protoSpans(protoICMPv6))
+	protocol.addSpans(0, protoSpans(ProtoICMP))
+	protocol.addSpans(0, protoSpans(ProtoICMPv6))
 	slices.Sort(s.names)
 	s.names = slices.Compact(s.names)
 	s.ifaces = newInterfaces(s.names)

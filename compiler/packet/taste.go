@@ -18,7 +18,7 @@ func (s *Space) interval(family int, lo, hi uint32) (first, last u128) {
 func numberRank(f fieldID, lo, hi uint32, named bool) (rank int, value uint32) {
 	switch f {
 	case fProtocol:
-		for i, n := range []uint32{protoTCP, protoUDP, protoICMP, protoICMPv6, protoSCTP} {
+		for i, n := range []uint32{ProtoTCP, ProtoUDP, ProtoICMP, ProtoICMPv6, ProtoSCTP} {
 			if lo <= n && n <= hi {
 				return i, n
 			}

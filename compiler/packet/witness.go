@@ -185,7 +185,7 @@ func (s *Space) like(f fieldID) fieldID {
 // packet makes a packet of chosen classes; fields that were not chosen do not
 // matter and get what is usual.
 func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
-	p := Packet{Family: []ir.Family{ir.IPv4, ir.IPv6}[family], Protocol: protoTCP, State: ir.CTNew}
+	p := Packet{Family: []ir.Family{ir.IPv4, ir.IPv6}[family], Protocol: ProtoTCP, State: ir.CTNew}
 	value := func(f fieldID, usual uint32) uint32 {
 		class, ok := chosen[f]
 		if !ok {
@@ -198,7 +198,7 @@ func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 		}
 		return s.candidates(c, which)[class].value
 	}
-	p.Protocol = uint8(value(fProtocol, protoTCP))
+	p.Protocol = uint8(value(fProtocol, ProtoTCP))
 	t := tracking(value(fTracking, 0))
 	p.State, p.Direction = t.state(), t.direction()
 	p.DNAT, p.SNAT = value(fDNAT, 0) == 1, value(fSNAT, 0) == 1

@@ -11,5 +11,5 @@
 //	lab := lab.NewLab(t)
 //	engine := lab.StartEngine(lab.EngineOptions{Backend: lab.NFT})
 //	engine.RunContainer(lab.ContainerOptions{Name: "web", Publish: []string{"8080:80/tcp"}})
-//	got := lab.Stranger.Connect("tcp", lab.Host.At(8080)) // lab.Answered
+//	got := lab.Other.Connect("tcp", lab.Host.At(8080)) // lab.Answered
 package lab

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // engineLimit bounds each start and stop of an engine.
@@ -88,10 +90,10 @@ func (lab *Lab) NewEngine(options EngineOptions) *Engine {
 		options.Backend = NFT
 	}
 	if options.Dockerd == "" {
-		options.Dockerd = os.Getenv("DOCKERFW_DOCKERD")
+		options.Dockerd = testenv.Dockerd()
 	}
 	if options.Root == "" {
-		options.Root = os.Getenv("DOCKERFW_ENGINE_ROOT")
+		options.Root = testenv.EngineRoot()
 	}
 	Require(t, "docker", "busybox", "chroot", "mount")
 	if options.Dockerd == "" {

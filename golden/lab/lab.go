@@ -12,15 +12,15 @@ import (
 
 // Lab is a Docker host between two segments:
 //
-//	friend   198.51.100.2  2001:db8:1::2 ┐
-//	stranger 198.51.100.3  2001:db8:1::3 ┴ eth0 (.1, ::1) Host eth1 (.1, ::1) ─ inside 203.0.113.2 2001:db8:2::2
+//	allowed   198.51.100.2  2001:db8:1::2 ┐
+//	other 198.51.100.3  2001:db8:1::3 ┴ eth0 (.1, ::1) Host eth1 (.1, ::1) ─ inside 203.0.113.2 2001:db8:2::2
 //
 // The clients' default routes go through the host, so that they can also reach
 // for a container's own address. The segments are bridges in one more namespace.
 type Lab struct {
-	Host             *Node // V4 and V6 are the addresses on eth0
-	Friend, Stranger *Node
-	Inside           *Node
+	Host           *Node // V4 and V6 are the addresses on eth0
+	Allowed, Other *Node
+	Inside         *Node
 
 	t       testing.TB
 	wiring  *Namespace
@@ -55,8 +55,8 @@ func NewLab(t testing.TB) *Lab {
 	client := func(name, v4, v6 string) *Node {
 		return lab.AddClient(name, netip.MustParseAddr(v4), netip.MustParseAddr(v6))
 	}
-	lab.Friend = client("friend", "198.51.100.2", "2001:db8:1::2")
-	lab.Stranger = client("stranger", "198.51.100.3", "2001:db8:1::3")
+	lab.Allowed = client("allowed", "198.51.100.2", "2001:db8:1::2")
+	lab.Other = client("other", "198.51.100.3", "2001:db8:1::3")
 	lab.Inside = client("inside", "203.0.113.2", "2001:db8:2::2")
 	return lab
 }

@@ -115,7 +115,7 @@ func ruleFor(p packet.Packet) string {
 }
 
 // Each packet comes to the rule that matches it by everything, and gets its target.
-func TestARouterSendsThePacketsThatItIsAskedTo(t *testing.T) {
+func TestARouterSendsTheRequestedPackets(t *testing.T) {
 	t.Parallel()
 	for _, b := range Backends {
 		t.Run(string(b), func(t *testing.T) {

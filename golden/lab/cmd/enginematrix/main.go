@@ -36,7 +36,7 @@ var releases = []release{
 	{"forky", "28.5"},
 }
 
-var packages = []string{"golden", "golden/lab"}
+var packages = []string{"golden/e2e", "golden/lab"}
 
 // testLimit bounds all tests of a package on one engine.
 const testLimit = 15 * time.Minute

@@ -219,7 +219,7 @@ func (c *cell) text() string {
 	return "not applicable"
 }
 
-// sentence turns the name of a test into what it says: TestADenyBeatsEveryAccept
+// sentence turns the name of a test into what it says: TestADenyOverridesEveryAccept
 // into "A deny beats every accept".
 func sentence(test string) string {
 	letters := []rune(strings.TrimPrefix(test, "Test"))

@@ -12,7 +12,7 @@ import (
 // The tests are about firewalls, so their names are what the table should say.
 func TestATestNameBecomesASentence(t *testing.T) {
 	for name, want := range map[string]string{
-		"TestADenyBeatsEveryAccept":                   "A deny beats every accept",
+		"TestADenyOverridesEveryAccept":               "A deny beats every accept",
 		"TestUDPIsCutOverIPv6":                        "UDP is cut over IPv6",
 		"TestADropInDockerUserHolds":                  "A drop in DOCKER-USER holds",
 		"TestRulesCutConnectionsAndSurviveTheEngine2": "Rules cut connections and survive the engine2",
@@ -32,7 +32,7 @@ func engineAttributes(test, engine, backend string) string {
 	return out.String()
 }
 
-func TestTheTableSaysWhatRanAndWhy(t *testing.T) {
+func TestTheTableReportsWhatRanAndWhy(t *testing.T) {
 	var m matrix
 	bookworm := engineAttributes("TestHolds/nft", "20.10.24", "nft") +
 		`{"Action":"attr","Test":"TestHolds/nft","Key":"note","Value":"over IPv4"}
@@ -84,7 +84,7 @@ func TestTheTableSaysWhatRanAndWhy(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatFollowsTheMarkerIsReplaced(t *testing.T) {
+func TestOnlyTheTextAfterTheMarkerIsReplaced(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "engines.md")
 	for _, c := range []struct{ old, want string }{
 		{"# Engines\n\n" + marker, "# Engines\n\n" + marker + "\nnew\n"},
