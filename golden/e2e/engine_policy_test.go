@@ -17,7 +17,7 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-// bench is a Docker host in the lab with one policy in force.
+// bench is a Docker host in the lab with one policy.
 type bench struct {
 	*testing.T
 	*lab.Lab
@@ -47,8 +47,8 @@ func onHosts(t *testing.T, configuration map[string]any, test func(*bench)) {
 	}
 }
 
-// withoutProxy is for tests of what FORWARD decides: a datagram that came before a port was
-// published goes to docker-proxy later on, from the same port, and INPUT decides.
+// withoutProxy is for tests of FORWARD: a UDP flow that began before a port was published would
+// stay with docker-proxy, and pass INPUT instead.
 var withoutProxy = map[string]any{"userland-proxy": false}
 
 // web starts a container named web.
@@ -58,20 +58,20 @@ func (b *bench) web(publish ...string) *lab.Container {
 	})
 }
 
-// load compiles a policy for the host and loads it as the README says.
+// load compiles a policy for the host and loads it with apply.sh.
 func (b *bench) load(policy string) {
 	b.Helper()
 	b.apply(b.folder("policy", policy))
 }
 
-// folder compiles a policy into a folder that the engine's tools see, and returns its
-// path there.
+// folder compiles a policy into a folder that the engine's tools can read, and returns its path
+// there.
 func (b *bench) folder(name, policy string) string {
 	b.Helper()
 	return b.engine.WriteFolder(name, filesOf(b.T, policy))
 }
 
-// filesOf returns the files of a policy's one host.
+// filesOf returns the compiled files of a policy with one host.
 func filesOf(t *testing.T, policy string) map[string][]byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "policy.hcl")
@@ -89,7 +89,7 @@ func filesOf(t *testing.T, policy string) map[string][]byte {
 	return files
 }
 
-// apply runs the folder's own apply.sh, which has to succeed; it returns what it said.
+// apply runs apply.sh of the folder, which has to succeed, and returns its output.
 func (b *bench) apply(folder string, options ...string) string {
 	b.Helper()
 	said, err := b.tryApply(folder, options...)
@@ -99,7 +99,7 @@ func (b *bench) apply(folder string, options ...string) string {
 	return said
 }
 
-// deployFolders keep apply.sh from the machine's own /run and /var.
+// deployFolders make apply.sh use the lab's folders instead of /run and /var.
 var deployFolders = []string{"DOCKERFW_RUN=/mnt/dockerfw-run", "DOCKERFW_STATE=/mnt/dockerfw-state"}
 
 func (b *bench) tryApply(folder string, options ...string) (said string, err error) {
@@ -107,7 +107,7 @@ func (b *bench) tryApply(folder string, options ...string) (said string, err err
 	return stdout + stderr, err
 }
 
-// try is one connection with what should become of it.
+// try is one connection with its expected result.
 type try struct {
 	from    *lab.Node
 	network string
@@ -115,9 +115,9 @@ type try struct {
 	want    lab.Result
 }
 
-// forwarded drops tries that docker-proxy would answer. Engine 20.10 on the legacy
-// backend makes one IPv6 DNAT rule a container port (measured): a second published
-// port of it ends in INPUT, which these policies do not decide.
+// forwarded removes tries that docker-proxy would answer. Engine 20.10 on the legacy
+// backend makes one IPv6 DNAT rule for each container port (measured): packets to a second
+// published port of it pass INPUT, where these policies have no rules.
 func (b *bench) forwarded(tries []try) []try {
 	if b.backend != lab.Legacy {
 		return tries
@@ -131,12 +131,12 @@ func (b *bench) forwarded(tries []try) []try {
 		if !b.engine.Before(26) {
 			b.Errorf("an IPv6 port is not published by DNAT:\n%s", nat)
 		}
-		b.Attr("note", "not asked over IPv6: the second published port of one container port, which this engine leaves to docker-proxy")
+		b.Attr("note", "not tested over IPv6: the second published port of one container port, which this engine leaves to docker-proxy")
 	}
 	return kept
 }
 
-// expect makes all connections at once, since each refused one takes its time.
+// expect makes all connections at once, because each dropped one takes until its timeout.
 func (b *bench) expect(when string, tries ...try) {
 	b.Helper()
 	b.expectAll(when, b.forwarded(tries))
@@ -158,7 +158,7 @@ func (b *bench) expectAll(when string, tries []try) {
 	}
 }
 
-const tutorialPolicy = `
+const onePublicPort = `
 host {
   external_interfaces = ["eth0"]
 }
@@ -180,7 +180,7 @@ default {
 func TestOnlyAllowedClientsReachPublishedPorts(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "8443:80/tcp", "5353:53/udp")
-		b.load(tutorialPolicy)
+		b.load(onePublicPort)
 		b.Allowed.Serve("443/tcp", "53/udp")
 		b.Other.Serve("443/tcp", "53/udp")
 		host, v6 := b.Host.At, b.Host.At6
@@ -193,26 +193,26 @@ func TestOnlyAllowedClientsReachPublishedPorts(t *testing.T) {
 			try{b.Other, "udp", host(5353), lab.TimedOut},
 			try{b.Other, "tcp", v6(8080), lab.TimedOut},
 			try{b.Other, "udp", v6(5353), lab.TimedOut},
-			// The custom accept is for everyone, and for the published port only.
+			// The custom accept admits everyone, and to the published port only.
 			try{b.Other, "tcp", host(8443), lab.Answered},
 			try{b.Other, "tcp", v6(8443), lab.Answered},
 			try{b.Other, "tcp", web.At(80), lab.TimedOut},
 			try{b.Other, "tcp", web.At6(80), lab.TimedOut},
-			// A friend reaches what is published and no more: allow leaves the
-			// rest to Docker's own rules.
+			// An allowed client reaches published ports only: default.allow leaves the rest to
+			// Docker's own rules.
 			try{b.Allowed, "tcp", web.At(81), lab.TimedOut},
-			// Containers still reach out, to strangers too.
+			// Outgoing connections of containers pass, to the other client too.
 			try{web.Node, "tcp", b.Other.At(443), lab.Answered},
 			try{web.Node, "udp", b.Other.At(53), lab.Answered},
 			try{web.Node, "tcp", b.Other.At6(443), lab.Answered},
 			try{web.Node, "tcp", b.Allowed.At(443), lab.Answered},
-			// The other interface is not the policy's business.
+			// The policy has no rules for the other interface.
 			try{b.Inside, "tcp", host(8080), lab.Answered},
 			try{b.Inside, "udp", host(5353), lab.Answered},
 			try{b.Inside, "tcp", v6(8080), lab.Answered},
 		)
-		// Loading the files again changes nothing, and neither does the engine.
-		b.load(tutorialPolicy)
+		// Neither loading the files again nor a restart of the engine changes anything.
+		b.load(onePublicPort)
 		b.engine.Stop()
 		b.engine.Start()
 		b.expect("after a reload and an engine restart",
@@ -290,7 +290,7 @@ default {
 	})
 }
 
-// revoking is the same policy with one address in the set or none.
+// revoking is a policy whose set has the given entries.
 func revoking(sessions, entries string) string {
 	return `
 host {
@@ -316,22 +316,22 @@ func TestARevokedClientLosesItsSessionsUnderRecheckAndNotUnderKeep(t *testing.T)
 			sessions string
 			want     lab.Result
 		}{{"recheck", lab.TimedOut}, {"keep", lab.Answered}} {
-			b.forget()
+			b.flushConntrack()
 			b.load(revoking(c.sessions, `"198.51.100.2", "198.51.100.3"`))
 			open := []struct {
 				name    string
 				session *lab.Session
 				want    lab.Result
 			}{
-				{"the revoked client's", b.Other.OpenSession("tcp", b.Host.At(8080)), c.want},
-				{"the revoked client's UDP", b.Other.OpenSession("udp", b.Host.At(5353)), c.want},
-				{"the other client's", b.Allowed.OpenSession("tcp", b.Host.At(8080)), lab.Answered},
-				{"the container's own, to the revoked client,", web.OpenSession("tcp", b.Other.At(443)), lab.Answered},
+				{"TCP session of the revoked client", b.Other.OpenSession("tcp", b.Host.At(8080)), c.want},
+				{"UDP session of the revoked client", b.Other.OpenSession("udp", b.Host.At(5353)), c.want},
+				{"session of the other client", b.Allowed.OpenSession("tcp", b.Host.At(8080)), lab.Answered},
+				{"session of the container to the revoked client", web.OpenSession("tcp", b.Other.At(443)), lab.Answered},
 			}
 			b.load(revoking(c.sessions, `"198.51.100.2"`))
 			for _, s := range open {
 				if got := s.session.Ping(); got != s.want {
-					b.Errorf("%s: %s session: %s, want %s", c.sessions, s.name, got, s.want)
+					b.Errorf("%s: %s: %s, want %s", c.sessions, s.name, got, s.want)
 				}
 				s.session.Close()
 			}
@@ -445,7 +445,7 @@ accept "web" {
 				if got := b.answered(b.Other, b.Host.At(8080), 2); got != 2 {
 					t.Errorf("%d of 2 connections of another source answered, want 2", got)
 				}
-				// Far more packets than the limit, in the connection it let in.
+				// More packets than the limit, in the accepted connection.
 				for range 20 {
 					if got := session.Ping(); got != lab.Answered {
 						t.Fatalf("a packet of an accepted connection: %s", got)
@@ -456,8 +456,8 @@ accept "web" {
 	}
 }
 
-// The kernel forgets a count after one unit of the rate, and gives the whole burst again,
-// unless it is told to wait.
+// By default the kernel forgets a count after one unit of the rate, and the whole burst is
+// available again. The compiled rules set a longer expiry.
 func TestAPauseDoesNotRestoreTheWholeBurst(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		b.web("8080:80/tcp")
@@ -481,7 +481,7 @@ accept "web" {
 		if got := b.answered(b.Allowed, b.Host.At(8080), 20); got != 20 {
 			b.Errorf("%d of the 20 connections of the burst answered", got)
 		}
-		time.Sleep(3 * time.Second) // the kernel's clock is what is tested: nothing to wait for
+		time.Sleep(3 * time.Second) // the kernel refills the burst with time: there is no event to wait for
 		// One a second is regained, in the pause and while clients try again.
 		if got := b.answered(b.Allowed, b.Host.At(8080), 20); got < 2 || got > 10 {
 			b.Errorf("%d of 20 connections answered after a pause of 3 seconds, want about 5", got)
@@ -540,7 +540,7 @@ accept "web" {
 		deadline := time.Now().Add(10 * time.Second)
 		for b.Allowed.Connect("tcp", b.Host.At(8080)) != lab.Answered {
 			if time.Now().After(deadline) {
-				t.Fatal("one of two is closed, and still no connection")
+				t.Fatal("one of two connections is closed, but no new one is accepted")
 			}
 		}
 	})
@@ -587,12 +587,12 @@ default {
 		if got.err != nil || !strings.Contains(got.text, "198.51.100.3.") {
 			t.Errorf("NFLOG of the denied packet: %v\n%s", got.err, got.text)
 		}
-		// The kernel log of another namespace is out of reach: count what LOG saw.
-		b.AddClient("other", b.Allowed.V4.Next().Next(), b.Allowed.V6.Next().Next()).Connect("tcp", b.Host.At(8080))
+		// The kernel log of another namespace cannot be read: read the counter of the LOG rule.
+		b.AddClient("third", b.Allowed.V4.Next().Next(), b.Allowed.V6.Next().Next()).Connect("tcp", b.Host.At(8080))
 		counters := b.engine.Tools.MustRun(b.backend.Tool(4, ""), "-w", "10", "-vnxL", "DOCKER-USER")
 		for line := range strings.Lines(counters) {
 			if words := strings.Fields(line); len(words) > 2 && words[2] == "LOG" && words[0] == "0" {
-				t.Errorf("LOG saw no packet:\n%s", counters)
+				t.Errorf("the LOG rule matched no packet:\n%s", counters)
 			}
 		}
 	})
@@ -690,7 +690,7 @@ accept "by-interface" {
 			try{b.Other, "tcp", host(8087), lab.Answered},
 			try{b.Inside, "tcp", host(8088), lab.Answered},
 			try{b.Allowed, "tcp", host(8088), lab.TimedOut},
-			// Another bridge is none of container_interfaces.
+			// The bridge of this container is not in container_interfaces.
 			try{b.Other, "tcp", host(8090), lab.Answered},
 		)
 	})
@@ -699,7 +699,7 @@ accept "by-interface" {
 func TestInstallJumpKeepsForeignRules(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		b.web("8080:80/tcp", "8443:80/tcp")
-		// Somebody else, such as fail2ban, refuses the friend.
+		// A foreign rule, for example of fail2ban, drops the allowed client.
 		if err := b.engine.Tools.IPTables(b.backend, 4, "-I", "DOCKER-USER", "-s", b.Allowed.V4.String(), "-j", "DROP"); err != nil {
 			b.Fatal(err)
 		}

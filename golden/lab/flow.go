@@ -25,8 +25,8 @@ const (
 	protoSCTP   = 132
 )
 
-// flow is how a packet comes to be: the packets to write, in order, of which the last
-// is the one in question, and what the router needs for them.
+// flow is how a packet is sent: the packets to write, in order, of which the last one is the
+// tested one, and the routes and DNAT that they need.
 type flow struct {
 	id     uint32
 	packet packet.Packet
@@ -34,7 +34,7 @@ type flow struct {
 	routes []route
 	// dnat is the rule that translates the connection, if one does.
 	dnat string
-	// connections the flow makes, by both of its ends in either direction.
+	// connections are those that the flow opens, before and after DNAT.
 	connections []connection
 }
 
@@ -67,33 +67,33 @@ func connectionOf(protocol uint8, a, b end) connection {
 	return connection{protocol, a, b}
 }
 
-// Sendable tells whether a Router can send the packet, and if not why.
+// Sendable returns nil if a Router can send the packet, otherwise the reason.
 func Sendable(p packet.Packet) error {
 	_, err := newFlow(p, 1)
 	return err
 }
 
-// newFlow says how a packet is sent. The fields must fit each other as Complete
-// leaves them.
+// newFlow returns how to send a packet. The fields must be consistent, as Complete leaves
+// them.
 func newFlow(p packet.Packet, id uint32) (*flow, error) {
 	p.Complete()
 	f := &flow{id: id, packet: p, routes: []route{{p.Destination, p.Out}}}
 	for _, a := range []netip.Addr{p.Source, p.Destination} {
 		if !forwardable(a) {
-			return nil, fmt.Errorf("no packet to or from %s is forwarded", a)
+			return nil, fmt.Errorf("packets to or from %s are not forwarded", a)
 		}
 	}
 	switch {
 	case p.In == "" || p.Out == "":
 		return nil, errors.New("it has no interfaces")
 	case p.In == "lo" || p.Out == "lo" || p.Source == p.Destination:
-		return nil, errors.New("it never leaves a host")
+		return nil, errors.New("it stays on one host")
 	case p.SNAT:
 		return nil, errors.New("source translation comes after FORWARD")
 	case p.Protocol == protoICMP && p.Family == ir.IPv6 || p.Protocol == protoICMPv6 && p.Family == ir.IPv4:
 		return nil, errors.New("ICMP of the other family")
 	case p.Family == ir.IPv6 && (p.Protocol == 0 || p.Protocol == 43 || p.Protocol == 44 || p.Protocol == 60):
-		return nil, errors.New("a header of IPv6 itself, not a protocol")
+		return nil, errors.New("an IPv6 extension header, not a protocol")
 	}
 	var err error
 	switch p.State {
@@ -108,7 +108,7 @@ func newFlow(p packet.Packet, id uint32) (*flow, error) {
 	case ir.CTUntracked:
 		err = f.write(classUntracked, p.In, f.direct(flagACK))
 	default:
-		err = fmt.Errorf("no one state: %v", p.State)
+		err = fmt.Errorf("not a single state: %v", p.State)
 	}
 	return f, err
 }
@@ -124,14 +124,14 @@ func forwardable(a netip.Addr) bool {
 	return true
 }
 
-// message is a packet on the wire: its ends as the sender knows them.
+// message is a packet on the wire, with the ends that the sender uses.
 type message struct {
 	from, to   end
 	protocol   uint8
-	flags      uint8 // of TCP, and what stands for them in SCTP
+	flags      uint8 // of TCP; for SCTP they select the chunk
 	icmp       [2]uint8
 	inner      []byte // of an ICMP error: the packet it is about
-	broken     bool   // connection tracking is to find it invalid
+	broken     bool   // INVALID for connection tracking
 	setupOther bool   // an answer in the handshake
 }
 
@@ -143,7 +143,7 @@ const (
 	flagACK = 16
 )
 
-// direct is the packet as it stands, without any translation.
+// direct returns the packet without any translation.
 func (f *flow) direct(flags uint8) message {
 	p := f.packet
 	return message{
@@ -152,7 +152,7 @@ func (f *flow) direct(flags uint8) message {
 	}
 }
 
-// connect notes a connection and its translation.
+// connect records a connection and its translation.
 func (f *flow) connect(in string, protocol uint8, client, asked, server end) {
 	f.connections = append(f.connections, connectionOf(protocol, client, asked), connectionOf(protocol, client, server))
 	if asked == server {
@@ -169,12 +169,12 @@ func (f *flow) connect(in string, protocol uint8, client, asked, server end) {
 	}
 	f.dnat = fmt.Sprintf("-A PREROUTING -i %s -s %s -d %s -p %s%s -j DNAT --to-destination %s\n", in, client.addr, asked.addr, word, ports, to)
 	if ports == "" {
-		// The rule is for whatever passes between the two.
+		// The rule translates all packets between the two addresses.
 		f.connections = append(f.connections, connection{protocol: protocol, a: end{addr: client.addr}, b: end{addr: asked.addr}})
 	}
 }
 
-// identifier is what stands for a port in ICMP, which has none.
+// identifier replaces the port by the ICMP identifier.
 func (f *flow) identifier(e end) end {
 	if f.packet.HasICMP() {
 		e.port = uint16(f.id)
@@ -182,7 +182,7 @@ func (f *flow) identifier(e end) end {
 	return e
 }
 
-// ends are client, what it asked for, and the server, of the packet's connection.
+// ends returns the client, the address that it connected to, and the server.
 func (f *flow) ends() (client, asked, server end) {
 	p := f.packet
 	client, server = end{p.Source, p.SourcePort}, end{p.Destination, p.DestinationPort}
@@ -209,7 +209,7 @@ func (f *flow) checkAsked(asked, server end) error {
 func (f *flow) asNew() error {
 	p := f.packet
 	if p.HasICMP() && !begins(p.Protocol, p.ICMPType) {
-		return fmt.Errorf("no connection begins with ICMP type %d", p.ICMPType)
+		return fmt.Errorf("ICMP type %d opens no connection", p.ICMPType)
 	}
 	client, asked, server := f.ends()
 	if err := f.checkAsked(asked, server); err != nil {
@@ -221,8 +221,7 @@ func (f *flow) asNew() error {
 	return f.write(0, p.In, m)
 }
 
-// begins tells whether connection tracking takes an ICMP type for the first packet
-// of a connection.
+// begins reports whether an ICMP type opens a connection for connection tracking.
 func begins(protocol, kind uint8) bool {
 	if protocol == protoICMPv6 {
 		return kind == 128
@@ -256,7 +255,7 @@ func (f *flow) asEstablished() error {
 			}
 		}
 		if !found {
-			return fmt.Errorf("no connection goes on with ICMP type %d", p.ICMPType)
+			return fmt.Errorf("ICMP type %d belongs to no open connection", p.ICMPType)
 		}
 	}
 	first := message{from: client, to: asked, protocol: p.Protocol, flags: flagSYN, icmp: [2]uint8{request, 0}}
@@ -276,15 +275,15 @@ func (f *flow) asEstablished() error {
 	return f.write(0, in, first)
 }
 
-// asRelated sends an ICMP error about a connection of its own making.
+// asRelated sends an ICMP error about a connection that it opens first.
 func (f *flow) asRelated() error {
 	p := f.packet
 	if !p.HasICMP() || !errorType(p.Protocol, p.ICMPType) {
-		return errors.New("only ICMP errors are related without a helper")
+		return errors.New("without a helper only ICMP errors are RELATED")
 	}
 	protocol := uint8(protoUDP)
 	if p.OriginalPort == 0 {
-		return errors.New("the error is about no port")
+		return errors.New("the ICMP error needs an original port")
 	}
 	const clientPort, serverPort = 40001, 7777
 	asked := end{p.OriginalDestination, p.OriginalPort}
@@ -299,7 +298,7 @@ func (f *flow) asRelated() error {
 	} else if p.DNAT {
 		server = end{p.Destination, serverPort}
 	} else if asked.addr != p.Destination {
-		return errors.New("an error goes to one of the ends")
+		return errors.New("the ICMP error must go to one of the ends")
 	}
 	if !forwardable(asked.addr) || asked == server && p.DNAT || client.addr == server.addr || client.addr == asked.addr {
 		return fmt.Errorf("no connection of %v to %v", client, asked)
@@ -312,7 +311,7 @@ func (f *flow) asRelated() error {
 		return err
 	}
 	about, to := answer, asked.addr
-	about.from = asked // as the client knows it
+	about.from = asked // as the client sees it
 	if p.Direction == ir.CTReply {
 		about, to = request, client.addr
 		about.to = server
@@ -333,7 +332,7 @@ func errorType(protocol, kind uint8) bool {
 	return kind == 3 || kind == 4 || kind == 5 || kind == 11 || kind == 12
 }
 
-// asInvalid sends what connection tracking finds invalid, and REJECT still answers.
+// asInvalid sends a packet that is INVALID for connection tracking but that REJECT answers.
 func (f *flow) asInvalid() error {
 	p := f.packet
 	m := f.direct(flagSYN | flagFIN)
@@ -341,17 +340,17 @@ func (f *flow) asInvalid() error {
 	switch {
 	case p.Protocol == protoTCP || p.Protocol == protoUDP:
 	case p.HasICMP() && errorType(p.Protocol, p.ICMPType):
-		// About a connection that nobody knows.
+		// About a connection that does not exist.
 		inner, err := f.bytes(0, message{from: m.to, to: m.from, protocol: protoUDP})
 		if err != nil {
 			return err
 		}
 		m.inner = inner
 	case p.HasICMP() && (p.ICMPType == 0 && p.Protocol == protoICMP || p.ICMPType == 129):
-		// An answer that nobody asked for.
+		// An answer without a request.
 		m.from.port, m.to.port = uint16(f.id), uint16(f.id)
 	default:
-		return errors.New("connection tracking finds nothing wrong with it")
+		return errors.New("connection tracking does not find it invalid")
 	}
 	return f.write(0, p.In, m)
 }
@@ -362,7 +361,7 @@ func (f *flow) write(class uint8, device string, m message) error {
 	return err
 }
 
-// mark stands in every packet, before its identifier.
+// mark is in the payload of every packet, before its identifier.
 var mark = []byte("dockerfw")
 
 func (f *flow) payload(class uint8) []byte {
@@ -373,7 +372,7 @@ func (f *flow) payload(class uint8) []byte {
 	return binary.BigEndian.AppendUint32(bytes.Clone(mark), id)
 }
 
-// bytes are a message on the wire.
+// bytes returns a message as on the wire.
 func (f *flow) bytes(class uint8, m message) ([]byte, error) {
 	payload := f.payload(class)
 	var upper []gopacket.SerializableLayer
@@ -440,38 +439,38 @@ func (f *flow) bytes(class uint8, m message) ([]byte, error) {
 	return out, nil
 }
 
-// breakLength makes the length of a UDP header longer than the packet, which is
-// what connection tracking minds, and keeps the sum right, which REJECT minds.
+// breakLength makes the length in a UDP header longer than the packet, which connection
+// tracking checks, and keeps the checksum correct, which REJECT checks.
 func breakLength(packet []byte, length int) {
 	header := packet[len(packet)-length:]
 	sum := binary.BigEndian.Uint16(header[6:])
 	binary.BigEndian.PutUint16(header[4:], uint16(length+1))
-	// One more in one word is one less in the complement's sum.
+	// A word that is greater by one makes the complement less by one.
 	if sum--; sum == 0 {
 		sum = 0xffff
 	}
 	binary.BigEndian.PutUint16(header[6:], sum)
 }
 
-// sctp is a header with the chunk that opens, answers or goes on (RFC 9260, 3.3).
+// sctp returns a header with a chunk that opens, answers or continues (RFC 9260, 3.3).
 func (f *flow) sctp(m message, payload []byte) []byte {
-	const opens, answers, goesOn = 1, 2, 10
+	const opens, answers, continues = 1, 2, 10
 	kind, tag := uint8(opens), uint32(0)
 	switch {
 	case m.setupOther:
 		kind, tag = answers, f.id
 	case m.flags&flagSYN == 0:
-		kind, tag = goesOn, f.id
+		kind, tag = continues, f.id
 	}
 	b := binary.BigEndian.AppendUint16(nil, m.from.port)
 	b = binary.BigEndian.AppendUint16(b, m.to.port)
 	b = binary.BigEndian.AppendUint32(b, tag)
-	b = append(b, 0, 0, 0, 0) // the sum
+	b = append(b, 0, 0, 0, 0) // the checksum
 	var body []byte
-	if kind != goesOn {
-		body = binary.BigEndian.AppendUint32(body, f.id) // the tag that the other side is to use
+	if kind != continues {
+		body = binary.BigEndian.AppendUint32(body, f.id) // the tag for the other side
 		body = append(body, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1)
-		// A parameter that is to be skipped by who does not know it.
+		// A parameter that an implementation skips if it does not know it.
 		body = append(body, 0x80, 0x99, 0, byte(4+len(payload)))
 	}
 	body = append(body, payload...)
@@ -481,9 +480,9 @@ func (f *flow) sctp(m message, payload []byte) []byte {
 	return b
 }
 
-// readArrival reads what came out: the identifier of the packet that it is or
-// answers. It is 0 for what the kernel sends of its own accord, and for packets that
-// only make connections.
+// readArrival reads a packet from the router. The identifier is that of the packet itself or of
+// the one it answers; it is 0 for the kernel's own packets and for those that only open
+// connections.
 func readArrival(b []byte) (id uint32, a arrival) {
 	first := gopacket.LayerType(layers.LayerTypeIPv6)
 	if b[0]>>4 == 4 {
@@ -512,7 +511,7 @@ func readArrival(b []byte) (id uint32, a arrival) {
 		a.answer = named(map[uint16]string{0x0303: "icmp-port-unreachable", 0x030d: "icmp-admin-prohibited"}, uint16(icmp.TypeCode))
 	}
 	if icmp, is := p.Layer(layers.LayerTypeICMPv6).(*layers.ICMPv6); is && icmp.TypeCode.Type() == layers.ICMPv6TypeRedirect {
-		return 0, a // says that there is a shorter way
+		return 0, a // a hint about a shorter route
 	} else if is && errorType(protoICMPv6, icmp.TypeCode.Type()) {
 		a.answer = named(map[uint16]string{0x0104: "icmp6-port-unreachable", 0x0101: "icmp6-adm-prohibited"}, uint16(icmp.TypeCode))
 	}

@@ -1,4 +1,4 @@
-// Package randompolicy draws policies that nobody would write, for property tests.
+// Package randompolicy draws random policies for property tests.
 package randompolicy
 
 import (
@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Text draws a policy: any attributes, from few values each, so that rules
-// overlap, hide and contradict each other. About half of them do not compile.
+// Text draws a policy with any attributes, from few values each, so that rules
+// overlap, shadow and contradict each other. About half of the policies have errors.
 func Text(t *rapid.T) string {
 	var b strings.Builder
 	pick := func(values ...string) string { return rapid.SampledFrom(values).Draw(t, "value") }
