@@ -53,7 +53,7 @@ func (h *target) startTime() {
 	}
 }
 
-// confirmationTimers counts the processes that roll back unless somebody confirms.
+// confirmationTimers counts the processes that roll back unless a change is confirmed.
 func (h *target) confirmationTimers() (n int) {
 	h.t.Helper()
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")

@@ -14,9 +14,9 @@ import (
 func TestABootIsNeverOpenToOtherClients(t *testing.T) {
 	onHosts(t, withoutProxy, func(b *bench) {
 		folder := b.folder("policy", allowedOnly)
-		said := b.apply(folder, "--boot")
-		if !strings.Contains(said, "loaded "+folder) {
-			b.Errorf("--boot: %s", said)
+		output := b.apply(folder, "--boot")
+		if !strings.Contains(output, "loaded "+folder) {
+			b.Errorf("--boot: %s", output)
 		}
 		b.requireClosedStart("boot")
 	})
@@ -28,9 +28,9 @@ func TestABootWithADamagedFolderLoadsTheLastGoodOne(t *testing.T) {
 		b.apply(folder)
 		b.reboot()
 		b.engine.WriteFolder("policy", map[string][]byte{"iptables.restore": []byte("*filter\n:DOCKER-USER - [0:0]\n")})
-		said := b.apply(folder, "--boot")
-		if !strings.Contains(said, "CANNOT LOAD "+folder) || !strings.Contains(said, "was changed after it was compiled: iptables.restore") || !strings.Contains(said, "loaded /mnt/dockerfw-state/") {
-			b.Errorf("--boot: %s", said)
+		output := b.apply(folder, "--boot")
+		if !strings.Contains(output, "CANNOT LOAD "+folder) || !strings.Contains(output, "was changed after it was compiled: iptables.restore") || !strings.Contains(output, "loaded /mnt/dockerfw-state/") {
+			b.Errorf("--boot: %s", output)
 		}
 		b.requireClosedStart("boot with the last good copy")
 	})
@@ -74,9 +74,9 @@ func TestABootWithNothingToLoadClosesAllContainers(t *testing.T) {
 	onHosts(t, withoutProxy, func(b *bench) {
 		folder := b.folder("policy", allowedOnly)
 		b.engine.WriteFolder("policy", map[string][]byte{"ipset.restore": []byte("create x\n")})
-		said, err := b.tryApply(folder, "--boot")
-		if err == nil || !strings.Contains(said, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE") {
-			b.Fatalf("--boot: %v: %s", err, said)
+		output, err := b.tryApply(folder, "--boot")
+		if err == nil || !strings.Contains(output, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE") {
+			b.Fatalf("--boot: %v: %s", err, output)
 		}
 		targets := b.published(8080, 5353)
 		outside := append(b.startProbes(targets), b.Allowed.StartProbe("tcp", b.Host.At(8080), probeInterval()))

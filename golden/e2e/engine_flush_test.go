@@ -93,8 +93,8 @@ func (b *bench) flushAndReload(f flush, folder string, published, all []endpoint
 	b.Logf("%s: flushed: other client reaches %s; allowed client reaches %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
 
 	// As systemctl reload dockerfw does.
-	if said := b.apply(folder); !strings.Contains(said, "loaded ") {
-		b.Errorf("%s: the reload changed nothing: %s", f.name, said)
+	if output := b.apply(folder); !strings.Contains(output, "loaded ") {
+		b.Errorf("%s: the reload changed nothing: %s", f.name, output)
 	}
 	b.Logf("%s: reloaded: other client reaches %s; allowed client reaches %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
 	// docker-proxy's answers are refused in INPUT. It answers on all published ports without

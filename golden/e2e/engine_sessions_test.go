@@ -87,12 +87,12 @@ func TestOpenSessionsContinueOrEndAsConfigured(t *testing.T) {
 				open.requireOpen(b, how.name+", reloads", "", true)
 			}
 
-			said := b.apply(b.folder("revoked", revoking(how.mode, allowedAddresses)), how.options...)
+			output := b.apply(b.folder("revoked", revoking(how.mode, allowedAddresses)), how.options...)
 			open.requireOpen(b, how.name+", revoked", b.Allowed.Name, true)
 			open.requireOpen(b, how.name+", revoked", b.Other.Name, !how.ends)
 			b.expect(how.name+", a new connection", try{b.Other, "tcp", b.Host.At(8080), lab.TimedOut}, try{b.Other, "tcp", b.Host.At6(8080), lab.TimedOut})
-			if how.name == "cut" && !strings.Contains(said, "ended 4 connections") {
-				b.Errorf("--cut: %s, want 4: tcp and udp, IPv4 and IPv6", said)
+			if how.name == "cut" && !strings.Contains(output, "ended 4 connections") {
+				b.Errorf("--cut: %s, want 4: tcp and udp, IPv4 and IPv6", output)
 			}
 			open.close()
 		}
@@ -124,9 +124,9 @@ func TestRemoveRestoresTheHost(t *testing.T) {
 			if got := b.reached(b.Other, all); got != "nothing" {
 				b.Errorf("loaded: the other client reaches %s", got)
 			}
-			said, stderr, err := b.engine.RunTool(deployFolders, "sh", folder+"/remove.sh")
-			if err != nil || !strings.Contains(said, "removed:") {
-				b.Fatalf("remove.sh: %v: %s%s", err, said, stderr)
+			output, stderr, err := b.engine.RunTool(deployFolders, "sh", folder+"/remove.sh")
+			if err != nil || !strings.Contains(output, "removed:") {
+				b.Fatalf("remove.sh: %v: %s%s", err, output, stderr)
 			}
 			if got := b.reached(b.Other, all); got != open {
 				b.Errorf("the other client reaches %s after remove.sh, and %s before", got, open)

@@ -34,9 +34,9 @@ func TestADropInDockerUserWorksWheneverItIsLoaded(t *testing.T) {
 							}
 						}
 					}
-					sees(t, lab.Allowed, "tcp", lab.Host.At(port), Answered)
-					sees(t, lab.Allowed, "tcp", lab.Host.At6(port), Answered)
-					sees(t, lab.Other, "tcp", lab.Host.At(port), TimedOut)
+					requireResult(t, lab.Allowed, "tcp", lab.Host.At(port), Answered)
+					requireResult(t, lab.Allowed, "tcp", lab.Host.At6(port), Answered)
+					requireResult(t, lab.Other, "tcp", lab.Host.At(port), TimedOut)
 					if got := lab.Other.Connect("tcp", lab.Host.At6(port)); got != other6 {
 						t.Errorf("%s: other over IPv6: %s, want %s\n%s", when, got, other6,
 							engine.Tools.MustRun(backend.Tool(6, ""), "-w", "10", "-S", "FORWARD"))

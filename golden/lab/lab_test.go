@@ -51,9 +51,9 @@ func TestPublishedPortsAndEgressOnARealEngine(t *testing.T) {
 			if direct := lab.Other.Connect("tcp", web.At(80)); (direct == Answered) != engine.Before(28) {
 				t.Errorf("to the address of the container: %s", direct)
 			}
-			sees(t, lab.Other, "tcp", web.At(81), TimedOut)
-			sees(t, lab.Allowed, "tcp", lab.Host.At(8081), Refused)
-			sees(t, lab.Allowed, "udp", lab.Host.At(8081), Refused)
+			requireResult(t, lab.Other, "tcp", web.At(81), TimedOut)
+			requireResult(t, lab.Allowed, "tcp", lab.Host.At(8081), Refused)
+			requireResult(t, lab.Allowed, "udp", lab.Host.At(8081), Refused)
 
 			lab.Allowed.Serve("443/tcp", "53/udp")
 			answers(t, web.Node, "tcp", lab.Allowed.At(443), "allowed tcp 443 from "+lab.Host.V4.String())
@@ -102,7 +102,7 @@ func TestRulesEndConnectionsAndSurviveEngineRestarts(t *testing.T) {
 			waiting.Wait()
 
 			engine.Stop() // deletes the DNAT rules and stops the containers
-			sees(t, lab.Allowed, "tcp", lab.Host.At(8080), Refused)
+			requireResult(t, lab.Allowed, "tcp", lab.Host.At(8080), Refused)
 			engine.Start()
 			check("engine stopped and started")
 			engine.Kill()
@@ -137,9 +137,9 @@ func TestClientsDistinguishRejects(t *testing.T) {
 			} {
 				must(t, lab.Host.IPTablesRestore(backend, 4,
 					"*filter\n:T - [0:0]\n-F INPUT\n-A INPUT -j T\n-A T -s 198.51.100.3 "+c.target+"\nCOMMIT\n"))
-				sees(t, lab.Allowed, "tcp", lab.Host.At(80), Answered)
-				sees(t, lab.Other, "tcp", lab.Host.At(80), c.tcp)
-				sees(t, lab.Other, "udp", lab.Host.At(53), c.udp)
+				requireResult(t, lab.Allowed, "tcp", lab.Host.At(80), Answered)
+				requireResult(t, lab.Other, "tcp", lab.Host.At(80), c.tcp)
+				requireResult(t, lab.Other, "udp", lab.Host.At(53), c.udp)
 			}
 
 			// Without -p, neighbour discovery would be rejected as well.
@@ -148,12 +148,12 @@ func TestClientsDistinguishRejects(t *testing.T) {
 -A INPUT -s 2001:db8:1::3 -p udp -j REJECT --reject-with icmp6-adm-prohibited
 COMMIT
 `))
-			sees(t, lab.Other, "tcp", lab.Host.At6(80), Unreachable)
-			sees(t, lab.Other, "udp", lab.Host.At6(53), Unreachable)
-			sees(t, lab.Allowed, "udp", lab.Host.At6(53), Answered)
+			requireResult(t, lab.Other, "tcp", lab.Host.At6(80), Unreachable)
+			requireResult(t, lab.Other, "udp", lab.Host.At6(53), Unreachable)
+			requireResult(t, lab.Allowed, "udp", lab.Host.At6(53), Answered)
 
 			// The other address of the host answers from that address.
-			sees(t, lab.Allowed, "udp", "203.0.113.1:53", Answered)
+			requireResult(t, lab.Allowed, "udp", "203.0.113.1:53", Answered)
 			if err := lab.Host.IPTablesRestore(backend, 4, "*filter\n-A NOPE -j DROP\nCOMMIT\n"); err == nil {
 				t.Error("a file with an error was loaded")
 			}
@@ -230,7 +230,7 @@ func answers(t *testing.T, from *Node, network, to, want string) {
 	}
 }
 
-func sees(t *testing.T, from *Node, network, to string, want Result) {
+func requireResult(t *testing.T, from *Node, network, to string, want Result) {
 	t.Helper()
 	if got := from.Connect(network, to); got != want {
 		t.Errorf("%s to %s/%s: %s, want %s", from.Name, to, network, got, want)

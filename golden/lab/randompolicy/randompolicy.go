@@ -89,7 +89,7 @@ func Text(t *rapid.T) string {
 	maybe("families = %s", `["ipv4"]`, `["ipv6"]`, `["ipv4", "ipv6"]`)
 	maybe("install = %s", `"replace"`, `"jump"`, `"insert"`)
 	maybe("verdict = %s", `"accept"`, `"return"`)
-	if rapid.IntRange(0, 3).Draw(t, "guard") == 0 {
+	if rapid.IntRange(0, 3).Draw(t, "input protection") == 0 {
 		b.WriteString("input_guard = false\n")
 	} else {
 		maybeList("proxy_ports", []string{"80", `"53/udp"`, `"70-90"`, `"1500-2500/sctp"`, `"443/tcp"`}, 2)
