@@ -54,7 +54,7 @@ type Host struct {
 	// SourcePorts is set if a rule matches the source port.
 	SourcePorts bool
 	// Translate looks up the nat table for a packet with its destination before DNAT;
-	// local tells whether that is an address of the host. If it is nil, Docker is assumed
+	// local reports whether that is an address of the host. If it is nil, Docker is assumed
 	// to publish the port of the question.
 	Translate func(p packet.Packet, local bool) (Target, bool)
 	// Redirect looks up the nat table for a forwarded packet that Docker does not

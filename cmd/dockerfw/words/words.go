@@ -61,7 +61,7 @@ func join(items []string, last string) string {
 }
 
 // First returns how many of n items a report shows under a limit, and how many it leaves
-// out: never a single one, whose line would say as much as the count of it.
+// out: never only one, which takes no more room than its count.
 func First(n, limit int) (shown, more int) {
 	if limit == 0 || n <= limit+1 {
 		return n, 0
