@@ -2,6 +2,7 @@ package question
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -37,6 +38,32 @@ type Question struct {
 func (q Question) ToProxy() Question {
 	q.Proxy, q.Container, q.ContainerPort, q.Out = true, netip.Addr{}, 0, ""
 	return q
+}
+
+// States are the names of the states of a question. A reply is a packet of an established
+// connection, in the other direction.
+var States = []struct {
+	Name  string
+	State ir.CTState
+	Reply bool
+}{
+	{"new", ir.CTNew, false},
+	{"established", ir.CTEstablished, false},
+	{"related", ir.CTRelated, false},
+	{"reply", ir.CTEstablished, true},
+	{"invalid", ir.CTInvalid, false},
+	{"untracked", ir.CTUntracked, false},
+}
+
+// SetState sets the state by its name, and reports whether there is one of that name.
+func (q *Question) SetState(name string) bool {
+	for _, s := range States {
+		if strings.EqualFold(s.Name, name) {
+			q.State, q.Reply = s.State, s.Reply
+			return true
+		}
+	}
+	return false
 }
 
 // ICMP is the type and code of an ICMP message.
