@@ -1,14 +1,7 @@
 package iptables
 
 import (
-	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"net/netip"
-	"path/filepath"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +12,7 @@ func portRange(first, last uint16) *ir.PortRange { return &ir.PortRange{First: f
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-// matchTexts are the spellings of iptables-save: facts/netfilter.md, section 2.
+// matchTexts are the spellings of iptables-save: docs/contributing/netfilter.md.
 var matchTexts = []struct {
 	match Match
 	want  string
@@ -102,48 +95,6 @@ func TestVerdictsAreSpelledAsIptablesSaveDoes(t *testing.T) {
 			t.Errorf("%#v:\n got %s\nwant %s", c.verdict, got, c.want)
 		}
 	}
-}
-
-// A type added to the IR must come with its text, and with a line in the tables above.
-func TestEveryTypeOfTheIRHasText(t *testing.T) {
-	have := map[string]bool{}
-	for _, c := range matchTexts {
-		have["isMatch "+reflect.TypeOf(c.match).Name()] = true
-	}
-	for _, c := range verdictTexts {
-		have["isVerdict "+reflect.TypeOf(c.verdict).Name()] = true
-	}
-	sealed := sealedTypes(t, ".", "isMatch", "isVerdict")
-	if len(sealed) < 17 {
-		t.Errorf("found only %q: does this test still read the right files?", sealed)
-	}
-	for _, name := range sealed {
-		if !have[name] {
-			t.Errorf("no spelling of %s is tested, and so perhaps there is none", name)
-		}
-	}
-}
-
-// sealedTypes lists the types of the package in dir that have one of the methods.
-func sealedTypes(t *testing.T, dir string, methods ...string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, name := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, decl := range file.Decls {
-			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv != nil && slices.Contains(methods, f.Name.Name) {
-				out = append(out, fmt.Sprint(f.Name.Name, " ", f.Recv.List[0].Type))
-			}
-		}
-	}
-	return out
 }
 
 func TestARuleIsItsMatchesItsCommentAndItsVerdict(t *testing.T) {
