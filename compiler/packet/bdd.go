@@ -30,7 +30,7 @@ type BudgetError struct {
 }
 
 func (e *BudgetError) Error() string {
-	return fmt.Sprintf("the rules are too entangled for an exact answer: more than %d nodes", e.Nodes)
+	return fmt.Sprintf("the rules are too complex for an exact answer: more than %d nodes", e.Nodes)
 }
 
 // stepsPerNode bounds the time as well: where cached results are overwritten and computed

@@ -164,9 +164,9 @@ func (c ICMPType) String() string {
 
 func (c Interface) String() string {
 	if c.End == Destination {
-		return "out by " + c.Name
+		return "leaving on " + c.Name
 	}
-	return "in by " + c.Name
+	return "arriving on " + c.Name
 }
 
 func (c State) String() string { return "state " + statesText(c.States) }

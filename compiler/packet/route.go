@@ -259,7 +259,7 @@ func (b *routeBuilder) fill(p position) {
 	}
 	for i, r := range hook.Program.Chains[p.chain].Rules[p.rule:] {
 		if b.rules++; b.rules > maxRouteRules {
-			b.err = fmt.Errorf("marks make more than %d copies of rules necessary", maxRouteRules)
+			b.err = fmt.Errorf("with a copy of the rules for each mark there would be more than %d rules", maxRouteRules)
 			return
 		}
 		rule := *r

@@ -74,7 +74,7 @@ func (t *tracer) opens() bool {
 
 // firstRelated is the condition of packets that open a connection which another one
 // announced.
-const firstRelated = "it is the first packet of a related connection"
+const firstRelated = "first packet of a related connection"
 
 // opensConnection holds for the first packet of a connection; only those pass nat.
 var opensConnection = Any{State{ir.CTNew}, All{State{ir.CTRelated}, Opaque{Text: firstRelated}}}

@@ -208,7 +208,7 @@ func (e *entries) cond(ends []packet.End, noMatch bool) packet.Cond {
 		return packet.Opaque{Text: fmt.Sprintf("%s in set %s (%s, entries %s)", packet.LookupKey(ends, dims(e.set)), e.set.Name, why, e.digest())}
 	}
 	if len(e.unread) > 0 && (e.noMatch || len(e.unread) > unreadLimit) {
-		return name(fmt.Sprintf("it has a name among its entries, such as %s", e.unread[0]))
+		return name(fmt.Sprintf("one of its entries is a host name: %s", e.unread[0]))
 	}
 	var out packet.Any
 	boxes, ok := e.boxes(noMatch)
@@ -233,7 +233,7 @@ func (e *entries) cond(ends []packet.End, noMatch bool) packet.Cond {
 		out = append(out, b.cond(e.set, ends))
 	}
 	for _, u := range e.unread {
-		out = append(out, packet.Opaque{Text: fmt.Sprintf("%s in set %s by its entry %s, a name", packet.LookupKey(ends, dims(e.set)), e.set.Name, u)})
+		out = append(out, packet.Opaque{Text: fmt.Sprintf("%s in set %s because of its entry %s, a host name", packet.LookupKey(ends, dims(e.set)), e.set.Name, u)})
 	}
 	return out
 }

@@ -78,7 +78,7 @@ func (n interfaceName) cond(end packet.End) packet.Cond {
 		return packet.Interface{End: end, Name: n.name + "+"}
 	case strings.HasSuffix(n.name, "+"):
 		// The + of a rule matches any rest, that of a set is part of the name.
-		return packet.Opaque{Text: packet.Interface{End: end, Name: n.name}.String() + ", which is the whole name"}
+		return packet.Opaque{Text: packet.Interface{End: end, Name: n.name}.String() + " (a name, not a pattern)"}
 	}
 	return packet.Interface{End: end, Name: n.name}
 }
@@ -129,6 +129,6 @@ func (l *interfaceList) cond(end packet.End) packet.Cond {
 	if len(both) == 0 {
 		return unlist(yes)
 	}
-	order := packet.Opaque{Text: "set " + l.set + " finds its entry " + l.yes[0].name + " before one with another nomatch"}
+	order := packet.Opaque{Text: "set " + l.set + " finds its entry " + l.yes[0].name + " before an overlapping one that differs in nomatch"}
 	return packet.All{unlist(yes), packet.Any{packet.Not{C: unlist(both)}, order}}
 }
