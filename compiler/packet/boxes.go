@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// box is a region in class numbers; fields it does not have are free.
+// box is a region in class numbers; a field that is not in it may have any value.
 type box map[fieldID][]span
 
-// boxes walks the ways through a diagram, field by field.
+// boxes returns the paths through a diagram, field by field.
 func (s *Space) boxes(a ref, family, limit int) (out []box, complete bool) {
 	complete = true
 	now := box{}
@@ -43,12 +43,12 @@ func (s *Space) boxes(a ref, family, limit int) (out []box, complete bool) {
 	return out, complete
 }
 
-// plainPort is the field of a box whose numbers are the classes of the column of
-// original ports, and mean destination ports.
+// plainPort is the field of a box for destination ports that are written in the classes of
+// the column of original ports: see Space.published.
 const plainPort fieldID = -1
 
-// settlePorts splits boxes until the column of original ports means one thing in
-// each, and moves it to the destination ports where it means those.
+// settlePorts splits boxes until the column of original ports is either that of original or
+// that of destination ports in each, and moves it to plainPort in the latter.
 func (s *Space) settlePorts(boxes []box) (out []box) {
 	if !s.published {
 		return boxes
@@ -88,7 +88,7 @@ func (s *Space) settlePorts(boxes []box) (out []box) {
 	return out
 }
 
-// intersect returns the numbers in both.
+// intersect returns the numbers that are in both.
 func intersect(a, b []span) []span {
 	var out []span
 	for _, x := range a {
@@ -101,7 +101,7 @@ func intersect(a, b []span) []span {
 	return join(out)
 }
 
-// merge joins boxes that differ in one field only, until there are none.
+// merge joins boxes that differ in one field only, until there are no two of them.
 func (s *Space) merge(boxes []box) []box {
 	for {
 		before := len(boxes)
@@ -140,7 +140,7 @@ func (s *Space) merge(boxes []box) []box {
 			for f, runs := range b {
 				which := 0
 				if s.columns[f].field.byFamily {
-					which = int(family[0].lo) // it is never free, see key
+					which = int(family[0].lo) // always in a box: see key
 				}
 				if count(runs) == s.columns[f].cut[which].n {
 					delete(b, f)
@@ -153,7 +153,7 @@ func (s *Space) merge(boxes []box) []box {
 	}
 }
 
-// key is the box without a field as text.
+// key returns the box without a field as text.
 func (s *Space) key(b box, without fieldID, order []fieldID) string {
 	var k strings.Builder
 	for _, f := range order {
@@ -162,7 +162,7 @@ func (s *Space) key(b box, without fieldID, order []fieldID) string {
 		}
 		if runs, ok := b[f]; ok {
 			if s.columns[f].field.byFamily && without == fFamily {
-				// The same numbers of two families are not the same addresses.
+				// The same numbers of two families are different addresses.
 				k.WriteString(spansKey(b[fFamily]))
 			}
 			k.WriteString(string(rune(f)))

@@ -42,7 +42,7 @@ func (p *Program) check() error {
 	return visit(0)
 }
 
-// chain returns the place of a chain by its name, -1 if there is none.
+// chain returns the index of a chain by its name, -1 if there is none.
 func (p *Program) chain(name string) int {
 	if p.index == nil || p.indexed > len(p.Chains) {
 		p.index, p.indexed = map[string]int{}, 0

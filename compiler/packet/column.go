@@ -5,18 +5,19 @@ import (
 	"slices"
 )
 
-// column is a field as the conditions of a space cut it: by families, as addresses
-// and ICMP types of IPv4 and IPv6 are numbered each for itself in the same bits.
+// column is a field as the conditions of a space divide it into classes. Fields whose
+// values of IPv4 and IPv6 differ, such as addresses, have classes for each family, numbered
+// separately in the same bits.
 type column struct {
 	id    fieldID
 	field *field
 	atoms [2][][]span
-	cut   [2]*classes // 0 is IPv4; fields alike in both families have only that
-	// level of its first bit, and their number.
+	cut   [2]*classes // 0 is IPv4; fields with the same values in both families have only that
+	// level of its first bit, and the number of bits.
 	level uint32
 	bits  int
-	// literals by family and atom; 0 (which no literal of a field with bits is)
-	// for those not made yet.
+	// literals are cached sets by family and atom; 0 for those not made yet, as no literal
+	// of a field with bits is 0.
 	literals [2][]ref
 	bySet    map[*AddrSet]int
 	byHash   map[uint64][]*AddrSet
@@ -34,7 +35,7 @@ func newColumn(id fieldID, f *field) *column {
 	}
 }
 
-// addSet notes that conditions name the set. It has the same number in both families.
+// addSet adds a set of addresses to the atoms. It has the same index in both families.
 func (c *column) addSet(s *AddrSet) {
 	if _, ok := c.bySet[s]; ok {
 		return
@@ -50,7 +51,7 @@ func (c *column) addSet(s *AddrSet) {
 	c.sets = append(c.sets, s)
 }
 
-// addSpans notes that conditions name these numbers.
+// addSpans adds a set of numbers to the atoms.
 func (c *column) addSpans(family int, spans []span) {
 	key := spansKey(spans)
 	if _, ok := c.byText[family][key]; ok {
@@ -69,6 +70,7 @@ func spansKey(spans []span) string {
 	return string(b)
 }
 
+// families returns how many of the two have classes of their own.
 func (c *column) families() int {
 	if c.field.byFamily {
 		return 2
@@ -76,7 +78,7 @@ func (c *column) families() int {
 	return 1
 }
 
-// of returns which of the column's cuts is for a family: see families.
+// of returns the index of the cut for a family: see families.
 func (c *column) of(family int) int {
 	if c.field.byFamily {
 		return family
@@ -89,8 +91,8 @@ func (c *column) numbers(family int, classes []span) []span {
 	return c.cut[c.of(family)].members(classes)
 }
 
-// density is the mean number of atoms that hold a class: how much a field's value
-// tells of which rules match.
+// density is the mean share of atoms that hold a class: how much the value of the field
+// determines which rules match.
 func (c *column) density() float64 {
 	held, total := 0, 0
 	for f := range c.families() {
@@ -102,9 +104,9 @@ func (c *column) density() float64 {
 	return float64(held) / float64(total)
 }
 
-// orders returns the orders of the fields to try, the most promising first. It
-// decides everything: a wrong one runs for minutes where a right one takes a
-// second. Ascending density was right on every workload measured.
+// orders returns the orders of the fields to try, the most promising first. The order
+// matters most of all: a bad one takes minutes where a good one takes a second. Ascending
+// density was good on every workload measured.
 func orders(columns []*column) [][]*column {
 	var cuts []*column
 	var head, tail []*column

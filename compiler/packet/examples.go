@@ -6,31 +6,32 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// What an example or a question has where nothing says otherwise. Witnesses and
-// package question take them from here, so that all commands show the same packet.
+// The values of an example packet that nothing else determines. Witnesses and package
+// question share them, so that all commands show the same packet.
 const (
-	// UsualExternal and UsualBridge are interfaces: of the outside, and of containers.
+	// UsualExternal and UsualBridge are the interface to the outside and that of
+	// containers.
 	UsualExternal = "eth0"
 	UsualBridge   = "docker0"
-	// UsualSourcePort is a port that clients send from: any high one.
+	// UsualSourcePort is a port that clients send from: an ephemeral one.
 	UsualSourcePort = 40000
 	usualPort       = 80
 )
 
-// UsualContainer is the address of a container.
+// UsualContainer returns the address of a container.
 func UsualContainer(f ir.Family) netip.Addr {
 	return containers.usual(index(f))
 }
 
-// EchoRequest is the ICMP type of a ping (RFC 792, RFC 4443).
+// EchoRequest returns the ICMP type of a ping (RFC 792, RFC 4443).
 func EchoRequest(f ir.Family) uint8 { return [...]uint8{8, 128}[index(f)] }
 
-// UnspecifiedHost stands for an address of the host that no rule lists.
+// UnspecifiedHost returns an address that stands for any of the host that no rule lists.
 func UnspecifiedHost(f ir.Family) netip.Addr {
 	return [...]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}[index(f)]
 }
 
-// interval returns an address interval's ends as numbers.
+// interval returns the first and the last address of a range of numbers: see addressField.
 func (s *Space) interval(family int, lo, hi uint32) (first, last u128) {
 	if family == 0 {
 		return u128{0, uint64(lo)}, u128{0, uint64(hi)}
@@ -42,8 +43,8 @@ func (s *Space) interval(family int, lo, hi uint32) (first, last u128) {
 	return s.bounds6[lo], last
 }
 
-// candidate is the member of a class that is the best example; among classes the lowest
-// rank wins, then the smallest class.
+// candidate is the best example of a class. Among classes the lowest rank wins, then the
+// smallest class.
 type candidate struct {
 	rank  int
 	value value
@@ -73,10 +74,10 @@ func bestProtocol(_ *Space, _ int, lo, hi uint32, _ bool) candidate {
 			return among(lo, hi, i, n)
 		}
 	}
-	return among(lo, hi, 100+int(lo), notZero(lo, hi)) // 0 is -p's word for any
+	return among(lo, hi, 100+int(lo), notZero(lo, hi)) // iptables takes -p 0 for any protocol
 }
 
-// bestPort prefers the smallest port that a rule names.
+// bestPort prefers the smallest port that a rule lists.
 func bestPort(_ *Space, _ int, lo, hi uint32, named bool) candidate {
 	if named {
 		return among(lo, hi, int(lo), notZero(lo, hi))
@@ -84,7 +85,7 @@ func bestPort(_ *Space, _ int, lo, hi uint32, named bool) candidate {
 	return among(lo, hi, 1<<16+int(lo), notZero(lo, hi))
 }
 
-// bestSourcePort prefers a port that clients send from, unless a rule names it.
+// bestSourcePort prefers a port that clients send from, if no rule lists it.
 func bestSourcePort(_ *Space, _ int, lo, hi uint32, named bool) candidate {
 	if !named && lo <= UsualSourcePort && UsualSourcePort <= hi {
 		return among(lo, hi, 0, UsualSourcePort)
@@ -94,7 +95,7 @@ func bestSourcePort(_ *Space, _ int, lo, hi uint32, named bool) candidate {
 
 func notZero(lo, hi uint32) uint32 { return max(lo, min(hi, 1)) }
 
-// numbers reads addresses.
+// numbers parses addresses.
 func numbers(texts ...string) []u128 {
 	var out []u128
 	for _, t := range texts {
@@ -106,8 +107,8 @@ func numbers(texts ...string) []u128 {
 // examples are addresses by family, the best first.
 type examples [2][]u128
 
-// Examples of either end: addresses for documentation (RFC 5737, RFC 3849), and
-// containers at addresses as Docker assigns them.
+// Examples of each end: addresses for documentation (RFC 5737, RFC 3849), and containers at
+// addresses as Docker assigns them.
 var (
 	sources    = examples{numbers("198.51.100.1", "203.0.113.1", "192.0.2.1"), numbers("2001:db8::1", "2001:db8:1::1", "2001:db8:ffff::1")}
 	containers = examples{numbers("172.17.0.2", "192.0.2.2", "203.0.113.2"), numbers("fd00::2", "2001:db8::2", "2001:db8:ffff::2")}
@@ -116,7 +117,7 @@ var (
 
 func (e *examples) usual(family int) netip.Addr { return address(family, e[family][0]) }
 
-// beyondUnusual are addresses that come after unusual ones.
+// beyondUnusual are addresses after ranges of unusual ones.
 var beyondUnusual = [2][]u128{numbers("1.0.0.1", "128.0.0.1", "170.0.0.1"), numbers("2001:db9::1", "fec0::1")}
 
 func number128(a netip.Addr) u128 {
@@ -138,7 +139,7 @@ var (
 		{{u128{0, 0xc0000200}, u128{0, 0xc00002ff}}, {u128{0, 0xc6336400}, u128{0, 0xc63364ff}}, {u128{0, 0xcb007100}, u128{0, 0xcb0071ff}}},
 		{{u128{0x20010db8 << 32, 0}, u128{0x20010db8<<32 | 0xffffffff, ^uint64(0)}}},
 	}
-	// Addresses that no forwarded packet has are the last resort of an example.
+	// Addresses that no forwarded packet has are used only if there are no others.
 	unusual = [2]*AddrSet{
 		NewAddrSet("", []netip.Prefix{
 			netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"),
@@ -150,8 +151,8 @@ var (
 	}
 )
 
-// best returns the best example between two addresses, both inclusive; the lower its
-// rank the better.
+// best returns the best example between two addresses, both inclusive; a lower rank is
+// better.
 func (e *examples) best(family int, first, last u128) (rank int, _ netip.Addr) {
 	for i, n := range e[family] {
 		if first.compare(n) <= 0 && n.compare(last) <= 0 {
@@ -170,7 +171,7 @@ func (e *examples) best(family int, first, last u128) (rank int, _ netip.Addr) {
 	if a := host(family, first, last); !unusual[family].Contains(a) {
 		return 20, a
 	}
-	// Past the unusual addresses that the interval begins with, if it goes that far.
+	// After the unusual addresses that the interval begins with, if it is that long.
 	for _, n := range beyondUnusual[family] {
 		if first.compare(n) <= 0 && n.compare(last) <= 0 {
 			return 20, address(family, n)
@@ -179,7 +180,7 @@ func (e *examples) best(family int, first, last u128) (rank int, _ netip.Addr) {
 	return 30, address(family, first)
 }
 
-// host avoids what looks like a network's own address, if there is another.
+// host avoids what looks like the address of a network, if there is another.
 func host(family int, n, last u128) netip.Addr {
 	if n.lo&0xff == 0 && n.compare(last) < 0 {
 		n = n.next()

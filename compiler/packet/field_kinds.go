@@ -19,12 +19,12 @@ func upTo(n uint32) func(*Space) [2]uint32 {
 	return func(*Space) [2]uint32 { return [2]uint32{n, 0} }
 }
 
-// apart tells a set of numbers apart in every space.
+// apart makes a set of numbers an atom of every space.
 func apart(x span) func(*Space, *column) {
 	return func(_ *Space, c *column) { c.addSpans(0, []span{x}) }
 }
 
-// natField is whether a connection is subject to a kind of NAT.
+// natField declares whether a connection is subject to a kind of NAT.
 func natField(name string, turn int, best bestOf, at func(*Packet) *bool, in func(*Region) **bool) field {
 	return field{
 		name: name, layer: upper, turn: turn,
@@ -41,8 +41,8 @@ func natField(name string, turn int, best bestOf, at func(*Packet) *bool, in fun
 	}
 }
 
-// interfaceField is the name of an interface. Its numbers are the names that stand for
-// all: see interfaces.
+// interfaceField declares the name of an interface. Its numbers are indexes of the names
+// that represent all others: see interfaces.
 func interfaceField(name string, turn int, usual func(*Space) string, at func(*Packet) *string, in func(*Region) **Interfaces) field {
 	return field{
 		name: name, turn: turn,
@@ -62,7 +62,8 @@ func interfaceField(name string, turn int, usual func(*Space) string, at func(*P
 	}
 }
 
-// usualOut is where packets leave: those for the host itself leave by no interface.
+// usualOut returns the interface that packets leave on: none, if they are for the host
+// itself.
 func usualOut(s *Space) string {
 	if s.toHost {
 		return ""
@@ -70,8 +71,8 @@ func usualOut(s *Space) string {
 	return UsualBridge
 }
 
-// addressField is an address. Numbers of IPv4 are addresses, those of IPv6 the intervals
-// between the addresses where a set begins or ends: see number6.
+// addressField declares an address. The numbers of IPv4 are addresses, those of IPv6 the
+// intervals between the addresses where a set begins or ends: see number6.
 func addressField(name string, turn int, under func(*Space, ir.Family) ref, liked func(*Space) *examples, at func(*Packet) *netip.Addr, in func(*Region) **Addresses) field {
 	return field{
 		name: name, turn: turn, byFamily: true,
@@ -107,7 +108,7 @@ func addressField(name string, turn int, under func(*Space, ir.Family) ref, like
 	}
 }
 
-// usualDestinations are containers; what is for the host itself goes to an address that
+// usualDestinations returns containers, or for packets to the host itself an address that
 // clients connect to.
 func usualDestinations(s *Space) *examples {
 	if s.toHost {
@@ -116,7 +117,7 @@ func usualDestinations(s *Space) *examples {
 	return &containers
 }
 
-// portField is a port of TCP, UDP and SCTP.
+// portField declares a port of TCP, UDP and SCTP.
 func portField(name string, turn int, best bestOf, usual uint16, at func(*Packet) *uint16, in func(*Region) *[]ir.PortRange) field {
 	return field{
 		name: name, turn: turn,
@@ -140,12 +141,13 @@ func portRanges(numbers []span) []ir.PortRange {
 	return out
 }
 
-// originalPortField is the port that the client of a tracked connection asked for. In a
-// space that is published it is also the destination port of packets without DNAT.
+// originalPortField declares the port that the client of a tracked connection sent its
+// packets to. In a space that is published it is also the destination port of packets
+// without DNAT.
 func originalPortField(turn int) field {
 	f := portField("original port", turn, bestPort, usualPort,
 		func(p *Packet) *uint16 { return &p.OriginalPort }, func(r *Region) *[]ir.PortRange { return &r.OriginalPorts })
-	// It is there for protocols without ports as well: Space.port sees to the rest.
+	// Protocols without ports have it as well: Space.port makes the difference.
 	f.under = func(s *Space, _ ir.Family) ref { return s.tracked() }
 	f.read = func(s *Space, p *Packet) uint32 {
 		if s.published && !p.DNAT && hasPorts(p.Protocol) {

@@ -6,8 +6,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// fieldID is the index of a field in the table fields. Opaque conditions are fields of a
-// space, from fOpaque on.
+// fieldID is the index of a field in the table fields. The opaque conditions of a space are
+// fields from fOpaque on.
 type fieldID int
 
 const (
@@ -28,64 +28,63 @@ const (
 	fOpaque
 )
 
-// The fields of the ends, for conditions on addresses and on ports, and those of the
-// interfaces.
+// The fields that a condition on an address, a port or an interface is about, by its End.
 var (
 	addressOf   = [...]fieldID{Source: fSource, Destination: fDestination, OriginalDestination: fOrigDst}
 	portOf      = [...]fieldID{Source: fSourcePort, Destination: fDestPort, OriginalDestination: fOrigPort}
 	interfaceOf = [...]fieldID{Source: fIn, Destination: fOut}
 )
 
-// field declares all there is to know of a field of packets. Its values are numbers;
-// what is no number, such as a name, has one in each space.
+// field declares a field of packets. Its values are numbers; what is no number, such as a
+// name, is numbered in each space.
 type field struct {
 	name string
-	// layer is where its bits are in a diagram.
+	// layer is the position of its bits in a diagram.
 	layer layer
-	// turn is when its value is chosen for an example: what is chosen early is as one
-	// would choose it, what comes late follows from the rest.
+	// turn is the position in the order in which the values of an example are chosen. The
+	// first are chosen freely, later ones among what they leave.
 	turn int
-	// byFamily says that the numbers of IPv4 and of IPv6 have nothing in common.
+	// byFamily: a number is a different value in IPv4 than in IPv6.
 	byFamily bool
-	// under returns the packets that have the field; nil where all have.
+	// under returns the packets that have the field; nil if all have it. No diagram depends
+	// on a field that a packet does not have.
 	under func(s *Space, f ir.Family) ref
 	// highest returns the highest number of either family.
 	highest func(s *Space) [2]uint32
-	// atoms adds the sets of numbers that are told apart besides those that conditions
-	// name; nil for none.
+	// atoms adds sets of numbers to those that conditions list; nil if there are none.
 	atoms func(s *Space, c *column)
 	// read returns the number that a packet has, 0 if it has none.
 	read func(s *Space, p *Packet) uint32
-	// best returns the number between lo and hi that is the best example. named says
-	// that some condition names them.
+	// best returns the best example between lo and hi. named reports that a condition lists
+	// these numbers.
 	best func(s *Space, family int, lo, hi uint32, named bool) candidate
-	// set gives a value to a packet that is built as an example, field by field in the
-	// order of the table; usual gives the value for where the field does not matter.
+	// set gives a value to an example packet; usual does where the field does not matter.
+	// Both are called in the order of the table.
 	set   func(s *Space, p *Packet, v value)
 	usual func(s *Space, p *Packet)
 	// describe adds the classes in runs to a region.
 	describe func(s *Space, c *column, family int, runs []span, r *Region)
 }
 
-// value is a value of a field: addresses are addresses, all else is its number.
+// value is the value of a field: an address, or its number for all other fields.
 type value struct {
 	number  uint32
 	address netip.Addr
 }
 
-// layer is where the bits of a field are in a diagram, from the root down.
+// layer is the position of the bits of a field in a diagram, from the root down.
 type layer int
 
 const (
-	// middle fields are in the order that orders tries.
+	// middle fields are sorted by orders.
 	middle layer = iota
-	// upper: other fields are there only under some of its values.
+	// upper: which other fields a packet has depends on it.
 	upper
-	// lower: it tells few rules apart.
+	// lower: few rules depend on it.
 	lower
 )
 
-// fields is the table of all fields; a new field is a new entry.
+// fields is the table of all fields. A new field is a new entry.
 var fields = [fOpaque]field{
 	fFamily: {
 		name: "family", layer: upper, turn: 1,
@@ -93,7 +92,7 @@ var fields = [fOpaque]field{
 		read:  func(_ *Space, p *Packet) uint32 { return uint32(index(p.Family)) },
 		best:  lowest,
 		set:   func(_ *Space, p *Packet, v value) { p.Family = families[v.number] },
-		usual: func(*Space, *Packet) {}, // that of the space's other numbers
+		usual: func(*Space, *Packet) {}, // Space.packet has set it
 		describe: func(_ *Space, c *column, family int, runs []span, r *Region) {
 			r.Family = families[c.numbers(family, runs)[0].lo]
 		},
@@ -120,7 +119,8 @@ var fields = [fOpaque]field{
 			}
 		},
 	},
-	// DNAT is shown only where it matters: then the packet is one to a published port.
+	// An example shows DNAT only where it matters; then the packet is one to a published
+	// port.
 	fDNAT: natField("DNAT", 4, highestNumber,
 		func(p *Packet) *bool { return &p.DNAT }, func(r *Region) **bool { return &r.DNAT }),
 	fSNAT: natField("SNAT", 5, lowest,
@@ -128,7 +128,7 @@ var fields = [fOpaque]field{
 	fProtocol: {
 		name: "protocol", turn: 2,
 		highest: upTo(255),
-		// Other fields are there only under these.
+		// Which other fields a packet has depends on these.
 		atoms: func(_ *Space, c *column) {
 			c.addSpans(0, portProtocols)
 			c.addSpans(0, protoSpans(ProtoICMP))
@@ -197,5 +197,6 @@ func opaqueField(text string) *field {
 	}
 }
 
-// lastTurn is that of opaque conditions, in the order in which the space got to know them.
+// lastTurn is that of opaque conditions: they are chosen last, in the order in which the
+// space found them.
 const lastTurn = 100

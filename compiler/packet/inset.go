@@ -2,14 +2,13 @@ package packet
 
 import "strings"
 
-// InSet holds where C does: what it is to be in an ipset, as conditions on the
-// packet. It gives them the set's name.
+// InSet holds if C does, which is what it means to be in an ipset, as conditions on the
+// packet; InSet adds the name of the set.
 type InSet struct {
 	Name string
-	// Ends are those of the packet that are looked up, and Dims what of them: "ip",
-	// "net", "port", "iface", "mark" or "mac", as in the name of the set's type. Of a
-	// list, whose members differ, Dims is nil. A match with fewer Ends than Dims never
-	// holds.
+	// Ends are the ends of the packet that are looked up, and Dims what of them: "ip",
+	// "net", "port", "iface", "mark" or "mac", as in the name of the set's type. Of a list,
+	// whose members differ, Dims is nil. A match with fewer Ends than Dims never holds.
 	Ends []End
 	Dims []string
 	C    Cond
@@ -19,7 +18,7 @@ func (InSet) isCond() {}
 
 func (c InSet) String() string { return LookupKey(c.Ends, c.Dims) + " in set " + c.Name }
 
-// LookupKey lists the fields of a packet that a set is searched for.
+// LookupKey returns in words which fields of a packet are looked up in a set.
 func LookupKey(ends []End, dims []string) string {
 	words := make([]string, 0, len(ends))
 	for i, e := range ends {

@@ -7,8 +7,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// compile returns the set of the packets for which c holds. Within a program all
-// packets are of its family; family 0 says that they may be of both.
+// compile returns the set of packets for which c holds. All packets of a program are of its
+// family; family 0 is for packets of both.
 func (s *Space) compile(c Cond, family ir.Family) ref {
 	d := s.d
 	switch c := c.(type) {
@@ -77,7 +77,8 @@ func (s *Space) port(end End, spans []span, family ir.Family) ref {
 		reply := s.trackings(func(t tracking) bool { return t.direction() == ir.CTReply })
 		return d.and(s.tracked(), d.choose(d.and(some, d.diff(reply, s.nat(fDNAT))), at(fSourcePort), at(fOrigPort)))
 	}
-	// Protocols without ports have something in that place that is not known here.
+	// For protocols without ports connection tracking has something else in its place,
+	// which does not follow from other fields.
 	free := d.diff(d.and(s.tracked(), at(fOrigPort)), some)
 	return d.or(free, d.and(some, s.original(fOrigPort, fDestPort, fSourcePort, family, at)))
 }
@@ -97,7 +98,7 @@ func (s *Space) family(f ir.Family) ref {
 	return not(v6)
 }
 
-// byFamily joins what holds in each of the families there are.
+// byFamily returns the packets of one family that are in the set for it, or those of both.
 func (s *Space) byFamily(family ir.Family, of func(ir.Family) ref) ref {
 	if family != 0 {
 		return of(family)
@@ -105,7 +106,7 @@ func (s *Space) byFamily(family ir.Family, of func(ir.Family) ref) ref {
 	return s.d.choose(s.family(ir.IPv6), of(ir.IPv6), of(ir.IPv4))
 }
 
-// literal returns the set of the packets with one of the numbers in a field.
+// literal returns the set of packets with one of the numbers in a field.
 func (s *Space) literal(f fieldID, family int, spans []span) ref {
 	c := s.columns[f]
 	atom, ok := c.byText[family][spansKey(spans)]
@@ -151,7 +152,7 @@ func (s *Space) icmp(f ir.Family) ref {
 	return s.literal(fProtocol, 0, protoSpans(ProtoICMP))
 }
 
-// under returns the set of the packets that have a field.
+// under returns the set of packets that have a field.
 func (s *Space) under(f fieldID, family ir.Family) ref {
 	if has := s.columns[f].field.under; has != nil {
 		return has(s, family)
@@ -161,7 +162,7 @@ func (s *Space) under(f fieldID, family ir.Family) ref {
 
 func (s *Space) havePorts() ref { return s.literal(fProtocol, 0, portProtocols) }
 
-// nat returns the set of tracked packets whose connections have the NAT of a field.
+// nat returns the set of tracked packets whose connections are subject to a kind of NAT.
 func (s *Space) nat(f fieldID) ref {
 	return s.d.and(s.under(f, 0), s.literal(f, 0, []span{{1, 1}}))
 }
@@ -177,16 +178,17 @@ func (s *Space) states(states ir.CTState) ref {
 	return r
 }
 
-// original returns the set of packets whose original destination is in a set: of
-// means it for any field. The field of its own counts only where it is not implied:
-// else the original destination is the destination, or seen from the replies the source.
+// original returns the set of packets whose original destination or port is in a set. of
+// returns that set for any field; own is the field itself, where its value does not follow
+// from the others (ownOriginal). Elsewhere the original destination is the destination, or
+// for replies the source.
 func (s *Space) original(own, dst, src fieldID, family ir.Family, of func(fieldID) ref) ref {
 	d := s.d
 	straight := d.choose(s.is(trackNew, trackEstablished, trackRelated), of(dst), of(src))
 	return d.and(s.tracked(), d.choose(s.under(fOrigDst, family), of(own), straight))
 }
 
-// ownOriginal returns the set of packets whose original destination follows from none of
+// ownOriginal returns the set of packets whose original destination does not follow from
 // their other fields: those subject to DNAT, and ICMP errors, which are about connections
 // with other addresses than their own.
 func (s *Space) ownOriginal(family ir.Family) ref {

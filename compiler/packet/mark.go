@@ -7,27 +7,27 @@ import (
 // Marks are the marks of a packet and of its connection, as far as they are known.
 type Marks struct{ Packet, Conn MarkValue }
 
-// MarkValue is a mark of which only some bits may be known. The zero MarkValue is
-// a mark of 0, as a packet has that no rule has marked.
+// MarkValue is a mark of which only some bits may be known. The zero MarkValue is 0, the
+// mark of a packet that no rule has marked.
 type MarkValue struct{ Bits, Unknown uint32 }
 
-// UnknownMark is a mark of which nothing is known: that of a connection which earlier
-// packets may have marked.
+// UnknownMark is a mark of which no bit is known, such as that of a connection which
+// earlier packets may have marked.
 var UnknownMark = MarkValue{Unknown: ^uint32(0)}
 
-// xor returns the mark with the bits of mask cleared, then those of value flipped.
+// xor returns the mark with the bits of mask cleared and then those of value flipped.
 func (m MarkValue) xor(value MarkValue, mask uint32) MarkValue {
 	unknown := m.Unknown&^mask | value.Unknown
 	return MarkValue{(m.Bits&^mask ^ value.Bits) &^ unknown, unknown}
 }
 
-// and returns the bits of the mark that are in mask, the others 0.
+// and returns the mark with all bits cleared that are not in mask.
 func (m MarkValue) and(mask uint32) MarkValue {
 	return MarkValue{m.Bits & mask, m.Unknown & mask}
 }
 
-// is tells whether the condition holds; known is false where bits that are not known
-// decide it.
+// is reports whether the condition holds; known is false if that depends on bits that are
+// not known.
 func (c Mark) is(m MarkValue) (holds, known bool) {
 	if (m.Bits^c.Value)&c.Mask&^m.Unknown != 0 || c.Value&^c.Mask != 0 {
 		return false, true
@@ -35,9 +35,8 @@ func (c Mark) is(m MarkValue) (holds, known bool) {
 	return true, m.Unknown&c.Mask == 0
 }
 
-// Of evaluates the condition for marks; known is false where bits that are not known
-// decide it. A packet without a connection has no connection mark: tracked says whether
-// it has one.
+// Of reports whether the condition holds for marks; known is false if that depends on bits
+// that are not known. A packet that is not tracked has no connection mark.
 func (c Mark) Of(m Marks, tracked bool) (holds, known bool) {
 	switch {
 	case !c.Conn:
@@ -48,13 +47,13 @@ func (c Mark) Of(m Marks, tracked bool) (holds, known bool) {
 	return c.is(m.Conn)
 }
 
-// opaque is the condition where the mark is not known.
+// opaque returns the condition for where the mark is not known.
 func (c Mark) opaque() Opaque { return Opaque{Text: c.String()} }
 
-// ActionKind is what an action changes.
+// ActionKind is the kind of an action.
 type ActionKind int
 
-// The actions. The formulas are those of the kernel's xt_mark.c and xt_connmark.c.
+// The actions, by the formulas of the kernel's xt_mark.c and xt_connmark.c.
 const (
 	// SetMark makes the packet's mark (mark &^ Mask) ^ Value.
 	SetMark ActionKind = iota
@@ -64,10 +63,11 @@ const (
 	SaveMark
 	// RestoreMark makes the packet's mark (its mark &^ Mask) ^ (connection's mark & Value).
 	RestoreMark
-	// LoseMark leaves nothing known of either mark: a target that is not followed sets
-	// one of them.
+	// LoseMark makes both marks unknown, for targets that set one of them to a value that
+	// is not followed.
 	LoseMark
-	// Untrack takes the packet out of connection tracking: no state but UNTRACKED, no NAT.
+	// Untrack takes the packet out of connection tracking: its state is UNTRACKED, and it
+	// gets no NAT.
 	Untrack
 )
 
@@ -92,7 +92,7 @@ func (a Action) marks(m Marks) Marks {
 	case LoseMark:
 		m = Marks{UnknownMark, UnknownMark}
 	case Untrack:
-		// The marks stay what they are.
+		// It changes no mark.
 	default:
 		panic(fmt.Sprintf("unknown kind of action %d", a.Kind))
 	}
@@ -107,7 +107,7 @@ func (r *Rule) after(m Marks) Marks {
 	return m
 }
 
-// untracks tells whether the rule takes packets out of connection tracking.
+// untracks reports whether the rule takes packets out of connection tracking.
 func (r *Rule) untracks() bool {
 	for _, a := range r.Actions {
 		if a.Kind == Untrack {
@@ -117,7 +117,7 @@ func (r *Rule) untracks() bool {
 	return false
 }
 
-// tracked holds for packets that connection tracking knows.
+// tracked holds for packets that are part of a known connection.
 var tracked = Dir{}
 
 // String writes a mark as iptables does.

@@ -1,8 +1,8 @@
 package packet
 
-// Open returns the opaque conditions on which it depends whether c holds for the packet,
-// in order. Those that p.Conditions has, with either value, are known; others that c
-// names count only where what the packet tells leaves c open.
+// Open returns the opaque conditions that decide whether c holds for the packet, in order.
+// Those in p.Conditions, with either value, are known. Others count only if the fields of
+// the packet leave it open whether c holds.
 func Open(c Cond, p *Packet) []string {
 	var out []string
 	seen := map[string]bool{}
@@ -22,7 +22,7 @@ func Open(c Cond, p *Packet) []string {
 	return out
 }
 
-// condition tells whether the opaque condition of that text holds, if the packet tells.
+// condition reports whether an opaque condition holds, if p.Conditions has its text.
 func (p *Packet) condition(text string) (holds, known bool) {
 	holds, known = p.Conditions[text]
 	return holds, known

@@ -19,14 +19,14 @@ func resolve(programs []*Program) []*Program {
 	return out
 }
 
-// site is where a condition with state is in a program.
+// site describes where a condition with state is in a program.
 type site struct {
 	condition, chain string
 	rule             string // its text
 	decides          bool   // its verdict is not Continue, as that of LOG is
 }
 
-// occurrence is a condition with state at a site of one program.
+// occurrence is a condition with state in one program.
 type occurrence struct {
 	site
 	counter *counter // once it is paired
@@ -44,13 +44,14 @@ type counter struct {
 	program int    // the last program that has it
 }
 
-// freeFor tells whether a site of a program may still be paired with the counter.
+// freeFor reports whether a site of a program may still be paired with the counter.
 func (c *counter) freeFor(program int, f ir.Family) bool {
 	return c.program < program && c.family == f
 }
 
-// locate copies a program and finds its conditions with state. Marks become opaque: in a
-// program that begins in the middle of a route nothing is known of them (see Route).
+// locate returns a copy of a program, and its conditions with state. Marks become opaque: a
+// program that begins in the middle of a route does not set those that its rules match (see
+// Route).
 func locate(p *Program) (*Program, []*occurrence) {
 	var found []*occurrence
 	out := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
@@ -93,7 +94,7 @@ func (r *Rule) text() string {
 	return joined(r.Matches, ", ") + ": " + r.Verdict.String()
 }
 
-// settled gives an opaque condition that was paired the name of its counter.
+// settled renames an opaque condition that was paired to its counter.
 func settled(c Cond) Cond {
 	if o, ok := c.(Opaque); ok && o.at != nil {
 		return Opaque{Text: o.at.counter.name, Stateful: true}
@@ -107,8 +108,8 @@ type pairing struct {
 	named    map[string]int // how many counters there are by the text of their condition
 }
 
-// pair gives each condition with state of a program its counter: one of an earlier
-// program at the most similar site, or a new one.
+// pair finds the counter of each condition with state of a program: one of an earlier
+// program from the most similar site, or else a new one.
 func (s *pairing) pair(program int, f ir.Family, found []*occurrence) {
 	// First the same rule in the same chain, then the same rule in another chain, then
 	// another rule of the same chain: a rule that was moved or edited keeps its counter.
@@ -127,7 +128,8 @@ func (s *pairing) pair(program int, f ir.Family, found []*occurrence) {
 	}
 }
 
-// pairBy pairs the sites for which likeness returns the same, in order.
+// pairBy pairs, in their order, conditions with counters for whose sites likeness returns
+// the same.
 func (s *pairing) pairBy(likeness func(site) site, program int, f ir.Family, found []*occurrence) {
 	free := map[site][]*counter{}
 	for _, c := range s.counters {
@@ -143,8 +145,8 @@ func (s *pairing) pairBy(likeness func(site) site, program int, f ir.Family, fou
 	}
 }
 
-// pairOnly pairs a condition that the program has once with the only counter of that
-// condition, wherever they are. Rules that decide nothing do not count.
+// pairOnly pairs a condition that occurs once in the program with the counter for it if
+// there is only one, wherever both are. Rules with the verdict Continue do not count.
 func (s *pairing) pairOnly(program int, f ir.Family, found []*occurrence) {
 	mine, others := map[string][]*occurrence{}, map[string][]*counter{}
 	for _, o := range found {

@@ -8,8 +8,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Region is a box of packets: those whose every field is in the field's set. Nil
-// and zero fields say that any value is.
+// Region is a product of sets, one for each field: a packet is in it if each of its fields
+// is in the field's set. A field that is nil or zero has any value.
 type Region struct {
 	Family                                   ir.Family
 	In, Out                                  *Interfaces
@@ -17,22 +17,22 @@ type Region struct {
 	Protocols                                []ProtoRange
 	SourcePorts, DestinationPorts            []ir.PortRange
 	OriginalPorts                            []ir.PortRange
-	// ICMP types and codes; a range ends at LastCode of LastType.
+	// ICMP are types and codes.
 	ICMP       []ICMPType
 	States     []ConnState
 	DNAT, SNAT *bool
 	Conditions []Condition
 }
 
-// Interfaces are names and patterns, which end in +. Of all entries that match a
-// name the longest decides: the name is in the set if that one is in Names.
+// Interfaces is a set of interfaces, by names and by patterns that end in +. The longest
+// entry that matches a name counts: the name is in the set if that entry is in Names.
 type Interfaces struct{ Names, Except []string }
 
-// Addresses is a set of addresses, or with Not all others of the family.
+// Addresses is a set of addresses, or with Not all other addresses of the family.
 type Addresses struct {
 	Not bool
 	In  *AddrSet
-	// Sets that In is the union of, if it is one of sets with names.
+	// Sets are the names of the sets whose union In is, if there are such sets.
 	Sets []string
 }
 
@@ -45,25 +45,25 @@ func (a *Addresses) Prefixes(limit int) (shown []netip.Prefix, total int) {
 // ProtoRange is a range of protocol numbers, both ends inclusive.
 type ProtoRange struct{ First, Last uint8 }
 
-// ConnState is a state with a direction, CTAny for packets not tracked.
+// ConnState is a state with a direction: CTAny for packets that are not tracked.
 type ConnState struct {
 	State ir.CTState
 	Dir   ir.CTDir
 }
 
-// Condition is an opaque condition that must or must not hold.
+// Condition is an opaque condition and whether it holds.
 type Condition struct {
 	Name  string
 	Holds bool
 }
 
-// Regions describes the set as boxes that together hold exactly its packets. It
-// stops past limit boxes, and complete is false then: there is more.
+// Regions returns the set as regions whose union it is. It returns no more than limit of
+// them; complete reports whether these are all.
 func (s Set) Regions(limit int) (regions []Region, complete bool) {
 	complete = true
 	var boxes []box
 	for _, family := range []ir.Family{ir.IPv4, ir.IPv6} {
-		// Class numbers mean different things in the two families.
+		// Class numbers of the two families are different things.
 		within := s.space.d.and(s.ref, s.space.family(family))
 		found, all := s.space.boxes(within, index(family), 16*limit)
 		complete = complete && all
@@ -91,7 +91,7 @@ func (s *Space) describe(b box) Region {
 		}
 	}
 	if runs, ok := b[plainPort]; ok {
-		r.DestinationPorts = portRanges(s.columns[fOrigPort].numbers(family, runs)) // without DNAT: there are no others
+		r.DestinationPorts = portRanges(s.columns[fOrigPort].numbers(family, runs)) // all of them are without DNAT
 	}
 	return r
 }
@@ -112,14 +112,14 @@ func ICMPTypes(first, last uint16) []ICMPType {
 	return out
 }
 
-// interfacesOf tells which names and patterns the indexes stand for.
+// interfacesOf returns the names and patterns that some indexes represent.
 func (s *Space) interfacesOf(spans []span) *Interfaces {
 	out := &Interfaces{}
 	var rest []string
 	for i, name := range s.ifaces.names {
 		shown := name
 		if !slices.Contains(s.names, name) {
-			// It stands for what its longest pattern matches; any name, if it has none.
+			// It represents what its longest pattern matches; any name, if it has none.
 			shown = "+"
 			for _, m := range s.names {
 				if strings.HasSuffix(m, "+") && matchesInterface(m, name) && len(m) > len(shown) {
@@ -133,7 +133,7 @@ func (s *Space) interfacesOf(spans []span) *Interfaces {
 			rest = append(rest, shown)
 		}
 	}
-	// An entry is said only if it differs from what the next wider one says.
+	// Entries are left out that have the same value as the next wider one.
 	entries := map[string]bool{}
 	for _, n := range out.Names {
 		entries[n] = true
@@ -149,7 +149,7 @@ func (s *Space) interfacesOf(spans []span) *Interfaces {
 		}
 		return best
 	}
-	said := func(holds bool) func(string) bool {
+	redundant := func(holds bool) func(string) bool {
 		return func(name string) bool {
 			if w := wider(name); w != "" {
 				return entries[w] == holds
@@ -157,13 +157,13 @@ func (s *Space) interfacesOf(spans []span) *Interfaces {
 			return !holds
 		}
 	}
-	out.Names = slices.DeleteFunc(out.Names, said(true))
-	out.Except = slices.DeleteFunc(rest, said(false))
+	out.Names = slices.DeleteFunc(out.Names, redundant(true))
+	out.Except = slices.DeleteFunc(rest, redundant(false))
 	return out
 }
 
-// addresses describes a box's addresses: by those they are not, if they include
-// what no rule names.
+// addresses returns the addresses of some classes. They are described by the others if they
+// include what no rule lists.
 func (s *Space) addresses(c *column, family int, runs []span) *Addresses {
 	cut := c.cut[family]
 	out := &Addresses{}

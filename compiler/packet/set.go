@@ -6,8 +6,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Set is a set of packets of a space. Operations panic with a *BudgetError where
-// the space runs out of nodes: see Catch.
+// Set is a set of packets of a space. Its methods panic with a *BudgetError if the space
+// runs out of nodes: see Catch.
 type Set struct {
 	space *Space
 	ref   ref
@@ -41,23 +41,23 @@ func (s Set) Xor(o Set) Set { return Set{s.space, s.with(o).xor(s.ref, o.ref)} }
 // Not returns the packets not in s.
 func (s Set) Not() Set { return Set{s.space, not(s.ref)} }
 
-// IsEmpty tells whether no packet is in s, whatever opaque conditions hold.
+// IsEmpty reports whether no packet is in s, whichever opaque conditions hold.
 func (s Set) IsEmpty() bool { return s.ref == none }
 
-// Equal tells whether both sets hold the same packets.
+// Equal reports whether both sets hold the same packets.
 func (s Set) Equal(o Set) bool {
 	s.with(o)
 	return s.ref == o.ref
 }
 
-// Contains tells whether the packet is in s. What the packet cannot have, or
-// does not have free, does not matter: it is taken as Complete would make it.
+// Contains reports whether the packet is in s. Fields that the packet cannot have, or that
+// follow from others, are as Complete makes them.
 func (s Set) Contains(p Packet) bool {
 	return s.space.d.holds(s.ref, s.space.assignment(p))
 }
 
-// Routes returns all packets with a family, a source, and a pair of interfaces they
-// arrive on and leave on, that some packet of s has, each of the three taken for itself.
+// Routes returns all packets with a family, a source and a pair of interfaces that some
+// packet of s has, each of the three independently of the others.
 func (s Set) Routes() Set {
 	d := s.space.d
 	only := func(fields ...fieldID) ref {
@@ -83,9 +83,9 @@ func (s Set) Sources(f ir.Family) *AddrSet {
 	return out
 }
 
-// Hull returns all packets each of whose fields some packet of s has, each field taken
-// for itself but for the two interfaces: a superset that can be told in few words. What opaque conditions hold
-// is no field.
+// Hull returns all packets each of whose fields some packet of s has, independently of the
+// other fields, except that the two interfaces go together: a superset that is short to
+// describe. Opaque conditions are no fields.
 func (s Set) Hull() Set {
 	d := s.space.d
 	out := all
@@ -98,8 +98,7 @@ func (s Set) Hull() Set {
 	return Set{s.space, d.and(out, s.Routes().ref)}
 }
 
-// Conditions returns the opaque conditions that it depends on whether packets are
-// in s, sorted.
+// Conditions returns, sorted, the opaque conditions that decide whether packets are in s.
 func (s Set) Conditions() []string {
 	var out []string
 	for level := range s.space.d.levels(s.ref) {

@@ -7,29 +7,29 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Step is a rule that a packet came to.
+// Step is a rule that a packet reached.
 type Step struct {
 	At Place
 	// Failed is the first condition of the rule that does not hold; nil if all do.
 	Failed Cond
 }
 
-// Decision is what becomes of one packet.
+// Decision is the verdict of one packet, and how it got it.
 type Decision struct {
 	Verdict Verdict
-	// At is the rule that decided, or AtEnd.
+	// At is the rule that gave the verdict, or AtEnd.
 	At Place
-	// Steps are the rules the packet came to, the deciding one last.
+	// Steps are the rules that the packet reached, in order.
 	Steps []Step
 }
 
-// Decide sends one packet through the program, rule by rule, as the kernel does.
-// It shares nothing with the sets, whose check it is. Opaque conditions hold if
-// p.Conditions says so, by the names that they have in e's space.
+// Decide sends one packet through the program, rule by rule, as the kernel does. It shares
+// no code with the sets, so that each checks the other. An opaque condition holds if
+// p.Conditions is true for its name in e's space.
 func (e *Evaluation) Decide(p Packet) Decision { return e.Program.Decide(p) }
 
-// Decide is Evaluation.Decide for a program of no space, whose opaque conditions
-// are told by their texts alone.
+// Decide is Evaluation.Decide for a program without a space: an opaque condition holds if
+// p.Conditions is true for its text.
 func (p *Program) Decide(packet Packet) Decision {
 	packet.Complete()
 	d := Decision{Verdict: p.Default, At: AtEnd}
@@ -37,7 +37,7 @@ func (p *Program) Decide(packet Packet) Decision {
 	return d
 }
 
-// walk returns true when the packet has its verdict.
+// walk returns true if the packet has got its verdict.
 func (p *Program) walk(chain int, top bool, packet *Packet, d *Decision) bool {
 	for i, r := range p.Chains[chain].Rules {
 		at := Place{chain, i}
@@ -75,15 +75,15 @@ func (p *Program) walk(chain int, top bool, packet *Packet, d *Decision) bool {
 	return false
 }
 
-// Holds tells whether a condition holds for a packet that is complete. An opaque
-// condition holds if p.Conditions says so.
+// Holds reports whether a condition holds for a packet that is complete. An opaque
+// condition holds if p.Conditions is true for its text.
 func Holds(c Cond, p *Packet) bool {
 	holds, _ := evaluate(c, p, func(text string) (holds, known bool) { return p.Conditions[text], true })
 	return holds
 }
 
-// evaluate tells whether a condition holds for a packet. known is false where that
-// depends on an opaque condition which opaque does not know.
+// evaluate reports whether a condition holds for a packet. known is false if that depends
+// on an opaque condition for which opaque returns known false.
 func evaluate(c Cond, p *Packet, opaque func(text string) (holds, known bool)) (holds, known bool) {
 	switch c := c.(type) {
 	case FamilyIs:
@@ -127,8 +127,9 @@ func evaluate(c Cond, p *Packet, opaque func(text string) (holds, known bool)) (
 	panic(fmt.Sprintf("unknown condition %T", c))
 }
 
-// firstOther is the value of All, whose neutral value is true, and of Any, whose neutral
-// value is false: one condition with the other value decides, whatever is not known.
+// firstOther returns the value of All, whose neutral value is true, or Any, whose neutral
+// value is false: one condition with the other value is enough, even if others are not
+// known.
 func firstOther(cs []Cond, neutral bool, p *Packet, opaque func(text string) (holds, known bool)) (holds, known bool) {
 	known = true
 	for _, c := range cs {

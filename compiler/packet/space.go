@@ -12,32 +12,31 @@ import (
 // DefaultBudget is the number of nodes a space may make: about 500 MB.
 const DefaultBudget = 16 << 20
 
-// Space is what some programs have in common: the classes that all of their
-// conditions cut packets into. Only sets of one space may be combined. A space is
-// not safe for concurrent use.
+// Space is what programs have in common that are compared: the classes into which their
+// conditions divide the values of each field. Only sets of one space can be combined. A
+// space is not safe for concurrent use.
 type Space struct {
 	columns  []*column
 	opaque   map[string]fieldID
-	names    []string // interfaces mentioned
+	names    []string // interfaces that conditions list
 	ifaces   *interfaces
-	bounds6  []u128 // the IPv6 addresses where anything begins, the first ::
+	bounds6  []u128 // the IPv6 addresses where an interval begins, the first ::
 	d        *diagram
 	owners   []*column // by level
 	byTurn   []*column // in the order in which an example is chosen
 	programs []*Evaluation
 	budget   int
-	// published says that rules ask more for ports before DNAT than after it. The
-	// column of original ports then also holds destination ports without DNAT, which
-	// are the same for all but replies; else it is the other way round. Either spares
-	// the more frequent question from being asked twice, with DNAT and without.
+	// published: rules list more ports before DNAT than after it. Then the column of
+	// original ports also holds the destination ports of packets without DNAT, which are
+	// the same ports except for replies; otherwise the reverse. Either way the more
+	// frequent condition is not about two columns, with DNAT and without.
 	published bool
-	// toHost says that packets are for the host itself.
+	// toHost: packets are for the host itself.
 	toHost bool
 }
 
-// New returns the space of these programs, decided and ready to be asked. It
-// fails with a *BudgetError if that takes too much memory or time; the budget is
-// DefaultBudget, or what WithBudget says.
+// New returns the space of these programs, with the packets of each verdict. It fails with
+// a *BudgetError if that takes too much memory or time; the budget is DefaultBudget.
 func New(programs ...*Program) (*Space, error) { return WithBudget(DefaultBudget, programs...) }
 
 // WithBudget is New with another limit on the number of nodes.
@@ -52,7 +51,7 @@ func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 			return nil, err
 		}
 		if p.ToHost != programs[0].ToHost {
-			return nil, errors.New("packets for the host itself are no others")
+			return nil, errors.New("INPUT and FORWARD programs cannot be compared with each other")
 		}
 		s.programs = append(s.programs, &Evaluation{space: s, Program: p, source: programs[i]})
 	}
@@ -62,7 +61,7 @@ func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 		s.note(p)
 	}
 	s.cutColumns()
-	// The first order is nearly always right; a wrong one is recognised by what it takes.
+	// The first order is nearly always good; a bad one exceeds its share of the budget.
 	tries := orders(s.columns)
 	tries = append(tries, tries[0])
 	var err error
@@ -83,8 +82,8 @@ func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 	return nil, err
 }
 
-// Catch, deferred, turns the panic of an operation on sets that ran out of budget
-// into an error. Functions of this package that return an error do it themselves.
+// Catch, deferred, turns the panic of an operation on sets that ran out of budget into an
+// error. Functions of this package that return an error do so themselves.
 func Catch(err *error) {
 	switch p := recover().(type) {
 	case nil:
@@ -98,7 +97,7 @@ func Catch(err *error) {
 // Programs returns the programs of the space as given to New.
 func (s *Space) Programs() []*Evaluation { return s.programs }
 
-// Nodes is how many nodes the space has made so far.
+// Nodes returns how many nodes the space has made so far.
 func (s *Space) Nodes() int { return len(s.d.nodes) }
 
 func (s *Space) attempt(order []*column, budget int) (err error) {
@@ -122,8 +121,7 @@ func (s *Space) attempt(order []*column, budget int) (err error) {
 	return nil
 }
 
-// publishes tells whether the programs name more original ports than destination
-// ports.
+// publishes reports whether the programs list more original ports than destination ports.
 func publishes(programs []*Program) bool {
 	var named [OriginalDestination + 1]map[string]bool
 	for i := range named {
@@ -142,7 +140,7 @@ func publishes(programs []*Program) bool {
 	return len(named[OriginalDestination]) > len(named[Destination])
 }
 
-// note collects what the program's conditions name.
+// note collects the values that the conditions of a program list.
 func (s *Space) note(p *Program) {
 	for _, r := range p.Rules() {
 		Walk(All(r.Matches), func(c Cond) bool {
@@ -155,9 +153,9 @@ func (s *Space) note(p *Program) {
 func (s *Space) noteCond(c Cond) {
 	switch c := c.(type) {
 	case InSet, Not, All, Any:
-		// Their conditions are noted each.
+		// Walk visits their conditions.
 	case FamilyIs, State, Dir:
-		// Their fields have no more values than this package knows by itself.
+		// Their fields always have the same classes.
 	case Addr:
 		s.columns[addressOf[c.End]].addSet(c.In)
 		if c.End == OriginalDestination {
@@ -223,7 +221,7 @@ func (c ICMPType) spans() []span {
 // portProtocols are those whose packets have ports.
 var portProtocols = protoSpans(ProtoTCP, ProtoUDP, ProtoSCTP)
 
-// cutColumns makes the classes of all fields.
+// cutColumns divides the values of all fields into classes.
 func (s *Space) cutColumns() {
 	slices.Sort(s.names)
 	s.names = slices.Compact(s.names)
@@ -243,9 +241,8 @@ func (s *Space) cutColumns() {
 	slices.SortStableFunc(s.byTurn, func(a, b *column) int { return cmp.Compare(a.field.turn, b.field.turn) })
 }
 
-// number6 collects the addresses where IPv6 sets begin and end. Their indexes
-// stand for what lies from one to the next, so that classes are cut over numbers
-// of 32 bits in both families.
+// number6 collects the addresses where IPv6 sets begin and end. Their indexes represent the
+// intervals between them, so that numbers of 32 bits are enough for both families.
 func (s *Space) number6() {
 	s.bounds6 = []u128{{}}
 	for _, c := range s.columns {

@@ -16,7 +16,7 @@ const (
 	ProtoUDP    = 17
 	ProtoICMPv6 = 58
 	ProtoSCTP   = 132
-	// UDP-Lite has ports that are no fields of a packet here.
+	// Ports of UDP-Lite are no fields of a packet here.
 	ProtoUDPLite = 136
 )
 
@@ -24,8 +24,8 @@ func hasPorts(protocol uint8) bool {
 	return protocol == ProtoTCP || protocol == ProtoUDP || protocol == ProtoSCTP
 }
 
-// isICMP tells whether packets have ICMP types. Protocol 58 within IPv4 is
-// possible; no match takes it for ICMP.
+// isICMP reports whether packets have an ICMP type. Protocol 58 in IPv4 is possible, but
+// nothing treats it as ICMP.
 func isICMP(f ir.Family, protocol uint8) bool {
 	return f == ir.IPv4 && protocol == ProtoICMP || f == ir.IPv6 && protocol == ProtoICMPv6
 }
@@ -58,7 +58,7 @@ func statesText(s ir.CTState) string {
 	return strings.Join(out, ",")
 }
 
-// ParseState returns the state of that name, in upper case as iptables prints it.
+// ParseState returns the state with a name, in upper case as in iptables.
 func ParseState(name string) (state ir.CTState, ok bool) {
 	i := slices.Index(stateNames[:], name)
 	if i < 0 {
@@ -67,7 +67,7 @@ func ParseState(name string) (state ir.CTState, ok bool) {
 	return 1 << i, true
 }
 
-// Names writes the states as iptables does, with commas between.
+// Names returns the states as iptables writes them, separated by commas.
 func (c State) Names() string { return statesText(c.States) }
 
 func directionText(d ir.CTDir) string {

@@ -2,8 +2,8 @@ package packet
 
 import "github.com/dockerfw/dockerfw/compiler/ir"
 
-// tracking is the state and the direction of a packet in one number: a new connection
-// has seen no reply, and without connection tracking there is no direction.
+// tracking is the state and the direction of a packet as one number: a new connection has
+// seen no reply, and a packet that is not tracked has no direction.
 type tracking uint32
 
 const (

@@ -1,19 +1,19 @@
 package packet
 
-// AsksMarks tells whether a rule of the program has a condition on a mark.
-func (p *Program) AsksMarks() bool {
-	asks := false
+// MatchesMarks reports whether a rule of the program has a condition on a mark.
+func (p *Program) MatchesMarks() bool {
+	found := false
 	for _, r := range p.Rules() {
 		Walk(All(r.Matches), func(c Cond) bool {
 			_, isMark := c.(Mark)
-			asks = asks || isMark
-			return !asks
+			found = found || isMark
+			return !found
 		})
 	}
-	return asks
+	return found
 }
 
-// ChangesMarks tells whether a rule of the program sets marks, or takes packets out of
+// ChangesMarks reports whether a rule of the program sets marks, or takes packets out of
 // connection tracking.
 func (p *Program) ChangesMarks() bool {
 	for _, r := range p.Rules() {
@@ -24,7 +24,8 @@ func (p *Program) ChangesMarks() bool {
 	return false
 }
 
-// Refuses tells whether packets may end in the program.
+// Refuses reports whether the program may drop or reject packets, or end with a target that
+// is not followed.
 func (p *Program) Refuses() bool {
 	for _, r := range p.Rules() {
 		if k := r.Verdict.Kind; k == Drop || k == Reject || k == Other {
@@ -34,7 +35,8 @@ func (p *Program) Refuses() bool {
 	return p.Default.Kind != Accept
 }
 
-// MarksOnly is the program for packets that it does not drop: how it marks them.
+// MarksOnly returns the program for packets that it does not refuse: what marks it gives
+// them.
 func (p *Program) MarksOnly() *Program {
 	out := p.mapRules(func(r *Rule) *Rule {
 		if k := r.Verdict.Kind; k != Drop && k != Reject {
@@ -48,8 +50,8 @@ func (p *Program) MarksOnly() *Program {
 	return out
 }
 
-// MarksUnknown is the program where nothing is known of marks: not those that packets have
-// when they come to it, nor those that it sets.
+// MarksUnknown returns the program without knowledge of marks: neither of those that
+// packets have before it, nor of those that it sets.
 func (p *Program) MarksUnknown() *Program {
 	out := p.Map(func(_ *Rule, c Cond) Cond {
 		if m, ok := c.(Mark); ok {
@@ -65,8 +67,8 @@ func (p *Program) MarksUnknown() *Program {
 	return out
 }
 
-// AfterSNAT is the program for packets whose source may have been translated: of conditions
-// on it nothing is known.
+// AfterSNAT returns the program for packets whose source may have been translated:
+// conditions on it are opaque.
 func (p *Program) AfterSNAT() *Program {
 	return p.Map(func(_ *Rule, c Cond) Cond {
 		a, isAddr := c.(Addr)
@@ -78,8 +80,8 @@ func (p *Program) AfterSNAT() *Program {
 	})
 }
 
-// FirstPackets is the program for a chain of nat which is not where DNAT is: only the first
-// packet of a connection meets it. The rule that says so is at rule -1 of the chain.
+// FirstPackets returns the program for a chain of nat at another hook than DNAT: only the
+// first packet of a connection passes it. That is a rule at index -1 of the chain.
 func (p *Program) FirstPackets(table string) *Program {
 	out := p.mapRules(func(r *Rule) *Rule { return r })
 	first := &Rule{Matches: []Cond{Not{opensConnection}}, Verdict: Verdict{Kind: Accept}, Text: "not the first packet of a connection"}

@@ -2,8 +2,8 @@ package packet
 
 import "fmt"
 
-// Walk visits a condition and then those it is made of, from the outside in. visit
-// returns whether to go into the condition it was given.
+// Walk visits a condition and then those it consists of, from the outside in. visit returns
+// whether to visit the conditions in the one it was given.
 func Walk(c Cond, visit func(Cond) bool) {
 	if !visit(c) {
 		return
@@ -26,8 +26,8 @@ func Walk(c Cond, visit func(Cond) bool) {
 	}
 }
 
-// Map returns a condition rebuilt from the inside out: f is given each condition whose
-// own conditions have been replaced already, and returns what takes its place.
+// Map returns a condition rebuilt from the inside out: f gets each condition after those in
+// it were replaced, and returns its replacement.
 func Map(c Cond, f func(Cond) Cond) Cond {
 	switch x := c.(type) {
 	case InSet:
@@ -53,7 +53,7 @@ func mapEach(cs []Cond, f func(Cond) Cond) []Cond {
 	return out
 }
 
-// mustBeLeaf panics unless the condition is known not to be made of others.
+// mustBeLeaf panics unless the condition has a known type without conditions in it.
 func mustBeLeaf(c Cond) {
 	switch c.(type) {
 	case FamilyIs, Addr, Port, Proto, ICMPType, Interface, State, Dir, Opaque, Mark:

@@ -6,10 +6,9 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Witness returns a possible packet of the set that a person would choose as an
-// example: TCP first, the smallest port that a rule names, a new connection,
-// addresses for documentation or else in the smallest prefixes. ok is false if the
-// set is empty.
+// Witness returns a possible packet of the set that is a good example: TCP if possible, the
+// smallest port that a rule lists, a new connection, addresses for documentation or else in
+// the smallest prefixes. ok is false if the set is empty.
 func (s Set) Witness() (p Packet, ok bool) {
 	if s.ref == none {
 		return Packet{}, false
@@ -34,12 +33,12 @@ func (s Set) Witness() (p Packet, ok bool) {
 	return sp.packet(chosen, family), true
 }
 
-// classRef returns the packets in classes of a column.
+// classRef returns the packets in some classes of a column.
 func (s *Space) classRef(c *column, family int, runs []span) ref {
 	return s.d.number(c.level, c.bits, c.cut[family].complete(runs, c.bits))
 }
 
-// codes lists the classes in a set that depends on the column alone.
+// codes returns the classes in a set that depends on one column alone.
 func (s *Space) codes(a ref, c *column, family int) []span {
 	for _, b := range s.branches(a, c) {
 		if b.to == all {
@@ -49,7 +48,7 @@ func (s *Space) codes(a ref, c *column, family int) []span {
 	return nil
 }
 
-// clip leaves out the numbers past the last class.
+// clip removes the numbers after the last class.
 func clip(runs []span, n int) []span {
 	out := slices.Clone(runs)
 	for len(out) > 0 && out[len(out)-1].lo >= uint32(n) {
@@ -61,13 +60,13 @@ func clip(runs []span, n int) []span {
 	return out
 }
 
-// branch is where a set goes on for some of a column's numbers.
+// branch is the set that follows for some numbers of a column.
 type branch struct {
 	to    ref
 	codes []span
 }
 
-// branches follows a through the bits of a column.
+// branches follows a diagram through the bits of a column.
 func (s *Space) branches(a ref, c *column) []branch {
 	var out []branch
 	seen := map[ref]int{}
@@ -75,7 +74,7 @@ func (s *Space) branches(a ref, c *column) []branch {
 	walk = func(a ref, level, lo, size uint32) {
 		if l := s.d.level(a); a != none && l < c.level+uint32(c.bits) {
 			if l > level {
-				// Both halves are alike: split until the node's own level.
+				// The node does not depend on this bit: both halves are the same.
 				walk(a, level+1, lo, size/2)
 				walk(a, level+1, lo+size/2, size/2)
 				return
@@ -102,7 +101,7 @@ func (s *Space) branches(a ref, c *column) []branch {
 	return out
 }
 
-// prefer returns the best class of those in runs.
+// prefer returns the class in runs with the best example.
 func (s *Space) prefer(c *column, family int, runs []span) uint32 {
 	best := s.candidates(c, family)
 	choice := runs[0].lo
@@ -117,7 +116,7 @@ func (s *Space) prefer(c *column, family int, runs []span) uint32 {
 	return choice
 }
 
-// candidates returns the best member of each class.
+// candidates returns the best example of each class.
 func (s *Space) candidates(c *column, family int) []candidate {
 	cut := c.cut[family]
 	if cut.best != nil {
@@ -139,8 +138,8 @@ func (s *Space) candidates(c *column, family int) []candidate {
 	return cut.best
 }
 
-// packet makes a packet of chosen classes; fields that were not chosen do not
-// matter and get what is usual.
+// packet returns an example of chosen classes. Fields that were not chosen do not matter
+// and get their usual value.
 func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 	p := Packet{Family: families[family]}
 	for _, c := range s.columns {
@@ -156,8 +155,8 @@ func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 	return p
 }
 
-// differentInterfaces sees to it that a packet does not leave by the interface it arrives
-// on where one of them alone matters: it comes from a container or goes to one.
+// differentInterfaces makes sure that a packet does not leave by the interface it arrives
+// on if only one of them matters: it comes from a container or goes to one.
 func (s *Space) differentInterfaces(p *Packet, chosen map[fieldID]uint32) {
 	_, in := chosen[fIn]
 	_, out := chosen[fOut]
@@ -170,8 +169,8 @@ func (s *Space) differentInterfaces(p *Packet, chosen map[fieldID]uint32) {
 	}
 }
 
-// translated sees to it that DNAT changed something: where all is equal, another
-// member of a class that has one is taken.
+// translated makes sure that DNAT changed something: if nothing differs, another member of
+// a class is taken.
 func (s *Space) translated(p *Packet, chosen map[fieldID]uint32) {
 	ports := hasPorts(p.Protocol)
 	if !p.DNAT || p.OriginalDestination != p.Destination || ports && p.OriginalPort != p.DestinationPort {
@@ -204,7 +203,7 @@ func (s *Space) translated(p *Packet, chosen map[fieldID]uint32) {
 	}
 	for _, f := range []fieldID{fOrigDst, fDestination} {
 		if p.Family == ir.IPv6 {
-			continue // documentation addresses of the two ends differ unless a rule names them
+			continue // examples of the two ends differ unless a rule lists them
 		}
 		a := &p.OriginalDestination
 		if f == fDestination {

@@ -112,7 +112,7 @@ func (s *State) From(f ir.Family, path Path, chain string) (*packet.Program, err
 // withMarks gives the marks that a program asks for the values which rules before it set:
 // those of the tables that packets meet earlier, and its own.
 func (s *State) withMarks(f ir.Family, path Path, p *packet.Program) (*packet.Program, error) {
-	if !p.AsksMarks() {
+	if !p.MatchesMarks() {
 		return p, nil
 	}
 	var hooks []packet.Hook

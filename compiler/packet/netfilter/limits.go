@@ -5,18 +5,17 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// contrary options of a match say the opposite of another option with the same
-// value: the kernel counts alike and inverts the answer (xt_hashlimit.c,
-// xt_connlimit.c).
+// contrary has options that match exactly if another one with the same value does not: the
+// kernel counts in the same way and inverts the result (xt_hashlimit.c, xt_connlimit.c).
 var contrary = map[string]string{
 	"--hashlimit-above": "--hashlimit-upto",
 	"--connlimit-above": "--connlimit-upto",
 }
 
-// limitCond is a limit as a condition: "above" is the contrary of "upto", as is a !
-// before either, so that a rule which returns below a limit and one which drops above
-// it are about one condition. The name of a hashlimit table is not part of it as long
-// as no other rule counts in that table: shared tells.
+// limitCond returns the condition of a limit. "above" is the negation of "upto", and so is
+// a ! before either: a rule that returns below a limit and one that drops above it have one
+// condition. The name of a hashlimit table is part of it only if shared reports that other
+// rules count in that table.
 func limitCond(m *iptables.Match, shared func(table string) bool) packet.Cond {
 	not := false
 	var options []iptables.Option
@@ -42,7 +41,7 @@ func limitCond(m *iptables.Match, shared func(table string) bool) packet.Cond {
 	return c
 }
 
-// hashTables counts the rules of tables for each hashlimit table they count in.
+// hashTables returns the number of rules that count in each hashlimit table.
 func hashTables(tables ...*iptables.Table) map[string]int {
 	out := map[string]int{}
 	seen := map[*iptables.Rule]bool{}

@@ -8,7 +8,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// actionsOf are the actions of a rule's target.
+// actionsOf returns the actions of a rule's target.
 func actionsOf(r *iptables.Rule) []packet.Action {
 	switch r.Jump {
 	case "MARK":
@@ -35,7 +35,8 @@ func actionsOf(r *iptables.Rule) []packet.Action {
 	return nil
 }
 
-// markActions reads the options of MARK and CONNMARK. What cannot be read loses the mark.
+// markActions reads the options of MARK and CONNMARK. After options that cannot be read the
+// mark is not known.
 func markActions(options []iptables.Option, set packet.ActionKind) []packet.Action {
 	var save, restore bool
 	nf, ct := ^uint32(0), ^uint32(0)
@@ -83,7 +84,7 @@ func markActions(options []iptables.Option, set packet.ActionKind) []packet.Acti
 	return []packet.Action{{Kind: packet.LoseMark}}
 }
 
-// markNumbers reads VALUE or VALUE/MASK; without a mask all bits count.
+// markNumbers reads VALUE or VALUE/MASK; the mask is all bits if there is none.
 func markNumbers(text string) (value, mask uint32, ok bool) {
 	v, m, masked := strings.Cut(text, "/")
 	number := func(s string) (uint32, error) {
@@ -117,9 +118,9 @@ func markOption(m *iptables.Match) ([]packet.Cond, bool) {
 	if !c.Conn {
 		return []packet.Cond{inverted(c, o)}, true
 	}
-	// Without a connection the match fails, with ! as well.
+	// Without a connection the match fails, even with !.
 	return []packet.Cond{tracked, inverted(c, o)}, true
 }
 
-// tracked holds for packets that connection tracking knows.
+// tracked holds for packets that are part of a known connection.
 var tracked = packet.Dir{}

@@ -10,8 +10,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// icmpOption reads the only option of icmp and icmp6. ok is false for names that
-// are not known here.
+// icmpOption reads the only option of icmp and icmp6. ok is false for names of types that
+// are not known.
 func icmpOption(m *iptables.Match, f ir.Family) ([]packet.Cond, bool) {
 	if len(m.Options) == 0 {
 		return nil, false
@@ -36,7 +36,7 @@ func icmpOption(m *iptables.Match, f ir.Family) ([]packet.Cond, bool) {
 	return out, true
 }
 
-// icmpNumber asks the dump package, which knows the names of types, for the number.
+// icmpNumber returns the number of an ICMP type. Package iptables knows the names of types.
 func icmpNumber(text string, f ir.Family) string {
 	if text == "any" && f == ir.IPv4 {
 		return "255"
@@ -87,7 +87,7 @@ func conntrackOptions(m *iptables.Match, f ir.Family) []packet.Cond {
 			if strings.EqualFold(o.Value(), "REPLY") {
 				d = ir.CTReply
 			}
-			// A ! before REPLY is ORIGINAL; packets without a connection have neither.
+			// ! REPLY is ORIGINAL: a packet that is not tracked has neither direction.
 			rest = append(rest, inverted(packet.Dir{Dir: d}, o))
 		default:
 			rest = append(rest, opaqueOption(m.Name, o))
@@ -96,8 +96,8 @@ func conntrackOptions(m *iptables.Match, f ir.Family) []packet.Cond {
 	return conntrackRest(state, rest)
 }
 
-// setOption reads a match against a set. What depends on the counters of its entries
-// does not follow from the packet: that the set holds it is not enough then.
+// setOption reads a match against a set. A condition on the counters of an entry does not
+// follow from the packet: then it is not enough that the set has the entry.
 func setOption(m *iptables.Match, sets *Sets) ([]packet.Cond, bool) {
 	var match *iptables.Option
 	noMatch := false
@@ -112,7 +112,7 @@ func setOption(m *iptables.Match, sets *Sets) ([]packet.Cond, bool) {
 		case "--return-nomatch":
 			noMatch = !o.Not
 		case "--update-counters", "--update-subcounters":
-			// They change what later packets find, not what this one does.
+			// They change what later packets match, not whether this one does.
 		default:
 			if o.Not {
 				counters = append(counters, "!")
@@ -159,9 +159,9 @@ func rangeOption(o iptables.Option) packet.Cond {
 	return inverted(packet.Addr{End: end, In: packet.AddrRange(a, b)}, o)
 }
 
-// conntrackRest joins the conditions of one conntrack match as xt_conntrack does.
-// Packets without a connection are matched by state alone: if the match asks for
-// states, what else it asks does not matter to them; else none of them match.
+// conntrackRest joins the conditions of one conntrack match as xt_conntrack does. A packet
+// that is not tracked is matched by its state alone: it matches if the match lists its
+// state, whatever else it lists.
 func conntrackRest(state packet.Cond, rest packet.All) []packet.Cond {
 	switch {
 	case state == nil && len(rest) == 0:
@@ -177,8 +177,8 @@ func conntrackRest(state packet.Cond, rest packet.All) []packet.Cond {
 	return []packet.Cond{state, packet.Any{packet.State{States: ir.CTInvalid | ir.CTUntracked}, rest}}
 }
 
-// icmpCond matches a type, and a code unless it is negative. In IPv4 type 255 is
-// what iptables writes for any type.
+// icmpCond returns the condition of a type, and of a code unless it is negative. In IPv4
+// iptables writes type 255 for any type.
 func icmpCond(f ir.Family, typ uint8, code int) packet.Cond {
 	c := packet.ICMPType{FirstType: typ, LastType: typ, FirstCode: 0, LastCode: 255}
 	if f == ir.IPv4 && typ == 255 {

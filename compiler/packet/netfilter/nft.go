@@ -10,13 +10,12 @@ import (
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
-// NFTTable is the name that hooks and origins have for a table of nft, such as
-// "nft inet firewalld". No table of iptables has a space in its name.
+// NFTTableName returns the name of a table of nft in hooks and origins, such as "nft inet
+// firewalld". No table of iptables has a space in its name.
 func NFTTableName(t *nft.Table) string { return "nft " + t.Family + " " + t.Name }
 
-// FromNFT returns the program that packets of a family meet in a base chain of an nft
-// table. What this package does not model becomes an opaque condition or another target;
-// nothing is left out. An accept ends this base chain only, as that of a table of iptables.
+// NFTProgram returns the program of a base chain of an nft table, for packets of a family.
+// An accept ends this base chain only, as it does for a table of iptables.
 func NFTProgram(t *nft.Table, start *nft.Chain, f ir.Family) *packet.Program {
 	p := &packet.Program{Family: f, Default: packet.Verdict{Kind: packet.Accept}}
 	if start.Policy == "drop" {
@@ -52,12 +51,13 @@ type nftReader struct {
 	table  *nft.Table
 	family ir.Family
 	chains map[string]*nft.Chain
-	// at and handle are the rule that is read.
+	// at and handle are those of the current rule.
 	at     packet.Origin
 	handle int
 }
 
-// rule returns the rules that one of nft stands for: one for each verdict that it may give.
+// rule returns the rules that one rule of nft is equivalent to: one for each verdict that
+// it may give.
 func (n *nftReader) rule(r *nft.Rule) []*packet.Rule {
 	var out []*packet.Rule
 	var conds []packet.Cond
@@ -76,7 +76,7 @@ func (n *nftReader) rule(r *nft.Rule) []*packet.Rule {
 			return out
 		case isCondition:
 			if len(actions) > 0 {
-				// The statement has worked also where this condition does not hold.
+				// The statement takes effect even where this condition does not hold.
 				if !slices.ContainsFunc(actions, func(a packet.Action) bool { return a.Kind == packet.Untrack }) {
 					actions = []packet.Action{{Kind: packet.LoseMark}}
 				}
@@ -95,7 +95,8 @@ func (n *nftReader) rule(r *nft.Rule) []*packet.Rule {
 		case e.Kind == "mangle":
 			action, ok := n.mangle(e.Body)
 			if !ok {
-				// It changes the addresses of the packet, or something else that is not known here.
+				// It changes the addresses of the packet, or something that is not known
+				// here.
 				add(packet.Verdict{Kind: packet.Other, With: e.Text()})
 				return out
 			}
@@ -109,13 +110,13 @@ func (n *nftReader) rule(r *nft.Rule) []*packet.Rule {
 	return out
 }
 
-// once is an opaque condition that holds at this rule only: two limits of the same text
-// are two.
+// once returns an opaque condition of this rule alone: two limits with the same text are
+// two.
 func (n *nftReader) once(text string) packet.Cond {
 	return packet.Opaque{Text: fmt.Sprintf("%s (table %s %s, chain %s, handle %d)", text, n.table.Family, n.table.Name, n.at.Chain, n.handle), Stateful: true}
 }
 
-// condition reads what lets a rule go on or not.
+// condition reads a statement that lets a rule continue or not.
 func (n *nftReader) condition(e nft.Expr) (packet.Cond, bool) {
 	switch e.Kind {
 	case "match":
@@ -131,7 +132,7 @@ func (n *nftReader) condition(e nft.Expr) (packet.Cond, bool) {
 	return nil, false
 }
 
-// verdict reads what becomes of packets.
+// verdict reads a statement that ends a rule.
 func (n *nftReader) verdict(kind string, body any) (packet.Verdict, bool) {
 	b, _ := body.(map[string]any)
 	switch kind {
@@ -155,7 +156,7 @@ func (n *nftReader) verdict(kind string, body any) (packet.Verdict, bool) {
 	case "reject":
 		return packet.Verdict{Kind: packet.Reject, With: nftReject(b, n.family)}, true
 	case "snat", "masquerade":
-		// Accepts; no later hook asks for the source that it gives.
+		// It accepts; no later hook matches the new source.
 		return packet.Verdict{Kind: packet.Accept}, true
 	case "dnat":
 		return n.dnat(b), true
@@ -165,7 +166,7 @@ func (n *nftReader) verdict(kind string, body any) (packet.Verdict, bool) {
 	return packet.Verdict{}, false
 }
 
-// dnat is the target as iptables writes it, which is what is looked for.
+// dnat returns the target as iptables writes it, which is what callers look for.
 func (n *nftReader) dnat(b map[string]any) packet.Verdict {
 	addr, ok := b["addr"].(string)
 	port, hasPort := b["port"].(json.Number)
@@ -180,7 +181,7 @@ func (n *nftReader) dnat(b map[string]any) packet.Verdict {
 	return packet.Verdict{Kind: packet.Other, With: "DNAT --to-destination " + addr + ":" + port.String()}
 }
 
-// nftReject is the kind of answer in the words of iptables.
+// nftReject returns the kind of answer as iptables names it.
 func nftReject(b map[string]any, f ir.Family) string {
 	typ, _ := b["type"].(string)
 	with, _ := b["expr"].(string)
@@ -196,8 +197,8 @@ func nftReject(b map[string]any, f ir.Family) string {
 	return "icmp-" + with
 }
 
-// mangle reads a statement that changes a packet or its connection; ok is false where that
-// changes what later conditions are about.
+// mangle reads a statement that changes a packet or its connection. ok is false if later
+// conditions are about what it changes.
 func (n *nftReader) mangle(body any) (actions []packet.Action, ok bool) {
 	b, _ := body.(map[string]any)
 	key, _ := b["key"].(map[string]any)
@@ -221,8 +222,8 @@ func (n *nftReader) mangle(body any) (actions []packet.Action, ok bool) {
 	return nil, false
 }
 
-// markChange reads VALUE, mark | N, mark & N, mark ^ N and (mark & N) | M; of anything else
-// the mark is not known.
+// markChange reads VALUE, mark | N, mark & N, mark ^ N and (mark & N) | M. After anything
+// else the mark is not known.
 func markChange(kind packet.ActionKind, mark string, value any) packet.Action {
 	if n, ok := nftNumber(value, 32); ok {
 		return packet.Action{Kind: kind, Value: n, Mask: ^uint32(0)}
@@ -267,7 +268,7 @@ type nftVerdict struct {
 	verdict packet.Verdict
 }
 
-// vmap reads a map of verdicts: what is in none of its elements goes on with the next rule.
+// vmap reads a verdict map. A packet without an element goes on with the next rule.
 func (n *nftReader) vmap(e nft.Expr, last bool) []nftVerdict {
 	body, _ := e.Body.(map[string]any)
 	elements, known := n.elements(body["data"])
@@ -308,7 +309,8 @@ func (n *nftReader) vmap(e nft.Expr, last bool) []nftVerdict {
 	return out
 }
 
-// elements are those of a set or map, named or not; known is false for what changes.
+// elements returns the elements of a set or map, named or anonymous; known is false if
+// packets may change them.
 func (n *nftReader) elements(v any) (elements []any, known bool) {
 	switch v := v.(type) {
 	case string:
@@ -329,7 +331,7 @@ func (n *nftReader) elements(v any) (elements []any, known bool) {
 	return nil, false
 }
 
-// unwrap takes an element's key out of what else is said of it, such as its counter.
+// unwrap returns the key of an element without its counter and other attributes.
 func unwrap(v any) any {
 	if m, ok := v.(map[string]any); ok && len(m) == 1 {
 		if e, ok := m["elem"].(map[string]any); ok {

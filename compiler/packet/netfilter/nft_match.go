@@ -13,15 +13,15 @@ import (
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
-// nftField is what a condition of nft looks at.
+// nftField is what a condition of nft matches on.
 type nftField struct {
-	// guard are the conditions without which it is not there to be looked at: those hold
-	// for a != as well.
+	// guard are the conditions without which the packet does not have the field. They are
+	// required for != as well.
 	guard []packet.Cond
-	// one reads a value; nil where the field is not modelled.
+	// read returns the condition of a value; nil if the field is not supported.
 	read func(v any) (packet.Cond, bool)
-	// bits tells that a packet may have several of the values, and oneBit that it has one
-	// of values which are bits all the same.
+	// bits: a packet may have several of the values. oneBit: it has one of them, although
+	// they are bits.
 	bits, oneBit bool
 }
 
@@ -32,7 +32,7 @@ func (f nftField) one(v any) (packet.Cond, bool) {
 	return f.read(v)
 }
 
-// match reads a comparison. What is not modelled is opaque.
+// match reads a comparison; one that is not supported is opaque.
 func (n *nftReader) match(e nft.Expr) packet.Cond {
 	body, _ := e.Body.(map[string]any)
 	op, _ := body["op"].(string)
@@ -95,7 +95,8 @@ func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool
 	return c, ok
 }
 
-// anyOf is the condition of having any of the values; addresses and ports of many are one.
+// anyOf returns the condition of having any of the values. Addresses, and ports, become one
+// condition.
 func anyOf(read func(any) (packet.Cond, bool), values []any) (packet.Cond, bool) {
 	var any packet.Any
 	for _, v := range values {
@@ -128,7 +129,7 @@ func anyOf(read func(any) (packet.Cond, bool), values []any) (packet.Cond, bool)
 	return any, true
 }
 
-// field reads what a condition looks at.
+// field reads the left side of a comparison.
 func (n *nftReader) field(v any) nftField {
 	m, _ := v.(map[string]any)
 	if len(m) != 1 {
@@ -194,7 +195,7 @@ func (n *nftReader) field(v any) nftField {
 	return nftField{}
 }
 
-// only holds for packets of a family: the program's, or none.
+// only holds for packets of a family: all of the program, or none.
 func (n *nftReader) only(f ir.Family) packet.Cond {
 	if n.family == f {
 		return packet.All{}
@@ -202,7 +203,7 @@ func (n *nftReader) only(f ir.Family) packet.Cond {
 	return packet.Any{}
 }
 
-// transports are the protocols whose ports nft looks at by their names.
+// transports are the protocols that nft matches ports of by name.
 var transports = map[string]uint8{"tcp": packet.ProtoTCP, "udp": packet.ProtoUDP, "sctp": packet.ProtoSCTP}
 
 func (n *nftReader) payload(name string) nftField {
@@ -221,7 +222,7 @@ func (n *nftReader) payload(name string) nftField {
 	case transports[header] != 0 && isEnd:
 		return nftField{guard: []packet.Cond{packet.Proto{Numbers: []uint8{transports[header]}}}, read: portValue(end)}
 	case header == "th" && isEnd:
-		// Of protocols without ports it takes what is in their place.
+		// For protocols without ports it matches the bytes in their place.
 		ports := packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP}}
 		return nftField{read: func(v any) (packet.Cond, bool) {
 			c, ok := portValue(end)(v)
@@ -254,7 +255,7 @@ func (n *nftReader) markField(left any, mask uint32) nftField {
 	return f
 }
 
-// concat reads several fields side by side.
+// concat reads a concatenation of fields.
 func (n *nftReader) concat(fields []any) nftField {
 	var parts []nftField
 	out := nftField{}
@@ -285,7 +286,7 @@ func (n *nftReader) concat(fields []any) nftField {
 	return out
 }
 
-// fibField reads whether an address is the host's, as -m addrtype.
+// fibField reads whether an address is the host's own, as -m addrtype does.
 func fibField(f map[string]any) nftField {
 	flags, _ := f["flags"].([]any)
 	if f["result"] != "type" || len(flags) != 1 {
@@ -350,7 +351,7 @@ func addressValue(end packet.End) func(any) (packet.Cond, bool) {
 	}
 }
 
-// bounds are the ends of a range; of anything else twice the value.
+// bounds returns the ends of a range, or twice a value that is not one.
 func bounds(v any) (from, to any) {
 	if m, ok := v.(map[string]any); ok && len(m) == 1 {
 		if l, ok := m["range"].([]any); ok && len(l) == 2 {
@@ -360,7 +361,7 @@ func bounds(v any) (from, to any) {
 	return v, v
 }
 
-// nftNumber reads a number of so many bits.
+// nftNumber reads a number of that many bits.
 func nftNumber(v any, bits int) (uint32, bool) {
 	n, ok := v.(json.Number)
 	if !ok {
@@ -381,7 +382,7 @@ func icmpValue(names map[string]uint8) func(any) (packet.Cond, bool) {
 	}
 }
 
-// The names that nft prints for types, from its icmp_type_tbl and icmp6_type_tbl.
+// The names that nft prints for types (icmp_type_tbl and icmp6_type_tbl).
 var (
 	icmpTypes = map[string]uint8{
 		"echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, "redirect": 5, "echo-request": 8,

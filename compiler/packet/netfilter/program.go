@@ -11,11 +11,10 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// FromDump returns the program that begins in a chain of a table, as read from any
-// iptables-save. What this package does not model becomes an opaque condition or
-// another target; nothing is left out. A set that is not in sets makes an opaque
-// condition. Packets that a built-in chain does not decide get its policy. Rules of
-// the tables beside it are not part of the program, but may count in its limits.
+// Program returns the program that begins in a chain of a table as iptables-save prints it.
+// Packets that return from a built-in chain get its policy. Sets that are not in sets are
+// opaque conditions. Tables beside it are not part of the program, but their rules may
+// count in its limits.
 func Program(t *iptables.Table, f ir.Family, start string, sets *Sets, beside ...*iptables.Table) *packet.Program {
 	p := &packet.Program{Family: f}
 	counting := hashTables(append(beside[:len(beside):len(beside)], t)...)
@@ -45,14 +44,14 @@ func Program(t *iptables.Table, f ir.Family, start string, sets *Sets, beside ..
 	return p
 }
 
-// goesOn are targets after which the next rule is asked.
+// goesOn are targets after which the next rule follows.
 var goesOn = []string{
 	"", "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TRACE", "SET", "CLASSIFY", "DSCP", "TOS", "TTL", "HL", "TCPMSS",
 	"TCPOPTSTRIP", "ECN", "AUDIT", "CHECKSUM", "CT", "NOTRACK", "SECMARK", "CONNSECMARK", "IDLETIMER", "LED", "RATEEST", "TEE", "HMARK",
 }
 
-// fromDumpRule returns a rule of an iptables-save of family f. counting tells how
-// many rules count in each hashlimit table.
+// rule returns a rule for family f. counting is the number of rules that count in each
+// hashlimit table.
 func rule(t *iptables.Table, r *iptables.Rule, f ir.Family, sets *Sets, counting map[string]int) *packet.Rule {
 	out := &packet.Rule{Text: r.Canonical(iptables.Family(f)), Actions: actionsOf(r)}
 	for _, o := range r.Base {
@@ -88,7 +87,7 @@ func rule(t *iptables.Table, r *iptables.Rule, f ir.Family, sets *Sets, counting
 	return out
 }
 
-// rejectWith is the kind of answer, or what the kernel takes where none is written.
+// rejectWith returns the kind of answer, or what the kernel takes where none is written.
 func rejectWith(r *iptables.Rule, f ir.Family) string {
 	_, after, found := strings.Cut(r.Canonical(iptables.Family(f)), "--reject-with ")
 	switch {
@@ -111,7 +110,7 @@ func optionWords(os []iptables.Option) []string {
 	return out
 }
 
-// inverted is c, or its contrary where the option has a !.
+// inverted returns c, negated if the option has a !.
 func inverted(c packet.Cond, o iptables.Option) packet.Cond {
 	if o.Not {
 		return packet.Not{C: c}
@@ -119,7 +118,7 @@ func inverted(c packet.Cond, o iptables.Option) packet.Cond {
 	return c
 }
 
-// opaqueOption is what an option that is not modelled means: its own text.
+// opaqueOption returns the condition of an option that is not supported: its own text.
 func opaqueOption(match string, o iptables.Option) packet.Cond {
 	return inverted(packet.Opaque{Text: words(append([]string{match, o.Name}, o.Values...)...)}, o)
 }
@@ -146,8 +145,7 @@ func baseCond(o iptables.Option, f ir.Family) packet.Cond {
 	return opaqueOption("", o)
 }
 
-// addresses reads the addresses of -s and -d, commas and all; nil for what only
-// a resolver knows.
+// addresses reads the list of addresses of -s and -d; nil if there is a host name.
 func addresses(text string, f ir.Family) *packet.AddrSet {
 	var ps []netip.Prefix
 	for one := range strings.SplitSeq(text, ",") {
@@ -160,7 +158,7 @@ func addresses(text string, f ir.Family) *packet.AddrSet {
 	return packet.NewAddrSet("", ps)
 }
 
-// stateful are matches whose truth depends on what came before.
+// stateful are matches that depend on earlier packets.
 var stateful = []string{
 	"limit", "recent", "quota2", "statistic", "connbytes", "nfacct", "rateest", "nth", "random", "condition",
 }
@@ -200,15 +198,15 @@ func matchConds(m *iptables.Match, f ir.Family, sets *Sets) []packet.Cond {
 	if ok {
 		return out
 	}
-	// Several options of a match together may mean something none of them does.
+	// Options of a match may mean together what none of them means alone.
 	return []packet.Cond{packet.Opaque{
 		Text:     words(append([]string{m.Name}, optionWords(m.Options)...)...),
 		Stateful: slices.Contains(stateful, m.Name),
 	}}
 }
 
-// portOption reads ports: of tcp and its like one range with a colon, of multiport
-// a list.
+// portOption reads ports: one range with a colon for tcp, udp and sctp, a list for
+// multiport.
 func portOption(match string, o iptables.Option) packet.Cond {
 	var ranges []ir.PortRange
 	for one := range strings.SplitSeq(o.Value(), ",") {
@@ -229,7 +227,7 @@ func portOption(match string, o iptables.Option) packet.Cond {
 	return opaqueOption(match, o)
 }
 
-// portRange reads 80, 80:90, :90 and 80:; a range that ends before it begins holds nothing.
+// portRange reads 80, 80:90, :90 and 80:. A range that ends before it begins is empty.
 func portRange(text string) (ir.PortRange, bool) {
 	from, to, isRange := strings.Cut(text, ":")
 	if isRange && from == "" {
@@ -251,7 +249,7 @@ func portRange(text string) (ir.PortRange, bool) {
 	return ir.PortRange{First: uint16(a), Last: uint16(b)}, true
 }
 
-// words joins what is not empty.
+// words joins the words that are not empty.
 func words(ws ...string) string {
 	out := ws[:0:0]
 	for _, w := range ws {

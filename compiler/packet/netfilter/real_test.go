@@ -12,7 +12,7 @@ import (
 )
 
 // What hosts really have can be asked about from any chain: nothing is skipped,
-// what is not modelled is an opaque condition or another target, and a packet gets
+// what is not supported is an opaque condition or another target, and a packet gets
 // one verdict, the same by sets and rule by rule.
 func TestRealDumpsCanBeAskedAbout(t *testing.T) {
 	names, err := filepath.Glob("../../../parser/iptables/testdata/real/*.save")

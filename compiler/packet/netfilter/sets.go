@@ -11,19 +11,18 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// IPSets are the ipsets of a host as conditions on packets. The zero value and nil
-// know no set.
+// Sets are ipsets as conditions on packets. The zero value and nil have no sets.
 type Sets struct {
 	file *iptables.Sets
-	// hidden tells of sets whose members are for others to say.
+	// hidden reports that the members of a set are not known.
 	hidden func(name string) bool
 	addrs  map[string]*packet.AddrSet
 	conds  map[string]packet.Cond
 }
 
-// NewIPSets reads the sets of an ipset save. Of those that hidden tells, if it is not
-// nil, the members do not count as known. Entries that may vanish count as they were
-// when they were saved.
+// NewSets returns the sets of an ipset save. The members of those for which hidden reports
+// true are not known; it may be nil. Entries with a timeout count as they were when they
+// were saved.
 func NewSets(file *iptables.Sets, hidden func(name string) bool) *Sets {
 	s := &Sets{file: file, hidden: hidden, addrs: map[string]*packet.AddrSet{}, conds: map[string]packet.Cond{}}
 	if hidden == nil {
@@ -37,16 +36,16 @@ func NewSets(file *iptables.Sets, hidden func(name string) bool) *Sets {
 	return s
 }
 
-// KnownSets are sets of addresses that come from no file.
+// KnownSets returns sets of addresses that come from no file.
 func KnownSets(addrs map[string]*packet.AddrSet) *Sets { return &Sets{addrs: addrs} }
 
-// DumpSets returns the sets of addresses among those of an ipset save; see Addresses.
+// AddressSets returns the sets of addresses of an ipset save; see Addresses.
 func AddressSets(sets *iptables.Sets) map[string]*packet.AddrSet {
 	return NewSets(sets, nil).Addresses()
 }
 
-// Addresses returns the sets that are no more than addresses, by name: hash:ip,
-// hash:net, bitmap:ip, and the lists of such sets.
+// Addresses returns, by name, the sets that have nothing but addresses: hash:ip, hash:net,
+// bitmap:ip, and lists of such sets.
 func (s *Sets) Addresses() map[string]*packet.AddrSet {
 	if s == nil {
 		return nil
@@ -54,7 +53,7 @@ func (s *Sets) Addresses() map[string]*packet.AddrSet {
 	return s.addrs
 }
 
-// addressSet returns nil for other sets, and for those with a name as an entry.
+// addressSet returns nil for other sets, and for those with a host name as an entry.
 func (s *Sets) addressSet(name string) *packet.AddrSet {
 	set := s.file.Set(name)
 	if set == nil || s.hidden(name) {
@@ -84,15 +83,15 @@ func (s *Sets) addressSet(name string) *packet.AddrSet {
 	return nil
 }
 
-// dims are the dimensions of a set's type by the words in its name.
+// dims returns the dimensions of a set's type, by the words in its name.
 func dims(set *iptables.Set) []string {
 	_, kinds, _ := strings.Cut(set.Type, ":")
 	return strings.Split(kinds, ",")
 }
 
-// Match returns the condition of -m set --match-set NAME with these flags. More flags
-// than the set has dimensions are ignored; with fewer it never holds (facts 4).
-// With noMatch, as --return-nomatch says, it holds where an entry with nomatch decides.
+// Match returns the condition of -m set --match-set NAME with these flags. The kernel
+// ignores more flags than the set has dimensions; with fewer the match never holds. noMatch
+// is --return-nomatch: the condition holds if the entry that counts has nomatch.
 func (s *Sets) Match(name string, ends []packet.End, noMatch bool) packet.Cond {
 	if s == nil || len(ends) == 0 {
 		return unknownSet(name, ends)
@@ -127,8 +126,8 @@ func (s *Sets) match(set *iptables.Set, ends []packet.End, noMatch bool) packet.
 	return packet.InSet{Name: set.Name, Ends: ends[:n], Dims: dims(set), C: s.read(set).cond(ends[:n], noMatch)}
 }
 
-// anyMember is the condition of being in any member of a list. The kernel asks each
-// member with the flags and options of the rule, and takes the first that holds.
+// anyMember returns the condition of being in any member of a list. The kernel tries each
+// member with the flags and options of the rule until one matches.
 func (s *Sets) anyMember(list *iptables.Set, ends []packet.End, noMatch bool) packet.Cond {
 	var any packet.Any
 	addresses := true
@@ -148,17 +147,17 @@ func (s *Sets) anyMember(list *iptables.Set, ends []packet.End, noMatch bool) pa
 	return packet.InSet{Name: list.Name, Ends: ends, Dims: nil, C: any}
 }
 
-// unknownSet is the condition of being in a set that the file does not have.
+// unknownSet returns the condition of being in a set that the file does not have.
 func unknownSet(name string, ends []packet.End) packet.Opaque {
 	return packet.Opaque{Text: packet.LookupKey(ends, nil) + " in set " + name + " (members unknown)"}
 }
 
-// markIs is the condition that a packet has a mark of hash:ip,mark, of which the set looks
-// at the bits of its mask.
+// markIs returns the condition of a mark in hash:ip,mark, which compares the bits of its
+// mask.
 func markIs(mark, mask uint32) packet.Cond { return packet.Mark{Value: mark & mask, Mask: mask} }
 
-// macIs is the condition that a packet has a MAC address, which is no field of a
-// packet here. Without one, bitmap:ip,mac takes that of the first packet it sees.
+// macIs returns the condition of a MAC address, which is no field of a packet. An entry of
+// bitmap:ip,mac without one takes that of the first packet it sees.
 func macIs(set string, end packet.End, mac string) packet.Cond {
 	if mac == "" {
 		return packet.Opaque{Text: fmt.Sprintf("%s MAC address is the first that set %s saw with the address", end, set)}
@@ -171,9 +170,9 @@ type entries struct {
 	set  *iptables.Set
 	all  []iptables.Element
 	mask netip.Addr // of netmask or bitmask; invalid without one
-	// noMatch says that any element has nomatch.
+	// noMatch: some element has nomatch.
 	noMatch bool
-	// unread are entries that only a resolver could tell.
+	// unread are entries with a host name.
 	unread []*iptables.Entry
 }
 
@@ -193,14 +192,14 @@ func (s *Sets) read(set *iptables.Set) *entries {
 	return out
 }
 
-// setLimit is the number of conditions that a set may take; past it only the addresses
-// are followed. A set of 100,000 entries for a few ports takes a few.
+// setLimit is the number of conditions that a set may become; a larger one is followed by
+// its addresses alone. A set of 100,000 entries for a few ports becomes a few.
 const setLimit = 2048
 
-// unreadLimit is the number of names in a set that are told apart.
+// unreadLimit is the number of host names in a set that get a condition each.
 const unreadLimit = 16
 
-// cond is the condition of being in the set, without its name.
+// cond returns the condition of being in the set, without its name.
 func (e *entries) cond(ends []packet.End, noMatch bool) packet.Cond {
 	if noMatch && !strings.Contains(e.set.Type, "net") {
 		noMatch = false // types without nomatch ignore the option (measured)
@@ -209,7 +208,7 @@ func (e *entries) cond(ends []packet.End, noMatch bool) packet.Cond {
 		return packet.Opaque{Text: fmt.Sprintf("%s in set %s (%s, entries %s)", packet.LookupKey(ends, dims(e.set)), e.set.Name, why, e.digest())}
 	}
 	if len(e.unread) > 0 && (e.noMatch || len(e.unread) > unreadLimit) {
-		return name(fmt.Sprintf("it has a name among its entries, such as %s", e.unread[0]))
+		return name(fmt.Sprintf("one of its entries is a host name: %s", e.unread[0]))
 	}
 	var out packet.Any
 	boxes, ok := e.boxes(noMatch)
@@ -217,7 +216,8 @@ func (e *entries) cond(ends []packet.End, noMatch bool) packet.Cond {
 	case !ok:
 		return name("a netmask or bitmask with nomatch or with too many holes is not supported")
 	case conditions(boxes) > setLimit:
-		// What is in no entry's networks is not in the set, whatever its ports are.
+		// A packet outside the networks of all entries is not in the set, whatever its
+		// ports are.
 		var any []netip.Prefix
 		for _, el := range e.all {
 			ps, _ := maskedPrefixes(el.First, e.mask)
@@ -233,12 +233,12 @@ func (e *entries) cond(ends []packet.End, noMatch bool) packet.Cond {
 		out = append(out, b.cond(e.set, ends))
 	}
 	for _, u := range e.unread {
-		out = append(out, packet.Opaque{Text: fmt.Sprintf("%s in set %s by its entry %s, a name", packet.LookupKey(ends, dims(e.set)), e.set.Name, u)})
+		out = append(out, packet.Opaque{Text: fmt.Sprintf("%s in set %s because of its entry %s, a host name", packet.LookupKey(ends, dims(e.set)), e.set.Name, u)})
 	}
 	return out
 }
 
-// conditions is how many pairs of addresses the boxes have.
+// conditions returns the number of pairs of addresses in boxes.
 func conditions(boxes []setBox) int {
 	n := 0
 	for _, b := range boxes {
@@ -247,7 +247,7 @@ func conditions(boxes []setBox) int {
 	return n
 }
 
-// digest tells sets with different entries apart that are not followed.
+// digest distinguishes sets with different entries that are not followed.
 func (e *entries) digest() string {
 	var texts []string
 	for entry := range e.set.Entries() {
@@ -261,7 +261,7 @@ func (e *entries) digest() string {
 	return fmt.Sprintf("%08x", h.Sum32())
 }
 
-// InUnknownSet is the condition of being in a set whose members are not known.
+// InUnknownSet returns the condition of being in a set whose members are not known.
 func InUnknownSet(name string, end packet.End) packet.Opaque {
 	return unknownSet(name, []packet.End{end})
 }

@@ -12,31 +12,31 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// setBox is a part of a set: packets whose addresses are in one of the pairs and for
-// which the rest holds as well. Entries alike in one dimension are joined, so that a
-// large set is few boxes.
+// setBox is a part of a set: packets whose addresses are in one of the pairs and for which
+// the rest holds too. Entries that differ in one dimension alone are joined, so that a
+// large set is a few boxes.
 type setBox struct {
 	pairs []pair // none: any addresses
 	ports *portBox
 	rest  extra // nil: nothing else
 }
 
-// extra is what a box asks for besides addresses and ports; the end is the one of the
-// set's last dimension.
+// extra is what a box requires besides addresses and ports. The end is that of the set's
+// last dimension.
 type extra interface {
 	cond(end packet.End) packet.Cond
 }
 
-// pair are addresses by dimension; nil where the set has no such dimension.
+// pair is addresses by dimension; nil if the set has no such dimension.
 type pair struct{ first, second *packet.AddrSet }
 
-// portBox are ports of a protocol as a set stores them; of ICMP types and codes.
+// portBox is ports of a protocol as a set stores them; for ICMP, types and codes.
 type portBox struct {
 	protocol uint8
 	ranges   []ir.PortRange // sorted
 }
 
-// addresses are those of a set without other dimensions.
+// addresses returns the addresses of a set without other dimensions.
 func (e *entries) addresses(name string, noMatch bool) *packet.AddrSet {
 	out := &packet.AddrSet{Name: name}
 	pairs, ok := e.region(e.all, noMatch)
@@ -49,8 +49,8 @@ func (e *entries) addresses(name string, noMatch bool) *packet.AddrSet {
 	return out
 }
 
-// boxes are the parts of the set, or with noMatch those where an entry with nomatch
-// decides. ok is false for masks that cannot be followed.
+// boxes returns the parts of the set, or with noMatch those where an entry with nomatch
+// counts. ok is false for masks that are not supported.
 func (e *entries) boxes(noMatch bool) (_ []setBox, ok bool) {
 	switch e.set.Type {
 	case "bitmap:port":
@@ -127,8 +127,8 @@ func samePairs(a, b []pair) bool {
 	})
 }
 
-// region are the addresses of elements that are alike in all else. The most specific
-// first network decides, if it has any second network for the packet; then the next.
+// region returns the addresses of elements that are the same in all else. The most specific
+// first network counts, if it has a second network for the packet; otherwise the next one.
 func (e *entries) region(els []iptables.Element, noMatch bool) (_ []pair, ok bool) {
 	if e.mask.IsValid() && e.noMatch {
 		return nil, false
@@ -209,8 +209,8 @@ func comparePrefixes(a, b netip.Prefix) int {
 	return cmp.Compare(a.Bits(), b.Bits())
 }
 
-// partition returns for each of some prefixes, sorted, the addresses whose longest
-// prefix it is, and the index of the next shorter one, or -1.
+// partition returns, for each of the sorted prefixes, the addresses of which it is the
+// longest prefix, and the index of the next shorter one, or -1.
 func partition(sorted []netip.Prefix) (parts []*packet.AddrSet, parents []int) {
 	parts, parents = make([]*packet.AddrSet, len(sorted)), make([]int, len(sorted))
 	children := make([][]netip.Prefix, len(sorted))
@@ -235,12 +235,11 @@ func partition(sorted []netip.Prefix) (parts []*packet.AddrSet, parents []int) {
 	return parts, parents
 }
 
-// maxHoles bounds the prefixes that one entry with a bitmask stands for to two to
-// this power.
+// maxHoles limits the prefixes that one entry with a bitmask is equivalent to: 2^maxHoles.
 const maxHoles = 10
 
-// maskedPrefixes are the addresses that are p once the mask was laid over them. The
-// kernel may hold entries that no address is (measured): there are none then.
+// maskedPrefixes returns the addresses that are in p after the mask is applied. The kernel
+// may hold entries that no address is in (measured): there are none then.
 func maskedPrefixes(p netip.Prefix, mask netip.Addr) (_ []netip.Prefix, ok bool) {
 	switch {
 	case !p.IsValid():
@@ -249,7 +248,7 @@ func maskedPrefixes(p netip.Prefix, mask netip.Addr) (_ []netip.Prefix, ok bool)
 		return []netip.Prefix{p}, true
 	}
 	a, m := p.Addr().AsSlice(), mask.AsSlice()
-	bits := 0 // of the prefixes: up to the last that the mask keeps
+	bits := 0 // of the prefixes: up to the last bit of the mask
 	var holes []int
 	for i := range p.Bits() {
 		bit := byte(0x80) >> (i % 8)
@@ -281,7 +280,7 @@ func maskedPrefixes(p netip.Prefix, mask netip.Addr) (_ []netip.Prefix, ok bool)
 	return out, true
 }
 
-// label is a mark or a MAC address that a set asks for.
+// label is a mark or a MAC address of an entry.
 type label struct {
 	set  *iptables.Set
 	mark uint32
@@ -295,8 +294,8 @@ func (l label) cond(end packet.End) packet.Cond {
 	return macIs(l.set.Name, end, l.mac)
 }
 
-// labelBoxes are those of sets that ask for what is no field of a packet: for each
-// mark or MAC address the addresses that have it.
+// labelBoxes returns the parts of sets with marks or MAC addresses: for each of those, the
+// addresses that have it.
 func (e *entries) labelBoxes() []setBox {
 	by := map[label][]netip.Prefix{}
 	for _, el := range e.all {
@@ -317,7 +316,7 @@ func (e *entries) labelBoxes() []setBox {
 	return out
 }
 
-// cond is the condition of being in the box; ends are the flags of the rule, one for
+// cond returns the condition of being in the box. ends are the flags of the rule, one for
 // each dimension of the set's type.
 func (b *setBox) cond(set *iptables.Set, ends []packet.End) packet.Cond {
 	var out packet.All
@@ -341,7 +340,7 @@ func (b *setBox) cond(set *iptables.Set, ends []packet.End) packet.Cond {
 	return unlist(out)
 }
 
-// unlist takes a condition out of a list that has no other.
+// unlist returns the only condition of a list, or else the list.
 func unlist[L packet.All | packet.Any](list L) packet.Cond {
 	if len(list) == 1 {
 		return list[0]
@@ -349,8 +348,9 @@ func unlist[L packet.All | packet.Any](list L) packet.Cond {
 	return any(list).(packet.Cond)
 }
 
-// conds is what the kernel takes for the port of a packet: type and code of ICMP, 0 of
-// protocols without ports. bitmap:port, without a protocol, knows TCP and UDP alone.
+// conds returns the conditions on what the kernel takes for the port of a packet: type and
+// code of ICMP, 0 for protocols without ports. bitmap:port, which has no protocol, matches
+// TCP and UDP only.
 func (b *portBox) conds(end packet.End) []packet.Cond {
 	protocol := packet.Proto{Numbers: []uint8{b.protocol}}
 	switch b.protocol {
@@ -367,7 +367,7 @@ func (b *portBox) conds(end packet.End) []packet.Cond {
 		}
 		return []packet.Cond{unlist(types)}
 	case packet.ProtoUDPLite:
-		// Its ports are no fields of a packet here.
+		// Its ports are no fields of a packet.
 		return []packet.Cond{protocol, packet.Opaque{Text: "UDP-Lite " + packet.Port{End: end, Ranges: b.ranges}.String()}}
 	}
 	return []packet.Cond{protocol}

@@ -10,10 +10,10 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// interfaceBoxes are those of hash:net,iface. The longest network that holds the
-// address decides alone: if none of its interfaces is the packet's, the kernel looks
-// no further (measured). Ports of bridges are in entries that no rule of iptables
-// matches (measured), and do not count.
+// interfaceBoxes returns the parts of hash:net,iface. Only the longest network that
+// contains the address counts: if the packet's interface is not among its interfaces, the
+// kernel does not try others (measured). Entries with physdev, for ports of bridges, are
+// matched by no rule of iptables (measured).
 func (e *entries) interfaceBoxes(noMatch bool) []setBox {
 	by := map[netip.Prefix][]iptables.Element{}
 	for _, el := range e.all {
@@ -54,7 +54,7 @@ func (e *entries) interfaceBoxes(noMatch bool) []setBox {
 	return out
 }
 
-// interfaceName is a name, or with wildcard the beginning of one.
+// interfaceName is a name, or with wildcard a prefix of names.
 type interfaceName struct {
 	name     string
 	wildcard bool
@@ -77,13 +77,13 @@ func (n interfaceName) cond(end packet.End) packet.Cond {
 	case n.wildcard:
 		return packet.Interface{End: end, Name: n.name + "+"}
 	case strings.HasSuffix(n.name, "+"):
-		// The + of a rule stands for any end, that of a set for itself.
-		return packet.Opaque{Text: packet.Interface{End: end, Name: n.name}.String() + ", which is the whole name"}
+		// The + of a rule matches any rest, that of a set is part of the name.
+		return packet.Opaque{Text: packet.Interface{End: end, Name: n.name}.String() + " (a name, not a pattern)"}
 	}
 	return packet.Interface{End: end, Name: n.name}
 }
 
-// interfaceList are the interfaces of one network in a set.
+// interfaceList is the interfaces of one network in a set.
 type interfaceList struct {
 	set     string
 	yes, no []interfaceName
@@ -113,9 +113,9 @@ func (l *interfaceList) key() string {
 	return b.String()
 }
 
-// cond is that an entry which matches the packet's interface says yes. If one that
-// says no matches it as well, it depends on the order within the kernel's table which
-// of them counts.
+// cond returns the condition that an entry which matches the packet's interface is in the
+// set. If an entry with nomatch matches it too, the order in the kernel's table, which is
+// not known, determines which of them counts.
 func (l *interfaceList) cond(end packet.End) packet.Cond {
 	var yes, both packet.Any
 	for _, n := range l.yes {
@@ -129,6 +129,6 @@ func (l *interfaceList) cond(end packet.End) packet.Cond {
 	if len(both) == 0 {
 		return unlist(yes)
 	}
-	order := packet.Opaque{Text: "set " + l.set + " finds its entry " + l.yes[0].name + " before one with another nomatch"}
+	order := packet.Opaque{Text: "set " + l.set + " finds its entry " + l.yes[0].name + " before an overlapping one that differs in nomatch"}
 	return packet.All{unlist(yes), packet.Any{packet.Not{C: unlist(both)}, order}}
 }
