@@ -28,7 +28,7 @@ func (b *block) forEach() []element {
 	if !ok {
 		return nil
 	}
-	expr := b.content.Attributes["for_each"].Expr
+	expr := b.expr("for_each")
 	switch ty := it.Type(); {
 	case ty.IsObjectType() || ty.IsMapType():
 		return b.pairs(expr, it.Value)
@@ -97,7 +97,7 @@ func (b *block) forThisHost() bool {
 		return true
 	}
 	match := false
-	patterns := b.texts("hosts", `["web*"]`)
+	patterns := b.texts("hosts")
 	for _, p := range patterns {
 		found := false
 		for _, label := range all {
@@ -114,8 +114,6 @@ func (b *block) forThisHost() bool {
 			b.error(diag.CodeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "No host's label matches. %s", suggest.FromList(p.Value, all, "The policy has", "host"))
 		}
 	}
-	if len(patterns) == 0 {
-		b.refuseEmpty("hosts", b.isEmptyList("hosts"))
-	}
+	b.refuseEmpty("hosts")
 	return match
 }

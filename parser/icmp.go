@@ -109,7 +109,7 @@ func (b *block) icmpTypes(protocols []At[Protocol]) []At[ICMPType] {
 	if other {
 		return nil
 	}
-	items, _ := b.list("icmp_types", `["echo-request"]`)
+	items, _ := b.list("icmp_types")
 	var out []At[ICMPType]
 	for _, it := range items {
 		t, ok := b.icmpType(it, v4, v6)

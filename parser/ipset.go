@@ -14,11 +14,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-var ipsetSchema = &hcl.BodySchema{Attributes: attributes(
-	"type", "entries", "files", "exclude", "exclude_files", "aggregate",
-	"hashsize", "maxelem", "timeout", "counters", "comment", "managed", "members",
-)}
-
 // Limits of ipset 7.17 and its kernel interface.
 const (
 	maxHashSize   = 1 << 30
@@ -32,56 +27,46 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	s := &Set{
 		Name:      At[string]{decl.Labels[0], decl.LabelRanges[0]},
 		DeclRange: decl.DefRange,
-		Managed:   b.flag("managed", true),
+		Type:      SetType(b.choice("type").Value),
+		Managed:   b.flag("managed"),
 	}
-	s.Type = SetType(b.choice("type", string(SetHashNet), string(SetHashNet), string(SetHashIP), string(SetList)).Value)
+	b = b.in(string(s.Type))
 	s.Entries = b.addresses("entries")
 	s.Exclude = b.addresses("exclude")
-	s.Files = b.texts("files", `["lists/friends.txt"]`)
-	s.ExcludeFiles = b.texts("exclude_files", `["lists/not.txt"]`)
+	s.Files = b.texts("files")
+	s.ExcludeFiles = b.texts("exclude_files")
 	s.Members = b.members()
-	s.Aggregate = b.flag("aggregate", s.Type == SetHashNet)
-	if s.Type == SetHashIP && b.has("aggregate") && s.Aggregate {
-		b.error(diag.CodeConflict, b.rng("aggregate"), "aggregate in a hash:ip set", "A hash:ip set holds single addresses, which cannot be merged to prefixes. Use type = \"hash:net\", or leave aggregate out.")
-	}
-	s.HashSize = b.integer("hashsize", 1, maxHashSize)
-	s.MaxElem = b.integer("maxelem", 1, maxMaxElem)
-	s.Timeout = b.integer("timeout", 0, maxSetTimeout)
-	s.Counters = b.flag("counters", false)
-	s.Comment = b.flag("comment", false)
-
-	addresses := []string{"entries", "files", "exclude", "exclude_files"}
-	if s.Type == SetList {
-		b.refuse("a list:set, which holds sets: put them into members", append(addresses, "aggregate", "hashsize", "maxelem")...)
-		if !b.has("members") && s.Managed {
-			b.error(diag.CodeSchema, b.header, "list:set without members", "Name the sets it holds: members = [ipset.a, ipset.b].")
-		}
-	} else {
-		b.refuse(fmt.Sprintf("a %s set, which holds addresses: members is for type = \"list:set\"", s.Type), "members")
-	}
-	if !s.Managed {
-		for _, name := range append(addresses, "members") {
-			if b.has(name) {
-				b.error(diag.CodeUnmanagedFill, b.rng(name), name+" in an unmanaged set", "managed = false leaves the set's content to somebody else: it is made when missing, and never filled or emptied. Leave one of the two out.")
-			}
-		}
-	}
+	s.Aggregate = b.flagOr("aggregate", s.Type == SetHashNet)
+	s.HashSize = b.integer("hashsize")
+	s.MaxElem = b.integer("maxelem")
+	s.Timeout = b.integer("timeout")
+	s.Counters = b.flag("counters")
+	s.Comment = b.flag("comment")
+	b.checkSet(s)
 	return s
 }
 
-// refuse reports attributes that do not go with what the block is.
-func (b *block) refuse(what string, names ...string) {
-	for _, name := range names {
+// checkSet checks what the attributes of a set mean together.
+func (b *block) checkSet(s *Set) {
+	if s.Type == SetHashIP && s.Aggregate {
+		b.error(diag.CodeConflict, b.rng("aggregate"), "aggregate in a hash:ip set", "A hash:ip set contains single addresses, which cannot be merged into prefixes. Use type = \"hash:net\", or leave aggregate out.")
+	}
+	if s.Type == SetList && s.Managed && !b.has("members") {
+		b.error(diag.CodeSchema, b.decl.DefRange, "list:set without members", "List the sets it contains: members = [ipset.a, ipset.b].")
+	}
+	if s.Managed {
+		return
+	}
+	for _, name := range []string{"entries", "files", "exclude", "exclude_files", "members"} {
 		if b.has(name) {
-			b.error(diag.CodeConflict, b.rng(name), name+" does not apply", "This is %s.", what)
-			delete(b.content.Attributes, name) // nothing more is to be said of it
+			b.error(diag.CodeUnmanagedFill, b.rng(name), name+" in an unmanaged set", "With managed = false dockerfw only creates the set if it is missing, and never fills or empties it. Leave one of the two out.")
 		}
 	}
 }
 
 // members reads the sets of a list:set.
 func (b *block) members() []At[string] {
-	items, _ := b.list("members", "[ipset.office, ipset.vpn]")
+	items, _ := b.list("members")
 	var out []At[string]
 	for _, it := range items {
 		if it.IsNull() || it.Type() != setRefType {
@@ -115,7 +100,7 @@ func (e *evaluator) checkMembers(sets []*Set) {
 
 // addresses reads a list of literal addresses, prefixes and ranges.
 func (b *block) addresses(name string) []At[netipx.IPRange] {
-	items, _ := b.list(name, `["192.0.2.10", "198.51.100.0/24"]`)
+	items, _ := b.list(name)
 	var out []At[netipx.IPRange]
 	for _, it := range items {
 		if r, ok := b.literal(it, name); ok {
@@ -171,7 +156,7 @@ func prefixed(prefix string, names []string) []string {
 
 // operands reads a list of addresses and sets; nil when the attribute is absent.
 func (b *block) operands(name string) *Addresses {
-	items, ok := b.list(name, `[ipset.friends, "192.0.2.10"]`)
+	items, ok := b.list(name)
 	if !ok {
 		return nil
 	}

@@ -15,71 +15,36 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-var (
-	ruleAttributes = attributes(
-		"source", "source_not", "destination", "destination_not", "protocol",
-		"container_ports", "source_ports", "icmp_types", "interfaces", "out_interfaces",
-		"hosts", "expires", "description", "for_each",
-	)
-	ruleBlocks = []hcl.BlockHeaderSchema{{Type: "rate"}, {Type: "connections"}, {Type: "log"}}
-	published  = attributes("published_ports", "published_address")
-	action     = attributes("action")
-
-	// One schema for all rules: what does not go with a kind or a place is refused
-	// with the reason.
-	ruleSchema = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, published, action), Blocks: ruleBlocks}
-)
-
-// rules decodes a deny or accept block: one rule, or one an element of for_each,
-// as far as they are for this host.
-func (e *evaluator) rules(decl *hcl.Block, egress bool) []*Rule {
-	kind := RuleKind(decl.Type)
-	b := e.open(decl, ruleSchema, e.ctx)
-	b.refuseNull = "null could mean any or none. Leave %s out for any, or take the rule out for none."
-	if kind == KindAccept {
-		b.refuse("an accept, which has no action: what it matches is let through", "action")
-	}
-	if egress {
-		b.refuse("a rule of egress, and what leaves a container goes to no published port: container_ports and destination name where it goes", "published_ports", "published_address")
-	}
+// rules decodes a deny or accept block: one rule, or one for each element of for_each, if
+// they are for this host. The place is "", or the block around the rule.
+func (e *evaluator) rules(decl *hcl.Block, place string) []*Rule {
+	b := e.open(decl, policySchema.Block(decl.Type), e.ctx).in(decl.Type).in(place)
 	name := At[string]{decl.Labels[0], decl.LabelRanges[0]}
 	if !b.has("for_each") {
 		if !b.forThisHost() {
 			return nil
 		}
-		return []*Rule{b.rule(decl, kind, name)}
+		return []*Rule{b.rule(name)}
 	}
 	var out []*Rule
-	for _, each := range b.forEach() {
-		one := *b
-		one.ctx = e.ctx.NewChild()
-		one.ctx.Variables = map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{
-			"key": cty.StringVal(each.key), "value": each.value,
-		})}
-		one.each = each.written
-		full := At[string]{name.Value + "-" + each.key, each.rng}
+	for _, el := range b.forEach() {
+		full := At[string]{name.Value + "-" + el.key, el.rng}
 		if problem := checkRuleName(full.Value); problem != "" {
-			e.error(diag.CodeName, each.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
+			e.error(diag.CodeName, el.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
 			continue
 		}
-		if one.forThisHost() {
-			out = append(out, one.rule(decl, kind, full))
+		if one := b.withEach(el); one.forThisHost() {
+			out = append(out, one.rule(full))
 		}
 	}
 	return out
 }
 
 // rule decodes one deny or accept rule.
-func (b *block) rule(decl *hcl.Block, kind RuleKind, name At[string]) *Rule {
-	r := &Rule{Kind: kind, Name: name, DeclRange: decl.DefRange}
+func (b *block) rule(name At[string]) *Rule {
+	r := &Rule{Kind: RuleKind(b.decl.Type), Name: name, DeclRange: b.decl.DefRange}
 	r.Source, r.SourceNot = b.operands("source"), b.operands("source_not")
 	r.Destination, r.DestinationNot = b.operands("destination"), b.operands("destination_not")
-	for _, list := range []struct {
-		name string
-		list *Addresses
-	}{{"source", r.Source}, {"source_not", r.SourceNot}, {"destination", r.Destination}, {"destination_not", r.DestinationNot}} {
-		b.refuseEmpty(list.name, list.list != nil && len(list.list.Items) == 0)
-	}
 	r.Protocols = b.protocols()
 	r.PublishedPorts = b.ports("published_ports")
 	r.ContainerPorts = b.ports("container_ports")
@@ -90,42 +55,20 @@ func (b *block) rule(decl *hcl.Block, kind RuleKind, name At[string]) *Rule {
 	r.ICMPTypes = b.icmpTypes(r.Protocols)
 	r.Interfaces = b.interfaces("interfaces")
 	r.OutInterfaces = b.interfaces("out_interfaces")
-	for _, name := range []string{"protocol", "published_ports", "container_ports", "source_ports", "published_address", "icmp_types", "interfaces", "out_interfaces"} {
-		b.refuseEmpty(name, b.isEmptyList(name))
+	b.refuseEmpty(
+		"source", "source_not", "destination", "destination_not", "protocol", "published_ports", "container_ports",
+		"source_ports", "published_address", "icmp_types", "interfaces", "out_interfaces",
+	)
+	if r.Kind == KindDeny {
+		r.Action = Action(b.choice("action").Value)
 	}
-	if kind == KindDeny {
-		r.Action = Action(b.choice("action", string(ActionDrop), string(ActionDrop), string(ActionReject)).Value)
-	}
-	r.Rate, r.Connections = b.rate(), b.connections()
-	r.Log = b.log(name.Value)
+	r.Rate, r.Connections, r.Log = b.rate(), b.connections(), b.log(name.Value)
 	r.Expires = b.expires(r)
-	if d, ok := b.text("description", "the public web site"); ok {
+	if d, ok := b.text("description"); ok {
 		r.Description = d.Value
 	}
 	return r
 }
-
-// refuseEmpty reports a list that was written with nothing in it. Taking it for
-// "any" would open what an empty variable was meant to close, and taking it for
-// "none" would silently lose the rule.
-func (b *block) refuseEmpty(name string, empty bool) {
-	if !empty || b.evaluatedWithErrors(name) {
-		return
-	}
-	b.error(diag.CodeValue, b.valueRange(name), "empty "+name, "An empty list could mean any or none. Leave %s out for any, or take the rule out for none.", name)
-}
-
-// isEmptyList reports whether an attribute was written as a list without elements.
-func (b *block) isEmptyList(name string) bool {
-	a, ok := b.content.Attributes[name]
-	if !ok {
-		return false
-	}
-	v, diags := a.Expr.Value(b.ctx)
-	return !diags.HasErrors() && v.IsWhollyKnown() && !v.IsNull() && v.CanIterateElements() && v.LengthInt() == 0
-}
-
-func (b *block) evaluatedWithErrors(name string) bool { return !b.isEmptyList(name) }
 
 var protocolNumbers = map[string]uint8{
 	"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmpv6": ICMPv6,
@@ -139,7 +82,7 @@ func (b *block) protocols() []At[Protocol] {
 	}
 	items := []item{it}
 	if it.Type().IsTupleType() || it.Type().IsListType() || it.Type().IsSetType() {
-		items = b.elements(b.content.Attributes["protocol"].Expr, it.Value)
+		items = b.elements(b.expr("protocol"), it.Value)
 	}
 	var out []At[Protocol]
 	for _, it := range items {
@@ -216,7 +159,7 @@ func numberText(f *big.Float) string {
 
 // ports reads a list of ports, in which none overlaps another.
 func (b *block) ports(name string) []At[Ports] {
-	items, _ := b.list(name, `[80, "8000-8010"]`)
+	items, _ := b.list(name)
 	var out []At[Ports]
 	for _, it := range items {
 		p, problem := parsePorts(it)

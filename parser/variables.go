@@ -52,11 +52,6 @@ type given struct {
 	optional bool
 }
 
-var variableSchema = &hcl.BodySchema{
-	Attributes: attributes("type", "default", "description"),
-	Blocks:     []hcl.BlockHeaderSchema{{Type: "validation"}},
-}
-
 // variables evaluates the variable blocks into var.*.
 func (e *evaluator) variables(fromHost map[string]given) {
 	declared := map[string]*hcl.Block{}
@@ -101,7 +96,7 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 	name := decl.Labels[0]
 	b := e.open(decl, variableSchema, nil)
 	ty, defaults := cty.DynamicPseudoType, (*typeexpr.Defaults)(nil)
-	if a, ok := b.content.Attributes["type"]; ok {
+	if a, ok := b.attributes["type"]; ok { // not an expression with a value
 		var diags hcl.Diagnostics
 		ty, defaults, diags = typeexpr.TypeConstraintWithDefaults(a.Expr)
 		e.diags = append(e.diags, diag.WithCode(diag.CodeType, diags)...)
@@ -109,10 +104,10 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 			return cty.DynamicVal, hcl.Range{}, nil
 		}
 	}
-	b.text("description", "what it is for")
+	b.text("description")
 
 	var fallback *given
-	if a, ok := b.content.Attributes["default"]; ok {
+	if a, ok := b.attributes["default"]; ok { // which may be null
 		v, ok := e.value(a.Expr, nil)
 		if !ok {
 			return cty.DynamicVal, hcl.Range{}, nil
@@ -144,7 +139,7 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 	if e.origins != nil {
 		e.origins.placed["var."+name] = g.rng
 	}
-	return v, g.rng, b.content.Blocks.OfType("validation")
+	return v, g.rng, b.blocks.OfType(validationSchema.Type)
 }
 
 // parseRaw reads the text of a value given outside the policy: as it is for a
@@ -285,114 +280,19 @@ func endOf(text string) hcl.Pos {
 	return hcl.Pos{Line: 1 + strings.Count(text, "\n"), Column: 1 + diag.Columns(text[last:]), Byte: len(text)}
 }
 
-var validationSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
-	{Name: "condition", Required: true},
-	{Name: "error_message", Required: true},
-}}
-
 // validate checks the value of a variable, written at place, by its validation blocks.
 func (e *evaluator) validate(name string, place hcl.Range, blocks []*hcl.Block) {
 	for _, vb := range blocks {
 		b := e.open(vb, validationSchema, e.ctx)
-		condition, ok := b.as("condition", cty.Bool, "length(var."+name+") > 0")
+		condition, ok := b.as("condition", cty.Bool)
 		if !ok || condition.True() {
 			continue
 		}
-		message, ok := b.text("error_message", "The list must not be empty.")
+		message, ok := b.text("error_message")
 		if ok {
-			d := diag.New(diag.CodeVariable, place, fmt.Sprintf("variable %q does not hold", name), message.Value)
+			d := diag.New(diag.CodeVariable, place, fmt.Sprintf("validation failed for variable %q", name), message.Value)
 			diag.WithRelated(d, "the condition", condition.rng)
 			e.diags = append(e.diags, d)
 		}
 	}
-}
-
-// MaxLocalsInARow bounds how many local values need each other one after the other:
-// finding their values recurses.
-const MaxLocalsInARow = 1000
-
-// locals evaluates all locals blocks into local.*, in the order they depend on
-// each other.
-func (e *evaluator) locals() {
-	exprs := map[string]*hcl.Attribute{}
-	for _, b := range e.source.blocks["locals"] {
-		attrs, diags := b.Body.JustAttributes()
-		e.diags = append(e.diags, diag.WithCode(diag.CodeSchema, diags)...)
-		for name, a := range attrs {
-			if other, dup := exprs[name]; dup {
-				first, second := other, a
-				if compareRanges(first.NameRange, second.NameRange) > 0 {
-					first, second = second, first
-				}
-				e.diags = append(e.diags, diag.WithRelated(
-					diag.New(diag.CodeDuplicate, second.NameRange, fmt.Sprintf("second local value %q", name), "Each local value has a name of its own. Rename one of the two."),
-					"the first one", first.NameRange))
-				continue
-			}
-			exprs[name] = a
-		}
-	}
-	values := map[string]cty.Value{}
-	for name, a := range exprs {
-		e.wrote("local."+name, a.Expr)
-		values[name] = cty.DynamicVal
-	}
-	e.define("local", values)
-
-	const visiting, done = 1, 2
-	state := map[string]int{}
-	depth := 0
-	var visit func(name string)
-	visit = func(name string) {
-		state[name] = visiting
-		a := exprs[name]
-		if depth++; depth > MaxLocalsInARow {
-			e.error(diag.CodeBudget, a.NameRange, "too many local values in a row", "Each depends on the next, and %d in a row are the most.", MaxLocalsInARow)
-			state[name] = done
-			depth--
-			return
-		}
-		defer func() { depth-- }()
-		needed := map[string]cty.Value{}
-		for _, t := range a.Expr.Variables() {
-			if t.RootName() != "local" {
-				continue
-			}
-			other, rng := "", t.SourceRange()
-			if len(t) > 1 {
-				other, rng = stepName(t[1])
-			}
-			if other == "" {
-				e.error(diag.CodeReference, t.SourceRange(), "local as a whole in a local value",
-					"It would hold this value too. Name what is needed, local.NAME, or put the values to choose from into one map: local.sites[var.site].")
-				state[name] = done
-				return
-			}
-			switch {
-			case exprs[other] == nil:
-			case state[other] == visiting:
-				e.error(diag.CodeReference, rng, fmt.Sprintf("local value %q depends on itself", other), "Follow the names from here and you come back here. Break the circle.")
-				state[name] = done
-				return
-			case state[other] == 0:
-				visit(other)
-			}
-			if v, ok := values[other]; ok {
-				needed[other] = v
-			}
-		}
-		// Only what it names: all of them for each would take quadratic time.
-		ctx := e.ctx.NewChild()
-		ctx.Variables = map[string]cty.Value{"local": cty.ObjectVal(needed)}
-		if v, ok := e.value(a.Expr, ctx); ok {
-			values[name] = v
-		}
-		state[name] = done
-	}
-	for _, name := range slices.Sorted(maps.Keys(exprs)) {
-		if state[name] == 0 {
-			visit(name)
-		}
-	}
-	e.define("local", values)
 }
