@@ -9,7 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -47,18 +47,18 @@ the policy compiles to.`,
 				escape.Fprintf(stderr, "%s; nothing was written.\n", words.Count(n, "error"))
 				return exitError(exitTrouble)
 			}
-			folder := result.Folder()
+			files := result.Folder()
 			if result.Partial {
-				if err := folder.KeepOtherHosts(output); err != nil {
+				if err := files.KeepOtherHosts(output); err != nil {
 					return err
 				}
 			}
 			if check {
-				return reportCheck(cmd.OutOrStdout(), folder, output, args[0], quiet)
+				return reportCheck(cmd.OutOrStdout(), files, output, args[0], quiet)
 			}
-			var changes []emit.Change
+			var changes []folder.Change
 			err = cleanly(func(ctx context.Context) error {
-				changes, err = folder.WriteContext(ctx, output)
+				changes, err = files.WriteContext(ctx, output)
 				return err
 			})
 			if err != nil {
@@ -80,8 +80,8 @@ the policy compiles to.`,
 	return cmd
 }
 
-func reportCheck(w io.Writer, folder emit.Folder, output, policy string, quiet bool) error {
-	changes, err := folder.Compare(output)
+func reportCheck(w io.Writer, files folder.Contents, output, policy string, quiet bool) error {
+	changes, err := files.Compare(output)
 	if err != nil {
 		return err
 	}

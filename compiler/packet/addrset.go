@@ -133,6 +133,18 @@ func NewNetSet(name string, prefixes, nomatch []netip.Prefix) *AddrSet {
 	return NewAddrSet(name, set.Prefixes())
 }
 
+// AddrRange returns the set of the addresses from a to b, of one family.
+func AddrRange(a, b netip.Addr) *AddrSet {
+	set := &AddrSet{}
+	if a.Is4() {
+		set.v4 = []span{{number4(a), number4(b)}}
+	} else {
+		set.v6 = []span6{{number6(a), number6(b)}}
+	}
+	set.finish()
+	return set
+}
+
 // Union returns the set of what is in any of sets, as a list:set holds it.
 func Union(name string, sets ...*AddrSet) *AddrSet {
 	s := &AddrSet{Name: name}
@@ -198,6 +210,9 @@ func join(spans []span) []span {
 func (s *AddrSet) Equal(o *AddrSet) bool {
 	return s == o || s.hash == o.hash && slices.Equal(s.v4, o.v4) && slices.Equal(s.v6, o.v6)
 }
+
+// Hash is the same for sets that hold the same addresses.
+func (s *AddrSet) Hash() uint64 { return s.hash }
 
 // IsEmpty tells whether no address is in the set.
 func (s *AddrSet) IsEmpty() bool { return len(s.v4) == 0 && len(s.v6) == 0 }

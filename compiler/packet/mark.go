@@ -2,10 +2,6 @@ package packet
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
-
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Marks are the marks of a packet and of its connection, as far as they are known.
@@ -95,6 +91,10 @@ func (a Action) marks(m Marks) Marks {
 		m.Packet = m.Packet.xor(m.Conn.and(a.Value), a.Mask)
 	case LoseMark:
 		m = Marks{UnknownMark, UnknownMark}
+	case Untrack:
+		// The marks stay what they are.
+	default:
+		panic(fmt.Sprintf("unknown kind of action %d", a.Kind))
 	}
 	return m
 }
@@ -117,119 +117,6 @@ func (r *Rule) untracks() bool {
 	return false
 }
 
-// actionsOf are the actions of a rule's target.
-func actionsOf(r *iptables.Rule) []Action {
-	switch r.Jump {
-	case "MARK":
-		return markActions(r.Target, SetMark)
-	case "CONNMARK":
-		return markActions(r.Target, SetConnMark)
-	case "NOTRACK":
-		return []Action{{Kind: Untrack}}
-	case "CT":
-		for _, o := range r.Target {
-			if o.Name == "--notrack" {
-				return []Action{{Kind: Untrack}}
-			}
-		}
-	case "HMARK":
-		return []Action{{Kind: LoseMark}}
-	case "SET":
-		for _, o := range r.Target {
-			if o.Name == "--map-mark" {
-				return []Action{{Kind: LoseMark}}
-			}
-		}
-	}
-	return nil
-}
-
-// markActions reads the options of MARK and CONNMARK. What cannot be read loses the mark.
-func markActions(options []iptables.Option, set ActionKind) []Action {
-	var save, restore bool
-	nf, ct := ^uint32(0), ^uint32(0)
-	for _, o := range options {
-		value, mask, ok := markNumbers(o.Value())
-		switch o.Name {
-		case "--save-mark":
-			save = true
-		case "--restore-mark":
-			restore = true
-		case "--nfmask":
-			nf = value
-		case "--ctmask":
-			ct = value
-		case "--mask":
-			nf, ct = value, value
-		case "--set-xmark":
-			if ok {
-				return []Action{{set, value, mask}}
-			}
-		case "--set-mark":
-			if ok {
-				return []Action{{set, value, value | mask}}
-			}
-		case "--and-mark":
-			if ok {
-				return []Action{{set, 0, ^value}}
-			}
-		case "--or-mark":
-			if ok {
-				return []Action{{set, value, value}}
-			}
-		case "--xor-mark":
-			if ok {
-				return []Action{{set, value, 0}}
-			}
-		}
-	}
-	switch {
-	case save:
-		return []Action{{SaveMark, nf, ct}}
-	case restore:
-		return []Action{{RestoreMark, ct, nf}}
-	}
-	return []Action{{Kind: LoseMark}}
-}
-
-// markNumbers reads VALUE or VALUE/MASK; without a mask all bits count.
-func markNumbers(text string) (value, mask uint32, ok bool) {
-	v, m, masked := strings.Cut(text, "/")
-	number := func(s string) (uint32, error) {
-		n, err := strconv.ParseUint(s, 0, 32)
-		return uint32(n), err
-	}
-	value, err := number(v)
-	if err != nil {
-		return 0, 0, false
-	}
-	mask = ^uint32(0)
-	if masked {
-		if mask, err = number(m); err != nil {
-			return 0, 0, false
-		}
-	}
-	return value, mask, true
-}
-
-// markOption reads -m mark and -m connmark.
-func markOption(m *iptables.Match) ([]Cond, bool) {
-	if len(m.Options) != 1 || m.Options[0].Name != "--mark" {
-		return nil, false
-	}
-	o := m.Options[0]
-	value, mask, ok := markNumbers(o.Value())
-	if !ok {
-		return nil, false
-	}
-	c := Mark{m.Name == "connmark", value, mask}
-	if !c.Conn {
-		return []Cond{inverted(c, o)}, true
-	}
-	// Without a connection the match fails, with ! as well.
-	return []Cond{tracked, inverted(c, o)}, true
-}
-
 // tracked holds for packets that connection tracking knows.
 var tracked = Dir{}
 
@@ -239,90 +126,4 @@ func (m MarkValue) String() string {
 		return fmt.Sprintf("%#x (bits %#x not known)", m.Bits, m.Unknown)
 	}
 	return fmt.Sprintf("%#x", m.Bits)
-}
-
-// AsksMarks tells whether a rule of the program has a condition on a mark.
-func (p *Program) AsksMarks() bool {
-	asks := false
-	for _, c := range p.Chains {
-		for _, r := range c.Rules {
-			for _, m := range r.Matches {
-				rewrite(m, func(leaf Cond) Cond {
-					if _, ok := leaf.(Mark); ok {
-						asks = true
-					}
-					return leaf
-				})
-			}
-		}
-	}
-	return asks
-}
-
-// MarksOnly is the program for packets that it does not drop: how it marks them.
-func (p *Program) MarksOnly() *Program {
-	out := &Program{Family: p.Family, Default: Verdict{Kind: Accept}, ToHost: p.ToHost}
-	for _, c := range p.Chains {
-		chain := &Chain{Name: c.Name}
-		for _, r := range c.Rules {
-			if k := r.Verdict.Kind; k == Drop || k == Reject {
-				rule := *r
-				rule.Verdict = Verdict{Kind: Continue}
-				r = &rule
-			}
-			chain.Rules = append(chain.Rules, r)
-		}
-		out.Chains = append(out.Chains, chain)
-	}
-	return out
-}
-
-// ChangesMarks tells whether a rule of the program sets marks, or takes packets out of
-// connection tracking.
-func (p *Program) ChangesMarks() bool {
-	for _, c := range p.Chains {
-		for _, r := range c.Rules {
-			if len(r.Actions) > 0 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// MarksUnknown is the program where nothing is known of marks: not those that packets have
-// when they come to it, nor those that it sets.
-func (p *Program) MarksUnknown() *Program {
-	out := p.rewritten(func(c Cond) Cond {
-		if m, ok := c.(Mark); ok {
-			return m.opaque()
-		}
-		return c
-	})
-	for _, c := range out.Chains {
-		for _, r := range c.Rules {
-			if len(r.Actions) > 0 && !r.untracks() {
-				r.Actions = []Action{{Kind: LoseMark}}
-			}
-		}
-	}
-	return out
-}
-
-// rewritten is the program with each condition that is not made of others replaced.
-func (p *Program) rewritten(leaf func(Cond) Cond) *Program {
-	out := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
-	for _, c := range p.Chains {
-		chain := &Chain{Name: c.Name}
-		for _, r := range c.Rules {
-			rule := *r
-			rule.Matches = make([]Cond, len(r.Matches))
-			for i, m := range r.Matches {
-				rule.Matches[i] = rewrite(m, leaf)
-			}
-			chain.Rules = append(chain.Rules, &rule)
-		}
-		out.Chains = append(out.Chains, chain)
-	}
-	return out
 }

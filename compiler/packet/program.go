@@ -1,6 +1,12 @@
 package packet
 
-import "github.com/dockerfw/dockerfw/compiler/ir"
+import (
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
 
 // Kind is what a verdict does.
 type Kind int
@@ -33,24 +39,51 @@ type Verdict struct {
 }
 
 func (v Verdict) String() string {
-	switch v.Kind {
-	case Reject, Other:
-		word := "reject"
-		if v.Kind == Other {
-			word = "target"
+	with := func(word, more string) string {
+		if more == "" {
+			return word
 		}
-		if v.With != "" {
-			return word + " " + v.With
-		}
-		return word
-	case Jump, Goto:
-		return [...]string{"jump ", "goto "}[v.Kind-Jump] + v.Chain
+		return word + " " + more
 	}
-	return [...]string{"docker", "accept", "drop", "", "", "continue", "return"}[v.Kind]
+	switch v.Kind {
+	case Docker:
+		return "docker"
+	case Accept:
+		return "accept"
+	case Drop:
+		return "drop"
+	case Reject:
+		return with("reject", v.With)
+	case Other:
+		return with("target", v.With)
+	case Continue:
+		return "continue"
+	case Return:
+		return "return"
+	case Jump:
+		return "jump " + v.Chain
+	case Goto:
+		return "goto " + v.Chain
+	}
+	panic(v.unknown())
 }
 
+// unknown is what a function panics with that handles each kind of verdict.
+func (v Verdict) unknown() string { return fmt.Sprintf("unknown kind of verdict %d", v.Kind) }
+
 // final tells whether packets end with that verdict.
-func (v Verdict) final() bool { return v.Kind <= Other }
+func (v Verdict) final() bool {
+	switch v.Kind {
+	case Docker, Accept, Drop, Reject, Other:
+		return true
+	case Continue, Return, Jump, Goto:
+		return false
+	}
+	panic(v.unknown())
+}
+
+// calls tells whether the verdict sends packets to another chain.
+func (v Verdict) calls() bool { return v.Kind == Jump || v.Kind == Goto }
 
 // Program is one family's rules.
 type Program struct {
@@ -83,8 +116,6 @@ type Rule struct {
 	// Text is the rule in canonical words. It says which rules of two programs are
 	// the same, where conditions with state are paired.
 	Text string
-	// IR is the rule this one was made from, if it was.
-	IR *ir.Rule
 	// Actions are what the rule does to a packet it matches, besides its verdict.
 	Actions []Action
 	// At is where a rule read from a saved table is; zero for others.
@@ -114,4 +145,56 @@ func (p *Program) Rule(at Place) *Rule {
 		return nil
 	}
 	return p.Chains[at.Chain].Rules[at.Rule]
+}
+
+// Rules returns the rules of all chains with their places, in order.
+func (p *Program) Rules() iter.Seq2[Place, *Rule] {
+	return func(yield func(Place, *Rule) bool) {
+		for i, c := range p.Chains {
+			for k, r := range c.Rules {
+				if !yield(Place{i, k}, r) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Map returns a copy of the program in which each condition of each rule is what f
+// returns for it: see the function Map.
+func (p *Program) Map(f func(*Rule, Cond) Cond) *Program {
+	return p.mapRules(func(r *Rule) *Rule {
+		out := *r
+		out.Matches = mapEach(r.Matches, func(c Cond) Cond { return f(r, c) })
+		return &out
+	})
+}
+
+// mapRules returns a copy of the program with each rule replaced.
+func (p *Program) mapRules(f func(*Rule) *Rule) *Program {
+	out := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
+	for _, c := range p.Chains {
+		chain := &Chain{Name: c.Name}
+		for _, r := range c.Rules {
+			chain.Rules = append(chain.Rules, f(r))
+		}
+		out.Chains = append(out.Chains, chain)
+	}
+	return out
+}
+
+// Opaque returns the texts of the opaque conditions that the rule has, in order: marks
+// are among them, as which of them a packet has depends on other rules.
+func (r *Rule) Opaque() []string {
+	var out []string
+	Walk(All(r.Matches), func(c Cond) bool {
+		switch c.(type) {
+		case Opaque, Mark:
+			if !slices.Contains(out, c.String()) {
+				out = append(out, c.String())
+			}
+		}
+		return true
+	})
+	return out
 }

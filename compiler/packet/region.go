@@ -83,73 +83,25 @@ func (s *Space) describe(b box) Region {
 	var r Region
 	family := 0
 	if f, ok := b[fFamily]; ok {
-		r.Family = ir.IPv4
-		if f[0].lo == 1 {
-			r.Family, family = ir.IPv6, 1
+		family = int(f[0].lo)
+	}
+	for _, c := range s.columns {
+		if runs, ok := b[c.id]; ok {
+			c.field.describe(s, c, family, runs, &r)
 		}
 	}
-	numbers := func(f fieldID) []span {
-		runs, ok := b[f]
-		if !ok {
-			return nil
-		}
-		if f == plainPort {
-			f = fOrigPort
-		}
-		c := s.columns[f]
-		which := 0
-		if c.split {
-			which = family
-		}
-		return c.cut[which].members(runs)
-	}
-	ports := func(f fieldID) []ir.PortRange {
-		var out []ir.PortRange
-		for _, x := range numbers(f) {
-			out = append(out, ir.PortRange{First: uint16(x.lo), Last: uint16(x.hi)})
-		}
-		return out
-	}
-	r.SourcePorts, r.DestinationPorts, r.OriginalPorts = ports(fSourcePort), ports(fDestPort), ports(fOrigPort)
-	if _, ok := b[plainPort]; ok {
-		r.DestinationPorts = ports(plainPort) // without DNAT: there are no others
-	}
-	for _, x := range numbers(fProtocol) {
-		r.Protocols = append(r.Protocols, ProtoRange{uint8(x.lo), uint8(x.hi)})
-	}
-	for _, x := range numbers(fICMP) {
-		r.ICMP = append(r.ICMP, icmpRanges(x)...)
-	}
-	for _, x := range numbers(fTracking) {
-		for t := tracking(x.lo); t <= tracking(x.hi); t++ {
-			r.States = append(r.States, ConnState{t.state(), t.direction()})
-		}
-	}
-	flag := func(f fieldID) *bool {
-		x := numbers(f)
-		if len(x) == 0 {
-			return nil
-		}
-		v := x[0].lo == 1
-		return &v
-	}
-	r.DNAT, r.SNAT = flag(fDNAT), flag(fSNAT)
-	r.In, r.Out = s.interfacesOf(numbers(fIn)), s.interfacesOf(numbers(fOut))
-	r.Source, r.Destination = s.addresses(b, fSource, family), s.addresses(b, fDestination, family)
-	r.OriginalDestination = s.addresses(b, fOrigDst, family)
-	for _, c := range s.columns[fOpaque:] {
-		if x := numbers(c.id); len(x) > 0 {
-			r.Conditions = append(r.Conditions, Condition{c.name, x[0].lo == 1})
-		}
+	if runs, ok := b[plainPort]; ok {
+		r.DestinationPorts = portRanges(s.columns[fOrigPort].numbers(family, runs)) // without DNAT: there are no others
 	}
 	return r
 }
 
-// icmpRanges splits a range over codes of several types where types begin.
-func icmpRanges(x span) []ICMPType {
+// ICMPTypes returns the types and codes from first to last, each type<<8 | code, as
+// conditions of one or several whole types, or of some codes of one type.
+func ICMPTypes(first, last uint16) []ICMPType {
 	var out []ICMPType
-	for t := x.lo >> 8; t <= x.hi>>8; t++ {
-		lo, hi := max(x.lo, t<<8), min(x.hi, t<<8|255)
+	for t := uint32(first) >> 8; t <= uint32(last)>>8; t++ {
+		lo, hi := max(uint32(first), t<<8), min(uint32(last), t<<8|255)
 		r := ICMPType{uint8(t), uint8(t), uint8(lo), uint8(hi)}
 		if n := len(out); n > 0 && r.FirstCode == 0 && r.LastCode == 255 && out[n-1].FirstCode == 0 && out[n-1].LastCode == 255 {
 			out[n-1].LastType = r.LastType
@@ -162,9 +114,6 @@ func icmpRanges(x span) []ICMPType {
 
 // interfacesOf tells which names and patterns the indexes stand for.
 func (s *Space) interfacesOf(spans []span) *Interfaces {
-	if spans == nil {
-		return nil
-	}
 	out := &Interfaces{}
 	var rest []string
 	for i, name := range s.ifaces.names {
@@ -215,12 +164,7 @@ func (s *Space) interfacesOf(spans []span) *Interfaces {
 
 // addresses describes a box's addresses: by those they are not, if they include
 // what no rule names.
-func (s *Space) addresses(b box, f fieldID, family int) *Addresses {
-	runs, ok := b[f]
-	if !ok {
-		return nil
-	}
-	c := s.columns[f]
+func (s *Space) addresses(c *column, family int, runs []span) *Addresses {
 	cut := c.cut[family]
 	out := &Addresses{}
 	if unnamed := slices.Index(cut.named, false); unnamed >= 0 && within(runs, uint32(unnamed)) {

@@ -65,76 +65,113 @@ func (p *Program) walk(chain int, top bool, packet *Packet, d *Decision) bool {
 			}
 		case Goto:
 			return p.walk(p.chain(r.Verdict.Chain), top, packet, d)
-		default:
+		case Docker, Accept, Drop, Reject, Other:
 			d.Verdict, d.At = r.Verdict, at
 			return true
+		default:
+			panic(r.Verdict.unknown())
 		}
 	}
 	return false
 }
 
-// Holds tells whether a condition holds for a packet that is complete.
+// Holds tells whether a condition holds for a packet that is complete. An opaque
+// condition holds if p.Conditions says so.
 func Holds(c Cond, p *Packet) bool {
+	holds, _ := evaluate(c, p, func(text string) (holds, known bool) { return p.Conditions[text], true })
+	return holds
+}
+
+// evaluate tells whether a condition holds for a packet. known is false where that
+// depends on an opaque condition which opaque does not know.
+func evaluate(c Cond, p *Packet, opaque func(text string) (holds, known bool)) (holds, known bool) {
 	switch c := c.(type) {
 	case FamilyIs:
-		return p.Family == c.Family
+		return p.Family == c.Family, true
 	case Addr:
-		switch c.End {
-		case Source:
-			return p.Source.IsValid() && c.In.Contains(p.Source)
-		case Destination:
-			return p.Destination.IsValid() && c.In.Contains(p.Destination)
-		}
-		return p.Tracked() && p.OriginalDestination.IsValid() && c.In.Contains(p.OriginalDestination)
+		return c.holds(p), true
 	case Port:
-		port := p.OriginalPort
-		switch c.End {
-		case Source:
-			port = p.SourcePort
-		case Destination:
-			port = p.DestinationPort
-		}
-		if c.End == OriginalDestination && !p.Tracked() || c.End != OriginalDestination && !hasPorts(p.Protocol) {
-			return false
-		}
-		return slices.ContainsFunc(c.Ranges, func(r ir.PortRange) bool { return r.First <= port && port <= r.Last })
+		return c.holds(p), true
 	case Proto:
-		return slices.Contains(c.Numbers, p.Protocol)
+		return slices.Contains(c.Numbers, p.Protocol), true
 	case ICMPType:
 		return isICMP(p.Family, p.Protocol) && c.FirstType <= p.ICMPType && p.ICMPType <= c.LastType &&
-			c.FirstCode <= p.ICMPCode && p.ICMPCode <= c.LastCode
+			c.FirstCode <= p.ICMPCode && p.ICMPCode <= c.LastCode, true
 	case Interface:
 		name := p.In
 		if c.End == Destination {
 			name = p.Out
 		}
-		return matchesInterface(c.Name, name)
+		return matchesInterface(c.Name, name), true
 	case State:
-		has := p.State
-		if p.Tracked() && p.DNAT {
-			has |= ir.CTDNAT
-		}
-		if p.Tracked() && p.SNAT {
-			has |= ir.CTSNAT
-		}
-		return has&c.States != 0
+		return c.holds(p), true
 	case Dir:
-		return p.Tracked() && (c.Dir == ir.CTAny || p.Direction == c.Dir)
+		return p.Tracked() && (c.Dir == ir.CTAny || p.Direction == c.Dir), true
 	case Opaque:
-		return p.Conditions[c.Text]
+		return opaque(c.Text)
 	case Mark:
 		if holds, known := c.Of(p.Marks, p.Tracked()); known {
-			return holds
+			return holds, true
 		}
-		return p.Conditions[c.String()]
+		return opaque(c.String())
 	case InSet:
-		return Holds(c.C, p)
+		return evaluate(c.C, p, opaque)
 	case Not:
-		return !Holds(c.C, p)
+		holds, known = evaluate(c.C, p, opaque)
+		return !holds, known
 	case All:
-		return !slices.ContainsFunc(c, func(x Cond) bool { return !Holds(x, p) })
+		return firstOther(c, true, p, opaque)
 	case Any:
-		return slices.ContainsFunc(c, func(x Cond) bool { return Holds(x, p) })
+		return firstOther(c, false, p, opaque)
 	}
 	panic(fmt.Sprintf("unknown condition %T", c))
+}
+
+// firstOther is the value of All, whose neutral value is true, and of Any, whose neutral
+// value is false: one condition with the other value decides, whatever is not known.
+func firstOther(cs []Cond, neutral bool, p *Packet, opaque func(text string) (holds, known bool)) (holds, known bool) {
+	known = true
+	for _, c := range cs {
+		h, k := evaluate(c, p, opaque)
+		if k && h != neutral {
+			return h, true
+		}
+		known = known && k
+	}
+	return neutral, known
+}
+
+func (c Addr) holds(p *Packet) bool {
+	a := p.Source
+	switch c.End {
+	case Destination:
+		a = p.Destination
+	case OriginalDestination:
+		if a = p.OriginalDestination; !p.Tracked() {
+			return false
+		}
+	}
+	return a.IsValid() && c.In.Contains(a)
+}
+
+func (c Port) holds(p *Packet) bool {
+	port, has := p.SourcePort, hasPorts(p.Protocol)
+	switch c.End {
+	case Destination:
+		port = p.DestinationPort
+	case OriginalDestination:
+		port, has = p.OriginalPort, p.Tracked()
+	}
+	return has && slices.ContainsFunc(c.Ranges, func(r ir.PortRange) bool { return r.First <= port && port <= r.Last })
+}
+
+func (c State) holds(p *Packet) bool {
+	has := p.State
+	if p.Tracked() && p.DNAT {
+		has |= ir.CTDNAT
+	}
+	if p.Tracked() && p.SNAT {
+		has |= ir.CTSNAT
+	}
+	return has&c.States != 0
 }

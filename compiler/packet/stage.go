@@ -1,28 +1,10 @@
 package packet
 
-import "github.com/dockerfw/dockerfw/compiler/ir"
+import (
+	"fmt"
 
-// rewrite replaces each condition within c that is not made of others.
-func rewrite(c Cond, leaf func(Cond) Cond) Cond {
-	each := func(cs []Cond) []Cond {
-		out := make([]Cond, len(cs))
-		for i, c := range cs {
-			out[i] = rewrite(c, leaf)
-		}
-		return out
-	}
-	switch c := c.(type) {
-	case InSet:
-		return InSet{c.Name, c.Ends, c.Dims, rewrite(c.C, leaf)}
-	case Not:
-		return Not{rewrite(c.C, leaf)}
-	case All:
-		return All(each(c))
-	case Any:
-		return Any(each(c))
-	}
-	return leaf(c)
-}
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
 
 var (
 	always = All{}
@@ -66,7 +48,7 @@ func sentTo(original, c Cond) Cond {
 // of returns the condition about a packet as routed that is equal to c, which is about the
 // same packet at an earlier stage.
 func (s stage) of(c Cond, toHost bool) Cond {
-	if o, ok := c.(Opaque); ok && (o.Text == dstLocal || o.Text == srcLocal) {
+	if o, ok := c.(Opaque); ok && (o == DestinationIsLocal || o == SourceIsLocal) {
 		return s.local(o, toHost)
 	}
 	switch s {
@@ -89,7 +71,7 @@ func (s stage) of(c Cond, toHost bool) Cond {
 	case Port:
 		switch {
 		case c.End == Destination:
-			return All{Proto{[]uint8{protoTCP, protoUDP, protoSCTP}}, sentTo(Port{OriginalDestination, c.Ranges}, c)}
+			return All{Proto{[]uint8{ProtoTCP, ProtoUDP, ProtoSCTP}}, sentTo(Port{OriginalDestination, c.Ranges}, c)}
 		case c.End == OriginalDestination && s == beforeTracking:
 			return never
 		}
@@ -111,6 +93,10 @@ func (s stage) of(c Cond, toHost bool) Cond {
 			// A new connection has no NAT before the nat table.
 			return Any{State{c.States &^ nat}, All{Not{State{ir.CTNew}}, State{nat}}}
 		}
+	case FamilyIs, Proto, ICMPType, Opaque, InSet, Not, All, Any:
+		// The same at each stage.
+	default: // Mark is never asked about: see given
+		panic(fmt.Sprintf("unknown condition %T", c))
 	}
 	return c
 }
@@ -121,7 +107,7 @@ func (s stage) local(o Opaque, toHost bool) Cond {
 	switch {
 	case toHost:
 		return o // a broadcast is for the host as well, and goes to no address of its own
-	case s >= beforeRouting || o.Text == srcLocal:
+	case s >= beforeRouting || o == SourceIsLocal:
 		return never
 	}
 	return All{State{ir.CTDNAT | ir.CTNew}, o}

@@ -75,6 +75,9 @@ func (t *tracer) opens() bool {
 // firstRelated is the condition of packets that open a connection which another announced.
 const firstRelated = "it is the first packet of a related connection"
 
+// opensConnection holds for the first packet of a connection, which alone meets nat.
+var opensConnection = Any{State{ir.CTNew}, All{State{ir.CTRelated}, Opaque{Text: firstRelated}}}
+
 // hook sends the packet through a hook and tells whether it goes on to the next.
 func (t *tracer) hook(i int) bool {
 	t.at = i
@@ -106,17 +109,18 @@ func (t *tracer) seen() Packet {
 	return p
 }
 
-// Conditions of -m addrtype that follow from where a packet goes.
-const (
-	dstLocal = "addrtype --dst-type LOCAL"
-	srcLocal = "addrtype --src-type LOCAL"
+// DestinationIsLocal and SourceIsLocal hold where the address is one of the host's own
+// (-m addrtype). Unlike other opaque conditions they may follow from where a packet goes.
+var (
+	DestinationIsLocal = Opaque{Text: "addrtype --dst-type LOCAL"}
+	SourceIsLocal      = Opaque{Text: "addrtype --src-type LOCAL"}
 )
 
 // localAt is what is known of opaque conditions at a stage: an address of the host is
 // where packets go that docker-proxy or Docker's DNAT takes, and comes from none that
 // arrives.
 func (p Packet) localAt(s stage) map[string]bool {
-	out := map[string]bool{srcLocal: false, dstLocal: p.Out == "" || s < beforeRouting && p.DNAT && !p.Elsewhere && p.Direction == ir.CTOriginal}
+	out := map[string]bool{SourceIsLocal.Text: false, DestinationIsLocal.Text: p.Out == "" || s < beforeRouting && p.DNAT && !p.Elsewhere && p.Direction == ir.CTOriginal}
 	maps.Copy(out, p.Conditions)
 	return out
 }
@@ -152,8 +156,10 @@ func (t *tracer) chain(p *Program, chain int) (decided bool, v Verdict) {
 			}
 		case Goto:
 			return t.chain(p, p.chain(r.Verdict.Chain))
-		default:
+		case Docker, Accept, Drop, Reject, Other:
 			return true, r.Verdict
+		default:
+			panic(r.Verdict.unknown())
 		}
 	}
 	return false, Verdict{}

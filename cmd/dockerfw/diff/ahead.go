@@ -15,7 +15,7 @@ import (
 func (c *comparison) ahead(f ir.Family, loaded *snapshot.State) (err error) {
 	defer packet.Catch(&err)
 	chain := loaded.Target
-	if loaded.Install == ir.Jump {
+	if loaded.Install == ir.InstallJump {
 		chain = snapshot.OwnPrefix
 	}
 	t := loaded.Filter(f)

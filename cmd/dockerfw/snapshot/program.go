@@ -3,6 +3,7 @@ package snapshot
 import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -45,7 +46,7 @@ func (s *State) programFrom(t *iptables.Table, f ir.Family, start string) *packe
 	if s.Rules[f] != nil {
 		beside = s.Rules[f].Tables
 	}
-	p := packet.FromDump(reachable(t, start), f, start, s.ipsets(), beside...)
+	p := netfilter.Program(reachable(t, start), f, start, s.ipsets(), beside...)
 	return p
 }
 
@@ -88,9 +89,9 @@ func reachable(t *iptables.Table, start string) *iptables.Table {
 
 // ipsets are the sets of the state. What others fill is not known of what was compiled;
 // of a host it is.
-func (s *State) ipsets() *packet.IPSets {
+func (s *State) ipsets() *netfilter.Sets {
 	if s.known == nil {
-		s.known = packet.NewIPSets(s.Sets, func(name string) bool { return s.Kind.Compiled() && s.Unmanaged[name] })
+		s.known = netfilter.NewSets(s.Sets, func(name string) bool { return s.Kind.Compiled() && s.Unmanaged[name] })
 	}
 	return s.known
 }

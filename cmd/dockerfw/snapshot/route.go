@@ -33,9 +33,9 @@ type place struct {
 	priority     int
 }
 
-// netfilter lists the hooks that packets of a path meet, in order. What nat does after
+// hooksOnPath lists the hooks that packets of a path meet, in order. What nat does after
 // routing changes no packet that a filter still sees.
-var netfilter = [...][]string{
+var hooksOnPath = [...][]string{
 	Forward: {"prerouting", "forward", "postrouting"},
 	ToHost:  {"prerouting", "input"},
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
@@ -66,7 +66,7 @@ type State struct {
 
 	// rules are the files of a compiled state, for loading onto a host.
 	rules map[ir.Family]*iptables.RulesFile
-	known *packet.IPSets
+	known *netfilter.Sets
 }
 
 // RuleName is a rule of dockerfw as its comment and its chain tell it.
@@ -76,7 +76,7 @@ type RuleName struct{ Chain, Comment string }
 const OwnPrefix = "DOCKERFW"
 
 // GuardChain decides what reaches docker-proxy; a jump in INPUT leads to it.
-const GuardChain = ir.GuardChain
+const GuardChain = ir.InputChain
 
 // FamilyText is a family as people write it.
 func FamilyText(f ir.Family) string { return words.Family(f) }

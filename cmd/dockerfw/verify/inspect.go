@@ -17,9 +17,8 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -106,12 +105,12 @@ func (c *checker) nothing(name, format string, args ...any) {
 // files compares a compiled folder with the digests in its manifest.
 func (c *checker) files() {
 	const name = "files"
-	text, err := files.Read(files.Disk, filepath.Join(c.want.Name, emit.ManifestFile))
+	text, err := files.Read(files.Disk, filepath.Join(c.want.Name, folder.ManifestFile))
 	if err != nil {
 		c.fail(name, "%v", err)
 		return
 	}
-	manifest, err := emit.ParseManifest(text)
+	manifest, err := folder.ParseManifest(text)
 	if err != nil {
 		c.fail(name, "%v", err)
 		return
@@ -124,7 +123,7 @@ func (c *checker) files() {
 			bad = append(bad, f.Name+" is missing")
 		case err != nil:
 			bad = append(bad, err.Error())
-		case emit.Digest(text) != f.SHA256:
+		case folder.Digest(text) != f.SHA256:
 			bad = append(bad, f.Name+" was changed")
 		}
 	}
@@ -137,7 +136,7 @@ func (c *checker) files() {
 
 // entry is the chain of ours that forwarded packets come to first.
 func (c *checker) entry(ir.Family) string {
-	if c.want.Install == ir.Jump {
+	if c.want.Install == ir.InstallJump {
 		return snapshot.OwnPrefix
 	}
 	return c.want.Target
@@ -146,7 +145,7 @@ func (c *checker) entry(ir.Family) string {
 // chains compares the rules of each chain, line by line.
 func (c *checker) chains(f ir.Family) {
 	names := c.want.Own[f]
-	if c.want.Install == ir.Insert {
+	if c.want.Install == ir.InstallInsert {
 		names = append([]string{c.want.Target}, names...)
 	}
 	name := snapshot.FamilyText(f) + " rules"
@@ -226,38 +225,36 @@ func without(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(x string) bool { return in[x] })
 }
 
-// order checks the insertion-order invariant on what the host has, whoever put it
-// there.
+// order checks the insertion-order invariant on the rules of dockerfw that the host has.
 func (c *checker) order(f ir.Family) {
 	name := snapshot.FamilyText(f) + " order"
-	p := &ir.Program{Family: f}
 	t := c.have.Filter(f)
 	if t == nil {
-		return // what is missing was said
+		return // what is missing was reported
 	}
-	ours := false
+	found := false
 	for _, chain := range t.Chains {
-		read := &ir.Chain{Name: chain.Name}
+		var ids []ir.RuleID
 		for _, r := range chain.Rules {
-			if !strings.HasPrefix(snapshot.Comment(r), "dockerfw ") {
+			comment := snapshot.Comment(r)
+			if !ir.IsComment(comment) {
 				continue
 			}
-			rule, err := compiler.ReadBack(r, f)
-			if err != nil {
-				c.fail(name, "chain %s: %s: %v", chain.Name, r.Text, err)
+			id, ok := ir.ParseComment(comment)
+			if !ok {
+				c.fail(name, "chain %s: %s: comment %q is not one of dockerfw's", chain.Name, r.Text, comment)
 				return
 			}
-			read.Rules = append(read.Rules, rule)
-			ours = true
+			ids = append(ids, id)
+			found = true
 		}
-		p.Chains = append(p.Chains, read)
+		if err := ir.CheckOrder(ids); err != nil {
+			c.fail(name, "chain %s: %v", chain.Name, err)
+			return
+		}
 	}
-	if !ours {
+	if !found {
 		c.nothing(name, "%s has no rules of dockerfw to check", c.have.Name)
-		return
-	}
-	if err := p.CheckOrder(); err != nil {
-		c.fail(name, "%v", err)
 		return
 	}
 	c.ok(name, "established, deny, accept, default")

@@ -1,0 +1,42 @@
+package packet
+
+import "strings"
+
+// InSet holds where C does: what it is to be in an ipset, as conditions on the
+// packet. It gives them the set's name.
+type InSet struct {
+	Name string
+	// Ends are those of the packet that are looked up, and Dims what of them: "ip",
+	// "net", "port", "iface", "mark" or "mac", as in the name of the set's type. Of a
+	// list, whose members differ, Dims is nil. A match with fewer Ends than Dims never
+	// holds.
+	Ends []End
+	Dims []string
+	C    Cond
+}
+
+func (InSet) isCond() {}
+
+func (c InSet) String() string { return LookupKey(c.Ends, c.Dims) + " in set " + c.Name }
+
+// LookupKey lists the fields of a packet that a set is searched for.
+func LookupKey(ends []End, dims []string) string {
+	words := make([]string, 0, len(ends))
+	for i, e := range ends {
+		word := e.String()
+		if i < len(dims) {
+			switch dims[i] {
+			case "port":
+				word += " port"
+			case "iface":
+				word = [...]string{"incoming interface", "outgoing interface"}[e]
+			case "mark":
+				word = "mark"
+			case "mac":
+				word += " MAC address"
+			}
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, ", ")
+}

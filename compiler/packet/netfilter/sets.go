@@ -1,0 +1,267 @@
+package netfilter
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// IPSets are the ipsets of a host as conditions on packets. The zero value and nil
+// know no set.
+type Sets struct {
+	file *iptables.Sets
+	// hidden tells of sets whose members are for others to say.
+	hidden func(name string) bool
+	addrs  map[string]*packet.AddrSet
+	conds  map[string]packet.Cond
+}
+
+// NewIPSets reads the sets of an ipset save. Of those that hidden tells, if it is not
+// nil, the members do not count as known. Entries that may vanish count as they were
+// when they were saved.
+func NewSets(file *iptables.Sets, hidden func(name string) bool) *Sets {
+	s := &Sets{file: file, hidden: hidden, addrs: map[string]*packet.AddrSet{}, conds: map[string]packet.Cond{}}
+	if hidden == nil {
+		s.hidden = func(string) bool { return false }
+	}
+	for _, name := range file.Names() {
+		if set := s.addressSet(name); set != nil {
+			s.addrs[name] = set
+		}
+	}
+	return s
+}
+
+// KnownSets are sets of addresses that come from no file.
+func KnownSets(addrs map[string]*packet.AddrSet) *Sets { return &Sets{addrs: addrs} }
+
+// DumpSets returns the sets of addresses among those of an ipset save; see Addresses.
+func AddressSets(sets *iptables.Sets) map[string]*packet.AddrSet {
+	return NewSets(sets, nil).Addresses()
+}
+
+// Addresses returns the sets that are no more than addresses, by name: hash:ip,
+// hash:net, bitmap:ip, and the lists of such sets.
+func (s *Sets) Addresses() map[string]*packet.AddrSet {
+	if s == nil {
+		return nil
+	}
+	return s.addrs
+}
+
+// addressSet returns nil for other sets, and for those with a name as an entry.
+func (s *Sets) addressSet(name string) *packet.AddrSet {
+	set := s.file.Set(name)
+	if set == nil || s.hidden(name) {
+		return nil
+	}
+	switch set.Type {
+	case "hash:ip", "hash:net", "bitmap:ip":
+		e := s.read(set)
+		if len(e.unread) > 0 {
+			return nil
+		}
+		return e.addresses(name, false)
+	case "list:set":
+		var members []*packet.AddrSet
+		for e := range set.Entries() {
+			m := s.addrs[e.Text]
+			if m == nil {
+				m = s.addressSet(e.Text)
+			}
+			if m == nil {
+				return nil
+			}
+			members = append(members, m)
+		}
+		return packet.Union(name, members...)
+	}
+	return nil
+}
+
+// dims are the dimensions of a set's type by the words in its name.
+func dims(set *iptables.Set) []string {
+	_, kinds, _ := strings.Cut(set.Type, ":")
+	return strings.Split(kinds, ",")
+}
+
+// Match returns the condition of -m set --match-set NAME with these flags. More flags
+// than the set has dimensions are ignored; with fewer it never holds (facts 4).
+// With noMatch, as --return-nomatch says, it holds where an entry with nomatch decides.
+func (s *Sets) Match(name string, ends []packet.End, noMatch bool) packet.Cond {
+	if s == nil || len(ends) == 0 {
+		return unknownSet(name, ends)
+	}
+	if a := s.addrs[name]; a != nil && !noMatch {
+		return packet.Addr{End: ends[0], In: a}
+	}
+	set := s.file.Set(name)
+	if set == nil || s.hidden(name) {
+		return unknownSet(name, ends)
+	}
+	key := fmt.Sprint(name, " ", ends, noMatch)
+	if c, ok := s.conds[key]; ok {
+		return c
+	}
+	c := s.match(set, ends, noMatch)
+	s.conds[key] = c
+	return c
+}
+
+func (s *Sets) match(set *iptables.Set, ends []packet.End, noMatch bool) packet.Cond {
+	if set.Type == "list:set" {
+		return s.anyMember(set, ends, noMatch)
+	}
+	n := set.Dimensions()
+	switch {
+	case n == 0:
+		return packet.Opaque{Text: fmt.Sprintf("%s in set %s (of type %s, which is not supported)", packet.LookupKey(ends, nil), set.Name, set.Type)}
+	case len(ends) < n:
+		return packet.InSet{Name: set.Name, Ends: ends, Dims: dims(set), C: packet.Any{}}
+	}
+	return packet.InSet{Name: set.Name, Ends: ends[:n], Dims: dims(set), C: s.read(set).cond(ends[:n], noMatch)}
+}
+
+// anyMember is the condition of being in any member of a list. The kernel asks each
+// member with the flags and options of the rule, and takes the first that holds.
+func (s *Sets) anyMember(list *iptables.Set, ends []packet.End, noMatch bool) packet.Cond {
+	var any packet.Any
+	addresses := true
+	for e := range list.Entries() {
+		c := s.Match(e.Text, ends, noMatch)
+		if in, ok := c.(packet.InSet); ok {
+			if len(in.Ends) < len(in.Dims) {
+				continue
+			}
+			addresses = false
+		}
+		any = append(any, c)
+	}
+	if addresses && len(any) > 0 {
+		return any
+	}
+	return packet.InSet{Name: list.Name, Ends: ends, Dims: nil, C: any}
+}
+
+// unknownSet is the condition of being in a set that the file does not have.
+func unknownSet(name string, ends []packet.End) packet.Opaque {
+	return packet.Opaque{Text: packet.LookupKey(ends, nil) + " in set " + name + " (members unknown)"}
+}
+
+// markIs is the condition that a packet has a mark of hash:ip,mark, of which the set looks
+// at the bits of its mask.
+func markIs(mark, mask uint32) packet.Cond { return packet.Mark{Value: mark & mask, Mask: mask} }
+
+// macIs is the condition that a packet has a MAC address, which is no field of a
+// packet here. Without one, bitmap:ip,mac takes that of the first packet it sees.
+func macIs(set string, end packet.End, mac string) packet.Cond {
+	if mac == "" {
+		return packet.Opaque{Text: fmt.Sprintf("%s MAC address is the first that set %s saw with the address", end, set)}
+	}
+	return packet.Opaque{Text: fmt.Sprintf("%s MAC address is %s", end, mac)}
+}
+
+// entries are the elements of a set other than a list.
+type entries struct {
+	set  *iptables.Set
+	all  []iptables.Element
+	mask netip.Addr // of netmask or bitmask; invalid without one
+	// noMatch says that any element has nomatch.
+	noMatch bool
+	// unread are entries that only a resolver could tell.
+	unread []*iptables.Entry
+}
+
+func (s *Sets) read(set *iptables.Set) *entries {
+	out := &entries{set: set}
+	out.mask, _ = set.Mask()
+	for e := range set.Entries() {
+		el, ok := set.Element(e)
+		if !ok {
+			out.unread = append(out.unread, e)
+			out.noMatch = out.noMatch || e.NoMatch
+			continue
+		}
+		out.all = append(out.all, el)
+		out.noMatch = out.noMatch || el.NoMatch
+	}
+	return out
+}
+
+// setLimit is the number of conditions that a set may take; past it only the addresses
+// are followed. A set of 100,000 entries for a few ports takes a few.
+const setLimit = 2048
+
+// unreadLimit is the number of names in a set that are told apart.
+const unreadLimit = 16
+
+// cond is the condition of being in the set, without its name.
+func (e *entries) cond(ends []packet.End, noMatch bool) packet.Cond {
+	if noMatch && !strings.Contains(e.set.Type, "net") {
+		noMatch = false // types without nomatch ignore the option (measured)
+	}
+	name := func(why string) packet.Opaque {
+		return packet.Opaque{Text: fmt.Sprintf("%s in set %s (%s, entries %s)", packet.LookupKey(ends, dims(e.set)), e.set.Name, why, e.digest())}
+	}
+	if len(e.unread) > 0 && (e.noMatch || len(e.unread) > unreadLimit) {
+		return name(fmt.Sprintf("it has a name among its entries, such as %s", e.unread[0]))
+	}
+	var out packet.Any
+	boxes, ok := e.boxes(noMatch)
+	switch {
+	case !ok:
+		return name("a netmask or bitmask with nomatch or with too many holes is not supported")
+	case conditions(boxes) > setLimit:
+		// What is in no entry's networks is not in the set, whatever its ports are.
+		var any []netip.Prefix
+		for _, el := range e.all {
+			ps, _ := maskedPrefixes(el.First, e.mask)
+			any = append(any, ps...)
+		}
+		within := packet.All{name(fmt.Sprintf("too many to follow: more than %d different conditions", setLimit))}
+		if len(any) > 0 {
+			within = append(within, packet.Addr{End: ends[0], In: packet.NewAddrSet("", any)})
+		}
+		out, boxes = append(out, within), nil
+	}
+	for _, b := range boxes {
+		out = append(out, b.cond(e.set, ends))
+	}
+	for _, u := range e.unread {
+		out = append(out, packet.Opaque{Text: fmt.Sprintf("%s in set %s by its entry %s, a name", packet.LookupKey(ends, dims(e.set)), e.set.Name, u)})
+	}
+	return out
+}
+
+// conditions is how many pairs of addresses the boxes have.
+func conditions(boxes []setBox) int {
+	n := 0
+	for _, b := range boxes {
+		n += max(1, len(b.pairs))
+	}
+	return n
+}
+
+// digest tells sets with different entries apart that are not followed.
+func (e *entries) digest() string {
+	var texts []string
+	for entry := range e.set.Entries() {
+		texts = append(texts, e.set.EntryText(entry))
+	}
+	slices.Sort(texts)
+	h := fnv.New32a()
+	for _, t := range texts {
+		h.Write([]byte(t + "\n"))
+	}
+	return fmt.Sprintf("%08x", h.Sum32())
+}
+
+// InUnknownSet is the condition of being in a set whose members are not known.
+func InUnknownSet(name string, end packet.End) packet.Opaque {
+	return unknownSet(name, []packet.End{end})
+}
