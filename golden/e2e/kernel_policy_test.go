@@ -16,7 +16,8 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
+	rules "github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -24,7 +25,7 @@ import (
 // policy is a compiled policy: its files, and the state they describe.
 type policy struct {
 	text     string
-	programs []*ir.Program
+	programs []*rules.Program
 	files    map[string]string
 	state    *snapshot.State
 }
@@ -44,7 +45,7 @@ func compilePolicy(t fataler, dir, text string) (_ *policy, ok bool) {
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	p := &policy{text: text, programs: result.Hosts[0].Ruleset.Programs, files: map[string]string{}, state: opened.States[0]}
+	p := &policy{text: text, programs: result.Hosts[0].Tables.Programs, files: map[string]string{}, state: opened.States[0]}
 	for _, f := range result.Hosts[0].Files {
 		p.files[f.Name] = string(f.Content)
 	}
@@ -59,17 +60,17 @@ type fataler interface {
 }
 
 // load loads a policy's sets and the rules of one family, with the jump.
-func (p *policy) load(t fataler, host *lab.Namespace, b lab.Backend, program *ir.Program) {
+func (p *policy) load(t fataler, host *lab.Namespace, b lab.Backend, program *rules.Program) {
 	t.Helper()
 	family := int(program.Family)
 	p.must(t, b, host.IPTablesRestore(b, family, "*filter\n:"+program.Target+" - [0:0]\nCOMMIT\n"))
-	p.must(t, b, host.IPSetRestore(p.files[emit.SetsFile]))
+	p.must(t, b, host.IPSetRestore(p.files[folder.SetsFile]))
 	p.must(t, b, host.IPTablesRestore(b, family, p.files[rulesFile(family, "restore")]))
-	if program.Install == ir.Jump {
+	if program.Install == ir.InstallJump {
 		p.must(t, b, host.IPTables(b, family, "-I", program.Target, "-j", program.Chains[0].Name))
 	}
-	if program.HasGuard() {
-		p.must(t, b, host.IPTables(b, family, "-I", "INPUT", "1", "-j", ir.GuardChain))
+	if program.ProtectsInput() {
+		p.must(t, b, host.IPTables(b, family, "-I", "INPUT", "1", "-j", ir.InputChain))
 	}
 }
 
@@ -93,11 +94,11 @@ func scrub(t fataler, host *lab.Namespace, b lab.Backend, f ir.Family) {
 }
 
 // remove loads the .remove files.
-func (p *policy) remove(t fataler, host *lab.Namespace, b lab.Backend, program *ir.Program) {
+func (p *policy) remove(t fataler, host *lab.Namespace, b lab.Backend, program *rules.Program) {
 	t.Helper()
 	family := int(program.Family)
 	p.must(t, b, host.IPTablesRestore(b, family, p.files[rulesFile(family, "remove")]))
-	p.must(t, b, host.IPSetRestore(p.files[emit.SetsRemoval]))
+	p.must(t, b, host.IPSetRestore(p.files[folder.SetsRemoval]))
 	// The unmanaged set stays; the next policy creates it again.
 	host.MustRun("ipset", "destroy")
 }
@@ -194,17 +195,17 @@ func matchesOtherwise(r *packet.Rule, p packet.Packet) bool {
 // throughInputChain makes the router send packets through the chain of the INPUT protection
 // while do runs.
 func (p *policy) throughInputChain(r *lab.Router, f ir.Family, do func()) {
-	r.SetChain(f, ir.GuardChain)
+	r.SetChain(f, ir.InputChain)
 	defer r.SetChain(f, "DOCKER-USER")
 	do()
 }
 
 // compareSaved compares the rules that the host saves with those that were loaded.
-func (p *policy) compareSaved(t *rapid.T, r *lab.Router, program *ir.Program) {
+func (p *policy) compareSaved(t *rapid.T, r *lab.Router, program *rules.Program) {
 	t.Helper()
 	family := int(program.Family)
 	before := "*filter\n:" + program.Target + " - [0:0]\nCOMMIT\n"
-	if program.Install == ir.Jump {
+	if program.Install == ir.InstallJump {
 		before = "*filter\n:DOCKERFW - [0:0]\n:" + program.Target + " - [0:0]\n-A " + program.Target + " -j DOCKERFW\nCOMMIT\n"
 	}
 	want := chainsOf(t, program.Family, before, p.files[rulesFile(family, "restore")])
