@@ -43,7 +43,7 @@ e2e-matrix: test-packages
 
 # Rewrites the golden files; read the diff before you commit it.
 golden:
-	$(GO) test ./golden -run 'TestExamplesCompileToTheirGoldens|TestBadPolicies' -update
+	$(GO) test ./golden -run 'TestExamplesCompileToTheirGoldens|TestBadPolicies|TestTheDocs' -update
 	$(GO) test ./cmd/dockerfw -run TestScripts -update
 
 fuzz:

@@ -38,7 +38,7 @@ func budgetErrors(t *testing.T, diags hcl.Diagnostics) string {
 	t.Helper()
 	var out []string
 	for _, d := range diags {
-		if diag.InfoOf(d).Code != budget.Code || d.Severity != hcl.DiagError {
+		if diag.InfoOf(d).Code != diag.CodeBudget || d.Severity != hcl.DiagError {
 			t.Errorf("not an error about the budget: %s", d)
 		}
 		out = append(out, fmt.Sprintf("%s: %s: %s", d.Subject, d.Summary, d.Detail))

@@ -105,20 +105,3 @@ func (c *compilation) warn(code diag.Code, rng hcl.Range, summary, detail string
 func (c *compilation) internal(rng hcl.Range, format string, args ...any) {
 	c.diags = append(c.diags, diag.Internal(rng, format, args...))
 }
-
-// The codes of what can be wrong with a policy's meaning; docs/language.md
-// explains each.
-const (
-	codeInternal    diag.Code = "internal"     // a fault of dockerfw
-	codeNoFamily    diag.Code = "no-family"    // a rule that matches in no family
-	codeOpenDefault diag.Code = "open-default" // warning: default lets everyone in
-	codeFamilyOpen  diag.Code = "family-open"  // warning: a negation that leaves a family open
-	codeSetFull     diag.Code = "set-full"     // more elements than the set holds
-	codeSetElement  diag.Code = "set-element"  // an element the set's type cannot hold
-	codeTooMany     diag.Code = "too-many"     // more than one rule of iptables can hold
-	CodeUnusedSet   diag.Code = "unused-set"   // warning: a set no rule uses
-	codeEmptySet    diag.Code = "empty-set"    // warning: a set without elements
-	codeFileRead    diag.Code = "file-read"    // an address list that cannot be read
-	codeUnguarded   diag.Code = "unguarded"    // warning: a deny that does not hold for docker-proxy
-	codeHostService diag.Code = "host-service" // warning: a range that guards the host's own services
-)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // INPUT protection decides packets for published ports that end at docker-proxy on the
@@ -128,7 +129,7 @@ func (c *compilation) warnUnprotected(s *scope) {
 			if len(r.Protocols) == 0 {
 				remedy = "Add protocol and published_ports (the ports of the host that it is about), or published_address."
 			}
-			c.warn(codeUnguarded, r.Name.Range, fmt.Sprintf("deny %q has no effect on docker-proxy", r.Name.Value),
+			c.warn(diag.CodeUnguarded, r.Name.Range, fmt.Sprintf("deny %q has no effect on docker-proxy", r.Name.Value),
 				"%s", "Packets that docker-proxy answers (those of IPv6 clients of IPv4-only networks, for example) do not show which container they are for, so this deny refuses none of them. "+remedy)
 		}
 	}
@@ -160,7 +161,7 @@ func (c *compilation) warnHostServices() {
 			}
 		}
 		if len(held) > 0 {
-			c.warn(codeHostService, ports.Range, "ports of the host's own services are protected",
+			c.warn(diag.CodeHostService, ports.Range, "ports of the host's own services are protected",
 				"The range covers %s. INPUT protection cannot distinguish the host's own services from containers: clients that the policy refuses at these ports cannot reach them either. Exclude them from the range, or set input_guard = false.", strings.Join(held, ", "))
 		}
 	}

@@ -54,7 +54,7 @@ func TestAnOrderBrokenInTheIRIsRefused(t *testing.T) {
 				t.Fatalf("diagnostics: %v", broken.diags)
 			}
 			d := broken.diags[0]
-			if diag.InfoOf(d).Code != "internal" || !strings.Contains(d.Detail, c.want) {
+			if diag.InfoOf(d).Code != diag.CodeInternal || !strings.Contains(d.Detail, c.want) {
 				t.Errorf("%s\n got %s\nwant %s", d.Summary, d.Detail, c.want)
 			}
 			// The pass that orders makes it right.

@@ -13,6 +13,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/budget"
+	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
@@ -60,7 +61,7 @@ func (c *compilation) readSets() {
 			c.out.Sets = append(c.out.Sets, set)
 		}
 		if elements == 0 && s.Managed && !c.diags.HasErrors() {
-			c.warn(codeEmptySet, s.Name.Range, fmt.Sprintf("ipset %q is empty", s.Name.Value), "No address is in it: an accept or allow of it lets nobody through, a deny of it stops nobody.")
+			c.warn(diag.CodeEmptySet, s.Name.Range, fmt.Sprintf("ipset %q is empty", s.Name.Value), "No address is in it: an accept or allow of it lets nobody through, a deny of it stops nobody.")
 		}
 	}
 }
@@ -83,14 +84,14 @@ func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser
 				summary = "cannot read address list"
 			}
 			if hint != "" {
-				c.error(codeFileRead, f.Range, summary, "%s", hint)
+				c.error(diag.CodeFileRead, f.Range, summary, "%s", hint)
 			} else {
-				c.error(codeFileRead, f.Range, summary, "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), reason)
+				c.error(diag.CodeFileRead, f.Range, summary, "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), reason)
 			}
 		}
 		c.diags = append(c.diags, diags...)
 		if len(out)+len(ranges) > budget.MaxEntries {
-			c.error(budget.Code, f.Range, "too many entries", "With this list the set has %d entries, and at most %d are read. Join neighbouring addresses to networks.", len(out)+len(ranges), budget.MaxEntries)
+			c.error(diag.CodeBudget, f.Range, "too many entries", "With this list the set has %d entries, and at most %d are read. Join neighbouring addresses to networks.", len(out)+len(ranges), budget.MaxEntries)
 			continue
 		}
 		out = append(out, ranges...)
@@ -160,7 +161,7 @@ func (c *compilation) merge(include, exclude []netipx.IPRange, rng hcl.Range) []
 }
 
 func (c *compilation) tooManyElements(rng hcl.Range) {
-	c.error(budget.Code, rng, "too many elements", "More than %d addresses and networks are left of the entries, the most of a set. A range that does not begin and end at a network's border takes many.", budget.MaxEntries)
+	c.error(diag.CodeBudget, rng, "too many elements", "More than %d addresses and networks are left of the entries, the most of a set. A range that does not begin and end at a network's border takes many.", budget.MaxEntries)
 }
 
 func ipSet(include, exclude []netipx.IPRange) *netipx.IPSet {
@@ -186,7 +187,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 	}
 	for _, r := range include {
 		if n := rangeSize(r); n > maxExpansion {
-			c.error(codeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", r), "A hash:ip set lists each address for itself, and this entry stands for more than %d of them. Use type = \"hash:net\".", maxExpansion)
+			c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", r), "A hash:ip set lists each address for itself, and this entry stands for more than %d of them. Use type = \"hash:net\".", maxExpansion)
 			return nil
 		}
 	}
@@ -204,7 +205,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 		if s.MaxElem != nil {
 			rng = s.MaxElem.Range
 		}
-		c.error(codeSetFull, rng, "too many elements", "ipset %q has %d addresses, and holds %d. Use type = \"hash:net\", or raise maxelem.", s.Name.Value, total, limit)
+		c.error(diag.CodeSetFull, rng, "too many elements", "ipset %q has %d addresses, and holds %d. Use type = \"hash:net\", or raise maxelem.", s.Name.Value, total, limit)
 		return nil
 	}
 	out := make([]netip.Prefix, 0, total)
@@ -212,7 +213,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 		r := netipx.RangeOfPrefix(p)
 		for a := r.From(); ; a = a.Next() {
 			if a.IsUnspecified() {
-				c.error(codeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", a), "ipset refuses it in a hash:ip set. Leave it out, or use type = \"hash:net\".")
+				c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", a), "ipset refuses it in a hash:ip set. Leave it out, or use type = \"hash:net\".")
 			}
 			out = append(out, netip.PrefixFrom(a, a.BitLen()))
 			if a == r.To() {
@@ -251,7 +252,7 @@ func (c *compilation) maxElem(s *parser.Set, set *ir.Set) int {
 		elements++ // the set holds it as two halves
 	}
 	if elements > s.MaxElem.Value {
-		c.error(codeSetFull, s.MaxElem.Range, "too many elements", "ipset %q has %d elements, and maxelem = %d. Raise it, or leave it out.", ir.SetName(set.Name, set.Family), elements, s.MaxElem.Value)
+		c.error(diag.CodeSetFull, s.MaxElem.Range, "too many elements", "ipset %q has %d elements, and maxelem = %d. Raise it, or leave it out.", ir.SetName(set.Name, set.Family), elements, s.MaxElem.Value)
 	}
 	return s.MaxElem.Value
 }
@@ -265,7 +266,7 @@ func (c *compilation) reportUnused() {
 	}
 	for _, s := range c.policy.Sets {
 		if !c.used[s.Name.Value] {
-			c.warn(CodeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule names ipset.%s. It is made and filled all the same.", s.Name.Value)
+			c.warn(diag.CodeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule names ipset.%s. It is made and filled all the same.", s.Name.Value)
 		}
 	}
 }

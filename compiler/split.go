@@ -9,6 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // splitFamilies makes a rule of every block for each family in which it can match.
@@ -26,7 +27,7 @@ func (c *compilation) splitFamilies() {
 				possible = c.rule(s, r, f) || possible
 			}
 			if !possible && s.Scope != ir.ScopeProxy {
-				c.error(codeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily(r))
+				c.error(diag.CodeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily(r))
 			}
 		}
 		for _, f := range c.families {
@@ -239,7 +240,7 @@ func (c *compilation) warnFamilyOpen(r *parser.Rule, f ir.Family, sourceNot oper
 	if r.Kind != parser.KindAccept || r.SourceNot == nil || r.Source != nil || !c.isEmpty(sourceNot.Addresses) {
 		return
 	}
-	c.warn(codeFamilyOpen, r.SourceNot.Range, fmt.Sprintf("accept %q takes every %s source", r.Name.Value, f), "source_not has no %s address, so no %s source is excluded. Add those addresses, or give the rule a source.", f, f)
+	c.warn(diag.CodeFamilyOpen, r.SourceNot.Range, fmt.Sprintf("accept %q takes every %s source", r.Name.Value, f), "source_not has no %s address, so no %s source is excluded. Add those addresses, or give the rule a source.", f, f)
 }
 
 // isEmpty reports whether there are no addresses, and no set that could have any.
@@ -264,7 +265,7 @@ func (c *compilation) defaultRule(s *scope, f ir.Family) {
 	}
 	if allow.whole() {
 		if s.Scope == ir.ScopeForward {
-			c.warn(codeOpenDefault, d.Allow.Range, fmt.Sprintf("open by default for %s", f), "allow has every %s address, so that everyone who is not denied reaches what Docker publishes. List only the addresses that may.", f)
+			c.warn(diag.CodeOpenDefault, d.Allow.Range, fmt.Sprintf("open by default for %s", f), "allow has every %s address, so that everyone who is not denied reaches what Docker publishes. List only the addresses that may.", f)
 		}
 		return
 	}

@@ -35,7 +35,7 @@ const (
 )
 
 // expectedWarnings are the warnings that are part of what an example shows.
-var expectedWarnings = map[string]diag.Code{"tutorial-insert": "chain-docker"}
+var expectedWarnings = map[string]diag.Code{"tutorial-insert": diag.CodeChainDocker}
 
 // examples are the names of the example policies.
 func examples(t *testing.T) []string {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -43,7 +44,7 @@ the policy compiles to.`,
 			}
 			result, diags := driver.Policy(args[0], opts)
 			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
-				escape.Fprintf(stderr, "%s; nothing was written.\n", count(n, "error"))
+				escape.Fprintf(stderr, "%s; nothing was written.\n", words.Count(n, "error"))
 				return exitError(exitTrouble)
 			}
 			files := result.Folder()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
@@ -70,11 +71,11 @@ func changeCounts(changes []folder.Change) string {
 	}
 	switch {
 	case removed == 0:
-		return count(written, "file") + " written"
+		return words.Count(written, "file") + " written"
 	case written == 0:
-		return count(removed, "file") + " removed"
+		return words.Count(removed, "file") + " removed"
 	}
-	return fmt.Sprintf("%s written, %d removed", count(written, "file"), removed)
+	return fmt.Sprintf("%s written, %d removed", words.Count(written, "file"), removed)
 }
 
 // ruleCounts counts the rules of all chains by phase, but for the guard's.
@@ -97,7 +98,7 @@ func ruleCounts(p *iptables.Program) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, phase))
 		}
 	}
-	text := fmt.Sprintf("%s: %s", count(rules, "rule"), strings.Join(parts, ", "))
+	text := fmt.Sprintf("%s: %s", words.Count(rules, "rule"), strings.Join(parts, ", "))
 	if guard > 0 {
 		text += fmt.Sprintf("; and %d that guard docker-proxy", guard)
 	}

@@ -30,10 +30,7 @@ func (s *Space) boxes(a ref, family, limit int) (out []box, complete bool) {
 			return
 		}
 		c := s.owners[s.d.level(a)]
-		f := 0
-		if c.split {
-			f = family
-		}
+		f := c.of(family)
 		for _, br := range s.branches(a, c) {
 			if codes := clip(br.codes, c.cut[f].n); len(codes) > 0 {
 				now[c.id] = codes
@@ -127,7 +124,7 @@ func (s *Space) merge(boxes []box) []box {
 					out = append(out, b)
 					continue
 				}
-				key := b.key(f, order)
+				key := s.key(b, f, order)
 				i, ok := at[key]
 				if !ok {
 					at[key] = len(out)
@@ -142,7 +139,7 @@ func (s *Space) merge(boxes []box) []box {
 			family := b[fFamily]
 			for f, runs := range b {
 				which := 0
-				if s.columns[f].split {
+				if s.columns[f].field.byFamily {
 					which = int(family[0].lo) // it is never free, see key
 				}
 				if count(runs) == s.columns[f].cut[which].n {
@@ -157,15 +154,14 @@ func (s *Space) merge(boxes []box) []box {
 }
 
 // key is the box without a field as text.
-func (b box) key(without fieldID, order []fieldID) string {
+func (s *Space) key(b box, without fieldID, order []fieldID) string {
 	var k strings.Builder
 	for _, f := range order {
 		if f == without {
 			continue
 		}
-		split := f == fSource || f == fDestination || f == fOrigDst || f == fICMP
 		if runs, ok := b[f]; ok {
-			if split && without == fFamily {
+			if s.columns[f].field.byFamily && without == fFamily {
 				// The same numbers of two families are not the same addresses.
 				k.WriteString(spansKey(b[fFamily]))
 			}

@@ -52,8 +52,10 @@ func (e *Evaluation) chain(i int) *chainSets {
 		case Goto:
 			c.calls[k] = e.chain(e.Program.chain(r.Verdict.Chain))
 			c.does[k] = d.choose(e.match(r), d.then(c.calls[k].does[0], d.effect(back), d.effect(back)), next)
-		default:
+		case Docker, Accept, Drop, Reject, Other:
 			c.does[k] = d.rule(e.match(r), outcome(slices.Index(e.outcomes, r.Verdict)), next)
+		default:
+			panic(r.Verdict.unknown())
 		}
 	}
 	e.chains[i] = c
@@ -83,8 +85,10 @@ func (e *Evaluation) takes(c *chainSets, k int) ref {
 	case Jump:
 		does := c.calls[k].does[0]
 		return d.diff(m, d.or(d.has(does, passes), d.has(does, returns)))
+	case Docker, Accept, Drop, Reject, Other, Return, Goto:
+		return m
 	}
-	return m
+	panic(c.rules[k].Verdict.unknown())
 }
 
 // follow fills c.reach.

@@ -3,6 +3,7 @@ package packet
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -27,19 +28,19 @@ func (e Effect) String() string {
 // effect compares verdicts: accept lets through, docker lets Docker's rules decide,
 // which accepts says they do. A target we do not know may let through, or refuse.
 func effect(before, after Verdict, accepts bool) Effect {
-	const unknown = 1
-	rank := func(k Kind) int {
-		switch k {
+	rank := func(v Verdict) int {
+		switch v.Kind {
 		case Drop, Reject:
 			return 0
-		case Docker:
+		case Docker, Other:
 			return 1
 		case Accept:
 			return 2
+		case Continue, Return, Jump, Goto:
 		}
-		return unknown
+		panic(fmt.Sprintf("packets cannot end with %s", v))
 	}
-	a, b := rank(before.Kind), rank(after.Kind)
+	a, b := rank(before), rank(after)
 	switch {
 	case accepts && passedOn(before) && passedOn(after):
 		return SameReach

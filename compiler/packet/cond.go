@@ -72,9 +72,11 @@ type Dir struct{ Dir ir.CTDir }
 type Opaque struct {
 	// Text is what distinguishes it: conditions with the same text hold together.
 	Text string
-	// Stateful conditions, such as limits, are another one at each place they
-	// stand at. A space pairs them between its programs.
+	// Stateful conditions, such as limits, are another one in each rule that has
+	// them. A space pairs them between its programs.
 	Stateful bool
+
+	at *occurrence // while a space pairs it
 }
 
 // Mark holds where the bits of Mask of the packet's mark are Value, or with Conn those of

@@ -140,10 +140,10 @@ func (e *Evaluation) forward(c *chainSets, in ref, top bool, tell func(at Place,
 		if m == none {
 			continue
 		}
-		kind := r.Verdict.Kind
-		tell(Place{c.index, k}, m, kind <= Other || kind == Return && top)
+		v := r.Verdict
+		tell(Place{c.index, k}, m, v.final() || v.Kind == Return && top)
 		if call := c.calls[k]; call != nil {
-			e.forward(call, m, top && kind == Goto, tell)
+			e.forward(call, m, top && v.Kind == Goto, tell)
 		}
 		in = d.diff(in, e.takes(c, k))
 	}

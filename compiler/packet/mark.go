@@ -91,6 +91,10 @@ func (a Action) marks(m Marks) Marks {
 		m.Packet = m.Packet.xor(m.Conn.and(a.Value), a.Mask)
 	case LoseMark:
 		m = Marks{UnknownMark, UnknownMark}
+	case Untrack:
+		// The marks stay what they are.
+	default:
+		panic(fmt.Sprintf("unknown kind of action %d", a.Kind))
 	}
 	return m
 }

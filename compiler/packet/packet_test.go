@@ -130,6 +130,46 @@ func TestConditionsWithStateArePaired(t *testing.T) {
 	}
 }
 
+// A rule that was moved to another chain or edited keeps its limit; of several that are
+// alike, the first is paired with the first.
+func TestLimitsArePairedWithTheMostSimilarRule(t *testing.T) {
+	limit := Opaque{Text: "limit", Stateful: true}
+	limited := func(v Kind, text string) *Rule {
+		return &Rule{Matches: []Cond{limit, tcp}, Verdict: Verdict{Kind: v}, Text: text}
+	}
+	program := func(first []*Rule, second ...*Rule) *Program {
+		return &Program{Family: ir.IPv4, Chains: []*Chain{{Name: "first", Rules: first}, {Name: "second", Rules: second}}}
+	}
+	old := program([]*Rule{limited(Accept, "a"), limited(Accept, "b"), limited(Continue, "log")})
+	for _, c := range []struct {
+		name string
+		new  *Program
+		want []string
+	}{
+		{"the same", old, []string{"limit", "limit (no. 2)", "limit (no. 3)"}},
+		{"in another order", program([]*Rule{limited(Accept, "b"), limited(Accept, "a")}), []string{"limit (no. 2)", "limit"}},
+		{"moved to another chain", program(nil, limited(Accept, "b")), []string{"limit (no. 2)"}},
+		{"edited", program([]*Rule{limited(Drop, "c"), limited(Drop, "b")}), []string{"limit", "limit (no. 2)"}},
+		{"moved and edited, one of two", program(nil, limited(Drop, "c")), []string{"limit (no. 4)"}},
+		{"a LOG rule is paired with LOG rules alone", program([]*Rule{limited(Continue, "d"), limited(Continue, "e")}), []string{"limit (no. 3)", "limit (no. 4)"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, r := range space(t, old, c.new).Programs()[1].Program.Rules() {
+				got = append(got, r.Opaque()...)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	other := program(nil, limited(Drop, "c"))
+	single := program([]*Rule{limited(Accept, "a"), limited(Continue, "log")})
+	if got := space(t, single, other).Programs()[1].Program.Chains[1].Rules[0].Opaque(); got[0] != "limit" {
+		t.Errorf("moved and edited, the only one: %s", got[0])
+	}
+}
+
 func TestABudgetEndsInAnError(t *testing.T) {
 	var budget *BudgetError
 	rules := []*Rule{}

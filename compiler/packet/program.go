@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 
@@ -38,24 +39,51 @@ type Verdict struct {
 }
 
 func (v Verdict) String() string {
-	switch v.Kind {
-	case Reject, Other:
-		word := "reject"
-		if v.Kind == Other {
-			word = "target"
+	with := func(word, more string) string {
+		if more == "" {
+			return word
 		}
-		if v.With != "" {
-			return word + " " + v.With
-		}
-		return word
-	case Jump, Goto:
-		return [...]string{"jump ", "goto "}[v.Kind-Jump] + v.Chain
+		return word + " " + more
 	}
-	return [...]string{"docker", "accept", "drop", "", "", "continue", "return"}[v.Kind]
+	switch v.Kind {
+	case Docker:
+		return "docker"
+	case Accept:
+		return "accept"
+	case Drop:
+		return "drop"
+	case Reject:
+		return with("reject", v.With)
+	case Other:
+		return with("target", v.With)
+	case Continue:
+		return "continue"
+	case Return:
+		return "return"
+	case Jump:
+		return "jump " + v.Chain
+	case Goto:
+		return "goto " + v.Chain
+	}
+	panic(v.unknown())
 }
 
+// unknown is what a function panics with that handles each kind of verdict.
+func (v Verdict) unknown() string { return fmt.Sprintf("unknown kind of verdict %d", v.Kind) }
+
 // final tells whether packets end with that verdict.
-func (v Verdict) final() bool { return v.Kind <= Other }
+func (v Verdict) final() bool {
+	switch v.Kind {
+	case Docker, Accept, Drop, Reject, Other:
+		return true
+	case Continue, Return, Jump, Goto:
+		return false
+	}
+	panic(v.unknown())
+}
+
+// calls tells whether the verdict sends packets to another chain.
+func (v Verdict) calls() bool { return v.Kind == Jump || v.Kind == Goto }
 
 // Program is one family's rules.
 type Program struct {

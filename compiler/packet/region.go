@@ -83,64 +83,15 @@ func (s *Space) describe(b box) Region {
 	var r Region
 	family := 0
 	if f, ok := b[fFamily]; ok {
-		r.Family = ir.IPv4
-		if f[0].lo == 1 {
-			r.Family, family = ir.IPv6, 1
+		family = int(f[0].lo)
+	}
+	for _, c := range s.columns {
+		if runs, ok := b[c.id]; ok {
+			c.field.describe(s, c, family, runs, &r)
 		}
 	}
-	numbers := func(f fieldID) []span {
-		runs, ok := b[f]
-		if !ok {
-			return nil
-		}
-		if f == plainPort {
-			f = fOrigPort
-		}
-		c := s.columns[f]
-		which := 0
-		if c.split {
-			which = family
-		}
-		return c.cut[which].members(runs)
-	}
-	ports := func(f fieldID) []ir.PortRange {
-		var out []ir.PortRange
-		for _, x := range numbers(f) {
-			out = append(out, ir.PortRange{First: uint16(x.lo), Last: uint16(x.hi)})
-		}
-		return out
-	}
-	r.SourcePorts, r.DestinationPorts, r.OriginalPorts = ports(fSourcePort), ports(fDestPort), ports(fOrigPort)
-	if _, ok := b[plainPort]; ok {
-		r.DestinationPorts = ports(plainPort) // without DNAT: there are no others
-	}
-	for _, x := range numbers(fProtocol) {
-		r.Protocols = append(r.Protocols, ProtoRange{uint8(x.lo), uint8(x.hi)})
-	}
-	for _, x := range numbers(fICMP) {
-		r.ICMP = append(r.ICMP, ICMPTypes(uint16(x.lo), uint16(x.hi))...)
-	}
-	for _, x := range numbers(fTracking) {
-		for t := tracking(x.lo); t <= tracking(x.hi); t++ {
-			r.States = append(r.States, ConnState{t.state(), t.direction()})
-		}
-	}
-	flag := func(f fieldID) *bool {
-		x := numbers(f)
-		if len(x) == 0 {
-			return nil
-		}
-		v := x[0].lo == 1
-		return &v
-	}
-	r.DNAT, r.SNAT = flag(fDNAT), flag(fSNAT)
-	r.In, r.Out = s.interfacesOf(numbers(fIn)), s.interfacesOf(numbers(fOut))
-	r.Source, r.Destination = s.addresses(b, fSource, family), s.addresses(b, fDestination, family)
-	r.OriginalDestination = s.addresses(b, fOrigDst, family)
-	for _, c := range s.columns[fOpaque:] {
-		if x := numbers(c.id); len(x) > 0 {
-			r.Conditions = append(r.Conditions, Condition{c.name, x[0].lo == 1})
-		}
+	if runs, ok := b[plainPort]; ok {
+		r.DestinationPorts = portRanges(s.columns[fOrigPort].numbers(family, runs)) // without DNAT: there are no others
 	}
 	return r
 }
@@ -163,9 +114,6 @@ func ICMPTypes(first, last uint16) []ICMPType {
 
 // interfacesOf tells which names and patterns the indexes stand for.
 func (s *Space) interfacesOf(spans []span) *Interfaces {
-	if spans == nil {
-		return nil
-	}
 	out := &Interfaces{}
 	var rest []string
 	for i, name := range s.ifaces.names {
@@ -216,12 +164,7 @@ func (s *Space) interfacesOf(spans []span) *Interfaces {
 
 // addresses describes a box's addresses: by those they are not, if they include
 // what no rule names.
-func (s *Space) addresses(b box, f fieldID, family int) *Addresses {
-	runs, ok := b[f]
-	if !ok {
-		return nil
-	}
-	c := s.columns[f]
+func (s *Space) addresses(c *column, family int, runs []span) *Addresses {
 	cut := c.cut[family]
 	out := &Addresses{}
 	if unnamed := slices.Index(cut.named, false); unnamed >= 0 && within(runs, uint32(unnamed)) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -113,7 +114,7 @@ func Route(f ir.Family, toHost bool, hooks []Hook) (*Program, error) {
 	}
 	b := &routeBuilder{
 		hooks: hooks, out: &Program{Family: f, ToHost: toHost, Default: Verdict{Kind: Accept}},
-		named: map[position]string{}, pure: map[[2]int]int{}, index: make([]map[string]int, len(hooks)),
+		chains: map[position]*Chain{}, pure: map[[2]int]int{}, index: make([]map[string]int, len(hooks)),
 	}
 	for i, h := range hooks {
 		b.index[i] = map[string]int{}
@@ -159,9 +160,10 @@ type then struct {
 type routeBuilder struct {
 	hooks []Hook
 	out   *Program
-	named map[position]string
-	todo  []position
-	thens map[then]*then
+	// chains are those of out, by the position they begin at.
+	chains map[position]*Chain
+	todo   []position // whose chains have no rules yet
+	thens  map[then]*then
 	// pure says of a chain whether it and all that it calls leave marks alone: 1 yes, 2 no.
 	pure  map[[2]int]int
 	index []map[string]int
@@ -192,14 +194,14 @@ func (b *routeBuilder) enter(hook int, m Marks) string {
 
 // at returns the name of the chain with the rules from a position on, which is filled later.
 func (b *routeBuilder) at(p position) string {
-	if name, ok := b.named[p]; ok {
-		return name
+	if c := b.chains[p]; c != nil {
+		return c.Name
 	}
-	name := fmt.Sprintf("%d", len(b.out.Chains))
-	b.named[p] = name
-	b.out.Chains = append(b.out.Chains, &Chain{Name: name})
+	c := &Chain{Name: strconv.Itoa(len(b.out.Chains))}
+	b.chains[p] = c
+	b.out.Chains = append(b.out.Chains, c)
 	b.todo = append(b.todo, p)
-	return name
+	return c.Name
 }
 
 // marksConnections tells whether a rule reads or writes the marks of connections.
@@ -232,8 +234,7 @@ func (b *routeBuilder) leavesMarks(hook, chain int) bool {
 	if b.pure[key] == 0 {
 		b.pure[key] = 1
 		for _, r := range b.hooks[hook].Program.Chains[chain].Rules {
-			calls := r.Verdict.Kind == Jump || r.Verdict.Kind == Goto
-			if len(r.Actions) > 0 || calls && !b.leavesMarks(hook, b.index[hook][r.Verdict.Chain]) {
+			if len(r.Actions) > 0 || r.Verdict.calls() && !b.leavesMarks(hook, b.index[hook][r.Verdict.Chain]) {
 				b.pure[key] = 2
 				break
 			}
@@ -242,10 +243,11 @@ func (b *routeBuilder) leavesMarks(hook, chain int) bool {
 	return b.pure[key] == 1
 }
 
+// fill writes the chain of a position: the rules from there on, as they are for packets
+// with its marks.
 func (b *routeBuilder) fill(p position) {
-	chain := b.chainNamed(b.named[p])
+	chain := b.chains[p]
 	hook := b.hooks[p.hook]
-	from := hook.Program.Chains[p.chain]
 	if p.chain == 0 && p.rule == 0 && hook.stage() == translating {
 		// Only the first packet of a connection meets the nat table.
 		chain.Rules = append(chain.Rules, &Rule{
@@ -253,55 +255,21 @@ func (b *routeBuilder) fill(p position) {
 			Verdict: b.next(p.hook, p.marks), Text: "not the first packet",
 		})
 	}
-	for i, r := range from.Rules[p.rule:] {
+	for i, r := range hook.Program.Chains[p.chain].Rules[p.rule:] {
 		if b.rules++; b.rules > maxRouteRules {
 			b.err = fmt.Errorf("marks make more than %d copies of rules necessary", maxRouteRules)
 			return
 		}
 		rule := *r
-		rule.Matches = b.matches(hook, r, p.marks)
-		chain.Rules = append(chain.Rules, &rule)
-		behind := then{p.chain, p.rule + i + 1, p.then}
+		rule.Matches, rule.Actions = b.matches(hook, r, p.marks), nil
 		if r.untracks() {
 			impossible := rule
 			impossible.Matches = append([]Cond{Not{State{ir.CTUntracked}}}, rule.Matches...)
-			impossible.Verdict, impossible.Actions = CannotBe, nil
-			chain.Rules[len(chain.Rules)-1] = &impossible
-			chain.Rules = append(chain.Rules, &rule)
+			impossible.Verdict = CannotBe
+			chain.Rules = append(chain.Rules, &impossible)
 		}
-		m := r.after(p.marks)
-		switch r.Verdict.Kind {
-		case Continue:
-			if m != p.marks {
-				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, behind.chain, behind.rule, m, p.then})}
-			}
-		case Return:
-			if p.then != nil {
-				rule.Verdict = b.goOn(p.hook, m, p.then)
-			}
-		case Jump, Goto:
-			to := b.index[p.hook][r.Verdict.Chain]
-			switch {
-			case p.then == nil || r.Verdict.Kind == Jump && m == p.marks && b.leavesMarks(p.hook, to):
-				rule.Verdict.Chain = b.at(position{p.hook, to, 0, m, nil})
-			case r.Verdict.Kind == Goto:
-				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, p.then})}
-			default:
-				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, b.intern(behind)})}
-			}
-		case Accept:
-			rule.Verdict = b.next(p.hook, m)
-		case Other:
-			if hook.stage() == translating {
-				// Where to is said by the packet's own fields. It meets no other chain of nat.
-				last := p.hook
-				for last+1 < len(b.hooks) && b.hooks[last+1].stage() == translating {
-					last++
-				}
-				rule.Verdict = b.next(last, m)
-			}
-		}
-		rule.Actions = nil
+		rule.Verdict = b.verdict(r, p, then{p.chain, p.rule + i + 1, p.then})
+		chain.Rules = append(chain.Rules, &rule)
 	}
 	if p.then != nil {
 		end := &Rule{Verdict: b.goOn(p.hook, p.marks, p.then), Text: "end"}
@@ -312,10 +280,46 @@ func (b *routeBuilder) fill(p position) {
 	}
 }
 
-func (b *routeBuilder) chainNamed(name string) *Chain {
-	var i int
-	fmt.Sscan(name, &i)
-	return b.out.Chains[i]
+// verdict is what becomes of packets that come to a rule of the position's chain and
+// match it; behind is the rule after it. A chain is called only where it comes back with
+// the marks that packets had; else its rules are followed by those behind the call.
+func (b *routeBuilder) verdict(r *Rule, p position, behind then) Verdict {
+	m := r.after(p.marks)
+	switch r.Verdict.Kind {
+	case Continue:
+		if m != p.marks {
+			return Verdict{Kind: Goto, Chain: b.at(position{p.hook, behind.chain, behind.rule, m, p.then})}
+		}
+	case Return:
+		if p.then != nil {
+			return b.goOn(p.hook, m, p.then)
+		}
+	case Jump, Goto:
+		to := b.index[p.hook][r.Verdict.Chain]
+		switch {
+		case p.then == nil || r.Verdict.Kind == Jump && m == p.marks && b.leavesMarks(p.hook, to):
+			return Verdict{Kind: r.Verdict.Kind, Chain: b.at(position{p.hook, to, 0, m, nil})}
+		case r.Verdict.Kind == Goto:
+			return Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, p.then})}
+		}
+		return Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, b.intern(behind)})}
+	case Accept:
+		return b.next(p.hook, m)
+	case Other:
+		if b.hooks[p.hook].stage() == translating {
+			// The packet's own fields have the address it is translated to. It meets no
+			// other chain of nat.
+			last := p.hook
+			for last+1 < len(b.hooks) && b.hooks[last+1].stage() == translating {
+				last++
+			}
+			return b.next(last, m)
+		}
+	case Docker, Drop, Reject:
+	default:
+		panic(r.Verdict.unknown())
+	}
+	return r.Verdict
 }
 
 // next is what becomes of packets that a hook accepts.

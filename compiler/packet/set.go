@@ -104,7 +104,7 @@ func (s Set) Conditions() []string {
 	var out []string
 	for level := range s.space.d.levels(s.ref) {
 		if c := s.space.owners[level]; c.id >= fOpaque {
-			out = append(out, c.name)
+			out = append(out, c.field.name)
 		}
 	}
 	slices.Sort(out)
@@ -135,61 +135,7 @@ func (s *Space) assignment(p Packet) func(level uint32) bool {
 	}
 }
 
-// code returns the class of a packet in a column. Fields without a value get the
-// first class: no set depends on them then.
+// code returns the class of a packet in a column.
 func (s *Space) code(c *column, p *Packet) uint32 {
-	family := 0
-	if c.split {
-		family = index(p.Family)
-	}
-	flag := func(b bool) uint32 {
-		if b {
-			return 1
-		}
-		return 0
-	}
-	cut := c.cut[family]
-	switch c.id {
-	case fFamily:
-		return uint32(index(p.Family))
-	case fTracking:
-		return uint32(trackingOf(p.State, p.Direction))
-	case fDNAT:
-		return flag(p.DNAT)
-	case fSNAT:
-		return flag(p.SNAT)
-	case fProtocol:
-		return cut.find(uint32(p.Protocol))
-	case fIn:
-		return cut.find(s.ifaces.find(p.In, s.names))
-	case fOut:
-		return cut.find(s.ifaces.find(p.Out, s.names))
-	case fSource, fDestination, fOrigDst:
-		a := p.Source
-		switch c.id {
-		case fDestination:
-			a = p.Destination
-		case fOrigDst:
-			a = p.OriginalDestination
-		}
-		switch {
-		case !a.IsValid(), a.Is4() != (family == 0):
-			return 0
-		case a.Is4():
-			return cut.find(number4(a))
-		}
-		return cut.find(s.index6(number6(a)))
-	case fSourcePort:
-		return cut.find(uint32(p.SourcePort))
-	case fDestPort:
-		return cut.find(uint32(p.DestinationPort))
-	case fOrigPort:
-		if s.published && !p.DNAT && hasPorts(p.Protocol) {
-			return cut.find(uint32(p.DestinationPort))
-		}
-		return cut.find(uint32(p.OriginalPort))
-	case fICMP:
-		return cut.find(uint32(p.ICMPType)<<8 | uint32(p.ICMPCode))
-	}
-	return flag(p.Conditions[c.name])
+	return c.cut[c.of(index(p.Family))].find(c.field.read(s, p))
 }

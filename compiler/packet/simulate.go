@@ -65,9 +65,11 @@ func (p *Program) walk(chain int, top bool, packet *Packet, d *Decision) bool {
 			}
 		case Goto:
 			return p.walk(p.chain(r.Verdict.Chain), top, packet, d)
-		default:
+		case Docker, Accept, Drop, Reject, Other:
 			d.Verdict, d.At = r.Verdict, at
 			return true
+		default:
+			panic(r.Verdict.unknown())
 		}
 	}
 	return false

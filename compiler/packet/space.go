@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,6 +23,7 @@ type Space struct {
 	bounds6  []u128 // the IPv6 addresses where anything begins, the first ::
 	d        *diagram
 	owners   []*column // by level
+	byTurn   []*column // in the order in which an example is chosen
 	programs []*Evaluation
 	budget   int
 	// published says that rules ask more for ports before DNAT than after it. The
@@ -42,7 +44,7 @@ func New(programs ...*Program) (*Space, error) { return WithBudget(DefaultBudget
 func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 	s := &Space{opaque: map[string]fieldID{}, budget: nodes}
 	for id := range fOpaque {
-		s.columns = append(s.columns, newColumn(id))
+		s.columns = append(s.columns, newColumn(id, &fields[id]))
 	}
 	resolved := resolve(programs)
 	for i, p := range resolved {
@@ -157,14 +159,14 @@ func (s *Space) noteCond(c Cond) {
 	case FamilyIs, State, Dir:
 		// Their fields have no more values than this package knows by itself.
 	case Addr:
-		s.columns[fSource+fieldID(c.End)].addSet(c.In)
+		s.columns[addressOf[c.End]].addSet(c.In)
 		if c.End == OriginalDestination {
 			s.columns[fSource].addSet(c.In)
 			s.columns[fDestination].addSet(c.In)
 		}
 	case Port:
 		spans := portSpans(c.Ranges)
-		s.columns[fSourcePort+fieldID(c.End)].addSpans(0, spans)
+		s.columns[portOf[c.End]].addSpans(0, spans)
 		switch {
 		case c.End == OriginalDestination:
 			s.columns[fSourcePort].addSpans(0, spans)
@@ -185,9 +187,7 @@ func (s *Space) noteCond(c Cond) {
 		if _, ok := s.opaque[c.Text]; !ok {
 			id := fieldID(len(s.columns))
 			s.opaque[c.Text] = id
-			column := newColumn(id)
-			column.name = c.Text
-			s.columns = append(s.columns, column)
+			s.columns = append(s.columns, newColumn(id, opaqueField(c.Text)))
 		}
 	default:
 		panic(fmt.Sprintf("unknown condition %T", c))
@@ -225,57 +225,22 @@ var portProtocols = protoSpans(ProtoTCP, ProtoUDP, ProtoSCTP)
 
 // cutColumns makes the classes of all fields.
 func (s *Space) cutColumns() {
-	for f := range fICMP {
-		switch f {
-		case fFamily, fDNAT, fSNAT:
-			s.columns[f].addSpans(0, []span{{1, 1}})
-		case fTracking:
-			for t := range lastTracking + 1 {
-				s.columns[f].addSpans(0, []span{{uint32(t), uint32(t)}})
-			}
-		}
-	}
-	// The guards of fields that only some protocols have.
-	protocol := s.columns[fProtocol]
-	protocol.addSpans(0, portProtocols)
-	protocol.addSpans(0, protoSpans(ProtoICMP))
-	protocol.addSpans(0, protoSpans(ProtoICMPv6))
 	slices.Sort(s.names)
 	s.names = slices.Compact(s.names)
 	s.ifaces = newInterfaces(s.names)
-	for _, name := range s.names {
-		s.columns[fIn].addSpans(0, s.ifaces.spans(name))
-		s.columns[fOut].addSpans(0, s.ifaces.spans(name))
-	}
 	s.number6()
 	for _, c := range s.columns {
-		top := [2]uint32{1, 0}
-		switch c.id {
-		case fTracking:
-			top[0] = uint32(lastTracking)
-		case fProtocol:
-			top[0] = 255
-		case fIn, fOut:
-			top[0] = uint32(len(s.ifaces.names) - 1)
-		case fSource, fDestination, fOrigDst:
-			top = [2]uint32{1<<32 - 1, uint32(len(s.bounds6) - 1)}
-			for _, set := range c.sets {
-				c.atoms[0] = append(c.atoms[0], set.v4)
-				c.atoms[1] = append(c.atoms[1], s.spans6(set))
-			}
-		case fSourcePort, fDestPort, fOrigPort:
-			top[0] = 65535
-		case fICMP:
-			top = [2]uint32{65535, 65535}
+		if c.field.atoms != nil {
+			c.field.atoms(s, c)
 		}
-		if c.id >= fOpaque {
-			c.addSpans(0, []span{{1, 1}})
-		}
+		top := c.field.highest(s)
 		for f := range c.families() {
 			c.cut[f] = cut(c.atoms[f], top[f])
 			c.bits = max(c.bits, c.cut[f].bits())
 		}
 	}
+	s.byTurn = slices.Clone(s.columns)
+	slices.SortStableFunc(s.byTurn, func(a, b *column) int { return cmp.Compare(a.field.turn, b.field.turn) })
 }
 
 // number6 collects the addresses where IPv6 sets begin and end. Their indexes
@@ -283,8 +248,8 @@ func (s *Space) cutColumns() {
 // of 32 bits in both families.
 func (s *Space) number6() {
 	s.bounds6 = []u128{{}}
-	for f := fSource; f <= fOrigDst; f++ {
-		for _, set := range s.columns[f].sets {
+	for _, c := range s.columns {
+		for _, set := range c.sets {
 			for _, x := range set.v6 {
 				s.bounds6 = append(s.bounds6, x.lo)
 				if x.hi != (u128{^uint64(0), ^uint64(0)}) {

@@ -1,6 +1,10 @@
 package packet
 
-import "github.com/dockerfw/dockerfw/compiler/ir"
+import (
+	"fmt"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
 
 var (
 	always = All{}
@@ -89,6 +93,10 @@ func (s stage) of(c Cond, toHost bool) Cond {
 			// A new connection has no NAT before the nat table.
 			return Any{State{c.States &^ nat}, All{Not{State{ir.CTNew}}, State{nat}}}
 		}
+	case FamilyIs, Proto, ICMPType, Opaque, InSet, Not, All, Any:
+		// The same at each stage.
+	default: // Mark is never asked about: see given
+		panic(fmt.Sprintf("unknown condition %T", c))
 	}
 	return c
 }

@@ -156,8 +156,10 @@ func (t *tracer) chain(p *Program, chain int) (decided bool, v Verdict) {
 			}
 		case Goto:
 			return t.chain(p, p.chain(r.Verdict.Chain))
-		default:
+		case Docker, Accept, Drop, Reject, Other:
 			return true, r.Verdict
+		default:
+			panic(r.Verdict.unknown())
 		}
 	}
 	return false, Verdict{}

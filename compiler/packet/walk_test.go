@@ -114,3 +114,24 @@ func TestMapRebuildsAConditionFromTheInsideOut(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestAnUnknownVerdictPanics(t *testing.T) {
+	p := one(rule(42))
+	packet := Packet{Protocol: ProtoTCP}
+	for name, use := range map[string]func(){
+		"New":    func() { _, _ = New(p) },
+		"Decide": func() { p.Decide(packet) },
+		"Trace":  func() { Trace([]Hook{{Table: "filter", Chain: "FORWARD", Program: p}}, packet) },
+		"Route":  func() { _, _ = Route(ir.IPv4, false, []Hook{{Table: "filter", Chain: "FORWARD", Program: p}}) },
+		"String": func() { _ = p.Chains[0].Rules[0].Verdict.String() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if got := recover(); got != "unknown kind of verdict 42" {
+					t.Errorf("got %v", got)
+				}
+			}()
+			use()
+		})
+	}
+}

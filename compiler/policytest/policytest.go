@@ -48,11 +48,9 @@ func Check(p *parser.Policy) hcl.Diagnostics {
 		}
 		_, problems := question.Build(questionOf(t), hostOf(p), question.Attributes)
 		for _, problem := range problems {
-			// The codes are the parser's: conflict between what is written, schema for
-			// what is missing.
-			code, place := diag.Code("conflict"), t.Ranges[problem.Field]
+			code, place := diag.CodeConflict, t.Ranges[problem.Field]
 			if place == (hcl.Range{}) {
-				code, place = "schema", t.DeclRange
+				code, place = diag.CodeSchema, t.DeclRange
 			}
 			diags = append(diags, diag.New(code, place, problem.Summary, problem.Detail))
 		}

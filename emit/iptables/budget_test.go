@@ -31,7 +31,7 @@ func TestAHostHasABudgetOfRules(t *testing.T) {
 		t.Errorf("%d rules are made of what was counted as %d", made, budget.MaxRules)
 	}
 	over := count(accept(7, 150), accept(9, 50), accept(12, 1), accept(11, 1))
-	if len(over.diags) != 1 || diag.InfoOf(over.diags[0]).Code != budget.Code || over.diags[0].Subject.Start.Line != 11 {
+	if len(over.diags) != 1 || diag.InfoOf(over.diags[0]).Code != diag.CodeBudget || over.diags[0].Subject.Start.Line != 11 {
 		t.Errorf("got %v, want one error at the first block that exceeds the budget", over.diags)
 	}
 }

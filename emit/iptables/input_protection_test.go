@@ -327,7 +327,7 @@ func TestOnlyDeniesThatTheGuardCannotDecideAreWarnedOf(t *testing.T) {
 		_, diags := compile(t, policy+"deny \"d\" {\n"+c.rule+"\n}\n")
 		got := 0
 		for _, d := range diags {
-			if diag.InfoOf(d).Code == "unguarded" {
+			if diag.InfoOf(d).Code == diag.CodeUnguarded {
 				got++
 			}
 		}

@@ -56,9 +56,6 @@ func (l *legalisation) error(code diag.Code, rng hcl.Range, summary, detail stri
 	l.diags = append(l.diags, diag.New(code, rng, summary, fmt.Sprintf(detail, args...)))
 }
 
-// codeTooMany is the code of more conditions than a rule of iptables can hold.
-const codeTooMany diag.Code = "too-many"
-
 // foldAddresses replaces addresses by sets where a rule of iptables cannot hold them.
 func (l *legalisation) foldAddresses() {
 	type placed struct {
@@ -95,7 +92,7 @@ func (l *legalisation) countRules() {
 		byPlace := slices.SortedStableFunc(slices.Values(p.Rules), func(a, b *ir.Rule) int { return cmp.Compare(a.Place, b.Place) })
 		for _, r := range byPlace {
 			if rules += l.expansions[r].size(); rules > budget.MaxRules {
-				l.error(budget.Code, r.Origin.Range, "too many rules", "With this block the host has more than %d rules of %s, which is the maximum. A block becomes a rule for each combination of the interfaces, protocols, addresses and ports that it lists; join ports to ranges, addresses to an ipset, and interfaces to a prefix such as \"br-+\".", budget.MaxRules, p.Family)
+				l.error(diag.CodeBudget, r.Origin.Range, "too many rules", "With this block the host has more than %d rules of %s, which is the maximum. A block becomes a rule for each combination of the interfaces, protocols, addresses and ports that it lists; join ports to ranges, addresses to an ipset, and interfaces to a prefix such as \"br-+\".", budget.MaxRules, p.Family)
 				return
 			}
 		}

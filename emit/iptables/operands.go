@@ -28,7 +28,7 @@ func (l *legalisation) checkOperands() {
 		for _, chain := range p.Chains {
 			for _, r := range chain.Rules {
 				if len(r.Matches) > maxMatches {
-					l.error(codeTooMany, r.Origin.Range, "too many sets in one rule", "It needs %d conditions, and one rule of iptables can hold %d. Join sets into one ipset.", len(r.Matches), maxMatches)
+					l.error(diag.CodeTooMany, r.Origin.Range, "too many sets in one rule", "It needs %d conditions, and one rule of iptables can hold %d. Join sets into one ipset.", len(r.Matches), maxMatches)
 					continue
 				}
 				if problem := operandProblem(p, r, sets); problem != "" {

@@ -53,7 +53,7 @@ func TestOperandsThatTheKernelWouldMisreadAreRefused(t *testing.T) {
 		broken := legalisationOf(c.rule)
 		broken.out.Sets = sets
 		broken.checkOperands()
-		if len(broken.diags) != 1 || diag.InfoOf(broken.diags[0]).Code != "internal" || !strings.Contains(broken.diags[0].Detail, c.want) {
+		if len(broken.diags) != 1 || diag.InfoOf(broken.diags[0]).Code != diag.CodeInternal || !strings.Contains(broken.diags[0].Detail, c.want) {
 			t.Errorf("want %q, got %v", c.want, broken.diags)
 		}
 	}

@@ -37,7 +37,7 @@ func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {
 	}
 	p := compileFolder(t, "live", livePolicy)
 	explainDropped := []string{"explain", "live", "--from", "192.0.2.99", "--container-port", "443", "--interface", "eth0"}
-	const inForce = "Drop, by default"
+	const inForce = "Dropped by rule default"
 	onBackends := map[lab.Backend]lab.Backend{lab.NFT: lab.Legacy, lab.Legacy: lab.NFT}
 	for backend, other := range onBackends {
 		t.Run(string(backend), func(t *testing.T) {

@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // Load applies the file as iptables-restore --noflush does: block by block, each
 // completely or not at all (docs/contributing/netfilter.md, "Transactions"). It stops at
 // the first error; earlier blocks stay applied. The diagnostics have the code
-// [CodeLoad].
+// [diag.CodeDumpLoad].
 func (rs *Ruleset) Load(file *RulesFile) hcl.Diagnostics {
 	for _, b := range file.Blocks {
 		if diags := rs.loadBlock(b); diags.HasErrors() {
@@ -44,7 +46,7 @@ func (rs *Ruleset) loadBlock(b *Block) hcl.Diagnostics {
 			rng = *r.rng
 		}
 		detail := r.detail + fmt.Sprintf(" Nothing in this block of table %q is applied, and nothing after it.", b.Table)
-		p.add(CodeLoad, hcl.DiagError, rng, line, r.summary, detail)
+		p.add(diag.CodeDumpLoad, hcl.DiagError, rng, line, r.summary, detail)
 		return p.done()
 	}
 	head := "*" + b.Table

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // Sets are the sets of a host by name.
@@ -77,7 +79,7 @@ func (s *Sets) Overlay(over *Sets, take func(name string) bool) *Sets {
 
 // Load applies the file as ipset restore does: it stops at the first line that fails,
 // and earlier lines stay applied (docs/contributing/netfilter.md, "ipset restore is not a
-// transaction"). The diagnostics have the code [CodeLoad].
+// transaction"). The diagnostics have the code [diag.CodeDumpLoad].
 func (s *Sets) Load(file *SetsFile) hcl.Diagnostics {
 	if s.sets == nil {
 		s.sets = map[string]*Set{}
@@ -93,7 +95,7 @@ func (s *Sets) Load(file *SetsFile) hcl.Diagnostics {
 				rng = c.EntryRange(e)
 			}
 			var p problems
-			p.add(CodeLoad, hcl.DiagError, rng, c.line(e), r.summary, r.detail+
+			p.add(diag.CodeDumpLoad, hcl.DiagError, rng, c.line(e), r.summary, r.detail+
 				" ipset stops here: earlier lines are applied, later ones are not.")
 			return p.done()
 		}

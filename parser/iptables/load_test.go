@@ -31,7 +31,7 @@ func load(t *testing.T, rs *iptables.Ruleset, src string) string {
 	}
 	var out []string
 	for _, d := range rs.Load(file) {
-		if diag.InfoOf(d).Code != iptables.CodeLoad || diag.InfoOf(d).Line == "" {
+		if diag.InfoOf(d).Code != diag.CodeDumpLoad || diag.InfoOf(d).Line == "" {
 			t.Errorf("%v carries %+v", d, diag.InfoOf(d))
 		}
 		out = append(out, fmt.Sprintf("%d: %s", d.Subject.Start.Line, d.Summary))

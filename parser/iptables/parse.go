@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // ParseRules reads a file for iptables-restore or ip6tables-restore, or what their -save
 // counterparts print. It continues after a bad line: the file that it returns has each
-// line that it could read. Diagnostics, of the code [CodeSyntax], report the others up to
+// line that it could read. Diagnostics, of the code [diag.CodeDumpSyntax], report the others up to
 // a limit.
 func ParseRules(r io.Reader, filename string) (*RulesFile, hcl.Diagnostics) {
 	p := &ruleParser{file: &RulesFile{Name: filename}}
@@ -40,7 +42,7 @@ func (p *ruleParser) read(r io.Reader, filename string) {
 	_, err := io.Copy(&src, r)
 	if err != nil {
 		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
-		p.problems.add(CodeSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
+		p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
 	}
 	eachLine(filename, src.String(), p.line)
 }
@@ -57,7 +59,7 @@ func (p *ruleParser) errorf(l line, rng hcl.Range, summary, format string, args 
 	if p.block != nil {
 		p.block.Broken = true
 	}
-	p.problems.add(CodeSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
+	p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
 }
 
 // line reads one line. Its forms are tried in the order in which iptables-restore tries
@@ -81,7 +83,7 @@ func (p *ruleParser) line(l line, ended bool) {
 			"The line has %d bytes; iptables-restore splits lines of more than %d bytes in the middle of a word.", len(l.text), maxRuleLine)
 	case p.block != nil && l.text == "COMMIT":
 		if !ended {
-			p.problems.add(CodeSyntax, hcl.DiagWarning, l.whole(), l.text, "Newline missing",
+			p.problems.add(diag.CodeDumpSyntax, hcl.DiagWarning, l.whole(), l.text, "Newline missing",
 				"The file does not end in a newline, and iptables-legacy-restore does not recognise this COMMIT. Add a newline.")
 		}
 		p.block.Committed, p.block.End, p.block = true, l.whole(), nil

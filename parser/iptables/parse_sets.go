@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 const (
@@ -22,14 +24,14 @@ const (
 
 // ParseSets reads a file for ipset restore, or what ipset save prints. It continues after
 // a bad line: the file that it returns has each line that it could read. Diagnostics, of
-// the code [CodeSyntax], report the others up to a limit.
+// the code [diag.CodeDumpSyntax], report the others up to a limit.
 func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
 	p := &setParser{file: &SetsFile{Name: filename}}
 	var src strings.Builder
 	_, err := io.Copy(&src, r)
 	if err != nil {
 		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
-		p.problems.add(CodeSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
+		p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
 	}
 	eachLine(filename, src.String(), func(l line, _ bool) {
 		if !p.done {
@@ -48,7 +50,7 @@ type setParser struct {
 }
 
 func (p *setParser) errorf(l line, rng hcl.Range, summary, format string, args ...any) {
-	p.problems.add(CodeSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
+	p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
 }
 
 // splitSetWords splits a line as ipset does: spaces inside quotes do not end a word, the

@@ -15,7 +15,7 @@ func summaries(t *testing.T, src string) []string {
 	_, diags := iptables.ParseRules(strings.NewReader(src), "rules")
 	var out []string
 	for _, d := range diags {
-		if diag.InfoOf(d).Code != iptables.CodeSyntax {
+		if diag.InfoOf(d).Code != diag.CodeDumpSyntax {
 			t.Errorf("code of %v is %q", d, diag.InfoOf(d).Code)
 		}
 		out = append(out, fmt.Sprintf("%d: %s", d.Subject.Start.Line, d.Summary))

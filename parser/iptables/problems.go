@@ -10,12 +10,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// The codes of this package's diagnostics.
-const (
-	CodeSyntax diag.Code = "dump-syntax" // a line that iptables-restore or ipset cannot parse
-	CodeLoad   diag.Code = "dump-load"   // a line that they parse and refuse to apply
-)
-
 // maxProblems is the number of diagnostics that a reader can use. A file of the wrong
 // kind has a problem in every line.
 const maxProblems = 50
@@ -53,7 +47,7 @@ func (p *problems) done() hcl.Diagnostics {
 		Summary:  "More bad lines",
 		Detail:   fmt.Sprintf("This file has %d more problems. Fix those shown and run the command again.", p.more),
 		Subject:  &p.last,
-		Extra:    diag.Info{Code: CodeSyntax},
+		Extra:    diag.Info{Code: diag.CodeDumpSyntax},
 	})
 }
 

@@ -86,7 +86,7 @@ func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 			var sets iptables.Sets
 			var got []string
 			for _, d := range sets.Load(file) {
-				if diag.InfoOf(d).Code != iptables.CodeLoad || diag.InfoOf(d).Line == "" {
+				if diag.InfoOf(d).Code != diag.CodeDumpLoad || diag.InfoOf(d).Line == "" {
 					t.Errorf("%v carries %+v", d, diag.InfoOf(d))
 				}
 				got = append(got, fmt.Sprintf("%d: %s", d.Subject.Start.Line, d.Summary))
@@ -232,7 +232,7 @@ func TestSetLinesThatIpsetCannotParseHaveADiagnostic(t *testing.T) {
 		"-exist":                                      "Command missing",
 	} {
 		_, diags := iptables.ParseSets(strings.NewReader("create B hash:ip\n"+src+"\n"), "sets")
-		if len(diags) != 1 || diags[0].Summary != want || diags[0].Subject.Start.Line != 2 || diag.InfoOf(diags[0]).Code != iptables.CodeSyntax {
+		if len(diags) != 1 || diags[0].Summary != want || diags[0].Subject.Start.Line != 2 || diag.InfoOf(diags[0]).Code != diag.CodeDumpSyntax {
 			t.Errorf("%s: got %v, want %s", src, diags, want)
 		}
 	}

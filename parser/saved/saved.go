@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Content is what a part of a file contains.
@@ -115,8 +114,8 @@ func within(file string, n int, line string, from, to int) hcl.Range {
 }
 
 func problem(rng hcl.Range, line, summary, detail string, args ...any) *hcl.Diagnostic {
-	d := diag.New(iptables.CodeSyntax, rng, summary, fmt.Sprintf(detail, args...))
-	d.Extra = diag.Info{Code: iptables.CodeSyntax, Line: line}
+	d := diag.New(diag.CodeDumpSyntax, rng, summary, fmt.Sprintf(detail, args...))
+	d.Extra = diag.Info{Code: diag.CodeDumpSyntax, Line: line}
 	return d
 }
 

@@ -193,7 +193,7 @@ func emission(source *parser.Source) emit.Source {
 }
 
 func internal(err error) *hcl.Diagnostic {
-	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error(), Extra: diag.Info{Code: "internal"}}
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error(), Extra: diag.Info{Code: diag.CodeInternal}}
 }
 
 // write emits a ruleset and proves the text.

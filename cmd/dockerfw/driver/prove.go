@@ -3,7 +3,6 @@ package driver
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"sync"
 
@@ -47,34 +46,12 @@ func (p *proofs) of(h Host, text iptables.Text) hcl.Diagnostics {
 	return one.diags
 }
 
-// proofKey is a digest of all that a proof depends on but the lists, which are the
-// same for all hosts: the policy without the host's name, and the text without the
-// comment that has it. What is lowered from equal policies is equal.
+// proofKey is a digest of all that a proof depends on but the lists, which are the same for
+// all hosts: the policy, except for the host's name and positions, and the text, except
+// for the comment that contains the name. What is compiled from equal policies is equal.
 func proofKey(policy *parser.Policy, text iptables.Text) (key [sha256.Size]byte, err error) {
-	// Of the host its values count, and not its name or where they stand.
-	nameless, h := *policy, policy.Host
-	nameless.Host = &parser.Host{IPv4: h.IPv4, IPv6: h.IPv6, Verdict: h.Verdict, InputGuard: h.InputGuard}
-	nameless.Host.Chain.Value, nameless.Host.Install.Value = h.Chain.Value, h.Install.Value
-	for _, i := range h.ExternalInterfaces {
-		nameless.Host.ExternalInterfaces = append(nameless.Host.ExternalInterfaces, parser.At[string]{Value: i.Value})
-	}
-	for _, i := range h.ContainerInterfaces {
-		nameless.Host.ContainerInterfaces = append(nameless.Host.ContainerInterfaces, parser.At[string]{Value: i.Value})
-	}
-	for _, p := range h.ProxyPorts {
-		nameless.Host.ProxyPorts = append(nameless.Host.ProxyPorts, parser.At[parser.ProxyPorts]{Value: p.Value})
-	}
-	// Blocks that were not written have the host's place.
-	established, def := *policy.Established, *policy.Default
-	if established.DeclRange == policy.Host.DeclRange {
-		established.DeclRange = hcl.Range{}
-	}
-	if def.DeclRange == policy.Host.DeclRange {
-		def.DeclRange = hcl.Range{}
-	}
-	nameless.Established, nameless.Default = &established, &def
 	sum := sha256.New()
-	if err := json.NewEncoder(sum).Encode(nameless); err != nil {
+	if err := policy.Fingerprint(sum); err != nil {
 		return key, err
 	}
 	for _, t := range [][]byte{

@@ -213,5 +213,5 @@ func TestRemovalThatLeavesSomethingIsRefused(t *testing.T) {
 
 // refused reports whether diags hold an internal error, which is all Verify says.
 func refused(diags hcl.Diagnostics) bool {
-	return diags.HasErrors() && diag.InfoOf(diags[0]).Code == "internal"
+	return diags.HasErrors() && diag.InfoOf(diags[0]).Code == diag.CodeInternal
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// asked is a question, by the attributes of a test block.
+// asked is a question, as the attributes of a test block.
 type asked struct {
 	from, toAddress, container string
 	toPort, containerPort      uint16
@@ -30,7 +30,7 @@ type asked struct {
 
 var protocols = map[string]uint8{"": 6, "tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "icmpv6": 58}
 
-// block is the test block that asks.
+// block is the test block with the question.
 func (a asked) block() string {
 	var b strings.Builder
 	b.WriteString("test \"asked\" {\nexpect = \"refused\"\n")
@@ -58,7 +58,7 @@ func (a asked) block() string {
 	return b.String() + "}\n"
 }
 
-// question is the one that explain asks.
+// question is the same question for explain.
 func (a asked) question() explain.Question {
 	address := func(text string) netip.Addr {
 		if text == "" {
@@ -83,8 +83,8 @@ type fataler interface {
 	Errorf(format string, args ...any)
 }
 
-// agree puts a question to a policy's tests, and to explain of the policy and of what
-// it compiles to. It returns nil if the policy, or the question to it, is refused.
+// agree compares the verdict of a test block with those of explain for the policy and for what
+// it compiles to. It returns nil if the policy or the question is not valid.
 func agree(t fataler, dir, policy string, a asked) *policytest.Result {
 	t.Helper()
 	path, compiled := filepath.Join(dir, "policy.hcl"), filepath.Join(dir, "compiled")
@@ -115,14 +115,14 @@ func agree(t fataler, dir, policy string, a asked) *policytest.Result {
 		}
 		answers, err := explain.Explain(opened.States[0], a.question(), "")
 		if err != nil {
-			t.Fatalf("%s: test answers %s, explain: %s\n%s", filepath.Base(name), tested.Got, err, policy+a.block())
+			t.Fatalf("%s: the test gets %s, explain: %s\n%s", filepath.Base(name), tested.Got, err, policy+a.block())
 		}
 		answer := answers[0]
 		if got, want := answer.Packet.String(), tested.Packet.String(); got != want {
-			t.Errorf("%s: explain asks about %s\ntest about %s\n%s", filepath.Base(name), got, want, policy+a.block())
+			t.Errorf("%s: explain sends %s\ntest sends %s\n%s", filepath.Base(name), got, want, policy+a.block())
 		}
 		if !hasCase(answer.Cases, tested) {
-			t.Errorf("%s: test gets %s by %q, explain %s\n%s", filepath.Base(name), tested.Got, tested.By, cases(answer.Cases), policy+a.block())
+			t.Errorf("%s: the test gets %s by %q, explain %s\n%s", filepath.Base(name), tested.Got, tested.By, cases(answer.Cases), policy+a.block())
 		}
 	}
 	return &tested
@@ -130,9 +130,9 @@ func agree(t fataler, dir, policy string, a asked) *policytest.Result {
 
 var verdicts = map[packet.Kind]string{packet.Accept: "accept", packet.Drop: "drop", packet.Reject: "reject", packet.Docker: "docker"}
 
-// hasCase tells whether explain has the answer of a test. Tests take limits not to be
-// reached; explain shows a case for each side. A block that leaves packets to Docker may
-// need no rule, and explain then has no block to give.
+// hasCase tells whether explain has the verdict of a test. A test assumes that no limit is
+// reached; explain has a case for each. A block that leaves packets to Docker may compile to no
+// rule, and then explain has no block.
 func hasCase(cases []explain.Case, tested policytest.Result) bool {
 	for _, c := range cases {
 		if verdicts[c.Verdict.Kind] == string(tested.Got) && (tested.Got == parser.ExpectDocker || block(c.By.Name) == tested.By) {
@@ -142,7 +142,7 @@ func hasCase(cases []explain.Case, tested policytest.Result) bool {
 	return false
 }
 
-// block is the name of a block as tests have it: accept.web of accept "web".
+// block is the name of a block as tests write it: accept.web for accept "web".
 func block(name string) string {
 	return strings.ReplaceAll(strings.Replace(name, " ", ".", 1), `"`, "")
 }
@@ -179,7 +179,7 @@ egress {
 }
 `
 
-func TestExplainAndTestGiveOneAnswer(t *testing.T) {
+func TestExplainAndTestAgree(t *testing.T) {
 	for _, c := range []struct {
 		a       asked
 		got, by string
@@ -212,8 +212,7 @@ func TestExplainAndTestGiveOneAnswer(t *testing.T) {
 	}
 }
 
-// Policies and questions that nobody would write.
-func TestExplainAndTestGiveOneAnswerToRandomQuestions(t *testing.T) {
+func TestExplainAndTestAgreeOnRandomQuestions(t *testing.T) {
 	dir, agreed, refused := t.TempDir(), 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(values ...string) string { return rapid.SampledFrom(values).Draw(t, "field") }

@@ -18,6 +18,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // LiveName is what stands for the host this runs on.
@@ -194,7 +195,7 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Opened, hcl.Dia
 		if slices.Equal(all, []string{""}) {
 			return nil, diags, fmt.Errorf("%s is of a host without a label: leave --host out", name)
 		}
-		return nil, diags, fmt.Errorf("%s has no folder of host %q. %s", name, host, parser.NearestOf(host, all, "It has", "host"))
+		return nil, diags, fmt.Errorf("%s has no folder of host %q. %s", name, host, suggest.FromList(host, all, "It has", "host"))
 	}
 	return out, diags, nil
 }

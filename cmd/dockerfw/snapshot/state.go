@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -78,12 +79,7 @@ const OwnPrefix = "DOCKERFW"
 const GuardChain = ir.InputChain
 
 // FamilyText is a family as people write it.
-func FamilyText(f ir.Family) string {
-	if f == ir.IPv6 {
-		return "IPv6"
-	}
-	return "IPv4"
-}
+func FamilyText(f ir.Family) string { return words.Family(f) }
 
 // Families are those the state has rules of, IPv4 first.
 func (s *State) Families() []ir.Family {

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/files"
@@ -165,7 +166,7 @@ func (c *checker) chains(f ir.Family) {
 		c.fail(name, "%s", strings.Join(bad, "; "))
 		return
 	}
-	c.ok(name, "%s, complete and in order, in %s", count(total, "rule"), strings.Join(names, ", "))
+	c.ok(name, "%s, complete and in order, in %s", words.Count(total, "rule"), strings.Join(names, ", "))
 }
 
 // lines are the rules of ours in a chain, as iptables-save prints them.
@@ -187,13 +188,13 @@ func difference(want, have []string) string {
 	missing, extra := without(want, have), without(have, want)
 	switch {
 	case len(have) == 0:
-		return "holds none of its " + count(len(want), "rule")
+		return "holds none of its " + words.Count(len(want), "rule")
 	case len(missing) > 0 && len(extra) > 0:
-		return fmt.Sprintf("lacks %s (%s) and has %s of another version (%s)", count(len(missing), "rule"), oneOf(missing), count(len(extra), "rule"), oneOf(extra))
+		return fmt.Sprintf("lacks %s (%s) and has %s of another version (%s)", words.Count(len(missing), "rule"), oneOf(missing), words.Count(len(extra), "rule"), oneOf(extra))
 	case len(missing) > 0:
-		return fmt.Sprintf("lacks %s%s", count(len(missing), "rule"), sample(missing))
+		return fmt.Sprintf("lacks %s%s", words.Count(len(missing), "rule"), sample(missing))
 	case len(extra) > 0:
-		return fmt.Sprintf("has %s of another version%s", count(len(extra), "rule"), sample(extra))
+		return fmt.Sprintf("has %s of another version%s", words.Count(len(extra), "rule"), sample(extra))
 	case len(want) != len(have):
 		return fmt.Sprintf("has rules twice: %d instead of %d", len(have), len(want))
 	}
@@ -272,7 +273,7 @@ func (c *checker) foreign(f ir.Family) {
 		}
 	}
 	if len(found) > 0 {
-		c.fail(name, "%s contains %s that dockerfw did not create; loading would delete them%s. Keep them with install = \"jump\"", strings.Join(chains, ", "), count(len(found), "rule"), sample(found))
+		c.fail(name, "%s contains %s that dockerfw did not create; loading would delete them%s. Keep them with install = \"jump\"", strings.Join(chains, ", "), words.Count(len(found), "rule"), sample(found))
 		return
 	}
 	if len(c.want.Own[f]) == 0 {
@@ -327,7 +328,7 @@ func (c *checker) sets() {
 		c.fail(name, "%s", strings.Join(bad, "; "))
 		return
 	}
-	c.ok(name, "%s, filled as compiled", count(len(names), "set"))
+	c.ok(name, "%s, filled as compiled", words.Count(len(names), "set"))
 }
 
 // entriesText counts entries of a set and lists the first: "1 unexpected entry: 192.0.2.10".
@@ -412,14 +413,4 @@ func (c *checker) backend() error {
 		c.nothing(name, "neither Docker nor dockerfw has rules in tables of iptables-nft or iptables-legacy")
 	}
 	return nil
-}
-
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	if strings.HasSuffix(thing, "x") {
-		return fmt.Sprintf("%d %ses", n, thing)
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -24,9 +24,9 @@ func policyState(t *testing.T, text string) *snapshot.State {
 	return opened.States[0]
 }
 
-// What changes alike where packets are forwarded and where docker-proxy answers is
-// one change; what changes at docker-proxy alone is told as such.
-func TestChangesOfBothPathsAreToldOnce(t *testing.T) {
+// A change of forwarded packets and the same one at docker-proxy are one change; one at
+// docker-proxy alone is a change of that path.
+func TestOneChangeOfBothPathsIsReportedOnce(t *testing.T) {
 	const base = `
 host {
   external_interfaces = ["eth0"]
@@ -45,7 +45,7 @@ default { allow = ["192.0.2.0/24"] }
 		{"another port", strings.Replace(base, "8080", `8080, "53/udp"`, 1), []string{
 			"docker-proxy narrowed: everyone except 192.0.2.0/24, arriving on eth0, to docker-proxy on port 53/udp",
 		}},
-		{"no guard", strings.Replace(base, "proxy_ports         = [8080]", "input_guard = false", 1), []string{
+		{"no INPUT protection", strings.Replace(base, "proxy_ports         = [8080]", "input_guard = false", 1), []string{
 			"docker-proxy widened: everyone except 192.0.2.0/24, arriving on eth0, to docker-proxy on port 8080/tcp",
 		}},
 		{"the bridge alone", strings.Replace(base, "families", "container_interfaces = [\"docker0\"]\nfamilies", 1), []string{
@@ -58,13 +58,13 @@ default { allow = ["192.0.2.0/24"] }
 		}
 		var got []string
 		for _, change := range report.Changes {
-			text := string(change.Path) + " " + string(change.Effect) + ": " + strings.Join(change.Packets, "; ")
+			text := string(change.Path) + " " + string(change.Effect) + ": " + strings.Join(linesOf(change), "; ")
 			if len(change.Proxy) > 0 {
-				text += "; proxy: " + strings.Join(change.Proxy, "; ")
+				text += "; proxy: " + sentences{}.destinations(change.Proxy)
 			}
 			got = append(got, text)
-			if w := change.Witness; change.Path == Guarded && (w.Out != "" || w.DNAT) {
-				t.Errorf("%s: no packet of INPUT: %s", c.name, w)
+			if w := change.Witness; change.Path == ToProxy && (w.Out != "" || w.DNAT) {
+				t.Errorf("%s: not a packet of INPUT: %s", c.name, w)
 			}
 		}
 		if !slices.Equal(got, c.want) {

@@ -1,4 +1,4 @@
-package parser
+package suggest
 
 import (
 	"fmt"
@@ -28,9 +28,15 @@ func TestTheNearestNameIsSuggested(t *testing.T) {
 		{"tpc", protocols, "tcp"},
 		{"TCP", protocols, "tcp"},
 		{"tcp", nil, ""},
+		{"a", []string{"b", "c"}, ""},
+		{"A", []string{"b", "a"}, "a"},
+		{"ab", []string{"b", "x"}, ""},
+		{"ba", []string{"ab", "b"}, "ab"},
+		{"mian", []string{"HEAD", "main"}, "main"},
+		{"head", []string{"HEAD", "main"}, "HEAD"},
 	} {
 		got := ""
-		if near := nearest(c.written, c.known); len(near) > 0 {
+		if near := Nearest(c.written, c.known); len(near) > 0 {
 			got = near[0]
 		}
 		if got != c.want {
@@ -55,7 +61,7 @@ func TestManyNamesAreCountedAndFewAreListed(t *testing.T) {
 		{"wbe345", fleet, `Did you mean "web345"? The policy has 500 hosts, such as web345, web000, web001.`},
 	} {
 		before := slices.Clone(c.known)
-		if got := NearestOf(c.written, c.known, "The policy has", "host"); got != c.want {
+		if got := FromList(c.written, c.known, "The policy has", "host"); got != c.want {
 			t.Errorf("%q:\n%s\nwant:\n%s", c.written, got, c.want)
 		}
 		if !slices.Equal(before, c.known) {

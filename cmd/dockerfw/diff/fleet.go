@@ -9,8 +9,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// Fleet compares the hosts of two sides, paired by their labels. A host that is on
-// one side only is compared with one that has no rules.
+// Fleet compares the hosts of two sides, paired by their labels. A host that only one side
+// has is compared with a host without rules.
 func Fleet(before, after *snapshot.Opened, opts Options) ([]*Report, error) {
 	for _, side := range []struct{ one, other *snapshot.Opened }{{before, after}, {after, before}} {
 		if !side.one.Kind.Compiled() && len(side.other.States) > 1 {
@@ -42,7 +42,7 @@ func Fleet(before, after *snapshot.Opened, opts Options) ([]*Report, error) {
 	for _, now := range after.States {
 		old, note := find(before.States, now.Host), ""
 		if old == nil {
-			old, note = noRules(now, before.States[0].Name), "the host is new: compared with no rules at all"
+			old, note = noRules(now, before.States[0].Name), "the host is new: it is compared with a host without rules"
 		}
 		if err := add(old, now, note); err != nil {
 			return nil, err
@@ -50,7 +50,7 @@ func Fleet(before, after *snapshot.Opened, opts Options) ([]*Report, error) {
 	}
 	for _, old := range before.States {
 		if find(after.States, old.Host) == nil {
-			if err := add(old, noRules(old, after.States[0].Name), "the host is gone: compared with no rules at all"); err != nil {
+			if err := add(old, noRules(old, after.States[0].Name), "the host was removed: it is compared with a host without rules"); err != nil {
 				return nil, err
 			}
 		}
@@ -58,20 +58,11 @@ func Fleet(before, after *snapshot.Opened, opts Options) ([]*Report, error) {
 	return out, nil
 }
 
-// noRules is a host like another without any rule of ours.
+// noRules is a host like another, without rules.
 func noRules(like *snapshot.State, name string) *snapshot.State {
 	s := &snapshot.State{Name: name, Host: like.Host, Kind: like.Kind, Target: like.Target, Rules: map[ir.Family]*iptables.Ruleset{}}
 	for _, f := range like.Families() {
 		s.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 	}
 	return s
-}
-
-// Total joins the effects of reports.
-func Total(reports []*Report) Effect {
-	out := None
-	for _, r := range reports {
-		out = out.and(r.Effect)
-	}
-	return out
 }
