@@ -25,7 +25,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// today is the date of all compiles here.
+// today is the date of all compilations here.
 var today = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 
 const (
@@ -34,10 +34,10 @@ const (
 	goldenDir = "examples"
 )
 
-// expectedWarnings are the warnings that are part of what an example shows.
+// expectedWarnings are the warnings that an example demonstrates.
 var expectedWarnings = map[string]diag.Code{"tutorial-insert": diag.CodeChainDocker}
 
-// examples are the names of the example policies.
+// examples returns the names of the example policies.
 func examples(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir(examplesDir)
@@ -58,12 +58,12 @@ func exampleFolder(t *testing.T, name string) folder.Contents {
 	result, diags := driver.Policy(filepath.Join(examplesDir, name), driver.Options{Now: today})
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError || diag.InfoOf(d).Code != expectedWarnings[name] {
-			t.Errorf("an example to copy has no errors and no warnings: %s", d)
+			t.Errorf("an example must have no errors and no warnings: %s", d)
 		}
 	}
 	for _, r := range result.Test() {
 		if !r.Passed() {
-			t.Errorf("test %q of the example: got %s by %s: %s", r.Test.Name.Value, r.Got, r.By, r.Packet)
+			t.Errorf("test %q of the example: %s by %s: %s", r.Test.Name.Value, r.Got, r.By, r.Packet)
 		}
 	}
 	return result.Folder()
@@ -85,7 +85,7 @@ func TestExamplesCompileToTheirGoldens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := exampleFolder(t, name)
 			if again := exampleFolder(t, name); !maps.EqualFunc(got, again, bytes.Equal) {
-				t.Error("compiled twice, the bytes differ")
+				t.Error("two compilations have different bytes")
 			}
 			withoutScripts(t, got)
 			dir := filepath.Join(goldenDir, name)
@@ -110,14 +110,13 @@ func TestExamplesCompileToTheirGoldens(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(texts(want), texts(got)); diff != "" {
-				t.Errorf("compiled files differ (-golden +compiled); if that is meant, run make golden and read its diff:\n%s", diff)
+				t.Errorf("compiled files differ (-golden +compiled); if this is intended, run make golden and read its diff:\n%s", diff)
 			}
 		})
 	}
 }
 
-// withoutScripts takes the scripts out, which are the same in every folder, and their
-// digests.
+// withoutScripts removes the scripts, which are the same in every folder, and their digests.
 func withoutScripts(t *testing.T, f folder.Contents) {
 	t.Helper()
 	for path, content := range f {
@@ -127,7 +126,7 @@ func withoutScripts(t *testing.T, f folder.Contents) {
 		for _, s := range emit.Scripts() {
 			script := filepath.Join(filepath.Dir(path), s.Name)
 			if !bytes.Equal(f[script], s.Content) {
-				t.Errorf("%s is not the script of that name", script)
+				t.Errorf("%s is not the script of package emit", script)
 			}
 			delete(f, script)
 			content = bytes.ReplaceAll(content, []byte(folder.Digest(s.Content)), []byte("that of "+s.Name))
@@ -177,8 +176,8 @@ func TestEachExampleIsFormattedAndHasALineInTheReadme(t *testing.T) {
 	}
 }
 
-// TestOneExampleUsesEveryAttribute keeps every attribute of the language in the
-// goldens, and with them in the tests that load goldens into a kernel.
+// With every attribute in an example, the goldens and the tests that load them into a kernel
+// cover the whole language.
 func TestOneExampleUsesEveryAttribute(t *testing.T) {
 	path := filepath.Join(examplesDir, "every-attribute", "policy.hcl")
 	file, diags := hclsyntax.ParseConfig([]byte(readOr(t, path, "")), path, hcl.InitialPos)
@@ -205,10 +204,9 @@ func TestOneExampleUsesEveryAttribute(t *testing.T) {
 				}
 				attributes, blocks := schemaNames(node)
 				for _, word := range append(attributes, blocks...) {
-					// default has an attribute and a block of that name; variables that have
-					// values on every host need no default.
+					// The name of a block is its label, not an attribute.
 					if word != "name" && !used[word] {
-						t.Errorf("%s of the parser's %s is not in the example", word, name)
+						t.Errorf("examples/every-attribute does not use %s of the parser's %s", word, name)
 					}
 				}
 			}

@@ -67,7 +67,7 @@ func opened(cmd *cobra.Command, open func() (*snapshot.Opened, hcl.Diagnostics, 
 	return side, err
 }
 
-// colored tells whether output to w is coloured: on a terminal, without NO_COLOR.
+// colored reports whether output to w is coloured: on a terminal, without NO_COLOR.
 func colored(w io.Writer) bool {
 	f, ok := fileOf(w)
 	return ok && terminal(f) && os.Getenv("NO_COLOR") == ""

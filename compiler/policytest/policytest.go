@@ -106,19 +106,12 @@ func run(p *parser.Policy, t *parser.Test, program *packet.Program) Result {
 
 // questionOf is the question that a test asks.
 func questionOf(t *parser.Test) question.Question {
-	return question.Question{
+	q := question.Question{
 		From: t.From, ToPort: t.ToPort, ToAddress: t.ToAddress, Container: t.Container, ContainerPort: t.ContainerPort,
 		Protocol: t.Protocol.Number, In: t.Interface, Out: t.OutInterface, Proxy: t.Proxy,
-		Reply: t.State == parser.StateReply,
-		State: map[parser.TestState]ir.CTState{
-			parser.StateNew:         ir.CTNew,
-			parser.StateEstablished: ir.CTEstablished,
-			parser.StateReply:       ir.CTEstablished,
-			parser.StateRelated:     ir.CTRelated,
-			parser.StateInvalid:     ir.CTInvalid,
-			parser.StateUntracked:   ir.CTUntracked,
-		}[t.State],
 	}
+	q.SetState(string(t.State))
+	return q
 }
 
 // hostOf is what a policy tells of its host.

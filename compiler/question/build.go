@@ -20,18 +20,39 @@ type builder struct {
 	problems Problems
 	// onHost is set if the packet turns out to end on the host itself.
 	onHost bool
-	// container and fields collect the assumptions about the container, for one sentence.
-	container []string
-	fields    []string
+	// container is what is assumed about the container.
+	container assumedContainer
 }
 
 func (b *builder) assume(field, format string, args ...any) {
 	b.Assumed = append(b.Assumed, fmt.Sprintf(format, args...)+" ("+b.words.Name(field)+")")
 }
 
-func (b *builder) assumeContainer(field, format string, args ...any) {
-	b.container = append(b.container, fmt.Sprintf(format, args...))
-	b.fields = append(b.fields, b.words.Name(field))
+// assumedContainer has the parts of the destination that the question leaves open.
+type assumedContainer struct {
+	address netip.Addr
+	port    uint16
+	bridge  string
+}
+
+// assumeContainer adds one sentence for all parts, with the fields that set them.
+func (b *builder) assumeContainer() {
+	c := b.container
+	text, fields := "it goes to ", []string(nil)
+	if c.address.IsValid() {
+		text, fields = text+"container "+c.address.String(), append(fields, b.words.Name(Container))
+	} else {
+		text += "the container"
+	}
+	if c.port != 0 {
+		text, fields = text+fmt.Sprintf(", port %d", c.port), append(fields, b.words.Name(ContainerPort))
+	}
+	if c.bridge != "" {
+		text, fields = text+", on "+c.bridge, append(fields, b.words.Name(OutInterface))
+	}
+	if len(fields) > 0 {
+		b.Assumed = append(b.Assumed, text+" ("+strings.Join(fields, ", ")+")")
+	}
 }
 
 // Build returns the packet of a question; the zero value if there are problems.
@@ -73,9 +94,7 @@ func Build(q Question, h Host, words Words) (Built, Problems) {
 	}
 	b.p.Complete()
 	b.redirect()
-	if len(b.container) > 0 {
-		b.Assumed = append(b.Assumed, fmt.Sprintf("it goes to a container: %s (%s)", strings.Join(b.container, ", "), strings.Join(b.fields, ", ")))
-	}
+	b.assumeContainer()
 	if q.FromPort == 0 && b.p.HasPorts() && h.SourcePorts {
 		b.assume(FromPort, "its source port is %d", b.p.SourcePort)
 	}
@@ -218,15 +237,15 @@ func (b *builder) assumeRest() {
 		if b.p.Destination == b.q.From {
 			b.p.Destination = b.p.Destination.Next() // a packet from a container to itself does not pass the host
 		}
-		b.assumeContainer(Container, "%s", b.p.Destination)
+		b.container.address = b.p.Destination
 	}
 	if b.p.DestinationPort == 0 && b.p.HasPorts() {
 		b.p.DestinationPort = b.q.ToPort
-		b.assumeContainer(ContainerPort, "port %d", b.p.DestinationPort)
+		b.container.port = b.p.DestinationPort
 	}
 	if b.p.Out == "" {
 		b.p.Out = b.bridge()
-		b.assumeContainer(OutInterface, "on %s", b.p.Out)
+		b.container.bridge = b.p.Out
 	}
 }
 

@@ -81,7 +81,7 @@ func (b *builder) checkPorts() {
 		return
 	}
 	if q.ToPort == 0 && (q.ContainerPort == 0 || q.Proxy) {
-		detail := fmt.Sprintf("A %s packet needs a port. Write %s for a published port, or %s for the port of a container.", name, b.words.Name(ToPort), b.words.Name(ContainerPort))
+		detail := fmt.Sprintf("Protocol %s needs a port. Write %s for a published port, or %s for the port of a container.", name, b.words.Name(ToPort), b.words.Name(ContainerPort))
 		if q.Proxy {
 			detail = fmt.Sprintf("A packet to docker-proxy goes to a published port. Write it with %s.", b.words.Name(ToPort))
 		}

@@ -6,7 +6,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// outward tells whether the packet goes to the outside, and not to a container.
+// outward reports whether the packet goes to the outside, and not to a container.
 func (b *builder) outward() bool {
 	q := b.q
 	if q.Out == "" {
@@ -29,7 +29,7 @@ func (b *builder) outward() bool {
 	return b.h.bridgesKnown() || b.h.IsContainer(b.p.In)
 }
 
-// toKnownBridge tells whether the question has a container whose bridge is known from the
+// toKnownBridge reports whether the question has a container whose bridge is known from the
 // host's rules.
 func (b *builder) toKnownBridge() bool {
 	return b.q.Container.IsValid() && b.h.Bridge != nil && b.h.Bridge(b.q.Container) != ""
@@ -49,10 +49,10 @@ func (b *builder) checkDirection() {
 
 func (h Host) bridgesKnown() bool { return len(h.Container) > 0 || len(h.Bridges) > 0 }
 
-// IsExternal tells whether an interface is external.
+// IsExternal reports whether an interface is external.
 func (h Host) IsExternal(name string) bool { return matchesAny(h.External, name) }
 
-// IsContainer tells whether an interface belongs to containers: the policy or Docker's chains
+// IsContainer reports whether an interface belongs to containers: the policy or Docker's chains
 // list it, or it has the name of a Docker bridge (docker0; br- and the network's id). An
 // external interface never does.
 func (h Host) IsContainer(name string) bool {

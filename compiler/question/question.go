@@ -2,6 +2,7 @@ package question
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -39,6 +40,32 @@ func (q Question) ToProxy() Question {
 	return q
 }
 
+// States are the names of the states of a question. A reply is a packet of an established
+// connection, in the other direction.
+var States = []struct {
+	Name  string
+	State ir.CTState
+	Reply bool
+}{
+	{"new", ir.CTNew, false},
+	{"established", ir.CTEstablished, false},
+	{"related", ir.CTRelated, false},
+	{"reply", ir.CTEstablished, true},
+	{"invalid", ir.CTInvalid, false},
+	{"untracked", ir.CTUntracked, false},
+}
+
+// SetState sets the state by its name, and reports whether there is one of that name.
+func (q *Question) SetState(name string) bool {
+	for _, s := range States {
+		if strings.EqualFold(s.Name, name) {
+			q.State, q.Reply = s.State, s.Reply
+			return true
+		}
+	}
+	return false
+}
+
 // ICMP is the type and code of an ICMP message.
 type ICMP struct{ Type, Code uint8 }
 
@@ -54,7 +81,7 @@ type Host struct {
 	// SourcePorts is set if a rule matches the source port.
 	SourcePorts bool
 	// Translate looks up the nat table for a packet with its destination before DNAT;
-	// local tells whether that is an address of the host. If it is nil, Docker is assumed
+	// local reports whether that is an address of the host. If it is nil, Docker is assumed
 	// to publish the port of the question.
 	Translate func(p packet.Packet, local bool) (Target, bool)
 	// Redirect looks up the nat table for a forwarded packet that Docker does not

@@ -71,13 +71,13 @@ func TestAssumptionsNameTheFieldThatSetsThem(t *testing.T) {
 			question.Question{From: client, ToPort: 443},
 			host,
 			"tcp 192.0.2.9:40000 -> 0.0.0.0:443 => 172.17.0.2:443 in eth0 out docker0 NEW",
-			[]string{in, address, "it goes to a container: 172.17.0.2, port 443, on docker0 (container, container_port, out_interface)"},
+			[]string{in, address, "it goes to container 172.17.0.2, port 443, on docker0 (container, container_port, out_interface)"},
 		},
 		{
 			question.Question{From: client, ToPort: 443},
 			question.Host{Container: []string{"br-+"}, SourcePorts: true},
 			"tcp 192.0.2.9:40000 -> 0.0.0.0:443 => 172.17.0.2:443 in eth0 out br-0 NEW",
-			[]string{"it arrives on eth0 (interface)", address, "it goes to a container: 172.17.0.2, port 443, on br-0 (container, container_port, out_interface)", "its source port is 40000 (from_port)"},
+			[]string{"it arrives on eth0 (interface)", address, "it goes to container 172.17.0.2, port 443, on br-0 (container, container_port, out_interface)", "its source port is 40000 (from_port)"},
 		},
 		{
 			question.Question{From: client, ContainerPort: 80, Container: container, In: "wg0", Out: "br-web"},
@@ -88,7 +88,7 @@ func TestAssumptionsNameTheFieldThatSetsThem(t *testing.T) {
 			question.Question{From: container, ContainerPort: 80, In: "docker0", Out: "br-web"},
 			host,
 			"tcp 172.17.0.2:40000 -> 172.17.0.3:80 in docker0 out br-web NEW",
-			[]string{"it goes to a container: 172.17.0.3 (container)"},
+			[]string{"it goes to container 172.17.0.3 (container)"},
 		},
 		{
 			question.Question{From: container, ToPort: 443, ToAddress: far, In: "docker0"},

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // inOwnMounts runs the rest of the test as root in a mount namespace of its own,
@@ -21,7 +23,7 @@ func inOwnMounts(t *testing.T) (dir string, child bool) {
 		return dir, true
 	}
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to mount a small file system in a namespace of its own")
+		testenv.SkipOrFail(t, "root is required to mount a small file system in a mount namespace")
 	}
 	command := childCommand(t, t.Name(), childDir+"="+t.TempDir())
 	command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
@@ -31,9 +33,9 @@ func inOwnMounts(t *testing.T) (dir string, child bool) {
 	case errors.As(err, &exit):
 		t.Errorf("%v:\n%s", err, out)
 	case err != nil:
-		t.Skipf("no mount namespace here: %v", err)
+		testenv.SkipOrFail(t, fmt.Sprintf("cannot create a mount namespace: %v", err))
 	case strings.Contains(string(out), "--- SKIP"):
-		t.Skip(string(out))
+		testenv.SkipOrFail(t, string(out))
 	}
 	return "", false
 }
@@ -42,7 +44,7 @@ func inOwnMounts(t *testing.T) (dir string, child bool) {
 func mountTmpfs(t *testing.T, dir, options string) {
 	t.Helper()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Skipf("cannot mount a tmpfs: %v", err)
+		testenv.SkipOrFail(t, fmt.Sprintf("cannot mount a tmpfs: %v", err))
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" // as rand.Text makes them
@@ -160,7 +162,7 @@ func TestPipesInTheFolderAreErrors(t *testing.T) {
 
 func TestRootKeepsOwners(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root")
+		testenv.SkipOrFail(t, "root is required to change owners")
 	}
 	dir := filepath.Join(t.TempDir(), "compiled")
 	write(t, compiled(t, map[string]string{"web1/iptables.restore": "a\n"}), dir)

@@ -22,23 +22,25 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-// fleet is three hosts, each a network namespace, to which Ansible deploys with the
-// role of examples/ansible.
+// fleet is three hosts, each a network namespace, to which Ansible deploys with the role in
+// examples/ansible.
 type fleet struct {
 	t        *testing.T
-	dir      string // a folder for each host; what is not its namespace's
+	dir      string // has a folder for each host, with its files
 	command  string // dockerfw
 	compiled string
 	hosts    map[string]*lab.Namespace
 }
+
+const ansibleDir = "../../examples/ansible"
 
 var fleetHosts = []string{"web1", "web2", "db1"}
 
 // policyDate is the day on which the policy of the example is compiled.
 var policyDate = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 
-// fakeSSH runs what ssh would run on a host, in its namespace. A host with a deny "trap"
-// in force is out of reach. Files of a host are under folders of its own.
+// fakeSSH runs in the namespace of a host what ssh would run there. A host that has loaded
+// the deny "trap" cannot be reached. Each host has its own folders.
 const fakeSSH = `#!/bin/sh
 for word; do host=$command command=$word; done
 [ -d "DIR/$host" ] || exit 255
@@ -47,7 +49,7 @@ export DOCKERFW_RUN="DIR/$host/run" DOCKERFW_STATE="DIR/$host/state" XTABLES_LOC
 exec nsenter --net="/run/netns/$host" sh -c "$command"
 `
 
-// dockerOfFleet is what Docker has on a host.
+// dockerOfFleet are the chains and rules of Docker on a host.
 const dockerOfFleet = "*filter\n:DOCKER - [0:0]\n:DOCKER-USER - [0:0]\n" +
 	"-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER\nCOMMIT\n"
 
@@ -68,7 +70,7 @@ func newFleet(t *testing.T) *fleet {
 			t.Fatal(err)
 		}
 		inventory += fmt.Sprintf("    %s:\n      ansible_host: %s\n      dockerfw_folder: %s\n", name, host.Name, f.folder(name))
-		// On db1 Docker has not run yet.
+		// Docker has not run on db1 yet.
 		for _, family := range []int{4, 6} {
 			if name != "db1" {
 				if err := host.IPTablesRestore(lab.NFT, family, dockerOfFleet); err != nil {
@@ -101,10 +103,10 @@ func (f *fleet) folder(host string) string {
 	return filepath.Join(f.dir, f.hosts[host].Name, "etc", "dockerfw")
 }
 
-// compile compiles the example's policy, with words replaced.
+// compile compiles the policy of the example, with words replaced as strings.NewReplacer does.
 func (f *fleet) compile(oldnew ...string) {
 	f.t.Helper()
-	text := readOr(f.t, filepath.Join("../../examples/ansible", "policy.hcl"), "")
+	text := readOr(f.t, filepath.Join(ansibleDir, "policy.hcl"), "")
 	f.write("policy.hcl", strings.NewReplacer(oldnew...).Replace(text), 0o600)
 	result, diags := driver.Policy(filepath.Join(f.dir, "policy.hcl"), driver.Options{Now: policyDate})
 	if len(diags) > 0 {
@@ -117,14 +119,14 @@ func (f *fleet) compile(oldnew ...string) {
 
 var recapLine = regexp.MustCompile(`(?m)^(\w+) +: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)`)
 
-// play runs the playbook, and returns what it printed and how it went on each host:
-// unchanged, changed, failed or unreachable.
-func (f *fleet) play(args ...string) (printed string, went map[string]string) {
+// play runs the playbook, and returns its output and the result of each host: unchanged,
+// changed, failed or unreachable.
+func (f *fleet) play(args ...string) (printed string, results map[string]string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "ansible-playbook",
-		append([]string{"-i", filepath.Join(f.dir, "inventory.yml"), filepath.Join("../../examples/ansible", "site.yml")}, args...)...)
+		append([]string{"-i", filepath.Join(f.dir, "inventory.yml"), filepath.Join(ansibleDir, "site.yml")}, args...)...)
 	cmd.WaitDelay = time.Second
 	cmd.Env = append(
 		os.Environ(), "ANSIBLE_CONFIG="+f.dir+"/none.cfg", "ANSIBLE_HOME="+f.dir+"/home", "ANSIBLE_LOCAL_TEMP="+f.dir+"/tmp",
@@ -132,38 +134,38 @@ func (f *fleet) play(args ...string) (printed string, went map[string]string) {
 		"TMPDIR="+f.dir, "LC_ALL=C.UTF-8",
 	)
 	start := time.Now()
-	out, _ := cmd.CombinedOutput() // its exit status says less than the recap
+	out, _ := cmd.CombinedOutput() // the recap has more than the exit status
 	f.t.Logf("ansible-playbook %s: %s", strings.Join(args, " "), time.Since(start).Round(time.Second/10))
-	went = map[string]string{}
+	results = map[string]string{}
 	for _, m := range recapLine.FindAllStringSubmatch(string(out), -1) {
 		switch {
 		case m[3] != "0":
-			went[m[1]] = "unreachable"
+			results[m[1]] = "unreachable"
 		case m[4] != "0":
-			went[m[1]] = "failed"
+			results[m[1]] = "failed"
 		case m[2] != "0":
-			went[m[1]] = "changed"
+			results[m[1]] = "changed"
 		default:
-			went[m[1]] = "unchanged"
+			results[m[1]] = "unchanged"
 		}
 	}
-	return string(out), went
+	return string(out), results
 }
 
-// expect plays, wants it to go so on web1, web2 and db1, and returns what was printed.
-// A host whose word is "" is left out, to save time.
+// expect runs the playbook, fails the test unless web1, web2 and db1 have these results, and
+// returns the output. A host whose result is "" is excluded, to save time.
 func (f *fleet) expect(web1, web2, db1 string, args ...string) string {
 	f.t.Helper()
 	want := map[string]string{"web1": web1, "web2": web2, "db1": db1}
 	maps.DeleteFunc(want, func(_, word string) bool { return word == "" })
-	printed, went := f.play(append(args, "--limit", strings.Join(slices.Collect(maps.Keys(want)), ","))...)
-	if diff := cmp.Diff(want, went); diff != "" {
+	printed, results := f.play(append(args, "--limit", strings.Join(slices.Collect(maps.Keys(want)), ","))...)
+	if diff := cmp.Diff(want, results); diff != "" {
 		f.t.Fatalf("ansible-playbook %v (-want +got):\n%s%s", args, diff, printed)
 	}
 	return printed
 }
 
-// state is what a host has: rules, sets, and the folder in place.
+// state returns the rules, the sets and the current folder of a host.
 func (f *fleet) state(name string) map[string]string {
 	f.t.Helper()
 	host := f.hosts[name]
@@ -173,7 +175,7 @@ func (f *fleet) state(name string) map[string]string {
 		"iptables":  withoutNoise(host.IPTablesSave(lab.NFT, 4, "filter")),
 		"ip6tables": withoutNoise(host.IPTablesSave(lab.NFT, 6, "filter")),
 		"ipset":     host.IPSetSave(),
-		"in place":  link,
+		"link":      link,
 		"folders":   strings.Join(versions, " "),
 	}
 }
@@ -186,8 +188,8 @@ func (f *fleet) states() map[string]map[string]string {
 	return out
 }
 
-// inForce tells whether a host does what a compiled folder says, by dockerfw verify.
-func (f *fleet) inForce(name, folder string) error {
+// verify returns an error of dockerfw verify if a host has not loaded a compiled folder.
+func (f *fleet) verify(name, folder string) error {
 	f.t.Helper()
 	saved := f.t.TempDir()
 	for file, text := range map[string]string{
@@ -204,26 +206,26 @@ func (f *fleet) inForce(name, folder string) error {
 	return nil
 }
 
-// deployed wants hosts to have, in force and in place, what is compiled for them, and
-// nothing that is left over.
-func (f *fleet) deployed(names ...string) {
+// requireDeployed fails the test unless the hosts have loaded and linked the folders compiled
+// for them, and have no other folders.
+func (f *fleet) requireDeployed(names ...string) {
 	f.t.Helper()
 	for _, name := range names {
 		want := filepath.Join(f.compiled, name)
-		if err := f.inForce(name, want); err != nil {
+		if err := f.verify(name, want); err != nil {
 			f.t.Error(err)
 		}
 		if out, err := exec.Command("diff", "-r", want, f.folder(name)).CombinedOutput(); err != nil {
-			f.t.Errorf("%s: what is in place is not what was compiled: %s", name, out)
+			f.t.Errorf("%s: the folder on the host differs from the compiled one: %s", name, out)
 		}
-		if s := f.state(name); s["folders"] != s["in place"] {
-			f.t.Errorf("%s: in place is %s, and there are %s", name, s["in place"], s["folders"])
+		if s := f.state(name); s["folders"] != s["link"] {
+			f.t.Errorf("%s: the link is to %s, and the folders are %s", name, s["link"], s["folders"])
 		}
 	}
 }
 
-// unchanged wants hosts to be as they were.
-func (f *fleet) unchanged(before map[string]map[string]string, names ...string) {
+// requireUnchanged fails the test if a host changed.
+func (f *fleet) requireUnchanged(before map[string]map[string]string, names ...string) {
 	f.t.Helper()
 	for _, name := range names {
 		if diff := cmp.Diff(before[name], f.state(name)); diff != "" {
@@ -232,11 +234,12 @@ func (f *fleet) unchanged(before map[string]map[string]string, names ...string) 
 	}
 }
 
-func (f *fleet) says(printed string, words ...string) {
+// requireOutput fails the test unless the output contains all words.
+func (f *fleet) requireOutput(printed string, words ...string) {
 	f.t.Helper()
 	for _, w := range words {
 		if !strings.Contains(printed, w) {
-			f.t.Errorf("ansible-playbook does not say %q:\n%s", w, printed)
+			f.t.Errorf("the output of ansible-playbook does not contain %q:\n%s", w, printed)
 		}
 	}
 }
@@ -247,60 +250,62 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 	f := newFleet(t)
 	clean := f.states()
 	f.compile()
-	// On web2 the folder was put in place by hand once.
+	// The folder of web2 was installed by hand.
 	if err := os.CopyFS(f.folder("web2"), os.DirFS(filepath.Join(f.compiled, "web2"))); err != nil {
 		t.Fatal(err)
 	}
 
 	printed := f.expect("changed", "changed", "changed", "--check", "--diff")
-	f.says(printed, "host web1: ", "some traffic is newly blocked", "everyone, arriving on eth0, to published ports 80, 443/tcp", "host db1: ", "would change:", "IPv4: nothing of dockerfw is in DOCKER-USER")
-	f.unchanged(clean, fleetHosts...)
-	if f.inForce("web1", filepath.Join(f.compiled, "web1")) == nil {
-		t.Fatal("the policy is in force before it is loaded")
+	f.requireOutput(printed, "host web1: ", "some traffic is newly blocked", "published ports 80, 443/tcp", "host db1: ", "would change:", "IPv4: no dockerfw rules are in DOCKER-USER")
+	f.requireUnchanged(clean, fleetHosts...)
+	if f.verify("web1", filepath.Join(f.compiled, "web1")) == nil {
+		t.Fatal("verify accepts a host before the policy is loaded")
 	}
 
 	printed = f.expect("changed", "changed", "changed", "-e", "dockerfw_confirm=300")
-	f.says(printed, "it goes back in 300 seconds unless you confirm", "kept")
-	f.deployed(fleetHosts...)
+	f.requireOutput(printed, "rolling back in 300 seconds unless you confirm", "kept")
+	f.requireDeployed(fleetHosts...)
 
 	first := f.states()
 	f.expect("unchanged", "", "unchanged")
-	f.unchanged(first, fleetHosts...)
+	f.requireUnchanged(first, fleetHosts...)
 
-	// A change of one host, and a folder of another that is damaged.
+	// A change for db1, and a damaged folder for web1.
 	f.compile("published_ports = [5432]", "published_ports = [5432, 5433]")
 	good := readOr(t, filepath.Join(f.compiled, "web1/iptables.restore"), "")
 	f.write("compiled/web1/iptables.restore", strings.ReplaceAll(good, "443", "444"), 0o600)
-	if testenv.Soak() {
+	if !testenv.Soak() {
+		t.Log("without a check and a diff of a damaged folder; a soak runs them")
+	} else {
 		printed = f.expect("failed", "", "changed", "--check", "--diff")
-		f.says(printed, "set web_servers by eth0 to published port 5433/tcp", "IPv4: the rules in DOCKER-USER differ")
-		f.unchanged(first, fleetHosts...)
+		f.requireOutput(printed, "published port 5433/tcp", "IPv4: the rules in DOCKER-USER differ")
+		f.requireUnchanged(first, fleetHosts...)
 	}
 	printed = f.expect("failed", "unchanged", "changed")
-	f.says(printed, "was changed after it was compiled: iptables.restore: FAILED")
-	f.unchanged(first, "web1", "web2")
-	f.deployed("db1")
+	f.requireOutput(printed, "was changed after it was compiled: iptables.restore: FAILED")
+	f.requireUnchanged(first, "web1", "web2")
+	f.requireDeployed("db1")
 
-	// Rules that cut Ansible off from web1.
-	f.compile("published_ports = [5432]", "published_ports = [5432, 5433]", "default {", cutsOff)
+	// Rules that block Ansible on web1.
+	f.compile("published_ports = [5432]", "published_ports = [5432, 5433]", "default {", trap)
 	printed = f.expect("failed", "", "", "-e", "dockerfw_confirm=3")
-	f.says(printed, "with the new rules the host could not be reached within 3 seconds")
-	f.unchanged(first, "web1")
+	f.requireOutput(printed, "with the new rules the host could not be reached within 3 seconds")
+	f.requireUnchanged(first, "web1")
 
 	f.expect("changed", "changed", "changed", "-e", "dockerfw_state=absent")
-	f.unchanged(clean, "web1", "web2") // on db1 the chain DOCKER-USER is left to Docker
+	f.requireUnchanged(clean, "web1", "web2") // on db1 DOCKER-USER stays for Docker
 	f.expect("unchanged", "", "", "-e", "dockerfw_state=absent")
 }
 
 func TestShellcheckAcceptsTheScriptOfTheRole(t *testing.T) {
 	lab.Require(t, "shellcheck")
-	if out, err := exec.Command("shellcheck", filepath.Join("../../examples", "ansible/roles/dockerfw/files/saved.sh")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("shellcheck", filepath.Join(ansibleDir, "roles/dockerfw/files/saved.sh")).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-// cutsOff is the deny that the fake ssh takes for one of itself.
-const cutsOff = `deny "trap" {
+// trap is the deny that fakeSSH looks for.
+const trap = `deny "trap" {
   hosts  = ["web1"]
   source = ["203.0.113.0/24"]
 }

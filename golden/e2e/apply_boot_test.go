@@ -22,14 +22,14 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// breakages are ways in which a compiled folder is not what it was.
-var breakages = map[string]func(dir string) error{
+// damages are ways to damage a compiled folder.
+var damages = map[string]func(dir string) error{
 	"truncated":       func(dir string) error { return os.Truncate(filepath.Join(dir, "iptables.restore"), 100) },
 	"without rules":   func(dir string) error { return os.Remove(filepath.Join(dir, "iptables.restore")) },
 	"without sets":    func(dir string) error { return os.Remove(filepath.Join(dir, "ipset.restore")) },
 	"no manifest":     func(dir string) error { return os.Remove(filepath.Join(dir, "manifest.json")) },
 	"empty manifest":  func(dir string) error { return os.Truncate(filepath.Join(dir, "manifest.json"), 0) },
-	"nothing but it":  func(dir string) error { return onlyScript(dir) },
+	"only apply.sh":   onlyScript,
 	"truncated lists": func(dir string) error { return os.Truncate(filepath.Join(dir, "ipset.restore"), 300) },
 }
 
@@ -48,18 +48,18 @@ func TestBootLoadsTheFolderBeforeTheEngineStarts(t *testing.T) {
 		for _, name := range []string{"a jump", "a list of sets"} {
 			p := deployPolicy(h.t, name)
 			h.succeeds(p, []string{"--boot"}, "loaded "+p.dir)
-			h.has(p)
-			// And once more, as when the service starts again.
+			h.requireLoaded(p)
+			// As when the service starts again.
 			h.succeeds(p, []string{"--boot"}, "loaded "+p.dir)
-			h.has(p)
+			h.requireLoaded(p)
 		}
 	})
 }
 
 func TestBootFallsBackToTheFolderThatWasLoadedLast(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(breakages))) {
-			damage := breakages[what]
+		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(damages))) {
+			damage := damages[what]
 			old := deployPolicy(h.t, "a list of sets")
 			h.succeeds(old, nil)
 			h.reboot()
@@ -68,9 +68,9 @@ func TestBootFallsBackToTheFolderThatWasLoadedLast(t *testing.T) {
 				h.t.Fatal(err)
 			}
 			h.succeeds(b, []string{"--boot"}, "CANNOT LOAD "+b.dir, "loaded "+h.path("state"))
-			h.has(old)
+			h.requireLoaded(old)
 			if h.t.Failed() {
-				h.t.Fatal("with a folder that is " + what)
+				h.t.Fatal("with a damaged folder: " + what)
 			}
 		}
 	})
@@ -78,8 +78,8 @@ func TestBootFallsBackToTheFolderThatWasLoadedLast(t *testing.T) {
 
 func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(breakages))) {
-			damage := breakages[what]
+		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(damages))) {
+			damage := damages[what]
 			b := deployPolicy(h.t, "a jump")
 			if err := damage(b.dir); err != nil {
 				h.t.Fatal(err)
@@ -88,13 +88,13 @@ func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 			h.refuses(b, 1, []string{"--boot"}, "NO RULES ARE LOADED", "open to everyone")
 			h.env = h.env[:len(h.env)-1]
 			h.expect(h.apply(b, "--boot"), 1, "CANNOT LOAD "+b.dir, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
-			h.closed(what)
+			h.requireClosed(what)
 			h.expect(h.apply(b, "--boot"), 1, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
-			h.closed(what + ", twice")
+			h.requireClosed(what + ", twice")
 
 			good := deployPolicy(h.t, "a list of sets")
 			h.succeeds(good, nil, "loaded")
-			h.has(good)
+			h.requireLoaded(good)
 			h.expect(h.script(filepath.Join(good.dir, "remove.sh")), 0)
 			h.reboot()
 			if h.t.Failed() {
@@ -104,15 +104,15 @@ func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 	})
 }
 
-// closed fails the test if a new packet from outside is forwarded, or one of a container
-// is not.
-func (h *target) closed(what string) {
+// requireClosed fails the test if a new packet from outside is forwarded, or one from a
+// container is not.
+func (h *target) requireClosed(what string) {
 	h.t.Helper()
 	s := h.state()
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		forward := s.Filter(f).Chain("FORWARD")
 		if forward == nil || !slices.ContainsFunc(forward.Rules, func(r *iptables.Rule) bool { return r.Text == "-j DOCKER-USER" }) {
-			h.t.Errorf("%s, %s: FORWARD does not lead to DOCKER-USER", what, f)
+			h.t.Errorf("%s, %s: FORWARD has no jump to DOCKER-USER", what, f)
 		}
 		ends := map[ir.Family][2]string{ir.IPv4: {"192.0.2.99", "172.17.0.2"}, ir.IPv6: {"2001:db8::99", "fd00::2"}}[f]
 		program := s.Program(f, "DOCKER-USER")
@@ -135,7 +135,7 @@ func TestSystemdAcceptsTheService(t *testing.T) {
 	dir := t.TempDir()
 	i := slices.IndexFunc(emit.Scripts(), func(f folder.File) bool { return f.Name == folder.BootService })
 	path := filepath.Join(dir, folder.BootService)
-	// Its command has to be there.
+	// systemd-analyze checks that the command exists.
 	text := strings.ReplaceAll(string(emit.Scripts()[i].Content), "=/etc/dockerfw/", "="+dir+"/")
 	err := os.WriteFile(path, []byte(text), 0o600)
 	if err == nil {
@@ -150,17 +150,17 @@ func TestSystemdAcceptsTheService(t *testing.T) {
 	}
 }
 
-// As after an update of the kernel, without the modules.
+// After an update of the kernel its modules may be missing.
 func TestBootClosesContainersWithoutIPSet(t *testing.T) {
 	onOneBackend(t, lab.Legacy, func(h *target) {
 		p := deployPolicy(h.t, "a jump")
 		h.wrap("ipset", `echo "ipset: Cannot open session to kernel." >&2; exit 1`)
 		h.expect(h.apply(p, "--boot"), 1, "ipset does not work on this host", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
-		h.closed("without ipset")
+		h.requireClosed("without ipset")
 	})
 }
 
-// A file that ends early may not name all external interfaces.
+// A truncated file may not contain all external interfaces.
 func TestBootClosesAllInterfacesWhenTheFolderIsTruncated(t *testing.T) {
 	onOneBackend(t, lab.NFT, func(h *target) {
 		p := compileFolder(h.t, "two interfaces", `
@@ -180,14 +180,14 @@ host {
 			h.t.Fatal(err)
 		}
 		h.expect(h.apply(p, "--boot"), 1, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
-		h.closed("with a truncated file")
+		h.requireClosed("with a truncated file")
 	})
 }
 
 func TestADamagedBootCopyIsReplaced(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	p := h.loaded("clients")
+	p := h.withPolicy("clients")
 	copies, err := filepath.Glob(h.path("state/folder-*/iptables.restore"))
 	if err != nil || len(copies) != 1 {
 		t.Fatal(copies, err)
@@ -202,10 +202,10 @@ func TestADamagedBootCopyIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.succeeds(broken, []string{"--boot"}, "loaded "+h.path("state"))
-	h.has(p)
+	h.requireLoaded(p)
 }
 
-// As after an update to a kernel without the tables of iptables-legacy.
+// A newer kernel may not support iptables-legacy any more.
 func TestBootUsesTablesThatTheKernelSupports(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
@@ -217,5 +217,5 @@ func TestBootUsesTablesThatTheKernelSupports(t *testing.T) {
 		h.wrap(tool, `echo "can't initialize iptables table filter" >&2; exit 3`)
 	}
 	h.succeeds(p, []string{"--boot"}, "loaded")
-	h.has(p)
+	h.requireLoaded(p)
 }

@@ -15,12 +15,12 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-// eventually waits for what a process in the background does.
+// eventually waits until a condition holds that a background process establishes.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("it does not come to this: " + what)
+			t.Fatal("this did not happen within two minutes: " + what)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func (h *target) startTime() {
 	}
 }
 
-// confirmationTimers counts the processes that roll back unless somebody confirms.
+// confirmationTimers counts the processes that roll back unless a change is confirmed.
 func (h *target) confirmationTimers() (n int) {
 	h.t.Helper()
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -71,30 +71,30 @@ func (h *target) confirmationTimers() (n int) {
 
 func TestAnUnconfirmedChangeIsRolledBack(t *testing.T) {
 	onOneBackend(t, lab.NFT, func(h *target) {
-		old := h.loaded("a list of sets")
+		old := h.withPolicy("a list of sets")
 		b := deployPolicy(h.t, "single addresses")
 		before := h.saved()
 		h.stopTime()
 		h.succeeds(b, []string{"--confirm", "30"}, "loaded", "rolling back in 30 seconds", "--keep")
 		if !h.pending() {
-			h.t.Fatal("nothing waits")
+			h.t.Fatal("no change waits for confirmation")
 		}
 		h.expect(h.apply(deployPolicy(h.t, "a jump")), 1, "waits for confirmation", "--keep", "--rollback", "nothing was changed")
 		h.startTime()
 		h.waitForRollback()
-		h.unchanged(before)
-		h.has(old)
+		h.requireUnchanged(before)
+		h.requireLoaded(old)
 		h.refuses(b, 1, []string{"--keep"}, "no change waits for confirmation")
 	})
 }
 
 func TestAConfirmedChangeStaysAndRollbackIsImmediate(t *testing.T) {
 	onOneBackend(t, lab.Legacy, func(h *target) {
-		old := h.loaded("clients")
+		old := h.withPolicy("clients")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
 		h.succeeds(b, []string{"--rollback"}, "rolled back to the previous rules and sets")
-		h.has(old)
+		h.requireLoaded(old)
 		h.stopTime()
 		h.succeeds(b, []string{"--confirm", "30"}, "loaded")
 		if h.confirmationTimers() == 0 {
@@ -103,16 +103,16 @@ func TestAConfirmedChangeStaysAndRollbackIsImmediate(t *testing.T) {
 		h.succeeds(b, []string{"--keep"}, "kept")
 		h.startTime()
 		eventually(h.t, "no process waits to roll back", func() bool { return h.confirmationTimers() == 0 })
-		h.has(b)
+		h.requireLoaded(b)
 	})
 }
 
 func TestRollbackHappensAfterTheSessionIsLost(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	old := h.loaded("clients")
+	old := h.withPolicy("clients")
 	b := deployPolicy(t, "a jump")
-	// A session with a terminal of its own, which hangs up when script ends.
+	// script(1) makes a session with a terminal, which hangs up when it ends.
 	lab.Require(t, "script")
 	real, err := exec.LookPath("script")
 	if err != nil {
@@ -122,25 +122,25 @@ func TestRollbackHappensAfterTheSessionIsLost(t *testing.T) {
 	h.MustRun("env", "PATH="+h.path("bin"), h.env[1], h.env[2], real, "-qec",
 		"sh "+filepath.Join(b.dir, "apply.sh")+" --confirm 30", "/dev/null")
 	if !h.pending() {
-		t.Fatal("nothing waits")
+		t.Fatal("no change waits for confirmation")
 	}
 	h.startTime()
 	h.waitForRollback()
-	h.has(old)
+	h.requireLoaded(old)
 }
 
 func TestBootAfterAnUnconfirmedChangeLoadsThePreviousRules(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	old := h.loaded("clients")
+	old := h.withPolicy("clients")
 	b := deployPolicy(t, "a jump")
 	h.succeeds(b, []string{"--confirm", "300"}, "loaded")
 	h.reboot()
 	h.succeeds(b, []string{"--boot"}, "was never confirmed", "loaded "+h.path("state"))
-	h.has(old)
+	h.requireLoaded(old)
 }
 
-// reboot takes away what a host loses when it starts again.
+// reboot deletes what a host loses in a reboot.
 func (h *target) reboot() {
 	h.t.Helper()
 	h.flush(h.backend)
@@ -164,7 +164,7 @@ func (h *target) flush(backend lab.Backend) {
 
 func TestConcurrentRunsWaitForEachOther(t *testing.T) {
 	onOneBackend(t, lab.Legacy, func(h *target) {
-		h.likeDocker(h.backend)
+		h.addDockerChains(h.backend)
 		both := []*deployed{deployPolicy(h.t, "a list of sets"), deployPolicy(h.t, "single addresses")}
 		for range 5 {
 			var wait sync.WaitGroup
@@ -180,7 +180,7 @@ func TestConcurrentRunsWaitForEachOther(t *testing.T) {
 			if r := h.differences(last.state(h.t)); r.Different() {
 				last = both[1]
 			}
-			h.has(last)
+			h.requireLoaded(last)
 			if h.t.Failed() {
 				h.t.FailNow()
 			}
@@ -188,8 +188,9 @@ func TestConcurrentRunsWaitForEachOther(t *testing.T) {
 	})
 }
 
-// What fail2ban and CrowdSec put there, and sets and chains of any name.
-func (h *target) likeFail2ban() {
+// addFail2ban adds the chains and sets of fail2ban and CrowdSec, and foreign sets with the
+// suffixes that dockerfw uses.
+func (h *target) addFail2ban() {
 	h.t.Helper()
 	sets := "create f2b hash:ip\nadd f2b 192.0.2.66\ncreate crowdsec-blacklists hash:net timeout 0\nadd crowdsec-blacklists 203.0.113.128/25\n" +
 		"create foreign-alt hash:net\ncreate foreign-new hash:net\nadd foreign-alt 10.0.0.0/8\n"
@@ -206,20 +207,20 @@ func (h *target) likeFail2ban() {
 
 func TestForeignRulesSurviveAJumpAndAreReplacedOnlyWithForce(t *testing.T) {
 	onBackends(t, func(h *target) {
-		h.likeDocker(h.backend)
-		h.likeFail2ban()
+		h.addDockerChains(h.backend)
+		h.addFail2ban()
 		before := h.saved()
 		jump := deployPolicy(h.t, "a jump")
 		h.succeeds(jump, nil, "loaded")
-		h.has(jump)
+		h.requireLoaded(jump)
 		h.succeeds(jump, nil, "nothing to do")
 		h.expect(h.script(filepath.Join(jump.dir, "remove.sh")), 0, "removed: no dockerfw rules remain")
-		h.unchanged(before)
+		h.requireUnchanged(before)
 
 		p := deployPolicy(h.t, "clients")
 		h.refuses(p, 1, nil, "-A DOCKER-USER -j f2b-docker", "--match-set crowdsec-blacklists src -j DROP", `install = "jump"`, "--force", "nothing was changed")
 		h.succeeds(p, []string{"--force"}, "loaded")
-		h.has(p)
+		h.requireLoaded(p)
 		for _, s := range []string{"f2b", "crowdsec-blacklists", "foreign-alt", "foreign-new"} {
 			h.MustRun("ipset", "list", s)
 		}
@@ -229,7 +230,7 @@ func TestForeignRulesSurviveAJumpAndAreReplacedOnlyWithForce(t *testing.T) {
 func TestRollbackIsRetriedUntilItSucceeds(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	old := h.loaded("clients")
+	old := h.withPolicy("clients")
 	h.wrap("iptables-nft-restore", `[ ! -e `+h.path("pending")+` ] && exec "$real" "$@"; echo refused >>`+h.path("refused")+`; exit 1`)
 	h.stopTime()
 	h.succeeds(deployPolicy(t, "a jump"), []string{"--confirm", "30"}, "loaded")
@@ -242,18 +243,18 @@ func TestRollbackIsRetriedUntilItSucceeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.waitForRollback()
-	h.has(old)
+	h.requireLoaded(old)
 }
 
-// As when firewalld starts again within the minute, and the service with it.
+// A restart of firewalld restarts the service too.
 func TestAChangeThatABootReplacedCannotBeConfirmed(t *testing.T) {
 	onOneBackend(t, lab.Legacy, func(h *target) {
-		old := h.loaded("clients")
+		old := h.withPolicy("clients")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, []string{"--confirm", "300"}, "loaded")
 		h.succeeds(old, []string{"--boot"}, "loaded")
 		h.refuses(b, 1, []string{"--keep"}, "no change waits for confirmation")
-		h.has(old)
+		h.requireLoaded(old)
 	})
 }
 
@@ -266,7 +267,7 @@ func TestRollbackKeepsTheJumpThatAnEngineUses(t *testing.T) {
 		}
 		h.succeeds(p, []string{"--rollback"}, "rolled back to the previous rules and sets")
 		if text := h.IPTablesSave(h.backend, 4, "filter"); !strings.Contains(text, "-A FORWARD -j DOCKER-USER\n") || strings.Contains(text, "dockerfw") {
-			h.t.Errorf("the jump is gone, or rules are left:\n%s", text)
+			h.t.Errorf("the jump is missing, or dockerfw rules remain:\n%s", text)
 		}
 	})
 }
@@ -279,7 +280,7 @@ func TestBootAfterAnUnconfirmedFirstInstallationReportsIt(t *testing.T) {
 	h.reboot()
 	for range 2 {
 		h.succeeds(p, []string{"--boot"}, "was never confirmed, but nothing was loaded before", "loaded "+p.dir)
-		h.has(p)
+		h.requireLoaded(p)
 	}
 }
 
@@ -297,29 +298,29 @@ ipset "all" {
 default { allow = [ipset.all] }
 `)
 		}
-		h.likeDocker(h.backend)
+		h.addDockerChains(h.backend)
 		if err := h.IPSetRestore("create theirs hash:net\nadd theirs 203.0.113.0/24\ncreate theirs-v6 hash:net family inet6\n"); err != nil {
 			h.t.Fatal(err)
 		}
 		old := list("ipset.clients")
-		h.left["theirs"], h.left["theirs-v6"] = true, true
+		h.unmanaged["theirs"], h.unmanaged["theirs-v6"] = true, true
 		h.succeeds(old, nil, "loaded")
 		before := h.saved()
 		h.succeeds(list("ipset.clients, ipset.theirs"), []string{"--confirm", "300"}, "loaded")
 		h.succeeds(old, []string{"--rollback"}, "rolled back to the previous rules and sets")
-		h.unchanged(before)
+		h.requireUnchanged(before)
 
-		// A restart of the service takes it out of force as well.
+		// A restart of the service replaces it as well.
 		h.succeeds(list("ipset.clients, ipset.theirs"), []string{"--confirm", "300"}, "loaded")
 		h.succeeds(old, []string{"--boot"}, "loaded")
-		h.unchanged(before)
+		h.requireUnchanged(before)
 	})
 }
 
 func TestSetsOfARolledBackFirstInstallationAreNotForeign(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	h.likeDocker(h.backend)
+	h.addDockerChains(h.backend)
 	p := deployPolicy(t, "clients")
 	before := h.saved()
 	h.succeeds(p, []string{"--confirm", "300"}, "loaded")
@@ -329,34 +330,34 @@ func TestSetsOfARolledBackFirstInstallationAreNotForeign(t *testing.T) {
 		t.Errorf("the host was\n%s\nand is\n%s", before, h.saved())
 	}
 	h.succeeds(p, nil, "loaded")
-	h.has(p)
+	h.requireLoaded(p)
 }
 
 func TestAPartlyLoadedChangeCannotBeConfirmed(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	old, b := h.loaded("clients"), deployPolicy(t, "a jump")
+	old, b := h.withPolicy("clients"), deployPolicy(t, "a jump")
 	k := &killer{h, h.path("calls")}
 	restore := h.backend.Tool(6, "-restore")
 	h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
-	// After the files for the two tables are tried out.
+	// The first two calls test the files of the two tables.
 	if !k.killAt(b, 3, "before", "--confirm", "300") || !h.pending() {
-		t.Fatal("it was not killed while something waits")
+		t.Fatal("it was not killed while a change waits for confirmation")
 	}
 	h.expect(h.apply(b, "--keep"), 1, "loaded only in part", "--rollback")
 	h.succeeds(b, []string{"--rollback"}, "rolled back to the previous rules and sets")
-	h.has(old)
+	h.requireLoaded(old)
 }
 
 func TestAnImmediateRollbackThatFailsIsRetried(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	old := h.loaded("clients")
-	// Loading fails for IPv6, and going back for IPv4, once each.
+	old := h.withPolicy("clients")
+	// Loading fails for IPv6, then the rollback fails for IPv4, once each.
 	for family, n := range map[int]int{6: 3, 4: 4} {
 		h.wrap(h.backend.Tool(family, "-restore"), fmt.Sprintf(`echo >>%q; [ $(grep -c "" %[1]q) != %d ] || exit 1; exec "$real" "$@"`, h.path(fmt.Sprint("calls", family)), n))
 	}
 	h.expect(h.apply(deployPolicy(t, "a jump"), "--confirm", "2"), 3, "the rollback failed", "retried in 2 seconds")
 	h.waitForRollback()
-	h.has(old)
+	h.requireLoaded(old)
 }

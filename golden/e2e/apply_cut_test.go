@@ -14,19 +14,19 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-// served is a lab with a container that the host publishes, as Docker would: 8080 leads to
-// its 80/tcp, 5353 to its 53/udp, over both families.
-type served struct {
+// publishing is a lab whose host publishes a container as Docker does: port 8080 is its
+// 80/tcp, 5353 its 53/udp, over both families.
+type publishing struct {
 	*lab.Lab
 	host      *target
 	container *lab.Node
 }
 
-func newServed(t *testing.T, backend lab.Backend) *served {
+func newPublishing(t *testing.T, backend lab.Backend) *publishing {
 	t.Helper()
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "conntrack")
 	site := lab.NewLab(t)
-	s := &served{site, targetIn(t, backend, site.Host.Namespace), &lab.Node{
+	s := &publishing{site, targetIn(t, backend, site.Host.Namespace), &lab.Node{
 		Namespace: lab.NewNamespace(t, "dfw-container"), Name: "web",
 		V4: netip.MustParseAddr("172.17.0.2"), V6: netip.MustParseAddr("fd00:17::2"),
 	}}
@@ -48,7 +48,7 @@ func newServed(t *testing.T, backend lab.Backend) *served {
 	}
 	site.Host.Sysctl("net.ipv4.ip_forward", "1")
 	site.Host.Sysctl("net.ipv6.conf.all.forwarding", "1")
-	s.host.likeDocker(backend)
+	s.host.addDockerChains(backend)
 	for family, ends := range map[int][3]string{4: {"172.17.0.2:80", "172.17.0.2:53", "172.17.0.0/16"}, 6: {"[fd00:17::2]:80", "[fd00:17::2]:53", "fd00:17::/64"}} {
 		nat := fmt.Sprintf("*nat\n-A PREROUTING ! -i docker0 -p tcp --dport 8080 -m addrtype --dst-type LOCAL -j DNAT --to-destination %s\n"+
 			"-A PREROUTING ! -i docker0 -p udp --dport 5353 -m addrtype --dst-type LOCAL -j DNAT --to-destination %s\n"+
@@ -63,8 +63,8 @@ func newServed(t *testing.T, backend lab.Backend) *served {
 	return s
 }
 
-// open opens one connection of each kind.
-func (s *served) open() map[string]*lab.Session {
+// open opens a connection of each kind.
+func (s *publishing) open() map[string]*lab.Session {
 	host := s.Host
 	out := map[string]*lab.Session{
 		"egress": s.container.OpenSession("tcp", s.Inside.At(7000)),
@@ -92,8 +92,8 @@ func TestCutEndsOnlyConnectionsThatTheNewRulesRefuse(t *testing.T) {
 		name, rules string
 		ended       []string
 	}{
-		{"a source that is in the set no more", `default { allow = [ipset.allowed] }`, others},
-		{"a source that is in no set of a list", `
+		{"a source that was removed from the set", `default { allow = [ipset.allowed] }`, others},
+		{"a source in no set of a list", `
 ipset "known" {
   type    = "list:set"
   members = [ipset.allowed]
@@ -124,7 +124,7 @@ default { allow = [ipset.all] }
 egress {
   deny "inside" { destination = ["203.0.113.2"] }
 }`, []string{"egress"}},
-		{"a limit, which cannot be told", `
+		{"a limit, which keeps connections", `
 accept "slowly" {
   protocol        = "tcp"
   published_ports = [8080]
@@ -135,7 +135,7 @@ default { allow = [ipset.all] }`, nil},
 	for _, backend := range lab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
-			s := newServed(t, backend)
+			s := newPublishing(t, backend)
 			before := compileFolder(t, "all", cutHost+"default { allow = [ipset.all] }\n")
 			for _, c := range selected(t, 2, backend, cases) {
 				s.host.succeeds(before, nil)
@@ -152,8 +152,8 @@ default { allow = [ipset.all] }`, nil},
 					})
 				}
 				wait.Wait()
-				// What the ends still say of connections that were closed is remembered anew.
-				eventually(t, "no connection is remembered", func() bool {
+				// Late packets of the closed connections create new entries.
+				eventually(t, "connection tracking has no entries", func() bool {
 					s.host.MustRun("conntrack", "-F")
 					time.Sleep(300 * time.Millisecond)
 					return strings.TrimSpace(s.host.MustRun("conntrack", "-C")) == "0"

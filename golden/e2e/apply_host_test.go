@@ -20,24 +20,23 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-// target is a host to deploy to: a network namespace, and the tools and folders that
-// apply.sh finds there.
+// target is a host to deploy to: a network namespace with the tools and folders that apply.sh
+// uses.
 type target struct {
 	*lab.Namespace
 	t       *testing.T
 	backend lab.Backend
 	shell   []string
-	// dir holds folders: bin, the only one on the PATH, run and state.
+	// dir contains the folders bin, which is the PATH, run and state.
 	dir string
 	env []string
-	// prefix is a command that runs the script, such as one that mounts something first.
+	// prefix is a command that runs the script, for example after a mount.
 	prefix []string
-	// left are sets that a policy left to others: they stay when another policy comes.
-	left map[string]bool
+	// unmanaged are unmanaged sets of earlier policies: they stay when a policy is replaced.
+	unmanaged map[string]bool
 }
 
-// scriptTools is what the scripts run besides the iptables of both kinds, and "real" is
-// what stands behind a name of bin.
+// scriptTools are the programs that the scripts run, besides the iptables of both backends.
 var scriptTools = strings.Fields("awk cat comm conntrack cp cut dirname env flock grep head id ip ipset mkdir mv rm sed setsid sh sha256sum sleep sort sync touch tr unshare")
 
 func newTarget(t *testing.T, backend lab.Backend) *target {
@@ -46,10 +45,10 @@ func newTarget(t *testing.T, backend lab.Backend) *target {
 	return targetIn(t, backend, lab.NewNamespace(t, "dfw-target"))
 }
 
-// targetIn makes a host of a namespace that is there.
+// targetIn makes a host of an existing namespace.
 func targetIn(t *testing.T, backend lab.Backend, ns *lab.Namespace) *target {
 	t.Helper()
-	h := &target{Namespace: ns, t: t, backend: backend, shell: []string{"sh"}, dir: t.TempDir(), left: map[string]bool{}}
+	h := &target{Namespace: ns, t: t, backend: backend, shell: []string{"sh"}, dir: t.TempDir(), unmanaged: map[string]bool{}}
 	h.env = []string{"PATH=" + h.path("bin"), "DOCKERFW_RUN=" + h.path("run"), "DOCKERFW_STATE=" + h.path("state")}
 	if err := os.Mkdir(h.path("bin"), 0o755); err != nil {
 		t.Fatal(err)
@@ -69,7 +68,7 @@ func targetIn(t *testing.T, backend lab.Backend, ns *lab.Namespace) *target {
 
 func (h *target) path(name string) string { return filepath.Join(h.dir, name) }
 
-// link makes a name of bin mean a tool.
+// link makes a name in bin a link to a tool.
 func (h *target) link(name, tool string) {
 	h.t.Helper()
 	real, err := exec.LookPath(tool)
@@ -85,7 +84,7 @@ func (h *target) link(name, tool string) {
 	}
 }
 
-// setDefault makes iptables mean a backend, as update-alternatives does.
+// setDefault makes iptables a link to a backend, as update-alternatives does.
 func (h *target) setDefault(backend lab.Backend) {
 	h.t.Helper()
 	for family, tool := range map[int]string{4: "iptables", 6: "ip6tables"} {
@@ -95,7 +94,7 @@ func (h *target) setDefault(backend lab.Backend) {
 	}
 }
 
-// wrap puts a script in the place of a tool; in it, "$real" is the tool.
+// wrap replaces a tool by a script, in which "$real" is the tool.
 func (h *target) wrap(name, script string) {
 	h.t.Helper()
 	path := h.path("bin/" + name)
@@ -117,7 +116,7 @@ func (h *target) unwrap(name, real string) {
 	}
 }
 
-// outcome is how a script ended.
+// outcome is the exit code and the output of a script.
 type outcome struct {
 	code int // -1 if by a signal
 	text string
@@ -146,20 +145,20 @@ func (h *target) script(path string, args ...string) outcome {
 	return out
 }
 
-// succeeds runs apply.sh, which has to exit with 0 and to say all of the words.
+// succeeds runs apply.sh, which has to exit with 0 and to print all of the words.
 func (h *target) succeeds(p *deployed, args []string, words ...string) {
 	h.t.Helper()
 	h.expect(h.apply(p, args...), 0, words...)
 }
 
-// refuses runs apply.sh, which has to exit with the code, to say all of the words, and to
-// leave everything as it was.
+// refuses runs apply.sh, which has to exit with the code, to print all of the words, and to
+// change nothing.
 func (h *target) refuses(p *deployed, code int, args []string, words ...string) {
 	h.t.Helper()
 	before := h.saved()
 	h.expect(h.apply(p, args...), code, words...)
-	h.unchanged(before)
-	h.tidy()
+	h.requireUnchanged(before)
+	h.requireNoLeftovers()
 }
 
 func (h *target) expect(got outcome, code int, words ...string) {
@@ -169,23 +168,23 @@ func (h *target) expect(got outcome, code int, words ...string) {
 	}
 	for _, w := range words {
 		if !strings.Contains(got.text, w) {
-			h.t.Errorf("it does not say %q:\n%s", w, got.text)
+			h.t.Errorf("the output does not contain %q:\n%s", w, got.text)
 		}
 	}
 }
 
-// saved is what the host has, as text without counters and without what the kernel
-// chooses for sets.
+// saved returns the rules and sets of the host as text, without counters and without the
+// parameters of sets that the kernel chooses.
 func (h *target) saved() string {
 	h.t.Helper()
 	out := ""
 	for _, b := range lab.Backends {
 		if b == lab.Legacy && h.backend != b {
-			continue // asking the legacy tools makes their tables
+			continue // the legacy tools create their tables when they print them
 		}
 		for _, f := range []int{4, 6} {
 			out += fmt.Sprintf("%s %d\n%s", b, f, withoutNoise(h.IPTablesSave(b, f, "filter")))
-			// The security table is there once somebody has asked for it.
+			// The security table exists only after a tool has printed it.
 			for line := range strings.Lines(withoutNoise(h.IPTablesSave(b, f, "security"))) {
 				if strings.HasPrefix(line, "-A ") || strings.HasPrefix(line, ":DOCKERFW") {
 					out += "security " + line
@@ -202,7 +201,7 @@ func (h *target) sets() string {
 		before, _, _ := strings.Cut(line, " bucketsize ")
 		words := strings.Fields(before)
 		for i := 0; i+1 < len(words); i++ {
-			// What is left of an element's time passes.
+			// The remaining time of an element changes.
 			if words[0] == "add" && words[i] == "timeout" {
 				words = append(words[:i], words[i+2:]...)
 			}
@@ -213,15 +212,16 @@ func (h *target) sets() string {
 	return strings.Join(out, "")
 }
 
-func (h *target) unchanged(before string) {
+// requireUnchanged fails the test if the rules or sets differ from an earlier saved.
+func (h *target) requireUnchanged(before string) {
 	h.t.Helper()
 	if after := h.saved(); after != before {
 		h.t.Errorf("the host changed from\n%s\nto\n%s", before, after)
 	}
 }
 
-// tidy fails the test if a run left something: sets under other names, or files.
-func (h *target) tidy() {
+// requireNoLeftovers fails the test if a run left temporary sets or files.
+func (h *target) requireNoLeftovers() {
 	h.t.Helper()
 	for _, s := range h.setNames() {
 		if strings.HasPrefix(s, "foreign") {
@@ -254,7 +254,7 @@ func (h *target) chainNames(family int) []string {
 	return out
 }
 
-// state reads what the host has.
+// state returns the rules and sets of the host.
 func (h *target) state() *snapshot.State {
 	h.t.Helper()
 	dir, err := os.MkdirTemp(h.dir, "saved")
@@ -266,8 +266,8 @@ func (h *target) state() *snapshot.State {
 	for family, tool := range map[int]string{4: "iptables", 6: "ip6tables"} {
 		text := h.IPTablesSave(h.backend, family, "filter")
 		if !strings.Contains(text, "*filter") {
-			// No tool of nft's has asked for the table yet.
-			text = "# Generated by " + tool + "-save v1 on a bare host\n*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
+			// The table exists only after a tool has changed it.
+			text = "# Generated by " + tool + "-save v1 on an empty host\n*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
 		}
 		files[tool] = text + h.IPTablesSave(h.backend, family, "security")
 	}
@@ -288,7 +288,7 @@ func openState(t *testing.T, name string) *snapshot.State {
 	return opened.States[0]
 }
 
-// differences compares what the host has with a state, as dockerfw diff does.
+// differences compares the host with a state, as dockerfw diff does.
 func (h *target) differences(want *snapshot.State) *diff.Report {
 	h.t.Helper()
 	report, err := diff.Compare(h.state(), want, diff.Options{})
@@ -298,8 +298,8 @@ func (h *target) differences(want *snapshot.State) *diff.Report {
 	return report
 }
 
-// means returns the families in which the host decides each packet as a state does.
-func (h *target) means(want *snapshot.State) map[ir.Family]bool {
+// sameVerdicts returns for each family whether the host treats every packet as a state does.
+func (h *target) sameVerdicts(want *snapshot.State) map[ir.Family]bool {
 	h.t.Helper()
 	out := map[ir.Family]bool{ir.IPv4: true, ir.IPv6: true}
 	for _, c := range h.differences(want).Changes {
@@ -310,14 +310,15 @@ func (h *target) means(want *snapshot.State) map[ir.Family]bool {
 	return out
 }
 
-// has fails the test unless the host has exactly what a compiled folder holds, besides
-// what is of others: sets and chains whose names begin with "foreign", f2b or crowdsec, and Docker's.
-func (h *target) has(p *deployed) {
+// requireLoaded fails the test unless the host has exactly the rules and sets of a compiled
+// folder, besides foreign ones: Docker's, and those whose names begin with foreign, f2b or
+// crowdsec.
+func (h *target) requireLoaded(p *deployed) {
 	h.t.Helper()
 	if r := h.differences(p.state(h.t)); r.Different() || len(r.Rules)+len(r.Foreign) > 0 {
 		var out strings.Builder
 		_ = diff.WriteText(&out, []*diff.Report{r}, diff.Style{})
-		h.t.Errorf("the host does not have what %s says:\n%s", p.name, out.String())
+		h.t.Errorf("the host differs from policy %q:\n%s", p.name, out.String())
 	}
 	state := p.state(h.t)
 	checks, err := verify.Host(state, h.state())
@@ -331,19 +332,20 @@ func (h *target) has(p *deployed) {
 	}
 	want := state.Sets.Names()
 	for _, name := range want {
-		h.left[name] = state.Unmanaged[name]
+		h.unmanaged[name] = state.Unmanaged[name]
 	}
-	h.onlyOurs("sets", h.setNames(), want)
+	h.requireNames("sets", h.setNames(), want)
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		h.onlyOurs(fmt.Sprintf("chains of %s", f), h.chainNames(int(f)), state.Own[f])
+		h.requireNames(fmt.Sprintf("chains of %s", f), h.chainNames(int(f)), state.Own[f])
 	}
-	h.tidy()
+	h.requireNoLeftovers()
 }
 
-func (h *target) onlyOurs(what string, have, want []string) {
+// requireNames fails the test unless the names are those wanted, besides foreign ones.
+func (h *target) requireNames(what string, have, want []string) {
 	h.t.Helper()
 	for _, name := range have {
-		if !slices.Contains(want, name) && !ofOthers(name) && !h.left[name] {
+		if !slices.Contains(want, name) && !isForeign(name) && !h.unmanaged[name] {
 			h.t.Errorf("%s: %s is left over", what, name)
 		}
 	}
@@ -354,7 +356,7 @@ func (h *target) onlyOurs(what string, have, want []string) {
 	}
 }
 
-func ofOthers(name string) bool {
+func isForeign(name string) bool {
 	return slices.Contains([]string{"INPUT", "FORWARD", "OUTPUT", "DOCKER-USER", "DOCKER", "DOCKER-FORWARD", "DOCKER-CT"}, name) ||
 		strings.HasPrefix(name, "foreign") || strings.HasPrefix(name, "f2b") || strings.HasPrefix(strings.ToLower(name), "crowdsec")
 }

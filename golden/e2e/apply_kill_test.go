@@ -17,11 +17,11 @@ import (
 // killer ends apply.sh by kill -9 at a call of a tool.
 type killer struct {
 	*target
-	calls string // a folder with a file for each call, and what the wrappers are told
+	calls string // a folder with a file for each call, and the file "at" for the wrappers
 }
 
-// changing are the tools that change something: what a run has done by the time that it is
-// killed shows in no other ones. A soak has the rest as well.
+// changing are the tools that change something: a kill before or after any other tool has the
+// same result as one of these. A soak includes the others as well.
 var changing = []string{"cp", "ipset", "mkdir", "mv", "rm", "touch"}
 
 const killWrapper = `
@@ -52,8 +52,8 @@ func newKiller(h *target) *killer {
 	return k
 }
 
-// killAt runs apply.sh and kills it before or after its n-th call. It returns false if it
-// ended by itself. What the killed shell had started goes on, as it would on a host.
+// killAt runs apply.sh and kills it before or after its n-th call. It returns false if the run
+// ended by itself. Processes that the killed shell has started continue, as on a host.
 func (k *killer) killAt(p *deployed, n int, when string, args ...string) (killed bool) {
 	k.t.Helper()
 	if err := os.Mkdir(k.calls, 0o755); err != nil {
@@ -77,25 +77,26 @@ func (k *killer) killAt(p *deployed, n int, when string, args ...string) (killed
 	return true
 }
 
-// holdsOneOf fails the test unless each family is as one of the states has it.
-func (k *killer) holdsOneOf(what string, states ...*snapshot.State) {
+// requireOneOf fails the test unless the host treats the packets of each family as one of the
+// states does.
+func (k *killer) requireOneOf(what string, states ...*snapshot.State) {
 	k.t.Helper()
 	families := map[string]bool{"IPv4": false, "IPv6": false}
 	for _, s := range states {
-		for f, same := range k.means(s) {
+		for f, same := range k.sameVerdicts(s) {
 			families[snapshot.FamilyText(f)] = families[snapshot.FamilyText(f)] || same
 		}
 	}
 	for f, same := range families {
 		if !same {
-			k.t.Errorf("%s: the %s rules are neither what they were nor what they were to be:\n%s", what, f, k.saved())
+			k.t.Errorf("%s: the %s rules are neither the old nor the new ones:\n%s", what, f, k.saved())
 		}
 	}
 }
 
-// killedBackends are where a series of kills runs, at which calls: at all of them in a
-// soak, otherwise at some that differ by backend.
-func killedBackends(t *testing.T, inTest map[lab.Backend][]string, series func(k *killer, when string, first, step int)) {
+// onKilledBackends runs a series of kills on both backends: at all calls in a soak, otherwise
+// at some, which differ by backend.
+func onKilledBackends(t *testing.T, inTest map[lab.Backend][]string, series func(k *killer, when string, first, step int)) {
 	t.Parallel()
 	for _, backend := range lab.Backends {
 		whens := inTest[backend]
@@ -113,24 +114,24 @@ func killedBackends(t *testing.T, inTest map[lab.Backend][]string, series func(k
 }
 
 func TestAKilledRunLeavesTheOldOrTheNewPolicyAndTheNextRunRepairs(t *testing.T) {
-	killedBackends(t, map[lab.Backend][]string{lab.NFT: {"before"}, lab.Legacy: {"after"}}, func(k *killer, when string, first, step int) {
-		k.likeDocker(k.backend)
+	onKilledBackends(t, map[lab.Backend][]string{lab.NFT: {"before"}, lab.Legacy: {"after"}}, func(k *killer, when string, first, step int) {
+		k.addDockerChains(k.backend)
 		from, to, other := deployPolicy(k.t, "a list of sets"), deployPolicy(k.t, "a shorter list"), deployPolicy(k.t, "a jump")
 		k.succeeds(from, nil)
 		n := first
 		for ; k.killAt(to, n, when); n += step {
 			what := fmt.Sprintf("from %q to %q, killed %s call %d", from.name, to.name, when, n)
-			k.holdsOneOf(what, from.state(k.t), to.state(k.t))
-			// As after a second kill, sometimes.
+			k.requireOneOf(what, from.state(k.t), to.state(k.t))
+			// The run after a killed run may be killed too.
 			if n%2 == 0 && k.killAt(to, n/2+1, when) {
-				k.holdsOneOf(what+" and another", from.state(k.t), to.state(k.t))
+				k.requireOneOf(what+" and another", from.state(k.t), to.state(k.t))
 			}
 			next := to
 			if n%5 == 0 {
 				next = other
 			}
 			k.succeeds(next, nil)
-			k.has(next)
+			k.requireLoaded(next)
 			if next == other {
 				k.succeeds(to, nil)
 			}
@@ -141,15 +142,15 @@ func TestAKilledRunLeavesTheOldOrTheNewPolicyAndTheNextRunRepairs(t *testing.T) 
 		}
 		k.t.Logf("about %d calls", n)
 		if n < 20 {
-			k.t.Errorf("only %d calls were seen", n)
+			k.t.Errorf("there were only %d calls", n)
 		}
 	})
 }
 
-// The files for the two tables are tried out by two calls, and the rules change in the third.
+// Two calls test the files of the two tables; the third call changes the rules.
 func TestAKilledRunWithConfirmIsRolledBack(t *testing.T) {
 	onOneBackend(t, lab.Legacy, func(h *target) {
-		old, b := h.loaded("a list of sets"), deployPolicy(h.t, "single addresses")
+		old, b := h.withPolicy("a list of sets"), deployPolicy(h.t, "single addresses")
 		k := &killer{h, h.path("calls")}
 		restore := h.backend.Tool(4, "-restore")
 		h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
@@ -157,28 +158,28 @@ func TestAKilledRunWithConfirmIsRolledBack(t *testing.T) {
 		if !k.killAt(b, 3, "after", "--confirm", "30") {
 			h.t.Fatal("it was not killed")
 		}
-		if !k.means(b.state(h.t))[ir.IPv4] {
-			h.t.Error("the new rules were not in force when it was killed")
+		if !k.sameVerdicts(b.state(h.t))[ir.IPv4] {
+			h.t.Error("the new rules were not loaded when it was killed")
 		}
 		h.startTime()
 		h.waitForRollback()
-		h.has(old)
+		h.requireLoaded(old)
 	})
 }
 
 func TestAKilledFirstInstallationLeavesNoRulesOrThePolicy(t *testing.T) {
-	killedBackends(t, map[lab.Backend][]string{lab.NFT: {"after"}, lab.Legacy: {"before"}}, func(k *killer, when string, first, step int) {
-		k.likeDocker(k.backend)
+	onKilledBackends(t, map[lab.Backend][]string{lab.NFT: {"after"}, lab.Legacy: {"before"}}, func(k *killer, when string, first, step int) {
+		k.addDockerChains(k.backend)
 		p := deployPolicy(k.t, "clients")
 		bare := k.state()
 		n := first
 		for ; k.killAt(p, n, when); n += step {
 			what := fmt.Sprintf("killed %s call %d", when, n)
 			bare := *bare
-			k.holdsOneOf(what, &bare, p.state(k.t))
+			k.requireOneOf(what, &bare, p.state(k.t))
 			if n%2 == 0 {
 				k.succeeds(p, nil)
-				k.has(p)
+				k.requireLoaded(p)
 			}
 			k.expect(k.script(filepath.Join(p.dir, "remove.sh")), 0)
 			if sets := k.setNames(); len(sets) > 0 {

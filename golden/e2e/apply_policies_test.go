@@ -11,12 +11,12 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
-// deployed is a compiled folder as it comes to a host, with scripts and all.
+// deployed is a compiled folder as it is copied to a host, with its scripts.
 type deployed struct{ name, dir string }
 
 func (p *deployed) state(t *testing.T) *snapshot.State { return openState(t, p.dir) }
 
-// compileFolder compiles a policy into a folder of its own.
+// compileFolder compiles a policy into a new folder.
 func compileFolder(t *testing.T, name, text string) *deployed {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,8 +35,8 @@ func compileFolder(t *testing.T, name, text string) *deployed {
 	return p
 }
 
-// deployPolicies are versions of a host's policy, each with something that the way from
-// it to another has to take care of.
+// deployPolicies are versions of a host's policy. Each has something that a change to another
+// version has to handle.
 var deployPolicies = map[string]string{
 	"clients": `
 host { external_interfaces = ["eth0"] }

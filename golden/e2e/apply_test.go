@@ -13,7 +13,7 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-// dockersChains is what an engine makes, as far as it matters here.
+// dockersChains are the chains and rules of an engine that matter here.
 const dockersChains = `*filter
 :DOCKER - [0:0]
 :DOCKER-USER - [0:0]
@@ -25,8 +25,8 @@ const dockersChains = `*filter
 COMMIT
 `
 
-// likeDocker makes Docker's chains.
-func (h *target) likeDocker(backend lab.Backend) {
+// addDockerChains adds the chains and rules of an engine.
+func (h *target) addDockerChains(backend lab.Backend) {
 	h.t.Helper()
 	for _, f := range []int{4, 6} {
 		if err := h.IPTablesRestore(backend, f, dockersChains); err != nil {
@@ -35,7 +35,7 @@ func (h *target) likeDocker(backend lab.Backend) {
 	}
 }
 
-// onBackends runs a test with a host of each backend.
+// onBackends runs a test with a host on each backend.
 func onBackends(t *testing.T, test func(h *target)) {
 	t.Parallel()
 	for _, backend := range lab.Backends {
@@ -80,15 +80,15 @@ func selected[T any](t *testing.T, step int, b lab.Backend, cases []T) (out []T)
 	return out
 }
 
-// everyPair is a way over n things, from the first one back to it, that goes from each to
-// each other one exactly once.
+// everyPair returns a circular path over n nodes with each ordered pair of different nodes
+// exactly once (an Eulerian circuit).
 func everyPair(n int) []int {
-	out, gone := []int{0}, map[[2]int]bool{}
+	out, done := []int{0}, map[[2]int]bool{}
 	var visit func(at int)
 	visit = func(at int) {
 		for to := range n {
-			if to != at && !gone[[2]int{at, to}] {
-				gone[[2]int{at, to}] = true
+			if to != at && !done[[2]int{at, to}] {
+				done[[2]int{at, to}] = true
 				visit(to)
 				out = append(out, at)
 			}
@@ -101,7 +101,7 @@ func everyPair(n int) []int {
 
 func TestEachPolicyReplacesEachOther(t *testing.T) {
 	onBackends(t, func(h *target) {
-		h.likeDocker(h.backend)
+		h.addDockerChains(h.backend)
 		if h.backend == lab.Legacy {
 			h.shell = []string{"busybox", "sh"}
 			h.link("busybox", "busybox")
@@ -110,40 +110,40 @@ func TestEachPolicyReplacesEachOther(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(deployPolicies)) {
 			folders = append(folders, deployPolicy(h.t, name))
 		}
-		way := everyPair(len(folders))
+		path := everyPair(len(folders))
 		if !testenv.Soak() {
-			part := len(way) / 8
+			part := len(path) / 8
 			start := part * slices.Index(lab.Backends, h.backend)
-			way = way[start : start+part+1]
+			path = path[start : start+part+1]
 			h.t.Logf("an eighth of the changes from policy to policy; a soak makes all %d", part*8)
 		}
 		before := ""
-		for _, i := range way {
+		for _, i := range path {
 			p := folders[i]
 			if h.backend == lab.Legacy {
-				// The copy of what was loaded last is lost: the rules still say which sets are ours.
+				// Without the copy of the last folder, the rules show which sets are ours.
 				if err := os.RemoveAll(h.path("state")); err != nil {
 					h.t.Fatal(err)
 				}
 			}
 			var options []string
 			if before == "an unmanaged set" {
-				// Whose sets are not taken over unasked.
+				// The set of that policy is foreign for the next one.
 				h.refuses(p, 1, nil, "exists and was not created by dockerfw", "--force", "nothing was changed")
 				options = []string{"--force"}
 			}
 			if before == "single addresses" && p.name == "an unmanaged set" {
-				// Whoever fills the set has to make it of the type that the policy says.
+				// The unmanaged set must have the type that the policy declares.
 				h.refuses(p, 1, nil, "unmanaged set clients is a hash:ip family inet on this host, but the policy declares a hash:net family inet")
 				h.succeeds(deployPolicy(h.t, "clients"), nil, "loaded ")
 			}
 			h.succeeds(p, options, "loaded ")
-			h.has(p)
+			h.requireLoaded(p)
 			if h.t.Failed() {
 				h.t.Fatalf("after loading %q over %q", p.name, before)
 			}
 			if before == "an unmanaged set" {
-				// Who is to take away what is not used any more.
+				// Destroy the unmanaged sets, which nothing uses any more.
 				for _, set := range []string{"clients", "clients-v6"} {
 					_, _, _ = h.Run("ipset", "destroy", set)
 				}
@@ -153,8 +153,8 @@ func TestEachPolicyReplacesEachOther(t *testing.T) {
 	})
 }
 
-// withoutReturn leaves out the RETURN that engines up to 26 put at the end of DOCKER-USER.
-// It means nothing there, and replacing the chain drops it.
+// withoutReturn removes the RETURN that engines up to 26 append to DOCKER-USER. It has no effect
+// there, and replacing the chain deletes it.
 func withoutReturn(saved string) string {
 	return strings.ReplaceAll(saved, "-A DOCKER-USER -j RETURN\n", "")
 }
@@ -163,7 +163,7 @@ func TestAFirstInstallationLoadsAndASecondChangesNothing(t *testing.T) {
 	onBackends(t, func(h *target) {
 		type installation struct {
 			policy string
-			docker bool // its chains are there
+			docker bool // its chains exist
 		}
 		for _, i := range selected(h.t, 4, h.backend, []installation{
 			{"clients", false},
@@ -177,28 +177,28 @@ func TestAFirstInstallationLoadsAndASecondChangesNothing(t *testing.T) {
 		}) {
 			p := deployPolicy(h.t, i.policy)
 			if i.docker {
-				h.likeDocker(h.backend)
+				h.addDockerChains(h.backend)
 			}
 			before := h.saved()
 			h.refuses(p, 0, []string{"--dry-run"}, "would change:")
 			h.succeeds(p, nil, "loaded ")
-			h.has(p)
+			h.requireLoaded(p)
 			loaded := h.saved()
 			h.succeeds(p, nil, "nothing to do")
 			h.succeeds(p, []string{"--dry-run"}, "nothing to do")
-			h.unchanged(loaded)
+			h.requireUnchanged(loaded)
 			h.expect(h.script(strings.TrimSuffix(p.dir, "/")+"/remove.sh"), 0, "removed: no dockerfw rules remain")
 			if !i.docker {
-				// What Docker fills when it starts may stay.
+				// An empty DOCKER-USER with its jump may stay.
 				for _, f := range []int{4, 6} {
 					_ = h.IPTables(h.backend, f, "-D", "FORWARD", "-j", "DOCKER-USER")
 					_ = h.IPTables(h.backend, f, "-X", "DOCKER-USER")
 				}
 			}
 			if after := h.saved(); withoutReturn(after) != withoutReturn(before) {
-				h.t.Errorf("what was there before:\n%s\nand after:\n%s", before, after)
+				h.t.Errorf("the host was\n%s\nand is\n%s", before, after)
 			}
-			h.tidy()
+			h.requireNoLeftovers()
 			if h.t.Failed() {
 				h.t.Fatalf("with %+v", i)
 			}

@@ -18,7 +18,7 @@ type trafficSet []*lab.Traffic
 // endpoint is what a client connects to: "tcp" or "udp", and ADDRESS:PORT.
 type endpoint struct{ network, to string }
 
-// published are targets for ports of the host, of both families.
+// published returns endpoints for ports of the host, of both families.
 func (b *bench) published(ports ...uint16) []endpoint {
 	var out []endpoint
 	for _, port := range ports {
@@ -31,15 +31,15 @@ func (b *bench) published(ports ...uint16) []endpoint {
 	return out
 }
 
-// publishedByMany are published, on a host with more than one container: of IPv4 only on
-// the legacy backend, where engine 20.10 makes one DNAT rule for IPv6: see forwarded.
-func (b *bench) publishedByMany(ports ...uint16) []endpoint {
+// publishedBySeveral is published for a host with several containers. On the legacy backend it
+// is IPv4 only, because engine 20.10 makes one DNAT rule for IPv6 there: see forwarded.
+func (b *bench) publishedBySeveral(ports ...uint16) []endpoint {
 	return slices.DeleteFunc(b.published(ports...), func(t endpoint) bool {
 		return b.backend == lab.Legacy && strings.HasPrefix(t.to, "[")
 	})
 }
 
-// direct are targets for a container's own addresses, which the clients have routes to.
+// direct returns endpoints at a container's own addresses, which the clients have routes to.
 func direct(c *lab.Container) []endpoint {
 	return []endpoint{{"tcp", c.At(80)}, {"tcp", c.At6(80)}, {"udp", c.At(53)}, {"udp", c.At6(53)}}
 }
@@ -126,7 +126,7 @@ func (b *bench) requireReachable(when string, targets []endpoint) {
 	}
 }
 
-// allowedOnly admits the friend and nobody else, but for port 8443, which is everybody's.
+// allowedOnly admits the allowed client only, and every client to port 8443.
 const allowedOnly = `
 host {
   external_interfaces = ["eth0"]
@@ -144,8 +144,8 @@ default {
 }
 `
 
-// The other two admit the same by other means: sets of other types and sizes under the
-// same names, a list of sets, sets that come and go, the rules in a chain of their own.
+// otherTypes and ownChain admit the same clients with different rules: sets of other types and
+// sizes under the same names, a list of sets, sets that appear and disappear, a separate chain.
 const otherTypes = `
 host {
   external_interfaces = ["eth0"]
@@ -166,7 +166,7 @@ ipset "all" {
   type    = "list:set"
   members = [ipset.clients, ipset.office]
 }
-deny "others" {
+deny "other" {
   source = ["198.51.100.3", "198.51.100.64/26", "2001:db8:1::3", "2001:db8:1:1::/64"]
 }
 default {
@@ -194,7 +194,7 @@ default {
 }
 `
 
-func TestReloadsInterruptNobodyAndAdmitNobodyElse(t *testing.T) {
+func TestReloadsInterruptNoConnectionAndAdmitNoOtherClient(t *testing.T) {
 	n := testenv.Reloads(t)
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
@@ -205,8 +205,8 @@ func TestReloadsInterruptNobodyAndAdmitNobodyElse(t *testing.T) {
 		other := b.startProbes(append(b.published(8080, 5353), direct(web)...))
 		began := time.Now()
 		for i := range n {
-			if said := b.apply(folders[(i+1)%len(folders)]); !strings.Contains(said, "loaded ") {
-				b.Fatalf("reload %d changed nothing: %s", i+1, said)
+			if out := b.apply(folders[(i+1)%len(folders)]); !strings.Contains(out, "loaded ") {
+				b.Fatalf("reload %d changed nothing: %s", i+1, out)
 			}
 		}
 		took := time.Since(began)
@@ -216,7 +216,7 @@ func TestReloadsInterruptNobodyAndAdmitNobodyElse(t *testing.T) {
 	})
 }
 
-func TestEngineRestartsAdmitNobodyElse(t *testing.T) {
+func TestEngineRestartsAdmitNoOtherClient(t *testing.T) {
 	onHosts(t, withoutProxy, func(b *bench) {
 		b.engine.Start()
 		b.engine.CreateNetwork("app", "10.201.0.0/24", "fd00:201::/64")
@@ -224,9 +224,9 @@ func TestEngineRestartsAdmitNobodyElse(t *testing.T) {
 		b.publish("app", "app", "8090:90/tcp")
 		b.load(allowedOnly)
 
-		later := b.publishedByMany(8090, 9001, 9002, 9003, 9004)
-		other := b.startProbes(append(append(b.publishedByMany(8080, 5353), later...), direct(web)...))
-		all := b.publishedByMany(8080, 5353, 8090)
+		later := b.publishedBySeveral(8090, 9001, 9002, 9003, 9004)
+		other := b.startProbes(append(append(b.publishedBySeveral(8080, 5353), later...), direct(web)...))
+		all := b.publishedBySeveral(8080, 5353, 8090)
 		b.requireReachable("loaded", all)
 
 		b.engine.Stop()
@@ -236,10 +236,10 @@ func TestEngineRestartsAdmitNobodyElse(t *testing.T) {
 		b.publish("second", "", "9001:91/tcp")
 		b.engine.CreateNetwork("later", "10.202.0.0/24", "fd00:202::/64")
 		b.publish("third", "later", "9002:92/tcp")
-		all = append(all, b.publishedByMany(9001, 9002)...)
+		all = append(all, b.publishedBySeveral(9001, 9002)...)
 		b.requireReachable("more containers", all)
 
-		// Containers run on without the engine, and serve on.
+		// Containers continue without the engine.
 		allowed := b.startLoad(all)
 		b.engine.Kill()
 		time.Sleep(500 * time.Millisecond)
@@ -250,8 +250,8 @@ func TestEngineRestartsAdmitNobodyElse(t *testing.T) {
 		b.publish("fourth", "", "9003:93/tcp")
 		b.engine.CreateNetwork("last", "10.203.0.0/24", "fd00:203::/64")
 		b.publish("fifth", "last", "9004:94/tcp")
-		b.requireReachable("still more containers", b.publishedByMany(9003, 9004))
-		b.requireNoneAnswered("the engine comes and goes", other)
+		b.requireReachable("still more containers", b.publishedBySeveral(9003, 9004))
+		b.requireNoneAnswered("restarts of the engine", other)
 	})
 }
 

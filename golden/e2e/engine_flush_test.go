@@ -11,24 +11,23 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-// flush is what a service does when it starts or reloads, which takes rules of others
-// with it.
+// flush is what a service runs when it starts or reloads; it deletes foreign rules too.
 type flush struct {
 	name     string
 	backends []lab.Backend
 	commands []string // "iptables" and "ip6tables" are the backend's
-	nat      bool     // Docker's DNAT rules go as well
+	nat      bool     // Docker's DNAT rules are deleted as well
 }
 
 var flushes = []flush{
 	{
-		// iptables -F and -X, as in ufw's and many people's scripts.
+		// iptables -F and -X, as in ufw and in many scripts.
 		"filter", lab.Backends,
 		[]string{"iptables -F", "iptables -X", "ip6tables -F", "ip6tables -X"},
 		false,
 	},
 	{
-		// firewalld with its iptables backend: all tables, and policies for the while.
+		// firewalld with its iptables backend: all tables, with ACCEPT policies meanwhile.
 		"all tables", lab.Backends,
 		[]string{
 			"iptables -P FORWARD ACCEPT", "ip6tables -P FORWARD ACCEPT",
@@ -46,7 +45,7 @@ var flushes = []flush{
 	},
 }
 
-// rechecked ends what got in while nothing was in force, as soon as rules are again.
+// rechecked ends connections that were accepted while no rules were loaded.
 const rechecked = `
 host {
   external_interfaces = ["eth0"]
@@ -91,51 +90,51 @@ func (b *bench) flushAndReload(f flush, folder string, published, all []endpoint
 			b.Fatal(err)
 		}
 	}
-	b.Logf("%s: flushed: the other gets to %s; the allowed to %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
+	b.Logf("%s: flushed: other client reaches %s; allowed client reaches %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
 
-	// What systemctl reload dockerfw does.
-	if said := b.apply(folder); !strings.Contains(said, "loaded ") {
-		b.Errorf("%s: the reload changed nothing: %s", f.name, said)
+	// As systemctl reload dockerfw does.
+	if output := b.apply(folder); !strings.Contains(output, "loaded ") {
+		b.Errorf("%s: the reload changed nothing: %s", f.name, output)
 	}
-	b.Logf("%s: reloaded: the other gets to %s; the allowed to %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
-	// What docker-proxy answers is for INPUT to refuse. That is what all published ports are
-	// without Docker's DNAT, and datagrams of those who came while there was none.
-	guarded := strings.Contains(b.engine.Tools.IPTablesSave(b.backend, 4, "filter"), "DOCKERFW-INPUT")
+	b.Logf("%s: reloaded: other client reaches %s; allowed client reaches %s", f.name, b.reached(b.Other, all), b.reached(b.Allowed, all))
+	// docker-proxy's answers are refused in INPUT. It answers on all published ports without
+	// Docker's DNAT, and afterwards still the UDP flows that began meanwhile.
+	protected := strings.Contains(b.engine.Tools.IPTablesSave(b.backend, 4, "filter"), "DOCKERFW-INPUT")
 	refused := func(nat bool) []endpoint {
 		return slices.DeleteFunc(slices.Clone(all), func(t endpoint) bool {
-			return !guarded && slices.Contains(published, t) && (!nat || t.network == "udp")
+			return !protected && slices.Contains(published, t) && (!nat || t.network == "udp")
 		})
 	}
 	other := b.startProbes(refused(!f.nat))
 	time.Sleep(300 * time.Millisecond)
-	// The engine puts back what is its own when it starts.
+	// The engine makes its own rules again when it starts.
 	b.engine.Stop()
 	b.engine.Start()
 	b.requireNoneAnswered(f.name+": reloaded, and the engine restarted", other)
 	b.requireReachable(f.name+": after the engine's restart", published)
 	if got := b.reached(b.Other, refused(true)); got != "nothing" {
-		b.Errorf("%s: after the engine's restart the other gets to %s", f.name, got)
+		b.Errorf("%s: after the restart of the engine the other client reaches %s", f.name, got)
 	}
 }
 
-// forget ends what connection tracking knows of: sockets that try again may have the
-// port of one that was let in before.
-func (b *bench) forget() {
+// flushConntrack deletes the entries of connection tracking: a new socket may have the port of
+// one that was accepted before.
+func (b *bench) flushConntrack() {
 	b.Helper()
 	b.Host.MustRun("conntrack", "-F")
 }
 
-// reached names the targets that answer a client.
+// reached lists the endpoints that answer a client.
 func (b *bench) reached(from *lab.Node, targets []endpoint) string {
-	var hammers trafficSet
+	var probes trafficSet
 	for _, t := range targets {
-		hammers = append(hammers, from.StartProbe(t.network, t.to, probeInterval()))
+		probes = append(probes, from.StartProbe(t.network, t.to, probeInterval()))
 	}
 	time.Sleep(300 * time.Millisecond)
-	hammers.stop()
+	probes.stop()
 	var open []string
 	for i, t := range targets {
-		if hammers[i].Tally().Answered > 0 {
+		if probes[i].Tally().Answered > 0 {
 			open = append(open, t.network+" "+t.to)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-// sessions are open connections of the friend and the stranger, by what they are.
+// sessions are open connections of both clients, by client, protocol and endpoint.
 type sessions map[string]*lab.Session
 
 func (b *bench) openSessions() sessions {
@@ -26,7 +26,7 @@ func (b *bench) openSessions() sessions {
 	return out
 }
 
-// pinged tells how each session fares, all asked at once.
+// pinged returns the result of each session, all tested at once.
 func (s sessions) pinged() map[string]lab.Result {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
@@ -43,8 +43,8 @@ func (s sessions) pinged() map[string]lab.Result {
 	return out
 }
 
-// stand says whether all sessions of a client go on, or none does.
-func (s sessions) stand(b *bench, when, client string, want bool) {
+// requireOpen fails the test unless all sessions of a client continue, or unless none does.
+func (s sessions) requireOpen(b *bench, when, client string, want bool) {
 	b.Helper()
 	for name, got := range s.pinged() {
 		if strings.HasPrefix(name, client) && (got == lab.Answered) != want {
@@ -72,27 +72,27 @@ func TestOpenSessionsContinueOrEndAsConfigured(t *testing.T) {
 			options    []string
 			ends       bool
 		}{
-			// First, since it counts, and what is closed may be remembered for a while.
+			// First, because it counts entries: those of closed connections may stay for a while.
 			{"cut", "keep", []string{"--cut"}, true},
 			{"keep", "keep", nil, false},
 			{"recheck", "recheck", nil, true},
 		} {
-			b.forget()
+			b.flushConntrack()
 			b.load(revoking(how.mode, bothAddresses))
 			open := b.openSessions()
-			if how.name != "cut" { // which is keep until then
-				// The same policy again, and one that admits both by other means.
+			if how.name != "cut" {
+				// The same policy again, and one that admits both clients with other entries.
 				b.load(revoking(how.mode, bothAddresses))
 				b.load(revoking(how.mode, `"198.51.100.0/24", "2001:db8:1::/64"`))
-				open.stand(b, how.name+", reloads", "", true)
+				open.requireOpen(b, how.name+", reloads", "", true)
 			}
 
-			said := b.apply(b.folder("revoked", revoking(how.mode, allowedAddresses)), how.options...)
-			open.stand(b, how.name+", revoked", b.Allowed.Name, true)
-			open.stand(b, how.name+", revoked", b.Other.Name, !how.ends)
+			output := b.apply(b.folder("revoked", revoking(how.mode, allowedAddresses)), how.options...)
+			open.requireOpen(b, how.name+", revoked", b.Allowed.Name, true)
+			open.requireOpen(b, how.name+", revoked", b.Other.Name, !how.ends)
 			b.expect(how.name+", a new connection", try{b.Other, "tcp", b.Host.At(8080), lab.TimedOut}, try{b.Other, "tcp", b.Host.At6(8080), lab.TimedOut})
-			if how.name == "cut" && !strings.Contains(said, "ended 4 connections") {
-				b.Errorf("--cut: %s, want 4: tcp and udp, IPv4 and IPv6", said)
+			if how.name == "cut" && !strings.Contains(output, "ended 4 connections") {
+				b.Errorf("--cut: %s, want 4: tcp and udp, IPv4 and IPv6", output)
 			}
 			open.close()
 		}
@@ -114,22 +114,22 @@ func TestRemoveRestoresTheHost(t *testing.T) {
 		}
 		open := b.reached(b.Other, all)
 		if open == "nothing" {
-			b.Fatal("the other gets nowhere without rules: the test would show nothing")
+			b.Fatal("without rules the other client reaches nothing: the test would prove nothing")
 		}
 		before := map[int]string{4: saved(4), 6: saved(6)}
 		for _, policy := range selected(b.T, 2, b.backend, []string{allowedOnly, ownChain}) {
 			folder := b.folder("policy", policy)
 			b.apply(folder)
-			b.forget()
+			b.flushConntrack()
 			if got := b.reached(b.Other, all); got != "nothing" {
-				b.Errorf("loaded: the other gets to %s", got)
+				b.Errorf("loaded: the other client reaches %s", got)
 			}
-			said, stderr, err := b.engine.RunTool(deployFolders, "sh", folder+"/remove.sh")
-			if err != nil || !strings.Contains(said, "removed:") {
-				b.Fatalf("remove.sh: %v: %s%s", err, said, stderr)
+			output, stderr, err := b.engine.RunTool(deployFolders, "sh", folder+"/remove.sh")
+			if err != nil || !strings.Contains(output, "removed:") {
+				b.Fatalf("remove.sh: %v: %s%s", err, output, stderr)
 			}
 			if got := b.reached(b.Other, all); got != open {
-				b.Errorf("the other gets to %s after remove.sh, and to %s before", got, open)
+				b.Errorf("the other client reaches %s after remove.sh, and %s before", got, open)
 			}
 			for family, text := range before {
 				got := saved(family)
@@ -139,12 +139,12 @@ func TestRemoveRestoresTheHost(t *testing.T) {
 				for line := range strings.Lines(got) {
 					// Engines make these themselves; 20.10 does not for IPv6.
 					if !strings.Contains(text, line) && line != ":DOCKER-USER - \n" && line != "-A FORWARD -j DOCKER-USER\n" {
-						b.Errorf("IPv%d has what it had not before: %s", family, line)
+						b.Errorf("IPv%d has a new line: %s", family, line)
 					}
 				}
 				for line := range strings.Lines(text) {
 					if !strings.Contains(got, line) {
-						b.Errorf("IPv%d has no longer: %s", family, line)
+						b.Errorf("IPv%d has lost a line: %s", family, line)
 					}
 				}
 			}
@@ -158,7 +158,7 @@ func TestRemoveRestoresTheHost(t *testing.T) {
 		b.engine.Stop()
 		b.engine.Start()
 		if got := b.reached(b.Other, all); got != open {
-			b.Errorf("after the engine's restart the other gets to %s, and before %s", got, open)
+			b.Errorf("the other client reaches %s after the restart of the engine, and %s before", got, open)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-const guardPolicy = `
+const inputPolicy = `
 host {
   external_interfaces = ["eth0"]
   proxy_ports         = [8080, "5353/udp"]
@@ -27,9 +27,9 @@ default {
 }
 `
 
-// An engine as it is without configuration: networks are IPv4 only, and docker-proxy
-// answers IPv6 clients (facts measured with engines 20.10 to 28.5).
-func TestInputProtectionKeepsOtherClientsFromDockerProxyOnly(t *testing.T) {
+// Without configuration, an engine's networks are IPv4 only, and docker-proxy answers IPv6
+// clients (measured with engines 20.10 to 28.5).
+func TestInputProtectionBlocksOtherClientsOnProtectedPortsOnly(t *testing.T) {
 	lab.Require(t, "dockerd", "iptables-nft", "iptables-legacy", "ipset", "busybox")
 	t.Parallel()
 	for _, backend := range lab.Backends {
@@ -39,8 +39,7 @@ func TestInputProtectionKeepsOtherClientsFromDockerProxyOnly(t *testing.T) {
 			engine := site.StartEngine(lab.EngineOptions{Backend: backend})
 			b := &bench{t, site, engine, backend}
 			b.web("8080:80/tcp", "8443:80/tcp", "5353:53/udp")
-			// What an operator must never lose, and a service of the host that nobody
-			// named.
+			// SSH, and services of the host that the policy does not mention.
 			b.Host.Serve("22/tcp", "9090/tcp", "5354/udp")
 			host, v6 := b.Host.At, b.Host.At6
 			all := func(from *lab.Node, tcp, udp lab.Result) []try {
@@ -59,20 +58,20 @@ func TestInputProtectionKeepsOtherClientsFromDockerProxyOnly(t *testing.T) {
 				}
 			}
 			b.expectAll("without rules", all(b.Other, lab.Answered, lab.Answered))
-			b.load(guardPolicy)
-			guarded := func(when string) {
+			b.load(inputPolicy)
+			requireProtected := func(when string) {
 				t.Helper()
 				b.expectAll(when, all(b.Allowed, lab.Answered, lab.Answered))
 				b.expectAll(when, all(b.Other, lab.TimedOut, lab.TimedOut))
-				// By another interface; its UDP answers have that one's address.
+				// On another interface; UDP answers have the address of that interface.
 				b.expectAll(when, slices.DeleteFunc(all(b.Inside, lab.Answered, lab.Answered), func(c try) bool { return c.network == "udp" }))
 			}
-			guarded("guarded")
-			// Without DNAT, IPv4 ends at docker-proxy as well.
+			requireProtected("protected")
+			// Without DNAT, docker-proxy answers over IPv4 as well.
 			if err := b.engine.Tools.IPTables(backend, 4, "-t", "nat", "-F"); err != nil {
 				t.Fatal(err)
 			}
-			guarded("without the nat table")
+			requireProtected("without the nat table")
 			if err := b.engine.Tools.IPTables(backend, 6, "-D", "INPUT", "-j", ir.InputChain); err != nil {
 				t.Fatal(err)
 			}

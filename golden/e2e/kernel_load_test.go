@@ -33,7 +33,7 @@ func (c compiled) read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// families are those the folder has rules for.
+// families returns the families that the folder has rules for.
 func (c compiled) families() []int {
 	var out []int
 	for _, chain := range c.manifest.Chains {
@@ -51,7 +51,7 @@ func rulesFile(family int, kind string) string {
 	return map[int]string{4: "iptables", 6: "ip6tables"}[family] + "." + kind
 }
 
-// compiledFolders are the folders of all hosts in the goldens of all examples.
+// compiledFolders returns the folders of all hosts of all compiled examples.
 func compiledFolders(t *testing.T) []compiled {
 	t.Helper()
 	var out []compiled
@@ -79,8 +79,8 @@ func compiledFolders(t *testing.T) []compiled {
 	return out
 }
 
-// before is what a host has of others before anything of ours is loaded: Docker's
-// chains, and a chain, a set and rules of somebody else.
+// before are foreign rules that exist before ours are loaded: Docker's chains, and another chain
+// with a set.
 const before = `*filter
 :DOCKER - [0:0]
 :DOCKER-USER - [0:0]
@@ -126,7 +126,7 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 		set := map[int]string{4: "foreign", 6: "foreign6"}[f]
 		ok(host.IPTablesRestore(backend, f, strings.ReplaceAll(before, "SET", set)))
 		if c.install() == "jump" {
-			// A rule of somebody else in the chain that the jump stands in.
+			// A foreign rule in the chain that contains our jump.
 			ok(host.IPTables(backend, f, "-A", "DOCKER-USER", "-s", map[int]string{4: "192.0.2.66/32", 6: "2001:db8::66/128"}[f], "-j", "DROP"))
 		}
 	}
@@ -155,7 +155,7 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 		want := expectedRules(c.read(t, rulesFile(f, "restore")), clean[f])
 		got := linesOfChains(loaded[f], want)
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("iptables-save of family %d differs from what was emitted (-emitted +saved):\n%s", f, diff)
+			t.Errorf("iptables-save of family %d differs from the compiled file (-compiled +saved):\n%s", f, diff)
 		}
 	}
 	emitted := &iptables.Sets{}
@@ -169,7 +169,7 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 	}
 	sets := readSets(t, host.IPSetSave())
 	if diff := cmp.Diff(want, sets); diff != "" {
-		t.Errorf("ipset save differs from what was emitted (-emitted +saved):\n%s", diff)
+		t.Errorf("ipset save differs from the compiled file (-compiled +saved):\n%s", diff)
 	}
 
 	if c.install() != "insert" {
@@ -191,7 +191,7 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 	}
 	for _, s := range c.manifest.Sets {
 		if !s.Managed {
-			// Somebody else fills it; removal leaves it to them.
+			// Unmanaged sets stay.
 			cleanSets[s.Name] = want[s.Name]
 		}
 	}
@@ -200,7 +200,7 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 	}
 }
 
-// withoutNoise drops comments and counters from what iptables-save printed.
+// withoutNoise removes comments and counters from the output of iptables-save.
 func withoutNoise(save string) string {
 	var out []string
 	for line := range strings.Lines(save) {
@@ -215,8 +215,8 @@ func withoutNoise(save string) string {
 	return strings.Join(out, "")
 }
 
-// expectedRules are the rules each chain of a restore file should hold afterwards,
-// by chain, as iptables-save prints them.
+// expectedRules returns the rules of each chain after a restore file is loaded, as iptables-save
+// prints them.
 func expectedRules(restore, clean string) map[string][]string {
 	out := map[string][]string{}
 	for line := range strings.SplitSeq(restore, "\n") {
@@ -237,7 +237,7 @@ func expectedRules(restore, clean string) map[string][]string {
 	return out
 }
 
-// linesOfChains are the rules of the given chains in what iptables-save printed.
+// linesOfChains returns the rules of the given chains in the output of iptables-save.
 func linesOfChains(save string, chains map[string][]string) map[string][]string {
 	out := map[string][]string{}
 	for line := range strings.SplitSeq(save, "\n") {
@@ -256,7 +256,7 @@ func linesOfChains(save string, chains map[string][]string) map[string][]string 
 	return out
 }
 
-// readSets reads what ipset save printed, without what the kernel chooses.
+// readSets reads the output of ipset save, without parameters that the kernel chooses.
 func readSets(t *testing.T, save string) map[string][]string {
 	t.Helper()
 	sets := &iptables.Sets{}
@@ -267,8 +267,8 @@ func readSets(t *testing.T, save string) map[string][]string {
 	return describeSets(sets)
 }
 
-// describeSets lists each set's header and elements. hashsize is left out: the
-// kernel grows it with the elements.
+// describeSets lists the header and the elements of each set, without hashsize, which the
+// kernel increases with the elements.
 func describeSets(sets *iptables.Sets) map[string][]string {
 	out := map[string][]string{}
 	for _, name := range sets.Names() {

@@ -25,17 +25,17 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-// hostTally counts what a run asked.
+// hostTally counts the hosts and packets of a run.
 type hostTally struct {
 	hosts, beside, packets, conditional int
-	// skipped are packets whose answer shows nothing from outside, by why.
+	// skipped are packets whose verdict cannot be observed, by reason.
 	skipped map[string]int
-	// fates are the answers that were right, by what became of the packet.
+	// fates are the correct answers, by the fate of the packet.
 	fates map[string]int
 }
 
-// TestExplainAgreesWithTheKernelOnRandomHosts loads the rules of hosts that dockerfw did
-// not make, saves them with the host's own tools, asks explain about packets, and sends them.
+// TestExplainAgreesWithTheKernelOnRandomHosts loads random rules of other tools, saves them
+// with the tools of the host, explains packets, and sends them.
 func TestExplainAgreesWithTheKernelOnRandomHosts(t *testing.T) {
 	for _, b := range lab.Backends {
 		t.Run(string(b), func(t *testing.T) {
@@ -52,13 +52,13 @@ func TestExplainAgreesWithTheKernelOnRandomHosts(t *testing.T) {
 				h := randomhost.Draw(t, f)
 				random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "packets"), 0))
 				tally.hosts++
-				askHost(t, r, h, random, packets, &tally)
+				compareHost(t, r, h, random, packets, &tally)
 			})
-			t.Logf("%d hosts, %d of them with a table of nft, %d packets, %d of them with an answer that depends on a condition; right answers: %v; not asked: %v",
+			t.Logf("%d hosts, %d of them with an nft table, %d packets, %d of them with an answer that depends on a condition; correct answers: %v; skipped: %v",
 				tally.hosts, tally.beside, tally.packets, tally.conditional, tally.fates, tally.skipped)
 			for _, fate := range []string{"forwarded", "dropped", "rejected", "for the host"} {
 				if tally.hosts >= 50 && tally.fates[fate] == 0 {
-					t.Errorf("no packet was %s", fate)
+					t.Errorf("no packet with fate %q", fate)
 				}
 			}
 			if tally.conditional*4 > tally.packets {
@@ -68,7 +68,8 @@ func TestExplainAgreesWithTheKernelOnRandomHosts(t *testing.T) {
 	}
 }
 
-func askHost(t *rapid.T, r *lab.Router, h *randomhost.Host, random *rand.Rand, count int, tally *hostTally) {
+// compareHost loads a host, explains packets and sends them.
+func compareHost(t *rapid.T, r *lab.Router, h *randomhost.Host, random *rand.Rand, count int, tally *hostTally) {
 	family := int(h.Family)
 	defer emptyHost(t, r, family)
 	if h.Sets != "" {
@@ -91,55 +92,55 @@ func askHost(t *rapid.T, r *lab.Router, h *randomhost.Host, random *rand.Rand, c
 		tally.beside++
 	}
 	state, saved := savedHost(t, r, h)
-	var asked []packet.Packet
+	var packets []packet.Packet
 	for range count * 3 {
 		p := randomHostPacket(random, h)
-		if len(asked) < count && lab.Sendable(p) == nil {
-			asked = append(asked, p)
+		if len(packets) < count && lab.Sendable(p) == nil {
+			packets = append(packets, p)
 		}
 	}
-	fates, err := r.Fates(asked)
+	fates, err := r.Fates(packets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, p := range asked {
+	for i, p := range packets {
 		answers, err := explain.Explain(state, questionAbout(p), "")
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", p, err, saved)
 		}
 		if p.State == ir.CTEstablished && p.DNAT && slices.ContainsFunc(answers, func(a *explain.Answer) bool { return a.Path == snapshot.ToHost }) {
-			// What opens the connection comes to the host, which ends it.
-			tally.skipped["connections that the host ends"]++
+			// The first packet of the connection is for the host itself, which ends it.
+			tally.skipped["connection that the host ends"]++
 			continue
 		}
 		if !p.DNAT && answers[0].Packet.DNAT {
-			tally.skipped["translated on the way to a container's own address"]++
+			tally.skipped["DNAT for a container's own address"]++
 			continue
 		}
 		got := fateText(fates[i])
 		tally.packets++
-		right := false
-		var said []string
+		correct := false
+		var explained []string
 		for _, a := range answers {
 			for _, c := range a.Cases {
 				want := expectedFate(a, c.Verdict)
-				said = append(said, want)
-				right = right || want == got
+				explained = append(explained, want)
+				correct = correct || want == got
 			}
 		}
-		if len(said) > 1 {
+		if len(explained) > 1 {
 			tally.conditional++
 		}
-		if !right {
+		if !correct {
 			var text strings.Builder
 			_ = explain.WriteText(&text, answers)
-			t.Fatalf("%s: %s\nexplain says: %s\nthe kernel: %s %v\n%s\n%s\n%s", r.Backend, p, strings.Join(said, " or "), got, fates[i], text.String(), saved, h.Sets+h.NFT)
+			t.Fatalf("%s: %s\nexplain: %s\nkernel: %s %v\n%s\n%s\n%s", r.Backend, p, strings.Join(explained, " or "), got, fates[i], text.String(), saved, h.Sets+h.NFT)
 		}
 		tally.fates[kindOfFate(got)]++
 	}
 }
 
-// savedHost is the host as its own tools save it, without the lines that are the test's own.
+// savedHost returns the host as its own tools save it, without the rules of the test.
 func savedHost(t *rapid.T, r *lab.Router, h *randomhost.Host) (*snapshot.State, string) {
 	dir, err := os.MkdirTemp("", "random-host-")
 	if err != nil {
@@ -178,7 +179,7 @@ func savedHost(t *rapid.T, r *lab.Router, h *randomhost.Host) (*snapshot.State, 
 	return opened.States[0], text
 }
 
-// withoutTestRules leaves the rules of the test's own out of what nft -j prints.
+// withoutTestRules removes the rules of the test from the output of nft -j.
 func withoutTestRules(t *rapid.T, text string) string {
 	var all struct {
 		Objects []map[string]json.RawMessage `json:"nftables"`
@@ -194,7 +195,7 @@ func withoutTestRules(t *rapid.T, text string) string {
 	return string(out)
 }
 
-// emptyHost takes everything away that a host was given.
+// emptyHost deletes the rules and sets of a host.
 func emptyHost(t *rapid.T, r *lab.Router, family int) {
 	var b strings.Builder
 	for table, chains := range map[string][]string{
@@ -219,8 +220,8 @@ func emptyHost(t *rapid.T, r *lab.Router, family int) {
 	}
 }
 
-// randomHostPacket is a packet that opens a connection, belongs to one, or to none: to a
-// container or to a published port.
+// randomHostPacket returns a packet to a container or to a published port, which opens a
+// connection, belongs to one, or belongs to none.
 func randomHostPacket(random *rand.Rand, h *randomhost.Host) packet.Packet {
 	addresses := randomhost.Addresses(h.Family)
 	port := func() uint16 { return randomhost.Ports[random.IntN(len(randomhost.Ports))] }
@@ -257,7 +258,7 @@ func randomHostPacket(random *rand.Rand, h *randomhost.Host) packet.Packet {
 	return p
 }
 
-// questionAbout asks explain for the packet as a person would.
+// questionAbout returns the question to explain for a packet, as a user would write it.
 func questionAbout(p packet.Packet) explain.Question {
 	q := explain.Question{
 		From: p.Source, FromPort: p.SourcePort, Protocol: p.Protocol, In: p.In, Out: p.Out, State: p.State,
@@ -273,7 +274,7 @@ func questionAbout(p packet.Packet) explain.Question {
 	return q
 }
 
-// fateText says what became of a packet.
+// fateText describes the fate of a packet.
 func fateText(fates []lab.Fate) string {
 	switch {
 	case len(fates) == 0:
@@ -286,7 +287,7 @@ func fateText(fates []lab.Fate) string {
 	return "forwarded to " + fates[0].Device
 }
 
-// expectedFate is what a verdict looks like from outside.
+// expectedFate is the fate that a verdict has for an observer.
 func expectedFate(a *explain.Answer, v packet.Verdict) string {
 	p := a.Packet
 	switch v.Kind {

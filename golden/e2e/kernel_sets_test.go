@@ -16,13 +16,13 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// setPackets is how many packets each match is asked about.
+// setPackets is the number of packets for each match.
 const setPackets = 120
 
-// kernelSets are sets of all types, and matches against them. Types that a kernel lacks
-// are left out and said: many, as the one these tests were written on, have no
-// hash:net,net, hash:net,port,net, hash:mac, hash:ip,mac and hash:ip,mark, whose
-// meaning is then as ipset(8) says. MAC addresses and marks are none of these packets'.
+// kernelSets are sets of all types, and matches against them. Types that the kernel does not
+// support are logged: many kernels have no hash:net,net, hash:net,port,net, hash:mac,
+// hash:ip,mac and hash:ip,mark, which are then tested against ipset(8) only. These packets have
+// no MAC addresses and marks.
 var kernelSets = []struct {
 	create  string
 	add     []string
@@ -59,7 +59,7 @@ var kernelSets = []struct {
 	{"bitmap:port range 0-1023", []string{"80", "udp:53", "0-8"}, []string{"$ dst", "! $ dst", "$ src"}},
 }
 
-// listSets make a list with members of several types and families.
+// listSets creates a list with members of several types and families.
 const listSets = `create one hash:net
 add one 192.0.2.0/30
 add one 192.0.2.1 nomatch
@@ -105,8 +105,8 @@ func setPacket(r *rand.Rand, f ir.Family) packet.Packet {
 	return p
 }
 
-// TestSetMatchesOfEveryTypeAgreeWithTheKernel loads a set of each type, asks what
-// dockerfw reads from what the host saves, and sends the packets.
+// TestSetMatchesOfEveryTypeAgreeWithTheKernel loads a set of each type, reads it
+// back with the tools of the host, and compares the verdicts for packets that are sent.
 func TestSetMatchesOfEveryTypeAgreeWithTheKernel(t *testing.T) {
 	t.Parallel()
 	for _, b := range lab.Backends {
@@ -120,7 +120,7 @@ func TestSetMatchesOfEveryTypeAgreeWithTheKernel(t *testing.T) {
 					if !strings.Contains(stderr, "not supported") {
 						t.Fatal(err)
 					}
-					t.Logf("this kernel has no %s", set.create)
+					t.Logf("left out: this kernel does not support %s", set.create)
 					missing++
 					continue
 				}
@@ -140,7 +140,7 @@ func TestSetMatchesOfEveryTypeAgreeWithTheKernel(t *testing.T) {
 				}
 			}
 			if missing == len(kernelSets) {
-				t.Error("no set was tried")
+				t.Error("no set was tested")
 			}
 			if _, _, err := r.Input(listSets, "ipset", "restore"); err != nil {
 				t.Fatal(err)
@@ -155,7 +155,8 @@ func TestSetMatchesOfEveryTypeAgreeWithTheKernel(t *testing.T) {
 	}
 }
 
-// compareSet sends packets through a rule with the match.
+// compareSet sends packets through a rule with the match and compares the verdicts of the kernel
+// with those of package packet.
 func compareSet(t *testing.T, r *lab.Router, f ir.Family, match string) {
 	t.Helper()
 	rules := "*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -m set " + match + " -j DROP\nCOMMIT\n"
@@ -188,7 +189,7 @@ func compareSet(t *testing.T, r *lab.Router, f ir.Family, match string) {
 	}
 	e := space.Programs()[0]
 	random := rand.New(rand.NewPCG(7, uint64(len(match))))
-	// Half of the packets are to be dropped, as far as any are.
+	// Half of the packets are dropped, if any are.
 	drop := packet.Verdict{Kind: packet.Drop}
 	var packets []packet.Packet
 	dropped, passed := 0, 0
@@ -210,10 +211,10 @@ func compareSet(t *testing.T, r *lab.Router, f ir.Family, match string) {
 	for i, p := range packets {
 		want := e.Decide(p).Verdict
 		if in := e.Outcome(drop).Contains(p); in != (want == drop) {
-			t.Errorf("%s: %s: %s, in the set of what is dropped: %t", match, p, want, in)
+			t.Errorf("%s: %s: %s, in the set of dropped packets: %t", match, p, want, in)
 		}
 		if got[i] != want {
-			t.Errorf("%s: %s: the kernel says %s, dockerfw %s", match, p, got[i], want)
+			t.Errorf("%s: %s: %s by the kernel, %s by package packet", match, p, got[i], want)
 		}
 	}
 	if dropped == 0 && !e.Outcome(drop).IsEmpty() {

@@ -41,19 +41,19 @@ func TestPublishedPortsAndEgressOnARealEngine(t *testing.T) {
 			}
 
 			for _, client := range []*Node{lab.Allowed, lab.Other, lab.Inside} {
-				// The client's own address in the answer: no docker-proxy between.
+				// The answer has the client's own address: docker-proxy is not involved.
 				answers(t, client, "tcp", lab.Host.At(8080), "web tcp 80 from "+client.V4.String())
 				answers(t, client, "udp", lab.Host.At(5353), "web udp 53 from "+client.V4.String())
 				answers(t, client, "tcp", lab.Host.At6(8080), "web tcp 80 from "+client.V6.String())
 				answers(t, client, "udp", lab.Host.At6(5353), "web udp 53 from "+client.V6.String())
 			}
-			// facts/docker.md: a container's own address is open from outside before 28.
+			// Before engine 28, a container's own address is reachable from outside.
 			if direct := lab.Other.Connect("tcp", web.At(80)); (direct == Answered) != engine.Before(28) {
-				t.Errorf("straight to the container: %s", direct)
+				t.Errorf("to the address of the container: %s", direct)
 			}
-			sees(t, lab.Other, "tcp", web.At(81), TimedOut)
-			sees(t, lab.Allowed, "tcp", lab.Host.At(8081), Refused)
-			sees(t, lab.Allowed, "udp", lab.Host.At(8081), Refused)
+			requireResult(t, lab.Other, "tcp", web.At(81), TimedOut)
+			requireResult(t, lab.Allowed, "tcp", lab.Host.At(8081), Refused)
+			requireResult(t, lab.Allowed, "udp", lab.Host.At(8081), Refused)
 
 			lab.Allowed.Serve("443/tcp", "53/udp")
 			answers(t, web.Node, "tcp", lab.Allowed.At(443), "allowed tcp 443 from "+lab.Host.V4.String())
@@ -101,8 +101,8 @@ func TestRulesEndConnectionsAndSurviveEngineRestarts(t *testing.T) {
 			check("rule loaded")
 			waiting.Wait()
 
-			engine.Stop() // takes the DNAT rules along with the containers
-			sees(t, lab.Allowed, "tcp", lab.Host.At(8080), Refused)
+			engine.Stop() // deletes the DNAT rules and stops the containers
+			requireResult(t, lab.Allowed, "tcp", lab.Host.At(8080), Refused)
 			engine.Start()
 			check("engine stopped and started")
 			engine.Kill()
@@ -137,31 +137,31 @@ func TestClientsDistinguishRejects(t *testing.T) {
 			} {
 				must(t, lab.Host.IPTablesRestore(backend, 4,
 					"*filter\n:T - [0:0]\n-F INPUT\n-A INPUT -j T\n-A T -s 198.51.100.3 "+c.target+"\nCOMMIT\n"))
-				sees(t, lab.Allowed, "tcp", lab.Host.At(80), Answered)
-				sees(t, lab.Other, "tcp", lab.Host.At(80), c.tcp)
-				sees(t, lab.Other, "udp", lab.Host.At(53), c.udp)
+				requireResult(t, lab.Allowed, "tcp", lab.Host.At(80), Answered)
+				requireResult(t, lab.Other, "tcp", lab.Host.At(80), c.tcp)
+				requireResult(t, lab.Other, "udp", lab.Host.At(53), c.udp)
 			}
 
-			// Not without -p: that would reject neighbour discovery as well.
+			// Without -p, neighbour discovery would be rejected as well.
 			must(t, lab.Host.IPTablesRestore(backend, 6, `*filter
 -A INPUT -s 2001:db8:1::3 -p tcp -j REJECT --reject-with icmp6-adm-prohibited
 -A INPUT -s 2001:db8:1::3 -p udp -j REJECT --reject-with icmp6-adm-prohibited
 COMMIT
 `))
-			sees(t, lab.Other, "tcp", lab.Host.At6(80), Unreachable)
-			sees(t, lab.Other, "udp", lab.Host.At6(53), Unreachable)
-			sees(t, lab.Allowed, "udp", lab.Host.At6(53), Answered)
+			requireResult(t, lab.Other, "tcp", lab.Host.At6(80), Unreachable)
+			requireResult(t, lab.Other, "udp", lab.Host.At6(53), Unreachable)
+			requireResult(t, lab.Allowed, "udp", lab.Host.At6(53), Answered)
 
-			// A router's far address answers from where it was asked.
-			sees(t, lab.Allowed, "udp", "203.0.113.1:53", Answered)
+			// The other address of the host answers from that address.
+			requireResult(t, lab.Allowed, "udp", "203.0.113.1:53", Answered)
 			if err := lab.Host.IPTablesRestore(backend, 4, "*filter\n-A NOPE -j DROP\nCOMMIT\n"); err == nil {
-				t.Error("a broken file loads")
+				t.Error("a file with an error was loaded")
 			}
 		})
 	}
 }
 
-// Not parallel: it looks at the whole test process.
+// Not parallel: it examines the whole test process.
 func TestNothingIsLeftOver(t *testing.T) {
 	for _, backend := range Backends {
 		before := footprint(t)
@@ -169,7 +169,7 @@ func TestNothingIsLeftOver(t *testing.T) {
 			lab := NewLab(t)
 			engine := lab.StartEngine(EngineOptions{Backend: backend})
 			engine.RunContainer(ContainerOptions{Name: "web", Publish: []string{"8080:80"}})
-			engine.Kill() // leaves containers and containerd's shims
+			engine.Kill() // leaves containers and the shims of containerd
 		})
 		if after := footprint(t); after != before {
 			t.Errorf("before:\n%s\nafter:\n%s", before, after)
@@ -207,7 +207,7 @@ func footprint(t *testing.T) string {
 	for _, process := range processes {
 		status, err := os.ReadFile(process + "/status")
 		if err != nil {
-			continue // it ended meanwhile
+			continue // it has ended
 		}
 		net, _ := os.Readlink(process + "/ns/net")
 		child := strings.Contains(string(status), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid()))
@@ -219,8 +219,8 @@ func footprint(t *testing.T) string {
 	return out.String()
 }
 
-// makesNoDockerUser6: 20.10 with ip6tables makes chains of its own for IPv6, but
-// no DOCKER-USER and no jump to one (measured; 26.1 and 28.5 make both).
+// makesNoDockerUser6 reports whether the engine makes no DOCKER-USER for IPv6: 20.10 with
+// ip6tables makes only its other chains (measured; 26.1 and 28.5 make DOCKER-USER).
 func makesNoDockerUser6(engine *Engine) bool { return engine.Before(26) }
 
 func answers(t *testing.T, from *Node, network, to, want string) {
@@ -230,7 +230,7 @@ func answers(t *testing.T, from *Node, network, to, want string) {
 	}
 }
 
-func sees(t *testing.T, from *Node, network, to string, want Result) {
+func requireResult(t *testing.T, from *Node, network, to string, want Result) {
 	t.Helper()
 	if got := from.Connect(network, to); got != want {
 		t.Errorf("%s to %s/%s: %s, want %s", from.Name, to, network, got, want)

@@ -42,7 +42,7 @@ func (g *group) describe(limit int) (d Description, clear bool, err error) {
 	return exact, false, nil
 }
 
-// regions describes a set by its regions. clear tells that they are all, and few.
+// regions describes a set by its regions. clear reports whether they are all and few.
 func (g *group) regions(set packet.Set, limit int) (d Description, clear bool) {
 	regions, complete := set.Regions(limit)
 	var wide int
@@ -136,7 +136,7 @@ func statesOf(set packet.Set) []packet.ConnState {
 	return states
 }
 
-// matched returns the packets that rules at these places decide.
+// matched returns the packets that rules at these places match first.
 func matched(e *packet.Evaluation, places []packet.Place) (packet.Set, error) {
 	out := e.Space().None()
 	for _, at := range places {

@@ -147,7 +147,7 @@ func TestReportsAreTrueAndComplete(t *testing.T) {
 	})
 }
 
-// passes tells whether a verdict lets a packet through: accept does, and Docker's own rules do
+// passes reports whether a verdict lets a packet through: accept does, and Docker's own rules do
 // for replies, for packets with DNAT from outside, and for what containers send out.
 func passes(p packet.Packet, v packet.Verdict) bool {
 	switch v.Kind {

@@ -65,7 +65,7 @@ func addVerdict(all []packet.Verdict, v packet.Verdict) []packet.Verdict {
 	return append(all, v)
 }
 
-// changes returns the change of g.set and that of g.same, each if there is one. clear tells
+// changes returns the change of g.set and that of g.same, each if there is one. clear reports
 // whether their descriptions are short.
 func (g *group) changes(limit int) (out []Change, clear bool, err error) {
 	describe := func(set packet.Set, effect Effect) (Change, bool, error) {

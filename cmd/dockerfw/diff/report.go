@@ -80,10 +80,10 @@ type Report struct {
 // Different reports whether any packet is newly allowed, newly blocked or refused in another
 // way; or may be, because a set has other members that rules outside the compared chains use.
 func (r *Report) Different() bool {
-	return len(r.Changes) > 0 || slices.ContainsFunc(r.Sets, func(s SetChange) bool { return s.decides })
+	return len(r.Changes) > 0 || slices.ContainsFunc(r.Sets, func(s SetChange) bool { return s.matters })
 }
 
-// Rule is a rule as a reader knows it.
+// Rule is a rule as a report shows it.
 type Rule struct {
 	// Name is a block of the policy, such as `accept "https"`, or the rule's text,
 	// or the end of a chain.

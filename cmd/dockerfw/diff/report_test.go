@@ -356,3 +356,26 @@ func TestManyChangesOfTheSameReachAreAFewLines(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+func TestGatesSelectDifferences(t *testing.T) {
+	widened := []*Report{{Effect: Widened, Changes: make([]Change, 1)}}
+	both := []*Report{{Effect: Both, Changes: make([]Change, 1)}}
+	written := []*Report{{Effect: None, Rules: make([]ChainChange, 1)}}
+	for _, c := range []struct {
+		gate    Gate
+		reports []*Report
+		fails   bool
+	}{
+		{Gate{On: "any"}, widened, true},
+		{Gate{On: "widened"}, widened, true},
+		{Gate{On: "narrowed"}, widened, false},
+		{Gate{On: "narrowed"}, both, true},
+		{Gate{On: "any"}, written, false},
+		{Gate{On: "any", Strict: true}, written, true},
+		{Gate{On: "widened", Strict: true}, written, false},
+	} {
+		if got := c.gate.Fails(c.reports); got != c.fails {
+			t.Errorf("%+v: %t for effect %s", c.gate, got, c.reports[0].Effect)
+		}
+	}
+}

@@ -22,9 +22,9 @@ type SetChange struct {
 	// AddedMembers and RemovedMembers are sets in a list:set, or entries with ports.
 	AddedMembers, RemovedMembers []string
 
-	// decides is set if rules outside the compared chains use the set, or if its type has
+	// matters is set if rules outside the compared chains use the set, or if its type has
 	// no meaning here. Otherwise the changes show what follows from the entries.
-	decides bool
+	matters bool
 }
 
 // sets compares the members of the sets that either side has, as addresses: other prefixes
@@ -56,7 +56,7 @@ func (c *comparison) sets() {
 			x, y := old[name], now[name]
 			change.Unused = x == nil && y == nil
 			known := (a == nil || c.before.Members()[name] != nil) && (b == nil || c.after.Members()[name] != nil)
-			change.decides = x != nil && x.elsewhere || y != nil && y.elsewhere || !known && x != nil && y != nil
+			change.matters = x != nil && x.elsewhere || y != nil && y.elsewhere || !known && x != nil && y != nil
 			c.report.Sets = append(c.report.Sets, change)
 		}
 	}
@@ -105,7 +105,7 @@ func addresses(known map[string]*packet.AddrSet, name string) *packet.AddrSet {
 	return packet.NewAddrSet("", nil)
 }
 
-// byName tells whether a set's members are compared as text: sets in a list:set, and entries
+// byName reports whether a set's members are compared as text: sets in a list:set, and entries
 // that are more than addresses or are written as a name.
 func byName(s *iptables.Set, known map[string]*packet.AddrSet) bool {
 	return s != nil && (s.Type == string(ir.ListSet) || known[s.Name] == nil)

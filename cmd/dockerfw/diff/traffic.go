@@ -141,7 +141,7 @@ func (c Clients) equal(o Clients) bool { return whole.clients(c) == whole.client
 
 func (d Destination) equal(o Destination) bool { return whole.destination(d) == whole.destination(o) }
 
-// sameClients tells whether the traffic of two descriptions has the same clients, and
+// sameClients reports whether the traffic of two descriptions has the same clients, and
 // nothing else limits it.
 func (d Description) sameClients(o Description) bool {
 	return d.Rest == Exact && o.Rest == Exact &&

@@ -156,7 +156,7 @@ func (e *explainer) explain(q Question, chain string) error {
 	return nil
 }
 
-// mayEndAtProxy tells whether the packet may go to docker-proxy instead of being forwarded,
+// mayEndAtProxy reports whether the packet may go to docker-proxy instead of being forwarded,
 // for reasons that the rules do not show: over IPv6 Docker translates a published port only if
 // the container's network has IPv6, and never for clients with a link-local address.
 func (e *explainer) mayEndAtProxy() bool {

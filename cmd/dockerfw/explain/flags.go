@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/question"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -33,7 +33,14 @@ func (f Flags) Question() (Question, question.Problems) {
 		Container: r.address(question.Container, f.Container), ContainerPort: f.ContainerPort,
 		Protocol: r.protocol(f.Protocol),
 		In:       r.interfaceName(question.InterfaceField, f.In), Out: r.interfaceName(question.OutInterface, f.Out),
-		Reply: strings.EqualFold(f.State, reply), State: r.state(f.State), Proxy: f.Proxy,
+		Proxy: f.Proxy,
+	}
+	if f.State != "" && !q.SetState(f.State) {
+		var names []string
+		for _, s := range question.States {
+			names = append(names, s.Name)
+		}
+		r.problem(question.State, f.State, "Write %s.", words.Or(names))
 	}
 	q.ICMP = r.icmpType(f.ICMPType, q.From.Is6())
 	if len(r.problems) > 0 {
@@ -88,35 +95,6 @@ func (r *reader) protocol(text string) uint8 {
 		r.problem(question.Protocol, text, "Write tcp, udp, sctp, icmp, icmpv6 or a number from 1 to 255.")
 	}
 	return n
-}
-
-// reply is not a state of connection tracking: it is the other direction of an established
-// connection.
-const reply = "reply"
-
-var stateNames = []struct {
-	name  string
-	state ir.CTState
-}{
-	{"new", ir.CTNew},
-	{"established", ir.CTEstablished},
-	{"related", ir.CTRelated},
-	{reply, ir.CTEstablished},
-	{"invalid", ir.CTInvalid},
-	{"untracked", ir.CTUntracked},
-}
-
-func (r *reader) state(text string) ir.CTState {
-	if text == "" {
-		return 0
-	}
-	for _, s := range stateNames {
-		if strings.EqualFold(s.name, text) {
-			return s.state
-		}
-	}
-	r.problem(question.State, text, "Write new, established, related, reply, invalid or untracked.")
-	return 0
 }
 
 func (r *reader) icmpType(text string, v6 bool) *question.ICMP {

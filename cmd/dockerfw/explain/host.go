@@ -36,7 +36,7 @@ func (e *explainer) host() question.Host {
 	return h
 }
 
-// matchesSourcePorts tells whether any rule matches source ports. Only then the answer
+// matchesSourcePorts reports whether any rule matches source ports. Only then the answer
 // mentions the source port that is assumed.
 func (e *explainer) matchesSourcePorts() bool {
 	matches := func(m iptables.Match) bool {
@@ -52,7 +52,7 @@ func (e *explainer) matchesSourcePorts() bool {
 	return false
 }
 
-// setMatchesSourcePorts tells whether a match looks up the source port in a set.
+// setMatchesSourcePorts reports whether a match looks up the source port in a set.
 func (e *explainer) setMatchesSourcePorts(m iptables.Match) bool {
 	o := m.Option("--match-set")
 	if o == nil || len(o.Values) != 2 {

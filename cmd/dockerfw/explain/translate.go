@@ -13,7 +13,7 @@ import (
 )
 
 // translate sends a packet through the tables that it passes before routing, to find the
-// target of DNAT. local tells whether its destination is an address of the host, which
+// target of DNAT. local reports whether its destination is an address of the host, which
 // Docker's rules match.
 func (e *explainer) translate(p packet.Packet, local bool) (question.Target, bool) {
 	before := e.beforeRouting()
@@ -51,7 +51,7 @@ func target(dnat string, port uint16) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(address, port), err == nil
 }
 
-// publishedAt tells whether a port is published only on an address, which is then one of the
+// publishedAt reports whether a port is published only on an address, which is then one of the
 // host's.
 func publishedAt(nat *iptables.Table, address netip.Addr) bool {
 	if nat == nil {

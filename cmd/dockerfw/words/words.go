@@ -13,6 +13,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/question"
 )
 
 // Count writes a number with its noun: 1 error, 2 errors, 2 prefixes, 2 entries.
@@ -61,7 +62,7 @@ func join(items []string, last string) string {
 }
 
 // First returns how many of n items a report shows under a limit, and how many it leaves
-// out: never a single one, whose line would say as much as the count of it.
+// out: never only one, which takes no more room than its count.
 func First(n, limit int) (shown, more int) {
 	if limit == 0 || n <= limit+1 {
 		return n, 0
@@ -103,21 +104,13 @@ func PortRanges(ranges []ir.PortRange) []string {
 	return out
 }
 
-// Protocol is the name of a protocol, or "protocol 47" where policies have no name for it.
+// Protocol is the name of a protocol, or "protocol 47" for one without a name in policies.
 func Protocol(n uint8) string {
-	switch n {
-	case 1:
-		return "icmp"
-	case 6:
-		return "tcp"
-	case 17:
-		return "udp"
-	case 58:
-		return "icmpv6"
-	case 132:
-		return "sctp"
+	name := packet.Proto{Numbers: []uint8{n}}.Name()
+	if _, err := strconv.Atoi(name); err == nil {
+		return "protocol " + name
 	}
-	return "protocol " + strconv.Itoa(int(n))
+	return name
 }
 
 // ICMPTypes writes types, with their codes where not every code belongs: type 8, type 3/4.
@@ -142,7 +135,10 @@ func numbers(first, last int) string {
 
 // State is the name of one state of connection tracking.
 func State(s ir.CTState) string {
-	return map[ir.CTState]string{
-		ir.CTInvalid: "invalid", ir.CTNew: "new", ir.CTRelated: "related", ir.CTEstablished: "established", ir.CTUntracked: "untracked",
-	}[s]
+	for _, known := range question.States {
+		if known.State == s && !known.Reply {
+			return known.Name
+		}
+	}
+	return packet.State{States: s}.Names()
 }
