@@ -81,7 +81,7 @@ func TestNamesOfLiteralSetsFitTheKernel(t *testing.T) {
 	for _, rule := range []string{"a", "web", strings.Repeat("a", 24), strings.Repeat("a", 25), strings.Repeat("a", 26), strings.Repeat("a", 120), strings.Repeat("a", 119) + "b"} {
 		for _, suffix := range []string{".src", ".src-not", ".srcs", ".dst", ".dst-not", ".dsts", ".allow"} {
 			name := literalSetName(rule, suffix)
-			// 31 bytes, with -v6 and -new (docs/contributing/netfilter.md, "Set names").
+			// 31 bytes, with -v6 and -new (docs/contributing/netfilter.md, "Names of sets").
 			if len(name)+len("-v6-new") > 31 || !strings.HasSuffix(name, suffix) {
 				t.Errorf("%s + %s: %q", rule, suffix, name)
 			}
