@@ -311,7 +311,7 @@ func TestComparisonsAreComplete(t *testing.T) {
 			union = union.Or(x.Set)
 			da, db := a.Decide(x.Witness), b.Decide(x.Witness)
 			if da.Verdict != x.Old || db.Verdict != x.New || da.At != x.OldRule || db.At != x.NewRule || x.Old == x.New || !x.Set.Contains(x.Witness) {
-				t.Fatalf("%v\n%v at %v -> %v at %v, said to be %v at %v -> %v at %v", x.Witness, da.Verdict, da.At, db.Verdict, db.At, x.Old, x.OldRule, x.New, x.NewRule)
+				t.Fatalf("%v\n%v at %v -> %v at %v, reported as %v at %v -> %v at %v", x.Witness, da.Verdict, da.At, db.Verdict, db.At, x.Old, x.OldRule, x.New, x.NewRule)
 			}
 		}
 		if !union.Equal(c.Changed) {
