@@ -3,16 +3,10 @@ package golden
 import (
 	"bytes"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -197,7 +192,7 @@ func checkExample(t *testing.T, place string, f fence, diags hcl.Diagnostics, pr
 		t.Errorf("%s: the example compiles", place)
 	}
 	for _, d := range diags {
-		code := string(diag.InfoOf(d).Code)
+		code := diag.InfoOf(d).Code.String()
 		if refused && code == want || slices.Contains(inFragments, code) || diag.Level(d) == "note" {
 			continue
 		}
@@ -261,179 +256,8 @@ func section(t *testing.T, heading string) string {
 	return rest
 }
 
-// parseGo parses the Go files of a directory, without tests.
-func parseGo(t *testing.T, dir string) map[string]*ast.File {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no Go files in %s (%v)", dir, err)
-	}
-	out := map[string]*ast.File{}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[name] = file
-	}
-	return out
-}
-
-func stringLiteral(e ast.Expr) (string, bool) {
-	lit, ok := e.(*ast.BasicLit)
-	if !ok || lit.Kind != token.STRING {
-		return "", false
-	}
-	text, err := strconv.Unquote(lit.Value)
-	return text, err == nil
-}
-
-// schemaSections says where the docs describe what each schema of the parser takes,
-// by the variable or function of the parser that holds it.
-var schemaSections = map[string]string{
-	"schemaFor":         "## How a policy is found and read",
-	"hostSchema":        "## host",
-	"ipsetSchema":       "## ipset",
-	"establishedSchema": "## established",
-	"ruleAttributes":    "## deny and accept",
-	"ruleBlocks":        "## deny and accept",
-	"published":         "## deny and accept",
-	"action":            "## deny and accept",
-	"rateSchema":        "### rate",
-	"connectionsSchema": "### connections",
-	"logSchema":         "### log",
-	"defaultSchema":     "## default",
-	"egressSchema":      "## egress",
-	"variableSchema":    "## variable",
-	"validationSchema":  "## variable",
-	"testSchema":        "## test",
-	// These read again what another one lists.
-	"hasLabelledHost": "## How a policy is found and read",
-	"hostVariables":   "## host",
-	// The parameter of a function.
-	"fileFunction": "",
-}
-
-// schemaNames finds the names of attributes and blocks in a declaration: arguments
-// of attributes(…), and Name and Type of schema literals.
-func schemaNames(decl ast.Node) (attributes, blocks []string) {
-	ast.Inspect(decl, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "attributes" {
-				for _, a := range n.Args {
-					if text, ok := stringLiteral(a); ok {
-						attributes = append(attributes, text)
-					}
-				}
-			}
-		case *ast.CompositeLit:
-			for _, e := range n.Elts {
-				pair, ok := e.(*ast.KeyValueExpr)
-				if !ok {
-					continue
-				}
-				key, ok := pair.Key.(*ast.Ident)
-				text, isText := stringLiteral(pair.Value)
-				switch {
-				case !ok || !isText:
-				case key.Name == "Name":
-					attributes = append(attributes, text)
-				case key.Name == "Type":
-					blocks = append(blocks, text)
-				}
-			}
-		}
-		return true
-	})
-	return attributes, blocks
-}
-
-func TestDocsDescribeEveryAttributeAndBlock(t *testing.T) {
-	found := 0
-	for _, file := range parseGo(t, "../parser") {
-		for _, decl := range file.Decls {
-			for name, node := range declarations(decl) {
-				attributes, blocks := schemaNames(node)
-				if len(attributes)+len(blocks) == 0 {
-					continue
-				}
-				heading, ok := schemaSections[name]
-				if !ok {
-					t.Errorf("parser: %s holds attributes %q and blocks %q, and nothing says where docs/language.md describes them: add it to schemaSections", name, attributes, blocks)
-					continue
-				}
-				if heading == "" {
-					continue
-				}
-				text := section(t, heading)
-				for _, a := range attributes {
-					found++
-					// A row of a table whose first cell is the attribute.
-					if !strings.Contains(text, "\n| `"+a+"` |") {
-						t.Errorf("docs/language.md: section %q has no row for attribute %s", heading, a)
-					}
-				}
-				for _, b := range blocks {
-					found++
-					if !regexp.MustCompile("`" + b + "(` |`|\\b)").MatchString(text) {
-						t.Errorf("docs/language.md: section %q does not name block %s", heading, b)
-					}
-				}
-			}
-		}
-	}
-	if found < 60 {
-		t.Errorf("only %d attributes and blocks found in the parser", found)
-	}
-}
-
-// declarations are the functions and top variables of a declaration by name.
-func declarations(decl ast.Decl) map[string]ast.Node {
-	out := map[string]ast.Node{}
-	switch decl := decl.(type) {
-	case *ast.FuncDecl:
-		// The helper takes names, it has none.
-		if decl.Name.Name != "attributes" {
-			out[decl.Name.Name] = decl
-		}
-	case *ast.GenDecl:
-		for _, spec := range decl.Specs {
-			if v, ok := spec.(*ast.ValueSpec); ok && len(v.Values) == len(v.Names) {
-				for i, name := range v.Names {
-					out[name.Name] = v.Values[i]
-				}
-			}
-		}
-	}
-	return out
-}
-
 func TestDocsNameEveryFunctionOfExpressions(t *testing.T) {
-	var names []string
-	for _, file := range parseGo(t, "../parser") {
-		ast.Inspect(file, func(n ast.Node) bool {
-			lit, ok := n.(*ast.CompositeLit)
-			if !ok {
-				return true
-			}
-			if kind, ok := lit.Type.(*ast.Ident); !ok || kind.Name != "functions" {
-				return true
-			}
-			for _, e := range lit.Elts {
-				if name, ok := stringLiteral(e.(*ast.KeyValueExpr).Key); ok {
-					names = append(names, name)
-				}
-			}
-			return true
-		})
-	}
-	if len(names) < 50 {
-		t.Errorf("only %d functions found in the parser", len(names))
-	}
+	names := parser.FunctionNames()
 	text := section(t, "## Expressions")
 	for _, name := range names {
 		if !strings.Contains(text, "`"+name+"`") {
@@ -454,107 +278,25 @@ func TestDocsNameEveryFunctionOfExpressions(t *testing.T) {
 	}
 }
 
-// sourceCodes finds the diagnostic codes of the source: constants of type
-// diag.Code, and diag.Info literals. The codes of parser/dump are about saved
-// tables, which no command reads yet.
-func sourceCodes(t *testing.T) []string {
-	t.Helper()
-	codes := map[string]bool{}
-	err := filepath.WalkDir("..", func(dir string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil || !d.IsDir():
-			return err
-		case d.Name() == "dump" || d.Name() == "testdata" || len(d.Name()) > 2 && d.Name()[0] == '.':
-			return fs.SkipDir
+func TestExamplesOfCodesCauseTheirDiagnostic(t *testing.T) {
+	for _, c := range diag.Classes() {
+		if c.Example == "" {
+			continue
 		}
-		if names, _ := filepath.Glob(filepath.Join(dir, "*.go")); len(names) == 0 || dir == "../golden" {
-			return nil
+		policy, ok := examplePolicy(c.Example)
+		if !ok {
+			t.Errorf("%s: no example in %q", c.Name, c.Example)
+			continue
 		}
-		for _, file := range parseGo(t, dir) {
-			ast.Inspect(file, func(n ast.Node) bool {
-				switch n := n.(type) {
-				case *ast.ValueSpec:
-					if !isCodeType(n.Type) {
-						return true
-					}
-					for _, v := range n.Values {
-						if code, ok := stringLiteral(v); ok {
-							codes[code] = true
-						}
-					}
-				case *ast.KeyValueExpr:
-					if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Code" {
-						if code, ok := stringLiteral(n.Value); ok {
-							codes[code] = true
-						}
-					}
-				}
-				return true
-			})
+		want := hcl.DiagWarning
+		if c.Severity == diag.SeverityError {
+			want = hcl.DiagError
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.Sorted(maps.Keys(codes))
-}
-
-func isCodeType(e ast.Expr) bool {
-	switch e := e.(type) {
-	case *ast.SelectorExpr:
-		return e.Sel.Name == "Code"
-	case *ast.Ident:
-		return e.Name == "Code"
-	}
-	return false
-}
-
-// classRow is a row of a table of classes: class, meaning, example.
-var classRow = regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| (.*) \\| (.*?) ?\\|$")
-
-func TestDocsExplainEveryDiagnosticCode(t *testing.T) {
-	codes := sourceCodes(t)
-	if len(codes) < 35 {
-		t.Errorf("only %d codes found in the source: %q", len(codes), codes)
-	}
-	rows := classRow.FindAllStringSubmatch(section(t, "## Error and warning classes"), -1)
-	var documented []string
-	for _, row := range rows {
-		documented = append(documented, row[1])
-		if !slices.Contains(codes, row[1]) {
-			t.Errorf("docs/language.md: there is no class %s", row[1])
-		}
-	}
-	for _, code := range codes {
-		if !slices.Contains(documented, code) {
-			t.Errorf("docs/language.md: class %s is not in the table", code)
-		}
-	}
-}
-
-// withoutExample are the classes that no line of a policy can show, or should.
-var withoutExample = []string{"hidden", "internal", "list-read", "too-many", "too-large"}
-
-func TestExamplesOfClassesComeToTheirClass(t *testing.T) {
-	errors, warnings, _ := strings.Cut(section(t, "## Error and warning classes"), "\nWarnings;")
-	for severity, text := range map[hcl.DiagnosticSeverity]string{hcl.DiagError: errors, hcl.DiagWarning: warnings} {
-		for _, row := range classRow.FindAllStringSubmatch(text, -1) {
-			code, example := row[1], row[3]
-			if slices.Contains(withoutExample, code) {
-				continue
-			}
-			policy, ok := examplePolicy(example)
-			if !ok {
-				t.Errorf("%s: no example in %q", code, example)
-				continue
-			}
-			_, diags, printed := compileExample(t, "policy.hcl", complete(policy))
-			if !slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool {
-				return string(diag.InfoOf(d).Code) == code && d.Severity == severity
-			}) {
-				t.Errorf("%s: the example %s says:\n%s", code, example, printed)
-			}
+		_, diags, printed := compileExample(t, "policy.hcl", complete(policy))
+		if !slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool {
+			return diag.InfoOf(d).Code == c.Code && d.Severity == want
+		}) {
+			t.Errorf("%s: the example %s prints:\n%s", c.Name, c.Example, printed)
 		}
 	}
 }

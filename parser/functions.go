@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -14,6 +16,9 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
+
+// FunctionNames returns the names of all functions of policy expressions, sorted.
+func FunctionNames() []string { return slices.Sorted(maps.Keys(policyFunctions(nil))) }
 
 type functions = map[string]function.Function
 

@@ -10,73 +10,41 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"go4.org/netipx"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-var (
-	ruleAttributes = attributes(
-		"source", "source_not", "destination", "destination_not", "protocol",
-		"container_ports", "source_ports", "icmp_types", "interfaces", "out_interfaces",
-		"hosts", "expires", "description", "for_each",
-	)
-	ruleBlocks = []hcl.BlockHeaderSchema{{Type: "rate"}, {Type: "connections"}, {Type: "log"}}
-	published  = attributes("published_ports", "published_address")
-	action     = attributes("action")
-
-	// One schema for all rules: what does not go with a kind or a place is refused
-	// with the reason.
-	ruleSchema = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, published, action), Blocks: ruleBlocks}
-)
-
-// rules decodes a deny or accept block: one rule, or one an element of for_each,
-// as far as they are for this host.
-func (e *evaluator) rules(decl *hcl.Block, egress bool) []*Rule {
-	kind := RuleKind(decl.Type)
-	b := e.open(decl, ruleSchema, e.ctx)
-	b.refuseNull = "null could mean any or none. Leave %s out for any, or take the rule out for none."
-	if kind == KindAccept {
-		b.refuse("an accept, which has no action: what it matches is let through", "action")
-	}
-	if egress {
-		b.refuse("a rule of egress, and what leaves a container goes to no published port: container_ports and destination name where it goes", "published_ports", "published_address")
-	}
+// rules decodes a deny or accept block: one rule, or one for each element of for_each, if
+// they are for this host. The place is "", or the block around the rule.
+func (e *evaluator) rules(decl *hcl.Block, place string) []*Rule {
+	b := e.open(decl, policySchema.Block(decl.Type), e.ctx).in(decl.Type).in(place)
 	name := At[string]{decl.Labels[0], decl.LabelRanges[0]}
 	if !b.has("for_each") {
 		if !b.forThisHost() {
 			return nil
 		}
-		return []*Rule{b.rule(decl, kind, name)}
+		return []*Rule{b.rule(name)}
 	}
 	var out []*Rule
-	for _, each := range b.forEach() {
-		one := *b
-		one.ctx = e.ctx.NewChild()
-		one.ctx.Variables = map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{
-			"key": cty.StringVal(each.key), "value": each.value,
-		})}
-		one.each = each.written
-		full := At[string]{name.Value + "-" + each.key, each.rng}
+	for _, el := range b.forEach() {
+		full := At[string]{name.Value + "-" + el.key, el.rng}
 		if problem := checkRuleName(full.Value); problem != "" {
-			e.error(codeName, each.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
+			e.error(diag.CodeName, el.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
 			continue
 		}
-		if one.forThisHost() {
-			out = append(out, one.rule(decl, kind, full))
+		if one := b.withEach(el); one.forThisHost() {
+			out = append(out, one.rule(full))
 		}
 	}
 	return out
 }
 
 // rule decodes one deny or accept rule.
-func (b *block) rule(decl *hcl.Block, kind RuleKind, name At[string]) *Rule {
-	r := &Rule{Kind: kind, Name: name, DeclRange: decl.DefRange}
+func (b *block) rule(name At[string]) *Rule {
+	r := &Rule{Kind: RuleKind(b.decl.Type), Name: name, DeclRange: b.decl.DefRange}
 	r.Source, r.SourceNot = b.operands("source"), b.operands("source_not")
 	r.Destination, r.DestinationNot = b.operands("destination"), b.operands("destination_not")
-	for _, list := range []struct {
-		name string
-		list *Addresses
-	}{{"source", r.Source}, {"source_not", r.SourceNot}, {"destination", r.Destination}, {"destination_not", r.DestinationNot}} {
-		b.refuseEmpty(list.name, list.list != nil && len(list.list.Items) == 0)
-	}
 	r.Protocols = b.protocols()
 	r.PublishedPorts = b.ports("published_ports")
 	r.ContainerPorts = b.ports("container_ports")
@@ -87,42 +55,20 @@ func (b *block) rule(decl *hcl.Block, kind RuleKind, name At[string]) *Rule {
 	r.ICMPTypes = b.icmpTypes(r.Protocols)
 	r.Interfaces = b.interfaces("interfaces")
 	r.OutInterfaces = b.interfaces("out_interfaces")
-	for _, name := range []string{"protocol", "published_ports", "container_ports", "source_ports", "published_address", "icmp_types", "interfaces", "out_interfaces"} {
-		b.refuseEmpty(name, b.isEmptyList(name))
+	b.refuseEmpty(
+		"source", "source_not", "destination", "destination_not", "protocol", "published_ports", "container_ports",
+		"source_ports", "published_address", "icmp_types", "interfaces", "out_interfaces",
+	)
+	if r.Kind == KindDeny {
+		r.Action = Action(b.choice("action").Value)
 	}
-	if kind == KindDeny {
-		r.Action = Action(b.choice("action", string(ActionDrop), string(ActionDrop), string(ActionReject)).Value)
-	}
-	r.Rate, r.Connections = b.rate(), b.connections()
-	r.Log = b.log(name.Value)
+	r.Rate, r.Connections, r.Log = b.rate(), b.connections(), b.log(name.Value)
 	r.Expires = b.expires(r)
-	if d, ok := b.text("description", "the public web site"); ok {
+	if d, ok := b.text("description"); ok {
 		r.Description = d.Value
 	}
 	return r
 }
-
-// refuseEmpty reports a list that was written with nothing in it. Taking it for
-// "any" would open what an empty variable was meant to close, and taking it for
-// "none" would silently lose the rule.
-func (b *block) refuseEmpty(name string, empty bool) {
-	if !empty || b.evaluatedWithErrors(name) {
-		return
-	}
-	b.error(codeValue, b.valueRange(name), "empty "+name, "An empty list could mean any or none. Leave %s out for any, or take the rule out for none.", name)
-}
-
-// isEmptyList reports whether an attribute was written as a list without elements.
-func (b *block) isEmptyList(name string) bool {
-	a, ok := b.content.Attributes[name]
-	if !ok {
-		return false
-	}
-	v, diags := a.Expr.Value(b.ctx)
-	return !diags.HasErrors() && v.IsWhollyKnown() && !v.IsNull() && v.CanIterateElements() && v.LengthInt() == 0
-}
-
-func (b *block) evaluatedWithErrors(name string) bool { return !b.isEmptyList(name) }
 
 var protocolNumbers = map[string]uint8{
 	"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmpv6": ICMPv6,
@@ -136,7 +82,7 @@ func (b *block) protocols() []At[Protocol] {
 	}
 	items := []item{it}
 	if it.Type().IsTupleType() || it.Type().IsListType() || it.Type().IsSetType() {
-		items = b.elements(b.content.Attributes["protocol"].Expr, it.Value)
+		items = b.elements(b.expr("protocol"), it.Value)
 	}
 	var out []At[Protocol]
 	for _, it := range items {
@@ -145,7 +91,7 @@ func (b *block) protocols() []At[Protocol] {
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o At[Protocol]) bool { return o.Value.Number == p.Number }); i >= 0 {
-			b.error(codeDuplicate, it.rng, fmt.Sprintf("protocol %s twice", p.Name), "Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("protocol %s twice", p.Name), "Take one of them out.")
 			continue
 		}
 		out = append(out, At[Protocol]{p, it.rng})
@@ -156,7 +102,7 @@ func (b *block) protocols() []At[Protocol] {
 func (b *block) protocol(it item) (Protocol, bool) {
 	known := []string{"tcp", "udp", "sctp", "icmp", "icmpv6"}
 	fail := func(detail string) (Protocol, bool) {
-		b.error(codeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s%s", oneOf(known), detail, b.valueOf(it, detail))
+		b.error(diag.CodeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s%s", suggest.OneOf(known), detail, b.valueOf(it, detail))
 		return Protocol{}, false
 	}
 	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
@@ -171,7 +117,7 @@ func (b *block) protocol(it item) (Protocol, bool) {
 	case err != nil && text != "" && text[0] >= '0' && text[0] <= '9', err == nil && (n == 0 || text != fmt.Sprint(n)):
 		return fail("")
 	case err != nil:
-		detail := didYouMean(text, known)
+		detail := suggest.DidYouMean(text, known)
 		if strings.EqualFold(text, "all") || strings.EqualFold(text, "any") {
 			detail = " Leave protocol out for any."
 		} else if s, ok := services[strings.ToLower(text)]; ok {
@@ -213,16 +159,16 @@ func numberText(f *big.Float) string {
 
 // ports reads a list of ports, in which none overlaps another.
 func (b *block) ports(name string) []At[Ports] {
-	items, _ := b.list(name, `[80, "8000-8010"]`)
+	items, _ := b.list(name)
 	var out []At[Ports]
 	for _, it := range items {
 		p, problem := parsePorts(it)
 		if problem != "" {
-			b.error(codePort, it.rng, "not a port", "%s", problem)
+			b.error(diag.CodePort, it.rng, "not a port", "%s", problem)
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o At[Ports]) bool { return o.Value.First <= p.Last && p.First <= o.Value.Last }); i >= 0 {
-			b.error(codeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
 			continue
 		}
 		out = append(out, At[Ports]{p, it.rng})
@@ -319,12 +265,12 @@ func (b *block) checkPortProtocols(r *Rule) {
 			continue
 		}
 		if !b.has("protocol") {
-			b.error(codePort, b.rng(name), fmt.Sprintf("%s without protocol", name), "A port belongs to a protocol. Add protocol = \"tcp\", or protocol = [\"tcp\", \"udp\"].")
+			b.error(diag.CodePort, b.rng(name), fmt.Sprintf("%s without protocol", name), "A port belongs to a protocol. Add protocol = \"tcp\", or protocol = [\"tcp\", \"udp\"].")
 			return
 		}
 		for _, p := range r.Protocols {
 			if !p.Value.HasPorts() {
-				b.error(codePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a rule of its own for %s, without %s.", p.Value.Name, name)
+				b.error(diag.CodePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a rule of its own for %s, without %s.", p.Value.Name, name)
 			}
 		}
 		return
@@ -338,11 +284,11 @@ func (b *block) checkPublishedProtocols(r *Rule) {
 	}
 	const why = "Docker publishes tcp, udp and sctp; anything else sent to the address ends at the host itself. Write a rule of its own, without published_address."
 	if b.has("icmp_types") && !b.has("protocol") {
-		b.error(codeConflict, b.rng("icmp_types"), "icmp_types with published_address", why)
+		b.error(diag.CodeConflict, b.rng("icmp_types"), "icmp_types with published_address", why)
 	}
 	for _, p := range r.Protocols {
 		if !p.Value.HasPorts() {
-			b.error(codeConflict, p.Range, fmt.Sprintf("published_address with protocol %s", p.Value.Name), why)
+			b.error(diag.CodeConflict, p.Range, fmt.Sprintf("published_address with protocol %s", p.Value.Name), why)
 		}
 	}
 }
@@ -352,11 +298,11 @@ func (b *block) publishedAddress() []At[netipx.IPRange] {
 	var out []At[netipx.IPRange]
 	for _, a := range b.addresses("published_address") {
 		if a.Value.From() != a.Value.To() {
-			b.error(codeValue, a.Range, "published_address of more than one address", "It is the host address that clients connect to. Name each address, one an element.")
+			b.error(diag.CodeValue, a.Range, "published_address of more than one address", "It is the host address that clients connect to. Name each address, one an element.")
 			continue
 		}
 		if slices.ContainsFunc(out, func(o At[netipx.IPRange]) bool { return o.Value == a.Value }) {
-			b.error(codeDuplicate, a.Range, fmt.Sprintf("address %s twice", a.Value.From()), "Take one of them out.")
+			b.error(diag.CodeDuplicate, a.Range, fmt.Sprintf("address %s twice", a.Value.From()), "Take one of them out.")
 			continue
 		}
 		out = append(out, a)

@@ -8,6 +8,9 @@ import (
 	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // Test is a test block: a packet, and what the policy is expected to do with it.
@@ -79,32 +82,67 @@ func (x Expectation) MetBy(verdict Expectation) bool {
 	return x == verdict
 }
 
-var testSchema = &hcl.BodySchema{Attributes: append(
-	attributes("protocol", "to_port", "to_address", "container", "container_port", "interface", "out_interface", "state", "proxy", "host", "by"),
-	hcl.AttributeSchema{Name: "from", Required: true},
-	hcl.AttributeSchema{Name: "expect", Required: true},
-)}
-
-// test decodes a test block; nil when it is for another host.
-func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
-	b := e.open(decl, testSchema, e.ctx)
-	t := &Test{Name: At[string]{decl.Labels[0], decl.LabelRanges[0]}, DeclRange: decl.DefRange, Ranges: map[string]hcl.Range{}}
-	here := true
-	if host, ok := b.text("host", "web1"); ok {
-		here = host.Value == e.host
-		if !slices.Contains(e.source.Hosts(), host.Value) || host.Value == "" {
-			here = true
-			detail := "This policy's host has no label: leave host out."
-			if all := e.source.Hosts(); !slices.Equal(all, []string{""}) {
-				detail = "No host has that label. " + NearestOf(host.Value, all, "The policy has", "host")
-			}
-			b.error(codeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "%s", detail)
+// tests decodes the test blocks that are for this host.
+func (e *evaluator) tests(p *Policy) []*Test {
+	deciders := deciders(p)
+	var out []*Test
+	for _, decl := range e.source.blocks[testSchema.Type] {
+		b := e.open(decl, testSchema, e.ctx)
+		t := &Test{Name: At[string]{decl.Labels[0], decl.LabelRanges[0]}, DeclRange: decl.DefRange, Ranges: map[string]hcl.Range{}}
+		for name, a := range b.attributes {
+			t.Ranges[name] = a.Expr.Range()
+		}
+		here := b.testIsForThisHost()
+		valid := b.clean(func() { b.testPacket(t) })
+		t.Unclear = !valid || !t.From.IsValid()
+		expectationValid := b.clean(func() { b.testExpectation(t) })
+		// Other hosts of a fleet have other families and rules.
+		if here {
+			b.checkTestFamily(t, p.Host)
+			expectationValid = b.clean(func() { b.checkDecider(t, deciders) }) && expectationValid
+			out = append(out, t)
+		}
+		if expectationValid {
+			b.checkExpectation(t)
 		}
 	}
-	for name, a := range b.content.Attributes {
-		t.Ranges[name] = a.Expr.Range()
+	return out
+}
+
+// deciders are the blocks that can decide about a packet, as the attribute by names them.
+func deciders(p *Policy) []string {
+	out := []string{"established", "default"}
+	rules := p.Rules
+	if p.Egress != nil {
+		rules = slices.Concat(rules, p.Egress.Rules)
 	}
-	wrong := len(e.diags)
+	for _, r := range rules {
+		out = append(out, string(r.Kind)+"."+r.Name.Value)
+	}
+	return out
+}
+
+// testIsForThisHost reads the host of a test. A test whose host does not exist counts as
+// one for this host, so that all that is wrong with it is reported.
+func (b *block) testIsForThisHost() bool {
+	host, ok := b.text("host")
+	if !ok {
+		return true
+	}
+	all := b.source.Hosts()
+	if host.Value != "" && slices.Contains(all, host.Value) {
+		return host.Value == b.host
+	}
+	detail := "This policy's host has no label: leave host out."
+	if !slices.Equal(all, []string{""}) {
+		detail = "No host has that label. " + suggest.FromList(host.Value, all, "The policy has", "host")
+	}
+	b.error(diag.CodeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "%s", detail)
+	return true
+}
+
+// testPacket reads the attributes that describe the packet.
+func (b *block) testPacket(t *Test) {
 	t.From = b.address("from")
 	t.ToAddress, t.Container = b.address("to_address"), b.address("container")
 	t.Protocol = Protocol{TCP, "tcp"}
@@ -115,34 +153,40 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 	}
 	t.ToPort, t.ContainerPort = b.testPort("to_port"), b.testPort("container_port")
 	t.Interface = b.testInterface("interface", "arrives on")
-	t.OutInterface = b.testInterface("out_interface", "leaves by")
-	t.State = TestState(b.choice("state", string(StateNew), string(StateNew), string(StateEstablished), string(StateReply), string(StateRelated), string(StateInvalid), string(StateUntracked)).Value)
-	t.Proxy = b.flag("proxy", false)
-	t.Unclear = !t.From.IsValid() || len(e.diags) > wrong
-	// What depends on the host is checked where the test runs: other hosts of a
-	// fleet have other families and rules.
-	if here && t.From.IsValid() && (t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6) {
-		b.error(codeConflict, b.rng("from"), "family that is not compiled", "The host's families leave out that of %s.", t.From)
-	}
-	before := len(e.diags)
-	t.Expect = Expectation(b.choice("expect", string(ExpectRefused), string(ExpectAllowed), string(ExpectRefused), string(ExpectAccept), string(ExpectDrop), string(ExpectReject), string(ExpectDocker)).Value)
-	if t.Proxy && t.Expect == ExpectAccept {
-		b.error(codeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The guard of docker-proxy refuses a packet, or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
-	}
-	if by, ok := b.text("by", "accept.https"); ok {
-		if here && !slices.Contains(rules, by.Value) {
-			b.error(codeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", didYouMean(by.Value, rules))
-		}
+	t.OutInterface = b.testInterface("out_interface", "leaves on")
+	t.State = TestState(b.choice("state").Value)
+	t.Proxy = b.flag("proxy")
+}
+
+// testExpectation reads what is expected of the packet.
+func (b *block) testExpectation(t *Test) {
+	t.Expect = Expectation(b.choiceOr("expect", string(ExpectRefused)).Value)
+	if by, ok := b.text("by"); ok {
 		t.By = by.Value
-		// A wrong expect or by is reported already, and says nothing about the other.
-		if problem := t.neverBy(); problem != "" && len(e.diags) == before {
-			b.error(codeConflict, by.Range, fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
-		}
 	}
-	if !here {
-		return nil
+}
+
+// checkExpectation reports an expectation that no packet can meet.
+func (b *block) checkExpectation(t *Test) {
+	if t.Proxy && t.Expect == ExpectAccept {
+		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The INPUT protection refuses a packet, or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
+	} else if problem := t.neverBy(); problem != "" {
+		b.error(diag.CodeConflict, b.rng("by"), fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
 	}
-	return t
+}
+
+// checkTestFamily reports a packet of a family that the host does not compile.
+func (b *block) checkTestFamily(t *Test, h *Host) {
+	if t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6 {
+		b.error(diag.CodeConflict, b.rng("from"), "family that is not compiled", "The host's families do not include that of %s.", t.From)
+	}
+}
+
+// checkDecider reports a rule that does not exist on this host.
+func (b *block) checkDecider(t *Test, deciders []string) {
+	if by, ok := b.text("by"); ok && !slices.Contains(deciders, t.By) {
+		b.error(diag.CodeReference, by.Range, fmt.Sprintf("no rule %q", t.By), "by is the block that decides on this host: established, deny.NAME, accept.NAME or default.%s", suggest.DidYouMean(t.By, deciders))
+	}
 }
 
 // neverBy says why the block of by never gives the verdict of expect; "" if it may.
@@ -163,7 +207,7 @@ func (t *Test) neverBy() string {
 
 // testInterface reads the name of one interface; "" when it is absent.
 func (b *block) testInterface(name, verb string) string {
-	it, ok := b.text(name, "eth0")
+	it, ok := b.text(name)
 	if !ok {
 		return ""
 	}
@@ -172,7 +216,7 @@ func (b *block) testInterface(name, verb string) string {
 		problem = fmt.Sprintf("Write the whole name of one, such as %q.", strings.TrimSuffix(it.Value, "+")+"0")
 	}
 	if problem != "" {
-		b.error(codeInterface, it.Range, fmt.Sprintf("bad interface %q", it.Value), "A packet %s one interface. %s", verb, problem)
+		b.error(diag.CodeInterface, it.Range, fmt.Sprintf("bad interface %q", it.Value), "A packet %s one interface. %s", verb, problem)
 	}
 	return it.Value
 }
@@ -188,7 +232,7 @@ func (b *block) address(name string) netip.Addr {
 		return netip.Addr{}
 	}
 	if r.From() != r.To() {
-		b.error(codeValue, it.rng, name+" of more than one address", "A packet has one. Write a single address, such as %q.", r.From())
+		b.error(diag.CodeValue, it.rng, name+" of more than one address", "A packet has one. Write a single address, such as %q.", r.From())
 		return netip.Addr{}
 	}
 	return r.From()
@@ -203,30 +247,11 @@ func (b *block) testPort(name string) uint16 {
 	p, problem := parsePorts(it)
 	switch {
 	case problem != "":
-		b.error(codePort, it.rng, "not a port", "%s", problem)
+		b.error(diag.CodePort, it.rng, "not a port", "%s", problem)
 	case p.First != p.Last:
-		b.error(codePort, it.rng, "more than one port", "A packet goes to one port.")
+		b.error(diag.CodePort, it.rng, "more than one port", "A packet goes to one port.")
 	}
 	return p.First
-}
-
-// tests decodes the test blocks that are for this host.
-func (e *evaluator) tests(p *Policy) []*Test {
-	rules := []string{"established", "default"}
-	all := p.Rules
-	if p.Egress != nil {
-		all = slices.Concat(all, p.Egress.Rules)
-	}
-	for _, r := range all {
-		rules = append(rules, string(r.Kind)+"."+r.Name.Value)
-	}
-	var out []*Test
-	for _, b := range e.source.blocks["test"] {
-		if t := e.test(b, p.Host, rules); t != nil {
-			out = append(out, t)
-		}
-	}
-	return out
 }
 
 // checkTestName says what is wrong with a test's name, or "". It may be a sentence.

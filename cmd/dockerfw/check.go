@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -88,11 +89,11 @@ func countLevels(diags hcl.Diagnostics) map[string]int {
 
 func checkSummary(policy string, levels map[string]int) string {
 	if n := levels["error"]; n > 0 {
-		return count(n, "error") + "."
+		return words.Count(n, "error") + "."
 	}
-	parts := []string{"no errors", count(levels["warning"], "warning")}
+	parts := []string{"no errors", words.Count(levels["warning"], "warning")}
 	if n := levels["note"]; n > 0 {
-		parts = append(parts, count(n, "note"))
+		parts = append(parts, words.Count(n, "note"))
 	}
 	return fmt.Sprintf("%s: %s.", policy, strings.Join(parts, ", "))
 }

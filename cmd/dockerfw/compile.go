@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -43,21 +44,21 @@ the policy compiles to.`,
 			}
 			result, diags := driver.Policy(args[0], opts)
 			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
-				escape.Fprintf(stderr, "%s; nothing was written.\n", count(n, "error"))
+				escape.Fprintf(stderr, "%s; nothing was written.\n", words.Count(n, "error"))
 				return exitError(exitTrouble)
 			}
-			folder := result.Folder()
+			files := result.Folder()
 			if result.Partial {
-				if err := folder.KeepOtherHosts(output); err != nil {
+				if err := files.KeepOtherHosts(output); err != nil {
 					return err
 				}
 			}
 			if check {
-				return reportCheck(cmd.OutOrStdout(), folder, output, args[0], quiet)
+				return reportCheck(cmd.OutOrStdout(), files, output, args[0], quiet)
 			}
-			var changes []emit.Change
+			var changes []folder.Change
 			err = cleanly(func(ctx context.Context) error {
-				changes, err = folder.WriteContext(ctx, output)
+				changes, err = files.WriteContext(ctx, output)
 				return err
 			})
 			if err != nil {
@@ -79,8 +80,8 @@ the policy compiles to.`,
 	return cmd
 }
 
-func reportCheck(w io.Writer, folder emit.Folder, output, policy string, quiet bool) error {
-	changes, err := folder.Compare(output)
+func reportCheck(w io.Writer, files folder.Contents, output, policy string, quiet bool) error {
+	changes, err := files.Compare(output)
 	if err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func findingsJSON(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte)
 	for _, d := range diags {
 		info := diag.InfoOf(d)
 		r := findingRecord{
-			Level: diag.Level(d), Code: string(info.Code), Summary: d.Summary, Detail: d.Detail,
+			Level: diag.Level(d), Code: info.Code.String(), Summary: d.Summary, Detail: d.Detail,
 			Host: info.Host,
 		}
 		switch {
@@ -200,7 +200,7 @@ func findingsSARIF(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte
 	where := places{sources}
 	var codes []string
 	for _, d := range diags {
-		codes = append(codes, string(diag.InfoOf(d).Code))
+		codes = append(codes, diag.InfoOf(d).Code.String())
 	}
 	slices.Sort(codes)
 	codes = slices.Compact(codes)
@@ -211,8 +211,8 @@ func findingsSARIF(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte
 	}
 	for _, d := range diags {
 		info := diag.InfoOf(d)
-		index, _ := slices.BinarySearch(codes, string(info.Code))
-		r := sarifResult{RuleID: string(info.Code), RuleIndex: index, Level: diag.Level(d), Message: sarifMessage(messageOf(d))}
+		index, _ := slices.BinarySearch(codes, info.Code.String())
+		r := sarifResult{RuleID: info.Code.String(), RuleIndex: index, Level: diag.Level(d), Message: sarifMessage(messageOf(d))}
 		if p := subjectOf(where, d); p != nil {
 			r.Locations = []sarifLocation{sarifPlace(p)}
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/escape"
 	"github.com/dockerfw/dockerfw/parser/files"
@@ -85,7 +85,7 @@ func format(cmd *cobra.Command, args []string, write, check bool) error {
 			if bytes.Equal(text, out) {
 				continue
 			}
-			if err := cleanly(func(context.Context) error { return emit.ReplaceFile(name, out) }); err != nil {
+			if err := cleanly(func(context.Context) error { return folder.ReplaceFile(name, out) }); err != nil {
 				return err
 			}
 		default:

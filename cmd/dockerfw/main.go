@@ -309,14 +309,6 @@ func printDiagnostics(w io.Writer, diags hcl.Diagnostics, sources map[string][]b
 	return errorCount
 }
 
-// count writes a number with its noun: 1 error, 2 errors.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // completePolicies offers files that may be policies.
 func completePolicies(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"hcl", "json"}, cobra.ShellCompDirectiveFilterFileExt

@@ -7,13 +7,15 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // summary says what came out, what loading it replaces, and how to load it.
-func summary(w io.Writer, result *driver.Result, policy string, changes []emit.Change, output string) {
+func summary(w io.Writer, result *driver.Result, policy string, changes []folder.Change, output string) {
 	if len(changes) == 0 {
 		escape.Fprintf(w, "%s is what %s compiles to already; nothing was written.\n", output, policy)
 		return
@@ -25,15 +27,15 @@ func summary(w io.Writer, result *driver.Result, policy string, changes []emit.C
 			escape.Fprintf(w, "and %d more hosts.\n", len(result.Hosts)-shown)
 			break
 		}
-		describe(w, host.Ruleset)
+		describe(w, host.Tables)
 	}
-	first := result.Hosts[0].Ruleset
+	first := result.Hosts[0].Tables
 	if len(first.Programs) == 0 {
 		return
 	}
-	effect := emit.RulesEffect(first.Programs[0])
+	effect := iptables.RulesEffect(first.Programs[0])
 	if len(first.Sets) > 0 {
-		effect += ", and " + emit.SetsEffect(first.Sets)
+		effect += ", and " + iptables.SetsEffect(first.Sets)
 	}
 	escape.Fprintf(w, "Loading %s.\n", effect)
 	if first.Host == "" {
@@ -45,7 +47,7 @@ func summary(w io.Writer, result *driver.Result, policy string, changes []emit.C
 }
 
 // describe counts what one host loads.
-func describe(w io.Writer, rs *ir.Ruleset) {
+func describe(w io.Writer, rs *iptables.Tables) {
 	if rs.Host != "" {
 		escape.Fprintf(w, "host %s:\n", rs.Host)
 	}
@@ -58,7 +60,7 @@ func describe(w io.Writer, rs *ir.Ruleset) {
 }
 
 // changeCounts says how many files were written, and how many went away.
-func changeCounts(changes []emit.Change) string {
+func changeCounts(changes []folder.Change) string {
 	written, removed := 0, 0
 	for _, c := range changes {
 		if c.Kind == "extra" {
@@ -69,34 +71,34 @@ func changeCounts(changes []emit.Change) string {
 	}
 	switch {
 	case removed == 0:
-		return count(written, "file") + " written"
+		return words.Count(written, "file") + " written"
 	case written == 0:
-		return count(removed, "file") + " removed"
+		return words.Count(removed, "file") + " removed"
 	}
-	return fmt.Sprintf("%s written, %d removed", count(written, "file"), removed)
+	return fmt.Sprintf("%s written, %d removed", words.Count(written, "file"), removed)
 }
 
 // ruleCounts counts the rules of all chains by phase, but for the guard's.
-func ruleCounts(p *ir.Program) string {
+func ruleCounts(p *iptables.Program) string {
 	rules, guard := 0, 0
 	phases := map[ir.Phase]int{}
 	for _, c := range p.Chains {
-		if c.Name == ir.GuardChain || c.Name == ir.ProxyChain {
+		if c.Name == ir.InputChain || c.Name == ir.ProxyChain {
 			guard += len(c.Rules)
 			continue
 		}
 		rules += len(c.Rules)
 		for _, r := range c.Rules {
-			phases[r.Phase]++
+			phases[r.ID.Phase]++
 		}
 	}
 	var parts []string
-	for phase := ir.Established; phase <= ir.Egress; phase++ {
+	for phase := ir.PhaseEstablished; phase <= ir.PhaseEgress; phase++ {
 		if n := phases[phase]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, phase))
 		}
 	}
-	text := fmt.Sprintf("%s: %s", count(rules, "rule"), strings.Join(parts, ", "))
+	text := fmt.Sprintf("%s: %s", words.Count(rules, "rule"), strings.Join(parts, ", "))
 	if guard > 0 {
 		text += fmt.Sprintf("; and %d that guard docker-proxy", guard)
 	}
@@ -104,7 +106,7 @@ func ruleCounts(p *ir.Program) string {
 }
 
 // setCounts lists the sets with how much they hold; empty halves of a set are left out.
-func setCounts(sets []*ir.Set) string {
+func setCounts(sets []*iptables.Set) string {
 	var parts []string
 	for _, s := range sets {
 		switch n := len(s.Prefixes) + len(s.Members); {
@@ -122,7 +124,7 @@ func setCounts(sets []*ir.Set) string {
 }
 
 // loadCommand is what loads what was compiled for one host.
-func loadCommand(dir string) string { return shellWord(filepath.Join(dir, emit.ApplyScript)) }
+func loadCommand(dir string) string { return shellWord(filepath.Join(dir, folder.ApplyScript)) }
 
 // shellWord quotes s for a POSIX shell where it has to be.
 func shellWord(s string) string {

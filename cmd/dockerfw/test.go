@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/escape"
@@ -39,7 +40,7 @@ The exit code is 1 if a test does not hold, and 2 if the policy has errors.`,
 			stderr := cmd.ErrOrStderr()
 			result, diags := driver.Policy(args[0], opts)
 			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
-				escape.Fprintf(stderr, "%s; no test was run.\n", count(n, "error"))
+				escape.Fprintf(stderr, "%s; no test was run.\n", words.Count(n, "error"))
 				return exitError(exitTrouble)
 			}
 			results := result.Test()
@@ -123,7 +124,7 @@ func testText(w io.Writer, results []policytest.Result) error {
 		}
 	}
 	bad := failures(results)
-	return escape.Fprintf(w, "%s: %d passed, %d failed\n", count(len(results), "test"), len(results)-bad, bad)
+	return escape.Fprintf(w, "%s: %d passed, %d failed\n", words.Count(len(results), "test"), len(results)-bad, bad)
 }
 
 type testRecord struct {

@@ -104,7 +104,7 @@ func (f *findings) partlyDenied(b *block) {
 		if !l.wider || l.deny.Source == nil && l.deny.SourceNot == nil {
 			continue
 		}
-		d := diag.Note(codePartlyDenied, b.rule.Name.Range, fmt.Sprintf("accept %q is denied for some of its clients", b.rule.Name.Value),
+		d := diag.Note(diag.CodePartlyDenied, b.rule.Name.Range, fmt.Sprintf("accept %q is denied for some of its clients", b.rule.Name.Value),
 			fmt.Sprintf("A deny is matched before every accept. Where both match, it refuses %s. %s", clientsText(l.clients), exception(l.deny, l.clients)))
 		f.diags = append(f.diags, diag.WithRelated(d, fmt.Sprintf("deny %q takes them", l.deny.Name.Value), l.deny.Name.Range))
 	}

@@ -20,19 +20,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// The codes of findings; docs/language.md explains each.
-const (
-	codeNeverMatches    diag.Code = "never-matches"    // warning: conditions that exclude each other
-	codeCovered         diag.Code = "covered"          // warning: a rule or part of one that others leave nothing
-	codeDenied          diag.Code = "denied"           // warning: an accept that denies leave nothing
-	codePartlyDenied    diag.Code = "partly-denied"    // note: an accept of which a wider deny takes some clients
-	codeRedundant       diag.Code = "redundant"        // warning: a rule without which all packets fare the same
-	codeAllowedAnyway   diag.Code = "allowed-anyway"   // warning: an accept of what default.allow leaves to Docker
-	codeOverlappingSets diag.Code = "overlapping-sets" // warning: sets in one list, of which one holds the other
-	codeWorldOpen       diag.Code = "world-open"       // note: published ports that accepts open to anyone
-	codeTooLarge        diag.Code = "too-large"        // warning: more rules than can be looked through
-)
-
 // Hosts returns what is found in the policies of all hosts.
 func Hosts(policies []*parser.Policy, lists semantics.Lists) hcl.Diagnostics {
 	f := &findings{blocks: map[blockKey]*block{}, parts: map[blockKey]*part{}}
@@ -85,7 +72,7 @@ type part struct {
 }
 
 func (f *findings) error(err error, p *parser.Policy) {
-	f.diags = append(f.diags, diag.Warn(codeTooLarge, p.Host.DeclRange, "rules that cannot all be looked through",
+	f.diags = append(f.diags, diag.Warn(diag.CodeTooLarge, p.Host.DeclRange, "rules that cannot all be looked through",
 		fmt.Sprintf("Whether each rule matters was not found out: %s.", err)))
 }
 
@@ -265,22 +252,22 @@ func (f *findings) report() {
 		name := fmt.Sprintf("%s %q", r.Kind, r.Name.Value)
 		switch {
 		case !b.possible:
-			f.warn(codeNeverMatches, r.Name.Range, name+" never matches",
+			f.warn(diag.CodeNeverMatches, r.Name.Range, name+" never matches",
 				"No packet can be all that it asks for. Look for conditions that exclude each other, such as an address of one family and a protocol of the other, and for sets without an element.")
 		case !b.decides:
 			f.covered(b, name)
 		case !b.matters && r.Log == nil:
-			f.warn(codeRedundant, r.Name.Range, name+" is redundant",
+			f.warn(diag.CodeRedundant, r.Name.Range, name+" is redundant",
 				"Rules after it give all of its packets the same verdict. Take it out, or change what it should do otherwise."+b.keepGuarded())
 		case !b.needed && !b.beyond && r.Kind == parser.KindAccept && r.Log == nil && len(r.PublishedPorts)+len(r.PublishedAddress) > 0:
 			// Without published ports it would be about packets that Docker refuses. On an
 			// interface that is not external it is not-external that says what to do.
-			f.warn(codeAllowedAnyway, r.Name.Range, name+" has no effect: "+b.openedBy(),
+			f.warn(diag.CodeAllowedAnyway, r.Name.Range, name+" has no effect: "+b.openedBy(),
 				"Without it, all that it accepts would be accepted by other rules or left to Docker's rules by default. "+b.narrower()+b.keepGuarded())
 		default:
 			for _, p := range b.parts {
 				if !p.decides {
-					f.warn(codeCovered, p.rng, fmt.Sprintf("%s of %s has no effect", p.what, name),
+					f.warn(diag.CodeCovered, p.rng, fmt.Sprintf("%s of %s has no effect", p.what, name),
 						"Rules before this one, or its own other conditions, leave no packet to it. Take it out; dockerfw explain names the rule that matches its packets.")
 				}
 			}
@@ -325,10 +312,10 @@ func (b *block) undeny() string {
 // covered says which rules leave a block nothing.
 func (f *findings) covered(b *block, name string) {
 	r := b.rule
-	code, summary, detail := codeCovered, name+" is unreachable", "Rules before it match all of its packets. Take it out, or narrow those."
+	code, summary, detail := diag.CodeCovered, name+" is unreachable", "Rules before it match all of its packets. Take it out, or narrow those."
 	onlyDenies := len(b.coveredBy) > 0 && !slices.ContainsFunc(b.coveredBy, func(o *parser.Rule) bool { return o.Kind != parser.KindDeny })
 	if r.Kind == parser.KindAccept && onlyDenies {
-		code, summary, detail = codeDenied, name+" is denied as a whole", "A deny is matched before every accept, and denies take all that this one would accept. "+b.undeny()
+		code, summary, detail = diag.CodeDenied, name+" is denied as a whole", "A deny is matched before every accept, and denies take all that this one would accept. "+b.undeny()
 	}
 	d := diag.Warn(code, r.Name.Range, summary, detail+b.keepGuarded())
 	slices.SortFunc(b.coveredBy, func(a, b *parser.Rule) int {

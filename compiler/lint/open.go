@@ -49,7 +49,7 @@ func (f *findings) open(policies []*parser.Policy) {
 	if len(places) == 0 {
 		return
 	}
-	d := diag.Note(codeWorldOpen, places[0].Name.Range, "published ports that accepts open to anyone", portsText(ports, refused)+".")
+	d := diag.Note(diag.CodeWorldOpen, places[0].Name.Range, "published ports that accepts open to anyone", portsText(ports, refused)+".")
 	for _, r := range places[1:] {
 		diag.WithRelated(d, fmt.Sprintf("accept %q", r.Name.Value), r.Name.Range)
 	}

@@ -75,7 +75,7 @@ func (f *findings) overlaps(list *parser.Addresses, known map[string]*packet.Add
 				continue
 			}
 			count := len(inner.Prefixes(0))
-			d := diag.Warn(codeOverlappingSets, list.Items[i].Range, fmt.Sprintf("%s is in %s already", names[i], names[j]),
+			d := diag.Warn(diag.CodeOverlappingSets, list.Items[i].Range, fmt.Sprintf("%s is in %s already", names[i], names[j]),
 				fmt.Sprintf("All of its addresses (%s, such as %s) are in the other one of the list. Leave it out.", prefixes(count), inner.Prefixes(1)[0]))
 			f.diags = append(f.diags, diag.WithRelated(d, "it holds them", list.Items[j].Range))
 			contained = true
@@ -99,7 +99,7 @@ func (f *findings) overlap(list *parser.Addresses, held []*packet.AddrSet, names
 			continue
 		}
 		shared := held[i].Minus(mine)
-		d := diag.Note(codeOverlappingSets, list.Items[j].Range, fmt.Sprintf("%s and %s overlap", names[j], names[i]),
+		d := diag.Note(diag.CodeOverlappingSets, list.Items[j].Range, fmt.Sprintf("%s and %s overlap", names[j], names[i]),
 			fmt.Sprintf("Both hold %s, such as %s. To take an address out, take it out of both.", prefixes(len(shared.Prefixes(0))), shared.Prefixes(1)[0]))
 		f.diags = append(f.diags, diag.WithRelated(d, "it holds them too", list.Items[i].Range))
 		return

@@ -116,8 +116,6 @@ type Rule struct {
 	// Text is the rule in canonical form. Rules of two programs with the same text are the
 	// same rule where conditions with state are paired.
 	Text string
-	// IR is the rule of the IR that this one was made from, if any.
-	IR *ir.Rule
 	// Actions are what the rule does besides its verdict to packets that it matches.
 	Actions []Action
 	// At is the position of a rule that was read from a saved table; zero for others.

@@ -26,7 +26,8 @@ func members(s *iptables.Set) string {
 	return strings.Join(out, " ")
 }
 
-// Facts 3.1 to 3.4, and what ipset 7.17 did with lines that were tried besides.
+// Each row is what ipset 7.17 did: docs/contributing/netfilter.md, "ipset restore is not a
+// transaction", "-exist", "Swap" and "Set entries".
 func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 	for _, test := range []struct{ name, src, a, want string }{
 		{"comments, blanks, CR LF and COMMIT are fine", "# x\n  # y\n \ncreate A hash:ip \r\n add A 1.1.1.1\r\nCOMMIT\n", "1.1.1.1", ""},
@@ -50,7 +51,7 @@ func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 		{"destroy -exist of an absent set", "destroy A -exist\n", "none", ""},
 		{"destroy of a member of a list", "create A hash:ip\ncreate L list:set\nadd L A\ndestroy A\n", "", "4: Set in use"},
 		{"destroy of all", "create A hash:ip\ncreate B hash:ip\ndestroy\n", "none", ""},
-		{"a list takes sets that exist", "create A list:set\nadd A B\n", "", "2: No such set"},
+		{"a list accepts only sets that exist", "create A list:set\nadd A B\n", "", "2: No such set"},
 		{"flush of one", "create A hash:ip\nadd A 1.1.1.1\nflush A\n", "", ""},
 		{"bare flush empties all", "create A hash:ip\nadd A 1.1.1.1\nflush\n", "", ""},
 		{"flush of an absent set", "flush A\n", "none", "1: No such set"},
@@ -66,12 +67,12 @@ func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 		{"test of an absent entry", "create A hash:ip\ntest A 1.1.1.1\n", "", "2: No such entry"},
 		{"a hash:ip expands networks and ranges", "create A hash:ip\nadd A 1.1.1.1-1.1.1.3\nadd A 1.1.2.0/31\n", "1.1.1.1 1.1.1.2 1.1.1.3 1.1.2.0 1.1.2.1", ""},
 		{"a hash:ip with a netmask", "create A hash:ip netmask 24\nadd A 1.2.3.4\nadd A 1.2.3.5\n", "1.2.3.0", "3: Duplicate entry"},
-		{"a hash:ip takes no zero address", "create A hash:ip\nadd A 0.0.0.0\n", "", "2: Bad entry"},
-		{"a hash:ip of inet6 takes no networks", "create A hash:ip family inet6\nadd A ::/64\n", "", "2: Bad entry"},
+		{"a hash:ip refuses the zero address", "create A hash:ip\nadd A 0.0.0.0\n", "", "2: Bad entry"},
+		{"a hash:ip of inet6 refuses networks", "create A hash:ip family inet6\nadd A ::/64\n", "", "2: Bad entry"},
 		{"a hash:net splits ranges", "create A hash:net\nadd A 10.0.0.1-10.0.0.6\n", "10.0.0.1 10.0.0.2/31 10.0.0.4/31 10.0.0.6", ""},
-		{"a hash:net of inet6 takes no ranges", "create A hash:net family inet6\nadd A ::1-::5\n", "", "2: Bad entry"},
-		{"a hash:net takes no /0", "create A hash:net\nadd A 0.0.0.0/0\n", "", "2: Bad entry"},
-		{"a hash:net,iface takes /0", "create A hash:net,iface\nadd A 0.0.0.0/0,eth0\n", "0.0.0.0/0,eth0", ""},
+		{"a hash:net of inet6 refuses ranges", "create A hash:net family inet6\nadd A ::1-::5\n", "", "2: Bad entry"},
+		{"a hash:net refuses /0", "create A hash:net\nadd A 0.0.0.0/0\n", "", "2: Bad entry"},
+		{"a hash:net,iface accepts /0", "create A hash:net,iface\nadd A 0.0.0.0/0,eth0\n", "0.0.0.0/0,eth0", ""},
 		{"another family", "create A hash:net\nadd A ::1\n", "", "2: Wrong family"},
 		{"maxelem", "create A hash:net maxelem 2\nadd A 1.1.1.1\nadd A 1.1.1.2\nadd A 1.1.1.3\n", "1.1.1.1 1.1.1.2", "4: Set is full"},
 		{"a huge network in a hash:ip", "create A hash:ip maxelem 4000000000\nadd A 1.0.0.0/8\n", "", "2: Set is full"},
@@ -85,7 +86,7 @@ func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 			var sets iptables.Sets
 			var got []string
 			for _, d := range sets.Load(file) {
-				if diag.InfoOf(d).Code != iptables.CodeLoad || diag.InfoOf(d).Line == "" {
+				if diag.InfoOf(d).Code != diag.CodeDumpLoad || diag.InfoOf(d).Line == "" {
 					t.Errorf("%v carries %+v", d, diag.InfoOf(d))
 				}
 				got = append(got, fmt.Sprintf("%d: %s", d.Subject.Start.Line, d.Summary))
@@ -100,9 +101,9 @@ func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 	}
 }
 
-// What ipset 7.17 stored, or refused, for each line; of hash:net,net, hash:net,port,net,
-// hash:mac, hash:ip,mac and hash:ip,mark, which the kernel did not have, what ipset(8)
-// says.
+// Each row is what ipset 7.17 stored or refused. The rows of hash:net,net,
+// hash:net,port,net, hash:mac, hash:ip,mac and hash:ip,mark follow ipset(8) instead:
+// docs/contributing/netfilter.md, "Set entries".
 func TestEntriesOfEveryTypeAreReadAsIpsetDoes(t *testing.T) {
 	for _, test := range []struct{ create, add, want, refused string }{
 		{"hash:ip,port", "10.0.0.0/31,tcp:80-81", "10.0.0.0,tcp:80 10.0.0.0,tcp:81 10.0.0.1,tcp:80 10.0.0.1,tcp:81", ""},
@@ -177,7 +178,7 @@ func TestEntriesOfEveryTypeAreReadAsIpsetDoes(t *testing.T) {
 		}
 		for e := range sets.Set("A").Entries() {
 			if _, ok := sets.Set("A").Element(e); !ok {
-				t.Errorf("%s: %s is not taken apart", test.create, e)
+				t.Errorf("%s: %s is not split", test.create, e)
 			}
 		}
 	}
@@ -212,7 +213,7 @@ func TestEntriesOfEveryTypeAreReadAsIpsetDoes(t *testing.T) {
 	}
 }
 
-func TestSetLinesIpsetDoesNotUnderstandHaveADiagnostic(t *testing.T) {
+func TestSetLinesThatIpsetCannotParseHaveADiagnostic(t *testing.T) {
 	for src, want := range map[string]string{
 		"frobnicate A":                         "Unknown command",
 		"create A":                             "Argument missing",
@@ -231,7 +232,7 @@ func TestSetLinesIpsetDoesNotUnderstandHaveADiagnostic(t *testing.T) {
 		"-exist":                                      "Command missing",
 	} {
 		_, diags := iptables.ParseSets(strings.NewReader("create B hash:ip\n"+src+"\n"), "sets")
-		if len(diags) != 1 || diags[0].Summary != want || diags[0].Subject.Start.Line != 2 || diag.InfoOf(diags[0]).Code != iptables.CodeSyntax {
+		if len(diags) != 1 || diags[0].Summary != want || diags[0].Subject.Start.Line != 2 || diag.InfoOf(diags[0]).Code != diag.CodeDumpSyntax {
 			t.Errorf("%s: got %v, want %s", src, diags, want)
 		}
 	}

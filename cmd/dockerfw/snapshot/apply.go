@@ -59,7 +59,7 @@ func (s *State) applyRules(host *State, f ir.Family) (*iptables.Ruleset, error) 
 	if diags := rules.Load(s.rules[f]); diags.HasErrors() {
 		return nil, diags
 	}
-	if s.Install == ir.Jump {
+	if s.Install == ir.InstallJump {
 		insertJump(t.Chain(s.Target), OwnPrefix)
 	}
 	if t.Chain(GuardChain) != nil && slices.Contains(s.Own[f], GuardChain) {

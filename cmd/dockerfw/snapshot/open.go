@@ -14,10 +14,11 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // LiveName is what stands for the host this runs on.
@@ -92,7 +93,7 @@ func kindOf(tree files.Tree, name string) (Kind, error) {
 		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return match(e.Name()) })
 	}
 	switch {
-	case has(func(entry string) bool { return entry == emit.ManifestFile }):
+	case has(func(entry string) bool { return entry == folder.ManifestFile }):
 		return Folder, nil
 	case has(func(entry string) bool {
 		return strings.HasSuffix(entry, ".hcl") || strings.HasSuffix(entry, ".hcl.json")
@@ -106,7 +107,7 @@ func kindOf(tree files.Tree, name string) (Kind, error) {
 
 // isCompiled reports whether a directory is the compiled folder of one host.
 func isCompiled(tree files.Tree, dir string) bool {
-	_, err := tree.Stat(filepath.Join(dir, emit.ManifestFile))
+	_, err := tree.Stat(filepath.Join(dir, folder.ManifestFile))
 	return err == nil
 }
 
@@ -115,13 +116,13 @@ func openPolicy(name string, opts driver.Options) (*Opened, hcl.Diagnostics) {
 	out := &Opened{Kind: Policy, Sources: result.Sources}
 	for _, h := range result.Hosts {
 		s := newState(name, Policy)
-		s.Host, s.Sources = h.Ruleset.Host, result.Sources
+		s.Host, s.Sources = h.Tables.Host, result.Sources
 		s.External, s.Container = values(h.Policy.Host.ExternalInterfaces), values(h.Policy.Host.ContainerInterfaces)
 		s.Origins = map[RuleName]ir.Origin{}
-		for _, p := range h.Ruleset.Programs {
+		for _, p := range h.Tables.Programs {
 			for _, c := range p.Chains {
 				for _, r := range c.Rules {
-					s.Origins[RuleName{c.Name, r.Comment()}] = r.Origin
+					s.Origins[RuleName{c.Name, r.ID.Comment()}] = r.Origin
 				}
 			}
 		}
@@ -167,7 +168,7 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Opened, hcl.Dia
 	var all []string
 	for _, dir := range dirs {
 		content := map[string][]byte{}
-		for _, f := range []string{emit.ManifestFile, emit.SetsFile, emit.RulesFile4, emit.RulesFile6, emit.RulesRemoval4, emit.RulesRemoval6} {
+		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6} {
 			text, err := files.Read(tree, filepath.Join(dir, f))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, nil, err
@@ -194,7 +195,7 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Opened, hcl.Dia
 		if slices.Equal(all, []string{""}) {
 			return nil, diags, fmt.Errorf("%s is of a host without a label: leave --host out", name)
 		}
-		return nil, diags, fmt.Errorf("%s has no folder of host %q. %s", name, host, parser.NearestOf(host, all, "It has", "host"))
+		return nil, diags, fmt.Errorf("%s has no folder of host %q. %s", name, host, suggest.FromList(host, all, "It has", "host"))
 	}
 	return out, diags, nil
 }
@@ -211,7 +212,7 @@ func newState(name string, kind Kind) *State {
 // compiled loads the files of a compiled folder into an imagined host that has
 // nothing else.
 func (s *State) compiled(content map[string][]byte, display func(string) string) (hcl.Diagnostics, error) {
-	manifest, err := emit.ParseManifest(content[emit.ManifestFile])
+	manifest, err := folder.ParseManifest(content[folder.ManifestFile])
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +223,7 @@ func (s *State) compiled(content map[string][]byte, display func(string) string)
 		}
 	}
 	var diags hcl.Diagnostics
-	sets, more := iptables.ParseSets(bytes.NewReader(content[emit.SetsFile]), display(emit.SetsFile))
+	sets, more := iptables.ParseSets(bytes.NewReader(content[folder.SetsFile]), display(folder.SetsFile))
 	diags = append(diags, more...)
 	if !more.HasErrors() {
 		diags = append(diags, s.Sets.Load(sets)...)
@@ -231,7 +232,7 @@ func (s *State) compiled(content map[string][]byte, display func(string) string)
 	for _, one := range []struct {
 		family        ir.Family
 		load, removal string
-	}{{ir.IPv4, emit.RulesFile4, emit.RulesRemoval4}, {ir.IPv6, emit.RulesFile6, emit.RulesRemoval6}} {
+	}{{ir.IPv4, folder.RulesFile4, folder.RulesRemoval4}, {ir.IPv6, folder.RulesFile6, folder.RulesRemoval6}} {
 		text, ok := content[one.load]
 		if !ok {
 			continue
@@ -264,20 +265,20 @@ func (s *State) whereTo(f ir.Family, file *iptables.RulesFile, removal []byte) {
 			case c.Op == iptables.Declare && !slices.Contains(s.Own[f], c.Chain):
 				s.Own[f] = append(s.Own[f], c.Chain)
 			case c.Op == iptables.Insert:
-				s.Install, s.Target = ir.Insert, c.Chain
+				s.Install, s.Target = ir.InstallInsert, c.Chain
 			}
 		}
 	}
-	if s.Install == ir.Insert {
+	if s.Install == ir.InstallInsert {
 		return
 	}
 	for _, own := range s.Own[f] {
 		if !ownChain(own) {
-			s.Install, s.Target = ir.Replace, own
+			s.Install, s.Target = ir.InstallReplace, own
 			return
 		}
 	}
-	s.Install, s.Target = ir.Jump, "DOCKER-USER"
+	s.Install, s.Target = ir.InstallJump, "DOCKER-USER"
 	back, _ := iptables.ParseRules(bytes.NewReader(removal), "")
 	for _, b := range back.Blocks {
 		for _, c := range b.Commands {

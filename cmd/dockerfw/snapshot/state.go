@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -75,15 +76,10 @@ type RuleName struct{ Chain, Comment string }
 const OwnPrefix = "DOCKERFW"
 
 // GuardChain decides what reaches docker-proxy; a jump in INPUT leads to it.
-const GuardChain = ir.GuardChain
+const GuardChain = ir.InputChain
 
 // FamilyText is a family as people write it.
-func FamilyText(f ir.Family) string {
-	if f == ir.IPv6 {
-		return "IPv6"
-	}
-	return "IPv4"
-}
+func FamilyText(f ir.Family) string { return words.Family(f) }
 
 // Families are those the state has rules of, IPv4 first.
 func (s *State) Families() []ir.Family {

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -73,7 +74,7 @@ func (c *checker) native(f ir.Family, name string, d snapshot.DockerRules) {
 			return
 		}
 	}
-	c.ok(name, "Docker's rules are in table %s (its nftables backend), %s published", table, count(len(ports), "port"))
+	c.ok(name, "Docker's rules are in table %s (its nftables backend), %s published", table, words.Count(len(ports), "port"))
 }
 
 // container is an address that containers may have.
@@ -110,7 +111,7 @@ func (c *checker) published(f ir.Family, name string) {
 			return
 		}
 	}
-	c.ok(name, "FORWARD leads to Docker's chains, %s", fmt.Sprintf("%s published", count(len(ports), "port")))
+	c.ok(name, "FORWARD leads to Docker's chains, %s", fmt.Sprintf("%s published", words.Count(len(ports), "port")))
 }
 
 // arriving is a packet for a published port, as forwarded to the container.

@@ -16,9 +16,9 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
-	"github.com/dockerfw/dockerfw/compiler"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -105,12 +105,12 @@ func (c *checker) nothing(name, format string, args ...any) {
 // files compares a compiled folder with the digests in its manifest.
 func (c *checker) files() {
 	const name = "files"
-	text, err := files.Read(files.Disk, filepath.Join(c.want.Name, emit.ManifestFile))
+	text, err := files.Read(files.Disk, filepath.Join(c.want.Name, folder.ManifestFile))
 	if err != nil {
 		c.fail(name, "%v", err)
 		return
 	}
-	manifest, err := emit.ParseManifest(text)
+	manifest, err := folder.ParseManifest(text)
 	if err != nil {
 		c.fail(name, "%v", err)
 		return
@@ -123,7 +123,7 @@ func (c *checker) files() {
 			bad = append(bad, f.Name+" is missing")
 		case err != nil:
 			bad = append(bad, err.Error())
-		case emit.Digest(text) != f.SHA256:
+		case folder.Digest(text) != f.SHA256:
 			bad = append(bad, f.Name+" was changed")
 		}
 	}
@@ -136,7 +136,7 @@ func (c *checker) files() {
 
 // entry is the chain of ours that forwarded packets come to first.
 func (c *checker) entry(ir.Family) string {
-	if c.want.Install == ir.Jump {
+	if c.want.Install == ir.InstallJump {
 		return snapshot.OwnPrefix
 	}
 	return c.want.Target
@@ -145,7 +145,7 @@ func (c *checker) entry(ir.Family) string {
 // chains compares the rules of each chain, line by line.
 func (c *checker) chains(f ir.Family) {
 	names := c.want.Own[f]
-	if c.want.Install == ir.Insert {
+	if c.want.Install == ir.InstallInsert {
 		names = append([]string{c.want.Target}, names...)
 	}
 	name := snapshot.FamilyText(f) + " rules"
@@ -166,7 +166,7 @@ func (c *checker) chains(f ir.Family) {
 		c.fail(name, "%s", strings.Join(bad, "; "))
 		return
 	}
-	c.ok(name, "%s, complete and in order, in %s", count(total, "rule"), strings.Join(names, ", "))
+	c.ok(name, "%s, complete and in order, in %s", words.Count(total, "rule"), strings.Join(names, ", "))
 }
 
 // lines are the rules of ours in a chain, as iptables-save prints them.
@@ -188,13 +188,13 @@ func difference(want, have []string) string {
 	missing, extra := without(want, have), without(have, want)
 	switch {
 	case len(have) == 0:
-		return "holds none of its " + count(len(want), "rule")
+		return "holds none of its " + words.Count(len(want), "rule")
 	case len(missing) > 0 && len(extra) > 0:
-		return fmt.Sprintf("lacks %s (%s) and has %s of another version (%s)", count(len(missing), "rule"), oneOf(missing), count(len(extra), "rule"), oneOf(extra))
+		return fmt.Sprintf("lacks %s (%s) and has %s of another version (%s)", words.Count(len(missing), "rule"), oneOf(missing), words.Count(len(extra), "rule"), oneOf(extra))
 	case len(missing) > 0:
-		return fmt.Sprintf("lacks %s%s", count(len(missing), "rule"), sample(missing))
+		return fmt.Sprintf("lacks %s%s", words.Count(len(missing), "rule"), sample(missing))
 	case len(extra) > 0:
-		return fmt.Sprintf("has %s of another version%s", count(len(extra), "rule"), sample(extra))
+		return fmt.Sprintf("has %s of another version%s", words.Count(len(extra), "rule"), sample(extra))
 	case len(want) != len(have):
 		return fmt.Sprintf("has rules twice: %d instead of %d", len(have), len(want))
 	}
@@ -225,38 +225,36 @@ func without(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(x string) bool { return in[x] })
 }
 
-// order checks the insertion-order invariant on what the host has, whoever put it
-// there.
+// order checks the insertion-order invariant on the rules of dockerfw that the host has.
 func (c *checker) order(f ir.Family) {
 	name := snapshot.FamilyText(f) + " order"
-	p := &ir.Program{Family: f}
 	t := c.have.Filter(f)
 	if t == nil {
-		return // what is missing was said
+		return // what is missing was reported
 	}
-	ours := false
+	found := false
 	for _, chain := range t.Chains {
-		read := &ir.Chain{Name: chain.Name}
+		var ids []ir.RuleID
 		for _, r := range chain.Rules {
-			if !strings.HasPrefix(snapshot.Comment(r), "dockerfw ") {
+			comment := snapshot.Comment(r)
+			if !ir.IsComment(comment) {
 				continue
 			}
-			rule, err := compiler.ReadBack(r, f)
-			if err != nil {
-				c.fail(name, "chain %s: %s: %v", chain.Name, r.Text, err)
+			id, ok := ir.ParseComment(comment)
+			if !ok {
+				c.fail(name, "chain %s: %s: comment %q is not one of dockerfw's", chain.Name, r.Text, comment)
 				return
 			}
-			read.Rules = append(read.Rules, rule)
-			ours = true
+			ids = append(ids, id)
+			found = true
 		}
-		p.Chains = append(p.Chains, read)
+		if err := ir.CheckOrder(ids); err != nil {
+			c.fail(name, "chain %s: %v", chain.Name, err)
+			return
+		}
 	}
-	if !ours {
+	if !found {
 		c.nothing(name, "%s has no rules of dockerfw to check", c.have.Name)
-		return
-	}
-	if err := p.CheckOrder(); err != nil {
-		c.fail(name, "%v", err)
 		return
 	}
 	c.ok(name, "established, deny, accept, default")
@@ -275,7 +273,7 @@ func (c *checker) foreign(f ir.Family) {
 		}
 	}
 	if len(found) > 0 {
-		c.fail(name, "%s contains %s that dockerfw did not create; loading would delete them%s. Keep them with install = \"jump\"", strings.Join(chains, ", "), count(len(found), "rule"), sample(found))
+		c.fail(name, "%s contains %s that dockerfw did not create; loading would delete them%s. Keep them with install = \"jump\"", strings.Join(chains, ", "), words.Count(len(found), "rule"), sample(found))
 		return
 	}
 	if len(c.want.Own[f]) == 0 {
@@ -330,7 +328,7 @@ func (c *checker) sets() {
 		c.fail(name, "%s", strings.Join(bad, "; "))
 		return
 	}
-	c.ok(name, "%s, filled as compiled", count(len(names), "set"))
+	c.ok(name, "%s, filled as compiled", words.Count(len(names), "set"))
 }
 
 // entriesText counts entries of a set and lists the first: "1 unexpected entry: 192.0.2.10".
@@ -415,14 +413,4 @@ func (c *checker) backend() error {
 		c.nothing(name, "neither Docker nor dockerfw has rules in tables of iptables-nft or iptables-legacy")
 	}
 	return nil
-}
-
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	if strings.HasSuffix(thing, "x") {
-		return fmt.Sprintf("%d %ses", n, thing)
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

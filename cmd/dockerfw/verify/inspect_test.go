@@ -131,7 +131,7 @@ var broken = []struct {
 		"another order",
 		[]string{established + banned, banned + established},
 		nil,
-		[]string{"IPv4 rules: chain CHAIN has its rules in another order", `IPv4 order: chain CHAIN: "dockerfw deny banned" of phase deny stands before`},
+		[]string{"IPv4 rules: chain CHAIN has its rules in another order", `IPv4 order: chain CHAIN: "dockerfw deny banned" of phase deny is before`},
 	},
 	{
 		"a rule ahead",
