@@ -28,7 +28,7 @@ var everyCond = []Cond{
 	Any{tcp},
 }
 
-// Cond is sealed by a method, whose receivers are all types there are.
+// The types of Cond are the receivers of the method that seals it.
 func TestEveryTypeOfConditionIsHandledEverywhere(t *testing.T) {
 	var tested []string
 	p := Packet{Protocol: ProtoTCP}
