@@ -12,8 +12,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
-// Dir is the directory of a policy. Paths in policies are relative to it and,
-// unless Outside is allowed, cannot leave it, by symbolic links neither.
+// Dir is the directory of a policy. Paths in policies are relative to it and, unless
+// allowOutside is set, must stay inside it, symbolic links included.
 type Dir struct {
 	path         string
 	tree         files.Tree
@@ -24,8 +24,8 @@ type Dir struct {
 	digests map[string]string
 }
 
-// Open opens a file named in a policy. What is read of it until it is closed goes
-// into its digest.
+// Open opens a file that a policy refers to. Its digest is that of what is read until it
+// is closed.
 func (d *Dir) Open(name string) (fs.File, error) {
 	f, err := d.open(name)
 	if err != nil {
@@ -69,8 +69,8 @@ func (f *digestedFile) Close() error {
 	return f.File.Close()
 }
 
-// Display is the name of a file of the policy as diagnostics show it: as reached
-// from where the command runs.
+// Display is the name of a file of the policy in diagnostics: its path from the current
+// directory.
 func (d *Dir) Display(name string) string {
 	if filepath.IsAbs(name) {
 		return name

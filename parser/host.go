@@ -12,7 +12,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-// Chains that Docker sends forwarded packets through.
+// Chains of Docker that forwarded packets pass.
 const (
 	ChainDockerUser = "DOCKER-USER"
 	ChainDocker     = "DOCKER"
@@ -61,10 +61,10 @@ func (b *block) hostBlock() *Host {
 	h.Install = At[Install]{Install(written.Value), written.Range}
 	if h.Chain.Value == ChainDocker {
 		b.warn(diag.CodeChainDocker, h.Chain.Range, "rules in chain DOCKER",
-			"Engines since 17.06 have DOCKER-USER for this. Current ones put the ACCEPT of each port published later ahead of what stands in DOCKER, so that it is open to everyone. Leave chain out unless the engine is older.")
+			"Docker engines since 17.06 have DOCKER-USER for this purpose. Current ones insert the ACCEPT of each port that is published later before the rules in DOCKER, so that the port is open to everyone. Leave chain out unless the engine is older.")
 		if h.Install.Value != InstallInsert {
 			b.error(diag.CodeConflict, h.Install.Range, fmt.Sprintf("install = %q in chain DOCKER", h.Install.Value),
-				"The other rules of DOCKER belong to Docker. Only install = \"insert\" leaves them in place.")
+				"The other rules in DOCKER belong to Docker. Only install = \"insert\" keeps them.")
 		}
 	}
 	fallback := VerdictAccept
@@ -77,13 +77,13 @@ func (b *block) hostBlock() *Host {
 	h.ProxyPorts = b.proxyPorts()
 	if !h.InputGuard && len(h.ProxyPorts) > 0 {
 		b.error(diag.CodeConflict, b.rng("proxy_ports"), "proxy_ports with input_guard = false",
-			"These are ports for the guard, and there is none. Leave one of the two out.")
+			"proxy_ports lists ports to protect in INPUT, which input_guard = false turns off. Leave one of the two out.")
 	}
 	return h
 }
 
-// proxyPorts reads ports with protocols: 8080, "8000-8010" and "53/udp". Without a
-// protocol it is TCP, as where docker publishes a port.
+// proxyPorts reads ports with protocols: 8080, "8000-8010" and "53/udp". The default is
+// TCP, as for docker run --publish.
 func (b *block) proxyPorts() []At[ProxyPorts] {
 	items, _ := b.list("proxy_ports")
 	var out []At[ProxyPorts]
@@ -97,7 +97,7 @@ func (b *block) proxyPorts() []At[ProxyPorts] {
 			return o.Value.Protocol == p.Protocol && o.Value.Ports.First <= p.Ports.Last && p.Ports.First <= o.Value.Ports.Last
 		})
 		if i >= 0 {
-			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "It overlaps %s in the same list.", out[i].Value)
 			continue
 		}
 		out = append(out, At[ProxyPorts]{p, it.rng})
@@ -120,7 +120,7 @@ func parseProxyPorts(it item) (_ ProxyPorts, code diag.Code, problem string) {
 			known := []string{"tcp", "udp", "sctp"}
 			p.Protocol = protocolNumbers[protocol]
 			if !slices.Contains(known, protocol) {
-				return p, diag.CodeProtocol, fmt.Sprintf("After the / stands %s.%s", suggest.OneOf(known), suggest.DidYouMean(protocol, known))
+				return p, diag.CodeProtocol, fmt.Sprintf("Write %s after the /.%s", suggest.OneOf(known), suggest.DidYouMean(protocol, known))
 			}
 			it.Value = cty.StringVal(ports)
 		}
@@ -129,7 +129,7 @@ func parseProxyPorts(it item) (_ ProxyPorts, code diag.Code, problem string) {
 	return p, diag.CodePort, problem
 }
 
-// families reads which address families are compiled; both when not written.
+// families reads which address families are compiled; both by default.
 func (b *block) families() (v4, v6 bool) {
 	allowed := b.schema.Attribute("families").Values
 	listed := b.texts("families")
@@ -161,7 +161,7 @@ func (b *block) interfaces(name string) []At[string] {
 			continue
 		}
 		if other := coveredBy(out, i.Value); other != nil {
-			b.error(diag.CodeDuplicate, i.Range, fmt.Sprintf("interface %q twice", i.Value), "%q in the same list covers it already. Take one of them out.", other.Value)
+			b.error(diag.CodeDuplicate, i.Range, fmt.Sprintf("interface %q twice", i.Value), "%q in the same list covers it. Remove one of them.", other.Value)
 			continue
 		}
 		out = append(out, i)

@@ -75,7 +75,7 @@ func (b *block) members() []At[string] {
 		}
 		name := it.EncapsulatedValue().(*setRef).name
 		if slices.ContainsFunc(out, func(m At[string]) bool { return m.Value == name }) {
-			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("ipset.%s twice", name), "Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("ipset.%s twice", name), "Remove one of them.")
 			continue
 		}
 		out = append(out, At[string]{name, it.rng})
@@ -83,7 +83,7 @@ func (b *block) members() []At[string] {
 	return out
 }
 
-// checkMembers checks what list:sets hold, once all sets are known.
+// checkMembers checks the members of list:sets, once all sets are known.
 func (e *evaluator) checkMembers(sets []*Set) {
 	byName := map[string]*Set{}
 	for _, s := range sets {
@@ -92,7 +92,7 @@ func (e *evaluator) checkMembers(sets []*Set) {
 	for _, s := range sets {
 		for _, m := range s.Members {
 			if member := byName[m.Value]; member != nil && member.Type == SetList {
-				e.error(diag.CodeConflict, m.Range, "list:set in a list:set", "The kernel does not nest them. Name the members of ipset.%s instead.", m.Value)
+				e.error(diag.CodeConflict, m.Range, "list:set in a list:set", "The kernel does not nest them. List the members of ipset.%s instead.", m.Value)
 			}
 		}
 	}
@@ -115,10 +115,10 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type().FriendlyName() != "string" {
 		hint := ""
 		if it.Type() == cty.Number && !it.IsNull() {
-			hint = " A port belongs into published_ports or container_ports."
+			hint = " Write a port in published_ports or container_ports."
 		}
 		if it.Type() == setRefType {
-			hint = " A set cannot be part of it; name its addresses, or put the set into source, destination or allow."
+			hint = " A set is not allowed here; list its addresses, or use the set in source, destination or allow."
 		}
 		b.error(diag.CodeType, it.rng, fmt.Sprintf("element of %s is not an address", attribute),
 			"An address is a string, such as \"192.0.2.10\", and this is %s.%s", describe(it.Value), hint)
@@ -131,9 +131,9 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 	}
 	detail := problem.Detail
 	if strings.HasPrefix(text, "ipset.") {
-		detail = fmt.Sprintf("To name a set, write %s without quotes, or \"${%s}\" in JSON.", text, text)
+		detail = fmt.Sprintf("To refer to a set, write %s without quotes, or \"${%s}\" in JSON.", text, text)
 	} else if slices.Contains(b.names["ipset"], text) {
-		detail = fmt.Sprintf("For the set of that name write ipset.%s without quotes, or \"${ipset.%s}\" in JSON.", text, text)
+		detail = fmt.Sprintf("To refer to the set of that name, write ipset.%s without quotes, or \"${ipset.%s}\" in JSON.", text, text)
 		if slices.Contains([]string{"entries", "exclude", "published_address"}, attribute) {
 			detail = fmt.Sprintf("ipset.%s is a set, and %s takes addresses only.", text, attribute)
 		}

@@ -14,19 +14,18 @@ import (
 
 // Bounds of limits.
 const (
-	// maxBurst and maxCount are far above what a limit is for, and within what
-	// the kernel computes with.
+	// maxBurst is far above any useful burst, and within the range of the kernel.
 	maxBurst = 10000
-	// maxRateCount is the most that -m limit takes a second; it counts in steps
-	// of 1/10000 second.
+	// maxRateCount is the most that -m limit accepts for a second; it counts in units of
+	// 1/10000 second.
 	maxRateCount = 10000
-	// maxRefill bounds the time in seconds in which a whole burst comes back. The
-	// kernel refuses what overflows 32 bits of its credits, which are scaled so
-	// that a day fits ("--limit 3/day" with burst 5 fails on iptables-legacy).
+	// maxRefill bounds the time in seconds in which a whole burst is refilled. The kernel
+	// counts credits in 32 bits, scaled so that a day fits: "--limit 3/day" with burst 5
+	// fails on iptables-legacy.
 	maxRefill = 86400
 	// defaultBurst is that of iptables.
 	defaultBurst = 5
-	// maxConnections is more than a conntrack table holds.
+	// maxConnections is more than fits into a conntrack table.
 	maxConnections = 1 << 24
 )
 
@@ -69,9 +68,9 @@ func (b *block) frequency(name string, burst int) *Frequency {
 	case !known:
 		return bad("The time is \"second\", \"minute\", \"hour\" or \"day\": %s.%s", example, suggest.DidYouMean(unit, slices.Collect(maps.Keys(units))))
 	case count > maxRateCount*uint64(seconds):
-		return bad("The kernel counts up to %d a second.", maxRateCount)
+		return bad("The kernel allows at most %d/second.", maxRateCount)
 	case uint64(burst)*uint64(seconds) > maxRefill*count:
-		return bad("With a burst of %d this takes more than a day to refill, which the kernel refuses. Use a higher rate or a smaller burst.", burst)
+		return bad("A burst of %d would take more than a day to refill, which the kernel refuses. Use a higher rate or a smaller burst.", burst)
 	}
 	return &Frequency{Count: int(count), Seconds: seconds}
 }
@@ -87,7 +86,7 @@ func (b *block) connections() *Connections {
 	}
 }
 
-// Lengths of log prefixes in bytes, without the final NUL. More is cut silently
+// Lengths of log prefixes in bytes, without the final NUL. Longer ones are truncated silently
 // (measured with iptables 1.8.9; NFLOG keeps 63 on the legacy backend).
 const (
 	maxLogPrefix   = 29
@@ -115,9 +114,9 @@ func (b *block) log(rule string) *Log {
 		out.Prefix = p.Value
 		switch {
 		case p.Value == "":
-			l.error(diag.CodeValue, p.Range, "empty prefix", "iptables takes no empty prefix. Leave it out, and the rule's name is it.")
+			l.error(diag.CodeValue, p.Range, "empty prefix", "iptables does not accept an empty prefix. Leave prefix out to use the rule's name.")
 		case len(p.Value) > longest:
-			l.error(diag.CodeValue, p.Range, "prefix too long", "It has %d bytes, and the kernel keeps %d.", len(p.Value), longest)
+			l.error(diag.CodeValue, p.Range, "prefix too long", "It has %d bytes, and the kernel keeps only %d.", len(p.Value), longest)
 		case strings.ContainsFunc(p.Value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }):
 			l.error(diag.CodeValue, p.Range, "bad prefix", "A prefix has printable ASCII characters only, without \" and \\.")
 		}
@@ -141,10 +140,10 @@ func (b *block) log(rule string) *Log {
 
 func cut(s string, n int) string { return s[:min(len(s), n)] }
 
-// expirySoon is how long before its date check warns of a rule.
+// expirySoon is how long before a rule expires a warning is reported.
 const expirySoon = 14 * 24 * time.Hour
 
-// expires reads the date after which a rule is an error.
+// expires reads the end of a rule, after which it is an error.
 func (b *block) expires(r *Rule) *At[time.Time] {
 	v, ok := b.text("expires")
 	if !ok {
@@ -160,12 +159,12 @@ func (b *block) expires(r *Rule) *At[time.Time] {
 	}
 	switch {
 	case !b.now.Before(end):
-		b.error(diag.CodeExpired, v.Range, fmt.Sprintf("%s %q has expired", r.Kind, r.Name.Value), "Its last day was %s. Take the rule out, or give it a new date.", v.Value)
+		b.error(diag.CodeExpired, v.Range, fmt.Sprintf("%s %q has expired", r.Kind, r.Name.Value), "Its last day was %s. Remove the rule, or set a new date.", v.Value)
 	case end.Sub(b.now) <= expirySoon:
-		b.warn(diag.CodeExpiresSoon, v.Range, fmt.Sprintf("%s %q expires soon", r.Kind, r.Name.Value), "Past %s the policy will not compile any more. Take the rule out in time, or give it a new date.", v.Value)
+		b.warn(diag.CodeExpiresSoon, v.Range, fmt.Sprintf("%s %q expires soon", r.Kind, r.Name.Value), "After %s the policy will no longer compile. Remove the rule, or set a new date.", v.Value)
 	}
 	if end.Year() > 9999 {
-		end = end.Add(-time.Nanosecond) // the manifest's JSON takes no later year
+		end = end.Add(-time.Nanosecond) // JSON has no later year, and the manifest needs it
 	}
 	return &At[time.Time]{end, v.Range}
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Evaluate gives all expressions their values and returns the typed policy of the
-// host with the given label, "" for the unlabelled one. Rules that expired before
-// now are errors; nothing else looks at it. With errors the policy holds what could
-// be read. Several hosts may be evaluated at a time.
+// Evaluate evaluates all expressions and returns the policy of the host with a label, ""
+// for the unlabelled one. Rules that expired before now are errors; nothing else depends
+// on now. With errors the policy contains what is valid. Several hosts may be evaluated
+// concurrently.
 func (s *Source) Evaluate(host string, now time.Time) (*Policy, hcl.Diagnostics) {
 	e := newEvaluator(s)
 	e.now = now
@@ -58,7 +58,7 @@ func (e *evaluator) policy(host string) (*Policy, hcl.Diagnostics) {
 	return p, e.diags
 }
 
-// checkRuleNames makes sure that names are unique once for_each has made them.
+// checkRuleNames reports rules with the same name, including those of for_each.
 func (e *evaluator) checkRuleNames(p *Policy) {
 	rules := p.Rules
 	if p.Egress != nil {
@@ -68,7 +68,7 @@ func (e *evaluator) checkRuleNames(p *Policy) {
 	for _, r := range rules {
 		if other, dup := first[r.Name.Value]; dup {
 			e.diags = append(e.diags, diag.WithRelated(
-				diag.New(diag.CodeDuplicate, r.Name.Range, fmt.Sprintf("second rule %q", r.Name.Value), "Each rule has a name of its own, those that for_each makes too. Rename one of the two."),
+				diag.New(diag.CodeDuplicate, r.Name.Range, fmt.Sprintf("second rule %q", r.Name.Value), "Each rule needs a name of its own, including those of for_each. Rename one of the two."),
 				"the first one", other.Name.Range))
 			continue
 		}
@@ -76,11 +76,11 @@ func (e *evaluator) checkRuleNames(p *Policy) {
 	}
 }
 
-// egress decodes the egress block, whose own blocks Load found already.
+// egress decodes the egress block, whose blocks Load collected.
 func (e *evaluator) egress(decl *hcl.Block, h *Host) *Egress {
 	out := &Egress{DeclRange: decl.DefRange, Default: &Default{DeclRange: decl.DefRange, Action: ActionReturn}}
 	if h.Chain.Value == ChainDocker {
-		e.error(diag.CodeConflict, decl.DefRange, "egress with chain = \"DOCKER\"", "Packets that leave containers do not come through DOCKER, so that these rules would do nothing. Use chain = \"DOCKER-USER\".")
+		e.error(diag.CodeConflict, decl.DefRange, "egress with chain = \"DOCKER\"", "Packets that leave containers do not pass the chain DOCKER, so these rules would have no effect. Use chain = \"DOCKER-USER\".")
 	}
 	for _, b := range rulesIn(e.source.egress) {
 		out.Rules = append(out.Rules, e.rules(b, decl.Type)...)
@@ -106,37 +106,37 @@ func (e *evaluator) defaultBlock(decl *hcl.Block) *Default {
 	action := b.choice("action")
 	d.Action = Action(action.Value)
 	if d.Action == ActionReturn && d.Allow != nil {
-		b.error(diag.CodeConflict, d.Allow.Range, "allow with action = \"return\"", "With \"return\" everyone is let through to Docker's rules, and allow means nothing. Leave one of the two out.")
+		b.error(diag.CodeConflict, d.Allow.Range, "allow with action = \"return\"", "With \"return\" all traffic is left to Docker's rules, so allow has no effect. Leave one of the two out.")
 	}
 	return d
 }
 
-// warnings looks at the policy as a whole for what is allowed but seldom meant.
+// warnings reports what is allowed but rarely intended.
 func (e *evaluator) warnings(p *Policy) {
 	if e.diags.HasErrors() {
 		return
 	}
 	if p.Default.Action == ActionReturn {
-		e.warn(diag.CodeOpenDefault, p.Default.DeclRange, "open by default", "Everyone who is not denied reaches what Docker publishes. Use action = \"drop\" with allow to name who may.")
+		e.warn(diag.CodeOpenDefault, p.Default.DeclRange, "open by default", "Every client that is not denied reaches the published ports. Use action = \"drop\" with allow for the clients to admit.")
 	}
 	for _, r := range p.Rules {
 		if r.Kind != KindAccept {
 			continue
 		}
 		if p.Host.Verdict == VerdictAccept && len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 && r.Destination == nil && !icmpOnly(r) {
-			e.warn(diag.CodeAcceptAll, r.Name.Range, fmt.Sprintf("accept %q goes past Docker's own rules", r.Name.Value),
-				"Its ACCEPT skips them, so that what nobody published, such as other ports of a container, is open to whoever has a route to the container. Add published_ports or destination, or set verdict = \"return\" on the host.")
+			e.warn(diag.CodeAcceptAll, r.Name.Range, fmt.Sprintf("accept %q skips Docker's own rules", r.Name.Value),
+				"Its ACCEPT also opens ports that are not published to every client with a route to the container. Add published_ports or destination, or set verdict = \"return\" on the host.")
 		}
 		for _, i := range r.Interfaces {
 			if coveredBy(p.Host.ExternalInterfaces, i.Value) == nil {
 				e.warn(diag.CodeNotExternal, i.Range, fmt.Sprintf("interface %q is not external", i.Value),
-					"default drops nobody there, so that the accept opens what is open already. Add it to the host's external_interfaces.")
+					"default drops nothing there, so the accept has no effect. Add it to the host's external_interfaces.")
 			}
 		}
 	}
 }
 
-// icmpOnly reports whether a rule is about ICMP, which nobody publishes.
+// icmpOnly reports whether a rule matches only ICMP, which is never published.
 func icmpOnly(r *Rule) bool {
 	for _, p := range r.Protocols {
 		if p.Value.Number != ICMP && p.Value.Number != ICMPv6 {

@@ -91,7 +91,7 @@ func (b *block) protocols() []At[Protocol] {
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o At[Protocol]) bool { return o.Value.Number == p.Number }); i >= 0 {
-			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("protocol %s twice", p.Name), "Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("protocol %s twice", p.Name), "Remove one of them.")
 			continue
 		}
 		out = append(out, At[Protocol]{p, it.rng})
@@ -149,7 +149,7 @@ func primitiveText(v cty.Value) string {
 	return v.AsString()
 }
 
-// numberText is a number as text. To write out 1e99999999 takes minutes.
+// numberText is a number as text. Writing all digits of 1e99999999 takes minutes.
 func numberText(f *big.Float) string {
 	if f.MantExp(nil) > 256 {
 		return "of more than 77 digits"
@@ -168,7 +168,7 @@ func (b *block) ports(name string) []At[Ports] {
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o At[Ports]) bool { return o.Value.First <= p.Last && p.First <= o.Value.Last }); i >= 0 {
-			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "It overlaps %s in the same list.", out[i].Value)
 			continue
 		}
 		out = append(out, At[Ports]{p, it.rng})
@@ -193,13 +193,13 @@ func parsePorts(it item) (Ports, string) {
 		return Ports{}, want + colonInPort(text)
 	}
 	if strings.Contains(text, "/") {
-		return Ports{}, want + " The protocol has an attribute of its own: protocol."
+		return Ports{}, want + " Write the protocol in the attribute protocol."
 	}
 	if s, ok := services[strings.ToLower(text)]; ok {
 		return Ports{}, fmt.Sprintf("%s Write %d for %s.", want, s.port, text)
 	}
 	if list := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }); len(list) > 1 && allPorts(list) {
-		return Ports{}, fmt.Sprintf("%s Write each as an element of its own: %s.", want, strings.Join(list, ", "))
+		return Ports{}, fmt.Sprintf("%s Write each as a separate element: %s.", want, strings.Join(list, ", "))
 	}
 	from, to, isRange := strings.Cut(text, "-")
 	if !isRange {
@@ -211,12 +211,12 @@ func parsePorts(it item) (Ports, string) {
 	case !ok1 || !ok2:
 		return Ports{}, fmt.Sprintf("%s %q is not.", want, text)
 	case first > last:
-		return Ports{}, fmt.Sprintf("The range runs backwards. Write \"%d-%d\".", last, first)
+		return Ports{}, fmt.Sprintf("The end of the range is below its start. Write \"%d-%d\".", last, first)
 	}
 	return Ports{First: first, Last: last}, ""
 }
 
-// services are names that people write for ports, or for protocols.
+// services are names that people write instead of ports or protocols.
 var services = map[string]struct {
 	protocol string
 	port     int
@@ -227,7 +227,7 @@ var services = map[string]struct {
 	"postgres": {"tcp", 5432}, "postgresql": {"tcp", 5432}, "redis": {"tcp", 6379},
 }
 
-// allPorts tells whether each of a list is a port or a range of ports.
+// allPorts reports whether all elements of a list are ports or ranges of ports.
 func allPorts(list []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool {
 		from, to, isRange := strings.Cut(s, "-")
@@ -237,9 +237,9 @@ func allPorts(list []string) bool {
 	})
 }
 
-// colonInPort says what was meant by a colon: a range as iptables writes it, or a
-// mapping as Docker writes it. It offers no range for what may be a mapping: the
-// range would open all ports between.
+// colonInPort returns what to write for a port with a colon: in Docker it is a mapping, in
+// iptables a range. It suggests no range, because that would open all ports between if it
+// is a mapping.
 func colonInPort(text string) string {
 	parts := strings.Split(text, ":")
 	container, ok := parsePort(parts[len(parts)-1])
@@ -248,9 +248,9 @@ func colonInPort(text string) string {
 		return fmt.Sprintf(" %q is not.", text)
 	}
 	if len(parts) > 2 {
-		return fmt.Sprintf(" Of Docker's ADDRESS:HOST:CONTAINER, published_address takes the address, published_ports %d and container_ports %d.", host, container)
+		return fmt.Sprintf(" For Docker's ADDRESS:HOST:CONTAINER write the address in published_address, %d in published_ports and %d in container_ports.", host, container)
 	}
-	return fmt.Sprintf(" Of Docker's HOST:CONTAINER, published_ports takes %d and container_ports %d.", host, container)
+	return fmt.Sprintf(" For Docker's HOST:CONTAINER write %d in published_ports and %d in container_ports.", host, container)
 }
 
 func parsePort(text string) (uint16, bool) {
@@ -258,7 +258,7 @@ func parsePort(text string) (uint16, bool) {
 	return uint16(n), err == nil && n > 0 && text == fmt.Sprint(n)
 }
 
-// checkPortProtocols makes sure that ports come with protocols that have ports.
+// checkPortProtocols reports ports without a protocol, or with one that has no ports.
 func (b *block) checkPortProtocols(r *Rule) {
 	for _, name := range []string{"published_ports", "container_ports", "source_ports"} {
 		if !b.has(name) {
@@ -270,19 +270,19 @@ func (b *block) checkPortProtocols(r *Rule) {
 		}
 		for _, p := range r.Protocols {
 			if !p.Value.HasPorts() {
-				b.error(diag.CodePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a rule of its own for %s, without %s.", p.Value.Name, name)
+				b.error(diag.CodePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a separate rule for %s, without %s.", p.Value.Name, name)
 			}
 		}
 		return
 	}
 }
 
-// checkPublishedProtocols refuses what docker publishes nothing of.
+// checkPublishedProtocols reports protocols that Docker cannot publish.
 func (b *block) checkPublishedProtocols(r *Rule) {
 	if len(r.PublishedAddress) == 0 {
 		return
 	}
-	const why = "Docker publishes tcp, udp and sctp; anything else sent to the address ends at the host itself. Write a rule of its own, without published_address."
+	const why = "Docker publishes only tcp, udp and sctp; other packets to the address are for the host itself. Write a separate rule without published_address."
 	if b.has("icmp_types") && !b.has("protocol") {
 		b.error(diag.CodeConflict, b.rng("icmp_types"), "icmp_types with published_address", why)
 	}
@@ -298,11 +298,11 @@ func (b *block) publishedAddress() []At[netipx.IPRange] {
 	var out []At[netipx.IPRange]
 	for _, a := range b.addresses("published_address") {
 		if a.Value.From() != a.Value.To() {
-			b.error(diag.CodeValue, a.Range, "published_address of more than one address", "It is the host address that clients connect to. Name each address, one an element.")
+			b.error(diag.CodeValue, a.Range, "published_address of more than one address", "It is the host address that clients connect to. List each address as an element.")
 			continue
 		}
 		if slices.ContainsFunc(out, func(o At[netipx.IPRange]) bool { return o.Value == a.Value }) {
-			b.error(diag.CodeDuplicate, a.Range, fmt.Sprintf("address %s twice", a.Value.From()), "Take one of them out.")
+			b.error(diag.CodeDuplicate, a.Range, fmt.Sprintf("address %s twice", a.Value.From()), "Remove one of them.")
 			continue
 		}
 		out = append(out, a)

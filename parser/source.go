@@ -37,14 +37,14 @@ type Source struct {
 	functions functions
 	sources   map[string][]byte
 	given     map[string]given
-	// texts are values that are in no file, by the file names of their ranges.
+	// texts are values that are not in files, by the file names of their ranges.
 	texts map[string][]byte
-	// marked are files with a byte order mark, which their source is without.
+	// marked are the files that began with a byte order mark, with it.
 	marked map[string][]byte
 }
 
-// Digests returns the SHA-256 in hexadecimal of the policy's files and of each
-// file opened and closed so far, by the names the policy uses.
+// Digests returns the SHA-256, in hexadecimal, of the policy's files and of each file that
+// was opened and closed so far, by the names in the policy.
 func (s *Source) Digests() map[string]string {
 	s.Dir.mu.Lock()
 	defer s.Dir.mu.Unlock()
@@ -63,8 +63,8 @@ func (s *Source) Digests() map[string]string {
 // Close releases the directory.
 func (s *Source) Close() error { return s.Dir.root.Close() }
 
-// Sources returns the bytes of all files read so far by the names diagnostics
-// use, for diag.Printer.
+// Sources returns the bytes of all files read so far, by the names in diagnostics, for
+// diag.Printer.
 func (s *Source) Sources() map[string][]byte {
 	out := s.parser.Sources()
 	maps.Copy(out, s.texts)
@@ -73,15 +73,15 @@ func (s *Source) Sources() map[string][]byte {
 
 // Load reads the policy at name, a file or a directory, and the files of values in
 // inputs, and checks their syntax. With allowOutside, expressions and address lists
-// may name files anywhere.
+// may refer to files anywhere.
 //
-// The Source is there, for its Sources, even when there are errors.
+// The Source is not nil, even with errors, so that they can be printed with its Sources.
 func Load(name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnostics) {
 	return LoadFrom(files.Disk, name, inputs, allowOutside)
 }
 
-// LoadFrom is Load for a policy in a tree. The files of values are on the disk all
-// the same: they are of the command line, not of the policy.
+// LoadFrom is Load for a policy in a tree. The files of values are always on the disk,
+// because they belong to the command line, not to the policy.
 func LoadFrom(tree files.Tree, name string, inputs Inputs, allowOutside bool) (*Source, hcl.Diagnostics) {
 	s := &Source{parser: hclparse.NewParser(), marked: map[string][]byte{}}
 	dir, names, err := policyFiles(tree, name)
@@ -114,12 +114,12 @@ func LoadFrom(tree files.Tree, name string, inputs Inputs, allowOutside bool) (*
 	if diags.HasErrors() {
 		return s, append(diags, misplaced...)
 	}
-	// What is unknown at the top hides nothing that is wrong elsewhere.
+	// An unknown block at the top hides no other errors.
 	return s, slices.Concat(diags, misplaced, s.structure(found))
 }
 
-// parse reads a file as HCL, or as JSON if its name says so. What it is tells
-// what the file is for.
+// parse reads a file as HCL, or as JSON if its name ends in .json. The purpose of the file,
+// what, is for messages.
 func (s *Source) parse(tree files.Tree, name, what string) (*hcl.File, hcl.Diagnostics) {
 	text, err := readText(tree, name)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Source) parse(tree files.Tree, name, what string) (*hcl.File, hcl.Diagn
 	return file, append(diags, hiddenCharacters(text, name, diags)...)
 }
 
-// readText reads a file as far as one byte past what budget.Text takes.
+// readText reads a file up to one byte more than budget.Text accepts.
 func readText(tree files.Tree, name string) ([]byte, error) {
 	f, err := tree.Open(name)
 	if err != nil {
@@ -189,7 +189,7 @@ func policyFiles(tree files.Tree, name string) (dir string, names []string, err 
 	}
 	if !info.IsDir() {
 		if !isPolicyFile(name) {
-			return "", nil, fmt.Errorf("a policy file's name ends in .hcl or .hcl.json")
+			return "", nil, fmt.Errorf("the name of a policy file must end in .hcl or .hcl.json")
 		}
 		if err := files.Check(name, info); err != nil {
 			return "", nil, err
@@ -204,7 +204,7 @@ func policyFiles(tree files.Tree, name string) (dir string, names []string, err 
 		if !isPolicyFile(e.Name()) || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		// What cannot be asked is reported when it is read.
+		// Other errors are reported when the file is read.
 		info, err := tree.Stat(filepath.Join(name, e.Name()))
 		switch {
 		case err == nil && info.IsDir():
@@ -215,7 +215,7 @@ func policyFiles(tree files.Tree, name string) (dir string, names []string, err 
 		}
 	}
 	if len(names) == 0 {
-		return "", nil, fmt.Errorf("the directory holds no *.hcl or *.hcl.json file")
+		return "", nil, fmt.Errorf("the directory contains no *.hcl or *.hcl.json file")
 	}
 	slices.Sort(names)
 	return name, names, nil

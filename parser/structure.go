@@ -11,8 +11,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Hosts returns the labels of the host blocks in the order written, as far as they
-// are good; one "" for an unlabelled host.
+// Hosts returns the valid labels of host blocks in the order written; "" for an unlabelled
+// host.
 func (s *Source) Hosts() []string {
 	var out []string
 	for _, b := range s.blocks["host"] {
@@ -37,8 +37,8 @@ func hasLabelledHost(body hcl.Body) bool {
 			return b.Type == "host" && len(b.Labels) > 0
 		})
 	}
-	// In JSON a label looks like an attribute: a host without any attribute of a
-	// host block has labels.
+	// In JSON a label looks like an attribute: a host has labels if none of its keys is an
+	// attribute of host.
 	content, _, _ := body.PartialContent(policySchema.bodySchema(false))
 	for _, b := range content.Blocks.OfType(hostSchema.Type) {
 		attrs, _ := b.Body.JustAttributes()
@@ -68,7 +68,7 @@ func (s *Source) structure(found hcl.Blocks) hcl.Diagnostics {
 	if len(found.OfType(hostSchema.Type)) == 0 {
 		diags = append(diags, diag.New(diag.CodeSchema, hcl.Range{Filename: s.Dir.Display(s.Names[0]), Start: hcl.InitialPos, End: hcl.InitialPos},
 			"no host block",
-			"A policy states on which interfaces traffic from outside arrives. Add:\n\n  host {\n    external_interfaces = [\"eth0\"]\n  }"))
+			"A policy needs the interfaces on which traffic from outside arrives. Add:\n\n  host {\n    external_interfaces = [\"eth0\"]\n  }"))
 	}
 	repeated := map[*hcl.Block]bool{}
 	for _, named := range []struct {
@@ -114,8 +114,8 @@ func byType(blocks hcl.Blocks, without map[*hcl.Block]bool) map[string][]*hcl.Bl
 	return out
 }
 
-// Evaluable reports whether hosts can be evaluated, to find more that is wrong,
-// although Load found errors.
+// Evaluable reports whether hosts can be evaluated to find more errors, although Load
+// returned some.
 func (s *Source) Evaluable() bool { return len(s.hosts) > 0 }
 
 // findHosts returns the hosts by label: one without a label, or any number with one each.
@@ -153,7 +153,7 @@ func findHosts(blocks []*hcl.Block) (map[string]*hcl.Block, hcl.Diagnostics) {
 		}
 	}
 	if unlabelled := hosts[""]; unlabelled != nil && len(hosts) > 1 {
-		diags = append(diags, diag.New(diag.CodeDuplicate, unlabelled.DefRange, "host without a label among labelled ones", "The label names the host's output folder. Give this one a label too."))
+		diags = append(diags, diag.New(diag.CodeDuplicate, unlabelled.DefRange, "host without a label beside labelled ones", "The label is the name of the host's output folder. Give this one a label too."))
 	}
 	return hosts, diags
 }

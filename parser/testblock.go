@@ -19,24 +19,23 @@ type Test struct {
 	DeclRange hcl.Range
 	From      netip.Addr
 	Protocol  Protocol
-	// What of the packet was written; zero is not written. Package question says what
-	// it means and what is assumed for the rest.
+	// The attributes of the packet; zero if not written. Package question gives them their
+	// meaning and the others their defaults.
 	ToPort        uint16
 	ToAddress     netip.Addr
 	Container     netip.Addr
 	ContainerPort uint16
 	Interface     string
 	OutInterface  string
-	// Proxy tells that the packet ends at docker-proxy on the host, at ToPort.
+	// Proxy is whether the packet ends at docker-proxy on the host, at ToPort.
 	Proxy  bool
 	State  TestState
 	Expect Expectation
-	// By is the block that has to decide, such as "accept.https"; "" for any.
+	// By is the block that is expected to match, such as "accept.https"; "" for any.
 	By string
-	// Ranges are the places of the attributes that were written, by name.
+	// Ranges are the places of the written attributes, by name.
 	Ranges map[string]hcl.Range
-	// Unclear tells that an attribute of the packet has no valid value, which is
-	// reported already.
+	// Unclear is whether an attribute of the packet has no valid value, which is reported.
 	Unclear bool
 }
 
@@ -54,11 +53,11 @@ const (
 	StateUntracked   TestState = "untracked"
 )
 
-// Expectation is a verdict as tests name it.
+// Expectation is a verdict in a test.
 type Expectation string
 
-// The values of expect. Docker means that Docker's own rules decide. Allowed is
-// accept or docker, and refused is drop or reject.
+// The values of expect. Docker means that no rule matches and Docker's own rules decide.
+// Allowed is accept or docker, and refused is drop or reject.
 const (
 	ExpectAllowed Expectation = "allowed"
 	ExpectRefused Expectation = "refused"
@@ -68,13 +67,13 @@ const (
 	ExpectDocker  Expectation = "docker"
 )
 
-// Allows tells whether the packet reaches its destination as far as the policy goes.
+// Allows reports whether the policy lets the packet reach its destination.
 func (x Expectation) Allows() bool {
 	return x == ExpectAllowed || x == ExpectAccept || x == ExpectDocker
 }
 
-// MetBy tells whether a verdict, one of the exact values, is what is expected.
-func (x Expectation) MetBy(verdict Expectation) bool {
+// Matches reports whether a verdict, one of the exact values, is as expected.
+func (x Expectation) Matches(verdict Expectation) bool {
 	switch x {
 	case ExpectAllowed, ExpectRefused:
 		return x.Allows() == verdict.Allows()
@@ -109,7 +108,7 @@ func (e *evaluator) tests(p *Policy) []*Test {
 	return out
 }
 
-// deciders are the blocks that can decide about a packet, as the attribute by names them.
+// deciders are the blocks that a packet can match, as written in the attribute by.
 func deciders(p *Policy) []string {
 	out := []string{"established", "default"}
 	rules := p.Rules
@@ -122,8 +121,8 @@ func deciders(p *Policy) []string {
 	return out
 }
 
-// testIsForThisHost reads the host of a test. A test whose host does not exist counts as
-// one for this host, so that all that is wrong with it is reported.
+// testIsForThisHost reports whether a test is for the host being evaluated. One for a host
+// that does not exist is, so that its other errors are reported too.
 func (b *block) testIsForThisHost() bool {
 	host, ok := b.text("host")
 	if !ok {
@@ -169,7 +168,7 @@ func (b *block) testExpectation(t *Test) {
 // checkExpectation reports an expectation that no packet can meet.
 func (b *block) checkExpectation(t *Test) {
 	if t.Proxy && t.Expect == ExpectAccept {
-		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The INPUT protection refuses a packet, or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
+		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "INPUT protection for docker-proxy refuses a packet or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
 	} else if problem := t.neverBy(); problem != "" {
 		b.error(diag.CodeConflict, b.rng("by"), fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
 	}
@@ -185,11 +184,11 @@ func (b *block) checkTestFamily(t *Test, h *Host) {
 // checkDecider reports a rule that does not exist on this host.
 func (b *block) checkDecider(t *Test, deciders []string) {
 	if by, ok := b.text("by"); ok && !slices.Contains(deciders, t.By) {
-		b.error(diag.CodeReference, by.Range, fmt.Sprintf("no rule %q", t.By), "by is the block that decides on this host: established, deny.NAME, accept.NAME or default.%s", suggest.DidYouMean(t.By, deciders))
+		b.error(diag.CodeReference, by.Range, fmt.Sprintf("no rule %q", t.By), "by is the block that matches the packet on this host: established, deny.NAME, accept.NAME or default.%s", suggest.DidYouMean(t.By, deciders))
 	}
 }
 
-// neverBy says why the block of by never gives the verdict of expect; "" if it may.
+// neverBy returns why the block of by never has the verdict of expect; "" if it may.
 func (t *Test) neverBy() string {
 	kind, _, _ := strings.Cut(t.By, ".")
 	switch {
@@ -198,14 +197,14 @@ func (t *Test) neverBy() string {
 	case kind == string(KindAccept) && !t.Expect.Allows():
 		return "An accept refuses no packet. Write expect = \"allowed\", or leave by out."
 	case kind == "default" && t.Expect.Allows():
-		return "default only refuses packets; for what it allows, no block decides. Write expect = \"refused\", or leave by out."
+		return "default only refuses packets; those it allows match no block. Write expect = \"refused\", or leave by out."
 	case kind == "established" && t.Expect == ExpectReject:
-		return "established lets packets pass, and with drop_invalid drops invalid ones. Write expect = \"allowed\" or \"drop\"."
+		return "established accepts packets, and with drop_invalid drops invalid ones. Write expect = \"allowed\" or \"drop\"."
 	}
 	return ""
 }
 
-// testInterface reads the name of one interface; "" when it is absent.
+// testInterface reads the name of one interface; "" if absent.
 func (b *block) testInterface(name, verb string) string {
 	it, ok := b.text(name)
 	if !ok {
@@ -213,7 +212,7 @@ func (b *block) testInterface(name, verb string) string {
 	}
 	problem := CheckInterface(it.Value)
 	if problem == "" && strings.HasSuffix(it.Value, "+") {
-		problem = fmt.Sprintf("Write the whole name of one, such as %q.", strings.TrimSuffix(it.Value, "+")+"0")
+		problem = fmt.Sprintf("Write a complete name, such as %q.", strings.TrimSuffix(it.Value, "+")+"0")
 	}
 	if problem != "" {
 		b.error(diag.CodeInterface, it.Range, fmt.Sprintf("bad interface %q", it.Value), "A packet %s one interface. %s", verb, problem)
@@ -238,7 +237,7 @@ func (b *block) address(name string) netip.Addr {
 	return r.From()
 }
 
-// testPort reads one port; 0 when it is absent.
+// testPort reads one port; 0 if absent.
 func (b *block) testPort(name string) uint16 {
 	it, ok := b.attr(name)
 	if !ok {
@@ -254,15 +253,15 @@ func (b *block) testPort(name string) uint16 {
 	return p.First
 }
 
-// checkTestName says what is wrong with a test's name, or "". It may be a sentence.
+// checkTestName returns what is wrong with a test's name, or "". It may be a sentence.
 func checkTestName(name string) string {
 	switch {
 	case strings.TrimSpace(name) == "":
-		return "A test needs a name: it says in the report what held or did not."
+		return "A test needs a name, which identifies it in reports."
 	case len(name) > maxRuleName:
 		return fmt.Sprintf("The name has %d bytes; %d is the most.", len(name), maxRuleName)
 	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return "A test's name is one line of text."
+		return "A test's name must be one line of text."
 	}
 	return ""
 }

@@ -53,7 +53,7 @@ func explainSchema(diags hcl.Diagnostics, schema *Block) hcl.Diagnostics {
 			d.Summary = kind + " without a name"
 			d.Detail = fmt.Sprintf("Give it one: %s \"name\" { … }.", kind)
 			if kind == "host" {
-				d.Detail = "Other host blocks have a label, which names the host's output folder. Give this one a label too: host \"web1\" { … }."
+				d.Detail = "Other host blocks have a label, the name of the host's output folder. Give this one a label too: host \"web1\" { … }."
 			}
 		}
 	}

@@ -145,7 +145,7 @@ func (b *block) refuseEmpty(names ...string) {
 	}
 }
 
-// list reads the elements of a list, each with its own place where it has one.
+// list reads the elements of a list, each with its place.
 func (b *block) list(name string) ([]item, bool) {
 	it, ok := b.attr(name)
 	if !ok {
@@ -163,13 +163,13 @@ func (b *block) list(name string) ([]item, bool) {
 	return b.elements(b.expr(name), it.Value), true
 }
 
-// elements pairs the elements of a list value with the ranges they were written
-// at, or all with the range of the whole expression when it is computed.
+// elements pairs the elements of a list with the places where they were written, or with
+// that of the whole expression if it is computed.
 func (b *block) elements(expr hcl.Expression, list cty.Value) []item {
 	written, diags := hcl.ExprList(expr)
 	exact := !diags.HasErrors() && len(written) == list.LengthInt() && !list.Type().IsSetType()
 	var out []item
-	before := map[string]int{} // equal values, when their origins are asked for
+	before := map[string]int{} // equal values so far, to find their origins
 	for i, it := 0, list.ElementIterator(); it.Next(); i++ {
 		_, v := it.Element()
 		rng := expr.Range()
@@ -200,8 +200,8 @@ func (b *block) texts(name string) []At[string] {
 	return out
 }
 
-// within narrows the range of a string literal to a part of its text. Where the
-// text is not written as it is (escapes, templates, variables) the whole range stays.
+// within returns the range of a part of a string literal; the whole range if the text is
+// not written literally (escapes, templates, variables).
 func (b *block) within(it hcl.Range, text string, offset, length int) hcl.Range {
 	src := b.source.sources[it.Filename]
 	if it.Start.Line != it.End.Line || it.End.Byte > len(src) {
