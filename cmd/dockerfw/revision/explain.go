@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 )
 
 // revisionWithPath is REV:PATH; after a slash or in braces a colon is text to search for.
@@ -78,7 +80,7 @@ func explainNoRevision(dir, revision string, err error) error {
 func fetch(dir, name, before string) string {
 	for _, remote := range lines(dir, "remote") {
 		if branch, ok := strings.CutPrefix(name, remote+"/"); ok && branch != "" {
-			return before + fmt.Sprintf("git fetch %s %s", quote(remote), quote(fmt.Sprintf("+refs/heads/%s:refs/remotes/%s/%[1]s", branch, remote)))
+			return before + fmt.Sprintf("git fetch %s %s", shell.Word(remote), shell.Word(fmt.Sprintf("+refs/heads/%s:refs/remotes/%s/%[1]s", branch, remote)))
 		}
 	}
 	return ""
@@ -101,13 +103,4 @@ func nearest(written string, known []string) string {
 		}
 	}
 	return best
-}
-
-// quote writes a word for a shell.
-func quote(word string) string {
-	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:+=@%~^"
-	if word != "" && word[0] != '~' && strings.Trim(word, plain) == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

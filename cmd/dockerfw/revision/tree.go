@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
@@ -131,14 +132,14 @@ func (t *Tree) explain(name string, err error) error {
 	case errors.As(err, &module):
 		err = fmt.Errorf("%s is a submodule, whose files are not in %s. %s", module.path, t.revision, t.checkout(name, true))
 	case errors.Is(err, errMissing):
-		err = fmt.Errorf("this partial clone does not have it. Fetch it: git -C %s archive -o %s %s", quote(t.top), os.DevNull, quote(t.revision))
+		err = fmt.Errorf("this partial clone does not have it. Fetch it: git -C %s archive -o %s %s", shell.Word(t.top), os.DevNull, shell.Word(t.revision))
 	}
 	return &fs.PathError{Op: "open", Path: name, Err: err}
 }
 
 // checkout is the advice to compare with a checkout.
 func (t *Tree) checkout(name string, submodules bool) string {
-	text := fmt.Sprintf("Compare with a checkout: git worktree add --detach ../base %s", quote(t.revision))
+	text := fmt.Sprintf("Compare with a checkout: git worktree add --detach ../base %s", shell.Word(t.revision))
 	if submodules {
 		text += " && git -C ../base submodule update --init"
 	}

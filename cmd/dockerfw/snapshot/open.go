@@ -25,6 +25,8 @@ const LiveName = "live"
 
 // Opened is what a name stands for: the states of one host or of a fleet.
 type Opened struct {
+	// Name is the name it was opened by.
+	Name   string
 	Kind   Kind
 	States []*State
 	// Sources hold the bytes of a policy's files, to print diagnostics with.
@@ -112,7 +114,7 @@ func isCompiled(tree files.Tree, dir string) bool {
 
 func openPolicy(name string, opts driver.Options) (*Opened, hcl.Diagnostics) {
 	result, diags := driver.Policy(name, opts)
-	out := &Opened{Kind: Policy, Sources: result.Sources}
+	out := &Opened{Name: name, Kind: Policy, Sources: result.Sources}
 	for _, h := range result.Hosts {
 		s := newState(name, Policy)
 		s.Host, s.Sources = h.Ruleset.Host, result.Sources
@@ -162,7 +164,7 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Opened, hcl.Dia
 			}
 		}
 	}
-	out := &Opened{Kind: Folder}
+	out := &Opened{Name: name, Kind: Folder}
 	var diags hcl.Diagnostics
 	var all []string
 	for _, dir := range dirs {

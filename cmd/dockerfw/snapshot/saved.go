@@ -97,7 +97,7 @@ func openDump(tree files.Tree, paths []string, name string) (*Opened, hcl.Diagno
 	if err := s.checkNFT(); err != nil {
 		return nil, diags, err
 	}
-	return &Opened{Kind: Dump, States: []*State{s}, Note: strings.Join(notes, "\n")}, diags, nil
+	return &Opened{Name: name, Kind: Dump, States: []*State{s}, Note: strings.Join(notes, "\n")}, diags, nil
 }
 
 // filesIn lists the files of a directory, by way of links too, in lexical order.
@@ -199,12 +199,12 @@ func live() (*Opened, hcl.Diagnostics, error) {
 	}
 	diags = append(diags, s.add(saved.Part{Holds: saved.Sets, Text: string(text)}, "ipset save")...)
 	if diags.HasErrors() {
-		return &Opened{Kind: Live, States: []*State{s}, Note: choice.note}, diags, nil
+		return &Opened{Name: LiveName, Kind: Live, States: []*State{s}, Note: choice.note}, diags, nil
 	}
 	if err := s.readNFT(); err != nil {
 		return nil, nil, err
 	}
-	return &Opened{Kind: Live, States: []*State{s}, Note: choice.note}, diags, nil
+	return &Opened{Name: LiveName, Kind: Live, States: []*State{s}, Note: choice.note}, diags, nil
 }
 
 // ErrNoTool says that a tool is not there.

@@ -1,4 +1,4 @@
-package main
+package findings
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ func at(file string, line, column int) hcl.Range {
 // The names are those of the schema of SARIF 2.1.0; what it requires is not left out.
 func TestSARIFHasWhatItsSchemaRequires(t *testing.T) {
 	plain := diag.Warn("covered", at("policy.hcl", 3, 1), "rule", "Detail.")
-	diag.WithRelated(plain, "it takes its packets", at("policy.hcl", 1, 1))
+	diag.WithRelated(plain, "matches its packets first", at("policy.hcl", 1, 1))
 	diags := hcl.Diagnostics{
 		diag.Note("world-open", at("dir with blank/a:b.hcl", 7, 2), "note", ""),
 		plain,
@@ -27,7 +27,7 @@ func TestSARIFHasWhatItsSchemaRequires(t *testing.T) {
 		{Severity: hcl.DiagError, Summary: "without a place", Extra: diag.Info{Code: "file-read"}},
 	}
 	var b bytes.Buffer
-	if err := findingsSARIF(&b, diags, nil); err != nil {
+	if err := WriteSARIF(&b, diags, nil); err != nil {
 		t.Fatal(err)
 	}
 	var log struct {

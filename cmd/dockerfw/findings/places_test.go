@@ -1,4 +1,4 @@
-package main
+package findings
 
 import (
 	"bytes"
@@ -47,7 +47,7 @@ func TestColumnsOfMachineFormatsCountCodePoints(t *testing.T) {
 			want := []int{1 + utf8.RuneCountInString(line), 1 + utf8.RuneCountInString(line+c.marked)}
 
 			var out bytes.Buffer
-			if err := findingsSARIF(&out, diags, sources); err != nil {
+			if err := WriteSARIF(&out, diags, sources); err != nil {
 				t.Fatal(err)
 			}
 			var log struct {
@@ -61,10 +61,10 @@ func TestColumnsOfMachineFormatsCountCodePoints(t *testing.T) {
 				t.Errorf("SARIF: columns %d, want %d", got, want)
 			}
 			out.Reset()
-			if err := findingsJSON(&out, diags, sources); err != nil {
+			if err := WriteJSON(&out, diags, sources); err != nil {
 				t.Fatal(err)
 			}
-			var records []findingRecord
+			var records []record
 			if err := json.Unmarshal(out.Bytes(), &records); err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestColumnsOfMachineFormatsCountCodePoints(t *testing.T) {
 				t.Errorf("JSON: columns %d, want %d", got, want)
 			}
 			out.Reset()
-			if err := findingsGitHub(&out, diags, sources); err != nil {
+			if err := WriteGitHub(&out, diags, sources); err != nil {
 				t.Fatal(err)
 			}
 			got := regexp.MustCompile(`,col=(\d+),endColumn=(\d+),`).FindStringSubmatch(out.String())
@@ -88,10 +88,10 @@ func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
 func TestAFileNameThatIsNoUTF8IsExactInJSON(t *testing.T) {
 	file, diags, sources := checkFile(t, "a\xff b.hcl", "bogus {}\n")
 	var out bytes.Buffer
-	if err := findingsJSON(&out, diags, sources); err != nil {
+	if err := WriteJSON(&out, diags, sources); err != nil {
 		t.Fatal(err)
 	}
-	var records []findingRecord
+	var records []record
 	if err := json.Unmarshal(out.Bytes(), &records); err != nil {
 		t.Fatal(err)
 	}
@@ -185,14 +185,14 @@ func checkSARIF(t *testing.T, kind string, v any) {
 }
 
 func TestSARIFOfRealFindingsIsAsItsSchemaSays(t *testing.T) {
-	bad, err := filepath.Glob("../../golden/bad/*")
+	bad, err := filepath.Glob("../../../golden/bad/*")
 	if err != nil || len(bad) < 40 {
 		t.Fatalf("%d bad policies, %v", len(bad), err)
 	}
 	for _, dir := range append(bad, "no such policy") {
 		result, diags := driver.Policy(dir, driver.Options{})
 		var out bytes.Buffer
-		if err := findingsSARIF(&out, diags, result.Sources); err != nil {
+		if err := WriteSARIF(&out, diags, result.Sources); err != nil {
 			t.Fatal(err)
 		}
 		var log any
@@ -223,7 +223,7 @@ func TestValuesOfTheCommandLineHaveNoFile(t *testing.T) {
 				t.Fatalf("%s: nothing is wrong", value)
 			}
 			for format, write := range map[string]func(io.Writer, hcl.Diagnostics, map[string][]byte) error{
-				"json": findingsJSON, "sarif": findingsSARIF, "github": findingsGitHub,
+				"json": WriteJSON, "sarif": WriteSARIF, "github": WriteGitHub,
 			} {
 				var out bytes.Buffer
 				if err := write(&out, diags, result.Sources); err != nil {
