@@ -77,7 +77,7 @@ func (k *killer) killAt(p *deployed, n int, when string, args ...string) (killed
 }
 
 // holdsOneOf fails the test unless each family is as one of the states has it.
-func (k *killer) holdsOneOf(what string, states ...*snapshot.State) {
+func (k *killer) holdsOneOf(what string, states ...*snapshot.Host) {
 	k.t.Helper()
 	families := map[string]bool{"IPv4": false, "IPv6": false}
 	for _, s := range states {

@@ -14,7 +14,7 @@ import (
 // deployed is a compiled folder as it comes to a host, with scripts and all.
 type deployed struct{ name, dir string }
 
-func (p *deployed) state(t *testing.T) *snapshot.State { return openState(t, p.dir) }
+func (p *deployed) state(t *testing.T) *snapshot.Host { return openState(t, p.dir) }
 
 // compileFolder compiles a policy into a folder of its own.
 func compileFolder(t *testing.T, name, text string) *deployed {

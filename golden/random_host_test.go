@@ -138,7 +138,7 @@ func askHost(t *rapid.T, r *lab.Router, h *randomhost.Host, random *rand.Rand, c
 }
 
 // savedHost is the host as its own tools save it, without the lines that are the test's own.
-func savedHost(t *rapid.T, r *lab.Router, h *randomhost.Host) (*snapshot.State, string) {
+func savedHost(t *rapid.T, r *lab.Router, h *randomhost.Host) (*snapshot.Host, string) {
 	dir, err := os.MkdirTemp("", "random-host-")
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func savedHost(t *rapid.T, r *lab.Router, h *randomhost.Host) (*snapshot.State, 
 	if err != nil || diags.HasErrors() {
 		t.Fatalf("%v %v\n%s", err, diags, text)
 	}
-	return opened.States[0], text
+	return opened.Hosts[0], text
 }
 
 // withoutTestRules leaves the rules of the test's own out of what nft -j prints.

@@ -43,7 +43,7 @@ type policy struct {
 	text     string
 	programs []*ir.Program
 	files    map[string]string
-	state    *snapshot.State
+	state    *snapshot.Host
 }
 
 // compilePolicy compiles a policy in a directory; ok is false if it is refused.
@@ -61,7 +61,7 @@ func compilePolicy(t fataler, dir, text string) (_ *policy, ok bool) {
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	p := &policy{text: text, programs: result.Hosts[0].Ruleset.Programs, files: map[string]string{}, state: opened.States[0]}
+	p := &policy{text: text, programs: result.Hosts[0].Ruleset.Programs, files: map[string]string{}, state: opened.Hosts[0]}
 	for _, f := range result.Hosts[0].Files {
 		p.files[f.Name] = string(f.Content)
 	}

@@ -70,10 +70,10 @@ The exit code is 0 if everyone reaches what they reached and is answered as befo
 			if err != nil {
 				return err
 			}
-			var before *snapshot.Opened
+			var before *snapshot.Fleet
 			if base != "" {
-				before, err = opened(cmd, func() (*snapshot.Opened, hcl.Diagnostics, error) {
-					return snapshot.OpenAt(base, args[0], opts)
+				before, err = opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) {
+					return snapshot.OpenRevision(base, args[0], opts)
 				})
 			} else {
 				before, err = openSide(cmd, args[0], opts)
@@ -122,11 +122,11 @@ func counts(reports []*diff.Report, gate []diff.Effect, strict bool) bool {
 
 // openSide opens one of the things that commands look at, and prints what is
 // wrong with it.
-func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.Opened, error) {
-	return opened(cmd, func() (*snapshot.Opened, hcl.Diagnostics, error) { return snapshot.Open(name, opts) })
+func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.Fleet, error) {
+	return opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) { return snapshot.Open(name, opts) })
 }
 
-func opened(cmd *cobra.Command, open func() (*snapshot.Opened, hcl.Diagnostics, error)) (*snapshot.Opened, error) {
+func opened(cmd *cobra.Command, open func() (*snapshot.Fleet, hcl.Diagnostics, error)) (*snapshot.Fleet, error) {
 	side, diags, err := open()
 	// Warnings are for compile and check; here they would drown the answer.
 	diags = slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })
@@ -143,7 +143,7 @@ func opened(cmd *cobra.Command, open func() (*snapshot.Opened, hcl.Diagnostics, 
 			escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", line)
 		}
 	}
-	if err == nil && len(side.States) == 0 {
+	if err == nil && len(side.Hosts) == 0 {
 		err = fmt.Errorf("no host")
 	}
 	return side, err

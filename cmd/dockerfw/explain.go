@@ -82,10 +82,10 @@ The exit code is 0 whatever the verdict, and 2 if there is no answer.`,
 			if err != nil {
 				return err
 			}
-			if len(side.States) > 1 {
-				return fmt.Errorf("%s has %d hosts: choose one with --host", args[0], len(side.States))
+			if len(side.Hosts) > 1 {
+				return fmt.Errorf("%s has %d hosts: choose one with --host", args[0], len(side.Hosts))
 			}
-			answers, err := explain.Explain(side.States[0], q, chain)
+			answers, err := explain.Explain(side.Hosts[0], q, chain)
 			var problems question.Problems
 			if errors.As(err, &problems) {
 				return usageError(cmd, err.Error())

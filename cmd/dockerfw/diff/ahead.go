@@ -11,7 +11,7 @@ import (
 
 // ahead notes what is still ahead of the policy's rules on a host after loading them, and
 // lets through what they refuse.
-func (c *comparison) ahead(f ir.Family, loaded *snapshot.State) (err error) {
+func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 	defer packet.Catch(&err)
 	chain := loaded.Target
 	if loaded.Install == ir.Jump {
@@ -21,21 +21,21 @@ func (c *comparison) ahead(f ir.Family, loaded *snapshot.State) (err error) {
 	if t.Chain(chain) == nil || !snapshot.Declared(t.Chain("FORWARD")) {
 		return nil
 	}
-	route, err := loaded.UpTo(f, snapshot.Forward, chain, true)
+	route, err := loaded.RouteTo(f, snapshot.Forward, chain, true)
 	if err != nil {
 		return fmt.Errorf("the %s rules of %s cannot be followed: %w", snapshot.FamilyText(f), loaded.Name, err)
 	}
-	space, err := packet.New(route, loaded.Program(f, chain), snapshot.Containers(f, loaded, loaded))
+	space, err := packet.New(route, loaded.Program(f, chain), snapshot.ContainerPackets(f, loaded, loaded))
 	if err != nil {
 		return fmt.Errorf("the %s rules of %s cannot be followed: %w", snapshot.FamilyText(f), loaded.Name, err)
 	}
 	both := space.Programs()
-	leak := snapshot.Past(both[0]).And(snapshot.Refused(both[1])).Diff(snapshot.Refused(both[2]))
+	leak := snapshot.Bypassing(both[0]).And(snapshot.Refused(both[1])).Diff(snapshot.Refused(both[2]))
 	if leak.IsEmpty() {
 		return nil
 	}
 	witness, _ := leak.Witness()
-	at := snapshot.LetsThrough(both[0], witness)
+	at := snapshot.AdmittingRule(both[0], witness)
 	if at.Policy || at.Chain == "" {
 		c.note("some %s packets that the policy refuses never reach its rules, for example %s", snapshot.FamilyText(f), witness)
 		return nil

@@ -139,28 +139,28 @@ const everything = 1 << 20
 // Compare finds what differs. Where one side is compiled and the other is a host,
 // the compiled side is loaded onto the host in thought: what others own there is
 // the same on both sides, but for what loading would delete.
-func Compare(before, after *snapshot.State, opts Options) (*Report, error) {
+func Compare(before, after *snapshot.Host, opts Options) (*Report, error) {
 	usual := [2]int{50, 6}
 	if opts.Full {
 		usual = [2]int{everything, everything}
 	}
 	opts.Changes, opts.Regions = cmp.Or(opts.Changes, usual[0]), cmp.Or(opts.Regions, usual[1])
-	r := &Report{Effect: None, Host: after.Host, Old: before.Name, New: after.Name}
+	r := &Report{Effect: None, Host: after.Label, Old: before.Name, New: after.Name}
 	if r.Host == "" {
-		r.Host = before.Host
+		r.Host = before.Label
 	}
-	var onto *snapshot.State // the host with the compiled side loaded
+	var onto *snapshot.Host // the host with the compiled side loaded
 	switch {
 	case after.Kind.Compiled() && !before.Kind.Compiled():
 		r.foreign(before, after, true)
-		loaded, err := after.Apply(before)
+		loaded, err := after.LoadedOnto(before)
 		if err != nil {
 			return nil, err
 		}
 		after, onto = loaded, loaded
 	case before.Kind.Compiled() && !after.Kind.Compiled():
 		r.foreign(after, before, false)
-		loaded, err := before.Apply(after)
+		loaded, err := before.LoadedOnto(after)
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +169,7 @@ func Compare(before, after *snapshot.State, opts Options) (*Report, error) {
 	if opts.Chain != "" && !hasChain(before, opts.Chain) && !hasChain(after, opts.Chain) {
 		return nil, fmt.Errorf("neither %s nor %s has a chain %s", before.Name, after.Name, opts.Chain)
 	}
-	snapshot.TellApart(before, after)
+	snapshot.DistinguishSets(before, after)
 	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
 	for _, f := range c.families() {
 		for _, path := range []Path{Forwarded, Guarded} {
@@ -191,7 +191,7 @@ func Compare(before, after *snapshot.State, opts Options) (*Report, error) {
 	return r, nil
 }
 
-func hasChain(s *snapshot.State, name string) bool {
+func hasChain(s *snapshot.Host, name string) bool {
 	return slices.ContainsFunc(s.Families(), func(f ir.Family) bool { return s.Filter(f).Chain(name) != nil })
 }
 
@@ -201,7 +201,7 @@ type chainOf struct {
 }
 
 type comparison struct {
-	before, after *snapshot.State
+	before, after *snapshot.Host
 	opts          Options
 	report        *Report
 	// chains are those whose lines are compared, in order; listed has the same.
@@ -245,8 +245,8 @@ func (c *comparison) note(format string, args ...any) {
 
 // start returns the chain that packets of a path come to first; "" if there is
 // none, or nothing leads to it.
-func (c *comparison) start(s *snapshot.State, f ir.Family, path Path) string {
-	chain, hook := snapshot.GuardChain, "INPUT"
+func (c *comparison) start(s *snapshot.Host, f ir.Family, path Path) string {
+	chain, hook := snapshot.InputChain, "INPUT"
 	if path == Forwarded {
 		hook = "FORWARD"
 		switch {
@@ -270,7 +270,7 @@ func (c *comparison) start(s *snapshot.State, f ir.Family, path Path) string {
 	if t.Chain(chain) == nil {
 		return ""
 	}
-	if !s.Kind.Compiled() && snapshot.Declared(t.Chain(hook)) && !snapshot.Leads(t, hook, chain) {
+	if !s.Kind.Compiled() && snapshot.Declared(t.Chain(hook)) && !snapshot.Reaches(t, hook, chain) {
 		if len(t.Chain(chain).Rules) > 0 {
 			c.note("on %s no %s rule of %s leads to %s, so its rules have no effect; --chain %s compares them all the same", s.Name, snapshot.FamilyText(f), hook, chain, chain)
 		}
@@ -279,11 +279,11 @@ func (c *comparison) start(s *snapshot.State, f ir.Family, path Path) string {
 	return chain
 }
 
-func (r *Report) foreign(host, compiled *snapshot.State, lost bool) {
+func (r *Report) foreign(host, compiled *snapshot.Host, lost bool) {
 	for _, f := range host.Families() {
 		t := host.Filter(f)
 		for _, chain := range compiled.Own[f] {
-			for _, rule := range snapshot.Foreign(t.Chain(chain)) {
+			for _, rule := range snapshot.ForeignRules(t.Chain(chain)) {
 				r.Foreign = append(r.Foreign, Foreign{f, chain, rule.Canonical(iptables.Family(f)), lost})
 			}
 		}

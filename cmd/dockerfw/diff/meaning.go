@@ -61,7 +61,7 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 
 // program is what packets of a path meet from a chain on. On a host those are the packets
 // that the rules ahead of it lead there, unless the chain was asked for.
-func (c *comparison) program(s *snapshot.State, f ir.Family, path Path, chain string) (*packet.Program, error) {
+func (c *comparison) program(s *snapshot.Host, f ir.Family, path Path, chain string) (*packet.Program, error) {
 	on := snapshot.Forward
 	if path == Guarded {
 		on = snapshot.ToHost
@@ -69,7 +69,7 @@ func (c *comparison) program(s *snapshot.State, f ir.Family, path Path, chain st
 	if chain == "" || c.opts.Chain != "" {
 		return s.Program(f, chain), nil
 	}
-	p, err := s.From(f, on, chain)
+	p, err := s.ProgramFrom(f, on, chain)
 	if err != nil {
 		return nil, fmt.Errorf("the %s rules of %s cannot be followed: %w", snapshot.FamilyText(f), s.Name, err)
 	}
@@ -82,7 +82,7 @@ func (c *comparison) compared(f ir.Family, names ...string) {
 		c.chains, c.listed = map[ir.Family][]string{}, map[chainOf]bool{}
 	}
 	for _, name := range names {
-		for _, s := range []*snapshot.State{c.before, c.after} {
+		for _, s := range []*snapshot.Host{c.before, c.after} {
 			if name == "" || s.Filter(f).Chain(name) == nil {
 				continue
 			}
@@ -214,7 +214,7 @@ func (c *comparison) membersDiffer(name string) bool {
 }
 
 // blocks holds the text of all rules that a block makes, by the block's name.
-func (c *comparison) blocks(s *snapshot.State, f ir.Family) map[string]string {
+func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
 	out := map[string]string{}
 	for _, name := range c.chains[f] {
 		chain := s.Filter(f).Chain(name)
@@ -247,7 +247,7 @@ func addRule(all []Rule, r Rule) []Rule {
 const noRule = "no rule"
 
 // ruleAt names the rule at a place of a program.
-func ruleAt(s *snapshot.State, p *packet.Program, f ir.Family, at packet.Place) Rule {
+func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place) Rule {
 	if at == packet.AtEnd {
 		if len(p.Chains[0].Rules) == 0 {
 			return Rule{Name: noRule}

@@ -15,7 +15,7 @@ func (c *comparison) stillOpen() {
 	if c.after.Rules[ir.IPv6] == nil || !c.after.Kind.Compiled() {
 		return
 	}
-	guard := c.after.Program(ir.IPv6, snapshot.GuardChain)
+	guard := c.after.Program(ir.IPv6, snapshot.InputChain)
 	for i := range c.report.Changes {
 		change := &c.report.Changes[i]
 		p := change.Witness

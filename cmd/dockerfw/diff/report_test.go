@@ -221,7 +221,7 @@ func TestWhatDockersRulesAcceptIsTheSameReach(t *testing.T) {
 
 // In INPUT what we leave alone is for the host's own rules, which may refuse.
 func TestLeftToTheHostIsNotAccepted(t *testing.T) {
-	input := func(target string) *snapshot.State {
+	input := func(target string) *snapshot.Host {
 		return saved(t, "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n"+
 			"-A INPUT -j DOCKERFW-INPUT\n-A FORWARD -j DOCKER-USER\n-A DOCKERFW-INPUT -p tcp -m tcp --dport 80 -j "+target+"\nCOMMIT\n", "")
 	}
@@ -259,7 +259,7 @@ func TestSetsAreADifferenceWhereTheirMeaningIs(t *testing.T) {
 		}
 	}
 	// The raw table is not compared.
-	raw := func(members string) *snapshot.State {
+	raw := func(members string) *snapshot.Host {
 		return saved(t, table()+"*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -m set --match-set friends src -j DROP\nCOMMIT\n", friends(members))
 	}
 	if report, err := Compare(raw("192.0.2.1"), raw("192.0.2.2"), Options{}); err != nil || !report.Different() {

@@ -67,7 +67,7 @@ func (c *comparison) sets() {
 type use struct{ elsewhere bool }
 
 // usage tells of each set that rules of a state use, themselves or by way of a list.
-func (c *comparison) usage(s *snapshot.State) map[string]*use {
+func (c *comparison) usage(s *snapshot.Host) map[string]*use {
 	out := map[string]*use{}
 	var note func(name string, elsewhere bool, depth int)
 	note = func(name string, elsewhere bool, depth int) {

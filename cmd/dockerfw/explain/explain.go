@@ -76,7 +76,7 @@ type Passed struct {
 
 // Explain sends the packet through the rules of a state, on each path that it may take: from
 // a chain of the filter table on, or with "" through all that it meets.
-func Explain(s *snapshot.State, q Question, chain string) ([]*Answer, error) {
+func Explain(s *snapshot.Host, q Question, chain string) ([]*Answer, error) {
 	f := ir.FamilyOf(q.From)
 	if s.Rules[f] == nil {
 		if !s.Kind.Compiled() {
@@ -118,7 +118,7 @@ func Explain(s *snapshot.State, q Question, chain string) ([]*Answer, error) {
 const maxWays = 16
 
 type explainer struct {
-	state  *snapshot.State
+	state  *snapshot.Host
 	family ir.Family
 	answer *Answer
 	// hooks are the chains that the packet meets; whole says that they are all that the
@@ -185,7 +185,7 @@ func (e *explainer) notes() {
 	if e.answer.Path != snapshot.ToHost || !e.state.Kind.Compiled() {
 		return
 	}
-	if e.state.Filter(e.family).Chain(snapshot.GuardChain) == nil {
+	if e.state.Filter(e.family).Chain(snapshot.InputChain) == nil {
 		e.note("%s does not protect docker-proxy: none of its rules is for INPUT", e.state.Name)
 		return
 	}

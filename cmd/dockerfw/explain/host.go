@@ -24,7 +24,7 @@ func (e *explainer) host() question.Host {
 	case !e.whole:
 	case e.state.Rules[e.family].Table("nat") != nil || e.state.Docker(e.family).Native:
 		h.Translate = e.translate
-	case e.state.Kind == snapshot.Dump:
+	case e.state.Kind == snapshot.Saved:
 		e.note("%s has no nat table: that a published port is translated is assumed", e.state.Name)
 	default:
 		// A live host without the table translates nothing.

@@ -25,7 +25,7 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 		}
 		return nil
 	}
-	ours := snapshot.GuardChain
+	ours := snapshot.InputChain
 	if path == snapshot.Forward {
 		ours = e.state.Target
 	}
@@ -59,7 +59,7 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 	}
 	e.hooks = e.state.Hooks(e.family, path)
 	e.whole = true
-	if user := t.Chain(ours); user != nil && len(user.Rules) > 0 && !snapshot.Leads(t, hook, ours) {
+	if user := t.Chain(ours); user != nil && len(user.Rules) > 0 && !snapshot.Reaches(t, hook, ours) {
 		e.note("%s does not lead to %s, so its rules have no effect (%s of them; --chain %s asks them all the same)", hook, ours, fmt.Sprint(len(user.Rules)), ours)
 	}
 	return nil
@@ -67,11 +67,11 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 
 // beside says what else of the host may drop the packet, and what is not known of that.
 func (e *explainer) beside() {
-	for _, chain := range e.state.NotFollowed(e.family) {
+	for _, chain := range e.state.UnsupportedChains(e.family) {
 		e.note("nft %s may drop the packet too, and is not followed here", chain)
 	}
-	if e.state.Kind == snapshot.Live && e.state.Unread != "" {
-		e.note("tables of nft beside those of iptables are not considered: %s", e.state.Unread)
+	if e.state.Kind == snapshot.Live && e.state.NFTUnread != "" {
+		e.note("tables of nft beside those of iptables are not considered: %s", e.state.NFTUnread)
 	}
 }
 

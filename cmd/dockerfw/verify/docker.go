@@ -25,9 +25,9 @@ func (c *checker) docker(f ir.Family) {
 	switch {
 	case d.Native:
 		c.native(f, name, d)
-	case d.Filter && !d.Led:
+	case d.Filter && !d.FilterReached:
 		c.fail(name, "FORWARD does not lead to Docker's chains: published ports and what containers send are left to the policy of FORWARD. %s", restart)
-	case d.Filter && d.NATSaved && !d.NATLed:
+	case d.Filter && d.NATSaved && !d.NATReached:
 		c.fail(name, "the nat table has none of Docker's rules: docker-proxy answers for published ports, past the rules of FORWARD. %s", restart)
 	case !d.Filter && d.NAT:
 		c.fail(name, "the filter table has none of Docker's chains: what Docker publishes is left to the policy of FORWARD. %s", restart)
@@ -49,7 +49,7 @@ func (c *checker) docker(f ir.Family) {
 // published are gone.
 func (c *checker) native(f ir.Family, name string, d snapshot.DockerRules) {
 	table := "nft " + map[ir.Family]string{ir.IPv4: "ip ", ir.IPv6: "ip6 "}[f] + snapshot.DockerTable
-	if !d.NativeLed {
+	if !d.NativeReached {
 		c.fail(name, "no base chain of table %s is left (nft flush ruleset takes them away): docker-proxy answers for published ports. Restart the engine: it makes its rules when it starts", table)
 		return
 	}

@@ -35,13 +35,13 @@ type Check struct {
 }
 
 // Host checks a host against what was compiled for it.
-func Host(want, have *snapshot.State) ([]Check, error) {
+func Host(want, have *snapshot.Host) ([]Check, error) {
 	c := &checker{want: want, have: have, loaded: want}
 	// A set of others that is unlike the one asked for cannot be loaded; sets says so.
-	if loaded, err := want.Apply(have); err == nil {
+	if loaded, err := want.LoadedOnto(have); err == nil {
 		c.loaded = loaded
 	}
-	c.filled = c.loaded.WithSets(have)
+	c.filled = c.loaded.WithMembersOf(have)
 	if want.Kind == snapshot.Folder {
 		c.files()
 	}
@@ -55,7 +55,7 @@ func Host(want, have *snapshot.State) ([]Check, error) {
 		for _, way := range []struct {
 			path  snapshot.Path
 			chain string
-		}{{snapshot.Forward, c.entry(f)}, {snapshot.ToHost, snapshot.GuardChain}} {
+		}{{snapshot.Forward, c.entry(f)}, {snapshot.ToHost, snapshot.InputChain}} {
 			if way.path == snapshot.ToHost && !slices.Contains(want.Own[f], way.chain) {
 				continue
 			}
@@ -80,12 +80,12 @@ func Host(want, have *snapshot.State) ([]Check, error) {
 }
 
 type checker struct {
-	want, have *snapshot.State
+	want, have *snapshot.Host
 	// loaded is the host as it would be with what was compiled for it.
-	loaded *snapshot.State
+	loaded *snapshot.Host
 	// filled is loaded with the sets as the host has filled them: what they hold is a
 	// check of its own, and no fault of the rules.
-	filled *snapshot.State
+	filled *snapshot.Host
 	checks []Check
 }
 
@@ -267,7 +267,7 @@ func (c *checker) foreign(f ir.Family) {
 	name := snapshot.FamilyText(f) + " others"
 	var found, chains []string
 	for _, chain := range c.want.Own[f] {
-		for _, r := range snapshot.Foreign(c.have.Filter(f).Chain(chain)) {
+		for _, r := range snapshot.ForeignRules(c.have.Filter(f).Chain(chain)) {
 			found = append(found, "-A "+chain+" "+r.Canonical(iptables.Family(f)))
 			if !slices.Contains(chains, chain) {
 				chains = append(chains, chain)
@@ -358,7 +358,7 @@ func entriesText(what string, prefixes []netip.Prefix) string {
 func (c *checker) beside() {
 	var chains []string
 	for _, f := range c.want.Families() {
-		for _, chain := range c.have.NotFollowed(f) {
+		for _, chain := range c.have.UnsupportedChains(f) {
 			if !slices.Contains(chains, chain) {
 				chains = append(chains, chain)
 			}
@@ -367,8 +367,8 @@ func (c *checker) beside() {
 	switch {
 	case len(chains) > 0:
 		c.nothing("nft", "not followed, and may drop packets that the rules accept: %s", strings.Join(chains, "; "))
-	case c.have.Kind == snapshot.Live && c.have.Unread != "":
-		c.nothing("nft", "tables of nft beside those of iptables were not read: %s", c.have.Unread)
+	case c.have.Kind == snapshot.Live && c.have.NFTUnread != "":
+		c.nothing("nft", "tables of nft beside those of iptables were not read: %s", c.have.NFTUnread)
 	}
 }
 
@@ -379,7 +379,7 @@ func (c *checker) backend() error {
 	other := c.have.Backend.Other()
 	for _, f := range c.want.Families() {
 		tool := fmt.Sprintf("%s-%s", snapshot.IPTables(f), other)
-		text, err := snapshot.Output(tool + "-save")
+		text, err := snapshot.ToolOutput(tool + "-save")
 		if errors.Is(err, snapshot.ErrNoTool) {
 			continue
 		}

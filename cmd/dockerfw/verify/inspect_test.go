@@ -12,13 +12,13 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
-func open(t *testing.T, name string) *snapshot.State {
+func open(t *testing.T, name string) *snapshot.Host {
 	t.Helper()
 	opened, diags, err := snapshot.Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	return opened.States[0]
+	return opened.Hosts[0]
 }
 
 func write(t *testing.T, path, text string) string {
@@ -389,7 +389,7 @@ func TestRulesInTheOtherBackendFail(t *testing.T) {
 		}
 		t.Setenv("PATH", bin)
 		compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", "replace", 1)))
-		checker := &checker{want: compiled, have: &snapshot.State{Kind: snapshot.Live, Backend: c.own}}
+		checker := &checker{want: compiled, have: &snapshot.Host{Kind: snapshot.Live, Backend: c.own}}
 		if err := checker.backend(); err != nil {
 			t.Fatal(err)
 		}

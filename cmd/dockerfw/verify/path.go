@@ -24,7 +24,7 @@ func (c *checker) path(f ir.Family, path snapshot.Path, chain string) (err error
 		c.fail(name, "there is no chain %s to lead to", chain)
 		return nil
 	}
-	way, err := c.have.UpTo(f, path, chain, true)
+	way, err := c.have.RouteTo(f, path, chain, true)
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
 	}
@@ -32,11 +32,11 @@ func (c *checker) path(f ir.Family, path snapshot.Path, chain string) (err error
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
 	}
-	alone, err := c.have.UpTo(f, path, chain, false)
+	alone, err := c.have.RouteTo(f, path, chain, false)
 	if err != nil {
 		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
 	}
-	containers := snapshot.Containers(f, c.want, c.have)
+	containers := snapshot.ContainerPackets(f, c.want, c.have)
 	if path == snapshot.ToHost {
 		containers = &packet.Program{Family: f, ToHost: true, Default: packet.Verdict{Kind: packet.Accept}, Chains: []*packet.Chain{{Name: "host"}}}
 	}
@@ -54,15 +54,15 @@ func (c *checker) path(f ir.Family, path snapshot.Path, chain string) (err error
 		return err
 	}
 	refused := snapshot.Refused(all[1])
-	if left := snapshot.Past(all[4]).And(refused).Diff(r.others); !left.IsEmpty() {
+	if left := snapshot.Bypassing(all[4]).And(refused).Diff(r.others); !left.IsEmpty() {
 		witness, _ := left.Witness()
-		c.ok(name, "leads to %s, behind %s, which lets through what ours refuse, for example %s: only the fallback rules in the security table drop it", chain, r.text(snapshot.LetsThrough(all[4], witness)), witness)
+		c.ok(name, "leads to %s, behind %s, which lets through what ours refuse, for example %s: only the fallback rules in the security table drop it", chain, r.text(snapshot.AdmittingRule(all[4], witness)), witness)
 		return nil
 	}
 	beside := ""
-	if left := snapshot.Past(all[0]).And(refused); !left.IsEmpty() {
+	if left := snapshot.Bypassing(all[0]).And(refused); !left.IsEmpty() {
 		witness, _ := left.Witness()
-		beside = fmt.Sprintf("; what passes by no container is let through ahead of them by %s", r.text(snapshot.LetsThrough(all[0], witness)))
+		beside = fmt.Sprintf("; what passes by no container is let through ahead of them by %s", r.text(snapshot.AdmittingRule(all[0], witness)))
 	}
 	c.ok(name, "leads to %s before anything lets packets through, and nothing else drops all that a rule accepts%s", chain, beside)
 	return nil
@@ -115,16 +115,16 @@ func (r *reach) untracked(way, ours *packet.Evaluation) bool {
 func (r *reach) passed(way, ours *packet.Evaluation) bool {
 	c, t := r.checker, r.have.Filter(r.family)
 	hook := r.path.FilterChain()
-	leak := snapshot.Past(way).And(snapshot.Refused(ours)).Diff(r.others)
+	leak := snapshot.Bypassing(way).And(snapshot.Refused(ours)).Diff(r.others)
 	if leak.IsEmpty() {
-		if way.Outcome(snapshot.Arrives).IsEmpty() && !snapshot.Leads(t, hook, r.chain) {
+		if way.Outcome(snapshot.Reached).IsEmpty() && !snapshot.Reaches(t, hook, r.chain) {
 			c.fail(r.name, "does not lead to %s, so that its rules have no effect. %s", r.chain, r.jump())
 			return true
 		}
 		return false
 	}
 	witness, _ := leak.Witness()
-	at := snapshot.LetsThrough(way, witness)
+	at := snapshot.AdmittingRule(way, witness)
 	if at.Policy || at == (packet.Origin{}) {
 		c.fail(r.name, "does not lead to %s for packets such as %s. %s", r.chain, witness, r.jump())
 		return true
@@ -154,7 +154,7 @@ func (r *reach) ruleOf(way *packet.Evaluation, set packet.Set) string {
 
 // text writes a rule or a policy of the host with its table.
 func (r *reach) text(at packet.Origin) string {
-	if text, ok := r.have.NFTRule(at); ok {
+	if text, ok := r.have.NFTRuleText(at); ok {
 		if at.Policy {
 			return fmt.Sprintf("table %s: %s", at.Table, text)
 		}
@@ -243,8 +243,8 @@ func compareOrigins(a, b packet.Origin) int {
 // expected tells whether it is no surprise that a rule drops packets: it is dockerfw's or
 // Docker's. The policy of FORWARD drops what Docker has not published, see docker.
 func (r *reach) expected(at packet.Origin) bool {
-	if _, ok := r.have.NFTRule(at); ok {
-		return snapshot.OfDocker(at)
+	if _, ok := r.have.NFTRuleText(at); ok {
+		return snapshot.IsDockerRule(at)
 	}
 	if at.Policy {
 		return at.Table == "filter" && at.Chain == "FORWARD"

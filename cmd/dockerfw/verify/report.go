@@ -10,13 +10,13 @@ import (
 )
 
 // Fleet checks a host against the one host that was opened as compiled for it.
-func Fleet(want, have *snapshot.Opened) ([]Check, error) {
-	compiled, host := want.States[0], have.States[0]
+func Fleet(want, have *snapshot.Fleet) ([]Check, error) {
+	compiled, host := want.Hosts[0], have.Hosts[0]
 	switch {
 	case !want.Kind.Compiled():
 		return nil, fmt.Errorf("%s is neither a compiled folder nor a policy", compiled.Name)
-	case len(want.States) > 1:
-		return nil, fmt.Errorf("%s has %d hosts: choose one with --host", want.Name, len(want.States))
+	case len(want.Hosts) > 1:
+		return nil, fmt.Errorf("%s has %d hosts: choose one with --host", want.Name, len(want.Hosts))
 	case have.Kind.Compiled():
 		return nil, fmt.Errorf("%s is not a host: give the output of iptables-save and ipset save (to compare two policies or folders, use dockerfw diff)", host.Name)
 	}
