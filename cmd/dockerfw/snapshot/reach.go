@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -177,4 +178,38 @@ func ContainerPackets(f ir.Family, policy, host *Host) *packet.Program {
 		}
 	}
 	return p
+}
+
+// RuleText is a rule or policy of the host with its table and position: -t mangle -A FORWARD
+// -j DROP, rules.v4:7.
+func (h *Host) RuleText(f ir.Family, at packet.Origin) string {
+	if text, ok := h.NFTRuleText(at); ok {
+		if at.Policy {
+			return fmt.Sprintf("table %s: %s", at.Table, text)
+		}
+		return fmt.Sprintf("table %s, chain %s: %s", at.Table, at.Chain, text)
+	}
+	table := ""
+	if at.Table != "filter" {
+		table = "-t " + at.Table + " "
+	}
+	if rule := h.RuleAt(f, at); rule != nil {
+		return fmt.Sprintf("%s-A %s %s, %s", table, at.Chain, rule.Canonical(iptables.Family(f)), PlaceText(rule.Range))
+	}
+	return fmt.Sprintf("%s-P %s %s", table, at.Chain, h.Rules[f].Table(at.Table).Chain(at.Chain).Policy)
+}
+
+// IsForeign reports whether a rule is neither dockerfw's nor Docker's. Docker sets the policy of
+// FORWARD too.
+func (h *Host) IsForeign(f ir.Family, at packet.Origin) bool {
+	if _, ok := h.NFTRuleText(at); ok {
+		return !IsDockerRule(at)
+	}
+	if at.Policy {
+		return at.Table != "filter" || at.Chain != "FORWARD"
+	}
+	if r := h.RuleAt(f, at); r != nil && Ours(r) {
+		return false
+	}
+	return at.Table != "filter" || !isDockerChain(at.Chain) && !isOwnChain(at.Chain)
 }
