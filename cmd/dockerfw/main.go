@@ -83,6 +83,8 @@ func printError(w io.Writer, err error) {
 	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
+		// Without the name of the system call: "policy.hcl: no such file or directory".
+		text = strings.Replace(text, path.Op+" "+path.Path, path.Path, 1)
 		text = strings.ReplaceAll(text, path.Path, string(escape.Terminal(path.Path)))
 	}
 	for i, line := range strings.Split(text, "\n") {

@@ -8,7 +8,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// denial is what a deny takes from an accept.
+// denial is a deny that matches packets of an accept first.
 type denial struct {
 	deny *parser.Rule
 	// clients are the sources that it refuses of those the accept admits; wider: it
@@ -20,7 +20,7 @@ type denial struct {
 // maxDenials is the number of denies past which a list of them is of no use.
 const maxDenials = 32
 
-// addDenials adds what denies take from accepts with clients or published ports.
+// addDenials adds the denies that match packets of accepts with clients or published ports.
 func addDenials(e *packet.Evaluation, family ir.Family, byName rulesByName) error {
 	rules := e.Source().Chains[0].Rules
 	var denies []denyTree

@@ -2,8 +2,8 @@
 //
 // In: the policies of hosts that compile, and the addresses of their lists.
 // Out: warnings and notes with positions. They are exact, by the packet algebra over
-// all packets there can be; a finding about a block of a fleet holds on every host
-// that has the block.
+// all packets there can be; a finding about a block of a fleet applies to every
+// host that has the block.
 // It may not know the compiler's passes, nor any text that they emit: it evaluates
 // what the policy means (package semantics).
 //

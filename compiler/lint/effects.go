@@ -41,8 +41,8 @@ func (r *ruleEvidence) outcome() outcome {
 		return unreachable
 	case !r.changes && !logs:
 		return unneeded
-	// Without published ports it is for packets that Docker's own rules refuse. Of an
-	// interface that is not external the warning not-external says what to do.
+	// Without published ports it is for packets that Docker's own rules refuse. For an
+	// interface that is not external there is the warning not-external.
 	case !r.admits && !r.notExternal && r.rule.Kind == parser.KindAccept && !logs && publishes:
 		return admittedAnyway
 	}
@@ -124,7 +124,7 @@ func allowedAnyway(r *ruleEvidence) []finding {
 		"Without it, other rules would accept the same packets, or default would leave them to Docker's rules. "+remedy+r.protectedPortsNote())
 }
 
-// coveredValues finds values of attributes of a rule that has an effect with others.
+// coveredValues finds values without effect in the attributes of an effective rule.
 func coveredValues(r *ruleEvidence) []finding {
 	if r.outcome() != effective {
 		return nil
@@ -162,7 +162,7 @@ func partlyDenied(r *ruleEvidence) []finding {
 	return out
 }
 
-// undeny says what lets an accept have an effect whose packets are all denied.
+// undeny is the advice for an accept whose packets are all denied.
 func (r *ruleEvidence) undeny() string {
 	var parts []string
 	for _, d := range r.denials {
@@ -174,7 +174,7 @@ func (r *ruleEvidence) undeny() string {
 	return strings.Join(parts, " ") + " Or remove the accept."
 }
 
-// exception says how to except the clients of an accept from a deny.
+// exception is the advice to exclude the clients of an accept from a deny.
 func exception(d *denial) string {
 	const shown = 4
 	var words []string

@@ -46,7 +46,7 @@ type ruleEvidence struct {
 	possible, reached, changes, admits bool
 	// coveredBy are the rules that match its packets first, as far as it is not reached.
 	coveredBy []*parser.Rule
-	// denials are the denies that take packets from an accept.
+	// denials are the denies that match packets of an accept first.
 	denials []*denial
 	// values are the ports and addresses of attributes that list several.
 	values []*valueEvidence
@@ -93,7 +93,7 @@ func gather(policies []*parser.Policy, lists semantics.Lists) *evidence {
 // rulesByName are the rules of a policy by the text that the semantics give their rules.
 type rulesByName map[string]*ruleEvidence
 
-// addRules notes what a policy itself says about its rules.
+// addRules adds the rules of a policy, with what the policy itself shows about them.
 func (e *evidence) addRules(p *parser.Policy) rulesByName {
 	rules := p.Rules
 	if p.Egress != nil {

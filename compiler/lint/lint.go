@@ -78,7 +78,7 @@ func eachRule(find func(*ruleEvidence) []finding) func(*evidence) []finding {
 }
 
 // eachList looks for a finding in every list of several addresses, as long as people write
-// by hand. A list of a block that several hosts have is looked at once.
+// by hand. A list of a block that several hosts have is checked once.
 func eachList(find func(*parser.Addresses, addressesOfSets) []finding) func(*evidence) []finding {
 	return func(e *evidence) []finding {
 		var out []finding

@@ -419,7 +419,7 @@ func TestTheRemediesOfWarningsWork(t *testing.T) {
 	const office = "accept \"office\" {\n  source = [\"203.0.113.9\", \"198.51.100.1\"]\n  protocol = \"tcp\"\n  published_ports = [22]\n}\n"
 	const country = "deny \"country\" {\n  source = [\"203.0.113.0/24\"]\n}\n"
 	const admin = "accept \"admin\" {\n  source = [\"192.0.2.7\"]\n  protocol = \"tcp\"\n  published_ports = [22]\n}\n"
-	type remedy struct{ says, from, to string }
+	type remedy struct{ advice, from, to string }
 	for _, c := range []struct {
 		name, policy, code string
 		remedies           []remedy
@@ -469,15 +469,15 @@ func TestTheRemediesOfWarningsWork(t *testing.T) {
 			t.Errorf("%s: one proposes to keep the accept, the other to remove it: %s", c.name, text)
 		}
 		for _, r := range c.remedies {
-			if !strings.Contains(text, r.says) {
-				t.Errorf("%s: %q is not in %s", c.name, r.says, text)
+			if !strings.Contains(text, r.advice) {
+				t.Errorf("%s: %q is not in %s", c.name, r.advice, text)
 			}
 			changed := strings.Replace(c.policy, r.from, r.to, 1)
 			if changed == c.policy {
 				t.Fatalf("%s: %q is not in the policy", c.name, r.from)
 			}
 			if after, text := codes(t, changed); slices.Contains(after, c.code) {
-				t.Errorf("%s: %q does not help: %s", c.name, r.says, text)
+				t.Errorf("%s: %q does not help: %s", c.name, r.advice, text)
 			}
 		}
 	}

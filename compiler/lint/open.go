@@ -64,7 +64,7 @@ func openText(r *parser.Rule, external []string) string {
 	return text
 }
 
-// openPortsText joins open ports; an exception that several have in common is said once.
+// openPortsText joins open ports; an exception that all have in common is written once.
 func openPortsText(open []openPort) string {
 	var texts []string
 	common := len(open) > 1 && open[0].except != ""

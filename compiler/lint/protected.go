@@ -49,7 +49,7 @@ func (n portCounts) onlyBy(r *parser.Rule) bool {
 	return false
 }
 
-// protectedPortsNote says what else is lost with a rule that alone lists a published port.
+// protectedPortsNote warns that removing the rule ends INPUT protection of some ports.
 func (r *ruleEvidence) protectedPortsNote() string {
 	if !r.protects {
 		return ""

@@ -15,8 +15,8 @@ import (
 // places finds the places of findings in the files whose bytes it has.
 type places struct{ sources map[string][]byte }
 
-// of is a range with columns that count code points from 1; the end is exclusive. It
-// is nil for what is in no file, of which origin says where it is from.
+// of is a range with columns that count code points from 1; the end is exclusive. It is nil for
+// a value that is in no file; origin is where that comes from.
 func (p places) of(r hcl.Range) (_ *placeRecord, origin string) {
 	if name, ok := diag.OutsideName(r); ok {
 		return nil, name
@@ -32,8 +32,8 @@ func (p places) of(r hcl.Range) (_ *placeRecord, origin string) {
 	return out, ""
 }
 
-// column is the column of a position in code points. HCL counts grapheme clusters;
-// address lists and dumps, whose bytes are not at hand, count code points already.
+// column is the column of a position in code points. HCL counts grapheme clusters; positions in
+// address lists and saved rules, whose bytes are not in sources, count code points already.
 func (p places) column(file string, at hcl.Pos) int {
 	src, ok := p.sources[file]
 	if !ok || at.Byte > len(src) {
@@ -43,10 +43,10 @@ func (p places) column(file string, at hcl.Pos) int {
 	return 1 + utf8.RuneCount(bytes.TrimPrefix(src[line:at.Byte], byteOrderMark))
 }
 
-// byteOrderMark may begin a file, and is no column of it.
+// byteOrderMark may begin a file; it does not count as a column.
 var byteOrderMark = []byte("\ufeff")
 
-// validName is a name with the bytes that are no UTF-8 as \xNN.
+// validName is a name in which bytes that are not UTF-8 are \xNN.
 func validName(name string) string {
 	var b strings.Builder
 	for len(name) > 0 {
@@ -61,8 +61,8 @@ func validName(name string) string {
 	return b.String()
 }
 
-// subjectOf is the place of a finding for code hosts, which show what has one: of a
-// value that is in no file, the place that uses it. It is nil if there is none.
+// subjectOf is the place of a finding for code hosts, which need one: for a value that is in no
+// file it is the place that uses the value. It is nil if there is none.
 func subjectOf(where places, d *hcl.Diagnostic) *placeRecord {
 	if d.Subject == nil {
 		return nil
@@ -74,7 +74,7 @@ func subjectOf(where places, d *hcl.Diagnostic) *placeRecord {
 	return p
 }
 
-// messageOf is a finding in one text, which says what has no place in a file.
+// messageOf is a finding as one text, with the origins that are not places in files.
 func messageOf(d *hcl.Diagnostic) string {
 	info := diag.InfoOf(d)
 	text := d.Summary

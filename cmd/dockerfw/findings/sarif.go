@@ -75,8 +75,8 @@ func sarifPlace(p *placeRecord) sarifLocation {
 	return l
 }
 
-// fileURI is a path with slashes as a reference that SARIF takes: relative ones stay
-// so, and a colon or a blank in a name is no scheme and no end.
+// fileURI is a path with slashes as a URI reference for SARIF: relative paths stay relative, and
+// colons and blanks are escaped.
 func fileURI(path string) string {
 	if strings.HasPrefix(path, "/") {
 		return (&url.URL{Scheme: "file", Path: path}).String()
@@ -121,8 +121,7 @@ func WriteSARIF(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) e
 	})
 }
 
-// sarifMessage keeps text from holding links, which [text](target) is in a message
-// (SARIF 2.1.0, 3.11.6).
+// sarifMessage escapes links: [text](target) is one in a message (SARIF 2.1.0, 3.11.6).
 func sarifMessage(text string) sarifText {
 	return sarifText{strings.ReplaceAll(text, "](", "] (")}
 }

@@ -16,7 +16,7 @@ func at(file string, line, column int) hcl.Range {
 	return hcl.Range{Filename: file, Start: hcl.Pos{Line: line, Column: column}, End: hcl.Pos{Line: line, Column: column + 4}}
 }
 
-// The names are those of the schema of SARIF 2.1.0; what it requires is not left out.
+// The names are those of the schema of SARIF 2.1.0, with all that it requires.
 func TestSARIFHasWhatItsSchemaRequires(t *testing.T) {
 	plain := diag.Warn("covered", at("policy.hcl", 3, 1), "rule", "Detail.")
 	diag.WithRelated(plain, "matches its packets first", at("policy.hcl", 1, 1))

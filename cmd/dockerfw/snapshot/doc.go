@@ -1,4 +1,4 @@
-// Package snapshot holds the rules and sets of a host at one moment.
+// Package snapshot represents the rules and sets of a host at one moment.
 //
 // In: a policy, a compiled folder, the output of iptables-save and ipset save, or the
 // host that this runs on. Out: for each host a [Host], of the same form whatever it was

@@ -65,7 +65,7 @@ type Host struct {
 
 	// restore are the files of a compiled host, for loading them onto another.
 	restore map[ir.Family]*iptables.RulesFile
-	// ipsets, programs and hooks are computed when they are first asked for.
+	// ipsets, programs and hooks are computed on first use.
 	ipsets   *packet.IPSets
 	programs map[programKey]*packet.Program
 	hooks    map[hooksKey][]packet.Hook

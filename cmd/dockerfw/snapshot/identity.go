@@ -25,7 +25,7 @@ const (
 // RuleID identifies the block that a rule of dockerfw comes from, as its comment has it:
 // "dockerfw accept https".
 type RuleID struct {
-	// Phase is the name of an ir.Phase; "" for a comment that names none.
+	// Phase is the name of an ir.Phase; "" for a comment without one.
 	Phase string
 	// Name is the label of the block; "" for blocks without one.
 	Name string

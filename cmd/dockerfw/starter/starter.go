@@ -60,8 +60,8 @@ func Existing(dir string) string {
 	return found[0]
 }
 
-// Write writes policy.hcl into a directory, which it makes if there is none, and returns
-// its path.
+// Write writes policy.hcl into a directory, which it creates if it does not exist, and
+// returns its path.
 func Write(dir, external string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err

@@ -15,7 +15,7 @@ var defaultBridge = "/sys/class/net/docker0"
 // maxPublished limits the published ports that are traced one by one.
 const maxPublished = 500
 
-// unlisted is an interface that no rule of a policy lists, so that Docker's rules decide.
+// unlisted is an interface that no rule of a policy lists, so only Docker's rules match its packets.
 const unlisted = "dockerfw-other"
 
 // docker checks the engine's own rules: without them a published port is not translated, so
@@ -27,15 +27,15 @@ func docker(h *hosts) (result, error) {
 	case d.Native:
 		return dockerNative(h, d)
 	case d.Filter && !d.FilterReached:
-		return failed("FORWARD does not jump to Docker's chains: the policy of FORWARD decides about published ports and packets from containers. %s", restart)
+		return failed("FORWARD does not jump to Docker's chains, so its policy applies to published ports and to packets from containers. %s", restart)
 	case d.Filter && d.NATSaved && !d.NATReached:
 		return failed("the nat table has none of Docker's rules: docker-proxy answers for published ports, and its packets bypass FORWARD. %s", restart)
 	case !d.Filter && d.NAT:
-		return failed("the filter table has none of Docker's chains: the policy of FORWARD decides about published ports. %s", restart)
+		return failed("the filter table has none of Docker's chains, so the policy of FORWARD applies to published ports. %s", restart)
 	case !d.Filter && engineRan(h) && h.family == ir.IPv4:
 		return failed("the bridge docker0 exists, but none of Docker's rules: docker-proxy answers for published ports. %s", restart)
 	case !d.Filter && h.family == ir.IPv6:
-		return nothing("Docker has no IPv6 rules: over IPv6 docker-proxy answers for published ports, and INPUT decides")
+		return nothing("Docker has no IPv6 rules: over IPv6 docker-proxy answers for published ports, and its packets pass through INPUT")
 	case !d.Filter:
 		return nothing("Docker has no rules: it publishes nothing, or has not started yet")
 	case !d.NATSaved:
