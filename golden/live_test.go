@@ -48,7 +48,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 			}
 			h.likeDocker(backend)
 			h.succeeds(p, nil)
-			says := "iptables is iptables-" + string(other) + " on this host, and Docker's chains are in iptables-" + string(backend) + ": reading that"
+			says := "iptables is iptables-" + string(other) + " on this host, and Docker's chains are in iptables-" + string(backend) + ": reading the latter"
 			for _, standard := range []lab.Backend{backend, other} {
 				h.setDefault(standard)
 				words := []string{inForce}
@@ -58,7 +58,7 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 				h.expect(h.dockerfw(stranger...), 0, words...)
 				h.expect(h.dockerfw("explain", "live", "--from", "2001:db8::99", "--container-port", "443", "--interface", "eth0"), 0, inForce)
 				h.expect(h.dockerfw("diff", "live", p.dir), 0)
-				h.expect(h.dockerfw("verify", p.dir), 0, "ok    backend       Docker's rules and dockerfw's are in the same tables, those of iptables-"+string(backend))
+				h.expect(h.dockerfw("verify", p.dir), 0, "ok    backend       the rules of Docker and dockerfw are in the same tables, those of iptables-"+string(backend))
 			}
 			// A way to DOCKER-USER that was made before Docker ran does not count as Docker's, but
 			// packets come by it.
@@ -66,11 +66,11 @@ func TestALiveHostIsAskedWhereDockerIs(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.expect(h.dockerfw(stranger...), 0, inForce, says)
-			h.expect(h.dockerfw("verify", p.dir), 1, "FAIL  backend ", "in iptables-"+string(other)+", such as -A FORWARD -j DOCKER-USER:")
+			h.expect(h.dockerfw("verify", p.dir), 1, "FAIL  backend ", "iptables-"+string(other)+" has rules of Docker or dockerfw too, such as -A FORWARD -j DOCKER-USER:")
 			// Docker's own in both: there is no telling.
 			h.likeDocker(other)
 			for _, args := range [][]string{stranger, {"diff", "live", p.dir}, {"verify", p.dir}} {
-				h.expect(h.dockerfw(args...), 2, "FORWARD leads to Docker's chains in both iptables-nft and iptables-legacy")
+				h.expect(h.dockerfw(args...), 2, "FORWARD jumps to Docker's chains in both iptables-nft and iptables-legacy")
 			}
 		})
 	}
@@ -85,7 +85,7 @@ func TestAskingALiveHostMakesNoTables(t *testing.T) {
 	}
 	h.likeDocker(lab.NFT)
 	h.setDefault(lab.Legacy)
-	h.expect(h.dockerfw("explain", "live", "--from", "192.0.2.99", "--to-port", "443"), 0, "Docker's chains are in iptables-nft: reading that")
+	h.expect(h.dockerfw("explain", "live", "--from", "192.0.2.99", "--to-port", "443"), 0, "Docker's chains are in iptables-nft: reading the latter")
 	h.dockerfw("verify", compileFolder(t, "live", livePolicy).dir)
 	if names := h.MustRun("cat", "/proc/net/ip_tables_names"); names != "" {
 		t.Errorf("there are legacy tables now: %s", names)

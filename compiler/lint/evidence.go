@@ -48,8 +48,9 @@ type ruleEvidence struct {
 	coveredBy []*parser.Rule
 	// denials are the denies that match packets of an accept first.
 	denials []*denial
-	// values are the ports and addresses of attributes that list several.
-	values []*valueEvidence
+	// values are the ports and addresses of attributes that list several; byValue finds them.
+	values  []*valueEvidence
+	byValue map[valueKey]*valueEvidence
 	// protects: on some host INPUT protection covers a port because of this rule alone.
 	protects bool
 	// notExternal: it lists an interface that is not external on some host.
@@ -66,15 +67,23 @@ type valueEvidence struct {
 	reached bool
 }
 
+// valueKey identifies a value: for_each and splats give several at one place.
+type valueKey struct {
+	text  string
+	place hcl.Range
+}
+
 // value returns the evidence about a value of the block.
 func (r *ruleEvidence) value(text string, place hcl.Range) *valueEvidence {
-	for _, v := range r.values {
-		if v.text == text && v.place == place {
-			return v
-		}
+	key := valueKey{text, place}
+	if v := r.byValue[key]; v != nil {
+		return v
+	}
+	if r.byValue == nil {
+		r.byValue = map[valueKey]*valueEvidence{}
 	}
 	v := &valueEvidence{text: text, place: place}
-	r.values = append(r.values, v)
+	r.values, r.byValue[key] = append(r.values, v), v
 	return v
 }
 
