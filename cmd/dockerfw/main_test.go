@@ -158,3 +158,15 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 		})
 	}
 }
+
+func TestEveryHelpHasAnExampleAndFitsAScreen(t *testing.T) {
+	const lines = 50
+	for _, cmd := range rootCommand().Commands() {
+		if cmd.Example == "" {
+			t.Errorf("%s has no example", cmd.Name())
+		}
+		if n := strings.Count(cmd.Long+"\n"+cmd.UsageString(), "\n"); n > lines {
+			t.Errorf("the help of %s has %d lines", cmd.Name(), n)
+		}
+	}
+}

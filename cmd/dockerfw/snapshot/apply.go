@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -120,8 +119,6 @@ func setKind(s *iptables.Set) string {
 	return s.Type + " of family " + s.Family
 }
 
-var dockerChain = regexp.MustCompile(`^DOCKER[-A-Z0-9]*$`)
-
 // jumpsFirst reports whether a chain jumps to another before any of its rules accepts packets
 // or jumps to a chain of Docker.
 func jumpsFirst(c *iptables.Chain, to string) bool {
@@ -129,7 +126,7 @@ func jumpsFirst(c *iptables.Chain, to string) bool {
 		if jumpsTo(r, to) {
 			return true
 		}
-		if r.Jump == "ACCEPT" || dockerChain.MatchString(r.Jump) {
+		if r.Jump == "ACCEPT" || applyChains.MatchString(r.Jump) {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -69,6 +70,9 @@ func Ours(r *iptables.Rule) bool {
 func isOwnChain(name string) bool {
 	return name == OwnPrefix || strings.HasPrefix(name, OwnPrefix+"-")
 }
+
+// applyChains are the names of the chains of Docker and dockerfw, as apply.sh recognizes them.
+var applyChains = regexp.MustCompile(`^DOCKER[-A-Z0-9]*$`)
 
 // isDockerChain reports whether the engine fills a chain of the filter table.
 func isDockerChain(name string) bool {

@@ -55,12 +55,12 @@ func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
 	refused := snapshot.Refused(p.rules)
 	if unaided := snapshot.Bypassing(p.unaided).And(refused).Diff(p.others); !unaided.IsEmpty() {
 		witness, _ := unaided.Witness()
-		return ok("reaches %s, but %s before it admits packets that the rules refuse, such as %s: only the fallback rules in the security table drop them", chain, p.ruleText(snapshot.AdmittingRule(p.unaided, witness)), witness)
+		return ok("reaches %s, but a rule before it admits packets that the rules refuse, such as %s: %s. Only the fallback rules in the security table drop them", chain, witness, p.ruleText(snapshot.AdmittingRule(p.unaided, witness)))
 	}
 	note := ""
 	if bypassing := snapshot.Bypassing(p.route).And(refused); !bypassing.IsEmpty() {
 		witness, _ := bypassing.Witness()
-		note = fmt.Sprintf("; packets of no container are admitted before it by %s", p.ruleText(snapshot.AdmittingRule(p.route, witness)))
+		note = fmt.Sprintf("; packets neither to nor from containers are admitted before it by %s", p.ruleText(snapshot.AdmittingRule(p.route, witness)))
 	}
 	return ok("reaches %s before anything admits packets, and nothing else drops all packets of an accept%s", chain, note)
 }
@@ -151,7 +151,7 @@ func (p *path) bypassed() (string, error) {
 	case p.jumpMissing():
 		return fmt.Sprintf("never reaches %s, so packets such as %s bypass it. %s", p.chain, witness, p.addJump()), nil
 	default:
-		return fmt.Sprintf("jumps to %s only on conditions, so packets such as %s bypass it. %s", p.chain, witness, p.addJump()), nil
+		return fmt.Sprintf("jumps to %s only under conditions, so packets such as %s bypass it. %s", p.chain, witness, p.addJump()), nil
 	}
 	return fmt.Sprintf("a rule before %s admits packets that its rules refuse: %s; for example %s", p.chain, p.ruleText(at), witness), nil
 }
