@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"go4.org/netipx"
 
-	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
@@ -39,7 +38,7 @@ func budgetErrors(t *testing.T, diags hcl.Diagnostics) string {
 	t.Helper()
 	var out []string
 	for _, d := range diags {
-		if diag.InfoOf(d).Code != budget.Code || d.Severity != hcl.DiagError {
+		if diag.InfoOf(d).Code != diag.CodeBudget || d.Severity != hcl.DiagError {
 			t.Errorf("not an error about the budget: %s", d)
 		}
 		out = append(out, fmt.Sprintf("%s: %s: %s", d.Subject, d.Summary, d.Detail))
@@ -113,33 +112,5 @@ func TestExclusionsCutOnlyWhatTheyOverlap(t *testing.T) {
 		"10.0.1.1/32 10.0.1.2/31 10.0.1.4/30 10.0.1.8/29 10.0.1.16/28 10.0.1.32/27 10.0.1.64/26 10.0.1.128/25 10.0.2.0/24]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("\n got %v\nwant %s", got, want)
-	}
-}
-
-func TestAHostHasABudgetOfRules(t *testing.T) {
-	ports := make([]parser.Ports, 1000)
-	accept := func(line, interfaces int) *clause {
-		return &clause{
-			family: ir.IPv4, verdict: ir.Return{}, origin: ir.Origin{Range: at(line)},
-			interfaces: make([]string, interfaces), published: ports,
-		}
-	}
-	just := &compilation{families: []ir.Family{ir.IPv4, ir.IPv6}, clauses: []*clause{accept(7, 150), accept(9, 50)}}
-	if just.tooManyRules() || len(just.diags) > 0 {
-		t.Errorf("%d rules are refused: %v", budget.MaxRules, just.diags)
-	}
-	made := 0
-	for _, cl := range just.clauses {
-		made += len(cl.rules())
-	}
-	if made != budget.MaxRules {
-		t.Errorf("%d rules are made of what was counted as %d", made, budget.MaxRules)
-	}
-	over := &compilation{families: just.families, clauses: append(just.clauses, accept(11, 1), accept(12, 1))}
-	if !over.tooManyRules() {
-		t.Error("more rules are not refused")
-	}
-	if got := budgetErrors(t, over.diags); !strings.HasPrefix(got, "policy.hcl:11,") {
-		t.Errorf("got %q, want one error at the block that is too much", got)
 	}
 }

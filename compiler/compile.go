@@ -21,11 +21,9 @@ type compilation struct {
 	// declared are the sets that ipset blocks made, by the block's name.
 	declared map[string]map[ir.Family]*ir.Set
 	used     map[string]bool
-	// folded are the sets made of what rules list.
-	folded map[foldedKey]*ir.Set
-	// clauses hold each rule once a family, in the order of the policy.
-	clauses []*clause
-	out     *ir.Ruleset
+	// places counts the rules that were made.
+	places int
+	out    *ir.Ruleset
 }
 
 // passes run in this order; a pass after an error runs only if it can still find
@@ -39,12 +37,7 @@ var passes = []struct {
 	{"read sets", (*compilation).readSets, true},
 	{"split by family", (*compilation).splitFamilies, true},
 	{"report unused sets", (*compilation).reportUnused, true},
-	// Literal lists become sets only once it is known what is left in a family.
-	{"fold literals into sets", (*compilation).foldLiterals, false},
-	{"order sets", (*compilation).orderSets, false},
-	{"expand to rules", (*compilation).expand, false},
 	{"order by phase", (*compilation).order, false},
-	{"check operands", (*compilation).checkOperands, false},
 	{"check the order", (*compilation).checkOrder, false},
 }
 
@@ -76,8 +69,11 @@ func newCompilation(policy *parser.Policy, lists *Lists) *compilation {
 		lists:    lists,
 		declared: map[string]map[ir.Family]*ir.Set{},
 		used:     map[string]bool{},
-		folded:   map[foldedKey]*ir.Set{},
-		out:      &ir.Ruleset{Host: policy.Host.Name},
+		out: &ir.Ruleset{
+			Host:    policy.Host.Name,
+			Install: installs[policy.Host.Install.Value],
+			Chain:   policy.Host.Chain.Value,
+		},
 	}
 	if policy.Host.IPv4 {
 		c.families = append(c.families, ir.IPv4)
@@ -86,6 +82,12 @@ func newCompilation(policy *parser.Policy, lists *Lists) *compilation {
 		c.families = append(c.families, ir.IPv6)
 	}
 	return c
+}
+
+var installs = map[parser.Install]ir.Install{
+	parser.InstallReplace: ir.InstallReplace,
+	parser.InstallJump:    ir.InstallJump,
+	parser.InstallInsert:  ir.InstallInsert,
 }
 
 func (c *compilation) error(code diag.Code, rng hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
@@ -101,22 +103,5 @@ func (c *compilation) warn(code diag.Code, rng hcl.Range, summary, detail string
 // internal reports a fault of the compiler itself: nothing is written, and the
 // person who meets it is told whose fault it is.
 func (c *compilation) internal(rng hcl.Range, format string, args ...any) {
-	c.diags = append(c.diags, internalError(rng, format, args...))
+	c.diags = append(c.diags, diag.Internal(rng, format, args...))
 }
-
-// The codes of what can be wrong with a policy's meaning; docs/language.md
-// explains each.
-const (
-	codeInternal    diag.Code = "internal"     // a fault of dockerfw
-	codeNoFamily    diag.Code = "no-family"    // a rule that matches in no family
-	codeOpenDefault diag.Code = "open-default" // warning: default lets everyone in
-	codeFamilyOpen  diag.Code = "family-open"  // warning: a negation that leaves a family open
-	codeSetFull     diag.Code = "set-full"     // more elements than the set holds
-	codeSetElement  diag.Code = "set-element"  // an element the set's type cannot hold
-	codeTooMany     diag.Code = "too-many"     // more than one rule of iptables can hold
-	CodeUnusedSet   diag.Code = "unused-set"   // warning: a set no rule uses
-	codeEmptySet    diag.Code = "empty-set"    // warning: a set without elements
-	codeFileRead    diag.Code = "file-read"    // an address list that cannot be read
-	codeUnguarded   diag.Code = "unguarded"    // warning: a deny that does not hold for docker-proxy
-	codeHostService diag.Code = "host-service" // warning: a range that guards the host's own services
-)

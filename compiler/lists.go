@@ -63,7 +63,7 @@ func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
 				entry.ranges = append(entry.ranges, r)
 			case tooMany == nil:
 				at.Filename = shown
-				tooMany = diag.New(budget.Code, at, "too many entries", fmt.Sprintf("This is entry %d, and a list has at most %d. Join neighbouring addresses to networks.", budget.MaxEntries+1, budget.MaxEntries))
+				tooMany = diag.New(diag.CodeBudget, at, "too many entries", fmt.Sprintf("This is entry %d, and a list has at most %d. Join neighbouring addresses to networks.", budget.MaxEntries+1, budget.MaxEntries))
 			}
 		})
 		if tooMany != nil {

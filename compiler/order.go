@@ -7,20 +7,29 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// order sorts each chain by phase; within a phase rules stay as written.
+// order sorts the rules by scope, and in each scope by phase. Within a phase they stay
+// as written.
 func (c *compilation) order() {
 	for _, p := range c.out.Programs {
-		for _, chain := range p.Chains {
-			slices.SortStableFunc(chain.Rules, func(a, b *ir.Rule) int { return cmp.Compare(a.Phase, b.Phase) })
-		}
+		slices.SortStableFunc(p.Rules, func(a, b *ir.Rule) int {
+			return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Phase, b.Phase))
+		})
 	}
 }
 
 // checkOrder checks the insertion-order invariant on the finished IR.
 func (c *compilation) checkOrder() {
 	for _, p := range c.out.Programs {
-		if err := p.CheckOrder(); err != nil {
-			c.internal(err.Second.Origin.Range, "%s (%s:%d)", err, err.First.Origin.Range.Filename, err.First.Origin.Range.Start.Line)
+		for s := ir.ScopeForward; s <= ir.ScopeProxy; s++ {
+			rules := p.Scope(s)
+			var ids []ir.RuleID
+			for _, r := range rules {
+				ids = append(ids, r.ID())
+			}
+			if err := ir.CheckOrder(ids); err != nil {
+				first, second := rules[err.First].Origin.Range, rules[err.Second].Origin.Range
+				c.internal(second, "scope %s: %s (%s:%d)", s, err, first.Filename, first.Start.Line)
+			}
 		}
 	}
 }

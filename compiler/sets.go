@@ -1,10 +1,8 @@
 package compiler
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"math/bits"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,32 +13,19 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/budget"
+	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
 const (
-	// defaultMaxElem is one fixed large number for all sets, so that a growing
-	// list seldom changes it: ipset refuses to create a set that exists with
-	// another maxelem. It costs no memory (measured: 456 bytes for an empty set
-	// whatever its maxelem).
-	defaultMaxElem = 1 << 20
-	// defaultHashSize is ipset's own; the kernel grows it as needed.
-	defaultHashSize = 1024
-	// minHashSize is the least the kernel takes; it rounds up to powers of two.
-	minHashSize = 64
-	// maxExpansion bounds what one entry of a hash:ip set may stand for.
+	// maxAddresses is the number of addresses that a hash:ip set may have unless maxelem
+	// allows another.
+	maxAddresses = 1 << 20
+	// maxExpansion bounds the number of addresses in one entry of a hash:ip set.
 	maxExpansion = 1 << 16
 )
 
-// setName is the name of the set of one family.
-func setName(name string, f ir.Family) string {
-	if f == ir.IPv6 {
-		return name + "-v6"
-	}
-	return name
-}
-
-// readSets makes the sets of ipset blocks, one a family, reading their lists.
+// readSets makes the sets of ipset blocks, one for each family, and reads their lists.
 func (c *compilation) readSets() {
 	for _, s := range c.policy.Sets {
 		include := c.gather(s.Entries, s.Files)
@@ -49,11 +34,10 @@ func (c *compilation) readSets() {
 		elements := 0
 		for _, f := range c.families {
 			set := &ir.Set{
-				Name:     setName(s.Name.Value, f),
+				Name:     s.Name.Value,
 				Family:   f,
 				Type:     ir.SetType(s.Type),
 				Managed:  s.Managed,
-				HashSize: hashSize(s),
 				Counters: s.Counters,
 				Comment:  s.Comment,
 				Origin:   ir.Origin{Block: "ipset", Name: s.Name.Value, Range: s.DeclRange},
@@ -63,10 +47,12 @@ func (c *compilation) readSets() {
 			}
 			if s.Type == parser.SetList {
 				for _, m := range s.Members {
-					set.Members = append(set.Members, setName(m.Value, f))
+					set.Members = append(set.Members, m.Value)
 				}
-				set.MaxElem, set.HashSize = listSize(len(set.Members)), 0
 			} else {
+				if s.HashSize != nil {
+					set.HashSize = s.HashSize.Value
+				}
 				set.Prefixes = c.elements(s, ofFamily(include, f), ofFamily(exclude, f))
 				set.MaxElem = c.maxElem(s, set)
 			}
@@ -75,32 +61,12 @@ func (c *compilation) readSets() {
 			c.out.Sets = append(c.out.Sets, set)
 		}
 		if elements == 0 && s.Managed && !c.diags.HasErrors() {
-			c.warn(codeEmptySet, s.Name.Range, fmt.Sprintf("ipset %q is empty", s.Name.Value), "No address is in it: an accept or allow of it lets nobody through, a deny of it stops nobody.")
+			c.warn(diag.CodeEmptySet, s.Name.Range, fmt.Sprintf("ipset %q is empty", s.Name.Value), "No address is in it: an accept or allow of it lets nobody through, a deny of it stops nobody.")
 		}
 	}
 }
 
-// minListSize is ipset's own size of a list:set.
-const minListSize = 8
-
-// listSize is the number of members a list:set is made for.
-func listSize(members int) int { return max(minListSize, powerOfTwo(members)) }
-
-// orderSets puts lists behind the sets they hold, which must exist before them.
-func (c *compilation) orderSets() {
-	slices.SortStableFunc(c.out.Sets, func(a, b *ir.Set) int {
-		return cmp.Compare(kindOrder(a), kindOrder(b))
-	})
-}
-
-func kindOrder(s *ir.Set) int {
-	if s.Type == ir.ListSet {
-		return 1
-	}
-	return 0
-}
-
-// gather joins literal entries and those of list files.
+// gather joins the literal entries and those of list files.
 func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser.At[string]) []netipx.IPRange {
 	var out []netipx.IPRange
 	for _, e := range entries {
@@ -118,14 +84,14 @@ func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser
 				summary = "cannot read address list"
 			}
 			if hint != "" {
-				c.error(codeFileRead, f.Range, summary, "%s", hint)
+				c.error(diag.CodeFileRead, f.Range, summary, "%s", hint)
 			} else {
-				c.error(codeFileRead, f.Range, summary, "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), reason)
+				c.error(diag.CodeFileRead, f.Range, summary, "%s: %s. Paths are relative to the policy.", c.lists.files.Display(f.Value), reason)
 			}
 		}
 		c.diags = append(c.diags, diags...)
 		if len(out)+len(ranges) > budget.MaxEntries {
-			c.error(budget.Code, f.Range, "too many entries", "With this list the set has %d entries, and at most %d are read. Join neighbouring addresses to networks.", len(out)+len(ranges), budget.MaxEntries)
+			c.error(diag.CodeBudget, f.Range, "too many entries", "With this list the set has %d entries, and at most %d are read. Join neighbouring addresses to networks.", len(out)+len(ranges), budget.MaxEntries)
 			continue
 		}
 		out = append(out, ranges...)
@@ -150,7 +116,7 @@ func (c *compilation) elements(s *parser.Set, include, exclude []netipx.IPRange)
 	case s.Type == parser.SetHashIP:
 		return c.addresses(s, include, exclude)
 	case s.Aggregate:
-		return splitWhole(c.merge(include, exclude, s.DeclRange))
+		return c.merge(include, exclude, s.DeclRange)
 	}
 	without := ipSet(exclude, nil).Ranges()
 	var out []netip.Prefix
@@ -167,7 +133,6 @@ func (c *compilation) elements(s *parser.Set, include, exclude []netipx.IPRange)
 			return nil
 		}
 	}
-	out = splitWhole(out)
 	slices.SortFunc(out, netip.Prefix.Compare)
 	return slices.Compact(out)
 }
@@ -196,7 +161,7 @@ func (c *compilation) merge(include, exclude []netipx.IPRange, rng hcl.Range) []
 }
 
 func (c *compilation) tooManyElements(rng hcl.Range) {
-	c.error(budget.Code, rng, "too many elements", "More than %d addresses and networks are left of the entries, the most of a set. A range that does not begin and end at a network's border takes many.", budget.MaxEntries)
+	c.error(diag.CodeBudget, rng, "too many elements", "More than %d addresses and networks are left of the entries, the most of a set. A range that does not begin and end at a network's border takes many.", budget.MaxEntries)
 }
 
 func ipSet(include, exclude []netipx.IPRange) *netipx.IPSet {
@@ -214,32 +179,15 @@ func ipSet(include, exclude []netipx.IPRange) *netipx.IPSet {
 	return set
 }
 
-// splitWhole writes the whole of a family as two halves: a hash:net set takes no
-// prefix of length 0 (facts measured with ipset 7.17).
-func splitWhole(prefixes []netip.Prefix) []netip.Prefix {
-	var out []netip.Prefix
-	for _, p := range prefixes {
-		if p.Bits() == 0 {
-			r := netipx.RangeOfPrefix(p)
-			low, _ := p.Addr().Prefix(1)
-			high, _ := r.To().Prefix(1)
-			out = append(out, low, high)
-			continue
-		}
-		out = append(out, p)
-	}
-	return out
-}
-
 // addresses lists the single addresses of a hash:ip set.
 func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange) []netip.Prefix {
-	limit := uint64(defaultMaxElem)
+	limit := uint64(maxAddresses)
 	if s.MaxElem != nil {
 		limit = uint64(s.MaxElem.Value)
 	}
 	for _, r := range include {
 		if n := rangeSize(r); n > maxExpansion {
-			c.error(codeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", r), "A hash:ip set lists each address for itself, and this entry stands for more than %d of them. Use type = \"hash:net\".", maxExpansion)
+			c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", r), "A hash:ip set lists each address for itself, and this entry stands for more than %d of them. Use type = \"hash:net\".", maxExpansion)
 			return nil
 		}
 	}
@@ -257,7 +205,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 		if s.MaxElem != nil {
 			rng = s.MaxElem.Range
 		}
-		c.error(codeSetFull, rng, "too many elements", "ipset %q has %d addresses, and holds %d. Use type = \"hash:net\", or raise maxelem.", s.Name.Value, total, limit)
+		c.error(diag.CodeSetFull, rng, "too many elements", "ipset %q has %d addresses, and holds %d. Use type = \"hash:net\", or raise maxelem.", s.Name.Value, total, limit)
 		return nil
 	}
 	out := make([]netip.Prefix, 0, total)
@@ -265,7 +213,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 		r := netipx.RangeOfPrefix(p)
 		for a := r.From(); ; a = a.Next() {
 			if a.IsUnspecified() {
-				c.error(codeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", a), "ipset refuses it in a hash:ip set. Leave it out, or use type = \"hash:net\".")
+				c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", a), "ipset refuses it in a hash:ip set. Leave it out, or use type = \"hash:net\".")
 			}
 			out = append(out, netip.PrefixFrom(a, a.BitLen()))
 			if a == r.To() {
@@ -294,30 +242,19 @@ func rangeSize(r netipx.IPRange) uint64 {
 	return b - a + 1
 }
 
-// hashSize is the number of buckets the kernel would make of what was written.
-func hashSize(s *parser.Set) int {
-	if s.HashSize == nil {
-		return defaultHashSize
-	}
-	return powerOfTwo(max(s.HashSize.Value, minHashSize))
-}
-
-// maxElem is what was written, or a number that fits the elements.
+// maxElem returns what the policy sets, 0 for nothing.
 func (c *compilation) maxElem(s *parser.Set, set *ir.Set) int {
 	if s.MaxElem == nil {
-		return max(defaultMaxElem, powerOfTwo(len(set.Prefixes)))
+		return 0
 	}
-	if len(set.Prefixes) > s.MaxElem.Value {
-		c.error(codeSetFull, s.MaxElem.Range, "too many elements", "ipset %q has %d elements, and maxelem = %d. Raise it, or leave it out.", set.Name, len(set.Prefixes), s.MaxElem.Value)
+	elements := len(set.Prefixes)
+	if slices.ContainsFunc(set.Prefixes, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+		elements++ // the set holds it as two halves
+	}
+	if elements > s.MaxElem.Value {
+		c.error(diag.CodeSetFull, s.MaxElem.Range, "too many elements", "ipset %q has %d elements, and maxelem = %d. Raise it, or leave it out.", ir.SetName(set.Name, set.Family), elements, s.MaxElem.Value)
 	}
 	return s.MaxElem.Value
-}
-
-func powerOfTwo(n int) int {
-	if n <= 1 {
-		return 1
-	}
-	return 1 << bits.Len(uint(n-1))
 }
 
 // reportUnused warns of sets that no rule names.
@@ -329,24 +266,7 @@ func (c *compilation) reportUnused() {
 	}
 	for _, s := range c.policy.Sets {
 		if !c.used[s.Name.Value] {
-			c.warn(CodeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule names ipset.%s. It is made and filled all the same.", s.Name.Value)
+			c.warn(diag.CodeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule names ipset.%s. It is made and filled all the same.", s.Name.Value)
 		}
 	}
-}
-
-// literalSet makes a set of the literal addresses of one attribute of a rule.
-func (c *compilation) literalSet(name string, f ir.Family, prefixes []netip.Prefix, block, rule string, rng hcl.Range) *ir.Set {
-	prefixes = splitWhole(prefixes)
-	set := &ir.Set{
-		Name:     setName(name, f),
-		Family:   f,
-		Type:     ir.HashNet,
-		Managed:  true,
-		HashSize: defaultHashSize,
-		MaxElem:  max(defaultMaxElem, powerOfTwo(len(prefixes))),
-		Prefixes: prefixes,
-		Origin:   ir.Origin{Block: block, Name: rule, Range: rng},
-	}
-	c.out.Sets = append(c.out.Sets, set)
-	return set
 }

@@ -1,8 +1,7 @@
-// Package emit writes the ordered rule IR as the text that ipset restore and
-// iptables-restore --noflush load, and the files as a folder.
+// Package emit makes the files that a host loads.
 //
-// In: a finished ir.Ruleset; every decision is made.
-// Out: files, byte for byte the same for the same ruleset, each rule spelled
-// exactly as iptables-save prints it, so that a host's own save compares equal.
-// It looks nothing up, sorts nothing and has no defaults of its own.
+// In: the tables that a back end made of the ordered rule IR, and what they were compiled
+// from. Out: the files of one host, byte for byte the same for the same input.
+// What a back end can express is the business of its package below; how files become a
+// folder on disk is that of package folder.
 package emit

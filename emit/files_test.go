@@ -9,17 +9,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/folder"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 )
 
 func TestFilesOfAHost(t *testing.T) {
-	v6 := program(ir.Replace)
+	v6 := program()
 	v6.Family = ir.IPv6
-	rs := &ir.Ruleset{
+	rs := &iptables.Tables{
 		Host:     "web1",
-		Sets:     []*ir.Set{{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, MaxElem: 64, Prefixes: []netip.Prefix{prefix("10.0.0.0/8")}}},
-		Programs: []*ir.Program{program(ir.Replace), v6},
+		Sets:     []*iptables.Set{{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, MaxElem: 64, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
+		Programs: []*iptables.Program{program(), v6},
 	}
-	src := Source{Version: "1.2.3", Policy: []string{"a.hcl"}, Inputs: []Input{{"a.hcl", "00"}}}
+	src := Source{Version: "1.2.3", Policy: []string{"a.hcl"}, Inputs: []folder.Input{{Name: "a.hcl", SHA256: "00"}}}
 	files, err := Files(rs, src)
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +29,7 @@ func TestFilesOfAHost(t *testing.T) {
 	var names []string
 	for _, f := range files {
 		names = append(names, f.Name)
-		if f.Name == ManifestFile || isScript(f.Name) {
+		if f.Name == folder.ManifestFile || isScript(f.Name) {
 			continue
 		}
 		header, _, _ := strings.Cut(string(f.Content), "\n")
@@ -35,27 +37,27 @@ func TestFilesOfAHost(t *testing.T) {
 			t.Errorf("%s starts with %q", f.Name, header)
 		}
 	}
-	want := []string{SetsFile, RulesFile4, RulesRemoval4, RulesFile6, RulesRemoval6, SetsRemoval, ApplyScript, RemoveScript, BootService, ManifestFile}
+	want := []string{folder.SetsFile, folder.RulesFile4, folder.RulesRemoval4, folder.RulesFile6, folder.RulesRemoval6, folder.SetsRemoval, folder.ApplyScript, folder.RemoveScript, folder.BootService, folder.ManifestFile}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}
-	manifest, err := ParseManifest(files[len(files)-1].Content)
+	manifest, err := folder.ParseManifest(files[len(files)-1].Content)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantManifest := &Manifest{
+	wantManifest := &folder.Manifest{
 		Format: 1, Version: "1.2.3", Host: "web1",
 		Inputs: src.Inputs,
-		Chains: []ChainReport{
-			{"DOCKER-USER", "ipv4", "replace", 3},
-			{"DOCKERFW-OUT", "ipv4", "replace", 2},
-			{"DOCKER-USER", "ipv6", "replace", 3},
-			{"DOCKERFW-OUT", "ipv6", "replace", 2},
+		Chains: []folder.ChainReport{
+			{Name: "DOCKER-USER", Family: "ipv4", Install: "replace", Rules: 3},
+			{Name: "DOCKERFW-OUT", Family: "ipv4", Install: "replace", Rules: 2},
+			{Name: "DOCKER-USER", Family: "ipv6", Install: "replace", Rules: 3},
+			{Name: "DOCKERFW-OUT", Family: "ipv6", Install: "replace", Rules: 2},
 		},
-		Sets: []SetReport{{"a", "ipv4", "hash:net", true, 1}},
+		Sets: []folder.SetReport{{Name: "a", Family: "ipv4", Type: "hash:net", Managed: true, Elements: 1}},
 	}
 	for _, f := range files[:len(files)-1] {
-		wantManifest.Files = append(wantManifest.Files, Input{f.Name, Digest(f.Content)})
+		wantManifest.Files = append(wantManifest.Files, folder.Input{Name: f.Name, SHA256: folder.Digest(f.Content)})
 	}
 	if diff := cmp.Diff(wantManifest, manifest); diff != "" {
 		t.Errorf("manifest (-want +got):\n%s", diff)
@@ -71,18 +73,18 @@ func TestFilesOfAHost(t *testing.T) {
 
 // isScript reports whether a file is the same in every folder.
 func isScript(name string) bool {
-	return slices.ContainsFunc(Scripts(), func(f File) bool { return f.Name == name })
+	return slices.ContainsFunc(Scripts(), func(f folder.File) bool { return f.Name == name })
 }
 
 // A file's name is somebody else's text: it must not become a line of a restore file.
 func TestAPolicyNameStaysInItsComment(t *testing.T) {
-	rs := &ir.Ruleset{Programs: []*ir.Program{program(ir.Replace)}}
+	rs := &iptables.Tables{Programs: []*iptables.Program{program()}}
 	files, err := Files(rs, Source{Policy: []string{"a\n-F\r\x1b[31m.hcl"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		if f.Name == ManifestFile || isScript(f.Name) {
+		if f.Name == folder.ManifestFile || isScript(f.Name) {
 			continue
 		}
 		header, rest, _ := strings.Cut(string(f.Content), "\n")
@@ -104,15 +106,18 @@ func TestManyPolicyFilesAreCounted(t *testing.T) {
 	}
 }
 
-func TestAManifestThatIsNotOursIsRefused(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"name": "web"}`: "format 0, this dockerfw reads format 1",
-		`{"format": 2}`:   "format 2",
-		`[`:               "manifest.json",
-		``:                "manifest.json",
-	} {
-		if m, err := ParseManifest([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, %v; want an error with %q", text, m, err, want)
-		}
+// program is a small program of one family.
+func program() *iptables.Program {
+	rule := func(p ir.Phase, name string, v iptables.Verdict) *iptables.Rule {
+		return &iptables.Rule{ID: ir.RuleID{Phase: p, Name: name}, Verdict: v}
+	}
+	return &iptables.Program{
+		Family: ir.IPv4, Target: "DOCKER-USER",
+		Chains: []*iptables.Chain{
+			{Name: "DOCKER-USER", Rules: []*iptables.Rule{
+				rule(ir.PhaseEstablished, "", iptables.Return{}), rule(ir.PhaseAccept, "a", iptables.Accept{}), rule(ir.PhaseDefault, "", iptables.Drop{}),
+			}},
+			{Name: "DOCKERFW-OUT", Rules: []*iptables.Rule{rule(ir.PhaseDeny, "d", iptables.Drop{}), rule(ir.PhaseAccept, "b", iptables.Return{})}},
+		},
 	}
 }

@@ -4,15 +4,8 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
-	"path/filepath"
-)
 
-// Names of the scripts in a compiled folder. They are the same in every one: what
-// they do follows from the other files.
-const (
-	ApplyScript  = "apply.sh"
-	RemoveScript = "remove.sh"
-	BootService  = "dockerfw.service"
+	"github.com/dockerfw/dockerfw/emit/folder"
 )
 
 //go:embed scripts
@@ -22,15 +15,15 @@ var scripts embed.FS
 var applyParts = []string{"options", "host", "folder", "rules", "sets", "load", "cut", "run"}
 
 // Scripts are the files that are the same in every compiled folder.
-func Scripts() []File {
+func Scripts() []folder.File {
 	var apply bytes.Buffer
 	for _, part := range applyParts {
 		apply.Write(embedded("apply/" + part + ".sh"))
 	}
-	return []File{
-		{ApplyScript, apply.Bytes()},
-		{RemoveScript, embedded(RemoveScript)},
-		{BootService, embedded(BootService)},
+	return []folder.File{
+		{Name: folder.ApplyScript, Content: apply.Bytes()},
+		{Name: folder.RemoveScript, Content: embedded(folder.RemoveScript)},
+		{Name: folder.BootService, Content: embedded(folder.BootService)},
 	}
 }
 
@@ -41,6 +34,3 @@ func embedded(name string) []byte {
 	}
 	return content
 }
-
-// executable tells whether a file of a compiled folder is to be run.
-func executable(path string) bool { return filepath.Ext(path) == ".sh" }

@@ -1,6 +1,8 @@
-// Package golden holds what each example compiles to, byte for byte, and the tests
-// that hold it against the compiler, against the kernel and against Docker.
+// Package golden tests what policies compile to, byte for byte.
 //
-// In: the policies under examples, and the broken ones under bad.
-// Out: nothing; the folders beside this file are read by tests and by people.
+// In: the policies in examples and in bad, and the documentation.
+// Out: nothing. examples/NAME has the compiled files of an example, bad/NAME a wrong policy with
+// its diagnostics; people read both, and make golden rewrites them.
+//
+// Tests that need a kernel or an engine are in e2e, their laboratory in lab.
 package golden

@@ -6,8 +6,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -197,7 +195,7 @@ func checkExample(t *testing.T, place string, f fence, diags hcl.Diagnostics, pr
 		t.Errorf("%s: the example compiles", place)
 	}
 	for _, d := range diags {
-		code := string(diag.InfoOf(d).Code)
+		code := diag.InfoOf(d).Code.String()
 		if refused && code == want || slices.Contains(inFragments, code) || diag.Level(d) == "note" {
 			continue
 		}
@@ -454,107 +452,48 @@ func TestDocsNameEveryFunctionOfExpressions(t *testing.T) {
 	}
 }
 
-// sourceCodes finds the diagnostic codes of the source: constants of type
-// diag.Code, and diag.Info literals. The codes of parser/dump are about saved
-// tables, which no command reads yet.
-func sourceCodes(t *testing.T) []string {
-	t.Helper()
-	codes := map[string]bool{}
-	err := filepath.WalkDir("..", func(dir string, d fs.DirEntry, err error) error {
+// classTables are the tables of docs/language.md that list the diagnostic codes.
+func classTables() map[string]string {
+	out := map[string]string{}
+	for _, c := range diag.Classes() {
+		name := "codes: warnings"
 		switch {
-		case err != nil || !d.IsDir():
-			return err
-		case d.Name() == "dump" || d.Name() == "testdata" || len(d.Name()) > 2 && d.Name()[0] == '.':
-			return fs.SkipDir
+		case c.Severity == diag.SeverityError:
+			name = "codes: errors"
+		case c.OnlyCheck:
+			name = "codes: check"
 		}
-		if names, _ := filepath.Glob(filepath.Join(dir, "*.go")); len(names) == 0 || dir == "../golden" {
-			return nil
+		if out[name] == "" {
+			out[name] = "| class | meaning | example |\n|---|---|---|\n"
 		}
-		for _, file := range parseGo(t, dir) {
-			ast.Inspect(file, func(n ast.Node) bool {
-				switch n := n.(type) {
-				case *ast.ValueSpec:
-					if !isCodeType(n.Type) {
-						return true
-					}
-					for _, v := range n.Values {
-						if code, ok := stringLiteral(v); ok {
-							codes[code] = true
-						}
-					}
-				case *ast.KeyValueExpr:
-					if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Code" {
-						if code, ok := stringLiteral(n.Value); ok {
-							codes[code] = true
-						}
-					}
-				}
-				return true
-			})
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+		out[name] += fmt.Sprintf("| `%s` | %s | %s |\n", c.Name, c.Meaning, c.Example)
 	}
-	return slices.Sorted(maps.Keys(codes))
+	return out
 }
 
-func isCodeType(e ast.Expr) bool {
-	switch e := e.(type) {
-	case *ast.SelectorExpr:
-		return e.Sel.Name == "Code"
-	case *ast.Ident:
-		return e.Name == "Code"
-	}
-	return false
+func TestTheDocsListEveryDiagnosticCode(t *testing.T) {
+	checkTables(t, classTables())
 }
 
-// classRow is a row of a table of classes: class, meaning, example.
-var classRow = regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| (.*) \\| (.*?) ?\\|$")
-
-func TestDocsExplainEveryDiagnosticCode(t *testing.T) {
-	codes := sourceCodes(t)
-	if len(codes) < 35 {
-		t.Errorf("only %d codes found in the source: %q", len(codes), codes)
-	}
-	rows := classRow.FindAllStringSubmatch(section(t, "## Error and warning classes"), -1)
-	var documented []string
-	for _, row := range rows {
-		documented = append(documented, row[1])
-		if !slices.Contains(codes, row[1]) {
-			t.Errorf("docs/language.md: there is no class %s", row[1])
+func TestExamplesOfCodesCauseTheirDiagnostic(t *testing.T) {
+	for _, c := range diag.Classes() {
+		if c.Example == "" {
+			continue
 		}
-	}
-	for _, code := range codes {
-		if !slices.Contains(documented, code) {
-			t.Errorf("docs/language.md: class %s is not in the table", code)
+		policy, ok := examplePolicy(c.Example)
+		if !ok {
+			t.Errorf("%s: no example in %q", c.Name, c.Example)
+			continue
 		}
-	}
-}
-
-// withoutExample are the classes that no line of a policy can show, or should.
-var withoutExample = []string{"hidden", "internal", "list-read", "too-many", "too-large"}
-
-func TestExamplesOfClassesComeToTheirClass(t *testing.T) {
-	errors, warnings, _ := strings.Cut(section(t, "## Error and warning classes"), "\nWarnings;")
-	for severity, text := range map[hcl.DiagnosticSeverity]string{hcl.DiagError: errors, hcl.DiagWarning: warnings} {
-		for _, row := range classRow.FindAllStringSubmatch(text, -1) {
-			code, example := row[1], row[3]
-			if slices.Contains(withoutExample, code) {
-				continue
-			}
-			policy, ok := examplePolicy(example)
-			if !ok {
-				t.Errorf("%s: no example in %q", code, example)
-				continue
-			}
-			_, diags, printed := compileExample(t, "policy.hcl", complete(policy))
-			if !slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool {
-				return string(diag.InfoOf(d).Code) == code && d.Severity == severity
-			}) {
-				t.Errorf("%s: the example %s says:\n%s", code, example, printed)
-			}
+		want := hcl.DiagWarning
+		if c.Severity == diag.SeverityError {
+			want = hcl.DiagError
+		}
+		_, diags, printed := compileExample(t, "policy.hcl", complete(policy))
+		if !slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool {
+			return diag.InfoOf(d).Code == c.Code && d.Severity == want
+		}) {
+			t.Errorf("%s: the example %s prints:\n%s", c.Name, c.Example, printed)
 		}
 	}
 }

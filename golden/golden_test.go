@@ -18,21 +18,26 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// today is the date of all compiles here.
+// today is the date of all compilations here.
 var today = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 
-const examplesDir = "../examples"
+const (
+	examplesDir = "../examples"
+	// goldenDir has a folder for each example, with the files that it compiles to.
+	goldenDir = "examples"
+)
 
-// expectedWarnings are the warnings that are part of what an example shows.
-var expectedWarnings = map[string]diag.Code{"tutorial-insert": "chain-docker"}
+// expectedWarnings are the warnings that an example demonstrates.
+var expectedWarnings = map[string]diag.Code{"tutorial-insert": diag.CodeChainDocker}
 
-// examples are the names of the example policies.
+// examples returns the names of the example policies.
 func examples(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir(examplesDir)
@@ -48,17 +53,17 @@ func examples(t *testing.T) []string {
 	return names
 }
 
-func exampleFolder(t *testing.T, name string) emit.Folder {
+func exampleFolder(t *testing.T, name string) folder.Contents {
 	t.Helper()
 	result, diags := driver.Policy(filepath.Join(examplesDir, name), driver.Options{Now: today})
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError || diag.InfoOf(d).Code != expectedWarnings[name] {
-			t.Errorf("an example to copy has no errors and no warnings: %s", d)
+			t.Errorf("an example must have no errors and no warnings: %s", d)
 		}
 	}
 	for _, r := range result.Test() {
 		if !r.Passed() {
-			t.Errorf("test %q of the example: got %s by %s: %s", r.Test.Name.Value, r.Got, r.By, r.Packet)
+			t.Errorf("test %q of the example: %s by %s: %s", r.Test.Name.Value, r.Got, r.By, r.Packet)
 		}
 	}
 	return result.Folder()
@@ -80,20 +85,21 @@ func TestExamplesCompileToTheirGoldens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := exampleFolder(t, name)
 			if again := exampleFolder(t, name); !maps.EqualFunc(got, again, bytes.Equal) {
-				t.Error("compiled twice, the bytes differ")
+				t.Error("two compilations have different bytes")
 			}
 			withoutScripts(t, got)
+			dir := filepath.Join(goldenDir, name)
 			if *update {
-				if _, err := got.Write(name); err != nil {
+				if _, err := got.Write(dir); err != nil {
 					t.Fatal(err)
 				}
 			}
-			want := emit.Folder{}
-			err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+			want := folder.Contents{}
+			err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 				if err != nil || d.IsDir() {
 					return err
 				}
-				rel, err := filepath.Rel(name, path)
+				rel, err := filepath.Rel(dir, path)
 				if err != nil {
 					return err
 				}
@@ -104,33 +110,32 @@ func TestExamplesCompileToTheirGoldens(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(texts(want), texts(got)); diff != "" {
-				t.Errorf("compiled files differ (-golden +compiled); if that is meant, run make golden and read its diff:\n%s", diff)
+				t.Errorf("compiled files differ (-golden +compiled); if this is intended, run make golden and read its diff:\n%s", diff)
 			}
 		})
 	}
 }
 
-// withoutScripts takes the scripts out, which are the same in every folder, and their
-// digests.
-func withoutScripts(t *testing.T, f emit.Folder) {
+// withoutScripts removes the scripts, which are the same in every folder, and their digests.
+func withoutScripts(t *testing.T, f folder.Contents) {
 	t.Helper()
 	for path, content := range f {
-		if filepath.Base(path) != emit.ManifestFile {
+		if filepath.Base(path) != folder.ManifestFile {
 			continue
 		}
 		for _, s := range emit.Scripts() {
 			script := filepath.Join(filepath.Dir(path), s.Name)
 			if !bytes.Equal(f[script], s.Content) {
-				t.Errorf("%s is not the script of that name", script)
+				t.Errorf("%s is not the script of package emit", script)
 			}
 			delete(f, script)
-			content = bytes.ReplaceAll(content, []byte(emit.Digest(s.Content)), []byte("that of "+s.Name))
+			content = bytes.ReplaceAll(content, []byte(folder.Digest(s.Content)), []byte("that of "+s.Name))
 		}
 		f[path] = content
 	}
 }
 
-func texts(f emit.Folder) map[string]string {
+func texts(f folder.Contents) map[string]string {
 	out := map[string]string{}
 	for path, content := range f {
 		out[path] = string(content)
@@ -138,15 +143,15 @@ func texts(f emit.Folder) map[string]string {
 	return out
 }
 
-func TestNoGoldenIsWithoutAnExample(t *testing.T) {
-	names := append(examples(t), "bad", "lab")
-	entries, err := os.ReadDir(".")
+func TestEachGoldenHasAnExample(t *testing.T) {
+	names := examples(t)
+	entries, err := os.ReadDir(goldenDir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.IsDir() && !slices.Contains(names, e.Name()) {
-			t.Errorf("golden/%s has no example", e.Name())
+		if !slices.Contains(names, e.Name()) {
+			t.Errorf("golden/examples/%s: there is no policy of that name in examples", e.Name())
 		}
 	}
 }
@@ -171,9 +176,9 @@ func TestEachExampleIsFormattedAndHasALineInTheReadme(t *testing.T) {
 	}
 }
 
-// TestOneExampleHasEveryAttribute keeps every attribute of the language in the
-// goldens, and with them in the tests that load goldens into a kernel.
-func TestOneExampleHasEveryAttribute(t *testing.T) {
+// With every attribute in an example, the goldens and the tests that load them into a kernel
+// cover the whole language.
+func TestOneExampleUsesEveryAttribute(t *testing.T) {
 	path := filepath.Join(examplesDir, "every-attribute", "policy.hcl")
 	file, diags := hclsyntax.ParseConfig([]byte(readOr(t, path, "")), path, hcl.InitialPos)
 	if diags.HasErrors() {
@@ -199,10 +204,9 @@ func TestOneExampleHasEveryAttribute(t *testing.T) {
 				}
 				attributes, blocks := schemaNames(node)
 				for _, word := range append(attributes, blocks...) {
-					// default has an attribute and a block of that name; variables that have
-					// values on every host need no default.
+					// The name of a block is its label, not an attribute.
 					if word != "name" && !used[word] {
-						t.Errorf("%s of the parser's %s is not in the example", word, name)
+						t.Errorf("examples/every-attribute does not use %s of the parser's %s", word, name)
 					}
 				}
 			}

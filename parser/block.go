@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // block is one block being decoded: its attributes, each read once, typed.
@@ -108,7 +109,7 @@ func schemaDiagnostics(diags hcl.Diagnostics, schema *hcl.BodySchema) hcl.Diagno
 			}
 		}
 	}
-	return diag.WithCode(codeSchema, diags)
+	return diag.WithCode(diag.CodeSchema, diags)
 }
 
 func attributes(names ...string) []hcl.AttributeSchema {
@@ -140,9 +141,9 @@ func (b *block) attr(name string) (item, bool) {
 	if val.IsNull() {
 		switch {
 		case b.refuseNull != "":
-			b.error(codeValue, b.place(a.Expr, val, 0), name+" is null", b.refuseNull, name)
+			b.error(diag.CodeValue, b.place(a.Expr, val, 0), name+" is null", b.refuseNull, name)
 		case slices.Contains(b.required, name):
-			b.error(codeSchema, b.place(a.Expr, val, 0), name+" is null", "null counts as not written, and %s is required.", name)
+			b.error(diag.CodeSchema, b.place(a.Expr, val, 0), name+" is null", "null counts as not written, and %s is required.", name)
 		default:
 			delete(b.content.Attributes, name) // as if it were not written
 		}
@@ -187,10 +188,10 @@ func (b *block) as(name string, ty cty.Type, example string) (item, bool) {
 		}
 	}
 	if ty == cty.Bool {
-		b.error(codeType, it.rng, name+" is neither true nor false", "%s is true or false, without quotes, and this is %s.", name, describe(it.Value))
+		b.error(diag.CodeType, it.rng, name+" is neither true nor false", "%s is true or false, without quotes, and this is %s.", name, describe(it.Value))
 		return item{}, false
 	}
-	b.error(codeType, it.rng, fmt.Sprintf("%s is not a %s", name, ty.FriendlyName()),
+	b.error(diag.CodeType, it.rng, fmt.Sprintf("%s is not a %s", name, ty.FriendlyName()),
 		"%s takes a %s, such as %s, and this is %s.", name, ty.FriendlyName(), example, describe(it.Value))
 	return item{}, false
 }
@@ -235,7 +236,7 @@ func (b *block) choice(name, fallback string, allowed ...string) At[string] {
 		return At[string]{fallback, b.rng(name)}
 	}
 	if !slices.Contains(allowed, v.Value) {
-		b.error(codeValue, v.Range, fmt.Sprintf("bad %s %q", name, v.Value), "%s is %s.%s", name, oneOf(allowed), didYouMean(v.Value, allowed))
+		b.error(diag.CodeValue, v.Range, fmt.Sprintf("bad %s %q", name, v.Value), "%s is %s.%s", name, suggest.OneOf(allowed), suggest.DidYouMean(v.Value, allowed))
 		return At[string]{fallback, v.Range}
 	}
 	return v
@@ -250,7 +251,7 @@ func (b *block) integer(name string, low, high int) *At[int] {
 	f := it.AsBigFloat()
 	n, _ := f.Int64()
 	if !f.IsInt() || n < int64(low) || n > int64(high) {
-		b.error(codeValue, it.rng, fmt.Sprintf("bad %s %s", name, numberText(f)), "%s is a whole number from %d to %d.", name, low, high)
+		b.error(diag.CodeValue, it.rng, fmt.Sprintf("bad %s %s", name, numberText(f)), "%s is a whole number from %d to %d.", name, low, high)
 		return nil
 	}
 	return &At[int]{int(n), it.rng}
@@ -268,7 +269,7 @@ func (b *block) list(name, example string) ([]item, bool) {
 		if src := b.sources[it.rng.Filename]; it.rng.Start.Line == it.rng.End.Line && it.rng.CanSliceBytes(src) && (ty.IsPrimitiveType() || ty == setRefType) {
 			hint = fmt.Sprintf(" Write [%s].", it.rng.SliceBytes(src))
 		}
-		b.error(codeType, it.rng, fmt.Sprintf("%s is not a list", name), "%s takes a list, such as %s, and this is %s.%s", name, example, describe(it.Value), hint)
+		b.error(diag.CodeType, it.rng, fmt.Sprintf("%s is not a list", name), "%s takes a list, such as %s, and this is %s.%s", name, example, describe(it.Value), hint)
 		return nil, false
 	}
 	return b.elements(b.content.Attributes[name].Expr, it.Value), true
@@ -303,7 +304,7 @@ func (b *block) texts(name, example string) []At[string] {
 	var out []At[string]
 	for _, it := range items {
 		if it.IsNull() || it.Type() != cty.String {
-			b.error(codeType, it.rng, fmt.Sprintf("element of %s is not a string", name), "%s takes strings, such as %s, and this is %s.", name, example, describe(it.Value))
+			b.error(diag.CodeType, it.rng, fmt.Sprintf("element of %s is not a string", name), "%s takes strings, such as %s, and this is %s.", name, example, describe(it.Value))
 			continue
 		}
 		out = append(out, At[string]{it.AsString(), it.rng})

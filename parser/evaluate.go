@@ -15,6 +15,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // setRef is the value of ipset.NAME in expressions.
@@ -86,14 +87,14 @@ func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 		// A function that panicked brings its stack along.
 		d.Detail, _, _ = strings.Cut(d.Detail, "\ngoroutine ")
 	}
-	e.diags = append(e.diags, diag.WithCode(codeExpression, diags)...)
+	e.diags = append(e.diags, diag.WithCode(diag.CodeExpression, diags)...)
 	if diags.HasErrors() {
 		return cty.DynamicVal, false
 	}
 	if !val.IsWhollyKnown() {
 		if !e.diags.HasErrors() {
 			// Without an error the attribute would count as not written, and a rule be open.
-			e.error(codeExpression, expr.Range(), "value not known", "It depends on a value that is not known here.")
+			e.error(diag.CodeExpression, expr.Range(), "value not known", "It depends on a value that is not known here.")
 		}
 		return cty.DynamicVal, false
 	}
@@ -107,7 +108,7 @@ func (e *evaluator) suggestFunction(d *hcl.Diagnostic) {
 		return
 	}
 	name := string(d.Subject.SliceBytes(e.source.sources[d.Subject.Filename]))
-	d.Detail = fmt.Sprintf("There is no function named %q.%s", name, didYouMean(name, slices.Collect(maps.Keys(e.source.functions))))
+	d.Detail = fmt.Sprintf("There is no function named %q.%s", name, suggest.DidYouMean(name, slices.Collect(maps.Keys(e.source.functions))))
 }
 
 // checkReferences reports names that nothing declares, with the nearest one that
@@ -121,21 +122,21 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 			known := definedNames(ctx)
 			switch {
 			case root == "host" && ctx != nil:
-				e.error(codeReference, t.SourceRange(), "host.name without a label", "host.name is the label of the host block, and this policy's host block has none. Write host \"web1\" { … } to give it one.")
+				e.error(diag.CodeReference, t.SourceRange(), "host.name without a label", "host.name is the label of the host block, and this policy's host block has none. Write host \"web1\" { … } to give it one.")
 			case root == "each":
-				e.error(codeReference, t.SourceRange(), "each outside for_each", "each.key and each.value exist only in a block that has for_each.")
+				e.error(diag.CodeReference, t.SourceRange(), "each outside for_each", "each.key and each.value exist only in a block that has for_each.")
 			case root == "var" || root == "local":
-				e.error(codeReference, t.SourceRange(), fmt.Sprintf("%s in a host's variables", root), "A host's variables give variable blocks their values on that host, so they cannot come from them. They are constants, and host.name where the host has a label.")
+				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("%s in a host's variables", root), "A host's variables give variable blocks their values on that host, so they cannot come from them. They are constants, and host.name where the host has a label.")
 			case ctx == nil:
-				e.error(codeReference, t.SourceRange(), "name in a constant", "Only constants can stand here, no names or functions.")
+				e.error(diag.CodeReference, t.SourceRange(), "name in a constant", "Only constants can stand here, no names or functions.")
 			default:
-				hint := didYouMean(root, known)
+				hint := suggest.DidYouMean(root, known)
 				if word, ok := boolWords[strings.ToLower(root)]; ok && len(t) == 1 {
 					hint = fmt.Sprintf(" Write %s.", word)
 				} else if len(t) == 1 && hint == "" {
 					hint = fmt.Sprintf(" A text is written in quotes: %q.", root)
 				}
-				e.error(codeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", oneOf(known), hint)
+				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", suggest.OneOf(known), hint)
 			}
 			continue
 		}
@@ -154,9 +155,9 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 		what := map[string]string{"var": "variable", "local": "local value", "ipset": "ipset", "host": "attribute of host"}[root]
 		detail := fmt.Sprintf("Nothing in the policy declares %s.%s.", root, key)
 		if len(names) > 0 {
-			detail += didYouMean(key, names)
+			detail += suggest.DidYouMean(key, names)
 		}
-		e.error(codeReference, rng, fmt.Sprintf("unknown %s %q", what, key), "%s", detail)
+		e.error(diag.CodeReference, rng, fmt.Sprintf("unknown %s %q", what, key), "%s", detail)
 	}
 	return ok
 }
@@ -219,7 +220,7 @@ func (e *evaluator) checkKeys(expr hcl.Expression, ctx *hcl.EvalContext) {
 				continue
 			}
 			if seen[key] {
-				e.error(codeDuplicate, pair.KeyExpr.Range(), fmt.Sprintf("key %q twice", key), "Only the last of them would count. Take one out or rename it.")
+				e.error(diag.CodeDuplicate, pair.KeyExpr.Range(), fmt.Sprintf("key %q twice", key), "Only the last of them would count. Take one out or rename it.")
 			}
 			seen[key] = true
 		}

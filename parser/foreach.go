@@ -7,6 +7,9 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // element is one element of for_each.
@@ -32,7 +35,7 @@ func (b *block) forEach() []element {
 	case ty.IsSetType() || ty.IsTupleType() || ty.IsListType():
 		return b.strings(expr, b.elements(expr, it.Value))
 	default:
-		b.error(codeType, it.rng, "for_each over "+describe(it.Value), "for_each takes a map, such as { http = 80, https = 443 }, or a set of strings, such as [\"a\", \"b\"].")
+		b.error(diag.CodeType, it.rng, "for_each over "+describe(it.Value), "for_each takes a map, such as { http = 80, https = 443 }, or a set of strings, such as [\"a\", \"b\"].")
 		return nil
 	}
 }
@@ -64,12 +67,12 @@ func (b *block) strings(expr hcl.Expression, items []item) []element {
 	seen := map[string]bool{}
 	for _, it := range items {
 		if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
-			b.error(codeType, it.rng, "element of for_each is not a string", "A set for for_each holds strings, and this is %s. Use a map for other values.", describe(it.Value))
+			b.error(diag.CodeType, it.rng, "element of for_each is not a string", "A set for for_each holds strings, and this is %s. Use a map for other values.", describe(it.Value))
 			continue
 		}
 		key := primitiveText(it.Value)
 		if seen[key] {
-			b.error(codeDuplicate, it.rng, fmt.Sprintf("key %q twice", key), "Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("key %q twice", key), "Take one of them out.")
 			continue
 		}
 		seen[key] = true
@@ -90,7 +93,7 @@ func (b *block) forThisHost() bool {
 	}
 	all := b.source.Hosts()
 	if slices.Equal(all, []string{""}) {
-		b.error(codeConflict, b.rng("hosts"), "hosts without labels", "hosts names labels of host blocks, and this policy's host has none. Write host \"web1\" { … }, or leave hosts out.")
+		b.error(diag.CodeConflict, b.rng("hosts"), "hosts without labels", "hosts names labels of host blocks, and this policy's host has none. Write host \"web1\" { … }, or leave hosts out.")
 		return true
 	}
 	match := false
@@ -100,7 +103,7 @@ func (b *block) forThisHost() bool {
 		for _, label := range all {
 			ok, err := path.Match(p.Value, label)
 			if err != nil {
-				b.error(codeValue, p.Range, fmt.Sprintf("bad pattern %q", p.Value), "In a pattern * stands for any text, ? for one character, [a-c] for one of some.")
+				b.error(diag.CodeValue, p.Range, fmt.Sprintf("bad pattern %q", p.Value), "In a pattern * stands for any text, ? for one character, [a-c] for one of some.")
 				found = true
 				break
 			}
@@ -108,7 +111,7 @@ func (b *block) forThisHost() bool {
 			match = match || ok && label == b.host
 		}
 		if !found {
-			b.error(codeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "No host's label matches. %s", NearestOf(p.Value, all, "The policy has", "host"))
+			b.error(diag.CodeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "No host's label matches. %s", suggest.FromList(p.Value, all, "The policy has", "host"))
 		}
 	}
 	if len(patterns) == 0 {

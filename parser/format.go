@@ -28,7 +28,7 @@ func Format(text []byte, name string) ([]byte, hcl.Diagnostics) {
 		return nil, hcl.Diagnostics{d}
 	}
 	if _, diags := hclsyntax.ParseConfig(text, name, hcl.InitialPos); diags.HasErrors() {
-		return nil, diag.WithCode(codeSyntax, explainSyntax(text, name, diags))
+		return nil, diag.WithCode(diag.CodeSyntax, explainSyntax(text, name, diags))
 	}
 	return hclwrite.Format(text), nil
 }

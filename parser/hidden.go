@@ -41,11 +41,11 @@ func hiddenCharacters(text []byte, name string, reported hcl.Diagnostics) hcl.Di
 		rng := hcl.Range{Filename: name, Start: from, End: to}
 		r, _ := utf8.DecodeRune(line[at:])
 		if r == utf8.RuneError {
-			diags = append(diags, diag.New(codeHidden, rng, fmt.Sprintf("byte 0x%02x is not UTF-8", line[at]),
+			diags = append(diags, diag.New(diag.CodeHidden, rng, fmt.Sprintf("byte 0x%02x is not UTF-8", line[at]),
 				"A policy is UTF-8 text, comments included. Save the file as UTF-8."))
 			continue
 		}
-		diags = append(diags, diag.New(codeHidden, rng, fmt.Sprintf("hidden character U+%04X", r),
+		diags = append(diags, diag.New(diag.CodeHidden, rng, fmt.Sprintf("hidden character U+%04X", r),
 			fmt.Sprintf("An editor or a review may show this line differently from what it says. Delete the character; in a quoted string, write \\u%04x.", r)))
 	}
 	return diags

@@ -55,7 +55,7 @@ func TestHiddenCharactersAreRefusedInEveryFile(t *testing.T) {
 			source.Close()
 			var got []string
 			for _, d := range diags {
-				if code := diag.InfoOf(d).Code; code != codeHidden {
+				if code := diag.InfoOf(d).Code; code != diag.CodeHidden {
 					t.Errorf("%s with %+q: %s: %s", name, text, code, d.Summary)
 				}
 				got = append(got, d.Summary)

@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 var hostSchema = &hcl.BodySchema{Attributes: append(
@@ -37,7 +38,7 @@ func (e *evaluator) hostVariables(decl *hcl.Block) map[string]given {
 		return nil
 	}
 	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
-		e.error(codeType, a.Expr.Range(), "variables is not an object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v))
+		e.error(diag.CodeType, a.Expr.Range(), "variables is not an object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v))
 		return nil
 	}
 	written := writtenPairs(a.Expr, e.ctx)
@@ -62,7 +63,7 @@ func (e *evaluator) hostBlock(decl *hcl.Block) *Host {
 	}
 	h.ExternalInterfaces = b.interfaces("external_interfaces")
 	if b.isEmptyList("external_interfaces") {
-		b.error(codeInterface, b.valueRange("external_interfaces"), "no external interface", "Name at least one interface the outside arrives on, such as [\"eth0\"].")
+		b.error(diag.CodeInterface, b.valueRange("external_interfaces"), "no external interface", "Name at least one interface the outside arrives on, such as [\"eth0\"].")
 	}
 	h.ContainerInterfaces = b.interfaces("container_interfaces")
 	h.IPv4, h.IPv6 = b.families()
@@ -75,10 +76,10 @@ func (e *evaluator) hostBlock(decl *hcl.Block) *Host {
 	written := b.choice("install", string(install), string(InstallReplace), string(InstallJump), string(InstallInsert))
 	h.Install = At[Install]{Install(written.Value), written.Range}
 	if h.Chain.Value == ChainDocker {
-		b.warn(codeChainDocker, h.Chain.Range, "rules in chain DOCKER",
+		b.warn(diag.CodeChainDocker, h.Chain.Range, "rules in chain DOCKER",
 			"Engines since 17.06 have DOCKER-USER for this. Current ones put the ACCEPT of each port published later ahead of what stands in DOCKER, so that it is open to everyone. Leave chain out unless the engine is older.")
 		if h.Install.Value != InstallInsert {
-			b.error(codeConflict, h.Install.Range, fmt.Sprintf("install = %q in chain DOCKER", h.Install.Value),
+			b.error(diag.CodeConflict, h.Install.Range, fmt.Sprintf("install = %q in chain DOCKER", h.Install.Value),
 				"The other rules of DOCKER belong to Docker. Only install = \"insert\" leaves them in place.")
 		}
 	}
@@ -91,7 +92,7 @@ func (e *evaluator) hostBlock(decl *hcl.Block) *Host {
 	h.InputGuard = b.flag("input_guard", true)
 	h.ProxyPorts = b.proxyPorts()
 	if !h.InputGuard && len(h.ProxyPorts) > 0 {
-		b.error(codeConflict, b.rng("proxy_ports"), "proxy_ports with input_guard = false",
+		b.error(diag.CodeConflict, b.rng("proxy_ports"), "proxy_ports with input_guard = false",
 			"These are ports for the guard, and there is none. Leave one of the two out.")
 	}
 	return h
@@ -105,14 +106,14 @@ func (b *block) proxyPorts() []At[ProxyPorts] {
 	for _, it := range items {
 		p, code, problem := parseProxyPorts(it)
 		if problem != "" {
-			b.error(code, it.rng, "not a "+string(code), "%s", problem)
+			b.error(code, it.rng, "not a "+code.String(), "%s", problem)
 			continue
 		}
 		i := slices.IndexFunc(out, func(o At[ProxyPorts]) bool {
 			return o.Value.Protocol == p.Protocol && o.Value.Ports.First <= p.Ports.Last && p.Ports.First <= o.Value.Ports.Last
 		})
 		if i >= 0 {
-			b.error(codeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
 			continue
 		}
 		out = append(out, At[ProxyPorts]{p, it.rng})
@@ -135,13 +136,13 @@ func parseProxyPorts(it item) (_ ProxyPorts, code diag.Code, problem string) {
 			known := []string{"tcp", "udp", "sctp"}
 			p.Protocol = protocolNumbers[protocol]
 			if !slices.Contains(known, protocol) {
-				return p, codeProtocol, fmt.Sprintf("After the / stands %s.%s", oneOf(known), didYouMean(protocol, known))
+				return p, diag.CodeProtocol, fmt.Sprintf("After the / stands %s.%s", suggest.OneOf(known), suggest.DidYouMean(protocol, known))
 			}
 			it.Value = cty.StringVal(ports)
 		}
 	}
 	p.Ports, problem = parsePorts(it)
-	return p, codePort, problem
+	return p, diag.CodePort, problem
 }
 
 // families reads which address families are compiled; both when not written.
@@ -158,11 +159,11 @@ func (b *block) families() (v4, v6 bool) {
 		case "ipv6":
 			v6 = true
 		default:
-			b.error(codeValue, f.Range, fmt.Sprintf("bad family %q", f.Value), "A family is %s.%s", oneOf(allowed), didYouMean(f.Value, allowed))
+			b.error(diag.CodeValue, f.Range, fmt.Sprintf("bad family %q", f.Value), "A family is %s.%s", suggest.OneOf(allowed), suggest.DidYouMean(f.Value, allowed))
 		}
 	}
 	if len(listed) == 0 {
-		b.error(codeValue, b.valueRange("families"), "no family", "Name at least one of %s.", oneOf(allowed))
+		b.error(diag.CodeValue, b.valueRange("families"), "no family", "Name at least one of %s.", suggest.OneOf(allowed))
 	}
 	return v4, v6
 }
@@ -172,11 +173,11 @@ func (b *block) interfaces(name string) []At[string] {
 	var out []At[string]
 	for _, i := range b.texts(name, `["eth0"]`) {
 		if problem := CheckInterface(i.Value); problem != "" {
-			b.error(codeInterface, i.Range, fmt.Sprintf("bad interface %q", i.Value), "%s", problem)
+			b.error(diag.CodeInterface, i.Range, fmt.Sprintf("bad interface %q", i.Value), "%s", problem)
 			continue
 		}
 		if other := coveredBy(out, i.Value); other != nil {
-			b.error(codeDuplicate, i.Range, fmt.Sprintf("interface %q twice", i.Value), "%q in the same list covers it already. Take one of them out.", other.Value)
+			b.error(diag.CodeDuplicate, i.Range, fmt.Sprintf("interface %q twice", i.Value), "%q in the same list covers it already. Take one of them out.", other.Value)
 			continue
 		}
 		out = append(out, i)

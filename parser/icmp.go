@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 const anyCode = -1
@@ -100,7 +103,7 @@ func (b *block) icmpTypes(protocols []At[Protocol]) []At[ICMPType] {
 			v6 = true
 		default:
 			other = true
-			b.error(codeICMPType, p.Range, fmt.Sprintf("icmp_types with protocol %s", p.Value.Name), "Only icmp and icmpv6 have ICMP types. Write a rule of its own for %s.", p.Value.Name)
+			b.error(diag.CodeICMPType, p.Range, fmt.Sprintf("icmp_types with protocol %s", p.Value.Name), "Only icmp and icmpv6 have ICMP types. Write a rule of its own for %s.", p.Value.Name)
 		}
 	}
 	if other {
@@ -114,7 +117,7 @@ func (b *block) icmpTypes(protocols []At[Protocol]) []At[ICMPType] {
 			continue
 		}
 		if slices.ContainsFunc(out, func(o At[ICMPType]) bool { return overlap(o.Value.V4, t.V4) || overlap(o.Value.V6, t.V6) }) {
-			b.error(codeDuplicate, it.rng, "ICMP type twice", "Another element of the list covers it already. Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, "ICMP type twice", "Another element of the list covers it already. Take one of them out.")
 			continue
 		}
 		out = append(out, At[ICMPType]{t, it.rng})
@@ -128,7 +131,7 @@ func overlap(a, b *ICMPCode) bool {
 
 func (b *block) icmpType(it item, v4, v6 bool) (ICMPType, bool) {
 	fail := func(format string, args ...any) (ICMPType, bool) {
-		b.error(codeICMPType, it.rng, "not an ICMP type", format, args...)
+		b.error(diag.CodeICMPType, it.rng, "not an ICMP type", format, args...)
 		return ICMPType{}, false
 	}
 	const want = `An ICMP type is a name such as "echo-request", a number from 0 to 254, or type and code such as "3/4".`
@@ -165,7 +168,7 @@ func (b *block) icmpType(it item, v4, v6 bool) (ICMPType, bool) {
 			return fail("%q is a type of ICMPv6, and the rule's protocol is not \"icmpv6\".", text)
 		}
 		known := slices.AppendSeq(slices.Collect(maps.Keys(icmpNames)), maps.Keys(icmpv6Names))
-		return fail("%s %q is not.%s", want, text, didYouMean(text, known))
+		return fail("%s %q is not.%s", want, text, suggest.DidYouMean(text, known))
 	}
 	return t, true
 }

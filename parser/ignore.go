@@ -15,7 +15,8 @@ import (
 
 // Ignore is a comment dockerfw:ignore CODE REASON, which silences warnings.
 type Ignore struct {
-	Code  diag.Code
+	// Code is the name of a code, as written.
+	Code  string
 	Range hcl.Range // of the comment
 	// First and Last are the lines it is for: the line it stands on, or else the next
 	// one; and all of a block, where that line begins one.
@@ -45,14 +46,14 @@ func (s *Source) Ignores() ([]*Ignore, hcl.Diagnostics) {
 			if m == nil {
 				continue
 			}
-			ignore := &Ignore{Code: diag.Code(m[1]), Range: t.Range}
+			ignore := &Ignore{Code: m[1], Range: t.Range}
 			// A line comment goes to the beginning of the next line.
 			if r := &ignore.Range; r.End.Line > r.Start.Line {
 				text := strings.TrimRight(string(t.Bytes), "\r\n")
 				r.End = hcl.Pos{Line: r.Start.Line, Column: r.Start.Column + diag.Columns(text), Byte: r.Start.Byte + len(text)}
 			}
 			if m[1] == "" || m[2] == "" {
-				diags = append(diags, diag.Warn(CodeIgnore, ignore.Range, "dockerfw:ignore without a reason",
+				diags = append(diags, diag.Warn(diag.CodeIgnore, ignore.Range, "dockerfw:ignore without a reason",
 					"Name the class of the warning, which stands in brackets behind it, and why it may stay: dockerfw:ignore redundant kept for the audit."))
 				continue
 			}
@@ -105,7 +106,7 @@ func Silence(diags hcl.Diagnostics, ignores []*Ignore) hcl.Diagnostics {
 		silenced := false
 		for _, i := range ignores {
 			line := d.Subject.Start.Line
-			if i.Code == diag.InfoOf(d).Code && i.Range.Filename == d.Subject.Filename && i.First <= line && line <= i.Last {
+			if i.Code == diag.InfoOf(d).Code.String() && i.Range.Filename == d.Subject.Filename && i.First <= line && line <= i.Last {
 				i.used, silenced = true, true
 			}
 		}
@@ -119,7 +120,7 @@ func Unused(ignores []*Ignore) hcl.Diagnostics {
 	var out hcl.Diagnostics
 	for _, i := range ignores {
 		if !i.used {
-			out = append(out, diag.Warn(CodeIgnore, i.Range, "dockerfw:ignore of nothing",
+			out = append(out, diag.Warn(diag.CodeIgnore, i.Range, "dockerfw:ignore of nothing",
 				fmt.Sprintf("There is no warning of class %s here. Take the comment out.", i.Code)))
 		}
 	}

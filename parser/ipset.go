@@ -10,6 +10,8 @@ import (
 	"go4.org/netipx"
 
 	"github.com/dockerfw/dockerfw/parser/addrlist"
+	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 var ipsetSchema = &hcl.BodySchema{Attributes: attributes(
@@ -40,7 +42,7 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	s.Members = b.members()
 	s.Aggregate = b.flag("aggregate", s.Type == SetHashNet)
 	if s.Type == SetHashIP && b.has("aggregate") && s.Aggregate {
-		b.error(codeConflict, b.rng("aggregate"), "aggregate in a hash:ip set", "A hash:ip set holds single addresses, which cannot be merged to prefixes. Use type = \"hash:net\", or leave aggregate out.")
+		b.error(diag.CodeConflict, b.rng("aggregate"), "aggregate in a hash:ip set", "A hash:ip set holds single addresses, which cannot be merged to prefixes. Use type = \"hash:net\", or leave aggregate out.")
 	}
 	s.HashSize = b.integer("hashsize", 1, maxHashSize)
 	s.MaxElem = b.integer("maxelem", 1, maxMaxElem)
@@ -52,7 +54,7 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	if s.Type == SetList {
 		b.refuse("a list:set, which holds sets: put them into members", append(addresses, "aggregate", "hashsize", "maxelem")...)
 		if !b.has("members") && s.Managed {
-			b.error(codeSchema, b.header, "list:set without members", "Name the sets it holds: members = [ipset.a, ipset.b].")
+			b.error(diag.CodeSchema, b.header, "list:set without members", "Name the sets it holds: members = [ipset.a, ipset.b].")
 		}
 	} else {
 		b.refuse(fmt.Sprintf("a %s set, which holds addresses: members is for type = \"list:set\"", s.Type), "members")
@@ -60,7 +62,7 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	if !s.Managed {
 		for _, name := range append(addresses, "members") {
 			if b.has(name) {
-				b.error(codeUnmanagedFill, b.rng(name), name+" in an unmanaged set", "managed = false leaves the set's content to somebody else: it is made when missing, and never filled or emptied. Leave one of the two out.")
+				b.error(diag.CodeUnmanagedFill, b.rng(name), name+" in an unmanaged set", "managed = false leaves the set's content to somebody else: it is made when missing, and never filled or emptied. Leave one of the two out.")
 			}
 		}
 	}
@@ -71,7 +73,7 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 func (b *block) refuse(what string, names ...string) {
 	for _, name := range names {
 		if b.has(name) {
-			b.error(codeConflict, b.rng(name), name+" does not apply", "This is %s.", what)
+			b.error(diag.CodeConflict, b.rng(name), name+" does not apply", "This is %s.", what)
 			delete(b.content.Attributes, name) // nothing more is to be said of it
 		}
 	}
@@ -83,12 +85,12 @@ func (b *block) members() []At[string] {
 	var out []At[string]
 	for _, it := range items {
 		if it.IsNull() || it.Type() != setRefType {
-			b.error(codeType, it.rng, "member is not an ipset", "members takes sets, such as ipset.office, and this is %s.", describe(it.Value))
+			b.error(diag.CodeType, it.rng, "member is not an ipset", "members takes sets, such as ipset.office, and this is %s.", describe(it.Value))
 			continue
 		}
 		name := it.EncapsulatedValue().(*setRef).name
 		if slices.ContainsFunc(out, func(m At[string]) bool { return m.Value == name }) {
-			b.error(codeDuplicate, it.rng, fmt.Sprintf("ipset.%s twice", name), "Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("ipset.%s twice", name), "Take one of them out.")
 			continue
 		}
 		out = append(out, At[string]{name, it.rng})
@@ -105,7 +107,7 @@ func (e *evaluator) checkMembers(sets []*Set) {
 	for _, s := range sets {
 		for _, m := range s.Members {
 			if member := byName[m.Value]; member != nil && member.Type == SetList {
-				e.error(codeConflict, m.Range, "list:set in a list:set", "The kernel does not nest them. Name the members of ipset.%s instead.", m.Value)
+				e.error(diag.CodeConflict, m.Range, "list:set in a list:set", "The kernel does not nest them. Name the members of ipset.%s instead.", m.Value)
 			}
 		}
 	}
@@ -133,7 +135,7 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 		if it.Type() == setRefType {
 			hint = " A set cannot be part of it; name its addresses, or put the set into source, destination or allow."
 		}
-		b.error(codeType, it.rng, fmt.Sprintf("element of %s is not an address", attribute),
+		b.error(diag.CodeType, it.rng, fmt.Sprintf("element of %s is not an address", attribute),
 			"An address is a string, such as \"192.0.2.10\", and this is %s.%s", describe(it.Value), hint)
 		return netipx.IPRange{}, false
 	}
@@ -151,7 +153,7 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 			detail = fmt.Sprintf("ipset.%s is a set, and %s takes addresses only.", text, attribute)
 		}
 	} else if problem.Summary == "not an address" {
-		if near := didYouMean("ipset."+text, prefixed("ipset.", b.names["ipset"])); near != "" {
+		if near := suggest.DidYouMean("ipset."+text, prefixed("ipset.", b.names["ipset"])); near != "" {
 			detail += strings.ReplaceAll(near, "\"", "") + " A set is written without quotes."
 		}
 	}

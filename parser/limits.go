@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // single opens a block that may stand once inside b; nil when it does not.
@@ -18,7 +21,7 @@ func (b *block) single(kind string, schema *hcl.BodySchema) *block {
 		return nil
 	}
 	for _, extra := range found[1:] {
-		b.error(codeDuplicate, extra.DefRange, fmt.Sprintf("second %s block", kind), "A rule has one %s block. Join the two.", kind)
+		b.error(diag.CodeDuplicate, extra.DefRange, fmt.Sprintf("second %s block", kind), "A rule has one %s block. Join the two.", kind)
 	}
 	return b.open(found[0], schema, b.ctx)
 }
@@ -73,7 +76,7 @@ func (b *block) frequency(name, example string, burst int) *Frequency {
 		return nil
 	}
 	bad := func(format string, args ...any) *Frequency {
-		b.error(codeValue, v.Range, fmt.Sprintf("bad %s %q", name, v.Value), format, args...)
+		b.error(diag.CodeValue, v.Range, fmt.Sprintf("bad %s %q", name, v.Value), format, args...)
 		return nil
 	}
 	number, unit, _ := strings.Cut(v.Value, "/")
@@ -83,7 +86,7 @@ func (b *block) frequency(name, example string, burst int) *Frequency {
 	case err != nil || number != fmt.Sprint(count) || count == 0:
 		return bad("Write a whole number of 1 or more and a time: %q.", example)
 	case !known:
-		return bad("The time is \"second\", \"minute\", \"hour\" or \"day\": %q.%s", example, didYouMean(unit, slices.Collect(maps.Keys(units))))
+		return bad("The time is \"second\", \"minute\", \"hour\" or \"day\": %q.%s", example, suggest.DidYouMean(unit, slices.Collect(maps.Keys(units))))
 	case count > maxRateCount*uint64(seconds):
 		return bad("The kernel counts up to %d a second.", maxRateCount)
 	case uint64(burst)*uint64(seconds) > maxRefill*count:
@@ -138,11 +141,11 @@ func (b *block) log(rule string) *Log {
 		out.Prefix = p.Value
 		switch {
 		case p.Value == "":
-			l.error(codeValue, p.Range, "empty prefix", "iptables takes no empty prefix. Leave it out, and the rule's name is it.")
+			l.error(diag.CodeValue, p.Range, "empty prefix", "iptables takes no empty prefix. Leave it out, and the rule's name is it.")
 		case len(p.Value) > longest:
-			l.error(codeValue, p.Range, "prefix too long", "It has %d bytes, and the kernel keeps %d.", len(p.Value), longest)
+			l.error(diag.CodeValue, p.Range, "prefix too long", "It has %d bytes, and the kernel keeps %d.", len(p.Value), longest)
 		case strings.ContainsFunc(p.Value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }):
-			l.error(codeValue, p.Range, "bad prefix", "A prefix has printable ASCII characters only, without \" and \\.")
+			l.error(diag.CodeValue, p.Range, "bad prefix", "A prefix has printable ASCII characters only, without \" and \\.")
 		}
 	}
 	if level := l.choice("level", "warning", append(slices.Clone(logLevels), "err", "warn", "panic")...); l.has("level") {
@@ -153,7 +156,7 @@ func (b *block) log(rule string) *Log {
 		}
 		out.Level = slices.Index(logLevels, name)
 		if out.Group != nil {
-			l.error(codeConflict, level.Range, "level with nflog_group", "NFLOG has no levels. Leave one of the two out.")
+			l.error(diag.CodeConflict, level.Range, "level with nflog_group", "NFLOG has no levels. Leave one of the two out.")
 		}
 	}
 	if f := l.frequency("limit", "10/minute", defaultBurst); f != nil {
@@ -178,14 +181,14 @@ func (b *block) expires(r *Rule) *At[time.Time] {
 		// A date means the whole of that day.
 		end = end.Add(24 * time.Hour)
 	} else if end, err = time.Parse(time.RFC3339, v.Value); err != nil {
-		b.error(codeValue, v.Range, fmt.Sprintf("bad expires %q", v.Value), "Write an RFC 3339 date, such as \"2027-01-31\", or date and time, such as \"2027-01-31T18:00:00Z\".")
+		b.error(diag.CodeValue, v.Range, fmt.Sprintf("bad expires %q", v.Value), "Write an RFC 3339 date, such as \"2027-01-31\", or date and time, such as \"2027-01-31T18:00:00Z\".")
 		return nil
 	}
 	switch {
 	case !b.now.Before(end):
-		b.error(codeExpired, v.Range, fmt.Sprintf("%s %q has expired", r.Kind, r.Name.Value), "Its last day was %s. Take the rule out, or give it a new date.", v.Value)
+		b.error(diag.CodeExpired, v.Range, fmt.Sprintf("%s %q has expired", r.Kind, r.Name.Value), "Its last day was %s. Take the rule out, or give it a new date.", v.Value)
 	case end.Sub(b.now) <= expirySoon:
-		b.warn(codeExpiresSoon, v.Range, fmt.Sprintf("%s %q expires soon", r.Kind, r.Name.Value), "Past %s the policy will not compile any more. Take the rule out in time, or give it a new date.", v.Value)
+		b.warn(diag.CodeExpiresSoon, v.Range, fmt.Sprintf("%s %q expires soon", r.Kind, r.Name.Value), "Past %s the policy will not compile any more. Take the rule out in time, or give it a new date.", v.Value)
 	}
 	if end.Year() > 9999 {
 		end = end.Add(-time.Nanosecond) // the manifest's JSON takes no later year

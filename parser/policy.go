@@ -75,7 +75,7 @@ func (e *evaluator) checkRuleNames(p *Policy) {
 	for _, r := range rules {
 		if other, dup := first[r.Name.Value]; dup {
 			e.diags = append(e.diags, diag.WithRelated(
-				diag.New(codeDuplicate, r.Name.Range, fmt.Sprintf("second rule %q", r.Name.Value), "Each rule has a name of its own, those that for_each makes too. Rename one of the two."),
+				diag.New(diag.CodeDuplicate, r.Name.Range, fmt.Sprintf("second rule %q", r.Name.Value), "Each rule has a name of its own, those that for_each makes too. Rename one of the two."),
 				"the first one", other.Name.Range))
 			continue
 		}
@@ -94,7 +94,7 @@ var egressSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 func (e *evaluator) egress(decl *hcl.Block, h *Host) *Egress {
 	out := &Egress{DeclRange: decl.DefRange, Default: &Default{DeclRange: decl.DefRange, Action: ActionReturn}}
 	if h.Chain.Value == ChainDocker {
-		e.error(codeConflict, decl.DefRange, "egress with chain = \"DOCKER\"", "Packets that leave containers do not come through DOCKER, so that these rules would do nothing. Use chain = \"DOCKER-USER\".")
+		e.error(diag.CodeConflict, decl.DefRange, "egress with chain = \"DOCKER\"", "Packets that leave containers do not come through DOCKER, so that these rules would do nothing. Use chain = \"DOCKER-USER\".")
 	}
 	for _, b := range e.source.ruleBlocks("egress/") {
 		out.Rules = append(out.Rules, e.rules(b, true)...)
@@ -128,7 +128,7 @@ func (e *evaluator) defaultBlock(decl *hcl.Block) *Default {
 	action := b.choice("action", string(ActionDrop), string(ActionDrop), string(ActionReject), string(ActionReturn))
 	d.Action = Action(action.Value)
 	if d.Action == ActionReturn && d.Allow != nil {
-		b.error(codeConflict, d.Allow.Range, "allow with action = \"return\"", "With \"return\" everyone is let through to Docker's rules, and allow means nothing. Leave one of the two out.")
+		b.error(diag.CodeConflict, d.Allow.Range, "allow with action = \"return\"", "With \"return\" everyone is let through to Docker's rules, and allow means nothing. Leave one of the two out.")
 	}
 	return d
 }
@@ -139,19 +139,19 @@ func (e *evaluator) warnings(p *Policy) {
 		return
 	}
 	if p.Default.Action == ActionReturn {
-		e.warn(codeOpenDefault, p.Default.DeclRange, "open by default", "Everyone who is not denied reaches what Docker publishes. Use action = \"drop\" with allow to name who may.")
+		e.warn(diag.CodeOpenDefault, p.Default.DeclRange, "open by default", "Everyone who is not denied reaches what Docker publishes. Use action = \"drop\" with allow to name who may.")
 	}
 	for _, r := range p.Rules {
 		if r.Kind != KindAccept {
 			continue
 		}
 		if p.Host.Verdict == VerdictAccept && len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 && r.Destination == nil && !icmpOnly(r) {
-			e.warn(codeAcceptAll, r.Name.Range, fmt.Sprintf("accept %q goes past Docker's own rules", r.Name.Value),
+			e.warn(diag.CodeAcceptAll, r.Name.Range, fmt.Sprintf("accept %q goes past Docker's own rules", r.Name.Value),
 				"Its ACCEPT skips them, so that what nobody published, such as other ports of a container, is open to whoever has a route to the container. Add published_ports or destination, or set verdict = \"return\" on the host.")
 		}
 		for _, i := range r.Interfaces {
 			if coveredBy(p.Host.ExternalInterfaces, i.Value) == nil {
-				e.warn(codeNotExternal, i.Range, fmt.Sprintf("interface %q is not external", i.Value),
+				e.warn(diag.CodeNotExternal, i.Range, fmt.Sprintf("interface %q is not external", i.Value),
 					"default drops nobody there, so that the accept opens what is open already. Add it to the host's external_interfaces.")
 			}
 		}

@@ -10,6 +10,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"go4.org/netipx"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 var (
@@ -56,7 +59,7 @@ func (e *evaluator) rules(decl *hcl.Block, egress bool) []*Rule {
 		one.each = each.written
 		full := At[string]{name.Value + "-" + each.key, each.rng}
 		if problem := checkRuleName(full.Value); problem != "" {
-			e.error(codeName, each.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
+			e.error(diag.CodeName, each.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
 			continue
 		}
 		if one.forThisHost() {
@@ -109,7 +112,7 @@ func (b *block) refuseEmpty(name string, empty bool) {
 	if !empty || b.evaluatedWithErrors(name) {
 		return
 	}
-	b.error(codeValue, b.valueRange(name), "empty "+name, "An empty list could mean any or none. Leave %s out for any, or take the rule out for none.", name)
+	b.error(diag.CodeValue, b.valueRange(name), "empty "+name, "An empty list could mean any or none. Leave %s out for any, or take the rule out for none.", name)
 }
 
 // isEmptyList reports whether an attribute was written as a list without elements.
@@ -145,7 +148,7 @@ func (b *block) protocols() []At[Protocol] {
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o At[Protocol]) bool { return o.Value.Number == p.Number }); i >= 0 {
-			b.error(codeDuplicate, it.rng, fmt.Sprintf("protocol %s twice", p.Name), "Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("protocol %s twice", p.Name), "Take one of them out.")
 			continue
 		}
 		out = append(out, At[Protocol]{p, it.rng})
@@ -156,7 +159,7 @@ func (b *block) protocols() []At[Protocol] {
 func (b *block) protocol(it item) (Protocol, bool) {
 	known := []string{"tcp", "udp", "sctp", "icmp", "icmpv6"}
 	fail := func(detail string) (Protocol, bool) {
-		b.error(codeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s%s", oneOf(known), detail, b.valueOf(it, detail))
+		b.error(diag.CodeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s%s", suggest.OneOf(known), detail, b.valueOf(it, detail))
 		return Protocol{}, false
 	}
 	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
@@ -171,7 +174,7 @@ func (b *block) protocol(it item) (Protocol, bool) {
 	case err != nil && text != "" && text[0] >= '0' && text[0] <= '9', err == nil && (n == 0 || text != fmt.Sprint(n)):
 		return fail("")
 	case err != nil:
-		detail := didYouMean(text, known)
+		detail := suggest.DidYouMean(text, known)
 		if strings.EqualFold(text, "all") || strings.EqualFold(text, "any") {
 			detail = " Leave protocol out for any."
 		} else if s, ok := services[strings.ToLower(text)]; ok {
@@ -218,11 +221,11 @@ func (b *block) ports(name string) []At[Ports] {
 	for _, it := range items {
 		p, problem := parsePorts(it)
 		if problem != "" {
-			b.error(codePort, it.rng, "not a port", "%s", problem)
+			b.error(diag.CodePort, it.rng, "not a port", "%s", problem)
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o At[Ports]) bool { return o.Value.First <= p.Last && p.First <= o.Value.Last }); i >= 0 {
-			b.error(codeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
 			continue
 		}
 		out = append(out, At[Ports]{p, it.rng})
@@ -319,12 +322,12 @@ func (b *block) checkPortProtocols(r *Rule) {
 			continue
 		}
 		if !b.has("protocol") {
-			b.error(codePort, b.rng(name), fmt.Sprintf("%s without protocol", name), "A port belongs to a protocol. Add protocol = \"tcp\", or protocol = [\"tcp\", \"udp\"].")
+			b.error(diag.CodePort, b.rng(name), fmt.Sprintf("%s without protocol", name), "A port belongs to a protocol. Add protocol = \"tcp\", or protocol = [\"tcp\", \"udp\"].")
 			return
 		}
 		for _, p := range r.Protocols {
 			if !p.Value.HasPorts() {
-				b.error(codePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a rule of its own for %s, without %s.", p.Value.Name, name)
+				b.error(diag.CodePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a rule of its own for %s, without %s.", p.Value.Name, name)
 			}
 		}
 		return
@@ -338,11 +341,11 @@ func (b *block) checkPublishedProtocols(r *Rule) {
 	}
 	const why = "Docker publishes tcp, udp and sctp; anything else sent to the address ends at the host itself. Write a rule of its own, without published_address."
 	if b.has("icmp_types") && !b.has("protocol") {
-		b.error(codeConflict, b.rng("icmp_types"), "icmp_types with published_address", why)
+		b.error(diag.CodeConflict, b.rng("icmp_types"), "icmp_types with published_address", why)
 	}
 	for _, p := range r.Protocols {
 		if !p.Value.HasPorts() {
-			b.error(codeConflict, p.Range, fmt.Sprintf("published_address with protocol %s", p.Value.Name), why)
+			b.error(diag.CodeConflict, p.Range, fmt.Sprintf("published_address with protocol %s", p.Value.Name), why)
 		}
 	}
 }
@@ -352,11 +355,11 @@ func (b *block) publishedAddress() []At[netipx.IPRange] {
 	var out []At[netipx.IPRange]
 	for _, a := range b.addresses("published_address") {
 		if a.Value.From() != a.Value.To() {
-			b.error(codeValue, a.Range, "published_address of more than one address", "It is the host address that clients connect to. Name each address, one an element.")
+			b.error(diag.CodeValue, a.Range, "published_address of more than one address", "It is the host address that clients connect to. Name each address, one an element.")
 			continue
 		}
 		if slices.ContainsFunc(out, func(o At[netipx.IPRange]) bool { return o.Value == a.Value }) {
-			b.error(codeDuplicate, a.Range, fmt.Sprintf("address %s twice", a.Value.From()), "Take one of them out.")
+			b.error(diag.CodeDuplicate, a.Range, fmt.Sprintf("address %s twice", a.Value.From()), "Take one of them out.")
 			continue
 		}
 		out = append(out, a)

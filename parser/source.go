@@ -159,7 +159,7 @@ func LoadFrom(tree files.Tree, name string, inputs Inputs, allowOutside bool) (*
 	}
 	root, err := tree.OpenRoot(dir)
 	if err != nil {
-		return s, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: fmt.Sprintf("cannot open %q", dir), Detail: err.Error(), Extra: diag.Info{Code: codeRead}}}
+		return s, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: fmt.Sprintf("cannot open %q", dir), Detail: err.Error(), Extra: diag.Info{Code: diag.CodeFileRead}}}
 	}
 	s.Dir = &Dir{path: dir, tree: tree, root: root, allowOutside: allowOutside, digests: map[string]string{}}
 	s.Names = names
@@ -169,7 +169,7 @@ func LoadFrom(tree files.Tree, name string, inputs Inputs, allowOutside bool) (*
 	for _, n := range names {
 		display := filepath.Join(dir, n)
 		file, more := s.parse(tree, display, "policy")
-		diags = append(diags, diag.WithCode(codeSyntax, more)...)
+		diags = append(diags, diag.WithCode(diag.CodeSyntax, more)...)
 		if more.HasErrors() {
 			continue
 		}
@@ -248,7 +248,7 @@ func cannotRead(what, name string, err error) hcl.Diagnostics {
 		Severity: hcl.DiagError,
 		Summary:  fmt.Sprintf("cannot read %s %q", what, name),
 		Detail:   files.Reason(err),
-		Extra:    diag.Info{Code: codeRead},
+		Extra:    diag.Info{Code: diag.CodeFileRead},
 	}}
 }
 
@@ -370,7 +370,7 @@ func (s *Source) checkStructure() hcl.Diagnostics {
 		if blocks := s.blocks[kind]; len(blocks) > 1 {
 			for _, b := range blocks[1:] {
 				diags = append(diags, diag.WithRelated(
-					diag.New(codeDuplicate, b.DefRange, fmt.Sprintf("second %s block", b.Type),
+					diag.New(diag.CodeDuplicate, b.DefRange, fmt.Sprintf("second %s block", b.Type),
 						fmt.Sprintf("A policy has one %s block. Join the two.", b.Type)),
 					"the first one", blocks[0].DefRange))
 			}
@@ -395,7 +395,7 @@ func (s *Source) checkHosts() hcl.Diagnostics {
 	folded := map[string]*hcl.Block{}
 	blocks := s.blocks["host"]
 	if len(blocks) == 0 {
-		return hcl.Diagnostics{diag.New(codeSchema, hcl.Range{Filename: s.Dir.Display(s.Names[0]), Start: hcl.InitialPos, End: hcl.InitialPos},
+		return hcl.Diagnostics{diag.New(diag.CodeSchema, hcl.Range{Filename: s.Dir.Display(s.Names[0]), Start: hcl.InitialPos, End: hcl.InitialPos},
 			"no host block",
 			"A policy says on which interfaces the outside arrives. Add:\n\n  host {\n    external_interfaces = [\"eth0\"]\n  }")}
 	}
@@ -404,7 +404,7 @@ func (s *Source) checkHosts() hcl.Diagnostics {
 		if len(b.Labels) > 0 {
 			rng = b.LabelRanges[0]
 			if problem := checkHostName(label); problem != "" {
-				diags = append(diags, diag.New(codeName, rng, fmt.Sprintf("bad name %q", label), problem))
+				diags = append(diags, diag.New(diag.CodeName, rng, fmt.Sprintf("bad name %q", label), problem))
 				continue
 			}
 		}
@@ -412,16 +412,16 @@ func (s *Source) checkHosts() hcl.Diagnostics {
 		switch {
 		case dup && label == "":
 			diags = append(diags, diag.WithRelated(
-				diag.New(codeDuplicate, rng, "second host block", "Give each host a label, host \"web1\" { … } and host \"web2\" { … }, or join the two."),
+				diag.New(diag.CodeDuplicate, rng, "second host block", "Give each host a label, host \"web1\" { … } and host \"web2\" { … }, or join the two."),
 				"the first one", other.DefRange))
 		case dup:
 			diags = append(diags, diag.WithRelated(
-				diag.New(codeDuplicate, rng, fmt.Sprintf("second host %q", label), "Each host has a label of its own. Rename one of the two."),
+				diag.New(diag.CodeDuplicate, rng, fmt.Sprintf("second host %q", label), "Each host has a label of its own. Rename one of the two."),
 				"the first one", other.LabelRanges[0]))
 		case folded[strings.ToLower(label)] != nil:
 			other = folded[strings.ToLower(label)]
 			diags = append(diags, diag.WithRelated(
-				diag.New(codeDuplicate, rng, fmt.Sprintf("host %q differs from %q only in case", label, hostLabel(other)),
+				diag.New(diag.CodeDuplicate, rng, fmt.Sprintf("host %q differs from %q only in case", label, hostLabel(other)),
 					"The label is the name of the host's output folder, and file systems such as those of macOS and Windows take the two for one. Rename one of the two."),
 				"the other one", other.LabelRanges[0]))
 		default:
@@ -430,7 +430,7 @@ func (s *Source) checkHosts() hcl.Diagnostics {
 		}
 	}
 	if unlabelled := s.hosts[""]; unlabelled != nil && len(s.hosts) > 1 {
-		diags = append(diags, diag.New(codeDuplicate, unlabelled.DefRange, "host without a label among labelled ones", "The label names the host's output folder. Give this one a label too."))
+		diags = append(diags, diag.New(diag.CodeDuplicate, unlabelled.DefRange, "host without a label among labelled ones", "The label names the host's output folder. Give this one a label too."))
 	}
 	return diags
 }
@@ -443,13 +443,13 @@ func (s *Source) uniqueLabels(blocks []*hcl.Block, what string, check func(strin
 	for _, b := range slices.Clone(blocks) { // which may be one of the lists that shrink below
 		name, rng := b.Labels[0], b.LabelRanges[0]
 		if problem := check(name); problem != "" {
-			diags = append(diags, diag.New(codeName, rng, fmt.Sprintf("bad name %q", name), problem))
+			diags = append(diags, diag.New(diag.CodeName, rng, fmt.Sprintf("bad name %q", name), problem))
 			continue
 		}
 		if other, dup := first[name]; dup {
 			detail := fmt.Sprintf("Each %s has a name of its own. Rename one of the two.", what)
 			diags = append(diags, diag.WithRelated(
-				diag.New(codeDuplicate, rng, fmt.Sprintf("second %s %q", what, name), detail),
+				diag.New(diag.CodeDuplicate, rng, fmt.Sprintf("second %s %q", what, name), detail),
 				"the first one", other.LabelRanges[0]))
 			for kind, list := range s.blocks {
 				s.blocks[kind] = slices.DeleteFunc(list, func(o *hcl.Block) bool { return o == b })

@@ -30,7 +30,7 @@ func notText(text []byte, name string) hcl.Diagnostics {
 		return nil
 	}
 	// The file is no source: its lines would not be readable.
-	return hcl.Diagnostics{diag.New(codeSyntax, hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}, summary, detail)}
+	return hcl.Diagnostics{diag.New(diag.CodeSyntax, hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}, summary, detail)}
 }
 
 // explainSyntax puts our words in the place of HCL's for the mistakes that newcomers
@@ -42,7 +42,7 @@ func explainSyntax(text []byte, name string, diags hcl.Diagnostics) hcl.Diagnost
 	tokens, _ := hclsyntax.LexConfig(text, name, hcl.InitialPos)
 	s := &syntax{text: text, tokens: tokens, explained: map[int]bool{}, lines: bytes.Split(text, []byte("\n")), from: len(text) + 1}
 	if first := s.first(); first != nil && first.Type == hclsyntax.TokenOBrace {
-		return hcl.Diagnostics{diag.New(codeSyntax, first.Range, "JSON in a file of HCL", "Give the file a name that ends in .hcl.json, and it is read as JSON.")}
+		return hcl.Diagnostics{diag.New(diag.CodeSyntax, first.Range, "JSON in a file of HCL", "Give the file a name that ends in .hcl.json, and it is read as JSON.")}
 	}
 	s.openQuote(diags)
 	s.quotes()
@@ -87,7 +87,7 @@ func (s *syntax) error(start hcl.Pos, length int, file, summary, detail string, 
 	end := start
 	end.Byte += length
 	end.Column += utf8.RuneCount(s.text[start.Byte:end.Byte])
-	s.diags = append(s.diags, diag.New(codeSyntax, hcl.Range{Filename: file, Start: start, End: end}, summary, fmt.Sprintf(detail, args...)))
+	s.diags = append(s.diags, diag.New(diag.CodeSyntax, hcl.Range{Filename: file, Start: start, End: end}, summary, fmt.Sprintf(detail, args...)))
 }
 
 // longestRest bounds what is looked at of a line, in bytes: a policy of one line with
@@ -175,7 +175,7 @@ func (s *syntax) addresses() {
 		}
 		text := string(s.text[first.Start.Byte:last.End.Byte])
 		_, problem := addrlist.ParseEntry(text)
-		if strings.ContainsAny(text, ".:") && text != "::" && (problem == nil || problem.Code == addrlist.HostBits) {
+		if strings.ContainsAny(text, ".:") && text != "::" && (problem == nil || problem.Code == diag.CodeHostBits) {
 			s.error(first.Start, len(text), first.Filename, "address without quotes", "An address is a string. Write %q.", text)
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // Test is a test block: a packet, and what the policy is expected to do with it.
@@ -96,9 +99,9 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 			here = true
 			detail := "This policy's host has no label: leave host out."
 			if all := e.source.Hosts(); !slices.Equal(all, []string{""}) {
-				detail = "No host has that label. " + NearestOf(host.Value, all, "The policy has", "host")
+				detail = "No host has that label. " + suggest.FromList(host.Value, all, "The policy has", "host")
 			}
-			b.error(codeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "%s", detail)
+			b.error(diag.CodeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "%s", detail)
 		}
 	}
 	for name, a := range b.content.Attributes {
@@ -122,21 +125,21 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 	// What depends on the host is checked where the test runs: other hosts of a
 	// fleet have other families and rules.
 	if here && t.From.IsValid() && (t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6) {
-		b.error(codeConflict, b.rng("from"), "family that is not compiled", "The host's families leave out that of %s.", t.From)
+		b.error(diag.CodeConflict, b.rng("from"), "family that is not compiled", "The host's families leave out that of %s.", t.From)
 	}
 	before := len(e.diags)
 	t.Expect = Expectation(b.choice("expect", string(ExpectRefused), string(ExpectAllowed), string(ExpectRefused), string(ExpectAccept), string(ExpectDrop), string(ExpectReject), string(ExpectDocker)).Value)
 	if t.Proxy && t.Expect == ExpectAccept {
-		b.error(codeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The guard of docker-proxy refuses a packet, or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
+		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The guard of docker-proxy refuses a packet, or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
 	}
 	if by, ok := b.text("by", "accept.https"); ok {
 		if here && !slices.Contains(rules, by.Value) {
-			b.error(codeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", didYouMean(by.Value, rules))
+			b.error(diag.CodeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", suggest.DidYouMean(by.Value, rules))
 		}
 		t.By = by.Value
 		// A wrong expect or by is reported already, and says nothing about the other.
 		if problem := t.neverBy(); problem != "" && len(e.diags) == before {
-			b.error(codeConflict, by.Range, fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
+			b.error(diag.CodeConflict, by.Range, fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
 		}
 	}
 	if !here {
@@ -172,7 +175,7 @@ func (b *block) testInterface(name, verb string) string {
 		problem = fmt.Sprintf("Write the whole name of one, such as %q.", strings.TrimSuffix(it.Value, "+")+"0")
 	}
 	if problem != "" {
-		b.error(codeInterface, it.Range, fmt.Sprintf("bad interface %q", it.Value), "A packet %s one interface. %s", verb, problem)
+		b.error(diag.CodeInterface, it.Range, fmt.Sprintf("bad interface %q", it.Value), "A packet %s one interface. %s", verb, problem)
 	}
 	return it.Value
 }
@@ -188,7 +191,7 @@ func (b *block) address(name string) netip.Addr {
 		return netip.Addr{}
 	}
 	if r.From() != r.To() {
-		b.error(codeValue, it.rng, name+" of more than one address", "A packet has one. Write a single address, such as %q.", r.From())
+		b.error(diag.CodeValue, it.rng, name+" of more than one address", "A packet has one. Write a single address, such as %q.", r.From())
 		return netip.Addr{}
 	}
 	return r.From()
@@ -203,9 +206,9 @@ func (b *block) testPort(name string) uint16 {
 	p, problem := parsePorts(it)
 	switch {
 	case problem != "":
-		b.error(codePort, it.rng, "not a port", "%s", problem)
+		b.error(diag.CodePort, it.rng, "not a port", "%s", problem)
 	case p.First != p.Last:
-		b.error(codePort, it.rng, "more than one port", "A packet goes to one port.")
+		b.error(diag.CodePort, it.rng, "more than one port", "A packet goes to one port.")
 	}
 	return p.First
 }

@@ -18,7 +18,7 @@ func (s *Source) UnusedNames() hcl.Diagnostics {
 	var out hcl.Diagnostics
 	warn := func(root, name string, rng hcl.Range) {
 		if !used[root] && !used[root+"."+name] {
-			out = append(out, diag.Warn(codeUnusedName, rng, fmt.Sprintf("%s.%s is not used", root, name),
+			out = append(out, diag.Warn(diag.CodeUnusedName, rng, fmt.Sprintf("%s.%s is not used", root, name),
 				"Nothing in the policy names it. Take it out, or look for a name that is spelled otherwise."))
 		}
 	}

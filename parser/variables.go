@@ -15,6 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // EnvPrefix starts the names of environment variables that set policy variables.
@@ -73,7 +74,7 @@ func (e *evaluator) variables(fromHost map[string]given) {
 		if _, ok := declared[name]; ok || values[name].optional {
 			continue
 		}
-		e.error(codeVariable, values[name].rng, fmt.Sprintf("unknown variable %q", name), "No variable block of the policy declares it.%s", didYouMean(name, known))
+		e.error(diag.CodeVariable, values[name].rng, fmt.Sprintf("unknown variable %q", name), "No variable block of the policy declares it.%s", suggest.DidYouMean(name, known))
 	}
 
 	vars := map[string]cty.Value{}
@@ -103,7 +104,7 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 	if a, ok := b.content.Attributes["type"]; ok {
 		var diags hcl.Diagnostics
 		ty, defaults, diags = typeexpr.TypeConstraintWithDefaults(a.Expr)
-		e.diags = append(e.diags, diag.WithCode(codeType, diags)...)
+		e.diags = append(e.diags, diag.WithCode(diag.CodeType, diags)...)
 		if diags.HasErrors() {
 			return cty.DynamicVal, hcl.Range{}, nil
 		}
@@ -127,7 +128,7 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 	case !ok && fallback != nil:
 		g = *fallback
 	case !ok:
-		e.error(codeVariable, decl.LabelRanges[0], fmt.Sprintf("no value for variable %q", name),
+		e.error(diag.CodeVariable, decl.LabelRanges[0], fmt.Sprintf("no value for variable %q", name),
 			"It has no default. Give it one, or set it with -var '%s=…', -var-file, the environment variable %s%s, or a host's variables.", name, EnvPrefix, name)
 		return cty.DynamicVal, hcl.Range{}, nil
 	}
@@ -136,7 +137,7 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 	}
 	v, err := convert.Convert(g.value, ty)
 	if err != nil {
-		e.error(codeVariable, g.rng, fmt.Sprintf("bad value for variable %q", name), "The variable's type is %s: %s.", typeexpr.TypeString(ty), err)
+		e.error(diag.CodeVariable, g.rng, fmt.Sprintf("bad value for variable %q", name), "The variable's type is %s: %s.", typeexpr.TypeString(ty), err)
 		return cty.DynamicVal, hcl.Range{}, nil
 	}
 	e.wrote("var."+name, g.expr)
@@ -153,30 +154,30 @@ func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value,
 		return cty.StringVal(raw), hcl.StaticExpr(cty.StringVal(raw), rng), true
 	}
 	if word, ok := boolWords[strings.ToLower(raw)]; ok && ty == cty.Bool && raw != word {
-		e.error(codeVariable, rng, "bad value for a variable", "%q is neither true nor false. Write %s.", raw, word)
+		e.error(diag.CodeVariable, rng, "bad value for a variable", "%q is neither true nor false. Write %s.", raw, word)
 		return cty.NilVal, nil, false
 	}
 	if (ty.IsListType() || ty.IsSetType()) && ty.ElementType().IsPrimitiveType() && raw != "" && !looksLikeExpression(raw) {
-		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s. A list is written [%s].", raw, typeexpr.TypeString(ty), asList(raw, ty.ElementType()))
+		e.error(diag.CodeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s. A list is written [%s].", raw, typeexpr.TypeString(ty), asList(raw, ty.ElementType()))
 		return cty.NilVal, nil, false
 	}
 	if d := budget.Expression([]byte(raw), rng.Filename, hcl.InitialPos); d != nil {
-		e.error(budget.Code, rng, d.Summary, "%s", d.Detail)
+		e.error(diag.CodeBudget, rng, d.Summary, "%s", d.Detail)
 		return cty.NilVal, nil, false
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(raw), rng.Filename, hcl.InitialPos)
 	if diags.HasErrors() {
-		e.error(codeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s: %s", raw, typeexpr.TypeString(ty), diags[0].Detail)
+		e.error(diag.CodeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s: %s", raw, typeexpr.TypeString(ty), diags[0].Detail)
 		return cty.NilVal, nil, false
 	}
 	budget.Instrument(expr)
 	v, diags := e.work.Value(expr, nil)
 	if diags.HasErrors() && ty == cty.Bool {
-		e.error(codeVariable, rng, "bad value for a variable", "%q is neither true nor false. Write true or false.", raw)
+		e.error(diag.CodeVariable, rng, "bad value for a variable", "%q is neither true nor false. Write true or false.", raw)
 		return cty.NilVal, nil, false
 	}
 	if diags.HasErrors() {
-		e.error(codeVariable, rng, "bad value for a variable", "%q is not a constant: %s", raw, diags[0].Detail)
+		e.error(diag.CodeVariable, rng, "bad value for a variable", "%q is not a constant: %s", raw, diags[0].Detail)
 		return cty.NilVal, nil, false
 	}
 	return v, expr, true
@@ -236,7 +237,7 @@ func (s *Source) readInputs(inputs Inputs) hcl.Diagnostics {
 			continue
 		}
 		values, more := s.fileValues(in.File)
-		diags = append(diags, diag.WithCode(codeVariable, more)...)
+		diags = append(diags, diag.WithCode(diag.CodeVariable, more)...)
 		maps.Copy(s.given, values)
 	}
 	return diags
@@ -299,7 +300,7 @@ func (e *evaluator) validate(name string, place hcl.Range, blocks []*hcl.Block) 
 		}
 		message, ok := b.text("error_message", "The list must not be empty.")
 		if ok {
-			d := diag.New(codeVariable, place, fmt.Sprintf("variable %q does not hold", name), message.Value)
+			d := diag.New(diag.CodeVariable, place, fmt.Sprintf("variable %q does not hold", name), message.Value)
 			diag.WithRelated(d, "the condition", condition.rng)
 			e.diags = append(e.diags, d)
 		}
@@ -316,7 +317,7 @@ func (e *evaluator) locals() {
 	exprs := map[string]*hcl.Attribute{}
 	for _, b := range e.source.blocks["locals"] {
 		attrs, diags := b.Body.JustAttributes()
-		e.diags = append(e.diags, diag.WithCode(codeSchema, diags)...)
+		e.diags = append(e.diags, diag.WithCode(diag.CodeSchema, diags)...)
 		for name, a := range attrs {
 			if other, dup := exprs[name]; dup {
 				first, second := other, a
@@ -324,7 +325,7 @@ func (e *evaluator) locals() {
 					first, second = second, first
 				}
 				e.diags = append(e.diags, diag.WithRelated(
-					diag.New(codeDuplicate, second.NameRange, fmt.Sprintf("second local value %q", name), "Each local value has a name of its own. Rename one of the two."),
+					diag.New(diag.CodeDuplicate, second.NameRange, fmt.Sprintf("second local value %q", name), "Each local value has a name of its own. Rename one of the two."),
 					"the first one", first.NameRange))
 				continue
 			}
@@ -346,7 +347,7 @@ func (e *evaluator) locals() {
 		state[name] = visiting
 		a := exprs[name]
 		if depth++; depth > MaxLocalsInARow {
-			e.error(budget.Code, a.NameRange, "too many local values in a row", "Each depends on the next, and %d in a row are the most.", MaxLocalsInARow)
+			e.error(diag.CodeBudget, a.NameRange, "too many local values in a row", "Each depends on the next, and %d in a row are the most.", MaxLocalsInARow)
 			state[name] = done
 			depth--
 			return
@@ -362,7 +363,7 @@ func (e *evaluator) locals() {
 				other, rng = stepName(t[1])
 			}
 			if other == "" {
-				e.error(codeReference, t.SourceRange(), "local as a whole in a local value",
+				e.error(diag.CodeReference, t.SourceRange(), "local as a whole in a local value",
 					"It would hold this value too. Name what is needed, local.NAME, or put the values to choose from into one map: local.sites[var.site].")
 				state[name] = done
 				return
@@ -370,7 +371,7 @@ func (e *evaluator) locals() {
 			switch {
 			case exprs[other] == nil:
 			case state[other] == visiting:
-				e.error(codeReference, rng, fmt.Sprintf("local value %q depends on itself", other), "Follow the names from here and you come back here. Break the circle.")
+				e.error(diag.CodeReference, rng, fmt.Sprintf("local value %q depends on itself", other), "Follow the names from here and you come back here. Break the circle.")
 				state[name] = done
 				return
 			case state[other] == 0:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/findings"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -72,11 +73,11 @@ policy cannot be read.`,
 // checkSummary counts what was found: policy.hcl: no errors, 2 warnings, 1 note.
 func checkSummary(policy string, levels map[string]int) string {
 	if n := levels["error"]; n > 0 {
-		return count(n, "error") + "."
+		return words.Count(n, "error") + "."
 	}
-	parts := []string{"no errors", count(levels["warning"], "warning")}
+	parts := []string{"no errors", words.Count(levels["warning"], "warning")}
 	if n := levels["note"]; n > 0 {
-		parts = append(parts, count(n, "note"))
+		parts = append(parts, words.Count(n, "note"))
 	}
 	return fmt.Sprintf("%s: %s.", policy, strings.Join(parts, ", "))
 }

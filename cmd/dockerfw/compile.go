@@ -8,7 +8,8 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/summary"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -42,17 +43,17 @@ With --check nothing is written; the exit code is 1 if the folder is out of date
 			stderr := cmd.ErrOrStderr()
 			result, diags := driver.Policy(args[0], opts)
 			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
-				escape.Fprintf(stderr, "%s; nothing was written.\n", count(n, "error"))
+				escape.Fprintf(stderr, "%s; nothing was written.\n", words.Count(n, "error"))
 				return exitError(exitTrouble)
 			}
-			folder := result.Folder()
+			files := result.Folder()
 			if result.Partial {
-				if err := folder.KeepOtherHosts(output); err != nil {
+				if err := files.KeepOtherHosts(output); err != nil {
 					return err
 				}
 			}
 			if check {
-				changes, err := folder.Compare(output)
+				changes, err := files.Compare(output)
 				if err != nil {
 					return err
 				}
@@ -62,9 +63,9 @@ With --check nothing is written; the exit code is 1 if the folder is out of date
 				}
 				return exitUnless(len(changes) == 0)
 			}
-			var changes []emit.Change
+			var changes []folder.Change
 			err = cleanly(func(ctx context.Context) error {
-				changes, err = folder.WriteContext(ctx, output)
+				changes, err = files.WriteContext(ctx, output)
 				return err
 			})
 			if err == nil && !quiet {

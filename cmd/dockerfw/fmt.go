@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/escape"
 	"github.com/dockerfw/dockerfw/parser/files"
@@ -116,7 +116,7 @@ func writeFormatted(_ io.Writer, name string, formatted []byte, changed bool) er
 	if !changed {
 		return nil
 	}
-	return cleanly(func(context.Context) error { return emit.ReplaceFile(name, formatted) })
+	return cleanly(func(context.Context) error { return folder.ReplaceFile(name, formatted) })
 }
 
 // printFormatted writes byte for byte into files and pipes; control characters of comments

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 
@@ -33,14 +32,6 @@ func countLevels(diags hcl.Diagnostics) map[string]int {
 		out[diag.Level(d)]++
 	}
 	return out
-}
-
-// count writes a number with its noun: 1 error, 2 errors.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // output is standard output or standard error. It remembers a failed write: a report that

@@ -27,6 +27,7 @@ func TestSignalsLeaveNothingBehind(t *testing.T) {
 	parent, temporary := t.TempDir(), t.TempDir()
 	policy := filepath.Join(t.TempDir(), "policy.hcl")
 	ended := map[string]int{}
+	random := rand.New(rand.NewPCG(1, 24))
 	for i := range 24 {
 		// Each run has other files to write.
 		text := fmt.Sprintf("%saccept \"a\" {\n  protocol        = \"tcp\"\n  published_ports = [%d]\n}\n", &fleet, 1000+i)
@@ -50,7 +51,7 @@ func TestSignalsLeaveNothingBehind(t *testing.T) {
 				break
 			}
 		}
-		time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond)
+		time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
 		_ = cmd.Process.Signal(stop) // it may have ended
 		err := cmd.Wait()
 		var exit *exec.ExitError

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -33,7 +34,7 @@ The exit code is 1 if a test fails, and 2 if the policy has errors.`,
 		}
 		result, diags := driver.Policy(args[0], opts)
 		if n := printDiagnostics(cmd.ErrOrStderr(), diags, result.Sources); n > 0 {
-			escape.Fprintf(cmd.ErrOrStderr(), "%s; no tests were run.\n", count(n, "error"))
+			escape.Fprintf(cmd.ErrOrStderr(), "%s; no tests were run.\n", words.Count(n, "error"))
 			return exitError(exitTrouble)
 		}
 		results := result.Test()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 )
 
 func verifyCommand() *cobra.Command {
@@ -29,7 +30,7 @@ The exit code is 1 if a check fails, and 2 if a check cannot be made.`,
   dockerfw verify compiled --host web1 saved/web1`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
-				return usageError(cmd, fmt.Sprintf("a compiled folder and at most one host expected, got %s", count(len(args), "argument")))
+				return usageError(cmd, fmt.Sprintf("a compiled folder and at most one host expected, got %s", words.Count(len(args), "argument")))
 			}
 			return nil
 		},

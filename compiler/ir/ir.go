@@ -2,7 +2,6 @@ package ir
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -16,7 +15,7 @@ const (
 	IPv6 Family = 6
 )
 
-// FamilyOf returns the family of an address; one of IPv4 mapped into IPv6 is of IPv6.
+// FamilyOf returns the family of an address. An IPv4 address mapped into IPv6 is IPv6.
 func FamilyOf(a netip.Addr) Family {
 	if a.Is6() {
 		return IPv6
@@ -35,97 +34,94 @@ func (f Family) String() string {
 type Ruleset struct {
 	// Host is the label of the host block; "" for the unlabelled one.
 	Host string
-	// Sets in the order they are created: a set's members before it.
+	// Install is how the rules get into Chain.
+	Install Install
+	// Chain is the host's chain that forwarded packets pass: DOCKER-USER or, for
+	// engines before 17.06, DOCKER.
+	Chain string
+	// Sets of ipset blocks, one for each compiled family, in the order of the policy.
 	Sets []*Set
 	// Programs, one for each compiled family, IPv4 first.
 	Programs []*Program
 }
 
-// Install is the way rules get into the chain of the host.
+// Program is the rules of one family.
+type Program struct {
+	Family Family
+	// Rules by scope, then in the order in which they are evaluated.
+	Rules []*Rule
+}
+
+// Scope returns the rules of one scope.
+func (p *Program) Scope(s Scope) []*Rule {
+	var out []*Rule
+	for _, r := range p.Rules {
+		if r.Scope == s {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Scope is a direction of traffic that has rules, and phases, of its own.
+type Scope int
+
+// The scopes.
+const (
+	// ScopeForward decides packets that are forwarded to containers.
+	ScopeForward Scope = iota
+	// ScopeEgress decides packets that leave containers.
+	ScopeEgress
+	// ScopeInput sends packets for protected ports, which docker-proxy on the host
+	// would answer, to ScopeProxy; it decides nothing itself.
+	ScopeInput
+	// ScopeProxy refuses packets for protected ports, or leaves them to the host's own
+	// rules of INPUT.
+	ScopeProxy
+)
+
+func (s Scope) String() string {
+	return [...]string{"forward", "egress", "input", "proxy"}[s]
+}
+
+// Install is how rules get into the chain of the host.
 type Install int
 
-// The ways of installing rules, as the policy language names them.
+// The ways to install rules, named as in the policy language.
 const (
-	// Replace flushes and fills the chain, which is ours alone.
-	Replace Install = iota
-	// Jump fills a chain of our own; a jump to it stands in the host's chain.
-	Jump
-	// Insert puts literal -I lines at the head of a chain of others.
-	Insert
+	// InstallReplace flushes and fills the chain, which belongs to dockerfw alone.
+	InstallReplace Install = iota
+	// InstallJump fills a chain of dockerfw's; a jump in the host's chain leads to it.
+	InstallJump
+	// InstallInsert inserts the rules at the head of a chain that also has foreign rules.
+	InstallInsert
 )
 
 func (i Install) String() string {
 	return [...]string{"replace", "jump", "insert"}[i]
 }
 
-// Program is the filter table of one family.
-type Program struct {
-	Family  Family
-	Install Install
-	// Target is the chain the host's packets come through: DOCKER-USER or, for
-	// engines before 17.06, DOCKER.
-	Target string
-	// Chains holds the chain that decides first, then those it jumps to. With
-	// Insert the first one's name is Target and its rules are added to it; all
-	// others are ours alone. The chains of the guard stand last, if there are any:
-	// GuardChain, then ProxyChain.
-	Chains []*Chain
-}
-
-// The guard's chains. It decides what docker-proxy on the host would answer, which
-// comes through INPUT and never meets Target.
-const (
-	// GuardChain is what a jump at the head of INPUT leads to. It hands the ports
-	// that are guarded over to ProxyChain, and nothing else.
-	GuardChain = "DOCKERFW-INPUT"
-	// ProxyChain refuses, or returns to INPUT.
-	ProxyChain = "DOCKERFW-PROXY"
-)
-
-// HasGuard tells whether the program has the guard's chains.
-func (p *Program) HasGuard() bool {
-	return slices.ContainsFunc(p.Chains, func(c *Chain) bool { return c.Name == GuardChain })
-}
-
-// Chain is a list of rules; the first that matches and has a verdict decides.
-type Chain struct {
-	Name string
-	// Rules in the order they are evaluated, whatever way they are installed.
-	Rules []*Rule
-}
-
-// Phase is the part of a chain that a rule belongs to. Phases never go
-// backwards within a chain.
+// Phase is the part of a scope that a rule belongs to. Within a scope phases never go
+// backwards.
 type Phase int
 
-// The phases in the order they are evaluated.
+// The phases in the order in which they are evaluated.
 const (
-	Established Phase = iota
-	Deny
-	Accept
-	Default
-	// Egress is the hand-over of leaving traffic to the chain that decides it,
-	// which has phases of its own.
-	Egress
-	// Input is the hand-over of what docker-proxy would answer to the chain that
-	// decides it, which has phases of its own.
-	Input
+	PhaseEstablished Phase = iota
+	PhaseDeny
+	PhaseAccept
+	PhaseDefault
+	// PhaseEgress is the jump from ScopeForward to ScopeEgress.
+	PhaseEgress
+	// PhaseInput is the jump from ScopeInput to ScopeProxy.
+	PhaseInput
 )
 
 func (p Phase) String() string {
 	return [...]string{"established", "deny", "accept", "default", "egress", "input"}[p]
 }
 
-// Rule is one line of a chain.
-type Rule struct {
-	Phase  Phase
-	Origin Origin
-	// Matches in the order iptables-save prints them. All must hold.
-	Matches []Match
-	Verdict Verdict
-}
-
-// Origin is the place of the policy that a rule or set came from.
+// Origin is where in the policy a rule or set comes from.
 type Origin struct {
 	// Block is the block's type, such as "accept".
 	Block string
@@ -135,65 +131,37 @@ type Origin struct {
 	Range hcl.Range
 }
 
-// Comment is the text that stands with the rule in the kernel, which says what
-// of the policy it is: "dockerfw accept https". At most 255 bytes are kept by
-// the kernel (facts measured with iptables 1.8.9: more is cut silently).
-func (r *Rule) Comment() string {
-	text := "dockerfw " + r.Phase.String()
-	if r.Origin.Name != "" {
-		text += " " + r.Origin.Name
-	}
-	return text
-}
-
-// Direction says which end of a packet an address or a port belongs to.
-type Direction int
-
-// The two ends of a packet.
-const (
-	Src Direction = iota
-	Dst
-)
-
-func (d Direction) String() string {
-	return [...]string{"src", "dst"}[d]
-}
-
-// SetType is an ipset type; see ipset(8).
+// SetType is the type of a set, named as in the policy language and in ipset(8).
 type SetType string
 
-// The set types that policies can make.
+// The types of sets that a policy can declare.
 const (
 	HashNet SetType = "hash:net"
 	HashIP  SetType = "hash:ip"
 	ListSet SetType = "list:set"
 )
 
-// Dimensions is how many flags (src, dst) a match against the set takes. A match
-// with fewer never holds, and its negation always does (measured on Linux 6.18).
-func (SetType) Dimensions() int { return 1 }
-
-// Set is an ipset of one family.
+// Set is a named set of addresses of one family.
 type Set struct {
+	// Name is the label of the ipset block; SetName has the name on the host.
 	Name   string
 	Family Family
 	Type   SetType
-	// Managed sets are filled by us; others are only created when missing.
+	// Managed sets are filled by dockerfw; others are only created if they are missing.
 	Managed bool
-	// HashSize is the initial number of buckets, a power of two; 0 leaves it to ipset.
-	HashSize int
-	// MaxElem is the largest number of elements the set can hold.
-	MaxElem int
-	// Timeout in seconds after which an element vanishes, 0 for a set without
-	// timeouts. Range 0 to 2147483.
+	// HashSize is the initial number of buckets, MaxElem the largest number of elements;
+	// 0 leaves them to the tool that makes the set.
+	HashSize, MaxElem int
+	// Timeout is the default number of seconds after which an element is removed, 0 for
+	// never. Range 0 to 2147483.
 	Timeout int
-	// HasTimeout tells timeout 0 (elements may have timeouts) from none.
+	// HasTimeout distinguishes timeout 0 (elements may have timeouts) from none.
 	HasTimeout bool
 	// Counters and Comment are the set extensions of these names.
 	Counters, Comment bool
-	// Prefixes, sorted, distinct, and with no bits set below the mask.
+	// Prefixes are sorted, distinct, and have no bits set below the mask.
 	Prefixes []netip.Prefix
-	// Members are the names of a list:set's members.
+	// Members are the labels of the sets that a list:set is made of.
 	Members []string
 	Origin  Origin
 }

@@ -2,25 +2,24 @@ package ir
 
 import "fmt"
 
-// OrderError says that two rules of a chain stand in the wrong order.
+// OrderError reports two rules of a list in the wrong order.
 type OrderError struct {
-	Chain         string
-	First, Second *Rule
+	// First and Second are the indices of the rules, FirstID and SecondID the rules.
+	First, Second     int
+	FirstID, SecondID RuleID
 }
 
 func (e *OrderError) Error() string {
-	return fmt.Sprintf("chain %s: %q of phase %s stands before %q of phase %s",
-		e.Chain, e.First.Comment(), e.First.Phase, e.Second.Comment(), e.Second.Phase)
+	return fmt.Sprintf("%q of phase %s is before %q of phase %s",
+		e.FirstID.Comment(), e.FirstID.Phase, e.SecondID.Comment(), e.SecondID.Phase)
 }
 
-// CheckOrder checks the insertion-order invariant: within a chain no rule stands
+// CheckOrder checks the insertion-order invariant on the rules of one scope: no rule is
 // before one of an earlier phase. It returns the first violation, or nil.
-func (p *Program) CheckOrder() *OrderError {
-	for _, chain := range p.Chains {
-		for i := 1; i < len(chain.Rules); i++ {
-			if chain.Rules[i-1].Phase > chain.Rules[i].Phase {
-				return &OrderError{Chain: chain.Name, First: chain.Rules[i-1], Second: chain.Rules[i]}
-			}
+func CheckOrder(rules []RuleID) *OrderError {
+	for i := 1; i < len(rules); i++ {
+		if rules[i-1].Phase > rules[i].Phase {
+			return &OrderError{i - 1, i, rules[i-1], rules[i]}
 		}
 	}
 	return nil

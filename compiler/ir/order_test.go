@@ -5,40 +5,37 @@ import (
 	"testing"
 )
 
-func chain(name string, phases ...Phase) *Chain {
-	c := &Chain{Name: name}
+func rules(phases ...Phase) []RuleID {
+	var out []RuleID
 	for i, p := range phases {
-		c.Rules = append(c.Rules, &Rule{Phase: p, Origin: Origin{Name: string(rune('a' + i))}})
+		out = append(out, RuleID{p, string(rune('a' + i))})
 	}
-	return c
+	return out
 }
 
 func TestCheckOrder(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		chains []*Chain
-		want   string
+		name  string
+		rules []RuleID
+		want  string
 	}{
-		{"no chain", nil, ""},
-		{"no rule", []*Chain{chain("A")}, ""},
-		{"one rule", []*Chain{chain("A", Default)}, ""},
-		{"each phase", []*Chain{chain("A", Established, Deny, Accept, Default, Egress)}, ""},
-		{"several of each", []*Chain{chain("A", Established, Established, Deny, Deny, Default, Default)}, ""},
-		{"phases left out", []*Chain{chain("A", Established, Default)}, ""},
-		{"chains each begin anew", []*Chain{chain("A", Accept, Default), chain("B", Established, Deny)}, ""},
-		{"deny behind accept", []*Chain{chain("A", Established, Accept, Deny)}, `chain A: "dockerfw accept b" of phase accept stands before "dockerfw deny c" of phase deny`},
-		{"the first of two", []*Chain{chain("A", Default, Accept, Deny)}, `"dockerfw default a" of phase default stands before "dockerfw accept b" of phase accept`},
-		{"in the second chain", []*Chain{chain("A", Deny), chain("B", Default, Established)}, `chain B: "dockerfw default a"`},
-		{"default behind egress", []*Chain{chain("A", Egress, Default)}, `"dockerfw egress a" of phase egress stands before "dockerfw default b"`},
-		{"far apart", []*Chain{chain("A", Deny, Accept, Accept, Accept, Deny)}, `"dockerfw accept d" of phase accept stands before "dockerfw deny e"`},
+		{"no rule", nil, ""},
+		{"one rule", rules(PhaseDefault), ""},
+		{"each phase", rules(PhaseEstablished, PhaseDeny, PhaseAccept, PhaseDefault, PhaseEgress), ""},
+		{"several of each", rules(PhaseEstablished, PhaseEstablished, PhaseDeny, PhaseDeny, PhaseDefault, PhaseDefault), ""},
+		{"phases left out", rules(PhaseEstablished, PhaseDefault), ""},
+		{"deny after accept", rules(PhaseEstablished, PhaseAccept, PhaseDeny), `"dockerfw accept b" of phase accept is before "dockerfw deny c" of phase deny`},
+		{"the first of two", rules(PhaseDefault, PhaseAccept, PhaseDeny), `"dockerfw default a" of phase default is before "dockerfw accept b" of phase accept`},
+		{"default after egress", rules(PhaseEgress, PhaseDefault), `"dockerfw egress a" of phase egress is before "dockerfw default b"`},
+		{"far apart", rules(PhaseDeny, PhaseAccept, PhaseAccept, PhaseAccept, PhaseDeny), `"dockerfw accept d" of phase accept is before "dockerfw deny e"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := (&Program{Chains: c.chains}).CheckOrder()
+			err := CheckOrder(c.rules)
 			switch {
 			case c.want == "" && err != nil:
 				t.Errorf("refused: %v", err)
 			case c.want != "" && err == nil:
-				t.Errorf("taken; want an error with %q", c.want)
+				t.Errorf("accepted; want an error with %q", c.want)
 			case err != nil && !strings.Contains(err.Error(), c.want):
 				t.Errorf("got %q, want %q", err, c.want)
 			}
@@ -47,40 +44,35 @@ func TestCheckOrder(t *testing.T) {
 }
 
 func TestCheckOrderReturnsBothRules(t *testing.T) {
-	c := chain("A", Deny, Established)
-	err := (&Program{Chains: []*Chain{c}}).CheckOrder()
-	if err == nil || err.First != c.Rules[0] || err.Second != c.Rules[1] || err.Chain != "A" {
+	err := CheckOrder(rules(PhaseDeny, PhaseDeny, PhaseEstablished))
+	if err == nil || err.First != 1 || err.Second != 2 || err.FirstID.Name != "b" || err.SecondID.Name != "c" {
 		t.Errorf("%+v", err)
 	}
 }
 
-func TestTerminal(t *testing.T) {
-	for _, v := range []Verdict{AcceptPacket{}, Return{}, Drop{}, Reject{}} {
-		if !Terminal(v) {
-			t.Errorf("%T goes on", v)
-		}
-	}
-	for _, v := range []Verdict{JumpTo{}, Log{}, NFLog{}} {
-		if Terminal(v) {
-			t.Errorf("%T ends", v)
-		}
-	}
-}
-
-// Comments tell in the kernel which rule of the policy a rule is; 255 bytes are kept.
-func TestComments(t *testing.T) {
-	long := strings.Repeat("n", 120) // the longest name a policy may give
+// Comments identify in the kernel the rule of the policy; the kernel keeps 255 bytes.
+func TestCommentsAreReadBackAsWhatTheyIdentify(t *testing.T) {
+	long := strings.Repeat("n", 120) // the longest name that a policy can have
 	for _, c := range []struct {
-		rule Rule
+		id   RuleID
 		want string
 	}{
-		{Rule{Phase: Established}, "dockerfw established"},
-		{Rule{Phase: Deny, Origin: Origin{Name: "bad"}}, "dockerfw deny bad"},
-		{Rule{Phase: Default}, "dockerfw default"},
-		{Rule{Phase: Egress, Origin: Origin{Name: long}}, "dockerfw egress " + long},
+		{RuleID{Phase: PhaseEstablished}, "dockerfw established"},
+		{RuleID{PhaseDeny, "bad"}, "dockerfw deny bad"},
+		{RuleID{Phase: PhaseDefault}, "dockerfw default"},
+		{RuleID{PhaseEgress, long}, "dockerfw egress " + long},
 	} {
-		if got := c.rule.Comment(); got != c.want || len(got) > 255 {
+		got := c.id.Comment()
+		if got != c.want || len(got) > 255 {
 			t.Errorf("got %q, want %q", got, c.want)
+		}
+		if back, ok := ParseComment(got); !ok || back != c.id {
+			t.Errorf("%q is read back as %+v, %t", got, back, ok)
+		}
+	}
+	for _, text := range []string{"", "dockerfw", "dockerfw ", "dockerfw accept ", "dockerfw accept a b", "dockerfw allow", "Dockerfw accept", "accept a"} {
+		if id, ok := ParseComment(text); ok {
+			t.Errorf("%q is read as %+v", text, id)
 		}
 	}
 }

@@ -10,19 +10,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// The codes of findings; docs/language.md explains each.
-const (
-	codeNeverMatches    diag.Code = "never-matches"    // warning: conditions that exclude each other
-	codeCovered         diag.Code = "covered"          // warning: a rule, or a value in one, whose packets others match first
-	codeDenied          diag.Code = "denied"           // warning: an accept whose packets are all denied
-	codePartlyDenied    diag.Code = "partly-denied"    // note: an accept some of whose clients a wider deny refuses
-	codeRedundant       diag.Code = "redundant"        // warning: a rule without which every packet gets the same verdict
-	codeAllowedAnyway   diag.Code = "allowed-anyway"   // warning: an accept of clients that default.allow admits
-	codeOverlappingSets diag.Code = "overlapping-sets" // warning: sets in one list, of which one contains the other
-	codeWorldOpen       diag.Code = "world-open"       // note: published ports that everyone can reach
-	codeTooLarge        diag.Code = "too-large"        // warning: more rules than can be evaluated
-)
-
 // findings are what is looked for. Of the findings about a rule without effect at most
 // one applies to each rule; see outcome.
 var findings = []struct {
@@ -30,17 +17,17 @@ var findings = []struct {
 	level func(code diag.Code, subject hcl.Range, summary, detail string) *hcl.Diagnostic
 	find  func(*evidence) []finding
 }{
-	{codeTooLarge, diag.Warn, tooLarge},
-	{codePartlyDenied, diag.Note, eachRule(partlyDenied)},
-	{codeNeverMatches, diag.Warn, eachRule(neverMatches)},
-	{codeDenied, diag.Warn, eachRule(denied)},
-	{codeCovered, diag.Warn, eachRule(covered)},
-	{codeRedundant, diag.Warn, eachRule(redundant)},
-	{codeAllowedAnyway, diag.Warn, eachRule(allowedAnyway)},
-	{codeCovered, diag.Warn, eachRule(coveredValues)},
-	{codeOverlappingSets, diag.Warn, eachList(containedSets)},
-	{codeOverlappingSets, diag.Note, eachList(overlappingSets)},
-	{codeWorldOpen, diag.Note, worldOpen},
+	{diag.CodeTooLarge, diag.Warn, tooLarge},
+	{diag.CodePartlyDenied, diag.Note, eachRule(partlyDenied)},
+	{diag.CodeNeverMatches, diag.Warn, eachRule(neverMatches)},
+	{diag.CodeDenied, diag.Warn, eachRule(denied)},
+	{diag.CodeCovered, diag.Warn, eachRule(covered)},
+	{diag.CodeRedundant, diag.Warn, eachRule(redundant)},
+	{diag.CodeAllowedAnyway, diag.Warn, eachRule(allowedAnyway)},
+	{diag.CodeCovered, diag.Warn, eachRule(coveredValues)},
+	{diag.CodeOverlappingSets, diag.Warn, eachList(containedSets)},
+	{diag.CodeOverlappingSets, diag.Note, eachList(overlappingSets)},
+	{diag.CodeWorldOpen, diag.Note, worldOpen},
 }
 
 // finding is one diagnostic, but for its code and level.

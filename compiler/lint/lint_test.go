@@ -48,7 +48,7 @@ func found(diags hcl.Diagnostics) []string {
 	var out []string
 	for _, d := range diags {
 		info := diag.InfoOf(d)
-		if info.Code == "world-open" {
+		if info.Code == diag.CodeWorldOpen {
 			continue // for nearly every policy
 		}
 		text := fmt.Sprintf("%d %s %s", d.Subject.Start.Line, info.Code, d.Summary)
@@ -339,7 +339,7 @@ func TestExactlyTheBlocksWithoutEffectAreReported(t *testing.T) {
 		reported := map[string]diag.Code{}
 		for _, d := range result.Lint() {
 			for _, name := range names {
-				if diag.InfoOf(d).Code == "partly-denied" {
+				if diag.InfoOf(d).Code == diag.CodePartlyDenied {
 					continue
 				}
 				if strings.HasPrefix(d.Summary, fmt.Sprintf("deny %q", name)) || strings.HasPrefix(d.Summary, fmt.Sprintf("accept %q", name)) {
@@ -360,7 +360,7 @@ func TestExactlyTheBlocksWithoutEffectAreReported(t *testing.T) {
 				t.Fatal(err)
 			}
 			same = same && c.Changed.IsEmpty()
-			if reported[name] == "allowed-anyway" {
+			if reported[name] == diag.CodeAllowedAnyway {
 				for _, change := range c.Changes {
 					if change.New.Kind != packet.Docker {
 						t.Fatalf("%s is reported as allowed-anyway, and without it %s → %s\n%s", name, change.Old, change.New, text)
@@ -368,9 +368,9 @@ func TestExactlyTheBlocksWithoutEffectAreReported(t *testing.T) {
 				}
 			}
 		}
-		noEffect := reported[name] != "" && reported[name] != "allowed-anyway"
+		noEffect := reported[name] != 0 && reported[name] != diag.CodeAllowedAnyway
 		if noEffect != same {
-			t.Fatalf("%s: reported as %q; without it the same: %t\n%s", name, reported[name], same, text)
+			t.Fatalf("%s: reported as %s; without it the same: %t\n%s", name, reported[name], same, text)
 		}
 	})
 }
@@ -404,8 +404,8 @@ func codes(t *testing.T, policy string) (out []string, text string) {
 	t.Helper()
 	result, diags := compile(t, policy)
 	for _, d := range append(diags, result.Lint()...) {
-		if code := diag.InfoOf(d).Code; code != "world-open" {
-			out = append(out, string(code))
+		if code := diag.InfoOf(d).Code; code != diag.CodeWorldOpen {
+			out = append(out, code.String())
 		}
 		text += d.Summary + ": " + d.Detail + "\n"
 	}

@@ -64,8 +64,8 @@ func addr4(n uint32) netip.Addr {
 
 type span6 struct{ lo, hi u128 }
 
-// AddrSet is a set of addresses of either family. It may be shared by any number
-// of conditions and spaces, which then do the work for it once.
+// AddrSet is a set of addresses of either family. Any number of conditions and spaces may
+// share it; the work for it is then done once.
 type AddrSet struct {
 	// Name of the ipset; "" for addresses written in a rule.
 	Name string
@@ -100,8 +100,8 @@ func NewAddrSet(name string, prefixes []netip.Prefix) *AddrSet {
 	return s
 }
 
-// NewNetSet returns what an ipset of type hash:net holds: for each address its
-// longest prefix decides, and those in nomatch say no.
+// NewNetSet returns what an ipset of type hash:net matches: the longest prefix that
+// contains an address counts, and those in nomatch do not match.
 func NewNetSet(name string, prefixes, nomatch []netip.Prefix) *AddrSet {
 	if len(nomatch) == 0 {
 		return NewAddrSet(name, prefixes)
@@ -133,7 +133,19 @@ func NewNetSet(name string, prefixes, nomatch []netip.Prefix) *AddrSet {
 	return NewAddrSet(name, set.Prefixes())
 }
 
-// Union returns the set of what is in any of sets, as a list:set holds it.
+// AddrRange returns the set of the addresses from a to b, of one family.
+func AddrRange(a, b netip.Addr) *AddrSet {
+	set := &AddrSet{}
+	if a.Is4() {
+		set.v4 = []span{{number4(a), number4(b)}}
+	} else {
+		set.v6 = []span6{{number6(a), number6(b)}}
+	}
+	set.finish()
+	return set
+}
+
+// Union returns the addresses that are in any of the sets, as a list:set matches them.
 func Union(name string, sets ...*AddrSet) *AddrSet {
 	s := &AddrSet{Name: name}
 	for _, o := range sets {
@@ -194,15 +206,18 @@ func join(spans []span) []span {
 	return slices.Clip(out)
 }
 
-// Equal tells whether both sets hold the same addresses.
+// Equal reports whether both sets hold the same addresses.
 func (s *AddrSet) Equal(o *AddrSet) bool {
 	return s == o || s.hash == o.hash && slices.Equal(s.v4, o.v4) && slices.Equal(s.v6, o.v6)
 }
 
-// IsEmpty tells whether no address is in the set.
+// Hash is the same for sets that hold the same addresses.
+func (s *AddrSet) Hash() uint64 { return s.hash }
+
+// IsEmpty reports whether no address is in the set.
 func (s *AddrSet) IsEmpty() bool { return len(s.v4) == 0 && len(s.v6) == 0 }
 
-// Contains tells whether the address is in the set.
+// Contains reports whether the address is in the set.
 func (s *AddrSet) Contains(a netip.Addr) bool {
 	if a.Is4() {
 		n := number4(a)

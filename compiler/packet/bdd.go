@@ -5,8 +5,8 @@ import (
 	"sort"
 )
 
-// ref is an edge of a diagram: the index of a node, and in the lowest bit whether
-// what it stands for is negated. Negation thereby costs nothing.
+// ref is an edge of a diagram: the index of a node, and in the lowest bit whether the node
+// is negated. Negation therefore costs nothing.
 type ref uint32
 
 const (
@@ -23,26 +23,26 @@ type node struct {
 
 const leafLevel = 1<<32 - 1
 
-// BudgetError says that packet sets of these programs need more memory than they
-// may take. The question is then open: it was not answered in part.
+// BudgetError reports that sets of packets of these programs need more memory than the
+// budget. There is no answer then, not even a partial one.
 type BudgetError struct {
 	Nodes int // the budget
 }
 
 func (e *BudgetError) Error() string {
-	return fmt.Sprintf("the rules are too entangled for an exact answer: more than %d nodes", e.Nodes)
+	return fmt.Sprintf("the rules are too complex for an exact answer: more than %d nodes", e.Nodes)
 }
 
-// stepsPerNode bounds time as well: where results are forgotten and computed
-// again, memory alone would not end it.
+// stepsPerNode bounds the time as well: where cached results are overwritten and computed
+// again, a bound on memory alone would not end the computation.
 const stepsPerNode = 8
 
-// diagram is a hash-consed binary decision diagram. Nodes are never freed: a
-// space answers the questions about its programs and goes.
+// diagram is a hash-consed binary decision diagram. Nodes are never freed: a diagram lives
+// as long as its space.
 type diagram struct {
 	nodes  []node
 	unique []uint32 // open addressing; 0 is free, as the leaf is never looked up
-	cache  []cached // results
+	cache  []cached // overwritten where two results have the same place
 	steps  int
 	budget int
 }
@@ -52,8 +52,8 @@ type cached struct {
 	a, b, result ref
 }
 
-// The operations whose results are kept; those from opHas and opRule on are
-// numbered by what becomes of packets.
+// The operations whose results are cached; opHas and opRule are added to the number of an
+// effect.
 const (
 	opAnd uint32 = iota
 	opPass
@@ -169,7 +169,7 @@ func (d *diagram) slot(op uint32, a, b ref) *cached {
 	return &d.cache[mix(uint32(a), uint32(b), op)&uint32(len(d.cache)-1)]
 }
 
-// step counts work, which the budget bounds as well.
+// step counts the steps, which the budget limits as well.
 func (d *diagram) step() {
 	if d.steps++; d.steps > stepsPerNode*d.budget {
 		panic(&BudgetError{d.budget})
@@ -180,7 +180,7 @@ func (d *diagram) or(a, b ref) ref   { return not(d.and(not(a), not(b))) }
 func (d *diagram) diff(a, b ref) ref { return d.and(a, not(b)) }
 func (d *diagram) xor(a, b ref) ref  { return d.or(d.diff(a, b), d.diff(b, a)) }
 
-// choose is b where a holds, and c elsewhere.
+// choose returns b where a holds, and c elsewhere.
 func (d *diagram) choose(a, b, c ref) ref {
 	if b == c {
 		return b
@@ -209,7 +209,7 @@ func (d *diagram) number(level uint32, bits int, spans []span) ref {
 	return build(level, 0, 1<<bits, spans)
 }
 
-// holds evaluates a for one assignment of the variables.
+// holds reports whether an assignment of the variables is in a.
 func (d *diagram) holds(a ref, bit func(level uint32) bool) bool {
 	for a > none {
 		n := &d.nodes[a>>1]
@@ -222,8 +222,8 @@ func (d *diagram) holds(a ref, bit func(level uint32) bool) bool {
 	return a == all
 }
 
-// project returns what a allows for the variables of levels from to below to,
-// whatever the others are.
+// project returns the values of the variables of levels from up to, but without, to that a
+// has for any values of the others.
 func (d *diagram) project(a ref, from, to uint32) ref {
 	memo := map[ref]ref{}
 	var walk func(a ref) ref
@@ -252,7 +252,7 @@ func (d *diagram) project(a ref, from, to uint32) ref {
 	return walk(a)
 }
 
-// keep returns what a allows for some variables, whatever the others are.
+// keep returns the values of some variables that a has for any values of the others.
 func (d *diagram) keep(a ref, kept func(level uint32) bool) ref {
 	memo := map[ref]ref{}
 	var walk func(a ref) ref

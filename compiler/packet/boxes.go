@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// box is a region in class numbers; fields it does not have are free.
+// box is a region in class numbers; a field that is not in it may have any value.
 type box map[fieldID][]span
 
-// boxes walks the ways through a diagram, field by field.
+// boxes returns the paths through a diagram, field by field.
 func (s *Space) boxes(a ref, family, limit int) (out []box, complete bool) {
 	complete = true
 	now := box{}
@@ -30,10 +30,7 @@ func (s *Space) boxes(a ref, family, limit int) (out []box, complete bool) {
 			return
 		}
 		c := s.owners[s.d.level(a)]
-		f := 0
-		if c.split {
-			f = family
-		}
+		f := c.of(family)
 		for _, br := range s.branches(a, c) {
 			if codes := clip(br.codes, c.cut[f].n); len(codes) > 0 {
 				now[c.id] = codes
@@ -46,12 +43,12 @@ func (s *Space) boxes(a ref, family, limit int) (out []box, complete bool) {
 	return out, complete
 }
 
-// plainPort is the field of a box whose numbers are the classes of the column of
-// original ports, and mean destination ports.
+// plainPort is the field of a box for destination ports that are written in the classes of
+// the column of original ports: see Space.published.
 const plainPort fieldID = -1
 
-// settlePorts splits boxes until the column of original ports means one thing in
-// each, and moves it to the destination ports where it means those.
+// settlePorts splits boxes until the column of original ports is either that of original or
+// that of destination ports in each, and moves it to plainPort in the latter.
 func (s *Space) settlePorts(boxes []box) (out []box) {
 	if !s.published {
 		return boxes
@@ -91,7 +88,7 @@ func (s *Space) settlePorts(boxes []box) (out []box) {
 	return out
 }
 
-// intersect returns the numbers in both.
+// intersect returns the numbers that are in both.
 func intersect(a, b []span) []span {
 	var out []span
 	for _, x := range a {
@@ -104,7 +101,7 @@ func intersect(a, b []span) []span {
 	return join(out)
 }
 
-// merge joins boxes that differ in one field only, until there are none.
+// merge joins boxes that differ in one field only, until there are no two of them.
 func (s *Space) merge(boxes []box) []box {
 	for {
 		before := len(boxes)
@@ -127,7 +124,7 @@ func (s *Space) merge(boxes []box) []box {
 					out = append(out, b)
 					continue
 				}
-				key := b.key(f, order)
+				key := s.key(b, f, order)
 				i, ok := at[key]
 				if !ok {
 					at[key] = len(out)
@@ -142,8 +139,8 @@ func (s *Space) merge(boxes []box) []box {
 			family := b[fFamily]
 			for f, runs := range b {
 				which := 0
-				if s.columns[f].split {
-					which = int(family[0].lo) // it is never free, see key
+				if s.columns[f].field.byFamily {
+					which = int(family[0].lo) // always in a box: see key
 				}
 				if count(runs) == s.columns[f].cut[which].n {
 					delete(b, f)
@@ -156,17 +153,16 @@ func (s *Space) merge(boxes []box) []box {
 	}
 }
 
-// key is the box without a field as text.
-func (b box) key(without fieldID, order []fieldID) string {
+// key returns the box without a field as text.
+func (s *Space) key(b box, without fieldID, order []fieldID) string {
 	var k strings.Builder
 	for _, f := range order {
 		if f == without {
 			continue
 		}
-		split := f == fSource || f == fDestination || f == fOrigDst || f == fICMP
 		if runs, ok := b[f]; ok {
-			if split && without == fFamily {
-				// The same numbers of two families are not the same addresses.
+			if s.columns[f].field.byFamily && without == fFamily {
+				// The same numbers of two families are different addresses.
 				k.WriteString(spansKey(b[fFamily]))
 			}
 			k.WriteString(string(rune(f)))

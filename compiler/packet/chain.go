@@ -2,20 +2,22 @@ package packet
 
 import "slices"
 
-// chainSets is what a chain does, whoever calls it. Rule by rule from the end is
-// the quickest way there was: each step makes nodes only where its rule matches.
+// chainSets is the effect of a chain, whichever rule calls it. It is computed from the last
+// rule to the first, which was the fastest order measured: each step makes nodes only where
+// its rule matches.
 type chainSets struct {
 	index int
 	rules []*Rule
 	calls map[int]*chainSets // by rule that jumps
-	// does is the effect of the rules from i on; len(rules) is the chain's end. Within
-	// a row of jumps it may be later: see from.
+	// does is the effect of the rules from i on; len(rules) is the end of the chain. Within
+	// a sequence of jumps to one chain it may be later: see from.
 	does []ref
-	// reach are the packets that come to rule i if all packets enter; filled by follow.
+	// reach is the set of packets that reach rule i if all packets enter the chain; filled
+	// by follow.
 	reach []ref
 }
 
-// chain returns what a chain of the program does.
+// chain returns the effect of a chain of the program.
 func (e *Evaluation) chain(i int) *chainSets {
 	if e.chains[i] != nil {
 		return e.chains[i]
@@ -25,11 +27,11 @@ func (e *Evaluation) chain(i int) *chainSets {
 	c := &chainSets{index: i, rules: rules, calls: map[int]*chainSets{}, does: make([]ref, len(rules)+1)}
 	back, end := returns, passes
 	if i == 0 {
-		back, end = outcome(0), outcome(0) // no chain jumps to the first: what returns from it leaves
+		back, end = outcome(0), outcome(0) // no chain jumps to the first: packets that return from it leave the program
 	}
 	c.does[len(rules)] = d.effect(end)
-	// What comes back from a chain comes back again: several jumps to it in a row are
-	// one, for what any of them matches.
+	// A packet that returns from a chain would return from it again: several jumps to one
+	// chain in sequence are one jump for what any of them matches.
 	var run struct{ matches, next ref }
 	for k := len(rules) - 1; k >= 0; k-- {
 		r, next := rules[k], c.does[k+1]
@@ -52,16 +54,18 @@ func (e *Evaluation) chain(i int) *chainSets {
 		case Goto:
 			c.calls[k] = e.chain(e.Program.chain(r.Verdict.Chain))
 			c.does[k] = d.choose(e.match(r), d.then(c.calls[k].does[0], d.effect(back), d.effect(back)), next)
-		default:
+		case Docker, Accept, Drop, Reject, Other:
 			c.does[k] = d.rule(e.match(r), outcome(slices.Index(e.outcomes, r.Verdict)), next)
+		default:
+			panic(r.Verdict.unknown())
 		}
 	}
 	e.chains[i] = c
 	return c
 }
 
-// later stands for the effect of rules from one within a row of jumps on, which is
-// not known until somebody asks.
+// later is the effect of the rules from one within such a sequence on, which is computed
+// only when it is needed.
 const later = ^ref(0)
 
 // from returns the effect of the rules from i on.
@@ -73,7 +77,7 @@ func (e *Evaluation) from(c *chainSets, i int) ref {
 	return c.does[i]
 }
 
-// takes returns the packets that rule k takes out of its chain if they come to it.
+// takes returns the packets that reach rule k and do not go on to the next.
 func (e *Evaluation) takes(c *chainSets, k int) ref {
 	d := e.space.d
 	m := e.match(c.rules[k])
@@ -83,8 +87,10 @@ func (e *Evaluation) takes(c *chainSets, k int) ref {
 	case Jump:
 		does := c.calls[k].does[0]
 		return d.diff(m, d.or(d.has(does, passes), d.has(does, returns)))
+	case Docker, Accept, Drop, Reject, Other, Return, Goto:
+		return m
 	}
-	return m
+	panic(c.rules[k].Verdict.unknown())
 }
 
 // follow fills c.reach.

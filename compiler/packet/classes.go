@@ -8,10 +8,10 @@ import (
 	"sort"
 )
 
-// classes cuts the numbers 0 to max into classes that no atom tells apart. An
-// atom is a set of numbers that some condition names. Classes are numbered in the
-// order in which their first members come, so that what lies side by side gets
-// numbers side by side and an atom is few runs of classes.
+// classes divides the numbers 0 to max into classes: numbers are in one class if every atom
+// has all or none of them. An atom is a set of numbers that some condition lists. Classes
+// are numbered in the order of their first numbers, so that adjacent classes have adjacent
+// numbers and an atom is a short list of ranges.
 type classes struct {
 	// starts of the intervals, sorted, the first 0; interval i ends before
 	// starts[i+1] and belongs to class of[i].
@@ -19,14 +19,14 @@ type classes struct {
 	of     []int32
 	max    uint32
 	n      int
-	// atoms as runs of class numbers.
+	// atoms are ranges of class numbers.
 	atoms [][]span
 	named []bool // by class: whether any atom holds it
 
 	best []candidate // by class, filled by candidates
 }
 
-// cursor walks through the places where an atom begins or ends.
+// cursor goes through the numbers where an atom begins or ends.
 type cursor struct {
 	at    uint64
 	atom  int32
@@ -64,11 +64,12 @@ func (h *cursors) Pop() any {
 	return last
 }
 
-// cut makes the classes of atoms, each of which is sorted, disjoint spans. It
-// never lists a class's members: its work grows with the number of spans.
+// cut divides the numbers 0 to max into classes by atoms, each of which is sorted, disjoint
+// spans. It never lists the numbers of a class: its work grows with the number of spans.
 func cut(atoms [][]span, max uint32) *classes {
 	c := &classes{max: max, atoms: make([][]span, len(atoms))}
-	// Any numbers serve as signatures, as hits are verified; fixed ones make runs equal.
+	// Any numbers are good signatures, because matches are verified; a fixed seed makes the
+	// result the same in each run.
 	random := rand.New(rand.NewPCG(1, 2))
 	marks := make([]uint64, len(atoms))
 	var queue cursors
@@ -122,7 +123,7 @@ func cut(atoms [][]span, max uint32) *classes {
 	return c
 }
 
-// note adds a new class to the runs of the atoms that hold it.
+// note adds a new class to the ranges of the atoms that hold it.
 func (c *classes) note(class int32, active []uint64) {
 	any := false
 	for w, word := range active {
@@ -175,7 +176,7 @@ func within(runs []span, x uint32) bool {
 	return i < len(runs) && runs[i].lo <= x
 }
 
-// bits is how many bits a class number takes.
+// bits returns the number of bits of a class number.
 func (c *classes) bits() int {
 	b := 0
 	for 1<<b < c.n {
@@ -184,8 +185,8 @@ func (c *classes) bits() int {
 	return b
 }
 
-// complete returns runs for bits bits, where the numbers past the last class mean
-// the last class: so every number means something, and no set needs to say which do.
+// complete extends runs to all numbers of bits bits: those past the last class mean the
+// last class. So every number is a class, and no set has to exclude any.
 func (c *classes) complete(runs []span, bits int) []span {
 	last := uint32(c.n - 1)
 	if n := len(runs); n > 0 && runs[n-1].hi == last && last < 1<<bits-1 {

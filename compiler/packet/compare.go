@@ -3,16 +3,17 @@ package packet
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 )
 
-// Effect is what a change does to who gets through.
+// Effect is how a change affects which packets pass.
 type Effect int
 
-// The effects. Changed is neither wider nor narrower: another way of refusing, or
-// from Docker's rules to a target we do not know. SameReach is from ACCEPT to
-// Docker's rules or back, for packets that Docker's rules accept.
+// The effects. Changed is neither wider nor narrower: another kind of refusal, or from
+// Docker's rules to a target that is not known. SameReach is a change between ACCEPT and
+// Docker's rules, for packets that Docker's rules accept.
 const (
 	Changed Effect = iota
 	Widened
@@ -24,22 +25,22 @@ func (e Effect) String() string {
 	return [...]string{"changed", "widened", "narrowed", "same reach"}[e]
 }
 
-// effect compares verdicts: accept lets through, docker lets Docker's rules decide,
-// which accepts says they do. A target we do not know may let through, or refuse.
+// effect compares verdicts. Accept passes more than Docker, unless accepts is true:
+// Docker's rules accept these packets. A target that is not known may accept or refuse.
 func effect(before, after Verdict, accepts bool) Effect {
-	const unknown = 1
-	rank := func(k Kind) int {
-		switch k {
+	rank := func(v Verdict) int {
+		switch v.Kind {
 		case Drop, Reject:
 			return 0
-		case Docker:
+		case Docker, Other:
 			return 1
 		case Accept:
 			return 2
+		case Continue, Return, Jump, Goto:
 		}
-		return unknown
+		panic(fmt.Sprintf("packets cannot end with %s", v))
 	}
-	a, b := rank(before.Kind), rank(after.Kind)
+	a, b := rank(before), rank(after)
 	switch {
 	case accepts && passedOn(before) && passedOn(after):
 		return SameReach
@@ -51,42 +52,44 @@ func effect(before, after Verdict, accepts bool) Effect {
 	return Narrowed
 }
 
-// passedOn tells whether a verdict lets packets through or leaves them to Docker.
+// passedOn reports whether packets are accepted or left to Docker's rules.
 func passedOn(v Verdict) bool { return v.Kind == Accept || v.Kind == Docker }
 
-// Change is a region of packets that one pair of rules decides differently.
+// Change is a set of packets that get another verdict, each from the same rule before and
+// the same rule after.
 type Change struct {
 	Old, New         Verdict
 	OldRule, NewRule Place
 	Effect           Effect
 	Set              Set
 	Witness          Packet
-	// Conditions are opaque ones that the change depends on: it is there only while
-	// they hold or do not, as the witness says.
+	// Conditions are the opaque conditions that the change depends on. Whether they hold
+	// for the witness is in Witness.Conditions.
 	Conditions []string
 }
 
-// Comparison is what differs between two programs.
+// Comparison is the difference of two programs.
 type Comparison struct {
-	// Changed are all packets that get another verdict; Widened and Narrowed those
-	// of them that get further and less far. SameReach are those of them that
-	// Docker's rules accept, left to them on one side and accepted on the other.
+	// Changed are all packets that get another verdict. Widened and Narrowed are those of
+	// them that pass where they did not, and the reverse. SameReach are those that Docker's
+	// rules accept, left to them in one program and accepted in the other.
 	Changed, Widened, Narrowed, SameReach Set
-	// Changes are those that widen, then those that narrow, then others, then those of
-	// the same reach, each in the order of the old rules. More says that there are others.
+	// Changes are sorted by effect: those that widen, that narrow, others, and those of the
+	// same reach; within an effect in the order of the old rules. More reports that there
+	// are others.
 	Changes []Change
 	More    bool
 }
 
-// Compare finds all packets that two programs of a space decide differently, and
-// shows up to limit changes of each effect. What Docker's rules accept is not known:
+// Compare returns all packets that get different verdicts from two programs of a space, and
+// up to limit changes of each effect. It does not know which packets Docker's rules accept:
 // to be accepted is more than to be left to them.
 func Compare(before, after *Evaluation, limit int) (*Comparison, error) {
 	return CompareReach(before, after, before.space.None(), limit)
 }
 
-// CompareReach is Compare where Docker's rules are known to accept these packets:
-// for them, to be accepted and to be left to Docker's rules is the same reach.
+// CompareReach is Compare where Docker's rules are known to accept some packets: to accept
+// those, and to leave them to Docker's rules, is the same reach.
 func CompareReach(before, after *Evaluation, accepted Set, limit int) (_ *Comparison, err error) {
 	defer Catch(&err)
 	if before.space != after.space || accepted.space != before.space {
@@ -119,8 +122,8 @@ func CompareReach(before, after *Evaluation, accepted Set, limit int) (_ *Compar
 	return out, nil
 }
 
-// pairs splits packets by the rules that decide them before and after, into up to
-// limit changes of one effect.
+// pairs divides packets by the rules that give them their verdicts before and after, into
+// up to limit changes of one effect.
 func pairs(before, after *Evaluation, in ref, e Effect, limit int) (changes []Change, more bool) {
 	if in == none {
 		return nil, false
@@ -160,7 +163,7 @@ func pairs(before, after *Evaluation, in ref, e Effect, limit int) (changes []Ch
 	return changes, false
 }
 
-// verdict returns what becomes of packets decided at a place.
+// verdict returns the verdict of packets that get it at a place.
 func (e *Evaluation) verdict(at Place) Verdict {
 	if r := e.Program.Rule(at); r != nil && r.Verdict.Kind != Return {
 		return r.Verdict
@@ -168,7 +171,7 @@ func (e *Evaluation) verdict(at Place) Verdict {
 	return e.Program.Default
 }
 
-// some returns an assignment in a set that is not empty.
+// some returns an assignment that is in a set, which must not be empty.
 func (d *diagram) some(a ref) func(level uint32) bool {
 	set := map[uint32]bool{}
 	for a != all {

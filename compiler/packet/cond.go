@@ -7,10 +7,10 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// End is the address or port of a packet that a condition is about.
+// End is the end of a connection whose address or port a condition is about.
 type End int
 
-// The ends. The original destination is the one before DNAT, which connection
+// The ends. The original destination is the destination before DNAT, which connection
 // tracking knows: a packet that is not tracked has none.
 const (
 	Source End = iota
@@ -22,24 +22,24 @@ func (e End) String() string {
 	return [...]string{"source", "destination", "original destination"}[e]
 }
 
-// Cond is a condition on packets: one of the types of this file.
+// Cond is a condition on packets. The types of this package are all there are: see Walk and
+// Map.
 type Cond interface {
 	isCond()
 	String() string
 }
 
-// FamilyIs holds for packets of a family. Rules of a program of that family need
-// not say it.
+// FamilyIs holds for packets of a family. Rules of a program of that family do not need it.
 type FamilyIs struct{ Family ir.Family }
 
-// Addr holds where the address at an end is in a set.
+// Addr holds if the address at an end is in a set.
 type Addr struct {
 	End End
 	In  *AddrSet
 }
 
-// Port holds where the port at an end is in one of the ranges. It never holds
-// for source and destination of protocols without ports.
+// Port holds if the port at an end is in one of the ranges. For source and destination it
+// never holds for protocols without ports.
 type Port struct {
 	End    End
 	Ranges []ir.PortRange
@@ -55,43 +55,46 @@ type ICMPType struct {
 	FirstCode, LastCode uint8
 }
 
-// Interface holds where the interface has that name; a + at its end stands for
-// whatever follows. End is Source for -i and Destination for -o.
+// Interface holds if the interface has that name; a + at the end of Name matches any rest.
+// End is Source for -i and Destination for -o.
 type Interface struct {
 	End  End
 	Name string
 }
 
-// State holds where the connection has any of the states; SNAT and DNAT count as such.
+// State holds if the connection has any of the states; SNAT and DNAT are states here, as
+// they are for iptables.
 type State struct{ States ir.CTState }
 
 // Dir holds for packets of tracked connections in that direction.
 type Dir struct{ Dir ir.CTDir }
 
-// Opaque is a condition whose truth does not follow from the packet's fields.
+// Opaque is a condition that does not follow from the fields of a packet.
 type Opaque struct {
-	// Text is what distinguishes it: conditions with the same text hold together.
+	// Text identifies the condition: conditions with the same text hold together.
 	Text string
-	// Stateful conditions, such as limits, are another one at each place they
-	// stand at. A space pairs them between its programs.
+	// Stateful conditions, such as limits, have a state of their own in each rule. A space
+	// pairs them between its programs.
 	Stateful bool
+
+	at *occurrence // while a space pairs it
 }
 
-// Mark holds where the bits of Mask of the packet's mark are Value, or with Conn those of
-// its connection's mark; without a connection none of the latter holds. Only rules set
-// marks: a packet comes with none.
+// Mark holds if the bits of Mask of the packet's mark are Value; with Conn, those of the
+// connection's mark, and never without a connection. Only rules set marks: a packet arrives
+// without one.
 type Mark struct {
 	Conn        bool
 	Value, Mask uint32
 }
 
-// Not holds where C does not.
+// Not holds if C does not.
 type Not struct{ C Cond }
 
-// All holds where all of its conditions hold: always, if it has none.
+// All holds if all of its conditions hold: always, if it has none.
 type All []Cond
 
-// Any holds where one of its conditions holds: never, if it has none.
+// Any holds if one of its conditions holds: never, if it has none.
 type Any []Cond
 
 func (FamilyIs) isCond()  {}
@@ -132,7 +135,7 @@ func (c Port) String() string {
 
 func (c Proto) String() string { return "protocol " + c.Name() }
 
-// Name writes the protocols, by name where they have one.
+// Name returns the protocols, by name where they have one.
 func (c Proto) Name() string {
 	words := make([]string, 0, len(c.Numbers))
 	for _, n := range c.Numbers {
@@ -161,9 +164,9 @@ func (c ICMPType) String() string {
 
 func (c Interface) String() string {
 	if c.End == Destination {
-		return "out by " + c.Name
+		return "leaving on " + c.Name
 	}
-	return "in by " + c.Name
+	return "arriving on " + c.Name
 }
 
 func (c State) String() string { return "state " + statesText(c.States) }

@@ -1,19 +1,20 @@
-// Package packet computes with exact sets of packets: the algebra that proves,
-// diffs and explains.
+// Package packet computes with exact sets of packets. Proof, diff and explain are a few
+// lines over it.
 //
-// In: programs, which are chains of rules, from the IR or from the text of any
-// iptables-save. Out: for each verdict the set of packets that get it, for each
-// rule the packets it decides, differences of two programs with a witness, and
-// rules that do nothing. It may not know policies, files or how text is written.
+// In: programs, which are chains of rules with conditions and verdicts. Out: the set of
+// packets of each verdict, the packets that two programs treat differently, each with a
+// witness (an example packet), the rules that have no effect, and the verdict of a single
+// packet. It knows neither policies nor files nor how rules are written: package netfilter
+// reads text.
 //
-// Every field of a packet is cut into classes that all rules of a [Space] treat
-// alike, so that a set of a million prefixes is one constraint; sets of packets
-// are decision diagrams over the bits of class numbers. What only some packets
-// have stands under a guard (ports under their protocols, DNAT under tracked
-// connections, the original destination under DNAT): no diagram depends on what
-// a packet has not, so two sets are equal exactly if their diagrams are.
+// A [Space] divides the values of each field into classes that no condition of its programs
+// distinguishes, so that a set of a million prefixes is one condition. A [Set] is a binary
+// decision diagram over the bits of class numbers. Some packets do not have all fields: only
+// some protocols have ports, only tracked connections are subject to DNAT, and only then is
+// the original destination a value of its own. No diagram depends on a field that a packet
+// does not have; therefore two sets are equal if and only if their diagrams are.
 //
-// What is not modelled is an [Opaque] condition: a free Boolean that is never
-// guessed and never left out. Fragments behind the first are not modelled:
-// connection tracking puts packets together before a filter sees them.
+// What is not supported is an [Opaque] condition: a free Boolean, which is neither guessed
+// nor left out. Fragments after the first are not supported: connection tracking reassembles
+// packets before the filter table.
 package packet

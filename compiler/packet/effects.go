@@ -1,13 +1,13 @@
 package packet
 
-// An effect tells for each packet what becomes of it: it passes on, returns from
-// the chain, or has one of the outcomes. As a diagram it is the function that is,
-// for each packet, the variable of what becomes of it; those variables come below
-// all fields. So one diagram holds all outcomes, and rules combine in one operation.
+// An effect maps each packet to what happens to it: it goes on to the next rule, returns
+// from the chain, or gets one of the final verdicts. As a diagram it is the function that
+// for each packet equals one variable; those variables are below all fields. So one diagram
+// holds all verdicts, and adding a rule is one operation.
 
 const effectLevel = 1 << 24
 
-// What can become of a packet; outcome i is firstOutcome + i.
+// What can happen to a packet; outcome i is firstOutcome + i.
 const (
 	passes = iota
 	returns
@@ -16,10 +16,10 @@ const (
 
 func outcome(i int) int { return firstOutcome + i }
 
-// effect returns the effect that does the same to all packets.
+// effect returns the effect that is the same for all packets.
 func (d *diagram) effect(k int) ref { return d.variable(uint32(effectLevel + k)) }
 
-// rule returns the effect of k for the packets in m, and of next for others.
+// rule returns the effect that is k for the packets in m, and next for others.
 func (d *diagram) rule(m ref, k int, next ref) ref {
 	leaf, op := d.effect(k), opRule+uint32(k)
 	var walk func(m, next ref) ref
@@ -45,16 +45,16 @@ func (d *diagram) rule(m ref, k int, next ref) ref {
 	return walk(m, next)
 }
 
-// then returns the effect of a where what passes goes on to pass, and what returns
-// to back.
+// then returns the effect of a where packets that go on have the effect pass, and those
+// that return have the effect back.
 func (d *diagram) then(a, pass, back ref) ref {
-	// pass first: it has nothing that passes or returns left, or is the next
-	// segment, whose returns are a's own.
+	// pass first: in it nothing goes on or returns any more, or it is the rest of the
+	// chain, which returns to where a does.
 	return d.put(opBack, d.put(opPass, a, pass), back)
 }
 
-// put returns the effect of a where what passes (opPass) or returns (opBack) has
-// the effect of b.
+// put returns the effect of a where packets that go on (opPass) or return (opBack) have the
+// effect of b.
 func (d *diagram) put(op uint32, a, b ref) ref {
 	leaf := d.effect(int(op - opPass))
 	var walk func(a, b ref) ref

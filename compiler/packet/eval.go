@@ -2,10 +2,10 @@ package packet
 
 import "slices"
 
-// Evaluation is a program decided in a space.
+// Evaluation is a program with the set of packets of each verdict.
 type Evaluation struct {
-	// Program as the space knows it: as given, but its opaque conditions have the
-	// names of the space.
+	// Program is the program as the space knows it: its opaque conditions have the names of
+	// the space.
 	Program *Program
 
 	space  *Space
@@ -15,8 +15,8 @@ type Evaluation struct {
 	outcomes []Verdict // the final verdicts there are, the default first
 	decided  []ref     // by outcome
 	matches  map[*Rule]ref
-	chains   []*chainSets  // nil for those that nothing jumps to
-	reached  map[Place]ref // what each rule handles, filled by follow
+	chains   []*chainSets  // nil for those that no rule calls
+	reached  map[Place]ref // by Handled, when it is first called
 }
 
 // Outcome is a verdict and the packets that get it.
@@ -25,14 +25,14 @@ type Outcome struct {
 	Set     Set
 }
 
-// Source is the program as it was given to New.
+// Source returns the program as it was given to New.
 func (e *Evaluation) Source() *Program { return e.source }
 
-// Space is what the program was decided in.
+// Space returns the space of the program.
 func (e *Evaluation) Space() *Space { return e.space }
 
-// Outcomes returns the packets of the program's family by what becomes of them.
-// Each is in exactly one of the sets; none of them is empty.
+// Outcomes returns the packets of the program's family by verdict. Each packet is in
+// exactly one of the sets; none of them is empty.
 func (e *Evaluation) Outcomes() []Outcome {
 	var out []Outcome
 	for i, v := range e.outcomes {
@@ -52,7 +52,7 @@ func (e *Evaluation) Outcome(v Verdict) Set {
 	return Set{e.space, e.decided[i]}
 }
 
-// decide finds the outcome of all packets. It panics with a *BudgetError.
+// decide computes the verdicts of all packets. It panics with a *BudgetError.
 func (e *Evaluation) decide() {
 	d := e.space.d
 	e.matches, e.reached = map[*Rule]ref{}, nil
@@ -88,8 +88,8 @@ func (e *Evaluation) match(r *Rule) ref {
 	return m
 }
 
-// Handled returns the packets that come to a rule and match it; AtEnd, those that
-// no rule decides.
+// Handled returns the packets that reach a rule and match it; AtEnd, those that get the
+// default.
 func (e *Evaluation) Handled(at Place) (_ Set, err error) {
 	defer Catch(&err)
 	if at == AtEnd {
@@ -105,7 +105,7 @@ func (e *Evaluation) Handled(at Place) (_ Set, err error) {
 	return Set{e.space, e.join(e.reached, at, none)}, nil
 }
 
-// join returns what a map has at a place, with set.
+// join returns the set that a map has at a place, together with set.
 func (e *Evaluation) join(in map[Place]ref, at Place, set ref) ref {
 	if old, ok := in[at]; ok {
 		return e.space.d.or(old, set)
@@ -113,13 +113,13 @@ func (e *Evaluation) join(in map[Place]ref, at Place, set ref) ref {
 	return set
 }
 
-// part splits packets by the rule that decides them. A place nothing comes to is
-// left out, but for AtEnd.
+// part divides packets by the rule that gives them their verdict. Places without packets
+// are left out, except AtEnd.
 func (e *Evaluation) part(in ref) map[Place]ref {
 	out := map[Place]ref{}
 	rest := in
-	e.forward(e.chains[0], in, true, func(at Place, set ref, decides bool) {
-		if decides {
+	e.forward(e.chains[0], in, true, func(at Place, set ref, ends bool) {
+		if ends {
 			out[at] = e.join(out, at, set)
 			rest = e.space.d.diff(rest, set)
 		}
@@ -128,9 +128,10 @@ func (e *Evaluation) part(in ref) map[Place]ref {
 	return out
 }
 
-// forward sends packets through a chain and tells what each rule gets to handle,
-// if anything. top says that packets which return have left the program.
-func (e *Evaluation) forward(c *chainSets, in ref, top bool, tell func(at Place, set ref, decides bool)) {
+// forward sends packets through a chain and calls handle for each rule with the packets
+// that match it, if there are any. ends is true if the rule gives them their verdict; top,
+// if packets that return from the chain leave the program.
+func (e *Evaluation) forward(c *chainSets, in ref, top bool, handle func(at Place, set ref, ends bool)) {
 	d := e.space.d
 	for k, r := range c.rules {
 		if in == none {
@@ -140,16 +141,17 @@ func (e *Evaluation) forward(c *chainSets, in ref, top bool, tell func(at Place,
 		if m == none {
 			continue
 		}
-		kind := r.Verdict.Kind
-		tell(Place{c.index, k}, m, kind <= Other || kind == Return && top)
+		v := r.Verdict
+		handle(Place{c.index, k}, m, v.final() || v.Kind == Return && top)
 		if call := c.calls[k]; call != nil {
-			e.forward(call, m, top && kind == Goto, tell)
+			e.forward(call, m, top && v.Kind == Goto, handle)
 		}
 		in = d.diff(in, e.takes(c, k))
 	}
 }
 
-// Match returns the packets of the program's family that a rule's conditions hold for.
+// Match returns the packets of the program's family for which the conditions of a rule
+// hold.
 func (e *Evaluation) Match(at Place) Set {
 	return Set{e.space, e.space.d.and(e.family, e.match(e.Program.Rule(at)))}
 }

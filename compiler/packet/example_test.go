@@ -8,27 +8,28 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// Two versions of a chain: what does the new one let through that the old did not?
-func Example() {
-	rules := func(prefixes ...string) *ir.Program {
-		chain := &ir.Chain{Name: "DOCKER-USER"}
-		for _, p := range prefixes {
-			chain.Rules = append(chain.Rules, &ir.Rule{
-				Matches: []ir.Match{
-					ir.Address{Dir: ir.Src, Prefix: netip.MustParsePrefix(p)},
-					ir.Protocol{Number: 6},
-					ir.Conntrack{OrigDstPort: &ir.PortRange{First: 443, Last: 443}, Dir: ir.CTOriginal},
-				},
-				Verdict: ir.Return{},
-			})
-		}
-		chain.Rules = append(chain.Rules, &ir.Rule{Verdict: ir.Drop{}})
-		return &ir.Program{Family: ir.IPv4, Chains: []*ir.Chain{chain}}
+// web returns a chain that leaves TCP connections to published port 443 from some
+// networks to Docker, and drops the rest.
+func web(networks ...string) *packet.Program {
+	chain := &packet.Chain{Name: "DOCKER-USER"}
+	for _, n := range networks {
+		chain.Rules = append(chain.Rules, &packet.Rule{
+			Matches: []packet.Cond{
+				packet.Addr{End: packet.Source, In: packet.NewAddrSet("", []netip.Prefix{netip.MustParsePrefix(n)})},
+				packet.Proto{Numbers: []uint8{packet.ProtoTCP}},
+				packet.Dir{Dir: ir.CTOriginal},
+				packet.Port{End: packet.OriginalDestination, Ranges: []ir.PortRange{{First: 443, Last: 443}}},
+			},
+			Verdict: packet.Verdict{Kind: packet.Return},
+		})
 	}
-	space, err := packet.New(
-		packet.FromIR(rules("192.0.2.0/24"), nil),
-		packet.FromIR(rules("192.0.2.0/23", "192.0.3.128/25"), nil),
-	)
+	chain.Rules = append(chain.Rules, &packet.Rule{Verdict: packet.Verdict{Kind: packet.Drop}})
+	return &packet.Program{Family: ir.IPv4, Chains: []*packet.Chain{chain}}
+}
+
+// Which packets do two versions of a chain treat differently?
+func ExampleCompare() {
+	space, err := packet.New(web("192.0.2.0/24"), web("192.0.2.0/23", "192.0.3.128/25"))
 	if err != nil {
 		panic(err)
 	}
@@ -38,14 +39,55 @@ func Example() {
 		panic(err)
 	}
 	for _, c := range diff.Changes {
-		fmt.Printf("%s: %s by rule %d, was %s by rule %d\n  such as %s\n", c.Effect, c.New, c.NewRule.Rule, c.Old, c.OldRule.Rule, c.Witness)
-		regions, _ := c.Set.Regions(10)
-		for _, r := range regions {
-			from, _ := r.Source.Prefixes(3)
-			fmt.Println("  from", from, "to published ports", r.OriginalPorts)
+		fmt.Printf("%s: from %s (rule %d) to %s (rule %d)\n", c.Effect, c.Old, c.OldRule.Rule, c.New, c.NewRule.Rule)
+		fmt.Println("for example", c.Witness)
+	}
+	// Output:
+	// widened: from drop (rule 1) to docker (rule 0)
+	// for example tcp 192.0.3.1:40000 -> 172.17.0.2:443 in eth0 out docker0 NEW
+}
+
+// Which packets does a program leave to Docker's rules?
+func ExampleSet_Regions() {
+	space, err := packet.New(web("192.0.2.0/24"))
+	if err != nil {
+		panic(err)
+	}
+	e := space.Programs()[0]
+	passed, _ := e.Outcome(packet.Verdict{Kind: packet.Docker}).Regions(10)
+	for _, r := range passed {
+		from, _ := r.Source.Prefixes(3)
+		fmt.Println("from", from, "to published ports", r.OriginalPorts)
+	}
+	// Output:
+	// from [192.0.2.0/24] to published ports [{443 443}]
+}
+
+// What becomes of one packet, and which rule decides?
+func ExampleProgram_Decide() {
+	d := web("192.0.2.0/24").Decide(packet.Packet{
+		Source: netip.MustParseAddr("198.51.100.1"), SourcePort: 40000,
+		Destination: netip.MustParseAddr("172.17.0.2"), DestinationPort: 443,
+		Protocol: packet.ProtoTCP,
+	})
+	fmt.Printf("%s by rule %d\n", d.Verdict, d.At.Rule)
+	for _, s := range d.Steps {
+		if s.Failed != nil {
+			fmt.Printf("rule %d does not match: not %s\n", s.At.Rule, s.Failed)
 		}
 	}
-	lints, err := after.Lints()
+	// Output:
+	// drop by rule 1
+	// rule 0 does not match: not source 192.0.2.0/24
+}
+
+// Which rules have no effect?
+func ExampleEvaluation_Lints() {
+	space, err := packet.New(web("192.0.2.0/23", "192.0.3.128/25"))
+	if err != nil {
+		panic(err)
+	}
+	lints, err := space.Programs()[0].Lints()
 	if err != nil {
 		panic(err)
 	}
@@ -53,8 +95,5 @@ func Example() {
 		fmt.Printf("rule %d is %s by %v\n", l.At.Rule, l.Flaw, l.CoveredBy)
 	}
 	// Output:
-	// widened: docker by rule 0, was drop by rule 1
-	//   such as tcp 192.0.3.1:40000 -> 172.17.0.2:443 in eth0 out docker0 NEW
-	//   from [192.0.3.0/24] to published ports [{443 443}]
 	// rule 1 is covered by [{0 0}]
 }

@@ -8,9 +8,9 @@ import (
 // maxInterface is the longest name an interface may have.
 const maxInterface = 15
 
-// interfaces are the names that stand for all: every name mentioned, for each
-// pattern one that matches it and, if possible, no longer pattern, and one that
-// matches nothing mentioned.
+// interfaces are names that represent all others: each name that a condition lists, for
+// each pattern a name that matches it and if possible no longer pattern, and one that
+// matches none of them.
 type interfaces struct {
 	names []string
 	index map[string]int
@@ -31,8 +31,8 @@ func newInterfaces(mentioned []string) *interfaces {
 			is.names = append(is.names, name)
 		}
 	}
-	// fresh tells whether name matches nothing but patterns that all names with
-	// this prefix match.
+	// fresh reports whether name matches only patterns that all names with this prefix
+	// match.
 	fresh := func(name, prefix string) bool {
 		return len(name) <= maxInterface && !slices.ContainsFunc(mentioned, func(m string) bool {
 			return matchesInterface(m, name) && (!strings.HasSuffix(m, "+") || len(m)-1 > len(prefix))
@@ -67,8 +67,8 @@ func newInterfaces(mentioned []string) *interfaces {
 	return is
 }
 
-// expansions are names that begin with prefix, people's favourites first, and
-// enough that some is free unless patterns are made to take them all.
+// expansions returns names that begin with prefix, usual ones first, and so many that one
+// is free unless patterns are written to cover them all.
 func expansions(prefix string) []string {
 	const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-.@"
 	out := make([]string, 0, 1+len(letters)*(1+len(letters)))
@@ -97,7 +97,7 @@ func (is *interfaces) spans(pattern string) []span {
 	return join(out)
 }
 
-// find returns the index of a name that matches the same as name does.
+// find returns the index of the name that represents a name.
 func (is *interfaces) find(name string, mentioned []string) uint32 {
 	if i, ok := is.index[name]; ok {
 		return uint32(i)
@@ -109,5 +109,5 @@ func (is *interfaces) find(name string, mentioned []string) uint32 {
 			return uint32(i)
 		}
 	}
-	panic("interface name " + name + " matches as no known name does")
+	panic("no interface represents " + name)
 }

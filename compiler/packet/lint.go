@@ -6,22 +6,22 @@ import (
 	"sort"
 )
 
-// Flaw is what a rule is found to be.
+// Flaw is the reason why a rule has no effect.
 type Flaw int
 
 // The flaws.
 const (
-	// Impossible: the rule's conditions exclude each other.
+	// Impossible: its conditions exclude each other.
 	Impossible Flaw = iota
-	// Unreached: nothing that comes by the rule's chain matches it, even if all
-	// rules before it in the chain were gone.
+	// Unreached: no packet that enters the rule's chain matches it, even without the rules
+	// before it.
 	Unreached
-	// Covered: other rules of its chain take all that it would match.
+	// Covered: rules before it in its chain take all that it would match.
 	Covered
-	// Redundant: it decides packets, but they would fare the same without it.
+	// Redundant: packets match it, but would get the same verdict without it.
 	Redundant
-	// Permitted: what it accepts would without it be left to Docker's rules, or be
-	// accepted by other rules; nothing would be refused.
+	// Permitted: without it, all that it accepts would be left to Docker's rules or be
+	// accepted by other rules.
 	Permitted
 )
 
@@ -29,23 +29,23 @@ func (f Flaw) String() string {
 	return [...]string{"impossible", "unreached", "covered", "redundant", "permitted"}[f]
 }
 
-// Lint is a rule that does nothing.
+// Lint is a rule that has no effect.
 type Lint struct {
 	Flaw Flaw
 	At   Place
-	// CoveredBy are rules of the same chain which together take what a covered rule
-	// would, none of them needless, those first that take most.
+	// CoveredBy are rules of the same chain that together match what a covered rule would,
+	// none of them dispensable, sorted by how much they match.
 	CoveredBy []Place
-	// More says that there are too many to list.
+	// More reports that there are too many to list.
 	More bool
 }
 
-// coverLimit is the number of covering rules past which nobody reads on.
+// coverLimit is the number of covering rules that are listed.
 const coverLimit = 64
 
-// Lints returns the rules that never match or whose removal changes nothing, in
-// their order. Rules without a verdict, such as LOG, can only never match. Chains
-// that nothing jumps to are left out.
+// Lints returns the rules that never match or whose removal changes nothing, in their
+// order. A rule without a verdict, such as LOG, is one only if it never matches. Chains
+// that no rule calls are left out.
 func (e *Evaluation) Lints() (_ []Lint, err error) {
 	defer Catch(&err)
 	d := e.space.d
@@ -53,7 +53,7 @@ func (e *Evaluation) Lints() (_ []Lint, err error) {
 	for i := range l.entering {
 		l.entering[i] = none
 	}
-	l.walk(e.chains[0], e.family, all, all) // the first chain leaves nothing open
+	l.walk(e.chains[0], e.family, all, all) // no packet goes on or returns from the first chain
 	var out []Lint
 	for i, chain := range e.chains {
 		if chain == nil {
@@ -83,7 +83,7 @@ func (e *Evaluation) Lints() (_ []Lint, err error) {
 	return out, nil
 }
 
-// linter follows packets to each rule, by all ways that chains call each other.
+// linter follows packets to each rule, on all paths through the chains.
 type linter struct {
 	*Evaluation
 	reached map[Place]ref
@@ -93,8 +93,8 @@ type linter struct {
 	entering []ref // by chain
 }
 
-// walk takes what comes to a chain, and what would become of packets that pass it
-// and of those that return from it.
+// walk follows the packets that enter a chain. pass and back are the effects for packets
+// that reach its end and for those that return from it.
 func (l *linter) walk(c *chainSets, in, pass, back ref) {
 	d := l.space.d
 	l.follow(c)
@@ -106,7 +106,7 @@ func (l *linter) walk(c *chainSets, in, pass, back ref) {
 		}
 		at := Place{c.index, k}
 		l.reached[at] = l.join(l.reached, at, m)
-		// What would be, for those packets only: elsewhere it is nothing at all.
+		// Only for these packets: the effect of others is of no interest.
 		then := func(i int) ref { return d.then(d.and(m, l.from(c, i)), pass, back) }
 		next := then(k + 1)
 		l.matters[at] = l.matters[at] || then(k) != next
@@ -131,9 +131,10 @@ func (l *linter) walk(c *chainSets, in, pass, back ref) {
 	}
 }
 
-// cover finds rules before rule k that take all of target: the one that takes some
-// packet of it, then one for a packet that is left, and so on. What comes to each
-// rule shrinks from rule to rule, so that a binary search finds the one.
+// cover returns rules before rule k that together take all of target: the one that takes
+// some packet of it, then the one that takes a packet that is left, and so on. The set of
+// packets that reach a rule shrinks from rule to rule, so that a binary search finds the
+// rule that takes a packet.
 func (e *Evaluation) cover(c *chainSets, k int, target ref) (places []Place, more bool) {
 	d := e.space.d
 	type taker struct {
@@ -154,7 +155,7 @@ func (e *Evaluation) cover(c *chainSets, k int, target ref) (places []Place, mor
 		takers = append(takers, taker{Place{c.index, by}, takes, d.share(takes)})
 	}
 	slices.SortStableFunc(takers, func(a, b taker) int { return cmp.Compare(b.size, a.size) })
-	// The least are asked first whether the others do without them.
+	// Rules that take least are tried first: are they covered by the others?
 	for k := len(takers) - 1; k >= 0 && !more; k-- {
 		rest := takers[k].takes
 		for j, t := range takers {
@@ -172,7 +173,7 @@ func (e *Evaluation) cover(c *chainSets, k int, target ref) (places []Place, mor
 	return places, more
 }
 
-// share is the part of all assignments that a set has.
+// share returns the part of all assignments that is in a set.
 func (d *diagram) share(a ref) float64 {
 	memo := map[ref]float64{}
 	var walk func(a ref) float64

@@ -1,9 +1,14 @@
 package packet
 
-import "github.com/dockerfw/dockerfw/compiler/ir"
+import (
+	"fmt"
+	"slices"
 
-// compile returns the set of the packets for which c holds. Within a program all
-// packets are of its family; family 0 says that they may be of both.
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// compile returns the set of packets for which c holds. All packets of a program are of its
+// family; family 0 is for packets of both.
 func (s *Space) compile(c Cond, family ir.Family) ref {
 	d := s.d
 	switch c := c.(type) {
@@ -21,7 +26,7 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 				return s.address(f, c.In, family)
 			})
 		}
-		return s.address(fSource+fieldID(c.End), c.In, family)
+		return s.address(addressOf[c.End], c.In, family)
 	case Port:
 		spans := portSpans(c.Ranges)
 		return s.port(c.End, spans, family)
@@ -29,10 +34,10 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 		return s.literal(fProtocol, 0, protoSpans(c.Numbers...))
 	case ICMPType:
 		return s.byFamily(family, func(f ir.Family) ref {
-			return d.and(s.icmp(f), s.literal(fICMP, index(f), c.spans()))
+			return d.and(s.under(fICMP, f), s.literal(fICMP, index(f), c.spans()))
 		})
 	case Interface:
-		return s.literal(fIn+fieldID(c.End), 0, s.ifaces.spans(c.Name))
+		return s.literal(interfaceOf[c.End], 0, s.ifaces.spans(c.Name))
 	case State:
 		return s.states(c.States)
 	case Dir:
@@ -56,23 +61,24 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 		}
 		return r
 	}
-	panic("unknown condition")
+	panic(fmt.Sprintf("unknown condition %T", c))
 }
 
 func (s *Space) port(end End, spans []span, family ir.Family) ref {
 	d := s.d
-	some := s.literal(fProtocol, 0, portProtocols)
+	some := s.havePorts()
 	at := func(f fieldID) ref { return s.literal(f, 0, spans) }
 	switch {
 	case end == Destination && s.published:
 		return d.and(some, d.choose(s.nat(fDNAT), at(fDestPort), at(fOrigPort)))
 	case end != OriginalDestination:
-		return d.and(some, at(fSourcePort+fieldID(end)))
+		return d.and(s.under(portOf[end], family), at(portOf[end]))
 	case s.published:
 		reply := s.trackings(func(t tracking) bool { return t.direction() == ir.CTReply })
 		return d.and(s.tracked(), d.choose(d.and(some, d.diff(reply, s.nat(fDNAT))), at(fSourcePort), at(fOrigPort)))
 	}
-	// Protocols without ports have something in that place that is not known here.
+	// For protocols without ports connection tracking has something else in its place,
+	// which does not follow from other fields.
 	free := d.diff(d.and(s.tracked(), at(fOrigPort)), some)
 	return d.or(free, d.and(some, s.original(fOrigPort, fDestPort, fSourcePort, family, at)))
 }
@@ -92,7 +98,7 @@ func (s *Space) family(f ir.Family) ref {
 	return not(v6)
 }
 
-// byFamily joins what holds in each of the families there are.
+// byFamily returns the packets of one family that are in the set for it, or those of both.
 func (s *Space) byFamily(family ir.Family, of func(ir.Family) ref) ref {
 	if family != 0 {
 		return of(family)
@@ -100,12 +106,12 @@ func (s *Space) byFamily(family ir.Family, of func(ir.Family) ref) ref {
 	return s.d.choose(s.family(ir.IPv6), of(ir.IPv6), of(ir.IPv4))
 }
 
-// literal returns the set of the packets with one of the numbers in a field.
+// literal returns the set of packets with one of the numbers in a field.
 func (s *Space) literal(f fieldID, family int, spans []span) ref {
 	c := s.columns[f]
 	atom, ok := c.byText[family][spansKey(spans)]
 	if !ok {
-		panic("numbers that were not noted")
+		panic(fmt.Sprintf("numbers of %s that were not noted: %v", c.field.name, spans))
 	}
 	return s.atom(c, family, atom)
 }
@@ -141,14 +147,24 @@ func (s *Space) tracked() ref {
 
 func (s *Space) icmp(f ir.Family) ref {
 	if f == ir.IPv6 {
-		return s.literal(fProtocol, 0, protoSpans(protoICMPv6))
+		return s.literal(fProtocol, 0, protoSpans(ProtoICMPv6))
 	}
-	return s.literal(fProtocol, 0, protoSpans(protoICMP))
+	return s.literal(fProtocol, 0, protoSpans(ProtoICMP))
 }
 
-// nat returns the set of tracked packets whose connections have the NAT of a field.
+// under returns the set of packets that have a field.
+func (s *Space) under(f fieldID, family ir.Family) ref {
+	if has := s.columns[f].field.under; has != nil {
+		return has(s, family)
+	}
+	return all
+}
+
+func (s *Space) havePorts() ref { return s.literal(fProtocol, 0, portProtocols) }
+
+// nat returns the set of tracked packets whose connections are subject to a kind of NAT.
 func (s *Space) nat(f fieldID) ref {
-	return s.d.and(s.tracked(), s.literal(f, 0, []span{{1, 1}}))
+	return s.d.and(s.under(f, 0), s.literal(f, 0, []span{{1, 1}}))
 }
 
 func (s *Space) states(states ir.CTState) ref {
@@ -162,25 +178,24 @@ func (s *Space) states(states ir.CTState) ref {
 	return r
 }
 
-// original returns the set of packets whose original destination is in a set: of
-// means it for any field. The field of its own counts only with DNAT, and for ICMP
-// errors, which are about connections with other addresses than their own. Else the
-// original destination is the destination, or seen from the replies the source.
+// original returns the set of packets whose original destination or port is in a set. of
+// returns that set for any field; own is the field itself, where its value does not follow
+// from the others (ownOriginal). Elsewhere the original destination is the destination, or
+// for replies the source.
 func (s *Space) original(own, dst, src fieldID, family ir.Family, of func(fieldID) ref) ref {
 	d := s.d
-	is := func(ts ...tracking) ref {
-		return s.trackings(func(t tracking) bool {
-			for _, x := range ts {
-				if t == x {
-					return true
-				}
-			}
-			return false
-		})
-	}
-	free := s.nat(fDNAT)
-	icmp := s.byFamily(family, s.icmp)
-	free = d.or(free, d.and(is(trackRelated, trackRelatedReply), icmp))
-	straight := d.choose(is(trackNew, trackEstablished, trackRelated), of(dst), of(src))
-	return d.and(s.tracked(), d.choose(free, of(own), straight))
+	straight := d.choose(s.is(trackNew, trackEstablished, trackRelated), of(dst), of(src))
+	return d.and(s.tracked(), d.choose(s.under(fOrigDst, family), of(own), straight))
+}
+
+// ownOriginal returns the set of packets whose original destination does not follow from
+// their other fields: those subject to DNAT, and ICMP errors, which are about connections
+// with other addresses than their own.
+func (s *Space) ownOriginal(family ir.Family) ref {
+	errors := s.d.and(s.is(trackRelated, trackRelatedReply), s.byFamily(family, s.icmp))
+	return s.d.or(s.nat(fDNAT), errors)
+}
+
+func (s *Space) is(ts ...tracking) ref {
+	return s.trackings(func(t tracking) bool { return slices.Contains(ts, t) })
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Packet is one packet, as a rule in the FORWARD chain sees it, or in INPUT.
+// Packet is one packet at a rule in the FORWARD or INPUT chain.
 type Packet struct {
 	Family ir.Family
-	// In and Out are interfaces. What is for the host itself has no Out.
+	// In and Out are interfaces. A packet for the host itself has no Out.
 	In, Out     string
 	Source      netip.Addr
 	Destination netip.Addr // after DNAT
@@ -23,42 +23,42 @@ type Packet struct {
 	State ir.CTState
 	// Direction of a tracked packet within its connection.
 	Direction ir.CTDir
-	// DNAT and SNAT say what the connection is subject to.
+	// DNAT and SNAT are the kinds of NAT that the connection is subject to.
 	DNAT, SNAT bool
-	// OriginalDestination and OriginalPort are what the client of a tracked
-	// connection asked for, the published port. They are free only with DNAT and
-	// in related ICMP; else they follow, see Complete.
+	// OriginalDestination and OriginalPort are where the client of a tracked connection
+	// sent its packets: the published port. They follow from other fields (see Complete)
+	// except with DNAT and in ICMP errors.
 	OriginalDestination netip.Addr
 	OriginalPort        uint16
 	ICMPType, ICMPCode  uint8
-	// Elsewhere says that the address it was sent to is none of the host's own, though the
+	// Elsewhere: the original destination is no address of the host, although the
 	// connection is subject to DNAT.
 	Elsewhere bool
-	// Marks are those of the packet and of its connection.
+	// Marks are the marks of the packet and of its connection.
 	Marks Marks
-	// Conditions that hold, by the text of the opaque condition in its space.
+	// Conditions are opaque conditions that hold or not, by their text in the space.
 	Conditions map[string]bool
 }
 
-// Tracked tells whether connection tracking knows the packet's connection.
+// Tracked reports whether the packet is part of a known connection.
 func (p *Packet) Tracked() bool {
 	return p.State&(ir.CTInvalid|ir.CTUntracked) == 0
 }
 
-// HasICMP tells whether the packet has an ICMP type and code, HasPorts whether it
-// has ports.
+// HasICMP reports whether the packet has an ICMP type and code, HasPorts whether it has
+// ports.
 func (p *Packet) HasICMP() bool  { return isICMP(p.Family, p.Protocol) }
 func (p *Packet) HasPorts() bool { return hasPorts(p.Protocol) }
 
-// relatedICMP tells whether the packet is an ICMP error about some connection,
-// whose addresses are not the packet's own.
+// relatedICMP reports whether the packet is an ICMP error about a connection, whose
+// addresses differ from the packet's own.
 func (p *Packet) relatedICMP() bool {
 	return p.State == ir.CTRelated && isICMP(p.Family, p.Protocol)
 }
 
-// Complete sets what follows from other fields and clears what the packet cannot
-// have. Without DNAT the original destination is the destination, or in the
-// direction of replies the source.
+// Complete sets the fields that follow from others and clears those that the packet cannot
+// have. Without DNAT the original destination is the destination, or for replies the
+// source.
 func (p *Packet) Complete() {
 	if p.Family == 0 {
 		p.Family = ir.IPv4
@@ -95,7 +95,7 @@ func (p *Packet) Complete() {
 	}
 }
 
-// String tells the packet in one line.
+// String returns the packet in one line.
 func (p Packet) String() string {
 	var b strings.Builder
 	ports := hasPorts(p.Protocol)

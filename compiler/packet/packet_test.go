@@ -2,70 +2,14 @@ package packet
 
 import (
 	"errors"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/google/go-cmp/cmp"
 )
-
-var port443 = &ir.PortRange{First: 443, Last: 443}
-
-// allMatches has a match of every type of the IR.
-var allMatches = []ir.Match{
-	ir.Address{Dir: ir.Dst, Not: true, Prefix: netip.MustParsePrefix("10.0.0.0/8")},
-	ir.Interface{Dir: ir.Src, Name: "eth+"},
-	ir.Protocol{Number: 6},
-	ir.Ports{Protocol: 6, Src: port443, Dst: port443},
-	ir.ICMP{Family: ir.IPv4, Type: 3, Code: 4},
-	ir.Conntrack{States: ir.CTNew | ir.CTDNAT, OrigDst: netip.MustParseAddr("192.0.2.1"), OrigDstPort: port443, Dir: ir.CTOriginal},
-	ir.SetMatch{Set: "s", Dir: ir.Src, Not: true},
-	ir.HashLimit{Above: true, Rate: ir.Rate{Count: 5, Unit: ir.PerSecond}, Burst: 5, PerSource: true},
-	ir.ConnLimit{Above: true, Max: 5, PrefixLength: 32},
-	ir.Limit{Rate: ir.Rate{Count: 5, Unit: ir.PerSecond}, Burst: 5},
-}
-
-var allVerdicts = []ir.Verdict{
-	ir.AcceptPacket{}, ir.Return{}, ir.Drop{}, ir.Reject{With: "tcp-reset"}, ir.JumpTo{Chain: "c"}, ir.Log{}, ir.NFLog{},
-}
-
-// The sums of ir are sealed by methods, whose receivers are all types there are.
-func TestEveryTypeOfTheIRIsConverted(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../ir/match.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string]bool{}
-	for _, m := range allMatches {
-		if len(FromMatch(m, ir.IPv4, nil)) == 0 {
-			t.Errorf("%T has no condition", m)
-		}
-		known["isMatch "+reflect.TypeOf(m).Name()] = true
-	}
-	for _, v := range allVerdicts {
-		FromVerdict(v)
-		known["isVerdict "+reflect.TypeOf(v).Name()] = true
-	}
-	sealed := 0
-	for _, d := range file.Decls {
-		if f, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "is") && f.Recv != nil {
-			sealed++
-			if name := f.Name.Name + " " + f.Recv.List[0].Type.(*ast.Ident).Name; !known[name] {
-				t.Errorf("%s is not tested", name)
-			}
-		}
-	}
-	if sealed != len(known) {
-		t.Errorf("%d types, %d tested", sealed, len(known))
-	}
-}
 
 func cidrs(texts ...string) *AddrSet {
 	var ps []netip.Prefix
@@ -122,7 +66,7 @@ func TestWitnessesAreWhatPeopleWouldChoose(t *testing.T) {
 		{"to the outside", []Cond{Interface{Destination, "eth0"}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in docker0 out eth0 NEW"},
 		{"from a container", []Cond{Interface{Source, "docker0"}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in docker0 out eth0 NEW"},
 		{"a reply", []Cond{Dir{ir.CTReply}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in eth0 out docker0 ESTABLISHED reply"},
-		{"a ping", []Cond{icmpCond(ir.IPv4, 8, -1)}, "icmp type 8/0 198.51.100.1 -> 172.17.0.2 in eth0 out docker0 NEW"},
+		{"a ping", []Cond{ICMPType{8, 8, 0, 255}}, "icmp type 8/0 198.51.100.1 -> 172.17.0.2 in eth0 out docker0 NEW"},
 		{"a condition", []Cond{Opaque{Text: "mark 0x1"}}, "tcp 198.51.100.1:40000 -> 172.17.0.2:80 in eth0 out docker0 NEW [mark 0x1]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -144,7 +88,7 @@ func TestWitnessesAreWhatPeopleWouldChoose(t *testing.T) {
 func TestImpossiblePacketsAreInNoSet(t *testing.T) {
 	for name, conds := range map[string][]Cond{
 		"ports of ICMP":                     {Proto{[]uint8{1}}, ports(Destination, 1, 65535)},
-		"types of TCP":                      {tcp, icmpCond(ir.IPv4, 8, -1)},
+		"types of TCP":                      {tcp, ICMPType{8, 8, 0, 255}},
 		"an invalid packet's direction":     {State{ir.CTInvalid}, Dir{ir.CTAny}},
 		"DNAT without tracking":             {State{ir.CTUntracked}, State{ir.CTDNAT}},
 		"a new reply":                       {State{ir.CTNew}, Dir{ir.CTReply}},
@@ -157,24 +101,6 @@ func TestImpossiblePacketsAreInNoSet(t *testing.T) {
 		e := space(t, one(rule(Accept, conds...))).Programs()[0]
 		if p, ok := e.Outcome(Verdict{Kind: Accept}).Witness(); ok {
 			t.Errorf("%s: %v", name, p)
-		}
-	}
-}
-
-// xt_conntrack looks at states alone where there is no connection.
-func TestConntrackMatchesWithoutConnection(t *testing.T) {
-	packet := Packet{Family: ir.IPv4, Protocol: 6, State: ir.CTInvalid}
-	for _, c := range []struct {
-		m    ir.Conntrack
-		want bool
-	}{
-		{ir.Conntrack{States: ir.CTInvalid | ir.CTNew, Dir: ir.CTReply}, true},
-		{ir.Conntrack{States: ir.CTNew, Dir: ir.CTReply}, false},
-		{ir.Conntrack{Dir: ir.CTReply}, false},
-		{ir.Conntrack{}, false},
-	} {
-		if got := Holds(All(FromMatch(c.m, ir.IPv4, nil)), &packet); got != c.want {
-			t.Errorf("%+v: %v", c.m, got)
 		}
 	}
 }
@@ -201,6 +127,46 @@ func TestConditionsWithStateArePaired(t *testing.T) {
 	same, err := Compare(space(t, a, a).Programs()[0], space(t, a, a).Programs()[0], 10)
 	if err == nil {
 		t.Errorf("programs of different spaces were compared: %v", same)
+	}
+}
+
+// A rule that was moved to another chain or edited keeps its limit; of several that are
+// alike, the first is paired with the first.
+func TestLimitsArePairedWithTheMostSimilarRule(t *testing.T) {
+	limit := Opaque{Text: "limit", Stateful: true}
+	limited := func(v Kind, text string) *Rule {
+		return &Rule{Matches: []Cond{limit, tcp}, Verdict: Verdict{Kind: v}, Text: text}
+	}
+	program := func(first []*Rule, second ...*Rule) *Program {
+		return &Program{Family: ir.IPv4, Chains: []*Chain{{Name: "first", Rules: first}, {Name: "second", Rules: second}}}
+	}
+	old := program([]*Rule{limited(Accept, "a"), limited(Accept, "b"), limited(Continue, "log")})
+	for _, c := range []struct {
+		name string
+		new  *Program
+		want []string
+	}{
+		{"the same", old, []string{"limit", "limit (no. 2)", "limit (no. 3)"}},
+		{"in another order", program([]*Rule{limited(Accept, "b"), limited(Accept, "a")}), []string{"limit (no. 2)", "limit"}},
+		{"moved to another chain", program(nil, limited(Accept, "b")), []string{"limit (no. 2)"}},
+		{"edited", program([]*Rule{limited(Drop, "c"), limited(Drop, "b")}), []string{"limit", "limit (no. 2)"}},
+		{"moved and edited, one of two", program(nil, limited(Drop, "c")), []string{"limit (no. 4)"}},
+		{"a LOG rule is paired with LOG rules alone", program([]*Rule{limited(Continue, "d"), limited(Continue, "e")}), []string{"limit (no. 3)", "limit (no. 4)"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, r := range space(t, old, c.new).Programs()[1].Program.Rules() {
+				got = append(got, r.Opaque()...)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	other := program(nil, limited(Drop, "c"))
+	single := program([]*Rule{limited(Accept, "a"), limited(Continue, "log")})
+	if got := space(t, single, other).Programs()[1].Program.Chains[1].Rules[0].Opaque(); got[0] != "limit" {
+		t.Errorf("moved and edited, the only one: %s", got[0])
 	}
 }
 
@@ -241,70 +207,10 @@ func TestNomatchFollowsTheLongestPrefix(t *testing.T) {
 	}
 }
 
-const saved = `*filter
-:FORWARD DROP [0:0]
-:DOCKER - [0:0]
-:DOCKER-USER - [0:0]
--A FORWARD -j DOCKER-USER
--A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
--A FORWARD -o docker0 -j DOCKER
--A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
--A DOCKER-USER -m set --match-set bad src -j DROP
--A DOCKER-USER -p icmp -m icmp --icmp-type echo-request -m limit --limit 5/sec -j ACCEPT
--A DOCKER-USER -p tcp -m multiport ! --dports 80,443,8000:9000 -m mark --mark 0x1/0xff -j REJECT
--A DOCKER-USER -m iprange --src-range 192.0.2.10-192.0.2.20 -m comment --comment "x" -j NFQUEUE --queue-num 3
--A DOCKER-USER -p tcp -m conntrack --ctstate NEW ! --ctorigdstport 443 -m string --string "a b" --algo bm -j LOG
--A DOCKER-USER -j RETURN
-COMMIT
-`
-
-func TestDumpsAreRead(t *testing.T) {
-	file, diags := iptables.ParseRules(strings.NewReader(saved), "saved")
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	host := iptables.NewRuleset(iptables.IPv4)
-	if diags := host.Load(file); diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	sets := KnownSets(map[string]*AddrSet{"bad": cidrs("203.0.113.0/24")})
-	p := FromDump(host.Table("filter"), ir.IPv4, "FORWARD", sets)
-	var got []string
-	for _, r := range p.Chains[slices.IndexFunc(p.Chains, func(c *Chain) bool { return c.Name == "DOCKER-USER" })].Rules {
-		got = append(got, joined(r.Matches, ", ")+": "+r.Verdict.String())
-	}
-	want := []string{
-		"source 203.0.113.0/24: drop",
-		"protocol icmp, ICMP type 8, limit --limit 5/sec: accept",
-		"protocol tcp, protocol tcp, udp, sctp, 33, 136, not (destination port 80, 443, 8000-9000), mark 0x1/0xff: reject icmp-port-unreachable",
-		"source 192.0.2.10/31, 192.0.2.12/30, 192.0.2.16/30, …: target NFQUEUE --queue-num 3",
-		"protocol tcp, state NEW, not (original destination port 443), string --string a b --algo bm: continue",
-		": return",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	e := space(t, p).Programs()[0]
-	for text, want := range map[string]string{"198.51.100.1": "accept", "203.0.113.1": "drop", "192.0.2.12": "target NFQUEUE --queue-num 3"} {
-		packet := Packet{
-			Source: netip.MustParseAddr(text), Destination: netip.MustParseAddr("172.17.0.2"), Protocol: 6,
-			DestinationPort: 80, In: "eth0", Out: "docker0",
-		}
-		if got := e.Decide(packet).Verdict.String(); got != want {
-			t.Errorf("from %s: %s, want %s", text, got, want)
-		}
-		for _, o := range e.Outcomes() {
-			if o.Set.Contains(packet) != (o.Verdict.String() == want) {
-				t.Errorf("from %s: in the set of %v", text, o.Verdict)
-			}
-		}
-	}
-}
-
 // Jumps to one chain in a row are taken together; what they do does not change by that.
 func TestJumpsInARowDoWhatEachDoes(t *testing.T) {
 	port := func(n uint16) Cond {
-		return All{Proto{Numbers: []uint8{protoTCP}}, Port{End: Destination, Ranges: []ir.PortRange{{First: n, Last: n + 10}}}}
+		return All{Proto{Numbers: []uint8{ProtoTCP}}, Port{End: Destination, Ranges: []ir.PortRange{{First: n, Last: n + 10}}}}
 	}
 	source := Addr{End: Source, In: NewAddrSet("", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")})}
 	program := func(apart bool) *Program {

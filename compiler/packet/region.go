@@ -8,8 +8,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Region is a box of packets: those whose every field is in the field's set. Nil
-// and zero fields say that any value is.
+// Region is a product of sets, one for each field: a packet is in it if each of its fields
+// is in the field's set. A field that is nil or zero has any value.
 type Region struct {
 	Family                                   ir.Family
 	In, Out                                  *Interfaces
@@ -17,22 +17,22 @@ type Region struct {
 	Protocols                                []ProtoRange
 	SourcePorts, DestinationPorts            []ir.PortRange
 	OriginalPorts                            []ir.PortRange
-	// ICMP types and codes; a range ends at LastCode of LastType.
+	// ICMP are types and codes.
 	ICMP       []ICMPType
 	States     []ConnState
 	DNAT, SNAT *bool
 	Conditions []Condition
 }
 
-// Interfaces are names and patterns, which end in +. Of all entries that match a
-// name the longest decides: the name is in the set if that one is in Names.
+// Interfaces is a set of interfaces, by names and by patterns that end in +. The longest
+// entry that matches a name counts: the name is in the set if that entry is in Names.
 type Interfaces struct{ Names, Except []string }
 
-// Addresses is a set of addresses, or with Not all others of the family.
+// Addresses is a set of addresses, or with Not all other addresses of the family.
 type Addresses struct {
 	Not bool
 	In  *AddrSet
-	// Sets that In is the union of, if it is one of sets with names.
+	// Sets are the names of the sets whose union In is, if there are such sets.
 	Sets []string
 }
 
@@ -45,25 +45,25 @@ func (a *Addresses) Prefixes(limit int) (shown []netip.Prefix, total int) {
 // ProtoRange is a range of protocol numbers, both ends inclusive.
 type ProtoRange struct{ First, Last uint8 }
 
-// ConnState is a state with a direction, CTAny for packets not tracked.
+// ConnState is a state with a direction: CTAny for packets that are not tracked.
 type ConnState struct {
 	State ir.CTState
 	Dir   ir.CTDir
 }
 
-// Condition is an opaque condition that must or must not hold.
+// Condition is an opaque condition and whether it holds.
 type Condition struct {
 	Name  string
 	Holds bool
 }
 
-// Regions describes the set as boxes that together hold exactly its packets. It
-// stops past limit boxes, and complete is false then: there is more.
+// Regions returns the set as regions whose union it is. It returns no more than limit of
+// them; complete reports whether these are all.
 func (s Set) Regions(limit int) (regions []Region, complete bool) {
 	complete = true
 	var boxes []box
 	for _, family := range []ir.Family{ir.IPv4, ir.IPv6} {
-		// Class numbers mean different things in the two families.
+		// Class numbers of the two families are different things.
 		within := s.space.d.and(s.ref, s.space.family(family))
 		found, all := s.space.boxes(within, index(family), 16*limit)
 		complete = complete && all
@@ -83,73 +83,25 @@ func (s *Space) describe(b box) Region {
 	var r Region
 	family := 0
 	if f, ok := b[fFamily]; ok {
-		r.Family = ir.IPv4
-		if f[0].lo == 1 {
-			r.Family, family = ir.IPv6, 1
+		family = int(f[0].lo)
+	}
+	for _, c := range s.columns {
+		if runs, ok := b[c.id]; ok {
+			c.field.describe(s, c, family, runs, &r)
 		}
 	}
-	numbers := func(f fieldID) []span {
-		runs, ok := b[f]
-		if !ok {
-			return nil
-		}
-		if f == plainPort {
-			f = fOrigPort
-		}
-		c := s.columns[f]
-		which := 0
-		if c.split {
-			which = family
-		}
-		return c.cut[which].members(runs)
-	}
-	ports := func(f fieldID) []ir.PortRange {
-		var out []ir.PortRange
-		for _, x := range numbers(f) {
-			out = append(out, ir.PortRange{First: uint16(x.lo), Last: uint16(x.hi)})
-		}
-		return out
-	}
-	r.SourcePorts, r.DestinationPorts, r.OriginalPorts = ports(fSourcePort), ports(fDestPort), ports(fOrigPort)
-	if _, ok := b[plainPort]; ok {
-		r.DestinationPorts = ports(plainPort) // without DNAT: there are no others
-	}
-	for _, x := range numbers(fProtocol) {
-		r.Protocols = append(r.Protocols, ProtoRange{uint8(x.lo), uint8(x.hi)})
-	}
-	for _, x := range numbers(fICMP) {
-		r.ICMP = append(r.ICMP, icmpRanges(x)...)
-	}
-	for _, x := range numbers(fTracking) {
-		for t := tracking(x.lo); t <= tracking(x.hi); t++ {
-			r.States = append(r.States, ConnState{t.state(), t.direction()})
-		}
-	}
-	flag := func(f fieldID) *bool {
-		x := numbers(f)
-		if len(x) == 0 {
-			return nil
-		}
-		v := x[0].lo == 1
-		return &v
-	}
-	r.DNAT, r.SNAT = flag(fDNAT), flag(fSNAT)
-	r.In, r.Out = s.interfacesOf(numbers(fIn)), s.interfacesOf(numbers(fOut))
-	r.Source, r.Destination = s.addresses(b, fSource, family), s.addresses(b, fDestination, family)
-	r.OriginalDestination = s.addresses(b, fOrigDst, family)
-	for _, c := range s.columns[fOpaque:] {
-		if x := numbers(c.id); len(x) > 0 {
-			r.Conditions = append(r.Conditions, Condition{c.name, x[0].lo == 1})
-		}
+	if runs, ok := b[plainPort]; ok {
+		r.DestinationPorts = portRanges(s.columns[fOrigPort].numbers(family, runs)) // all of them are without DNAT
 	}
 	return r
 }
 
-// icmpRanges splits a range over codes of several types where types begin.
-func icmpRanges(x span) []ICMPType {
+// ICMPTypes returns the types and codes from first to last, each type<<8 | code, as
+// conditions of one or several whole types, or of some codes of one type.
+func ICMPTypes(first, last uint16) []ICMPType {
 	var out []ICMPType
-	for t := x.lo >> 8; t <= x.hi>>8; t++ {
-		lo, hi := max(x.lo, t<<8), min(x.hi, t<<8|255)
+	for t := uint32(first) >> 8; t <= uint32(last)>>8; t++ {
+		lo, hi := max(uint32(first), t<<8), min(uint32(last), t<<8|255)
 		r := ICMPType{uint8(t), uint8(t), uint8(lo), uint8(hi)}
 		if n := len(out); n > 0 && r.FirstCode == 0 && r.LastCode == 255 && out[n-1].FirstCode == 0 && out[n-1].LastCode == 255 {
 			out[n-1].LastType = r.LastType
@@ -160,17 +112,14 @@ func icmpRanges(x span) []ICMPType {
 	return out
 }
 
-// interfacesOf tells which names and patterns the indexes stand for.
+// interfacesOf returns the names and patterns that some indexes represent.
 func (s *Space) interfacesOf(spans []span) *Interfaces {
-	if spans == nil {
-		return nil
-	}
 	out := &Interfaces{}
 	var rest []string
 	for i, name := range s.ifaces.names {
 		shown := name
 		if !slices.Contains(s.names, name) {
-			// It stands for what its longest pattern matches; any name, if it has none.
+			// It represents what its longest pattern matches; any name, if it has none.
 			shown = "+"
 			for _, m := range s.names {
 				if strings.HasSuffix(m, "+") && matchesInterface(m, name) && len(m) > len(shown) {
@@ -184,7 +133,7 @@ func (s *Space) interfacesOf(spans []span) *Interfaces {
 			rest = append(rest, shown)
 		}
 	}
-	// An entry is said only if it differs from what the next wider one says.
+	// Entries are left out that have the same value as the next wider one.
 	entries := map[string]bool{}
 	for _, n := range out.Names {
 		entries[n] = true
@@ -200,7 +149,7 @@ func (s *Space) interfacesOf(spans []span) *Interfaces {
 		}
 		return best
 	}
-	said := func(holds bool) func(string) bool {
+	redundant := func(holds bool) func(string) bool {
 		return func(name string) bool {
 			if w := wider(name); w != "" {
 				return entries[w] == holds
@@ -208,19 +157,14 @@ func (s *Space) interfacesOf(spans []span) *Interfaces {
 			return !holds
 		}
 	}
-	out.Names = slices.DeleteFunc(out.Names, said(true))
-	out.Except = slices.DeleteFunc(rest, said(false))
+	out.Names = slices.DeleteFunc(out.Names, redundant(true))
+	out.Except = slices.DeleteFunc(rest, redundant(false))
 	return out
 }
 
-// addresses describes a box's addresses: by those they are not, if they include
-// what no rule names.
-func (s *Space) addresses(b box, f fieldID, family int) *Addresses {
-	runs, ok := b[f]
-	if !ok {
-		return nil
-	}
-	c := s.columns[f]
+// addresses returns the addresses of some classes. They are described by the others if they
+// include what no rule lists.
+func (s *Space) addresses(c *column, family int, runs []span) *Addresses {
 	cut := c.cut[family]
 	out := &Addresses{}
 	if unnamed := slices.Index(cut.named, false); unnamed >= 0 && within(runs, uint32(unnamed)) {

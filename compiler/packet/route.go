@@ -4,37 +4,39 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Hook is a built-in chain on the route of packets through a host, of any table.
+// Hook is a built-in chain of a table, or a base chain of nft, on the path of packets
+// through a host.
 type Hook struct {
-	// Table and Chain name it, as in "mangle" and "PREROUTING".
+	// Table and Chain are its names, such as "mangle" and "PREROUTING".
 	Table, Chain string
-	// Program begins in the chain. Its Default is the chain's policy.
+	// Program begins in the chain. Its Default is the policy of the chain.
 	Program *Program
-	// Base says where a base chain of nft is; nil for chains of iptables, whose names say it.
+	// Base is the position of a base chain of nft; nil for iptables, where the names
+	// determine it.
 	Base *Base
 }
 
-// Base is where a base chain of nft is on the route of packets.
+// Base is the position of a base chain of nft on the path of packets.
 type Base struct {
 	// Hook is prerouting, input, forward or postrouting.
 	Hook     string
 	Priority int
-	// NAT tells that only the first packet of a connection meets it, to be translated.
+	// NAT: only the first packet of a connection passes the chain, to be translated.
 	NAT bool
 }
 
-// BeforeRouting tells whether packets meet the hook before they are routed.
+// BeforeRouting reports whether packets pass the hook before they are routed.
 func (h Hook) BeforeRouting() bool { return h.stage() != asRouted }
 
-// Translates tells whether DNAT is the hook's.
+// Translates reports whether DNAT happens at the hook.
 func (h Hook) Translates() bool { return h.stage() == translating }
 
-// Stage says what a packet is like at the hook, compared with what it is where the filter
-// table sees it.
+// stage returns how far packets are at the hook on their path to the filter table.
 func (h Hook) stage() stage {
 	if h.Base != nil {
 		return h.Base.stage()
@@ -50,7 +52,8 @@ func (h Hook) stage() stage {
 	return asRouted
 }
 
-// The priorities at which the kernel begins to track connections, and translates them.
+// The priorities at which the kernel starts to track connections, and at which it
+// translates destinations.
 const (
 	trackingPriority = -200
 	dnatPriority     = -100
@@ -72,9 +75,9 @@ func (b *Base) stage() stage {
 
 type stage int
 
-// The stages, in the order that packets pass them: before connection tracking (raw),
-// with a connection and before DNAT (mangle), at DNAT (nat), after it and before
-// routing (nft only), and after that.
+// The stages, in the order that packets pass them: before connection tracking (raw), with a
+// connection and before DNAT (mangle), at DNAT (nat), after it and before routing (nft
+// only), and routed.
 const (
 	beforeTracking stage = iota
 	beforeNAT
@@ -83,25 +86,25 @@ const (
 	asRouted
 )
 
-// CannotBe is the verdict of packets that cannot be where they are: those that rules
-// have taken out of connection tracking have no other state than UNTRACKED.
+// CannotBe is the verdict of packets that cannot exist: a packet that rules have taken out
+// of connection tracking has no state but UNTRACKED.
 var CannotBe = Verdict{Kind: Other, With: "(impossible)"}
 
-// maxRouteRules limits the copies of rules that marks make necessary.
+// maxRouteRules limits the number of rules, which are copied for each mark.
 const maxRouteRules = 400_000
 
-// Route returns one program for all built-in chains that packets meet on their way, in
-// order: what one accepts goes on to the next, what it drops is dropped. Packets are
-// described as the last of them sees them, after DNAT; conditions of earlier ones are
-// about the same packets before it.
+// Route returns one program for all hooks that packets pass, in their order: what one
+// accepts goes on to the next, and what it drops is dropped. Packets are as the last hook
+// sees them, after DNAT; conditions of earlier hooks are rewritten to be about the same
+// packets before it.
 //
-// The program has no marks: wherever a rule sets one, the rules behind it are there once
-// more, for packets that have it, so that a condition on a mark holds or does not. What
-// depends on a mark that is not known, as that of a connection which earlier packets have
-// marked, is an opaque condition.
+// The program has no marks. Where a rule sets one, the rules after it are copied for
+// packets that have it, so that a condition on a mark is either true or false. If the mark
+// is not known, such as that of a connection which earlier packets may have marked, the
+// condition is opaque.
 //
-// Rules keep their Origin; the policies of chains are rules at the end, with Origin.Policy.
-// It fails where marks would make it too large.
+// Rules keep their Origin; the policy of a chain is a rule at its end, with Origin.Policy.
+// Route fails if marks would make the program too large.
 func Route(f ir.Family, toHost bool, hooks []Hook) (*Program, error) {
 	if len(hooks) == 0 {
 		return nil, errors.New("a route without chains")
@@ -113,7 +116,7 @@ func Route(f ir.Family, toHost bool, hooks []Hook) (*Program, error) {
 	}
 	b := &routeBuilder{
 		hooks: hooks, out: &Program{Family: f, ToHost: toHost, Default: Verdict{Kind: Accept}},
-		named: map[position]string{}, pure: map[[2]int]int{}, index: make([]map[string]int, len(hooks)),
+		chains: map[position]*Chain{}, pure: map[[2]int]int{}, index: make([]map[string]int, len(hooks)),
 	}
 	for i, h := range hooks {
 		b.index[i] = map[string]int{}
@@ -123,7 +126,7 @@ func Route(f ir.Family, toHost bool, hooks []Hook) (*Program, error) {
 	}
 	start := &Chain{Name: "start"}
 	b.out.Chains = append(b.out.Chains, start)
-	// Of a new connection nothing is marked; of others earlier packets may have done so.
+	// A new connection has no mark; earlier packets may have marked others.
 	earlier := Marks{Conn: UnknownMark}
 	if b.marksConnections() {
 		start.Rules = append(start.Rules, &Rule{
@@ -140,17 +143,17 @@ func Route(f ir.Family, toHost bool, hooks []Hook) (*Program, error) {
 	return b.out, b.err
 }
 
-// position is where packets with some marks are: before a rule of a chain of a hook.
+// position is a rule of a chain of a hook, and the marks of the packets that reach it.
 type position struct {
 	hook, chain, rule int
 	marks             Marks
-	// then is where packets go that return from the chain. Nil says that the chain is
-	// called, and returns as chains do.
+	// then is where packets go that return from the chain; nil if the chain is called and
+	// they return to its caller.
 	then *then
 }
 
-// then is a place to go on at, and where from there. The policy of the hook's chain is
-// at chain -1.
+// then is a rule to go on at, and where packets that return from its chain go. Chain -1 is
+// the policy of the hook.
 type then struct {
 	chain, rule int
 	then        *then
@@ -159,17 +162,18 @@ type then struct {
 type routeBuilder struct {
 	hooks []Hook
 	out   *Program
-	named map[position]string
-	todo  []position
-	thens map[then]*then
-	// pure says of a chain whether it and all that it calls leave marks alone: 1 yes, 2 no.
+	// chains are the chains of out by the position they begin at.
+	chains map[position]*Chain
+	todo   []position // whose chains have no rules yet
+	thens  map[then]*then
+	// pure caches leavesMarks: 1 is true, 2 is false.
 	pure  map[[2]int]int
 	index []map[string]int
 	rules int
 	err   error
 }
 
-// intern makes equal continuations the same one, so that positions may be compared.
+// intern returns the same pointer for equal values, so that positions are comparable.
 func (b *routeBuilder) intern(t then) *then {
 	if b.thens == nil {
 		b.thens = map[then]*then{}
@@ -182,7 +186,7 @@ func (b *routeBuilder) intern(t then) *then {
 	return p
 }
 
-// enter returns the chain that a hook begins with.
+// enter returns the name of the chain that a hook begins with.
 func (b *routeBuilder) enter(hook int, m Marks) string {
 	if hook == len(b.hooks) {
 		return ""
@@ -190,60 +194,50 @@ func (b *routeBuilder) enter(hook int, m Marks) string {
 	return b.at(position{hook, 0, 0, m, b.intern(then{chain: -1})})
 }
 
-// at returns the name of the chain with the rules from a position on, which is filled later.
+// at returns the name of the chain with the rules from a position on. Its rules are written
+// later.
 func (b *routeBuilder) at(p position) string {
-	if name, ok := b.named[p]; ok {
-		return name
+	if c := b.chains[p]; c != nil {
+		return c.Name
 	}
-	name := fmt.Sprintf("%d", len(b.out.Chains))
-	b.named[p] = name
-	b.out.Chains = append(b.out.Chains, &Chain{Name: name})
+	c := &Chain{Name: strconv.Itoa(len(b.out.Chains))}
+	b.chains[p] = c
+	b.out.Chains = append(b.out.Chains, c)
 	b.todo = append(b.todo, p)
-	return name
+	return c.Name
 }
 
+// marksConnections reports whether a rule reads or writes the marks of connections.
 func (b *routeBuilder) marksConnections() bool {
 	for _, h := range b.hooks {
-		for _, c := range h.Program.Chains {
-			for _, r := range c.Rules {
-				for _, a := range r.Actions {
-					if a.Kind == SetConnMark || a.Kind == SaveMark || a.Kind == RestoreMark {
-						return true
-					}
-				}
-				for _, m := range r.Matches {
-					if asksConnMark(m) {
-						return true
-					}
-				}
+		for _, r := range h.Program.Rules() {
+			if r.marksConnection() {
+				return true
 			}
 		}
 	}
 	return false
 }
 
-func asksConnMark(c Cond) bool {
-	switch c := c.(type) {
-	case Mark:
-		return c.Conn
-	case Not:
-		return asksConnMark(c.C)
-	case All:
-		return slices.ContainsFunc(c, asksConnMark)
-	case Any:
-		return slices.ContainsFunc(c, asksConnMark)
-	}
-	return false
+func (r *Rule) marksConnection() bool {
+	found := slices.ContainsFunc(r.Actions, func(a Action) bool {
+		return a.Kind == SetConnMark || a.Kind == SaveMark || a.Kind == RestoreMark
+	})
+	Walk(All(r.Matches), func(c Cond) bool {
+		m, isMark := c.(Mark)
+		found = found || isMark && m.Conn
+		return !found
+	})
+	return found
 }
 
-// leavesMarks tells whether a chain and all that it calls leave marks alone.
+// leavesMarks reports whether neither a chain nor any that it calls changes marks.
 func (b *routeBuilder) leavesMarks(hook, chain int) bool {
 	key := [2]int{hook, chain}
 	if b.pure[key] == 0 {
 		b.pure[key] = 1
 		for _, r := range b.hooks[hook].Program.Chains[chain].Rules {
-			calls := r.Verdict.Kind == Jump || r.Verdict.Kind == Goto
-			if len(r.Actions) > 0 || calls && !b.leavesMarks(hook, b.index[hook][r.Verdict.Chain]) {
+			if len(r.Actions) > 0 || r.Verdict.calls() && !b.leavesMarks(hook, b.index[hook][r.Verdict.Chain]) {
 				b.pure[key] = 2
 				break
 			}
@@ -252,66 +246,32 @@ func (b *routeBuilder) leavesMarks(hook, chain int) bool {
 	return b.pure[key] == 1
 }
 
+// fill writes the chain of a position: the rules from there on, for packets with its marks.
 func (b *routeBuilder) fill(p position) {
-	chain := b.chainNamed(b.named[p])
+	chain := b.chains[p]
 	hook := b.hooks[p.hook]
-	from := hook.Program.Chains[p.chain]
 	if p.chain == 0 && p.rule == 0 && hook.stage() == translating {
-		// Only the first packet of a connection meets the nat table.
+		// Only the first packet of a connection passes the nat table.
 		chain.Rules = append(chain.Rules, &Rule{
-			Matches: []Cond{Not{Any{State{ir.CTNew}, All{State{ir.CTRelated}, Opaque{Text: firstRelated}}}}},
+			Matches: []Cond{Not{opensConnection}},
 			Verdict: b.next(p.hook, p.marks), Text: "not the first packet",
 		})
 	}
-	for i, r := range from.Rules[p.rule:] {
+	for i, r := range hook.Program.Chains[p.chain].Rules[p.rule:] {
 		if b.rules++; b.rules > maxRouteRules {
-			b.err = fmt.Errorf("marks make more than %d copies of rules necessary", maxRouteRules)
+			b.err = fmt.Errorf("with a copy of the rules for each mark there would be more than %d rules", maxRouteRules)
 			return
 		}
 		rule := *r
-		rule.Matches = b.matches(hook, r, p.marks)
-		chain.Rules = append(chain.Rules, &rule)
-		behind := then{p.chain, p.rule + i + 1, p.then}
+		rule.Matches, rule.Actions = b.matches(hook, r, p.marks), nil
 		if r.untracks() {
 			impossible := rule
 			impossible.Matches = append([]Cond{Not{State{ir.CTUntracked}}}, rule.Matches...)
-			impossible.Verdict, impossible.Actions = CannotBe, nil
-			chain.Rules[len(chain.Rules)-1] = &impossible
-			chain.Rules = append(chain.Rules, &rule)
+			impossible.Verdict = CannotBe
+			chain.Rules = append(chain.Rules, &impossible)
 		}
-		m := r.after(p.marks)
-		switch r.Verdict.Kind {
-		case Continue:
-			if m != p.marks {
-				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, behind.chain, behind.rule, m, p.then})}
-			}
-		case Return:
-			if p.then != nil {
-				rule.Verdict = b.goOn(p.hook, m, p.then)
-			}
-		case Jump, Goto:
-			to := b.index[p.hook][r.Verdict.Chain]
-			switch {
-			case p.then == nil || r.Verdict.Kind == Jump && m == p.marks && b.leavesMarks(p.hook, to):
-				rule.Verdict.Chain = b.at(position{p.hook, to, 0, m, nil})
-			case r.Verdict.Kind == Goto:
-				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, p.then})}
-			default:
-				rule.Verdict = Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, b.intern(behind)})}
-			}
-		case Accept:
-			rule.Verdict = b.next(p.hook, m)
-		case Other:
-			if hook.stage() == translating {
-				// Where to is said by the packet's own fields. It meets no other chain of nat.
-				last := p.hook
-				for last+1 < len(b.hooks) && b.hooks[last+1].stage() == translating {
-					last++
-				}
-				rule.Verdict = b.next(last, m)
-			}
-		}
-		rule.Actions = nil
+		rule.Verdict = b.verdict(r, p, then{p.chain, p.rule + i + 1, p.then})
+		chain.Rules = append(chain.Rules, &rule)
 	}
 	if p.then != nil {
 		end := &Rule{Verdict: b.goOn(p.hook, p.marks, p.then), Text: "end"}
@@ -322,13 +282,48 @@ func (b *routeBuilder) fill(p position) {
 	}
 }
 
-func (b *routeBuilder) chainNamed(name string) *Chain {
-	var i int
-	fmt.Sscan(name, &i)
-	return b.out.Chains[i]
+// verdict returns the verdict of a rule of the position's chain, for packets that match it;
+// behind is the rule after it. A chain is called only if it leaves the marks as they are;
+// otherwise a copy of it goes on with a copy of the rules after the call.
+func (b *routeBuilder) verdict(r *Rule, p position, behind then) Verdict {
+	m := r.after(p.marks)
+	switch r.Verdict.Kind {
+	case Continue:
+		if m != p.marks {
+			return Verdict{Kind: Goto, Chain: b.at(position{p.hook, behind.chain, behind.rule, m, p.then})}
+		}
+	case Return:
+		if p.then != nil {
+			return b.goOn(p.hook, m, p.then)
+		}
+	case Jump, Goto:
+		to := b.index[p.hook][r.Verdict.Chain]
+		switch {
+		case p.then == nil || r.Verdict.Kind == Jump && m == p.marks && b.leavesMarks(p.hook, to):
+			return Verdict{Kind: r.Verdict.Kind, Chain: b.at(position{p.hook, to, 0, m, nil})}
+		case r.Verdict.Kind == Goto:
+			return Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, p.then})}
+		}
+		return Verdict{Kind: Goto, Chain: b.at(position{p.hook, to, 0, m, b.intern(behind)})}
+	case Accept:
+		return b.next(p.hook, m)
+	case Other:
+		if b.hooks[p.hook].stage() == translating {
+			// The destination is a field of the packet. It passes no other chain of nat.
+			last := p.hook
+			for last+1 < len(b.hooks) && b.hooks[last+1].stage() == translating {
+				last++
+			}
+			return b.next(last, m)
+		}
+	case Docker, Drop, Reject:
+	default:
+		panic(r.Verdict.unknown())
+	}
+	return r.Verdict
 }
 
-// next is what becomes of packets that a hook accepts.
+// next returns the verdict of packets that a hook accepts.
 func (b *routeBuilder) next(hook int, m Marks) Verdict {
 	if hook+1 == len(b.hooks) {
 		return Verdict{Kind: Accept}
@@ -336,7 +331,7 @@ func (b *routeBuilder) next(hook int, m Marks) Verdict {
 	return Verdict{Kind: Goto, Chain: b.enter(hook+1, m)}
 }
 
-// goOn is what becomes of packets that return from a chain.
+// goOn returns the verdict of packets that return from a chain.
 func (b *routeBuilder) goOn(hook int, m Marks, t *then) Verdict {
 	if t.chain >= 0 {
 		return Verdict{Kind: Goto, Chain: b.at(position{hook, t.chain, t.rule, m, t.then})}
@@ -347,17 +342,13 @@ func (b *routeBuilder) goOn(hook int, m Marks, t *then) Verdict {
 	return b.next(hook, m)
 }
 
-// matches are a rule's conditions about the packet as the filter table sees it, without marks.
+// matches returns the conditions of a rule about the packet as it is routed, without marks.
 func (b *routeBuilder) matches(hook Hook, r *Rule, m Marks) []Cond {
-	out := make([]Cond, len(r.Matches))
 	stage := hook.stage()
-	for i, c := range r.Matches {
-		out[i] = rewrite(c, func(c Cond) Cond {
-			if mark, ok := c.(Mark); ok {
-				return mark.given(m, stage)
-			}
-			return stage.of(c, b.out.ToHost)
-		})
-	}
-	return out
+	return mapEach(r.Matches, func(c Cond) Cond {
+		if mark, ok := c.(Mark); ok {
+			return mark.given(m, stage)
+		}
+		return stage.of(c, b.out.ToHost)
+	})
 }

@@ -30,7 +30,7 @@ func genHooks(t *rapid.T, f ir.Family) []Hook {
 				}
 				for i, m := range r.Matches {
 					if at[1] == "PREROUTING" { // iptables takes no -o there
-						r.Matches[i] = rewrite(m, func(c Cond) Cond {
+						r.Matches[i] = Map(m, func(c Cond) Cond {
 							if name, ok := c.(Interface); ok {
 								return Interface{Source, name.Name}
 							}

@@ -6,8 +6,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Set is a set of packets of a space. Operations panic with a *BudgetError where
-// the space runs out of nodes: see Catch.
+// Set is a set of packets of a space. Its methods panic with a *BudgetError if the space
+// runs out of nodes: see Catch.
 type Set struct {
 	space *Space
 	ref   ref
@@ -41,23 +41,23 @@ func (s Set) Xor(o Set) Set { return Set{s.space, s.with(o).xor(s.ref, o.ref)} }
 // Not returns the packets not in s.
 func (s Set) Not() Set { return Set{s.space, not(s.ref)} }
 
-// IsEmpty tells whether no packet is in s, whatever opaque conditions hold.
+// IsEmpty reports whether no packet is in s, whichever opaque conditions hold.
 func (s Set) IsEmpty() bool { return s.ref == none }
 
-// Equal tells whether both sets hold the same packets.
+// Equal reports whether both sets hold the same packets.
 func (s Set) Equal(o Set) bool {
 	s.with(o)
 	return s.ref == o.ref
 }
 
-// Contains tells whether the packet is in s. What the packet cannot have, or
-// does not have free, does not matter: it is taken as Complete would make it.
+// Contains reports whether the packet is in s. Fields that the packet cannot have, or that
+// follow from others, are as Complete makes them.
 func (s Set) Contains(p Packet) bool {
 	return s.space.d.holds(s.ref, s.space.assignment(p))
 }
 
-// Routes returns all packets with a family, a source, and a pair of interfaces they
-// arrive on and leave on, that some packet of s has, each of the three taken for itself.
+// Routes returns all packets with a family, a source and a pair of interfaces that some
+// packet of s has, each of the three independently of the others.
 func (s Set) Routes() Set {
 	d := s.space.d
 	only := func(fields ...fieldID) ref {
@@ -83,9 +83,9 @@ func (s Set) Sources(f ir.Family) *AddrSet {
 	return out
 }
 
-// Hull returns all packets each of whose fields some packet of s has, each field taken
-// for itself but for the two interfaces: a superset that can be told in few words. What opaque conditions hold
-// is no field.
+// Hull returns all packets each of whose fields some packet of s has, independently of the
+// other fields, except that the two interfaces go together: a superset that is short to
+// describe. Opaque conditions are no fields.
 func (s Set) Hull() Set {
 	d := s.space.d
 	out := all
@@ -98,13 +98,12 @@ func (s Set) Hull() Set {
 	return Set{s.space, d.and(out, s.Routes().ref)}
 }
 
-// Conditions returns the opaque conditions that it depends on whether packets are
-// in s, sorted.
+// Conditions returns, sorted, the opaque conditions that decide whether packets are in s.
 func (s Set) Conditions() []string {
 	var out []string
 	for level := range s.space.d.levels(s.ref) {
 		if c := s.space.owners[level]; c.id >= fOpaque {
-			out = append(out, c.name)
+			out = append(out, c.field.name)
 		}
 	}
 	slices.Sort(out)
@@ -135,61 +134,7 @@ func (s *Space) assignment(p Packet) func(level uint32) bool {
 	}
 }
 
-// code returns the class of a packet in a column. Fields without a value get the
-// first class: no set depends on them then.
+// code returns the class of a packet in a column.
 func (s *Space) code(c *column, p *Packet) uint32 {
-	family := 0
-	if c.split {
-		family = index(p.Family)
-	}
-	flag := func(b bool) uint32 {
-		if b {
-			return 1
-		}
-		return 0
-	}
-	cut := c.cut[family]
-	switch c.id {
-	case fFamily:
-		return uint32(index(p.Family))
-	case fTracking:
-		return uint32(trackingOf(p.State, p.Direction))
-	case fDNAT:
-		return flag(p.DNAT)
-	case fSNAT:
-		return flag(p.SNAT)
-	case fProtocol:
-		return cut.find(uint32(p.Protocol))
-	case fIn:
-		return cut.find(s.ifaces.find(p.In, s.names))
-	case fOut:
-		return cut.find(s.ifaces.find(p.Out, s.names))
-	case fSource, fDestination, fOrigDst:
-		a := p.Source
-		switch c.id {
-		case fDestination:
-			a = p.Destination
-		case fOrigDst:
-			a = p.OriginalDestination
-		}
-		switch {
-		case !a.IsValid(), a.Is4() != (family == 0):
-			return 0
-		case a.Is4():
-			return cut.find(number4(a))
-		}
-		return cut.find(s.index6(number6(a)))
-	case fSourcePort:
-		return cut.find(uint32(p.SourcePort))
-	case fDestPort:
-		return cut.find(uint32(p.DestinationPort))
-	case fOrigPort:
-		if s.published && !p.DNAT && hasPorts(p.Protocol) {
-			return cut.find(uint32(p.DestinationPort))
-		}
-		return cut.find(uint32(p.OriginalPort))
-	case fICMP:
-		return cut.find(uint32(p.ICMPType)<<8 | uint32(p.ICMPCode))
-	}
-	return flag(p.Conditions[c.name])
+	return c.cut[c.of(index(p.Family))].find(c.field.read(s, p))
 }

@@ -7,29 +7,29 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Step is a rule that a packet came to.
+// Step is a rule that a packet reached.
 type Step struct {
 	At Place
 	// Failed is the first condition of the rule that does not hold; nil if all do.
 	Failed Cond
 }
 
-// Decision is what becomes of one packet.
+// Decision is the verdict of one packet, and how it got it.
 type Decision struct {
 	Verdict Verdict
-	// At is the rule that decided, or AtEnd.
+	// At is the rule that gave the verdict, or AtEnd.
 	At Place
-	// Steps are the rules the packet came to, the deciding one last.
+	// Steps are the rules that the packet reached, in order.
 	Steps []Step
 }
 
-// Decide sends one packet through the program, rule by rule, as the kernel does.
-// It shares nothing with the sets, whose check it is. Opaque conditions hold if
-// p.Conditions says so, by the names that they have in e's space.
+// Decide sends one packet through the program, rule by rule, as the kernel does. It shares
+// no code with the sets, so that each checks the other. An opaque condition holds if
+// p.Conditions is true for its name in e's space.
 func (e *Evaluation) Decide(p Packet) Decision { return e.Program.Decide(p) }
 
-// Decide is Evaluation.Decide for a program of no space, whose opaque conditions
-// are told by their texts alone.
+// Decide is Evaluation.Decide for a program without a space: an opaque condition holds if
+// p.Conditions is true for its text.
 func (p *Program) Decide(packet Packet) Decision {
 	packet.Complete()
 	d := Decision{Verdict: p.Default, At: AtEnd}
@@ -37,7 +37,7 @@ func (p *Program) Decide(packet Packet) Decision {
 	return d
 }
 
-// walk returns true when the packet has its verdict.
+// walk returns true if the packet has got its verdict.
 func (p *Program) walk(chain int, top bool, packet *Packet, d *Decision) bool {
 	for i, r := range p.Chains[chain].Rules {
 		at := Place{chain, i}
@@ -65,76 +65,114 @@ func (p *Program) walk(chain int, top bool, packet *Packet, d *Decision) bool {
 			}
 		case Goto:
 			return p.walk(p.chain(r.Verdict.Chain), top, packet, d)
-		default:
+		case Docker, Accept, Drop, Reject, Other:
 			d.Verdict, d.At = r.Verdict, at
 			return true
+		default:
+			panic(r.Verdict.unknown())
 		}
 	}
 	return false
 }
 
-// Holds tells whether a condition holds for a packet that is complete.
+// Holds reports whether a condition holds for a packet that is complete. An opaque
+// condition holds if p.Conditions is true for its text.
 func Holds(c Cond, p *Packet) bool {
+	holds, _ := evaluate(c, p, func(text string) (holds, known bool) { return p.Conditions[text], true })
+	return holds
+}
+
+// evaluate reports whether a condition holds for a packet. known is false if that depends
+// on an opaque condition for which opaque returns known false.
+func evaluate(c Cond, p *Packet, opaque func(text string) (holds, known bool)) (holds, known bool) {
 	switch c := c.(type) {
 	case FamilyIs:
-		return p.Family == c.Family
+		return p.Family == c.Family, true
 	case Addr:
-		switch c.End {
-		case Source:
-			return p.Source.IsValid() && c.In.Contains(p.Source)
-		case Destination:
-			return p.Destination.IsValid() && c.In.Contains(p.Destination)
-		}
-		return p.Tracked() && p.OriginalDestination.IsValid() && c.In.Contains(p.OriginalDestination)
+		return c.holds(p), true
 	case Port:
-		port := p.OriginalPort
-		switch c.End {
-		case Source:
-			port = p.SourcePort
-		case Destination:
-			port = p.DestinationPort
-		}
-		if c.End == OriginalDestination && !p.Tracked() || c.End != OriginalDestination && !hasPorts(p.Protocol) {
-			return false
-		}
-		return slices.ContainsFunc(c.Ranges, func(r ir.PortRange) bool { return r.First <= port && port <= r.Last })
+		return c.holds(p), true
 	case Proto:
-		return slices.Contains(c.Numbers, p.Protocol)
+		return slices.Contains(c.Numbers, p.Protocol), true
 	case ICMPType:
 		return isICMP(p.Family, p.Protocol) && c.FirstType <= p.ICMPType && p.ICMPType <= c.LastType &&
-			c.FirstCode <= p.ICMPCode && p.ICMPCode <= c.LastCode
+			c.FirstCode <= p.ICMPCode && p.ICMPCode <= c.LastCode, true
 	case Interface:
 		name := p.In
 		if c.End == Destination {
 			name = p.Out
 		}
-		return matchesInterface(c.Name, name)
+		return matchesInterface(c.Name, name), true
 	case State:
-		has := p.State
-		if p.Tracked() && p.DNAT {
-			has |= ir.CTDNAT
-		}
-		if p.Tracked() && p.SNAT {
-			has |= ir.CTSNAT
-		}
-		return has&c.States != 0
+		return c.holds(p), true
 	case Dir:
-		return p.Tracked() && (c.Dir == ir.CTAny || p.Direction == c.Dir)
+		return p.Tracked() && (c.Dir == ir.CTAny || p.Direction == c.Dir), true
 	case Opaque:
-		return p.Conditions[c.Text]
+		return opaque(c.Text)
 	case Mark:
 		if holds, known := c.Of(p.Marks, p.Tracked()); known {
-			return holds
+			return holds, true
 		}
-		return p.Conditions[c.String()]
+		return opaque(c.String())
 	case InSet:
-		return Holds(c.C, p)
+		return evaluate(c.C, p, opaque)
 	case Not:
-		return !Holds(c.C, p)
+		holds, known = evaluate(c.C, p, opaque)
+		return !holds, known
 	case All:
-		return !slices.ContainsFunc(c, func(x Cond) bool { return !Holds(x, p) })
+		return firstOther(c, true, p, opaque)
 	case Any:
-		return slices.ContainsFunc(c, func(x Cond) bool { return Holds(x, p) })
+		return firstOther(c, false, p, opaque)
 	}
 	panic(fmt.Sprintf("unknown condition %T", c))
+}
+
+// firstOther returns the value of All, whose neutral value is true, or Any, whose neutral
+// value is false: one condition with the other value is enough, even if others are not
+// known.
+func firstOther(cs []Cond, neutral bool, p *Packet, opaque func(text string) (holds, known bool)) (holds, known bool) {
+	known = true
+	for _, c := range cs {
+		h, k := evaluate(c, p, opaque)
+		if k && h != neutral {
+			return h, true
+		}
+		known = known && k
+	}
+	return neutral, known
+}
+
+func (c Addr) holds(p *Packet) bool {
+	a := p.Source
+	switch c.End {
+	case Destination:
+		a = p.Destination
+	case OriginalDestination:
+		if a = p.OriginalDestination; !p.Tracked() {
+			return false
+		}
+	}
+	return a.IsValid() && c.In.Contains(a)
+}
+
+func (c Port) holds(p *Packet) bool {
+	port, has := p.SourcePort, hasPorts(p.Protocol)
+	switch c.End {
+	case Destination:
+		port = p.DestinationPort
+	case OriginalDestination:
+		port, has = p.OriginalPort, p.Tracked()
+	}
+	return has && slices.ContainsFunc(c.Ranges, func(r ir.PortRange) bool { return r.First <= port && port <= r.Last })
+}
+
+func (c State) holds(p *Packet) bool {
+	has := p.State
+	if p.Tracked() && p.DNAT {
+		has |= ir.CTDNAT
+	}
+	if p.Tracked() && p.SNAT {
+		has |= ir.CTSNAT
+	}
+	return has&c.States != 0
 }

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,38 +12,38 @@ import (
 // DefaultBudget is the number of nodes a space may make: about 500 MB.
 const DefaultBudget = 16 << 20
 
-// Space is what some programs have in common: the classes that all of their
-// conditions cut packets into. Only sets of one space may be combined. A space is
-// not safe for concurrent use.
+// Space is what programs have in common that are compared: the classes into which their
+// conditions divide the values of each field. Only sets of one space can be combined. A
+// space is not safe for concurrent use.
 type Space struct {
 	columns  []*column
 	opaque   map[string]fieldID
-	names    []string // interfaces mentioned
+	names    []string // interfaces that conditions list
 	ifaces   *interfaces
-	bounds6  []u128 // the IPv6 addresses where anything begins, the first ::
+	bounds6  []u128 // the IPv6 addresses where an interval begins, the first ::
 	d        *diagram
 	owners   []*column // by level
+	byTurn   []*column // in the order in which an example is chosen
 	programs []*Evaluation
 	budget   int
-	// published says that rules ask more for ports before DNAT than after it. The
-	// column of original ports then also holds destination ports without DNAT, which
-	// are the same for all but replies; else it is the other way round. Either spares
-	// the more frequent question from being asked twice, with DNAT and without.
+	// published: rules list more ports before DNAT than after it. Then the column of
+	// original ports also holds the destination ports of packets without DNAT, which are
+	// the same ports except for replies; otherwise the reverse. Either way the more
+	// frequent condition is not about two columns, with DNAT and without.
 	published bool
-	// toHost says that packets are for the host itself.
+	// toHost: packets are for the host itself.
 	toHost bool
 }
 
-// New returns the space of these programs, decided and ready to be asked. It
-// fails with a *BudgetError if that takes too much memory or time; the budget is
-// DefaultBudget, or what WithBudget says.
+// New returns the space of these programs, with the packets of each verdict. It fails with
+// a *BudgetError if that takes too much memory or time; the budget is DefaultBudget.
 func New(programs ...*Program) (*Space, error) { return WithBudget(DefaultBudget, programs...) }
 
 // WithBudget is New with another limit on the number of nodes.
 func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 	s := &Space{opaque: map[string]fieldID{}, budget: nodes}
 	for id := range fOpaque {
-		s.columns = append(s.columns, newColumn(id))
+		s.columns = append(s.columns, newColumn(id, &fields[id]))
 	}
 	resolved := resolve(programs)
 	for i, p := range resolved {
@@ -50,7 +51,7 @@ func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 			return nil, err
 		}
 		if p.ToHost != programs[0].ToHost {
-			return nil, errors.New("packets for the host itself are no others")
+			return nil, errors.New("INPUT and FORWARD programs cannot be compared with each other")
 		}
 		s.programs = append(s.programs, &Evaluation{space: s, Program: p, source: programs[i]})
 	}
@@ -60,7 +61,7 @@ func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 		s.note(p)
 	}
 	s.cutColumns()
-	// The first order is nearly always right; a wrong one is recognised by what it takes.
+	// The first order is nearly always good; a bad one exceeds its share of the budget.
 	tries := orders(s.columns)
 	tries = append(tries, tries[0])
 	var err error
@@ -81,8 +82,8 @@ func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 	return nil, err
 }
 
-// Catch, deferred, turns the panic of an operation on sets that ran out of budget
-// into an error. Functions of this package that return an error do it themselves.
+// Catch, deferred, turns the panic of an operation on sets that ran out of budget into an
+// error. Functions of this package that return an error do so themselves.
 func Catch(err *error) {
 	switch p := recover().(type) {
 	case nil:
@@ -96,7 +97,7 @@ func Catch(err *error) {
 // Programs returns the programs of the space as given to New.
 func (s *Space) Programs() []*Evaluation { return s.programs }
 
-// Nodes is how many nodes the space has made so far.
+// Nodes returns how many nodes the space has made so far.
 func (s *Space) Nodes() int { return len(s.d.nodes) }
 
 func (s *Space) attempt(order []*column, budget int) (err error) {
@@ -120,66 +121,50 @@ func (s *Space) attempt(order []*column, budget int) (err error) {
 	return nil
 }
 
-// publishes tells whether the programs name more original ports than destination
-// ports.
+// publishes reports whether the programs list more original ports than destination ports.
 func publishes(programs []*Program) bool {
 	var named [OriginalDestination + 1]map[string]bool
 	for i := range named {
 		named[i] = map[string]bool{}
 	}
-	var look func(c Cond)
-	look = func(c Cond) {
-		switch c := c.(type) {
-		case Port:
-			named[c.End][spansKey(portSpans(c.Ranges))] = true
-		case InSet:
-			look(c.C)
-		case Not:
-			look(c.C)
-		case All:
-			for _, x := range c {
-				look(x)
-			}
-		case Any:
-			for _, x := range c {
-				look(x)
-			}
-		}
-	}
 	for _, p := range programs {
-		for _, c := range p.Chains {
-			for _, r := range c.Rules {
-				look(All(r.Matches))
-			}
+		for _, r := range p.Rules() {
+			Walk(All(r.Matches), func(c Cond) bool {
+				if c, ok := c.(Port); ok {
+					named[c.End][spansKey(portSpans(c.Ranges))] = true
+				}
+				return true
+			})
 		}
 	}
 	return len(named[OriginalDestination]) > len(named[Destination])
 }
 
-// note collects what the program's conditions name.
+// note collects the values that the conditions of a program list.
 func (s *Space) note(p *Program) {
-	for _, c := range p.Chains {
-		for _, r := range c.Rules {
-			for _, m := range r.Matches {
-				s.noteCond(m)
-			}
-		}
+	for _, r := range p.Rules() {
+		Walk(All(r.Matches), func(c Cond) bool {
+			s.noteCond(c)
+			return true
+		})
 	}
 }
 
 func (s *Space) noteCond(c Cond) {
 	switch c := c.(type) {
+	case InSet, Not, All, Any:
+		// Walk visits their conditions.
 	case FamilyIs, State, Dir:
-		// Their fields have no more values than this package knows by itself.
+		// Their fields always have the same classes.
 	case Addr:
-		s.columns[fSource+fieldID(c.End)].addSet(c.In)
+		s.columns[addressOf[c.End]].addSet(c.In)
 		if c.End == OriginalDestination {
 			s.columns[fSource].addSet(c.In)
 			s.columns[fDestination].addSet(c.In)
 		}
 	case Port:
 		spans := portSpans(c.Ranges)
-		s.columns[fSourcePort+fieldID(c.End)].addSpans(0, spans)
+		s.columns[portOf[c.End]].addSpans(0, spans)
 		switch {
 		case c.End == OriginalDestination:
 			s.columns[fSourcePort].addSpans(0, spans)
@@ -200,21 +185,7 @@ func (s *Space) noteCond(c Cond) {
 		if _, ok := s.opaque[c.Text]; !ok {
 			id := fieldID(len(s.columns))
 			s.opaque[c.Text] = id
-			column := newColumn(id)
-			column.name = c.Text
-			s.columns = append(s.columns, column)
-		}
-	case InSet:
-		s.noteCond(c.C)
-	case Not:
-		s.noteCond(c.C)
-	case All:
-		for _, x := range c {
-			s.noteCond(x)
-		}
-	case Any:
-		for _, x := range c {
-			s.noteCond(x)
+			s.columns = append(s.columns, newColumn(id, opaqueField(c.Text)))
 		}
 	default:
 		panic(fmt.Sprintf("unknown condition %T", c))
@@ -248,70 +219,34 @@ func (c ICMPType) spans() []span {
 }
 
 // portProtocols are those whose packets have ports.
-var portProtocols = protoSpans(protoTCP, protoUDP, protoSCTP)
+var portProtocols = protoSpans(ProtoTCP, ProtoUDP, ProtoSCTP)
 
-// cutColumns makes the classes of all fields.
+// cutColumns divides the values of all fields into classes.
 func (s *Space) cutColumns() {
-	for f := range fICMP {
-		switch f {
-		case fFamily, fDNAT, fSNAT:
-			s.columns[f].addSpans(0, []span{{1, 1}})
-		case fTracking:
-			for t := range lastTracking + 1 {
-				s.columns[f].addSpans(0, []span{{uint32(t), uint32(t)}})
-			}
-		}
-	}
-	// The guards of fields that only some protocols have.
-	protocol := s.columns[fProtocol]
-	protocol.addSpans(0, portProtocols)
-	protocol.addSpans(0, protoSpans(protoICMP))
-	protocol.addSpans(0, protoSpans(protoICMPv6))
 	slices.Sort(s.names)
 	s.names = slices.Compact(s.names)
 	s.ifaces = newInterfaces(s.names)
-	for _, name := range s.names {
-		s.columns[fIn].addSpans(0, s.ifaces.spans(name))
-		s.columns[fOut].addSpans(0, s.ifaces.spans(name))
-	}
 	s.number6()
 	for _, c := range s.columns {
-		top := [2]uint32{1, 0}
-		switch c.id {
-		case fTracking:
-			top[0] = uint32(lastTracking)
-		case fProtocol:
-			top[0] = 255
-		case fIn, fOut:
-			top[0] = uint32(len(s.ifaces.names) - 1)
-		case fSource, fDestination, fOrigDst:
-			top = [2]uint32{1<<32 - 1, uint32(len(s.bounds6) - 1)}
-			for _, set := range c.sets {
-				c.atoms[0] = append(c.atoms[0], set.v4)
-				c.atoms[1] = append(c.atoms[1], s.spans6(set))
-			}
-		case fSourcePort, fDestPort, fOrigPort:
-			top[0] = 65535
-		case fICMP:
-			top = [2]uint32{65535, 65535}
+		if c.field.atoms != nil {
+			c.field.atoms(s, c)
 		}
-		if c.id >= fOpaque {
-			c.addSpans(0, []span{{1, 1}})
-		}
+		top := c.field.highest(s)
 		for f := range c.families() {
 			c.cut[f] = cut(c.atoms[f], top[f])
 			c.bits = max(c.bits, c.cut[f].bits())
 		}
 	}
+	s.byTurn = slices.Clone(s.columns)
+	slices.SortStableFunc(s.byTurn, func(a, b *column) int { return cmp.Compare(a.field.turn, b.field.turn) })
 }
 
-// number6 collects the addresses where IPv6 sets begin and end. Their indexes
-// stand for what lies from one to the next, so that classes are cut over numbers
-// of 32 bits in both families.
+// number6 collects the addresses where IPv6 sets begin and end. Their indexes represent the
+// intervals between them, so that numbers of 32 bits are enough for both families.
 func (s *Space) number6() {
 	s.bounds6 = []u128{{}}
-	for f := fSource; f <= fOrigDst; f++ {
-		for _, set := range s.columns[f].sets {
+	for _, c := range s.columns {
+		for _, set := range c.sets {
 			for _, x := range set.v6 {
 				s.bounds6 = append(s.bounds6, x.lo)
 				if x.hi != (u128{^uint64(0), ^uint64(0)}) {

@@ -1,28 +1,10 @@
 package packet
 
-import "github.com/dockerfw/dockerfw/compiler/ir"
+import (
+	"fmt"
 
-// rewrite replaces each condition within c that is not made of others.
-func rewrite(c Cond, leaf func(Cond) Cond) Cond {
-	each := func(cs []Cond) []Cond {
-		out := make([]Cond, len(cs))
-		for i, c := range cs {
-			out[i] = rewrite(c, leaf)
-		}
-		return out
-	}
-	switch c := c.(type) {
-	case InSet:
-		return InSet{c.Name, c.Ends, c.Dims, rewrite(c.C, leaf)}
-	case Not:
-		return Not{rewrite(c.C, leaf)}
-	case All:
-		return All(each(c))
-	case Any:
-		return Any(each(c))
-	}
-	return leaf(c)
-}
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
 
 var (
 	always = All{}
@@ -36,7 +18,7 @@ func truth(holds bool) Cond {
 	return never
 }
 
-// given is the condition for packets with these marks at a stage.
+// given returns the condition for packets with these marks at a stage.
 func (c Mark) given(m Marks, s stage) Cond {
 	value, guard := m.Packet, Cond(always)
 	if c.Conn {
@@ -48,10 +30,10 @@ func (c Mark) given(m Marks, s stage) Cond {
 	return All{guard, c.opaque()}
 }
 
-// sentTo holds for packets that were sent to where c, a condition on the destination,
-// holds for it, before any NAT. Packets of the direction in which the connection was
-// opened were sent to its original destination. What others were sent to is where they
-// go, unless NAT changed that, which nothing in the packet tells.
+// sentTo returns the condition that c, a condition on the destination, held before any NAT.
+// Packets in the original direction were sent to the original destination of their
+// connection. Others were sent to their destination, unless NAT changed it; nothing in the
+// packet shows from what.
 func sentTo(original, c Cond) Cond {
 	icmpError := All{State{ir.CTRelated}, ICMPType{0, 255, 0, 255}}
 	forth := All{Dir{ir.CTOriginal}, Not{icmpError}}
@@ -63,10 +45,10 @@ func sentTo(original, c Cond) Cond {
 	}
 }
 
-// of returns the condition about a packet as routed that is equal to c, which is about the
-// same packet at an earlier stage.
+// of returns the condition on a packet as it is routed that is equivalent to c, a condition
+// on the same packet at an earlier stage.
 func (s stage) of(c Cond, toHost bool) Cond {
-	if o, ok := c.(Opaque); ok && (o.Text == dstLocal || o.Text == srcLocal) {
+	if o, ok := c.(Opaque); ok && (o == DestinationIsLocal || o == SourceIsLocal) {
 		return s.local(o, toHost)
 	}
 	switch s {
@@ -89,13 +71,13 @@ func (s stage) of(c Cond, toHost bool) Cond {
 	case Port:
 		switch {
 		case c.End == Destination:
-			return All{Proto{[]uint8{protoTCP, protoUDP, protoSCTP}}, sentTo(Port{OriginalDestination, c.Ranges}, c)}
+			return All{Proto{[]uint8{ProtoTCP, ProtoUDP, ProtoSCTP}}, sentTo(Port{OriginalDestination, c.Ranges}, c)}
 		case c.End == OriginalDestination && s == beforeTracking:
 			return never
 		}
 	case Interface:
 		if c.End == Destination {
-			return never // it is not routed yet
+			return never // not routed yet
 		}
 	case Dir:
 		if s == beforeTracking {
@@ -103,7 +85,7 @@ func (s stage) of(c Cond, toHost bool) Cond {
 		}
 	case State:
 		if s == beforeTracking {
-			// xt_conntrack takes a packet that it does not know yet for INVALID.
+			// For xt_conntrack a packet without a connection is INVALID.
 			untracked := State{ir.CTUntracked}
 			return Any{All{untracked, truth(c.States&ir.CTUntracked != 0)}, All{Not{untracked}, truth(c.States&ir.CTInvalid != 0)}}
 		}
@@ -111,17 +93,21 @@ func (s stage) of(c Cond, toHost bool) Cond {
 			// A new connection has no NAT before the nat table.
 			return Any{State{c.States &^ nat}, All{Not{State{ir.CTNew}}, State{nat}}}
 		}
+	case FamilyIs, Proto, ICMPType, Opaque, InSet, Not, All, Any:
+		// The same at each stage.
+	default: // Mark is replaced by given
+		panic(fmt.Sprintf("unknown condition %T", c))
 	}
 	return c
 }
 
-// local is what follows of an address being the host's own. What is forwarded goes to
-// none, but may have been sent to one before DNAT.
+// local returns what follows for a condition that an address is one of the host's own. A
+// forwarded packet goes to none of them, but may have been sent to one before DNAT.
 func (s stage) local(o Opaque, toHost bool) Cond {
 	switch {
 	case toHost:
-		return o // a broadcast is for the host as well, and goes to no address of its own
-	case s >= beforeRouting || o.Text == srcLocal:
+		return o // a broadcast is for the host too, but not to an address of its own
+	case s >= beforeRouting || o == SourceIsLocal:
 		return never
 	}
 	return All{State{ir.CTDNAT | ir.CTNew}, o}

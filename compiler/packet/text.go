@@ -2,6 +2,7 @@ package packet
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,36 +11,36 @@ import (
 
 // Protocol numbers whose packets have fields of their own.
 const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
-	protoSCTP   = 132
-	// UDP-Lite has ports that are no fields of a packet here.
-	protoUDPLite = 136
+	ProtoICMP   = 1
+	ProtoTCP    = 6
+	ProtoUDP    = 17
+	ProtoICMPv6 = 58
+	ProtoSCTP   = 132
+	// Ports of UDP-Lite are no fields of a packet here.
+	ProtoUDPLite = 136
 )
 
 func hasPorts(protocol uint8) bool {
-	return protocol == protoTCP || protocol == protoUDP || protocol == protoSCTP
+	return protocol == ProtoTCP || protocol == ProtoUDP || protocol == ProtoSCTP
 }
 
-// isICMP tells whether packets have ICMP types. Protocol 58 within IPv4 is
-// possible; no match takes it for ICMP.
+// isICMP reports whether packets have an ICMP type. Protocol 58 in IPv4 is possible, but
+// nothing treats it as ICMP.
 func isICMP(f ir.Family, protocol uint8) bool {
-	return f == ir.IPv4 && protocol == protoICMP || f == ir.IPv6 && protocol == protoICMPv6
+	return f == ir.IPv4 && protocol == ProtoICMP || f == ir.IPv6 && protocol == ProtoICMPv6
 }
 
 func protocolText(n uint8) string {
 	switch n {
-	case protoICMP:
+	case ProtoICMP:
 		return "icmp"
-	case protoTCP:
+	case ProtoTCP:
 		return "tcp"
-	case protoUDP:
+	case ProtoUDP:
 		return "udp"
-	case protoICMPv6:
+	case ProtoICMPv6:
 		return "icmpv6"
-	case protoSCTP:
+	case ProtoSCTP:
 		return "sctp"
 	}
 	return strconv.Itoa(int(n))
@@ -57,7 +58,16 @@ func statesText(s ir.CTState) string {
 	return strings.Join(out, ",")
 }
 
-// Names writes the states as iptables does, with commas between.
+// ParseState returns the state with a name, in upper case as in iptables.
+func ParseState(name string) (state ir.CTState, ok bool) {
+	i := slices.Index(stateNames[:], name)
+	if i < 0 {
+		return 0, false
+	}
+	return 1 << i, true
+}
+
+// Names returns the states as iptables writes them, separated by commas.
 func (c State) Names() string { return statesText(c.States) }
 
 func directionText(d ir.CTDir) string {

@@ -7,10 +7,10 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Journey is what becomes of one packet on its way through hooks.
+// Journey is the path of one packet through hooks.
 type Journey struct {
-	// Verdict is Accept if the last hook let the packet through. Other is a target that
-	// is not followed, at a hook where it is not DNAT.
+	// Verdict is Accept if the last hook accepted the packet. Other is a target that is not
+	// followed, except DNAT.
 	Verdict Verdict
 	Steps   []JourneyStep
 	// Packet is the packet after the last hook, with its marks. A rule may have taken it
@@ -18,35 +18,35 @@ type Journey struct {
 	Packet Packet
 	// DNAT is the target of the nat table that took the packet; "" if none did.
 	DNAT string
-	// Open is an opaque condition on which it depends what becomes of the packet, and of
-	// which p.Conditions says nothing. The journey ends there.
+	// Open is an opaque condition that decides what happens to the packet and is not in
+	// p.Conditions. The journey ends there.
 	Open string
 }
 
-// JourneyStep is a rule that a packet came to, or the policy of a hook's chain.
+// JourneyStep is a rule that a packet reached, or the policy of a hook.
 type JourneyStep struct {
 	// Hook is the index of the hook, and At the rule in its program: AtEnd for the policy.
 	Hook int
 	At   Place
 	// Failed is the first condition of the rule that does not hold; nil if all do.
 	Failed Cond
-	// Packet is the packet as the rule saw it.
+	// Packet is the packet at the rule.
 	Packet Packet
 }
 
 // Trace sends one packet through hooks, rule by rule, as the kernel does. The packet is
-// described as it is routed, after DNAT; each hook sees it as it is there. It shares
-// nothing with Route, whose check it is.
+// described as it is routed, after DNAT; each hook gets it as it is there. Trace shares no
+// code with Route, so that each checks the other.
 //
-// p.Conditions says which opaque conditions hold, by their texts. Where it says nothing of
-// one that matters, the journey ends with that in Open.
+// p.Conditions has the opaque conditions that hold or not, by text. If one that matters is
+// missing, the journey ends with that one in Open.
 func Trace(hooks []Hook, p Packet) Journey {
 	p.Complete()
 	t := &tracer{hooks: hooks, packet: p}
 	t.Verdict = Verdict{Kind: Accept}
 	for i := range hooks {
 		if hooks[i].stage() == translating && (!t.opens() || t.DNAT != "") {
-			continue // what is translated meets no other chain of nat
+			continue // a translated packet passes no other chain of nat
 		}
 		if !t.hook(i) {
 			break
@@ -61,21 +61,25 @@ type tracer struct {
 	hooks  []Hook
 	packet Packet // as routed
 	at     int
-	// conditions are what is known at the current hook: those of the packet, and which
-	// address is the host's.
+	// conditions are the opaque conditions that are known at the current hook: those of the
+	// packet, and whether its addresses are the host's own.
 	conditions map[string]bool
 }
 
-// opens tells whether the packet is the first of its connection, which alone meets nat.
+// opens reports whether the packet is the first of its connection; only those pass nat.
 func (t *tracer) opens() bool {
 	return t.packet.State == ir.CTNew ||
 		t.packet.State == ir.CTRelated && t.packet.Conditions[firstRelated]
 }
 
-// firstRelated is the condition of packets that open a connection which another announced.
-const firstRelated = "it is the first packet of a related connection"
+// firstRelated is the condition of packets that open a connection which another one
+// announced.
+const firstRelated = "first packet of a related connection"
 
-// hook sends the packet through a hook and tells whether it goes on to the next.
+// opensConnection holds for the first packet of a connection; only those pass nat.
+var opensConnection = Any{State{ir.CTNew}, All{State{ir.CTRelated}, Opaque{Text: firstRelated}}}
+
+// hook sends the packet through a hook and reports whether it goes on to the next.
 func (t *tracer) hook(i int) bool {
 	t.at = i
 	t.conditions = t.packet.localAt(t.hooks[i].stage())
@@ -99,24 +103,25 @@ func (t *tracer) hook(i int) bool {
 	return false
 }
 
-// seen is the packet as the current hook sees it.
+// seen returns the packet as it is at the current hook.
 func (t *tracer) seen() Packet {
 	p := t.packet.seenAt(t.hooks[t.at].stage())
 	p.Conditions = t.conditions
 	return p
 }
 
-// Conditions of -m addrtype that follow from where a packet goes.
-const (
-	dstLocal = "addrtype --dst-type LOCAL"
-	srcLocal = "addrtype --src-type LOCAL"
+// DestinationIsLocal and SourceIsLocal hold if the address is one of the host's own (-m
+// addrtype). Unlike other opaque conditions they may follow from where a packet goes.
+var (
+	DestinationIsLocal = Opaque{Text: "addrtype --dst-type LOCAL"}
+	SourceIsLocal      = Opaque{Text: "addrtype --src-type LOCAL"}
 )
 
-// localAt is what is known of opaque conditions at a stage: an address of the host is
-// where packets go that docker-proxy or Docker's DNAT takes, and comes from none that
-// arrives.
+// localAt returns the opaque conditions that are known at a stage. Packets that
+// docker-proxy or Docker's DNAT handles were sent to an address of the host; packets that
+// arrive come from none.
 func (p Packet) localAt(s stage) map[string]bool {
-	out := map[string]bool{srcLocal: false, dstLocal: p.Out == "" || s < beforeRouting && p.DNAT && !p.Elsewhere && p.Direction == ir.CTOriginal}
+	out := map[string]bool{SourceIsLocal.Text: false, DestinationIsLocal.Text: p.Out == "" || s < beforeRouting && p.DNAT && !p.Elsewhere && p.Direction == ir.CTOriginal}
 	maps.Copy(out, p.Conditions)
 	return out
 }
@@ -129,7 +134,7 @@ func (t *tracer) chain(p *Program, chain int) (decided bool, v Verdict) {
 		failed, open := firstFailed(r.Matches, &seen)
 		if open != "" {
 			if r.Verdict.Kind == Continue && len(r.Actions) == 0 {
-				continue // whether a LOG rule matches decides nothing
+				continue // it makes no difference whether a LOG rule matches
 			}
 			t.Open = open
 			return true, Verdict{}
@@ -152,8 +157,10 @@ func (t *tracer) chain(p *Program, chain int) (decided bool, v Verdict) {
 			}
 		case Goto:
 			return t.chain(p, p.chain(r.Verdict.Chain))
-		default:
+		case Docker, Accept, Drop, Reject, Other:
 			return true, r.Verdict
+		default:
+			panic(r.Verdict.unknown())
 		}
 	}
 	return false, Verdict{}
@@ -168,8 +175,8 @@ func (t *tracer) untrack() {
 	t.packet.Complete()
 }
 
-// firstFailed returns the first condition that does not hold, or an opaque condition of
-// which nothing is known if all others hold.
+// firstFailed returns the first condition that does not hold. If there is none, open is the
+// first opaque condition that is not known.
 func firstFailed(conds []Cond, p *Packet) (failed Cond, open string) {
 	for _, c := range conds {
 		switch unknown := Open(c, p); {
@@ -184,7 +191,7 @@ func firstFailed(conds []Cond, p *Packet) (failed Cond, open string) {
 	return nil, open
 }
 
-// seenAt is the packet as a stage sees it.
+// seenAt returns the packet as it is at a stage.
 func (p Packet) seenAt(s stage) Packet {
 	switch s {
 	case asRouted:
@@ -201,7 +208,7 @@ func (p Packet) seenAt(s stage) Packet {
 		p.DNAT, p.SNAT = false, false
 	}
 	if s == beforeTracking && p.State != ir.CTUntracked {
-		// xt_conntrack takes a packet that it does not know yet for INVALID.
+		// For xt_conntrack a packet without a connection is INVALID.
 		p.State = ir.CTInvalid
 		p.DNAT, p.SNAT, p.Direction = false, false, ir.CTAny
 		p.OriginalDestination, p.OriginalPort = netip.Addr{}, 0

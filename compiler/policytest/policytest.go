@@ -43,11 +43,9 @@ func Check(p *parser.Policy) hcl.Diagnostics {
 		}
 		_, problems := question.Build(questionOf(t), hostOf(p), question.Attributes)
 		for _, problem := range problems {
-			// The codes are the parser's: conflict of attributes that are set, schema for one
-			// that is missing.
-			code, place := diag.Code("conflict"), t.Ranges[problem.Field]
-			if place == (hcl.Range{}) {
-				code, place = "schema", t.DeclRange
+			code, place := diag.CodeConflict, t.Ranges[problem.Field]
+			if place == (hcl.Range{}) { // of an attribute that is missing
+				code, place = diag.CodeSchema, t.DeclRange
 			}
 			diags = append(diags, diag.New(code, place, problem.Summary, problem.Detail))
 		}
@@ -103,19 +101,12 @@ func run(p *parser.Policy, t *parser.Test, program *packet.Program) Result {
 
 // questionOf is a test as a question about one packet.
 func questionOf(t *parser.Test) question.Question {
-	return question.Question{
+	q := question.Question{
 		From: t.From, ToPort: t.ToPort, ToAddress: t.ToAddress, Container: t.Container, ContainerPort: t.ContainerPort,
 		Protocol: t.Protocol.Number, In: t.Interface, Out: t.OutInterface, Proxy: t.Proxy,
-		Reply: t.State == parser.StateReply,
-		State: map[parser.TestState]ir.CTState{
-			parser.StateNew:         ir.CTNew,
-			parser.StateEstablished: ir.CTEstablished,
-			parser.StateReply:       ir.CTEstablished,
-			parser.StateRelated:     ir.CTRelated,
-			parser.StateInvalid:     ir.CTInvalid,
-			parser.StateUntracked:   ir.CTUntracked,
-		}[t.State],
 	}
+	q.SetState(string(t.State))
+	return q
 }
 
 // hostOf is what a policy states about its host.

@@ -8,15 +8,15 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// Problem is what is wrong with a field of a question.
+// Problem is a mistake in a field of a question.
 type Problem struct {
-	// Field is the one to change, or to add if the question does not have it.
+	// Field is the one to change, or to add if the question does not set it.
 	Field string
-	// Summary is a short noun phrase, Detail says why and what to write.
+	// Summary is a short noun phrase, Detail the reason and what to write.
 	Summary, Detail string
 }
 
-// Problems are all that is wrong with a question.
+// Problems are all mistakes of a question.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -31,7 +31,7 @@ func (b *builder) problem(field, summary, format string, args ...any) {
 	b.problems = append(b.problems, Problem{Field: field, Summary: summary, Detail: fmt.Sprintf(format, args...)})
 }
 
-// Check returns what is wrong with a question whatever the host.
+// Check returns the mistakes of a question that do not depend on the host.
 func Check(q Question, w Words) Problems {
 	b := &builder{q: q, words: w}
 	if q.Protocol == 0 {
@@ -50,7 +50,7 @@ func (b *builder) checkFamilies() {
 		address netip.Addr
 	}{{ToAddress, q.ToAddress}, {Container, q.Container}} {
 		if other.address.IsValid() && other.address.Is4() != q.From.Is4() {
-			b.problem(other.field, "addresses of two families", "A packet has addresses of one family: %s is %s and %s is %s.",
+			b.problem(other.field, "addresses of two families", "All addresses of a packet have one family: %s is %s and %s is %s.",
 				b.words.Name(From), q.From, b.words.Name(other.field), other.address)
 		}
 	}
@@ -60,9 +60,9 @@ func (b *builder) checkFamilies() {
 	}
 	switch {
 	case q.Protocol == 1 && q.From.Is6(), q.Protocol == 58 && q.From.Is4():
-		b.problem(Protocol, fmt.Sprintf("%s from %s", other, q.From), "The ICMP of that family is %s. Write %s.", own, b.words.With(Protocol, own))
+		b.problem(Protocol, fmt.Sprintf("%s from %s", other, q.From), "The ICMP of that address family is %s. Write %s.", own, b.words.With(Protocol, own))
 	case q.ICMP != nil && q.Protocol != 1 && q.Protocol != 58:
-		b.problem(ICMPType, b.words.Name(ICMPType)+" does not apply", "It is for ICMP: add %s.", b.words.With(Protocol, own))
+		b.problem(ICMPType, b.words.Name(ICMPType)+" does not apply", "It applies only to ICMP. Write %s.", b.words.With(Protocol, own))
 	}
 }
 
@@ -75,15 +75,15 @@ func (b *builder) checkPorts() {
 			port  uint16
 		}{{FromPort, q.FromPort}, {ToPort, q.ToPort}, {ContainerPort, q.ContainerPort}} {
 			if f.port != 0 {
-				b.problem(f.field, b.words.Name(f.field)+" does not apply", "This is a packet of %s, which has no ports. Leave %s out.", name, b.words.Name(f.field))
+				b.problem(f.field, b.words.Name(f.field)+" does not apply", "Protocol %s has no ports. Remove %s.", name, b.words.Name(f.field))
 			}
 		}
 		return
 	}
 	if q.ToPort == 0 && (q.ContainerPort == 0 || q.Proxy) {
-		detail := fmt.Sprintf("A packet of %s goes to a port. Write %s for a published one, or %s for one straight at a container.", name, b.words.Name(ToPort), b.words.Name(ContainerPort))
+		detail := fmt.Sprintf("Protocol %s needs a port. Write %s for a published port, or %s for the port of a container.", name, b.words.Name(ToPort), b.words.Name(ContainerPort))
 		if q.Proxy {
-			detail = fmt.Sprintf("A packet that ends at docker-proxy goes to the published port. Write it with %s.", b.words.Name(ToPort))
+			detail = fmt.Sprintf("A packet to docker-proxy goes to a published port. Write it with %s.", b.words.Name(ToPort))
 		}
 		b.problem(ToPort, "no port", "%s", detail)
 	}
@@ -95,7 +95,7 @@ func (b *builder) checkProxy() {
 		return
 	}
 	if !(&packet.Packet{Protocol: q.Protocol}).HasPorts() {
-		b.problem(Proxy, b.words.Name(Proxy)+" does not apply", "docker-proxy answers for published ports, and this packet has none. Leave %s out.", b.words.Name(Proxy))
+		b.problem(Proxy, b.words.Name(Proxy)+" does not apply", "docker-proxy serves published ports, and this packet has no port. Remove %s.", b.words.Name(Proxy))
 	}
 	for _, f := range []struct {
 		field string
@@ -103,7 +103,7 @@ func (b *builder) checkProxy() {
 	}{{Container, q.Container.IsValid()}, {ContainerPort, q.ContainerPort != 0}, {OutInterface, q.Out != ""}} {
 		if f.given {
 			b.problem(f.field, fmt.Sprintf("%s with %s", b.words.Name(f.field), b.words.Name(Proxy)),
-				"A packet that ends at docker-proxy stays on the host, and goes to no container. Leave one of the two out.")
+				"A packet to docker-proxy ends on the host and does not go to a container. Remove one of the two.")
 		}
 	}
 }

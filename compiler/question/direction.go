@@ -6,7 +6,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// outward tells whether the packet leaves for the outside, and not for a container.
+// outward reports whether the packet goes to the outside, and not to a container.
 func (b *builder) outward() bool {
 	q := b.q
 	if q.Out == "" {
@@ -17,44 +17,44 @@ func (b *builder) outward() bool {
 	case b.h.IsExternal(q.Out):
 		if q.In == "" {
 			b.problem(OutInterface, "no "+b.words.Name(InterfaceField),
-				"A packet that leaves by %s comes from a container or from another network. Write the interface it arrives on: %s.",
+				"A packet that leaves on %s comes from a container or from another network. Write the interface it arrives on: %s.",
 				q.Out, b.words.With(InterfaceField, b.bridge()))
 		}
 		return true
 	case b.h.IsContainer(q.Out) || q.Container.IsValid():
 		return false
 	}
-	// Another interface. Where the ones of containers are known it is none of them;
-	// else only what a container sends is taken to leave by it for the outside.
+	// An interface that is neither. If those of containers are known, it is none of them;
+	// otherwise only a packet from a container is assumed to go to the outside on it.
 	return b.h.bridgesKnown() || b.h.IsContainer(b.p.In)
 }
 
-// toKnownBridge tells whether the question is about a container whose bridge the
-// host's rules tell.
+// toKnownBridge reports whether the question has a container whose bridge is known from the
+// host's rules.
 func (b *builder) toKnownBridge() bool {
 	return b.q.Container.IsValid() && b.h.Bridge != nil && b.h.Bridge(b.q.Container) != ""
 }
 
-// checkDirection refuses to guess where a packet goes that arrives on what may be a
-// bridge of Docker's, or of the host's own network.
+// checkDirection requires an out-interface for a packet that arrives on an interface which may
+// be one of Docker's bridges or one of the host's own.
 func (b *builder) checkDirection() {
 	in := b.q.In
 	if b.q.Proxy || len(b.h.Container) == 0 || len(b.h.Bridges) > 0 || b.h.IsExternal(in) || b.h.IsContainer(in) || !matches("br-+", in) {
 		return
 	}
 	b.problem(InterfaceField, "no "+b.words.Name(OutInterface),
-		"%s has the name of a Docker bridge, and container_interfaces does not list it. Write where the packet goes: %s for the outside, %s for a container.",
+		"%s is named like a Docker bridge, but container_interfaces does not list it. Write where the packet goes: %s for the outside, %s for a container.",
 		in, b.words.With(OutInterface, oneOf(append(slices.Clone(b.h.External), packet.UsualExternal)[0])), b.words.With(OutInterface, b.bridge()))
 }
 
 func (h Host) bridgesKnown() bool { return len(h.Container) > 0 || len(h.Bridges) > 0 }
 
-// IsExternal tells whether the outside arrives on an interface.
+// IsExternal reports whether an interface is external.
 func (h Host) IsExternal(name string) bool { return matchesAny(h.External, name) }
 
-// IsContainer tells whether an interface is one of containers: one that the policy or
-// Docker's chains list, or one with a name that Docker gives to its bridges (docker0;
-// br- and the network's id). An external interface never is.
+// IsContainer reports whether an interface belongs to containers: the policy or Docker's chains
+// list it, or it has the name of a Docker bridge (docker0; br- and the network's id). An
+// external interface never does.
 func (h Host) IsContainer(name string) bool {
 	if h.IsExternal(name) {
 		return false

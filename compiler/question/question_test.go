@@ -18,8 +18,8 @@ var (
 	bridges   = question.Host{External: []string{"eth0"}, Container: []string{"docker0"}}
 )
 
-// Each question has one mistake: the field to change, and the words that say so.
-func TestQuestionsThatDoNotFitTogetherAreRefused(t *testing.T) {
+// Each question has one mistake, which is reported with the field to change.
+func TestContradictoryQuestionsAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		q       question.Question
 		h       question.Host
@@ -58,10 +58,9 @@ func TestQuestionsThatDoNotFitTogetherAreRefused(t *testing.T) {
 	}
 }
 
-// What a question leaves open is assumed, and said with the name of what would set it.
-func TestWhatAQuestionLeavesOpenIsAssumedAndSaid(t *testing.T) {
+func TestAssumptionsNameTheFieldThatSetsThem(t *testing.T) {
 	const in = "it arrives on eth0, the first external interface (interface)"
-	const address = "it is sent to an address of the host that no rule lists, written 0.0.0.0 here (to_address)"
+	const address = "it is sent to a host address that no rule lists, shown as 0.0.0.0 (to_address)"
 	for _, c := range []struct {
 		q       question.Question
 		h       question.Host
@@ -72,30 +71,30 @@ func TestWhatAQuestionLeavesOpenIsAssumedAndSaid(t *testing.T) {
 			question.Question{From: client, ToPort: 443},
 			host,
 			"tcp 192.0.2.9:40000 -> 0.0.0.0:443 => 172.17.0.2:443 in eth0 out docker0 NEW",
-			[]string{in, address, "it goes to a container: 172.17.0.2, port 443, on docker0 (container, container_port, out_interface)"},
+			[]string{in, address, "it goes to container 172.17.0.2, port 443, on docker0 (container, container_port, out_interface)"},
 		},
 		{
 			question.Question{From: client, ToPort: 443},
 			question.Host{Container: []string{"br-+"}, SourcePorts: true},
 			"tcp 192.0.2.9:40000 -> 0.0.0.0:443 => 172.17.0.2:443 in eth0 out br-0 NEW",
-			[]string{"it arrives on eth0 (interface)", address, "it goes to a container: 172.17.0.2, port 443, on br-0 (container, container_port, out_interface)", "it comes from port 40000 (from_port)"},
+			[]string{"it arrives on eth0 (interface)", address, "it goes to container 172.17.0.2, port 443, on br-0 (container, container_port, out_interface)", "its source port is 40000 (from_port)"},
 		},
 		{
 			question.Question{From: client, ContainerPort: 80, Container: container, In: "wg0", Out: "br-web"},
 			host,
 			"tcp 192.0.2.9:40000 -> 172.17.0.2:80 in wg0 out br-web NEW", nil,
 		},
-		{ // a container does not send to itself by the host
+		{ // a packet from a container to itself does not pass the host
 			question.Question{From: container, ContainerPort: 80, In: "docker0", Out: "br-web"},
 			host,
 			"tcp 172.17.0.2:40000 -> 172.17.0.3:80 in docker0 out br-web NEW",
-			[]string{"it goes to a container: 172.17.0.3 (container)"},
+			[]string{"it goes to container 172.17.0.3 (container)"},
 		},
 		{
 			question.Question{From: container, ToPort: 443, ToAddress: far, In: "docker0"},
 			host,
 			"tcp 172.17.0.2:40000 -> 203.0.113.80:443 in docker0 out eth0 NEW",
-			[]string{"it leaves by eth0, the first external interface (out_interface)"},
+			[]string{"it leaves on eth0, the first external interface (out_interface)"},
 		},
 	} {
 		built, problems := question.Build(c.q, c.h, question.Attributes)
@@ -103,7 +102,7 @@ func TestWhatAQuestionLeavesOpenIsAssumedAndSaid(t *testing.T) {
 			t.Errorf("%+v: got %s\n%q\n%v\nwant %s\n%q", c.q, built.Packet, built.Assumed, problems, c.packet, c.assumed)
 		}
 	}
-	// Flags have their own names.
+	// For flags the fields have the names of the flags.
 	if _, problems := question.Build(question.Question{From: client, Proxy: true}, host, question.Flags); !strings.Contains(problems.Error(), "Write it with --to-port.") {
 		t.Errorf("flags: %v", problems)
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The fields of a question, by the names they have in test blocks. FromPort and
-// ICMPType are flags of explain only.
+// The fields of a question, by their names in test blocks. FromPort and ICMPType are only
+// flags of explain.
 const (
 	From           = "from"
 	FromPort       = "from_port"
@@ -23,10 +23,10 @@ const (
 	Proxy          = "proxy"
 )
 
-// Words are how a user writes the fields of a question.
+// Words is how a user writes the fields of a question.
 type Words int
 
-// The two ways: attributes of a test block (out_interface = "eth0"), and flags of
+// The two spellings: attributes of a test block (out_interface = "eth0"), and flags of
 // explain (--out-interface eth0).
 const (
 	Attributes Words = iota

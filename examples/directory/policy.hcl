@@ -1,5 +1,5 @@
-# All *.hcl files of a directory are one policy. Who is in which set stands in
-# sets.hcl, so that the two change hands separately.
+# All *.hcl files of a directory are one policy. The sets are in sets.hcl, so
+# that their owners and those of the rules can change them separately.
 
 host {
   external_interfaces = ["eth0"]

@@ -1,5 +1,5 @@
 # Every attribute of the language once, to look things up and to try things out.
-# Nobody's host looks like this.
+# No real host has a policy like this.
 
 host "edge" {
   external_interfaces  = ["eth0", "wg+"]
@@ -26,7 +26,7 @@ variable "admins" {
 
   validation {
     condition     = length(var.admins) > 0
-    error_message = "Somebody has to be able to get in."
+    error_message = "List at least one address."
   }
 }
 
@@ -158,7 +158,7 @@ egress {
   }
 }
 
-test "strangers do not reach the web by another address" {
+test "other clients do not reach the web at another address" {
   host       = "edge"
   from       = "192.0.2.200"
   protocol   = "tcp"
@@ -179,7 +179,7 @@ test "partners reach the database" {
   host           = "edge"
 }
 
-test "docker-proxy is closed to strangers" {
+test "docker-proxy is closed to other clients" {
   host    = "edge"
   from    = "203.0.113.99"
   to_port = 8443

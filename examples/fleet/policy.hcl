@@ -11,7 +11,7 @@ host "web2" {
 host "db1" {
   external_interfaces = ["bond0"]
 
-  # This one also routes for others: decide only what goes to containers.
+  # This host also routes for others: filter only what goes to containers.
   container_interfaces = ["docker0", "br-+"]
 
   variables = {

@@ -1,12 +1,12 @@
-# DOCKER-USER has other tenants, such as fail2ban: the rules live in a chain of their
-# own, and what they let through goes on to the others and to Docker's own rules.
+# Other tools use DOCKER-USER too, such as fail2ban: the rules are in a chain of their
+# own, and what they let through continues to the others and to Docker's own rules.
 
 host {
   external_interfaces = ["eth0"]
   install             = "jump"
 }
 
-# A block list beats everything below it.
+# A deny overrides every accept.
 deny "blocked" {
   source = ["192.0.2.66", "203.0.113.0/24", "2001:db8:bad::/48"]
   action = "reject"

@@ -1,4 +1,4 @@
-# One port for one network, by one interface. Packets that belong to no connection
+# One port for one network, on one interface. Packets that belong to no connection
 # are dropped, and so is the rest.
 
 host {

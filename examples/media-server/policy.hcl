@@ -1,5 +1,5 @@
 # A media server: its ports are open, the web ports only for a CDN, and each of the
-# CDN's addresses may open so many connections at a time and no more.
+# CDN's addresses may open a limited number of connections at a time.
 
 host {
   external_interfaces = ["eth0"]

@@ -10,7 +10,7 @@ accept "web" {
   published_ports = [443]
 }
 
-# What leaves containers by an external interface. Replies pass; what is not
+# What leaves containers through an external interface. Replies pass; what is not
 # denied here stays open.
 egress {
   deny "private" {

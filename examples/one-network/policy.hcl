@@ -1,5 +1,5 @@
 # Only one network, and three addresses of another, may reach what is published. No
-# rule names a port, so proxy_ports says which ones docker-proxy is guarded at.
+# rule lists a port, so proxy_ports lists those to protect at docker-proxy.
 
 host {
   external_interfaces = ["ext_if"]
@@ -10,7 +10,7 @@ default {
   allow = ["192.0.2.0/24", "198.51.100.1-198.51.100.3"]
 }
 
-test "strangers do not come in by docker-proxy" {
+test "other clients do not get in through docker-proxy" {
   from    = "2001:db8::99"
   to_port = 8042
   proxy   = true

@@ -1,5 +1,5 @@
-# 9003 for the carrier-grade range that Tailscale hands out, and 9004 for whoever
-# comes by Tailscale's own interface, whatever the address.
+# 9003 for the carrier-grade range that Tailscale hands out, and 9004 for every
+# client on Tailscale's own interface, whatever the address.
 
 host {
   external_interfaces = ["eth0", "tailscale0"]

@@ -1,4 +1,4 @@
-# The usual cure for published ports, written by hand in many tutorials: let replies
+# The usual fix for published ports, written by hand in many tutorials: let replies
 # through, accept what is public, drop every source that is not in an ipset.
 
 host {

@@ -1,5 +1,5 @@
 # Two Redis containers, both listening on 6379, published on 7777 and 8888. The ports
-# are the published ones, so each has clients of its own. Everyone else is told so.
+# are the published ones, so each has clients of its own. Everyone else gets a reject.
 
 host {
   external_interfaces = ["eth0"]

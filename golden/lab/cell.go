@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// A cell is where an engine lives: process and mount namespaces of its own
-// besides the host node's network namespace. When its first process ends, the
-// kernel ends all others and drops all mounts, so nothing of an engine can be
-// left over. The first process ends when its stdin closes, hence also when
-// the test process is killed.
+// A cell contains an engine: separate process and mount namespaces besides the
+// network namespace of the host. When its first process ends, the kernel ends
+// all others and removes all mounts, so that nothing of an engine remains. The
+// first process ends when its stdin closes, hence also when the test process
+// is killed.
 type cell struct {
 	*Namespace
 	init  *exec.Cmd
@@ -29,15 +29,15 @@ type cell struct {
 	root  string // the cell's root directory, seen from outside
 }
 
-// cellMount is a tmpfs inside of the cell for everything the engine keeps.
+// cellMount is a tmpfs in the cell for all files of the engine.
 const cellMount = "/mnt"
 
 // Arguments: the root directory ("" or one with another distribution in it),
 // and the lock file that the legacy tools of the namespace use.
-// A fresh /run keeps the host's containerd, systemd, D-Bus and xtables.lock out of sight;
-// a fresh /sys shows the network namespace's devices, but needs the cgroups put back.
-// The engine remounts its root directory, so that has to be a mount.
-// The shell waits for cat and meanwhile reaps the orphans.
+// A new /run hides the host's containerd, systemd, D-Bus and xtables.lock; a new /sys shows
+// the devices of the network namespace, but needs the cgroups mounted again. The engine
+// remounts its root directory, which therefore has to be a mount. The shell waits for cat
+// and meanwhile reaps orphaned processes.
 const cellScript = `
 set -e
 root=$1 lock=$2
@@ -95,7 +95,7 @@ func newCell(t testing.TB, host *Namespace, root string) *cell {
 	return c
 }
 
-// end may be called again; it returns when all of the cell's processes are gone.
+// end may be called again; it returns when all processes of the cell have ended.
 func (c *cell) end() {
 	_ = c.stdin.Close()
 	killer := time.AfterFunc(5*time.Second, func() { _ = c.init.Process.Kill() })
@@ -103,13 +103,13 @@ func (c *cell) end() {
 	killer.Stop()
 }
 
-// file is the outside name of a file under cellMount.
+// file returns the path of a file under cellMount as seen from outside.
 func (c *cell) file(name string) string {
 	return filepath.Join(c.root, cellMount, name)
 }
 
-// removeCgroups removes the control groups that killed containers leave,
-// in the one hierarchy of version 2 or in all those of version 1.
+// removeCgroups removes the control groups of killed containers, in the
+// hierarchy of version 2 or in those of version 1.
 func removeCgroups(name string) error {
 	deadline := time.Now().Add(5 * time.Second)
 	for {
@@ -120,7 +120,7 @@ func removeCgroups(name string) error {
 				failed = errors.Join(failed, removeDirs(top))
 			}
 		}
-		// A killed process may stay in its group for some moments.
+		// A killed process may stay in its group for a moment.
 		if failed == nil || time.Now().After(deadline) {
 			return failed
 		}

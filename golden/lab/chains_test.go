@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// The rules come at boot, or by hand while the engine runs. Later the engine makes
-// a network and starts again, each of which makes it write to FORWARD.
-func TestADropInDockerUserHoldsWheneverItWasLoaded(t *testing.T) {
+// The rules are loaded before the engine starts, or while it runs. Afterwards the engine
+// creates a network and restarts; it changes FORWARD each time.
+func TestADropInDockerUserWorksWheneverItIsLoaded(t *testing.T) {
 	t.Parallel()
 	for _, backend := range Backends {
 		for _, first := range []string{"rules", "engine"} {
@@ -24,7 +24,7 @@ func TestADropInDockerUserHoldsWheneverItWasLoaded(t *testing.T) {
 					engine.Start()
 					loadDrop(t, engine, backend)
 				}
-				check := func(when string, port uint16, stranger6 Result) {
+				check := func(when string, port uint16, other6 Result) {
 					t.Helper()
 					for family, rules := range dropRules {
 						saved := engine.Tools.IPTablesSave(backend, family, "filter")
@@ -34,20 +34,20 @@ func TestADropInDockerUserHoldsWheneverItWasLoaded(t *testing.T) {
 							}
 						}
 					}
-					sees(t, lab.Friend, "tcp", lab.Host.At(port), Answered)
-					sees(t, lab.Friend, "tcp", lab.Host.At6(port), Answered)
-					sees(t, lab.Stranger, "tcp", lab.Host.At(port), TimedOut)
-					if got := lab.Stranger.Connect("tcp", lab.Host.At6(port)); got != stranger6 {
-						t.Errorf("%s: stranger over IPv6: %s, want %s\n%s", when, got, stranger6,
+					requireResult(t, lab.Allowed, "tcp", lab.Host.At(port), Answered)
+					requireResult(t, lab.Allowed, "tcp", lab.Host.At6(port), Answered)
+					requireResult(t, lab.Other, "tcp", lab.Host.At(port), TimedOut)
+					if got := lab.Other.Connect("tcp", lab.Host.At6(port)); got != other6 {
+						t.Errorf("%s: other over IPv6: %s, want %s\n%s", when, got, other6,
 							engine.Tools.MustRun(backend.Tool(6, ""), "-w", "10", "-S", "FORWARD"))
 					}
 				}
 
 				started, later := TimedOut, TimedOut
 				if makesNoDockerUser6(engine) {
-					// It puts its IPv6 rules before a jump to DOCKER-USER, which it
-					// does not know: at each start, and for each new network (measured).
-					t.Attr("note", "over IPv4; over IPv6 the engine puts its own rules before the jump to DOCKER-USER at each start and for each new network, and the drop is not reached")
+					// It inserts its IPv6 rules before a jump to DOCKER-USER, which it does not
+					// use over IPv6: at each start, and for each new network (measured).
+					t.Attr("note", "over IPv4; over IPv6 the engine inserts its own rules before the jump to DOCKER-USER at each start and for each new network, so that packets do not reach the drop")
 					later = Answered
 					if first == "rules" {
 						started = Answered
@@ -66,18 +66,18 @@ func TestADropInDockerUserHoldsWheneverItWasLoaded(t *testing.T) {
 	}
 }
 
-// dropRules keep the stranger out, as iptables-save prints them. The chain GUARD
-// stands for one of ours in INPUT, which must let neighbour discovery pass.
+// dropRules drop the other client, as iptables-save prints them. The chain PROTECT is like one
+// of ours in INPUT, which must not drop neighbour discovery.
 var dropRules = map[int][]string{
 	4: {
-		"-A INPUT -j GUARD\n",
+		"-A INPUT -j PROTECT\n",
 		"-A DOCKER-USER -s 198.51.100.3/32 -j DROP\n",
-		"-A GUARD -s 198.51.100.3/32 -p tcp -m tcp --dport 22 -j DROP\n",
+		"-A PROTECT -s 198.51.100.3/32 -p tcp -m tcp --dport 22 -j DROP\n",
 	},
 	6: {
-		"-A INPUT -j GUARD\n",
+		"-A INPUT -j PROTECT\n",
 		"-A DOCKER-USER -s 2001:db8:1::3/128 -j DROP\n",
-		"-A GUARD -s 2001:db8:1::3/128 -p tcp -m tcp --dport 22 -j DROP\n",
+		"-A PROTECT -s 2001:db8:1::3/128 -p tcp -m tcp --dport 22 -j DROP\n",
 	},
 }
 
@@ -86,7 +86,7 @@ func loadDrop(t *testing.T, engine *Engine, backend Backend) {
 	t.Helper()
 	for family, rules := range dropRules {
 		must(t, engine.Tools.IPTablesRestore(backend, family,
-			"*filter\n:DOCKER-USER - [0:0]\n:GUARD - [0:0]\n"+strings.Join(rules, "")+"COMMIT\n"))
+			"*filter\n:DOCKER-USER - [0:0]\n:PROTECT - [0:0]\n"+strings.Join(rules, "")+"COMMIT\n"))
 		if engine.Tools.IPTables(backend, family, "-C", "FORWARD", "-j", "DOCKER-USER") != nil {
 			must(t, engine.Tools.IPTables(backend, family, "-I", "FORWARD", "-j", "DOCKER-USER"))
 		}

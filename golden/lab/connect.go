@@ -23,8 +23,8 @@ import (
 // after one second, so it takes two drops in a row to time out.
 const Patience = 1500 * time.Millisecond
 
-// Result is what a client saw. An error that is none of these is a Result
-// with the error's text.
+// Result is the result of a connection. Any other error is a Result with the
+// text of the error.
 type Result string
 
 // The results.
@@ -36,18 +36,18 @@ const (
 	TimedOut    Result = "timed out"
 )
 
-// Node is a namespace with addresses. Its methods for connections may be
+// Node is a namespace with addresses. Its methods that make connections may be
 // called from several goroutines.
 type Node struct {
 	*Namespace
-	Name   string     // as in its answers: "friend"; the Namespace's name is longer
+	Name   string     // as in its answers: "allowed"; the name of the Namespace is longer
 	V4, V6 netip.Addr // the zero Addr if it has none
 }
 
-// At is the node's IPv4 address with a port, to connect to.
+// At returns the node's IPv4 address with a port, to connect to.
 func (n *Node) At(port uint16) string { return netip.AddrPortFrom(n.V4, port).String() }
 
-// At6 is the node's IPv6 address with a port.
+// At6 returns the node's IPv6 address with a port.
 func (n *Node) At6(port uint16) string { return netip.AddrPortFrom(n.V6, port).String() }
 
 // Connect makes a connection ("tcp") or sends up to three datagrams ("udp")
@@ -57,8 +57,8 @@ func (n *Node) Connect(network, addrPort string) Result {
 	return result
 }
 
-// Ask is Connect and returns the answer as well:
-// "web tcp 80 from 198.51.100.2", with the address the server saw.
+// Ask is like Connect and returns the answer as well:
+// "web tcp 80 from 198.51.100.2", with the client address as the server sees it.
 func (n *Node) Ask(network, addrPort string) (Result, string) {
 	deadline := time.Now().Add(Patience)
 	session, err := n.dial(network, addrPort, deadline)
@@ -85,8 +85,8 @@ func (n *Node) Serve(ports ...string) {
 	n.t.Cleanup(server.Close)
 }
 
-// Session is a connection that is kept open, for tests of what happens to it
-// when the rules change. It is closed when the test ends.
+// Session is a connection that stays open while the rules change. It is closed
+// when the test ends.
 type Session struct {
 	network string
 	conn    net.Conn
@@ -108,7 +108,7 @@ func (n *Node) OpenSession(network, addrPort string) *Session {
 	return session
 }
 
-// Ping asks again on the same connection, from the same local port.
+// Ping sends another request on the same connection, from the same local port.
 func (s *Session) Ping() Result {
 	result, _ := s.ask(time.Now().Add(Patience))
 	return result
@@ -122,7 +122,7 @@ func (n *Node) dial(network, addrPort string, deadline time.Time) (*Session, err
 		return nil, fmt.Errorf("network %q: want tcp or udp", network)
 	}
 	if _, err := netip.ParseAddrPort(addrPort); err != nil {
-		return nil, err // a name would be looked up outside of the lab
+		return nil, err // a name would be resolved outside of the lab
 	}
 	dialer := net.Dialer{Deadline: deadline}
 	if network == "udp" {
@@ -139,7 +139,7 @@ func (n *Node) dial(network, addrPort string, deadline time.Time) (*Session, err
 	return &Session{network: network, conn: conn, answers: bufio.NewReader(conn)}, nil
 }
 
-// Without IP_RECVERR a UDP socket learns of some ICMP errors only.
+// Without IP_RECVERR the kernel reports only some ICMP errors to a UDP socket.
 func reportAllICMP(network, _ string, raw syscall.RawConn) error {
 	level, option := unix.IPPROTO_IP, unix.IP_RECVERR
 	if strings.HasSuffix(network, "6") {
@@ -176,7 +176,7 @@ func (s *Session) ask(deadline time.Time) (Result, string) {
 	return TimedOut, ""
 }
 
-// read skips late answers to earlier questions.
+// read skips late answers to earlier requests.
 func (s *Session) read(token string) (string, error) {
 	for {
 		line, err := s.answers.ReadString('\n')

@@ -20,7 +20,7 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/internal/talk"
 )
 
-// ContainerOptions says what container to run. Only Name is needed.
+// ContainerOptions describes a container to run. Only Name is required.
 type ContainerOptions struct {
 	Name    string
 	Publish []string // as for docker's --publish: "8080:80/tcp"
@@ -30,12 +30,12 @@ type ContainerOptions struct {
 	Listen []string
 
 	Network string   // the default bridge if empty
-	Command []string // instead of the lab's server; /bin/busybox is there
+	Command []string // instead of the lab's server; /bin/busybox exists
 }
 
 // Container is a running container. As a Node it makes connections and runs
-// commands (the lab's, not its own) in the container's network namespace.
-// It comes back by itself, with new addresses perhaps, when the engine starts again.
+// commands (of the test machine, not of its image) in the container's network
+// namespace. When the engine starts again, it restarts, perhaps with new addresses.
 type Container struct {
 	*Node
 	ID string
@@ -87,7 +87,7 @@ func (c *Container) Exec(args ...string) (stdout, stderr string, err error) {
 	return stdout, stderr, err
 }
 
-// Remove ends and removes the container.
+// Remove stops and removes the container.
 func (c *Container) Remove() {
 	c.engine.t.Helper()
 	c.engine.Docker("rm", "--force", c.ID)
@@ -99,7 +99,7 @@ func (c *Container) Remove() {
 	}
 }
 
-// refresh asks the engine where the container is, and waits until it listens.
+// refresh reads the container's namespace and addresses, and waits until it listens.
 func (c *Container) refresh() {
 	e := c.engine
 	e.t.Helper()
@@ -119,7 +119,7 @@ func (c *Container) refresh() {
 	}
 	c.V4, c.V6 = netip.Addr{}, netip.Addr{}
 	for _, network := range settings.Networks {
-		// Empty where the network lacks the family, or the container an address of its own.
+		// Empty if the network has no addresses of the family.
 		c.V4, _ = netip.ParseAddr(network.IPAddress)
 		c.V6, _ = netip.ParseAddr(network.GlobalIPv6Address)
 	}
@@ -139,7 +139,7 @@ func (c *Container) refresh() {
 	}
 }
 
-// publishedPorts gives the container's ends: 80/tcp for 127.0.0.1:8080:80/tcp.
+// publishedPorts returns the container ports: 80/tcp for 127.0.0.1:8080:80/tcp.
 func publishedPorts(publish []string) []string {
 	var ports []string
 	for _, p := range publish {
@@ -170,8 +170,8 @@ func (e *Engine) importImage() {
 	e.docker(content, "import", "-", image)
 }
 
-// imageTar builds the image once in a test process: a static busybox and the
-// lab's server. No registry is needed.
+// imageTar builds the image, once for a test process: a static busybox and the
+// lab's server, without a registry.
 var imageTar = sync.OnceValues(func() (string, error) {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {

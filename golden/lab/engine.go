@@ -17,29 +17,31 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // engineLimit bounds each start and stop of an engine.
 const engineLimit = 2 * time.Minute
 
-// EngineOptions says how to run an engine. The zero value is Docker's default
-// settings on iptables-nft.
+// EngineOptions configures an engine. The zero value has Docker's default settings
+// on iptables-nft.
 type EngineOptions struct {
 	Backend Backend // NFT if empty
 
-	// IPv6 gives the default bridge fd00:200::/64 and turns on ip6tables.
+	// IPv6 adds fd00:200::/64 to the default bridge and turns on ip6tables.
 	IPv6 bool
 
-	// Config has more keys of daemon.json, such as "userland-proxy": false.
+	// Config has additional keys of daemon.json, such as "userland-proxy": false.
 	Config map[string]any
 
-	// Dockerd is another dockerd, with containerd, runc and docker-proxy
-	// beside it. DOCKERFW_DOCKERD in the environment sets the default.
+	// Dockerd is the path of another dockerd, with containerd, runc and
+	// docker-proxy beside it. The default is testenv.Dockerd.
 	Dockerd string
 
 	// Root is the root directory of another distribution, as debootstrap
 	// makes it: its engine and its iptables run instead of this machine's.
-	// DOCKERFW_ENGINE_ROOT in the environment sets the default.
+	// The default is testenv.EngineRoot.
 	Root string
 }
 
@@ -48,8 +50,8 @@ type EngineOptions struct {
 type Engine struct {
 	Version string // of dockerd: "20.10.24"
 
-	// Tools is the host's network namespace with the engine's file system:
-	// its iptables is the engine's, which differs with EngineOptions.Root.
+	// Tools is the network namespace of the host with the file system of the
+	// engine: EngineOptions.Root changes the iptables that it runs.
 	Tools *Namespace
 
 	t          testing.TB
@@ -78,9 +80,9 @@ func (lab *Lab) StartEngine(options EngineOptions) *Engine {
 }
 
 // NewEngine prepares an engine that has never run: its Tools can already load
-// rules, as a host does at boot. Start starts it.
-// What it will run on becomes attributes of the test: "engine", "backend",
-// "iptables" and "ipset"; command enginematrix reads them.
+// rules, as a host does at boot. Start starts it. The versions become attributes
+// of the test ("engine", "backend", "iptables" and "ipset"), which command
+// enginematrix reads.
 func (lab *Lab) NewEngine(options EngineOptions) *Engine {
 	t := lab.t
 	t.Helper()
@@ -88,10 +90,10 @@ func (lab *Lab) NewEngine(options EngineOptions) *Engine {
 		options.Backend = NFT
 	}
 	if options.Dockerd == "" {
-		options.Dockerd = os.Getenv("DOCKERFW_DOCKERD")
+		options.Dockerd = testenv.Dockerd()
 	}
 	if options.Root == "" {
-		options.Root = os.Getenv("DOCKERFW_ENGINE_ROOT")
+		options.Root = testenv.EngineRoot()
 	}
 	Require(t, "docker", "busybox", "chroot", "mount")
 	if options.Dockerd == "" {
@@ -139,7 +141,7 @@ func (lab *Lab) NewEngine(options EngineOptions) *Engine {
 
 var versionNumber = regexp.MustCompile(`\d+(\.\d+)+`)
 
-// toolVersion asks one of the engine's programs for its version.
+// toolVersion returns the version of one of the engine's programs.
 func (e *Engine) toolVersion(tool string) string {
 	e.t.Helper()
 	text := e.Tools.MustRun("env", "PATH="+e.path, tool, "--version")
@@ -150,7 +152,7 @@ func (e *Engine) toolVersion(tool string) string {
 	return version
 }
 
-// Before tells whether the engine is older than a major version.
+// Before reports whether the engine is older than a major version.
 func (e *Engine) Before(major int) bool {
 	e.t.Helper()
 	text, _, _ := strings.Cut(e.Version, ".")
@@ -161,7 +163,7 @@ func (e *Engine) Before(major int) bool {
 	return own < major
 }
 
-// linkTools makes iptables mean the backend's, as update-alternatives does.
+// linkTools makes iptables a link to the backend, as update-alternatives does.
 func (e *Engine) linkTools(backend Backend) {
 	e.t.Helper()
 	for _, family := range []int{4, 6} {
@@ -190,7 +192,7 @@ func (e *Engine) writeConfig(options EngineOptions, cgroup string) {
 		config["ipv6"] = true
 		config["fixed-cidr-v6"] = "fd00:200::/64"
 		config["ip6tables"] = true
-		config["experimental"] = true // what ip6tables took before 27
+		config["experimental"] = true // ip6tables required it before 27
 	}
 	maps.Copy(config, options.Config)
 	text, err := json.MarshalIndent(config, "", "  ")
@@ -270,14 +272,14 @@ func (e *Engine) waitUntilReady(run *daemon) {
 	}
 }
 
-// Stop ends dockerd in the orderly way, its containers with it unless Config
-// has "live-restore", and returns when it is gone. The rules stay.
+// Stop terminates dockerd, and its containers unless Config has "live-restore",
+// and returns when it has ended. The rules stay.
 func (e *Engine) Stop() {
 	e.t.Helper()
 	e.signal("TERM")
 }
 
-// Kill ends dockerd without a chance to clean up. Containers run on.
+// Kill kills dockerd, which cannot clean up. Containers continue.
 func (e *Engine) Kill() {
 	e.t.Helper()
 	e.signal("KILL")
@@ -324,7 +326,7 @@ func (e *Engine) run(stdin string, args ...string) (stdout, stderr string, err e
 	return runBounded(stdin, env, append([]string{"docker"}, args...)...)
 }
 
-// CreateNetwork makes a bridge network; its device is called br-NAME. Without
+// CreateNetwork creates a bridge network with the device br-NAME. Without
 // subnet6 it has IPv4 only.
 func (e *Engine) CreateNetwork(name, subnet4, subnet6 string) {
 	e.t.Helper()

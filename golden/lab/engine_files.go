@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// WriteFolder writes files, scripts among them, to a folder where the engine's tools
-// see it, over what is there. It returns the folder's path as Tools sees it.
+// WriteFolder writes files, including scripts, to a folder that the engine's tools can read;
+// existing files are overwritten. It returns the path of the folder for Tools.
 func (e *Engine) WriteFolder(name string, files map[string][]byte) string {
 	e.t.Helper()
 	outside := e.cell.file(name)
@@ -27,8 +27,8 @@ func (e *Engine) WriteFolder(name string, files map[string][]byte) string {
 	return filepath.Join(cellMount, name)
 }
 
-// RunTool runs a command as the engine does, with iptables meaning its backend's.
-// Variables are words like "NAME=VALUE".
+// RunTool runs a command as the engine does: iptables is the one of its backend. Variables
+// have the form "NAME=VALUE".
 func (e *Engine) RunTool(variables []string, args ...string) (stdout, stderr string, err error) {
 	command := append([]string{"env", "PATH=" + e.path}, variables...)
 	return e.Tools.Run(append(command, args...)...)

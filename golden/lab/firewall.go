@@ -2,8 +2,8 @@
 
 package lab
 
-// Backend is one of the two kinds of iptables: they fill different tables of
-// the kernel, and a packet has to pass both.
+// Backend is one of the two implementations of iptables: they use different tables
+// of the kernel, and a packet passes both.
 type Backend string
 
 // The backends.
@@ -12,10 +12,10 @@ const (
 	Legacy Backend = "legacy"
 )
 
-// Backends lists both, for tests that run on each.
+// Backends are both, for tests that run on each.
 var Backends = []Backend{NFT, Legacy}
 
-// Tool names a program of the backend: Legacy.Tool(6, "-save") is
+// Tool returns the name of a program of the backend: Legacy.Tool(6, "-save") is
 // ip6tables-legacy-save. The suffix may be empty.
 func (b Backend) Tool(family int, suffix string) string {
 	return ipTables(family) + "-" + string(b) + suffix

@@ -3,15 +3,9 @@
 package lab
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"net/netip"
-
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -25,8 +19,8 @@ const (
 	protoSCTP   = 132
 )
 
-// flow is how a packet comes to be: the packets to write, in order, of which the last
-// is the one in question, and what the router needs for them.
+// flow is how a packet is sent: the packets to write, in order, of which the last one is the
+// tested one, and the routes and DNAT that they need.
 type flow struct {
 	id     uint32
 	packet packet.Packet
@@ -34,7 +28,7 @@ type flow struct {
 	routes []route
 	// dnat is the rule that translates the connection, if one does.
 	dnat string
-	// connections the flow makes, by both of its ends in either direction.
+	// connections are those that the flow opens, before and after DNAT.
 	connections []connection
 }
 
@@ -67,33 +61,33 @@ func connectionOf(protocol uint8, a, b end) connection {
 	return connection{protocol, a, b}
 }
 
-// Sendable tells whether a Router can send the packet, and if not why.
+// Sendable returns nil if a Router can send the packet, otherwise the reason.
 func Sendable(p packet.Packet) error {
 	_, err := newFlow(p, 1)
 	return err
 }
 
-// newFlow says how a packet is sent. The fields must fit each other as Complete
-// leaves them.
+// newFlow returns how to send a packet. The fields must be consistent, as Complete leaves
+// them.
 func newFlow(p packet.Packet, id uint32) (*flow, error) {
 	p.Complete()
 	f := &flow{id: id, packet: p, routes: []route{{p.Destination, p.Out}}}
 	for _, a := range []netip.Addr{p.Source, p.Destination} {
 		if !forwardable(a) {
-			return nil, fmt.Errorf("no packet to or from %s is forwarded", a)
+			return nil, fmt.Errorf("packets to or from %s are not forwarded", a)
 		}
 	}
 	switch {
 	case p.In == "" || p.Out == "":
 		return nil, errors.New("it has no interfaces")
 	case p.In == "lo" || p.Out == "lo" || p.Source == p.Destination:
-		return nil, errors.New("it never leaves a host")
+		return nil, errors.New("it stays on one host")
 	case p.SNAT:
 		return nil, errors.New("source translation comes after FORWARD")
 	case p.Protocol == protoICMP && p.Family == ir.IPv6 || p.Protocol == protoICMPv6 && p.Family == ir.IPv4:
 		return nil, errors.New("ICMP of the other family")
 	case p.Family == ir.IPv6 && (p.Protocol == 0 || p.Protocol == 43 || p.Protocol == 44 || p.Protocol == 60):
-		return nil, errors.New("a header of IPv6 itself, not a protocol")
+		return nil, errors.New("an IPv6 extension header, not a protocol")
 	}
 	var err error
 	switch p.State {
@@ -108,7 +102,7 @@ func newFlow(p packet.Packet, id uint32) (*flow, error) {
 	case ir.CTUntracked:
 		err = f.write(classUntracked, p.In, f.direct(flagACK))
 	default:
-		err = fmt.Errorf("no one state: %v", p.State)
+		err = fmt.Errorf("not a single state: %v", p.State)
 	}
 	return f, err
 }
@@ -124,26 +118,7 @@ func forwardable(a netip.Addr) bool {
 	return true
 }
 
-// message is a packet on the wire: its ends as the sender knows them.
-type message struct {
-	from, to   end
-	protocol   uint8
-	flags      uint8 // of TCP, and what stands for them in SCTP
-	icmp       [2]uint8
-	inner      []byte // of an ICMP error: the packet it is about
-	broken     bool   // connection tracking is to find it invalid
-	setupOther bool   // an answer in the handshake
-}
-
-// The flags of TCP.
-const (
-	flagFIN = 1
-	flagSYN = 2
-	flagPSH = 8
-	flagACK = 16
-)
-
-// direct is the packet as it stands, without any translation.
+// direct returns the packet without any translation.
 func (f *flow) direct(flags uint8) message {
 	p := f.packet
 	return message{
@@ -152,7 +127,7 @@ func (f *flow) direct(flags uint8) message {
 	}
 }
 
-// connect notes a connection and its translation.
+// connect records a connection and its translation.
 func (f *flow) connect(in string, protocol uint8, client, asked, server end) {
 	f.connections = append(f.connections, connectionOf(protocol, client, asked), connectionOf(protocol, client, server))
 	if asked == server {
@@ -169,12 +144,12 @@ func (f *flow) connect(in string, protocol uint8, client, asked, server end) {
 	}
 	f.dnat = fmt.Sprintf("-A PREROUTING -i %s -s %s -d %s -p %s%s -j DNAT --to-destination %s\n", in, client.addr, asked.addr, word, ports, to)
 	if ports == "" {
-		// The rule is for whatever passes between the two.
+		// The rule translates all packets between the two addresses.
 		f.connections = append(f.connections, connection{protocol: protocol, a: end{addr: client.addr}, b: end{addr: asked.addr}})
 	}
 }
 
-// identifier is what stands for a port in ICMP, which has none.
+// identifier replaces the port by the ICMP identifier.
 func (f *flow) identifier(e end) end {
 	if f.packet.HasICMP() {
 		e.port = uint16(f.id)
@@ -182,7 +157,7 @@ func (f *flow) identifier(e end) end {
 	return e
 }
 
-// ends are client, what it asked for, and the server, of the packet's connection.
+// ends returns the client, the address that it connected to, and the server.
 func (f *flow) ends() (client, asked, server end) {
 	p := f.packet
 	client, server = end{p.Source, p.SourcePort}, end{p.Destination, p.DestinationPort}
@@ -209,7 +184,7 @@ func (f *flow) checkAsked(asked, server end) error {
 func (f *flow) asNew() error {
 	p := f.packet
 	if p.HasICMP() && !begins(p.Protocol, p.ICMPType) {
-		return fmt.Errorf("no connection begins with ICMP type %d", p.ICMPType)
+		return fmt.Errorf("ICMP type %d opens no connection", p.ICMPType)
 	}
 	client, asked, server := f.ends()
 	if err := f.checkAsked(asked, server); err != nil {
@@ -221,8 +196,7 @@ func (f *flow) asNew() error {
 	return f.write(0, p.In, m)
 }
 
-// begins tells whether connection tracking takes an ICMP type for the first packet
-// of a connection.
+// begins reports whether an ICMP type opens a connection for connection tracking.
 func begins(protocol, kind uint8) bool {
 	if protocol == protoICMPv6 {
 		return kind == 128
@@ -256,7 +230,7 @@ func (f *flow) asEstablished() error {
 			}
 		}
 		if !found {
-			return fmt.Errorf("no connection goes on with ICMP type %d", p.ICMPType)
+			return fmt.Errorf("ICMP type %d belongs to no open connection", p.ICMPType)
 		}
 	}
 	first := message{from: client, to: asked, protocol: p.Protocol, flags: flagSYN, icmp: [2]uint8{request, 0}}
@@ -276,15 +250,15 @@ func (f *flow) asEstablished() error {
 	return f.write(0, in, first)
 }
 
-// asRelated sends an ICMP error about a connection of its own making.
+// asRelated sends an ICMP error about a connection that it opens first.
 func (f *flow) asRelated() error {
 	p := f.packet
 	if !p.HasICMP() || !errorType(p.Protocol, p.ICMPType) {
-		return errors.New("only ICMP errors are related without a helper")
+		return errors.New("without a helper only ICMP errors are RELATED")
 	}
 	protocol := uint8(protoUDP)
 	if p.OriginalPort == 0 {
-		return errors.New("the error is about no port")
+		return errors.New("the ICMP error needs an original port")
 	}
 	const clientPort, serverPort = 40001, 7777
 	asked := end{p.OriginalDestination, p.OriginalPort}
@@ -299,7 +273,7 @@ func (f *flow) asRelated() error {
 	} else if p.DNAT {
 		server = end{p.Destination, serverPort}
 	} else if asked.addr != p.Destination {
-		return errors.New("an error goes to one of the ends")
+		return errors.New("the ICMP error must go to one of the ends")
 	}
 	if !forwardable(asked.addr) || asked == server && p.DNAT || client.addr == server.addr || client.addr == asked.addr {
 		return fmt.Errorf("no connection of %v to %v", client, asked)
@@ -312,7 +286,7 @@ func (f *flow) asRelated() error {
 		return err
 	}
 	about, to := answer, asked.addr
-	about.from = asked // as the client knows it
+	about.from = asked // as the client sees it
 	if p.Direction == ir.CTReply {
 		about, to = request, client.addr
 		about.to = server
@@ -333,7 +307,7 @@ func errorType(protocol, kind uint8) bool {
 	return kind == 3 || kind == 4 || kind == 5 || kind == 11 || kind == 12
 }
 
-// asInvalid sends what connection tracking finds invalid, and REJECT still answers.
+// asInvalid sends a packet that is INVALID for connection tracking but that REJECT answers.
 func (f *flow) asInvalid() error {
 	p := f.packet
 	m := f.direct(flagSYN | flagFIN)
@@ -341,17 +315,17 @@ func (f *flow) asInvalid() error {
 	switch {
 	case p.Protocol == protoTCP || p.Protocol == protoUDP:
 	case p.HasICMP() && errorType(p.Protocol, p.ICMPType):
-		// About a connection that nobody knows.
+		// About a connection that does not exist.
 		inner, err := f.bytes(0, message{from: m.to, to: m.from, protocol: protoUDP})
 		if err != nil {
 			return err
 		}
 		m.inner = inner
 	case p.HasICMP() && (p.ICMPType == 0 && p.Protocol == protoICMP || p.ICMPType == 129):
-		// An answer that nobody asked for.
+		// An answer without a request.
 		m.from.port, m.to.port = uint16(f.id), uint16(f.id)
 	default:
-		return errors.New("connection tracking finds nothing wrong with it")
+		return errors.New("connection tracking does not find it invalid")
 	}
 	return f.write(0, p.In, m)
 }
@@ -360,168 +334,4 @@ func (f *flow) write(class uint8, device string, m message) error {
 	b, err := f.bytes(class, m)
 	f.steps = append(f.steps, step{device, b})
 	return err
-}
-
-// mark stands in every packet, before its identifier.
-var mark = []byte("dockerfw")
-
-func (f *flow) payload(class uint8) []byte {
-	id := f.id
-	if class == classSetup {
-		id = 0
-	}
-	return binary.BigEndian.AppendUint32(bytes.Clone(mark), id)
-}
-
-// bytes are a message on the wire.
-func (f *flow) bytes(class uint8, m message) ([]byte, error) {
-	payload := f.payload(class)
-	var upper []gopacket.SerializableLayer
-	var network gopacket.NetworkLayer
-	var ip gopacket.SerializableLayer
-	if m.from.addr.Is4() {
-		v4 := &layers.IPv4{
-			Version: 4, TTL: 64, TOS: class, Protocol: layers.IPProtocol(m.protocol), Id: uint16(f.id),
-			SrcIP: m.from.addr.AsSlice(), DstIP: m.to.addr.AsSlice(),
-		}
-		network, ip = v4, v4
-	} else {
-		v6 := &layers.IPv6{
-			Version: 6, HopLimit: 64, TrafficClass: class, NextHeader: layers.IPProtocol(m.protocol),
-			SrcIP: m.from.addr.AsSlice(), DstIP: m.to.addr.AsSlice(),
-		}
-		network, ip = v6, v6
-	}
-	checked := func(l interface {
-		gopacket.SerializableLayer
-		SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
-	},
-	) {
-		_ = l.SetNetworkLayerForChecksum(network)
-		upper = append(upper, l)
-	}
-	switch m.protocol {
-	case protoTCP:
-		checked(&layers.TCP{
-			SrcPort: layers.TCPPort(m.from.port), DstPort: layers.TCPPort(m.to.port), Seq: f.id * 16, Ack: f.id * 16, Window: 65535,
-			FIN: m.flags&flagFIN != 0, SYN: m.flags&flagSYN != 0, PSH: m.flags&flagPSH != 0, ACK: m.flags&flagACK != 0,
-		})
-	case protoUDP:
-		checked(&layers.UDP{SrcPort: layers.UDPPort(m.from.port), DstPort: layers.UDPPort(m.to.port)})
-	case protoSCTP:
-		payload = f.sctp(m, payload)
-	case protoICMP:
-		upper = append(upper, &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(m.icmp[0], m.icmp[1]), Id: m.from.port})
-	case protoICMPv6:
-		checked(&layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(m.icmp[0], m.icmp[1])})
-		rest := []byte{0, 0, 0, 0}
-		binary.BigEndian.PutUint16(rest, m.from.port)
-		payload = append(rest, payload...)
-	default:
-		// Four bytes that are no version of GRE with keys.
-		payload = append([]byte{0, 0, 8, 0}, payload...)
-	}
-	if m.inner != nil {
-		payload = m.inner
-		if m.protocol == protoICMPv6 {
-			payload = append([]byte{0, 0, 0, 0}, payload...)
-		}
-	}
-	buffer := gopacket.NewSerializeBuffer()
-	all := append([]gopacket.SerializableLayer{ip}, upper...)
-	err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, append(all, gopacket.Payload(payload))...)
-	if err != nil {
-		return nil, err
-	}
-	out := buffer.Bytes()
-	if m.broken && m.protocol == protoUDP {
-		breakLength(out, len(payload)+8)
-	}
-	return out, nil
-}
-
-// breakLength makes the length of a UDP header longer than the packet, which is
-// what connection tracking minds, and keeps the sum right, which REJECT minds.
-func breakLength(packet []byte, length int) {
-	header := packet[len(packet)-length:]
-	sum := binary.BigEndian.Uint16(header[6:])
-	binary.BigEndian.PutUint16(header[4:], uint16(length+1))
-	// One more in one word is one less in the complement's sum.
-	if sum--; sum == 0 {
-		sum = 0xffff
-	}
-	binary.BigEndian.PutUint16(header[6:], sum)
-}
-
-// sctp is a header with the chunk that opens, answers or goes on (RFC 9260, 3.3).
-func (f *flow) sctp(m message, payload []byte) []byte {
-	const opens, answers, goesOn = 1, 2, 10
-	kind, tag := uint8(opens), uint32(0)
-	switch {
-	case m.setupOther:
-		kind, tag = answers, f.id
-	case m.flags&flagSYN == 0:
-		kind, tag = goesOn, f.id
-	}
-	b := binary.BigEndian.AppendUint16(nil, m.from.port)
-	b = binary.BigEndian.AppendUint16(b, m.to.port)
-	b = binary.BigEndian.AppendUint32(b, tag)
-	b = append(b, 0, 0, 0, 0) // the sum
-	var body []byte
-	if kind != goesOn {
-		body = binary.BigEndian.AppendUint32(body, f.id) // the tag that the other side is to use
-		body = append(body, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1)
-		// A parameter that is to be skipped by who does not know it.
-		body = append(body, 0x80, 0x99, 0, byte(4+len(payload)))
-	}
-	body = append(body, payload...)
-	b = append(b, kind, 0, 0, byte(4+len(body)))
-	b = append(b, body...)
-	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
-	return b
-}
-
-// readArrival reads what came out: the identifier of the packet that it is or
-// answers. It is 0 for what the kernel sends of its own accord, and for packets that
-// only make connections.
-func readArrival(b []byte) (id uint32, a arrival) {
-	first := gopacket.LayerType(layers.LayerTypeIPv6)
-	if b[0]>>4 == 4 {
-		first = layers.LayerTypeIPv4
-	}
-	p := gopacket.NewPacket(b, first, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
-	if tcp, is := p.Layer(layers.LayerTypeTCP).(*layers.TCP); is && tcp.RST {
-		a.answer = "tcp-reset"
-		if tcp.ACK {
-			// It acknowledges the payload too, and SYN and FIN.
-			return (tcp.Ack - uint32(len(mark)) - 4) / 16, a
-		}
-		return tcp.Seq / 16, a
-	}
-	at := bytes.LastIndex(b, mark)
-	if at < 0 || at+len(mark)+4 > len(b) {
-		return 0, a
-	}
-	switch ip := p.NetworkLayer().(type) {
-	case *layers.IPv4:
-		a.byDocker = ip.TOS == classDocker
-	case *layers.IPv6:
-		a.byDocker = ip.TrafficClass == classDocker
-	}
-	if icmp, is := p.Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4); is && errorType(protoICMP, icmp.TypeCode.Type()) {
-		a.answer = named(map[uint16]string{0x0303: "icmp-port-unreachable", 0x030d: "icmp-admin-prohibited"}, uint16(icmp.TypeCode))
-	}
-	if icmp, is := p.Layer(layers.LayerTypeICMPv6).(*layers.ICMPv6); is && icmp.TypeCode.Type() == layers.ICMPv6TypeRedirect {
-		return 0, a // says that there is a shorter way
-	} else if is && errorType(protoICMPv6, icmp.TypeCode.Type()) {
-		a.answer = named(map[uint16]string{0x0104: "icmp6-port-unreachable", 0x0101: "icmp6-adm-prohibited"}, uint16(icmp.TypeCode))
-	}
-	return binary.BigEndian.Uint32(b[at+len(mark):]), a
-}
-
-func named(names map[uint16]string, typeCode uint16) string {
-	if name := names[typeCode]; name != "" {
-		return name
-	}
-	return fmt.Sprintf("ICMP %d/%d", typeCode>>8, typeCode&0xff)
 }

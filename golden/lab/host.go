@@ -10,9 +10,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// NewHostRouter makes a router with no rules at all, for those of whole hosts. Packets are
-// translated by what its nat table has, and what is for the host itself is answered by its
-// kernel.
+// NewHostRouter makes a router without any rules, for the rules of a whole host. Its nat table
+// translates packets, and its kernel answers packets for the host itself.
 func NewHostRouter(t testing.TB, b Backend) *Router {
 	t.Helper()
 	r := newRouter(t, b)
@@ -24,7 +23,7 @@ func NewHostRouter(t testing.TB, b Backend) *Router {
 	return r
 }
 
-// HostAddress is an address of the router itself.
+// HostAddress returns an address of the router itself.
 func HostAddress(f ir.Family) netip.Addr {
 	if f == ir.IPv6 {
 		return netip.MustParseAddr("fd00:ffff::1")
@@ -32,16 +31,16 @@ func HostAddress(f ir.Family) netip.Addr {
 	return netip.MustParseAddr("100.127.255.1")
 }
 
-// Fate is what is seen of a packet from outside.
+// Fate is the observed result of a packet.
 type Fate struct {
-	// Device is where it came out; "" if it did not.
+	// Device is the interface that it left on; "" if it was not forwarded.
 	Device string
-	// Answer is what came back instead: the kind of a REJECT, or what the kernel answers to
-	// packets for the host itself; "" for nothing.
+	// Answer is the answer that came back instead: the kind of a REJECT, or the answer of the
+	// kernel to a packet for the host itself; "" for none.
 	Answer string
 }
 
-// Fates sends packets and returns what is seen of each.
+// Fates sends packets and returns the observed results of each.
 func (r *Router) Fates(packets []packet.Packet) ([][]Fate, error) {
 	flows, err := r.sendAll(packets)
 	if err != nil {

@@ -12,15 +12,16 @@ import (
 
 // Lab is a Docker host between two segments:
 //
-//	friend   198.51.100.2  2001:db8:1::2 ┐
-//	stranger 198.51.100.3  2001:db8:1::3 ┴ eth0 (.1, ::1) Host eth1 (.1, ::1) ─ inside 203.0.113.2 2001:db8:2::2
+//	allowed 198.51.100.2 2001:db8:1::2 ┐
+//	other   198.51.100.3 2001:db8:1::3 ┴ eth0 (.1, ::1) Host eth1 (.1, ::1) ─ inside 203.0.113.2 2001:db8:2::2
 //
-// The clients' default routes go through the host, so that they can also reach
-// for a container's own address. The segments are bridges in one more namespace.
+// The policies of tests admit the allowed client and not the other one. The default
+// routes of all clients go through the host, so that they can also try a container's
+// own address. The segments are bridges in another namespace.
 type Lab struct {
-	Host             *Node // V4 and V6 are the addresses on eth0
-	Friend, Stranger *Node
-	Inside           *Node
+	Host           *Node // V4 and V6 are the addresses on eth0
+	Allowed, Other *Node
+	Inside         *Node
 
 	t       testing.TB
 	wiring  *Namespace
@@ -55,8 +56,8 @@ func NewLab(t testing.TB) *Lab {
 	client := func(name, v4, v6 string) *Node {
 		return lab.AddClient(name, netip.MustParseAddr(v4), netip.MustParseAddr(v6))
 	}
-	lab.Friend = client("friend", "198.51.100.2", "2001:db8:1::2")
-	lab.Stranger = client("stranger", "198.51.100.3", "2001:db8:1::3")
+	lab.Allowed = client("allowed", "198.51.100.2", "2001:db8:1::2")
+	lab.Other = client("other", "198.51.100.3", "2001:db8:1::3")
 	lab.Inside = client("inside", "203.0.113.2", "2001:db8:2::2")
 	return lab
 }
@@ -80,7 +81,7 @@ func (lab *Lab) AddClient(name string, v4, v6 netip.Addr) *Node {
 	return node
 }
 
-// quietIPv6 spares new interfaces the second that duplicate address detection takes.
+// quietIPv6 turns off duplicate address detection, which takes a second for each interface.
 func (lab *Lab) quietIPv6(node *Node) {
 	lab.t.Helper()
 	node.Sysctl("net.ipv6.conf.all.accept_dad", "0")
@@ -101,7 +102,7 @@ func (lab *Lab) plug(node *Node, device string, at segment, v4, v6 netip.Addr) {
 		fmt.Sprintf("link set %s up", device))
 }
 
-// bridgeOnly keeps iptables out of the segments' bridges. The sysctl is there
+// bridgeOnly keeps iptables away from the bridges of the segments. The sysctl exists
 // once br_netfilter is loaded, which an engine may do.
 func (lab *Lab) bridgeOnly() {
 	lab.t.Helper()

@@ -40,26 +40,26 @@ func TestPublishedPortsAndEgressOnARealEngine(t *testing.T) {
 				}
 			}
 
-			for _, client := range []*Node{lab.Friend, lab.Stranger, lab.Inside} {
-				// The client's own address in the answer: no docker-proxy between.
+			for _, client := range []*Node{lab.Allowed, lab.Other, lab.Inside} {
+				// The answer has the client's own address: docker-proxy is not involved.
 				answers(t, client, "tcp", lab.Host.At(8080), "web tcp 80 from "+client.V4.String())
 				answers(t, client, "udp", lab.Host.At(5353), "web udp 53 from "+client.V4.String())
 				answers(t, client, "tcp", lab.Host.At6(8080), "web tcp 80 from "+client.V6.String())
 				answers(t, client, "udp", lab.Host.At6(5353), "web udp 53 from "+client.V6.String())
 			}
-			// facts/docker.md: a container's own address is open from outside before 28.
-			if direct := lab.Stranger.Connect("tcp", web.At(80)); (direct == Answered) != engine.Before(28) {
-				t.Errorf("straight to the container: %s", direct)
+			// Before engine 28, a container's own address is reachable from outside.
+			if direct := lab.Other.Connect("tcp", web.At(80)); (direct == Answered) != engine.Before(28) {
+				t.Errorf("to the address of the container: %s", direct)
 			}
-			sees(t, lab.Stranger, "tcp", web.At(81), TimedOut)
-			sees(t, lab.Friend, "tcp", lab.Host.At(8081), Refused)
-			sees(t, lab.Friend, "udp", lab.Host.At(8081), Refused)
+			requireResult(t, lab.Other, "tcp", web.At(81), TimedOut)
+			requireResult(t, lab.Allowed, "tcp", lab.Host.At(8081), Refused)
+			requireResult(t, lab.Allowed, "udp", lab.Host.At(8081), Refused)
 
-			lab.Friend.Serve("443/tcp", "53/udp")
-			answers(t, web.Node, "tcp", lab.Friend.At(443), "friend tcp 443 from "+lab.Host.V4.String())
-			answers(t, web.Node, "udp", lab.Friend.At(53), "friend udp 53 from "+lab.Host.V4.String())
-			answers(t, web.Node, "tcp", lab.Friend.At6(443), "friend tcp 443 from "+lab.Host.V6.String())
-			answers(t, web.Node, "udp", lab.Friend.At6(53), "friend udp 53 from "+lab.Host.V6.String())
+			lab.Allowed.Serve("443/tcp", "53/udp")
+			answers(t, web.Node, "tcp", lab.Allowed.At(443), "allowed tcp 443 from "+lab.Host.V4.String())
+			answers(t, web.Node, "udp", lab.Allowed.At(53), "allowed udp 53 from "+lab.Host.V4.String())
+			answers(t, web.Node, "tcp", lab.Allowed.At6(443), "allowed tcp 443 from "+lab.Host.V6.String())
+			answers(t, web.Node, "udp", lab.Allowed.At6(53), "allowed udp 53 from "+lab.Host.V6.String())
 
 			if out, _, err := web.Exec("busybox", "ip", "address"); err != nil || !strings.Contains(out, web.V4.String()) {
 				t.Errorf("docker exec, %s expected: %q, %v", web.V4, out, err)
@@ -68,7 +68,7 @@ func TestPublishedPortsAndEgressOnARealEngine(t *testing.T) {
 	}
 }
 
-func TestRulesCutConnectionsAndSurviveTheEngine(t *testing.T) {
+func TestRulesEndConnectionsAndSurviveEngineRestarts(t *testing.T) {
 	t.Parallel()
 	for _, backend := range Backends {
 		t.Run(string(backend), func(t *testing.T) {
@@ -78,31 +78,31 @@ func TestRulesCutConnectionsAndSurviveTheEngine(t *testing.T) {
 			engine.CreateNetwork("app", "10.201.0.0/24", "")
 			engine.RunContainer(ContainerOptions{Name: "web", Publish: []string{"8080:80", "5353:53/udp"}, Network: "app"})
 
-			friend := lab.Friend.OpenSession("tcp", lab.Host.At(8080))
-			stranger := lab.Stranger.OpenSession("tcp", lab.Host.At(8080))
-			strangerUDP := lab.Stranger.OpenSession("udp", lab.Host.At(5353))
+			allowed := lab.Allowed.OpenSession("tcp", lab.Host.At(8080))
+			other := lab.Other.OpenSession("tcp", lab.Host.At(8080))
+			otherUDP := lab.Other.OpenSession("udp", lab.Host.At(5353))
 
 			must(t, engine.Tools.IPSetRestore("create banned hash:ip\nadd banned 198.51.100.3\n"))
 			must(t, engine.Tools.IPTables(backend, 4, "-I", "DOCKER-USER", "-m", "set", "--match-set", "banned", "src", "-j", "DROP"))
 
 			check := func(when string) {
 				t.Helper()
-				if got := lab.Friend.Connect("tcp", lab.Host.At(8080)); got != Answered {
-					t.Errorf("%s: friend: %s", when, got)
+				if got := lab.Allowed.Connect("tcp", lab.Host.At(8080)); got != Answered {
+					t.Errorf("%s: allowed: %s", when, got)
 				}
-				if got := lab.Stranger.Connect("tcp", lab.Host.At(8080)); got != TimedOut {
-					t.Errorf("%s: stranger: %s", when, got)
+				if got := lab.Other.Connect("tcp", lab.Host.At(8080)); got != TimedOut {
+					t.Errorf("%s: other: %s", when, got)
 				}
 			}
 			var waiting sync.WaitGroup
-			waiting.Go(func() { pings(t, "friend", friend, Answered) })
-			waiting.Go(func() { pings(t, "stranger", stranger, TimedOut) })
-			waiting.Go(func() { pings(t, "stranger's udp", strangerUDP, TimedOut) })
+			waiting.Go(func() { pings(t, "allowed", allowed, Answered) })
+			waiting.Go(func() { pings(t, "other", other, TimedOut) })
+			waiting.Go(func() { pings(t, "other's udp", otherUDP, TimedOut) })
 			check("rule loaded")
 			waiting.Wait()
 
-			engine.Stop() // takes the DNAT rules along with the containers
-			sees(t, lab.Friend, "tcp", lab.Host.At(8080), Refused)
+			engine.Stop() // deletes the DNAT rules and stops the containers
+			requireResult(t, lab.Allowed, "tcp", lab.Host.At(8080), Refused)
 			engine.Start()
 			check("engine stopped and started")
 			engine.Kill()
@@ -117,7 +117,7 @@ func TestRulesCutConnectionsAndSurviveTheEngine(t *testing.T) {
 	}
 }
 
-func TestRejectsAreToldApart(t *testing.T) {
+func TestClientsDistinguishRejects(t *testing.T) {
 	t.Parallel()
 	Require(t, "iptables-nft", "iptables-legacy")
 	for _, backend := range Backends {
@@ -137,31 +137,31 @@ func TestRejectsAreToldApart(t *testing.T) {
 			} {
 				must(t, lab.Host.IPTablesRestore(backend, 4,
 					"*filter\n:T - [0:0]\n-F INPUT\n-A INPUT -j T\n-A T -s 198.51.100.3 "+c.target+"\nCOMMIT\n"))
-				sees(t, lab.Friend, "tcp", lab.Host.At(80), Answered)
-				sees(t, lab.Stranger, "tcp", lab.Host.At(80), c.tcp)
-				sees(t, lab.Stranger, "udp", lab.Host.At(53), c.udp)
+				requireResult(t, lab.Allowed, "tcp", lab.Host.At(80), Answered)
+				requireResult(t, lab.Other, "tcp", lab.Host.At(80), c.tcp)
+				requireResult(t, lab.Other, "udp", lab.Host.At(53), c.udp)
 			}
 
-			// Not without -p: that would reject neighbour discovery as well.
+			// Without -p, neighbour discovery would be rejected as well.
 			must(t, lab.Host.IPTablesRestore(backend, 6, `*filter
 -A INPUT -s 2001:db8:1::3 -p tcp -j REJECT --reject-with icmp6-adm-prohibited
 -A INPUT -s 2001:db8:1::3 -p udp -j REJECT --reject-with icmp6-adm-prohibited
 COMMIT
 `))
-			sees(t, lab.Stranger, "tcp", lab.Host.At6(80), Unreachable)
-			sees(t, lab.Stranger, "udp", lab.Host.At6(53), Unreachable)
-			sees(t, lab.Friend, "udp", lab.Host.At6(53), Answered)
+			requireResult(t, lab.Other, "tcp", lab.Host.At6(80), Unreachable)
+			requireResult(t, lab.Other, "udp", lab.Host.At6(53), Unreachable)
+			requireResult(t, lab.Allowed, "udp", lab.Host.At6(53), Answered)
 
-			// A router's far address answers from where it was asked.
-			sees(t, lab.Friend, "udp", "203.0.113.1:53", Answered)
+			// The other address of the host answers from that address.
+			requireResult(t, lab.Allowed, "udp", "203.0.113.1:53", Answered)
 			if err := lab.Host.IPTablesRestore(backend, 4, "*filter\n-A NOPE -j DROP\nCOMMIT\n"); err == nil {
-				t.Error("a broken file loads")
+				t.Error("a file with an error was loaded")
 			}
 		})
 	}
 }
 
-// Not parallel: it looks at the whole test process.
+// Not parallel: it examines the whole test process.
 func TestNothingIsLeftOver(t *testing.T) {
 	for _, backend := range Backends {
 		before := footprint(t)
@@ -169,7 +169,7 @@ func TestNothingIsLeftOver(t *testing.T) {
 			lab := NewLab(t)
 			engine := lab.StartEngine(EngineOptions{Backend: backend})
 			engine.RunContainer(ContainerOptions{Name: "web", Publish: []string{"8080:80"}})
-			engine.Kill() // leaves containers and containerd's shims
+			engine.Kill() // leaves containers and the shims of containerd
 		})
 		if after := footprint(t); after != before {
 			t.Errorf("before:\n%s\nafter:\n%s", before, after)
@@ -207,7 +207,7 @@ func footprint(t *testing.T) string {
 	for _, process := range processes {
 		status, err := os.ReadFile(process + "/status")
 		if err != nil {
-			continue // it ended meanwhile
+			continue // it has ended
 		}
 		net, _ := os.Readlink(process + "/ns/net")
 		child := strings.Contains(string(status), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid()))
@@ -219,8 +219,8 @@ func footprint(t *testing.T) string {
 	return out.String()
 }
 
-// makesNoDockerUser6: 20.10 with ip6tables makes chains of its own for IPv6, but
-// no DOCKER-USER and no jump to one (measured; 26.1 and 28.5 make both).
+// makesNoDockerUser6 reports whether the engine makes no DOCKER-USER for IPv6: 20.10 with
+// ip6tables makes only its other chains (measured; 26.1 and 28.5 make DOCKER-USER).
 func makesNoDockerUser6(engine *Engine) bool { return engine.Before(26) }
 
 func answers(t *testing.T, from *Node, network, to, want string) {
@@ -230,7 +230,7 @@ func answers(t *testing.T, from *Node, network, to, want string) {
 	}
 }
 
-func sees(t *testing.T, from *Node, network, to string, want Result) {
+func requireResult(t *testing.T, from *Node, network, to string, want Result) {
 	t.Helper()
 	if got := from.Connect(network, to); got != want {
 		t.Errorf("%s to %s/%s: %s, want %s", from.Name, to, network, got, want)

@@ -60,13 +60,13 @@ func NewNamespace(t testing.TB, prefix string) *Namespace {
 	return ns
 }
 
-// Run runs a command in the namespace, for 30 seconds at most.
-// The error carries the command and what it wrote to stderr.
+// Run runs a command in the namespace, for commandLimit at most. The error
+// contains the command and its stderr.
 func (ns *Namespace) Run(args ...string) (stdout, stderr string, err error) {
 	return ns.Input("", args...)
 }
 
-// MustRun is Run for commands that have to work; it returns their stdout.
+// MustRun is Run for commands that have to succeed; it returns their stdout.
 func (ns *Namespace) MustRun(args ...string) string {
 	ns.t.Helper()
 	stdout, _, err := ns.Run(args...)
@@ -76,7 +76,7 @@ func (ns *Namespace) MustRun(args ...string) string {
 	return stdout
 }
 
-// Input is Run with text on the command's stdin.
+// Input is Run with text as the stdin of the command.
 func (ns *Namespace) Input(stdin string, args ...string) (stdout, stderr string, err error) {
 	stdout, stderr, err = runBounded(stdin, []string{"XTABLES_LOCKFILE=" + ns.lock}, ns.command(args...)...)
 	if err != nil {
@@ -102,7 +102,7 @@ func runBounded(stdin string, env []string, args ...string) (stdout, stderr stri
 	cmd.WaitDelay = time.Second // for a grandchild that keeps the pipes open
 	err = cmd.Run()
 	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("no end after %s: %w", commandLimit, err)
+		err = fmt.Errorf("not finished after %s: %w", commandLimit, err)
 	}
 	return out.String(), errs.String(), err
 }
@@ -143,7 +143,7 @@ func (ns *Namespace) within(f func() error) error {
 				return fmt.Errorf("setns %s: %w", ns.path, err)
 			}
 			err = f()
-			// A thread that could not go back stays locked and so dies with
+			// A thread that could not return stays locked, so that it ends with
 			// this goroutine.
 			if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
 				return fmt.Errorf("setns back: %w", back)

@@ -8,24 +8,22 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-// Require skips the test unless it runs as root, may make namespaces and finds
-// the tools. With CI=true in the environment it fails instead: there the lab
-// is meant to be complete, and a silent skip would hide that it is not.
+// Require skips the test unless it runs as root, can create namespaces and finds
+// the tools. In CI it fails the test instead.
 func Require(t testing.TB, tools ...string) {
 	t.Helper()
 	if missing := missing(tools); missing != "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the network lab cannot run, and CI=true forbids to skip: " + missing)
-		}
-		t.Skip("the network lab cannot run: " + missing)
+		testenv.SkipOrFail(t, "the network lab cannot run: "+missing)
 	}
 }
 
 func missing(tools []string) string {
 	if os.Geteuid() != 0 {
-		return "it needs root"
+		return "root is required"
 	}
 	var absent []string
 	for _, tool := range append([]string{"unshare"}, tools...) {
@@ -38,7 +36,7 @@ func missing(tools []string) string {
 	}
 	// Root in a container often lacks CAP_SYS_ADMIN.
 	if out, err := exec.Command("unshare", "--net", "--mount", "true").CombinedOutput(); err != nil {
-		return fmt.Sprintf("no namespaces may be made here: %s", strings.TrimSpace(string(out)))
+		return fmt.Sprintf("namespaces cannot be created: %s", strings.TrimSpace(string(out)))
 	}
 	return ""
 }

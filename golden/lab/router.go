@@ -14,20 +14,22 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // Router is a network namespace that forwards single packets through DOCKER-USER.
-// Its interfaces are TUN devices: what the test writes to one arrives there, and
-// what the kernel sends by one the test reads. Connection tracking, DNAT and routes
-// are made to fit each packet, so that any packet a rule can tell from another can be
-// sent for real.
+// Its interfaces are TUN devices: a packet that the test writes arrives on the
+// interface, and the test reads the packets that the kernel sends. Connection
+// tracking, DNAT and routes are set up for each packet, so that all packets that
+// rules can distinguish can be sent.
 //
-// Behind DOCKER-USER stands an imitation of Docker's rules that takes everything and
-// leaves a mark, so that what our rules accept is told from what they leave to Docker.
+// After DOCKER-USER comes a substitute for Docker's rules, which accepts everything
+// and sets a mark: it distinguishes packets that our rules accept from those that they
+// leave to Docker.
 type Router struct {
 	*Namespace
 	Backend Backend
-	// ownNAT says that the rules of the test translate, and none are made for the packets.
+	// ownNAT is set if the rules of the test translate packets, instead of rules for each packet.
 	ownNAT bool
 
 	tuns map[string]int
@@ -35,25 +37,25 @@ type Router struct {
 	seen map[uint32][]arrival
 }
 
-// The traffic classes (TOS) that the router's own rules know. No policy asks for one.
+// The traffic classes (TOS) that the rules of the router match. No policy matches them.
 const (
-	classSetup     = 0x04 // goes past DOCKER-USER: makes the connection that a packet belongs to
+	classSetup     = 0x04 // bypasses DOCKER-USER: opens the connection that a packet belongs to
 	classUntracked = 0x08 // is not tracked
-	classDocker    = 0x10 // came out by Docker's rules
+	classDocker    = 0x10 // accepted by the substitute for Docker's rules
 )
 
 // routerTable is the routing table of the packets' destinations.
 const routerTable = "100"
 
-// arrival is what came out for a packet: the packet itself, or an answer.
+// arrival is what the router sent for a packet: the packet itself, or an answer.
 type arrival struct {
 	device   string
 	byDocker bool
-	// answer is the kind of REJECT, if the message is such an answer or looks like one.
+	// answer is the kind of REJECT, if the message is such an answer or has the form of one.
 	answer string
 }
 
-// NewRouter makes a router without any rules of ours. DOCKER-USER is empty.
+// NewRouter makes a router with an empty DOCKER-USER.
 func NewRouter(t testing.TB, b Backend) *Router {
 	t.Helper()
 	r := newRouter(t, b)
@@ -76,8 +78,8 @@ COMMIT
 	return r
 }
 
-// track sees to it that packets out of the window of their connection belong to it
-// nevertheless. The sysctl is there once something tracks connections.
+// track makes connection tracking accept packets outside of the TCP window. The sysctl
+// exists once a rule tracks connections.
 func (r *Router) track() {
 	r.Sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1")
 	r.drain()
@@ -88,7 +90,7 @@ func newRouter(t testing.TB, b Backend) *Router {
 	t.Helper()
 	Require(t, b.Tool(4, "-restore"), "ipset", "conntrack")
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		t.Skip(skipOrFail(t, "no TUN devices here: "+err.Error()))
+		testenv.SkipOrFail(t, "there are no TUN devices: "+err.Error())
 	}
 	r := &Router{Namespace: NewNamespace(t, "dfw-router"), Backend: b, tuns: map[string]int{}}
 	t.Cleanup(func() {
@@ -102,7 +104,7 @@ func newRouter(t testing.TB, b Backend) *Router {
 		"net.ipv6.conf.all.accept_dad": "0", "net.ipv6.conf.default.accept_dad": "0",
 		"net.ipv6.conf.default.addr_gen_mode": "1",
 		"net.ipv4.conf.all.send_redirects":    "0", "net.ipv4.conf.default.send_redirects": "0",
-		// Every refusal is answered, however many there are.
+		// Every refused packet is answered, however many there are.
 		"net.ipv4.icmp_ratemask": "0", "net.ipv4.icmp_ratelimit": "0",
 		"net.ipv6.icmp.ratelimit": "0", "net.ipv6.icmp.ratemask": "255",
 	} {
@@ -116,21 +118,13 @@ func newRouter(t testing.TB, b Backend) *Router {
 	return r
 }
 
-// Lead sends what is forwarded through another chain in the place of DOCKER-USER. A
-// chain meant for INPUT decides the same packets there, but for the interface that
-// they leave by.
-func (r *Router) Lead(f ir.Family, chain string) {
+// SetChain makes forwarded packets pass another chain instead of DOCKER-USER. A chain for
+// INPUT matches the same packets there, except for the output interface.
+func (r *Router) SetChain(f ir.Family, chain string) {
 	r.t.Helper()
 	if err := r.IPTables(r.Backend, int(f), "-R", "FORWARD", "2", "-j", chain); err != nil {
 		r.t.Fatal(err)
 	}
-}
-
-func skipOrFail(t testing.TB, why string) string {
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why + ", and CI=true forbids to skip")
-	}
-	return why
 }
 
 func (r *Router) mustLoad(family int, text string) {
@@ -147,7 +141,7 @@ func (r *Router) batch(family string, commands ...string) {
 	}
 }
 
-// interfaceUp makes an interface, unless it is there.
+// interfaceUp creates an interface, unless it exists.
 func (r *Router) interfaceUp(name string) {
 	r.t.Helper()
 	if _, ok := r.tuns[name]; ok {
@@ -176,9 +170,8 @@ func (r *Router) interfaceUp(name string) {
 	r.Sysctl("net.ipv4.conf."+name+".rp_filter", "0")
 }
 
-// Send sends packets, each as a connection of its own and all by the rules that are
-// loaded, and returns what became of each. A packet that cannot be sent is an
-// error; see Sendable.
+// Send sends packets through the loaded rules, each as a separate connection, and returns the
+// verdict for each. A packet that cannot be sent is an error; see Sendable.
 func (r *Router) Send(packets []packet.Packet) ([]packet.Verdict, error) {
 	flows, err := r.sendAll(packets)
 	if err != nil {
@@ -186,7 +179,7 @@ func (r *Router) Send(packets []packet.Packet) ([]packet.Verdict, error) {
 	}
 	out := make([]packet.Verdict, len(packets))
 	for i, f := range flows {
-		v, err := r.became(f)
+		v, err := r.verdict(f)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", packets[i], err)
 		}
@@ -195,7 +188,7 @@ func (r *Router) Send(packets []packet.Packet) ([]packet.Verdict, error) {
 	return out, nil
 }
 
-// sendAll sends packets, each as a connection of its own, and reads what comes out.
+// sendAll sends packets, each as a separate connection, and reads what the router sends.
 func (r *Router) sendAll(packets []packet.Packet) ([]*flow, error) {
 	flows := make([]*flow, len(packets))
 	for i, p := range packets {
@@ -214,15 +207,15 @@ func (r *Router) sendAll(packets []packet.Packet) ([]*flow, error) {
 	r.seen = map[uint32][]arrival{}
 	for left := flows; len(left) > 0; {
 		var now, later []*flow
-		round := newRound()
+		b := newBatch()
 		for _, f := range left {
-			if round.take(f) {
+			if b.add(f) {
 				now = append(now, f)
 			} else {
 				later = append(later, f)
 			}
 		}
-		if err := r.send(now, round); err != nil {
+		if err := r.send(now, b); err != nil {
 			return nil, err
 		}
 		left = later
@@ -236,13 +229,12 @@ func (r *Router) nextID() uint32 {
 	return r.last
 }
 
-// send sends the packets of one round: no two of them share a connection, or need
-// different routes.
-func (r *Router) send(flows []*flow, round *round) error {
+// send sends a batch of packets.
+func (r *Router) send(flows []*flow, b *batch) error {
 	for _, family := range []int{4, 6} {
 		flag := fmt.Sprintf("-%d", family)
 		routes := []string{"route flush table " + routerTable}
-		for to, device := range round.routes {
+		for to, device := range b.routes {
 			if to.Is4() == (family == 4) {
 				routes = append(routes, fmt.Sprintf("route add %s dev %s table %s", to, device, routerTable))
 			}
@@ -254,7 +246,7 @@ func (r *Router) send(flows []*flow, round *round) error {
 		if r.ownNAT {
 			continue
 		}
-		nat := "*nat\n-F PREROUTING\n" + strings.Join(round.dnat[family], "") + "COMMIT\n"
+		nat := "*nat\n-F PREROUTING\n" + strings.Join(b.dnat[family], "") + "COMMIT\n"
 		if err := r.IPTablesRestore(r.Backend, family, nat); err != nil {
 			return err
 		}
@@ -273,8 +265,8 @@ func (r *Router) send(flows []*flow, round *round) error {
 	return nil
 }
 
-// drain reads what has come out. Forwarding happens within the write, so that it is
-// all there.
+// drain reads all packets that the router has sent. The kernel forwards within the write, so
+// that none is still to come.
 func (r *Router) drain() {
 	buffer := make([]byte, 65536)
 	for device, fd := range r.tuns {
@@ -291,23 +283,22 @@ func (r *Router) drain() {
 	}
 }
 
-// became is what became of a packet: accepted, left to Docker, refused with an
-// answer, or gone.
-func (r *Router) became(f *flow) (packet.Verdict, error) {
+// verdict returns the verdict for a packet, by what was observed.
+func (r *Router) verdict(f *flow) (packet.Verdict, error) {
 	arrivals := r.seen[f.id]
 	switch {
 	case len(arrivals) == 0:
 		return packet.Verdict{Kind: packet.Drop}, nil
 	case len(arrivals) > 1:
-		return packet.Verdict{}, fmt.Errorf("came out %d times: %v", len(arrivals), arrivals)
+		return packet.Verdict{}, fmt.Errorf("it was sent %d times: %v", len(arrivals), arrivals)
 	}
 	a := arrivals[0]
-	// An error that was sent is not an answer to itself.
+	// If the packet is an ICMP error itself, what arrives is not an answer.
 	if a.answer != "" && !(f.packet.HasICMP() && errorType(f.packet.Protocol, f.packet.ICMPType)) {
 		return packet.Verdict{Kind: packet.Reject, With: a.answer}, nil
 	}
 	if a.device != f.packet.Out {
-		return packet.Verdict{}, fmt.Errorf("came out by %s", a.device)
+		return packet.Verdict{}, fmt.Errorf("it was sent on %s", a.device)
 	}
 	if a.byDocker {
 		return packet.Verdict{Kind: packet.Docker}, nil
@@ -315,50 +306,51 @@ func (r *Router) became(f *flow) (packet.Verdict, error) {
 	return packet.Verdict{Kind: packet.Accept}, nil
 }
 
-// Appears is how a verdict for a packet looks from outside: the kernel answers no
-// ICMP error with another (RFC 1122, 3.2.2; RFC 4443, 2.4).
-func Appears(p packet.Packet, v packet.Verdict) packet.Verdict {
+// Observed returns the verdict that an observer sees: the kernel answers no ICMP error with
+// another (RFC 1122, 3.2.2; RFC 4443, 2.4), so that rejecting one looks like a drop.
+func Observed(p packet.Packet, v packet.Verdict) packet.Verdict {
 	if v.Kind == packet.Reject && p.HasICMP() && errorType(p.Protocol, p.ICMPType) {
 		return packet.Verdict{Kind: packet.Drop}
 	}
 	return v
 }
 
-// round is what packets that are sent together need, and what they may not share.
-type round struct {
+// batch is the routes and DNAT rules of packets that are sent together. No two of them share a
+// connection or need different routes.
+type batch struct {
 	routes      map[netip.Addr]string
 	connections map[connection]bool
 	dnat        map[int][]string
 }
 
-func newRound() *round {
-	return &round{map[netip.Addr]string{}, map[connection]bool{}, map[int][]string{}}
+func newBatch() *batch {
+	return &batch{map[netip.Addr]string{}, map[connection]bool{}, map[int][]string{}}
 }
 
-// take adds a packet, if it goes with those that are there.
-func (r *round) take(f *flow) bool {
+// add adds a packet unless it conflicts with another one of the batch.
+func (b *batch) add(f *flow) bool {
 	for _, route := range f.routes {
-		if device, ok := r.routes[route.to]; ok && device != route.device {
+		if device, ok := b.routes[route.to]; ok && device != route.device {
 			return false
 		}
 	}
 	for _, c := range f.connections {
-		if r.connections[c] {
+		if b.connections[c] {
 			return false
 		}
 	}
 	for _, route := range f.routes {
-		r.routes[route.to] = route.device
+		b.routes[route.to] = route.device
 	}
 	for _, c := range f.connections {
-		r.connections[c] = true
+		b.connections[c] = true
 	}
 	if f.dnat != "" {
 		family := 4
 		if f.packet.Family == ir.IPv6 {
 			family = 6
 		}
-		r.dnat[family] = append(r.dnat[family], f.dnat)
+		b.dnat[family] = append(b.dnat[family], f.dnat)
 	}
 	return true
 }

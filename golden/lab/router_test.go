@@ -12,8 +12,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// samplePackets are packets of all states, protocols and directions, to a published
-// port and straight to a container.
+// samplePackets returns packets of all states, protocols and directions, to a published port
+// and to the address of a container.
 func samplePackets() []packet.Packet {
 	var out []packet.Packet
 	for _, f := range []struct {
@@ -84,7 +84,7 @@ func samplePackets() []packet.Packet {
 	return out
 }
 
-// ruleFor matches a packet by all that a rule can see of it.
+// ruleFor returns a rule that matches a packet by all of its fields.
 func ruleFor(p packet.Packet) string {
 	words := []string{"-i", p.In, "-o", p.Out, "-s", p.Source.String(), "-d", p.Destination.String(), "-p", fmt.Sprint(p.Protocol)}
 	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
@@ -114,8 +114,8 @@ func ruleFor(p packet.Packet) string {
 	return strings.Join(words, " ")
 }
 
-// Each packet comes to the rule that matches it by everything, and gets its target.
-func TestARouterSendsThePacketsThatItIsAskedTo(t *testing.T) {
+// Each packet reaches the rule that matches all of its fields.
+func TestARouterSendsTheRequestedPackets(t *testing.T) {
 	t.Parallel()
 	for _, b := range Backends {
 		t.Run(string(b), func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestARouterSendsThePacketsThatItIsAskedTo(t *testing.T) {
 				{
 					func(p packet.Packet) string { return "REJECT --reject-with " + rejectFor(p) },
 					func(p packet.Packet) packet.Verdict {
-						return Appears(p, packet.Verdict{Kind: packet.Reject, With: rejectFor(p)})
+						return Observed(p, packet.Verdict{Kind: packet.Reject, With: rejectFor(p)})
 					},
 				},
 			} {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go4.org/netipx"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // ParseEntry parses one address, CIDR or range "a-b", strictly: what another
@@ -33,7 +35,7 @@ func parseAddr(text string, off int) (netip.Addr, *Problem) {
 	}
 	if text == "" {
 		return netip.Addr{}, &Problem{
-			AddressSyntax, "missing address",
+			diag.CodeAddressSyntax, "missing address",
 			"Write an address, a network as 192.0.2.0/24, or a range as 192.0.2.1-192.0.2.9.", off, 0,
 		}
 	}
@@ -60,7 +62,7 @@ func parsePrefix(text string, slash int) (netipx.IPRange, *Problem) {
 	pfx := netip.PrefixFrom(addr, bits)
 	if masked := pfx.Masked(); masked.Addr() != addr {
 		return netipx.IPRange{}, &Problem{
-			HostBits, "host bits set below the mask",
+			diag.CodeHostBits, "host bits set below the mask",
 			fmt.Sprintf("Write %s for the network, or %s for the single address.", masked, addr), 0, len(text),
 		}
 	}
@@ -101,13 +103,13 @@ func parseRange(text string, dash int) (netipx.IPRange, *Problem) {
 	}{{left, 0}, {right, rightOff}} {
 		if end.text == "" {
 			return fail(&Problem{
-				AddressSyntax, "range with one end",
+				diag.CodeAddressSyntax, "range with one end",
 				"Write an address on both sides of the -, as in 192.0.2.1-192.0.2.9.", dash, 1,
 			})
 		}
 		if strings.Contains(end.text, "/") {
 			return fail(&Problem{
-				AddressSyntax, "prefix as the end of a range",
+				diag.CodeAddressSyntax, "prefix as the end of a range",
 				"Write single addresses on both sides of the -, or the networks as entries of their own.", end.off, len(end.text),
 			})
 		}
@@ -121,12 +123,12 @@ func parseRange(text string, dash int) (netipx.IPRange, *Problem) {
 		return fail(p)
 	case from.BitLen() != to.BitLen():
 		return fail(&Problem{
-			MixedRange, "range from one address family to another",
+			diag.CodeMixedRange, "range from one address family to another",
 			fmt.Sprintf("Write two addresses of one family; %s is of %s and %s of %s.", from, family(from), to, family(to)), 0, len(text),
 		})
 	case to.Less(from):
 		return fail(&Problem{
-			ReversedRange, "reversed range",
+			diag.CodeReversedRange, "reversed range",
 			fmt.Sprintf("Write the lower address first: %s-%s.", to, from), 0, len(text),
 		})
 	}

@@ -47,62 +47,62 @@ func TestParseEntryRefuses(t *testing.T) {
 		code   diag.Code
 		detail string // part of it
 	}{
-		"nothing":                                 {"", AddressSyntax, "Write an address"},
-		"prose":                                   {"«¡hola!»", AddressSyntax, `"¡hola!" is not an IP address`},
-		"a host name":                             {"«example.com»", AddressSyntax, "never resolves names"},
-		"a host name with a dash":                 {"«my-host.example.com»", AddressSyntax, "never resolves names"},
-		"a host name with a dash and a prefix":    {"«my-host»/24", AddressSyntax, "never resolves names"},
-		"a host name at the end of a range":       {"10.0.0.1-«foo»", AddressSyntax, "never resolves names"},
-		"localhost":                               {"«localhost»", AddressSyntax, "never resolves names"},
-		"a blank before an address":               {"« »10.0.0.1", AddressSyntax, "Remove the blank"},
-		"two addresses":                           {"10.0.0.1« »10.0.0.2", AddressSyntax, "Remove the blank"},
-		"a leading zero (iptables: 8.0.0.1)":      {"«010».0.0.1", AddressSyntax, "octal: to it 010 is 8. Write 10.0.0.1 if"},
-		"a leading zero that is not octal":        {"10.«08».0.1", AddressSyntax, "as octal. Write 10.8.0.1 if"},
-		"zeros only":                              {"10.0.0.«00»", AddressSyntax, "Write 10.0.0.0 if"},
-		"a short form":                            {"«10.1»", AddressSyntax, "iptables reads 10.1 as 10.1.0.0, ipset as 10.0.0.1"},
-		"a short form with a prefix":              {"«10.1»/16", AddressSyntax, "Write all four numbers"},
-		"a short form of three numbers":           {"«10.1.2»", AddressSyntax, "iptables reads 10.1.2 as 10.1.2.0, ipset as 10.1.0.2"},
-		"a bare number":                           {"«3232235777»", AddressSyntax, "Write all four numbers"},
-		"a hexadecimal number":                    {"«0x7f000001»", AddressSyntax, "is not an IP address"},
-		"five numbers":                            {"«1.2.3.4.5»", AddressSyntax, "Write four numbers"},
-		"a number above 255":                      {"10.«256».0.1", AddressSyntax, "0 to 255"},
-		"a dot at the end":                        {"«10.0.0.1.»", AddressSyntax, "is not an IP address"},
-		"a port":                                  {"10.0.0.1«:80»", AddressSyntax, "Write 10.0.0.1;"},
-		"brackets":                                {"«[::1]»", AddressSyntax, "without brackets"},
-		"two double colons":                       {"«1::2::3»", AddressSyntax, "at most one ::"},
-		"a zone":                                  {"fe80::1«%eth0»", AddressSyntax, "Write fe80::1 without the zone"},
-		"an empty zone":                           {"fe80::1«%»", AddressSyntax, "Write fe80::1 without the zone"},
-		"a zone in a range":                       {"fe80::1-fe80::2«%eth0»", AddressSyntax, "Write fe80::2 without"},
-		"a zone before a prefix":                  {"fe80::«%eth0»/64", AddressSyntax, "without the zone"},
-		"a mapped address":                        {"«::ffff:1.2.3.4»", AddressSyntax, "Write 1.2.3.4:"},
-		"a mapped address in hexadecimal":         {"«::ffff:102:304»", AddressSyntax, "Write 1.2.3.4:"},
-		"a mapped network":                        {"«::ffff:1.2.3.0/120»", AddressSyntax, "Write 1.2.3.0/24:"},
-		"a mapped end of a range":                 {"::1-«::ffff:1.2.3.4»", AddressSyntax, "Write 1.2.3.4:"},
-		"a slash with nothing before it":          {"«/»24", AddressSyntax, "Write an address"},
-		"a slash with nothing behind it":          {"10.0.0.0«/»", PrefixLength, "from 0 to 32"},
-		"a prefix length out of range":            {"10.0.0.0/«33»", PrefixLength, "from 0 to 32"},
-		"an IPv6 prefix length out of range":      {"2001:db8::/«129»", PrefixLength, "from 0 to 128"},
-		"a very long prefix length":               {"10.0.0.0/«99999999999999999999»", PrefixLength, "from 0 to 32"},
-		"a leading zero in the prefix length":     {"10.0.0.0/«08»", PrefixLength, "Write /8."},
-		"zeros as the prefix length":              {"0.0.0.0/«00»", PrefixLength, "Write /0."},
-		"a negative prefix length":                {"10.0.0.0/«-8»", PrefixLength, "from 0 to 32"},
-		"a prefix length with a sign":             {"10.0.0.0/«+8»", PrefixLength, "from 0 to 32"},
-		"two prefix lengths":                      {"10.0.0.0/«8/8»", PrefixLength, "from 0 to 32"},
-		"a netmask":                               {"10.0.0.0/«255.255.255.0»", PrefixLength, "Write /24 instead"},
-		"a wildcard mask":                         {"10.0.0.0/«0.0.0.255»", PrefixLength, "write /24"},
-		"a netmask with holes":                    {"10.0.0.0/«255.0.255.0»", PrefixLength, "do not stand together"},
-		"host bits":                               {"«10.0.0.5/8»", HostBits, "Write 10.0.0.0/8 for the network, or 10.0.0.5 for"},
-		"IPv6 host bits":                          {"«2001:db8::1/32»", HostBits, "Write 2001:db8::/32 for the network, or 2001:db8::1 for"},
-		"a reversed range":                        {"«10.0.0.9-10.0.0.1»", ReversedRange, "10.0.0.1-10.0.0.9"},
-		"a range over both families":              {"«10.0.0.1-::1»", MixedRange, "10.0.0.1 is of IPv4 and ::1 of IPv6"},
-		"a range without an end":                  {"10.0.0.1«-»", AddressSyntax, "both sides"},
-		"a range without a beginning":             {"«-»10.0.0.1", AddressSyntax, "both sides"},
-		"a dash":                                  {"«-»", AddressSyntax, "both sides"},
-		"a range of networks":                     {"«10.0.0.0/8»-11.0.0.0/8", AddressSyntax, "single addresses"},
-		"a range that ends in a network":          {"10.0.0.0-«11.0.0.0/8»", AddressSyntax, "single addresses"},
-		"a range of three addresses":              {"10.0.0.1-«10.0.0.2-10.0.0.3»", AddressSyntax, "is not an IP address"},
-		"a range with only its last number given": {"10.0.0.1-«9»", AddressSyntax, "Write all four numbers"},
-		"a long line of rubbish, which is cut":    {"«" + strings.Repeat("¡", 100) + "»", AddressSyntax, `…" is not an IP address`},
+		"nothing":                                 {"", diag.CodeAddressSyntax, "Write an address"},
+		"prose":                                   {"«¡hola!»", diag.CodeAddressSyntax, `"¡hola!" is not an IP address`},
+		"a host name":                             {"«example.com»", diag.CodeAddressSyntax, "never resolves names"},
+		"a host name with a dash":                 {"«my-host.example.com»", diag.CodeAddressSyntax, "never resolves names"},
+		"a host name with a dash and a prefix":    {"«my-host»/24", diag.CodeAddressSyntax, "never resolves names"},
+		"a host name at the end of a range":       {"10.0.0.1-«foo»", diag.CodeAddressSyntax, "never resolves names"},
+		"localhost":                               {"«localhost»", diag.CodeAddressSyntax, "never resolves names"},
+		"a blank before an address":               {"« »10.0.0.1", diag.CodeAddressSyntax, "Remove the blank"},
+		"two addresses":                           {"10.0.0.1« »10.0.0.2", diag.CodeAddressSyntax, "Remove the blank"},
+		"a leading zero (iptables: 8.0.0.1)":      {"«010».0.0.1", diag.CodeAddressSyntax, "octal: to it 010 is 8. Write 10.0.0.1 if"},
+		"a leading zero that is not octal":        {"10.«08».0.1", diag.CodeAddressSyntax, "as octal. Write 10.8.0.1 if"},
+		"zeros only":                              {"10.0.0.«00»", diag.CodeAddressSyntax, "Write 10.0.0.0 if"},
+		"a short form":                            {"«10.1»", diag.CodeAddressSyntax, "iptables reads 10.1 as 10.1.0.0, ipset as 10.0.0.1"},
+		"a short form with a prefix":              {"«10.1»/16", diag.CodeAddressSyntax, "Write all four numbers"},
+		"a short form of three numbers":           {"«10.1.2»", diag.CodeAddressSyntax, "iptables reads 10.1.2 as 10.1.2.0, ipset as 10.1.0.2"},
+		"a bare number":                           {"«3232235777»", diag.CodeAddressSyntax, "Write all four numbers"},
+		"a hexadecimal number":                    {"«0x7f000001»", diag.CodeAddressSyntax, "is not an IP address"},
+		"five numbers":                            {"«1.2.3.4.5»", diag.CodeAddressSyntax, "Write four numbers"},
+		"a number above 255":                      {"10.«256».0.1", diag.CodeAddressSyntax, "0 to 255"},
+		"a dot at the end":                        {"«10.0.0.1.»", diag.CodeAddressSyntax, "is not an IP address"},
+		"a port":                                  {"10.0.0.1«:80»", diag.CodeAddressSyntax, "Write 10.0.0.1;"},
+		"brackets":                                {"«[::1]»", diag.CodeAddressSyntax, "without brackets"},
+		"two double colons":                       {"«1::2::3»", diag.CodeAddressSyntax, "at most one ::"},
+		"a zone":                                  {"fe80::1«%eth0»", diag.CodeAddressSyntax, "Write fe80::1 without the zone"},
+		"an empty zone":                           {"fe80::1«%»", diag.CodeAddressSyntax, "Write fe80::1 without the zone"},
+		"a zone in a range":                       {"fe80::1-fe80::2«%eth0»", diag.CodeAddressSyntax, "Write fe80::2 without"},
+		"a zone before a prefix":                  {"fe80::«%eth0»/64", diag.CodeAddressSyntax, "without the zone"},
+		"a mapped address":                        {"«::ffff:1.2.3.4»", diag.CodeAddressSyntax, "Write 1.2.3.4:"},
+		"a mapped address in hexadecimal":         {"«::ffff:102:304»", diag.CodeAddressSyntax, "Write 1.2.3.4:"},
+		"a mapped network":                        {"«::ffff:1.2.3.0/120»", diag.CodeAddressSyntax, "Write 1.2.3.0/24:"},
+		"a mapped end of a range":                 {"::1-«::ffff:1.2.3.4»", diag.CodeAddressSyntax, "Write 1.2.3.4:"},
+		"a slash with nothing before it":          {"«/»24", diag.CodeAddressSyntax, "Write an address"},
+		"a slash with nothing behind it":          {"10.0.0.0«/»", diag.CodePrefixLength, "from 0 to 32"},
+		"a prefix length out of range":            {"10.0.0.0/«33»", diag.CodePrefixLength, "from 0 to 32"},
+		"an IPv6 prefix length out of range":      {"2001:db8::/«129»", diag.CodePrefixLength, "from 0 to 128"},
+		"a very long prefix length":               {"10.0.0.0/«99999999999999999999»", diag.CodePrefixLength, "from 0 to 32"},
+		"a leading zero in the prefix length":     {"10.0.0.0/«08»", diag.CodePrefixLength, "Write /8."},
+		"zeros as the prefix length":              {"0.0.0.0/«00»", diag.CodePrefixLength, "Write /0."},
+		"a negative prefix length":                {"10.0.0.0/«-8»", diag.CodePrefixLength, "from 0 to 32"},
+		"a prefix length with a sign":             {"10.0.0.0/«+8»", diag.CodePrefixLength, "from 0 to 32"},
+		"two prefix lengths":                      {"10.0.0.0/«8/8»", diag.CodePrefixLength, "from 0 to 32"},
+		"a netmask":                               {"10.0.0.0/«255.255.255.0»", diag.CodePrefixLength, "Write /24 instead"},
+		"a wildcard mask":                         {"10.0.0.0/«0.0.0.255»", diag.CodePrefixLength, "write /24"},
+		"a netmask with holes":                    {"10.0.0.0/«255.0.255.0»", diag.CodePrefixLength, "do not stand together"},
+		"host bits":                               {"«10.0.0.5/8»", diag.CodeHostBits, "Write 10.0.0.0/8 for the network, or 10.0.0.5 for"},
+		"IPv6 host bits":                          {"«2001:db8::1/32»", diag.CodeHostBits, "Write 2001:db8::/32 for the network, or 2001:db8::1 for"},
+		"a reversed range":                        {"«10.0.0.9-10.0.0.1»", diag.CodeReversedRange, "10.0.0.1-10.0.0.9"},
+		"a range over both families":              {"«10.0.0.1-::1»", diag.CodeMixedRange, "10.0.0.1 is of IPv4 and ::1 of IPv6"},
+		"a range without an end":                  {"10.0.0.1«-»", diag.CodeAddressSyntax, "both sides"},
+		"a range without a beginning":             {"«-»10.0.0.1", diag.CodeAddressSyntax, "both sides"},
+		"a dash":                                  {"«-»", diag.CodeAddressSyntax, "both sides"},
+		"a range of networks":                     {"«10.0.0.0/8»-11.0.0.0/8", diag.CodeAddressSyntax, "single addresses"},
+		"a range that ends in a network":          {"10.0.0.0-«11.0.0.0/8»", diag.CodeAddressSyntax, "single addresses"},
+		"a range of three addresses":              {"10.0.0.1-«10.0.0.2-10.0.0.3»", diag.CodeAddressSyntax, "is not an IP address"},
+		"a range with only its last number given": {"10.0.0.1-«9»", diag.CodeAddressSyntax, "Write all four numbers"},
+		"a long line of rubbish, which is cut":    {"«" + strings.Repeat("¡", 100) + "»", diag.CodeAddressSyntax, `…" is not an IP address`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, rest, marked := strings.Cut(tt.text, "«")
@@ -138,18 +138,18 @@ func TestParseEntryGivesBackWhatWasWritten(t *testing.T) {
 			if p != nil || got != netipx.RangeOfPrefix(pfx) {
 				t.Fatalf("%s: %v, %+v", pfx, got, p)
 			}
-		} else if p == nil || p.Code != HostBits || !strings.Contains(p.Detail, masked.String()) {
+		} else if p == nil || p.Code != diag.CodeHostBits || !strings.Contains(p.Detail, masked.String()) {
 			t.Fatalf("%s: %v, %+v", pfx, got, p)
 		}
 
 		got, p = ParseEntry(a.String() + "-" + b.String())
 		switch {
 		case a.Is4() != b.Is4():
-			if p == nil || p.Code != MixedRange {
+			if p == nil || p.Code != diag.CodeMixedRange {
 				t.Fatalf("%s-%s: %v, %+v", a, b, got, p)
 			}
 		case b.Less(a):
-			if p == nil || p.Code != ReversedRange {
+			if p == nil || p.Code != diag.CodeReversedRange {
 				t.Fatalf("%s-%s: %v, %+v", a, b, got, p)
 			}
 		case p != nil || got != netipx.IPRangeFrom(a, b):
@@ -183,7 +183,7 @@ func FuzzParseEntry(f *testing.F) {
 
 func checkProblem(t *testing.T, text string, p *Problem) {
 	t.Helper()
-	if p.Code == "" || p.Summary == "" || !strings.HasSuffix(p.Detail, ".") && !strings.HasSuffix(p.Detail, ")") {
+	if p.Code == 0 || p.Summary == "" || !strings.HasSuffix(p.Detail, ".") && !strings.HasSuffix(p.Detail, ")") {
 		t.Errorf("%q: unfinished: %+v", text, *p)
 	}
 	if strings.Contains(p.Detail, "%!") && !strings.Contains(text, "%") {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // maxForm is how much of a file in another form is looked at, in bytes: what file()
@@ -207,7 +209,7 @@ func isEntry(text string) bool {
 		return false
 	}
 	_, p := ParseEntry(text)
-	return p == nil || p.Code == HostBits
+	return p == nil || p.Code == diag.CodeHostBits
 }
 
 // attribute is a step to a value by its key.

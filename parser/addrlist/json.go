@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // jsonReader reads an array of strings byte by byte. The standard decoder would
@@ -231,7 +233,7 @@ func (r *jsonReader) other() bool {
 		return false
 	}
 	r.out.add(&Problem{
-		Code: ListSyntax, Summary: "JSON element that is not a string",
+		Code: diag.CodeListSyntax, Summary: "JSON element that is not a string",
 		Detail: "Write each address as a string in double quotes; the array holds nothing else.",
 	}, rng, line)
 	return true
@@ -275,7 +277,7 @@ func (r *jsonReader) tooLong(start hcl.Pos) bool {
 }
 
 func (r *jsonReader) stop(rng hcl.Range, line, summary, detail string) {
-	r.out.fatal(&Problem{Code: ListSyntax, Summary: summary, Detail: detail}, rng, line)
+	r.out.fatal(&Problem{Code: diag.CodeListSyntax, Summary: summary, Detail: detail}, rng, line)
 }
 
 // line returns the line being read, as far as it is shown.

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 func (l *list) readPlain() {
@@ -47,7 +49,7 @@ func (l *list) line(line []byte, number, base int) {
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if len(line) > maxLine {
 		l.badLine(line, number, base, &Problem{
-			ListSyntax, "line too long",
+			diag.CodeListSyntax, "line too long",
 			"Write one entry a line; a line has at most 4096 bytes, comments included.", 0, maxLine,
 		})
 		return
@@ -89,7 +91,7 @@ func (l *list) line(line []byte, number, base int) {
 			stop++
 		}
 		l.badLine(line, number, base, &Problem{
-			ListSyntax, "text after an entry",
+			diag.CodeListSyntax, "text after an entry",
 			"Write one entry a line, and # or ; before a comment.", stop, end - stop,
 		})
 	default:
@@ -105,10 +107,10 @@ func (l *list) line(line []byte, number, base int) {
 // punctuation reports what lists of other languages put around entries.
 func punctuation(text string) *Problem {
 	if i := strings.IndexByte(text, ','); i >= 0 {
-		return &Problem{ListSyntax, "comma in a line", "Write one entry a line, without commas.", i, 1}
+		return &Problem{diag.CodeListSyntax, "comma in a line", "Write one entry a line, without commas.", i, 1}
 	}
 	if text[0] == '"' || text[0] == '\'' {
-		return &Problem{ListSyntax, "entry in quotes", "Write the entry without quotes.", 0, 1}
+		return &Problem{diag.CodeListSyntax, "entry in quotes", "Write the entry without quotes.", 0, 1}
 	}
 	return nil
 }
@@ -166,7 +168,7 @@ func notText(r rune) bool {
 
 func binary(offset int) *Problem {
 	return &Problem{
-		ListSyntax, "binary data",
+		diag.CodeListSyntax, "binary data",
 		"A list is text in UTF-8, with one entry a line; check that this is the right file.", offset, 1,
 	}
 }

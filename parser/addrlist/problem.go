@@ -10,17 +10,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Codes of what can be wrong with an entry or a list. They are stable.
-const (
-	AddressSyntax diag.Code = "address-syntax" // not an address
-	PrefixLength  diag.Code = "prefix-length"  // what follows the / is no length
-	HostBits      diag.Code = "host-bits"      // bits set below the mask
-	ReversedRange diag.Code = "reversed-range" // a > b in a-b
-	MixedRange    diag.Code = "mixed-range"    // an IPv4 and an IPv6 end
-	ListSyntax    diag.Code = "list-syntax"    // the file, not an address in it
-	ListRead      diag.Code = "list-read"      // the reader failed
-)
-
 // Problem says what is wrong with an entry and what would be right. Offset and
 // Length locate it, in bytes, inside the text given; Length is 0 only where
 // that text is empty.
@@ -34,7 +23,7 @@ type Problem struct {
 // take. It is called only once parsing has failed.
 func explainAddr(text string, off int) *Problem {
 	at := func(start, length int, summary, detail string, args ...any) *Problem {
-		return &Problem{AddressSyntax, summary, fmt.Sprintf(detail, args...), off + start, length}
+		return &Problem{diag.CodeAddressSyntax, summary, fmt.Sprintf(detail, args...), off + start, length}
 	}
 	whole := func(summary, detail string, args ...any) *Problem {
 		return at(0, len(text), summary, detail, args...)
@@ -123,7 +112,7 @@ func explainDecimal(text string, parts []string, at func(start, length int, summ
 
 func mapped(text string, off int, write string) *Problem {
 	return &Problem{
-		AddressSyntax, "IPv4-mapped IPv6 address",
+		diag.CodeAddressSyntax, "IPv4-mapped IPv6 address",
 		fmt.Sprintf("Write %s: packets of IPv4 never carry the mapped form.", write),
 		off, len(text),
 	}
@@ -131,7 +120,7 @@ func mapped(text string, off int, write string) *Problem {
 
 func notResolved(text string, off int) *Problem {
 	return &Problem{
-		AddressSyntax, "not an address",
+		diag.CodeAddressSyntax, "not an address",
 		fmt.Sprintf("%s is not an IP address. If it is a host name: dockerfw never resolves names; write the addresses it stands for.", quote(text)),
 		off, len(text),
 	}
@@ -140,7 +129,7 @@ func notResolved(text string, off int) *Problem {
 // explainBits says why bits, at offset off, is no prefix length; an address of
 // max bits stands before it.
 func explainBits(addr netip.Addr, bits string, off int) *Problem {
-	p := &Problem{PrefixLength, "invalid prefix length", "", off, len(bits)}
+	p := &Problem{diag.CodePrefixLength, "invalid prefix length", "", off, len(bits)}
 	digits := bits != "" && strings.Trim(bits, "0123456789") == ""
 	switch {
 	case bits == "":

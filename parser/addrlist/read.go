@@ -86,7 +86,7 @@ func (s *source) Read(b []byte) (int, error) {
 
 func (l *list) readFailed(err error, at hcl.Pos) {
 	l.out.fatal(&Problem{
-		Code: ListRead, Summary: "list cannot be read",
+		Code: diag.CodeListRead, Summary: "list cannot be read",
 		Detail: fmt.Sprintf("Reading the file ended before its end: %v.", err),
 	}, hcl.Range{Start: at, End: at}, "")
 }
@@ -103,7 +103,7 @@ func (l *list) wrongFile(head []byte, summary, detail string) {
 	if utf8.Valid(line) { // what is no text would not be readable
 		text = shown(bytes.TrimSuffix(line, []byte("\r")), start.Column)
 	}
-	l.out.fatal(&Problem{Code: ListSyntax, Summary: summary, Detail: detail},
+	l.out.fatal(&Problem{Code: diag.CodeListSyntax, Summary: summary, Detail: detail},
 		hcl.Range{Start: start, End: end}, text)
 }
 
@@ -151,7 +151,7 @@ func (r *report) diagnostics() hcl.Diagnostics {
 			count = fmt.Sprintf("1 more of the %s of this file is bad", r.unit)
 		}
 		diags = append(diags, r.diagnostic(&Problem{
-			Code: ListSyntax, Summary: "further problems",
+			Code: diag.CodeListSyntax, Summary: "further problems",
 			Detail: count + ", from here on; correct the ones shown and check again.",
 		}, r.moreAt, ""))
 	}

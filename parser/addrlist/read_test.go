@@ -357,7 +357,7 @@ func FuzzRead(f *testing.F) {
 			checkPos(t, input, d.Subject.Start)
 			checkPos(t, input, d.Subject.End)
 			checkCaret(t, d, string(input))
-			if info := diag.InfoOf(d); info.Code == "" || info.Code == ListRead || !utf8.ValidString(info.Line) {
+			if info := diag.InfoOf(d); info.Code == 0 || info.Code == diag.CodeListRead || !utf8.ValidString(info.Line) {
 				t.Errorf("%+v", info)
 			}
 		}

@@ -8,9 +8,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Code is the class of all errors about an input that costs too much.
-const Code diag.Code = "budget"
-
 // The budgets. docs/language.md lists them; a test compares the two.
 const (
 	// MaxDepth bounds how deep an input is nested: brackets, blocks, templates, and
@@ -36,7 +33,7 @@ const (
 )
 
 func problem(rng hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
-	return diag.New(Code, rng, summary, fmt.Sprintf(detail, args...))
+	return diag.New(diag.CodeBudget, rng, summary, fmt.Sprintf(detail, args...))
 }
 
 // Text checks the length of a file.

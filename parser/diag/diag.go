@@ -4,10 +4,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Code names a class of diagnostics. Codes are stable: one is never renamed or
-// used for something else. docs/language.md explains each.
-type Code string
-
 // Related is another place that a diagnostic speaks of.
 type Related struct {
 	Message string
@@ -40,6 +36,7 @@ type Info struct {
 // New returns an error diagnostic. The summary is a short noun phrase, the
 // detail says in full sentences what to do, the subject is as tight as it can be.
 func New(code Code, subject hcl.Range, summary, detail string) *hcl.Diagnostic {
+	code.mustExist()
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError,
 		Summary:  summary,
@@ -86,8 +83,9 @@ func WithRelated(d *hcl.Diagnostic, message string, rng hcl.Range) *hcl.Diagnost
 // WithCode gives code to those of diags that have none, such as the ones the
 // HCL library makes.
 func WithCode(code Code, diags hcl.Diagnostics) hcl.Diagnostics {
+	code.mustExist()
 	for _, d := range diags {
-		if info := InfoOf(d); info.Code == "" {
+		if info := InfoOf(d); info.Code == 0 {
 			info.Code = code
 			d.Extra = info
 		}

@@ -34,7 +34,7 @@ func TestAPlaceOutsideAllFilesHasNoLineOrColumn(t *testing.T) {
 	rng.End = hcl.Pos{Line: 1, Column: 6, Byte: 5}
 	var b strings.Builder
 	printer := Printer{Sources: map[string][]byte{rng.Filename: []byte("[1.2.]")}}
-	if err := printer.Write(&b, hcl.Diagnostics{New("address-syntax", rng, "not an address", "")}); err != nil {
+	if err := printer.Write(&b, hcl.Diagnostics{New(CodeAddressSyntax, rng, "not an address", "")}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "--var friends: error: not an address [address-syntax]\n  1 | [1.2.]\n    |  ^^^^\n\n"; b.String() != want {

@@ -81,7 +81,7 @@ func (p Printer) one(buf *bytes.Buffer, d *hcl.Diagnostic) {
 	if hosts := info.HostsText(); hosts != "" {
 		escape.Fprintf(buf, " (%s)", hosts)
 	}
-	if info.Code != "" {
+	if info.Code != 0 {
 		escape.Fprintf(buf, " [%s]", info.Code)
 	}
 	buf.WriteByte('\n')

@@ -21,12 +21,12 @@ func lines(first, last int) hcl.Range {
 }
 
 func TestPrinter(t *testing.T) {
-	related := WithRelated(New("duplicate", span(2, 6, 9), "second rule", "Rename one."), "the first one", span(1, 1, 4))
-	onHost := New("type", span(1, 1, 4), "bad value", "")
+	related := WithRelated(New(CodeDuplicate, span(2, 6, 9), "second rule", "Rename one."), "the first one", span(1, 1, 4))
+	onHost := New(CodeType, span(1, 1, 4), "bad value", "")
 	info := InfoOf(onHost)
 	info.Host = "web1"
 	onHost.Extra = info
-	streamed := New("address-syntax", span(70000, 1, 4), "no address", "")
+	streamed := New(CodeAddressSyntax, span(70000, 1, 4), "no address", "")
 	info = InfoOf(streamed)
 	info.Line = "x.y # from a list that is not at hand"
 	streamed.Extra = info
@@ -36,19 +36,19 @@ func TestPrinter(t *testing.T) {
 		diag         *hcl.Diagnostic
 		want         string
 	}{
-		{"a plain error", "one two three\n", New("value", span(1, 5, 8), "bad word", "Say something else."), `
+		{"a plain error", "one two three\n", New(CodeValue, span(1, 5, 8), "bad word", "Say something else."), `
 p.hcl:1:5: error: bad word [value]
   1 | one two three
     |     ^^^
   Say something else.
 `},
-		{"a warning", "one\n", Warn("unused-set", span(1, 1, 4), "not used", "No rule names it."), `
+		{"a warning", "one\n", Warn(CodeUnusedSet, span(1, 1, 4), "not used", "No rule names it."), `
 p.hcl:1:1: warning: not used [unused-set]
   1 | one
     | ^^^
   No rule names it.
 `},
-		{"no detail", "one\n", New("value", span(1, 1, 4), "bad word.", ""), `
+		{"no detail", "one\n", New(CodeValue, span(1, 1, 4), "bad word.", ""), `
 p.hcl:1:1: error: bad word [value]
   1 | one
     | ^^^
@@ -56,70 +56,70 @@ p.hcl:1:1: error: bad word [value]
 		{"no place", "", &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "cannot read"}, `
 error: cannot read
 `},
-		{"tabs count as two columns", "\t\tone two\n", New("value", span(1, 7, 10), "bad word", ""), `
+		{"tabs count as two columns", "\t\tone two\n", New(CodeValue, span(1, 7, 10), "bad word", ""), `
 p.hcl:1:7: error: bad word [value]
   1 |     one two
     |         ^^^
 `},
-		{"a tab in the middle of the range", "one\ttwo\n", New("value", span(1, 1, 8), "bad word", ""), `
+		{"a tab in the middle of the range", "one\ttwo\n", New(CodeValue, span(1, 1, 8), "bad word", ""), `
 p.hcl:1:1: error: bad word [value]
   1 | one  two
     | ^^^^^^^^
 `},
-		{"accented text is one column a letter", "é = \"ü\"\n", New("value", span(1, 5, 8), "bad word", ""), `
+		{"accented text is one column a letter", "é = \"ü\"\n", New(CodeValue, span(1, 5, 8), "bad word", ""), `
 p.hcl:1:5: error: bad word [value]
   1 | é = "ü"
     |     ^^^
 `},
-		{"combining marks belong to their letter", "e\u0301 = \"u\u0308\"\n", New("value", span(1, 5, 8), "bad word", ""), "\np.hcl:1:5: error: bad word [value]\n  1 | e\u0301 = \"u\u0308\"\n    |     ^^^\n"},
-		{"wide text takes two columns a letter", "日本 = \"東京\"\n", New("value", span(1, 6, 10), "bad word", ""), `
+		{"combining marks belong to their letter", "e\u0301 = \"u\u0308\"\n", New(CodeValue, span(1, 5, 8), "bad word", ""), "\np.hcl:1:5: error: bad word [value]\n  1 | e\u0301 = \"u\u0308\"\n    |     ^^^\n"},
+		{"wide text takes two columns a letter", "日本 = \"東京\"\n", New(CodeValue, span(1, 6, 10), "bad word", ""), `
 p.hcl:1:6: error: bad word [value]
   1 | 日本 = "東京"
     |        ^^^^^^
 `},
-		{"a range of several lines is marked to the end of its first", "a {\n  b = [\n  1,\n]\n", New("value", lines(2, 4), "bad list", ""), `
+		{"a range of several lines is marked to the end of its first", "a {\n  b = [\n  1,\n]\n", New(CodeValue, lines(2, 4), "bad list", ""), `
 p.hcl:2:3: error: bad list [value]
   2 |   b = [
     |   ^^^^^
 `},
-		{"an empty range has one mark", "one two\n", New("value", span(1, 5, 5), "something is missing", ""), `
+		{"an empty range has one mark", "one two\n", New(CodeValue, span(1, 5, 5), "something is missing", ""), `
 p.hcl:1:5: error: something is missing [value]
   1 | one two
     |     ^
 `},
-		{"past the end of the line", "one\n", New("value", span(1, 4, 4), "something is missing", ""), `
+		{"past the end of the line", "one\n", New(CodeValue, span(1, 4, 4), "something is missing", ""), `
 p.hcl:1:4: error: something is missing [value]
   1 | one
     |    ^
 `},
-		{"far past the end of the line", "one\n", New("value", span(1, 40, 90), "odd", ""), `
+		{"far past the end of the line", "one\n", New(CodeValue, span(1, 40, 90), "odd", ""), `
 p.hcl:1:40: error: odd [value]
   1 | one
     |    ^
 `},
-		{"lines that end as on Windows", "one\r\ntwo\r\n", New("value", span(2, 1, 4), "bad word", ""), `
+		{"lines that end as on Windows", "one\r\ntwo\r\n", New(CodeValue, span(2, 1, 4), "bad word", ""), `
 p.hcl:2:1: error: bad word [value]
   2 | two
     | ^^^
 `},
-		{"the last line without a newline", "one\ntwo", New("value", span(2, 1, 4), "bad word", ""), `
+		{"the last line without a newline", "one\ntwo", New(CodeValue, span(2, 1, 4), "bad word", ""), `
 p.hcl:2:1: error: bad word [value]
   2 | two
     | ^^^
 `},
-		{"a line that is not there", "one\n", New("value", span(9, 1, 4), "bad word", "Detail."), `
+		{"a line that is not there", "one\n", New(CodeValue, span(9, 1, 4), "bad word", "Detail."), `
 p.hcl:9:1: error: bad word [value]
   Detail.
 `},
-		{"control characters are shown, not sent to the terminal", "a\x1b[31m\x07\u009bb\n", New("value", span(1, 1, 2), "bad \x1b[1mword", "Not \x1b]0;title\x07."), "\np.hcl:1:1: error: bad \\x1b[1mword [value]\n  1 | a\\x1b[31m\\x07\\u009bb\n    | ^\n  Not \\x1b]0;title\\x07.\n"},
-		{"text that reads from right to left cannot turn a line around", "a\u202eb\u2066c\n", New("value", span(1, 1, 2), "bad word", ""), "\np.hcl:1:1: error: bad word [value]\n  1 | a\\u202eb\\u2066c\n    | ^\n"},
-		{"bytes that are no text", "a\xff\xfeb\n", New("value", span(1, 1, 2), "bad word", ""), "\np.hcl:1:1: error: bad word [value]\n  1 | a\\xff\\xfeb\n    | ^\n"},
-		{"what is marked is below what is shown", "\x1bb\u202e c\n", New("value", span(1, 2, 4), "bad word", ""), `
+		{"control characters are shown, not sent to the terminal", "a\x1b[31m\x07\u009bb\n", New(CodeValue, span(1, 1, 2), "bad \x1b[1mword", "Not \x1b]0;title\x07."), "\np.hcl:1:1: error: bad \\x1b[1mword [value]\n  1 | a\\x1b[31m\\x07\\u009bb\n    | ^\n  Not \\x1b]0;title\\x07.\n"},
+		{"text that reads from right to left cannot turn a line around", "a\u202eb\u2066c\n", New(CodeValue, span(1, 1, 2), "bad word", ""), "\np.hcl:1:1: error: bad word [value]\n  1 | a\\u202eb\\u2066c\n    | ^\n"},
+		{"bytes that are no text", "a\xff\xfeb\n", New(CodeValue, span(1, 1, 2), "bad word", ""), "\np.hcl:1:1: error: bad word [value]\n  1 | a\\xff\\xfeb\n    | ^\n"},
+		{"what is marked is below what is shown", "\x1bb\u202e c\n", New(CodeValue, span(1, 2, 4), "bad word", ""), `
 p.hcl:1:2: error: bad word [value]
   1 | \x1bb\u202e c
     |     ^^^^^^^
 `},
-		{"lines of a message are no workflow commands", "one\n", New("value", span(1, 1, 4), "two\n::error::x", "Three.\n::error::y\n"+strings.Repeat("words ", 12)+"::add-mask::z ##[error]w"), `
+		{"lines of a message are no workflow commands", "one\n", New(CodeValue, span(1, 1, 4), "two\n::error::x", "Three.\n::error::y\n"+strings.Repeat("words ", 12)+"::add-mask::z ##[error]w"), `
 p.hcl:1:1: error: two\n::error::x [value]
   1 | one
     | ^^^
@@ -128,7 +128,7 @@ p.hcl:1:1: error: two\n::error::x [value]
   words words words words words words words words words words words words
   \x3a:add-mask::z ##\x5berror]w
 `},
-		{"names of files are no workflow commands", "", New("value", hcl.Range{Filename: "::error x", Start: hcl.InitialPos, End: hcl.InitialPos}, "bad a::b", ""), `
+		{"names of files are no workflow commands", "", New(CodeValue, hcl.Range{Filename: "::error x", Start: hcl.InitialPos, End: hcl.InitialPos}, "bad a::b", ""), `
 \x3a:error x:1:1: error: bad a::b [value]
 `},
 		{"long details are wrapped", "", &hcl.Diagnostic{Summary: "long", Detail: strings.Repeat("words ", 20)}, `
@@ -188,8 +188,8 @@ func TestPrinterColours(t *testing.T) {
 	p := Printer{Color: true, Sources: map[string][]byte{"p.hcl": []byte("one\n")}}
 	var out strings.Builder
 	err := p.Write(&out, hcl.Diagnostics{
-		New("value", span(1, 1, 4), "bad", "Detail."),
-		Warn("value", span(1, 1, 4), "odd", ""),
+		New(CodeValue, span(1, 1, 4), "bad", "Detail."),
+		Warn(CodeValue, span(1, 1, 4), "odd", ""),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -235,13 +235,13 @@ func TestUnique(t *testing.T) {
 	other := span(1, 1, 2)
 	other.Filename = "a.hcl"
 	in := hcl.Diagnostics{
-		New("value", span(2, 1, 4), "b", "d"),
-		New("value", span(1, 5, 8), "b", "d"),
-		New("value", span(1, 1, 4), "b", "d"),
-		New("value", span(1, 1, 4), "b", "d"),       // the same once more
-		Warn("value", span(1, 1, 4), "b", "d"),      // of another severity
-		New("value", span(1, 1, 4), "b", "another"), // of another reason
-		New("value", other, "b", "d"),
+		New(CodeValue, span(2, 1, 4), "b", "d"),
+		New(CodeValue, span(1, 5, 8), "b", "d"),
+		New(CodeValue, span(1, 1, 4), "b", "d"),
+		New(CodeValue, span(1, 1, 4), "b", "d"),       // the same once more
+		Warn(CodeValue, span(1, 1, 4), "b", "d"),      // of another severity
+		New(CodeValue, span(1, 1, 4), "b", "another"), // of another reason
+		New(CodeValue, other, "b", "d"),
 		noPlace,
 	}
 	var got []string
@@ -259,8 +259,8 @@ func TestUnique(t *testing.T) {
 }
 
 func TestWithCodeKeepsTheCodesThatAreThere(t *testing.T) {
-	diags := WithCode("syntax", hcl.Diagnostics{{Summary: "theirs"}, New("value", span(1, 1, 2), "ours", "")})
-	if a, b := InfoOf(diags[0]).Code, InfoOf(diags[1]).Code; a != "syntax" || b != "value" {
-		t.Errorf("%q, %q", a, b)
+	diags := WithCode(CodeSyntax, hcl.Diagnostics{{Summary: "theirs"}, New(CodeValue, span(1, 1, 2), "ours", "")})
+	if a, b := InfoOf(diags[0]).Code, InfoOf(diags[1]).Code; a != CodeSyntax || b != CodeValue {
+		t.Errorf("%s, %s", a, b)
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 // ParseAddress reads one address of -s or -d as iptables does: with a prefix
 // length or a netmask, host bits ignored, and for IPv4 also octal and short forms
-// (010.0.0.1 is 8.0.0.1, 10.1 is 10.1.0.0). ok is false for names, and for masks
-// that are no prefix.
+// (010.0.0.1 is 8.0.0.1, 10.1 is 10.1.0.0: docs/contributing/netfilter.md,
+// "Addresses"). ok is false for names, and for masks that are not a prefix.
 func ParseAddress(family Family, s string) (_ netip.Prefix, ok bool) {
 	addr, mask, hasMask := strings.Cut(s, "/")
 	ip, ok := parseHost(family, addr)
@@ -47,7 +47,7 @@ func parseHost(family Family, s string) (netip.Addr, bool) {
 	return netip.AddrFrom4(b), true
 }
 
-// maskLength reads what stands behind the slash: a length or a netmask without holes.
+// maskLength reads the text after the slash: a length or a netmask without holes.
 func maskLength(family Family, s string) (int, bool) {
 	if !strings.ContainsAny(s, ".:") {
 		n, err := parseC(s, 8)
@@ -94,8 +94,9 @@ func address(family Family, s string) string {
 	return netip.AddrFrom4(masked).String() + "/" + m.String()
 }
 
-// hostAddress is an address that is printed without /32 or /128, as conntrack's
-// are. Its host bits stay: the kernel compares with them, and never matches.
+// hostAddress normalises an address that is printed without /32 or /128, such as
+// those of conntrack. Host bits are kept: the kernel compares them too, so that a
+// rule with host bits never matches.
 func hostAddress(family Family, s string) string {
 	addr, _, _ := strings.Cut(s, "/")
 	ip, _ := parseHost(family, addr)
@@ -109,7 +110,7 @@ func hostAddress(family Family, s string) string {
 	return netip.PrefixFrom(ip, p.Bits()).String()
 }
 
-// addressRange is iprange's A-B; A alone is A-A.
+// addressRange normalises a range of iprange, A-B; A alone is A-A.
 func addressRange(family Family, s string) string {
 	from, to, found := strings.Cut(s, "-")
 	if !found {
@@ -118,13 +119,14 @@ func addressRange(family Family, s string) string {
 	return hostAddress(family, from) + "-" + hostAddress(family, to)
 }
 
-// addressTypes are printed in the order of the kernel's constants.
+// addressTypes normalises a list of address types: the order is that of the kernel's
+// constants.
 func addressTypes(f Family, s string) string {
 	return oneOf("UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST",
 		"BLACKHOLE", "UNREACHABLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE")(f, s)
 }
 
-// oneOf normalises a list of words that the kernel keeps as bits: capital
+// oneOf normalises a list of words that the kernel stores as bits: in capital
 // letters, in a fixed order, each once.
 func oneOf(order ...string) func(Family, string) string {
 	return func(_ Family, s string) string {
@@ -132,7 +134,7 @@ func oneOf(order ...string) func(Family, string) string {
 	}
 }
 
-// inOrder returns words in the given order, or s when there is an unknown one.
+// inOrder returns the words in the given order, or s if one of them is unknown.
 func inOrder(order, words []string, s string) string {
 	var out []string
 	for _, w := range words {

@@ -5,32 +5,33 @@ import (
 	"strings"
 )
 
-// Canonical returns the rule, without its chain, as iptables-save prints it for
-// as far as that follows from the text: rules that are equal for the tools are
-// equal here, but for names that a host resolves (users, services, hosts) and for
-// options unknown here.
+// Canonical returns the rule, without its chain, as iptables-save would print it
+// (docs/contributing/netfilter.md, "Canonical form"). Rules that iptables treats as
+// equal have equal text here, except for names that a host resolves (users, services,
+// hosts) and for opaque options.
 func (r *Rule) Canonical(family Family) string {
 	n := Rule{Jump: r.Jump, Goto: r.Goto}
 	for _, o := range r.Base {
-		o = normal(family, lookup(baseOptions, o.Name), o)
-		if !vanishes(o) {
+		o = normalize(family, lookup(baseOptions, o.Name), o)
+		if !matchesAll(o) {
 			n.Base = append(n.Base, o)
 		}
 	}
 	sortOptions(baseOptions, n.Base)
 	for _, m := range r.Matches {
-		m.Options = normals(family, matchModules[m.Name], m.Options)
+		m.Options = normalizeAll(family, matchModules[m.Name], m.Options)
 		n.Matches = append(n.Matches, m)
 	}
-	n.Target = normals(family, targetModules[r.Jump], r.Target)
+	n.Target = normalizeAll(family, targetModules[r.Jump], r.Target)
 	if r.Jump == "NOTRACK" {
 		n.Jump, n.Target = "CT", []Option{{Name: "--notrack"}}
 	}
 	return n.format()
 }
 
-// vanishes tells whether a base option matches everything and so is not saved.
-func vanishes(o Option) bool {
+// matchesAll reports whether a base option matches every packet, so that
+// iptables-save leaves it out.
+func matchesAll(o Option) bool {
 	if o.Not {
 		return false
 	}
@@ -45,7 +46,7 @@ func vanishes(o Option) bool {
 	return false
 }
 
-func normal(family Family, known *option, o Option) Option {
+func normalize(family Family, known *option, o Option) Option {
 	if known == nil || known.value == nil {
 		return o
 	}
@@ -57,13 +58,13 @@ func normal(family Family, known *option, o Option) Option {
 	return o
 }
 
-func normals(family Family, m *module, opts []Option) []Option {
+func normalizeAll(family Family, m *module, opts []Option) []Option {
 	if m == nil {
 		return opts
 	}
 	var out []Option
 	for _, o := range opts {
-		out = append(out, normal(family, m.option(o.Name), o))
+		out = append(out, normalize(family, m.option(o.Name), o))
 	}
 	if m.tidy != nil {
 		out = m.tidy(family, out)
@@ -72,8 +73,8 @@ func normals(family Family, m *module, opts []Option) []Option {
 	return out
 }
 
-// sortOptions brings known options into the order they are printed in; unknown
-// ones follow as written.
+// sortOptions puts known options into the order in which iptables-save prints them,
+// followed by unknown ones in the order written.
 func sortOptions(known []option, opts []Option) {
 	rank := func(o Option) int {
 		i := slices.IndexFunc(known, func(k option) bool { return k.name == o.Name })
@@ -85,7 +86,7 @@ func sortOptions(known []option, opts []Option) {
 	slices.SortStableFunc(opts, func(a, b Option) int { return rank(a) - rank(b) })
 }
 
-// format writes the rule in the order of its fields.
+// format returns the text of the rule, in the order of its fields.
 func (r *Rule) format() string {
 	var words []string
 	for _, o := range r.Base {

@@ -19,9 +19,9 @@ func rule(t *testing.T, text string) *iptables.Rule {
 	return file.Blocks[0].Commands[0].Rule
 }
 
-// The rows are those of facts 2, and what iptables-nft 1.8.9 saved for lines
-// that were tried besides.
-func TestARuleIsSpelledAsIptablesSaveSpellsIt(t *testing.T) {
+// Each row is what iptables-nft-save 1.8.9 printed: docs/contributing/netfilter.md,
+// "Canonical form".
+func TestCanonicalRulesAreWhatIptablesSavePrints(t *testing.T) {
 	v4 := map[string]string{
 		"-m state --state ESTABLISHED,RELATED":                "-m state --state RELATED,ESTABLISHED",
 		"-m conntrack --ctstate DNAT,ESTABLISHED,RELATED,NEW": "-m conntrack --ctstate NEW,RELATED,ESTABLISHED,DNAT",
@@ -127,6 +127,7 @@ func TestARuleIsSpelledAsIptablesSaveSpellsIt(t *testing.T) {
 	}
 }
 
+// docs/contributing/netfilter.md, "Quotes".
 func TestCommentsAreQuotedAsIptablesSaveQuotesThem(t *testing.T) {
 	for written, saved := range map[string]string{
 		`"plain"`:         `plain`,
@@ -157,7 +158,7 @@ func TestCommentsAreQuotedAsIptablesSaveQuotesThem(t *testing.T) {
 	}
 }
 
-func TestOptionsBelongToTheMatchThatKnowsThem(t *testing.T) {
+func TestOptionsBelongToTheMatchThatHasThem(t *testing.T) {
 	r := rule(t, "-p tcp --dport 80 -m set --match-set A src,dst -m foo --bar a b -j LOG --log-prefix -x")
 	if len(r.Matches) != 3 || len(r.Target) != 1 {
 		t.Fatalf("got %+v", r)
@@ -176,14 +177,14 @@ func TestOptionsBelongToTheMatchThatKnowsThem(t *testing.T) {
 	}
 }
 
-func TestAnOptionOfAnUnknownMatchIsNotTakenForAnAbbreviation(t *testing.T) {
+func TestOptionsOfUnknownMatchesAreNotAbbreviations(t *testing.T) {
 	r := rule(t, "-m foo --jum 5 -j DROP")
 	if r.Jump != "DROP" || r.Matches[0].Option("--jum") == nil {
 		t.Errorf("got %+v", r)
 	}
 }
 
-func TestProtocolsHaveOneSpellingWithOrWithoutEtcProtocols(t *testing.T) {
+func TestProtocolNamesAndNumbersAreEqual(t *testing.T) {
 	for _, pair := range [][2]string{{"47", "gre"}, {"58", "icmpv6"}, {"112", "VRRP"}, {"0", "all"}, {"135", "ipv6-mh"}} {
 		a, ok1 := iptables.ProtocolNumber(pair[0])
 		b, ok2 := iptables.ProtocolNumber(pair[1])

@@ -9,27 +9,28 @@ import (
 	"go4.org/netipx"
 )
 
-// Element is an entry taken apart: what each dimension of its set's type holds.
-// What the type does not have is zero.
+// Element is an entry of a set with one field for each dimension of the set's type.
+// Dimensions that the type does not have are zero.
 type Element struct {
-	// First and Second are the addresses or networks, in their order.
+	// First and Second are the addresses or networks, in the order of the type.
 	First, Second netip.Prefix
-	// Protocol and Port; of ICMP the port is the type times 256 plus the code, of
-	// other protocols without ports 0. bitmap:port has a port alone.
+	// Protocol and Port. For ICMP the port is the type times 256 plus the code, for
+	// other protocols without ports 0. bitmap:port has no protocol.
 	Protocol uint8
 	Port     uint16
-	// Interface of hash:net,iface. Wildcard says that it is the beginning of a name,
-	// PhysDev that it is a port of a bridge.
+	// Interface of hash:net,iface. With Wildcard it is a prefix of names, with PhysDev
+	// it is a port of a bridge.
 	Interface         string
 	Wildcard, PhysDev bool
-	// Mark of hash:ip,mark, cut to the set's markmask.
+	// Mark of hash:ip,mark, after the set's markmask.
 	Mark uint32
-	// MAC in capital letters; "" in bitmap:ip,mac until a packet has completed it.
+	// MAC in capital letters. In bitmap:ip,mac it is "" until the first packet from
+	// the address arrives.
 	MAC     string
 	NoMatch bool
 }
 
-// dimension is what a type holds at one place of its entries.
+// dimension is the kind of one part of an entry.
 type dimension string
 
 const (
@@ -41,13 +42,15 @@ const (
 	dimMAC       dimension = "mac"
 )
 
-// setTypes are the types whose entries are read; list:set has sets.
+// setTypes are the types whose entries this package reads. The entries of list:set
+// are names of sets.
 var setTypes = []string{
 	"hash:ip", "hash:net", "hash:ip,port", "hash:net,port", "hash:ip,port,ip", "hash:ip,port,net", "hash:net,port,net",
 	"hash:net,net", "hash:net,iface", "hash:ip,mark", "hash:mac", "hash:ip,mac", "bitmap:ip", "bitmap:ip,mac", "bitmap:port",
 }
 
-// dimensions of the set's type; nil for list:set and types that are not known here.
+// dimensions returns those of the set's type; nil for list:set and for types that this
+// package does not know.
 func (s *Set) dimensions() []dimension {
 	if !slices.Contains(setTypes, s.Type) {
 		return nil
@@ -60,8 +63,9 @@ func (s *Set) dimensions() []dimension {
 	return out
 }
 
-// Dimensions is how many src and dst a match against the set needs: with fewer of
-// them it never holds (facts 4). 0 for types that are not known here.
+// Dimensions returns the number of flags (src, dst) that a match against the set needs;
+// 0 for types that this package does not know. A match with fewer flags never holds:
+// docs/contributing/netfilter.md, "Matches against sets".
 func (s *Set) Dimensions() int {
 	if s.Type == "list:set" {
 		return 1
@@ -69,18 +73,19 @@ func (s *Set) Dimensions() int {
 	return len(s.dimensions())
 }
 
-// takesNoMatch tells whether entries of the type may say nomatch: those with networks.
-func (s *Set) takesNoMatch() bool { return slices.Contains(s.dimensions(), dimNetwork) }
+// supportsNoMatch reports whether entries of the type may have nomatch. Only types with
+// networks do.
+func (s *Set) supportsNoMatch() bool { return slices.Contains(s.dimensions(), dimNetwork) }
 
 // part is one dimension of an entry.
 type part struct {
-	text string
-	of   Element // with this dimension alone
+	text    string
+	element Element // with this dimension only
 }
 
-// Element takes an entry of the set apart. ok is false for host names, services and
-// the short forms of addresses, which only the tool resolves, and for types that
-// are not known here.
+// Element splits an entry of the set. ok is false for host names, service names and
+// short forms of addresses, which only ipset resolves, and for types that this package
+// does not know.
 func (s *Set) Element(e *Entry) (_ Element, ok bool) {
 	dims := s.dimensions()
 	if dims == nil {
@@ -97,7 +102,7 @@ func (s *Set) Element(e *Entry) (_ Element, ok bool) {
 		if r != nil || len(parts) != 1 {
 			return Element{}, false
 		}
-		switch of := parts[0].of; dims[i] {
+		switch of := parts[0].element; dims[i] {
 		case dimAddress, dimNetwork:
 			if i == 0 {
 				out.First = of.First
@@ -118,13 +123,13 @@ func (s *Set) Element(e *Entry) (_ Element, ok bool) {
 	return out, true
 }
 
-// compound are the elements that an entry stands for, each as ipset saves it: ranges
-// of addresses and ports are written out. An entry with a name stays as it is.
+// compound returns the elements that an entry expands to, each as ipset saves it: one
+// for each address and port of a range. An entry with a name is returned unchanged.
 func (s *Set) compound(e *Entry) ([]*Entry, *refusal) {
 	dims := s.dimensions()
 	texts := strings.Split(e.String(), ",")
 	if len(texts) > len(dims) || len(texts) < len(dims) && s.Type != "bitmap:ip,mac" {
-		return nil, refuse("Bad entry", "An entry of a set of type %s has %s, not %d: %s.", s.Type, countOf(len(dims), "part"), len(texts), e)
+		return nil, refuse("Bad entry", "An entry of type %s has %s, but %s has %d.", s.Type, countOf(len(dims), "part"), e, len(texts))
 	}
 	all := []string{""}
 	for i, text := range texts {
@@ -136,7 +141,7 @@ func (s *Set) compound(e *Entry) ([]*Entry, *refusal) {
 			return []*Entry{e}, nil
 		}
 		if len(all)*len(parts) > maxExpanded {
-			return nil, refuse("Set is full", "%s has more elements than can be followed.", e)
+			return nil, refuse("Set is full", "%s expands to more than %d elements, the limit of dockerfw.", e, maxExpanded)
 		}
 		var next []string
 		for _, before := range all {
@@ -175,8 +180,7 @@ func countOf(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// parts are what a dimension of an entry stands for. There are none where it is a
-// name.
+// parts returns what one dimension of an entry expands to; nothing if it is a name.
 func (s *Set) parts(dims []dimension, i int, text string) ([]part, *refusal) {
 	switch dims[i] {
 	case dimAddress, dimNetwork:
@@ -189,23 +193,25 @@ func (s *Set) parts(dims []dimension, i int, text string) ([]part, *refusal) {
 	case dimInterface:
 		name, phys := strings.CutPrefix(text, "physdev:")
 		if name == "" || len(name) > 15 {
-			return nil, refuse("Bad entry", "The name of an interface has 1 to 15 characters, not %q.", name)
+			return nil, refuse("Bad entry", "%q is not the name of an interface: it must have 1 to 15 characters.", name)
 		}
 		return []part{{text, Element{Interface: name, PhysDev: phys}}}, nil
 	case dimMark:
 		return s.markPart(text)
+	case dimMAC:
+		mac, ok := macAddress(text)
+		if !ok {
+			return nil, refuse("Bad entry", "%q is not a MAC address, such as 02:00:00:00:00:01.", text)
+		}
+		return []part{{mac, Element{MAC: mac}}}, nil
 	}
-	mac, ok := macAddress(text)
-	if !ok {
-		return nil, refuse("Bad entry", "%q is not a MAC address, such as 02:00:00:00:00:01.", text)
-	}
-	return []part{{mac, Element{MAC: mac}}}, nil
+	panic("iptables: unknown dimension " + string(dims[i]))
 }
 
-// addressParts reads an address, a network or a range. Sets of addresses hold each
-// address of it, sets of networks the networks.
+// addressParts reads an address, a network or a range. A set of addresses stores each
+// address of it, a set of networks its networks.
 func (s *Set) addressParts(dims []dimension, i int, text string) ([]part, *refusal) {
-	prefixes, ok := addressTexts(text)
+	prefixes, ok := parsePrefixes(text)
 	if !ok {
 		return nil, nil
 	}
@@ -221,11 +227,11 @@ func (s *Set) addressParts(dims []dimension, i int, text string) ([]part, *refus
 	network := dims[i] == dimNetwork
 	switch {
 	case !single && strings.Contains(text, "-") && first.Addr().Is6():
-		return nil, refuse("Bad entry", "Sets of family inet6 take no ranges: %s.", text)
+		return nil, refuse("Bad entry", "Sets of family inet6 do not support ranges: %s.", text)
 	case !single && !network && (first.Addr().Is6() || i > 0 || slices.Contains(dims, dimMAC)):
-		return nil, refuse("Bad entry", "A set of type %s takes a single address here, not %s.", s.Type, text)
+		return nil, refuse("Bad entry", "A set of type %s needs a single address here, not %s.", s.Type, text)
 	case network && s.Type != "hash:net,iface" && first.Bits() == 0:
-		return nil, refuse("Bad entry", "A set of type %s takes no /0; write the two halves.", s.Type)
+		return nil, refuse("Bad entry", "A set of type %s does not support /0. Write two prefixes of length 1.", s.Type)
 	}
 	mask, masked := s.Mask()
 	if network {
@@ -241,14 +247,14 @@ func (s *Set) addressParts(dims []dimension, i int, text string) ([]part, *refus
 	return s.singleParts(text, prefixes, mask, masked)
 }
 
-// singleParts writes prefixes out as the single addresses that the set stores.
+// singleParts expands prefixes to the single addresses that the set stores.
 func (s *Set) singleParts(text string, prefixes []netip.Prefix, mask netip.Addr, masked bool) ([]part, *refusal) {
 	bitmap := strings.HasPrefix(s.Type, "bitmap:")
 	single := len(prefixes) == 1 && prefixes[0].IsSingleIP()
 	if masked && !bitmap && !single {
-		// The kernel stores the addresses of a range unmasked, so that they never match
-		// (measured): nobody means that.
-		return nil, refuse("Bad entry", "List single addresses: a range in a set with a netmask or bitmask holds others than it says: %s.", text)
+		// The kernel stores other addresses than those that would match:
+		// docs/contributing/netfilter.md, "Masked sets".
+		return nil, refuse("Bad entry", "A range in a set with a netmask or bitmask does not match the addresses it contains: %s. List single addresses.", text)
 	}
 	var first, last netip.Addr
 	if bitmap {
@@ -257,7 +263,7 @@ func (s *Set) singleParts(text string, prefixes []netip.Prefix, mask netip.Addr,
 	var out []part
 	for _, p := range prefixes {
 		if p.Addr().BitLen()-p.Bits() > 20 {
-			return nil, refuse("Set is full", "%s has more addresses than can be followed; use a set of type hash:net.", text)
+			return nil, refuse("Set is full", "%s has more than %d addresses, the limit of dockerfw. Use a set of type hash:net.", text, maxExpanded)
 		}
 		for a := p.Addr(); a.IsValid() && p.Contains(a); a = a.Next() {
 			stored := a
@@ -265,16 +271,16 @@ func (s *Set) singleParts(text string, prefixes []netip.Prefix, mask netip.Addr,
 				stored = maskedBy(a, mask)
 			}
 			if bitmap && (stored.Less(first) || last.Less(stored)) {
-				return nil, refuse("Bad entry", "%s is out of the range of the set.", a)
+				return nil, refuse("Bad entry", "%s is outside the range of the set.", a)
 			}
 			if !bitmap && stored.IsUnspecified() {
 				return nil, refuse("Bad entry", "%s cannot be stored in a set of type %s.", stored, s.Type)
 			}
-			if n := len(out); n > 0 && out[n-1].of.First.Addr() == stored {
+			if n := len(out); n > 0 && out[n-1].element.First.Addr() == stored {
 				continue
 			}
 			if len(out) == maxExpanded {
-				return nil, refuse("Set is full", "%s has more addresses than can be followed; use a set of type hash:net.", text)
+				return nil, refuse("Set is full", "%s has more than %d addresses, the limit of dockerfw. Use a set of type hash:net.", text, maxExpanded)
 			}
 			out = append(out, part{stored.String(), Element{First: netip.PrefixFrom(stored, stored.BitLen())}})
 		}
@@ -282,9 +288,9 @@ func (s *Set) singleParts(text string, prefixes []netip.Prefix, mask netip.Addr,
 	return out, nil
 }
 
-// addressTexts reads an address, a network or a range as prefixes; ok is false for
-// names and the tool's short forms.
-func addressTexts(text string) (_ []netip.Prefix, ok bool) {
+// parsePrefixes reads an address, a network or a range as prefixes. ok is false for
+// names and for ipset's short forms.
+func parsePrefixes(text string) (_ []netip.Prefix, ok bool) {
 	var e Entry
 	if text == "" {
 		return nil, false
@@ -300,12 +306,12 @@ func addressTexts(text string) (_ []netip.Prefix, ok bool) {
 		return nil, false
 	}
 	if b.Less(a) {
-		a, b = b, a // as ipset does without a word (facts 3.4)
+		a, b = b, a // as ipset does: docs/contributing/netfilter.md, "Set entries"
 	}
 	return netipx.IPRangeFrom(a, b).Prefixes(), true
 }
 
-// prefixWord is a network as ipset saves it: an address without its length.
+// prefixWord returns a network as ipset saves it: a single address without its length.
 func prefixWord(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()
@@ -313,8 +319,8 @@ func prefixWord(p netip.Prefix) string {
 	return p.String()
 }
 
-// EntryText is an entry with all that decides which packets it holds: nomatch,
-// wildcard, and what the set lays over addresses and marks.
+// EntryText returns an entry with everything that determines which packets it matches:
+// nomatch, wildcard, and the masks of the set.
 func (s *Set) EntryText(e *Entry) string {
 	text := e.String()
 	for _, o := range e.Options {

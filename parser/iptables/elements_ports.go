@@ -16,7 +16,7 @@ const (
 	protoUDPLite = 136
 )
 
-// portParts reads what hash:ip,port and its like hold: tcp:80, 80, udp:53-55,
+// portParts reads the port of types such as hash:ip,port: tcp:80, 80, udp:53-55,
 // icmp:echo-request, icmp:8/0, gre:0.
 func (s *Set) portParts(text string) ([]part, *refusal) {
 	name, value, found := strings.Cut(text, ":")
@@ -33,7 +33,7 @@ func (s *Set) portParts(text string) ([]part, *refusal) {
 	switch protocol {
 	case protoICMP, protoICMPv6:
 		if (protocol == protoICMPv6) != (s.Family == "inet6") {
-			return nil, refuse("Wrong family", "%s belongs to the other family than the set, %s.", name, s.Family)
+			return nil, refuse("Wrong family", "%s cannot be used in a set of family %s.", name, s.Family)
 		}
 		n, ok := icmpTypeCode(value, s.Family == "inet6")
 		if !ok {
@@ -57,8 +57,8 @@ func (s *Set) portParts(text string) ([]part, *refusal) {
 	return []part{one(0, "0")}, nil
 }
 
-// bitmapPorts reads what bitmap:port holds: a port or a range; a protocol is ignored
-// (facts 3.4).
+// bitmapPorts reads the entry of a bitmap:port: a port or a range. Its protocol is
+// ignored, as ipset does: docs/contributing/netfilter.md, "Set entries".
 func (s *Set) bitmapPorts(text string) ([]part, *refusal) {
 	if protocol, after, found := strings.Cut(text, ":"); found {
 		if _, ok := ProtocolNumber(protocol); !ok {
@@ -72,7 +72,7 @@ func (s *Set) bitmapPorts(text string) ([]part, *refusal) {
 	}
 	low, high, _ := s.portBounds()
 	if from < low || to > high {
-		return nil, refuse("Bad entry", "%s is out of the range of the set, %d-%d.", text, low, high)
+		return nil, refuse("Bad entry", "%s is outside the range of the set, %d-%d.", text, low, high)
 	}
 	var out []part
 	for n := int(from); n <= int(to); n++ {
@@ -81,8 +81,8 @@ func (s *Set) bitmapPorts(text string) ([]part, *refusal) {
 	return out, nil
 }
 
-// portNumbers reads a port or a range, which ipset takes either way round (facts
-// 3.4). ok is false for the name of a service.
+// portNumbers reads a port or a range. As in ipset, a range may be reversed:
+// docs/contributing/netfilter.md, "Set entries". ok is false for the name of a service.
 func portNumbers(text string) (from, to uint16, ok bool, _ *refusal) {
 	a, b, isRange := strings.Cut(text, "-")
 	if !isRange {
@@ -103,9 +103,9 @@ func portNumbers(text string) (from, to uint16, ok bool, _ *refusal) {
 }
 
 // icmpTypeCode reads an ICMP type with its code, as a name or as numbers.
-func icmpTypeCode(text string, six bool) (uint16, bool) {
+func icmpTypeCode(text string, v6 bool) (uint16, bool) {
 	names := icmpTypes
-	if six {
+	if v6 {
 		names = icmp6Types
 	}
 	lower := strings.ToLower(text)
@@ -121,16 +121,20 @@ func icmpTypeCode(text string, six bool) (uint16, bool) {
 	return uint16(t<<8 | c), found && err1 == nil && err2 == nil
 }
 
-// icmpWord is a type and code as ipset saves it: by name if it has one of its own.
-func icmpWord(n uint16, six bool) string {
-	names := map[bool]map[uint16]string{false: savedICMP, true: savedICMPv6}[six]
+// icmpWord returns a type and code as ipset saves it: as a name if there is one.
+func icmpWord(n uint16, v6 bool) string {
+	names := savedICMP
+	if v6 {
+		names = savedICMPv6
+	}
 	if name, ok := names[n]; ok {
 		return name
 	}
 	return fmt.Sprintf("%d/%d", n>>8, n&255)
 }
 
-// savedICMP and savedICMPv6 are the names that ipset 7.17 saves (measured).
+// savedICMP and savedICMPv6 are the names that ipset 7.17 saves:
+// docs/contributing/netfilter.md, "Set entries".
 var (
 	savedICMP = map[uint16]string{
 		0: "echo-reply", 3 << 8: "network-unreachable", 3<<8 | 1: "host-unreachable", 3<<8 | 2: "protocol-unreachable",
@@ -153,7 +157,7 @@ var (
 	}
 )
 
-// markPart reads a mark, cut to the set's markmask.
+// markPart reads a mark and applies the set's markmask.
 func (s *Set) markPart(text string) ([]part, *refusal) {
 	n, err := parseC(text, 32)
 	if err != nil {

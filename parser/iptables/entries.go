@@ -10,22 +10,22 @@ import (
 	"go4.org/netipx"
 )
 
-// store keeps a set's entries in the order they were added. Entries point into
-// the file they came from; the index knows an IPv4 network by one number, which
-// for a million of them is a quarter of what their text would take.
+// store keeps the entries of a set in the order they were added. Entries point into
+// the file they came from. The index uses one number for an IPv4 network: for a million
+// networks that takes a quarter of the memory that their text would take.
 type store struct {
 	entries []*Entry // nil where one was deleted
 	v4      map[uint64]uint32
 	v6      map[netip.Prefix]uint32
 	other   map[string]uint32
 	live    int
-	// byAddress says that an entry is known by what stands ahead of its comma:
-	// bitmap:ip,mac has one MAC address for each.
+	// byAddress makes the text before the comma the key of an entry: bitmap:ip,mac has
+	// one MAC address for each address.
 	byAddress bool
 }
 
-// text is what the index knows an entry by that is no address.
-func (s *store) text(e *Entry) string {
+// textKey returns the key in the index of an entry that is not an address.
+func (s *store) textKey(e *Entry) string {
 	if s.byAddress {
 		address, _, _ := strings.Cut(e.Text, ",")
 		return address
@@ -46,7 +46,7 @@ func (s *store) index(e *Entry) (uint32, bool) {
 	var ok bool
 	switch {
 	case !e.Prefix.IsValid():
-		i, ok = s.other[s.text(e)]
+		i, ok = s.other[s.textKey(e)]
 	case e.Prefix.Addr().Is4():
 		i, ok = s.v4[v4Key(e.Prefix)]
 	default:
@@ -60,8 +60,8 @@ func (s *store) has(e *Entry) bool {
 	return ok
 }
 
-// add returns false for an entry that is there already, unless exist says to
-// replace it: that also turns a nomatch into a match (facts 3.2).
+// add returns false for an entry that already exists. With exist it replaces the entry
+// instead, which also turns nomatch into match: docs/contributing/netfilter.md, "-exist".
 func (s *store) add(e *Entry, exist bool) bool {
 	if i, ok := s.index(e); ok {
 		if exist {
@@ -77,7 +77,7 @@ func (s *store) add(e *Entry, exist bool) bool {
 		if s.other == nil {
 			s.other = map[string]uint32{}
 		}
-		s.other[s.text(e)] = i
+		s.other[s.textKey(e)] = i
 	case e.Prefix.Addr().Is4():
 		if s.v4 == nil {
 			s.v4 = map[uint64]uint32{}
@@ -101,7 +101,7 @@ func (s *store) del(e *Entry) bool {
 	s.live--
 	switch {
 	case !e.Prefix.IsValid():
-		delete(s.other, s.text(e))
+		delete(s.other, s.textKey(e))
 	case e.Prefix.Addr().Is4():
 		delete(s.v4, v4Key(e.Prefix))
 	default:
@@ -110,13 +110,13 @@ func (s *store) del(e *Entry) bool {
 	return true
 }
 
-// Len is the number of entries.
+// Len returns the number of entries.
 func (s *Set) Len() int { return s.store.live }
 
-// Has tells whether the set has exactly that entry, nomatch or not.
+// Has reports whether the set has exactly that entry, with or without nomatch.
 func (s *Set) Has(e Entry) bool { return s.store.has(&e) }
 
-// Entries are the set's entries in the order they were added.
+// Entries yields the entries in the order they were added.
 func (s *Set) Entries() iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
 		for _, e := range s.store.entries {
@@ -127,12 +127,12 @@ func (s *Set) Entries() iter.Seq[*Entry] {
 	}
 }
 
-// maxExpanded bounds what one range of single addresses is expanded to.
+// maxExpanded is the largest number of elements that one entry may expand to.
 const maxExpanded = 1 << 20
 
-// elements are what the kernel stores for an entry of the set: single addresses
-// for hash:ip, networks for hash:net, what the dimensions of other types say.
-// Entries of types that are not known here stay as written.
+// elements returns what the kernel stores for an entry of the set: single addresses
+// for hash:ip, networks for hash:net, and for other types according to their
+// dimensions. Entries of types that this package does not know stay as written.
 func (s *Set) elements(e *Entry) ([]*Entry, *refusal) {
 	_, bitmask := s.Option("bitmask")
 	switch {
@@ -146,8 +146,8 @@ func (s *Set) elements(e *Entry) ([]*Entry, *refusal) {
 		return s.compound(e)
 	}
 	if s.Type == "hash:net" && e.Prefix.IsValid() && e.Prefix.Bits() > 0 || !e.Prefix.IsValid() && !strings.Contains(e.Text, "-") {
-		// The usual case, and names, which only a resolver could tell.
-		return []*Entry{e}, s.family(e)
+		// The usual case, and names, which this package does not resolve.
+		return []*Entry{e}, s.checkFamily(e)
 	}
 	prefixes := []netip.Prefix{e.Prefix}
 	if !e.Prefix.IsValid() {
@@ -157,7 +157,7 @@ func (s *Set) elements(e *Entry) ([]*Entry, *refusal) {
 		}
 		prefixes = rng.Prefixes()
 	}
-	if r := s.family(e); r != nil {
+	if r := s.checkFamily(e); r != nil {
 		return nil, r
 	}
 	if s.Type == "hash:ip" {
@@ -166,21 +166,21 @@ func (s *Set) elements(e *Entry) ([]*Entry, *refusal) {
 	var out []*Entry
 	for _, p := range prefixes {
 		if p.Bits() == 0 {
-			return nil, refuse("Bad entry", "A set of type hash:net takes no /0; write the two halves.")
+			return nil, refuse("Bad entry", "A set of type hash:net does not support /0. Write two prefixes of length 1.")
 		}
 		out = append(out, e.with(p))
 	}
 	return out, nil
 }
 
-func (s *Set) family(e *Entry) *refusal {
+func (s *Set) checkFamily(e *Entry) *refusal {
 	if e.Prefix.IsValid() && e.Prefix.Addr().Is4() != (s.Family == "inet") {
 		return refuse("Wrong family", "%s is not an address of the set's family, %s.", e, s.Family)
 	}
 	return nil
 }
 
-// addresses expands networks to the single addresses of a hash:ip, cut to its
+// addresses expands networks to the single addresses that a hash:ip stores, under its
 // netmask.
 func (s *Set) addresses(e *Entry, prefixes []netip.Prefix) ([]*Entry, *refusal) {
 	mask := prefixes[0].Addr().BitLen()
@@ -194,11 +194,11 @@ func (s *Set) addresses(e *Entry, prefixes []netip.Prefix) ([]*Entry, *refusal) 
 	var out []*Entry
 	for _, p := range prefixes {
 		if p.Addr().Is6() && !p.IsSingleIP() {
-			return nil, refuse("Bad entry", "A set of type hash:ip of family inet6 takes single addresses only.")
+			return nil, refuse("Bad entry", "A set of type hash:ip and family inet6 supports single addresses only.")
 		}
 		left := mask - p.Bits()
 		if left > 20 || left > 0 && len(out)+1<<left > maxExpanded {
-			return nil, refuse("Set is full", "%s has more addresses than can be followed; use a set of type hash:net.", e)
+			return nil, refuse("Set is full", "%s has more than %d addresses, the limit of dockerfw. Use a set of type hash:net.", e, maxExpanded)
 		}
 		for a := p.Addr(); p.Contains(a); {
 			net := netip.PrefixFrom(a, mask).Masked()
@@ -217,7 +217,7 @@ func (s *Set) addresses(e *Entry, prefixes []netip.Prefix) ([]*Entry, *refusal) 
 	return out, nil
 }
 
-// with is the entry with another prefix; itself when that is the one it has.
+// with returns the entry with another prefix, or the entry itself if it already has it.
 func (e *Entry) with(p netip.Prefix) *Entry {
 	if e.Prefix == p {
 		return e

@@ -8,7 +8,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-func TestJumpsInARow(t *testing.T) {
+func TestNestedJumpsAreLimited(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		chains int
@@ -20,7 +20,7 @@ func TestJumpsInARow(t *testing.T) {
 			for i := range test.chains {
 				fmt.Fprintf(&b, ":C%d - [0:0]\n", i)
 			}
-			if backwards { // chains that are done are entered again, one further up each
+			if backwards { // each visited chain is reached again, from one level further up
 				for i := range test.chains {
 					fmt.Fprintf(&b, "-A FORWARD -j C%d\n", test.chains-1-i)
 				}

@@ -6,17 +6,17 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Load applies the file as iptables-restore --noflush does: block after block,
-// each whole or not at all. The first error ends it; the blocks before it stay
-// applied. Into an empty Ruleset it gives what the file of iptables-save tells.
+// Load applies the file as iptables-restore --noflush does: block by block, each
+// completely or not at all (docs/contributing/netfilter.md, "Transactions"). It stops at
+// the first error; earlier blocks stay applied. The diagnostics have the code
+// [diag.CodeDumpLoad].
 func (rs *Ruleset) Load(file *RulesFile) hcl.Diagnostics {
-	if rs.spelled == nil {
-		rs.spelled = map[*Rule]string{}
-	}
 	for _, b := range file.Blocks {
-		if diags := rs.block(b); diags.HasErrors() {
+		if diags := rs.loadBlock(b); diags.HasErrors() {
 			return diags
 		}
 	}
@@ -39,14 +39,14 @@ func refuse(summary, format string, args ...any) *refusal {
 	return &refusal{summary: summary, detail: fmt.Sprintf(format, args...)}
 }
 
-func (rs *Ruleset) block(b *Block) hcl.Diagnostics {
+func (rs *Ruleset) loadBlock(b *Block) hcl.Diagnostics {
 	var p problems
 	fail := func(rng hcl.Range, line string, r *refusal) hcl.Diagnostics {
 		if r.rng != nil {
 			rng = *r.rng
 		}
-		detail := r.detail + fmt.Sprintf(" Nothing of this block of table %q is applied, nor what follows it.", b.Table)
-		p.add(CodeLoad, hcl.DiagError, rng, line, r.summary, detail)
+		detail := r.detail + fmt.Sprintf(" Nothing in this block of table %q is applied, and nothing after it.", b.Table)
+		p.add(diag.CodeDumpLoad, hcl.DiagError, rng, line, r.summary, detail)
 		return p.done()
 	}
 	head := "*" + b.Table
@@ -61,22 +61,22 @@ func (rs *Ruleset) block(b *Block) hcl.Diagnostics {
 	if old != nil {
 		l.table = old.clone()
 	} else if l.table = newTable(b.Table); l.table == nil {
-		return fail(b.Range, head, refuse("Unknown table", "The kernel has no table %q.", b.Table))
+		return fail(b.Range, head, refuse("Unknown table", "There is no table %q.", b.Table))
 	}
 	for _, c := range b.Commands {
-		if c.Only != 0 && rs.Family != 0 && c.Only != rs.Family {
+		if c.Only != 0 && c.Only != rs.Family {
 			continue
 		}
 		if r := l.apply(c); r != nil {
 			return fail(c.Range, c.Line, r)
 		}
 	}
-	cycle, deep := l.table.cycle()
+	loop, deep := l.table.badJumps()
 	if deep != "" {
-		return fail(b.End, "COMMIT", refuse("Too many jumps", "More than %d chains jump one into the next, through %s.", MaxJumps, deep))
+		return fail(b.End, "COMMIT", refuse("Too many jumps", "Chain %s is part of more than %d nested jumps.", deep, MaxJumps))
 	}
-	if cycle != nil {
-		return fail(b.End, "COMMIT", refuse("Jump loop", "The kernel refuses chains that lead back to themselves: %s.", strings.Join(cycle, " -> ")))
+	if loop != nil {
+		return fail(b.End, "COMMIT", refuse("Jump loop", "These chains jump in a circle, which the kernel refuses: %s.", strings.Join(loop, " -> ")))
 	}
 	if old == nil {
 		rs.Tables = append(rs.Tables, l.table)
@@ -128,14 +128,19 @@ func (l *loader) apply(c *Command) *refusal {
 		ch.Policy, ch.Range = c.Policy, c.Range
 	case Rename:
 		return l.rename(ch, c.NewName)
+	case Zero:
+		// Counters are not simulated.
 	case Append, Insert, Delete, Replace, Check:
 		return l.ruleCommand(ch, c)
+	default:
+		panic("iptables: unknown command " + string(c.Op))
 	}
 	return nil
 }
 
-// declare is the :CHAIN line: of a built-in chain it sets the policy only, any
-// other it makes or empties.
+// declare applies a :CHAIN line. It sets the policy of a built-in chain and keeps its
+// rules; any other chain it creates or empties: docs/contributing/netfilter.md, "Chain
+// lines".
 func (l *loader) declare(c *Command) *refusal {
 	ch := l.table.Chain(c.Chain)
 	switch {
@@ -148,7 +153,7 @@ func (l *loader) declare(c *Command) *refusal {
 		}
 		ch.Range = c.Range
 	case c.Policy != "-":
-		// iptables-legacy refuses it; iptables-nft ignores the policy.
+		// iptables-legacy refuses this, iptables-nft ignores the policy.
 		return refuse("Policy of a user chain", "Only built-in chains have a policy; write `:%s - [0:0]`.", c.Chain)
 	case ch != nil:
 		ch.Rules, ch.Range = nil, c.Range
@@ -196,7 +201,7 @@ func (l *loader) rename(ch *Chain, name string) *refusal {
 	case l.table.Chain(name) != nil:
 		return refuse("Chain exists", "The chain %q exists already.", name)
 	}
-	// The kernel's rules point at the chain, not at its name.
+	// In the kernel, rules refer to the chain itself, not to its name.
 	for _, other := range l.table.Chains {
 		for i, r := range other.Rules {
 			if r.Jump == ch.Name {
@@ -217,19 +222,20 @@ func (l *loader) rename(ch *Chain, name string) *refusal {
 	return nil
 }
 
-// MaxJumps is the most jumps in a row that are followed. Kernels allow far fewer, and
-// what follows jumps recurses.
+// MaxJumps is the largest depth of nested jumps that is accepted. Kernels allow far
+// fewer, and code that follows jumps recurses.
 const MaxJumps = 1000
 
-// cycle returns chains that a built-in chain leads to and that lead back to
-// themselves, or nil, and else a chain through which more than MaxJumps jumps go.
-func (t *Table) cycle() (loop []string, deep string) {
+// badJumps returns the chains of a loop that a built-in chain reaches, or else a chain
+// in a path of more than MaxJumps nested jumps. A loop that no built-in chain reaches is
+// accepted: docs/contributing/netfilter.md, "Jump loops".
+func (t *Table) badJumps() (loop []string, deep string) {
 	byName := make(map[string]*Chain, len(t.Chains))
 	for _, c := range t.Chains {
 		byName[c.Name] = c
 	}
 	height := map[*Chain]int{}
-	at := map[*Chain]int{} // place in path
+	at := map[*Chain]int{} // position in path
 	var path []string
 	var visit func(c *Chain) bool
 	visit = func(c *Chain) bool {

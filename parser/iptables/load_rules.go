@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// ruleCommand applies a command that names a rule or its number.
+// ruleCommand applies a command that has a rule or the number of one.
 func (l *loader) ruleCommand(ch *Chain, c *Command) *refusal {
 	var rules []*Rule
 	if c.Rule != nil {
@@ -23,10 +23,10 @@ func (l *loader) ruleCommand(ch *Chain, c *Command) *refusal {
 	case Insert:
 		at := max(c.Number, 1)
 		if at > len(ch.Rules)+1 {
-			return refuse("Rule number too big", "The chain %q has %d rules; %d is the highest number to insert at.", ch.Name, len(ch.Rules), len(ch.Rules)+1)
+			return refuse("Rule number too big", "The chain %q has %d rules, so that %d is the largest number for -I.", ch.Name, len(ch.Rules), len(ch.Rules)+1)
 		}
-		// A list of addresses is inserted one rule after the other at the same
-		// place, so that the last comes first.
+		// The rules for a list of addresses are inserted one after the other at the
+		// same position, so that the last one ends up first.
 		slices.Reverse(rules)
 		ch.Rules = slices.Insert(ch.Rules, at-1, rules...)
 	case Replace:
@@ -34,7 +34,7 @@ func (l *loader) ruleCommand(ch *Chain, c *Command) *refusal {
 			return refuse("Rule number too big", "The chain %q has %d rules.", ch.Name, len(ch.Rules))
 		}
 		if len(rules) > 1 {
-			return refuse("List of addresses", "A rule can be replaced by one rule only.")
+			return refuse("List of addresses", "-R replaces a rule by one rule. Write a single address.")
 		}
 		ch.Rules[c.Number-1] = rules[0]
 	case Delete:
@@ -62,13 +62,14 @@ func (l *loader) ruleCommand(ch *Chain, c *Command) *refusal {
 	return nil
 }
 
-// index finds the first rule of the chain that is equal for the tools.
+// index returns the position of the first rule of the chain that iptables treats as
+// equal, or -1: docs/contributing/netfilter.md, "Insert and delete".
 func (l *loader) index(ch *Chain, r *Rule) int {
 	want := l.rs.Canonical(r)
 	return slices.IndexFunc(ch.Rules, func(have *Rule) bool { return l.rs.Canonical(have) == want })
 }
 
-// target checks that a rule's jump leads somewhere.
+// target checks that a rule jumps to a chain or a target that exists.
 func (l *loader) target(r *Rule) *refusal {
 	if r.Jump == "" || l.table.Chain(r.Jump) != nil {
 		return nil
@@ -77,11 +78,11 @@ func (l *loader) target(r *Rule) *refusal {
 	if !r.Goto && (known || len(r.Target) > 0) {
 		return nil
 	}
-	return refuse("No such target", "%q is neither a chain of this table nor a target. Declare the chain with a line `:%s - [0:0]`.", r.Jump, r.Jump)
+	return refuse("No such target", "%q is neither a chain in this table nor a target. Declare the chain with a line `:%s - [0:0]`.", r.Jump, r.Jump)
 }
 
-// expand makes a rule for each pair of the addresses listed in -s and -d,
-// sources in the outer loop.
+// expand returns a rule for each pair of addresses listed in -s and -d, sources in the
+// outer loop: docs/contributing/netfilter.md, "Addresses".
 func expand(r *Rule) ([]*Rule, *refusal) {
 	rules := []*Rule{r}
 	for _, name := range []string{"-s", "-d"} {
@@ -90,7 +91,7 @@ func expand(r *Rule) ([]*Rule, *refusal) {
 			continue
 		}
 		if o.Not {
-			rf := refuse("Inverted list of addresses", "A ! before a list of addresses is not possible. Use a set.")
+			rf := refuse("Inverted list of addresses", "A list of addresses cannot be negated. Use a set.")
 			rf.rng = &o.Range
 			return nil, rf
 		}
@@ -107,7 +108,7 @@ func expand(r *Rule) ([]*Rule, *refusal) {
 		rules = out
 	}
 	if len(rules) == 1 && rules[0] == r {
-		// A table keeps a copy of its own: one rule may be loaded twice.
+		// The table needs its own copy, because a file may be loaded twice.
 		copied := *r
 		rules[0] = &copied
 	}

@@ -6,27 +6,29 @@ import (
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // Sets are the sets of a host by name.
 type Sets struct {
 	sets map[string]*Set
-	// exist is set by the first -exist and stays on for the rest of a file, as
-	// it does in ipset (facts 3.2).
+	// exist is set by the first -exist of a file and holds for the rest of it, as in
+	// ipset: docs/contributing/netfilter.md, "-exist".
 	exist bool
-	// expanded is how many entries ranges were written out as.
+	// expanded counts the entries that ranges have expanded to.
 	expanded int
 }
 
-// maxFollowed bounds what all ranges of all sets are written out as: a few lines could
-// stand for more entries than memory has room for.
-const maxFollowed = 1 << 20
+// maxRangeEntries is the largest number of entries that the ranges of all sets together
+// may expand to: a few lines could otherwise exhaust memory.
+const maxRangeEntries = 1 << 20
 
 // Set is one set.
 type Set struct {
 	Name    string
 	Type    string
-	Family  string // "inet" or "inet6"; "" for types that have none
+	Family  string // "inet" or "inet6"; "" for types without families
 	Options []SetOption
 	MaxElem int
 	Range   hcl.Range // of the create line
@@ -34,7 +36,7 @@ type Set struct {
 	store store
 }
 
-// Option returns the value of a create option and whether it was given.
+// Option returns the value of an option of create, and whether it is there.
 func (s *Set) Option(name string) (string, bool) {
 	for _, o := range s.Options {
 		if o.Name == name {
@@ -60,8 +62,8 @@ func (s *Sets) Names() []string {
 	return slices.Sorted(maps.Keys(s.sets))
 }
 
-// Overlay returns the sets of s with those of over that take says in their place.
-// Sets are shared.
+// Overlay returns the sets of s, with those sets of over added or replaced for which
+// take returns true. The result shares sets with both.
 func (s *Sets) Overlay(over *Sets, take func(name string) bool) *Sets {
 	out := &Sets{sets: map[string]*Set{}}
 	if s != nil {
@@ -75,15 +77,16 @@ func (s *Sets) Overlay(over *Sets, take func(name string) bool) *Sets {
 	return out
 }
 
-// Load applies the file as ipset restore does: it stops at the first line that is
-// refused, and what stands before that stays applied.
+// Load applies the file as ipset restore does: it stops at the first line that fails,
+// and earlier lines stay applied (docs/contributing/netfilter.md, "ipset restore is not a
+// transaction"). The diagnostics have the code [diag.CodeDumpLoad].
 func (s *Sets) Load(file *SetsFile) hcl.Diagnostics {
 	if s.sets == nil {
 		s.sets = map[string]*Set{}
 	}
 	s.exist = false
 	for _, c := range file.Commands {
-		// A run of adds goes to the kernel under the flags of its first line.
+		// Consecutive adds go to the kernel under the flags of the first one.
 		exist := s.exist || c.Exist
 		r, e := s.apply(c, exist)
 		if r != nil {
@@ -92,8 +95,8 @@ func (s *Sets) Load(file *SetsFile) hcl.Diagnostics {
 				rng = c.EntryRange(e)
 			}
 			var p problems
-			p.add(CodeLoad, hcl.DiagError, rng, c.line(e), r.summary, r.detail+
-				" ipset stops here: what stands before this line is applied, what follows is not.")
+			p.add(diag.CodeDumpLoad, hcl.DiagError, rng, c.line(e), r.summary, r.detail+
+				" ipset stops here: earlier lines are applied, later ones are not.")
 			return p.done()
 		}
 		s.exist = exist
@@ -104,7 +107,7 @@ func (s *Sets) Load(file *SetsFile) hcl.Diagnostics {
 	return nil
 }
 
-// apply returns why the command is refused, and the entry when it is for one.
+// apply returns why the command fails, and the entry that fails, if it is one.
 func (s *Sets) apply(c *SetCommand, exist bool) (*refusal, *Entry) {
 	switch {
 	case c.Op == SetCreate:
@@ -130,18 +133,18 @@ func (s *Sets) apply(c *SetCommand, exist bool) (*refusal, *Entry) {
 	}
 	switch c.Op {
 	case SetDestroy:
-		if by := s.holder(c.Set); by != "" {
-			return refuse("Set in use", "The set %q is a member of %q; destroy that first.", c.Set, by), nil
+		if list := s.listWith(c.Set); list != "" {
+			return refuse("Set in use", "The set %q is a member of %q. Destroy that set first.", c.Set, list), nil
 		}
 		delete(s.sets, c.Set)
 	case SetFlush:
 		set.flush()
 	case SetRename:
 		if s.sets[c.Other] != nil {
-			return refuse("Set exists", "A set %q exists already.", c.Other), nil
+			return refuse("Set exists", "The set %q already exists.", c.Other), nil
 		}
-		if by := s.holder(c.Set); by != "" {
-			return refuse("Set in use", "The set %q is a member of %q and cannot be renamed.", c.Set, by), nil
+		if list := s.listWith(c.Set); list != "" {
+			return refuse("Set in use", "The set %q is a member of %q and cannot be renamed.", c.Set, list), nil
 		}
 		delete(s.sets, c.Set)
 		set.Name = c.Other
@@ -154,15 +157,18 @@ func (s *Sets) apply(c *SetCommand, exist bool) (*refusal, *Entry) {
 				return r, &c.Entries[i]
 			}
 		}
+	default:
+		panic("iptables: unknown command " + string(c.Op))
 	}
 	return nil, nil
 }
 
 func (s *Sets) create(c *SetCommand, exist bool) *refusal {
 	set := &Set{Name: c.Set, Type: c.Type, Options: c.Options, Range: c.Range}
-	def := "65536"
-	if familyless(c.Type) {
-		def = "0"
+	// ipset(8): the default of maxelem is 65536, that of family inet.
+	limit := "65536"
+	if withoutFamily(c.Type) {
+		limit = "0"
 	} else {
 		set.Family = "inet"
 	}
@@ -172,15 +178,15 @@ func (s *Sets) create(c *SetCommand, exist bool) *refusal {
 		case "inet6", "ipv6", "6", "AF_INET6":
 			set.Family = "inet6"
 		default:
-			return refuse("Bad family", "The family is inet or inet6, not %q.", family)
+			return refuse("Bad family", "%q is not a family. Write inet or inet6.", family)
 		}
 	}
 	if v, ok := set.Option("maxelem"); ok {
-		def = v
+		limit = v
 	}
-	n, err := strconv.ParseUint(def, 10, 32)
+	n, err := strconv.ParseUint(limit, 10, 32)
 	if err != nil {
-		return refuse("Bad maxelem", "%q is not a number of entries.", def)
+		return refuse("Bad maxelem", "%q is not a number of entries.", limit)
 	}
 	set.MaxElem = int(n)
 	if r := set.checkHeader(); r != nil {
@@ -193,17 +199,17 @@ func (s *Sets) create(c *SetCommand, exist bool) *refusal {
 	case old == nil:
 		s.sets[c.Set] = set
 	case !exist:
-		return refuse("Set exists", "A set %q exists already; -exist lets the line pass.", c.Set)
+		return refuse("Set exists", "The set %q already exists. With -exist the line would be accepted.", c.Set)
 	default:
 		if what := old.differs(set); what != "" {
-			return refuse("Set exists", "A set %q exists already with another %s; -exist does not help then.", c.Set, what)
+			return refuse("Set exists", "The set %q already exists with another %s, which -exist does not allow.", c.Set, what)
 		}
 	}
 	return nil
 }
 
-// familyless tells the types that take no family option.
-func familyless(typ string) bool {
+// withoutFamily reports whether sets of a type have no family.
+func withoutFamily(typ string) bool {
 	switch typ {
 	case "bitmap:ip", "bitmap:ip,mac", "bitmap:port", "list:set", "hash:mac":
 		return true
@@ -211,8 +217,9 @@ func familyless(typ string) bool {
 	return false
 }
 
-// differs names what keeps create -exist from passing. The family and the sizes
-// of the hash do not: the old set stays as it is without a word (facts 3.2).
+// differs returns the property for which create -exist fails, or "". With another family
+// or hash size it succeeds and keeps the old set: docs/contributing/netfilter.md,
+// "-exist".
 func (s *Set) differs(other *Set) string {
 	switch {
 	case s.Type != other.Type:
@@ -233,6 +240,7 @@ func (s *Set) differs(other *Set) string {
 	return ""
 }
 
+// size returns the size of a list:set, whose default is 8 (ipset(8)).
 func (s *Set) size() string {
 	if v, ok := s.Option("size"); ok {
 		return v
@@ -240,12 +248,12 @@ func (s *Set) size() string {
 	return "8"
 }
 
-// holder names a list:set that has the set as a member.
-func (s *Sets) holder(name string) string {
+// listWith returns the name of a list:set that has the set as a member, or "".
+func (s *Sets) listWith(name string) string {
 	first := ""
-	for by, set := range s.sets {
-		if set.Type == "list:set" && (first == "" || by < first) && set.store.has(&Entry{Text: name}) {
-			first = by
+	for list, set := range s.sets {
+		if set.Type == "list:set" && (first == "" || list < first) && set.store.has(&Entry{Text: name}) {
+			first = list
 		}
 	}
 	return first
@@ -254,24 +262,25 @@ func (s *Sets) holder(name string) string {
 // destroyAll destroys all sets or none.
 func (s *Sets) destroyAll() *refusal {
 	for _, name := range s.Names() {
-		if by := s.holder(name); by != "" {
-			return refuse("Set in use", "The set %q is a member of %q; destroy that first.", name, by)
+		if list := s.listWith(name); list != "" {
+			return refuse("Set in use", "The set %q is a member of %q. Destroy that set first.", name, list)
 		}
 	}
 	clear(s.sets)
 	return nil
 }
 
-// swap exchanges names: rules and lists that name a set see the other content.
+// swap exchanges the names of two sets. Rules and lists refer to a set by name, and so
+// match against the new content: docs/contributing/netfilter.md, "Swap".
 func (s *Sets) swap(a *Set, name string) *refusal {
 	b := s.sets[name]
 	switch {
 	case b == nil:
 		return refuse("No such set", "The second set, %q, does not exist.", name)
 	case a.Type != b.Type:
-		return refuse("Sets of different types", "%q is %s and %q is %s; only sets of one type can be swapped.", a.Name, a.Type, b.Name, b.Type)
+		return refuse("Sets of different types", "%q is %s and %q is %s. Only sets of the same type can be swapped.", a.Name, a.Type, b.Name, b.Type)
 	case a.Family != b.Family:
-		return refuse("Sets of different families", "%q is %s and %q is %s; only sets of one family can be swapped.", a.Name, a.Family, b.Name, b.Family)
+		return refuse("Sets of different families", "%q is %s and %q is %s. Only sets of the same family can be swapped.", a.Name, a.Family, b.Name, b.Family)
 	}
 	s.sets[a.Name], s.sets[b.Name] = b, a
 	a.Name, b.Name = b.Name, a.Name
@@ -284,10 +293,10 @@ func (s *Sets) entry(set *Set, op SetOp, e *Entry, exist bool) *refusal {
 		case member == nil:
 			return refuse("No such set", "The member %q does not exist.", e)
 		case member.Type == "list:set":
-			return refuse("Bad entry", "%q is a list itself: sets of type list:set cannot be nested.", e)
+			return refuse("Bad entry", "%q is itself a list:set, and such sets cannot be nested.", e)
 		}
 	}
-	if r := set.optionsAllowed(e); r != nil {
+	if r := set.checkOptions(e); r != nil {
 		return r
 	}
 	elements, r := set.elements(e)
@@ -295,18 +304,18 @@ func (s *Sets) entry(set *Set, op SetOp, e *Entry, exist bool) *refusal {
 		return r
 	}
 	if n := len(elements); n > 1 {
-		if s.expanded += n; s.expanded > maxFollowed {
-			return refuse("Set is full", "The ranges of all sets together stand for more than %d entries, more than can be followed.", maxFollowed)
+		if s.expanded += n; s.expanded > maxRangeEntries {
+			return refuse("Set is full", "The ranges of all sets together expand to more than %d entries, the limit of dockerfw.", maxRangeEntries)
 		}
 	}
 	for _, el := range elements {
 		switch op {
 		case SetAdd:
-			if !set.store.has(el) && set.Type != "list:set" && !familyless(set.Type) && set.Len() >= set.MaxElem {
-				return refuse("Set is full", "The set %q takes %d entries (maxelem).", set.Name, set.MaxElem)
+			if !set.store.has(el) && set.Type != "list:set" && !withoutFamily(set.Type) && set.Len() >= set.MaxElem {
+				return refuse("Set is full", "The set %q can hold %d entries (maxelem).", set.Name, set.MaxElem)
 			}
 			if !set.store.add(el, exist) {
-				return refuse("Duplicate entry", "%s is in the set %q already.", el, set.Name)
+				return refuse("Duplicate entry", "%s is already in the set %q.", el, set.Name)
 			}
 		case SetDel:
 			if !set.store.del(el) && !exist {
@@ -321,10 +330,11 @@ func (s *Sets) entry(set *Set, op SetOp, e *Entry, exist bool) *refusal {
 	return nil
 }
 
-// optionsAllowed checks that the set was created with what the entry carries.
-func (s *Set) optionsAllowed(e *Entry) *refusal {
-	if e.NoMatch && s.Dimensions() > 0 && !s.takesNoMatch() {
-		return refuse("Bad option", "A set of type %s knows no nomatch.", s.Type)
+// checkOptions checks that the set was created with support for the options of the
+// entry.
+func (s *Set) checkOptions(e *Entry) *refusal {
+	if e.NoMatch && s.Dimensions() > 0 && !s.supportsNoMatch() {
+		return refuse("Bad option", "A set of type %s does not support nomatch.", s.Type)
 	}
 	if len(e.Options) == 0 {
 		return nil
@@ -332,11 +342,11 @@ func (s *Set) optionsAllowed(e *Entry) *refusal {
 	needs := map[string]string{"timeout": "timeout", "comment": "comment", "packets": "counters", "bytes": "counters"}
 	for _, o := range e.Options {
 		if o.Name == "wildcard" && s.Type != "hash:net,iface" {
-			return refuse("Bad option", "A set of type %s knows no wildcard.", s.Type)
+			return refuse("Bad option", "A set of type %s does not support wildcard.", s.Type)
 		}
 		if n := needs[o.Name]; n != "" {
 			if _, ok := s.Option(n); !ok {
-				return refuse("Bad option", "%s cannot be used: the set %q was created without %s.", o.Name, s.Name, n)
+				return refuse("Bad option", "%s cannot be used, because the set %q was created without %s.", o.Name, s.Name, n)
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// host has a chain U with two rules, as in facts 1.1.
+// host has a chain U with two rules.
 const host = `*filter
 :FORWARD DROP [0:0]
 :U - [0:0]
@@ -31,7 +31,7 @@ func load(t *testing.T, rs *iptables.Ruleset, src string) string {
 	}
 	var out []string
 	for _, d := range rs.Load(file) {
-		if diag.InfoOf(d).Code != iptables.CodeLoad || diag.InfoOf(d).Line == "" {
+		if diag.InfoOf(d).Code != diag.CodeDumpLoad || diag.InfoOf(d).Line == "" {
 			t.Errorf("%v carries %+v", d, diag.InfoOf(d))
 		}
 		out = append(out, fmt.Sprintf("%d: %s", d.Subject.Start.Line, d.Summary))
@@ -91,11 +91,11 @@ func TestCommandsDoWhatIptablesRestoreDoes(t *testing.T) {
 		{"-E renames, references follow", "-E V W\n-D FORWARD -j W\n-X W", "1 2", ""},
 		{"-E to an existing name", "-E V U", "1 2", "2: Chain exists"},
 		{"-Z and -P work", "-Z U\n-Z\n-P FORWARD ACCEPT", "1 2", ""},
-		{"a jump to nothing", "-A U -j UNDEFINED", "1 2", "2: No such target"},
+		{"a jump to a missing chain", "-A U -j UNDEFINED", "1 2", "2: No such target"},
 		{"a goto to a target", "-A U -g LOG", "1 2", "2: No such target"},
 		{"a target with options is taken for an extension", "-A U -j VENDOR --x 1", "1 2 VENDOR", ""},
-		{"a loop nobody reaches", "-A U -j U", "1 2 U", ""},
-		{"a loop FORWARD reaches", "-A V -j U\n-A U -j V", "1 2", "4: Jump loop"},
+		{"a loop that no built-in chain reaches", "-A U -j U", "1 2 U", ""},
+		{"a loop that FORWARD reaches", "-A V -j U\n-A U -j V", "1 2", "4: Jump loop"},
 		{"lists of addresses, source outer", "-A V -j RETURN\n:U -\n-A U -s 10.0.0.3,10.0.0.4 -d 1.1.1.1,2.2.2.2", "3 3 4 4", ""},
 		{"lists of addresses inserted", "-I U -s 10.0.0.3,10.0.0.4", "4 3 1 2", ""},
 		{"an inverted list of addresses", "-A U ! -s 10.0.0.3,10.0.0.4", "1 2", "2: Inverted list of addresses"},
@@ -127,7 +127,7 @@ func TestABlockIsAllOrNothingAndLaterBlocksAreNotApplied(t *testing.T) {
 	}
 }
 
-func TestATableTheKernelHasNotIsRefused(t *testing.T) {
+func TestUnknownTablesAreRefused(t *testing.T) {
 	if got := load(t, iptables.NewRuleset(iptables.IPv4), "*bogus\nCOMMIT\n"); got != "1: Unknown table" {
 		t.Error(got)
 	}

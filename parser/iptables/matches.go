@@ -5,8 +5,8 @@ import "strings"
 func lower(_ Family, s string) string { return strings.ToLower(s) }
 func upper(_ Family, s string) string { return strings.ToUpper(s) }
 
-// matchModules are the matches known here. Matches are added freely; one that is
-// missing is read by guess and kept as it is written.
+// matchModules are the matches whose options this package knows, after
+// iptables-extensions(8). Options of any other match are opaque.
 var matchModules = map[string]*module{
 	"tcp": {options: list(
 		takes(1, "--sport", "--source-port").as(portRange),

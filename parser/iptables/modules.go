@@ -2,29 +2,29 @@ package iptables
 
 import "strings"
 
-// option is what is known of an option: how many values follow, how they are
-// printed and how they are normalised.
+// option describes one option: how many values follow it, how they are quoted and how
+// they are normalised.
 type option struct {
 	name    string
 	aliases []string
 	args    int
 	quoting quoting
-	inverts bool // base options only; an extension's may all stand after a !
-	// value normalises one value; nil keeps it.
+	inverts bool // may follow a !; true for all options of matches and targets
+	// value normalises one value; nil keeps it as written.
 	value func(Family, string) string
 }
 
-// module is what is known of a match or target: its options in the order
-// iptables-save prints them.
+// module describes a match or target: its options in the order in which iptables-save
+// prints them.
 type module struct {
 	options []option
-	// tidy does what concerns more than one value: defaults that are printed or
-	// not, options that are another in disguise.
+	// tidy normalises what concerns more than one value: defaults that iptables-save
+	// prints or leaves out, and options that it prints as another one.
 	tidy func(Family, []Option) []Option
 }
 
-// option finds an option by any of its spellings. The nil module, of an unknown
-// extension, has none.
+// option returns an option by any of its spellings, or nil. The nil module, of an
+// unknown match or target, has no options.
 func (m *module) option(name string) *option {
 	if m == nil {
 		return nil
@@ -47,7 +47,7 @@ func lookup(options []option, name string) *option {
 	return nil
 }
 
-// flags are options without values.
+// flags describes options without values.
 func flags(names ...string) []option {
 	var out []option
 	for _, n := range names {
@@ -56,7 +56,7 @@ func flags(names ...string) []option {
 	return out
 }
 
-// takes is an option with that many values.
+// takes describes an option with the given number of values.
 func takes(args int, name string, aliases ...string) option {
 	return option{name: name, aliases: aliases, args: args, inverts: true}
 }
@@ -64,7 +64,7 @@ func takes(args int, name string, aliases ...string) option {
 func (o option) as(value func(Family, string) string) option { o.value = value; return o }
 func (o option) quoted(how quoting) option                   { o.quoting = how; return o }
 
-// ones are options with one value each that is kept as it is.
+// ones describes options with one value each that is not normalised.
 func ones(names ...string) []option {
 	var out []option
 	for _, n := range names {
@@ -86,7 +86,7 @@ func list(parts ...any) []option {
 	return out
 }
 
-// commandWords are the commands by every spelling.
+// commandWords are all spellings of commands.
 var commandWords = map[string]Op{
 	"-A": Append, "--append": Append,
 	"-I": Insert, "--insert": Insert,
@@ -101,7 +101,8 @@ var commandWords = map[string]Op{
 	"-E": Rename, "--rename-chain": Rename,
 }
 
-// baseOptions are the options every rule has, in the order iptables-save prints.
+// baseOptions are the options that need no match or target, in the order in which
+// iptables-save prints them.
 var baseOptions = []option{
 	takes(1, "-s", "--source", "--src").as(addresses),
 	takes(1, "-d", "--destination", "--dst").as(addresses),
@@ -118,9 +119,9 @@ var baseOptions = []option{
 	{name: "-6", aliases: []string{"--ipv6"}},
 }
 
-// abbreviated finds the one option that a name is cut short of, as the tools
-// allow. An option cut short must not be taken for an unknown one of some match:
-// it might be the rule's -j.
+// abbreviated returns the only option that begins with name, as getopt_long accepts it,
+// or nil. An abbreviation must not be read as an unknown option of some match: it could
+// be the --jump of the rule.
 func abbreviated(options []option, name string) *option {
 	var found *option
 	for i := range options {
@@ -138,5 +139,5 @@ func abbreviated(options []option, name string) *option {
 	return found
 }
 
-// standardVerdicts are what -j knows without an extension.
+// standardVerdicts are the targets that are built into iptables.
 var standardVerdicts = map[string]bool{"ACCEPT": true, "DROP": true, "RETURN": true, "QUEUE": true}

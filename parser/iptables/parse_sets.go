@@ -9,24 +9,29 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// maxSetLine is where ipset cuts a line (facts 3.1), and maxSetName the longest
-// name of a set.
 const (
+	// maxSetLine is the length after which ipset cuts a line:
+	// docs/contributing/netfilter.md, "ipset restore is not a transaction".
 	maxSetLine = 1023
+	// maxSetName is the length of the longest name of a set:
+	// docs/contributing/netfilter.md, "Set names".
 	maxSetName = 31
 )
 
-// ParseSets reads a file for ipset restore. It goes on after a bad line: the
-// file it returns has every line it could read.
+// ParseSets reads a file for ipset restore, or what ipset save prints. It continues after
+// a bad line: the file that it returns has each line that it could read. Diagnostics, of
+// the code [diag.CodeDumpSyntax], report the others up to a limit.
 func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
 	p := &setParser{file: &SetsFile{Name: filename}}
 	var src strings.Builder
 	_, err := io.Copy(&src, r)
 	if err != nil {
 		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
-		p.problems.add(CodeSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
+		p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
 	}
 	eachLine(filename, src.String(), func(l line, _ bool) {
 		if !p.done {
@@ -39,17 +44,17 @@ func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
 type setParser struct {
 	file     *SetsFile
 	problems problems
-	run      *SetCommand // the adds or dels that a further one joins; nil after another command
+	run      *SetCommand // the command that a further add or del joins; nil after any other
 	words    []word      // reused from line to line
-	done     bool        // the file said quit
+	done     bool        // after quit
 }
 
 func (p *setParser) errorf(l line, rng hcl.Range, summary, format string, args ...any) {
-	p.problems.add(CodeSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
+	p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, l.text, summary, fmt.Sprintf(format, args...))
 }
 
-// splitSetWords splits a line as ipset does: quotes keep blanks together and
-// vanish, wherever they stand; there is no escape.
+// splitSetWords splits a line as ipset does: spaces inside quotes do not end a word, the
+// quotes are removed wherever they are, and there is no escape.
 func splitSetWords(words []word, s string) (_ []word, ok bool) {
 	for i := 0; i < len(s); {
 		if isBlank(s[i]) {
@@ -81,11 +86,11 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\
 func (p *setParser) line(l line) {
 	if len(l.text) > maxSetLine {
 		p.errorf(line{text: l.text[:80]}, l.span(0, 0), "Line too long",
-			"The line has %d bytes; ipset cuts lines after %d.", len(l.text), maxSetLine)
+			"The line has %d bytes; ipset cuts lines after %d bytes.", len(l.text), maxSetLine)
 		return
 	}
 	if strings.IndexByte(l.text, 0) >= 0 {
-		p.errorf(l, l.whole(), "NUL byte in line", "The tool reads no further than this byte. Is this a text file?")
+		p.errorf(l, l.whole(), "NUL byte in line", "ipset ignores the rest of the line. Is this a text file?")
 		return
 	}
 	var closed bool
@@ -96,7 +101,7 @@ func (p *setParser) line(l line) {
 	}
 	if !closed {
 		w := words[len(words)-1]
-		p.errorf(l, l.span(w.from, w.to), "Quote not closed", "Close the quote. A quote inside a comment cannot be written.")
+		p.errorf(l, l.span(w.from, w.to), "Quote not closed", "Close the quote. A comment cannot contain a quote.")
 		return
 	}
 	exist := false
@@ -133,11 +138,11 @@ func (p *setParser) line(l line) {
 	case SetAdd, SetDel, SetTest:
 		p.entry(l, op, words, exist)
 	default:
-		p.other(l, op, words, exist)
+		p.setCommand(l, op, words, exist)
 	}
 }
 
-// setCommandWords are the commands by the spellings people write.
+// setCommandWords are the spellings of commands that ipset accepts.
 var setCommandWords = map[string]SetOp{
 	"create": SetCreate, "n": SetCreate, "new": SetCreate, "-N": SetCreate,
 	"add": SetAdd, "-A": SetAdd,
@@ -149,12 +154,12 @@ var setCommandWords = map[string]SetOp{
 	"swap": SetSwap, "w": SetSwap, "-W": SetSwap,
 }
 
-// need reports an error unless the line has at least n words behind the command.
-func (p *setParser) need(l line, words []word, n int) bool {
+// hasArguments reports an error unless at least n words follow the command.
+func (p *setParser) hasArguments(l line, words []word, n int) bool {
 	if len(words) > n {
 		return true
 	}
-	p.errorf(l, l.whole(), "Argument missing", "%s takes %d arguments.", words[0].text, n)
+	p.errorf(l, l.whole(), "Argument missing", "%s needs %s.", words[0].text, countOf(n, "argument"))
 	return false
 }
 
@@ -166,11 +171,11 @@ func (p *setParser) name(l line, w word) bool {
 	return true
 }
 
-func (p *setParser) other(l line, op SetOp, words []word, exist bool) {
+func (p *setParser) setCommand(l line, op SetOp, words []word, exist bool) {
 	p.run = nil
 	c := &SetCommand{Op: op, Exist: exist, Range: l.whole()}
 	least := map[SetOp]int{SetCreate: 2, SetRename: 2, SetSwap: 2}[op]
-	if !p.need(l, words, least) {
+	if !p.hasArguments(l, words, least) {
 		return
 	}
 	rest := words[1:]
@@ -201,13 +206,13 @@ func (p *setParser) other(l line, op SetOp, words []word, exist bool) {
 		rest = nil
 	}
 	if len(rest) > 0 {
-		p.errorf(l, l.span(rest[0].from, rest[0].to), "Stray word", "%s takes no further argument.", op)
+		p.errorf(l, l.span(rest[0].from, rest[0].to), "Stray word", "%s has no further argument.", op)
 		return
 	}
 	p.file.Commands = append(p.file.Commands, c)
 }
 
-// setType resolves the old names of types.
+// setType replaces the old name of a type by the current one.
 func setType(s string) string {
 	switch s {
 	case "iphash":
@@ -228,7 +233,7 @@ func setType(s string) string {
 	return s
 }
 
-// createOptions and entryOptions tell how many values an option takes.
+// createOptions and entryOptions have the number of values of each option.
 var createOptions = map[string]int{
 	"family": 1, "hashsize": 1, "maxelem": 1, "timeout": 1, "netmask": 1, "bitmask": 1, "markmask": 1,
 	"size": 1, "range": 1, "bucketsize": 1, "initval": 1, "probes": 1, "resize": 1, "from": 1, "to": 1, "gc": 1,
@@ -247,7 +252,7 @@ func (p *setParser) options(l line, words []word, known map[string]int) (_ []Set
 		name := strings.TrimPrefix(w.text, "--")
 		args, ok := known[name]
 		if !ok {
-			p.errorf(l, l.span(w.from, w.to), "Unknown option", "ipset does not know the option %q here.", w.text)
+			p.errorf(l, l.span(w.from, w.to), "Unknown option", "%q is not an option of this command.", w.text)
 			return nil, false
 		}
 		o := SetOption{Name: strings.Clone(name)}
@@ -259,14 +264,14 @@ func (p *setParser) options(l line, words []word, known map[string]int) (_ []Set
 		}
 		for _, other := range out {
 			if other.Name == o.Name {
-				p.errorf(l, l.span(w.from, w.to), "Option given twice", "%s is specified already.", o.Name)
+				p.errorf(l, l.span(w.from, w.to), "Option given twice", "%s is already specified.", o.Name)
 				return nil, false
 			}
 		}
 		if args == 1 {
 			i++
 			if i == len(words) || words[i].text == "" {
-				p.errorf(l, l.span(w.from, w.to), "Value missing", "The option %s takes a value.", name)
+				p.errorf(l, l.span(w.from, w.to), "Value missing", "The option %s needs a value.", name)
 				return nil, false
 			}
 			o.Value = strings.Clone(words[i].text)
@@ -277,12 +282,12 @@ func (p *setParser) options(l line, words []word, known map[string]int) (_ []Set
 }
 
 func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
-	if !p.need(l, words, 2) || !p.name(l, words[1]) {
+	if !p.hasArguments(l, words, 2) || !p.name(l, words[1]) {
 		return
 	}
 	e := Entry{Exist: exist, Line: int32(min(l.number, math.MaxInt32))}
 	if words[2].text == "" {
-		p.errorf(l, l.span(words[2].from, words[2].to), "Entry missing", "Write an address or what else the set holds.")
+		p.errorf(l, l.span(words[2].from, words[2].to), "Entry missing", "Write the address or other entry.")
 		return
 	}
 	e.parse(words[2].text)
@@ -304,7 +309,7 @@ func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
 		p.file.Commands = append(p.file.Commands, p.run)
 	}
 	if n := len(p.run.Entries); n == cap(p.run.Entries) {
-		// append grows long slices by a quarter, which copies a million too often.
+		// append grows long slices by a quarter, which copies a million entries too often.
 		p.run.Entries = slices.Grow(p.run.Entries, max(n, 1))
 	}
 	p.run.Entries = append(p.run.Entries, e)
@@ -313,8 +318,8 @@ func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
 	}
 }
 
-// parse sets the entry from its word. Only what is written without any doubt is
-// an address here: the tool's octal and short forms and names stay text.
+// parse sets the entry from its word. Only an unambiguous address is stored as one:
+// names, and the octal and short forms that ipset accepts, stay text.
 func (e *Entry) parse(s string) {
 	if c := s[0]; c == ':' || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' {
 		if strings.IndexByte(s, '/') >= 0 {

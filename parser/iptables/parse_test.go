@@ -15,7 +15,7 @@ func summaries(t *testing.T, src string) []string {
 	_, diags := iptables.ParseRules(strings.NewReader(src), "rules")
 	var out []string
 	for _, d := range diags {
-		if diag.InfoOf(d).Code != iptables.CodeSyntax {
+		if diag.InfoOf(d).Code != diag.CodeDumpSyntax {
 			t.Errorf("code of %v is %q", d, diag.InfoOf(d).Code)
 		}
 		out = append(out, fmt.Sprintf("%d: %s", d.Subject.Start.Line, d.Summary))
@@ -23,31 +23,31 @@ func summaries(t *testing.T, src string) []string {
 	return out
 }
 
-// Facts 1.1, 1.2 and 1.5.
-func TestFilesTheToolRefusesHaveADiagnostic(t *testing.T) {
+// docs/contributing/netfilter.md, "Restore lines", "Quotes" and "Lengths of names and texts".
+func TestFilesThatIptablesRestoreRefusesHaveADiagnostic(t *testing.T) {
 	long := strings.Repeat("a", 1024)
 	for _, test := range []struct{ name, src, want string }{
 		{"an empty file is fine", "", ""},
 		{"a table with only COMMIT is fine", "*filter\nCOMMIT\n", ""},
 		{"comments and empty lines are ignored", "# a\n\n*filter\n# b\n\nCOMMIT\n\n", ""},
-		{"blanks around a command are fine", "*filter\n  -F  U \nCOMMIT\n", ""},
+		{"spaces around a command are fine", "*filter\n  -F  U \nCOMMIT\n", ""},
 		{"a chain without a policy word", "*filter\n:N\nCOMMIT\n", "2: Chain declaration incomplete"},
 		{"a chain without counters is fine", "*filter\n:N -\nCOMMIT\n", ""},
 		{"a chain name of 29 bytes", "*filter\n:" + long[:29] + " -\nCOMMIT\n", "2: Chain name too long"},
 		{"a chain named like a verdict", "*filter\n-N DROP\nCOMMIT\n", "2: Chain name taken"},
 		{"-t in a rule", "*filter\n-A U -t nat -j DROP\nCOMMIT\n", "2: Table in a rule"},
 		{"-I with number 0", "*filter\n-I U 0 -j DROP\nCOMMIT\n", "2: Bad rule number"},
-		{"-D with a number and a rule", "*filter\n-D U 1 -j DROP\nCOMMIT\n", "2: Rule besides a number"},
-		{"-F with a rule", "*filter\n-F U -j DROP\nCOMMIT\n", "2: Rule besides a chain command"},
+		{"-D with a number and a rule", "*filter\n-D U 1 -j DROP\nCOMMIT\n", "2: Rule and number"},
+		{"-F with a rule", "*filter\n-F U -j DROP\nCOMMIT\n", "2: Unexpected rule"},
 		{"two commands", "*filter\n-A U -A V\nCOMMIT\n", "2: Second command"},
 		{"no command", "*filter\n-j DROP\nCOMMIT\n", "2: Command missing"},
-		{"a line of blanks in a table", "*filter\n   \nCOMMIT\n", "2: Blank line"},
-		{"a line of blanks outside a table", "   \n", "1: Line outside a table"},
-		{"blanks before a comment", "*filter\n # x\nCOMMIT\n", "2: Stray word"},
+		{"a line of spaces in a table", "*filter\n   \nCOMMIT\n", "2: Blank line"},
+		{"a line of spaces outside a table", "   \n", "1: Line outside a table"},
+		{"spaces before a comment", "*filter\n # x\nCOMMIT\n", "2: Stray word"},
 		{"a comment after a rule", "*filter\n-A U -j DROP # x\nCOMMIT\n", "2: Stray word"},
-		{"CR LF is told once", "*filter\r\n-F U\r\nCOMMIT\r\n", "1: Carriage return"},
+		{"CR LF is reported once", "*filter\r\n-F U\r\nCOMMIT\r\n", "1: Carriage return"},
 		{"no newline after COMMIT", "*filter\nCOMMIT", "2: Newline missing"},
-		{"COMMIT with a blank behind it", "*filter\nCOMMIT \n", "2: Stray word; 2: COMMIT missing"},
+		{"COMMIT with a space behind it", "*filter\nCOMMIT \n", "2: Stray word; 2: COMMIT missing"},
 		{"COMMIT missing at the end", "*filter\n-F U\n", "2: COMMIT missing"},
 		{"COMMIT missing before a table", "*filter\n*nat\nCOMMIT\n", "2: COMMIT missing"},
 		{"a rule after COMMIT", "*filter\nCOMMIT\n-F U\n", "3: Line outside a table"},
@@ -64,11 +64,11 @@ func TestFilesTheToolRefusesHaveADiagnostic(t *testing.T) {
 		{"! before -j", "*filter\n-A U ! -j DROP\nCOMMIT\n", "2: Stray negation"},
 		{"! twice", "*filter\n-A U ! ! -p tcp\nCOMMIT\n", "2: Stray negation"},
 		{"an option twice", "*filter\n-A U -p tcp -p udp\nCOMMIT\n", "2: Option given twice"},
-		{"an option of nothing", "*filter\n-A U --dport 80 -p tcp\nCOMMIT\n", "2: Unknown option"},
+		{"an option that no match has", "*filter\n-A U --dport 80 -p tcp\nCOMMIT\n", "2: Unknown option"},
 		{"an option without its value", "*filter\n-A U -s\nCOMMIT\n", "2: Value missing"},
-		{"a value attached to a short option", "*filter\n-A U -jDROP\nCOMMIT\n", "2: Option without a blank"},
+		{"a value attached to a short option", "*filter\n-A U -jDROP\nCOMMIT\n", "2: Space missing"},
 		{"a NUL byte", "*filter\n-A U\x00 -j DROP\nCOMMIT\n", "2: NUL byte in line"},
-		{"every bad line is told", "*filter\n-A U -s\n-F U\nfoo\nCOMMIT\n", "2: Value missing; 4: Stray word"},
+		{"every bad line is reported", "*filter\n-A U -s\n-F U\nfoo\nCOMMIT\n", "2: Value missing; 4: Stray word"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := strings.Join(summaries(t, test.src), "; "); got != test.want {
@@ -78,7 +78,7 @@ func TestFilesTheToolRefusesHaveADiagnostic(t *testing.T) {
 	}
 }
 
-func TestAFileOfTheWrongKindIsToldUpToALimit(t *testing.T) {
+func TestTheNumberOfDiagnosticsIsLimited(t *testing.T) {
 	got := summaries(t, strings.Repeat("package main\n", 1000))
 	if len(got) != 51 || got[50] != "1000: More bad lines" {
 		t.Errorf("got %d diagnostics, the last %q", len(got), got[len(got)-1])

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Print writes the file in the spelling of iptables-save, rules as written.
+// Print writes the file in the form of iptables-save, with rules as they were written.
 func (f *RulesFile) Print(w io.Writer) error {
 	buf := bufio.NewWriter(w)
 	for _, b := range f.Blocks {
@@ -24,14 +24,14 @@ func (f *RulesFile) Print(w io.Writer) error {
 	return buf.Flush()
 }
 
-// String is the command as iptables-save would write it.
+// String returns the command as iptables-save would print it.
 func (c *Command) String() string {
 	counters := ""
 	if c.Counters != nil {
 		counters = fmt.Sprintf("[%d:%d]", c.Counters.Packets, c.Counters.Bytes)
 	}
 	if c.Op == Declare {
-		// This line knows no quotes: its words hold no blanks.
+		// This line has no quotes, and its words no spaces.
 		return strings.TrimSuffix(":"+c.Chain+" "+c.Policy+" "+counters, " ")
 	}
 	var words []string

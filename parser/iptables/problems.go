@@ -10,14 +10,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// The codes of this package's diagnostics.
-const (
-	CodeSyntax diag.Code = "dump-syntax" // a line the tool would not understand
-	CodeLoad   diag.Code = "dump-load"   // a line the tool would understand and refuse
-)
-
-// maxProblems bounds what a person can still read; a file of the wrong kind has
-// something wrong in every line.
+// maxProblems is the number of diagnostics that a reader can use. A file of the wrong
+// kind has a problem in every line.
 const maxProblems = 50
 
 // problems collects diagnostics up to maxProblems and counts the rest.
@@ -42,7 +36,8 @@ func (p *problems) add(code diag.Code, sev hcl.DiagnosticSeverity, rng hcl.Range
 	})
 }
 
-// done returns what was collected, with a last one that counts what was not.
+// done returns the collected diagnostics. If there were more, the last one has their
+// number.
 func (p *problems) done() hcl.Diagnostics {
 	if p.more == 0 {
 		return p.diags
@@ -50,13 +45,13 @@ func (p *problems) done() hcl.Diagnostics {
 	return append(p.diags, &hcl.Diagnostic{
 		Severity: hcl.DiagError,
 		Summary:  "More bad lines",
-		Detail:   fmt.Sprintf("%d more problems were found in this file; correct those shown and read it again.", p.more),
+		Detail:   fmt.Sprintf("This file has %d more problems. Fix those shown and run the command again.", p.more),
 		Subject:  &p.last,
-		Extra:    diag.Info{Code: CodeSyntax},
+		Extra:    diag.Info{Code: diag.CodeDumpSyntax},
 	})
 }
 
-// line is one line of a file with its place.
+// line is one line of a file with its position.
 type line struct {
 	file   string
 	number int
@@ -65,7 +60,7 @@ type line struct {
 	wide   bool // it has characters of several bytes
 }
 
-// span is the range of bytes from..to of the line. Columns count characters.
+// span returns the range of bytes from..to of the line. Columns count characters.
 func (l line) span(from, to int) hcl.Range {
 	pos := func(at int) hcl.Pos {
 		column := at + 1
@@ -79,8 +74,8 @@ func (l line) span(from, to int) hcl.Range {
 
 func (l line) whole() hcl.Range { return l.span(0, len(l.text)) }
 
-// eachLine calls f for each line of text, without its newline; ended tells
-// whether there was one.
+// eachLine calls f for each line of text, without its newline; ended reports whether
+// there was one.
 func eachLine(filename, text string, f func(l line, ended bool)) {
 	l := line{file: filename}
 	for rest := text; rest != ""; {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// protocolNames are the names iptables-save prints on Debian, whose
-// /etc/protocols this is. A host without that file prints numbers for most of
-// them; one fixed table makes both compare equal.
+// protocolNames are the names of Debian's /etc/protocols, which iptables-save prints
+// there. A host without that file prints numbers for most of them; with one fixed table
+// both compare equal.
 var protocolNames = map[uint8]string{
 	1: "icmp", 2: "igmp", 3: "ggp", 4: "ipencap", 5: "st", 6: "tcp", 8: "egp", 9: "igp",
 	12: "pup", 17: "udp", 20: "hmp", 22: "xns-idp", 27: "rdp", 29: "iso-tp4", 33: "dccp", 36: "xtp",
@@ -18,13 +18,13 @@ var protocolNames = map[uint8]string{
 	135: "mobility-header", 136: "udplite", 137: "mpls-in-ip", 139: "hip", 140: "shim6", 141: "wesp", 142: "rohc",
 }
 
-// protocolAliases are further names the tools read or older ones printed.
+// protocolAliases are further names that iptables accepts or that older versions print.
 var protocolAliases = map[string]uint8{
 	"icmpv6": 58, "icmp6": 58, "ipv6-mh": 135, "mh": 135, "ip-encap": 4, "ospfigp": 89, "all": 0, "any": 0, "ip": 0, "hopopt": 0,
 }
 
-// ProtocolNumber returns the number of a protocol written as -p takes it, as a
-// name or number; 0 stands for all.
+// ProtocolNumber returns the number of a protocol as -p accepts it, a name or a number; 0
+// is all protocols.
 func ProtocolNumber(s string) (uint8, bool) {
 	s = strings.ToLower(s)
 	if n, err := parseC(s, 8); err == nil {
@@ -41,8 +41,8 @@ func ProtocolNumber(s string) (uint8, bool) {
 	return 0, false
 }
 
-// ProtocolName returns the one spelling of a protocol that rules are compared
-// by: its name if it has one, else its number; "all" for 0.
+// ProtocolName returns the spelling of a protocol in canonical rules: its name if it has
+// one, otherwise its number; "all" for 0.
 func ProtocolName(n uint8) string {
 	if n == 0 {
 		return "all"
@@ -67,7 +67,7 @@ func protocolDigits(s string) string {
 	return s
 }
 
-// impliedMatch is the match that -p brings with it.
+// impliedMatch returns the match whose options may follow -p without -m, or "".
 func impliedMatch(protocol string) string {
 	switch name := protocolSpelling(protocol); name {
 	case "tcp", "udp", "sctp", "dccp", "icmp", "esp", "ah":

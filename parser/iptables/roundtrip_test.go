@@ -40,7 +40,7 @@ func family(name string) iptables.Family {
 	return iptables.IPv4
 }
 
-func TestDumpsOfHostsAreReproducedLineByLine(t *testing.T) {
+func TestSavedRulesArePrintedLineByLineAsTheyWere(t *testing.T) {
 	for _, name := range files(t, "*.save", "real/*.save", "*.restore", "*.remove") {
 		t.Run(name, func(t *testing.T) {
 			src, err := os.ReadFile(name)
@@ -60,7 +60,7 @@ func TestDumpsOfHostsAreReproducedLineByLine(t *testing.T) {
 	}
 }
 
-func TestWhatAHostSavesIsCanonicalAlready(t *testing.T) {
+func TestSavedRulesAreCanonical(t *testing.T) {
 	for _, name := range files(t, "*.save", "*.restore") {
 		file := parseFile(t, name)
 		for _, b := range file.Blocks {
@@ -76,7 +76,7 @@ func TestWhatAHostSavesIsCanonicalAlready(t *testing.T) {
 	}
 }
 
-func TestADumpLoadsIntoAnEmptyHostAndPrintsTheSame(t *testing.T) {
+func TestLoadingSavedRulesIsStable(t *testing.T) {
 	for _, name := range files(t, "*.save", "real/*.save") {
 		rs := iptables.NewRuleset(family(name))
 		noDiags(t, rs.Load(parseFile(t, name)))
@@ -101,7 +101,7 @@ func TestADumpLoadsIntoAnEmptyHostAndPrintsTheSame(t *testing.T) {
 	}
 }
 
-func TestSetsOfAHostAreReproducedLineByLine(t *testing.T) {
+func TestSavedSetsArePrintedLineByLineAsTheyWere(t *testing.T) {
 	for _, name := range files(t, "*.ipset") {
 		src, err := os.ReadFile(name)
 		if err != nil {

@@ -4,11 +4,11 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Family is the address family a file of rules is for. Rules do not say it:
-// iptables-save and ip6tables-save print the same grammar.
+// Family is the address family of rules. A file does not contain it: iptables-save and
+// ip6tables-save print the same grammar.
 type Family int
 
-// The families; the zero Family means that none was said.
+// The families. The zero Family is an unknown one.
 const (
 	IPv4 Family = 4
 	IPv6 Family = 6
@@ -25,12 +25,12 @@ type Block struct {
 	Table     string
 	Commands  []*Command
 	Committed bool      // there is a COMMIT line
-	Broken    bool      // it has lines that could not be read; they are not in Commands
+	Broken    bool      // some lines could not be read; they are not in Commands
 	Range     hcl.Range // of the *NAME line
-	End       hcl.Range // of the COMMIT line, or of the last line where that is missing
+	End       hcl.Range // of the COMMIT line, or of the last line if it is missing
 }
 
-// Op is what a command does, spelled as its short option; Declare is the :CHAIN line.
+// Op is the kind of a command: its short option, or Declare for a :CHAIN line.
 type Op string
 
 // The commands of a rules file.
@@ -60,46 +60,46 @@ type Command struct {
 	Chain    string    // "" for -F, -X and -Z of all chains
 	Policy   string    // of Declare ("-" for a chain without one) and SetPolicy
 	NewName  string    // of Rename
-	Number   int       // of -I, -D, -R and -Z; 0 when none is written
+	Number   int       // of -I, -D, -R and -Z; 0 if there is none
 	Rule     *Rule     // of -A, -I, -R, -C, and of -D without a number
-	Counters *Counters // nil when none are written
+	Counters *Counters // nil if there are none
 	Only     Family    // -4 or -6: the other family's tool skips the line
 	Range    hcl.Range
 	Line     string // as written
 }
 
-// Rule is a rule, its words sorted to the options and extensions they belong to.
+// Rule is a rule, with each option assigned to the match or target it belongs to.
 type Rule struct {
 	Chain   string
-	Base    []Option // -s -d -i -o -p -f, in written order
-	Matches []Match  // in written order; `-p tcp --dport 80` has an implied tcp
+	Base    []Option // -s -d -i -o -p -f, in the order written
+	Matches []Match  // in the order written; `-p tcp --dport 80` has an implied tcp
 	Jump    string   // the word after -j or -g; "" for a rule that only counts
-	Goto    bool     // it was -g
+	Goto    bool     // -g instead of -j
 	Target  []Option // the options of -j's target
 	Range   hcl.Range
-	Text    string // the words after the chain name as written, single blanks, quoted as iptables-save does
+	Text    string // the words after the chain as written, with single spaces, quoted as iptables-save does
 }
 
-// Match is one -m with the options that belong to it, wherever they stood.
+// Match is one -m with the options that belong to it, wherever they are in the rule.
 type Match struct {
 	Name    string
 	Options []Option
-	Implied bool // the file has no -m for it: -p brought it
+	Implied bool // there is no -m for it: -p implies it
 	Range   hcl.Range
 }
 
-// Option is one option with its values, quotes taken away.
+// Option is one option with its values, without quotes.
 type Option struct {
-	Name   string // the spelling iptables-save prints: "-s", "--dport"
+	Name   string // the spelling of iptables-save: "-s", "--dport"
 	Not    bool
 	Values []string
-	// Opaque says that this package does not know the option, so that where its
-	// values end is a guess: at the next word that looks like an option.
+	// Opaque is set for an option that this package does not know. Its values are then
+	// assumed to end at the next word that looks like an option.
 	Opaque bool
 	Range  hcl.Range
 }
 
-// Value is the option's only value; "" where it has none or several.
+// Value returns the only value of the option; "" if it has none or several.
 func (o Option) Value() string {
 	if len(o.Values) != 1 {
 		return ""
@@ -107,12 +107,12 @@ func (o Option) Value() string {
 	return o.Values[0]
 }
 
-// Option returns the rule's base option of that name ("-s"), or nil.
+// Option returns the base option with that name ("-s"), or nil.
 func (r *Rule) Option(name string) *Option {
 	return find(r.Base, name)
 }
 
-// Option returns the match's option of that name ("--dport"), or nil.
+// Option returns the option of the match with that name ("--dport"), or nil.
 func (m *Match) Option(name string) *Option {
 	return find(m.Options, name)
 }
@@ -126,7 +126,7 @@ func find(opts []Option, name string) *Option {
 	return nil
 }
 
-// Sets returns the names of the sets that the rule's matches ask for.
+// Sets returns the names of the sets that the matches of the rule refer to.
 func (r *Rule) Sets() []string {
 	var out []string
 	for i := range r.Matches {

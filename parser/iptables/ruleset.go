@@ -9,12 +9,12 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Ruleset is what one family's tables hold.
+// Ruleset is the tables of one family.
 type Ruleset struct {
 	Family Family
-	Tables []*Table // in the order files named them
+	Tables []*Table // in the order they were loaded
 
-	// spelled caches the canonical text of rules, which -D and -C compare by.
+	// spelled caches the canonical text of rules, by which -D and -C compare them.
 	spelled map[*Rule]string
 }
 
@@ -23,8 +23,8 @@ type Table struct {
 	Name   string
 	Chains []*Chain
 
-	// index has the places of chains in Chains by name, for as many as there were when it
-	// was made. It is not safe for concurrent use.
+	// index has the positions of the first indexed chains in Chains, by name. It is not
+	// safe for concurrent use.
 	index   map[string]int
 	indexed int
 }
@@ -32,18 +32,22 @@ type Table struct {
 // Chain is one chain with its rules in order.
 type Chain struct {
 	Name     string
-	Policy   string // "" for a chain that is not built in
+	Policy   string // "" for a user chain
 	Counters *Counters
 	Rules    []*Rule
-	Range    hcl.Range // of the line that declared it; zero for one never declared
+	Range    hcl.Range // of the line that declares it; zero if none does
 }
 
-// NewRuleset returns the empty tables of a host.
+// NewRuleset returns the empty tables of a host. It panics for a Family that is neither
+// IPv4 nor IPv6.
 func NewRuleset(family Family) *Ruleset {
+	if family != IPv4 && family != IPv6 {
+		panic(fmt.Sprintf("iptables: unknown family %d", family))
+	}
 	return &Ruleset{Family: family, spelled: map[*Rule]string{}}
 }
 
-// Table returns the table of that name, or nil.
+// Table returns the table with that name, or nil.
 func (rs *Ruleset) Table(name string) *Table {
 	i := slices.IndexFunc(rs.Tables, func(t *Table) bool { return t.Name == name })
 	if i < 0 {
@@ -52,7 +56,7 @@ func (rs *Ruleset) Table(name string) *Table {
 	return rs.Tables[i]
 }
 
-// Chain returns the chain of that name, or nil.
+// Chain returns the chain with that name, or nil.
 func (t *Table) Chain(name string) *Chain {
 	if t == nil {
 		return nil
@@ -72,7 +76,7 @@ func (t *Table) Chain(name string) *Chain {
 	return t.Chains[i]
 }
 
-// Changed is to be called when chains were taken out of Chains, or got other names.
+// Changed must be called after chains were removed from Chains or renamed.
 func (t *Table) Changed() { t.index = nil }
 
 // Canonical returns the canonical text of a rule of the set.
@@ -85,8 +89,8 @@ func (rs *Ruleset) Canonical(r *Rule) string {
 	return s
 }
 
-// Print writes the tables as iptables-save does, each rule canonical, without
-// comments and counters: two hosts' rules compare equal as text.
+// Print writes the tables as iptables-save does, with canonical rules and without comment
+// lines and counters, so that equal rules of two hosts have equal text.
 func (rs *Ruleset) Print(w io.Writer) error {
 	buf := bufio.NewWriter(w)
 	for _, t := range rs.Tables {
@@ -112,7 +116,7 @@ func (rs *Ruleset) Print(w io.Writer) error {
 	return buf.Flush()
 }
 
-// builtins are the chains every table starts with.
+// builtins are the built-in chains of each table.
 var builtins = map[string][]string{
 	"filter":   {"INPUT", "FORWARD", "OUTPUT"},
 	"nat":      {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"},
@@ -122,7 +126,7 @@ var builtins = map[string][]string{
 	"rawpost":  {"POSTROUTING"},
 }
 
-// newTable returns a table as the kernel makes it, or nil for one it has not.
+// newTable returns a table as the kernel creates it, or nil for an unknown name.
 func newTable(name string) *Table {
 	chains, ok := builtins[name]
 	if !ok {
@@ -135,7 +139,7 @@ func newTable(name string) *Table {
 	return t
 }
 
-// Clone copies the tables. Rules, which are never changed in place, are shared.
+// Clone copies the tables. The copy shares the rules, which are never modified.
 func (rs *Ruleset) Clone() *Ruleset {
 	out := NewRuleset(rs.Family)
 	for _, t := range rs.Tables {
@@ -144,7 +148,7 @@ func (rs *Ruleset) Clone() *Ruleset {
 	return out
 }
 
-// clone copies a table; its rules, which are never changed in place, are shared.
+// clone copies a table. The copy shares the rules, which are never modified.
 func (t *Table) clone() *Table {
 	out := &Table{Name: t.Name}
 	for _, c := range t.Chains {

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// checkHeader finds what ipset refuses in the options of create that decide which
-// packets the set holds.
+// checkHeader returns what ipset refuses in those options of create that determine which
+// packets the set matches.
 func (s *Set) checkHeader() *refusal {
 	if s.Dimensions() == 0 {
-		return nil // a type that is not known here
+		return nil // an unknown type
 	}
 	masks := 0
 	for name, types := range map[string][]string{
@@ -25,14 +25,14 @@ func (s *Set) checkHeader() *refusal {
 		}
 		masks++
 		if !slices.Contains(types, s.Type) {
-			return refuse("Bad option", "A set of type %s takes no %s.", s.Type, name)
+			return refuse("Bad option", "A set of type %s does not support %s.", s.Type, name)
 		}
 		if _, ok := s.mask(name, v); !ok {
 			return refuse("Bad "+name, "%q is not a %s of the set's family.", v, name)
 		}
 	}
 	if masks > 1 {
-		return refuse("Bad option", "A set takes a netmask or a bitmask, not both.")
+		return refuse("Bad option", "A set can have a netmask or a bitmask, not both.")
 	}
 	if v, ok := s.Option("markmask"); ok {
 		if _, err := parseC(v, 32); err != nil || s.Type != "hash:ip,mark" {
@@ -46,7 +46,7 @@ func (s *Set) checkHeader() *refusal {
 			return refuse("Bad range", "A set of type %s needs the option range with two IPv4 addresses or a network.", s.Type)
 		}
 		if n := s.networks(first, last); n > maxBitmap {
-			return refuse("Bad range", "The range has %d elements; a bitmap holds %d at most.", n, maxBitmap)
+			return refuse("Bad range", "The range has %d elements; a bitmap can hold %d.", n, maxBitmap)
 		}
 	case "bitmap:port":
 		if _, _, ok := s.portBounds(); !ok {
@@ -56,10 +56,10 @@ func (s *Set) checkHeader() *refusal {
 	return nil
 }
 
-// maxBitmap is the number of elements that a bitmap may have (ipset(8)).
+// maxBitmap is the largest number of elements in a bitmap (ipset(8)).
 const maxBitmap = 1 << 16
 
-// networks is how many elements lie between the bounds of a bitmap.
+// networks returns the number of elements between the bounds of a bitmap.
 func (s *Set) networks(first, last netip.Addr) int {
 	a, b := first.As4(), last.As4()
 	n := int(binary.BigEndian.Uint32(b[:])) - int(binary.BigEndian.Uint32(a[:])) + 1
@@ -70,8 +70,9 @@ func (s *Set) networks(first, last netip.Addr) int {
 	return n
 }
 
-// Mask is what the set lays over addresses before it looks them up, as netmask or
-// bitmask says; ok is false without one.
+// Mask returns the mask that the set applies to an address before looking it up, from
+// its netmask or bitmask (docs/contributing/netfilter.md, "Masked sets"). ok is false if
+// it has neither.
 func (s *Set) Mask() (_ netip.Addr, ok bool) {
 	for _, name := range []string{"netmask", "bitmask"} {
 		if v, given := s.Option(name); given {
@@ -111,7 +112,7 @@ func maskedBy(a, mask netip.Addr) netip.Addr {
 	return out
 }
 
-// MarkMask is what a set of type hash:ip,mark lays over marks.
+// MarkMask returns the mask that a set of type hash:ip,mark applies to marks.
 func (s *Set) MarkMask() uint32 {
 	if v, ok := s.Option("markmask"); ok {
 		if n, err := parseC(v, 32); err == nil {
@@ -121,7 +122,7 @@ func (s *Set) MarkMask() uint32 {
 	return ^uint32(0)
 }
 
-// rangeOption is the range of a bitmap; old files say from and to.
+// rangeOption returns the range of a bitmap. Old files have from and to instead.
 func (s *Set) rangeOption() string {
 	if v, ok := s.Option("range"); ok {
 		return v
@@ -131,10 +132,10 @@ func (s *Set) rangeOption() string {
 	return from + "-" + to
 }
 
-// bounds are the first and last address that a bitmap may hold. With a netmask they
-// are those of whole networks (measured).
+// bounds returns the first and last address of a bitmap. With a netmask the range is
+// widened to whole networks: docs/contributing/netfilter.md, "Set headers".
 func (s *Set) bounds() (first, last netip.Addr, ok bool) {
-	prefixes, ok := addressTexts(s.rangeOption())
+	prefixes, ok := parsePrefixes(s.rangeOption())
 	if !ok || !prefixes[0].Addr().Is4() {
 		return first, last, false
 	}

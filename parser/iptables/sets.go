@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// SetOp is what a command of an ipset file does.
+// SetOp is the kind of a command in an ipset file.
 type SetOp string
 
 // The commands of an ipset file.
@@ -30,16 +30,15 @@ type SetsFile struct {
 	Commands []*SetCommand
 }
 
-// SetCommand is one line of the file, but for adds and dels: those that follow
-// each other for one set are one command with all their entries, as ipset sends
-// them to the kernel.
+// SetCommand is one line of the file, or consecutive adds or dels for one set, which
+// ipset sends to the kernel together.
 type SetCommand struct {
 	Op      SetOp
 	Set     string      // "" for destroy and flush of all sets
 	Other   string      // the second set of swap, the new name of rename
 	Type    string      // of create, such as "hash:net"
 	Options []SetOption // of create, as written, without -exist
-	Exist   bool        // -exist on the (first) line
+	Exist   bool        // -exist on the first line
 	Entries []Entry     // of add and del; one for test
 	Range   hcl.Range   // of the first line
 }
@@ -49,18 +48,18 @@ type SetOption struct {
 	Name, Value string
 }
 
-// Entry is an element as it stands in a file. A million of them have to fit in
-// memory: a plain address or network takes no text of its own.
+// Entry is an entry of a set as it is in a file. A million of them must fit in memory, so
+// that an address or network has no text.
 type Entry struct {
-	Prefix  netip.Prefix // of an address or network, host bits cleared; else invalid
-	Text    string       // of any other entry, verbatim: "10.0.0.1,tcp:80"
-	Options []SetOption  // timeout, comment, ... but not nomatch
+	Prefix  netip.Prefix // of an address or network, host bits cleared; otherwise invalid
+	Text    string       // of any other entry, as written: "10.0.0.1,tcp:80"
+	Options []SetOption  // timeout, comment and others, without nomatch
 	NoMatch bool
 	Exist   bool // -exist on its line
 	Line    int32
 }
 
-// String is the entry without its options, a single address without its length.
+// String returns the entry without its options; a single address has no length.
 func (e *Entry) String() string {
 	switch {
 	case !e.Prefix.IsValid():
@@ -71,7 +70,7 @@ func (e *Entry) String() string {
 	return e.Prefix.String()
 }
 
-// EntryRange returns the place of one of the command's entries.
+// EntryRange returns the position of one of the command's entries.
 func (c *SetCommand) EntryRange(e *Entry) hcl.Range {
 	rng := c.Range
 	if int(e.Line) != rng.Start.Line {
@@ -82,7 +81,7 @@ func (c *SetCommand) EntryRange(e *Entry) hcl.Range {
 	return rng
 }
 
-// line is the command as one line of a file; e is the entry of add, del and test.
+// line returns the command as one line of a file; e is the entry of add, del and test.
 func (c *SetCommand) line(e *Entry) string {
 	words := []string{string(c.Op)}
 	for _, name := range []string{c.Set, c.Other, c.Type} {
@@ -113,8 +112,8 @@ func (c *SetCommand) line(e *Entry) string {
 	return strings.Join(words, " ")
 }
 
-// quoteSet quotes a word that holds blanks or looks like a flag; a quote inside
-// one cannot be written.
+// quoteSet quotes a word that contains spaces or looks like an option. ipset has no way
+// to write a quote inside a word.
 func quoteSet(s string) string {
 	if strings.ContainsAny(s, " \t\r\v\f") || strings.HasPrefix(s, "-") {
 		return `"` + s + `"`
@@ -122,7 +121,7 @@ func quoteSet(s string) string {
 	return s
 }
 
-// Print writes the file with one command a line.
+// Print writes the file with one command on each line.
 func (f *SetsFile) Print(w io.Writer) error {
 	buf := bufio.NewWriter(w)
 	for _, c := range f.Commands {

@@ -26,7 +26,8 @@ func members(s *iptables.Set) string {
 	return strings.Join(out, " ")
 }
 
-// Facts 3.1 to 3.4, and what ipset 7.17 did with lines that were tried besides.
+// Each row is what ipset 7.17 did: docs/contributing/netfilter.md, "ipset restore is not a
+// transaction", "-exist", "Swap" and "Set entries".
 func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 	for _, test := range []struct{ name, src, a, want string }{
 		{"comments, blanks, CR LF and COMMIT are fine", "# x\n  # y\n \ncreate A hash:ip \r\n add A 1.1.1.1\r\nCOMMIT\n", "1.1.1.1", ""},
@@ -85,7 +86,7 @@ func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 			var sets iptables.Sets
 			var got []string
 			for _, d := range sets.Load(file) {
-				if diag.InfoOf(d).Code != iptables.CodeLoad || diag.InfoOf(d).Line == "" {
+				if diag.InfoOf(d).Code != diag.CodeDumpLoad || diag.InfoOf(d).Line == "" {
 					t.Errorf("%v carries %+v", d, diag.InfoOf(d))
 				}
 				got = append(got, fmt.Sprintf("%d: %s", d.Subject.Start.Line, d.Summary))
@@ -100,9 +101,9 @@ func TestSetCommandsDoWhatIpsetRestoreDoes(t *testing.T) {
 	}
 }
 
-// What ipset 7.17 stored, or refused, for each line; of hash:net,net, hash:net,port,net,
-// hash:mac, hash:ip,mac and hash:ip,mark, which the kernel did not have, what ipset(8)
-// says.
+// Each row is what ipset 7.17 stored or refused. The rows of hash:net,net,
+// hash:net,port,net, hash:mac, hash:ip,mac and hash:ip,mark follow ipset(8) instead:
+// docs/contributing/netfilter.md, "Set entries".
 func TestEntriesOfEveryTypeAreReadAsIpsetDoes(t *testing.T) {
 	for _, test := range []struct{ create, add, want, refused string }{
 		{"hash:ip,port", "10.0.0.0/31,tcp:80-81", "10.0.0.0,tcp:80 10.0.0.0,tcp:81 10.0.0.1,tcp:80 10.0.0.1,tcp:81", ""},
@@ -177,7 +178,7 @@ func TestEntriesOfEveryTypeAreReadAsIpsetDoes(t *testing.T) {
 		}
 		for e := range sets.Set("A").Entries() {
 			if _, ok := sets.Set("A").Element(e); !ok {
-				t.Errorf("%s: %s is not taken apart", test.create, e)
+				t.Errorf("%s: %s is not split", test.create, e)
 			}
 		}
 	}
@@ -212,7 +213,7 @@ func TestEntriesOfEveryTypeAreReadAsIpsetDoes(t *testing.T) {
 	}
 }
 
-func TestSetLinesIpsetDoesNotUnderstandHaveADiagnostic(t *testing.T) {
+func TestSetLinesThatIpsetCannotParseHaveADiagnostic(t *testing.T) {
 	for src, want := range map[string]string{
 		"frobnicate A":                         "Unknown command",
 		"create A":                             "Argument missing",
@@ -231,7 +232,7 @@ func TestSetLinesIpsetDoesNotUnderstandHaveADiagnostic(t *testing.T) {
 		"-exist":                                      "Command missing",
 	} {
 		_, diags := iptables.ParseSets(strings.NewReader("create B hash:ip\n"+src+"\n"), "sets")
-		if len(diags) != 1 || diags[0].Summary != want || diags[0].Subject.Start.Line != 2 || diag.InfoOf(diags[0]).Code != iptables.CodeSyntax {
+		if len(diags) != 1 || diags[0].Summary != want || diags[0].Subject.Start.Line != 2 || diag.InfoOf(diags[0]).Code != diag.CodeDumpSyntax {
 			t.Errorf("%s: got %v, want %s", src, diags, want)
 		}
 	}

@@ -6,21 +6,22 @@ import (
 	"strings"
 )
 
-// spec sorts the words of one command line. iptables reads options in the order
-// written, and an extension's options are known from its -m or -j on; so does this.
+// spec parses the words of one command. As iptables does, it reads options in the order
+// written, and knows the options of a match or target only after its -m or -j.
 type spec struct {
 	p     *ruleParser
 	line  line
 	words []word
-	next  int // index of the word to read next
+	next  int // index of the next word
 	cmd   *Command
 	rule  *Rule
 	text  []string
-	// loaded are the extensions so far; the newest one that knows an option gets it.
+	// loaded are the matches and targets so far. An option belongs to the last one that
+	// has it.
 	loaded []extension
 }
 
-// extension is a place options can belong to: a match by index, or the target.
+// extension is a match or target that options can belong to.
 type extension struct {
 	match  int // index into rule.Matches; -1 for the target
 	module *module
@@ -34,13 +35,13 @@ func (s *spec) fail(w word, summary, format string, args ...any) bool {
 // parse returns false when it has reported an error.
 func (s *spec) parse() bool {
 	for s.next < len(s.words) {
-		if !s.one() {
+		if !s.parseOption() {
 			return false
 		}
 	}
 	first := s.words[0]
 	if s.cmd.Op == "" {
-		return s.fail(first, "Command missing", "The line names no command, such as -A CHAIN.")
+		return s.fail(first, "Command missing", "The line has no command, such as -A CHAIN.")
 	}
 	s.rule.Chain = s.cmd.Chain
 	s.rule.Text = strings.Join(s.text, " ")
@@ -52,11 +53,11 @@ func (s *spec) parse() bool {
 		if s.cmd.Number == 0 {
 			s.cmd.Rule = s.rule
 		} else if hasRule {
-			return s.fail(first, "Rule besides a number", "-D takes either a rule or a number.")
+			return s.fail(first, "Rule and number", "-D needs either a rule or a number.")
 		}
 	default:
 		if hasRule {
-			return s.fail(first, "Rule besides a chain command", "%s takes no rule.", s.cmd.Op)
+			return s.fail(first, "Unexpected rule", "%s is not followed by a rule.", s.cmd.Op)
 		}
 	}
 	return true
@@ -71,8 +72,8 @@ func (s *spec) take() (w word, ok bool) {
 	return s.words[s.next-1], true
 }
 
-// one reads one option with its values, or a command with its operands.
-func (s *spec) one() bool {
+// parseOption reads one option with its values, or a command with its operands.
+func (s *spec) parseOption() bool {
 	start := s.next
 	w, _ := s.take()
 	not := false
@@ -80,7 +81,7 @@ func (s *spec) one() bool {
 		not = true
 		var ok bool
 		if w, ok = s.take(); !ok || w.text == "!" {
-			return s.fail(s.words[start], "Stray negation", "One ! stands before an option and inverts it.")
+			return s.fail(s.words[start], "Stray negation", "Write a single ! directly before the option that it negates.")
 		}
 	}
 	name, attached, hasAttached := cutAttached(w.text)
@@ -89,7 +90,7 @@ func (s *spec) one() bool {
 	}
 	if op, ok := commandWords[name]; ok {
 		if not {
-			return s.fail(w, "Stray negation", "A command cannot be inverted.")
+			return s.fail(w, "Stray negation", "A command cannot be negated.")
 		}
 		return s.command(w, op)
 	}
@@ -97,9 +98,9 @@ func (s *spec) one() bool {
 		if hasAttached {
 			s.detach(w, name, attached)
 		}
-		return s.base(w, o, not)
+		return s.baseOption(w, o, not)
 	}
-	return s.extended(w, not)
+	return s.extensionOption(w, not)
 }
 
 func cutAttached(s string) (name, value string, found bool) {
@@ -109,17 +110,17 @@ func cutAttached(s string) (name, value string, found bool) {
 	return strings.Cut(s, "=")
 }
 
-// detach makes the word just read, `--dport=80`, two: `--dport 80`.
+// detach splits the word just read, `--dport=80`, into two: `--dport 80`.
 func (s *spec) detach(w word, name, value string) {
 	v := word{text: value, quoted: w.quoted, from: w.from, to: w.to}
 	w.text = name
 	s.words = slices.Concat(s.words[:s.next-1], []word{w, v}, s.words[s.next:])
 }
 
-// command reads the operands of a command: a chain and what else it takes.
+// command reads the operands of a command: a chain, and a number, policy or name.
 func (s *spec) command(w word, op Op) bool {
 	if s.cmd.Op != "" {
-		return s.fail(w, "Second command", "The line has %s already; a line holds one command.", s.cmd.Op)
+		return s.fail(w, "Second command", "A line has one command, and this line already has %s.", s.cmd.Op)
 	}
 	s.cmd.Op = op
 	operand := func() (word, bool) {
@@ -150,7 +151,7 @@ func (s *spec) command(w word, op Op) bool {
 		}
 		number, err := strconv.ParseUint(n.text, 10, 31)
 		if err != nil || number == 0 {
-			return s.fail(n, "Bad rule number", "%q is not the number of a rule; they count from 1.", n.text)
+			return s.fail(n, "Bad rule number", "%q is not the number of a rule. The first rule has the number 1.", n.text)
 		}
 		s.cmd.Number = int(number)
 	case SetPolicy, Rename:
@@ -173,10 +174,10 @@ func (s *spec) command(w word, op Op) bool {
 	return true
 }
 
-func (s *spec) base(w word, o *option, not bool) bool {
+func (s *spec) baseOption(w word, o *option, not bool) bool {
 	from := s.next - 1
 	if not && !o.inverts {
-		return s.fail(w, "Stray negation", "There can be no ! before %s.", o.name)
+		return s.fail(w, "Stray negation", "%s cannot be negated.", o.name)
 	}
 	opt, ok := s.values(w, o, not)
 	if !ok {
@@ -188,20 +189,20 @@ func (s *spec) base(w word, o *option, not bool) bool {
 		return true
 	case "-c":
 		if s.cmd.Counters = countersOf(opt.Values[0], opt.Values[1]); s.cmd.Counters == nil {
-			return s.fail(w, "Bad counters", "-c takes two numbers, packets and bytes.")
+			return s.fail(w, "Bad counters", "-c needs two numbers, packets and bytes.")
 		}
 		return true
 	}
 	s.write(from, not, bare)
 	switch o.name {
 	case "-t":
-		return s.fail(w, "Table in a rule", "The -t option cannot be used here: the table is the one of the *NAME line.")
+		return s.fail(w, "Table in a rule", "Delete the -t option: the *NAME line above names the table.")
 	case "-m":
 		s.load(Match{Name: opt.Values[0], Range: opt.Range})
 		return true
 	case "-j", "-g":
 		if s.rule.Jump != "" {
-			return s.fail(w, "Second target", "A rule has one -j or -g.")
+			return s.fail(w, "Second target", "A rule can have one -j or -g.")
 		}
 		if opt.Values[0] == "" {
 			return s.fail(w, "Target missing", "%s needs a target.", o.name)
@@ -213,7 +214,7 @@ func (s *spec) base(w word, o *option, not bool) bool {
 		return true
 	}
 	if s.rule.Option(o.name) != nil {
-		return s.fail(w, "Option given twice", "A rule has one %s.", o.name)
+		return s.fail(w, "Option given twice", "A rule can have one %s.", o.name)
 	}
 	s.rule.Base = append(s.rule.Base, opt)
 	return true
@@ -224,24 +225,24 @@ func (s *spec) load(m Match) {
 	s.loaded = append(s.loaded, extension{len(s.rule.Matches) - 1, matchModules[m.Name]})
 }
 
-// extended reads an option of a match or target.
-func (s *spec) extended(w word, not bool) bool {
+// extensionOption reads an option of a match or target.
+func (s *spec) extensionOption(w word, not bool) bool {
 	from := s.next - 1
 	name, attached, hasAttached := cutAttached(w.text)
 	if !strings.HasPrefix(name, "--") && len(name) > 2 && strings.IndexByte("sdiopjgm", name[1]) >= 0 {
-		return s.fail(w, "Option without a blank", "Write %s and its value as two words.", name[:2])
+		return s.fail(w, "Space missing", "Write %s and its value as two words.", name[:2])
 	}
 	owner, o := s.owner(name)
-	if o == nil && !s.guessing() {
+	if o == nil && !s.unknownLoaded() {
 		if b := abbreviated(baseOptions, name); b != nil {
 			if hasAttached {
 				s.detach(w, name, attached)
 			}
-			return s.base(w, b, not)
+			return s.baseOption(w, b, not)
 		}
 	}
 	if owner == nil {
-		return s.fail(w, "Unknown option", "%s belongs to no match or target that stands before it.", name)
+		return s.fail(w, "Unknown option", "No match or target before it has the option %s.", name)
 	}
 	var opt Option
 	how := asWritten
@@ -267,9 +268,9 @@ func (s *spec) extended(w word, not bool) bool {
 	return true
 }
 
-// owner finds the extension an option belongs to: the newest that knows it, in
-// full or cut short, else the match that the protocol implies, else the newest,
-// whose option is opaque.
+// owner returns the match or target that an option belongs to: the last one that has it,
+// in full or abbreviated; otherwise the match that the protocol implies; otherwise the
+// last one, for which the option is opaque.
 func (s *spec) owner(name string) (*extension, *option) {
 	for i := len(s.loaded) - 1; i >= 0; i-- {
 		if o := s.loaded[i].module.option(name); o != nil {
@@ -285,7 +286,7 @@ func (s *spec) owner(name string) (*extension, *option) {
 	if p := s.rule.Option("-p"); p != nil {
 		implied := impliedMatch(p.Value())
 		o := matchModules[implied].option(name)
-		if o == nil && long && implied != "" && !s.guessing() {
+		if o == nil && long && implied != "" && !s.unknownLoaded() {
 			o = abbreviated(matchModules[implied].options, name)
 		}
 		if o != nil {
@@ -299,15 +300,15 @@ func (s *spec) owner(name string) (*extension, *option) {
 	return &s.loaded[len(s.loaded)-1], nil
 }
 
-// guessing tells whether an unknown match or target came before, which may have
-// options of any name.
-func (s *spec) guessing() bool {
+// unknownLoaded reports whether an unknown match or target precedes, which may have any
+// option.
+func (s *spec) unknownLoaded() bool {
 	return slices.ContainsFunc(s.loaded, func(e extension) bool { return e.module == nil })
 }
 
-// values reads the values of an option of known arity. They may look like
-// options: the tool does not look either. A ! before them is the old spelling
-// of the negation, except where any text may stand.
+// values reads the values of a known option. They may look like options, which iptables
+// accepts too. A ! before them is the old form of negation, except for values that are
+// free text.
 func (s *spec) values(w word, o *option, not bool) (Option, bool) {
 	opt := Option{Name: o.name, Not: not, Range: s.line.span(w.from, w.to)}
 	left := len(s.words) - s.next
@@ -316,11 +317,11 @@ func (s *spec) values(w word, o *option, not bool) (Option, bool) {
 		s.next++
 		left--
 		if !o.inverts {
-			return opt, s.fail(w, "Stray negation", "%s cannot be inverted.", o.name)
+			return opt, s.fail(w, "Stray negation", "%s cannot be negated.", o.name)
 		}
 	}
 	if left < o.args {
-		return opt, s.fail(w, "Value missing", "%s takes %d values.", o.name, o.args)
+		return opt, s.fail(w, "Value missing", "%s needs %s.", o.name, countOf(o.args, "value"))
 	}
 	for range o.args {
 		v, _ := s.take()
@@ -330,8 +331,8 @@ func (s *spec) values(w word, o *option, not bool) (Option, bool) {
 	return opt, true
 }
 
-// opaque reads an option nobody here knows, up to the next word that looks like
-// an option.
+// opaque reads an option that this package does not know, up to the next word that looks
+// like an option.
 func (s *spec) opaque(w word, not bool) Option {
 	opt := Option{Name: w.text, Not: not, Opaque: true, Range: s.line.span(w.from, w.to)}
 	for s.next < len(s.words) {
@@ -352,7 +353,7 @@ func (s *spec) opaque(w word, not bool) Option {
 	return opt
 }
 
-// write adds the words from..next to the rule's text.
+// write adds the words from..next to the text of the rule.
 func (s *spec) write(from int, not bool, how quoting) {
 	if not {
 		s.text = append(s.text, "!")

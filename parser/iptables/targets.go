@@ -1,8 +1,8 @@
 package iptables
 
-// targetModules are the targets known here, with their options. One that is not
-// here is read by guess; but a -j without options to a name that is neither here
-// nor a chain is taken for a chain that does not exist.
+// targetModules are the targets whose options this package knows, after
+// iptables-extensions(8). Options of any other target are opaque. A -j without options to
+// a name that is neither here nor a chain is an error: the chain is missing.
 var targetModules = map[string]*module{
 	"ACCEPT": {}, "DROP": {}, "RETURN": {}, "QUEUE": {},
 	"LOG": {options: list(
@@ -62,8 +62,8 @@ var targetModules = map[string]*module{
 	"SNPT":        {options: ones("--src-pfx", "--dst-pfx")},
 	"DNPT":        {options: ones("--src-pfx", "--dst-pfx")},
 
-	// Their options are read by guess; they stand here so that a jump to them is
-	// not taken for one to a chain that is missing.
+	// The options of these are opaque. They are listed so that a jump to them is not an
+	// error.
 	"CLUSTERIP": nil, "HMARK": nil, "LED": nil, "MIRROR": nil, "ROUTE": nil, "IMQ": nil,
 	"ACCOUNT": nil, "CHAOS": nil, "DELUDE": nil, "DHCPMAC": nil, "DNETMAP": nil, "ECHO": nil,
 	"IPMARK": nil, "LOGMARK": nil, "PROTO": nil, "RAWDNAT": nil, "RAWSNAT": nil, "STEAL": nil,

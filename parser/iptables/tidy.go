@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// The functions here bring what the kernel does not keep into one form: options
-// that are another in disguise, and defaults that the tools print or leave out.
+// The functions in this file normalise what iptables-save does not print as written:
+// options that it prints as another one, and defaults that it adds or leaves out
+// (docs/contributing/netfilter.md, "Canonical form").
 
-// without drops the options whose name and single value are these and that are
-// not inverted.
+// without removes the options with this name and single value that are not negated.
 func without(opts []Option, name, value string) []Option {
 	return slices.DeleteFunc(opts, func(o Option) bool {
 		return o.Name == name && o.Value() == value && !o.Not
 	})
 }
 
-// withDefault adds an option unless one of names is there.
+// withDefault adds an option unless it or one of names is there.
 func withDefault(opts []Option, add Option, names ...string) []Option {
 	for _, n := range append(names, add.Name) {
 		if find(opts, n) != nil {
@@ -98,8 +98,8 @@ func tidyReject(f Family, opts []Option) []Option {
 	return withDefault(opts, Option{Name: "--reject-with", Values: []string{def}})
 }
 
-// tidyMark turns the ways to set a mark into the one the kernel has: clear the
-// bits of a mask, then exclusive-or a value.
+// tidyMark rewrites all options that set a mark to the form of the kernel: clear the bits
+// of a mask, then exclusive-or a value (docs/contributing/netfilter.md, "Marks").
 func tidyMark(_ Family, opts []Option) []Option {
 	const full = 1<<32 - 1
 	nfmask, ctmask := "0xffffffff", "0xffffffff"

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// portRange normalises the ports of tcp and its like: 80:80 is 80, and an open
-// end is written out.
+// portRange normalises a range of ports: 80:80 becomes 80, and a missing end 0 or
+// 65535.
 func portRange(f Family, s string) string {
 	if from, to, found := strings.Cut(s, ":"); found {
 		if from == "" {
@@ -21,7 +21,7 @@ func portRange(f Family, s string) string {
 	return sameRange(f, s)
 }
 
-// sameRange writes a range of one as one number.
+// sameRange normalises a range: N:N becomes N.
 func sameRange(_ Family, s string) string {
 	from, to, found := strings.Cut(s, ":")
 	if f, err := strconv.ParseUint(from, 10, 32); err == nil {
@@ -41,7 +41,7 @@ func sameRange(_ Family, s string) string {
 
 func lengths(f Family, s string) string { return portRange(f, s) }
 
-// mark is a value with a mask, in hexadecimal; the full mask is not printed.
+// mark normalises a value with a mask to hexadecimal; the full mask is left out.
 func mark(_ Family, s string) string {
 	value, mask, ok := parseMark(s)
 	switch {
@@ -63,8 +63,9 @@ func parseMark(s string) (value, mask uint32, ok bool) {
 	return uint32(value64), uint32(mask64), err1 == nil && err2 == nil
 }
 
-// rate normalises N/UNIT as the tools do, who keep the time between two packets
-// in units of 1/scale seconds and print the largest unit that loses little.
+// rate normalises N/UNIT. iptables keeps the time between two packets in units of 1/scale
+// seconds, and prints the shortest unit that loses little: docs/contributing/netfilter.md,
+// "Rates".
 func rate(scale uint64) func(Family, string) string {
 	return func(_ Family, s string) string {
 		units := []struct {
@@ -109,7 +110,7 @@ func hashlimitMode(_ Family, s string) string {
 	return inOrder([]string{"srcip", "srcport", "dstip", "dstport"}, strings.Split(strings.ToLower(s), ","), s)
 }
 
-// clock writes hh:mm as hh:mm:ss.
+// clock normalises hh:mm to hh:mm:ss.
 func clock(_ Family, s string) string {
 	parts := strings.Split(s, ":")
 	if len(parts) == 2 {
@@ -163,7 +164,7 @@ func logLevel(_ Family, s string) string {
 	return s
 }
 
-// rejectWith writes the short names in full.
+// rejectWith replaces short names of answers by full ones.
 func rejectWith(f Family, s string) string {
 	long := map[string]string{
 		"net-unreach": "icmp-net-unreachable", "host-unreach": "icmp-host-unreachable",

@@ -4,25 +4,25 @@ import (
 	"strings"
 )
 
-// Limits of iptables-restore 1.8 (facts 1.2).
+// Limits of iptables-restore: docs/contributing/netfilter.md, "Restore lines".
 const (
 	maxRuleLine = 10239
 	maxWord     = 1023
 	maxWords    = 250
 )
 
-// word is one word of a line, quotes and escapes taken away.
+// word is one word of a line, without quotes and escapes.
 type word struct {
 	text     string
 	quoted   bool
 	from, to int // bytes of the line
 }
 
-// splitWords splits a line as iptables-restore does: only the double quote
-// quotes, a backslash escapes inside quotes only, and a closing quote ends the
-// word even where no blank follows. It returns ok false for a quote left open.
+// splitWords splits a line as iptables-restore does (docs/contributing/netfilter.md,
+// "Quotes"): only double quotes quote, a backslash escapes only inside quotes, and a
+// closing quote ends the word even if no space follows. ok is false for an open quote.
 func splitWords(text string, at int) (words []word, ok bool) {
-	// A word without quotes is a part of the text; only others are copied.
+	// A word without quotes is a substring of text; only others are copied.
 	var buf strings.Builder
 	var quoted, open, escaped bool
 	words = make([]word, 0, strings.Count(text[at:], " ")+1)
@@ -69,23 +69,23 @@ func splitWords(text string, at int) (words []word, ok bool) {
 	return words, !open
 }
 
-// quoting tells how iptables-save prints the value of an option.
+// quoting is how iptables-save quotes the value of an option.
 type quoting int
 
 const (
-	bare      quoting = iota // as it is: an address, a port, a name
-	text                     // quoted when it holds anything but letters, digits, - and _
-	always                   // always in quotes
-	asWritten                // of an opaque option: as text where it was quoted
+	bare      quoting = iota // unquoted: an address, a port, a name
+	text                     // quoted if it has anything but letters, digits, - and _
+	always                   // always quoted
+	asWritten                // of an opaque option: like text if it was quoted, otherwise like bare
 )
 
-// quote writes a word so that splitWords gives it back.
+// quote returns a word in the form from which splitWords reads it back.
 func quote(s string, how quoting) string {
 	need, escape := how == always, `"\`
 	switch how {
 	case text:
 		need = s == "" || strings.ContainsFunc(s, func(r rune) bool { return !plain(r) })
-		escape = `"\'` // the tool escapes single quotes too
+		escape = `"\'` // iptables-save escapes single quotes too
 	case bare:
 		need = s == "" || strings.ContainsAny(s, " \t\"\r\n")
 	}
@@ -108,8 +108,8 @@ func plain(r rune) bool {
 	return r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 }
 
-// optionLike tells whether a word starts an option rather than being a value of
-// one whose arity is not known: - or -- and a letter.
+// optionLike reports whether a word looks like an option, not like a value of an opaque
+// one: - or -- and a letter.
 func optionLike(s string) bool {
 	s, ok := strings.CutPrefix(s, "-")
 	if !ok {

@@ -1,6 +1,7 @@
-// Package nft reads what `nft -j list ruleset` prints.
+// Package nft reads the output of nft -j list ruleset.
 //
-// In: its JSON. Out: tables with their chains, rules and sets. Expressions stay as the JSON
-// has them: what they mean to packets is for package packet, and what is not known to it
-// must not get lost here. Text writes a rule in the words of nft, for messages.
+// In: the JSON. Out: tables with their chains, rules and sets ([Parse]), and rules in the
+// syntax of nft for messages ([Rule.Text]). Expressions keep the values of the JSON, also
+// those of a kind that this package does not know: what they mean to packets, and whether
+// they are supported, is for package compiler/packet/netfilter.
 package nft

@@ -8,21 +8,21 @@ import (
 	"regexp"
 )
 
-// Ruleset is all that nft lists.
+// Ruleset is the tables that nft lists.
 type Ruleset struct{ Tables []*Table }
 
-// Table is a table of a family: ip, ip6, inet, arp, bridge or netdev.
+// Table is a table. Its family is ip, ip6, inet, arp, bridge or netdev.
 type Table struct {
 	Family, Name string
 	Chains       []*Chain
 	Sets         map[string]*Set
 }
 
-// Chain is a chain. One with a Hook is a base chain, to which packets come by themselves.
+// Chain is a chain. With a Hook it is a base chain; others are reached by jumps only.
 type Chain struct {
 	Name string
-	// Type is filter, nat or route, and Hook such as forward; "" of chains that only
-	// jumps lead to.
+	// Type is filter, nat or route, and Hook is one such as forward. Both are "" for a
+	// chain that is not a base chain.
 	Type, Hook string
 	// Priority orders the base chains of a hook, the lowest first.
 	Priority int
@@ -38,8 +38,8 @@ type Rule struct {
 	Expr    []Expr
 }
 
-// Expr is a condition or statement: its kind, such as match or drop, and what nft says of
-// it. Numbers are json.Number.
+// Expr is a condition or statement: its kind, such as match or drop, and its JSON value,
+// in which numbers are json.Number.
 type Expr struct {
 	Kind string
 	Body any
@@ -48,15 +48,15 @@ type Expr struct {
 // Set is a named set or map.
 type Set struct {
 	Name string
-	// Map tells that the elements are pairs of a key and a value.
+	// Map is set for a map, whose elements are pairs of a key and a value.
 	Map bool
-	// Changes tells that packets or time change its elements: what it holds now says
-	// little of what it will hold.
+	// Changes is set if packets add elements or elements expire, so that the listed
+	// elements are only those of one moment.
 	Changes bool
 	Elem    []any
 }
 
-// Table returns a table; nil if it is not there.
+// Table returns the table with that family and name, or nil.
 func (r *Ruleset) Table(family, name string) *Table {
 	if r == nil {
 		return nil
@@ -69,7 +69,7 @@ func (r *Ruleset) Table(family, name string) *Table {
 	return nil
 }
 
-// Chain returns a chain; nil if it is not there.
+// Chain returns the chain with that name, or nil.
 func (t *Table) Chain(name string) *Chain {
 	if t == nil {
 		return nil
@@ -83,15 +83,15 @@ func (t *Table) Chain(name string) *Chain {
 }
 
 var (
-	begins = regexp.MustCompile(`^\s*\{\s*"nftables"\s*:`)
-	asText = regexp.MustCompile(`(?m)^table (ip|ip6|inet|arp|bridge|netdev) \S+ \{`)
+	jsonStart = regexp.MustCompile(`^\s*\{\s*"nftables"\s*:`)
+	textTable = regexp.MustCompile(`(?m)^table (ip|ip6|inet|arp|bridge|netdev) \S+ \{`)
 )
 
-// IsJSON tells whether a text is what Parse reads, by its beginning.
-func IsJSON(text []byte) bool { return begins.Match(text) }
+// IsJSON reports whether a text begins like the output of nft -j.
+func IsJSON(text []byte) bool { return jsonStart.Match(text) }
 
-// IsText tells whether a text is what nft prints without -j.
-func IsText(text []byte) bool { return asText.Match(text) }
+// IsText reports whether a text looks like the output of nft without -j.
+func IsText(text []byte) bool { return textTable.Match(text) }
 
 type object struct {
 	Family, Table, Name, Chain string
@@ -104,16 +104,17 @@ type object struct {
 	Expr                       []map[string]any
 }
 
-// Parse reads the output of nft -j list ruleset, or of nft -j list table.
+// Parse reads the output of nft -j list ruleset or nft -j list table:
+// docs/contributing/netfilter.md, "Listing as JSON".
 func Parse(text []byte) (*Ruleset, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var in struct{ Nftables []map[string]json.RawMessage }
 	if err := d.Decode(&in); err != nil {
-		return nil, fmt.Errorf("this is not what nft -j list ruleset prints: %w", err)
+		return nil, fmt.Errorf("not the output of nft -j list ruleset: %w", err)
 	}
 	if in.Nftables == nil {
-		return nil, errors.New("this is not what nft -j list ruleset prints: it has no nftables")
+		return nil, errors.New("not the output of nft -j list ruleset: the member nftables is missing")
 	}
 	out := &Ruleset{}
 	for i, entry := range in.Nftables {
@@ -130,7 +131,10 @@ func (r *Ruleset) add(kind string, raw json.RawMessage) error {
 	switch kind {
 	case "table", "chain", "rule", "set", "map":
 	default:
-		return nil // metainfo, counters, flowtables and others decide nothing by themselves
+		// All other objects, such as metainfo, counters and flowtables, have an effect
+		// only through an expression of a rule that refers to them, and rules keep
+		// expressions of every kind.
+		return nil
 	}
 	var o object
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -165,7 +169,7 @@ func (r *Ruleset) add(kind string, raw json.RawMessage) error {
 		rule := &Rule{Handle: o.Handle, Comment: o.Comment}
 		for _, e := range o.Expr {
 			if len(e) != 1 {
-				return fmt.Errorf("rule with handle %d: an expression of %d kinds", o.Handle, len(e))
+				return fmt.Errorf("rule with handle %d: an expression with %d kinds instead of one", o.Handle, len(e))
 			}
 			for kind, body := range e {
 				rule.Expr = append(rule.Expr, Expr{kind, body})
@@ -176,7 +180,7 @@ func (r *Ruleset) add(kind string, raw json.RawMessage) error {
 	return nil
 }
 
-// changes tells whether packets add elements to a set, or time takes them away.
+// changes reports whether packets add elements to a set, or elements expire.
 func (o *object) changes() bool {
 	if o.Timeout != "" || o.GCInterval != "" {
 		return true

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestParseReadsTablesAndWritesRulesAsNFTDoes(t *testing.T) {
+func TestTablesAreReadAndRulesArePrintedAsByNFT(t *testing.T) {
 	const head = `{"nftables": [{"metainfo": {"version": "1.1.3"}}, {"table": {"family": "ip", "name": "t"}}, {"chain": {"family": "ip", "table": "t", "name": "c", "type": "filter", "hook": "forward", "prio": -10, "policy": "drop"}}`
 	for expr, want := range map[string]string{
 		`{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "eth0"}}, {"counter": {"packets": 1, "bytes": 2}}, {"drop": null}`:                         `iifname eth0 counter drop`,

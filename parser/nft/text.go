@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Text writes the rule as nft does, without counts. What has no short form here is
-// written as its JSON.
+// Text returns the rule in the syntax of nft, without counts. Expressions of other kinds
+// are returned as their JSON.
 func (r *Rule) Text() string {
 	words := make([]string, 0, len(r.Expr))
 	for _, e := range r.Expr {
@@ -20,7 +20,7 @@ func (r *Rule) Text() string {
 	return strings.Join(words, " ")
 }
 
-// Text writes an expression as nft does.
+// Text returns the expression in the syntax of nft, or else as its JSON.
 func (e Expr) Text() string {
 	body, _ := e.Body.(map[string]any)
 	switch e.Kind {
@@ -82,10 +82,11 @@ func optional(v any) string {
 	return Value(v)
 }
 
-// most is how many elements of a set are written.
-const most = 6
+// maxShown is the number of elements of an anonymous set that are shown.
+const maxShown = 6
 
-// Value writes a value, or what a condition looks at, as nft does.
+// Value returns a value, or the left side of a match, in the syntax of nft, or else as its
+// JSON.
 func Value(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -156,7 +157,7 @@ func value(kind string, body any) (string, bool) {
 func list(l []any, by string) string {
 	var words []string
 	for i, x := range l {
-		if i == most {
+		if i == maxShown {
 			words = append(words, "…")
 			break
 		}
@@ -169,7 +170,7 @@ func list(l []any, by string) string {
 	return strings.Join(words, by)
 }
 
-// verdict writes the value of a pair: {"accept": null} is accept.
+// verdict returns the value of a pair in a map: {"accept": null} is accept.
 func verdict(v any) string {
 	if m, ok := v.(map[string]any); ok && len(m) == 1 {
 		for kind, body := range m {

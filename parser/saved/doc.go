@@ -1,9 +1,11 @@
-// Package saved tells what a file that somebody saved of a host holds, and makes of
-// it what package dump reads.
+// Package saved recognises what a file from a host contains, and prepares it for package
+// iptables.
 //
-// In: the bytes of a file: what iptables-save, ip6tables-save, iptables -S, ipset save
-// or ipset list print, several of them in one file, with CR LF, indented, in UTF-16.
-// Out: Parts, each the rules of one family or the sets; or an error that says what
-// the file is instead and which command to run. No line is passed over silently.
-// It knows no file system and no tables: what a rule means is dump's and packet's.
+// In: the bytes of a file with the output of iptables-save, ip6tables-save, iptables -S,
+// ipset save or ipset list, or of several of them; also with CR LF, indented or in
+// UTF-16. Out: [Part]s, each the rules of one family or the sets, or an error that names
+// what the file is instead and the command to run. Each line ends up in a part or in a
+// diagnostic.
+//
+// It does not open files and does not interpret rules.
 package saved

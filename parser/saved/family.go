@@ -9,14 +9,15 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// found is a word of a rule that shows of which family the rule is.
+// found is a word of a rule with its line.
 type found struct {
 	line int // from 0
 	text string
 }
 
-// evidence is what rules show of their family. Words that one family alone takes are
-// strong; a protocol number may be in rules of either, senseless as that is.
+// evidence has words that show the family of rules. Words that only one family accepts
+// are strong evidence. A protocol is weak evidence: rules of the other family may have it
+// too, even though no packet matches them.
 type evidence struct {
 	strong, weak map[iptables.Family]found
 }
@@ -34,14 +35,14 @@ func (e *evidence) add(f iptables.Family, strong bool, at found) {
 	}
 }
 
-// family is what the evidence says; 0 for nothing. It contradicts itself where two
-// are returned.
+// family returns the family that the evidence shows, or 0 if there is none. If the
+// evidence is contradictory, it returns one word for each family instead.
 func (e *evidence) family() (f iptables.Family, contradiction []found) {
 	for _, m := range []map[iptables.Family]found{e.strong, e.weak} {
-		switch four, six := m[iptables.IPv4], m[iptables.IPv6]; {
+		switch v4, v6 := m[iptables.IPv4], m[iptables.IPv6]; {
 		case len(m) == 2:
-			return 0, []found{four, six}
-		case len(m) == 1 && four.text != "":
+			return 0, []found{v4, v6}
+		case len(m) == 1 && v4.text != "":
 			return iptables.IPv4, nil
 		case len(m) == 1:
 			return iptables.IPv6, nil
@@ -50,13 +51,13 @@ func (e *evidence) family() (f iptables.Family, contradiction []found) {
 	return 0, nil
 }
 
-// addressOptions take addresses, prefixes, ranges, or an address with a port.
+// addressOptions are options with an address, prefix, range, or address and port.
 var addressOptions = []string{
 	"-s", "--src", "--source", "-d", "--dst", "--destination", "--to-destination", "--to-source", "--to",
 	"--src-range", "--dst-range", "--ctorigsrc", "--ctorigdst", "--ctreplsrc", "--ctrepldst", "--gateway", "--on-ip",
 }
 
-// Words after an option that one family alone takes.
+// familyWords are values of options that only one family accepts.
 var familyWords = map[string]map[string]iptables.Family{
 	"-m": {
 		"icmp": iptables.IPv4, "ttl": iptables.IPv4, "realm": iptables.IPv4,
@@ -69,12 +70,12 @@ var familyWords = map[string]map[string]iptables.Family{
 	},
 }
 
-// rule looks at the words of a rule, which begins in column 0 of line. It returns what
-// stands where an address should, and is none since somebody replaced it.
+// rule collects evidence from the words of a rule. It returns the words that were
+// redacted: they are where an address or interface should be.
 func (e *evidence) rule(number int, line string) (redacted []found) {
 	words := splitWords(line)
 	if slices.Contains(words, "-4") || slices.Contains(words, "-6") {
-		return nil // one tool of the two skips the line
+		return nil // ip6tables-restore or iptables-restore skips the line
 	}
 	for i := 0; i+1 < len(words); i++ {
 		option, value := words[i], words[i+1]
@@ -109,8 +110,8 @@ func (e *evidence) rule(number int, line string) (redacted []found) {
 	return redacted
 }
 
-// splitWords splits a rule at blanks; a word in quotes, which is a comment or a text
-// to be found in packets, comes as an empty one.
+// splitWords splits a rule at spaces and tabs. A quoted word, which is a comment or a
+// string to search for in packets, becomes an empty one.
 func splitWords(line string) []string {
 	if strings.IndexByte(line, '"') < 0 {
 		return fields(line)
@@ -134,13 +135,13 @@ func splitWords(line string) []string {
 	}
 }
 
-// fields splits at what the tools take for blanks.
+// fields splits at spaces and tabs.
 func fields(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' })
 }
 
-// addressFamily is the family of an address, prefix, range or address with a port;
-// 0 where it is none of them.
+// addressFamily returns the family of an address, prefix, range or address with a port; 0
+// if s is none of them.
 func addressFamily(s string) iptables.Family {
 	s, _, _ = strings.Cut(s, ",")
 	s, _, _ = strings.Cut(s, "/")
@@ -161,18 +162,17 @@ func addressFamily(s string) iptables.Family {
 }
 
 var (
-	// placeholder is what is written in the place of a name or an address, maybe with a
-	// prefix length or a port behind it.
+	// placeholder matches a placeholder for a name or an address, optionally followed by
+	// a prefix length or a port.
 	placeholder = regexp.MustCompile(`(?i)^(<[^>]*>|\[[^\]:]*\]|\{.*\}|\$.*|\*+|x+|#+|[-_]*(redacted|masked|hidden|removed|anonymi[sz]ed|censored|(your|my|public|server|host)?[-_.]?ip)([-_.]?\d+)?[-_]*)([/:-].*)?$`)
-	// Four parts as of an IPv4 address, some of them masked; letters for all of them; and as of IPv6.
+	// quad, abcd and six match addresses with masked parts: 192.0.2.x, a.b.c.d, 2001:db8:x::1.
 	quad = regexp.MustCompile(`(?i)^([0-9]{0,3}[x*#?_y]*\.){3}[0-9]{0,3}[x*#?_y]*([/:-].*)?$`)
 	abcd = regexp.MustCompile(`(?i)^a+\.b+\.c+\.d+([/:-].*)?$`)
 	six  = regexp.MustCompile(`(?i)^\[?[0-9a-fx#*?_]{0,4}(:[0-9a-fx#*?_]{0,4}){2,7}\]?([/-].*)?$`)
 	mask = regexp.MustCompile(`(?i)[x*#?_y]`)
 )
 
-// isRedacted tells whether what should be an address was replaced, so that it shows
-// that one was there but not which.
+// isRedacted reports whether s is an address of which all or parts were replaced.
 func isRedacted(s string) bool {
 	if addressFamily(s) != 0 {
 		return false

@@ -7,42 +7,41 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// Content is what a part of a file holds.
+// Content is what a part of a file contains.
 type Content string
 
-// What a part may hold, in words for messages.
+// The contents, in words for messages.
 const (
 	Rules4 Content = "IPv4 rules"
 	Rules6 Content = "IPv6 rules"
 	Sets   Content = "sets"
 )
 
-// Part is what a file holds of one kind. Its text has the lines of the file, those of
-// other parts emptied, so that a line's number in it is its number in the file.
+// Part is the text of one kind in a file. It has the lines of the file, with those of
+// other parts emptied, so that line numbers in it are those of the file.
 type Part struct {
 	Holds Content
 	Text  string
-	// Listing says that the rules are commands of the table filter without the lines
-	// *filter and COMMIT, as iptables -S prints them.
+	// Listing is set for the output of iptables -S: commands of the filter table without
+	// the lines *filter and COMMIT.
 	Listing bool
 }
 
-// File is a file taken apart.
+// File is a file split into its parts.
 type File struct {
-	// Parts are empty where the file is nothing that this package knows.
+	// Parts is empty if the file is nothing that this package recognises.
 	Parts []Part
-	// Notes say how the file was read, where a user should know.
+	// Notes are remarks for the user about how the file was read.
 	Notes []string
 
 	name  string
-	lines []string // as they are in the file, decoded
+	lines []string // of the file, decoded
 }
 
-// Read takes a file apart. The diagnostics are about its lines; an error says what the
-// file as a whole is, and what to run instead.
+// Read splits a file into its parts. Diagnostics are about single lines; an error names
+// what the file as a whole is, and what to run instead.
 func Read(name string, raw []byte) (*File, hcl.Diagnostics, error) {
 	text, err := decode(name, raw)
 	if err != nil {
@@ -68,14 +67,14 @@ func Read(name string, raw []byte) (*File, hcl.Diagnostics, error) {
 		return f, nil, err
 	}
 	if strings.Contains(text, "\r\n") && len(s.dumps) > 0 {
-		f.Notes = append(f.Notes, fmt.Sprintf("%s has line ends of Windows (CR LF). It was read as if they were LF; iptables-restore would not load it.", name))
+		f.Notes = append(f.Notes, fmt.Sprintf("%s has Windows line endings (CR LF). They were read as LF; iptables-restore would refuse the file.", name))
 	}
 	return f, nil, nil
 }
 
-// Relocate moves diagnostics about a part's text to where they are in the file, and
-// shows the file's line: blanks before a line are not in the part, and what ipset list
-// prints is there as ipset save prints it.
+// Relocate changes diagnostics about the text of a part to refer to the line of the file.
+// The two differ where the file is indented, and for the output of ipset list, which the
+// part has as ipset save would print it.
 func (f *File) Relocate(p Part, diags hcl.Diagnostics) {
 	lines := strings.Split(p.Text, "\n")
 	for _, d := range diags {
@@ -101,12 +100,12 @@ func (f *File) Relocate(p Part, diags hcl.Diagnostics) {
 	}
 }
 
-// whole is the range of a line, which is the nth from 0.
+// whole returns the range of line n, counted from 0.
 func whole(file string, n int, line string) hcl.Range {
 	return within(file, n, line, 0, len(line))
 }
 
-// within is the range of bytes from..to of a line; columns count characters.
+// within returns the range of bytes from..to of a line. Columns count characters.
 func within(file string, n int, line string, from, to int) hcl.Range {
 	column := func(at int) hcl.Pos {
 		return hcl.Pos{Line: n + 1, Column: 1 + len([]rune(line[:at]))}
@@ -115,10 +114,10 @@ func within(file string, n int, line string, from, to int) hcl.Range {
 }
 
 func problem(rng hcl.Range, line, summary, detail string, args ...any) *hcl.Diagnostic {
-	d := diag.New(iptables.CodeSyntax, rng, summary, fmt.Sprintf(detail, args...))
-	d.Extra = diag.Info{Code: iptables.CodeSyntax, Line: line}
+	d := diag.New(diag.CodeDumpSyntax, rng, summary, fmt.Sprintf(detail, args...))
+	d.Extra = diag.Info{Code: diag.CodeDumpSyntax, Line: line}
 	return d
 }
 
-// trim removes what no line of a dump begins or ends with.
+// trim removes leading and trailing spaces, tabs and CR.
 func trim(line string) string { return strings.Trim(line, " \t\r") }

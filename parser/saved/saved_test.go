@@ -48,7 +48,7 @@ func rules(lines ...string) string {
 	return "*filter\n:INPUT ACCEPT [0:0]\n" + strings.Join(lines, "\n") + "\nCOMMIT\n"
 }
 
-// in16 writes text as PowerShell's > does.
+// in16 encodes text as PowerShell's > does.
 func in16(text string) string {
 	out := []byte{0xff, 0xfe}
 	for _, u := range utf16.Encode([]rune(text)) {
@@ -57,7 +57,7 @@ func in16(text string) string {
 	return string(out)
 }
 
-// read describes what a file holds: its parts, or what is wrong with it.
+// read describes the result of Read: the parts, or the errors.
 func read(name, text string) string {
 	f, diags, err := Read(name, []byte(text))
 	if err != nil {
@@ -77,7 +77,7 @@ func read(name, text string) string {
 	return strings.Join(out, "; ")
 }
 
-func TestWhatAFileHolds(t *testing.T) {
+func TestContentsOfFilesAreRecognised(t *testing.T) {
 	for _, c := range []struct{ what, name, text, want string }{
 		{"a dump with the tool's comment", "x", head4 + empty, "IPv4 rules"},
 		{"of IPv6, whatever the name says", "rules.v4", head6 + empty, "IPv6 rules"},
@@ -122,41 +122,41 @@ func TestWhatAFileHolds(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDump(t *testing.T) {
+func TestErrorsNameOtherFormats(t *testing.T) {
 	const run = ". Run on the host: iptables-save > rules.v4"
 	for _, c := range []struct{ what, text, want string }{
-		{"iptables -L", "Chain INPUT (policy ACCEPT)\ntarget     prot opt source               destination\n", "what iptables -L prints, which does not show rules in full" + run},
-		{"iptables -vnL", "# Warning: iptables-legacy tables present\nChain INPUT (policy ACCEPT 0 packets, 0 bytes)\r\n pkts bytes target\r\n", "what iptables -L prints"},
-		{"nft list ruleset", "table ip filter {\n\tchain INPUT {\n\t}\n}\n", "what nft list ruleset prints"},
-		{"nft -j list ruleset", `{"nftables": []}`, "what nft list ruleset prints"},
+		{"iptables -L", "Chain INPUT (policy ACCEPT)\ntarget     prot opt source               destination\n", "the output of iptables -L, which omits parts of the rules" + run},
+		{"iptables -vnL", "# Warning: iptables-legacy tables present\nChain INPUT (policy ACCEPT 0 packets, 0 bytes)\r\n pkts bytes target\r\n", "the output of iptables -L"},
+		{"nft list ruleset", "table ip filter {\n\tchain INPUT {\n\t}\n}\n", "the output of nft list ruleset"},
+		{"nft -j list ruleset", `{"nftables": []}`, "the output of nft list ruleset"},
 		{"nft commands", "add table ip filter\nadd rule ip filter FORWARD drop\n", "a list of nft commands"},
 		{"a script", "#!/bin/sh\nset -e\nsudo /sbin/iptables -A INPUT -j DROP\n", "a script of iptables commands. Run the script on a host"},
 		{"a script of sets", "ipset create a hash:net\n", "a script of ipset commands"},
-		{"sets in XML", "<ipsets>\n</ipsets>\n", "what ipset list -o xml prints"},
+		{"sets in XML", "<ipsets>\n</ipsets>\n", "the output of ipset list -o xml"},
 		{"a web page", "\n<!DOCTYPE html>\n<html>", "a web page"},
-		{"ufw status", "Status: active\n\nTo  Action  From\n", "what ufw status prints"},
-		{"a policy", "host {\n}\n", "Give it a name that ends in .hcl"},
+		{"ufw status", "Status: active\n\nTo  Action  From\n", "the output of ufw status"},
+		{"a policy", "host {\n}\n", "Rename it to end in .hcl"},
 		{"an error message", "iptables-save v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n", "the error message of a command. Run the command again as root"},
-		{"docker inspect", "[\n  {}\n]", "a file in JSON"},
+		{"docker inspect", "[\n  {}\n]", "a JSON file"},
 		{"gzip", "\x1f\x8b\x08", "compressed with gzip. Unpack it first: gunzip x"},
 		{"zip", "PK\x03\x04", "a zip archive"},
-		{"half of UTF-16", in16(empty) + "a", "damaged text in UTF-16"},
-		{"half of a pair of UTF-16", "\xfe\xff\xd8\x00", "damaged text in UTF-16"},
+		{"half of UTF-16", in16(empty) + "a", "damaged UTF-16 text"},
+		{"half of a pair of UTF-16", "\xfe\xff\xd8\x00", "damaged UTF-16 text"},
 		{"bytes", "\x00\x01", "a binary file"},
-		{"line numbers", "     1\t*filter\n     2\t:INPUT ACCEPT [0:0]\n     3\tCOMMIT\n", `has "     1\t" before it`},
-		{"line numbers of grep", "1:*filter\n2:COMMIT\n", `has "1:" before it`},
-		{"a quotation", "> *filter\n> COMMIT\n", `has "> " before it`},
-		{"line numbers of sets", "1: create a hash:net family inet\n", `has "1: " before it`},
-		{"another table listed", "-P PREROUTING ACCEPT\n-P INPUT ACCEPT\n-P OUTPUT ACCEPT\n-P POSTROUTING ACCEPT\n", "x is what iptables -t nat -S prints"},
-		{"a chain of another table listed", "-N DOCKER\n-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80\n", "x is what iptables -t nat -S prints"},
+		{"line numbers", "     1\t*filter\n     2\t:INPUT ACCEPT [0:0]\n     3\tCOMMIT\n", `begins with "     1\t"`},
+		{"line numbers of grep", "1:*filter\n2:COMMIT\n", `begins with "1:"`},
+		{"a quotation", "> *filter\n> COMMIT\n", `begins with "> "`},
+		{"line numbers of sets", "1: create a hash:net family inet\n", `begins with "1: "`},
+		{"another table listed", "-P PREROUTING ACCEPT\n-P INPUT ACCEPT\n-P OUTPUT ACCEPT\n-P POSTROUTING ACCEPT\n", "x is the output of iptables -t nat -S"},
+		{"a chain of another table listed", "-N DOCKER\n-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80\n", "x is the output of iptables -t nat -S"},
 		{"mangle listed", "-P PREROUTING ACCEPT\n-P FORWARD ACCEPT\n", "iptables -t mangle -S"},
 		{"raw listed", "-P PREROUTING ACCEPT\n-P OUTPUT ACCEPT\n", "iptables -t raw -S"},
-		{"families mixed", rules("-A INPUT -s 192.0.2.1/32 -j DROP", "-A INPUT -s 2001:db8::/32 -j DROP"), `x mixes families: "-s 192.0.2.1/32" in line 3 is of IPv4, "-s 2001:db8::/32" in line 4 is of IPv6`},
-		{"not of the tool that the comment names", head4 + rules("-A INPUT -s 2001:db8::/32 -j DROP"), `the comment before line 2 says that iptables-save printed the table, and "-s 2001:db8::/32" in line 4`},
-		{"the same twice", head4 + empty + done + head4 + empty + done, "x holds IPv4 rules twice: the second begin in line 7"},
-		{"the same twice by content", strings.Repeat(rules("-A INPUT -s 192.0.2.1/32 -j DROP"), 2), "x holds IPv4 rules twice"},
-		{"two listings", listing + listing, "x holds several dumps, and nothing tells whether the one from line 1 on"},
-		{"a table of any family between two", "*raw\nCOMMIT\n" + rules("-A INPUT -s 192.0.2.1/32 -j DROP") + rules("-A INPUT -s 2001:db8::/32 -j DROP"), "nothing tells of which the table from line 1 on is"},
+		{"families mixed", rules("-A INPUT -s 192.0.2.1/32 -j DROP", "-A INPUT -s 2001:db8::/32 -j DROP"), `x mixes families: "-s 192.0.2.1/32" in line 3 is IPv4, "-s 2001:db8::/32" in line 4 is IPv6`},
+		{"not of the tool that the comment names", head4 + rules("-A INPUT -s 2001:db8::/32 -j DROP"), `according to the comment before line 2 iptables-save printed the table, but "-s 2001:db8::/32" in line 4`},
+		{"the same twice", head4 + empty + done + head4 + empty + done, "x contains IPv4 rules twice, again from line 7 on"},
+		{"the same twice by content", strings.Repeat(rules("-A INPUT -s 192.0.2.1/32 -j DROP"), 2), "x contains IPv4 rules twice"},
+		{"two listings", listing + listing, "x contains several dumps, and it is unclear whether the one that begins in line 1"},
+		{"a table of any family between two", "*raw\nCOMMIT\n" + rules("-A INPUT -s 192.0.2.1/32 -j DROP") + rules("-A INPUT -s 2001:db8::/32 -j DROP"), "it is unclear of which one the table in line 1 is"},
 	} {
 		got := read("x", c.text)
 		if !strings.HasPrefix(got, "error: ") || !strings.Contains(got, c.want) {
@@ -165,8 +165,8 @@ func TestWhatIsNoDump(t *testing.T) {
 	}
 }
 
-func TestLinesThatAreBad(t *testing.T) {
-	const line, command, replaced, typeset, unread = "Line that is no part of a dump", "Command line in a dump", "Replaced address", "Character of a word processor", "Listing of a set that cannot be read"
+func TestBadLinesAreReported(t *testing.T) {
+	const line, command, replaced, typeset, unread = "Unexpected line", "Shell command", "Redacted address", "Typographic character", "Unreadable set listing"
 	for _, c := range []struct{ what, text, want string }{
 		{"a prompt", "root@web1:~# iptables-save\n" + empty + "root@web1:~#\n", "1:1-27: " + command + "; 5:1-13: " + command},
 		{"the command", "$ sudo iptables-save\n" + empty, "1:1-21: " + command},
@@ -195,7 +195,7 @@ func TestLinesThatAreBad(t *testing.T) {
 	}
 }
 
-func TestPartsKeepTheLinesOfTheFile(t *testing.T) {
+func TestPartsKeepLineNumbers(t *testing.T) {
 	text := "create a hash:ip family inet\r\n" + "# rules\r\n\r\n  *filter\r\n  :INPUT ACCEPT [0:0]\r\n  COMMIT\r\nadd a 192.0.2.1\r\n"
 	f, diags, err := Read("x", []byte(text))
 	if err != nil || diags.HasErrors() {
@@ -210,7 +210,7 @@ func TestPartsKeepTheLinesOfTheFile(t *testing.T) {
 	}
 }
 
-func TestASetListingBecomesWhatIpsetSavePrints(t *testing.T) {
+func TestSetListingsAreConvertedToIpsetSave(t *testing.T) {
 	f, _, err := Read("x", []byte(setList))
 	if err != nil || len(f.Parts) != 1 {
 		t.Fatal(err, f)
@@ -225,11 +225,11 @@ func TestASetListingBecomesWhatIpsetSavePrints(t *testing.T) {
 
 func TestNotes(t *testing.T) {
 	for _, c := range []struct{ what, name, text, want string }{
-		{"a listing", "rules.v4", listing, "the table filter only"},
-		{"a listing of one chain", "rules.v4", "-N A\n-A A -j DROP\n", "a chain of the table filter only"},
-		{"no family", "x", rules("-A INPUT -i eth0 -j DROP"), "nothing in x tells IPv4 from IPv6"},
+		{"a listing", "rules.v4", listing, "iptables -S: the filter table, without"},
+		{"a listing of one chain", "rules.v4", "-N A\n-A A -j DROP\n", "a single chain of the filter table"},
+		{"no family", "x", rules("-A INPUT -i eth0 -j DROP"), "nothing in x shows whether it is IPv4 or IPv6"},
 		{"no family, and a name", "rules.v4", rules("-A INPUT -i eth0 -j DROP"), ""},
-		{"CR LF", "x", head4 + "*filter\r\nCOMMIT\r\n", "line ends of Windows"},
+		{"CR LF", "x", head4 + "*filter\r\nCOMMIT\r\n", "Windows line endings"},
 		{"no last newline", "x", "create a hash:ip\nadd a 192.0.2.1", "the last line of x does not end in a newline"},
 		{"sets", "x", "create a hash:ip\nadd a 192.0.2.1\n", ""},
 	} {
@@ -244,7 +244,7 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-func TestRelocateShowsTheFilesLine(t *testing.T) {
+func TestRelocateRefersToTheLineOfTheFile(t *testing.T) {
 	text := "\t *filter\r\n  -A INPUT -j\r\nCOMMIT\n" + setList
 	f, _, err := Read("rules.v4", []byte(text))
 	if err != nil || len(f.Parts) != 2 {
@@ -262,8 +262,8 @@ func TestRelocateShowsTheFilesLine(t *testing.T) {
 	}
 }
 
-// FuzzRead looks for a file of which a line is lost without a word: each line of rules
-// or sets is in a part, or there is an error.
+// FuzzRead checks that no line is lost: each line of rules or sets is in exactly one part,
+// or Read reports an error.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{head4 + empty + done, listing, setList, in16(empty), rules("-A INPUT -s x.x.x.x -j DROP"), "create a hash:ip\nadd a 192.0.2.1\n" + empty, "1: *filter\n"} {
 		f.Add([]byte(seed))

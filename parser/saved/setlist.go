@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// setListing reads what ipset list prints of one set, from its line Name on, as the
-// lines that ipset save would print, each where its line is. It returns the last line.
-//
-// Only what is sure is read: all of the head, and as many members as the head says.
+// setListing reads the output of ipset list for one set, which begins with a line Name,
+// as the lines that ipset save would print. It returns the last line that it read. A
+// listing is refused unless its header is complete and has the number of members that
+// follow.
 func (s *splitter) setListing(start int) (last int) {
 	head := map[string]string{}
 	n := start
@@ -27,27 +27,27 @@ func (s *splitter) setListing(start int) (last int) {
 	name := quoteName(head["Name"])
 	fail := func(why string) int {
 		s.hasSets = true
-		s.bad = append(s.bad, problem(whole(s.file.name, start, s.file.lines[start]), s.file.lines[start], "Listing of a set that cannot be read",
+		s.bad = append(s.bad, problem(whole(s.file.name, start, s.file.lines[start]), s.file.lines[start], "Unreadable set listing",
 			"%s. Run on the host: ipset save > sets", why))
 		return n - 1
 	}
 	switch {
 	case head["Type"] == "" || head["Header"] == "":
-		return fail("Its lines Type and Header are missing")
+		return fail("The lines Type and Header are missing")
 	case name == "":
-		return fail("The name of the set cannot be written in a dump")
+		return fail("ipset restore has no way to write the name of this set")
 	}
 	_, members := head["Members"]
 	count, counted := 0, false
 	if text, ok := head["Number of entries"]; ok {
 		var err error
 		if count, err = strconv.Atoi(text); err != nil {
-			return fail("Its number of entries is not a number")
+			return fail("The number of entries is not a number")
 		}
 		counted = true
 	}
 	if !members && (!counted || count > 0) {
-		return fail("It has no line Members, as ipset list -t prints it or where the file was cut short")
+		return fail("The line Members is missing, as in the output of ipset list -t or in a truncated file")
 	}
 	s.set(start, fmt.Sprintf("create %s %s %s", name, head["Type"], head["Header"]))
 	have := 0
@@ -61,12 +61,13 @@ func (s *splitter) setListing(start int) (last int) {
 		n++
 	}
 	if counted && have != count {
-		return fail(fmt.Sprintf("It says that the set has %d entries, and %d are listed: the file was cut short or changed", count, have))
+		return fail(fmt.Sprintf("The header announces %d entries, but %d are listed: the file was truncated or edited", count, have))
 	}
 	return n - 1
 }
 
-// quoteName writes a set's name as ipset restore takes it; "" where it cannot.
+// quoteName returns the name of a set as ipset restore reads it, or "" if it cannot be
+// written.
 func quoteName(name string) string {
 	switch {
 	case strings.Contains(name, `"`):

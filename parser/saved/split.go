@@ -13,36 +13,36 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// splitter sorts the lines of a file to what they belong to.
+// splitter assigns the lines of a file to tables and sets.
 type splitter struct {
 	file    *File
-	dumps   []*saving
+	dumps   []*dump
 	hasSets bool
-	lists   map[string]bool // sets whose members are names
-	sets    []string        // by line; nil without sets
-	foreign []int           // lines of nothing known
+	lists   map[string]bool // list:sets, whose members are names
+	sets    []string        // commands for sets, by line of the file
+	unknown []int           // lines that belong to nothing
 
-	open     *block          // the table that has no COMMIT yet
-	header   iptables.Family // of the tables that follow, by the comment of iptables-save
+	open     *block          // the table whose COMMIT is yet to come
+	header   iptables.Family // of the following tables, from the comment of iptables-save
 	redacted []found
 	bad      hcl.Diagnostics
 }
 
-// saving is what one run of iptables-save or iptables -S printed.
-type saving struct {
+// dump is the output of one run of iptables-save or iptables -S.
+type dump struct {
 	blocks  []*block
 	family  iptables.Family
 	listing bool
 }
 
-// block is one table: its lines, from its first to its last.
+// block is the lines of one table.
 type block struct {
 	table       string
-	first, last int // from 0, both of it
+	first, last int // counted from 0, inclusive
 	header      iptables.Family
 	rules       int
-	shows       evidence
-	policies    []string // of a listing: the chains that -P names
+	evidence    evidence
+	policies    []string // chains with a -P in the output of iptables -S
 }
 
 var (
@@ -66,23 +66,23 @@ func (s *splitter) split() {
 		case line[0] == '#':
 			s.comment(line)
 		case nftLine.MatchString(line):
-			s.foreign = append(s.foreign, n)
-		case strings.HasPrefix(line, "add ") || setLine.MatchString(line): // a million lines of add
+			s.unknown = append(s.unknown, n)
+		case strings.HasPrefix(line, "add ") || setLine.MatchString(line): // the prefix is faster for a million adds
 			s.set(n, line)
 		case line == "COMMIT" && s.hasSets && len(s.dumps) == 0:
-			s.set(n, line) // ipset restore takes one
+			s.set(n, line) // ipset restore accepts one
 		case listingLine.MatchString(line):
 			s.listed(n, line)
 		case strings.HasPrefix(line, "Name: ") && n+1 < len(s.file.lines) && strings.HasPrefix(trim(s.file.lines[n+1]), "Type: "):
 			n = s.setListing(n)
 		default:
-			s.foreign = append(s.foreign, n)
+			s.unknown = append(s.unknown, n)
 		}
 	}
 }
 
-// comment takes the family from the comment that begins a table of iptables-save; it
-// is that of all tables up to the comment that ends one.
+// comment reads the family from the comment with which iptables-save begins. It holds for
+// all tables up to the comment with which iptables-save ends.
 func (s *splitter) comment(line string) {
 	if by := savedBy.FindStringSubmatch(line); by != nil {
 		s.header = map[string]iptables.Family{"iptables": iptables.IPv4, "ip6tables": iptables.IPv6}[by[1]]
@@ -94,7 +94,7 @@ func (s *splitter) comment(line string) {
 func (s *splitter) table(n int, line string) {
 	b := &block{table: strings.Fields(line[1:])[0], first: n, last: n, header: s.header}
 	s.open = b
-	s.dumps = append(s.dumps, &saving{blocks: []*block{b}})
+	s.dumps = append(s.dumps, &dump{blocks: []*block{b}})
 }
 
 func (s *splitter) inTable(n int, line string) {
@@ -108,20 +108,20 @@ func (s *splitter) inTable(n int, line string) {
 	default:
 		s.open.rules++
 		s.punctuation(n, line)
-		s.redacted = append(s.redacted, s.open.shows.rule(n, line)...)
+		s.redacted = append(s.redacted, s.open.evidence.rule(n, line)...)
 	}
 }
 
-// listed takes a line of iptables -S. A policy that was there before begins what
-// another run printed.
+// listed reads a line of iptables -S. A second policy for the same chain begins the
+// output of another run.
 func (s *splitter) listed(n int, line string) {
 	words := strings.Fields(line)
-	var last *saving
+	var last *dump
 	if len(s.dumps) > 0 && s.dumps[len(s.dumps)-1].listing {
 		last = s.dumps[len(s.dumps)-1]
 	}
 	if last == nil || words[0] == "-P" && slices.Contains(last.blocks[0].policies, words[1]) {
-		last = &saving{listing: true, blocks: []*block{{first: n}}}
+		last = &dump{listing: true, blocks: []*block{{first: n}}}
 		s.dumps = append(s.dumps, last)
 	}
 	b := last.blocks[0]
@@ -135,21 +135,22 @@ func (s *splitter) listed(n int, line string) {
 		b.policies = append(b.policies, words[1])
 	case "-A", "-I":
 		b.rules++
-		s.redacted = append(s.redacted, b.shows.rule(n, line)...)
+		s.redacted = append(s.redacted, b.evidence.rule(n, line)...)
 	}
 }
 
-// otherTable are targets that the table filter does not take.
+// otherTable has targets that are not available in the filter table, with a table where
+// they are.
 var otherTable = map[string]string{
 	"DNAT": "nat", "SNAT": "nat", "MASQUERADE": "nat", "REDIRECT": "nat", "NETMAP": "nat",
 	"CT": "raw", "NOTRACK": "raw", "TTL": "mangle", "HL": "mangle", "TOS": "mangle", "DSCP": "mangle", "TPROXY": "mangle",
 }
 
-// typeset are the characters that a word processor or a web page puts for - and " and
-// blank.
+// typeset are the characters by which word processors and web pages replace hyphens,
+// quotes and spaces.
 const typeset = "\u00a0\u2007\u202f\u200b\u2010\u2011\u2012\u2013\u2014\u2018\u2019\u201c\u201d\u201e\ufeff"
 
-// punctuation reports such characters outside quotes, where no tool puts them.
+// punctuation reports such characters outside quotes, where no tool prints them.
 func (s *splitter) punctuation(n int, line string) {
 	if !strings.ContainsAny(line, typeset) || !strings.ContainsAny(strings.Join(splitWords(line), " "), typeset) {
 		return
@@ -157,8 +158,8 @@ func (s *splitter) punctuation(n int, line string) {
 	shown := strings.TrimRight(s.file.lines[n], "\r")
 	at := strings.IndexAny(shown, typeset)
 	r, size := utf8.DecodeRuneInString(shown[at:])
-	s.bad = append(s.bad, problem(within(s.file.name, n, shown, at, at+size), shown, "Character of a word processor",
-		"U+%04X stands where a plain -, \" or blank should. Save the file again on the host, rather than by way of a document or a web page.", r))
+	s.bad = append(s.bad, problem(within(s.file.name, n, shown, at, at+size), shown, "Typographic character",
+		"U+%04X is used instead of a plain hyphen, quote or space. Save the file again on the host instead of copying it from a document or a web page.", r))
 }
 
 func (s *splitter) set(n int, line string) {
@@ -183,34 +184,34 @@ func (s *splitter) set(n int, line string) {
 	}
 }
 
-// maxLines bounds what a person still reads.
+// maxLines is the number of diagnostics of one kind that a reader can use.
 const maxLines = 20
 
-// diagnostics reports lines that belong to nothing, and addresses that were replaced.
+// diagnostics reports lines that belong to nothing, and redacted addresses.
 func (s *splitter) diagnostics() hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	for _, n := range s.foreign[:min(len(s.foreign), maxLines)] {
+	for _, n := range s.unknown[:min(len(s.unknown), maxLines)] {
 		line := strings.TrimRight(s.file.lines[n], "\r")
-		summary, detail := "Line that is no part of a dump", "It is neither in a table nor a comment nor of a set. If it was pasted in, delete it."
+		summary, detail := "Unexpected line", "It is neither part of a table, nor a comment, nor a command for sets. If it was pasted in, delete it."
 		if shellPrompt.MatchString(trim(line)) {
-			summary = "Command line in a dump"
-			detail = "Delete this line, or write the output straight to a file, such as iptables-save > rules.v4."
+			summary = "Shell command"
+			detail = "Delete this line, or redirect the output of the command to a file, such as iptables-save > rules.v4."
 		}
 		diags = append(diags, problem(whole(s.file.name, n, line), line, summary, "%s", detail))
 	}
 	for _, r := range s.redacted[:min(len(s.redacted), maxLines)] {
 		line := strings.TrimRight(s.file.lines[r.line], "\r")
 		from := max(strings.Index(line, r.text), 0)
-		diags = append(diags, problem(within(s.file.name, r.line, line, from, min(from+len(r.text), len(line))), line, "Replaced address",
-			"Somebody replaced the address here by %q before passing the file on, so what the rule does cannot be told. Ask for the file as the tool printed it, or replace each address by another address, the same everywhere.", r.text))
+		diags = append(diags, problem(within(s.file.name, r.line, line, from, min(from+len(r.text), len(line))), line, "Redacted address",
+			"The address was replaced by %q, so that the effect of the rule is unknown. Ask for the file as it was saved, or replace each address by another one, the same everywhere.", r.text))
 	}
-	if more := len(s.foreign) + len(s.redacted) - len(diags); more > 0 {
-		diags = append(diags, problem(*diags[len(diags)-1].Subject, "", "More bad lines", "%d more lines of this file are bad in the same way.", more))
+	if more := len(s.unknown) + len(s.redacted) - len(diags); more > 0 {
+		diags = append(diags, problem(*diags[len(diags)-1].Subject, "", "More bad lines", "This file has %d more such lines.", more))
 	}
 	return append(diags, s.bad[:min(len(s.bad), maxLines)]...)
 }
 
-// parts joins the tables to dumps, finds the family of each, and makes the parts.
+// parts joins tables that were saved together, finds their family, and makes the parts.
 func (s *splitter) parts() error {
 	if err := s.families(); err != nil {
 		return err
@@ -223,7 +224,7 @@ func (s *splitter) parts() error {
 		}
 		for _, other := range f.Parts {
 			if other.Holds == p.Holds {
-				return fmt.Errorf("%s holds %s twice: the second begin in line %d. Keep those that count", f.name, p.Holds, d.blocks[0].first+1)
+				return fmt.Errorf("%s contains %s twice, again from line %d on. Delete those that do not apply", f.name, p.Holds, d.blocks[0].first+1)
 			}
 		}
 		p.Text = s.text(d)
@@ -231,11 +232,11 @@ func (s *splitter) parts() error {
 			if err := d.onlyFilter(f.name); err != nil {
 				return err
 			}
-			what := "the table filter only"
+			what := "the filter table"
 			if len(d.blocks[0].policies) == 0 {
-				what = "a chain of the table filter only"
+				what = "a single chain of the filter table"
 			}
-			f.Notes = append(f.Notes, fmt.Sprintf("%s is what iptables -S prints: "+what+". What raw, mangle, nat and security do is not in it; iptables-save prints all tables.", f.name))
+			f.Notes = append(f.Notes, fmt.Sprintf("%s is the output of iptables -S: "+what+", without raw, mangle, nat and security. iptables-save prints all tables.", f.name))
 		}
 		f.Parts = append(f.Parts, p)
 	}
@@ -248,8 +249,8 @@ func (s *splitter) parts() error {
 	return nil
 }
 
-// text is the lines of a dump's tables.
-func (s *splitter) text(d *saving) string {
+// text returns the lines of a dump's tables.
+func (s *splitter) text(d *dump) string {
 	var b strings.Builder
 	n := 0
 	for _, block := range d.blocks {
@@ -264,9 +265,10 @@ func (s *splitter) text(d *saving) string {
 	return b.String()
 }
 
-// onlyFilter refuses a listing of another table: the chains with a policy tell it.
-// Those of security are those of filter; the kernel lists filter unless asked.
-func (d *saving) onlyFilter(name string) error {
+// onlyFilter refuses the output of iptables -S for another table, which has other chains
+// with a policy. Only the security table has the same ones as filter, but nobody lists it
+// by default.
+func (d *dump) onlyFilter(name string) error {
 	policies, table := d.blocks[0].policies, d.blocks[0].table
 	switch {
 	case table != "":
@@ -279,11 +281,11 @@ func (d *saving) onlyFilter(name string) error {
 	default:
 		table = "raw"
 	}
-	return fmt.Errorf("%s is what iptables -t %s -S prints, one table that tells little by itself. %s", name, table, saveRules)
+	return fmt.Errorf("%s is the output of iptables -t %s -S, and the filter table is missing. %s", name, table, saveRules)
 }
 
-// families groups tables to dumps and gives each its family: by the comments of
-// iptables-save, by what is in the rules, for a single dump by the file's name.
+// families joins tables that were saved together and sets their family: from the comments
+// of iptables-save, from words in the rules, and for a single dump from the file's name.
 func (s *splitter) families() error {
 	if err := s.group(); err != nil {
 		return err
@@ -293,7 +295,7 @@ func (s *splitter) families() error {
 			continue
 		}
 		if len(s.dumps) > 1 {
-			return fmt.Errorf("%s holds several dumps, and nothing tells whether the one from line %d on is of IPv4 or of IPv6. Put each into a file of its own: rules.v4, rules.v6", s.file.name, d.blocks[0].first+1)
+			return fmt.Errorf("%s contains several dumps, and it is unclear whether the one that begins in line %d is IPv4 or IPv6. Put each into its own file: rules.v4, rules.v6", s.file.name, d.blocks[0].first+1)
 		}
 		if byName(s.file.name) == Rules6 {
 			d.family = iptables.IPv6
@@ -305,28 +307,29 @@ func (s *splitter) families() error {
 			rules += b.rules
 		}
 		if rules > 0 && byName(s.file.name) != Rules4 {
-			s.file.Notes = append(s.file.Notes, fmt.Sprintf("nothing in %s tells IPv4 from IPv6: it was read as IPv4. Call it rules.v6 if it is of IPv6.", s.file.name))
+			s.file.Notes = append(s.file.Notes, fmt.Sprintf("nothing in %s shows whether it is IPv4 or IPv6: it was read as IPv4. If it is IPv6, name it rules.v6.", s.file.name))
 		}
 	}
 	return nil
 }
 
+// group joins consecutive tables that one run of iptables-save printed.
 func (s *splitter) group() error {
-	var out []*saving
-	unknown := -1 // the first line of a table that shows no family
+	var out []*dump
+	unknown := -1 // the first line of a table without a known family
 	families := map[iptables.Family]bool{}
 	for _, d := range s.dumps {
 		b := d.blocks[0]
-		family, contradiction := b.shows.family()
+		family, contradiction := b.evidence.family()
 		if b.header != 0 {
-			if other, ok := b.shows.strong[iptables.IPv4+iptables.IPv6-b.header]; ok {
-				return fmt.Errorf("%s contradicts itself: the comment before line %d says that %s printed the table, and %q in line %d is of the other family. %s",
+			if other, ok := b.evidence.strong[iptables.IPv4+iptables.IPv6-b.header]; ok {
+				return fmt.Errorf("%s is inconsistent: according to the comment before line %d %s printed the table, but %q in line %d is of the other family. %s",
 					s.file.name, b.first+1, map[iptables.Family]string{iptables.IPv4: "iptables-save", iptables.IPv6: "ip6tables-save"}[b.header], other.text, other.line+1, saveRules)
 			}
 			family, contradiction = b.header, nil
 		}
 		if contradiction != nil {
-			return fmt.Errorf("%s mixes families: %q in line %d is of IPv4, %q in line %d is of IPv6. Put the rules of each family into a file of its own. %s",
+			return fmt.Errorf("%s mixes families: %q in line %d is IPv4, %q in line %d is IPv6. Put the rules of each family into their own file. %s",
 				s.file.name, contradiction[0].text, contradiction[0].line+1, contradiction[1].text, contradiction[1].line+1, saveRules)
 		}
 		d.family = family
@@ -346,7 +349,7 @@ func (s *splitter) group() error {
 		out = append(out, d)
 	}
 	if families[iptables.IPv4] && families[iptables.IPv6] && families[0] {
-		return fmt.Errorf("%s holds rules of both families, and nothing tells of which the table from line %d on is. Put the rules of each family into a file of its own. %s", s.file.name, unknown+1, saveRules)
+		return fmt.Errorf("%s contains rules of both families, and it is unclear of which one the table in line %d is. Put the rules of each family into their own file. %s", s.file.name, unknown+1, saveRules)
 	}
 	s.dumps = out
 	return nil

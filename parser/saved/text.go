@@ -11,19 +11,19 @@ import (
 	"unicode/utf8"
 )
 
-// magic are the first bytes of files that hold no text.
+// magic are the first bytes of files that are not text.
 var magic = []struct{ bytes, what, run string }{
 	{"\x1f\x8b", "compressed with gzip", "gunzip %s"},
 	{"\xfd7zXZ\x00", "compressed with xz", "unxz %s"},
 	{"BZh", "compressed with bzip2", "bunzip2 %s"},
 	{"\x28\xb5\x2f\xfd", "compressed with zstd", "unzstd %s"},
-	{"PK\x03\x04", "a zip archive (as Word's files are)", "unzip %s"},
+	{"PK\x03\x04", "a zip archive (or a Word document)", "unzip %s"},
 	{"%PDF", "a PDF", ""},
-	{`{\rtf`, "a document in RTF", ""},
-	{"\x7fELF", "a program", ""},
+	{`{\rtf`, "an RTF document", ""},
+	{"\x7fELF", "an executable program", ""},
 }
 
-// decode gives a file's text in UTF-8 without a byte order mark.
+// decode returns the text of a file in UTF-8 without a byte order mark.
 func decode(name string, raw []byte) (string, error) {
 	for _, m := range magic {
 		if !strings.HasPrefix(string(raw[:min(len(raw), 8)]), m.bytes) {
@@ -41,14 +41,14 @@ func decode(name string, raw []byte) (string, error) {
 	case len(raw) >= 2 && raw[0] == 0xfe && raw[1] == 0xff:
 		return decode16(name, raw[2:], binary.BigEndian)
 	case len(raw) >= 4 && len(raw)%2 == 0 && raw[0] != 0 && raw[1] == 0 && raw[2] != 0 && raw[3] == 0:
-		return decode16(name, raw, binary.LittleEndian) // without its mark
+		return decode16(name, raw, binary.LittleEndian) // without a byte order mark
 	}
 	return strings.TrimPrefix(string(raw), "\ufeff"), nil
 }
 
-// decode16 reads UTF-16, which is what PowerShell's > writes.
+// decode16 decodes UTF-16, which PowerShell's > writes.
 func decode16(name string, raw []byte, order binary.ByteOrder) (string, error) {
-	damaged := fmt.Errorf("%s is damaged text in UTF-16. Save it again, in UTF-8", name)
+	damaged := fmt.Errorf("%s is damaged UTF-16 text. Save it again as UTF-8", name)
 	if len(raw)%2 != 0 {
 		return "", damaged
 	}
@@ -72,22 +72,23 @@ func decode16(name string, raw []byte, order binary.ByteOrder) (string, error) {
 	return b.String(), nil
 }
 
-// What names say: of empty files, as a host without tables or without sets saves
-// nothing, and of rules of which nothing else tells the family.
+// File names determine what an empty file is, because a host without tables or sets saves
+// nothing, and the family of rules that do not show it.
 var (
-	sixthNames  = regexp.MustCompile(`(?i)(ip6|ipv6|[._-]v6|^v6|inet6)`)
-	fourthNames = regexp.MustCompile(`(?i)(iptables|ipv4|[._-]v4|^v4)`)
-	setNames    = regexp.MustCompile(`(?i)(ipset|[._-]sets?\b|^sets?\b)`)
+	v6Names  = regexp.MustCompile(`(?i)(ip6|ipv6|[._-]v6|^v6|inet6)`)
+	v4Names  = regexp.MustCompile(`(?i)(iptables|ipv4|[._-]v4|^v4)`)
+	setNames = regexp.MustCompile(`(?i)(ipset|[._-]sets?\b|^sets?\b)`)
 )
 
+// byName returns the content that the name of a file suggests, or "".
 func byName(name string) Content {
 	base := filepath.Base(name)
 	switch {
 	case setNames.MatchString(base):
 		return Sets
-	case sixthNames.MatchString(base):
+	case v6Names.MatchString(base):
 		return Rules6
-	case fourthNames.MatchString(base):
+	case v4Names.MatchString(base):
 		return Rules4
 	}
 	return ""
@@ -96,7 +97,7 @@ func byName(name string) Content {
 // saveRules is the advice of most messages.
 const saveRules = "Run on the host: iptables-save > rules.v4; ip6tables-save > rules.v6; ipset save > sets"
 
-// formats are what people have instead of a dump.
+// formats are files that are given instead of saved rules.
 var formats = []struct {
 	text *regexp.Regexp
 	what string
@@ -104,49 +105,50 @@ var formats = []struct {
 }{
 	{
 		regexp.MustCompile(`(?m)^[ \t]*Chain \S+ \((policy \w+|\d+ references)`),
-		"what iptables -L prints, which does not show rules in full", saveRules,
+		"the output of iptables -L, which omits parts of the rules", saveRules,
 	},
 	{
 		regexp.MustCompile(`(?m)^[ \t]*table (ip|ip6|inet|arp|bridge|netdev) \S+ *\{?[ \t\r]*$|^\s*\{\s*"nftables"`),
-		"what nft list ruleset prints; dockerfw reads rules as iptables prints them", saveRules,
+		"the output of nft list ruleset; dockerfw reads rules as iptables-save prints them", saveRules,
 	},
 	{
 		regexp.MustCompile(`(?m)^\s*(nft )?(add|insert) (table|chain|rule) (ip|ip6|inet|arp|bridge|netdev) `),
-		"a list of nft commands; dockerfw reads rules as iptables prints them", saveRules,
+		"a list of nft commands; dockerfw reads rules as iptables-save prints them", saveRules,
 	},
 	{
 		regexp.MustCompile(`(?m)^[ \t]*(sudo )?([\w/]*/)?(ip6?tables(-nft|-legacy)?|\$\{?IP6?T\w*\}?) +-`),
-		"a script of iptables commands", "Run the script on a host and save what it makes there: iptables-save > rules.v4; ip6tables-save > rules.v6",
+		"a script of iptables commands", "Run the script on a host and save the result: iptables-save > rules.v4; ip6tables-save > rules.v6",
 	},
 	{
 		regexp.MustCompile(`(?m)^[ \t]*(sudo )?([\w/]*/)?ipset +(-!|-exist|create|add|-N|-A)\b`),
 		"a script of ipset commands", "Run on the host: ipset save > sets",
 	},
-	{regexp.MustCompile(`^\s*(<\?xml[^>]*>\s*)?<ipsets>`), "what ipset list -o xml prints", "Run on the host: ipset save > sets"},
-	{regexp.MustCompile(`(?i)^\s*(<\?xml[^>]*>\s*)?(<!--[^>]*>\s*)*<iptables-rules`), "what iptables-xml prints", saveRules},
+	{regexp.MustCompile(`^\s*(<\?xml[^>]*>\s*)?<ipsets>`), "the output of ipset list -o xml", "Run on the host: ipset save > sets"},
+	{regexp.MustCompile(`(?i)^\s*(<\?xml[^>]*>\s*)?(<!--[^>]*>\s*)*<iptables-rules`), "the output of iptables-xml", saveRules},
 	{regexp.MustCompile(`(?i)^\s*<(!doctype html|html|head|body)\b`), "a web page", saveRules},
-	{regexp.MustCompile(`^\s*<`), "a file in XML", saveRules},
-	{regexp.MustCompile(`(?m)^Status: (in)?active[ \t\r]*$`), "what ufw status prints", saveRules},
-	{regexp.MustCompile(`(?m)^[ \t]+icmp-block-inversion: `), "what firewall-cmd prints", saveRules},
+	{regexp.MustCompile(`^\s*<`), "an XML file", saveRules},
+	{regexp.MustCompile(`(?m)^Status: (in)?active[ \t\r]*$`), "the output of ufw status", saveRules},
+	{regexp.MustCompile(`(?m)^[ \t]+icmp-block-inversion: `), "the output of firewall-cmd", saveRules},
 	{
 		regexp.MustCompile(`(?m)^(host|accept|deny|ipset)( "[^"\n]*")? *\{`),
-		"a policy, by the look of it", "Give it a name that ends in .hcl",
+		"apparently a policy", "Rename it to end in .hcl",
 	},
 	{
 		regexp.MustCompile(`(?mi)^.*\b(command not found|permission denied|operation not permitted|you must be root)\b`),
 		"the error message of a command", "Run the command again as root. " + saveRules,
 	},
-	{regexp.MustCompile(`^\s*[{\[]`), "a file in JSON", saveRules},
+	{regexp.MustCompile(`^\s*[{\[]`), "a JSON file", saveRules},
 }
 
-// beforeLine is what pasting puts before the lines of a dump: line numbers, marks of
-// quotation or of a diff.
+// beforeLine matches what copying adds before the lines of saved rules: line numbers,
+// marks of a quotation or of a diff.
 var beforeLine = regexp.MustCompile(`(?m)^([ \t]*(?:\d+[:|.)]?[ \t]*|[>|+-]+[ \t]*))(?:\*(?:filter|nat|mangle|raw|security)|:(?:INPUT|FORWARD|OUTPUT|PREROUTING) |-P [A-Z]+ [A-Z]+|create \S+ (?:hash|bitmap|list):)`)
 
-// otherFormat says what a file is that is no dump; nil where nothing is known of it.
+// otherFormat returns an error that names the format of a file without rules or sets; nil
+// if the format is unknown.
 func otherFormat(name, text string) error {
 	if m := beforeLine.FindStringSubmatch(text); m != nil {
-		return fmt.Errorf("each line of %s has %q before it, which was pasted in. Remove that from all lines, or save the file again. %s", name, m[1], saveRules)
+		return fmt.Errorf("each line of %s begins with %q, which was added by copying. Remove it from all lines, or save the file again. %s", name, m[1], saveRules)
 	}
 	for _, f := range formats {
 		if f.text.MatchString(text) {

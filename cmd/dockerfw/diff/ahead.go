@@ -4,17 +4,18 @@ import (
 	"fmt"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// ahead notes what is still ahead of the policy's rules on a host after loading them, and
-// lets through what they refuse.
+// ahead notes a rule that, on a host with the policy loaded, is ahead of the policy's rules
+// and lets through what they refuse.
 func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 	defer packet.Catch(&err)
 	chain := loaded.Target
-	if loaded.Install == ir.Jump {
+	if loaded.Install == ir.InstallJump {
 		chain = snapshot.OwnPrefix
 	}
 	t := loaded.Filter(f)
@@ -23,25 +24,29 @@ func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 	}
 	route, err := loaded.RouteTo(f, snapshot.Forward, chain, true)
 	if err != nil {
-		return fmt.Errorf("the %s rules of %s cannot be followed: %w", snapshot.FamilyText(f), loaded.Name, err)
+		return notFollowed(f, loaded, err)
 	}
 	space, err := packet.New(route, loaded.Program(f, chain), snapshot.ContainerPackets(f, loaded, loaded))
 	if err != nil {
-		return fmt.Errorf("the %s rules of %s cannot be followed: %w", snapshot.FamilyText(f), loaded.Name, err)
+		return notFollowed(f, loaded, err)
 	}
-	both := space.Programs()
-	leak := snapshot.Bypassing(both[0]).And(snapshot.Refused(both[1])).Diff(snapshot.Refused(both[2]))
+	programs := space.Programs()
+	leak := snapshot.Bypassing(programs[0]).And(snapshot.Refused(programs[1])).Diff(snapshot.Refused(programs[2]))
 	if leak.IsEmpty() {
 		return nil
 	}
 	witness, _ := leak.Witness()
-	at := snapshot.AdmittingRule(both[0], witness)
+	at := snapshot.AdmittingRule(programs[0], witness)
 	if at.Policy || at.Chain == "" {
-		c.note("some %s packets that the policy refuses never reach its rules, for example %s", snapshot.FamilyText(f), witness)
+		c.note("some %s packets that the policy refuses never reach its rules, for example %s", words.Family(f), witness)
 		return nil
 	}
 	rule := t.Chain(at.Chain).Rules[at.Rule]
-	c.note("a rule ahead of the policy's lets through what the policy refuses: -A %s %s (%s), for example %s. The fallback rules that apply.sh puts into the security table drop it all the same",
+	c.note("a rule ahead of the policy's rules lets through what the policy refuses: -A %s %s (%s), for example %s. The fallback rules that apply.sh loads into the security table drop it anyway",
 		at.Chain, rule.Canonical(iptables.Family(f)), snapshot.PlaceText(rule.Range), witness)
 	return nil
+}
+
+func notFollowed(f ir.Family, s *snapshot.Host, err error) error {
+	return fmt.Errorf("cannot follow the %s rules of %s: %w", words.Family(f), s.Name, err)
 }

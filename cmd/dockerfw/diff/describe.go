@@ -2,103 +2,128 @@ package diff
 
 import (
 	"slices"
-	"strings"
 
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// describe tells the packets of a group in lines: who, arriving where, to what.
-// Regions that differ only in where packets go share a line. Where that gets long,
-// it says by which rules they were or are matched; clear is false where that is all
-// it can say, or not even that.
-func (g *group) describe(limit int) (lines []string, clear bool, err error) {
-	regions, complete := g.set.Regions(limit)
-	lines, longest := g.lines(regions)
-	const readable = 2
-	if complete && longest <= readable {
-		return lines, true, nil
+// readable is how many destinations of one client, or lines, a reader takes in at once.
+const readable = 2
+
+// describer looks for few words for the packets of a group.
+type describer struct {
+	*group
+	limit int // of regions
+	// within are the packets that the group's rules match, before and after; routes are
+	// where the group's packets come from and leave, for any ports.
+	old, now, within, routes packet.Set
+}
+
+// describe tries descriptions, the most exact first: the regions themselves; else what the
+// rules responsible have in common. clear is false where none is short.
+func (g *group) describe(limit int) (d Description, clear bool, err error) {
+	exact, clear := g.regions(g.set, limit)
+	if clear {
+		return exact, true, nil
 	}
-	who, to := g.who, g.to
-	g.who, g.to = nil, nil
-	old, err := handled(g.both[0], g.oldPlaces)
-	if err != nil {
-		return nil, false, err
+	w := describer{group: g, limit: limit, routes: g.set.Routes()}
+	if w.old, err = matched(g.both[0], g.oldPlaces); err != nil {
+		return Description{}, false, err
 	}
-	now, err := handled(g.both[1], g.newPlaces)
-	if err != nil {
-		return nil, false, err
+	if w.now, err = matched(g.both[1], g.newPlaces); err != nil {
+		return Description{}, false, err
 	}
-	within, routes := old.And(now), g.set.Routes()
-	if routes.And(within).Equal(g.set) && !explicit(g.OldRules) && !explicit(g.NewRules) {
-		if established(g.OldRules) || established(g.NewRules) {
-			return g.routes(routes, "ports of open connections that no other rule matches", limit)
-		}
-		return g.routes(routes, "all other ports", limit)
-	}
-	// Mostly the packets that open connections are told in few words.
-	opening := g.set.And(g.both[2].Match(packet.Place{Rule: len(g.both[2].Program.Chains[0].Rules) - 1}))
-	if !opening.IsEmpty() && !opening.Equal(g.set) {
-		some, complete := opening.Regions(limit)
-		text, longest := g.lines(some)
-		g.who, g.to = nil, nil
-		if complete && longest <= readable {
-			return append(text, "and packets of the same kind that open no connection ("+othersText(g.set.Diff(opening))+")"), true, nil
+	w.within = w.old.And(w.now)
+	for _, try := range []func() (d Description, clear, ok bool){w.leftOver, w.byState, w.byRules, w.byHull} {
+		if d, clear, ok := try(); ok {
+			return d, clear, nil
 		}
 	}
+	return exact, false, nil
+}
+
+// regions describes a set by its regions. clear reports whether they are all and few.
+func (g *group) regions(set packet.Set, limit int) (d Description, clear bool) {
+	regions, complete := set.Regions(limit)
+	var wide int
+	d.Traffic, wide = g.Path.trafficOf(regions)
+	if !complete {
+		d.Rest = Incomplete
+	}
+	return d, complete && wide <= readable
+}
+
+// leftOver describes packets that no explicit rule matches, before or after.
+func (w describer) leftOver() (d Description, clear, ok bool) {
+	if !w.routes.And(w.within).Equal(w.set) || explicit(w.OldRules) || explicit(w.NewRules) {
+		return d, false, false
+	}
+	target := OtherPorts
+	if established(w.OldRules) || established(w.NewRules) {
+		target = OpenConnections
+	}
+	d, clear = w.alongRoutes(Destination{Target: target})
+	return d, clear, true
+}
+
+// byState describes the packets that open connections, and only lists the other states:
+// rules for open connections make many regions of those.
+func (w describer) byState() (d Description, clear, ok bool) {
+	// The last rule of both[2] matches what opens connections.
+	last := packet.Place{Rule: len(w.both[2].Program.Chains[0].Rules) - 1}
+	opening := w.set.And(w.both[2].Match(last))
+	if opening.IsEmpty() || opening.Equal(w.set) {
+		return d, false, false
+	}
+	d, clear = w.regions(opening, w.limit)
+	d.Rest, d.OtherStates = InOtherStates, statesOf(w.set.Diff(opening))
+	return d, true, clear
+}
+
+// byRules describes all that the explicit rules of one side match.
+func (w describer) byRules() (d Description, clear, ok bool) {
 	switch {
-	case !routes.And(within).Equal(g.set):
-	case routes.And(now).Equal(g.set) && explicit(g.NewRules):
-		return g.routes(routes, "all that "+theirs("new", g.NewRules, "matches", "match"), limit)
-	case routes.And(old).Equal(g.set) && explicit(g.OldRules):
-		return g.routes(routes, "all that "+theirs("old", g.OldRules, "matched", "matched"), limit)
+	case !w.routes.And(w.within).Equal(w.set):
+	case explicit(w.NewRules) && w.routes.And(w.now).Equal(w.set):
+		d, clear = w.alongRoutes(Destination{Target: MatchedByNew, Rules: w.NewRules})
+		return d, clear, true
+	case explicit(w.OldRules) && w.routes.And(w.old).Equal(w.set):
+		d, clear = w.alongRoutes(Destination{Target: MatchedByOld, Rules: w.OldRules})
+		return d, clear, true
 	}
-	// All that some rules decided and others decide now, but for what rules ahead of
-	// them take: where it could be is told in few words.
-	if hull := g.set.Hull(); hull.And(within).Equal(g.set) {
-		outer, complete := hull.Regions(limit)
-		if text, longest := g.lines(outer); complete && longest <= readable && len(text) <= readable {
-			g.who, g.to = nil, nil
-			return append(text, "except what other rules match"), true, nil
-		}
-		g.who, g.to = nil, nil
-	}
-	if !complete {
-		return append(lines, "… and more"), false, nil
-	}
-	g.who, g.to = who, to
-	return lines, false, nil
+	return d, false, false
 }
 
-func established(rules []Rule) bool {
-	return slices.ContainsFunc(rules, func(r Rule) bool { return r.Name == "established" })
+// byHull describes the box around the packets, where only rules ahead take packets of it.
+func (w describer) byHull() (d Description, clear, ok bool) {
+	hull := w.set.Hull()
+	if !hull.And(w.within).Equal(w.set) {
+		return d, false, false
+	}
+	d, clear = w.regions(hull, w.limit)
+	d.Rest = ExceptOtherRules
+	return d, true, clear && len(d.Traffic) <= readable
 }
 
-// routes says from where to where packets go, with the same words for all of them.
-func (g *group) routes(routes packet.Set, what string, limit int) (lines []string, clear bool, err error) {
-	regions, complete := routes.Regions(limit)
+// alongRoutes describes packets to one destination, by where they come from and leave.
+func (w describer) alongRoutes(to Destination) (d Description, clear bool) {
+	regions, complete := w.routes.Regions(w.limit)
 	for _, r := range regions {
-		to := what
-		if r.Out != nil {
-			to += ", leaving on " + interfacesText(r.Out)
-		}
-		lines = append(lines, together(g.whoText(r), to))
-		g.who, g.to = append(g.who, g.whoText(r)), []string{what}
+		to.Out = r.Out
+		d.Traffic = append(d.Traffic, Traffic{clientsOf(r), []Destination{to}})
 	}
 	if !complete {
-		g.who, g.to = nil, nil
-		return append(lines, "… and more"), false, nil
+		d.Rest = Incomplete
 	}
-	return lines, true, nil
+	return d, complete
 }
 
-// othersText names the states of packets that open no connection.
-func othersText(set packet.Set) string {
+// statesOf are the states of packets that open no connection.
+func statesOf(set packet.Set) []packet.ConnState {
 	var states []packet.ConnState
 	regions, complete := set.Regions(64)
 	for _, r := range regions {
-		if len(r.States) == 0 {
-			complete = false
-		}
+		complete = complete && len(r.States) > 0
 		for _, s := range r.States {
 			if !slices.Contains(states, s) {
 				states = append(states, s)
@@ -106,23 +131,13 @@ func othersText(set packet.Set) string {
 		}
 	}
 	if !complete {
-		return "related, established, invalid or untracked"
+		return []packet.ConnState{{State: ir.CTRelated}, {State: ir.CTEstablished}, {State: ir.CTInvalid}, {State: ir.CTUntracked}}
 	}
-	text := strings.TrimSuffix(strings.TrimPrefix(statesText(states), "only "), " packets")
-	return text
+	return states
 }
 
-// theirs names rules with a verb, or refers to them if they are several: they are
-// listed below.
-func theirs(side string, rules []Rule, one, several string) string {
-	if len(rules) == 1 {
-		return rules[0].Name + " " + one
-	}
-	return "the " + side + " rules " + several
-}
-
-// handled returns the packets that rules at these places decide.
-func handled(e *packet.Evaluation, places []packet.Place) (packet.Set, error) {
+// matched returns the packets that rules at these places match first.
+func matched(e *packet.Evaluation, places []packet.Place) (packet.Set, error) {
 	out := e.Space().None()
 	for _, at := range places {
 		set, err := e.Handled(at)
@@ -132,4 +147,12 @@ func handled(e *packet.Evaluation, places []packet.Place) (packet.Set, error) {
 		out = out.Or(set)
 	}
 	return out, nil
+}
+
+func established(rules []Rule) bool {
+	return slices.ContainsFunc(rules, func(r Rule) bool { return r.Name == "established" })
+}
+
+func explicit(rules []Rule) bool {
+	return slices.ContainsFunc(rules, func(r Rule) bool { return r.explicit })
 }

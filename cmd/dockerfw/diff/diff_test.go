@@ -13,6 +13,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -23,7 +24,7 @@ type fataler interface {
 	Fatal(args ...any)
 }
 
-// saved writes what a host saved and opens it.
+// saved opens tables and sets as a host saves them.
 func saved(t fataler, v4, sets string) *snapshot.Host {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "diff-")
@@ -55,7 +56,7 @@ func table(rules ...string) string {
 	return text + "COMMIT\n"
 }
 
-// lines from which chains are drawn: they overlap, hide and contradict each other.
+// candidates are rules to draw chains from: they overlap, shadow and contradict each other.
 var candidates = []string{
 	`-i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j ACCEPT`,
 	`-s 192.0.2.0/24 -m comment --comment "dockerfw deny net" -j DROP`,
@@ -64,8 +65,8 @@ var candidates = []string{
 	`-i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 80:8080 --ctdir ORIGINAL -m comment --comment "dockerfw accept web" -j ACCEPT`,
 	`-i eth0 -p udp -m udp --dport 53 -j ACCEPT`,
 	`-p icmp -m icmp --icmp-type 8 -j RETURN`,
-	`-m set --match-set friends src -m comment --comment "dockerfw accept friends" -j ACCEPT`,
-	`-i eth0 -m set ! --match-set friends src -m comment --comment "dockerfw default" -j DROP`,
+	`-m set --match-set partners src -m comment --comment "dockerfw accept partners" -j ACCEPT`,
+	`-i eth0 -m set ! --match-set partners src -m comment --comment "dockerfw default" -j DROP`,
 	`-i eth0 -m limit --limit 5/sec -j ACCEPT`,
 	`-o eth0 -d 10.0.0.0/8 -j DROP`,
 	`-i eth0 -j LOG --log-prefix "x "`,
@@ -74,10 +75,10 @@ var candidates = []string{
 
 func drawState(t *rapid.T) *snapshot.Host {
 	rules := rapid.SliceOfN(rapid.SampledFrom(candidates), 0, 6).Draw(t, "rules")
-	members := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"192.0.2.0/25", "192.0.2.7", "198.51.100.0/24", "203.0.113.9"}), 0, 3, rapid.ID).Draw(t, "friends")
-	sets := "create friends hash:net family inet hashsize 1024 maxelem 65536\n"
+	members := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"192.0.2.0/25", "192.0.2.7", "198.51.100.0/24", "203.0.113.9"}), 0, 3, rapid.ID).Draw(t, "partners")
+	sets := "create partners hash:net family inet hashsize 1024 maxelem 65536\n"
 	for _, m := range members {
-		sets += "add friends " + m + "\n"
+		sets += "add partners " + m + "\n"
 	}
 	return saved(t, table(rules...), sets)
 }
@@ -103,7 +104,8 @@ func drawPacket(t *rapid.T) packet.Packet {
 	return p
 }
 
-// What is reported differs as it says, and what is not reported does not differ.
+// Every reported packet gets the reported verdicts, and every other packet the same on both
+// sides.
 func TestReportsAreTrueAndComplete(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before, after := drawState(t), drawState(t)
@@ -113,14 +115,14 @@ func TestReportsAreTrueAndComplete(t *testing.T) {
 		}
 		old, now := before.Program(ir.IPv4, "DOCKER-USER"), after.Program(ir.IPv4, "DOCKER-USER")
 		for _, c := range slices.Concat(report.Changes, report.SameReach) {
-			if len(c.Packets) == 0 || c.Effect == "" {
-				t.Fatalf("nothing is said of %+v", c)
+			if c.Packets.lines() == 0 || c.Effect == "" {
+				t.Fatalf("no description of %+v", c)
 			}
 			if !slices.Contains(c.Old, c.WitnessOld) || !slices.Contains(c.New, c.WitnessNew) || c.WitnessOld == c.WitnessNew {
 				t.Fatalf("the example gets %s and %s, the change is from %v to %v", c.WitnessOld, c.WitnessNew, c.Old, c.New)
 			}
 			if len(c.Conditions) > 0 {
-				continue // their names are those of the comparison
+				continue // their names differ on the two sides
 			}
 			if a, b := old.Decide(c.Witness).Verdict, now.Decide(c.Witness).Verdict; a != c.WitnessOld || b != c.WitnessNew {
 				t.Fatalf("%s: %s → %s is reported, %s → %s happens", c.Witness, c.WitnessOld, c.WitnessNew, a, b)
@@ -145,9 +147,8 @@ func TestReportsAreTrueAndComplete(t *testing.T) {
 	})
 }
 
-// passes tells whether a verdict lets a packet through: accept does, and Docker's own
-// rules do for replies, for what comes from outside with DNAT, and for what containers
-// send out.
+// passes reports whether a verdict lets a packet through: accept does, and Docker's own rules do
+// for replies, for packets with DNAT from outside, and for what containers send out.
 func passes(p packet.Packet, v packet.Verdict) bool {
 	switch v.Kind {
 	case packet.Accept:
@@ -175,14 +176,14 @@ func TestNoiseIsNoDifference(t *testing.T) {
 	plain := saved(t, table(
 		`-s 192.0.2.1/32 -i eth0 -p tcp -m tcp --dport 80 -j ACCEPT`,
 		`-i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
-		`-i eth0 -m set ! --match-set friends src -j DROP`,
-	), "create friends hash:net family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x11111111\nadd friends 10.0.0.0/8\nadd friends 192.0.2.1\n")
+		`-i eth0 -m set ! --match-set partners src -j DROP`,
+	), "create partners hash:net family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x11111111\nadd partners 10.0.0.0/8\nadd partners 192.0.2.1\n")
 	noisy := saved(t, strings.NewReplacer("[0:0]", "[17:1020]", "-A DOCKER-USER", "[5:300] -A DOCKER-USER").Replace(table(
 		`-p tcp -i eth0 -s 192.0.2.1 --dport 80:80 -j ACCEPT`,
 		`-m conntrack --ctstate ESTABLISHED,RELATED -i eth0 -j ACCEPT`,
-		`-m set ! --match-set friends src -i eth0 -j DROP`,
+		`-m set ! --match-set partners src -i eth0 -j DROP`,
 		`-j RETURN`,
-	)), "create friends hash:net family inet hashsize 4096 maxelem 65536 counters bucketsize 12 initval 0x22222222\nadd friends 192.0.2.1/32 packets 5 bytes 9\nadd friends 10.128.0.0/9\nadd friends 10.0.0.0/9\n")
+	)), "create partners hash:net family inet hashsize 4096 maxelem 65536 counters bucketsize 12 initval 0x22222222\nadd partners 192.0.2.1/32 packets 5 bytes 9\nadd partners 10.128.0.0/9\nadd partners 10.0.0.0/9\n")
 	report, err := Compare(plain, noisy, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -192,18 +193,18 @@ func TestNoiseIsNoDifference(t *testing.T) {
 	}
 }
 
-func TestAChainThatNothingLeadsToDecidesNothing(t *testing.T) {
+func TestAnUnreachableChainHasNoEffect(t *testing.T) {
 	text := strings.Replace(table(`-i eth0 -j DROP`), "-A FORWARD -j DOCKER-USER\n", "", 1)
 	report, err := Compare(saved(t, text, ""), saved(t, table(`-i eth0 -j DROP`), ""), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Effect != Narrowed || len(report.Notes) != 2 || !strings.Contains(report.Notes[1], "leads to DOCKER-USER") {
+	if report.Effect != Narrowed || len(report.Notes) != 2 || !strings.Contains(report.Notes[1], "leads to chain DOCKER-USER") {
 		t.Errorf("effect %s, notes %q", report.Effect, report.Notes)
 	}
 }
 
-func TestSetsThatSayDifferentThings(t *testing.T) {
+func TestSetsAreComparedByTheirMembers(t *testing.T) {
 	rules := table(`-m set --match-set mixed src -j DROP`)
 	old := "create a hash:net family inet hashsize 1024 maxelem 65536\nadd a 10.0.0.0/8\n" +
 		"create b hash:ip,port family inet hashsize 1024 maxelem 65536\nadd b 10.0.0.1,tcp:80\ncreate mixed list:set size 8\nadd mixed a\n"
@@ -216,7 +217,7 @@ func TestSetsThatSayDifferentThings(t *testing.T) {
 	}
 	var got []string
 	for _, s := range report.Sets {
-		got = append(got, fmt.Sprint(s.Name, s.New, s.Gone, prefixTexts(s.Added), prefixTexts(s.Removed), s.AddedMembers, s.RemovedMembers))
+		got = append(got, fmt.Sprint(s.Name, s.New, s.Gone, words.Prefixes(s.Added), words.Prefixes(s.Removed), s.AddedMembers, s.RemovedMembers))
 	}
 	want := []string{
 		"afalse false [192.0.2.1] [10.128.0.0/9] [] []",
@@ -229,7 +230,7 @@ func TestSetsThatSayDifferentThings(t *testing.T) {
 	}
 }
 
-// What a set holds is compared, whatever its type; another spelling of an entry is none.
+// The entries of sets of every type are compared; another spelling of an entry is no difference.
 func TestEntriesOfEveryTypeAreCompared(t *testing.T) {
 	for _, test := range []struct{ rule, old, now, want string }{
 		{"src", "hash:ip netmask 24|192.0.2.0", "hash:net|192.0.2.0/24", "none"},
@@ -254,7 +255,7 @@ func TestEntriesOfEveryTypeAreCompared(t *testing.T) {
 		}
 		got := string(report.Effect)
 		for _, s := range report.Sets {
-			got += fmt.Sprint(" ", append(prefixTexts(s.Added), s.AddedMembers...), " ", append(prefixTexts(s.Removed), s.RemovedMembers...))
+			got += fmt.Sprint(" ", append(words.Prefixes(s.Added), s.AddedMembers...), " ", append(words.Prefixes(s.Removed), s.RemovedMembers...))
 		}
 		if got != test.want {
 			t.Errorf("%s -> %s: got %q, want %q", test.old, test.now, got, test.want)
@@ -282,7 +283,7 @@ func TestMovedLines(t *testing.T) {
 	}
 }
 
-func TestHostsWithoutDockerAreComparedFromForwardOn(t *testing.T) {
+func TestHostsWithoutDockerAreComparedFromForward(t *testing.T) {
 	router := func(rule string) string {
 		return "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD " + rule + "\nCOMMIT\n"
 	}
@@ -295,7 +296,7 @@ func TestHostsWithoutDockerAreComparedFromForwardOn(t *testing.T) {
 		t.Errorf("%v, %+v", err, report)
 	}
 	if _, err := Compare(open, shut, Options{Chain: "NOPE"}); err == nil || !strings.Contains(err.Error(), "has a chain NOPE") {
-		t.Errorf("a chain that nobody has: %v", err)
+		t.Errorf("a chain that neither side has: %v", err)
 	}
 	if report, err = Compare(open, shut, Options{Chain: "FORWARD"}); err != nil || report.Effect != Narrowed {
 		t.Errorf("%v, %+v", err, report)

@@ -1,34 +1,38 @@
 package diff
 
 import (
+	"slices"
+
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// group is a change while it is put together.
+// group is a change while it is collected.
 type group struct {
 	Change
-	path                 Path
-	set                  packet.Set // what differs in reach
-	same                 packet.Set // accepted or left to Docker's rules, which accept it
+	set packet.Set // what is newly allowed, newly blocked or refused in another way
+	// same are packets that one side accepts, and the other leaves to Docker's rules,
+	// which accept them.
+	same packet.Set
+	// both are the old and the new program; a third one accepts what Docker's rules accept.
 	both                 []*packet.Evaluation
 	oldPlaces, newPlaces []packet.Place
-	// parts are the groups of single pairs of rules that this one is made of; pair
-	// tells that it is such a part.
-	parts   []*group
-	byRules map[[2]string]int
-	pair    bool
+	// pairs are groups of a single old and a single new rule that this one is made of, and
+	// byPair is the index of each by the names of its rules. A pair has none.
+	pairs  []*group
+	byPair map[[2]string]int
+	isPair bool
 }
 
-func (c *comparison) newGroup(f ir.Family, path Path, both []*packet.Evaluation) *group {
+func newGroup(f ir.Family, path Path, both []*packet.Evaluation) *group {
 	none := both[0].Space().None()
-	g := &group{set: none, same: none, path: path, both: both}
-	g.full, g.Path, g.Families, g.Effect = c.opts.Full, path, []ir.Family{f}, None
-	return g
+	return &group{
+		Change: Change{Path: path, Families: []ir.Family{f}, Effect: None},
+		set:    none, same: none, both: both, byPair: map[[2]string]int{},
+	}
 }
 
-// add adds packets to the group, and to the part of the group that is about one
-// pair of rules.
+// add adds packets to the group, and to the pair of their rules.
 func (g *group) add(one *packet.Change, old, now Rule) {
 	if one.Effect == packet.SameReach {
 		g.same = g.same.Or(one.Set)
@@ -39,27 +43,32 @@ func (g *group) add(one *packet.Change, old, now Rule) {
 	g.Old, g.New = addVerdict(g.Old, one.Old), addVerdict(g.New, one.New)
 	g.OldRules, g.NewRules = addRule(g.OldRules, old), addRule(g.NewRules, now)
 	g.oldPlaces, g.newPlaces = append(g.oldPlaces, one.OldRule), append(g.newPlaces, one.NewRule)
-	if g.pair {
+	if g.isPair {
 		return
 	}
-	i, known := g.byRules[[2]string{old.Name, now.Name}]
+	names := [2]string{old.Name, now.Name}
+	i, known := g.byPair[names]
 	if !known {
-		i = len(g.parts)
-		if g.byRules == nil {
-			g.byRules = map[[2]string]int{}
-		}
-		g.byRules[[2]string{old.Name, now.Name}] = i
-		part := &group{Change: Change{full: g.full, Path: g.path, Families: g.Families, Effect: None}, path: g.path, both: g.both, pair: true}
-		part.set, part.same = g.both[0].Space().None(), g.both[0].Space().None()
-		g.parts = append(g.parts, part)
+		i = len(g.pairs)
+		g.byPair[names] = i
+		pair := newGroup(g.Families[0], g.Path, g.both)
+		pair.isPair = true
+		g.pairs = append(g.pairs, pair)
 	}
-	g.parts[i].add(one, old, now)
+	g.pairs[i].add(one, old, now)
 }
 
-// changes are the group's: what differs in reach, then what does not. clear tells
-// whether all of it is told in few words.
+func addVerdict(all []packet.Verdict, v packet.Verdict) []packet.Verdict {
+	if slices.Contains(all, v) {
+		return all
+	}
+	return append(all, v)
+}
+
+// changes returns the change of g.set and that of g.same, each if there is one. clear reports
+// whether their descriptions are short.
 func (g *group) changes(limit int) (out []Change, clear bool, err error) {
-	one := func(set packet.Set, effect Effect) (Change, bool, error) {
+	describe := func(set packet.Set, effect Effect) (Change, bool, error) {
 		part := *g
 		part.set, part.Effect = set, effect
 		var clear bool
@@ -76,15 +85,16 @@ func (g *group) changes(limit int) (out []Change, clear bool, err error) {
 	var change Change
 	clear = true
 	if !g.set.IsEmpty() {
-		if change, clear, err = one(g.set, g.Effect); err != nil {
+		if change, clear, err = describe(g.set, g.Effect); err != nil {
 			return nil, false, err
 		}
-		if (!clear || len(change.Packets) > 2) && !g.same.IsEmpty() {
-			all, short, err := one(g.set.Or(g.same), g.Effect)
+		if lines := change.Packets.lines(); (!clear || lines > readable) && !g.same.IsEmpty() {
+			// Both together may be what a rule matches.
+			all, short, err := describe(g.set.Or(g.same), g.Effect)
 			if err != nil {
 				return nil, false, err
 			}
-			if short && (!clear || len(all.Packets) < len(change.Packets)) {
+			if short && (!clear || all.Packets.lines() < lines) {
 				all.Unpublished = true
 				finish(all, g.set)
 				return out, true, nil
@@ -93,37 +103,37 @@ func (g *group) changes(limit int) (out []Change, clear bool, err error) {
 		finish(change, g.set)
 	}
 	if !g.same.IsEmpty() {
-		same, ok, err := one(g.same, None)
+		same, short, err := describe(g.same, None)
 		if err != nil {
 			return nil, false, err
 		}
 		finish(same, g.same)
-		// How it is told does not matter much: it is a note.
-		clear = clear && (ok || !g.set.IsEmpty())
+		// Beside a change it is a note, and may be long.
+		clear = clear && (short || !g.set.IsEmpty())
 	}
 	return out, clear, nil
 }
 
-// readableParts is how many pairs of rules may take the place of one change that has
-// no few words.
-const readableParts = 8
+// readablePairs is how many pairs of rules may be reported in place of one change that has
+// no short description.
+const readablePairs = 8
 
-// list adds a group to the report. What differs in reach and what does not are two
-// changes, unless only both together can be told in few words.
+// list adds the changes of a group to the report: those of its pairs, if only they have a
+// short description.
 func (c *comparison) list(g *group) error {
 	all, clear, err := g.changes(c.opts.Regions)
 	if err != nil {
 		return err
 	}
-	if !clear && len(g.parts) > 1 && len(g.parts) <= readableParts {
+	if !clear && len(g.pairs) > 1 && len(g.pairs) <= readablePairs {
 		var each []Change
 		clear = true
-		for _, part := range g.parts {
-			some, ok, err := part.changes(c.opts.Regions)
+		for _, pair := range g.pairs {
+			some, short, err := pair.changes(c.opts.Regions)
 			if err != nil {
 				return err
 			}
-			each, clear = append(each, some...), clear && ok
+			each, clear = append(each, some...), clear && short
 		}
 		if clear {
 			all = each

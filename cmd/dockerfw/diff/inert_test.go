@@ -15,7 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/escape/escapetest"
 )
 
-// foreignReport has a text of others wherever a report has one.
+// foreignReport has a text that dockerfw did not write wherever a report can have one.
 func foreignReport(s string) *Report {
 	rules := []Rule{{Name: s, Place: hcl.Range{Filename: s}, Text: s}, {Name: "accept x" + s, Place: hcl.Range{Filename: s + ".hcl"}}, {Name: s}}
 	a := netip.MustParseAddr("192.0.2.1")
@@ -23,7 +23,11 @@ func foreignReport(s string) *Report {
 		Host: s, Old: s, New: s, Effect: Widened, More: true, Notes: []string{s, s + " has none"},
 		Changes: []Change{{
 			Path: Forwarded, Families: []ir.Family{ir.IPv4}, Effect: Widened, Old: []packet.Verdict{{Kind: packet.Drop}}, New: []packet.Verdict{{Kind: packet.Accept}},
-			OldRules: rules, NewRules: rules, Packets: []string{s, "set " + s + " by eth0"}, Proxy: []string{s}, Conditions: []string{s, s},
+			OldRules: rules, NewRules: rules, Packets: Description{Traffic: []Traffic{
+				{Clients{Addresses: &packet.Addresses{Sets: []string{s}}}, []Destination{{Address: &packet.Addresses{Sets: []string{s}}, Conditions: []packet.Condition{{Name: s}}}}},
+				{Clients{In: &packet.Interfaces{Names: []string{s}}}, []Destination{{Target: MatchedByNew, Rules: rules[:1]}}},
+			}},
+			Proxy: []Destination{{Out: &packet.Interfaces{Names: []string{s}}}}, Conditions: []string{s, s},
 			Witness: packet.Packet{Source: a, Destination: a, OriginalDestination: a, In: s, Out: s},
 		}},
 		Sets:    []SetChange{{Name: s, AddedMembers: []string{s}, RemovedMembers: []string{s}}},
@@ -51,7 +55,7 @@ func FuzzReportsAreInert(f *testing.F) {
 	shape := escapetest.Markdown(written(f, WriteMarkdown, "x", Style{})).Outline
 	f.Fuzz(func(t *testing.T, s string) {
 		if s == "" {
-			return // what has no name has another shape
+			return // without a name the report has another outline
 		}
 		markdown := written(t, WriteMarkdown, s, Style{Color: true})
 		got := escapetest.Markdown(markdown)

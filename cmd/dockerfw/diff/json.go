@@ -4,11 +4,12 @@ import (
 	"io"
 	"net/netip"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
-// The JSON of a report. Names and meanings stay; more may be added.
+// The JSON of a report. Names and meanings are an interface; more may be added.
 type (
 	jsonAll struct {
 		Different bool         `json:"different"`
@@ -24,7 +25,7 @@ type (
 		More    bool         `json:"more,omitempty"`
 		// SameReach has the form of Changes, with the effect "none".
 		SameReach []jsonChange `json:"same_reach,omitempty"`
-		// MoreSameReach says that there are others.
+		// MoreSameReach is set if there are others.
 		MoreSameReach bool          `json:"more_same_reach,omitempty"`
 		Sets          []jsonSet     `json:"sets"`
 		Rules         []jsonChain   `json:"rules"`
@@ -113,10 +114,10 @@ func (r *Report) json(style Style) jsonReport {
 		Changes: []jsonChange{}, Sets: []jsonSet{}, Rules: []jsonChain{}, Foreign: []jsonForeign{}, Notes: list(r.Notes),
 	}
 	for _, c := range r.Changes {
-		out.Changes = append(out.Changes, c.json())
+		out.Changes = append(out.Changes, c.json(style))
 	}
 	for _, c := range r.SameReach {
-		out.SameReach = append(out.SameReach, c.json())
+		out.SameReach = append(out.SameReach, c.json(style))
 	}
 	for _, s := range r.Sets {
 		state := "changed"
@@ -126,7 +127,7 @@ func (r *Report) json(style Style) jsonReport {
 		case s.Gone:
 			state = "gone"
 		}
-		added, removed := append(prefixTexts(s.Added), s.AddedMembers...), append(prefixTexts(s.Removed), s.RemovedMembers...)
+		added, removed := append(words.Prefixes(s.Added), s.AddedMembers...), append(words.Prefixes(s.Removed), s.RemovedMembers...)
 		one := jsonSet{Name: s.Name, State: state, Unused: s.Unused, AddedCount: len(added), RemovedCount: len(removed), Added: added, Removed: removed}
 		if !style.Full {
 			one.Added, one.Removed = added[:min(samples, len(added))], removed[:min(samples, len(removed))]
@@ -142,12 +143,16 @@ func (r *Report) json(style Style) jsonReport {
 	return out
 }
 
-func (c *Change) json() jsonChange {
+func (c *Change) json(style Style) jsonChange {
+	s := style.sentences()
 	out := jsonChange{
-		Path: c.Path, Effect: c.Effect, Packets: c.Packets, Proxy: c.Proxy, StillOpen: c.StillOpen, Unpublished: c.Unpublished, Conditions: c.Conditions,
+		Path: c.Path, Effect: c.Effect, Packets: s.description(c.Packets), StillOpen: c.StillOpen, Unpublished: c.Unpublished, Conditions: c.Conditions,
 		Old:     side(c.Old, c.OldRules, c.WitnessOld),
 		New:     side(c.New, c.NewRules, c.WitnessNew),
 		Witness: packetJSON(c.Witness),
+	}
+	for _, d := range c.Proxy {
+		out.Proxy = append(out.Proxy, s.destination(d))
 	}
 	for _, f := range c.Families {
 		out.Families = append(out.Families, f.String())

@@ -4,12 +4,12 @@ import (
 	"io"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
-// WriteMarkdown writes reports for a comment on a merge request: the heading and
-// what it means stay in sight, the rest folds away.
+// WriteMarkdown writes reports for a comment on a merge request: the heading and the changes
+// stay in sight, the rest is folded.
 func WriteMarkdown(w io.Writer, reports []*Report, style Style) error {
 	m := &markdown{style: style}
 	m.style.Color = false
@@ -23,8 +23,8 @@ func WriteMarkdown(w io.Writer, reports []*Report, style Style) error {
 	return err
 }
 
-// markdown escapes what it is given as text; what names rules, packets and places is
-// code, in which renderers and code hosts look for nothing.
+// markdown escapes its arguments as text. Rules, packets and places are code, in which
+// renderers and code hosts find no links, mentions or markup.
 type markdown struct {
 	strings.Builder
 	style Style
@@ -36,15 +36,15 @@ func (m *markdown) line(format escape.Literal, args ...any) {
 
 func (m *markdown) report(group []*Report) {
 	r := group[0]
-	m.line("### dockerfw: %s%s", hosts(group), escape.Markdown(r.Heading())) // numbers and our own words
+	m.line("### dockerfw: %s%s", hosts(group), escape.Markdown(r.Heading())) // numbers and fixed words
 	for _, n := range r.Notes {
 		m.line("\n> %s.", n)
 	}
 	if len(r.Foreign) > 0 {
-		m.line("\n**Foreign rules** in %s%s:\n", foreignChains(r.Foreign), map[bool]escape.Markdown{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
+		m.line("\n**Rules that dockerfw did not create** in %s%s:\n", foreignChains(r.Foreign), map[bool]escape.Markdown{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
 		m.block("", func(t *text) {
 			for _, f := range r.Foreign {
-				t.line("%s -A %s %s", snapshot.FamilyText(f.Family), f.Chain, f.Text)
+				t.line("%s -A %s %s", words.Family(f.Family), f.Chain, f.Text)
 			}
 		})
 	}
@@ -59,12 +59,12 @@ func (m *markdown) report(group []*Report) {
 		}
 	}
 	if len(r.SameReach) > 0 {
-		m.line("\n<details><summary>Same reach, other verdict</summary>\n\nDocker's own rules accept these packets; ACCEPT skips all rules that follow.\n")
-		m.block("", func(t *text) { t.sameReachLines(r, "") })
+		m.line("\n<details><summary>%s</summary>\n\n%s.\n", escape.Markdown(sameReachTitle), escape.Markdown(sameReachText))
+		m.block("", func(t *text) { t.sameReach(r, "") })
 		m.line("</details>")
 	}
 	if len(r.Sets) > 0 {
-		m.line("\n<details><summary>Set members</summary>\n")
+		m.line("\n<details><summary>Set entries</summary>\n")
 		m.block("", func(t *text) {
 			for _, s := range r.Sets {
 				t.set(s)
@@ -76,12 +76,12 @@ func (m *markdown) report(group []*Report) {
 		m.line("\n<details><summary>Rules</summary>\n")
 		m.block("diff", func(t *text) {
 			for _, c := range r.Rules {
-				t.line("# %s, chain %s", snapshot.FamilyText(c.Family), c.Chain)
-				// Colours come only for signs in the first column.
+				t.line("# %s, chain %s", words.Family(c.Family), c.Chain)
+				// Renderers colour only signs in the first column.
 				lines := &text{style: t.style}
-				lines.members("-", c.Removed)
-				lines.members("+", c.Added)
-				lines.members("! moved", c.Moved)
+				lines.list("-", c.Removed)
+				lines.list("+", c.Added)
+				lines.list("! moved", c.Moved)
 				for l := range strings.Lines(lines.String()) {
 					t.WriteString(strings.TrimPrefix(l, "    "))
 				}
@@ -96,18 +96,13 @@ func (m *markdown) change(c Change) {
 	if f := c.families(); f != "" {
 		family = "<br>" + escape.MarkdownText(f)
 	}
-	packets := codes(c.Packets)
-	if len(c.Proxy) > 0 {
-		packets = append(packets, escape.MarkdownCode(c.proxyText()))
+	lines, more := c.details(m.style.sentences())
+	packets := codes(lines)
+	for _, l := range more {
+		packets = append(packets, escape.MarkdownText(l))
 	}
-	if c.StillOpen != "" {
-		packets = append(packets, escape.MarkdownText("but "+c.StillOpen))
-	}
-	if c.Unpublished {
-		packets = append(packets, escape.MarkdownText(unpublishedText))
-	}
-	if len(c.Conditions) > 0 {
-		packets = append(packets, "depends on "+escape.MarkdownCode(strings.Join(c.Conditions, "; ")))
+	if conditions := c.dependsOn(); len(conditions) > 0 {
+		packets = append(packets, "depends on "+escape.MarkdownCode(strings.Join(conditions, "; ")))
 	}
 	m.line("| **%s**%s | %s | %s → **%s** | %s → %s | %s |", titles[c.Effect], family, joined(packets, "<br>"),
 		c.Path.verdicts(c.Old), c.Path.verdicts(c.New), m.rules(c.OldRules), m.rules(c.NewRules), escape.MarkdownCode(c.example()))

@@ -8,14 +8,14 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// stillOpen finds what is closed where packets are forwarded, and is not where docker-proxy
-// answers: over IPv6 it does for networks without IPv6 and for link-local clients, and INPUT
-// protection covers only the ports that rules and proxy_ports list.
+// stillOpen finds ports that are newly blocked where packets are forwarded, and still open
+// through docker-proxy: over IPv6 it accepts connections for networks without IPv6 and from
+// link-local clients, and INPUT protection covers only the ports in rules and proxy_ports.
 func (c *comparison) stillOpen() {
 	if c.after.Rules[ir.IPv6] == nil || !c.after.Kind.Compiled() {
 		return
 	}
-	guard := c.after.Program(ir.IPv6, snapshot.InputChain)
+	protection := c.after.Program(ir.IPv6, ir.InputChain)
 	for i := range c.report.Changes {
 		change := &c.report.Changes[i]
 		p := change.Witness
@@ -23,7 +23,7 @@ func (c *comparison) stillOpen() {
 			continue
 		}
 		p.DNAT, p.Out, p.Destination, p.DestinationPort = false, "", p.OriginalDestination, p.OriginalPort
-		switch guard.Decide(p).Verdict.Kind {
+		switch protection.Decide(p).Verdict.Kind {
 		case packet.Drop, packet.Reject:
 		default:
 			change.StillOpen = fmt.Sprintf("port %d is still open over IPv6 through docker-proxy; proxy_ports = [%s] closes it", p.DestinationPort, snapshot.ProxyPort(p.Protocol, p.DestinationPort))

@@ -9,22 +9,20 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// dockersAnswer is a program that accepts the forwarded packets which Docker's own
-// rules accept whatever the host publishes, and leaves all others open. For those,
-// "accept" and "left to Docker's rules" are the same reach; docs/commands.md has the
-// table:
+// dockersAnswer is a program that accepts the forwarded packets which Docker's own rules
+// accept whatever the host publishes, and leaves all others open. For those, "accept" and
+// "left to Docker's rules" are the same reach; docs/commands.md has the table:
 //
-//   - replies and whatever else belongs to an open connection: its first packet was decided;
+//   - replies and other packets of open connections, whose first packet got its verdict;
 //   - packets with DNAT from outside: Docker translates what it publishes, and accepts that;
 //   - packets that leave a container's network for one that is not Docker's.
 //
-// Not among them are a container's own address or unpublished ports, which ACCEPT
-// opens and Docker's rules drop, and traffic between Docker's networks, which
-// Docker's isolation drops.
+// Not accepted are packets to a container's own address or to unpublished ports, which
+// Docker's rules drop, and packets between Docker's networks, which its isolation drops.
 func (c *comparison) dockersAnswer(f ir.Family) *packet.Program {
 	bridges := c.bridges(f)
-	// A name like Docker's own may be a container's network: nothing from there is
-	// taken to be from outside.
+	// An interface named like one of Docker's may be a container's network, so that its
+	// packets do not count as from outside.
 	like := slices.Concat(bridges, []string{"br-+"})
 	fromContainer, sure, toContainer := packet.Any{}, packet.Any{}, packet.Any{}
 	for _, name := range like {
@@ -46,17 +44,17 @@ func (c *comparison) dockersAnswer(f ir.Family) *packet.Program {
 	}
 }
 
-// hostsAnswer is what dockersAnswer is for packets that the host itself gets: what
-// we leave alone there is for its own rules of INPUT, of which nothing is known.
+// hostsAnswer is dockersAnswer for packets to the host itself: what dockerfw's rules leave
+// alone there is left to the host's own INPUT rules, which may drop it.
 func hostsAnswer(f ir.Family) *packet.Program {
 	return &packet.Program{Family: f, Chains: []*packet.Chain{{Name: "host", Rules: []*packet.Rule{opening}}}, ToHost: true}
 }
 
-// opening holds for packets that open connections, and decides nothing.
+// opening matches packets that open connections, and gives no verdict.
 var opening = &packet.Rule{Matches: []packet.Cond{packet.State{States: ir.CTNew}}, Verdict: packet.Verdict{Kind: packet.Continue}}
 
-// bridges are the interfaces of containers: docker0, those that Docker's rules hand
-// to its chain, and those that our egress rules are for.
+// bridges are the interfaces of containers: docker0, those from which Docker's rules jump to
+// its chain, and those that dockerfw's egress rules match.
 func (c *comparison) bridges(f ir.Family) []string {
 	out := []string{"docker0"}
 	add := func(r *iptables.Rule, option string) {

@@ -17,15 +17,18 @@ func published(kind, name string, port int, verdict string) string {
 }
 
 const (
-	friendsAccept  = `-i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport %d --ctdir ORIGINAL -m set --match-set friends src -m comment --comment "dockerfw accept %s" -j ACCEPT`
-	friendsDefault = `-i eth0 -m set ! --match-set friends src -m comment --comment "dockerfw default" -j DROP`
-	dropAll        = `-i eth0 -m comment --comment "dockerfw default" -j DROP`
+	partnersAccept  = `-i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport %d --ctdir ORIGINAL -m set --match-set partners src -m comment --comment "dockerfw accept %s" -j ACCEPT`
+	partnersDefault = `-i eth0 -m set ! --match-set partners src -m comment --comment "dockerfw default" -j DROP`
+	dropAll         = `-i eth0 -m comment --comment "dockerfw default" -j DROP`
 )
 
-func friends(members ...string) string {
-	text := "create friends hash:net family inet hashsize 1024 maxelem 65536\n"
+// linesOf are the lines that describe a change's packets.
+func linesOf(c Change) []string { return sentences{}.description(c.Packets) }
+
+func partners(members ...string) string {
+	text := "create partners hash:net family inet hashsize 1024 maxelem 65536\n"
 	for _, m := range members {
-		text += "add friends " + m + "\n"
+		text += "add partners " + m + "\n"
 	}
 	return text
 }
@@ -61,21 +64,21 @@ func TestTheEffectIsThatOfAllChangesListedOrNot(t *testing.T) {
 	}
 }
 
-// A set that many rules ask for grows by a network: that is one change, which says
-// what its members may reach now.
+// A network is added to a set that many rules match: that is one change, with all that the
+// network is newly allowed to reach.
 func TestASetThatGrowsIsOneChange(t *testing.T) {
 	var rules []string
 	for i := range 8 {
 		name := fmt.Sprint("r", i)
-		rules = append(rules, fmt.Sprintf(friendsAccept, 5000+10*i, name))
+		rules = append(rules, fmt.Sprintf(partnersAccept, 5000+10*i, name))
 	}
 	rules = append(rules, dropAll)
-	report := compare(t, Options{}, rules, friends("192.0.2.0/25"), rules, friends("192.0.2.0/24"))
+	report := compare(t, Options{}, rules, partners("192.0.2.0/25"), rules, partners("192.0.2.0/24"))
 	if report.Effect != Widened || len(report.Changes) != 1 {
 		t.Fatalf("%s, %d changes", report.Effect, len(report.Changes))
 	}
 	c := report.Changes[0]
-	if diff := cmp.Diff([]string{"192.0.2.128/25, arriving on eth0, to published ports 5000, 5010, 5020, 5030, 5040, 5050, 5060, 5070/tcp"}, c.Packets); diff != "" {
+	if diff := cmp.Diff([]string{"192.0.2.128/25, arriving on eth0, to published ports 5000, 5010, 5020, 5030, 5040, 5050, 5060, 5070/tcp"}, linesOf(c)); diff != "" {
 		t.Error(diff)
 	}
 	if got := textOf(t, report, Style{}); !strings.Contains(got, `new rules:  accept "r0" (`) || !strings.Contains(got, " and 4 more\n") {
@@ -98,14 +101,13 @@ func textOf(t *testing.T, r *Report, style Style) string {
 	return b.String()
 }
 
-// By one set some are let in that others do not let in any further: the verdicts
-// tell the two apart.
+// Two rules with the same set give different verdicts: those are two changes.
 func TestASetThatGrowsIsOneChangeForEachVerdict(t *testing.T) {
-	rules := []string{fmt.Sprintf(friendsAccept, 5432, "pg"), friendsDefault}
-	report := compare(t, Options{}, rules, friends("192.0.2.0/25"), rules, friends("192.0.2.0/24"))
+	rules := []string{fmt.Sprintf(partnersAccept, 5432, "pg"), partnersDefault}
+	report := compare(t, Options{}, rules, partners("192.0.2.0/25"), rules, partners("192.0.2.0/24"))
 	var got []string
 	for _, c := range report.Changes {
-		got = append(got, fmt.Sprintf("%s %s → %s: %s", c.Effect, Forwarded.verdicts(c.Old), Forwarded.verdicts(c.New), strings.Join(c.Packets, "; ")))
+		got = append(got, fmt.Sprintf("%s %s → %s: %s", c.Effect, Forwarded.verdicts(c.Old), Forwarded.verdicts(c.New), strings.Join(linesOf(c), "; ")))
 	}
 	want := []string{
 		"widened drop → left to Docker's rules: 192.0.2.128/25, arriving on eth0, to all other ports",
@@ -116,23 +118,23 @@ func TestASetThatGrowsIsOneChangeForEachVerdict(t *testing.T) {
 	}
 }
 
-func TestWhatChangesIsSaidInTheWordsOfPolicies(t *testing.T) {
+func TestPacketsAreDescribedInOneSentence(t *testing.T) {
 	for _, c := range []struct{ old, now, want string }{
-		{`-d 10.0.0.0/8 -j DROP`, ``, `everyone to anything at 10.0.0.0/8`},
+		{`-d 10.0.0.0/8 -j DROP`, ``, `everyone to 10.0.0.0/8`},
 		{`-p udp -j DROP`, ``, `everyone to anything over udp`},
 		{`-o eth0 -j DROP`, ``, `everyone to anything leaving on eth0`},
-		{`-o eth0 -d 10.0.0.1/32 -j DROP`, ``, `everyone to anything at 10.0.0.1, leaving on eth0`},
+		{`-o eth0 -d 10.0.0.1/32 -j DROP`, ``, `everyone to 10.0.0.1, leaving on eth0`},
 		{`-p tcp -m tcp --dport 80 -j DROP`, ``, `everyone to container port 80/tcp`},
-		{`-p tcp -m tcp ! --dport 80 -j DROP`, ``, `everyone to any container port except 80/tcp`},
+		{`-p tcp -m tcp ! --dport 80 -j DROP`, ``, `everyone to any tcp container port except 80`},
 		{`-p tcp -m tcp --sport 53 -j DROP`, ``, `everyone, from source port 53, to anything over tcp`},
-		{`-p icmp -m icmp --icmp-type 8 -j DROP`, ``, `everyone to anything, ICMP type 8`},
+		{`-p icmp -m icmp --icmp-type 8 -j DROP`, ``, `everyone to anything over icmp type 8`},
 		{`-m conntrack --ctstate INVALID -j DROP`, ``, `everyone to anything, only invalid packets`},
 		{`-i eth0 -m conntrack --ctstate DNAT --ctdir ORIGINAL -j DROP`, ``, `everyone, arriving on eth0, to any published port`},
 		{`-s 192.0.2.1/32 -j DROP`, ``, `192.0.2.1 to anything`},
 		{`! -s 192.0.2.1/32 -j DROP`, ``, `everyone except 192.0.2.1 to anything`},
 	} {
 		report := compare(t, Options{}, ruleOrNone(c.old), "", ruleOrNone(c.now), "")
-		if len(report.Changes) != 1 || strings.Join(report.Changes[0].Packets, "\n") != c.want {
+		if len(report.Changes) != 1 || strings.Join(linesOf(report.Changes[0]), "\n") != c.want {
 			t.Errorf("%s: got %q, want %q", c.old, fmt.Sprint(report.Changes), c.want)
 		}
 	}
@@ -145,7 +147,7 @@ func ruleOrNone(rule string) []string {
 	return []string{rule}
 }
 
-func TestEffectsOfTargetsThatNobodyKnows(t *testing.T) {
+func TestEffectsOfUnknownTargets(t *testing.T) {
 	for _, c := range []struct {
 		old, now string
 		want     Effect
@@ -185,9 +187,9 @@ func TestEffectsOfHostsAreJoined(t *testing.T) {
 	}
 }
 
-// To be accepted and to be left to Docker's rules is the same for what Docker
-// publishes, for replies and for what containers send out; not for ports that are not
-// published, between Docker's networks, or in INPUT: docs/commands.md has the table.
+// "Accept" and "left to Docker's rules" are the same for what Docker publishes, for replies
+// and for what containers send out; not for unpublished ports, between Docker's networks, or
+// in INPUT: docs/commands.md has the table.
 func TestWhatDockersRulesAcceptIsTheSameReach(t *testing.T) {
 	for _, c := range []struct {
 		old, now string
@@ -213,13 +215,13 @@ func TestWhatDockersRulesAcceptIsTheSameReach(t *testing.T) {
 		if report.Effect != c.want || report.Different() != (c.want != None) || (len(report.SameReach) > 0) != c.same {
 			t.Errorf("%q → %q: %s, different %t, same reach: %v", c.old, c.now, report.Effect, report.Different(), report.SameReach)
 		}
-		if c.want == None && !strings.Contains(textOf(t, report, Style{}), "no difference in what anyone can reach (") {
+		if c.want == None && !strings.Contains(textOf(t, report, Style{}), "no difference in allowed traffic (") {
 			t.Error(textOf(t, report, Style{}))
 		}
 	}
 }
 
-// In INPUT what we leave alone is for the host's own rules, which may refuse.
+// In INPUT the host's own rules may drop what dockerfw leaves to them.
 func TestLeftToTheHostIsNotAccepted(t *testing.T) {
 	input := func(target string) *snapshot.Host {
 		return saved(t, "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n"+
@@ -231,11 +233,11 @@ func TestLeftToTheHostIsNotAccepted(t *testing.T) {
 	}
 }
 
-// Sets that no rule uses, and members whose meaning the changes hold, are reported
-// and are no difference; members that other chains use are one.
+// Sets that no rule uses, and members whose effect is among the changes, are reported and are
+// no difference by themselves; members that rules of other chains match are one.
 func TestSetsAreADifferenceWhereTheirMeaningIs(t *testing.T) {
 	literal := []string{`-s 192.0.2.0/24 -i eth0 -j ACCEPT`, dropAll}
-	named := []string{`-i eth0 -m set --match-set friends src -j ACCEPT`, dropAll}
+	named := []string{`-i eth0 -m set --match-set partners src -j ACCEPT`, dropAll}
 	for _, c := range []struct {
 		name               string
 		old                []string
@@ -245,13 +247,13 @@ func TestSetsAreADifferenceWhereTheirMeaningIs(t *testing.T) {
 		different, changed bool
 		want               string
 	}{
-		{"a set for literal addresses", literal, "", named, friends("192.0.2.0/24"), false, false, "friends is new: 1 entry added, 0 entries removed"},
-		{"the set is gone again", named, friends("192.0.2.0/24"), literal, "", false, false, "friends is gone: 0 entries added, 1 entry removed"},
-		{"another set for them", literal, "", named, friends("192.0.2.0/23"), true, true, "friends is new"},
-		{"a set that no rule uses", literal, "", literal, friends("192.0.2.0/24"), false, false, "friends is new (no rule uses it): 1 entry added"},
-		{"members that no rule asks for", literal, friends("192.0.2.1"), literal, friends("192.0.2.2"), false, false, "friends (no rule uses it): 1 entry added, 1 entry removed"},
-		{"members that change who comes in", named, friends("192.0.2.1"), named, friends("192.0.2.2"), true, true, "friends: 1 entry added, 1 entry removed"},
-		{"members that another rule lets in", append(slices.Clone(literal[:1]), named...), friends("192.0.2.1"), append(slices.Clone(literal[:1]), named...), friends("192.0.2.2"), false, false, "friends: 1 entry added, 1 entry removed"},
+		{"a set for literal addresses", literal, "", named, partners("192.0.2.0/24"), false, false, "new set partners: 1 entry added\n"},
+		{"the set is removed again", named, partners("192.0.2.0/24"), literal, "", false, false, "removed set partners: 1 entry removed\n"},
+		{"another set for them", literal, "", named, partners("192.0.2.0/23"), true, true, "new set partners: 1 entry added\n"},
+		{"a set that no rule uses", literal, "", literal, partners("192.0.2.0/24"), false, false, "new set partners (not used by any rule): 1 entry added\n"},
+		{"members that no rule matches", literal, partners("192.0.2.1"), literal, partners("192.0.2.2"), false, false, "partners (not used by any rule): 1 entry added, 1 entry removed\n"},
+		{"members that change who is allowed", named, partners("192.0.2.1"), named, partners("192.0.2.2"), true, true, "partners: 1 entry added, 1 entry removed"},
+		{"members that another rule allows", append(slices.Clone(literal[:1]), named...), partners("192.0.2.1"), append(slices.Clone(literal[:1]), named...), partners("192.0.2.2"), false, false, "partners: 1 entry added, 1 entry removed"},
 	} {
 		report := compare(t, Options{}, c.old, c.oldSets, c.now, c.nowSets)
 		if report.Different() != c.different || (len(report.Changes) > 0) != c.changed || !strings.Contains(textOf(t, report, Style{}), c.want) {
@@ -260,16 +262,16 @@ func TestSetsAreADifferenceWhereTheirMeaningIs(t *testing.T) {
 	}
 	// The raw table is not compared.
 	raw := func(members string) *snapshot.Host {
-		return saved(t, table()+"*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -m set --match-set friends src -j DROP\nCOMMIT\n", friends(members))
+		return saved(t, table()+"*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -m set --match-set partners src -j DROP\nCOMMIT\n", partners(members))
 	}
 	if report, err := Compare(raw("192.0.2.1"), raw("192.0.2.2"), Options{}); err != nil || !report.Different() {
 		t.Errorf("a set of the raw table: %v %+v", err, report)
 	}
 }
 
-// A hand-made chain against a policy: what many rules did is one change that says who,
-// on which interfaces, and to which ports.
-func TestChangesOfHandMadeChainsAreGroupedByWhatBecomesOfThem(t *testing.T) {
+// A hand-written chain against a policy: the effect of many rules is one change, with its
+// clients, interfaces and ports.
+func TestChangesOfHandWrittenChainsAreGroupedByVerdict(t *testing.T) {
 	var rules []string
 	for _, port := range []string{"53", "80", "443", "9418"} {
 		rules = append(rules, "-p tcp -m tcp --dport "+port+" -j ACCEPT")
@@ -299,22 +301,22 @@ egress {
 	}
 	var got []string
 	for _, c := range report.Changes {
-		got = append(got, fmt.Sprintf("%s %s → %s: %s", c.Effect, Forwarded.verdicts(c.Old), Forwarded.verdicts(c.New), strings.Join(c.Packets, "; ")))
+		got = append(got, fmt.Sprintf("%s %s → %s: %s", c.Effect, Forwarded.verdicts(c.Old), Forwarded.verdicts(c.New), strings.Join(linesOf(c), "; ")))
 	}
 	want := []string{
 		"widened drop → left to Docker's rules: everyone, arriving on any interface except eth0, to all other ports; everyone, arriving on eth0, to all other ports, leaving on any interface except docker0",
-		"widened drop → accept: everyone, arriving on eth0, to published ports 80, 443/tcp, at any container port except 53, 80, 443, 9418, leaving on docker0",
-		"widened drop → accept: everyone, arriving on docker0, to ports of open connections that no other rule matches, leaving on eth0; everyone, arriving on eth0, to ports of open connections that no other rule matches, leaving on docker0",
-		"narrowed accept → left to Docker's rules: everyone, arriving on any interface except eth0, to container ports 53, 80, 443, 9418, over tcp, udp; everyone, arriving on eth0, to container ports 53, 80, 443, 9418, over tcp, udp, leaving on any interface except docker0; except what other rules match",
-		"narrowed accept → drop: everyone, arriving on eth0, to container ports 53, 80, 443, 9418, over tcp, udp, leaving on docker0; except what other rules match",
+		"widened drop → accept: everyone, arriving on eth0, to published ports 80, 443/tcp mapped to any container port except 53, 80, 443, 9418, leaving on docker0",
+		"widened drop → accept: everyone, arriving on docker0, to all other ports, only packets of open connections, leaving on eth0; everyone, arriving on eth0, to all other ports, only packets of open connections, leaving on docker0",
+		"narrowed accept → left to Docker's rules: everyone, arriving on any interface except eth0, to container ports 53, 80, 443, 9418 over tcp or udp; everyone, arriving on eth0, to container ports 53, 80, 443, 9418 over tcp or udp, leaving on any interface except docker0; except packets that other rules match",
+		"narrowed accept → drop: everyone, arriving on eth0, to container ports 53, 80, 443, 9418 over tcp or udp, leaving on docker0; except packets that other rules match",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// The same limit, written as what it lets pass or as what it refuses, is one condition.
-func TestALimitIsItsContrary(t *testing.T) {
+// "At most" and "above" the same limit are one condition.
+func TestUptoAndAboveOfOneLimitAreOneCondition(t *testing.T) {
 	const upto, above = `-m hashlimit --hashlimit-upto 50/sec --hashlimit-burst 20 --hashlimit-mode srcip`, `-m hashlimit --hashlimit-above 50/sec --hashlimit-burst 20 --hashlimit-mode srcip`
 	for _, c := range []struct {
 		old, now []string
@@ -324,7 +326,7 @@ func TestALimitIsItsContrary(t *testing.T) {
 		{[]string{`-m hashlimit ! --hashlimit-upto 50/sec --hashlimit-burst 20 --hashlimit-mode srcip --hashlimit-name a -j DROP`}, []string{above + ` --hashlimit-name b -j DROP`}, true},
 		{[]string{upto + ` --hashlimit-name a -j RETURN`, `-j DROP`}, []string{strings.Replace(above, "50", "60", 1) + ` --hashlimit-name a -j DROP`}, false},
 		{[]string{upto + ` --hashlimit-name a -j RETURN`, `-j DROP`}, []string{strings.Replace(above, "srcip", "dstip", 1) + ` --hashlimit-name a -j DROP`}, false},
-		// Two rules that count in one table are not two that count for themselves.
+		// Two rules that share a hash table are not two rules with one each.
 		{
 			[]string{`-p tcp ` + above + ` --hashlimit-name a -j DROP`, `-p udp ` + above + ` --hashlimit-name a -j DROP`},
 			[]string{`-p tcp ` + above + ` --hashlimit-name a -j DROP`, `-p udp ` + above + ` --hashlimit-name b -j DROP`},
@@ -332,7 +334,7 @@ func TestALimitIsItsContrary(t *testing.T) {
 		},
 		{[]string{`-p tcp -m connlimit --connlimit-upto 10 --connlimit-mask 32 --connlimit-saddr -j RETURN`, `-p tcp -j DROP`}, []string{`-p tcp -m connlimit --connlimit-above 10 --connlimit-mask 32 --connlimit-saddr -j DROP`}, true},
 		{[]string{`-m limit --limit 5/sec -j RETURN`, `-j DROP`}, []string{`-m limit --limit 5/sec -j DROP`}, false},
-		// A log that counts beside it decides nothing.
+		// A LOG rule with the same limit gives no verdict.
 		{[]string{upto + ` --hashlimit-name a -j RETURN`, `-j DROP`}, []string{above + ` --hashlimit-name b -j LOG`, above + ` --hashlimit-name c -j DROP`}, true},
 	} {
 		if report := compare(t, Options{}, c.old, "", c.now, ""); report.Different() == c.same {
@@ -341,8 +343,8 @@ func TestALimitIsItsContrary(t *testing.T) {
 	}
 }
 
-// A switch of the verdict of many rules is a few lines, and no "more changes".
-func TestManyOfTheSameReachAreAFewLines(t *testing.T) {
+// Another verdict for many rules is a few lines, and no "more changes".
+func TestManyChangesOfTheSameReachAreAFewLines(t *testing.T) {
 	var old, now []string
 	for i := range 80 {
 		old = append(old, published("accept", fmt.Sprint("a", i), 1000+i, "ACCEPT"))
@@ -352,5 +354,28 @@ func TestManyOfTheSameReachAreAFewLines(t *testing.T) {
 	text := textOf(t, report, Style{})
 	if report.Effect != None || report.More || report.Different() || strings.Count(text, "→") > samples+1 || !strings.Contains(text, "  … and 45 more (--full lists them)\n") {
 		t.Error(text)
+	}
+}
+
+func TestGatesSelectDifferences(t *testing.T) {
+	widened := []*Report{{Effect: Widened, Changes: make([]Change, 1)}}
+	both := []*Report{{Effect: Both, Changes: make([]Change, 1)}}
+	written := []*Report{{Effect: None, Rules: make([]ChainChange, 1)}}
+	for _, c := range []struct {
+		gate    Gate
+		reports []*Report
+		fails   bool
+	}{
+		{Gate{On: "any"}, widened, true},
+		{Gate{On: "widened"}, widened, true},
+		{Gate{On: "narrowed"}, widened, false},
+		{Gate{On: "narrowed"}, both, true},
+		{Gate{On: "any"}, written, false},
+		{Gate{On: "any", Strict: true}, written, true},
+		{Gate{On: "widened", Strict: true}, written, false},
+	} {
+		if got := c.gate.Fails(c.reports); got != c.fails {
+			t.Errorf("%+v: %t for effect %s", c.gate, got, c.reports[0].Effect)
+		}
 	}
 }

@@ -15,7 +15,7 @@ type ChainChange struct {
 	Added, Removed, Moved []string
 }
 
-// rules compares the chains that packets come through, line by line.
+// rules compares the chains that packets pass, line by line.
 func (c *comparison) rules(f ir.Family) {
 	for _, name := range c.chains[f] {
 		old, now := lines(c.before, f, name), lines(c.after, f, name)
@@ -27,7 +27,7 @@ func (c *comparison) rules(f ir.Family) {
 	}
 }
 
-// lines are the rules of a chain, but for the RETURN that Docker puts at its end.
+// lines are the rules of a chain, without the RETURN that Docker adds at its end.
 func lines(s *snapshot.Host, f ir.Family, name string) []string {
 	c := s.Filter(f).Chain(name)
 	if c == nil {
@@ -42,8 +42,8 @@ func lines(s *snapshot.Host, f ir.Family, name string) []string {
 	return out
 }
 
-// compareLines tells which lines came, which went, and which of the others stand
-// elsewhere: of those that both have, the fewest that have to move.
+// compareLines returns the lines that were added and removed, and of the others the fewest
+// that must move.
 func compareLines(old, now []string) (added, removed, moved []string) {
 	places := map[string][]int{}
 	for i, l := range old {

@@ -15,27 +15,27 @@ type SetChange struct {
 	Name string
 	// New and Gone sets are on one side only.
 	New, Gone bool
-	// Unused tells that no rule of either side uses the set.
+	// Unused is set if no rule of either side uses the set.
 	Unused bool
-	// Added and Removed are the fewest prefixes that make up what came and went.
+	// Added and Removed are the fewest prefixes that make up the difference.
 	Added, Removed []netip.Prefix
 	// AddedMembers and RemovedMembers are sets in a list:set, or entries with ports.
 	AddedMembers, RemovedMembers []string
 
-	// decides tells that rules use the set whose meaning was not compared. What others
-	// mean holds the members, so that the changes say what follows from them.
-	decides bool
+	// matters is set if rules outside the compared chains use the set, or if its type has
+	// no meaning here. Otherwise the changes show what follows from the entries.
+	matters bool
 }
 
-// sets compares the members of the sets that either side has. Elements are
-// compared as addresses: how they are cut into prefixes means nothing.
+// sets compares the members of the sets that either side has, as addresses: other prefixes
+// for the same addresses are no difference.
 func (c *comparison) sets() {
 	names := slices.Concat(c.before.Sets.Names(), c.after.Sets.Names())
 	slices.Sort(names)
 	old, now := c.usage(c.before), c.usage(c.after)
 	for _, name := range slices.Compact(names) {
 		if c.before.Unmanaged[name] || c.after.Unmanaged[name] {
-			continue // what others fill is not part of a change of ours
+			continue // another program fills it, so that it is no part of the change
 		}
 		a, b := c.before.Sets.Set(name), c.after.Sets.Set(name)
 		change := SetChange{Name: name, New: a == nil, Gone: b == nil}
@@ -56,17 +56,17 @@ func (c *comparison) sets() {
 			x, y := old[name], now[name]
 			change.Unused = x == nil && y == nil
 			known := (a == nil || c.before.Members()[name] != nil) && (b == nil || c.after.Members()[name] != nil)
-			change.decides = x != nil && x.elsewhere || y != nil && y.elsewhere || !known && x != nil && y != nil
+			change.matters = x != nil && x.elsewhere || y != nil && y.elsewhere || !known && x != nil && y != nil
 			c.report.Sets = append(c.report.Sets, change)
 		}
 	}
 }
 
-// use is how a state's rules use a set: elsewhere, if some of them are in chains that
-// are not compared.
+// use is how a host's rules use a set: elsewhere, if some of them are in chains that are not
+// compared.
 type use struct{ elsewhere bool }
 
-// usage tells of each set that rules of a state use, themselves or by way of a list.
+// usage returns the sets that a host's rules use, directly or in a list:set.
 func (c *comparison) usage(s *snapshot.Host) map[string]*use {
 	out := map[string]*use{}
 	var note func(name string, elsewhere bool, depth int)
@@ -105,8 +105,8 @@ func addresses(known map[string]*packet.AddrSet, name string) *packet.AddrSet {
 	return packet.NewAddrSet("", nil)
 }
 
-// byName tells whether a set's members are compared by their names: sets in a list,
-// and entries that are more than addresses or are written as a name.
+// byName reports whether a set's members are compared as text: sets in a list:set, and entries
+// that are more than addresses or are written as a name.
 func byName(s *iptables.Set, known map[string]*packet.AddrSet) bool {
 	return s != nil && (s.Type == string(ir.ListSet) || known[s.Name] == nil)
 }

@@ -1,26 +1,45 @@
 package diff
 
 import (
-	"fmt"
 	"io"
-	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // Style is how a report is written.
 type Style struct {
-	// Full lists all members of sets and all lines of chains.
+	// Full lists everything: all entries of sets, all lines of chains, all ports.
 	Full bool
-	// Color marks what is widened and what is narrowed.
+	// Color marks what is newly allowed and what is newly blocked.
 	Color bool
 }
 
-// samples is how many members or lines are shown without Full.
+// samples is how many entries or lines are listed without Full.
 const samples = 5
+
+func (s Style) sentences() sentences { return sentences{full: s.Full} }
+
+// limit is samples, or 0 for all.
+func (s Style) limit() int {
+	if s.Full {
+		return 0
+	}
+	return samples
+}
+
+// Write writes reports in one of the Formats.
+func Write(w io.Writer, format string, reports []*Report, style Style) error {
+	switch format {
+	case "json":
+		return WriteJSON(w, reports, style)
+	case "markdown":
+		return WriteMarkdown(w, reports, style)
+	}
+	return WriteText(w, reports, style)
+}
 
 // WriteText writes reports for people; hosts with the same report share one.
 func WriteText(w io.Writer, reports []*Report, style Style) error {
@@ -44,14 +63,14 @@ func (t *text) line(format escape.Literal, args ...any) {
 	escape.Fprintf(t, format+"\n", args...)
 }
 
-// sameReports groups the reports of hosts that differ in the host's name alone.
+// sameReports groups the reports of hosts that are equal except for the host's name.
 func sameReports(reports []*Report) [][]*Report {
 	var out [][]*Report
 	index := map[string]int{}
 	for _, r := range reports {
-		plain := &text{style: Style{Full: true}}
-		plain.body(r)
-		key := string(r.Effect) + plain.String()
+		all := &text{style: Style{Full: true}}
+		all.body(r)
+		key := string(r.Effect) + all.String()
 		if i, ok := index[key]; ok {
 			out[i] = append(out[i], r)
 			continue
@@ -62,7 +81,7 @@ func sameReports(reports []*Report) [][]*Report {
 	return out
 }
 
-// hosts names the hosts of a group.
+// hosts lists the hosts of a group, before the heading.
 func hosts(group []*Report) string {
 	const shown = 4
 	var names []string
@@ -71,55 +90,13 @@ func hosts(group []*Report) string {
 			names = append(names, r.Host)
 		}
 	}
-	switch {
-	case len(names) == 0:
+	switch len(names) {
+	case 0:
 		return ""
-	case len(names) == 1:
+	case 1:
 		return "host " + names[0] + ": "
-	case len(names) > shown+1:
-		return fmt.Sprintf("hosts %s and %d more: ", strings.Join(names[:shown], ", "), len(names)-shown)
 	}
-	return "hosts " + strings.Join(names, ", ") + ": "
-}
-
-// Heading is the outcome in a line.
-func (r *Report) Heading() string {
-	if len(r.Changes) == 0 {
-		var parts []string
-		if len(r.SameReach) > 0 {
-			parts = append(parts, "same reach, other verdict")
-		}
-		if n := r.differingLines(); n > 0 {
-			parts = append(parts, count(n, "rule")+" written differently")
-		}
-		switch {
-		case len(r.Sets) > 0 && r.Different():
-			return "no difference in what anyone can reach; set members differ"
-		case len(r.Sets) > 0:
-			parts = append(parts, count(len(r.Sets), "set")+" new, gone or changed")
-		}
-		if len(parts) == 0 {
-			return "no difference"
-		}
-		return "no difference in what anyone can reach (" + strings.Join(parts, "; ") + ")"
-	}
-	some := ""
-	if r.More {
-		some = "more than "
-	}
-	return some + count(len(r.Changes), "change") + ": " + map[Effect]string{
-		Widened: "some traffic is newly allowed", Narrowed: "some traffic is newly blocked",
-		Both:    "some traffic is newly allowed, some newly blocked",
-		Changed: "other answers, nobody reaches more or less",
-	}[r.Effect]
-}
-
-func (r *Report) differingLines() int {
-	n := 0
-	for _, c := range r.Rules {
-		n += max(len(c.Added), len(c.Removed)) + len(c.Moved)
-	}
-	return n
+	return "hosts " + words.List(names, shown) + ": "
 }
 
 func (t *text) report(group []*Report) {
@@ -150,9 +127,12 @@ func (t *text) body(r *Report) {
 			t.line("  … and more changes (--full lists them).")
 		}
 	}
-	t.sameReach(r)
+	if len(r.SameReach) > 0 {
+		t.line("\n%s (%s)", sameReachTitle, sameReachText)
+		t.sameReach(r, "  ")
+	}
 	if len(r.Sets) > 0 {
-		t.line("\nSet members")
+		t.line("\nSet entries")
 		for _, s := range r.Sets {
 			t.set(s)
 		}
@@ -169,24 +149,24 @@ func (t *text) foreign(rules []Foreign, r *Report) {
 	if len(rules) == 0 {
 		return
 	}
-	where := " contains foreign rules"
+	then := ""
 	if rules[0].Lost {
-		where += "; loading " + r.New + " would delete them"
+		then = "; loading " + r.New + " would delete them"
 	}
-	t.line("  %s%s:", foreignChains(rules), where)
-	for i, f := range rules {
-		if i == samples && !t.style.Full && len(rules) > samples+1 {
-			t.line("    … and %d more", len(rules)-i)
-			break
-		}
-		t.line("    %s: -A %s %s", snapshot.FamilyText(f.Family), f.Chain, f.Text)
+	t.line("  %s contains rules that dockerfw did not create%s:", foreignChains(rules), then)
+	shown, more := words.First(len(rules), t.style.limit())
+	for _, f := range rules[:shown] {
+		t.line("    %s: -A %s %s", words.Family(f.Family), f.Chain, f.Text)
+	}
+	if more > 0 {
+		t.line("    … and %d more", more)
 	}
 	if rules[0].Lost {
 		t.line("    To keep them, set install = \"jump\" on the host.")
 	}
 }
 
-// foreignChains names the chains that have them.
+// foreignChains lists the chains of foreign rules.
 func foreignChains(rules []Foreign) string {
 	var names []string
 	for _, f := range rules {
@@ -197,40 +177,23 @@ func foreignChains(rules []Foreign) string {
 	return strings.Join(names, ", ")
 }
 
-// signs mark the effects of changes, and titles say them.
-var (
-	signs  = map[Effect]string{Widened: "+", Narrowed: "-", Changed: "~"}
-	titles = map[Effect]string{Widened: "newly allowed", Narrowed: "newly blocked", Changed: "another answer"}
-)
-
 func (t *text) change(c Change) {
 	family := ""
 	if f := c.families(); f != "" {
 		family = " (" + f + ")"
 	}
 	t.line("  %s %s → %s", t.mark(c.Effect, signs[c.Effect]+" "+titles[c.Effect]+family+":"), c.Path.verdicts(c.Old), c.Path.verdicts(c.New))
-	for _, l := range c.Packets {
+	packets, more := c.details(t.style.sentences())
+	for _, l := range slices.Concat(packets, more) {
 		t.line("      %s", l)
-	}
-	if c.Unpublished {
-		t.line("      %s", unpublishedText)
-	}
-	if len(c.Proxy) > 0 {
-		t.line("      %s", c.proxyText())
-	}
-	if c.StillOpen != "" {
-		t.line("      but %s", c.StillOpen)
 	}
 	t.rules("old", c.OldRules)
 	t.rules("new", c.NewRules)
-	if len(c.Conditions) > 0 {
-		t.line("      depends on: %s", strings.Join(c.Conditions, "; "))
+	if conditions := c.dependsOn(); len(conditions) > 0 {
+		t.line("      depends on: %s", strings.Join(conditions, "; "))
 	}
 	t.line("      example:    %s", c.example())
 }
-
-// unpublishedText says which packets of a change are those that change.
-const unpublishedText = "only where Docker's own rules refuse: ports that are not published, traffic between Docker's networks"
 
 // rules lists the rules of a side, one a line.
 func (t *text) rules(side string, rules []Rule) {
@@ -244,94 +207,47 @@ func (t *text) rules(side string, rules []Rule) {
 	}
 }
 
-// sameReach lists what is decided otherwise and reaches the same.
-func (t *text) sameReach(r *Report) {
-	if len(r.SameReach) == 0 {
-		return
-	}
-	t.line("\nSame reach, other verdict (Docker's own rules accept these packets; ACCEPT skips all rules that follow)")
-	t.sameReachLines(r, "  ")
-}
-
-// sameReachLines writes a line for each, without Full the first few.
-func (t *text) sameReachLines(r *Report, indent string) {
-	for i, c := range r.SameReach {
-		if i == samples && len(r.SameReach) > samples+1 && !t.style.Full {
-			t.line("%s… and %d more (--full lists them)", indent, len(r.SameReach)-i)
-			return
-		}
+// sameReach writes a line for each change without an effect.
+func (t *text) sameReach(r *Report, indent string) {
+	shown, more := words.First(len(r.SameReach), t.style.limit())
+	for _, c := range r.SameReach[:shown] {
 		family := c.families()
 		if family != "" {
 			family += ": "
 		}
-		t.line("%s%s%s → %s: %s", indent, family, c.Path.verdicts(c.Old), c.Path.verdicts(c.New), strings.Join(c.Packets, "; "))
+		packets, _ := c.details(t.style.sentences())
+		t.line("%s%s%s → %s: %s", indent, family, c.Path.verdicts(c.Old), c.Path.verdicts(c.New), strings.Join(packets, "; "))
 	}
-	if r.MoreSameReach {
+	switch {
+	case more > 0:
+		t.line("%s… and %d more (--full lists them)", indent, more)
+	case r.MoreSameReach:
 		t.line("%s… and more (--full lists them)", indent)
 	}
 }
 
-// proxyText says what of the change holds where docker-proxy answers.
-func (c *Change) proxyText() string {
-	return "and the same clients to " + strings.Join(c.Proxy, "; ")
-}
-
-// example is the witness, with its verdicts where the change has several.
-func (c *Change) example() string {
-	text := c.Witness.String()
-	if len(c.Old) > 1 || len(c.New) > 1 {
-		text += ": " + c.Path.verdictText(c.WitnessOld) + " → " + c.Path.verdictText(c.WitnessNew)
-	}
-	return text
-}
-
 func (t *text) set(s SetChange) {
-	state := ""
-	switch {
-	case s.New:
-		state = " is new"
-	case s.Gone:
-		state = " is gone"
-	}
-	unused := ""
-	if s.Unused {
-		unused = " (no rule uses it)"
-	}
-	t.line("  %s%s%s: %s added, %s removed", s.Name, state, unused, entries(len(s.Added)+len(s.AddedMembers)), entries(len(s.Removed)+len(s.RemovedMembers)))
-	t.members("+", prefixTexts(s.Added), s.AddedMembers)
-	t.members("-", prefixTexts(s.Removed), s.RemovedMembers)
+	t.line("  %s", s.heading())
+	t.list("+", words.Prefixes(s.Added), s.AddedMembers)
+	t.list("-", words.Prefixes(s.Removed), s.RemovedMembers)
 }
 
-func entries(n int) string {
-	if n == 1 {
-		return "1 entry"
-	}
-	return fmt.Sprintf("%d entries", n)
-}
-
-func prefixTexts(prefixes []netip.Prefix) []string {
-	out := make([]string, 0, len(prefixes))
-	for _, p := range prefixes {
-		out = append(out, prefixText(p))
-	}
-	return out
-}
-
-func (t *text) members(sign string, lists ...[]string) {
-	for _, all := range lists {
-		for i, m := range all {
-			if i == samples && !t.style.Full && len(all) > samples+1 {
-				t.line("    %s … and %d more (--full lists them)", sign, len(all)-i)
-				break
-			}
-			t.line("    %s %s", sign, m)
+// list writes the first items of each list, with a sign before them.
+func (t *text) list(sign string, lists ...[]string) {
+	for _, items := range lists {
+		shown, more := words.First(len(items), t.style.limit())
+		for _, item := range items[:shown] {
+			t.line("    %s %s", sign, item)
+		}
+		if more > 0 {
+			t.line("    %s … and %d more (--full lists them)", sign, more)
 		}
 	}
 }
 
 func (t *text) chain(c ChainChange) {
-	t.line("  %s, chain %s", snapshot.FamilyText(c.Family), c.Chain)
-	t.members("-", c.Removed)
-	t.members("+", c.Added)
-	t.members("moved", c.Moved)
+	t.line("  %s, chain %s", words.Family(c.Family), c.Chain)
+	t.list("-", c.Removed)
+	t.list("+", c.Added)
+	t.list("moved", c.Moved)
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 )
 
 // A list in another form gets an error with an expression. That expression, put in the
@@ -83,10 +83,10 @@ func TestExpressionsForOtherFormsOfLists(t *testing.T) {
 }
 
 // entries are the elements of all sets.
-func entries(files []emit.File) []string {
+func entries(files []folder.File) []string {
 	var out []string
 	for _, f := range files {
-		if f.Name != emit.SetsFile {
+		if f.Name != folder.SetsFile {
 			continue
 		}
 		for line := range strings.SplitSeq(string(f.Content), "\n") {

@@ -19,7 +19,7 @@ const (
 // or what comes out is the same twice, proved against the IR by the compiler
 // itself, and within the limits of the tools that load it.
 func FuzzPolicy(f *testing.F) {
-	examples, err := filepath.Glob("../../examples/*/policy.hcl")
+	examples, err := filepath.Glob("../../../examples/*/policy.hcl")
 	if err != nil || len(examples) == 0 {
 		f.Fatal("no examples: ", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -60,11 +61,11 @@ default { allow = [ipset.staff] }
 
 // guardOf are the chains of the guard, to be damaged alone.
 func guardOf(l lowered) lowered {
-	out := &ir.Ruleset{}
+	out := &iptables.Tables{}
 	for _, p := range l.Programs {
-		guard := &ir.Program{Family: p.Family}
+		guard := &iptables.Program{Family: p.Family}
 		for _, c := range p.Chains {
-			if c.Name == ir.GuardChain || c.Name == ir.ProxyChain {
+			if c.Name == ir.InputChain || c.Name == ir.ProxyChain {
 				guard.Chains = append(guard.Chains, c)
 			}
 		}
@@ -74,14 +75,14 @@ func guardOf(l lowered) lowered {
 }
 
 // handOver changes the hand-over of ports that start with first.
-func (l lowered) handOver(first uint16, f func(*ir.Rule) []*ir.Rule) {
-	l.each("input", func(r *ir.Rule) []*ir.Rule {
+func (l lowered) handOver(first uint16, f func(*iptables.Rule) []*iptables.Rule) {
+	l.each("input", func(r *iptables.Rule) []*iptables.Rule {
 		for _, m := range r.Matches {
-			if p, ok := m.(ir.Ports); ok && p.Dst.First == first {
+			if p, ok := m.(iptables.Ports); ok && p.Dst.First == first {
 				return f(r)
 			}
 		}
-		return []*ir.Rule{r}
+		return []*iptables.Rule{r}
 	})
 }
 
@@ -94,65 +95,65 @@ var guardFaults = []struct {
 	{"a guarded port forgotten", func(g, _ lowered) { g.handOver(8443, drop) }},
 	{"proxy_ports forgotten", func(g, _ lowered) { g.handOver(8000, drop) }},
 	{"a guarded range without its end", func(g, _ lowered) {
-		change(g, "input", func(m *ir.Ports) { m.Dst = &ir.PortRange{First: m.Dst.First, Last: m.Dst.First} })
+		change(g, "input", func(m *iptables.Ports) { m.Dst = &ir.PortRange{First: m.Dst.First, Last: m.Dst.First} })
 	}},
 	{"the wrong protocol handed over", func(g, _ lowered) {
-		g.handOver(5353, func(r *ir.Rule) []*ir.Rule {
+		g.handOver(5353, func(r *iptables.Rule) []*iptables.Rule {
 			for i, m := range r.Matches {
 				switch m := m.(type) {
-				case ir.Protocol:
-					r.Matches[i] = ir.Protocol{Number: parser.TCP}
-				case ir.Ports:
-					r.Matches[i] = ir.Ports{Protocol: parser.TCP, Dst: m.Dst}
+				case iptables.Protocol:
+					r.Matches[i] = iptables.Protocol{Number: parser.TCP}
+				case iptables.Ports:
+					r.Matches[i] = iptables.Ports{Protocol: parser.TCP, Dst: m.Dst}
 				}
 			}
-			return []*ir.Rule{r}
+			return []*iptables.Rule{r}
 		})
 	}},
 	{"ssh handed over", func(g, _ lowered) {
-		g.handOver(443, func(r *ir.Rule) []*ir.Rule {
+		g.handOver(443, func(r *iptables.Rule) []*iptables.Rule {
 			ssh := *r
-			ssh.Matches = []ir.Match{r.Matches[0], r.Matches[1], ir.Ports{Protocol: parser.TCP, Dst: &ir.PortRange{First: 22, Last: 22}}}
-			return []*ir.Rule{r, &ssh}
+			ssh.Matches = []iptables.Match{r.Matches[0], r.Matches[1], iptables.Ports{Protocol: parser.TCP, Dst: &ir.PortRange{First: 22, Last: 22}}}
+			return []*iptables.Rule{r, &ssh}
 		})
 	}},
-	{"all ports handed over", func(g, _ lowered) { g.without("input", ir.Ports{}) }},
+	{"all ports handed over", func(g, _ lowered) { g.without("input", iptables.Ports{}) }},
 	{"the wrong interface handed over", func(g, _ lowered) {
-		change(g, "input", func(m *ir.Interface) { m.Name = strings.Replace(m.Name, "wg", "tun", 1) })
+		change(g, "input", func(m *iptables.Interface) { m.Name = strings.Replace(m.Name, "wg", "tun", 1) })
 	}},
 	{"handed back for handed over", func(g, _ lowered) {
-		g.each("input", func(r *ir.Rule) []*ir.Rule { r.Verdict = ir.Return{}; return []*ir.Rule{r} })
+		g.each("input", func(r *iptables.Rule) []*iptables.Rule { r.Verdict = iptables.Return{}; return []*iptables.Rule{r} })
 	}},
 	{"the guard of one family forgotten", func(_, l lowered) {
 		p := l.Programs[1]
 		p.Chains = p.Chains[:len(p.Chains)-2]
 	}},
 	{"an accept for a container let in", func(g, _ lowered) {
-		g.each("accept web", func(r *ir.Rule) []*ir.Rule {
+		g.each("accept web", func(r *iptables.Rule) []*iptables.Rule {
 			inner := *r
 			inner.Origin.Name = "inner"
-			inner.Matches = []ir.Match{ir.Protocol{Number: parser.TCP}, ir.Ports{Protocol: parser.TCP, Dst: &ir.PortRange{First: 8443, Last: 8443}}}
-			return []*ir.Rule{r, &inner}
+			inner.Matches = []iptables.Match{iptables.Protocol{Number: parser.TCP}, iptables.Ports{Protocol: parser.TCP, Dst: &ir.PortRange{First: 8443, Last: 8443}}}
+			return []*iptables.Rule{r, &inner}
 		})
 	}},
 	{"a deny for a container left out", func(g, _ lowered) { g.each("deny db", drop) }},
 	{"a deny with the address of the container", func(g, _ lowered) {
-		g.each("deny db", func(r *ir.Rule) []*ir.Rule {
-			r.Matches = append([]ir.Match{ir.Address{Dir: ir.Dst, Prefix: netip.MustParsePrefix("172.17.0.0/16")}}, r.Matches...)
-			if r.Matches[1] == (ir.Address{Dir: ir.Src, Not: true, Prefix: netip.MustParsePrefix("192.0.2.1/32")}) {
+		g.each("deny db", func(r *iptables.Rule) []*iptables.Rule {
+			r.Matches = append([]iptables.Match{iptables.Address{Dir: iptables.Dst, Prefix: netip.MustParsePrefix("172.17.0.0/16")}}, r.Matches...)
+			if r.Matches[1] == (iptables.Address{Dir: iptables.Src, Not: true, Prefix: netip.MustParsePrefix("192.0.2.1/32")}) {
 				r.Matches[0], r.Matches[1] = r.Matches[1], r.Matches[0]
-				return []*ir.Rule{r}
+				return []*iptables.Rule{r}
 			}
 			return nil // the other family's rule cannot have it
 		})
 	}},
-	{"a deny with the interface of the container lost", func(g, _ lowered) { g.without("deny tunnel", ir.Interface{}) }},
+	{"a deny with the interface of the container lost", func(g, _ lowered) { g.without("deny tunnel", iptables.Interface{}) }},
 	{"a deny behind all", func(g, _ lowered) {
 		for _, p := range g.Programs {
 			c := p.Chains[1]
-			var late []*ir.Rule
-			(lowered{&ir.Ruleset{Programs: []*ir.Program{{Chains: []*ir.Chain{c}}}}}).each("deny bad", func(r *ir.Rule) []*ir.Rule {
-				r.Phase = ir.Default
+			var late []*iptables.Rule
+			(lowered{&iptables.Tables{Programs: []*iptables.Program{{Chains: []*iptables.Chain{c}}}}}).each("deny bad", func(r *iptables.Rule) []*iptables.Rule {
+				r.ID.Phase = ir.PhaseDefault
 				late = append(late, r)
 				return nil
 			})
@@ -160,40 +161,40 @@ var guardFaults = []struct {
 		}
 	}},
 	{"accept for return", func(g, _ lowered) {
-		g.each("accept web", func(r *ir.Rule) []*ir.Rule { r.Verdict = ir.AcceptPacket{}; return []*ir.Rule{r} })
+		g.each("accept web", func(r *iptables.Rule) []*iptables.Rule { r.Verdict = iptables.Accept{}; return []*iptables.Rule{r} })
 	}},
 	{"replies accepted", func(g, _ lowered) {
-		g.each("established", func(r *ir.Rule) []*ir.Rule {
-			if r.Verdict == (ir.Return{}) {
-				r.Verdict = ir.AcceptPacket{}
+		g.each("established", func(r *iptables.Rule) []*iptables.Rule {
+			if r.Verdict == (iptables.Return{}) {
+				r.Verdict = iptables.Accept{}
 			}
-			return []*ir.Rule{r}
+			return []*iptables.Rule{r}
 		})
 	}},
 	{"the published port as it is after DNAT", func(g, _ lowered) {
-		g.matches("accept web", func(m ir.Match) ir.Match {
-			if p, ok := m.(ir.Ports); ok {
-				return ir.Conntrack{States: ir.CTDNAT, OrigDstPort: p.Dst, Dir: ir.CTOriginal}
+		g.matches("accept web", func(m iptables.Match) iptables.Match {
+			if p, ok := m.(iptables.Ports); ok {
+				return iptables.Conntrack{States: ir.CTDNAT, OrigDstPort: p.Dst, Dir: ir.CTOriginal}
 			}
 			return m
 		})
 	}},
-	{"the published address lost", func(g, _ lowered) { g.without("accept web", ir.Address{}) }},
+	{"the published address lost", func(g, _ lowered) { g.without("accept web", iptables.Address{}) }},
 	{"the published address as the source", func(g, _ lowered) {
-		change(g, "accept web", func(m *ir.Address) { m.Dir = ir.Src })
+		change(g, "accept web", func(m *iptables.Address) { m.Dir = iptables.Src })
 	}},
-	{"the published port lost", func(g, _ lowered) { g.without("deny tunnel", ir.Ports{}) }},
-	{"source ports lost", func(g, _ lowered) { change(g, "accept dns", func(m *ir.Ports) { m.Src = nil }) }},
-	{"a rate lost", func(g, _ lowered) { g.without("accept dns", ir.HashLimit{}) }},
+	{"the published port lost", func(g, _ lowered) { g.without("deny tunnel", iptables.Ports{}) }},
+	{"source ports lost", func(g, _ lowered) { change(g, "accept dns", func(m *iptables.Ports) { m.Src = nil }) }},
+	{"a rate lost", func(g, _ lowered) { g.without("accept dns", iptables.HashLimit{}) }},
 	{"established forgotten", func(g, _ lowered) { g.each("established", drop) }},
 	{"drop_invalid forgotten", func(g, _ lowered) { g.each("established drop_invalid", drop) }},
 	{"clients' packets let through as replies", func(g, _ lowered) {
-		change(g, "established", func(m *ir.Conntrack) { m.Dir = ir.CTAny })
+		change(g, "established", func(m *iptables.Conntrack) { m.Dir = ir.CTAny })
 	}},
 	{"default forgotten", func(g, _ lowered) { g.each("default", drop) }},
-	{"negation lost", func(g, _ lowered) { change(g, "default", func(m *ir.SetMatch) { m.Not = false }) }},
+	{"negation lost", func(g, _ lowered) { change(g, "default", func(m *iptables.SetMatch) { m.Not = false }) }},
 	{"drop for reject", func(g, _ lowered) {
-		g.each("deny bad", func(r *ir.Rule) []*ir.Rule { r.Verdict = ir.Drop{}; return []*ir.Rule{r} })
+		g.each("deny bad", func(r *iptables.Rule) []*iptables.Rule { r.Verdict = iptables.Drop{}; return []*iptables.Rule{r} })
 	}},
 }
 
@@ -202,10 +203,10 @@ func TestFaultsOfTheGuardAreProvedWrong(t *testing.T) {
 		policy := strings.ReplaceAll(guarding, "INSTALL", install)
 		for _, fault := range guardFaults {
 			host := compileText(t, policy).Hosts[0]
-			before := fingerprint(host.Ruleset)
-			all := lowered{host.Ruleset}
+			before := fingerprint(host.Tables)
+			all := lowered{host.Tables}
 			fault.do(guardOf(all), all)
-			if fingerprint(host.Ruleset) == before {
+			if fingerprint(host.Tables) == before {
 				t.Errorf("%s, %s: the fault changes nothing; mend the test", install, fault.name)
 				continue
 			}
@@ -230,7 +231,7 @@ func TestFaultsOfTheGuardAreProvedWrong(t *testing.T) {
 func TestAnInterfaceLostInTheHandOverIsProvedWrong(t *testing.T) {
 	policy := strings.NewReplacer("INSTALL", "replace", `interfaces      = ["wg0"]`, "").Replace(guarding)
 	host := compileText(t, policy).Hosts[0]
-	guardOf(lowered{host.Ruleset}).without("input", ir.Interface{})
+	guardOf(lowered{host.Tables}).without("input", iptables.Interface{})
 	if diags := emitAndVerify(t, host); !refused(diags) {
 		t.Error("accepted")
 	}
@@ -239,7 +240,7 @@ func TestAnInterfaceLostInTheHandOverIsProvedWrong(t *testing.T) {
 func TestAGuardThatThePolicySwitchesOffIsProvedWrong(t *testing.T) {
 	host := compileText(t, strings.ReplaceAll(guarding, "INSTALL", "replace")).Hosts[0]
 	host.Policy.Host.InputGuard = false
-	diags := compiler.Verify(host.Policy, compiler.NewLists(nil), host.Ruleset, emittedText(host.Files))
+	diags := prove(host, compiler.NewLists(nil), emittedText(host.Files))
 	if !refused(diags) {
 		t.Error("accepted")
 	}

@@ -7,9 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler"
-	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // chooseHosts picks the hosts of the policy that were asked for.
@@ -23,11 +22,11 @@ func chooseHosts(all, asked []string) ([]string, hcl.Diagnostics) {
 		if name == "" || !slices.Contains(all, name) {
 			detail := "The policy's host has no label: leave --host out."
 			if all[0] != "" {
-				detail = parser.NearestOf(name, all, "The policy has", "host")
+				detail = suggest.FromList(name, all, "The policy has", "host")
 			}
 			diags = append(diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError, Summary: fmt.Sprintf("no host %q", name), Detail: detail,
-				Extra: diag.Info{Code: "reference"},
+				Extra: diag.Info{Code: diag.CodeReference},
 			})
 		} else if !slices.Contains(chosen, name) {
 			chosen = append(chosen, name)
@@ -110,7 +109,7 @@ func joinHosts(labels []string, partial bool, perHost []hcl.Diagnostics) hcl.Dia
 		info := diag.InfoOf(m.finding)
 		all := len(m.hosts) == len(labels)
 		// A set is unused only if no host uses it.
-		if info.Code == compiler.CodeUnusedSet && !all {
+		if info.Code == diag.CodeUnusedSet && !all {
 			continue
 		}
 		if !all || m.differs {

@@ -17,7 +17,7 @@ func onLine(line int) hcl.Range {
 
 // finding is an error on a line; usedAt is the line of its use, 0 for none.
 func finding(line, usedAt int, summary, detail string) *hcl.Diagnostic {
-	d := diag.New("value", onLine(line), summary, detail)
+	d := diag.New(diag.CodeValue, onLine(line), summary, detail)
 	if usedAt > 0 {
 		used := onLine(usedAt)
 		info := diag.InfoOf(d)
@@ -80,7 +80,7 @@ func TestFindingsThatDifferOnlyInTheHostAreOne(t *testing.T) {
 				return nil
 			}
 			d := finding(1, 0, "unused", "")
-			d.Extra = diag.Info{Code: "unused-set"}
+			d.Extra = diag.Info{Code: diag.CodeUnusedSet}
 			return []*hcl.Diagnostic{d}
 		}), nil},
 	} {

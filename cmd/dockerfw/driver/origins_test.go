@@ -17,7 +17,7 @@ import (
 
 // Where values were written may change the places of what is wrong, never what is wrong.
 func TestOriginsFindTheSameErrors(t *testing.T) {
-	policies, err := filepath.Glob("../../golden/bad/*/policy.hcl")
+	policies, err := filepath.Glob("../../../golden/bad/*/policy.hcl")
 	if err != nil || len(policies) < 40 {
 		t.Fatalf("%d bad policies, %v", len(policies), err)
 	}

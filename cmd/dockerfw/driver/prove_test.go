@@ -12,20 +12,21 @@ import (
 	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 )
 
 // lowered is a finished ruleset that a test damages as a faulty pass would: text
 // and IR agree, and both are wrong.
-type lowered struct{ *ir.Ruleset }
+type lowered struct{ *iptables.Tables }
 
 // each calls f for every rule whose comment starts with prefix, which returns the
 // rules to put in its place.
-func (l lowered) each(prefix string, f func(*ir.Rule) []*ir.Rule) {
+func (l lowered) each(prefix string, f func(*iptables.Rule) []*iptables.Rule) {
 	for _, p := range l.Programs {
 		for _, c := range p.Chains {
-			var out []*ir.Rule
+			var out []*iptables.Rule
 			for _, r := range c.Rules {
-				if strings.HasPrefix(r.Comment(), "dockerfw "+prefix) {
+				if strings.HasPrefix(r.ID.Comment(), "dockerfw "+prefix) {
 					out = append(out, f(r)...)
 				} else {
 					out = append(out, r)
@@ -37,22 +38,22 @@ func (l lowered) each(prefix string, f func(*ir.Rule) []*ir.Rule) {
 }
 
 // matches replaces matches: f returns what stands for one, nil for nothing.
-func (l lowered) matches(prefix string, f func(ir.Match) ir.Match) {
-	l.each(prefix, func(r *ir.Rule) []*ir.Rule {
-		var out []ir.Match
+func (l lowered) matches(prefix string, f func(iptables.Match) iptables.Match) {
+	l.each(prefix, func(r *iptables.Rule) []*iptables.Rule {
+		var out []iptables.Match
 		for _, m := range r.Matches {
 			if m = f(m); m != nil {
 				out = append(out, m)
 			}
 		}
 		r.Matches = out
-		return []*ir.Rule{r}
+		return []*iptables.Rule{r}
 	})
 }
 
 // without drops matches of the type of sample.
-func (l lowered) without(prefix string, sample ir.Match) {
-	l.matches(prefix, func(m ir.Match) ir.Match {
+func (l lowered) without(prefix string, sample iptables.Match) {
+	l.matches(prefix, func(m iptables.Match) iptables.Match {
 		if reflect.TypeOf(m) == reflect.TypeOf(sample) {
 			return nil
 		}
@@ -61,8 +62,8 @@ func (l lowered) without(prefix string, sample ir.Match) {
 }
 
 // change applies f to the matches of its type.
-func change[M ir.Match](l lowered, prefix string, f func(*M)) {
-	l.matches(prefix, func(m ir.Match) ir.Match {
+func change[M iptables.Match](l lowered, prefix string, f func(*M)) {
+	l.matches(prefix, func(m iptables.Match) iptables.Match {
 		if one, ok := m.(M); ok {
 			f(&one)
 			return one
@@ -71,11 +72,20 @@ func change[M ir.Match](l lowered, prefix string, f func(*M)) {
 	})
 }
 
-func (l lowered) set(name string) *ir.Set {
-	return l.Sets[slices.IndexFunc(l.Sets, func(s *ir.Set) bool { return s.Name == name })]
+func (l lowered) set(name string) *iptables.Set {
+	return l.Sets[slices.IndexFunc(l.Sets, func(s *iptables.Set) bool { return s.Name == name })]
 }
 
-func drop(*ir.Rule) []*ir.Rule { return nil }
+// ends reports whether a rule decides, and does not only log.
+func ends(r *iptables.Rule) bool {
+	switch r.Verdict.(type) {
+	case iptables.Log, iptables.NFLog, iptables.Jump:
+		return false
+	}
+	return true
+}
+
+func drop(*iptables.Rule) []*iptables.Rule { return nil }
 
 // loweringFaults are things that a pass could get wrong without the order or the
 // text being wrong.
@@ -90,133 +100,133 @@ var loweringFaults = []struct {
 	{"drop_invalid forgotten", func(l lowered) { l.each("established drop_invalid", drop) }},
 	{"egress forgotten", func(l lowered) { l.each("egress", drop) }},
 	{"IPv6 forgotten for one rule", func(l lowered) {
-		(lowered{&ir.Ruleset{Programs: l.Programs[1:]}}).each("accept ping", drop)
+		(lowered{&iptables.Tables{Programs: l.Programs[1:]}}).each("accept ping", drop)
 	}},
 	{"one of several rules forgotten", func(l lowered) {
 		n := 0
-		l.each("accept web", func(r *ir.Rule) []*ir.Rule {
+		l.each("accept web", func(r *iptables.Rule) []*iptables.Rule {
 			if n++; n == 3 {
 				return nil
 			}
-			return []*ir.Rule{r}
+			return []*iptables.Rule{r}
 		})
 	}},
-	{"negation lost", func(l lowered) { change(l, "default", func(m *ir.SetMatch) { m.Not = false }) }},
-	{"negation of an address lost", func(l lowered) { change(l, "default", func(m *ir.Address) { m.Not = false }) }},
-	{"negation added", func(l lowered) { change(l, "deny blocked", func(m *ir.SetMatch) { m.Not = true }) }},
-	{"source for destination", func(l lowered) { change(l, "accept dns", func(m *ir.Address) { m.Dir = ir.Src }) }},
-	{"the wrong end of a set", func(l lowered) { change(l, "deny blocked", func(m *ir.SetMatch) { m.Dir = ir.Dst }) }},
-	{"the wrong set", func(l lowered) { change(l, "deny blocked", func(m *ir.SetMatch) { m.Set = l.Sets[0].Name }) }},
+	{"negation lost", func(l lowered) { change(l, "default", func(m *iptables.SetMatch) { m.Not = false }) }},
+	{"negation of an address lost", func(l lowered) { change(l, "default", func(m *iptables.Address) { m.Not = false }) }},
+	{"negation added", func(l lowered) { change(l, "deny blocked", func(m *iptables.SetMatch) { m.Not = true }) }},
+	{"source for destination", func(l lowered) { change(l, "accept dns", func(m *iptables.Address) { m.Dir = iptables.Src }) }},
+	{"the wrong end of a set", func(l lowered) { change(l, "deny blocked", func(m *iptables.SetMatch) { m.Dir = iptables.Dst }) }},
+	{"the wrong set", func(l lowered) { change(l, "deny blocked", func(m *iptables.SetMatch) { m.Set = l.Sets[0].Name }) }},
 	{"an exclusion lost", func(l lowered) {
-		l.matches("accept web", func(m ir.Match) ir.Match {
-			if s, ok := m.(ir.SetMatch); ok && s.Not {
+		l.matches("accept web", func(m iptables.Match) iptables.Match {
+			if s, ok := m.(iptables.SetMatch); ok && s.Not {
 				return nil
 			}
 			return m
 		})
 	}},
 	{"a prefix too wide", func(l lowered) {
-		change(l, "accept dns", func(m *ir.Address) { m.Prefix = netip.MustParsePrefix("172.16.0.0/12") })
+		change(l, "accept dns", func(m *iptables.Address) { m.Prefix = netip.MustParsePrefix("172.16.0.0/12") })
 	}},
-	{"an interface lost", func(l lowered) { l.without("deny flood", ir.Interface{}) }},
+	{"an interface lost", func(l lowered) { l.without("deny flood", iptables.Interface{}) }},
 	{"the wrong interface", func(l lowered) {
-		change(l, "deny flood", func(m *ir.Interface) {
-			if m.Dir == ir.Src {
+		change(l, "deny flood", func(m *iptables.Interface) {
+			if m.Dir == iptables.Src {
 				m.Name = "eth0"
 			}
 		})
 	}},
 	{"a wildcard lost", func(l lowered) {
-		change(l, "default", func(m *ir.Interface) { m.Name = strings.TrimSuffix(m.Name, "+") })
+		change(l, "default", func(m *iptables.Interface) { m.Name = strings.TrimSuffix(m.Name, "+") })
 	}},
-	{"in for out", func(l lowered) { change(l, "deny flood", func(m *ir.Interface) { m.Dir = 1 - m.Dir }) }},
+	{"in for out", func(l lowered) { change(l, "deny flood", func(m *iptables.Interface) { m.Dir = 1 - m.Dir }) }},
 	{"protocol lost", func(l lowered) {
-		l.each("accept ping", func(r *ir.Rule) []*ir.Rule { r.Matches = r.Matches[:1]; return []*ir.Rule{r} })
+		l.each("accept ping", func(r *iptables.Rule) []*iptables.Rule { r.Matches = r.Matches[:1]; return []*iptables.Rule{r} })
 	}},
 	{"UDP for TCP", func(l lowered) {
-		change(l, "accept web", func(m *ir.Protocol) { m.Number = 17 })
+		change(l, "accept web", func(m *iptables.Protocol) { m.Number = 17 })
 	}},
 	{"a published port off by one", func(l lowered) {
-		change(l, "deny flood", func(m *ir.Conntrack) {
+		change(l, "deny flood", func(m *iptables.Conntrack) {
 			if m.OrigDstPort != nil {
 				m.OrigDstPort = &ir.PortRange{First: 54, Last: 54}
 			}
 		})
 	}},
 	{"a range without its end", func(l lowered) {
-		change(l, "accept web", func(m *ir.Conntrack) {
+		change(l, "accept web", func(m *iptables.Conntrack) {
 			if m.OrigDstPort != nil {
 				m.OrigDstPort = &ir.PortRange{First: m.OrigDstPort.First, Last: m.OrigDstPort.First}
 			}
 		})
 	}},
 	{"the container port for the published one", func(l lowered) {
-		l.matches("deny flood", func(m ir.Match) ir.Match {
-			if c, ok := m.(ir.Conntrack); ok && c.OrigDstPort != nil {
-				return ir.Ports{Protocol: 17, Dst: c.OrigDstPort}
+		l.matches("deny flood", func(m iptables.Match) iptables.Match {
+			if c, ok := m.(iptables.Conntrack); ok && c.OrigDstPort != nil {
+				return iptables.Ports{Protocol: 17, Dst: c.OrigDstPort}
 			}
 			return m
 		})
 	}},
-	{"the published address lost", func(l lowered) { change(l, "accept web", func(m *ir.Conntrack) { m.OrigDst = netip.Addr{} }) }},
+	{"the published address lost", func(l lowered) { change(l, "accept web", func(m *iptables.Conntrack) { m.OrigDst = netip.Addr{} }) }},
 	{"the DNAT state lost", func(l lowered) {
-		change(l, "accept web", func(m *ir.Conntrack) { m.States &^= ir.CTDNAT })
+		change(l, "accept web", func(m *iptables.Conntrack) { m.States &^= ir.CTDNAT })
 	}},
-	{"replies of the other side let through", func(l lowered) { change(l, "established", func(m *ir.Conntrack) { m.Dir = ir.CTAny }) }},
+	{"replies of the other side let through", func(l lowered) { change(l, "established", func(m *iptables.Conntrack) { m.Dir = ir.CTAny }) }},
 	{"replies in the wrong direction", func(l lowered) {
-		change(l, "established", func(m *ir.Conntrack) {
+		change(l, "established", func(m *iptables.Conntrack) {
 			if m.Dir == ir.CTReply {
 				m.Dir = ir.CTOriginal
 			}
 		})
 	}},
 	{"related traffic forgotten", func(l lowered) {
-		change(l, "established", func(m *ir.Conntrack) {
+		change(l, "established", func(m *iptables.Conntrack) {
 			if m.States == ir.CTRelated {
 				m.States = ir.CTEstablished
 			}
 		})
 	}},
 	{"a limit on established connections", func(l lowered) {
-		l.each("accept web", func(r *ir.Rule) []*ir.Rule {
-			if !slices.ContainsFunc(r.Matches, func(m ir.Match) bool { _, ok := m.(ir.ConnLimit); return ok }) && ir.Terminal(r.Verdict) {
+		l.each("accept web", func(r *iptables.Rule) []*iptables.Rule {
+			if !slices.ContainsFunc(r.Matches, func(m iptables.Match) bool { _, ok := m.(iptables.ConnLimit); return ok }) && ends(r) {
 				return nil
 			}
-			return []*ir.Rule{r}
+			return []*iptables.Rule{r}
 		})
 	}},
-	{"a limit lost", func(l lowered) { l.without("deny flood", ir.HashLimit{}) }},
-	{"a number of connections lost", func(l lowered) { l.without("accept web", ir.ConnLimit{}) }},
+	{"a limit lost", func(l lowered) { l.without("deny flood", iptables.HashLimit{}) }},
+	{"a number of connections lost", func(l lowered) { l.without("accept web", iptables.ConnLimit{}) }},
 	{"a limit that does not ask for new connections", func(l lowered) {
-		l.matches("deny flood", func(m ir.Match) ir.Match {
-			if c, ok := m.(ir.Conntrack); ok && c.States == ir.CTNew {
+		l.matches("deny flood", func(m iptables.Match) iptables.Match {
+			if c, ok := m.(iptables.Conntrack); ok && c.States == ir.CTNew {
 				return nil
 			}
 			return m
 		})
 	}},
-	{"source ports lost", func(l lowered) { change(l, "accept dns", func(m *ir.Ports) { m.Src = nil }) }},
+	{"source ports lost", func(l lowered) { change(l, "accept dns", func(m *iptables.Ports) { m.Src = nil }) }},
 	{"source and destination port swapped", func(l lowered) {
-		change(l, "accept dns", func(m *ir.Ports) { m.Src, m.Dst = m.Dst, m.Src })
+		change(l, "accept dns", func(m *iptables.Ports) { m.Src, m.Dst = m.Dst, m.Src })
 	}},
-	{"another ICMP type", func(l lowered) { change(l, "accept ping", func(m *ir.ICMP) { m.Type = 13 }) }},
+	{"another ICMP type", func(l lowered) { change(l, "accept ping", func(m *iptables.ICMP) { m.Type = 13 }) }},
 	{"drop for reject", func(l lowered) {
-		l.each("deny blocked", func(r *ir.Rule) []*ir.Rule {
-			if ir.Terminal(r.Verdict) {
-				r.Verdict = ir.Drop{}
+		l.each("deny blocked", func(r *iptables.Rule) []*iptables.Rule {
+			if ends(r) {
+				r.Verdict = iptables.Drop{}
 			}
-			return []*ir.Rule{r}
+			return []*iptables.Rule{r}
 		})
 	}},
 	{"accept for drop", func(l lowered) {
-		l.each("deny flood", func(r *ir.Rule) []*ir.Rule { r.Verdict = ir.AcceptPacket{}; return []*ir.Rule{r} })
+		l.each("deny flood", func(r *iptables.Rule) []*iptables.Rule { r.Verdict = iptables.Accept{}; return []*iptables.Rule{r} })
 	}},
 	{"a log that decides", func(l lowered) {
-		l.each("deny blocked", func(r *ir.Rule) []*ir.Rule {
-			if !ir.Terminal(r.Verdict) {
-				r.Verdict = ir.Drop{}
+		l.each("deny blocked", func(r *iptables.Rule) []*iptables.Rule {
+			if !ends(r) {
+				r.Verdict = iptables.Drop{}
 			}
-			return []*ir.Rule{r}
+			return []*iptables.Rule{r}
 		})
 	}},
 	{"an element lost", func(l lowered) { l.set("friends").Prefixes = nil }},
@@ -230,11 +240,11 @@ var loweringFaults = []struct {
 // emitAndVerify emits the ruleset of a host, faults and all, and verifies the text.
 func emitAndVerify(t *testing.T, host Host) hcl.Diagnostics {
 	t.Helper()
-	files, err := emit.Files(host.Ruleset, emit.Source{Policy: []string{"policy.hcl"}})
+	files, err := emit.Files(host.Tables, emit.Source{Policy: []string{"policy.hcl"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return compiler.Verify(host.Policy, compiler.NewLists(nil), host.Ruleset, emittedText(files))
+	return prove(host, compiler.NewLists(nil), emittedText(files))
 }
 
 func TestFaultsOfTheLoweringAreProvedWrong(t *testing.T) {
@@ -242,9 +252,9 @@ func TestFaultsOfTheLoweringAreProvedWrong(t *testing.T) {
 		policy := strings.ReplaceAll(everything, "INSTALL", install)
 		for _, fault := range loweringFaults {
 			host := compileText(t, policy).Hosts[0]
-			before := fingerprint(host.Ruleset)
-			fault.do(lowered{host.Ruleset})
-			if fingerprint(host.Ruleset) == before {
+			before := fingerprint(host.Tables)
+			fault.do(lowered{host.Tables})
+			if fingerprint(host.Tables) == before {
 				t.Errorf("%s, %s: the fault changes nothing; mend the test", install, fault.name)
 				continue
 			}
@@ -261,24 +271,24 @@ func TestFaultsOfTheLoweringAreProvedWrong(t *testing.T) {
 }
 
 // fingerprint is all of a ruleset as text.
-func fingerprint(rs *ir.Ruleset) string {
+func fingerprint(rs *iptables.Tables) string {
 	var b strings.Builder
 	for _, p := range rs.Programs {
-		b.Write(emit.Rules(p, ""))
+		b.Write(iptables.Rules(p, ""))
 	}
-	b.Write(emit.Sets(rs.Sets, ""))
+	b.Write(iptables.Sets(rs.Sets, ""))
 	return b.String()
 }
 
 func TestAProofNamesThePacketThatAFaultLetsThrough(t *testing.T) {
 	host := compileText(t, strings.ReplaceAll(everything, "INSTALL", "replace")).Hosts[0]
-	change(lowered{host.Ruleset}, "accept web", func(m *ir.Conntrack) { m.States &^= ir.CTDNAT })
-	files, err := emit.Files(host.Ruleset, emit.Source{})
+	change(lowered{host.Tables}, "accept web", func(m *iptables.Conntrack) { m.States &^= ir.CTDNAT })
+	files, err := emit.Files(host.Tables, emit.Source{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	diags := compiler.Verify(host.Policy, compiler.NewLists(nil), host.Ruleset, emittedText(files))
-	want := `tcp 192.0.2.1:40000 -> 198.51.100.1:443 in eth0 out br-0 NEW [connections of web] gets "reject tcp-reset" by the policy (default) and "accept" by the text (dockerfw accept web)`
+	diags := prove(host, compiler.NewLists(nil), emittedText(files))
+	want := `the verdict on tcp 192.0.2.1:40000 -> 198.51.100.1:443 in eth0 out br-0 NEW [connections of web] is "reject tcp-reset" by the policy (default) and "accept" by the text (dockerfw accept web)`
 	if !refused(diags) || !strings.Contains(diags[0].Detail, want) {
 		t.Errorf("want %s, got %v", want, diags)
 	}

@@ -26,7 +26,7 @@ func TestRandomPoliciesAreProvedRight(t *testing.T) {
 		result, diags := Policy(path, Options{})
 		for _, d := range diags {
 			code := diag.InfoOf(d).Code
-			if code == "internal" || code == "syntax" || code == "schema" {
+			if code == diag.CodeInternal || code == diag.CodeSyntax || code == diag.CodeSchema {
 				t.Fatalf("%s\n%s", d, text)
 			}
 		}

@@ -142,7 +142,7 @@ func TestEmittedRulesThatAreWrongAreRefused(t *testing.T) {
 		for _, fault := range faults {
 			for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 				old := strings.ReplaceAll(fault.old, "-A", "-[AI]")
-				chain := host.Ruleset.Programs[0].Chains[0].Name
+				chain := host.Tables.Programs[0].Chains[0].Name
 				broken := good
 				broken.Rules = maps.Clone(good.Rules)
 				port := map[ir.Family]string{ir.IPv4: "icmp-port-unreachable", ir.IPv6: "icmp6-port-unreachable"}[f]
@@ -154,7 +154,7 @@ func TestEmittedRulesThatAreWrongAreRefused(t *testing.T) {
 					}
 					continue
 				}
-				diags := compiler.Verify(host.Policy, nil, host.Ruleset, broken)
+				diags := prove(host, compiler.NewLists(nil), broken)
 				if !refused(diags) {
 					t.Errorf("%s, %s, %s: accepted:\n%s", install, f, fault.name, broken.Rules[f])
 				}
@@ -184,7 +184,7 @@ func TestEmittedSetsThatAreWrongAreRefused(t *testing.T) {
 		if bytes.Equal(good, text.Sets) {
 			t.Errorf("%s: the fault changes nothing; mend the test", fault.name)
 		}
-		if !refused(compiler.Verify(host.Policy, nil, host.Ruleset, text)) {
+		if !refused(prove(host, compiler.NewLists(nil), text)) {
 			t.Errorf("%s: accepted:\n%s", fault.name, text.Sets)
 		}
 	}
@@ -201,10 +201,10 @@ func TestRemovalThatLeavesSomethingIsRefused(t *testing.T) {
 			text := emittedText(host.Files)
 			text.RulesRemoval[ir.IPv4] = bytes.Replace(text.RulesRemoval[ir.IPv4], []byte(line), nil, 1)
 			// A chain without rules needs no flush before it is deleted.
-			if strings.HasPrefix(line, "-F") && refused(compiler.Verify(host.Policy, nil, host.Ruleset, text)) {
+			if strings.HasPrefix(line, "-F") && refused(prove(host, compiler.NewLists(nil), text)) {
 				continue
 			}
-			if !refused(compiler.Verify(host.Policy, nil, host.Ruleset, text)) {
+			if !refused(prove(host, compiler.NewLists(nil), text)) {
 				t.Errorf("%s: removal without %q accepted", install, line)
 			}
 		}
@@ -213,5 +213,5 @@ func TestRemovalThatLeavesSomethingIsRefused(t *testing.T) {
 
 // refused reports whether diags hold an internal error, which is all Verify says.
 func refused(diags hcl.Diagnostics) bool {
-	return diags.HasErrors() && diag.InfoOf(diags[0]).Code == "internal"
+	return diags.HasErrors() && diag.InfoOf(diags[0]).Code == diag.CodeInternal
 }

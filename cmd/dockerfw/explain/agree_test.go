@@ -20,8 +20,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// asked is a question, by the attributes of a test block.
-type asked struct {
+// request is a question, as the attributes of a test block.
+type request struct {
 	from, toAddress, container string
 	toPort, containerPort      uint16
 	protocol, in, out, state   string
@@ -30,10 +30,10 @@ type asked struct {
 
 var protocols = map[string]uint8{"": 6, "tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "icmpv6": 58}
 
-// block is the test block that asks.
-func (a asked) block() string {
+// block is the test block with the question.
+func (a request) block() string {
 	var b strings.Builder
-	b.WriteString("test \"asked\" {\nexpect = \"refused\"\n")
+	b.WriteString("test \"one\" {\nexpect = \"refused\"\n")
 	for _, f := range []struct{ name, value string }{
 		{"from", a.from},
 		{"to_address", a.toAddress},
@@ -58,8 +58,8 @@ func (a asked) block() string {
 	return b.String() + "}\n"
 }
 
-// question is the one that explain asks.
-func (a asked) question() explain.Question {
+// question is the same question for explain.
+func (a request) question() explain.Question {
 	address := func(text string) netip.Addr {
 		if text == "" {
 			return netip.Addr{}
@@ -83,9 +83,9 @@ type fataler interface {
 	Errorf(format string, args ...any)
 }
 
-// agree puts a question to a policy's tests, and to explain of the policy and of what
-// it compiles to. It returns nil if the policy, or the question to it, is refused.
-func agree(t fataler, dir, policy string, a asked) *policytest.Result {
+// agree compares the verdict of a test block with those of explain for the policy and for what
+// it compiles to. It returns nil if the policy or the question is not valid.
+func agree(t fataler, dir, policy string, a request) *policytest.Result {
 	t.Helper()
 	path, compiled := filepath.Join(dir, "policy.hcl"), filepath.Join(dir, "compiled")
 	if err := os.WriteFile(path, []byte(policy+a.block()), 0o600); err != nil {
@@ -115,14 +115,14 @@ func agree(t fataler, dir, policy string, a asked) *policytest.Result {
 		}
 		answers, err := explain.Explain(opened.Hosts[0], a.question(), "")
 		if err != nil {
-			t.Fatalf("%s: test answers %s, explain: %s\n%s", filepath.Base(name), tested.Got, err, policy+a.block())
+			t.Fatalf("%s: the test gets %s, explain: %s\n%s", filepath.Base(name), tested.Got, err, policy+a.block())
 		}
 		answer := answers[0]
 		if got, want := answer.Packet.String(), tested.Packet.String(); got != want {
-			t.Errorf("%s: explain asks about %s\ntest about %s\n%s", filepath.Base(name), got, want, policy+a.block())
+			t.Errorf("%s: explain sends %s\ntest sends %s\n%s", filepath.Base(name), got, want, policy+a.block())
 		}
 		if !hasCase(answer.Cases, tested) {
-			t.Errorf("%s: test gets %s by %q, explain %s\n%s", filepath.Base(name), tested.Got, tested.By, cases(answer.Cases), policy+a.block())
+			t.Errorf("%s: the test gets %s by %q, explain %s\n%s", filepath.Base(name), tested.Got, tested.By, cases(answer.Cases), policy+a.block())
 		}
 	}
 	return &tested
@@ -130,9 +130,9 @@ func agree(t fataler, dir, policy string, a asked) *policytest.Result {
 
 var verdicts = map[packet.Kind]string{packet.Accept: "accept", packet.Drop: "drop", packet.Reject: "reject", packet.Docker: "docker"}
 
-// hasCase tells whether explain has the answer of a test. Tests take limits not to be
-// reached; explain shows a case for each side. A block that leaves packets to Docker may
-// need no rule, and explain then has no block to give.
+// hasCase reports whether explain has the verdict of a test. A test assumes that no limit is
+// reached; explain has a case for each. A block that leaves packets to Docker may compile to no
+// rule, and then explain has no block.
 func hasCase(cases []explain.Case, tested policytest.Result) bool {
 	for _, c := range cases {
 		if verdicts[c.Verdict.Kind] == string(tested.Got) && (tested.Got == parser.ExpectDocker || block(c.By.Name) == tested.By) {
@@ -142,7 +142,7 @@ func hasCase(cases []explain.Case, tested policytest.Result) bool {
 	return false
 }
 
-// block is the name of a block as tests have it: accept.web of accept "web".
+// block is the name of a block as tests write it: accept.web for accept "web".
 func block(name string) string {
 	return strings.ReplaceAll(strings.Replace(name, " ", ".", 1), `"`, "")
 }
@@ -179,28 +179,28 @@ egress {
 }
 `
 
-func TestExplainAndTestGiveOneAnswer(t *testing.T) {
+func TestExplainAndTestAgree(t *testing.T) {
 	for _, c := range []struct {
-		a       asked
+		a       request
 		got, by string
 	}{
-		{asked{from: "192.0.2.9", toPort: 443}, "accept", "accept.web"},
-		{asked{from: "2001:db8::9", toPort: 443}, "accept", "accept.web"},
-		{asked{from: "192.0.2.9", toPort: 80}, "drop", "default"},
-		{asked{from: "192.0.2.9", containerPort: 443}, "drop", "default"},
-		{asked{from: "192.0.2.66", toPort: 443, in: "wg0"}, "drop", "deny.dmz"},
-		{asked{from: "192.0.2.9", toPort: 80, in: "wg0"}, "docker", ""},
-		{asked{from: "172.17.0.2", toAddress: "10.0.0.5", toPort: 443, in: "docker0"}, "reject", "deny.private"},
-		{asked{from: "fd00::2", toAddress: "fd01::5", toPort: 443, in: "docker0"}, "reject", "deny.private"},
-		{asked{from: "172.17.0.2", toAddress: "203.0.113.80", toPort: 443, in: "docker0"}, "docker", ""},
-		{asked{from: "172.17.0.2", container: "10.0.0.5", containerPort: 443, in: "docker0", out: "br-web"}, "docker", ""},
-		{asked{from: "192.0.2.9", containerPort: 40000, state: "reply"}, "accept", "established"},
-		{asked{from: "192.0.2.9", containerPort: 40000, state: "invalid"}, "drop", "default"},
-		{asked{from: "192.0.2.9", toPort: 443, proxy: true}, "docker", "accept.web"},
-		{asked{from: "192.0.2.9", toPort: 80, proxy: true}, "docker", ""},
-		{asked{from: "192.0.2.9", toPort: 443, containerPort: 8443, container: "172.18.0.5", out: "br-web"}, "accept", "accept.web"},
-		{asked{from: "192.0.2.9", protocol: "icmp"}, "accept", "accept.ping"},
-		{asked{from: "2001:db8::9", protocol: "icmpv6"}, "accept", "accept.ping"},
+		{request{from: "192.0.2.9", toPort: 443}, "accept", "accept.web"},
+		{request{from: "2001:db8::9", toPort: 443}, "accept", "accept.web"},
+		{request{from: "192.0.2.9", toPort: 80}, "drop", "default"},
+		{request{from: "192.0.2.9", containerPort: 443}, "drop", "default"},
+		{request{from: "192.0.2.66", toPort: 443, in: "wg0"}, "drop", "deny.dmz"},
+		{request{from: "192.0.2.9", toPort: 80, in: "wg0"}, "docker", ""},
+		{request{from: "172.17.0.2", toAddress: "10.0.0.5", toPort: 443, in: "docker0"}, "reject", "deny.private"},
+		{request{from: "fd00::2", toAddress: "fd01::5", toPort: 443, in: "docker0"}, "reject", "deny.private"},
+		{request{from: "172.17.0.2", toAddress: "203.0.113.80", toPort: 443, in: "docker0"}, "docker", ""},
+		{request{from: "172.17.0.2", container: "10.0.0.5", containerPort: 443, in: "docker0", out: "br-web"}, "docker", ""},
+		{request{from: "192.0.2.9", containerPort: 40000, state: "reply"}, "accept", "established"},
+		{request{from: "192.0.2.9", containerPort: 40000, state: "invalid"}, "drop", "default"},
+		{request{from: "192.0.2.9", toPort: 443, proxy: true}, "docker", "accept.web"},
+		{request{from: "192.0.2.9", toPort: 80, proxy: true}, "docker", ""},
+		{request{from: "192.0.2.9", toPort: 443, containerPort: 8443, container: "172.18.0.5", out: "br-web"}, "accept", "accept.web"},
+		{request{from: "192.0.2.9", protocol: "icmp"}, "accept", "accept.ping"},
+		{request{from: "2001:db8::9", protocol: "icmpv6"}, "accept", "accept.ping"},
 	} {
 		tested := agree(t, t.TempDir(), agreed, c.a)
 		switch {
@@ -212,14 +212,13 @@ func TestExplainAndTestGiveOneAnswer(t *testing.T) {
 	}
 }
 
-// Policies and questions that nobody would write.
-func TestExplainAndTestGiveOneAnswerToRandomQuestions(t *testing.T) {
+func TestExplainAndTestAgreeOnRandomQuestions(t *testing.T) {
 	dir, agreed, refused := t.TempDir(), 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(values ...string) string { return rapid.SampledFrom(values).Draw(t, "field") }
 		port := func() uint16 { return rapid.SampledFrom([]uint16{0, 80, 443, 53, 1500}).Draw(t, "port") }
 		policy := randompolicy.Text(t)
-		a := asked{
+		a := request{
 			protocol: pick("", "tcp", "udp", "sctp"), in: pick("", "", "eth0", "wg0", "docker0", "br-a"),
 			out: pick("", "", "docker0", "eth0", "br-b"), state: pick("", "", "established", "reply", "related", "invalid", "untracked"),
 			toPort: port(), containerPort: port(), proxy: rapid.IntRange(0, 5).Draw(t, "proxy") == 0,

@@ -10,10 +10,10 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// maxConditions limits the cases to two to this power.
+// maxConditions limits the cases to two to the power of it.
 const maxConditions = 8
 
-// cases finds a verdict for each way that conditions may be, as far as they count.
+// cases finds the verdict for each combination of the conditions that matter.
 func (e *explainer) cases() {
 	type outcome struct {
 		verdict packet.Verdict
@@ -50,8 +50,8 @@ func (e *explainer) cases() {
 	}
 }
 
-// also widens a case to another with the same outcome: what one says and the other denies
-// does not count.
+// also joins another case with the same outcome: a condition that only one of them has does
+// not matter.
 func (c *Case) also(o *Case) {
 	both := func(a, b []string) []string {
 		return slices.DeleteFunc(a, func(x string) bool { return !slices.Contains(b, x) })
@@ -59,7 +59,7 @@ func (c *Case) also(o *Case) {
 	c.Holds, c.Fails = both(c.Holds, o.Holds), both(c.Fails, o.Fails)
 }
 
-// undecided is the verdict where more conditions count than are tried.
+// undecided is the verdict if more conditions matter than are tried.
 var undecided = packet.Verdict{Kind: packet.Other, With: "not decided: too many conditions"}
 
 func (e *explainer) oneCase(j packet.Journey, known map[string]bool) Case {
@@ -91,7 +91,7 @@ func (e *explainer) oneCase(j packet.Journey, known map[string]bool) Case {
 		case s.Failed == nil:
 			c.Passed = append(c.Passed, Passed{Rule: rule, To: r.Verdict.Chain, Returns: r.Verdict.Kind == packet.Return, Accepts: r.Verdict.Kind == packet.Accept, Translates: r.Verdict.Kind == packet.Other && e.hooks[s.Hook].Translates(), Does: does(r, j.Steps, i)})
 		case r.At.Table == "filter":
-			// In other tables rules are many, and few of them for the packet.
+			// Other tables have many rules, of which few are about the packet.
 			c.Passed = append(c.Passed, Passed{Rule: rule, Why: why(s.Failed, &s.Packet)})
 		}
 	}
@@ -99,8 +99,8 @@ func (e *explainer) oneCase(j packet.Journey, known map[string]bool) Case {
 	return c
 }
 
-// decider is the index of the step that decided: the last one, but of what all hooks let
-// through, the rule of the filter table that did.
+// decider is the index of the step that gave the verdict: the last one, or for a packet that
+// all hooks let through, the one of the filter table.
 func (e *explainer) decider(j packet.Journey) int {
 	last := len(j.Steps) - 1
 	if j.Verdict.Kind != packet.Accept || j.Open != "" {
@@ -116,8 +116,8 @@ func (e *explainer) decider(j packet.Journey) int {
 	if j.Steps[by].At != packet.AtEnd {
 		return by
 	}
-	// Where only the policy of the filter table lets it through, a rule in a table of
-	// Docker's own that accepts it says more.
+	// If only the policy of the filter table accepts it, a rule in a table of Docker's own
+	// that accepts it explains more.
 	for i, s := range j.Steps {
 		if s.At == packet.AtEnd || s.Failed != nil {
 			continue
@@ -129,8 +129,8 @@ func (e *explainer) decider(j packet.Journey) int {
 	return by
 }
 
-// returned is the step that decided where a program ends without a verdict: a RETURN of
-// ours is what said so, if the last rule that matched was one.
+// returned is the step that leaves the packet to the rules after the program: a RETURN, if that
+// is the last rule that matched.
 func (e *explainer) returned(j packet.Journey, last int) int {
 	if last < 1 || j.Steps[last].At != packet.AtEnd || j.Verdict.Kind != packet.Docker {
 		return last
@@ -141,10 +141,10 @@ func (e *explainer) returned(j packet.Journey, last int) int {
 	return last
 }
 
-// by is the rule at a step, or what ends the chain.
+// by is the rule at a step, or what gave the verdict at the end of the chain.
 func (e *explainer) by(j packet.Journey, i int) Rule {
 	if i < 0 {
-		return Rule{Name: "no rule"}
+		return Rule{Name: noRule}
 	}
 	s := j.Steps[i]
 	h := e.hooks[s.Hook]
@@ -152,7 +152,7 @@ func (e *explainer) by(j packet.Journey, i int) Rule {
 	case s.At != packet.AtEnd:
 		return e.rule(h.Program.Rule(s.At).At)
 	case h.Program.Default.Kind == packet.Docker:
-		return Rule{Name: "no rule", Table: h.Table, Chain: h.Program.Chains[0].Name}
+		return Rule{Name: noRule, Table: h.Table, Chain: h.Program.Chains[0].Name}
 	case h.Base != nil:
 		return Rule{Name: fmt.Sprintf("the policy of chain %s of table %s (hook %s, priority %d)", h.Chain, h.Table, h.Base.Hook, h.Base.Priority), Table: h.Table, Chain: h.Chain}
 	case h.Table != "filter":
@@ -172,16 +172,15 @@ func (e *explainer) rule(at packet.Origin) Rule {
 	}
 }
 
-// does says what a rule that matched did to the packet: its marks are those that the next
-// step shows.
+// does is what a matching rule did to the packet. The next step has the marks that it set.
 func does(r *packet.Rule, steps []packet.JourneyStep, i int) string {
 	var out []string
 	for _, a := range r.Actions {
 		switch a.Kind {
 		case packet.Untrack:
-			out = append(out, "takes it out of connection tracking, so that Docker does not translate it")
+			out = append(out, "excludes it from connection tracking, so that Docker does not translate it")
 		case packet.LoseMark:
-			out = append(out, "sets a mark that is not followed")
+			out = append(out, "sets a mark that dockerfw does not follow")
 		case packet.SetConnMark, packet.SaveMark:
 			out = append(out, "marks the connection"+marked(steps, i, true))
 		default:
@@ -190,6 +189,9 @@ func does(r *packet.Rule, steps []packet.JourneyStep, i int) string {
 	}
 	return strings.Join(out, ", ")
 }
+
+// noRule is the name if no rule gave the verdict.
+const noRule = "no rule"
 
 func marked(steps []packet.JourneyStep, i int, conn bool) string {
 	if i+1 == len(steps) {

@@ -1,48 +1,43 @@
-// Package explain tells what becomes of one packet, and why.
-//
-// In: a state of a host's rules and a packet in words. Out: for each path that it may
-// take its verdict, the rule that decided, and each rule it passed with the reason that
-// one did not match. Of a host all tables are asked, in the order that packets meet them.
-// Where the answer depends on what a packet does not tell, such as a rate, there is
-// one answer for each case.
 package explain
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/question"
 )
 
-// Question is a packet as a user knows it; what it leaves open is assumed.
+// Question is what a user knows about a packet; the rest is assumed.
 type Question = question.Question
 
-// Answer is what becomes of the packet on one path.
+// Answer is the verdict of the packet on one path.
 type Answer struct {
 	Path snapshot.Path
-	// Conditional says that it depends on the conditions of each case whether the packet
-	// goes this way at all.
+	// Conditional is set if the packet takes this path only under the conditions of each
+	// case.
 	Conditional bool
 	Packet      packet.Packet
-	// Guesses say what the question left open and was assumed.
-	Guesses []string
+	// Assumed has a sentence for each field that the question left open.
+	Assumed []string
 	// Cases has one element unless the verdict depends on conditions.
 	Cases []Case
-	// Notes say what a reader should know beyond the verdict.
+	// Notes are about the rules and the path.
 	Notes []string
+	// ofHost is set if the rules are those of a host, and not what dockerfw compiles.
+	ofHost bool
 }
 
-// Case is what becomes of the packet if some conditions hold.
+// Case is the verdict of the packet under some conditions.
 type Case struct {
-	// Holds and Fails are the conditions that make it this case; none of them if it
-	// is the only one.
+	// Holds and Fails are the conditions that match and that do not; none if it is the only
+	// case.
 	Holds, Fails []string
 	Verdict      packet.Verdict
-	// By is the rule that decided; its Name says so if none did.
+	// By is the rule that gave the verdict, or what did in place of one.
 	By     Rule
 	Passed []Passed
 }
@@ -57,80 +52,82 @@ type Rule struct {
 	Place        string
 }
 
-// Passed is a rule that a packet came to and that did not decide.
+// Passed is a rule that was checked before the one that gave the verdict.
 type Passed struct {
 	Rule
-	// Why the rule did not match; "" if it did and the packet went on.
+	// Why is the reason why it did not match; "" if it did and the packet went on.
 	Why string
-	// To is the chain that a rule that matched led to, and Returns tells that it led
-	// back from its own.
+	// To is the chain to which a matching rule jumped, and Returns is set if it returned
+	// from its own.
 	To      string
 	Returns bool
-	// Accepts tells that it ended the rules of its table, but not those of later ones.
+	// Accepts is set if it ended the rules of its table, but not those of later ones.
 	Accepts bool
-	// Translates tells that it sent the packet on to another destination.
+	// Translates is set if it changed the packet's destination.
 	Translates bool
 	// Does is what else the rule did to the packet; "" for nothing.
 	Does string
 }
 
-// Explain sends the packet through the rules of a state, on each path that it may take: from
-// a chain of the filter table on, or with "" through all that it meets.
+// Explain sends the packet of a question through the rules of a host, on each path that it can
+// take: from a chain of the filter table on, or with "" through all chains that it passes.
 func Explain(s *snapshot.Host, q Question, chain string) ([]*Answer, error) {
 	f := ir.FamilyOf(q.From)
 	if s.Rules[f] == nil {
 		if !s.Kind.Compiled() {
-			return nil, fmt.Errorf("%s has no %s rules saved", s.Name, snapshot.FamilyText(f))
+			return nil, fmt.Errorf("%s contains no %s rules", s.Name, words.Family(f))
 		}
-		return nil, fmt.Errorf("%s has no %s rules: that family is left to Docker's own", s.Name, snapshot.FamilyText(f))
+		return nil, fmt.Errorf("%s has no %s rules: %[2]s is left to Docker's own rules", s.Name, words.Family(f))
 	}
 	var out []*Answer
-	// Where a packet goes may depend on conditions too: each way is an answer.
-	ways := []map[string]bool{nil}
-	for i := 0; i < len(ways) && i < maxWays; i++ {
-		e := &explainer{state: s, family: f, answer: &Answer{}, given: ways[i]}
+	// The path may depend on conditions too: each combination is tried.
+	tries := []map[string]bool{nil}
+	for i := 0; i < len(tries) && i < maxPaths; i++ {
+		e := newExplainer(s, f, tries[i])
 		if err := e.explain(q, chain); err != nil {
 			return nil, err
 		}
-		ways = append(ways, e.otherWays...)
-		if !slices.ContainsFunc(out, func(a *Answer) bool { return a.Path == e.answer.Path && a.Packet.String() == e.answer.Packet.String() }) {
+		tries = append(tries, e.otherGiven...)
+		if !slices.ContainsFunc(out, e.answer.samePacket) {
 			out = append(out, e.answer)
 		}
 		if i == 0 && chain == "" && e.mayEndAtProxy() {
-			proxy := &explainer{state: s, family: f, answer: &Answer{}}
-			q.Proxy, q.Container, q.ContainerPort, q.Out = true, netip.Addr{}, 0, ""
-			if err := proxy.explain(q, chain); err != nil {
+			proxy := newExplainer(s, f, nil)
+			if err := proxy.explain(q.ToProxy(), chain); err != nil {
 				return nil, err
 			}
 			return append(out, proxy.answer), nil
 		}
 	}
-	if len(out) == 1 {
-		return out, nil
-	}
 	for _, a := range out {
-		a.Conditional = true
+		a.Conditional = len(out) > 1
 	}
 	return out, nil
 }
 
-// maxWays limits the answers for a packet that may go to several places.
-const maxWays = 16
+// maxPaths limits the answers for a packet that can go to several places.
+const maxPaths = 16
+
+func (a *Answer) samePacket(o *Answer) bool {
+	return a.Path == o.Path && a.Packet.String() == o.Packet.String()
+}
 
 type explainer struct {
 	state  *snapshot.Host
 	family ir.Family
 	answer *Answer
-	// hooks are the chains that the packet meets; whole says that they are all that the
+	// hooks are the chains that the packet passes; whole is set if they are all that the
 	// host has.
 	hooks []packet.Hook
 	whole bool
-	// given are the conditions on which it depends where the packet goes. Those that it came
-	// upon besides were taken not to hold: otherWays has what is given if they do.
-	given     map[string]bool
-	otherWays []map[string]bool
-	// elsewhere says that what nat translates was sent to no address of the host.
-	elsewhere bool
+	// given are the conditions on which the packet's path depends. Others that turned out to
+	// matter were assumed not to match: each of otherGiven assumes that one of them does.
+	given      map[string]bool
+	otherGiven []map[string]bool
+}
+
+func newExplainer(s *snapshot.Host, f ir.Family, given map[string]bool) *explainer {
+	return &explainer{state: s, family: f, given: given, answer: &Answer{ofHost: !s.Kind.Compiled()}}
 }
 
 func (e *explainer) explain(q Question, chain string) error {
@@ -145,17 +142,13 @@ func (e *explainer) explain(q Question, chain string) error {
 	if len(problems) > 0 {
 		return problems
 	}
-	e.answer.Packet, e.answer.Guesses = built.Packet, built.Assumed
+	e.answer.Packet, e.answer.Assumed = built.Packet, built.Assumed
 	e.answer.Notes = append(e.answer.Notes, built.Notes...)
-	if e.whole && e.answer.Path == snapshot.Forward {
-		if e.answer.Packet.Out == "" {
-			// Nothing translates it, so that it is for the host itself.
-			e.answer.Path = snapshot.ToHost
-			if err := e.route(e.answer.Path, ""); err != nil {
-				return err
-			}
-		} else {
-			e.redirect(&e.answer.Packet)
+	if e.whole && e.answer.Path == snapshot.Forward && built.Packet.Out == "" {
+		// No rule translates it, so that it is for the host itself.
+		e.answer.Path = snapshot.ToHost
+		if err := e.route(e.answer.Path, ""); err != nil {
+			return err
 		}
 	}
 	e.notes()
@@ -163,9 +156,9 @@ func (e *explainer) explain(q Question, chain string) error {
 	return nil
 }
 
-// mayEndAtProxy tells whether the packet may reach docker-proxy instead of being forwarded,
-// by what the rules do not say: over IPv6 Docker translates a published port only if the
-// container's network has IPv6, and never for clients with a link-local address.
+// mayEndAtProxy reports whether the packet may go to docker-proxy instead of being forwarded,
+// for reasons that the rules do not show: over IPv6 Docker translates a published port only if
+// the container's network has IPv6, and never for clients with a link-local address.
 func (e *explainer) mayEndAtProxy() bool {
 	return e.answer.Path == snapshot.Forward && !e.whole && e.family == ir.IPv6 && e.answer.Packet.DNAT
 }
@@ -177,20 +170,20 @@ func (e *explainer) note(format string, args ...any) {
 	}
 }
 
-// notes says what a reader should know of the path besides the verdict.
+// notes adds what the verdict does not show about the packet's path.
 func (e *explainer) notes() {
 	if e.whole {
-		e.beside()
+		e.notEvaluated()
 	}
 	if e.answer.Path != snapshot.ToHost || !e.state.Kind.Compiled() {
 		return
 	}
-	if e.state.Filter(e.family).Chain(snapshot.InputChain) == nil {
-		e.note("%s does not protect docker-proxy: none of its rules is for INPUT", e.state.Name)
+	if e.state.Filter(e.family).Chain(ir.InputChain) == nil {
+		e.note("%s has no INPUT protection for docker-proxy", e.state.Name)
 		return
 	}
 	p := e.answer.Packet
 	if j := e.settled(e.hooks, p); p.HasPorts() && len(j.Steps) > 0 && !slices.ContainsFunc(j.Steps, func(s packet.JourneyStep) bool { return s.Failed == nil && s.At != packet.AtEnd }) {
-		e.note("no rule protects port %d of docker-proxy from what arrives on %s: whoever the host's own INPUT rules let in reaches it. proxy_ports = [%s] puts it under the policy's default", p.DestinationPort, p.In, snapshot.ProxyPort(p.Protocol, p.DestinationPort))
+		e.note("port %d of docker-proxy is not protected on %s: only the host's own INPUT rules apply. Set proxy_ports = [%s] to apply the policy's default to it", p.DestinationPort, p.In, snapshot.ProxyPort(p.Protocol, p.DestinationPort))
 	}
 }

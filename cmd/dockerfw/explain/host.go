@@ -11,37 +11,40 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// host is what the state tells of the host that a question is about.
+// host is what the snapshot shows of the host.
 func (e *explainer) host() question.Host {
-	h := question.Host{Name: e.state.Name, SourcePorts: e.asksForSourcePorts()}
+	h := question.Host{Name: e.state.Name, SourcePorts: e.matchesSourcePorts()}
 	h.External, h.Container = e.state.Interfaces(e.family)
 	if e.state.Kind.Compiled() {
-		return h // which has neither Docker's chains nor its nat table
+		return h // what dockerfw compiles has neither Docker's chains nor its nat table
 	}
 	h.Bridges = e.state.Bridges(e.family)
 	h.Bridge = func(container netip.Addr) string { return e.bridgeOf(container) }
+	if !e.whole {
+		return h
+	}
+	h.Redirect = e.redirect
 	switch {
-	case !e.whole:
 	case e.state.Rules[e.family].Table("nat") != nil || e.state.Docker(e.family).Native:
 		h.Translate = e.translate
 	case e.state.Kind == snapshot.Saved:
-		e.note("%s has no nat table: that a published port is translated is assumed", e.state.Name)
+		e.note("%s contains no nat table: it is assumed that Docker publishes the port", e.state.Name)
 	default:
-		// A live host without the table translates nothing.
+		// A live host without the table translates no packet.
 		h.Translate = func(packet.Packet, bool) (question.Target, bool) { return question.Target{}, false }
 	}
 	return h
 }
 
-// asksForSourcePorts tells whether the port that a packet comes from may count: it
-// goes without saying that it is any high one.
-func (e *explainer) asksForSourcePorts() bool {
-	asks := func(m iptables.Match) bool {
+// matchesSourcePorts reports whether any rule matches source ports. Only then the answer
+// mentions the source port that is assumed.
+func (e *explainer) matchesSourcePorts() bool {
+	matches := func(m iptables.Match) bool {
 		return slices.ContainsFunc([]string{"--sport", "--sports", "--ports"}, func(option string) bool { return m.Option(option) != nil })
 	}
 	for _, c := range e.chains() {
 		for _, r := range c.Rules {
-			if slices.ContainsFunc(r.Matches, asks) || slices.ContainsFunc(r.Matches, e.setAsksForSourcePorts) {
+			if slices.ContainsFunc(r.Matches, matches) || slices.ContainsFunc(r.Matches, e.setMatchesSourcePorts) {
 				return true
 			}
 		}
@@ -49,9 +52,8 @@ func (e *explainer) asksForSourcePorts() bool {
 	return false
 }
 
-// setAsksForSourcePorts tells whether a match looks the port that a packet comes from up
-// in a set.
-func (e *explainer) setAsksForSourcePorts(m iptables.Match) bool {
+// setMatchesSourcePorts reports whether a match looks up the source port in a set.
+func (e *explainer) setMatchesSourcePorts(m iptables.Match) bool {
 	o := m.Option("--match-set")
 	if o == nil || len(o.Values) != 2 {
 		return false
@@ -66,7 +68,7 @@ func (e *explainer) setAsksForSourcePorts(m iptables.Match) bool {
 	return i >= 0 && i < len(flags) && flags[i] == "src"
 }
 
-// chains are those of the filter table; a host may have none yet.
+// chains are those of the filter table, which a host may not have yet.
 func (e *explainer) chains() []*iptables.Chain {
 	if t := e.state.Filter(e.family); t != nil {
 		return t.Chains

@@ -2,30 +2,30 @@ package explain
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// route finds the chains that the packet of the question meets on a path: of a host all
-// that it has, of what is compiled the chain that dockerfw fills. Where the rules that
-// were read are only a part of a host's, it is the chain that is there, and a note says
-// what is missing.
+// route sets the chains that a packet passes on a path: all chains of a host, or the chain that
+// dockerfw compiles. If only a part of a host's rules was saved, it is the chain that is
+// there, with a note about what is missing.
 func (e *explainer) route(path snapshot.Path, chain string) error {
 	t := e.state.Filter(e.family)
 	if chain != "" {
 		if t.Chain(chain) == nil {
-			return fmt.Errorf("%s has no %s chain %s%s", e.state.Name, snapshot.FamilyText(e.family), chain, chainList(t))
+			return fmt.Errorf("%s has no %s chain %s%s", e.state.Name, words.Family(e.family), chain, chainList(t))
 		}
 		e.from(chain)
 		if policy := t.Chain(chain).Policy; policy == "" {
-			e.note("asked from chain %s on: what is ahead of it on a host, and what comes after it, is not considered", chain)
+			e.note("evaluation starts at chain %s: the rules before it and after it are not considered", chain)
 		}
 		return nil
 	}
-	ours := snapshot.InputChain
+	ours := ir.InputChain
 	if path == snapshot.Forward {
 		ours = e.state.Target
 	}
@@ -41,46 +41,46 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 	missing := ""
 	switch {
 	case e.state.Kind == snapshot.Live:
-		// What a live host does not have is not there.
+		// A live host has no tables or chains beyond those read.
 	case t == nil:
-		return fmt.Errorf("%s has no %s filter table: nothing in it decides this packet. Save all tables with %s-save", e.state.Name, snapshot.FamilyText(e.family), snapshot.IPTables(e.family))
+		return fmt.Errorf("%s contains no %s filter table, so it has no verdict for this packet. Save all tables with %s-save", e.state.Name, words.Family(e.family), snapshot.IPTables(e.family))
 	case !snapshot.Declared(c):
-		missing = fmt.Sprintf("%s does not say what %s does", e.state.Name, hook)
+		missing = fmt.Sprintf("%s does not declare chain %s", e.state.Name, hook)
 	case len(c.Rules) == 0 && t.Chain(ours) != nil && len(t.Chain(ours).Rules) > 0:
-		missing = fmt.Sprintf("%s of %s is empty (Docker adds its jumps when it starts)", hook, e.state.Name)
+		missing = fmt.Sprintf("chain %s of %s is empty (Docker adds its jumps when it starts)", hook, e.state.Name)
 	}
 	if missing != "" {
 		if t.Chain(ours) == nil {
-			return fmt.Errorf("%s, and has no chain %s to ask instead. Name one with --chain%s", missing, ours, chainList(t))
+			return fmt.Errorf("%s, and there is no chain %s to start at instead. Choose one with --chain%s", missing, ours, chainList(t))
 		}
-		e.note("%s: asked from chain %s on. --chain names another chain", missing, ours)
+		e.note("%s: evaluation starts at chain %s. Choose another one with --chain", missing, ours)
 		e.from(ours)
 		return nil
 	}
 	e.hooks = e.state.Hooks(e.family, path)
 	e.whole = true
 	if user := t.Chain(ours); user != nil && len(user.Rules) > 0 && !snapshot.Reaches(t, hook, ours) {
-		e.note("%s does not lead to %s, so its rules have no effect (%s of them; --chain %s asks them all the same)", hook, ours, fmt.Sprint(len(user.Rules)), ours)
+		e.note("no rule in %s leads to chain %s, so its %s have no effect; --chain %[2]s evaluates them anyway", hook, ours, words.Count(len(user.Rules), "rule"))
 	}
 	return nil
 }
 
-// beside says what else of the host may drop the packet, and what is not known of that.
-func (e *explainer) beside() {
+// notEvaluated notes what else on the host may drop the packet.
+func (e *explainer) notEvaluated() {
 	for _, chain := range e.state.UnsupportedChains(e.family) {
-		e.note("nft %s may drop the packet too, and is not followed here", chain)
+		e.note("nft %s is not evaluated, and may drop the packet too", chain)
 	}
 	if e.state.Kind == snapshot.Live && e.state.NFTUnread != "" {
-		e.note("tables of nft beside those of iptables are not considered: %s", e.state.NFTUnread)
+		e.note("nft tables besides those of iptables are not evaluated: %s", e.state.NFTUnread)
 	}
 }
 
-// from asks the rules of the filter table from a chain on.
+// from evaluates the rules of the filter table from a chain on.
 func (e *explainer) from(chain string) {
 	e.hooks = []packet.Hook{{Table: "filter", Chain: chain, Program: e.state.Program(e.family, chain)}}
 }
 
-// chainList names the chains of a table that have rules, for messages.
+// chainList lists the chains of a table that have rules, for messages.
 func chainList(t *iptables.Table) string {
 	if t == nil {
 		return ""
@@ -91,12 +91,9 @@ func chainList(t *iptables.Table) string {
 			names = append(names, c.Name)
 		}
 	}
-	const shown = 8
-	switch {
-	case len(names) == 0:
+	if len(names) == 0 {
 		return ""
-	case len(names) > shown:
-		return fmt.Sprintf(" (%s and %d more)", strings.Join(names[:shown], ", "), len(names)-shown)
 	}
-	return " (" + strings.Join(names, ", ") + ")"
+	const shown = 8
+	return " (" + words.List(names, shown) + ")"
 }

@@ -9,7 +9,18 @@ import (
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
-// WriteText writes the answers for people: the verdict first, then why not another.
+// Formats are those of Write.
+var Formats = []string{"text", "json"}
+
+// Write writes answers in one of the Formats.
+func Write(w io.Writer, format string, answers []*Answer) error {
+	if format == "json" {
+		return WriteJSON(w, answers)
+	}
+	return WriteText(w, answers)
+}
+
+// WriteText writes answers for people: the verdict first, then the reason.
 func WriteText(w io.Writer, answers []*Answer) error {
 	var b strings.Builder
 	for i, a := range answers {
@@ -25,6 +36,7 @@ func WriteText(w io.Writer, answers []*Answer) error {
 	return err
 }
 
+// heading tells apart the two paths of an IPv6 packet to a published port.
 func (a *Answer) heading() string {
 	if a.Path == snapshot.ToHost {
 		return "If it reaches docker-proxy on the host (the container's network has no IPv6, or the client's address is link-local):"
@@ -35,8 +47,8 @@ func (a *Answer) heading() string {
 func (a *Answer) write(b *strings.Builder) {
 	line := func(format escape.Literal, args ...any) { escape.Fprintf(b, format+"\n", args...) }
 	line("%s", a.Packet)
-	for _, g := range a.Guesses {
-		line("  assumed: %s", g)
+	for _, s := range a.Assumed {
+		line("  assumed: %s", s)
 	}
 	for _, n := range a.Notes {
 		line("  note: %s", n)
@@ -46,40 +58,87 @@ func (a *Answer) write(b *strings.Builder) {
 		if conditions := c.conditions(); conditions != "" {
 			line("If %s:", conditions)
 		}
-		line("%s, by %s", a.verdict(c.Verdict), c.By)
+		line("%s", a.sentence(c))
 		if c.By.Text != "" && c.By.Name != c.By.Text {
 			line("    -A %s %s", c.By.Chain, c.By.Text)
 		}
-		if len(c.Passed) == 0 {
-			continue
-		}
-		in := c.Passed[0].place()
-		line("It passed, in chain %s:", in)
-		for i, p := range c.Passed {
-			if i > 0 && p.Rule.Name == c.Passed[i-1].Name && p.Why == c.Passed[i-1].Why && p.Why != "" {
-				continue // one block's rules often say the same
-			}
-			what := p.what()
-			if p.place() != in {
-				in = p.place()
-				line("  in chain %s:", in)
-			}
-			p.Table = "" // the line of the chain says it
-			line("  %s: %s", p.Rule, what)
-		}
+		c.writePassed(line)
 	}
 }
 
-// place is the rule's chain, with its table if that is not the filter table.
-func (r Rule) place() string {
+func (c Case) writePassed(line func(escape.Literal, ...any)) {
+	if len(c.Passed) == 0 {
+		return
+	}
+	in := c.Passed[0].chain()
+	line("Rules checked before, in %s:", in)
+	for i, p := range c.Passed {
+		if i > 0 && p.Name == c.Passed[i-1].Name && p.Why == c.Passed[i-1].Why && p.Why != "" {
+			continue // another rule of the same block, with the same reason
+		}
+		result := p.result()
+		if p.chain() != in {
+			in = p.chain()
+			line("  in %s:", in)
+		}
+		p.Table = "" // it is in the line of the chain
+		line("  %s: %s", p.Rule, result)
+	}
+}
+
+// sentence is the verdict with the rule that gave it.
+func (a *Answer) sentence(c Case) string {
+	if c.Verdict.Kind == packet.Docker {
+		return a.leftOpen(c.By)
+	}
+	if c.Verdict == undecided {
+		return "No single verdict: it depends on too many conditions"
+	}
+	text := map[packet.Kind]string{packet.Accept: "Accepted", packet.Drop: "Dropped", packet.Reject: "Rejected", packet.Other: "Sent to"}[c.Verdict.Kind]
+	switch {
+	case c.Verdict.Kind == packet.Other:
+		text += " target " + c.Verdict.With
+	case c.Verdict.With != "":
+		text += " with " + c.Verdict.With
+	}
+	switch {
+	case c.By.Name == noRule:
+		return text + ": no rule matched"
+	case c.By.Text == "":
+		return text + " by " + c.By.String()
+	}
+	return text + " by rule " + c.By.String()
+}
+
+// leftOpen is the sentence for packets without a verdict of the rules in question.
+func (a *Answer) leftOpen(by Rule) string {
+	next := "Docker's own rules decide (they accept published ports)"
+	left := "Docker's own rules (they accept published ports)"
+	switch {
+	case a.Path == snapshot.ToHost:
+		next, left = "the host's own INPUT rules decide", "the host's own INPUT rules"
+	case a.ofHost:
+		next, left = "the rules after it decide", "the rules after chain "+by.Chain
+	}
+	switch {
+	case by.Name != noRule:
+		return "Left to " + left + " by rule " + by.String()
+	case a.ofHost:
+		return "No rule of chain " + by.Chain + " matched: " + next
+	}
+	return "No dockerfw rule matched: " + next
+}
+
+// chain is the rule's chain, with its table if that is not the filter table.
+func (r Rule) chain() string {
 	if r.Table == "" || r.Table == "filter" {
-		return r.Chain
+		return "chain " + r.Chain
 	}
-	return r.Chain + " of table " + r.Table
+	return "chain " + r.Chain + " of table " + r.Table
 }
 
-// what says why a rule did not decide.
-func (p Passed) what() string {
+// result is what a rule that gave no verdict did.
+func (p Passed) result() string {
 	switch {
 	case p.Why != "":
 		return p.Why
@@ -90,23 +149,11 @@ func (p Passed) what() string {
 	case p.Does != "":
 		return "matches, " + p.Does
 	case p.Table == "nat" || p.Translates:
-		return "matches, translates it"
+		return "matches, translates the destination"
 	case p.Accepts:
-		return "matches, accepts it, as far as this table goes"
+		return "matches, accepts the packet in this table"
 	}
 	return "matches, its target is not terminating"
-}
-
-// verdict is what becomes of a packet, in a sentence's beginning.
-func (a *Answer) verdict(v packet.Verdict) string {
-	if v.Kind == packet.Docker && a.Packet.Out == "" {
-		return "Left to the host's own rules of INPUT"
-	}
-	if v.Kind == packet.Docker {
-		return "Left to Docker's rules, which accept what is published"
-	}
-	text := v.String()
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func (r Rule) String() string {
@@ -126,71 +173,10 @@ func (r Rule) String() string {
 func (c Case) conditions() string {
 	var parts []string
 	for _, h := range c.Holds {
-		parts = append(parts, "["+h+"] holds")
+		parts = append(parts, "["+h+"] matches")
 	}
 	for _, f := range c.Fails {
-		parts = append(parts, "["+f+"] does not hold")
+		parts = append(parts, "["+f+"] does not match")
 	}
 	return strings.Join(parts, " and ")
 }
-
-// The JSON of an answer. Names and meanings stay; more may be added.
-type (
-	jsonAnswer struct {
-		// Path is "forwarded" or "docker-proxy".
-		Path    string     `json:"path"`
-		Packet  string     `json:"packet"`
-		Assumed []string   `json:"assumed"`
-		Notes   []string   `json:"notes"`
-		Cases   []jsonCase `json:"cases"`
-		// OtherPaths are the answers on other paths that the packet may take.
-		OtherPaths []*jsonAnswer `json:"other_paths,omitempty"`
-	}
-	jsonCase struct {
-		Holds   []string     `json:"holds,omitempty"`
-		Fails   []string     `json:"fails,omitempty"`
-		Verdict string       `json:"verdict"`
-		By      jsonRule     `json:"by"`
-		Passed  []jsonPassed `json:"passed"`
-	}
-	jsonRule struct {
-		Name  string `json:"name"`
-		Table string `json:"table,omitempty"`
-		Chain string `json:"chain,omitempty"`
-		Text  string `json:"text,omitempty"`
-		Place string `json:"place,omitempty"`
-	}
-	jsonPassed struct {
-		jsonRule
-		Why     string `json:"why,omitempty"`
-		To      string `json:"to,omitempty"`
-		Returns bool   `json:"returns,omitempty"`
-		Does    string `json:"does,omitempty"`
-	}
-)
-
-// WriteJSON writes the answers for programs.
-func WriteJSON(w io.Writer, answers []*Answer) error {
-	out := answers[0].json()
-	for _, a := range answers[1:] {
-		out.OtherPaths = append(out.OtherPaths, a.json())
-	}
-	return escape.JSON(w, out)
-}
-
-func (a *Answer) json() *jsonAnswer {
-	out := &jsonAnswer{
-		Path: [...]string{"forwarded", "docker-proxy"}[a.Path], Packet: a.Packet.String(),
-		Assumed: append([]string{}, a.Guesses...), Notes: append([]string{}, a.Notes...),
-	}
-	for _, c := range a.Cases {
-		one := jsonCase{Holds: c.Holds, Fails: c.Fails, Verdict: c.Verdict.String(), By: c.By.json(), Passed: []jsonPassed{}}
-		for _, p := range c.Passed {
-			one.Passed = append(one.Passed, jsonPassed{p.Rule.json(), p.Why, p.To, p.Returns, p.Does})
-		}
-		out.Cases = append(out.Cases, one)
-	}
-	return out
-}
-
-func (r Rule) json() jsonRule { return jsonRule(r) }

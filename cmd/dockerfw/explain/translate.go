@@ -12,34 +12,33 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// translate sends a packet through the tables of a host that it meets before routing, to
-// find where nat sends it. local tells whether its destination is an address of the host,
-// which Docker's rules ask.
+// translate sends a packet through the tables that it passes before routing, to find the
+// target of DNAT. local reports whether its destination is an address of the host, which
+// Docker's rules match.
 func (e *explainer) translate(p packet.Packet, local bool) (question.Target, bool) {
 	before := e.beforeRouting()
 	local = local || publishedAt(e.state.Rules[e.family].Table("nat"), p.Destination)
 	if local {
 		p.Out = ""
 	}
-	p.State = ir.CTNew // what the first packet of its connection met
+	p.State = ir.CTNew // only the first packet of a connection passes nat
 	j := e.settled(before, p)
 	e.branch(before, p)
 	if j.Verdict.Kind != packet.Accept {
-		// It does not come as far as nat, which is asked all the same where it would go.
+		// It is dropped before nat, which is still evaluated to know its destination.
 		j = e.settled(slices.DeleteFunc(before, func(h packet.Hook) bool { return !h.Translates() }), p)
 	}
 	if !j.Packet.Tracked() {
-		e.note("%s takes it out of connection tracking (raw), so that no rule of its nat table translates it", e.state.Name)
+		e.note("the raw table of %s excludes the packet from connection tracking, so the nat table does not translate it", e.state.Name)
 	}
 	to, ok := target(j.DNAT, p.DestinationPort)
 	if !ok {
 		return question.Target{}, false
 	}
-	e.elsewhere = !local
-	return question.Target{To: to, Bridge: e.bridgeOf(to.Addr())}, true
+	return question.Target{To: to, Bridge: e.bridgeOf(to.Addr()), Elsewhere: !local}, true
 }
 
-// target reads where a DNAT target sends packets for a port.
+// target parses the destination of a DNAT target, for packets to a port.
 func target(dnat string, port uint16) (netip.AddrPort, bool) {
 	text, ok := strings.CutPrefix(dnat, "DNAT --to-destination ")
 	if !ok {
@@ -52,8 +51,8 @@ func target(dnat string, port uint16) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(address, port), err == nil
 }
 
-// publishedAt tells whether something is published at an address alone, which is then
-// one of the host's.
+// publishedAt reports whether a port is published only on an address, which is then one of the
+// host's.
 func publishedAt(nat *iptables.Table, address netip.Addr) bool {
 	if nat == nil {
 		return false
@@ -70,33 +69,21 @@ func publishedAt(nat *iptables.Table, address netip.Addr) bool {
 	return false
 }
 
-// redirect sends a packet for a container's own address through the same tables: a rule of
-// theirs may translate it as well.
-func (e *explainer) redirect(p *packet.Packet) {
-	if p.DNAT {
-		p.Elsewhere = e.elsewhere
-	}
-	if p.DNAT || p.Direction != ir.CTOriginal || p.State&(ir.CTNew|ir.CTEstablished) == 0 {
-		return
-	}
-	sent := *p
-	sent.State = ir.CTNew
-	j := e.settled(e.beforeRouting(), sent)
+// redirect sends a packet to a container's own address through the same tables: a rule of
+// theirs may translate it too.
+func (e *explainer) redirect(p packet.Packet) (question.Target, bool) {
+	p.State = ir.CTNew
+	j := e.settled(e.beforeRouting(), p)
 	to, ok := target(j.DNAT, p.DestinationPort)
-	if !ok {
-		return
-	}
-	e.note("the nat table of %s sends what is for %s to %s", e.state.Name, netip.AddrPortFrom(p.Destination, p.DestinationPort), to)
-	p.DNAT, p.Elsewhere, p.OriginalDestination, p.OriginalPort = true, true, p.Destination, p.DestinationPort
-	p.Destination, p.DestinationPort = to.Addr(), to.Port()
+	return question.Target{To: to}, ok
 }
 
-// beforeRouting are the chains that the packet meets before it is routed.
+// beforeRouting are the chains that the packet passes before it is routed.
 func (e *explainer) beforeRouting() []packet.Hook {
 	return slices.DeleteFunc(slices.Clone(e.hooks), func(h packet.Hook) bool { return !h.BeforeRouting() })
 }
 
-// settled is a journey in which conditions that are not known do not hold.
+// settled is the journey if no unknown condition matches.
 func (e *explainer) settled(hooks []packet.Hook, p packet.Packet) packet.Journey {
 	known := map[string]bool{}
 	maps.Copy(known, e.given)
@@ -110,7 +97,7 @@ func (e *explainer) settled(hooks []packet.Hook, p packet.Packet) packet.Journey
 	}
 }
 
-// bridgeOf is the interface that Docker's rules name for a container.
+// bridgeOf is the interface of a container in Docker's rules.
 func (e *explainer) bridgeOf(container netip.Addr) string {
 	for _, c := range e.chains() {
 		for _, r := range c.Rules {
@@ -131,8 +118,8 @@ func (e *explainer) bridgeOf(container netip.Addr) string {
 	return ""
 }
 
-// branch notes what else may be given on the way of a packet through hooks: each condition
-// that counts, if it holds.
+// branch adds to otherGiven each unknown condition that matters on the packet's path through
+// hooks, as one that matches.
 func (e *explainer) branch(hooks []packet.Hook, p packet.Packet) {
 	known := map[string]bool{}
 	maps.Copy(known, e.given)
@@ -144,7 +131,7 @@ func (e *explainer) branch(hooks []packet.Hook, p packet.Packet) {
 		}
 		other := maps.Clone(known)
 		other[j.Open] = true
-		e.otherWays = append(e.otherWays, other)
+		e.otherGiven = append(e.otherGiven, other)
 		known[j.Open] = false
 	}
 }

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// why says in what the packet is not what a condition asks for.
+// why is the reason why a condition does not hold for a packet: what the packet has, and what
+// the condition requires.
 func why(c packet.Cond, p *packet.Packet) string {
 	switch c := c.(type) {
 	case packet.Not:
@@ -30,68 +32,66 @@ func why(c packet.Cond, p *packet.Packet) string {
 	case packet.InSet:
 		return whySet(c, p, false)
 	case packet.Opaque:
-		return "taken not to hold: " + c.Text
+		return "assumed not to match: " + c.Text
 	case packet.Mark:
-		if _, known := c.Of(p.Marks, p.Tracked()); !known {
-			return "taken not to hold: " + c.String()
-		}
-		if c.Conn {
-			return fmt.Sprintf("its connection's mark is %s, not %#x/%#x", p.Marks.Conn, c.Value, c.Mask)
-		}
-		return fmt.Sprintf("its mark is %s, not %#x/%#x", p.Marks.Packet, c.Value, c.Mask)
+		return whyMark(c, p)
 	case packet.FamilyIs:
-		return "the packet is " + p.Family.String()
+		return "it is an " + words.Family(p.Family) + " packet"
 	case packet.Addr:
-		if !address(c.End, p).IsValid() {
-			return "the packet has no " + c.End.String()
-		}
-		if c.End != packet.Source && address(c.End, p).IsUnspecified() {
-			return fmt.Sprintf("the host's address that it was sent to is not given (--to-address), so it is not %s", set(c.In))
-		}
-		return fmt.Sprintf("%s %s is not %s", c.End, address(c.End, p), set(c.In))
+		return whyAddress(c, p)
 	case packet.Port:
-		if !p.HasPorts() {
-			return "the packet has no ports"
+		switch {
+		case !p.HasPorts():
+			return "it has no ports"
+		case c.End == packet.OriginalDestination:
+			return fmt.Sprintf("it was sent to port %d, not %s", p.OriginalPort, ports(c.Ranges))
 		}
-		if c.End == packet.OriginalDestination {
-			return fmt.Sprintf("it was sent to port %d, not %s", p.OriginalPort, strings.TrimPrefix(c.String(), "original destination port "))
-		}
-		return fmt.Sprintf("%s port %d is not %s", c.End, port(c.End, p), strings.TrimPrefix(c.String(), c.End.String()+" port "))
+		return fmt.Sprintf("its %s port is %d, not %s", c.End, port(c.End, p), ports(c.Ranges))
 	case packet.Proto:
-		return fmt.Sprintf("it is %s, not %s", packet.Proto{Numbers: []uint8{p.Protocol}}.Name(), c.Name())
+		var names []string
+		for _, n := range c.Numbers {
+			names = append(names, words.Protocol(n))
+		}
+		return fmt.Sprintf("it is %s, not %s", words.Protocol(p.Protocol), words.Or(names))
 	case packet.ICMPType:
 		if !p.HasICMP() {
-			return "it is no ICMP message"
+			return "it is not an ICMP packet"
 		}
-		return fmt.Sprintf("it is ICMP type %d, not %s", p.ICMPType, strings.TrimPrefix(c.String(), "ICMP type "))
+		return fmt.Sprintf("it is ICMP type %d/%d, not %s", p.ICMPType, p.ICMPCode, words.ICMPTypes([]packet.ICMPType{c}))
 	case packet.Interface:
 		if c.End == packet.Source {
 			return fmt.Sprintf("it arrives on %s, not %s", p.In, c.Name)
 		}
-		return fmt.Sprintf("it leaves by %s, not %s", orNone(p.Out), c.Name)
+		if p.Out == "" {
+			return fmt.Sprintf("it is for the host itself, and does not leave on %s", c.Name)
+		}
+		return fmt.Sprintf("it leaves on %s, not %s", p.Out, c.Name)
 	case packet.State:
 		if c.States == ir.CTDNAT {
 			return "Docker did not translate it (no DNAT): it goes to the container's own address"
 		}
-		return fmt.Sprintf("its connection is %s, not %s", packet.State{States: p.State}.Names(), c.Names())
+		return fmt.Sprintf("its state is %s, not %s", states(p.State), states(c.States))
 	case packet.Dir:
-		return fmt.Sprintf("it does not go in direction %s", strings.TrimPrefix(c.String(), "direction "))
+		if p.Direction == ir.CTAny {
+			return "it belongs to no connection"
+		}
+		return fmt.Sprintf("its direction is %s, not %s", directions[p.Direction], directions[c.Dir])
 	}
-	return "not: " + c.String()
+	return "not true: " + c.String()
 }
 
-// whyNot says that the packet is what a condition must not be.
+// whyNot is the reason why a negated condition does not hold.
 func whyNot(c packet.Cond, p *packet.Packet) string {
 	switch c := c.(type) {
 	case packet.Not:
 		return why(c.C, p)
 	case packet.Addr:
-		return fmt.Sprintf("%s %s is %s", c.End, address(c.End, p), set(c.In))
+		return fmt.Sprintf("its %s %s is %s", c.End, address(c.End, p), addresses(c.In))
 	case packet.Interface:
 		if c.End == packet.Source {
 			return "it arrives on " + p.In
 		}
-		return "it leaves by " + p.Out
+		return "it leaves on " + p.Out
 	case packet.Any:
 		for _, x := range c {
 			if packet.Holds(x, p) {
@@ -107,62 +107,95 @@ func whyNot(c packet.Cond, p *packet.Packet) string {
 	case packet.InSet:
 		return whySet(c, p, true)
 	case packet.Opaque:
-		return "taken to hold: " + c.Text
+		return "assumed to match: " + c.Text
+	case packet.Port:
+		return fmt.Sprintf("its %s port is %d", c.End, port(c.End, p))
+	case packet.Proto:
+		return "it is " + words.Protocol(p.Protocol)
+	case packet.State:
+		if c.States == ir.CTDNAT {
+			return "Docker translated it (DNAT)"
+		}
+		return "its state is " + states(p.State)
 	}
-	return "it is: " + c.String()
+	return "true: " + c.String()
 }
 
-// whySet says what of the packet is, or is not, in a set of more than addresses.
+func whyMark(c packet.Mark, p *packet.Packet) string {
+	if _, known := c.Of(p.Marks, p.Tracked()); !known {
+		return "assumed not to match: " + c.String()
+	}
+	if c.Conn {
+		return fmt.Sprintf("its connection's mark is %s, not %#x/%#x", p.Marks.Conn, c.Value, c.Mask)
+	}
+	return fmt.Sprintf("its mark is %s, not %#x/%#x", p.Marks.Packet, c.Value, c.Mask)
+}
+
+func whyAddress(c packet.Addr, p *packet.Packet) string {
+	a := address(c.End, p)
+	switch {
+	case !a.IsValid():
+		return fmt.Sprintf("it has no %s", c.End)
+	case c.End != packet.Source && a.IsUnspecified():
+		return fmt.Sprintf("the host address that it was sent to is not given (--to-address), so it is not %s", addresses(c.In))
+	}
+	return fmt.Sprintf("its %s %s is not %s", c.End, a, addresses(c.In))
+}
+
+// whySet is the reason why a packet is, or is not, in a set with ports, interfaces or marks.
 func whySet(c packet.InSet, p *packet.Packet, in bool) string {
 	if len(c.Ends) < len(c.Dims) {
-		return fmt.Sprintf("set %s has %d dimensions and the rule names %d (src or dst), so that it never matches", c.Name, len(c.Dims), len(c.Ends))
+		return fmt.Sprintf("set %s has %d dimensions but the rule has only %d (src or dst), so it never matches", c.Name, len(c.Dims), len(c.Ends))
 	}
 	plain := *p
 	plain.Conditions = nil
 	if open := packet.Open(c.C, &plain); len(open) > 0 {
 		if in {
-			return fmt.Sprintf("it is in set %s: taken to hold: %s", c.Name, strings.Join(slices.DeleteFunc(open, func(t string) bool { return !p.Conditions[t] }), ", "))
+			return fmt.Sprintf("it is in set %s; assumed to match: %s", c.Name, strings.Join(slices.DeleteFunc(open, func(t string) bool { return !p.Conditions[t] }), ", "))
 		}
-		return fmt.Sprintf("it is not in set %s: taken not to hold: %s", c.Name, strings.Join(slices.DeleteFunc(open, func(t string) bool { return p.Conditions[t] }), ", "))
-	}
-	not := " not"
-	if in {
-		not = ""
+		return fmt.Sprintf("it is not in set %s; assumed not to match: %s", c.Name, strings.Join(slices.DeleteFunc(open, func(t string) bool { return p.Conditions[t] }), ", "))
 	}
 	if c.Dims == nil {
 		if in {
-			return "it is in a member of set " + c.Name
+			return "it is in a set of list " + c.Name
 		}
-		return "it is in no member of set " + c.Name
+		return "it is in no set of list " + c.Name
 	}
-	var words []string
+	var fields []string
 	for i, end := range c.Ends {
 		switch c.Dims[i] {
 		case "ip", "net":
-			words = append(words, fmt.Sprintf("%s %s", end, address(end, p)))
+			fields = append(fields, fmt.Sprintf("%s %s", end, address(end, p)))
 		case "port":
-			words = append(words, portText(end, p))
+			fields = append(fields, portField(end, p))
 		case "iface":
 			name := p.In
 			if end == packet.Destination {
 				name = p.Out
 			}
-			words = append(words, "interface "+orNone(name))
+			if name == "" {
+				fields = append(fields, "no interface (it is for the host itself)")
+			} else {
+				fields = append(fields, "interface "+name)
+			}
 		}
 	}
-	return fmt.Sprintf("%s is%s in set %s", strings.Join(words, ", "), not, c.Name)
+	is := " is not in set "
+	if in {
+		is = " is in set "
+	}
+	return strings.Join(fields, ", ") + is + c.Name
 }
 
-// portText is what a set takes for the port of a packet.
-func portText(end packet.End, p *packet.Packet) string {
-	protocol := packet.Proto{Numbers: []uint8{p.Protocol}}.Name()
+// portField is what a set compares with the port of its entries.
+func portField(end packet.End, p *packet.Packet) string {
 	switch {
 	case p.HasPorts():
-		return fmt.Sprintf("%s %s port %d", protocol, end, port(end, p))
+		return fmt.Sprintf("%s %s port %d", words.Protocol(p.Protocol), end, port(end, p))
 	case p.HasICMP():
 		return fmt.Sprintf("ICMP type %d/%d", p.ICMPType, p.ICMPCode)
 	}
-	return "protocol " + protocol
+	return words.Protocol(p.Protocol)
 }
 
 func address(end packet.End, p *packet.Packet) netip.Addr {
@@ -173,30 +206,31 @@ func port(end packet.End, p *packet.Packet) uint16 {
 	return [...]uint16{p.SourcePort, p.DestinationPort, p.OriginalPort}[end]
 }
 
-func set(s *packet.AddrSet) string {
+func ports(ranges []ir.PortRange) string { return words.Or(words.PortRanges(ranges)) }
+
+// states writes states as iptables does.
+func states(s ir.CTState) string {
+	return strings.ReplaceAll(packet.State{States: s}.Names(), ",", " or ")
+}
+
+var directions = map[ir.CTDir]string{ir.CTOriginal: "original", ir.CTReply: "reply"}
+
+// addresses writes the name of a set, or its first prefixes.
+func addresses(s *packet.AddrSet) string {
 	if s.Name != "" {
 		return "in set " + s.Name
 	}
-	var words []string
 	const shown = 3
-	prefixes := s.Prefixes(shown + 1)
-	for i, x := range prefixes {
-		if i == shown {
-			words = append(words, "…")
-			break
-		}
-		if x.IsSingleIP() {
-			words = append(words, x.Addr().String())
-		} else {
-			words = append(words, "in "+x.String())
+	var texts []string
+	for i, x := range s.Prefixes(shown + 1) {
+		switch {
+		case i == shown:
+			return strings.Join(texts, ", ") + " or …"
+		case x.IsSingleIP():
+			texts = append(texts, words.Prefix(x))
+		default:
+			texts = append(texts, "in "+words.Prefix(x))
 		}
 	}
-	return strings.Join(words, " or ")
-}
-
-func orNone(name string) string {
-	if name == "" {
-		return "no interface (it is for the host itself)"
-	}
-	return name
+	return words.Or(texts)
 }

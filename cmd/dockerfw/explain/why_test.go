@@ -8,9 +8,9 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// Each condition does not hold for the packet, and the reason names what the packet
-// is and what was asked for.
-func TestReasonsNameThePacketAndWhatWasAskedFor(t *testing.T) {
+// No condition holds for the packet; each reason has what the packet is and what the condition
+// requires.
+func TestReasonsHaveThePacketAndTheCondition(t *testing.T) {
 	p := packet.Packet{
 		Family: ir.IPv4, In: "eth0", Out: "docker0", Protocol: 6,
 		Source: netip.MustParseAddr("203.0.113.9"), SourcePort: 40000,
@@ -34,33 +34,33 @@ func TestReasonsNameThePacketAndWhatWasAskedFor(t *testing.T) {
 		cond packet.Cond
 		want string
 	}{
-		{in(packet.Source, "friends", "192.0.2.0/24"), "source 203.0.113.9 is not in set friends"},
-		{in(packet.Source, "", "192.0.2.0/24"), "source 203.0.113.9 is not in 192.0.2.0/24"},
-		{in(packet.Source, "", "192.0.2.1/32"), "source 203.0.113.9 is not 192.0.2.1"},
-		{in(packet.Destination, "", "10.0.0.0/8"), "destination 172.17.0.2 is not in 10.0.0.0/8"},
-		{in(packet.Source, "", "10.0.0.0/8", "11.1.0.0/16", "12.0.0.0/8", "192.0.2.0/24"), "source 203.0.113.9 is not in 10.0.0.0/8 or in 11.1.0.0/16 or in 12.0.0.0/8 or …"},
-		{packet.Not{C: in(packet.Source, "bad", "203.0.113.0/24")}, "source 203.0.113.9 is in set bad"},
+		{in(packet.Source, "partners", "192.0.2.0/24"), "its source 203.0.113.9 is not in set partners"},
+		{in(packet.Source, "", "192.0.2.0/24"), "its source 203.0.113.9 is not in 192.0.2.0/24"},
+		{in(packet.Source, "", "192.0.2.1/32"), "its source 203.0.113.9 is not 192.0.2.1"},
+		{in(packet.Destination, "", "10.0.0.0/8"), "its destination 172.17.0.2 is not in 10.0.0.0/8"},
+		{in(packet.Source, "", "10.0.0.0/8", "11.1.0.0/16", "12.0.0.0/8", "192.0.2.0/24"), "its source 203.0.113.9 is not in 10.0.0.0/8, in 11.1.0.0/16, in 12.0.0.0/8 or …"},
+		{packet.Not{C: in(packet.Source, "bad", "203.0.113.0/24")}, "its source 203.0.113.9 is in set bad"},
 		{port(packet.OriginalDestination, 443, 443), "it was sent to port 8080, not 443"},
-		{port(packet.Destination, 81, 90), "destination port 80 is not 81-90"},
+		{port(packet.Destination, 81, 90), "its destination port is 80, not 81-90"},
 		{packet.Proto{Numbers: []uint8{17}}, "it is tcp, not udp"},
 		{packet.Interface{End: packet.Source, Name: "eth1"}, "it arrives on eth0, not eth1"},
-		{packet.Not{C: packet.Interface{End: packet.Destination, Name: "docker0"}}, "it leaves by docker0"},
-		{packet.State{States: ir.CTRelated | ir.CTEstablished}, "its connection is NEW, not RELATED,ESTABLISHED"},
-		{packet.Dir{Dir: ir.CTReply}, "it does not go in direction reply"},
-		{packet.ICMPType{FirstType: 8, LastType: 8, LastCode: 255}, "it is no ICMP message"},
-		{packet.FamilyIs{Family: ir.IPv6}, "the packet is ipv4"},
-		{packet.Opaque{Text: "mark 0x1"}, "taken not to hold: mark 0x1"},
-		{packet.Not{C: packet.Opaque{Text: "limit --limit 1/sec"}}, "taken to hold: limit --limit 1/sec"},
+		{packet.Not{C: packet.Interface{End: packet.Destination, Name: "docker0"}}, "it leaves on docker0"},
+		{packet.State{States: ir.CTRelated | ir.CTEstablished}, "its state is NEW, not RELATED or ESTABLISHED"},
+		{packet.Dir{Dir: ir.CTReply}, "its direction is original, not reply"},
+		{packet.ICMPType{FirstType: 8, LastType: 8, LastCode: 255}, "it is not an ICMP packet"},
+		{packet.FamilyIs{Family: ir.IPv6}, "it is an IPv4 packet"},
+		{packet.Opaque{Text: "mark 0x1"}, "assumed not to match: mark 0x1"},
+		{packet.Not{C: packet.Opaque{Text: "limit --limit 1/sec"}}, "assumed to match: limit --limit 1/sec"},
 		{packet.InSet{Name: "web", Ends: ends, Dims: []string{"net", "port"}, C: packet.Any{}}, "source 203.0.113.9, tcp destination port 80 is not in set web"},
 		{packet.Not{C: packet.InSet{Name: "web", Ends: ends, Dims: []string{"net", "port"}, C: packet.All{}}}, "source 203.0.113.9, tcp destination port 80 is in set web"},
-		{packet.InSet{Name: "web", Ends: ends[:1], Dims: []string{"net", "port"}, C: packet.Any{}}, "set web has 2 dimensions and the rule names 1 (src or dst), so that it never matches"},
+		{packet.InSet{Name: "web", Ends: ends[:1], Dims: []string{"net", "port"}, C: packet.Any{}}, "set web has 2 dimensions but the rule has only 1 (src or dst), so it never matches"},
 		{packet.InSet{Name: "ifs", Ends: ends, Dims: []string{"net", "iface"}, C: packet.Any{}}, "source 203.0.113.9, interface docker0 is not in set ifs"},
-		{packet.InSet{Name: "all", Ends: ends, C: packet.Any{}}, "it is in no member of set all"},
-		{packet.Not{C: packet.InSet{Name: "all", Ends: ends, C: packet.All{}}}, "it is in a member of set all"},
-		{packet.InSet{Name: "ids", Ends: ends, Dims: []string{"ip", "mark"}, C: packet.Opaque{Text: "mark 0x1"}}, "it is not in set ids: taken not to hold: mark 0x1"},
-		{packet.Not{C: packet.InSet{Name: "ids", Ends: ends, Dims: []string{"ip", "mark"}, C: packet.Opaque{Text: "limit --limit 1/sec"}}}, "it is in set ids: taken to hold: limit --limit 1/sec"},
+		{packet.InSet{Name: "all", Ends: ends, C: packet.Any{}}, "it is in no set of list all"},
+		{packet.Not{C: packet.InSet{Name: "all", Ends: ends, C: packet.All{}}}, "it is in a set of list all"},
+		{packet.InSet{Name: "ids", Ends: ends, Dims: []string{"ip", "mark"}, C: packet.Opaque{Text: "mark 0x1"}}, "it is not in set ids; assumed not to match: mark 0x1"},
+		{packet.Not{C: packet.InSet{Name: "ids", Ends: ends, Dims: []string{"ip", "mark"}, C: packet.Opaque{Text: "limit --limit 1/sec"}}}, "it is in set ids; assumed to match: limit --limit 1/sec"},
 		{packet.All{packet.Proto{Numbers: []uint8{6}}, port(packet.OriginalDestination, 1, 9)}, "it was sent to port 8080, not 1-9"},
-		{packet.Any{packet.Proto{Numbers: []uint8{17}}, packet.Dir{Dir: ir.CTReply}}, "it is tcp, not udp, and it does not go in direction reply"},
+		{packet.Any{packet.Proto{Numbers: []uint8{17}}, packet.Dir{Dir: ir.CTReply}}, "it is tcp, not udp, and its direction is original, not reply"},
 	} {
 		if packet.Holds(c.cond, &p) {
 			t.Errorf("%s holds", c.cond)

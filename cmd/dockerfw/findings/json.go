@@ -44,7 +44,7 @@ func WriteJSON(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) er
 	for _, d := range diags {
 		info := diag.InfoOf(d)
 		r := record{
-			Level: diag.Level(d), Code: string(info.Code), Summary: d.Summary, Detail: d.Detail,
+			Level: diag.Level(d), Code: info.Code.String(), Summary: d.Summary, Detail: d.Detail,
 			Host: info.Host,
 		}
 		switch {

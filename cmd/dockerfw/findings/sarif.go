@@ -90,7 +90,7 @@ func WriteSARIF(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) e
 	where := places{sources}
 	var codes []string
 	for _, d := range diags {
-		codes = append(codes, string(diag.InfoOf(d).Code))
+		codes = append(codes, diag.InfoOf(d).Code.String())
 	}
 	slices.Sort(codes)
 	codes = slices.Compact(codes)
@@ -101,8 +101,8 @@ func WriteSARIF(w io.Writer, diags hcl.Diagnostics, sources map[string][]byte) e
 	}
 	for _, d := range diags {
 		info := diag.InfoOf(d)
-		index, _ := slices.BinarySearch(codes, string(info.Code))
-		r := sarifResult{RuleID: string(info.Code), RuleIndex: index, Level: diag.Level(d), Message: sarifMessage(messageOf(d))}
+		index, _ := slices.BinarySearch(codes, info.Code.String())
+		r := sarifResult{RuleID: info.Code.String(), RuleIndex: index, Level: diag.Level(d), Message: sarifMessage(messageOf(d))}
 		if p := subjectOf(where, d); p != nil {
 			r.Locations = []sarifLocation{sarifPlace(p)}
 		}

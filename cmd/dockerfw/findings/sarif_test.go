@@ -18,13 +18,13 @@ func at(file string, line, column int) hcl.Range {
 
 // The names are those of the schema of SARIF 2.1.0, with all that it requires.
 func TestSARIFHasWhatItsSchemaRequires(t *testing.T) {
-	plain := diag.Warn("covered", at("policy.hcl", 3, 1), "rule", "Detail.")
+	plain := diag.Warn(diag.CodeCovered, at("policy.hcl", 3, 1), "rule", "Detail.")
 	diag.WithRelated(plain, "matches its packets first", at("policy.hcl", 1, 1))
 	diags := hcl.Diagnostics{
-		diag.Note("world-open", at("dir with blank/a:b.hcl", 7, 2), "note", ""),
+		diag.Note(diag.CodeWorldOpen, at("dir with blank/a:b.hcl", 7, 2), "note", ""),
 		plain,
-		diag.New("schema", at("/etc/policy.hcl", 1, 1), "error", "Detail."),
-		{Severity: hcl.DiagError, Summary: "without a place", Extra: diag.Info{Code: "file-read"}},
+		diag.New(diag.CodeSchema, at("/etc/policy.hcl", 1, 1), "error", "Detail."),
+		{Severity: hcl.DiagError, Summary: "without a place", Extra: diag.Info{Code: diag.CodeFileRead}},
 	}
 	var b bytes.Buffer
 	if err := WriteSARIF(&b, diags, nil); err != nil {

@@ -3,12 +3,10 @@ package revision
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
-
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // revisionWithPath is REV:PATH; in :/TEXT and ^{/TEXT} a colon is part of the text.
@@ -66,8 +64,8 @@ func explainNoRevision(dir, revision string, err error) error {
 	if known {
 		return fmt.Errorf("%s. To list what exists, run: git log %s", why, name)
 	}
-	if near := nearest(name, append(refs, "HEAD", "FETCH_HEAD")); near != "" {
-		return fmt.Errorf("%s. Did you mean %q?", why, near+strings.TrimPrefix(revision, name))
+	if near := suggest.Nearest(name, append(refs, "HEAD", "FETCH_HEAD")); len(near) > 0 {
+		return fmt.Errorf("%s. Did you mean %q?", why, near[0]+strings.TrimPrefix(revision, name))
 	}
 	if get := fetch(dir, name, ". Run: "); get != "" {
 		return fmt.Errorf("%s%s", why, get)
@@ -92,15 +90,4 @@ func lines(dir string, args ...string) []string {
 		return nil
 	}
 	return strings.Split(text, "\n")
-}
-
-// nearest is the most similar name; "" if none is similar.
-func nearest(written string, known []string) string {
-	best, bestDistance := "", min(3, len(written)/2+1)
-	for _, name := range slices.Sorted(slices.Values(known)) {
-		if d := levenshtein.Distance(strings.ToLower(written), strings.ToLower(name), nil); d < bestDistance {
-			best, bestDistance = name, d
-		}
-	}
-	return best
 }

@@ -59,11 +59,11 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, erro
 	if diags := rules.Load(h.restore[f]); diags.HasErrors() {
 		return nil, diags
 	}
-	if h.Install == ir.Jump {
+	if h.Install == ir.InstallJump {
 		insertJump(t.Chain(h.Target), OwnPrefix)
 	}
-	if t.Chain(InputChain) != nil && slices.Contains(h.Own[f], InputChain) {
-		insertJump(t.Chain("INPUT"), InputChain)
+	if t.Chain(ir.InputChain) != nil && slices.Contains(h.Own[f], ir.InputChain) {
+		insertJump(t.Chain("INPUT"), ir.InputChain)
 	}
 	if forward := t.Chain("FORWARD"); h.Target != "DOCKER" && !jumpsFirst(forward, h.Target) {
 		// apply.sh does the same: a jump after a rule that accepts packets misses those.

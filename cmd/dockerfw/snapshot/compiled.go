@@ -12,10 +12,12 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
+	emitted "github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
+	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
 // openPolicy compiles a policy. Its hosts are read from the compiled text, like folders.
@@ -26,7 +28,7 @@ func openPolicy(name string, opts driver.Options) (*Fleet, hcl.Diagnostics) {
 		h := newHost(name, Policy)
 		h.Sources = result.Sources
 		h.External, h.Container = values(compiled.Policy.Host.ExternalInterfaces), values(compiled.Policy.Host.ContainerInterfaces)
-		h.Origins = origins(compiled.Ruleset)
+		h.Origins = origins(compiled.Tables)
 		content := map[string][]byte{}
 		for _, f := range compiled.Files {
 			content[f.Name] = f.Content
@@ -41,14 +43,12 @@ func openPolicy(name string, opts driver.Options) (*Fleet, hcl.Diagnostics) {
 	return fleet, diags
 }
 
-func origins(rs *ir.Ruleset) map[RuleKey]ir.Origin {
+func origins(t *emitted.Tables) map[RuleKey]ir.Origin {
 	out := map[RuleKey]ir.Origin{}
-	for _, p := range rs.Programs {
+	for _, p := range t.Programs {
 		for _, c := range p.Chains {
 			for _, r := range c.Rules {
-				if id, ok := parseComment(r.Comment()); ok {
-					out[RuleKey{c.Name, id}] = r.Origin
-				}
+				out[RuleKey{c.Name, r.ID}] = r.Origin
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diag
 	var all []string
 	for _, dir := range dirs {
 		content := map[string][]byte{}
-		for _, f := range []string{emit.ManifestFile, emit.SetsFile, emit.RulesFile4, emit.RulesFile6, emit.RulesRemoval4, emit.RulesRemoval6} {
+		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6} {
 			text, err := files.Read(tree, filepath.Join(dir, f))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, nil, err
@@ -110,14 +110,14 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diag
 		if slices.Equal(all, []string{""}) {
 			return nil, diags, fmt.Errorf("%s is for a host without a label: omit --host", name)
 		}
-		return nil, diags, fmt.Errorf("%s has no folder for host %q. %s", name, host, parser.NearestOf(host, all, "It has", "host"))
+		return nil, diags, fmt.Errorf("%s has no folder for host %q. %s", name, host, suggest.FromList(host, all, "It has", "host"))
 	}
 	return out, diags, nil
 }
 
 // readCompiled loads the files of a compiled folder onto a simulated host without rules.
 func (h *Host) readCompiled(content map[string][]byte, display func(string) string) (hcl.Diagnostics, error) {
-	manifest, err := emit.ParseManifest(content[emit.ManifestFile])
+	manifest, err := folder.ParseManifest(content[folder.ManifestFile])
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 		}
 	}
 	var diags hcl.Diagnostics
-	sets, more := iptables.ParseSets(bytes.NewReader(content[emit.SetsFile]), display(emit.SetsFile))
+	sets, more := iptables.ParseSets(bytes.NewReader(content[folder.SetsFile]), display(folder.SetsFile))
 	diags = append(diags, more...)
 	if !more.HasErrors() {
 		diags = append(diags, h.Sets.Load(sets)...)
@@ -137,7 +137,7 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 	for _, one := range []struct {
 		family        ir.Family
 		load, removal string
-	}{{ir.IPv4, emit.RulesFile4, emit.RulesRemoval4}, {ir.IPv6, emit.RulesFile6, emit.RulesRemoval6}} {
+	}{{ir.IPv4, folder.RulesFile4, folder.RulesRemoval4}, {ir.IPv6, folder.RulesFile6, folder.RulesRemoval6}} {
 		text, ok := content[one.load]
 		if !ok {
 			continue
@@ -166,7 +166,7 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 // readChains takes from the manifest how the rules of a family are installed, and which
 // chains belong to dockerfw alone. The manifest does not have the chain that
 // install = "jump" leads from; the removal file deletes the jump there.
-func (h *Host) readChains(f ir.Family, chains []emit.ChainReport, removal []byte) error {
+func (h *Host) readChains(f ir.Family, chains []folder.ChainReport, removal []byte) error {
 	var names []string
 	for _, c := range chains {
 		if c.Family != f.String() {
@@ -175,27 +175,27 @@ func (h *Host) readChains(f ir.Family, chains []emit.ChainReport, removal []byte
 		names = append(names, c.Name)
 		install, ok := installOf(c.Install)
 		if !ok {
-			return fmt.Errorf("%s: unknown install %q", emit.ManifestFile, c.Install)
+			return fmt.Errorf("%s: unknown install %q", folder.ManifestFile, c.Install)
 		}
 		h.Install = install
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("%s lists no chains of %s", emit.ManifestFile, FamilyText(f))
+		return fmt.Errorf("%s lists no chains of %s", folder.ManifestFile, FamilyText(f))
 	}
 	h.Own[f] = names
 	switch h.Install {
-	case ir.Replace:
+	case ir.InstallReplace:
 		h.Target = names[0]
-	case ir.Insert:
+	case ir.InstallInsert:
 		h.Target, h.Own[f] = names[0], names[1:]
-	case ir.Jump:
+	case ir.InstallJump:
 		h.Target = jumpTarget(removal)
 	}
 	return nil
 }
 
 func installOf(text string) (ir.Install, bool) {
-	for _, i := range []ir.Install{ir.Replace, ir.Jump, ir.Insert} {
+	for _, i := range []ir.Install{ir.InstallReplace, ir.InstallJump, ir.InstallInsert} {
 		if i.String() == text {
 			return i, true
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
@@ -89,7 +89,7 @@ func kindOf(tree files.Tree, name string) (Kind, error) {
 		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return match(e.Name()) })
 	}
 	switch {
-	case has(func(entry string) bool { return entry == emit.ManifestFile }):
+	case has(func(entry string) bool { return entry == folder.ManifestFile }):
 		return Folder, nil
 	case has(func(entry string) bool {
 		return strings.HasSuffix(entry, ".hcl") || strings.HasSuffix(entry, ".hcl.json")
@@ -103,6 +103,6 @@ func kindOf(tree files.Tree, name string) (Kind, error) {
 
 // isCompiled reports whether a directory is the compiled folder of one host.
 func isCompiled(tree files.Tree, dir string) bool {
-	_, err := tree.Stat(filepath.Join(dir, emit.ManifestFile))
+	_, err := tree.Stat(filepath.Join(dir, folder.ManifestFile))
 	return err == nil
 }

@@ -27,9 +27,9 @@ type builtinChain struct {
 	priority     int
 }
 
-// netfilter lists the hooks of a path in order. The nat table's POSTROUTING is left out: no
+// hooksOnPath lists the hooks of a path in order. The nat table's POSTROUTING is left out: no
 // filter sees packets after it.
-var netfilter = [...][]string{
+var hooksOnPath = [...][]string{
 	Forward: {"prerouting", "forward", "postrouting"},
 	ToHost:  {"prerouting", "input"},
 }

@@ -7,8 +7,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
@@ -66,7 +68,7 @@ type Host struct {
 	// restore are the files of a compiled host, for loading them onto another.
 	restore map[ir.Family]*iptables.RulesFile
 	// ipsets, programs and hooks are computed on first use.
-	ipsets   *packet.IPSets
+	ipsets   *netfilter.Sets
 	programs map[programKey]*packet.Program
 	hooks    map[hooksKey][]packet.Hook
 }
@@ -74,7 +76,7 @@ type Host struct {
 // RuleKey identifies a rule of dockerfw on a host.
 type RuleKey struct {
 	Chain string
-	ID    RuleID
+	ID    ir.RuleID
 }
 
 func newHost(name string, kind Kind) *Host {
@@ -87,12 +89,7 @@ func newHost(name string, kind Kind) *Host {
 }
 
 // FamilyText is a family as people write it.
-func FamilyText(f ir.Family) string {
-	if f == ir.IPv6 {
-		return "IPv6"
-	}
-	return "IPv4"
-}
+func FamilyText(f ir.Family) string { return words.Family(f) }
 
 // Families are those that the host has rules of, IPv4 first.
 func (h *Host) Families() []ir.Family {
@@ -115,7 +112,7 @@ func (h *Host) Filter(f ir.Family) *iptables.Table {
 
 // EntryChain is the chain of a compiled host that its jump, or the target, leads to first.
 func (h *Host) EntryChain() string {
-	if h.Install == ir.Jump {
+	if h.Install == ir.InstallJump {
 		return OwnPrefix
 	}
 	return h.Target

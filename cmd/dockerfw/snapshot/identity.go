@@ -13,40 +13,13 @@ import (
 // This file is the only one that recognizes what dockerfw made on a host: its chains by
 // their names, its rules by their comments.
 
-const (
-	// OwnPrefix begins the names of all chains of dockerfw but the target, and is the name
-	// of the chain that install = "jump" fills.
-	OwnPrefix = "DOCKERFW"
-	// InputChain protects the published ports of docker-proxy; a jump in INPUT leads to it.
-	InputChain = ir.GuardChain
-	// commentPrefix begins the comments of dockerfw's rules; see ir.Rule.Comment.
-	commentPrefix = "dockerfw"
-)
+// OwnPrefix begins the names of all chains of dockerfw but the target, and is the name of the
+// chain that install = "jump" fills.
+const OwnPrefix = ir.OwnChain
 
-// RuleID identifies the block that a rule of dockerfw comes from, as its comment has it:
-// "dockerfw accept https".
-type RuleID struct {
-	// Phase is the name of an ir.Phase; "" for a comment without one.
-	Phase string
-	// Name is the label of the block; "" for blocks without one.
-	Name string
-}
-
-// In reports whether the rule is of a phase.
-func (id RuleID) In(phase ir.Phase) bool { return id.Phase == phase.String() }
-
-// parseComment reads a comment of dockerfw; ok is false for any other text.
-func parseComment(comment string) (id RuleID, ok bool) {
-	prefix, rest, _ := strings.Cut(comment, " ")
-	if prefix != commentPrefix {
-		return RuleID{}, false
-	}
-	id.Phase, id.Name, _ = strings.Cut(rest, " ")
-	return id, true
-}
-
-// IDOf returns the identity of a rule; ok is false if the rule has no comment of dockerfw.
-func IDOf(r *iptables.Rule) (id RuleID, ok bool) { return parseComment(Comment(r)) }
+// IDOf returns the rule of the policy that a rule comes from; ok is false for a rule without
+// a comment of dockerfw.
+func IDOf(r *iptables.Rule) (id ir.RuleID, ok bool) { return ir.ParseComment(Comment(r)) }
 
 // Comment returns a rule's comment; "" if it has none.
 func Comment(r *iptables.Rule) string {
@@ -63,8 +36,8 @@ func Comment(r *iptables.Rule) string {
 // Ours reports whether dockerfw made a rule: one with a comment of dockerfw, or an
 // unconditional jump to a chain of dockerfw.
 func Ours(r *iptables.Rule) bool {
-	_, ok := IDOf(r)
-	return ok || jumpsTo(r, r.Jump) && isOwnChain(r.Jump)
+	comment := Comment(r)
+	return comment == "dockerfw" || ir.IsComment(comment) || jumpsTo(r, r.Jump) && isOwnChain(r.Jump)
 }
 
 func isOwnChain(name string) bool {
@@ -109,11 +82,11 @@ func ForeignRules(c *iptables.Chain) []*iptables.Rule {
 // BlockName is a rule of dockerfw as the policy writes its block, accept "https"; any other
 // rule is its text.
 func BlockName(r *iptables.Rule) string {
-	switch id, _ := IDOf(r); {
-	case id.Phase == "":
+	switch id, ok := IDOf(r); {
+	case !ok:
 		return r.Text
 	case id.Name == "":
-		return id.Phase
+		return id.Phase.String()
 	default:
 		return fmt.Sprintf("%s %q", id.Phase, id.Name)
 	}

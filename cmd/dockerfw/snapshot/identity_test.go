@@ -3,32 +3,41 @@ package snapshot
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-func TestCommentsOfDockerfwIdentifyTheirBlock(t *testing.T) {
-	for comment, want := range map[string]RuleID{
-		"dockerfw accept https": {"accept", "https"},
-		"dockerfw default":      {"default", ""},
-		"dockerfw":              {},
-	} {
-		if id, ok := parseComment(comment); !ok || id != want {
-			t.Errorf("%q: %+v, %t", comment, id, ok)
+func TestRulesOfDockerfwAreRecognizedByCommentsAndJumps(t *testing.T) {
+	file, diags := iptables.ParseRules(strings.NewReader("*filter\n:F - [0:0]\n:DOCKERFW - [0:0]\n:DOCKERFW-INPUT - [0:0]\n:DOCKER-USER - [0:0]\n"+
+		"-A F -m comment --comment \"dockerfw accept https\" -j ACCEPT\n"+
+		"-A F -m comment --comment \"dockerfw default\" -j DROP\n"+
+		"-A F -m comment --comment \"dockerfw\" -j RETURN\n"+
+		"-A F -j DOCKERFW-INPUT\n"+
+		"-A F -p tcp -j DOCKERFW\n"+
+		"-A F -m comment --comment \"dockerfwd\" -j DROP\n"+
+		"-A F -j DOCKER-USER\nCOMMIT\n"), "f")
+	rules := iptables.NewRuleset(iptables.IPv4)
+	if diags = append(diags, rules.Load(file)...); diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	var names []string
+	ours := 0
+	for i, r := range rules.Table("filter").Chain("F").Rules {
+		if Ours(r) != (i < 4) {
+			t.Errorf("%s: ours %t", r.Text, Ours(r))
+		}
+		if Ours(r) {
+			ours++
+		}
+		if _, ok := IDOf(r); ok {
+			names = append(names, BlockName(r))
 		}
 	}
-	for _, comment := range []string{"", "dockerfwd accept https", "for dockerfw", "accept https"} {
-		if id, ok := parseComment(comment); ok {
-			t.Errorf("%q: %+v", comment, id)
-		}
-	}
-	// The parser reads what the IR writes, for every phase.
-	for phase := ir.Established; phase <= ir.Input; phase++ {
-		r := &ir.Rule{Phase: phase, Origin: ir.Origin{Name: "web"}}
-		if id, ok := parseComment(r.Comment()); !ok || !id.In(phase) || id.Name != "web" {
-			t.Errorf("%q: %+v, %t", r.Comment(), id, ok)
-		}
+	if want := []string{`accept "https"`, "default"}; !slices.Equal(names, want) || ours != 4 {
+		t.Errorf("%d rules of dockerfw; blocks %q, want %q", ours, names, want)
 	}
 }
 
@@ -39,10 +48,10 @@ func TestInstallTargetAndChainsComeFromTheManifest(t *testing.T) {
 		target, entry string
 		own           []string
 	}{
-		{"", ir.Replace, "DOCKER-USER", "DOCKER-USER", []string{"DOCKER-USER", "DOCKERFW-INPUT", "DOCKERFW-PROXY"}},
-		{"install = \"jump\"\n", ir.Jump, "DOCKER-USER", "DOCKERFW", []string{"DOCKERFW", "DOCKERFW-INPUT", "DOCKERFW-PROXY"}},
-		{"install = \"insert\"\n", ir.Insert, "DOCKER-USER", "DOCKER-USER", []string{"DOCKERFW-INPUT", "DOCKERFW-PROXY"}},
-		{"install = \"insert\"\nchain = \"DOCKER\"\n", ir.Insert, "DOCKER", "DOCKER", []string{"DOCKERFW-INPUT", "DOCKERFW-PROXY"}},
+		{"", ir.InstallReplace, "DOCKER-USER", "DOCKER-USER", []string{"DOCKER-USER", "DOCKERFW-INPUT", "DOCKERFW-PROXY"}},
+		{"install = \"jump\"\n", ir.InstallJump, "DOCKER-USER", "DOCKERFW", []string{"DOCKERFW", "DOCKERFW-INPUT", "DOCKERFW-PROXY"}},
+		{"install = \"insert\"\n", ir.InstallInsert, "DOCKER-USER", "DOCKER-USER", []string{"DOCKERFW-INPUT", "DOCKERFW-PROXY"}},
+		{"install = \"insert\"\nchain = \"DOCKER\"\n", ir.InstallInsert, "DOCKER", "DOCKER", []string{"DOCKERFW-INPUT", "DOCKERFW-PROXY"}},
 	} {
 		h := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), policy(c.attributes)))
 		if h.Install != c.install || h.Target != c.target || h.EntryChain() != c.entry || !slices.Equal(h.Own[ir.IPv4], c.own) {

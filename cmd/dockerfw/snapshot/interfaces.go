@@ -17,7 +17,7 @@ func (h *Host) Interfaces(f ir.Family) (external, container []string) {
 	}
 	// The rules of default match exactly these.
 	for _, r := range h.incoming(f) {
-		if id, ok := IDOf(r); ok && id.In(ir.Default) {
+		if id, ok := IDOf(r); ok && id.Phase == ir.PhaseDefault {
 			external, container = addValue(external, r, "-i"), addValue(container, r, "-o")
 		}
 	}
@@ -34,7 +34,7 @@ func (h *Host) Interfaces(f ir.Family) (external, container []string) {
 func (h *Host) replying(f ir.Family) (external, container []string) {
 	var first *iptables.Rule
 	for _, r := range h.incoming(f) {
-		if id, ok := IDOf(r); !ok || !id.In(ir.Established) {
+		if id, ok := IDOf(r); !ok || id.Phase != ir.PhaseEstablished {
 			continue
 		}
 		if first == nil {

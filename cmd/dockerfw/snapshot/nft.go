@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
@@ -36,7 +37,7 @@ func (p *positioned) order() int {
 func inOrder(all []positioned, path Path) []packet.Hook {
 	slices.SortStableFunc(all, func(a, b positioned) int {
 		return cmp.Or(
-			slices.Index(netfilter[path], a.hook)-slices.Index(netfilter[path], b.hook),
+			slices.Index(hooksOnPath[path], a.hook)-slices.Index(hooksOnPath[path], b.hook),
 			a.order()-b.order(),
 		)
 	})
@@ -68,21 +69,21 @@ func (h *Host) nftHooks(f ir.Family, path Path) []positioned {
 			continue
 		}
 		for _, c := range t.Chains {
-			if !slices.Contains(netfilter[path], c.Hook) || len(c.Rules) == 0 && c.Policy != "drop" {
+			if !slices.Contains(hooksOnPath[path], c.Hook) || len(c.Rules) == 0 && c.Policy != "drop" {
 				continue
 			}
-			p := packet.FromNFT(t, c, f)
+			p := netfilter.NFTProgram(t, c, f)
 			nat := c.Type == "nat"
 			if nat && c.Hook != "prerouting" {
 				if !p.Refuses() {
 					continue
 				}
-				p = p.FirstPackets(packet.NFTTable(t))
+				p = p.FirstPackets(netfilter.NFTTableName(t))
 			}
 			if c.Hook == "postrouting" && c.Priority >= snatPriority {
 				p = p.AfterSNAT()
 			}
-			hook := packet.Hook{Table: packet.NFTTable(t), Chain: c.Name, Program: p, Base: &packet.Base{Hook: c.Hook, Priority: c.Priority, NAT: nat}}
+			hook := packet.Hook{Table: netfilter.NFTTableName(t), Chain: c.Name, Program: p, Base: &packet.Base{Hook: c.Hook, Priority: c.Priority, NAT: nat}}
 			out = append(out, positioned{hook, c.Hook, c.Priority})
 		}
 	}
@@ -138,7 +139,7 @@ func (h *Host) NFTRuleText(at packet.Origin) (text string, ok bool) {
 	}
 	for _, t := range h.NFT.Tables {
 		c := t.Chain(at.Chain)
-		if packet.NFTTable(t) != at.Table || c == nil {
+		if netfilter.NFTTableName(t) != at.Table || c == nil {
 			continue
 		}
 		switch {
@@ -187,7 +188,7 @@ func (h *Host) nativePublished(f ir.Family) []Published {
 		if c.Hook != "prerouting" || c.Type != "nat" {
 			continue
 		}
-		for _, chain := range packet.FromNFT(t, c, f).Chains {
+		for _, chain := range netfilter.NFTProgram(t, c, f).Chains {
 			for _, r := range chain.Rules {
 				if p := publishedBy(r); p.Container.IsValid() && p.Protocol != 0 && p.Port != 0 && p.Bridge != "" {
 					out = append(out, p)

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -23,7 +24,7 @@ func (h *Host) Program(f ir.Family, start string) *packet.Program {
 		t = &iptables.Table{Name: t.Name, Chains: append([]*iptables.Chain{{Name: start}}, t.Chains...)}
 	}
 	p := *h.program(t, f, onlyJump(t, start))
-	p.ToHost = start == InputChain || start == "INPUT"
+	p.ToHost = start == ir.InputChain || start == "INPUT"
 	return &p
 }
 
@@ -49,7 +50,7 @@ func (h *Host) convert(t *iptables.Table, f ir.Family, start string) *packet.Pro
 	if h.Rules[f] != nil {
 		beside = h.Rules[f].Tables
 	}
-	return packet.FromDump(reachable(t, start), f, start, h.packetSets(), beside...)
+	return netfilter.Program(reachable(t, start), f, start, h.packetSets(), beside...)
 }
 
 // onlyJump skips a chain whose only rule is an unconditional jump to a chain of dockerfw: a
@@ -103,9 +104,9 @@ func Declared(c *iptables.Chain) bool {
 
 // packetSets are the sets of the host for the algebra. The entries of unmanaged sets are known
 // of a host, and not of what was compiled.
-func (h *Host) packetSets() *packet.IPSets {
+func (h *Host) packetSets() *netfilter.Sets {
 	if h.ipsets == nil {
-		h.ipsets = packet.NewIPSets(h.Sets, func(name string) bool { return h.Kind.Compiled() && h.Unmanaged[name] })
+		h.ipsets = netfilter.NewSets(h.Sets, func(name string) bool { return h.Kind.Compiled() && h.Unmanaged[name] })
 	}
 	return h.ipsets
 }

@@ -42,17 +42,17 @@ func (h *Host) RouteTo(f ir.Family, path Path, chain string, fallback bool) (*pa
 // filter table; 0 if there is none.
 func (h *Host) firstOwnRule(f ir.Family, c *packet.Chain) int {
 	return max(0, slices.IndexFunc(c.Rules, func(r *packet.Rule) bool {
-		id, ok := h.IDAt(f, r.At)
-		return ok && id.Phase != ""
+		rule := h.RuleAt(f, r.At)
+		return rule != nil && ir.IsComment(Comment(rule))
 	}))
 }
 
 // IDAt returns the identity of a rule by its position in the tables of iptables; ok is false if
 // it is not a rule of dockerfw.
-func (h *Host) IDAt(f ir.Family, at packet.Origin) (id RuleID, ok bool) {
+func (h *Host) IDAt(f ir.Family, at packet.Origin) (id ir.RuleID, ok bool) {
 	r := h.RuleAt(f, at)
 	if r == nil {
-		return RuleID{}, false
+		return ir.RuleID{}, false
 	}
 	return IDOf(r)
 }
@@ -144,7 +144,7 @@ func (h *Host) ProgramFrom(f ir.Family, path Path, chain string) (*packet.Progra
 // withMarks gives the marks that a program matches the values that rules set before: those of
 // the tables before the filter table, and its own.
 func (h *Host) withMarks(f ir.Family, path Path, p *packet.Program) (*packet.Program, error) {
-	if !p.AsksMarks() {
+	if !p.MatchesMarks() {
 		return p, nil
 	}
 	var hooks []packet.Hook

@@ -233,7 +233,7 @@ func TestOpenRevision(t *testing.T) {
 			if got := h.Members()["f"].Prefixes(0); len(got) != 1 || got[0].String() != "192.0.2.1/32" {
 				t.Errorf("the set holds %v", got)
 			}
-			place := h.Origins[RuleKey{"DOCKER-USER", RuleID{"accept", "https"}}].Range
+			place := h.Origins[RuleKey{"DOCKER-USER", ir.RuleID{Phase: ir.PhaseAccept, Name: "https"}}].Range
 			if got, want := place.Filename, "HEAD:"+path; got != want {
 				t.Errorf("the place is %s, want %s", got, want)
 			}

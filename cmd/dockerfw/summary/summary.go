@@ -13,8 +13,10 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -23,7 +25,7 @@ func folderText(output string) string { return strings.TrimRight(output, "/") + 
 
 // WriteComparison lists how an output folder differs from what the policy compiles to, and
 // the command that brings it up to date.
-func WriteComparison(w io.Writer, changes []emit.Change, policy, output, command string) {
+func WriteComparison(w io.Writer, changes []folder.Change, policy, output, command string) {
 	if len(changes) == 0 {
 		escape.Fprintf(w, "%s is up to date with %s.\n", folderText(output), policy)
 		return
@@ -35,7 +37,7 @@ func WriteComparison(w io.Writer, changes []emit.Change, policy, output, command
 }
 
 // Write describes what was written, what loading it replaces, and how to load it.
-func Write(w io.Writer, result *driver.Result, policy string, changes []emit.Change, output string) {
+func Write(w io.Writer, result *driver.Result, policy string, changes []folder.Change, output string) {
 	if len(changes) == 0 {
 		escape.Fprintf(w, "%s is up to date with %s; nothing was written.\n", folderText(output), policy)
 		return
@@ -47,15 +49,15 @@ func Write(w io.Writer, result *driver.Result, policy string, changes []emit.Cha
 			escape.Fprintf(w, "and %d more hosts.\n", len(result.Hosts)-shown)
 			break
 		}
-		describe(w, host.Ruleset)
+		describe(w, host.Tables)
 	}
-	first := result.Hosts[0].Ruleset
+	first := result.Hosts[0].Tables
 	if len(first.Programs) == 0 {
 		return
 	}
-	effect := emit.RulesEffect(first.Programs[0])
+	effect := iptables.RulesEffect(first.Programs[0])
 	if len(first.Sets) > 0 {
-		effect += ", and " + emit.SetsEffect(first.Sets)
+		effect += ", and " + iptables.SetsEffect(first.Sets)
 	}
 	escape.Fprintf(w, "Loading %s.\n", effect)
 	if first.Host == "" {
@@ -63,11 +65,11 @@ func Write(w io.Writer, result *driver.Result, policy string, changes []emit.Cha
 	} else {
 		escape.Fprintf(w, "Next, as root on each host (this is for %s):\n", first.Host)
 	}
-	escape.Fprintf(w, "  %s\n", shell.Word(filepath.Join(output, first.Host, emit.ApplyScript)))
+	escape.Fprintf(w, "  %s\n", shell.Word(filepath.Join(output, first.Host, folder.ApplyScript)))
 }
 
 // describe counts the rules and sets of one host.
-func describe(w io.Writer, rs *ir.Ruleset) {
+func describe(w io.Writer, rs *iptables.Tables) {
 	if rs.Host != "" {
 		escape.Fprintf(w, "host %s:\n", rs.Host)
 	}
@@ -80,7 +82,7 @@ func describe(w io.Writer, rs *ir.Ruleset) {
 }
 
 // changeCounts is how many files were written and removed.
-func changeCounts(changes []emit.Change) string {
+func changeCounts(changes []folder.Change) string {
 	written, removed := 0, 0
 	for _, c := range changes {
 		if c.Kind == "extra" {
@@ -91,34 +93,34 @@ func changeCounts(changes []emit.Change) string {
 	}
 	switch {
 	case removed == 0:
-		return count(written, "file") + " written"
+		return words.Count(written, "file") + " written"
 	case written == 0:
-		return count(removed, "file") + " removed"
+		return words.Count(removed, "file") + " removed"
 	}
-	return fmt.Sprintf("%s written, %d removed", count(written, "file"), removed)
+	return fmt.Sprintf("%s written, %d removed", words.Count(written, "file"), removed)
 }
 
 // ruleCounts counts the rules of all chains by phase, and those of INPUT protection apart.
-func ruleCounts(p *ir.Program) string {
+func ruleCounts(p *iptables.Program) string {
 	rules, input := 0, 0
 	phases := map[ir.Phase]int{}
 	for _, c := range p.Chains {
-		if c.Name == ir.GuardChain || c.Name == ir.ProxyChain {
+		if c.Name == ir.InputChain || c.Name == ir.ProxyChain {
 			input += len(c.Rules)
 			continue
 		}
 		rules += len(c.Rules)
 		for _, r := range c.Rules {
-			phases[r.Phase]++
+			phases[r.ID.Phase]++
 		}
 	}
 	var parts []string
-	for phase := ir.Established; phase <= ir.Egress; phase++ {
+	for phase := ir.PhaseEstablished; phase <= ir.PhaseEgress; phase++ {
 		if n := phases[phase]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, phase))
 		}
 	}
-	text := fmt.Sprintf("%s: %s", count(rules, "rule"), strings.Join(parts, ", "))
+	text := fmt.Sprintf("%s: %s", words.Count(rules, "rule"), strings.Join(parts, ", "))
 	if input > 0 {
 		text += fmt.Sprintf("; and %d for INPUT protection", input)
 	}
@@ -127,7 +129,7 @@ func ruleCounts(p *ir.Program) string {
 
 // setCounts lists the sets with the number of their entries; those of a family that have
 // none are left out.
-func setCounts(sets []*ir.Set) string {
+func setCounts(sets []*iptables.Set) string {
 	var parts []string
 	for _, s := range sets {
 		switch n := len(s.Prefixes) + len(s.Members); {
@@ -142,11 +144,4 @@ func setCounts(sets []*ir.Set) string {
 		parts = append(parts[:shown], fmt.Sprintf("and %d more", len(parts)-shown))
 	}
 	return strings.Join(parts, ", ")
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -66,7 +67,7 @@ func dockerNative(h *hosts, d snapshot.DockerRules) (result, error) {
 			return failed("Docker's rules are in table %s, and the policy of FORWARD is DROP, left over from the iptables backend: it drops packets that no rule accepts, such as %s. Run: %s -P FORWARD ACCEPT", table, p, h.have.Tool(h.family))
 		}
 	}
-	return ok("Docker's rules are in table %s (its nftables backend), %s published", table, count(len(ports), "port"))
+	return ok("Docker's rules are in table %s (its nftables backend), %s published", table, words.Count(len(ports), "port"))
 }
 
 // published checks that the policy of FORWARD drops nothing that Docker publishes: Docker's
@@ -78,7 +79,7 @@ func published(h *hosts) (result, error) {
 			return failed("Docker publishes port %d for %s, but no rule accepts its packets: the policy of FORWARD drops them. Restart the engine", p.Port, p.Container)
 		}
 	}
-	return ok("FORWARD jumps to Docker's chains, %s published", count(len(ports), "port"))
+	return ok("FORWARD jumps to Docker's chains, %s published", words.Count(len(ports), "port"))
 }
 
 // droppedByFilterPolicy reports whether the policy of FORWARD drops a packet.

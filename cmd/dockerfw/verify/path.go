@@ -15,7 +15,7 @@ import (
 func forward(h *hosts) (result, error) { return onPath(h, snapshot.Forward, h.want.EntryChain()) }
 
 // input checks the path of packets for the host itself, where docker-proxy answers.
-func input(h *hosts) (result, error) { return onPath(h, snapshot.ToHost, snapshot.InputChain) }
+func input(h *hosts) (result, error) { return onPath(h, snapshot.ToHost, ir.InputChain) }
 
 // path is a path of packets through the host, evaluated with the algebra.
 type path struct {
@@ -187,7 +187,7 @@ func (p *path) blocked() (string, error) {
 	for c, chain := range p.filled.Program.Chains {
 		for i, rule := range chain.Rules {
 			id, ours := p.hosts.filled.IDAt(p.family, rule.At)
-			if !ours || !id.In(ir.Accept) || rule.Verdict.Kind == packet.Jump || rule.Verdict.Kind == packet.Continue {
+			if !ours || id.Phase != ir.PhaseAccept || rule.Verdict.Kind == packet.Jump || rule.Verdict.Kind == packet.Continue {
 				continue
 			}
 			set, err := p.filled.Handled(packet.Place{Chain: c, Rule: i})

@@ -9,40 +9,40 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
-	"github.com/dockerfw/dockerfw/compiler"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/emit"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	diskfiles "github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // files compares a compiled folder with the digests in its manifest.
 func files(h *hosts) (result, error) {
-	folder := h.want.Name
-	text, err := diskfiles.Read(diskfiles.Disk, filepath.Join(folder, emit.ManifestFile))
+	dir := h.want.Name
+	text, err := diskfiles.Read(diskfiles.Disk, filepath.Join(dir, folder.ManifestFile))
 	if err != nil {
 		return failed("%v", err)
 	}
-	manifest, err := emit.ParseManifest(text)
+	manifest, err := folder.ParseManifest(text)
 	if err != nil {
 		return failed("%v", err)
 	}
 	var faults []string
 	for _, f := range manifest.Files {
-		text, err := diskfiles.Read(diskfiles.Disk, filepath.Join(folder, f.Name))
+		text, err := diskfiles.Read(diskfiles.Disk, filepath.Join(dir, f.Name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			faults = append(faults, f.Name+" is missing")
 		case err != nil:
 			faults = append(faults, err.Error())
-		case emit.Digest(text) != f.SHA256:
+		case folder.Digest(text) != f.SHA256:
 			faults = append(faults, f.Name+" was changed")
 		}
 	}
 	if len(faults) > 0 {
-		return failed("%s is not as compiled: %s. Compile it again", folder, strings.Join(faults, ", "))
+		return failed("%s is not as compiled: %s. Compile it again", dir, strings.Join(faults, ", "))
 	}
-	return ok("%s is as compiled", folder)
+	return ok("%s is as compiled", dir)
 }
 
 // rules compares the rules of dockerfw in each chain.
@@ -52,7 +52,7 @@ func rules(h *hosts) (result, error) {
 		return failed("%s has no saved %s rules", h.have.Name, snapshot.FamilyText(f))
 	}
 	chains := h.want.Own[f]
-	if h.want.Install == ir.Insert {
+	if h.want.Install == ir.InstallInsert {
 		chains = append([]string{h.want.Target}, chains...)
 	}
 	total := 0
@@ -70,7 +70,7 @@ func rules(h *hosts) (result, error) {
 	if len(faults) > 0 {
 		return failed("%s", strings.Join(faults, "; "))
 	}
-	return ok("%s, complete and in order, in %s", count(total, "rule"), strings.Join(chains, ", "))
+	return ok("%s, complete and in order, in %s", words.Count(total, "rule"), strings.Join(chains, ", "))
 }
 
 // ownRules are the rules of dockerfw in a chain, as iptables-save prints them.
@@ -92,13 +92,13 @@ func difference(want, have []string) string {
 	missing, extra := without(want, have), without(have, want)
 	switch {
 	case len(have) == 0:
-		return "has none of its " + count(len(want), "rule")
+		return "has none of its " + words.Count(len(want), "rule")
 	case len(missing) > 0 && len(extra) > 0:
-		return fmt.Sprintf("lacks %s (%s) and has %s of another version (%s)", count(len(missing), "rule"), oneOf(missing), count(len(extra), "rule"), oneOf(extra))
+		return fmt.Sprintf("lacks %s (%s) and has %s of another version (%s)", words.Count(len(missing), "rule"), oneOf(missing), words.Count(len(extra), "rule"), oneOf(extra))
 	case len(missing) > 0:
-		return fmt.Sprintf("lacks %s%s", count(len(missing), "rule"), sample(missing))
+		return fmt.Sprintf("lacks %s%s", words.Count(len(missing), "rule"), sample(missing))
 	case len(extra) > 0:
-		return fmt.Sprintf("has %s of another version%s", count(len(extra), "rule"), sample(extra))
+		return fmt.Sprintf("has %s of another version%s", words.Count(len(extra), "rule"), sample(extra))
 	case len(want) != len(have):
 		return fmt.Sprintf("has duplicate rules: %d instead of %d", len(have), len(want))
 	}
@@ -131,28 +131,27 @@ func without(a, b []string) []string {
 
 // order checks the insertion-order invariant on the rules of dockerfw that the host has.
 func order(h *hosts) (result, error) {
-	p := &ir.Program{Family: h.family}
-	ours := false
+	found := false
 	for _, chain := range h.have.Filter(h.family).Chains {
-		read := &ir.Chain{Name: chain.Name}
+		var ids []ir.RuleID
 		for _, r := range chain.Rules {
-			if id, _ := snapshot.IDOf(r); id.Phase == "" {
+			comment := snapshot.Comment(r)
+			if !ir.IsComment(comment) {
 				continue
 			}
-			rule, err := compiler.ReadBack(r, h.family)
-			if err != nil {
-				return failed("chain %s: %s: %v", chain.Name, r.Text, err)
+			id, known := ir.ParseComment(comment)
+			if !known {
+				return failed("chain %s: %s: comment %q is not one of dockerfw's", chain.Name, r.Text, comment)
 			}
-			read.Rules = append(read.Rules, rule)
-			ours = true
+			ids = append(ids, id)
+			found = true
 		}
-		p.Chains = append(p.Chains, read)
+		if err := ir.CheckOrder(ids); err != nil {
+			return failed("chain %s: %v", chain.Name, err)
+		}
 	}
-	if !ours {
+	if !found {
 		return nothing("%s has no rules of dockerfw", h.have.Name)
-	}
-	if err := p.CheckOrder(); err != nil {
-		return failed("%v", err)
 	}
 	return ok("established, deny, accept, default")
 }
@@ -170,7 +169,7 @@ func foreign(h *hosts) (result, error) {
 	}
 	if len(found) > 0 {
 		return failed("%s contains %s that dockerfw did not create; loading would delete %s%s. To keep foreign rules, set install = \"jump\"",
-			strings.Join(in, ", "), count(len(found), "rule"), map[bool]string{true: "it", false: "them"}[len(found) == 1], sample(found))
+			strings.Join(in, ", "), words.Count(len(found), "rule"), map[bool]string{true: "it", false: "them"}[len(found) == 1], sample(found))
 	}
 	if len(h.want.Own[h.family]) == 0 {
 		return nothing("dockerfw has no chain of its own here: its rules are inserted into %s", h.want.Target)
@@ -180,11 +179,4 @@ func foreign(h *hosts) (result, error) {
 		return nothing("none of dockerfw's chains exists")
 	}
 	return ok("no foreign rules in %s", strings.Join(existing, ", "))
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
@@ -25,7 +26,7 @@ func sets(h *hosts) (result, error) {
 	if len(faults) > 0 {
 		return failed("%s", strings.Join(faults, "; "))
 	}
-	return ok("%s, with the compiled entries", count(len(names), "set"))
+	return ok("%s, with the compiled entries", words.Count(len(names), "set"))
 }
 
 // setFault is what is wrong with a set; "" for nothing. The entries of a set are nil where they
@@ -59,20 +60,5 @@ func setFault(wantHost, haveHost *snapshot.Host, name string, want, have *packet
 // entriesText counts entries and lists the first: "1 unexpected entry: 192.0.2.10".
 func entriesText(what string, prefixes []netip.Prefix) string {
 	const shown = 4
-	var words []string
-	for _, p := range prefixes[:min(shown, len(prefixes))] {
-		if p.IsSingleIP() {
-			words = append(words, p.Addr().String())
-		} else {
-			words = append(words, p.String())
-		}
-	}
-	if n := len(prefixes) - shown; n > 0 {
-		words = append(words, fmt.Sprintf("and %d more", n))
-	}
-	noun := "entries"
-	if len(prefixes) == 1 {
-		noun = "entry"
-	}
-	return fmt.Sprintf("%d %s %s: %s", len(prefixes), what, noun, strings.Join(words, ", "))
+	return words.Count(len(prefixes), what+" entry") + ": " + words.List(words.Prefixes(prefixes), shown)
 }

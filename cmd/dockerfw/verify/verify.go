@@ -53,7 +53,7 @@ func rulesRead(h *hosts) bool { return h.have.Rules[h.family] != nil }
 func filterRead(h *hosts) bool { return h.have.Filter(h.family) != nil }
 
 func protectsInput(h *hosts) bool {
-	return rulesRead(h) && h.want.Owns(h.family, snapshot.InputChain)
+	return rulesRead(h) && h.want.Owns(h.family, ir.InputChain)
 }
 
 // result is the outcome of a check.

@@ -1,9 +1,9 @@
 
-# ---- --cut: ends connections that would be refused if they were opened now.
+# ---- --cut: ends open connections that the loaded rules would refuse as new ones.
 
-# cut_connections FOLDER, normalized and in force. A connection is asked about as its
-# first packet, on the interfaces that routes to its ends go by. What cannot be told, such
-# as whether a limit was reached, counts for the connection.
+# cut_connections FOLDER, normalized and loaded. A connection is judged by its first packet, on
+# the interfaces of the routes to its two ends. A condition that cannot be evaluated, such as
+# a limit, keeps the connection.
 cut_connections() {
 	cut=0
 	for f in $(families "$1"); do
@@ -12,7 +12,7 @@ cut_connections() {
 			warn "conntrack -L: $(cat "$W/err")"
 			return 1
 		}
-		# What a helper expected, such as FTP's data, was not opened by the rules.
+		# Connections that a helper expected, such as FTP data, were accepted as RELATED.
 		conntrack -L -f $family --status EXPECTED >"$W/expected" 2>/dev/null
 		awk '{ for (i = 3; i <= NF; i++) if (sub(/^(src|dst)=/, "", $i)) print "route get", $i }' "$W/connections" | sort -u >"$W/ends"
 		ip -$f -o -force -batch "$W/ends" >"$W/routes" 2>/dev/null
@@ -22,14 +22,14 @@ cut_connections() {
 		}
 		refused "$f" "$1" >"$W/refused" || return 1
 		while read -r connection; do
-			# One that has just ended by itself is not there any more.
+			# Deleting fails for a connection that has just ended.
 			conntrack -D -f $family $connection >/dev/null 2>&1 </dev/null && cut=$((cut + 1))
 		done <"$W/refused"
 	done
 	say "ended $cut connections that the rules refuse"
 }
 
-# sets_of_rules FAMILY FOLDER prints the sets that rules name, with those that lists hold.
+# sets_of_rules FAMILY FOLDER prints the sets that rules use, and the members of lists.
 sets_of_rules() {
 	{
 		grep -o -e '--match-set [^ ]*' "$2/rules$1" | sed 's/^[^ ]* //'
@@ -43,11 +43,11 @@ sets_of_rules() {
 	done <"$W/names"
 }
 
-# refused FAMILY FOLDER prints connections, as conntrack -D takes them.
+# refused FAMILY FOLDER prints the refused connections, as arguments of conntrack -D.
 refused() {
 	awk '
 	function octet(n,   i, text) { for (i = 128; i >= 1; i /= 2) { text = text (n >= i ? 1 : 0); if (n >= i) n -= i } return text }
-	# bits writes an address as a text of 0 and 1, so that a network is a prefix of it.
+	# bits returns an address as a string of 0 and 1, so that its networks are prefixes.
 	function bits(a,   part, n, i, out, gap, k, g) {
 		if (a in known) return known[a]
 		if (a !~ /:/) {
@@ -72,7 +72,7 @@ refused() {
 		split(network, p, "/")
 		return p[2] == "" ? bits(a) == bits(p[1]) : substr(bits(a), 1, p[2]) == substr(bits(p[1]), 1, p[2])
 	}
-	# in_set: the longest network that holds the address decides, which may be a nomatch.
+	# in_set: the longest network with the address in it decides, also if it is a nomatch.
 	function in_set(a, s,   b, i, n, p, k) {
 		if (s in lists) {
 			n = split(lists[s], p, " ")
@@ -94,8 +94,8 @@ refused() {
 		if (split(range, p, ":") == 1) p[2] = p[1]
 		return port + 0 >= p[1] + 0 && port + 0 <= p[2] + 0
 	}
-	# holds tells whether a rule matches the first packet of the connection; -1 if that
-	# cannot be told.
+	# holds returns 1 if a rule matches the first packet of the connection, 0 if it does
+	# not, and -1 if that cannot be evaluated.
 	function holds(rule,   w, n, i, no, ok, o, v) {
 		n = split(rule, w, " ")
 		for (i = 1; i <= n; i++) {
@@ -117,7 +117,7 @@ refused() {
 			else if (o == "--ctorigdst") ok = in_network(orig_dst, v)
 			else if (o == "--ctorigdstport") ok = in_ports(orig_dport, v)
 			else if (o == "--match-set") ok = in_set(w[++i] == "src" ? src : dst, v)
-			# A limit is taken as not reached.
+			# A limit counts as not reached.
 			else if (o ~ /^--(hashlimit|connlimit)-upto$/) ok = 1
 			else if (o ~ /^--(hashlimit|connlimit)-above$/) ok = 0
 			else if (o ~ /^--(hashlimit|connlimit)-/) { if (o == "--connlimit-saddr") i--; continue }
@@ -187,7 +187,7 @@ refused() {
 		protocol = (number in name_of) ? name_of[number] : number
 		id = number " " e["src", 1] " " e["dst", 1] " " e["sport", 1] " " e["dport", 1]
 		if (stage == "expected") { expected[id] = 1; next }
-		# Pings end by themselves, and their parts cannot be told apart.
+		# conntrack -D cannot select one ping, and pings end by themselves.
 		if ((id in expected) || number == 1 || number == 58) next
 		if ($4 == "CLOSE" || $4 == "TIME_WAIT") next # over already
 		src = e["src", 1]; dst = e["src", 2]; sport = e["sport", 1]; dport = e["sport", 2]

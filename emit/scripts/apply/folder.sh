@@ -1,7 +1,7 @@
 
-# ---- A compiled folder in the form that is loaded: rules4, rules6 (chains and rules),
-# target4, target6 (the chain that Docker's packets come through), sets (what is managed,
-# with elements), managed (their names), unmanaged (headers of sets that others fill).
+# ---- A normalized folder, the form that is loaded: rules4, rules6 (chains and rules),
+# target4, target6 (the chain that forwarded packets reach first), sets (the managed sets
+# with their elements), managed (their names), unmanaged (headers of unmanaged sets).
 
 # normalize FOLDER TO
 normalize() {
@@ -30,14 +30,14 @@ command_of_file() { # FAMILY
 	esac
 }
 
-# families FOLDER, normalized: those it has rules for.
+# families FOLDER prints the families that a normalized folder has rules for.
 families() {
 	for f in 4 6; do
 		[ -f "$1/rules$f" ] && printf '%s ' "$f"
 	done
 }
 
-# of_family FAMILY passes names of sets on. Those of IPv6, and no others, end in -v6.
+# of_family FAMILY filters names of sets. Those of IPv6, and no others, end in -v6.
 of_family() {
 	case $1 in
 	4) sed '/-v6$/d' ;;
@@ -45,14 +45,14 @@ of_family() {
 	esac
 }
 
-# check_digests FOLDER: are the files what was compiled?
+# check_digests FOLDER ends the run unless all files are as they were compiled.
 check_digests() {
-	[ -f "$1/manifest.json" ] || die "$1 has no manifest.json: it is no compiled folder"
+	[ -f "$1/manifest.json" ] || die "$1 has no manifest.json: it is not a compiled folder"
 	awk -F'"' '/^  "files": \[/ { on = 1 } on && /"name":/ { name = $4 } on && /"sha256":/ { print $4 "  " name }' "$1/manifest.json" >"$W/digests" || die "cannot read $1/manifest.json"
 	[ -s "$W/digests" ] || die "$1/manifest.json lists no files"
 	(cd "$1" && sha256sum -c "$W/digests") >"$W/digests.out" 2>&1 || {
 		wrong=$(grep -v ': OK$' "$W/digests.out" | head -n 3 | tr '\n' ' ')
 		[ -n "$wrong" ] || die "cannot write to $RUN"
-		die "$1 is not as it was compiled: $wrong"
+		die "$1 was changed after it was compiled: $wrong"
 	}
 }

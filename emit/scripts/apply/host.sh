@@ -1,5 +1,5 @@
 
-# ---- What there is on this host.
+# ---- The tools and tables of this host.
 
 need() {
 	for tool in "$@"; do
@@ -7,7 +7,7 @@ need() {
 	done
 }
 
-# command_of FAMILY [SUFFIX] names a program of the chosen backend.
+# command_of FAMILY [SUFFIX] prints the name of a program of the chosen backend.
 command_of() {
 	case $1 in
 	4) printf 'iptables%s%s' "${backend:+-$backend}" "$2" ;;
@@ -17,17 +17,18 @@ command_of() {
 
 family_name() { printf 'IPv%s' "$1"; }
 
-# save FAMILY keeps what iptables-save prints of the filter table in $W/save4 or 6, and of
-# the security table in $W/second4 or 6, where the kernel has that one.
+# save FAMILY writes the filter table as iptables-save prints it to $W/save4 or 6, and the
+# security table, if the kernel supports it, to $W/fallback4 or 6.
 save() {
-	$(command_of "$1" -save) -t security >"$W/second$1" 2>/dev/null || rm -f "$W/second$1"
+	$(command_of "$1" -save) -t security >"$W/fallback$1" 2>/dev/null || rm -f "$W/fallback$1"
 	$(command_of "$1" -save) -t filter >"$W/save$1" 2>"$W/err" || {
 		failure="$(command_of "$1" -save): $(cat "$W/err")"
 		return 1
 	}
-	# It prints no rule at all then, and exits with 0. Boot goes on: nothing of ours is there yet.
-	if [ $mode != boot ] && grep -q '^# Table .* is incompatible' "$W/save$1" "$W/second$1" 2>/dev/null; then
-		failure="$(command_of "$1" -save) cannot print the tables: there are rules in them that only nft knows"
+	# iptables-save prints no rule of such a table and exits with 0. At boot there are no
+	# dockerfw rules yet that it could hide.
+	if [ $mode != boot ] && grep -q '^# Table .* is incompatible' "$W/save$1" "$W/fallback$1" 2>/dev/null; then
+		failure="$(command_of "$1" -save) cannot print the tables: they contain rules that only nft can print"
 		return 1
 	fi
 }
@@ -40,21 +41,21 @@ restore() {
 	}
 }
 
-# tables KIND: does this host have the tables of the backend? Asking the legacy one would make
-# them, where they are not there yet.
+# tables KIND reports whether this host has the tables of a backend. iptables-legacy-save
+# would create the legacy ones, so that /proc is read instead.
 tables() {
 	command -v "iptables-$1-save" >/dev/null 2>&1 || return 1
 	[ "$1" = nft ] || grep -q '^filter$' /proc/net/ip_tables_names /proc/net/ip6_tables_names 2>/dev/null
 }
 
-# choose_backend finds the tables in which Docker's chains are. A packet passes both
-# kinds; rules in the ones that Docker does not use come too late or not at all.
+# choose_backend finds the backend that contains Docker's chains. A packet passes the tables
+# of both; rules in those that Docker does not use come too late or have no effect.
 choose_backend() {
 	engines='' jumps=''
 	for kind in nft legacy; do
 		tables $kind || continue
 		"iptables-$kind-save" -t filter 2>/dev/null | grep '^-A FORWARD .*-j DOCKER' >"$W/forward"
-		# A jump to DOCKER-USER alone can be ours, made at boot.
+		# dockerfw makes a jump to DOCKER-USER itself at boot: alone, it does not show Docker.
 		if grep -q -v -e '-j DOCKER-USER$' -e '-j DOCKERFW' "$W/forward"; then
 			engines="$engines $kind"
 		elif [ -s "$W/forward" ]; then
@@ -69,27 +70,27 @@ choose_backend() {
 	' nft' | ' legacy')
 		engines=${engines# }
 		[ -z "$backend" ] || [ "$backend" = "$engines" ] || [ $mode = boot ] ||
-			die "FORWARD leads to Docker's chains in iptables-$engines, and not in iptables-$backend: rules there would decide nothing. Leave --backend out"
+			die "FORWARD jumps to Docker's chains in iptables-$engines, not in iptables-$backend: rules there would have no effect. Omit --backend"
 		backend=$engines
 		[ "$(default_backend)" = "$backend" ] ||
-			say "iptables is iptables-$(default_backend) on this host, and Docker's rules are in iptables-$backend: using that"
+			say "iptables is iptables-$(default_backend) on this host, but Docker's rules are in iptables-$backend: using iptables-$backend"
 		;;
 	*)
-		# Boot does not ask; in either kind, our rules keep out those whom they refuse.
+		# Boot takes the last one: in either backend, our rules drop what they refuse.
 		[ -n "$backend" ] || [ $mode != boot ] || backend=$(last_backend)
 		[ -n "$backend" ] ||
-			die "FORWARD leads to Docker's chains in both iptables-nft and iptables-legacy: one of them is left from before a change. Flush the one that Docker does not use, or name the one that it uses with --backend"
+			die "FORWARD jumps to Docker's chains in both iptables-nft and iptables-legacy: one of them is left over. Flush the tables that Docker does not use, or select the backend that it uses with --backend"
 		;;
 	esac
 	printf '%s\n' "$backend" >"$W/backend"
 }
 
-# last_backend prints the one that was right when a folder was loaded last, or what
-# iptables stands for.
+# last_backend prints the backend that was used when a folder was loaded last, or else the
+# default one.
 last_backend() {
 	last=$(cat "$STATE/backend" 2>/dev/null)
 	case $last in
-	# The kernel may have lost it since.
+	# A newer kernel may no longer support it.
 	nft | legacy) ! "iptables-$last-save" -t filter >/dev/null 2>&1 || { printf '%s' "$last" && return; } ;;
 	esac
 	default_backend
@@ -102,7 +103,7 @@ default_backend() {
 	esac
 }
 
-# other_backends prints the kinds of tables, besides the chosen ones, that hold rules of ours.
+# other_backends prints the backends besides the chosen one that contain dockerfw rules.
 other_backends() {
 	for kind in nft legacy; do
 		[ -n "$backend" ] && [ $kind != "$backend" ] && tables $kind || continue

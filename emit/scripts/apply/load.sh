@@ -1,30 +1,30 @@
 
-# ---- Loading a normalized folder over what is in force. What fails says in $failure what
-# it was; $touched tells whether rules in force were changed by then.
+# ---- Loading a normalized folder. A function that fails sets $failure; $touched is set once
+# rules have been changed.
 
 failure='' touched=''
 
-# load FOLDER: each family steps over at once, then the sets get their own names.
+# load FOLDER changes the rules of each family, then gives the sets their own names.
 load() {
 	make_unmanaged "$1" || return 1
 	for f in $(families "$1"); do
-		step_over "$f" "$1" || return 1
+		switch_rules "$f" "$1" || return 1
 	done
 	for f in $(families "$1"); do
 		own_names "$f" "$1" || return 1
 	done
 }
 
-# make_unmanaged FOLDER makes sets that others fill, where they are missing.
+# make_unmanaged FOLDER creates the unmanaged sets that are missing.
 make_unmanaged() {
 	while read -r name header; do
 		exists "$name" || { printf 'create %s %s\n' "$name" "$header" >"$W/input" && make_sets "$W/input"; } || return 1
 	done <"$1/unmanaged"
 }
 
-# step_over FAMILY FOLDER puts the rules in force with the new content of changed sets.
-step_over() {
-	# Going back from half-way, rules use sets as NAME-alt: they step to NAME instead.
+# switch_rules FAMILY FOLDER loads the rules with the new content of changed sets.
+switch_rules() {
+	# In a rollback of a partly loaded folder, rules use NAME-alt: they change to NAME.
 	busy=$(alternatives "$1" "$2")
 	! destroy -alt $busy || busy=''
 	[ -z "$busy" ] || rename_back "$1" "$2" $busy || return 1
@@ -42,18 +42,18 @@ step_over() {
 	return 1
 }
 
-# alternatives FAMILY FOLDER prints sets of the folder that there are as NAME-alt.
+# alternatives FAMILY FOLDER prints the sets of the folder that exist as NAME-alt.
 alternatives() { present -alt $(of_family "$1" <"$2/managed") | sed 's/-alt$//'; }
 
-# own_names FAMILY FOLDER makes what is in use as NAME-alt NAME.
+# own_names FAMILY FOLDER changes the rules from NAME-alt to NAME.
 own_names() {
 	alts=$(alternatives "$1" "$2")
 	[ -n "$alts" ] || return 0
 	rename_back "$1" "$2" $alts && put "$1" "$2" /dev/null && destroy -alt $alts
 }
 
-# snapshot FOLDER TO makes a normalized folder of what is in force where loading FOLDER
-# changes something.
+# snapshot FOLDER TO makes a normalized folder of the current rules and sets that loading FOLDER
+# may change.
 snapshot() {
 	mkdir -p "$2" || return 1
 	true >"$2/unmanaged"
@@ -79,24 +79,24 @@ snapshot() {
 	} >"$2/sets" && awk '$1 == "create" { print $2 }' "$2/sets" >"$2/managed"
 }
 
-# roll_back SNAPSHOT ends the run, after $failure.
+# roll_back SNAPSHOT undoes a load that failed with $failure, and ends the run.
 roll_back() {
 	warn "$failure"
 	if [ -z "$touched" ] || load "$1"; then
 		[ -z "$confirm" ] || drop_pending
 		[ -z "$confirm" ] || rm -f "$STATE/unconfirmed"
-		if [ -z "$touched" ]; then warn "nothing was changed"; else warn "the old rules and sets are in force again"; fi
+		if [ -z "$touched" ]; then warn "nothing was changed"; else warn "rolled back to the previous rules and sets"; fi
 		finish "$1"
 		exit 1
 	fi
-	warn "and the old rules could not be put back: $failure"
-	[ ! -e "$RUN/pending" ] || warn "that is tried again in $confirm seconds, or by apply.sh --rollback"
-	warn "look at iptables-save and ip6tables-save now; what was before is kept in $1"
+	warn "the rollback failed: $failure"
+	[ ! -e "$RUN/pending" ] || warn "it is retried in $confirm seconds; to retry now, run apply.sh --rollback"
+	warn "check iptables-save and ip6tables-save now; the previous rules and sets are kept in $1"
 	keep_work=1
 	exit 3
 }
 
-# drop_pending takes away what waits for confirmation, in one step.
+# drop_pending removes the change that waits for confirmation, in one step.
 drop_pending() {
 	rm -rf "$RUN/pending.part"
 	mv "$RUN/pending" "$RUN/pending.part" 2>/dev/null
@@ -106,15 +106,15 @@ drop_pending() {
 # set_names FOLDER prints the managed sets of a compiled folder.
 set_names() { awk '$1 == "create" && $2 ~ /-new$/ { sub(/-new$/, "", $2); print $2 }' "$1/ipset.restore" 2>/dev/null; }
 
-# others_names FOLDER prints the sets of a compiled folder that others fill.
-others_names() {
+# unmanaged_names FOLDER prints the unmanaged sets of a compiled folder.
+unmanaged_names() {
 	awk '$1 == "create" && !sub(/-new$/, "", $2) { all[$2] = 1; next } $1 == "create" { managed[$2] = 1 }
 		END { for (s in all) if (!(s in managed)) print s }' "$1/ipset.restore" 2>/dev/null
 }
 
-# know FOLDER, normalized, lists in $W/before the sets that are ours already: of the last
-# folder, of runs that were killed, of our rules; in $W/known those with the folder's; and in
-# $W/others those that others fill, by this folder or the one before.
+# know FOLDER, normalized, writes to $W/before the sets that are ours already (of the last
+# folder, of killed runs, in our rules), to $W/known those and the ones of the folder, and to
+# $W/others the unmanaged sets of this folder and the one before.
 know() {
 	{
 		cat "$RUN/made" "$RUN/pending/new/managed" 2>/dev/null
@@ -129,40 +129,39 @@ know() {
 	} | sort -u >"$W/named" &&
 		{
 			cat "$1/unmanaged" "$RUN/theirs" "$RUN/theirs.next" 2>/dev/null
-			! last=$(good) || others_names "$last"
+			! last=$(good) || unmanaged_names "$last"
 		} | awk '{ print $1 }' | sort -u >"$W/others" &&
 		awk 'stage == "ours" { ours[$1] = 1; next } !($1 in ours)' stage=ours "$1/managed" stage=others "$W/others" >"$W/theirs" &&
 		content <"$W/named" >"$W/content" && awk '{ print $2 } $1 == "create" && $3 == "list:set" { list[$2] = 1 } $1 == "add" && ($2 in list) { print $3 }' "$W/content" | sort -u >"$W/before" &&
 		sort -u "$W/before" "$W/named" "$1/managed" | awk 'stage == "others" { theirs[$1] = 1; next } !($1 in theirs)' stage=others "$W/theirs" stage=known - >"$W/known"
 }
 
-# begin writes down which sets the run may make, and which it may come to use that are of
-# others: from here on it changes something, and if it is killed, the next one has to know.
+# begin records which sets the run may create and which unmanaged ones it may use: from here
+# on the run makes changes, and if it is killed, the next run needs the list.
 begin() {
 	cp "$W/theirs" "$RUN/theirs.part" && mv "$RUN/theirs.part" "$RUN/theirs.next" &&
 		cp "$W/known" "$RUN/made.part" && mv "$RUN/made.part" "$RUN/made"
 }
 
-# recover FOLDER, normalized, brings in order what a killed run left: sets in use as
-# NAME-alt. Others of that name are in nobody's way, and go.
+# recover FOLDER, normalized, repairs what a killed run left: sets in use as NAME-alt. Those
+# that are not in use are destroyed.
 recover() {
 	destroy -alt $(cat "$W/known") && return 0
 	for f in $(families "$1"); do
-		# It may have been killed between the two tables.
+		# The run may have been killed between the two tables.
 		present -alt $(of_family "$f" <"$1/managed") | awk '{ s = $1; sub(/-alt$/, "", s); print s, $1 }' >"$W/map$f" &&
 			put "$f" "$1" "$W/map$f" && own_names "$f" "$1" || return 1
 	done
 }
 
-# finish FOLDER: of the sets that are ours, nothing but those of this folder is needed
-# any more. What somebody else holds stays, and is written down as ours. Where no run began,
-# NAME-new and NAME-alt are not ours.
+# finish FOLDER destroys our sets that this folder does not contain. A set in foreign rules
+# stays, and is recorded as ours. Unless a run began, NAME-new and NAME-alt are not ours.
 finish() {
 	cat "$RUN/made" >"$W/made" 2>/dev/null
 	destroy -new $(cat "$W/made")
 	destroy -alt $(cat "$W/made")
 	destroy '' $(unneeded "$1") ||
-		say "sets that are not needed any more are $failure"
+		say "$failure"
 	{
 		present '' $(unneeded "$1")
 		present -new $(cat "$W/made") | sed 's/-new$//'
@@ -172,31 +171,31 @@ finish() {
 	rm -f "$RUN/theirs.next"
 }
 
-# settle FOLDER, normalized, once it is in force: nothing else of ours is left.
+# settle FOLDER, normalized and loaded, removes everything else that is ours.
 settle() {
-	leave_others || warn "$failure"
+	clear_other_backend || warn "$failure"
 	awk '{ print $1 }' "$1/unmanaged" >"$RUN/theirs"
 	finish "$1"
 }
 
-# leave_others takes our rules out of tables that Docker does not use.
-leave_others() {
+# clear_other_backend removes our rules from the backend that Docker does not use.
+clear_other_backend() {
 	chosen=$backend status=0
 	for backend in $(other_backends); do
 		for f in 4 6; do
-			take_out $f || status=1
+			remove_rules $f || status=1
 		done
 	done
 	backend=$chosen
 	return $status
 }
 
-# take_out FAMILY takes our rules and chains out of the tables of $backend. DOCKER-USER, and
-# the jump to it if there is one, are left to Docker.
-take_out() {
+# remove_rules FAMILY removes our rules and chains from the tables of $backend. DOCKER-USER and the
+# jump to it stay for Docker.
+remove_rules() {
 	command -v "$(command_of "$1" -save)" >/dev/null 2>&1 || return 0
 	save "$1" || {
-		# A kernel without the family has nothing of ours.
+		# A kernel without the family has no rules of ours.
 		[ -s "$W/save$1" ] || return 0
 		return 1
 	}
@@ -205,7 +204,7 @@ take_out() {
 		failure="cannot write to $RUN"
 		return 1
 	}
-	[ ! -f "$W/second$1" ] || second_line "$1" "$W/none" /dev/null "$W/second$1" >>"$W/removal"
+	[ ! -f "$W/fallback$1" ] || fallback_rules "$1" "$W/none" /dev/null "$W/fallback$1" >>"$W/removal"
 	[ "$(grep -c -v -e '^[*:]' -e '^COMMIT$' "$W/removal")" -gt 0 ] || return 0
 	restore "$1" <"$W/removal"
 }

@@ -1,16 +1,16 @@
 
-# ---- Rules. The awk programs read stages: map, lines "NAME TO" of sets; s, what
-# iptables-save prints; r, rules of a normalized folder.
+# ---- Rules. The awk programs read stages: map, lines "NAME TO" of sets; s, the output of
+# iptables-save; r, rules of a normalized folder.
 
-# Ours are the chains DOCKERFW*, the rules that say so in their comment, and the jumps
-# to our chains.
+# Ours are the chains DOCKERFW*, the rules with a dockerfw comment, and the jumps to our
+# chains.
 read_stages='
 stage == "map" { to[$1] = $2; next }
 /^:/ { name = substr($1, 2); if (stage == "s") exists[name] = 1; else if (!(name in declared)) { declared[name] = 1; order[++chains] = name } next }
 /^-[AI] / {
 	rest = substr($0, length($2) + 5)
 	if (stage == "s" && $2 == "FORWARD" && !placed) {
-		# Behind what accepts packets, the jump to our rules comes too late.
+		# After a rule that accepts packets, the jump to our rules comes too late.
 		if (rest != "-j " target) { if (rest ~ /-j (ACCEPT|DOCKER[-A-Z0-9]*)$/) late = 1 }
 		else { led = 1; placed = !late }
 	}
@@ -33,9 +33,9 @@ function renamed(text,   out, at, word) {
 }
 '
 
-# transaction FAMILY FOLDER MAP: what iptables-restore is to load, where $W/saveN is in
-# force. Sets named in MAP are meant by their other name. A family of which the folder has
-# no rules has no target: of ours, nothing is to be left there.
+# transaction FAMILY FOLDER MAP prints the input of iptables-restore that changes the rules in
+# $W/saveN to those of the folder. Sets in MAP are used under their other name. A family
+# without rules in the folder has no target: all of our rules are removed there.
 transaction() {
 	awk "$read_stages"'
 	END {
@@ -49,7 +49,7 @@ transaction() {
 		for (i = 1; i <= lines; i++) print renamed(line[i])
 		if ("DOCKERFW" in declared) print "-I " target " 1 -j DOCKERFW"
 		if ("DOCKERFW-INPUT" in declared) print "-I INPUT 1 -j DOCKERFW-INPUT"
-		# An engine before 17.06 leads to DOCKER by rules of its own.
+		# An engine before 17.06 makes the jumps to DOCKER itself.
 		if (target == "DOCKER") target = ""
 		if (target != "" && led && (jump == "no" || !placed)) print "-D FORWARD -j " target
 		if (target != "" && jump != "no" && !placed) print "-I FORWARD 1 -j " target
@@ -59,7 +59,7 @@ transaction() {
 		stage=map "$3" stage=s "$W/save$1" stage=r "$2/rules$1"
 }
 
-# put FAMILY FOLDER MAP loads the rules, as one transaction.
+# put FAMILY FOLDER MAP loads the rules as one transaction, then the fallback rules.
 put() {
 	save "$1" || return 1
 	transaction "$1" "$2" "$3" >"$W/transaction$1" || {
@@ -68,20 +68,21 @@ put() {
 	}
 	restore "$1" <"$W/transaction$1" || return 1
 	touched=1
-	[ -f "$W/second$1" ] || return 0
-	second_line "$1" "$2" "$3" "$W/second$1" >"$W/transaction$1" && restore "$1" <"$W/transaction$1"
+	[ -f "$W/fallback$1" ] || return 0
+	fallback_rules "$1" "$2" "$3" "$W/fallback$1" >"$W/transaction$1" && restore "$1" <"$W/transaction$1"
 }
 
-# second_line FAMILY FOLDER MAP SAVE: what iptables-restore is to load into the security
-# table, of which SAVE is in force: the refusals of the folder once more.
+# fallback_rules FAMILY FOLDER MAP SAVE prints the input of iptables-restore for the fallback
+# rules: those rules of the folder that refuse packets, in the security table, which SAVE
+# is the current content of.
 #
-# Packets come to that table after filter. There is nothing left to refuse in it, as long as
-# FORWARD leads to our rules before it lets anything through. But an engine up to 26 takes
-# its jump to DOCKER-USER out of FORWARD for some milliseconds whenever it starts and whenever
-# a network is made; 20.10 makes no such jump for IPv6, and puts what it adds to FORWARD ahead
-# of ours; other tools flush filter. No engine touches this table. Nothing is logged,
-# counted or answered a second time: a limit counts as not reached, a reject is a drop.
-second_line() {
+# Packets pass that table after filter. It has nothing left to drop as long as FORWARD jumps
+# to our rules before it accepts anything. But an engine up to 26 removes its jump to
+# DOCKER-USER from FORWARD for some milliseconds at each start and for each new network;
+# 20.10 makes no such jump for IPv6, and inserts its own rules before ours; other tools flush
+# filter. No engine changes the security table. The fallback rules do not log, count or
+# answer again: a limit counts as not reached, a reject is a drop.
+fallback_rules() {
 	awk "$read_stages"'
 	END {
 		print "*security"
@@ -91,28 +92,28 @@ second_line() {
 			limited = gsub(/ -m (limit|hashlimit|connlimit)( --(limit|hashlimit|connlimit)[a-z-]*( [^ -][^ ]*)?)+/, "", text)
 			if (limited && text ~ / -j (DROP|REJECT)/) continue
 			sub(/ -j REJECT.*/, " -j DROP", text)
-			sub(/ -j ACCEPT$/, " -j RETURN", text) # to what others have in that table
+			sub(/ -j ACCEPT$/, " -j RETURN", text) # to foreign rules in that table
 			chain = (lchain[i] == target) ? "DOCKERFW" : lchain[i]
-			if (!(chain in second)) print ":" chain " - [0:0]"
-			second[chain] = 1
+			if (!(chain in fallback)) print ":" chain " - [0:0]"
+			fallback[chain] = 1
 			put[++puts] = substr(line[i], 1, 3) chain text
 		}
-		for (name in exists) if (own_chain(name) && !(name in second)) { print ":" name " - [0:0]"; gone[name] = 1 }
+		for (name in exists) if (own_chain(name) && !(name in fallback)) { print ":" name " - [0:0]"; gone[name] = 1 }
 		for (i = 1; i <= kernel; i++) if (kchain[i] == "FORWARD" && kjump[i]) print "-D FORWARD " krule[i]
 		for (i = 1; i <= puts; i++) print put[i]
-		if ("DOCKERFW" in second) print "-I FORWARD 1 -j DOCKERFW"
+		if ("DOCKERFW" in fallback) print "-I FORWARD 1 -j DOCKERFW"
 		for (name in gone) print "-X " name
 		print "COMMIT"
 	}' target="$(cat "$2/target$1")" stage=map "$3" stage=s "$4" stage=r "$2/rules$1"
 }
 
-# second_ours SAVE lists what of the security table is ours.
-second_ours() {
+# fallback_ours SAVE lists our rules of the security table.
+fallback_ours() {
 	awk '/^-A DOCKERFW/ || /^-A FORWARD -j DOCKERFW$/ { printf "%s %06d %s\n", $2, ++n[$2], $0 }' "$1" | sort
 }
 
-# as_saved prints what iptables-save would, once standard input, of transaction, is loaded
-# where nothing was.
+# as_saved prints what iptables-save prints after a transaction, read from standard input, is
+# loaded into empty tables.
 as_saved() {
 	awk '
 	/^-A / { rules[$2] = rules[$2] $0 "\n" }
@@ -120,14 +121,14 @@ as_saved() {
 	END { for (chain in rules) printf "%s", rules[chain] }'
 }
 
-# ours FAMILY FOLDER SAVE lists what of iptables-save's text is ours, in lines of chain,
-# number and rule: all rules in chains of the folder, but for the RETURN that engines put
-# at the end of DOCKER-USER; our rules in chains of others; what leads to our rules.
+# ours FAMILY FOLDER SAVE lists our rules in the output of iptables-save, as lines of chain,
+# number and rule: all rules in chains of the folder except the RETURN that engines append to
+# DOCKER-USER, our rules in foreign chains, and the jumps to our rules.
 ours() {
 	awk "$read_stages"'
 	stage == "s" && /^-A / {
 		at[$2]++
-		if (kjump[kernel] && !own_chain($2)) print $2, 0, (at[$2] == 1 ? "first " : "behind others ") rest
+		if (kjump[kernel] && !own_chain($2)) print $2, 0, (at[$2] == 1 ? "first " : "after others ") rest
 		else if ($2 in declared) { if (rest != "-j RETURN") printf "%s %06d %s\n", $2, ++n[$2], rest }
 		else if (kown[kernel]) printf "%s %06d %s\n", $2, ++n[$2], rest
 		else if ($2 == "FORWARD" && rest == "-j " target && target != "DOCKER" && placed && !said++) print $2, 0, rest
@@ -136,30 +137,30 @@ ours() {
 		target="$(cat "$2/target$1")" stage=r "$2/rules$1" stage=s "$3" | sort
 }
 
-# differs FAMILY FOLDER prints how $W/saveN differs from $W/wantN, the same rules as this
-# host's iptables-save prints them.
+# differs FAMILY FOLDER prints how the rules in $W/saveN differ from those of the folder, which
+# are in $W/wantN as iptables-save prints them on this host.
 differs() {
 	ours "$1" "$2" "$W/save$1" >"$W/ours"
 	ours "$1" "$2" "$W/want$1" >"$W/ours.want"
 	comm -3 "$W/ours" "$W/ours.want" | awk '{ print $1 }' | sort -u | while read -r chain; do
 		if [ "$chain" = FORWARD ]; then
-			printf 'FORWARD does not lead to %s, or only behind rules that accept\n' "$(cat "$2/target$1")"
+			printf 'FORWARD has no jump to %s before rules that accept packets\n' "$(cat "$2/target$1")"
 		elif ! grep -q "^$chain " "$W/ours"; then
-			printf 'nothing of dockerfw is in %s\n' "$chain"
+			printf 'no dockerfw rules are in %s\n' "$chain"
 		elif ! grep -q "^$chain " "$W/ours.want"; then
-			printf 'rules of an earlier version are in %s\n' "$chain"
+			printf 'rules of an earlier policy are in %s\n' "$chain"
 		else
 			printf 'the rules in %s differ\n' "$chain"
 		fi
 	done
-	[ -f "$W/second$1" ] || return 0
-	second_ours "$W/second$1" >"$W/ours"
-	second_ours "$W/second.want$1" >"$W/ours.want"
+	[ -f "$W/fallback$1" ] || return 0
+	fallback_ours "$W/fallback$1" >"$W/ours"
+	fallback_ours "$W/fallback.want$1" >"$W/ours.want"
 	[ -z "$(comm -3 "$W/ours" "$W/ours.want")" ] ||
-		if [ -s "$W/ours" ]; then printf 'the rules in the security table differ\n'; else printf 'nothing of dockerfw is in the security table\n'; fi
+		if [ -s "$W/ours" ]; then printf 'the rules in the security table differ\n'; else printf 'no dockerfw rules are in the security table\n'; fi
 }
 
-# foreign FAMILY FOLDER prints rules of others in chains that are replaced as a whole.
+# foreign FAMILY FOLDER prints foreign rules in chains that are replaced as a whole.
 foreign() {
 	awk "$read_stages"'
 	stage == "s" && /^-A / && ($2 in declared) && !kown[kernel] && rest != "-j RETURN"' \

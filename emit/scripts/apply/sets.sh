@@ -1,10 +1,10 @@
 
-# ---- Sets. NAME-alt holds what is to be in NAME while rules change; NAME-new what is to
-# be swapped into it. dockerfw gives no set of a policy such a name.
+# ---- Sets. NAME-alt has the new content of NAME while the rules change; NAME-new has content
+# that is swapped into NAME. No set of a policy may have such a name.
 
 exists() { ipset list -n "$1" >/dev/null 2>&1; } # SET
 
-# present SUFFIX NAME... prints those of the sets NAMESUFFIX that exist.
+# present SUFFIX NAME... prints the sets NAMESUFFIX that exist.
 present() {
 	end=$1
 	shift
@@ -12,7 +12,7 @@ present() {
 	[ $# = 0 ] || printf "%s$end\n" "$@" | awk 'stage == "there" { is[$1] = 1; next } ($1 in is) && !said[$1]++' stage=there "$W/present" stage=asked -
 }
 
-# make_sets FILE loads it into ipset. Not a pipe: what fails in one cannot tell why.
+# make_sets FILE loads it into ipset. In a pipe, $failure would be lost in a subshell.
 make_sets() {
 	ipset restore <"$1" 2>"$W/err" || {
 		failure="ipset restore: $(cat "$W/err")"
@@ -20,8 +20,8 @@ make_sets() {
 	}
 }
 
-# destroy SUFFIX NAME... destroys sets that exist. Lists go first: what is in one
-# cannot be destroyed. A set in use stays, and makes it return 1.
+# destroy SUFFIX NAME... destroys sets that exist, lists first: a member of a list cannot be
+# destroyed. If a set is in use, it stays and the function returns 1.
 destroy() {
 	suffix=$1
 	shift
@@ -32,18 +32,17 @@ destroy() {
 		done
 		[ -n "$stay" ] || return 0
 	done
-	failure="in use by something besides dockerfw, and left:$stay"
+	failure="sets in use outside dockerfw were not destroyed:$stay"
 	return 1
 }
 
-# unneeded FOLDER prints sets that are ours and not of the folder.
+# unneeded FOLDER prints our sets that the folder does not contain.
 unneeded() {
 	awk 'stage == "needed" { is[$1] = 1; next } !($1 in is)' stage=needed "$1/managed" stage=known "$W/known"
 }
 
-# content prints the sets named on standard input as they are in force, as ipset save
-# does but for what the kernel chooses. One that a killed run left in use as NAME-alt is
-# printed as NAME.
+# content prints the sets whose names are on standard input as ipset save does, without what
+# the kernel chooses. A set that a killed run left in use as NAME-alt is printed as NAME.
 content() {
 	cat >"$W/asked" && ipset save >"$W/saved" 2>"$W/err" || {
 		failure="ipset save: $(cat "$W/err")"
@@ -58,14 +57,14 @@ content() {
 		stage=asked "$W/asked" stage=names "$W/saved" stage=saved "$W/saved"
 }
 
-# changed FAMILY FOLDER prints the managed sets that are not as the folder has them, with
-# the lists that hold them.
+# changed FAMILY FOLDER prints the managed sets that differ from those of the folder, and the
+# lists that contain them.
 changed() {
 	of_family "$1" <"$2/managed" >"$W/names"
 	content <"$W/names" >"$W/have" || return 1
 	awk 'stage == "names" { of[$1] = 1; next } $2 in of' stage=names "$W/names" stage=sets "$2/sets" >"$W/wanted" || return 1
 	for side in have wanted; do
-		# The kernel raises hashsize by itself.
+		# The kernel increases hashsize itself.
 		sed 's/ hashsize [0-9]*//' "$W/$side" | sort >"$W/$side.sorted" || return 1
 	done
 	{
@@ -79,8 +78,8 @@ changed() {
 		stage=differing "$W/differing" stage=wanted "$W/wanted"
 }
 
-# fill FOLDER MAP: input of ipset restore that makes the sets of MAP, lines "NAME TO",
-# under their other names. Members of lists that MAP names are meant by those too.
+# fill FOLDER MAP prints the input of ipset restore that creates the sets of MAP, lines
+# "NAME TO", under their other names. Members of lists get their other names too.
 fill() {
 	awk 'stage == "map" { to[$1] = $2; next }
 		!($2 in to) { next }
@@ -90,12 +89,12 @@ fill() {
 		END { for (i = 1; i <= n; i++) print late[i] }' stage=map "$2" stage=sets "$1/sets"
 }
 
-# rename_back FAMILY FOLDER NAME... makes sets under their own names, which no rule of ours
-# uses now. What somebody else uses is swapped in, so that it is never empty or gone.
+# rename_back FAMILY FOLDER NAME... creates sets under their own names, which none of our rules
+# uses now. The content of a set in foreign rules is swapped, so that the set always exists.
 rename_back() {
 	folder=$2
 	shift 2
-	# A list of an earlier version may hold one of them still.
+	# A list of an earlier policy may still contain one of them.
 	destroy '' $(unneeded "$folder")
 	destroy '' "$@"
 	destroy -new "$@" || return 1

@@ -7,10 +7,10 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// NFTTable is the name of the table of nft that a host may have beside those of iptables.
+// NFTTable is the name of the additional nft table of a host.
 const NFTTable = "beside"
 
-// NFTFamily is the table's family.
+// NFTFamily returns the family of that table.
 func (h *Host) NFTFamily() string {
 	if h.Family == ir.IPv6 {
 		return "ip6"
@@ -56,7 +56,7 @@ func (d *drawing) nft() {
 	d.host.NFT = b.String()
 }
 
-// neighbour is an address that no other element of a set holds.
+// neighbour returns an address that is in no other element of a set.
 func (d *drawing) neighbour() string {
 	if d.v6() {
 		return "2001:db9::1"

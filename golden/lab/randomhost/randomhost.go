@@ -1,6 +1,6 @@
-// Package randomhost draws the rules of hosts that dockerfw did not make, for property
-// tests: chains with conditional jumps and gotos, returns and marks in every table that a
-// forwarded packet meets, and Docker's own chains among them.
+// Package randomhost draws random rules of hosts without dockerfw, for property tests: chains
+// with conditional jumps and gotos, returns and marks in every table that a forwarded packet
+// passes, and Docker's own chains.
 package randomhost
 
 import (
@@ -19,15 +19,15 @@ type Host struct {
 	Family ir.Family
 	Rules  string
 	Sets   string
-	// NFT is a table of nft beside them, as for nft -f; "" for none.
+	// NFT is an additional nft table, as for nft -f; "" for none.
 	NFT string
-	// Published are the ports that a DNAT rule of the nat table is for.
+	// Published are the ports that have a DNAT rule in the nat table.
 	Published []Published
-	// NATByMark says that rules of the nat table ask for marks.
+	// NATByMark is set if rules of the nat table match marks.
 	NATByMark bool
 }
 
-// Published is a port of the host that the nat table translates.
+// Published is a published port: the nat table translates it.
 type Published struct {
 	Protocol  uint8
 	Port      uint16
@@ -35,10 +35,10 @@ type Published struct {
 	Bridge    string
 }
 
-// Interfaces are those that packets of the host arrive on and leave by.
+// Interfaces are those that packets arrive on and leave on.
 var Interfaces = []string{"eth0", "eth1", "docker0", "br-1", "tun7"}
 
-// Addresses returns those that rules are about, and neighbours of them.
+// Addresses returns addresses in the rules, and their neighbours.
 func Addresses(f ir.Family) []netip.Addr {
 	texts := []string{"192.0.2.1", "192.0.2.2", "192.0.2.130", "198.51.100.7", "172.17.0.2", "172.18.0.3", "10.1.2.3"}
 	if f == ir.IPv6 {
@@ -51,18 +51,18 @@ func Addresses(f ir.Family) []netip.Addr {
 	return out
 }
 
-// Ports are those that rules are about.
+// Ports are the ports in the rules.
 var Ports = []uint16{22, 53, 80, 443, 8080, 40000}
 
-// The rules of the test's own: they let the packets past that only make a connection, which
-// have this traffic class, and the answers of the host itself.
+// Rules of the test: they accept packets that only open a connection, which have this traffic
+// class, and the answers of the host itself.
 const (
 	skip        = "-m tos --tos 0x04/0xff -m comment --comment test-only -j ACCEPT"
 	markAnswers = "-m comment --comment test-only -j MARK --set-xmark 0x80000000/0x80000000"
 	skipAnswers = "-m mark --mark 0x80000000/0x80000000 -m comment --comment test-only -j ACCEPT"
 )
 
-// TestOnly tells whether a line of a saved host is a rule of the test's own.
+// TestOnly reports whether a line of a saved host is a rule of the test.
 func TestOnly(line string) bool { return strings.Contains(line, "test-only") }
 
 // Draw draws a host.
@@ -94,7 +94,7 @@ func Draw(t *rapid.T, f ir.Family) *Host {
 type drawing struct {
 	t    *rapid.T
 	host *Host
-	made []string // sets, each with the flags that fit it
+	made []string // sets with flags that a rule can use
 }
 
 func (d *drawing) number(n int) int { return rapid.IntRange(0, n-1).Draw(d.t, "n") }
@@ -125,7 +125,7 @@ func (d *drawing) table(b *strings.Builder, table string, built []string) {
 	}
 	for i, c := range own {
 		for range d.number(5) {
-			d.rule(b, table, c, c, own[i+1:]) // only forward, so that there are no loops
+			d.rule(b, table, c, c, own[i+1:]) // only to later chains, so that there are no loops
 		}
 	}
 	for _, c := range built {
@@ -145,7 +145,7 @@ func (d *drawing) table(b *strings.Builder, table string, built []string) {
 	b.WriteString("COMMIT\n")
 }
 
-// publish writes DNAT rules as Docker makes them.
+// publish writes DNAT rules as Docker does.
 func (d *drawing) publish(b *strings.Builder) {
 	for i := range 1 + d.number(3) {
 		p := Published{
@@ -305,7 +305,7 @@ func (d *drawing) target(add func(...string), table, protocol string, calls []st
 	}
 }
 
-// sets draws some sets, with the flags that rules may ask for them by.
+// sets draws some sets, with the flags that rules may match them with.
 func (d *drawing) sets() {
 	family, suffix := "inet", "4"
 	entries := []string{"192.0.2.1", "192.0.2.128/25", "172.17.0.2", "10.0.0.0/8"}

@@ -1,4 +1,4 @@
-// Package randompolicy draws policies that nobody would write, for property tests.
+// Package randompolicy draws random policies for property tests.
 package randompolicy
 
 import (
@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Text draws a policy: any attributes, from few values each, so that rules
-// overlap, hide and contradict each other. About half of them do not compile.
+// Text draws a policy with any attributes, from few values each, so that rules
+// overlap, shadow and contradict each other. About half of the policies have errors.
 func Text(t *rapid.T) string {
 	var b strings.Builder
 	pick := func(values ...string) string { return rapid.SampledFrom(values).Draw(t, "value") }
@@ -89,7 +89,7 @@ func Text(t *rapid.T) string {
 	maybe("families = %s", `["ipv4"]`, `["ipv6"]`, `["ipv4", "ipv6"]`)
 	maybe("install = %s", `"replace"`, `"jump"`, `"insert"`)
 	maybe("verdict = %s", `"accept"`, `"return"`)
-	if rapid.IntRange(0, 3).Draw(t, "guard") == 0 {
+	if rapid.IntRange(0, 3).Draw(t, "input protection") == 0 {
 		b.WriteString("input_guard = false\n")
 	} else {
 		maybeList("proxy_ports", []string{"80", `"53/udp"`, `"70-90"`, `"1500-2500/sctp"`, `"443/tcp"`}, 2)

@@ -1,5 +1,5 @@
 // Command enginematrix runs the Docker tests on the engines of several Debian
-// releases and writes what came out into a Markdown file, after its marker line:
+// releases and writes the results into a Markdown file, after its marker line:
 //
 //	enginematrix [-cache DIR] [-mirror URL] [-lock FILE] FILE
 //
@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// A release is a Debian release with the engine it is here for. When a moving
-// one has come to another engine, a person should look at what that brings.
+// A release is a Debian release with the engine that it is tested for. If a release
+// that still changes has another engine, the run fails: a person should look at it.
 type release struct {
 	suite  string
 	engine string // major.minor
@@ -36,7 +36,8 @@ var releases = []release{
 	{"forky", "28.5"},
 }
 
-var packages = []string{"golden", "golden/lab"}
+// packages contain the tests with engines.
+var packages = []string{"golden/e2e", "golden/lab"}
 
 // testLimit bounds all tests of a package on one engine.
 const testLimit = 15 * time.Minute
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if flags.NArg() != 1 {
-		return errors.New("name the Markdown file to write")
+		return errors.New("the Markdown file to write is missing")
 	}
 	if *cache == "" {
 		base, err := os.UserCacheDir()
@@ -95,7 +96,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	// Without what the machine's own build adds to the number.
+	// Only the number, without the name of the build.
 	text := table.markdown(regexp.MustCompile(`^[\d.]+`).FindString(string(kernel)))
 	return errors.Join(failed, replaceAfterMarker(flags.Arg(0), text))
 }
@@ -126,13 +127,13 @@ func engineTests() ([]string, error) {
 		}
 	}
 	if len(tests) == 0 {
-		return nil, fmt.Errorf("no tests under %s: run it in the module's top directory", strings.Join(packages, ", "))
+		return nil, fmt.Errorf("no tests in %s: run the command in the top directory of the module", strings.Join(packages, ", "))
 	}
 	return tests, nil
 }
 
-// runTests runs the tests with the engine and the tools of a root directory; its
-// output is that of go test -json, also of tests that fail.
+// runTests runs the tests with the engine and the tools of a root directory, and
+// returns the output of go test -json, also if tests fail.
 func runTests(ctx context.Context, root, lock string, tests []string) ([]byte, error) {
 	command := []string{
 		"go", "test", "-json", "-count=1", "-p=1", "-parallel=4", "-timeout", testLimit.String(),
@@ -145,13 +146,13 @@ func runTests(ctx context.Context, root, lock string, tests []string) ([]byte, e
 		command = slices.Concat([]string{"flock", lock}, command)
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	// CI=true: a tool that is missing fails a test, instead of skipping it.
+	// CI=true: a missing tool fails a test instead of skipping it.
 	cmd.Env = append(os.Environ(), "CI=true", "DOCKERFW_ENGINE_ROOT="+root)
 	cmd.Stderr = os.Stderr
 	return cmd.Output()
 }
 
-// engineRoot makes the root directory of a release, unless it is there.
+// engineRoot returns the root directory of a release, which it creates if necessary.
 func engineRoot(ctx context.Context, cache, mirror string, r release) (string, error) {
 	root := filepath.Join(cache, r.suite)
 	if _, err := os.Stat(root); errors.Is(err, os.ErrNotExist) {
@@ -163,15 +164,15 @@ func engineRoot(ctx context.Context, cache, mirror string, r release) (string, e
 	}
 	version, err := exec.Command("chroot", root, "dockerd", "--version").Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: dockerd: %w; remove the directory to make it again", root, err)
+		return "", fmt.Errorf("%s: dockerd: %w; remove the directory to create it again", root, err)
 	}
 	if !strings.Contains(string(version), " "+r.engine+".") {
-		return "", fmt.Errorf("%s: engine %s is wanted, and this is %s", root, r.engine, strings.TrimSpace(string(version)))
+		return "", fmt.Errorf("%s: the engine is %s, want %s", root, strings.TrimSpace(string(version)), r.engine)
 	}
 	return root, nil
 }
 
-// bootstrap makes a root directory beside its place and renames it when complete.
+// bootstrap creates a root directory under a temporary name and renames it when complete.
 func bootstrap(ctx context.Context, root, mirror, suite string) error {
 	cache := filepath.Dir(root)
 	if err := os.MkdirAll(cache, 0o755); err != nil {
@@ -182,14 +183,14 @@ func bootstrap(ctx context.Context, root, mirror, suite string) error {
 		return err
 	}
 	defer os.RemoveAll(unfinished)
-	if err := os.Chmod(unfinished, 0o755); err != nil { // not only root runs in there
+	if err := os.Chmod(unfinished, 0o755); err != nil { // other users than root run programs in it
 		return err
 	}
-	fmt.Fprintln(os.Stderr, "enginematrix: making", root)
+	fmt.Fprintln(os.Stderr, "enginematrix: creating", root)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	// In namespaces, so that its processes and mounts end with it, however it ends.
-	// The script is named, since debootstrap may not know the newest releases.
+	// In namespaces, so that its processes and mounts always end with it. The script is
+	// given because debootstrap may not know the newest releases.
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
 		"debootstrap", "--variant=minbase", "--include=docker.io,iptables,ipset,iproute2,conntrack",
 		suite, unfinished, mirror, "sid")

@@ -9,13 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The tests are about firewalls, so their names are what the table should say.
+// The rows of the table are the names of tests, so that firewall terms must survive.
 func TestATestNameBecomesASentence(t *testing.T) {
 	for name, want := range map[string]string{
-		"TestADenyBeatsEveryAccept":                   "A deny beats every accept",
-		"TestUDPIsCutOverIPv6":                        "UDP is cut over IPv6",
-		"TestADropInDockerUserHolds":                  "A drop in DOCKER-USER holds",
-		"TestRulesCutConnectionsAndSurviveTheEngine2": "Rules cut connections and survive the engine2",
+		"TestADenyOverridesEveryAccept":                  "A deny overrides every accept",
+		"TestInputProtectionKeepsClientsFromDockerProxy": "Input protection keeps clients from docker-proxy",
+		"TestUDPIsCutOverIPv6":                           "UDP is cut over IPv6",
+		"TestADropInDockerUserHolds":                     "A drop in DOCKER-USER holds",
+		"TestRulesCutConnectionsAndSurviveTheEngine2":    "Rules cut connections and survive the engine2",
 	} {
 		if got := sentence(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -23,7 +24,7 @@ func TestATestNameBecomesASentence(t *testing.T) {
 	}
 }
 
-// engineAttributes are what lab says of the engine of a test.
+// engineAttributes are the attributes that package lab sets for a test.
 func engineAttributes(test, engine, backend string) string {
 	var out strings.Builder
 	for _, pair := range [][2]string{{"engine", engine}, {"backend", backend}, {"iptables", "1.8.9"}, {"ipset", "7.17"}} {
@@ -32,7 +33,7 @@ func engineAttributes(test, engine, backend string) string {
 	return out.String()
 }
 
-func TestTheTableSaysWhatRanAndWhy(t *testing.T) {
+func TestTheTableReportsWhatRanAndWhy(t *testing.T) {
 	var m matrix
 	bookworm := engineAttributes("TestHolds/nft", "20.10.24", "nft") +
 		`{"Action":"attr","Test":"TestHolds/nft","Key":"note","Value":"over IPv4"}
@@ -48,7 +49,7 @@ func TestTheTableSaysWhatRanAndWhy(t *testing.T) {
 {"Action":"output","Test":"TestSkips","Output":"--- SKIP: TestSkips (0.00s)\n"}
 {"Action":"skip","Test":"TestSkips"}
 `
-	// The run ends within the first test, and the second finds something at its end.
+	// The run ends within the first test; the second test fails after its subtest.
 	trixie := engineAttributes("TestHolds/nft", "26.1.5", "nft") + engineAttributes("TestLate/nft", "26.1.5", "nft") + `
 {"Action":"pass","Test":"TestLate/nft"}
 {"Action":"fail","Test":"TestLate"}
@@ -80,11 +81,11 @@ func TestTheTableSaysWhatRanAndWhy(t *testing.T) {
 		t.Error(diff)
 	}
 	if err := m.add("forky", []byte(`{"Action":"pass","Test":"TestWithoutAnEngine"}`)); err == nil {
-		t.Error("a run without any engine is taken for a good one")
+		t.Error("a run without any engine is accepted")
 	}
 }
 
-func TestOnlyWhatFollowsTheMarkerIsReplaced(t *testing.T) {
+func TestOnlyTheTextAfterTheMarkerIsReplaced(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "engines.md")
 	for _, c := range []struct{ old, want string }{
 		{"# Engines\n\n" + marker, "# Engines\n\n" + marker + "\nnew\n"},

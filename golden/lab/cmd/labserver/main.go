@@ -20,7 +20,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 1 {
-		return fmt.Errorf("usage: labserver NAME PORT/tcp|PORT/udp ...; no name is given")
+		return fmt.Errorf("usage: labserver NAME PORT/tcp|PORT/udp ...; the name is missing")
 	}
 	var ports []talk.Port
 	for _, arg := range args[1:] {
@@ -31,8 +31,8 @@ func run(args []string) error {
 		ports = append(ports, port)
 	}
 
-	// As process 1 of a container it would otherwise ignore SIGTERM, and each
-	// stop of the engine would wait ten seconds for it.
+	// Process 1 of a container ignores SIGTERM by default, and each stop of the
+	// engine would wait ten seconds for it.
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 

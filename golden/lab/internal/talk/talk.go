@@ -1,10 +1,10 @@
 // Package talk is the protocol between the lab's clients and servers: a client
 // sends a line with a token, the server answers "TOKEN NAME tcp 80 from ADDR".
-// The token ties an answer to its question, so that a late retransmission is
-// not taken for the answer to a later question.
+// The token connects an answer with its request, so that a late answer is not
+// taken for the answer to a later request.
 //
-// It uses nothing but the standard library: the server is also built into a
-// small static program for containers.
+// It uses only the standard library: the server is also built into a small
+// static program for containers.
 package talk
 
 import (
@@ -101,8 +101,8 @@ func (s *Server) answerTCP(conn net.Conn, port uint16) {
 	}
 }
 
-// One socket a family, and answers leave from the address that was asked:
-// a client asking a router's far address would not take them from the near one.
+// One socket for each family. Answers are sent from the address that the request was sent
+// to: a client would not accept them from another address of the host.
 func (s *Server) listenUDP(port uint16) error {
 	for _, family := range []struct {
 		network       string

@@ -1,0 +1,178 @@
+package diff
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// Options of a comparison.
+type Options struct {
+	// Chain is where two saved snapshots are compared from; "" is DOCKER-USER.
+	Chain string
+	// Changes of each effect and Regions of each change limit what is listed; 0 is
+	// 50 and 6.
+	Changes, Regions int
+	// Full lists everything where a limit is 0.
+	Full bool
+}
+
+// unlimited is more than any report has.
+const unlimited = 1 << 20
+
+// Compare finds what differs. Where one side is compiled and the other is a host, loading
+// the compiled side onto the host is simulated: foreign rules are then on both sides,
+// except those that loading would delete.
+func Compare(before, after *snapshot.Host, opts Options) (*Report, error) {
+	defaults := [2]int{50, 6}
+	if opts.Full {
+		defaults = [2]int{unlimited, unlimited}
+	}
+	opts.Changes, opts.Regions = cmp.Or(opts.Changes, defaults[0]), cmp.Or(opts.Regions, defaults[1])
+	r := &Report{Effect: None, Host: cmp.Or(after.Label, before.Label), Old: before.Name, New: after.Name}
+	var loaded *snapshot.Host // the host with the compiled side loaded
+	var err error
+	switch {
+	case after.Kind.Compiled() && !before.Kind.Compiled():
+		r.Foreign = foreignRules(before, after, true)
+		if loaded, err = after.LoadedOnto(before); err != nil {
+			return nil, err
+		}
+		after = loaded
+	case before.Kind.Compiled() && !after.Kind.Compiled():
+		r.Foreign = foreignRules(after, before, false)
+		if loaded, err = before.LoadedOnto(after); err != nil {
+			return nil, err
+		}
+		before = loaded
+	}
+	if opts.Chain != "" && !hasChain(before, opts.Chain) && !hasChain(after, opts.Chain) {
+		return nil, fmt.Errorf("neither %s nor %s has a chain %s", before.Name, after.Name, opts.Chain)
+	}
+	snapshot.DistinguishSets(before, after)
+	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
+	for _, f := range c.families() {
+		for _, path := range []Path{Forwarded, ToProxy} {
+			if err := c.meaning(f, path); err != nil {
+				return nil, err
+			}
+		}
+		c.joinPaths(f)
+		c.rules(f)
+		if loaded != nil {
+			if err := c.ahead(f, loaded); err != nil {
+				return nil, err
+			}
+		}
+	}
+	c.stillOpen()
+	r.Changes, r.SameReach = joinFamilies(r.Changes), joinFamilies(r.SameReach)
+	c.sets()
+	return r, nil
+}
+
+func hasChain(s *snapshot.Host, name string) bool {
+	return slices.ContainsFunc(s.Families(), func(f ir.Family) bool { return s.Filter(f).Chain(name) != nil })
+}
+
+type chainOf struct {
+	family ir.Family
+	chain  string
+}
+
+type comparison struct {
+	before, after *snapshot.Host
+	opts          Options
+	report        *Report
+	// chains are those whose lines are compared, in order; listed has the same.
+	chains map[ir.Family][]string
+	listed map[chainOf]bool
+	// differ caches membersDiffer, by the name of the set.
+	differ map[string]bool
+}
+
+// families are those that both sides have. A family that a compiled side does not have is
+// left to Docker; one that a saved host does not have may merely not have been saved.
+func (c *comparison) families() []ir.Family {
+	var out []ir.Family
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		a, b := c.before.Rules[f] != nil, c.after.Rules[f] != nil
+		missing := c.before
+		if a {
+			missing = c.after
+		}
+		switch {
+		case a && b:
+			out = append(out, f)
+		case !a && !b:
+		case missing.Kind.Compiled():
+			out = append(out, f)
+			c.note("%s has no %s rules: %[2]s is left to Docker's own rules", missing.Name, words.Family(f))
+		default:
+			c.note("%s contains no %s rules: %[2]s is not compared", missing.Name, words.Family(f))
+		}
+	}
+	return out
+}
+
+func (c *comparison) note(format string, args ...any) {
+	note := fmt.Sprintf(format, args...)
+	if !slices.Contains(c.report.Notes, note) {
+		c.report.Notes = append(c.report.Notes, note)
+	}
+}
+
+// start returns the chain from which the packets of a path are compared; "" if the host has
+// none, or its packets never reach it.
+func (c *comparison) start(s *snapshot.Host, f ir.Family, path Path) string {
+	chain, hook := ir.InputChain, "INPUT"
+	if path == Forwarded {
+		hook = "FORWARD"
+		switch {
+		case c.opts.Chain != "":
+			return c.opts.Chain
+		case s.Target != "":
+			chain = s.Target
+		case c.before.Target != "":
+			chain = c.before.Target
+		case c.after.Target != "":
+			chain = c.after.Target
+		case c.before.Filter(f).Chain("DOCKER-USER") == nil && c.after.Filter(f).Chain("DOCKER-USER") == nil:
+			c.note("neither host has a chain DOCKER-USER for %s: all of FORWARD is compared", words.Family(f))
+			return hook
+		default:
+			chain = "DOCKER-USER"
+			c.note("the comparison starts at chain %s; --chain FORWARD compares all forwarded packets", chain)
+		}
+	}
+	t := s.Filter(f)
+	if t.Chain(chain) == nil {
+		return ""
+	}
+	if !s.Kind.Compiled() && snapshot.Declared(t.Chain(hook)) && !snapshot.Reaches(t, hook, chain) {
+		if len(t.Chain(chain).Rules) > 0 {
+			c.note("on %s no %s rule in %s leads to chain %s, so its rules have no effect; --chain %[4]s compares them anyway", s.Name, words.Family(f), hook, chain)
+		}
+		return ""
+	}
+	return chain
+}
+
+// foreignRules are the foreign rules of a host in the chains that loading empties.
+func foreignRules(host, compiled *snapshot.Host, lost bool) []Foreign {
+	var out []Foreign
+	for _, f := range host.Families() {
+		t := host.Filter(f)
+		for _, chain := range compiled.Own[f] {
+			for _, rule := range snapshot.ForeignRules(t.Chain(chain)) {
+				out = append(out, Foreign{f, chain, rule.Canonical(iptables.Family(f)), lost})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,144 @@
+package diff
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// reason is why packets get a different verdict: the block that is new or has changed, on
+// either side; or sets that have other members; else the verdicts alone, for rules of no
+// block. Packets with one effect and one reason are one change.
+type reason struct {
+	effect                 packet.Effect
+	old, new               string
+	sets                   string
+	oldVerdict, newVerdict packet.Kind
+}
+
+// reason is why the packets that an old and a new rule match get different verdicts.
+func (c *comparison) reason(blocks [2]map[string]string, one *packet.Change, old, now Rule) reason {
+	effect := one.Effect
+	if effect == packet.SameReach {
+		effect = packet.Widened
+		if one.Old.Kind == packet.Accept {
+			effect = packet.Narrowed
+		}
+	}
+	out := reason{effect: effect, old: old.Name, new: now.Name, oldVerdict: class(one.Old), newVerdict: class(one.New)}
+	changed := func(r Rule) bool { return blocks[0][r.Name] != blocks[1][r.Name] }
+	if !changed(old) && !changed(now) {
+		if sets := c.otherMembers(old, now); sets != "" {
+			out.old, out.new, out.sets = "", "", sets
+			return out
+		}
+	}
+	if old.foreign {
+		out.old = ""
+	}
+	if now.foreign {
+		out.new = ""
+	}
+	switch {
+	case now.explicit && !now.foreign && changed(now):
+		out.old = ""
+	case old.explicit && !old.foreign && changed(old):
+		out.new = ""
+	case now.explicit && !now.foreign:
+		out.old = ""
+	case old.explicit && !old.foreign:
+		out.new = ""
+	}
+	return out
+}
+
+// class is a verdict's kind; drop and all kinds of reject are one.
+func class(v packet.Verdict) packet.Kind {
+	if v.Kind == packet.Reject {
+		return packet.Drop
+	}
+	return v.Kind
+}
+
+// otherMembers lists the sets of rules that hold other addresses before than after.
+func (c *comparison) otherMembers(rules ...Rule) string {
+	var out []string
+	for _, r := range rules {
+		for _, name := range r.sets {
+			if !slices.Contains(out, name) && c.membersDiffer(name) {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func (c *comparison) membersDiffer(name string) bool {
+	differ, known := c.differ[name]
+	if !known {
+		old, now := c.before.Members()[name], c.after.Members()[name]
+		differ = old != nil && now != nil && !old.Equal(now)
+		if a, b := c.before.Sets.Set(name), c.after.Sets.Set(name); a != nil && b != nil && old == nil && now == nil {
+			x, y := memberNames(a), memberNames(b)
+			differ = len(without(x, y))+len(without(y, x)) > 0
+		}
+		c.differ[name] = differ
+	}
+	return differ
+}
+
+// blocks returns the text of all rules that a block compiles to, by the block's name.
+func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
+	out := map[string]string{}
+	for _, name := range c.chains[f] {
+		chain := s.Filter(f).Chain(name)
+		if chain == nil {
+			continue
+		}
+		for _, r := range chain.Rules {
+			block, _ := nameOf(r)
+			out[block] += name + " " + r.Canonical(iptables.Family(f)) + "\n"
+		}
+	}
+	return out
+}
+
+// noRule is the name where no rule matches.
+const noRule = "no rule"
+
+// ruleAt returns the rule at a place of a program.
+func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place) Rule {
+	if at == packet.AtEnd {
+		if len(p.Chains[0].Rules) == 0 {
+			return Rule{Name: noRule}
+		}
+		return Rule{Name: noRule + " (the end of " + p.Chains[0].Name + ")"}
+	}
+	found := p.Rule(at)
+	from := found.At
+	if from.Policy || from.Chain == "" {
+		return Rule{Name: noRule + " (the end of " + cmp.Or(from.Chain, p.Chains[0].Name) + ")"}
+	}
+	rule := s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule]
+	out := Rule{Text: found.Text, Place: s.Place(from.Chain, rule), sets: rule.Sets()}
+	out.Name, out.explicit = nameOf(rule)
+	if out.foreign = !snapshot.Ours(rule); out.foreign {
+		// A foreign rule for all packets of an interface is like the end of a chain.
+		out.explicit = slices.ContainsFunc(rule.Matches, func(m iptables.Match) bool { return m.Name != "comment" }) ||
+			slices.ContainsFunc(rule.Base, func(o iptables.Option) bool { return o.Name != "-i" && o.Name != "-o" })
+	}
+	return out
+}
+
+// nameOf returns the name of a rule. Explicit rules match the packets they list; the others
+// match replies, or what is left.
+func nameOf(r *iptables.Rule) (name string, explicit bool) {
+	name = snapshot.BlockName(r)
+	return name, name != "default" && name != "established"
+}

@@ -1,0 +1,218 @@
+package compiler
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// INPUT protection decides packets for published ports that end at docker-proxy on the
+// host, and so arrive in INPUT: those of IPv6 clients of networks without IPv6, and all
+// packets when something has emptied the nat table. In INPUT only the port tells what
+// Docker publishes, so that the protection covers the ports that the policy lists.
+
+// protocolPorts are the ports of one protocol, sorted and apart from each other.
+type protocolPorts struct {
+	protocol uint8
+	ports    []parser.Ports
+}
+
+// protectedPorts returns the published ports that rules or the host list, by protocol in
+// the order of numbers.
+func (c *compilation) protectedPorts() []protocolPorts {
+	if !c.policy.Host.InputGuard {
+		return nil
+	}
+	listed := map[uint8][]parser.Ports{}
+	for _, p := range values(c.policy.Host.ProxyPorts) {
+		listed[p.Protocol] = append(listed[p.Protocol], p.Ports)
+	}
+	for _, r := range c.policy.Rules {
+		for _, p := range values(r.Protocols) {
+			listed[p.Number] = append(listed[p.Number], values(r.PublishedPorts)...)
+		}
+	}
+	var out []protocolPorts
+	for protocol, ports := range listed {
+		if len(ports) > 0 {
+			out = append(out, protocolPorts{protocol, joinPorts(ports)})
+		}
+	}
+	slices.SortFunc(out, func(a, b protocolPorts) int { return cmp.Compare(a.protocol, b.protocol) })
+	return out
+}
+
+// joinPorts joins ranges that overlap or touch.
+func joinPorts(ports []parser.Ports) []parser.Ports {
+	sorted := slices.SortedFunc(slices.Values(ports), func(a, b parser.Ports) int { return cmp.Compare(a.First, b.First) })
+	out := sorted[:1]
+	for _, p := range sorted[1:] {
+		last := &out[len(out)-1]
+		if int(p.First) <= int(last.Last)+1 {
+			last.Last = max(last.Last, p.Last)
+		} else {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// proxyScope returns what INPUT protection decides: packets that arrive on external
+// interfaces, wherever Docker would have sent them; nil if no port is protected.
+func (c *compilation) proxyScope(external []string) *scope {
+	protected := c.protectedPorts()
+	if len(protected) == 0 {
+		return nil
+	}
+	s := &scope{Scope: ir.ScopeProxy, protected: protected, def: c.policy.Default, in: external}
+	alike := true
+	for _, r := range c.policy.Rules {
+		if known := proxyRule(r, protected); known != nil {
+			s.rules = append(s.rules, known)
+			alike = alike && len(known.Interfaces) == 0
+		}
+	}
+	for _, p := range s.paths() {
+		s.entry = append(s.entry, p.in...)
+	}
+	if alike {
+		// The jump to the scope has tested the interface.
+		s.in = nil
+	}
+	return s
+}
+
+// proxyRule returns a rule reduced to what a packet in INPUT shows; nil if the protection
+// has to leave it out. Where a condition cannot be tested there, an accept is left out,
+// and a deny refuses too much rather than too little.
+func proxyRule(r *parser.Rule, protected []protocolPorts) *parser.Rule {
+	if len(r.ICMPTypes) > 0 || unknownInInput(r) && (r.Kind == parser.KindAccept || !published(r)) {
+		return nil
+	}
+	known := *r
+	known.Destination, known.DestinationNot, known.ContainerPorts, known.OutInterfaces = nil, nil, nil, nil
+	known.Protocols = nil
+	for _, p := range r.Protocols {
+		if slices.ContainsFunc(protected, func(known protocolPorts) bool { return known.protocol == p.Value.Number }) {
+			known.Protocols = append(known.Protocols, p)
+		}
+	}
+	if len(r.Protocols) > 0 && len(known.Protocols) == 0 {
+		return nil
+	}
+	return &known
+}
+
+// unknownInInput reports whether a rule has a condition that only a packet forwarded to a
+// container can fulfil.
+func unknownInInput(r *parser.Rule) bool {
+	return r.Destination != nil || r.DestinationNot != nil || len(r.ContainerPorts) > 0 || len(r.OutInterfaces) > 0
+}
+
+func published(r *parser.Rule) bool {
+	return len(r.PublishedPorts) > 0 || len(r.PublishedAddress) > 0
+}
+
+// warnUnprotected warns of denies that INPUT protection has to leave out, although they
+// could be about protected ports.
+func (c *compilation) warnUnprotected(s *scope) {
+	for _, r := range c.policy.Rules {
+		decidable := *r
+		decidable.Destination, decidable.DestinationNot, decidable.ContainerPorts, decidable.OutInterfaces = nil, nil, nil, nil
+		if r.Kind == parser.KindDeny && proxyRule(r, s.protected) == nil && proxyRule(&decidable, s.protected) != nil {
+			remedy := "Add published_ports, the ports of the host that it is about."
+			if len(r.Protocols) == 0 {
+				remedy = "Add protocol and published_ports (the ports of the host that it is about), or published_address."
+			}
+			c.warn(diag.CodeUnguarded, r.Name.Range, fmt.Sprintf("deny %q has no effect on docker-proxy", r.Name.Value),
+				"%s", "Packets that docker-proxy answers (those of IPv6 clients of IPv4-only networks, for example) do not show which container they are for, so this deny refuses none of them. "+remedy)
+		}
+	}
+}
+
+// hostServices are services that hosts commonly run themselves, at ports that a range may
+// cover unintentionally.
+var hostServices = []struct {
+	protocol uint8
+	port     uint16
+	name     string
+}{
+	{parser.TCP, 22, "ssh (22/tcp)"},
+	{parser.UDP, 546, "the DHCPv6 client (546/udp)"},
+	{parser.TCP, 2377, "Swarm (2377/tcp)"},
+	{parser.UDP, 4789, "Swarm (4789/udp)"},
+	{parser.TCP, 7946, "Swarm (7946/tcp)"},
+	{parser.UDP, 7946, "Swarm (7946/udp)"},
+}
+
+// warnHostServices warns of ranges that protect ports of the host's own services.
+func (c *compilation) warnHostServices() {
+	warn := func(protocols []uint8, ports parser.At[parser.Ports]) {
+		var held []string
+		for _, s := range hostServices {
+			// A single port is meant.
+			if slices.Contains(protocols, s.protocol) && ports.Value.First < ports.Value.Last && ports.Value.First <= s.port && s.port <= ports.Value.Last {
+				held = append(held, s.name)
+			}
+		}
+		if len(held) > 0 {
+			c.warn(diag.CodeHostService, ports.Range, "ports of the host's own services are protected",
+				"The range covers %s. INPUT protection cannot distinguish the host's own services from containers: clients that the policy refuses at these ports cannot reach them either. Exclude them from the range, or set input_guard = false.", strings.Join(held, ", "))
+		}
+	}
+	for _, p := range c.policy.Host.ProxyPorts {
+		warn([]uint8{p.Value.Protocol}, parser.At[parser.Ports]{Value: p.Value.Ports, Range: p.Range})
+	}
+	for _, r := range c.policy.Rules {
+		var protocols []uint8
+		for _, p := range r.Protocols {
+			protocols = append(protocols, p.Value.Number)
+		}
+		for _, ports := range r.PublishedPorts {
+			warn(protocols, ports)
+		}
+	}
+}
+
+// jumpToProxy adds the jumps that send packets for protected ports to ScopeProxy.
+func (c *compilation) jumpToProxy(s *scope, f ir.Family) {
+	for _, p := range s.protected {
+		c.add(f, &ir.Rule{
+			Scope:            ir.ScopeInput,
+			Phase:            ir.PhaseInput,
+			Origin:           ir.Origin{Block: "host", Range: c.policy.Host.DeclRange},
+			In:               s.entry,
+			Protocols:        []uint8{p.protocol},
+			DestinationPorts: portRanges(p.ports),
+			Verdict:          ir.Jump{To: ir.ScopeProxy},
+		})
+	}
+}
+
+// pruneProxy removes what INPUT protection does not need in a family: accepts, if
+// nothing after them refuses, and all of it, if nothing does.
+func (c *compilation) pruneProxy(f ir.Family) {
+	refuses, hasDefault := false, false
+	p := c.program(f)
+	for _, r := range p.Scope(ir.ScopeProxy) {
+		hasDefault = hasDefault || r.Phase == ir.PhaseDefault
+		switch r.Verdict.(type) {
+		case ir.Drop, ir.Reject:
+			refuses = true
+		}
+	}
+	p.Rules = slices.DeleteFunc(p.Rules, func(r *ir.Rule) bool {
+		switch r.Scope {
+		case ir.ScopeInput:
+			return !refuses
+		case ir.ScopeProxy:
+			return !refuses || r.Phase == ir.PhaseAccept && !hasDefault
+		}
+		return false
+	})
+}

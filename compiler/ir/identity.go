@@ -1,0 +1,78 @@
+package ir
+
+import "strings"
+
+// The chains of dockerfw. A chain whose name begins with OwnChain is dockerfw's.
+const (
+	// OwnChain has the rules of ScopeForward with InstallJump.
+	OwnChain = "DOCKERFW"
+	// EgressChain has the rules of ScopeEgress.
+	EgressChain = "DOCKERFW-EGRESS"
+	// InputChain has the rules of ScopeInput. A jump at the head of INPUT leads to it.
+	InputChain = "DOCKERFW-INPUT"
+	// ProxyChain has the rules of ScopeProxy.
+	ProxyChain = "DOCKERFW-PROXY"
+)
+
+// ChainOf returns the name of the chain that holds the rules of a scope.
+func (rs *Ruleset) ChainOf(s Scope) string {
+	switch {
+	case s == ScopeForward && rs.Install == InstallJump:
+		return OwnChain
+	case s == ScopeForward:
+		return rs.Chain
+	}
+	return [...]string{ScopeEgress: EgressChain, ScopeInput: InputChain, ScopeProxy: ProxyChain}[s]
+}
+
+// SetName returns the name on the host of the set that a policy calls label.
+func SetName(label string, f Family) string {
+	if f == IPv6 {
+		return label + "-v6"
+	}
+	return label
+}
+
+// RuleID identifies the rule of a policy that a rule in the kernel comes from.
+type RuleID struct {
+	Phase Phase
+	// Name is the label of the rule's block; "" for blocks without one.
+	Name string
+}
+
+// ID returns the identity of the rule.
+func (r *Rule) ID() RuleID { return RuleID{r.Phase, r.Origin.Name} }
+
+const commentPrefix = "dockerfw "
+
+// Comment returns the comment that the rule has in the kernel, such as "dockerfw accept
+// https". The kernel keeps 255 bytes and iptables cuts the rest silently (measured with
+// 1.8.9); names are short enough.
+func (id RuleID) Comment() string {
+	text := commentPrefix + id.Phase.String()
+	if id.Name != "" {
+		text += " " + id.Name
+	}
+	return text
+}
+
+// IsComment reports whether the comment of a rule in the kernel is one of dockerfw's.
+func IsComment(text string) bool { return strings.HasPrefix(text, commentPrefix) }
+
+// ParseComment is the inverse of Comment; ok is false for text that Comment never returns.
+func ParseComment(text string) (id RuleID, ok bool) {
+	rest, ok := strings.CutPrefix(text, commentPrefix)
+	if !ok {
+		return RuleID{}, false
+	}
+	word, name, named := strings.Cut(rest, " ")
+	if named && (name == "" || strings.Contains(name, " ")) {
+		return RuleID{}, false
+	}
+	for p := PhaseEstablished; p <= PhaseInput; p++ {
+		if p.String() == word {
+			return RuleID{p, name}, true
+		}
+	}
+	return RuleID{}, false
+}

@@ -1,0 +1,400 @@
+package netfilter
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+	"github.com/dockerfw/dockerfw/parser/nft"
+)
+
+// nftField is what a condition of nft matches on.
+type nftField struct {
+	// guard are the conditions without which the packet does not have the field. They are
+	// required for != as well.
+	guard []packet.Cond
+	// read returns the condition of a value; nil if the field is not supported.
+	read func(v any) (packet.Cond, bool)
+	// bits: a packet may have several of the values. oneBit: it has one of them, although
+	// they are bits.
+	bits, oneBit bool
+}
+
+func (f nftField) one(v any) (packet.Cond, bool) {
+	if f.read == nil || f.bits {
+		return nil, false
+	}
+	return f.read(v)
+}
+
+// match reads a comparison; one that is not supported is opaque.
+func (n *nftReader) match(e nft.Expr) packet.Cond {
+	body, _ := e.Body.(map[string]any)
+	op, _ := body["op"].(string)
+	field := n.field(body["left"])
+	c, ok := n.compare(field, op, body["right"])
+	if !ok {
+		if text, isSet := body["right"].(string); isSet && strings.HasPrefix(text, "@") {
+			return n.once(e.Text()) // packets may change the set
+		}
+		return packet.Opaque{Text: e.Text()}
+	}
+	return packet.All(append(slices.Clone(field.guard), c))
+}
+
+func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool) {
+	if f.read == nil {
+		return nil, false
+	}
+	list, isList := right.([]any)
+	if m, ok := right.(map[string]any); ok && m["|"] != nil {
+		list, isList = m["|"].([]any)
+	}
+	if !isList {
+		list = []any{right}
+	}
+	if f.bits || f.oneBit {
+		switch {
+		case op == "in", op == "!":
+			c, ok := anyOf(f.read, list)
+			if op == "!" {
+				c = packet.Not{C: c}
+			}
+			return c, ok
+		case f.bits || isList:
+			return nil, false // compares all bits at once
+		}
+	}
+	if op != "==" && op != "!=" || isList {
+		return nil, false
+	}
+	values := []any{right}
+	name := ""
+	if text, ok := right.(string); ok && strings.HasPrefix(text, "@") {
+		name = text[1:]
+	}
+	m, _ := right.(map[string]any)
+	if name != "" || m["set"] != nil {
+		var known bool
+		if values, known = n.elements(right); !known {
+			return nil, false
+		}
+	}
+	c, ok := anyOf(f.read, values)
+	if set, isAddr := c.(packet.Addr); isAddr && name != "" {
+		set.In.Name = name
+	}
+	if op == "!=" {
+		c = packet.Not{C: c}
+	}
+	return c, ok
+}
+
+// anyOf returns the condition of having any of the values. Addresses, and ports, become one
+// condition.
+func anyOf(read func(any) (packet.Cond, bool), values []any) (packet.Cond, bool) {
+	var any packet.Any
+	for _, v := range values {
+		c, ok := read(unwrap(v))
+		if !ok {
+			return nil, false
+		}
+		any = append(any, c)
+	}
+	if len(any) == 0 {
+		return packet.Any{}, true
+	}
+	switch first := any[0].(type) {
+	case packet.Addr:
+		sets := make([]*packet.AddrSet, len(any))
+		for i, c := range any {
+			sets[i] = c.(packet.Addr).In
+		}
+		return packet.Addr{End: first.End, In: packet.Union("", sets...)}, true
+	case packet.Port:
+		var ranges []ir.PortRange
+		for _, c := range any {
+			ranges = append(ranges, c.(packet.Port).Ranges...)
+		}
+		return packet.Port{End: first.End, Ranges: ranges}, true
+	}
+	if len(any) == 1 {
+		return any[0], true
+	}
+	return any, true
+}
+
+// field reads the left side of a comparison.
+func (n *nftReader) field(v any) nftField {
+	m, _ := v.(map[string]any)
+	if len(m) != 1 {
+		return nftField{}
+	}
+	if op, left, mask, ok := nftBinary(v); ok && op == "&" {
+		return n.markField(left, mask)
+	}
+	if l, ok := m["concat"].([]any); ok {
+		return n.concat(l)
+	}
+	if f, ok := m["fib"].(map[string]any); ok {
+		return fibField(f)
+	}
+	if _, ok := m["payload"]; ok {
+		return n.payload(nft.Value(v))
+	}
+	name := strings.TrimPrefix(nft.Value(v), "meta ")
+	switch name {
+	case "iifname", "oifname", "iif", "oif":
+		end := packet.Source
+		if name[0] == 'o' {
+			end = packet.Destination
+		}
+		return nftField{read: func(v any) (packet.Cond, bool) {
+			text, ok := v.(string)
+			if !ok || text == "" || strings.ContainsAny(text, `\+`) || strings.Contains(text[:len(text)-1], "*") {
+				return nil, false
+			}
+			return packet.Interface{End: end, Name: strings.Replace(text, "*", "+", 1)}, true
+		}}
+	case "l4proto":
+		return nftField{read: protocolValue}
+	case "nfproto", "protocol":
+		return nftField{read: func(v any) (packet.Cond, bool) {
+			switch v {
+			case "ipv4", "ip":
+				return n.only(ir.IPv4), true
+			case "ipv6", "ip6":
+				return n.only(ir.IPv6), true
+			}
+			return nil, false
+		}}
+	case "mark", "ct mark":
+		return n.markField(v, ^uint32(0))
+	case "ct state":
+		return nftField{oneBit: true, read: stateValue("invalid", "new", "related", "established", "untracked")}
+	case "ct status":
+		return nftField{bits: true, guard: []packet.Cond{tracked}, read: stateValue("snat", "dnat")}
+	case "ct direction":
+		return nftField{guard: []packet.Cond{tracked}, read: func(v any) (packet.Cond, bool) {
+			d := ir.CTOriginal
+			if v == "reply" {
+				d = ir.CTReply
+			}
+			return packet.Dir{Dir: d}, v == "original" || v == "reply"
+		}}
+	case "ct original proto-dst":
+		return nftField{guard: []packet.Cond{tracked}, read: portValue(packet.OriginalDestination)}
+	case "ct original ip daddr", "ct original ip6 daddr", "ct original daddr":
+		return nftField{guard: []packet.Cond{tracked}, read: addressValue(packet.OriginalDestination)}
+	}
+	return nftField{}
+}
+
+// only holds for packets of a family: all of the program, or none.
+func (n *nftReader) only(f ir.Family) packet.Cond {
+	if n.family == f {
+		return packet.All{}
+	}
+	return packet.Any{}
+}
+
+// transports are the protocols that nft matches ports of by name.
+var transports = map[string]uint8{"tcp": packet.ProtoTCP, "udp": packet.ProtoUDP, "sctp": packet.ProtoSCTP}
+
+func (n *nftReader) payload(name string) nftField {
+	header, field, _ := strings.Cut(name, " ")
+	family := ir.IPv4
+	if header == "ip6" {
+		family = ir.IPv6
+	}
+	ends := map[string]packet.End{"saddr": packet.Source, "sport": packet.Source, "daddr": packet.Destination, "dport": packet.Destination}
+	end, isEnd := ends[field]
+	switch {
+	case header == "ip" && field == "protocol", header == "ip6" && field == "nexthdr":
+		return nftField{guard: []packet.Cond{n.only(family)}, read: protocolValue}
+	case (header == "ip" || header == "ip6") && isEnd:
+		return nftField{guard: []packet.Cond{n.only(family)}, read: addressValue(end)}
+	case transports[header] != 0 && isEnd:
+		return nftField{guard: []packet.Cond{packet.Proto{Numbers: []uint8{transports[header]}}}, read: portValue(end)}
+	case header == "th" && isEnd:
+		// For protocols without ports it matches the bytes in their place.
+		ports := packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP}}
+		return nftField{read: func(v any) (packet.Cond, bool) {
+			c, ok := portValue(end)(v)
+			return packet.Any{packet.All{ports, c}, packet.All{packet.Not{C: ports}, packet.Opaque{Text: name + " " + nft.Value(v)}}}, ok
+		}}
+	case name == "icmp type":
+		return nftField{guard: []packet.Cond{n.only(ir.IPv4), packet.Proto{Numbers: []uint8{packet.ProtoICMP}}}, read: icmpValue(icmpTypes)}
+	case name == "icmpv6 type":
+		return nftField{guard: []packet.Cond{n.only(ir.IPv6), packet.Proto{Numbers: []uint8{packet.ProtoICMPv6}}}, read: icmpValue(icmpv6Types)}
+	}
+	return nftField{}
+}
+
+func (n *nftReader) markField(left any, mask uint32) nftField {
+	c := packet.Mark{Mask: mask}
+	switch nft.Value(left) {
+	case "meta mark":
+	case "ct mark":
+		c.Conn = true
+	default:
+		return nftField{}
+	}
+	f := nftField{read: func(v any) (packet.Cond, bool) {
+		n, ok := nftNumber(v, 32)
+		return packet.Mark{Conn: c.Conn, Value: n, Mask: c.Mask}, ok
+	}}
+	if c.Conn {
+		f.guard = []packet.Cond{tracked}
+	}
+	return f
+}
+
+// concat reads a concatenation of fields.
+func (n *nftReader) concat(fields []any) nftField {
+	var parts []nftField
+	out := nftField{}
+	for _, x := range fields {
+		f := n.field(x)
+		if f.read == nil || f.bits {
+			return nftField{}
+		}
+		parts = append(parts, f)
+		out.guard = append(out.guard, f.guard...)
+	}
+	out.read = func(v any) (packet.Cond, bool) {
+		m, _ := v.(map[string]any)
+		values, _ := m["concat"].([]any)
+		if len(values) != len(parts) {
+			return nil, false
+		}
+		var all packet.All
+		for i, v := range values {
+			c, ok := parts[i].read(v)
+			if !ok {
+				return nil, false
+			}
+			all = append(all, c)
+		}
+		return all, true
+	}
+	return out
+}
+
+// fibField reads whether an address is the host's own, as -m addrtype does.
+func fibField(f map[string]any) nftField {
+	flags, _ := f["flags"].([]any)
+	if f["result"] != "type" || len(flags) != 1 {
+		return nftField{}
+	}
+	return nftField{read: func(v any) (packet.Cond, bool) {
+		switch {
+		case v == "local" && flags[0] == "daddr":
+			return packet.DestinationIsLocal, true
+		case v == "local" && flags[0] == "saddr":
+			return packet.SourceIsLocal, true
+		}
+		return nil, false
+	}}
+}
+
+func stateValue(names ...string) func(any) (packet.Cond, bool) {
+	return func(v any) (packet.Cond, bool) {
+		name, _ := v.(string)
+		state, ok := packet.ParseState(strings.ToUpper(name))
+		return packet.State{States: state}, ok && slices.Contains(names, name)
+	}
+}
+
+func protocolValue(v any) (packet.Cond, bool) {
+	n, ok := nftNumber(v, 8)
+	if name, isName := v.(string); isName {
+		var p uint8
+		p, ok = iptables.ProtocolNumber(name)
+		n = uint32(p)
+	}
+	return packet.Proto{Numbers: []uint8{uint8(n)}}, ok && n != 0
+}
+
+func portValue(end packet.End) func(any) (packet.Cond, bool) {
+	return func(v any) (packet.Cond, bool) {
+		from, to := bounds(v)
+		a, ok1 := nftNumber(from, 16)
+		b, ok2 := nftNumber(to, 16)
+		return packet.Port{End: end, Ranges: []ir.PortRange{{First: uint16(a), Last: uint16(b)}}}, ok1 && ok2 && a <= b
+	}
+}
+
+func addressValue(end packet.End) func(any) (packet.Cond, bool) {
+	return func(v any) (packet.Cond, bool) {
+		if m, ok := v.(map[string]any); ok && m["prefix"] != nil {
+			p, err := netip.ParsePrefix(nft.Value(v))
+			if err != nil {
+				return nil, false
+			}
+			return packet.Addr{End: end, In: packet.NewAddrSet("", []netip.Prefix{p})}, true
+		}
+		from, to := bounds(v)
+		first, _ := from.(string)
+		last, _ := to.(string)
+		a, err1 := netip.ParseAddr(first)
+		b, err2 := netip.ParseAddr(last)
+		if err1 != nil || err2 != nil || a.Zone() != "" || a.BitLen() != b.BitLen() || b.Less(a) {
+			return nil, false
+		}
+		return packet.Addr{End: end, In: packet.AddrRange(a, b)}, true
+	}
+}
+
+// bounds returns the ends of a range, or twice a value that is not one.
+func bounds(v any) (from, to any) {
+	if m, ok := v.(map[string]any); ok && len(m) == 1 {
+		if l, ok := m["range"].([]any); ok && len(l) == 2 {
+			return l[0], l[1]
+		}
+	}
+	return v, v
+}
+
+// nftNumber reads a number of that many bits.
+func nftNumber(v any, bits int) (uint32, bool) {
+	n, ok := v.(json.Number)
+	if !ok {
+		return 0, false
+	}
+	u, err := strconv.ParseUint(n.String(), 10, bits)
+	return uint32(u), err == nil
+}
+
+func icmpValue(names map[string]uint8) func(any) (packet.Cond, bool) {
+	return func(v any) (packet.Cond, bool) {
+		n, ok := nftNumber(v, 8)
+		t := uint8(n)
+		if name, isName := v.(string); isName {
+			t, ok = names[name]
+		}
+		return packet.ICMPType{FirstType: t, LastType: t, FirstCode: 0, LastCode: 255}, ok
+	}
+}
+
+// The names that nft prints for types (icmp_type_tbl and icmp6_type_tbl).
+var (
+	icmpTypes = map[string]uint8{
+		"echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, "redirect": 5, "echo-request": 8,
+		"router-advertisement": 9, "router-solicitation": 10, "time-exceeded": 11, "parameter-problem": 12,
+		"timestamp-request": 13, "timestamp-reply": 14, "info-request": 15, "info-reply": 16,
+		"address-mask-request": 17, "address-mask-reply": 18,
+	}
+	icmpv6Types = map[string]uint8{
+		"destination-unreachable": 1, "packet-too-big": 2, "time-exceeded": 3, "parameter-problem": 4,
+		"echo-request": 128, "echo-reply": 129, "mld-listener-query": 130, "mld-listener-report": 131,
+		"mld-listener-done": 132, "mld-listener-reduction": 132, "nd-router-solicit": 133, "nd-router-advert": 134,
+		"nd-neighbor-solicit": 135, "nd-neighbor-advert": 136, "nd-redirect": 137, "router-renumbering": 138,
+		"ind-neighbor-solicit": 141, "ind-neighbor-advert": 142, "mld2-listener-report": 143,
+	}
+)

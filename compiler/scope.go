@@ -1,0 +1,98 @@
+package compiler
+
+import (
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+// scope is one direction of traffic with the blocks of the policy that decide it.
+type scope struct {
+	ir.Scope
+	rules []*parser.Rule
+	def   *parser.Default
+	// in and out are the interfaces on which packets arrive and leave, unless a rule
+	// lists others.
+	in, out []string
+	// protected are the ports that ScopeProxy is for, and entry the interfaces from
+	// which ScopeInput sends packets there.
+	protected []protocolPorts
+	entry     []string
+}
+
+// scopes returns the directions that the policy decides. Forwarded packets come first:
+// those that it lets through, and that leave by an external interface, are then decided
+// as egress.
+func (c *compilation) scopes() []*scope {
+	h := c.policy.Host
+	external, container := values(h.ExternalInterfaces), values(h.ContainerInterfaces)
+	all := []*scope{{Scope: ir.ScopeForward, rules: c.policy.Rules, def: c.policy.Default, in: external, out: container}}
+	if e := c.policy.Egress; e != nil && (len(e.Rules) > 0 || e.Default.Action != parser.ActionReturn) {
+		all = append(all, &scope{Scope: ir.ScopeEgress, rules: e.Rules, def: e.Default, in: container, out: external})
+	}
+	if proxy := c.proxyScope(external); proxy != nil {
+		all = append(all, proxy)
+	}
+	return all
+}
+
+// path is where packets come from and go to, by interface. Empty means any.
+type path struct{ in, out []string }
+
+// paths returns those that any rule of the scope is about.
+func (s *scope) paths() []path {
+	all := []path{{slices.Clone(s.in), slices.Clone(s.out)}}
+	for _, r := range s.rules {
+		p := path{values(r.Interfaces), values(r.OutInterfaces)}
+		if len(p.in) == 0 {
+			p.in = s.in
+		}
+		if len(p.out) == 0 {
+			p.out = s.out
+		}
+		all = addPath(all, p, s.Scope == ir.ScopeEgress)
+	}
+	return all
+}
+
+// addPath adds a path that none of the others covers: to the interfaces of one that is
+// the same on the containers' side, or as one more.
+func addPath(paths []path, p path, egress bool) []path {
+	for i, have := range paths {
+		switch {
+		case coverAll(have.in, p.in) && coverAll(have.out, p.out):
+			return paths
+		case !egress && slices.Equal(have.out, p.out):
+			paths[i].in = addInterfaces(have.in, p.in)
+			return paths
+		case egress && slices.Equal(have.in, p.in):
+			paths[i].out = addInterfaces(have.out, p.out)
+			return paths
+		}
+	}
+	return append(paths, path{slices.Clone(p.in), slices.Clone(p.out)})
+}
+
+// coverAll reports whether the patterns of a cover all of b.
+func coverAll(a, b []string) bool {
+	if len(a) == 0 {
+		return true
+	}
+	for _, name := range b {
+		if !slices.ContainsFunc(a, func(have string) bool { return parser.Covers(have, name) }) {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// addInterfaces adds the names that no pattern in the list covers.
+func addInterfaces(list, names []string) []string {
+	for _, name := range names {
+		if !coverAll(list, []string{name}) {
+			list = append(list, name)
+		}
+	}
+	return list
+}

@@ -1,0 +1,109 @@
+package folder
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
+)
+
+// inOwnMounts runs the rest of the test as root in a mount namespace of its own,
+// where dir is free to be mounted on. It returns false in the parent.
+func inOwnMounts(t *testing.T) (dir string, child bool) {
+	t.Helper()
+	if dir := os.Getenv(childDir); dir != "" {
+		return dir, true
+	}
+	if os.Geteuid() != 0 {
+		testenv.SkipOrFail(t, "root is required to mount a small file system in a mount namespace")
+	}
+	command := childCommand(t, t.Name(), childDir+"="+t.TempDir())
+	command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	out, err := command.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		t.Errorf("%v:\n%s", err, out)
+	case err != nil:
+		testenv.SkipOrFail(t, fmt.Sprintf("cannot create a mount namespace: %v", err))
+	case strings.Contains(string(out), "--- SKIP"):
+		testenv.SkipOrFail(t, string(out))
+	}
+	return "", false
+}
+
+// mountTmpfs puts an empty tmpfs onto dir until the test ends.
+func mountTmpfs(t *testing.T, dir, options string) {
+	t.Helper()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		testenv.SkipOrFail(t, fmt.Sprintf("cannot mount a tmpfs: %v", err))
+	}
+}
+
+func unmount(t *testing.T, dir string) {
+	t.Helper()
+	if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A disk that fills up at each point of a compile leaves the old folder whole.
+func TestAFullDiskLeavesTheOldFolder(t *testing.T) {
+	dir, child := inOwnMounts(t)
+	if !child {
+		return
+	}
+	for _, limit := range []string{"nr_blocks", "nr_inodes"} {
+		failed, wrote := 0, 0
+		for n := 12; n < 64 && wrote < 3; n++ {
+			mountTmpfs(t, dir, "size=1m")
+			folder := filepath.Join(dir, "compiled")
+			before, after := generation(t, 0), generation(t, 1)
+			write(t, before, folder)
+			if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT, fmt.Sprintf("%s=%d", limit, n)); err != nil {
+				unmount(t, dir)
+				continue // fewer than are in use
+			}
+			want := texts(after)
+			if _, err := after.Write(folder); err != nil {
+				failed++
+				want = texts(before)
+				if !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("%s=%d: %v", limit, n, err)
+				}
+			} else {
+				wrote++
+			}
+			if diff := cmp.Diff(want, onDisk(t, folder)); diff != "" {
+				t.Errorf("%s=%d (-want +got):\n%s", limit, n, diff)
+			}
+			noRubbish(t, dir, "compiled")
+			unmount(t, dir)
+		}
+		if failed < 5 || wrote == 0 {
+			t.Errorf("%s: %d writes failed and %d did not: the limits do not bite", limit, failed, wrote)
+		}
+	}
+}
+
+func TestAMountPointIsRefused(t *testing.T) {
+	dir, child := inOwnMounts(t)
+	if !child {
+		return
+	}
+	mountTmpfs(t, dir, "size=1m")
+	defer unmount(t, dir)
+	_, err := generation(t, 0).Write(dir)
+	if err == nil || !strings.Contains(err.Error(), "is a mount point") {
+		t.Errorf("writing to a mount point: %v", err)
+	}
+	noRubbish(t, dir)
+}

@@ -1,0 +1,184 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
+)
+
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" // as rand.Text makes them
+
+func TestWriteRemovesWhatKilledRunsLeft(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		parent := t.TempDir()
+		dir := filepath.Join(parent, "compiled")
+		f := compiled(t, map[string]string{"iptables.restore": "a\n", "web1/ipset.restore": "b\n"})
+		if !first {
+			write(t, f, dir)
+		}
+		put(t, filepath.Join(parent, ".compiled.new-"+letters, "iptables.restore"), "half")
+		put(t, filepath.Join(parent, ".compiled.new-"+letters, "web9", "apply.sh"), "half")
+		put(t, filepath.Join(parent, ".compiled.new-"+letters+".old", "manifest.json"), "whole")
+		if err := os.Mkdir(filepath.Join(parent, ".compiled.new-"+strings.Repeat("A", 26)), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		// Also when nothing else changes.
+		write(t, f, dir)
+		noRubbish(t, parent, "compiled")
+	}
+}
+
+func TestWriteLeavesWhatIsNotItsLeftover(t *testing.T) {
+	parent, elsewhere := t.TempDir(), t.TempDir()
+	dir := filepath.Join(parent, "compiled")
+	write(t, compiled(t, map[string]string{"iptables.restore": "a\n"}), dir)
+	put(t, filepath.Join(elsewhere, "iptables.restore"), "mine")
+	// A run that is alive.
+	alive := ".compiled.new-" + letters
+	put(t, filepath.Join(parent, alive, "iptables.restore"), "half")
+	held, err := os.Open(filepath.Join(parent, alive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock(held); err != nil {
+		t.Fatal(err)
+	}
+	kept := []string{alive, "compiled"}
+	for name, file := range map[string]string{
+		".compiled.new-" + strings.Repeat("B", 26): "notes.txt",
+		".compiled.new-" + strings.Repeat("C", 26): "web1/notes.txt",
+		".compiled.new-" + strings.Repeat("D", 26): "web1/deep/iptables.restore",
+		".compiled.new-backup":                     "iptables.restore",
+		".compiled.new-" + letters + "A":           "iptables.restore",
+		".compiled.new-" + letters + ".older":      "iptables.restore",
+		".compiledXnew-" + letters:                 "iptables.restore",
+		".other.new-" + letters:                    "iptables.restore",
+		"compiled.new-" + letters:                  "iptables.restore",
+	} {
+		put(t, filepath.Join(parent, name, file), "mine")
+		kept = append(kept, name)
+	}
+	linked := ".compiled.new-" + strings.Repeat("E", 26)
+	link(t, elsewhere, filepath.Join(parent, linked))
+	plain := ".compiled.new-" + strings.Repeat("F", 26)
+	put(t, filepath.Join(parent, plain), "mine")
+	pipe := ".compiled.new-" + strings.Repeat("G", 26)
+	if err := syscall.Mkfifo(filepath.Join(parent, pipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kept = append(kept, linked, plain, pipe)
+	if os.Geteuid() == 0 {
+		foreign := ".compiled.new-" + strings.Repeat("H", 26)
+		put(t, filepath.Join(parent, foreign, "iptables.restore"), "mine")
+		if err := os.Chown(filepath.Join(parent, foreign), 12345, 12345); err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, foreign)
+	}
+	write(t, compiled(t, map[string]string{"iptables.restore": "b\n"}), dir)
+	slices.Sort(kept)
+	noRubbish(t, parent, kept...)
+	if text, err := os.ReadFile(filepath.Join(elsewhere, "iptables.restore")); err != nil || string(text) != "mine" {
+		t.Errorf("a folder that a link leads to: %q, %v", text, err)
+	}
+	// Once that run has ended, what it left goes.
+	held.Close()
+	write(t, compiled(t, map[string]string{"iptables.restore": "b\n"}), dir)
+	if _, err := os.Lstat(filepath.Join(parent, alive)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the leftover of a run that ended: %v", err)
+	}
+}
+
+func TestReplaceFileRemovesLeftovers(t *testing.T) {
+	parent := t.TempDir()
+	path := filepath.Join(parent, "policy.hcl")
+	put(t, path, "old")
+	put(t, filepath.Join(parent, ".policy.hcl.new-"+letters), "half")
+	put(t, filepath.Join(parent, ".policy.hcl.new-1"), "mine")
+	if err := ReplaceFile(path, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	noRubbish(t, parent, ".policy.hcl.new-1", "policy.hcl")
+}
+
+func TestWriteStopsWithNothingChanged(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "compiled")
+	write(t, compiled(t, map[string]string{"iptables.restore": "a\n"}), dir)
+	before := onDisk(t, dir)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	why := errors.New("enough")
+	cancel(why)
+	if _, err := compiled(t, map[string]string{"iptables.restore": "b\n"}).WriteContext(ctx, dir); !errors.Is(err, why) {
+		t.Errorf("the error is %v", err)
+	}
+	if got := onDisk(t, dir); got["iptables.restore"] != before["iptables.restore"] {
+		t.Errorf("the folder holds %q", got)
+	}
+	noRubbish(t, parent, "compiled")
+}
+
+// A pipe would keep a reader waiting for a writer that never comes.
+func TestPipesInTheFolderAreErrors(t *testing.T) {
+	f := compiled(t, map[string]string{"iptables.restore": "a\n"})
+	for _, name := range []string{"iptables.restore", ManifestFile} {
+		dir := filepath.Join(t.TempDir(), "compiled")
+		write(t, f, dir)
+		path := filepath.Join(dir, name)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 2)
+		go func() {
+			_, err := f.Write(dir)
+			done <- err
+			_, err = f.Compare(dir)
+			done <- err
+		}()
+		for range 2 {
+			select {
+			case err := <-done:
+				if err == nil || !strings.Contains(err.Error(), "is a pipe") {
+					t.Errorf("%s: %v", name, err)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%s: waits for a writer", name)
+			}
+		}
+	}
+}
+
+func TestRootKeepsOwners(t *testing.T) {
+	if os.Geteuid() != 0 {
+		testenv.SkipOrFail(t, "root is required to change owners")
+	}
+	dir := filepath.Join(t.TempDir(), "compiled")
+	write(t, compiled(t, map[string]string{"web1/iptables.restore": "a\n"}), dir)
+	for _, path := range []string{"", "web1", "web1/iptables.restore", "web1/manifest.json"} {
+		if err := os.Chown(filepath.Join(dir, path), 12345, 12346); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, compiled(t, map[string]string{"web1/iptables.restore": "b\n", "web2/iptables.restore": "c\n"}), dir)
+	for _, path := range []string{"", "web1", "web1/iptables.restore", "web2", "web2/iptables.restore"} {
+		info, err := os.Stat(filepath.Join(dir, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid, gid, _ := owner(info); uid != 12345 || gid != 12346 {
+			t.Errorf("%q belongs to %d:%d", path, uid, gid)
+		}
+	}
+}

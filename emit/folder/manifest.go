@@ -1,0 +1,101 @@
+package folder
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+)
+
+// File is one file of a compiled folder.
+type File struct {
+	Name    string
+	Content []byte
+}
+
+// Names of the files of a compiled folder.
+const (
+	SetsFile      = "ipset.restore"
+	RulesFile4    = "iptables.restore"
+	RulesFile6    = "ip6tables.restore"
+	SetsRemoval   = "ipset.remove"
+	RulesRemoval4 = "iptables.remove"
+	RulesRemoval6 = "ip6tables.remove"
+	ManifestFile  = "manifest.json"
+)
+
+// Names of the scripts in a compiled folder. They are the same in every one: what
+// they do follows from the other files.
+const (
+	ApplyScript  = "apply.sh"
+	RemoveScript = "remove.sh"
+	BootService  = "dockerfw.service"
+)
+
+// executable reports whether a file of a compiled folder is a script.
+func executable(path string) bool { return filepath.Ext(path) == ".sh" }
+
+// ManifestFormat is the version of the manifest's format.
+const ManifestFormat = 1
+
+// Input is a file that was read, named as the policy names it.
+type Input struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+}
+
+// Manifest is manifest.json: what a folder is made of, for those who check it.
+type Manifest struct {
+	Format  int           `json:"format"`
+	Version string        `json:"dockerfw"`
+	Host    string        `json:"host,omitempty"`
+	Inputs  []Input       `json:"inputs"`
+	Chains  []ChainReport `json:"chains"`
+	Sets    []SetReport   `json:"sets"`
+	Files   []Input       `json:"files"`
+}
+
+// ChainReport is a chain in the manifest.
+type ChainReport struct {
+	Name    string `json:"name"`
+	Family  string `json:"family"`
+	Install string `json:"install"`
+	Rules   int    `json:"rules"`
+}
+
+// SetReport is a set in the manifest.
+type SetReport struct {
+	Name     string `json:"name"`
+	Family   string `json:"family"`
+	Type     string `json:"type"`
+	Managed  bool   `json:"managed"`
+	Elements int    `json:"elements"`
+}
+
+// File returns the manifest as the file of a folder.
+func (m *Manifest) File() (File, error) {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return File{}, fmt.Errorf("%s: %w", ManifestFile, err)
+	}
+	return File{ManifestFile, append(text, '\n')}, nil
+}
+
+// Digest is the SHA-256 of content in hexadecimal.
+func Digest(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+// ParseManifest reads a manifest.json.
+func ParseManifest(text []byte) (*Manifest, error) {
+	var m Manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
+	}
+	if m.Format != ManifestFormat {
+		return nil, fmt.Errorf("%s: format %d, this dockerfw reads format %d", ManifestFile, m.Format, ManifestFormat)
+	}
+	return &m, nil
+}

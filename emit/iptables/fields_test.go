@@ -1,0 +1,87 @@
+package iptables
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// fieldSamples set each field of a rule of the IR to a value that changes what is printed.
+// The rule has the protocol TCP, and is an accept.
+var fieldSamples = map[string]func(*ir.Rule){
+	"Scope":              func(r *ir.Rule) { r.Scope = ir.ScopeEgress },
+	"Phase":              func(r *ir.Rule) { r.Phase = ir.PhaseDeny },
+	"Origin":             func(r *ir.Rule) { r.Origin.Name = "other" },
+	"In":                 func(r *ir.Rule) { r.In = []string{"eth0"} },
+	"Out":                func(r *ir.Rule) { r.Out = []string{"br-+"} },
+	"Source":             func(r *ir.Rule) { r.Source.In.Prefixes = []netip.Prefix{prefix("192.0.2.0/24")} },
+	"Destination":        func(r *ir.Rule) { r.Destination.NotIn.Sets = []*ir.Set{{Name: "set", Family: ir.IPv4}} },
+	"Protocols":          func(r *ir.Rule) { r.Protocols = []uint8{6, 17} },
+	"SourcePorts":        func(r *ir.Rule) { r.SourcePorts = []ir.PortRange{{First: 1, Last: 2}} },
+	"DestinationPorts":   func(r *ir.Rule) { r.DestinationPorts = []ir.PortRange{{First: 1, Last: 2}} },
+	"PublishedPorts":     func(r *ir.Rule) { r.PublishedPorts = []ir.PortRange{{First: 1, Last: 2}} },
+	"PublishedAddresses": func(r *ir.Rule) { r.PublishedAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.1")} },
+	"ICMP":               func(r *ir.Rule) { r.ICMP = []ir.ICMP{{Type: 8, Code: -1}} },
+	"States":             func(r *ir.Rule) { r.States = ir.CTNew },
+	"Direction":          func(r *ir.Rule) { r.Direction = ir.CTReply },
+	"Rate":               func(r *ir.Rule) { r.Rate = &ir.Rate{Frequency: ir.Frequency{Count: 1, Seconds: 1}, Burst: 5} },
+	"Connections":        func(r *ir.Rule) { r.Connections = &ir.Connections{Max: 3, PrefixLength: 32} },
+	"Log":                func(r *ir.Rule) { r.Log = &ir.Log{Prefix: "x", Limit: ir.Frequency{Count: 1, Seconds: 60}} },
+	"Name":               func(r *ir.Rule) { r.Name = "other" },
+	"SessionsRechecked":  func(r *ir.Rule) { r.SessionsRechecked = true },
+	"Verdict":            func(r *ir.Rule) { r.Verdict = ir.Drop{} },
+}
+
+// fieldContexts set what the fields need that have no effect alone.
+var fieldContexts = map[string]func(*ir.Rule){
+	"Name": func(r *ir.Rule) {
+		r.Source.In.Prefixes = []netip.Prefix{prefix("192.0.2.1/32"), prefix("192.0.2.3/32")}
+	},
+	"SessionsRechecked": func(r *ir.Rule) { r.Connections = &ir.Connections{Max: 3, PrefixLength: 32} },
+}
+
+func TestEveryFieldOfARuleIsLegalised(t *testing.T) {
+	for i := range reflect.TypeFor[ir.Rule]().NumField() {
+		field := reflect.TypeFor[ir.Rule]().Field(i).Name
+		if field == "Place" {
+			continue // TestSetsKeepTheOrderOfThePolicy
+		}
+		set := fieldSamples[field]
+		if set == nil {
+			t.Errorf("field %s of ir.Rule: no sample, so that nothing shows that it is legalised", field)
+			continue
+		}
+		print := func(change func(*ir.Rule)) string {
+			r := &ir.Rule{Phase: ir.PhaseAccept, Origin: ir.Origin{Block: "accept", Name: "web"}, Name: "web", Protocols: []uint8{6}, Verdict: ir.Accept{}}
+			if context := fieldContexts[field]; context != nil {
+				context(r)
+			}
+			change(r)
+			l := newLegalisation(&ir.Ruleset{Chain: "DOCKER-USER", Programs: []*ir.Program{{Family: ir.IPv4, Rules: []*ir.Rule{r}}}})
+			l.foldAddresses()
+			l.expand()
+			return string(Rules(l.out.Programs[0], "")) + string(Sets(l.out.Sets, ""))
+		}
+		if without, with := print(func(*ir.Rule) {}), print(set); with == without {
+			t.Errorf("field %s of ir.Rule changes nothing:\n%s", field, with)
+		}
+	}
+}
+
+// Sets that are made for rules are in the order in which the policy has the rules, whatever
+// the order of evaluation: a rule that moves to another phase does not move its sets.
+func TestSetsKeepTheOrderOfThePolicy(t *testing.T) {
+	two := ir.End{In: ir.Addresses{Prefixes: []netip.Prefix{prefix("192.0.2.1/32"), prefix("192.0.2.3/32")}}}
+	tables, diags := Legalise(&ir.Ruleset{Chain: "DOCKER-USER", Programs: []*ir.Program{{Family: ir.IPv4, Rules: []*ir.Rule{
+		{Place: 2, Phase: ir.PhaseDeny, Name: "b", Source: two, Verdict: ir.Drop{}},
+		{Place: 1, Phase: ir.PhaseAccept, Name: "a", Source: two, Verdict: ir.Accept{}},
+	}}}})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if len(tables.Sets) != 2 || tables.Sets[0].Name != "a.src" || tables.Sets[1].Name != "b.src" {
+		t.Errorf("sets %+v", tables.Sets)
+	}
+}

@@ -1,0 +1,220 @@
+package iptables
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"math/bits"
+	"net/netip"
+	"slices"
+
+	"go4.org/netipx"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+const (
+	// defaultMaxElem is one fixed large number for all sets, so that a growing list
+	// seldom changes it: ipset refuses to create a set that exists with another maxelem.
+	// It costs no memory (measured: 456 bytes for an empty set whatever its maxelem).
+	defaultMaxElem = 1 << 20
+	// defaultHashSize is ipset's own; the kernel grows it as needed.
+	defaultHashSize = 1024
+	// minHashSize is the smallest that the kernel takes; it rounds up to powers of two.
+	minHashSize = 64
+	// minListSize is ipset's own size of a list:set.
+	minListSize = 8
+)
+
+// declareSets makes the sets of the ruleset.
+func (l *legalisation) declareSets() {
+	for _, s := range l.in.Sets {
+		set := &Set{
+			Name:       ir.SetName(s.Name, s.Family),
+			Family:     s.Family,
+			Type:       s.Type,
+			Managed:    s.Managed,
+			Timeout:    s.Timeout,
+			HasTimeout: s.HasTimeout,
+			Counters:   s.Counters,
+			Comment:    s.Comment,
+			Origin:     s.Origin,
+		}
+		if s.Type == ir.ListSet {
+			for _, m := range s.Members {
+				set.Members = append(set.Members, ir.SetName(m, s.Family))
+			}
+			set.MaxElem = listSize(len(set.Members))
+		} else {
+			set.Prefixes = splitWhole(s.Prefixes)
+			set.HashSize = hashSize(s.HashSize)
+			set.MaxElem = s.MaxElem
+			if set.MaxElem == 0 {
+				set.MaxElem = maxElem(len(set.Prefixes))
+			}
+		}
+		l.out.Sets = append(l.out.Sets, set)
+	}
+}
+
+// orderSets moves lists behind the sets that they hold, which must exist before them.
+func (l *legalisation) orderSets() {
+	rank := func(s *Set) int {
+		if s.Type == ir.ListSet {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(l.out.Sets, func(a, b *Set) int { return cmp.Compare(rank(a), rank(b)) })
+}
+
+// hashSize is the number of buckets that the kernel would make of what the policy sets, 0
+// for nothing.
+func hashSize(written int) int {
+	if written == 0 {
+		return defaultHashSize
+	}
+	return powerOfTwo(max(written, minHashSize))
+}
+
+// maxElem is a capacity that has room for a number of elements.
+func maxElem(elements int) int { return max(defaultMaxElem, powerOfTwo(elements)) }
+
+// listSize is the capacity of a list:set.
+func listSize(members int) int { return max(minListSize, powerOfTwo(members)) }
+
+func powerOfTwo(n int) int {
+	if n <= 1 {
+		return 1
+	}
+	return 1 << bits.Len(uint(n-1))
+}
+
+// splitWhole writes the whole of a family as two halves: a hash:net set takes no prefix
+// of length 0 (measured with ipset 7.17).
+func splitWhole(prefixes []netip.Prefix) []netip.Prefix {
+	if !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+		return prefixes
+	}
+	var out []netip.Prefix
+	for _, p := range prefixes {
+		if p.Bits() > 0 {
+			out = append(out, p)
+			continue
+		}
+		low, _ := p.Addr().Prefix(1)
+		high, _ := netipx.RangeOfPrefix(p).To().Prefix(1)
+		out = append(out, low, high)
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
+}
+
+// operands are addresses of one end as rules of iptables hold them: each prefix and each
+// set is a match.
+type operands struct {
+	prefixes []netip.Prefix
+	sets     []string
+}
+
+// foldedEnd is one end of a rule after folding.
+type foldedEnd struct{ in, notIn operands }
+
+// foldEnd puts literal addresses into sets of their own wherever one rule could not hold
+// them: two or more of them, or one beside another condition on the same end. One set
+// costs a packet as much as one rule (measured); a rule for each address does not.
+func (l *legalisation) foldEnd(r *ir.Rule, f ir.Family, e ir.End, suffix string) foldedEnd {
+	out := foldedEnd{operandsOf(e.In), operandsOf(e.NotIn)}
+	notSuffix := suffix + "-not"
+	if r.Phase == ir.PhaseDefault {
+		notSuffix = ".allow"
+	}
+	// A limit counts a packet once for each rule that evaluates it: where several rules
+	// would evaluate one packet, one list of all sets does.
+	oneRule := r.Limited() && len(e.In.Prefixes)+len(e.In.Sets) > 1
+	if len(e.In.Prefixes) > 1 || oneRule && len(e.In.Prefixes) > 0 {
+		l.foldLiterals(r, f, &out.in, suffix, e.In.Range)
+	}
+	if oneRule && len(out.in.sets) > 1 {
+		l.foldSets(r, f, &out.in, suffix+"s", e.In.Range)
+	}
+	// iptables takes one -s a rule.
+	if len(e.NotIn.Prefixes) > 1 || len(e.NotIn.Prefixes) == 1 && len(out.in.prefixes) > 0 {
+		l.foldLiterals(r, f, &out.notIn, notSuffix, e.NotIn.Range)
+	}
+	return out
+}
+
+func operandsOf(a ir.Addresses) operands {
+	o := operands{prefixes: a.Prefixes}
+	for _, s := range a.Sets {
+		o.sets = append(o.sets, ir.SetName(s.Name, s.Family))
+	}
+	return o
+}
+
+// foldLiterals replaces literal addresses by a set of them, which comes before the others.
+func (l *legalisation) foldLiterals(r *ir.Rule, f ir.Family, o *operands, suffix string, written hcl.Range) {
+	prefixes := splitWhole(o.prefixes)
+	set := l.setFor(r, f, suffix, &Set{
+		Type:     ir.HashNet,
+		HashSize: defaultHashSize,
+		MaxElem:  maxElem(len(prefixes)),
+		Prefixes: prefixes,
+	}, written)
+	o.prefixes, o.sets = nil, append([]string{set.Name}, o.sets...)
+}
+
+// foldSets replaces sets by one list:set of them.
+func (l *legalisation) foldSets(r *ir.Rule, f ir.Family, o *operands, suffix string, written hcl.Range) {
+	var members []string
+	for _, name := range o.sets {
+		if s := l.set(name); s.Type == ir.ListSet {
+			members = append(members, s.Members...) // the kernel does not nest lists
+		} else {
+			members = append(members, name)
+		}
+	}
+	slices.Sort(members)
+	members = slices.Compact(members)
+	list := l.setFor(r, f, suffix, &Set{Type: ir.ListSet, MaxElem: listSize(len(members)), Members: members}, written)
+	o.sets = []string{list.Name}
+}
+
+// setFor adds a set that is made for a rule, unless the rule has it from another scope.
+func (l *legalisation) setFor(r *ir.Rule, f ir.Family, suffix string, set *Set, written hcl.Range) *Set {
+	set.Name = ir.SetName(literalSetName(r.Name, suffix), f)
+	key := madeFor{set.Name, r.Origin.Block, r.Origin.Name}
+	if have := l.made[key]; have != nil {
+		return have
+	}
+	set.Family, set.Managed = f, true
+	set.Origin = ir.Origin{Block: r.Origin.Block, Name: r.Origin.Name, Range: written}
+	l.made[key] = set
+	l.out.Sets = append(l.out.Sets, set)
+	return set
+}
+
+// madeFor identifies a set that is made for a rule.
+type madeFor struct{ set, block, rule string }
+
+// set returns the set of that name.
+func (l *legalisation) set(name string) *Set {
+	return l.out.Sets[slices.IndexFunc(l.out.Sets, func(s *Set) bool { return s.Name == name })]
+}
+
+// maxLiteralSetName leaves room for -v6 and -new within the 31 bytes of a set name.
+const maxLiteralSetName = 31 - len("-v6") - len("-new")
+
+// literalSetName joins a rule's name and a suffix that starts with a dot, which no name of
+// an ipset block has. A name that is too long is cut and made unique by a digest.
+func literalSetName(rule, suffix string) string {
+	if len(rule)+len(suffix) <= maxLiteralSetName {
+		return rule + suffix
+	}
+	sum := sha256.Sum256([]byte(rule))
+	tail := "-" + hex.EncodeToString(sum[:3]) + suffix
+	return rule[:maxLiteralSetName-len(tail)] + tail
+}

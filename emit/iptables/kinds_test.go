@@ -1,0 +1,239 @@
+package iptables
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
+	text "github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// counted are the matches whose truth depends on earlier packets, so that a packet alone
+// does not decide it.
+var counted = []string{"HashLimit", "ConnLimit", "Limit"}
+
+// TestEveryKindOfMatchIsHandledEverywhere sends a sample of each type of match through all
+// that handles matches, and reports each place that does not know it. A type that is added
+// needs a line in matchTexts, which is its sample.
+func TestEveryKindOfMatchIsHandledEverywhere(t *testing.T) {
+	for _, kind := range sealedTypes(t, ".", "isMatch") {
+		found := false
+		for _, c := range matchTexts {
+			if reflect.TypeOf(c.match).Name() != kind {
+				continue
+			}
+			found = true
+			for _, stage := range matchStages {
+				if problem := try(func() string { return stage.problem(c.match, c.want) }); problem != "" {
+					t.Errorf("match %s: %s does not handle %+v: %s", kind, stage.name, c.match, problem)
+				}
+			}
+		}
+		if !found {
+			var names []string
+			for _, stage := range matchStages {
+				names = append(names, stage.name)
+			}
+			t.Errorf("match %s: no sample in matchTexts, so that nothing shows that it is handled by %s", kind, strings.Join(names, ", "))
+		}
+	}
+}
+
+// TestEveryKindOfVerdictIsHandledEverywhere does the same for verdicts.
+func TestEveryKindOfVerdictIsHandledEverywhere(t *testing.T) {
+	for _, kind := range sealedTypes(t, ".", "isVerdict") {
+		found := false
+		for _, c := range verdictTexts {
+			if reflect.TypeOf(c.verdict).Name() != kind {
+				continue
+			}
+			found = true
+			for _, stage := range verdictStages {
+				if problem := try(func() string { return stage.problem(c.verdict, c.want) }); problem != "" {
+					t.Errorf("verdict %s: %s does not handle %+v: %s", kind, stage.name, c.verdict, problem)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("verdict %s: no sample in verdictTexts", kind)
+		}
+	}
+}
+
+// try returns what a function reports, or the panic that ends it.
+func try(f func() string) (problem string) {
+	defer func() {
+		if r := recover(); r != nil {
+			problem = fmt.Sprint("panic: ", r)
+		}
+	}()
+	return f()
+}
+
+var matchStages = []struct {
+	name string
+	// problem returns "" if the stage handles a match, which is printed as want.
+	problem func(m Match, want string) string
+}{
+	{"the canonical order (rank)", func(m Match, _ string) string {
+		rank(m)
+		return ""
+	}},
+	{"the check of operands (operandProblem)", func(m Match, _ string) string {
+		operandProblem(&Program{Family: familyOf(m)}, &Rule{Matches: []Match{m}, Verdict: Drop{}}, nil)
+		return ""
+	}},
+	{"printing (match)", func(m Match, want string) string {
+		if got := match(m); got != want {
+			return "it is printed as " + got
+		}
+		return ""
+	}},
+	{"the grammar of rules (parser/iptables)", func(m Match, want string) string {
+		_, problem := parseRule(familyOf(m), want+" -j DROP")
+		return problem
+	}},
+	{"read-back (readRule)", func(m Match, want string) string {
+		if a, ok := m.(Address); ok && a.Prefix != a.Prefix.Masked() {
+			return "" // printing clears the bits below the mask
+		}
+		r, problem := parseRule(familyOf(m), want+" -j DROP")
+		if problem != "" {
+			return problem
+		}
+		back, err := readRule(r, familyOf(m))
+		switch {
+		case err != nil:
+			return err.Error()
+		case len(back.Matches) != 1 || !reflect.DeepEqual(back.Matches[0], m):
+			return fmt.Sprintf("it is read as %+v", back.Matches)
+		}
+		return ""
+	}},
+	{"the route into packets (packet/netfilter)", func(m Match, want string) string {
+		return packetsProblem(familyOf(m), want+" -j DROP", slices.Contains(counted, reflect.TypeOf(m).Name()))
+	}},
+}
+
+var verdictStages = []struct {
+	name    string
+	problem func(v Verdict, want string) string
+}{
+	{"printing (verdict)", func(v Verdict, want string) string {
+		if got := verdict(v); got != want {
+			return "it is printed as " + got
+		}
+		return ""
+	}},
+	{"read-back (readVerdict)", func(v Verdict, want string) string {
+		r, problem := parseRule(ir.IPv4, "-j "+want)
+		if problem != "" {
+			return problem
+		}
+		back, err := readVerdict(r)
+		if err != nil {
+			return err.Error()
+		}
+		if !reflect.DeepEqual(back, v) {
+			return fmt.Sprintf("it is read as %+v", back)
+		}
+		return ""
+	}},
+	{"the route into packets (packet/netfilter)", func(_ Verdict, want string) string {
+		return packetsProblem(ir.IPv4, "-j "+want, false)
+	}},
+}
+
+// familyOf is a family in which a match can be.
+func familyOf(m Match) ir.Family {
+	switch m := m.(type) {
+	case Address:
+		return ir.FamilyOf(m.Prefix.Addr())
+	case ICMP:
+		return m.Family
+	case Conntrack:
+		if m.OrigDst.Is6() {
+			return ir.IPv6
+		}
+	}
+	return ir.IPv4
+}
+
+func parseRule(f ir.Family, spec string) (*text.Rule, string) {
+	table, problem := parseTable(f, spec)
+	if problem != "" {
+		return nil, problem
+	}
+	return table.Chain("X").Rules[0], ""
+}
+
+func parseTable(f ir.Family, spec string) (*text.Table, string) {
+	lines := "*filter\n:X - [0:0]\n:" + ir.EgressChain + " - [0:0]\n-A X " + spec + "\nCOMMIT\n"
+	file, diags := text.ParseRules(strings.NewReader(lines), "sample")
+	host := text.NewRuleset(text.Family(f))
+	if !diags.HasErrors() {
+		diags = append(diags, host.Load(file)...)
+	}
+	if len(diags) > 0 {
+		return nil, diags.Error()
+	}
+	return host.Table("filter"), ""
+}
+
+// packetsProblem reports a rule that the route into packets does not understand in full.
+func packetsProblem(f ir.Family, spec string, opaque bool) string {
+	table, problem := parseTable(f, spec)
+	if problem != "" {
+		return problem
+	}
+	p := netfilter.Program(table, f, "X", netfilter.KnownSets(map[string]*packet.AddrSet{
+		"friends": packet.NewAddrSet("friends", nil), "web.dst-v6": packet.NewAddrSet("web.dst-v6", nil),
+	}))
+	r := p.Chains[0].Rules[0]
+	for _, c := range r.Matches {
+		packet.Walk(c, func(c packet.Cond) bool {
+			if o, ok := c.(packet.Opaque); ok && !opaque {
+				problem = fmt.Sprintf("it is an opaque condition, %q", o.Text)
+			}
+			return true
+		})
+	}
+	if r.Verdict.Kind == packet.Other {
+		problem = fmt.Sprintf("it is the unknown target %q", r.Verdict.With)
+	}
+	return problem
+}
+
+// sealedTypes returns the names of the types of the package in dir that have a method.
+func sealedTypes(t *testing.T, dir string, method string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv != nil && f.Name.Name == method {
+				out = append(out, fmt.Sprint(f.Recv.List[0].Type))
+			}
+		}
+	}
+	if len(out) < 5 {
+		t.Errorf("found only %q with method %s: does this test still read the right files?", out, method)
+	}
+	return out
+}

@@ -1,0 +1,118 @@
+package iptables
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/budget"
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// legalisation is the state that the steps share.
+type legalisation struct {
+	in    *ir.Ruleset
+	out   *Tables
+	diags hcl.Diagnostics
+	// made are the sets that rules need in place of what they list.
+	made map[madeFor]*Set
+	// expansions are the rules after folding.
+	expansions map[*ir.Rule]*expansion
+}
+
+// steps run in this order, up to the first that finds an error.
+var steps = []struct {
+	name string
+	run  func(*legalisation)
+}{
+	{"make the declared sets", (*legalisation).declareSets},
+	{"fold addresses into sets", (*legalisation).foldAddresses},
+	{"order sets", (*legalisation).orderSets},
+	{"count rules", (*legalisation).countRules},
+	{"expand to one rule a combination", (*legalisation).expand},
+	{"check operands", (*legalisation).checkOperands},
+}
+
+// Legalise returns what iptables and ipset load for a ruleset. The tables are nil when
+// there is an error: more rules, or conditions in a rule, than they can hold.
+func Legalise(rs *ir.Ruleset) (*Tables, hcl.Diagnostics) {
+	l := newLegalisation(rs)
+	for _, step := range steps {
+		if step.run(l); l.diags.HasErrors() {
+			return nil, l.diags
+		}
+	}
+	return l.out, nil
+}
+
+func newLegalisation(rs *ir.Ruleset) *legalisation {
+	return &legalisation{in: rs, out: &Tables{Host: rs.Host}, made: map[madeFor]*Set{}, expansions: map[*ir.Rule]*expansion{}}
+}
+
+func (l *legalisation) error(code diag.Code, rng hcl.Range, summary, detail string, args ...any) {
+	l.diags = append(l.diags, diag.New(code, rng, summary, fmt.Sprintf(detail, args...)))
+}
+
+// foldAddresses replaces addresses by sets where a rule of iptables cannot hold them.
+func (l *legalisation) foldAddresses() {
+	type placed struct {
+		*ir.Rule
+		family ir.Family
+	}
+	var all []placed
+	for _, p := range l.in.Programs {
+		folded := &Program{Family: p.Family, Install: l.in.Install, Target: l.in.Chain}
+		l.out.Programs = append(l.out.Programs, folded)
+		for _, r := range p.Rules {
+			all = append(all, placed{r, p.Family})
+		}
+	}
+	// In the order of the policy, which sets keep: a rule that moves to another phase
+	// does not move its sets.
+	slices.SortStableFunc(all, func(a, b placed) int { return cmp.Compare(a.Place, b.Place) })
+	for _, r := range all {
+		l.expansions[r.Rule] = &expansion{
+			Rule:        r.Rule,
+			family:      r.family,
+			source:      l.foldEnd(r.Rule, r.family, r.Source, ".src"),
+			destination: l.foldEnd(r.Rule, r.family, r.Destination, ".dst"),
+			chainOf:     l.in.ChainOf,
+		}
+	}
+}
+
+// countRules reports the first rule with which a family would have more rules than a host
+// may have, before any of them is made.
+func (l *legalisation) countRules() {
+	for _, p := range l.in.Programs {
+		rules := 0
+		byPlace := slices.SortedStableFunc(slices.Values(p.Rules), func(a, b *ir.Rule) int { return cmp.Compare(a.Place, b.Place) })
+		for _, r := range byPlace {
+			if rules += l.expansions[r].size(); rules > budget.MaxRules {
+				l.error(diag.CodeBudget, r.Origin.Range, "too many rules", "With this block the host has more than %d rules of %s, which is the maximum. A block becomes a rule for each combination of the interfaces, protocols, addresses and ports that it lists; join ports to ranges, addresses to an ipset, and interfaces to a prefix such as \"br-+\".", budget.MaxRules, p.Family)
+				return
+			}
+		}
+	}
+}
+
+// expand fills the chains.
+func (l *legalisation) expand() {
+	for i, p := range l.in.Programs {
+		out := l.out.Programs[i]
+		for s := ir.ScopeForward; s <= ir.ScopeProxy; s++ {
+			rules := p.Scope(s)
+			if len(rules) == 0 && s != ir.ScopeForward {
+				continue
+			}
+			chain := &Chain{Name: l.in.ChainOf(s)}
+			for _, r := range rules {
+				chain.Rules = append(chain.Rules, l.expansions[r].rules()...)
+			}
+			out.Chains = append(out.Chains, chain)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package iptables
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/diag"
+)
+
+// maxMatches bounds the matches of a rule: iptables-restore takes 248 words in a rule
+// (measured with 1.8.9), of which a set match takes six; the rest needs room.
+const maxMatches = 36
+
+// checkOperands checks each rule for what the kernel's tools accept without complaint and
+// then match never, or always: a set or an address of the other family, ports without
+// their protocol.
+func (l *legalisation) checkOperands() {
+	sets := map[string]*Set{}
+	for _, s := range l.out.Sets {
+		if other, dup := sets[s.Name]; dup {
+			l.internal(s.Origin.Range, "two sets named %q, the other from %s:%d", s.Name, other.Origin.Range.Filename, other.Origin.Range.Start.Line)
+		}
+		sets[s.Name] = s
+	}
+	for _, p := range l.out.Programs {
+		for _, chain := range p.Chains {
+			for _, r := range chain.Rules {
+				if len(r.Matches) > maxMatches {
+					l.error(diag.CodeTooMany, r.Origin.Range, "too many sets in one rule", "It needs %d conditions, and one rule of iptables can hold %d. Join sets into one ipset.", len(r.Matches), maxMatches)
+					continue
+				}
+				if problem := operandProblem(p, r, sets); problem != "" {
+					l.internal(r.Origin.Range, "%q: %s", r.ID.Comment(), problem)
+				}
+			}
+		}
+	}
+}
+
+func operandProblem(p *Program, r *Rule, sets map[string]*Set) string {
+	var protocol uint8
+	for _, m := range r.Matches {
+		switch m := m.(type) {
+		case Address:
+			if m.Prefix.Addr().Is4() != (p.Family == ir.IPv4) || m.Prefix.Bits() == 0 || m.Prefix != m.Prefix.Masked() {
+				return fmt.Sprintf("address %s in a rule of %s", m.Prefix, p.Family)
+			}
+		case Protocol:
+			if m.Number == 0 {
+				return "protocol 0"
+			}
+			protocol = m.Number
+		case Ports:
+			if m.Protocol != protocol {
+				return "ports without their protocol"
+			}
+		case ICMP:
+			if m.Family != p.Family {
+				return "ICMP type of the other family"
+			}
+		case Conntrack:
+			if m.OrigDstPort != nil && (protocol == 0 || m.Dir != ir.CTOriginal) {
+				return "published port without protocol or direction"
+			}
+			if m.OrigDst.IsValid() && m.OrigDst.Is4() != (p.Family == ir.IPv4) {
+				return "published address of the other family"
+			}
+		case SetMatch:
+			switch set := sets[m.Set]; {
+			case set == nil:
+				return fmt.Sprintf("set %q is not made", m.Set)
+			case set.Family != p.Family:
+				return fmt.Sprintf("set %q is of the other family", m.Set)
+			}
+		case Interface, HashLimit, ConnLimit, Limit:
+			// Any value that the types can hold is taken at its word.
+		default:
+			panic(fmt.Sprintf("iptables: no check of the operands of %T", m))
+		}
+	}
+	if reject, ok := r.Verdict.(Reject); ok && reject.With == "tcp-reset" && protocol != 6 {
+		return "tcp-reset without protocol tcp"
+	}
+	return ""
+}
+
+func (l *legalisation) internal(rng hcl.Range, format string, args ...any) {
+	l.diags = append(l.diags, diag.Internal(rng, format, args...))
+}

@@ -1,0 +1,242 @@
+package iptables
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/diag"
+	text "github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// Text is what was printed for tables.
+type Text struct {
+	// Rules and RulesRemoval by family.
+	Rules, RulesRemoval map[ir.Family][]byte
+	Sets, SetsRemoval   []byte
+}
+
+// Loaded is what a host has after the text was loaded.
+type Loaded struct {
+	// Filter is the filter table of each family.
+	Filter map[ir.Family]*text.Table
+	Sets   *text.Sets
+}
+
+// ReadBack loads printed text into the tables of a simulated host, as iptables-restore
+// and ipset restore would, and checks that the host then has exactly the rules of t in
+// their order, that the order keeps the invariant, that loading once more changes nothing
+// (except with InstallInsert, which adds), and that the removal files take everything
+// away. What does not hold is an internal error that names the rule.
+func ReadBack(t *Tables, printed Text) (*Loaded, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	loaded := &Loaded{Filter: map[ir.Family]*text.Table{}}
+	sets, rng, err := readSets(t.Sets, printed.Sets, printed.SetsRemoval)
+	if err != nil {
+		diags = append(diags, diag.Internal(rng, "the printed sets: %s", err))
+	}
+	loaded.Sets = sets
+	for _, p := range t.Programs {
+		filter, rng, err := readRules(p, printed.Rules[p.Family], printed.RulesRemoval[p.Family])
+		if err != nil {
+			diags = append(diags, diag.Internal(rng, "the printed %s rules: %s", p.Family, err))
+		}
+		loaded.Filter[p.Family] = filter
+	}
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return loaded, nil
+}
+
+// origin is a place in the policy to report for a chain as a whole.
+func origin(c *Chain) hcl.Range {
+	if len(c.Rules) == 0 {
+		return hcl.Range{}
+	}
+	return c.Rules[0].Origin.Range
+}
+
+// hostChains is what a host has before anything of dockerfw's is loaded.
+func hostChains(p *Program) string {
+	return "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:" + p.Target + " - [0:0]\n-A FORWARD -j " + p.Target + "\nCOMMIT\n"
+}
+
+// jumps are those that a person or a script inserts, and that the removal files delete.
+func jumps(p *Program) string {
+	lines := "*filter\n"
+	if p.Install == ir.InstallJump {
+		lines += "-I " + p.Target + " -j " + p.Chains[0].Name + "\n"
+	}
+	if p.ProtectsInput() {
+		lines += "-I INPUT 1 -j " + ir.InputChain + "\n"
+	}
+	return lines + "COMMIT\n"
+}
+
+// readRules returns the filter table as it is after loading.
+func readRules(p *Program, load, remove []byte) (*text.Table, hcl.Range, error) {
+	none := origin(p.Chains[0])
+	host := text.NewRuleset(text.Family(p.Family))
+	if err := loadRules(host, 1, []byte(hostChains(p))); err != nil {
+		return nil, none, err
+	}
+	times := 2
+	if p.Install == ir.InstallInsert {
+		times = 1
+	}
+	if err := loadRules(host, times, load); err != nil {
+		return nil, none, err
+	}
+	loaded := &text.Table{Name: "filter"}
+	for _, chain := range p.Chains {
+		have := host.Table("filter").Chain(chain.Name)
+		if rng, err := compareChain(chain, have, p.Family); err != nil {
+			return nil, rng, err
+		}
+		kept := *have
+		kept.Rules = slices.Clone(have.Rules)
+		loaded.Chains = append(loaded.Chains, &kept)
+	}
+
+	if err := loadRules(host, 1, []byte(jumps(p))); err != nil {
+		return nil, none, err
+	}
+	if err := loadRules(host, 1, remove); err != nil {
+		return nil, none, fmt.Errorf("removal: %w", err)
+	}
+	for _, chain := range host.Table("filter").Chains {
+		own := strings.HasPrefix(chain.Name, ir.OwnChain)
+		if own || len(chain.Rules) > 0 && (chain.Name == p.Target || chain.Name == "INPUT") {
+			return nil, none, fmt.Errorf("removal leaves chain %s with %d rules", chain.Name, len(chain.Rules))
+		}
+	}
+	return loaded, none, nil
+}
+
+// loadRules loads text so many times.
+func loadRules(host *text.Ruleset, times int, rules []byte) error {
+	file, diags := text.ParseRules(bytes.NewReader(rules), "printed text")
+	for i := 0; i < times && !diags.HasErrors(); i++ {
+		diags = host.Load(file)
+	}
+	if diags.HasErrors() {
+		return diags
+	}
+	return nil
+}
+
+// compareChain checks that a chain of text is the chain that was printed, in an order that
+// keeps the invariant.
+func compareChain(want *Chain, have *text.Chain, f ir.Family) (hcl.Range, error) {
+	none := origin(want)
+	if have == nil {
+		return none, fmt.Errorf("chain %s is missing", want.Name)
+	}
+	var got []*Rule
+	var ids []ir.RuleID
+	for _, r := range have.Rules {
+		rule, err := readRule(r, f)
+		if err != nil {
+			return none, fmt.Errorf("chain %s: %q: %w", want.Name, r.Text, err)
+		}
+		got, ids = append(got, rule), append(ids, rule.ID)
+	}
+	if err := ir.CheckOrder(ids); err != nil {
+		return none, fmt.Errorf("chain %s: %w", want.Name, err)
+	}
+	for i, rule := range want.Rules {
+		if i >= len(got) {
+			return rule.Origin.Range, fmt.Errorf("chain %s: rule %d, %q, is missing", want.Name, i+1, rule.ID.Comment())
+		}
+		if !sameRule(got[i], rule) {
+			return rule.Origin.Range, fmt.Errorf("chain %s: rule %d should be %q and is %q: %s", want.Name, i+1, rule.ID.Comment(), got[i].ID.Comment(), have.Rules[i].Text)
+		}
+	}
+	if len(got) > len(want.Rules) {
+		return none, fmt.Errorf("chain %s: %q is after the last rule", want.Name, got[len(want.Rules)].ID.Comment())
+	}
+	return none, nil
+}
+
+func sameRule(a, b *Rule) bool {
+	return a.ID == b.ID && reflect.DeepEqual(a.Verdict, b.Verdict) &&
+		slices.EqualFunc(a.Matches, b.Matches, func(a, b Match) bool { return reflect.DeepEqual(a, b) })
+}
+
+// readSets returns the sets as they are after loading.
+func readSets(want []*Set, load, remove []byte) (*text.Sets, hcl.Range, error) {
+	var none hcl.Range
+	file, err := parseSets(load)
+	if err != nil {
+		return nil, none, err
+	}
+	host := &text.Sets{}
+	for range 2 {
+		if diags := host.Load(file); diags.HasErrors() {
+			return nil, none, diags
+		}
+	}
+	if names := host.Names(); len(names) != len(want) {
+		return nil, none, fmt.Errorf("%d sets are made, not %d: %s", len(names), len(want), strings.Join(names, ", "))
+	}
+	for _, s := range want {
+		if err := compareSet(s, host.Set(s.Name)); err != nil {
+			return nil, s.Origin.Range, fmt.Errorf("set %s: %w", s.Name, err)
+		}
+	}
+
+	removal, err := parseSets(remove)
+	if err != nil {
+		return nil, none, fmt.Errorf("removal: %w", err)
+	}
+	empty := &text.Sets{}
+	if diags := append(empty.Load(file), empty.Load(removal)...); diags.HasErrors() {
+		return nil, none, fmt.Errorf("removal: %w", diags)
+	}
+	for _, s := range want {
+		if gone := empty.Set(s.Name) == nil; gone != s.Managed {
+			return nil, s.Origin.Range, fmt.Errorf("set %s: after removal gone is %t, managed is %t", s.Name, gone, s.Managed)
+		}
+	}
+	return host, none, nil
+}
+
+func parseSets(sets []byte) (*text.SetsFile, error) {
+	file, diags := text.ParseSets(bytes.NewReader(sets), "printed text")
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return file, nil
+}
+
+func compareSet(want *Set, have *text.Set) error {
+	switch {
+	case have == nil:
+		return fmt.Errorf("it is missing")
+	case have.Type != string(want.Type):
+		return fmt.Errorf("its type is %s, not %s", have.Type, want.Type)
+	case want.Type != ir.ListSet && (have.Family == "inet6") != (want.Family == ir.IPv6):
+		return fmt.Errorf("its family is %s", have.Family)
+	case want.Type != ir.ListSet && have.MaxElem != want.MaxElem:
+		return fmt.Errorf("its maxelem is %d, not %d", have.MaxElem, want.MaxElem)
+	case have.Len() != len(want.Prefixes)+len(want.Members):
+		return fmt.Errorf("it has %d elements, not %d", have.Len(), len(want.Prefixes)+len(want.Members))
+	}
+	for _, p := range want.Prefixes {
+		if !have.Has(text.Entry{Prefix: p}) {
+			return fmt.Errorf("%s is missing", p)
+		}
+	}
+	for _, m := range want.Members {
+		if !have.Has(text.Entry{Text: m}) {
+			return fmt.Errorf("%s is missing", m)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package iptables
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// Spec returns what stands after the chain's name in the line of rule r: the
+// form that iptables-save prints, so that a committed file compares equal with
+// what a host saves.
+func Spec(r *Rule) string {
+	var words []string
+	for _, m := range r.Matches {
+		words = append(words, match(m))
+	}
+	words = append(words,
+		fmt.Sprintf("-m comment --comment %s", quote(r.ID.Comment())),
+		"-j "+verdict(r.Verdict))
+	return strings.Join(words, " ")
+}
+
+// match writes one match. Fields have the fixed inner order of iptables-save.
+func match(m Match) string {
+	switch m := m.(type) {
+	case Address:
+		return not(m.Not) + addressFlag(m.Dir) + " " + m.Prefix.Masked().String()
+	case Interface:
+		flag := "-i"
+		if m.Dir == Dst {
+			flag = "-o"
+		}
+		return flag + " " + m.Name
+	case Protocol:
+		return "-p " + protocol(m.Number)
+	case Ports:
+		text := "-m " + protocol(m.Protocol)
+		if m.Src != nil {
+			text += " --sport " + ports(*m.Src)
+		}
+		if m.Dst != nil {
+			text += " --dport " + ports(*m.Dst)
+		}
+		return text
+	case ICMP:
+		text := fmt.Sprintf("-m icmp --icmp-type %d", m.Type)
+		if m.Family == ir.IPv6 {
+			text = fmt.Sprintf("-m icmp6 --icmpv6-type %d", m.Type)
+		}
+		if m.Code >= 0 {
+			text += fmt.Sprintf("/%d", m.Code)
+		}
+		return text
+	case Conntrack:
+		return conntrack(m)
+	case SetMatch:
+		return fmt.Sprintf("-m set %s--match-set %s %s", not(m.Not), m.Set, m.Dir)
+	case HashLimit:
+		text := fmt.Sprintf("-m hashlimit --hashlimit-%s %s --hashlimit-burst %d", aboveOrUpTo(m.Above), rate(m.Rate), m.Burst)
+		if m.PerSource {
+			text += " --hashlimit-mode srcip"
+		}
+		text += " --hashlimit-name " + m.Name
+		if m.Expire > 0 {
+			text += fmt.Sprintf(" --hashlimit-htable-expire %d", m.Expire*1000)
+		}
+		return text
+	case ConnLimit:
+		return fmt.Sprintf("-m connlimit --connlimit-%s %d --connlimit-mask %d --connlimit-saddr", aboveOrUpTo(m.Above), m.Max, m.PrefixLength)
+	case Limit:
+		text := "-m limit --limit " + rate(m.Rate)
+		if m.Burst != defaultLimitBurst {
+			text += fmt.Sprintf(" --limit-burst %d", m.Burst)
+		}
+		return text
+	}
+	panic(fmt.Sprintf("iptables: no text for match %T", m))
+}
+
+// defaultLimitBurst is the burst that iptables-save leaves out.
+const defaultLimitBurst = 5
+
+// defaultLogLevel is warning, the level that iptables-save leaves out.
+const defaultLogLevel = 4
+
+func verdict(v Verdict) string {
+	switch v := v.(type) {
+	case Accept:
+		return "ACCEPT"
+	case Return:
+		return "RETURN"
+	case Drop:
+		return "DROP"
+	case Reject:
+		return "REJECT --reject-with " + v.With
+	case Jump:
+		return v.Chain
+	case Log:
+		text := "LOG --log-prefix " + quote(v.Prefix)
+		if v.Level != defaultLogLevel {
+			text += fmt.Sprintf(" --log-level %d", v.Level)
+		}
+		return text
+	case NFLog:
+		text := "NFLOG"
+		if v.Prefix != "" {
+			text += " --nflog-prefix " + quote(v.Prefix)
+		}
+		if v.Group != 0 {
+			text += fmt.Sprintf(" --nflog-group %d", v.Group)
+		}
+		return text
+	}
+	panic(fmt.Sprintf("iptables: no text for verdict %T", v))
+}
+
+func conntrack(m Conntrack) string {
+	text := "-m conntrack"
+	if m.States != 0 {
+		text += " --ctstate " + states(m.States)
+	}
+	if m.OrigDst.IsValid() {
+		text += " --ctorigdst " + m.OrigDst.String()
+	}
+	if m.OrigDstPort != nil {
+		text += " --ctorigdstport " + ports(*m.OrigDstPort)
+	}
+	switch m.Dir {
+	case ir.CTOriginal:
+		text += " --ctdir ORIGINAL"
+	case ir.CTReply:
+		text += " --ctdir REPLY"
+	}
+	return text
+}
+
+func states(s ir.CTState) string {
+	var names []string
+	for i, name := range []string{"INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"} {
+		if s&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+func addressFlag(d Direction) string {
+	if d == Dst {
+		return "-d"
+	}
+	return "-s"
+}
+
+func aboveOrUpTo(above bool) string {
+	if above {
+		return "above"
+	}
+	return "upto"
+}
+
+func not(n bool) string {
+	if n {
+		return "! "
+	}
+	return ""
+}
+
+func ports(p ir.PortRange) string {
+	if p.First == p.Last {
+		return fmt.Sprint(p.First)
+	}
+	return fmt.Sprintf("%d:%d", p.First, p.Last)
+}
+
+func rate(r Rate) string {
+	return fmt.Sprintf("%d/%s", r.Count, r.Unit)
+}
+
+// protocol writes the names that iptables has built in, and numbers for all
+// others: their names depend on /etc/protocols of the host that loads the file.
+func protocol(n uint8) string {
+	switch n {
+	case 1:
+		return "icmp"
+	case 6:
+		return "tcp"
+	case 17:
+		return "udp"
+	case 50:
+		return "esp"
+	case 51:
+		return "ah"
+	case 58:
+		return "ipv6-icmp"
+	case 132:
+		return "sctp"
+	case 136:
+		return "udplite"
+	}
+	return fmt.Sprint(n)
+}
+
+// quote writes a string as iptables-save does: bare when it has only letters,
+// digits, - and _, else in double quotes. Escapes never arise: the parser
+// refuses quotes, backslashes and control characters in all that comes here.
+func quote(s string) string {
+	plain := s != ""
+	for _, c := range []byte(s) {
+		switch {
+		case c == '"' || c == '\\' || c < ' ' || c >= 0x7f:
+			panic(fmt.Sprintf("iptables: %q cannot stand in a restore file", s))
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			plain = false
+		}
+	}
+	if plain {
+		return s
+	}
+	return `"` + s + `"`
+}

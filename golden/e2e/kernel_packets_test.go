@@ -1,0 +1,244 @@
+//go:build linux
+
+package e2e
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/emit/folder"
+	rules "github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/randompolicy"
+)
+
+// packetsSent is the number of packets for the rules of one family of a random policy.
+const packetsSent = 220
+
+// TestRandomPoliciesAgreeWithTheKernel loads compiled random policies on both
+// backends, compares the saved rules with the compiled ones, sends packets, and removes the
+// rules.
+func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
+	t.Parallel()
+	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
+	dir := t.TempDir()
+	policies, protections := 0, 0
+	sent, input := map[lab.Backend]int{}, map[lab.Backend]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		p, ok := compilePolicy(t, dir, randompolicy.Text(t))
+		if !ok {
+			t.Skip("the policy has errors")
+		}
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "packets"), 0))
+		policies++
+		for _, program := range p.programs {
+			packets := randomPackets(random, program.Family, packetsSent)
+			toHost := drawPackets(random, program.Family, packetsSent/2, true)
+			if program.ProtectsInput() {
+				protections++
+			}
+			for _, r := range routers {
+				forwardPackets, inputPackets := p.loadSendRemove(t, r, program, packets, toHost)
+				sent[r.Backend] += forwardPackets
+				input[r.Backend] += inputPackets
+			}
+		}
+	})
+	t.Logf("%d policies; packets: %v; %d with INPUT protection, packets: %v", policies, sent, protections, input)
+	for _, r := range routers {
+		if sent[r.Backend] < 200*policies {
+			t.Errorf("%s: only %d policies, %d packets", r.Backend, policies, sent[r.Backend])
+		}
+		// Usually half of the policies have INPUT protection; of a few, none may have it.
+		if policies >= 100 && protections < policies/4 || input[r.Backend] < 50*protections {
+			t.Errorf("%s: only %d policies with INPUT protection, %d packets", r.Backend, protections, input[r.Backend])
+		}
+	}
+}
+
+// loadSendRemove loads the rules of one family, compares the saved rules with the compiled
+// ones, sends packets through them and through the INPUT protection, and removes them. It
+// returns the numbers of packets sent.
+func (p *policy) loadSendRemove(t *rapid.T, r *lab.Router, program *rules.Program, packets, toHost []packet.Packet) (forwarded, input int) {
+	t.Helper()
+	f := program.Family
+	// After a failure, rapid tries smaller policies.
+	defer scrub(t, r.Namespace, r.Backend, f)
+	p.load(t, r.Namespace, r.Backend, program)
+	p.compareSaved(t, r, program)
+	compare := func(start string, packets []packet.Packet) int {
+		t.Helper()
+		found, sent := p.disagreements(t, r, f, start, packets)
+		if len(found) > 0 {
+			t.Fatalf("%s: the verdicts for %d of %d packets differ, for example\n%s\nPolicy:\n%s\nRules:\n%s",
+				start, len(found), sent, found[0], p.text, p.files[rulesFile(int(f), "restore")])
+		}
+		return sent
+	}
+	forwarded = compare(p.state.Target, packets)
+	if program.ProtectsInput() {
+		p.throughInputChain(r, f, func() { input = compare(ir.InputChain, toHost) })
+	}
+	p.remove(t, r.Namespace, r.Backend, program)
+	for name, rules := range chainsOf(t, f, r.IPTablesSave(r.Backend, int(f), "filter")) {
+		if name != "FORWARD" && len(rules) > 0 || strings.HasPrefix(name, "DOCKERFW") {
+			t.Fatalf("%s, %s: chain %s remains after the removal: %q\n%s", r.Backend, f, name, rules, p.text)
+		}
+	}
+	return forwarded, input
+}
+
+// Packets find each wrong or missing rule, so that the test above can fail.
+func TestPacketsRevealWrongRules(t *testing.T) {
+	t.Parallel()
+	r := lab.NewRouter(t, lab.NFT)
+	p, ok := compilePolicy(t, t.TempDir(), `
+host {
+  external_interfaces = ["eth0"]
+  proxy_ports         = [80]
+}
+ipset "a" { entries = ["192.0.2.0/24"] }
+established { sessions = "recheck" }
+deny "one" { source = ["192.0.2.1"] }
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [443, "1000-2000"]
+}
+default { allow = [ipset.a] }
+`)
+	if !ok {
+		t.Fatal("the policy has errors")
+	}
+	rules := p.files[folder.RulesFile4]
+	random := rand.New(rand.NewPCG(1, 1))
+	packets, toHost := randomPackets(random, ir.IPv4, 1500), drawPackets(random, ir.IPv4, 1500, true)
+	program := p.programs[0]
+	disagree := func(rules string) (found []string) {
+		t.Helper()
+		p.files[folder.RulesFile4] = rules
+		p.load(t, r.Namespace, r.Backend, program)
+		// One packet is enough, and is mostly among the first few hundred.
+		send := func(start string, packets []packet.Packet) {
+			for chunk := range slices.Chunk(packets, 300) {
+				if found, _ = p.disagreements(t, r, ir.IPv4, start, chunk); len(found) > 0 {
+					return
+				}
+			}
+		}
+		send(p.state.Target, packets)
+		if len(found) == 0 {
+			p.throughInputChain(r, ir.IPv4, func() { send(ir.InputChain, toHost) })
+		}
+		p.remove(t, r.Namespace, r.Backend, program)
+		return found
+	}
+	if found := disagree(rules); len(found) > 0 {
+		t.Fatalf("with the correct rules: %s", found[0])
+	}
+	lines := strings.SplitAfter(rules, "\n")
+	var own []int
+	for i, line := range lines {
+		// Only a conntrack helper makes RELATED packets with ports.
+		invisible := strings.HasPrefix(line, "-A DOCKERFW-PROXY -m conntrack --ctstate RELATED ")
+		if strings.HasPrefix(line, "-A ") && !invisible {
+			own = append(own, i)
+		}
+	}
+	faults := map[string]string{}
+	for _, i := range own {
+		faults["without "+lines[i]] = strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "")
+	}
+	for _, pair := range [][2]string{
+		{"--ctdir ORIGINAL", "--ctdir REPLY"},
+		{"--ctorigdstport 443", "--ctorigdstport 444"},
+		{"1000:2000", "1000:1999"},
+		{"! --match-set", "--match-set"},
+		{"--ctstate DNAT", "! --ctstate DNAT"},
+		{"-i eth0", "-i eth1"},
+		{"-s 192.0.2.1/32", "-s 192.0.2.0/32"},
+		{"-s 192.0.2.1/32", "-d 192.0.2.1/32"},
+		{"-j DROP", "-j RETURN"},
+		{"-p tcp -m conntrack", "-p udp -m conntrack"},
+		{"-p tcp -m tcp", "-p udp -m udp"},
+		{"--dport 80 ", "--dport 81 "},
+		{"--ctstate RELATED", "--ctstate NEW"},
+	} {
+		if !strings.Contains(rules, pair[0]) {
+			t.Errorf("%s is not in\n%s", pair[0], rules)
+		}
+		faults[pair[0]+" → "+pair[1]] = strings.ReplaceAll(rules, pair[0], pair[1])
+	}
+	for name, text := range faults {
+		if len(disagree(text)) == 0 {
+			t.Errorf("%s: %d packets do not reveal it", strings.TrimSpace(name), len(packets))
+		}
+	}
+}
+
+// TestExamplePacketsOfDiffAgreeWithTheKernel sends the example packet of each change through
+// the old rules and through the new ones.
+func TestExamplePacketsOfDiffAgreeWithTheKernel(t *testing.T) {
+	t.Parallel()
+	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
+	dir := t.TempDir()
+	free, sent := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		before, ok := compilePolicy(t, dir, randompolicy.Text(t))
+		after, ok2 := compilePolicy(t, dir, randompolicy.Text(t))
+		if !ok || !ok2 {
+			t.Skip("the policy has errors")
+		}
+		report, err := diff.Compare(before.state, after.state, diff.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		witnesses := map[ir.Family][]diff.Change{}
+		for _, c := range report.Changes {
+			if c.Path != diff.Forwarded || before.conditional(t, c.Witness) || after.conditional(t, c.Witness) {
+				continue
+			}
+			free++
+			if lab.Sendable(c.Witness) == nil {
+				witnesses[c.Witness.Family] = append(witnesses[c.Witness.Family], c)
+			}
+		}
+		for family, list := range witnesses {
+			r := routers[free%2]
+			var packets []packet.Packet
+			for _, c := range list {
+				packets = append(packets, c.Witness)
+			}
+			sent += len(list)
+			for _, side := range []struct {
+				name    string
+				policy  *policy
+				verdict func(diff.Change) packet.Verdict
+			}{
+				{"old", before, func(c diff.Change) packet.Verdict { return c.WitnessOld }},
+				{"new", after, func(c diff.Change) packet.Verdict { return c.WitnessNew }},
+			} {
+				var got []packet.Verdict
+				got, err := side.policy.send(t, r, family, packets)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, c := range list {
+					if want := lab.Observed(c.Witness, side.verdict(c)); got[i] != want {
+						t.Fatalf("%s\n%s rules: %s by the kernel, %s by diff\nold:\n%s\nnew:\n%s", c.Witness, side.name, got[i], want, before.text, after.text)
+					}
+				}
+			}
+		}
+	})
+	t.Logf("%d changes without conditions, %d example packets sent", free, sent)
+	if sent < free*3/4 {
+		t.Errorf("only %d of %d example packets were sent", sent, free)
+	}
+}

@@ -1,0 +1,18 @@
+//go:build linux
+
+package e2e
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+// Each random policy is loaded into a kernel, so that rapid's default of 100 would take too
+// long. -rapid.checks on the command line overrides this; make soak uses it.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "12"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}

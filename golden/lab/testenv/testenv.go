@@ -1,0 +1,49 @@
+// Package testenv reads the environment variables of the tests. No other package does, so
+// that docs/contributing/testing.md can list them all.
+//
+// In: the environment. Out: settings, and skips that CI turns into failures.
+package testenv
+
+import (
+	"os"
+	"strconv"
+	"testing"
+)
+
+// CI reports whether the tests run in CI (CI=true), where every tool is present.
+func CI() bool { return os.Getenv("CI") == "true" }
+
+// SkipOrFail skips the test because something is missing. In CI it fails the test instead:
+// a skip there would hide that a test never runs.
+func SkipOrFail(t testing.TB, missing string) {
+	t.Helper()
+	if CI() {
+		t.Fatalf("%s (with CI=true a test that cannot run fails)", missing)
+	}
+	t.Skip(missing)
+}
+
+// Soak reports whether all cases of every table run (DOCKERFW_SOAK=1, as make soak sets it).
+// Without it, the tests that would take hours run a fixed part of their cases and log which.
+func Soak() bool { return os.Getenv("DOCKERFW_SOAK") != "" }
+
+// Reloads is how often the reload test loads a policy on each backend (DOCKERFW_RELOADS).
+func Reloads(t testing.TB) int {
+	t.Helper()
+	text := os.Getenv("DOCKERFW_RELOADS")
+	if text == "" {
+		return 4
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("DOCKERFW_RELOADS=%s: want a number of reloads, 1 or more", text)
+	}
+	return n
+}
+
+// Dockerd is the dockerd to test with (DOCKERFW_DOCKERD); "" for the installed one.
+func Dockerd() string { return os.Getenv("DOCKERFW_DOCKERD") }
+
+// EngineRoot is the root directory of another distribution, whose engine and tools are used
+// (DOCKERFW_ENGINE_ROOT, as make e2e-matrix sets it); "" for this machine's.
+func EngineRoot() string { return os.Getenv("DOCKERFW_ENGINE_ROOT") }
