@@ -223,7 +223,7 @@ func emittedRules(t *testing.T, policy string) string {
 
 func compareSamples(t *testing.T, old, new string) *diff.Report {
 	t.Helper()
-	var sides []*snapshot.Opened
+	var sides []*snapshot.Fleet
 	for _, name := range []string{old, new} {
 		side, diags, err := snapshot.Open(name, driver.Options{Hosts: []string{"sample"}, Now: today})
 		if err != nil || diags.HasErrors() {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// BenchmarkProcess times whole runs of the command, each beside a run of sort(1)
-// over the same addresses: the ratio holds on machines of any speed.
+// BenchmarkProcess times whole runs of the command, and runs of sort(1) over the same
+// addresses: the ratio is comparable between machines.
 func BenchmarkProcess(b *testing.B) {
 	dir := b.TempDir()
 	command := filepath.Join(dir, "dockerfw")
@@ -31,8 +31,7 @@ func BenchmarkProcess(b *testing.B) {
 	}
 }
 
-// compare runs both commands once an iteration, in turn, and reports the ratio of
-// their times.
+// compare runs both commands in turn, and reports the ratio of their times.
 func compare(b *testing.B, ours, theirs *exec.Cmd) {
 	run := func(c *exec.Cmd) time.Duration {
 		again := exec.Command(c.Path, c.Args[1:]...)

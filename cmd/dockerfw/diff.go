@@ -55,7 +55,7 @@ way, 1 if any is, 2 on errors.`,
 			if err != nil {
 				return err
 			}
-			var before *snapshot.Opened
+			var before *snapshot.Fleet
 			if base != "" {
 				before, err = openSideAt(cmd, base, args[0], policy)
 			} else {

@@ -19,90 +19,112 @@ func fmtCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fmt [FILE | DIRECTORY | -]...",
 		Short: "Rewrite policies in the canonical style",
-		Long: `fmt prints policies in the canonical style of HCL. Of a directory it takes the
-*.hcl files; JSON policies are left alone. Without arguments, or for -, it formats
-standard input.`,
+		Long: `fmt prints policies in the canonical style of HCL. In a directory it formats the *.hcl
+files; JSON policies stay as they are. Without arguments, or for -, it formats standard
+input.`,
 		Example: `  dockerfw fmt -w policy.hcl
   dockerfw fmt --check policy/     # in CI
   dockerfw fmt < policy.hcl`,
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if write && check {
-				return usageError(cmd, "--write and --check do not go together: one writes files, the other only lists them")
+				return usageError(cmd, "--write and --check exclude each other: one writes files, the other only lists them")
 			}
-			if len(args) == 0 {
-				args = []string{"-"}
+			names, err := formattableNames(args, write)
+			if err != nil {
+				return err
 			}
-			return format(cmd, args, write, check)
+			handle := printFormatted
+			switch {
+			case check:
+				handle = listUnformatted
+			case write:
+				handle = writeFormatted
+			}
+			valid, same := true, true
+			for _, name := range names {
+				text, shown, err := readPolicy(name, cmd.InOrStdin())
+				if err != nil {
+					return err
+				}
+				formatted, diags := parser.Format(text, shown)
+				if printDiagnostics(cmd.ErrOrStderr(), diags, map[string][]byte{shown: text}) > 0 {
+					valid = false
+					continue
+				}
+				changed := !bytes.Equal(text, formatted)
+				same = same && !changed
+				if err := handle(cmd.OutOrStdout(), shown, formatted, changed); err != nil {
+					return err
+				}
+			}
+			if !valid {
+				return exitError(exitTrouble)
+			}
+			return exitUnless(same || !check)
 		},
 	}
 	cmd.Flags().BoolVarP(&write, "write", "w", false, "write the result to the file instead of standard output")
-	cmd.Flags().BoolVar(&check, "check", false, "write nothing; list files that differ, and exit 1 if there are any")
+	cmd.Flags().BoolVar(&check, "check", false, "write nothing; list files that differ, and exit with 1 if there are any")
 	return cmd
 }
 
-func format(cmd *cobra.Command, args []string, write, check bool) error {
+// stdinName stands for standard input among the names of files.
+const stdinName = "-"
+
+// formattableNames are the files that arguments refer to.
+func formattableNames(args []string, write bool) ([]string, error) {
+	if len(args) == 0 {
+		args = []string{stdinName}
+	}
 	var names []string
 	for _, arg := range args {
-		if arg == "-" {
-			if write {
-				return errors.New("fmt -w needs files: standard input cannot be written to")
-			}
-			names = append(names, arg)
-			continue
-		}
-		found, err := parser.FormattableFiles(arg)
-		if err != nil {
-			return err
-		}
-		names = append(names, found...)
-	}
-	bad, different := 0, 0
-	for _, name := range names {
-		shown := name
-		text, err := []byte(nil), error(nil)
-		if name == "-" {
-			shown = "<stdin>"
-			text, err = io.ReadAll(cmd.InOrStdin())
-		} else {
-			text, err = files.Read(files.Disk, name)
-		}
-		if err != nil {
-			return err
-		}
-		out, diags := parser.Format(text, shown)
-		if n := printDiagnostics(cmd.ErrOrStderr(), diags, map[string][]byte{shown: text}); n > 0 {
-			bad += n
-			continue
-		}
 		switch {
-		case check:
-			if !bytes.Equal(text, out) {
-				different++
-				escape.Fprintf(cmd.OutOrStdout(), "%s\n", shown)
-			}
-		case write:
-			if bytes.Equal(text, out) {
-				continue
-			}
-			if err := cleanly(func(context.Context) error { return folder.ReplaceFile(name, out) }); err != nil {
-				return err
-			}
+		case arg == stdinName && write:
+			return nil, errors.New("fmt -w needs files: standard input cannot be written to")
+		case arg == stdinName:
+			names = append(names, arg)
 		default:
-			stdout := cmd.OutOrStdout()
-			if f, ok := fileOf(stdout); ok && terminal(f) {
-				out = []byte(escape.Lines(string(out))) // to read; into a file, byte for byte
+			found, err := parser.FormattableFiles(arg)
+			if err != nil {
+				return nil, err
 			}
-			if _, err := stdout.Write(out); err != nil {
-				return err
-			}
+			names = append(names, found...)
 		}
 	}
-	switch {
-	case bad > 0:
-		return exitError(exitTrouble)
-	case different > 0:
-		return exitError(exitNo)
+	return names, nil
+}
+
+// readPolicy returns a text and the name that messages show.
+func readPolicy(name string, stdin io.Reader) (text []byte, shown string, err error) {
+	if name == stdinName {
+		text, err = io.ReadAll(stdin)
+		return text, "<stdin>", err
 	}
-	return nil
+	text, err = files.Read(files.Disk, name)
+	return text, name, err
+}
+
+func listUnformatted(stdout io.Writer, name string, _ []byte, changed bool) error {
+	if !changed {
+		return nil
+	}
+	return escape.Fprintf(stdout, "%s\n", name)
+}
+
+func writeFormatted(_ io.Writer, name string, formatted []byte, changed bool) error {
+	if !changed {
+		return nil
+	}
+	return cleanly(func(context.Context) error { return folder.ReplaceFile(name, formatted) })
+}
+
+// printFormatted writes byte for byte into files and pipes; control characters of comments
+// are escaped on a terminal only.
+func printFormatted(stdout io.Writer, _ string, formatted []byte, _ bool) error {
+	if f, ok := fileOf(stdout); ok && terminal(f) {
+		formatted = []byte(escape.Lines(string(formatted)))
+	}
+	_, err := stdout.Write(formatted)
+	return err
 }

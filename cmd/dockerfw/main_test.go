@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"dockerfw": main})
 }
 
-// TestScripts runs testdata/script/*.txt, which read like sessions at a terminal.
+// TestScripts runs testdata/script/*.txt, which read like terminal sessions.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -47,14 +47,14 @@ func TestScripts(t *testing.T) {
 
 var longAgo = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// age FILE...: as if the files had been written long ago.
+// age FILE...: sets the modification time of the files to a time long ago.
 func age(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args {
 		ts.Check(os.Chtimes(ts.MkAbs(name), longAgo, longAgo))
 	}
 }
 
-// [!] ageis FILE...: the files have not been written since.
+// [!] ageis FILE...: the files have not been written since age.
 func ageIs(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args {
 		info, err := os.Stat(ts.MkAbs(name))
@@ -65,7 +65,7 @@ func ageIs(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// files DIRECTORY [NAME...]: the directory holds exactly these, hidden ones among them.
+// files DIRECTORY [NAME...]: the directory has exactly these files, hidden ones included.
 func filesAre(ts *testscript.TestScript, neg bool, args []string) {
 	entries, err := os.ReadDir(ts.MkAbs(args[0]))
 	ts.Check(err)
@@ -76,12 +76,12 @@ func filesAre(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	if fmt.Sprint(have) != fmt.Sprint(args[1:]) == !neg {
-		ts.Fatalf("%s holds %v", args[0], have)
+		ts.Fatalf("%s has %v", args[0], have)
 	}
 }
 
-// inert [markdown]: neither a terminal nor a CI runner acts on what the last command
-// printed, and a renderer finds nothing live in it as Markdown.
+// inert [markdown]: the output of the last command has no control characters for terminals and
+// no commands for CI runners and, as Markdown, no links, images or mentions.
 func inert(ts *testscript.TestScript, neg bool, args []string) {
 	for _, stream := range []string{"stdout", "stderr"} {
 		text := ts.ReadFile(stream)
@@ -99,7 +99,7 @@ func inert(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// repeat FILE COUNT TEXT: the text is written COUNT times to the end of the file.
+// repeat FILE COUNT TEXT: appends the text COUNT times to the file.
 func repeat(ts *testscript.TestScript, neg bool, args []string) {
 	count, err := strconv.Atoi(args[1])
 	ts.Check(err)
@@ -110,7 +110,7 @@ func repeat(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(f.Close())
 }
 
-// status CODE COMMAND ARGUMENT...: the command ends with this exit code.
+// status CODE COMMAND ARGUMENT...: the command has this exit code.
 func status(ts *testscript.TestScript, neg bool, args []string) {
 	err := ts.Exec(args[1], args[2:]...)
 	code := 0
@@ -133,7 +133,7 @@ func exitCode(err error) (int, bool) {
 	return exit.ExitCode(), true
 }
 
-// Every command and each flag of its own stands in docs/commands.md.
+// Every command and each of its own flags is in docs/commands.md.
 func TestEveryCommandIsDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/commands.md")
 	if err != nil {
@@ -156,5 +156,17 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 				t.Errorf("%s --%s is not documented", cmd.Name(), f.Name)
 			}
 		})
+	}
+}
+
+func TestEveryHelpHasAnExampleAndFitsAScreen(t *testing.T) {
+	const lines = 50
+	for _, cmd := range rootCommand().Commands() {
+		if cmd.Example == "" {
+			t.Errorf("%s has no example", cmd.Name())
+		}
+		if n := strings.Count(cmd.Long+"\n"+cmd.UsageString(), "\n"); n > lines {
+			t.Errorf("the help of %s has %d lines", cmd.Name(), n)
+		}
 	}
 }

@@ -23,28 +23,28 @@ of iptables-save, ip6tables-save and ipset save, or such files separated by comm
 or "live" for this host`
 
 // openSide opens a side and prints what is wrong with it.
-func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.Opened, error) {
-	return opened(cmd, func() (*snapshot.Opened, hcl.Diagnostics, error) { return snapshot.Open(name, opts) })
+func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.Fleet, error) {
+	return opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) { return snapshot.Open(name, opts) })
 }
 
 // openSideAt opens a side as it is at a git revision.
-func openSideAt(cmd *cobra.Command, revision, name string, opts driver.Options) (*snapshot.Opened, error) {
-	return opened(cmd, func() (*snapshot.Opened, hcl.Diagnostics, error) { return snapshot.OpenAt(revision, name, opts) })
+func openSideAt(cmd *cobra.Command, revision, name string, opts driver.Options) (*snapshot.Fleet, error) {
+	return opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) { return snapshot.OpenRevision(revision, name, opts) })
 }
 
 // openHost opens a side that has one host, or of which --host chooses one.
-func openHost(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.State, error) {
+func openHost(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.Host, error) {
 	side, err := openSide(cmd, name, opts)
 	if err != nil {
 		return nil, err
 	}
-	if len(side.States) > 1 {
-		return nil, fmt.Errorf("%s has %d hosts: choose one with --host", name, len(side.States))
+	if len(side.Hosts) > 1 {
+		return nil, fmt.Errorf("%s has %d hosts: choose one with --host", name, len(side.Hosts))
 	}
-	return side.States[0], nil
+	return side.Hosts[0], nil
 }
 
-func opened(cmd *cobra.Command, open func() (*snapshot.Opened, hcl.Diagnostics, error)) (*snapshot.Opened, error) {
+func opened(cmd *cobra.Command, open func() (*snapshot.Fleet, hcl.Diagnostics, error)) (*snapshot.Fleet, error) {
 	side, diags, err := open()
 	// Warnings are for compile and check; here they would hide the answer.
 	diags = slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })
@@ -61,7 +61,7 @@ func opened(cmd *cobra.Command, open func() (*snapshot.Opened, hcl.Diagnostics, 
 			escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", line)
 		}
 	}
-	if err == nil && len(side.States) == 0 {
+	if err == nil && len(side.Hosts) == 0 {
 		err = errors.New("no host")
 	}
 	return side, err

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// interrupted is the cause of a context that a signal ended.
+// interrupted is the cause of a context that a signal cancelled.
 type interrupted struct{ os.Signal }
 
 func (i interrupted) Error() string { return fmt.Sprintf("stopped by signal: %v", i.Signal) }
 
-// cleanly runs what writes files. The first signal that would end the process ends
-// the context instead, so that nothing is left behind; then the process ends by that
-// signal, as whoever sent it expects. A second one ends it at once. What only reads
-// has nothing to clean up, and ends by signals as any program.
+// cleanly runs a function that writes files. The first SIGINT, SIGTERM or SIGHUP cancels its
+// context, so that it removes what is unfinished; then the process ends with that signal, as
+// the sender expects. A second signal ends the process at once. Commands that only read need
+// no such care.
 func cleanly(write func(context.Context) error) error {
 	var signals []os.Signal
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
@@ -50,13 +50,13 @@ func cleanly(write func(context.Context) error) error {
 	cancel(nil)
 	if !ended {
 		select {
-		case s = <-arrived: // in the last moment
+		case s = <-arrived: // after the function had returned
 		default:
 			return err
 		}
 	}
 	if self, findErr := os.FindProcess(os.Getpid()); findErr == nil && self.Signal(s) == nil {
-		time.Sleep(time.Second) // the signal comes before that
+		time.Sleep(time.Second) // the signal arrives within it
 	}
 	return err
 }

@@ -2,111 +2,67 @@ package main
 
 import (
 	"fmt"
-	"slices"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
-	"github.com/dockerfw/dockerfw/parser/escape"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 )
 
 func verifyCommand() *cobra.Command {
 	var flags policyFlags
-	format := "text"
+	type writer func(io.Writer, []verify.Check) error
 	cmd := &cobra.Command{
 		Use:   "verify COMPILED [HOST]",
-		Short: "Check that a host does what was compiled for it",
-		Long: `verify compares a compiled folder, or a policy, with what a host has: rules present,
-complete and in order; nothing ahead of them that lets through what they refuse; jumps
-in place; sets filled; nothing of others in chains that are ours.
-HOST is "live", the host this runs on, unless what a host saved is named: a folder with
-the output of iptables-save, ip6tables-save and ipset save, or such files with commas between.
+		Short: "Check that a host has the rules that were compiled for it",
+		Long: `verify checks that a host has what was compiled for it. COMPILED is a compiled folder or
+a policy. It checks that the rules are present, complete and in order, that nothing lets
+packets through before they reach the rules, that the jumps are in place, that the sets
+have their entries, and that no foreign rules are in dockerfw's chains.
 
-The exit code is 1 if anything does not hold, and 2 if that could not be found out.`,
+HOST is "live" (the default: the host that this runs on), a folder with the output of
+iptables-save, ip6tables-save and ipset save, or such files separated by commas.
+
+The exit code is 1 if a check fails, and 2 if a check cannot be made.`,
 		Example: `  dockerfw verify /etc/dockerfw
   dockerfw verify compiled --host web1 saved/web1`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
-				return usageError(cmd, fmt.Sprintf("name what was compiled, and a host unless it is this one: %d given", len(args)))
+				return usageError(cmd, fmt.Sprintf("a compiled folder and at most one host expected, got %s", words.Count(len(args), "argument")))
 			}
 			return nil
 		},
 		ValidArgsFunction: completePolicies,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "text" && format != "json" {
-				return usageError(cmd, fmt.Sprintf("unknown format %q: text or json", format))
-			}
-			opts, err := flags.options()
-			if err != nil {
-				return err
-			}
-			want, err := openSide(cmd, args[0], opts)
-			if err != nil {
-				return err
-			}
-			if !want.Kind.Compiled() {
-				return fmt.Errorf("%s is no compiled folder and no policy", args[0])
-			}
-			if len(want.States) > 1 {
-				return fmt.Errorf("%s has %d hosts: choose one with --host", args[0], len(want.States))
-			}
-			name := snapshot.LiveName
-			if len(args) == 2 {
-				name = args[1]
-			}
-			have, err := openSide(cmd, name, opts)
-			if err != nil {
-				return err
-			}
-			if have.Kind.Compiled() {
-				return fmt.Errorf("%s is no host: name what iptables-save and ipset save printed there (for two compiled sides: dockerfw diff)", name)
-			}
-			checks, err := verify.Host(want.States[0], have.States[0])
-			if err != nil {
-				return err
-			}
-			if err := writeChecks(cmd, checks, format); err != nil {
-				return err
-			}
-			if slices.ContainsFunc(checks, func(c verify.Check) bool { return !c.OK }) {
-				return exitError(exitNo)
-			}
-			return nil
-		},
 	}
-	flags.add(cmd)
-	cmd.Flags().StringVar(&format, "format", format, "how to report: text or json")
-	return cmd
-}
-
-func writeChecks(cmd *cobra.Command, checks []verify.Check, format string) error {
-	w := cmd.OutOrStdout()
-	if format == "json" {
-		type record struct {
-			Check string `json:"check"`
-			OK    bool   `json:"ok"`
-			// Nothing says that there was nothing to check.
-			Nothing bool   `json:"nothing_to_check,omitempty"`
-			Text    string `json:"text"`
-		}
-		records := []record{}
-		for _, c := range checks {
-			records = append(records, record{c.Name, c.OK, c.Nothing, c.Text})
-		}
-		return escape.JSON(w, records)
-	}
-	for _, c := range checks {
-		word := "ok  "
-		switch {
-		case !c.OK:
-			word = "FAIL"
-		case c.Nothing:
-			word = "--  "
-		}
-		if err := escape.Fprintf(w, "%s  %-13s %s\n", word, c.Name, c.Text); err != nil {
+	format := newFormatFlag(cmd, outputFormat[writer]{"text", verify.WriteText}, outputFormat[writer]{"json", verify.WriteJSON})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts, err := flags.options()
+		if err != nil {
 			return err
 		}
+		want, err := openSide(cmd, args[0], opts)
+		if err != nil {
+			return err
+		}
+		host := snapshot.LiveName
+		if len(args) == 2 {
+			host = args[1]
+		}
+		have, err := openSide(cmd, host, opts)
+		if err != nil {
+			return err
+		}
+		checks, err := verify.Fleet(want, have)
+		if err != nil {
+			return err
+		}
+		if err := format.write()(cmd.OutOrStdout(), checks); err != nil {
+			return err
+		}
+		return exitUnless(verify.OK(checks))
 	}
-	return nil
+	flags.add(cmd)
+	return cmd
 }

@@ -14,6 +14,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
+		Long:    `version prints the version and, in a build from a git repository, the commit.`,
 		Example: `  dockerfw version`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -22,7 +23,7 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// revision is the commit the program was built from, when the build knows it.
+// revision is the commit that the program was built from; "" if the build recorded none.
 func revision() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

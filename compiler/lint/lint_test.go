@@ -98,8 +98,8 @@ accept "both" {
   protocol        = "tcp"
   published_ports = ["400-600"]
 }`, []string{`13 covered accept "both" is unreachable (5) (9)`}},
-		// For what is forwarded the first deny takes all; docker-proxy does not know it.
-		{"a deny that only docker-proxy meets", host + `
+		// Of forwarded packets the first deny matches all; of those for docker-proxy it has no match.
+		{"a deny that only packets for docker-proxy reach", host + `
 # dockerfw:ignore unguarded the second deny is for docker-proxy
 deny "inside" {
   protocol        = "tcp"
@@ -123,7 +123,7 @@ accept "more" {
     8443,
   ]
 }`, []string{`12 covered published port 443 of accept "more" has no effect`}},
-		{"an accept that denies leave nothing", host + `
+		{"an accept whose packets are all denied", host + `
 accept "friend" {
   protocol        = "tcp"
   published_ports = [443]
@@ -131,7 +131,7 @@ accept "friend" {
 }
 deny "net" {
   source = ["192.0.2.0/24"]
-}`, []string{`5 denied accept "friend" is denied as a whole (10)`}},
+}`, []string{`5 denied accept "friend" is unreachable: all of its packets are denied (10)`}},
 		{"a source that is excluded again", host + `
 accept "nobody" {
   protocol        = "tcp"
@@ -143,7 +143,7 @@ accept "nobody" {
 deny "bad" {
   source = ["203.0.113.0/24"]
 }`, []string{`5 redundant deny "bad" is redundant`}},
-		{"a deny of those who would get in", host + `
+		{"a deny of clients that an accept would admit", host + `
 accept "https" {
   protocol        = "tcp"
   published_ports = [443]
@@ -156,7 +156,7 @@ deny "bad" {
   source = ["203.0.113.0/24"]
   log {}
 }`, nil},
-		{"an accept of whom the default allows", host + `
+		{"an accept of clients that the default allows", host + `
 ipset "friends" {
   entries = ["192.0.2.0/24"]
 }
@@ -189,7 +189,7 @@ ipset "large" {
 }
 default {
   allow = [ipset.small, ipset.large, "192.0.2.9"]
-}`, []string{`12 overlapping-sets ipset.small is in ipset.large already (12)`, `12 overlapping-sets 192.0.2.9 is in ipset.large already (12)`}},
+}`, []string{`12 overlapping-sets ipset.small is contained in ipset.large (12)`, `12 overlapping-sets 192.0.2.9 is contained in ipset.large (12)`}},
 		{"sets that only overlap", host + `
 ipset "a" {
   entries = ["192.0.2.0/24", "198.51.100.0/24"]
@@ -221,7 +221,7 @@ accept "https" {
   protocol        = "tcp"
   published_ports = [var.used]
 }`, []string{`8 unused-name var.unused is not used`, `18 unused-name local.a is not used`}},
-		{"a rule that counts on one host only", `
+		{"a rule that has an effect on one host only", `
 host "web1" {
   external_interfaces = ["eth0"]
 }
@@ -237,7 +237,7 @@ accept "https" {
   protocol        = "tcp"
   published_ports = [443]
 }`, nil},
-		{"a rule that is in vain on both hosts", `
+		{"a rule without effect on both hosts", `
 host "web1" {
   external_interfaces = ["eth0"]
 }
@@ -252,7 +252,7 @@ accept "https" {
   protocol        = "tcp"
   published_ports = [443]
 }`, []string{`12 covered accept "https" is unreachable (8)`}},
-		{"a rule that counts in one family only", host + `
+		{"a rule that has an effect in one family only", host + `
 accept "v4" {
   protocol        = "tcp"
   published_ports = ["1-1000"]
@@ -271,7 +271,7 @@ egress {
     destination = ["10.0.0.1"]
   }
 }`, []string{`9 covered deny "host" is unreachable (6)`}},
-		{"comments that silence", host + `
+		{"comments that suppress warnings", host + `
 deny "bad" { # dockerfw:ignore redundant kept for the audit
   source = ["203.0.113.0/24"]
 }
@@ -298,7 +298,7 @@ deny "worst" {
 	}
 }
 
-// policyText draws policies whose rules hide and repeat each other.
+// policyText draws policies whose rules shadow and repeat each other.
 func policyText(t *rapid.T) (text string, names []string) {
 	var b strings.Builder
 	b.WriteString("host {\n  external_interfaces = [\"eth0\"]\n}\n")
@@ -331,19 +331,19 @@ func without(policy, name string) string {
 	return policy[:i] + policy[j:]
 }
 
-// A block that is said to be in vain can be taken out, and no other can.
-func TestBlocksInVainAreExactlyThoseThatCanGo(t *testing.T) {
+// A block that is reported as having no effect can be removed, and no other can.
+func TestExactlyTheBlocksWithoutEffectAreReported(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, names := policyText(t)
 		result, _ := compile(t, text)
-		said := map[string]diag.Code{}
+		reported := map[string]diag.Code{}
 		for _, d := range result.Lint() {
 			for _, name := range names {
 				if diag.InfoOf(d).Code == diag.CodePartlyDenied {
 					continue
 				}
 				if strings.HasPrefix(d.Summary, fmt.Sprintf("deny %q", name)) || strings.HasPrefix(d.Summary, fmt.Sprintf("accept %q", name)) {
-					said[name] = diag.InfoOf(d).Code
+					reported[name] = diag.InfoOf(d).Code
 				}
 			}
 		}
@@ -360,17 +360,17 @@ func TestBlocksInVainAreExactlyThoseThatCanGo(t *testing.T) {
 				t.Fatal(err)
 			}
 			same = same && c.Changed.IsEmpty()
-			if said[name] == diag.CodeAllowedAnyway {
+			if reported[name] == diag.CodeAllowedAnyway {
 				for _, change := range c.Changes {
 					if change.New.Kind != packet.Docker {
-						t.Fatalf("%s is said to let in nobody new, and without it %s → %s\n%s", name, change.Old, change.New, text)
+						t.Fatalf("%s is reported as allowed-anyway, and without it %s → %s\n%s", name, change.Old, change.New, text)
 					}
 				}
 			}
 		}
-		inVain := said[name] != 0 && said[name] != diag.CodeAllowedAnyway
-		if inVain != same {
-			t.Fatalf("%s: said %q; without it the same: %t\n%s", name, said[name], same, text)
+		noEffect := reported[name] != 0 && reported[name] != diag.CodeAllowedAnyway
+		if noEffect != same {
+			t.Fatalf("%s: reported as %s; without it the same: %t\n%s", name, reported[name], same, text)
 		}
 	})
 }
@@ -379,8 +379,8 @@ func program(r *driver.Result, f ir.Family) *packet.Program {
 	return semantics.Program(r.Hosts[0].Policy, f, nil)
 }
 
-// The rules of a policy are looked through once, not pair by pair: ten times the
-// rules take far less than a hundred times as long.
+// The rules of a policy are evaluated once, not pair by pair: ten times the rules take
+// far less than a hundred times as long.
 func BenchmarkRules(b *testing.B) {
 	for _, n := range []int{1_000, 10_000} {
 		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
@@ -412,21 +412,20 @@ func codes(t *testing.T, policy string) (out []string, text string) {
 	return out, text
 }
 
-// What a warning says to do is done, and the warning is gone. Several lines are
-// several remedies, each on its own.
+// Doing what a warning proposes removes the warning. Several lines are alternatives.
 func TestTheRemediesOfWarningsWork(t *testing.T) {
 	const host = "host {\n  external_interfaces = [\"eth0\"]\n}\n"
 	const web = "accept \"web\" {\n  protocol = \"tcp\"\n  published_ports = [443, 5433]\n  source = [\"192.0.2.0/23\"]\n}\n"
 	const office = "accept \"office\" {\n  source = [\"203.0.113.9\", \"198.51.100.1\"]\n  protocol = \"tcp\"\n  published_ports = [22]\n}\n"
 	const country = "deny \"country\" {\n  source = [\"203.0.113.0/24\"]\n}\n"
 	const admin = "accept \"admin\" {\n  source = [\"192.0.2.7\"]\n  protocol = \"tcp\"\n  published_ports = [22]\n}\n"
-	type remedy struct{ says, from, to string }
+	type remedy struct{ advice, from, to string }
 	for _, c := range []struct {
 		name, policy, code string
 		remedies           []remedy
 	}{
 		{"an office inside a blocked country", host + country + office, "partly-denied", []remedy{
-			{`it refuses 203.0.113.9. To let them in, add source_not = ["203.0.113.9"] to deny "country"`, `["203.0.113.0/24"]`, "[\"203.0.113.0/24\"]\n  source_not = [\"203.0.113.9\"]"},
+			{`deny "country" refuses 203.0.113.9. To admit these clients, add source_not = ["203.0.113.9"] to deny "country"`, `["203.0.113.0/24"]`, "[\"203.0.113.0/24\"]\n  source_not = [\"203.0.113.9\"]"},
 		}},
 		{"beside another exception", host + strings.Replace(country, "\n}", "\n  source_not = [\"203.0.113.77\"]\n}", 1) + office, "partly-denied", []remedy{
 			{`add "203.0.113.9" to source_not of deny "country"`, `["203.0.113.77"]`, `["203.0.113.77", "203.0.113.9"]`},
@@ -434,13 +433,13 @@ func TestTheRemediesOfWarningsWork(t *testing.T) {
 		{"everyone outside a country is refused", host + strings.Replace(country, "source =", "source_not =", 1) + office, "partly-denied", []remedy{
 			{`add "198.51.100.1" to source_not of deny "country"`, `["203.0.113.0/24"]`, `["203.0.113.0/24", "198.51.100.1"]`},
 		}},
-		{"an accept that denies take as a whole", host + country + strings.Replace(office, `, "198.51.100.1"`, "", 1), "denied", []remedy{
+		{"an accept whose packets are all denied", host + country + strings.Replace(office, `, "198.51.100.1"`, "", 1), "denied", []remedy{
 			{`add source_not = ["203.0.113.9"] to deny "country"`, `["203.0.113.0/24"]`, "[\"203.0.113.0/24\"]\n  source_not = [\"203.0.113.9\"]"},
-			{`take the accept out`, strings.Replace(office, `, "198.51.100.1"`, "", 1), ""},
+			{`remove the accept`, strings.Replace(office, `, "198.51.100.1"`, "", 1), ""},
 		}},
 		{"a port that is denied to everyone", host + "deny \"ssh\" {\n  protocol = \"tcp\"\n  published_ports = [22]\n}\n" + office, "denied", []remedy{
-			{`narrow or take out the deny`, "deny \"ssh\" {\n  protocol = \"tcp\"\n  published_ports = [22]\n}\n", ""},
-			{`Take the accept out`, office, ""},
+			{`narrow or remove the deny`, "deny \"ssh\" {\n  protocol = \"tcp\"\n  published_ports = [22]\n}\n", ""},
+			{`Remove the accept`, office, ""},
 		}},
 		{"a deny of container ports", host + "deny \"pg\" {\n  source = [\"192.0.2.0/24\"]\n  protocol = \"tcp\"\n  container_ports = [5432]\n}\n" + web, "unguarded", []remedy{
 			{`Add published_ports,`, "container_ports = [5432]", "container_ports = [5432]\n  published_ports = [5433]"},
@@ -449,12 +448,12 @@ func TestTheRemediesOfWarningsWork(t *testing.T) {
 			{`Add protocol and published_ports`, `["br-a"]`, "[\"br-a\"]\n  protocol = \"tcp\"\n  published_ports = [5433]"},
 			{`or published_address`, `["br-a"]`, "[\"br-a\"]\n  published_address = [\"198.51.100.1\"]"},
 		}},
-		{"clients whom default allows", host + admin + "default {\n  allow = [\"192.0.2.7\", \"198.51.100.0/24\"]\n}\n", "allowed-anyway", []remedy{
-			{`Take it out`, admin, ""},
-			{`take its clients out of default.allow`, `["192.0.2.7", "198`, `["198`},
+		{"clients that default allows", host + admin + "default {\n  allow = [\"192.0.2.7\", \"198.51.100.0/24\"]\n}\n", "allowed-anyway", []remedy{
+			{`Remove it`, admin, ""},
+			{`remove its clients from default.allow`, `["192.0.2.7", "198`, `["198`},
 		}},
-		{"a default that lets everyone through", host + admin + "default {\n  action = \"return\"\n}\n", "allowed-anyway", []remedy{
-			{`Take it out`, admin, ""},
+		{"a default that admits everyone", host + admin + "default {\n  action = \"return\"\n}\n", "allowed-anyway", []remedy{
+			{`Remove it`, admin, ""},
 			{`set action = "drop" in default`, `"return"`, `"drop"`},
 		}},
 		{"an interface that is not external", host + strings.Replace(admin, "\n}", "\n  interfaces = [\"eth1\"]\n}", 1), "not-external", []remedy{
@@ -467,24 +466,24 @@ func TestTheRemediesOfWarningsWork(t *testing.T) {
 			continue
 		}
 		if slices.Contains(before, "not-external") && slices.Contains(before, "allowed-anyway") {
-			t.Errorf("%s: one says to keep the accept, the other to take it out: %s", c.name, text)
+			t.Errorf("%s: one proposes to keep the accept, the other to remove it: %s", c.name, text)
 		}
 		for _, r := range c.remedies {
-			if !strings.Contains(text, r.says) {
-				t.Errorf("%s: %q is not in %s", c.name, r.says, text)
+			if !strings.Contains(text, r.advice) {
+				t.Errorf("%s: %q is not in %s", c.name, r.advice, text)
 			}
 			changed := strings.Replace(c.policy, r.from, r.to, 1)
 			if changed == c.policy {
 				t.Fatalf("%s: %q is not in the policy", c.name, r.from)
 			}
 			if after, text := codes(t, changed); slices.Contains(after, c.code) {
-				t.Errorf("%s: %q does not help: %s", c.name, r.says, text)
+				t.Errorf("%s: %q does not help: %s", c.name, r.advice, text)
 			}
 		}
 	}
 }
 
-// A deny for some of an accept's own clients is an exception that somebody has made.
+// A deny for some of an accept's own clients is an exception made on purpose.
 func TestAnExceptionFromAnAcceptIsNoFinding(t *testing.T) {
 	found, text := codes(t, `
 host {
@@ -531,14 +530,14 @@ accept "telnet" {
 }
 `)
 	for _, want := range []string{
-		`443/tcp by "web"; `,
-		`8443/tcp on eth1 by "admin"; all of them except what deny "scanner" refuses.`,
+		`443/tcp (accept "web"); `,
+		`8443/tcp on eth1 (accept "admin"); all of them except what deny "scanner" refuses.`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in %s", want, text)
 		}
 	}
 	if strings.Contains(text, `23/tcp`) {
-		t.Errorf("a port that is denied to everyone is open to nobody: %s", text)
+		t.Errorf("a port that is denied to everyone must not be listed as open: %s", text)
 	}
 }

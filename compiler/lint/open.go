@@ -10,95 +10,103 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// open lists the published ports that accepts open to anyone: those without a
-// source, with the interfaces they name and the denies that take a part. One that
-// denies take as a whole opens nothing.
-func (f *findings) open(policies []*parser.Policy) {
-	seen := map[blockKey]bool{}
-	var ports, refused []string
-	var places []*parser.Rule
-	for _, p := range policies {
+// openPort is an accept that opens published ports to everyone.
+type openPort struct {
+	rule *parser.Rule
+	// text is the ports, the interfaces and the accept; except is what denies refuse of them.
+	text, except string
+}
+
+// worldOpen lists the published ports that accepts without a source open to everyone. One
+// whose packets are all denied opens nothing.
+func worldOpen(e *evidence) []finding {
+	var open []openPort
+	seen := map[ruleKey]bool{}
+	for _, p := range e.policies {
 		for _, r := range p.Rules {
-			if r.Kind != parser.KindAccept || seen[keyOf(r)] || r.Source != nil || len(r.PublishedPorts) == 0 || !outside(p, r) || f.denied(r) {
+			external := externalInterfaces(p, r)
+			outside := len(r.Interfaces) == 0 || len(external) > 0
+			one := e.byKey[keyOf(r)]
+			if r.Kind != parser.KindAccept || seen[keyOf(r)] || r.Source != nil || len(r.PublishedPorts) == 0 || !outside || one.outcome() == allDenied {
 				continue
 			}
 			seen[keyOf(r)] = true
-			places = append(places, r)
-			var protocols, own []string
-			for _, n := range r.Protocols {
-				protocols = append(protocols, packet.Proto{Numbers: []uint8{n.Value.Number}}.Name())
-			}
-			for _, port := range r.PublishedPorts {
-				own = append(own, portText(port.Value)+"/"+strings.Join(protocols, "+"))
-			}
-			text := strings.Join(own, ", ")
-			if on := externalOf(p, r); len(on) > 0 {
-				text += " on " + strings.Join(on, ", ")
-			}
-			text += fmt.Sprintf(" by %q", r.Name.Value)
-			if r.SourceNot != nil {
-				text += ", except source_not"
-			}
-			denied := ""
-			if b := f.blocks[keyOf(r)]; b != nil && len(b.losses) > 0 {
-				denied = ", except what " + denyNames(b.losses)
-			}
-			ports, refused = append(ports, text), append(refused, denied)
+			open = append(open, openPort{r, openText(r, external), exceptText(one.denials)})
 		}
 	}
-	if len(places) == 0 {
-		return
+	if len(open) == 0 {
+		return nil
 	}
-	d := diag.Note(diag.CodeWorldOpen, places[0].Name.Range, "published ports that accepts open to anyone", portsText(ports, refused)+".")
-	for _, r := range places[1:] {
-		diag.WithRelated(d, fmt.Sprintf("accept %q", r.Name.Value), r.Name.Range)
+	out := finding{place: open[0].rule.Name.Range, summary: "published ports open to everyone", detail: openPortsText(open) + "."}
+	for _, o := range open[1:] {
+		out.related = append(out.related, diag.Related{Message: title(o.rule), Range: o.rule.Name.Range})
 	}
-	f.diags = append(f.diags, d)
+	return []finding{out}
 }
 
-// portsText joins ports with what is refused of each; what is the same for all of
-// several, once.
-func portsText(ports, refused []string) string {
-	if len(ports) > 1 && refused[0] != "" && len(slices.Compact(slices.Clone(refused))) == 1 {
-		return strings.Join(ports, "; ") + "; all of them" + strings.TrimPrefix(refused[0], ",")
+// openText is the ports that an accept opens: 443/tcp on eth1 (accept "https").
+func openText(r *parser.Rule, external []string) string {
+	var protocols, ports []string
+	for _, n := range r.Protocols {
+		protocols = append(protocols, packet.Proto{Numbers: []uint8{n.Value.Number}}.Name())
 	}
-	for i := range ports {
-		ports[i] += refused[i]
+	for _, port := range r.PublishedPorts {
+		ports = append(ports, portText(port.Value)+"/"+strings.Join(protocols, "+"))
 	}
-	return strings.Join(ports, "; ")
+	text := strings.Join(ports, ", ")
+	if len(external) > 0 {
+		text += " on " + strings.Join(external, ", ")
+	}
+	text += fmt.Sprintf(" (%s)", title(r))
+	if r.SourceNot != nil {
+		text += ", except source_not"
+	}
+	return text
 }
 
-// denied tells whether denies take all that an accept would let in.
-func (f *findings) denied(r *parser.Rule) bool {
-	b := f.blocks[keyOf(r)]
-	return b != nil && b.possible && !b.decides && len(b.coveredBy) > 0 &&
-		!slices.ContainsFunc(b.coveredBy, func(o *parser.Rule) bool { return o.Kind != parser.KindDeny })
+// openPortsText joins open ports; an exception that all have in common is written once.
+func openPortsText(open []openPort) string {
+	var texts []string
+	common := len(open) > 1 && open[0].except != ""
+	for _, o := range open {
+		common = common && o.except == open[0].except
+	}
+	for _, o := range open {
+		if common {
+			texts = append(texts, o.text)
+		} else {
+			texts = append(texts, o.text+o.except)
+		}
+	}
+	text := strings.Join(texts, "; ")
+	if common {
+		text += "; all of them" + strings.TrimPrefix(open[0].except, ",")
+	}
+	return text
 }
 
-// denyNames names the first denies, with a verb.
-func denyNames(losses []*loss) string {
+// exceptText lists the first denies that refuse some of what an accept opens.
+func exceptText(denials []*denial) string {
+	if len(denials) == 0 {
+		return ""
+	}
 	const shown = 4
 	var words []string
-	for _, l := range losses[:min(shown, len(losses))] {
-		words = append(words, fmt.Sprintf("deny %q", l.deny.Name.Value))
+	for _, d := range denials[:min(shown, len(denials))] {
+		words = append(words, title(d.deny))
 	}
-	text := strings.Join(words, ", ")
-	switch n := len(losses) - shown; {
+	text := ", except what " + strings.Join(words, ", ")
+	switch n := len(denials) - shown; {
 	case n > 0:
 		return text + fmt.Sprintf(" and %d more refuse", n)
-	case len(losses) > 1:
+	case len(denials) > 1:
 		return text + " refuse"
 	}
 	return text + " refuses"
 }
 
-// external tells whether all interfaces that a rule names are external ones.
-func external(p *parser.Policy, r *parser.Rule) bool {
-	return len(externalOf(p, r)) == len(r.Interfaces)
-}
-
-// externalOf returns the interfaces that a rule names and that are external.
-func externalOf(p *parser.Policy, r *parser.Rule) []string {
+// externalInterfaces returns the interfaces of a rule that are external.
+func externalInterfaces(p *parser.Policy, r *parser.Rule) []string {
 	var out []string
 	for _, i := range r.Interfaces {
 		if slices.ContainsFunc(p.Host.ExternalInterfaces, func(e parser.At[string]) bool {
@@ -108,12 +116,4 @@ func externalOf(p *parser.Policy, r *parser.Rule) []string {
 		}
 	}
 	return out
-}
-
-// outside tells whether a rule is for an external interface.
-func outside(p *parser.Policy, r *parser.Rule) bool {
-	if len(r.Interfaces) == 0 {
-		return true
-	}
-	return len(externalOf(p, r)) > 0
 }

@@ -13,31 +13,22 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// longList is how many addresses in a list are still compared with each other: what
-// people write by hand.
-const longList = 50
+// maxElements is how many elements of a list are still compared with each other.
+const maxElements = 50
 
-// sets finds elements of one list that hold each other, a warning, or that only
-// overlap: address lists from different sources do, so that is a note.
-func (f *findings) sets(policies []*parser.Policy, lists semantics.Lists) {
-	seen := map[hcl.Range]bool{}
-	for _, p := range policies {
-		known := map[string]*packet.AddrSet{}
-		for _, s := range p.Sets {
-			known[s.Name.Value] = addresses(p, s, lists)
-		}
-		for _, list := range operands(p) {
-			if list == nil || seen[list.Range] || len(list.Items) < 2 || len(list.Items) > longList {
-				continue
-			}
-			seen[list.Range] = true
-			f.overlaps(list, known)
-		}
+// addressesOfSets are the addresses of a policy's sets, by name; nil for unmanaged ones.
+type addressesOfSets map[string]*packet.AddrSet
+
+func setAddresses(p *parser.Policy, lists semantics.Lists) addressesOfSets {
+	out := addressesOfSets{}
+	for _, s := range p.Sets {
+		out[s.Name.Value] = addresses(p, s, lists)
 	}
+	return out
 }
 
-// operands are all lists of addresses of a policy.
-func operands(p *parser.Policy) []*parser.Addresses {
+// addressLists are all lists of addresses that a policy's rules use.
+func addressLists(p *parser.Policy) []*parser.Addresses {
 	out := []*parser.Addresses{p.Default.Allow}
 	add := func(rules []*parser.Rule) {
 		for _, r := range rules {
@@ -52,58 +43,87 @@ func operands(p *parser.Policy) []*parser.Addresses {
 	return out
 }
 
-// overlaps compares the elements of a list; each is said once, with the first that
-// holds it or, if none does, with the first that it overlaps.
-func (f *findings) overlaps(list *parser.Addresses, known map[string]*packet.AddrSet) {
-	held := make([]*packet.AddrSet, len(list.Items))
-	names := make([]string, len(list.Items))
-	for i, item := range list.Items {
-		if item.Set != "" {
-			held[i], names[i] = known[item.Set], "ipset."+item.Set
-		} else {
-			held[i], names[i] = packet.NewAddrSet("", item.Literal.Prefixes()), rangeText(item.Literal)
-		}
-	}
-	for i, inner := range held {
-		if inner == nil || inner.IsEmpty() {
-			continue
-		}
-		contained := false
-		for j, outer := range held {
-			// Of two that are equal, the first stays.
-			if i == j || outer == nil || i < j && inner.Equal(outer) || !inner.Minus(outer).IsEmpty() {
-				continue
-			}
-			count := len(inner.Prefixes(0))
-			d := diag.Warn(diag.CodeOverlappingSets, list.Items[i].Range, fmt.Sprintf("%s is in %s already", names[i], names[j]),
-				fmt.Sprintf("All of its addresses (%s, such as %s) are in the other one of the list. Leave it out.", prefixes(count), inner.Prefixes(1)[0]))
-			f.diags = append(f.diags, diag.WithRelated(d, "it holds them", list.Items[j].Range))
-			contained = true
-			break
-		}
-		if !contained {
-			f.overlap(list, held, names, i)
-		}
-	}
+// element is a set or literal of a list.
+type element struct {
+	name  string
+	place hcl.Range
+	// addresses is nil where they are not known.
+	addresses *packet.AddrSet
 }
 
-// overlap notes the first element behind the i-th that shares addresses with it, and
-// of which neither holds the other.
-func (f *findings) overlap(list *parser.Addresses, held []*packet.AddrSet, names []string, i int) {
-	for j := i + 1; j < len(held); j++ {
-		if held[j] == nil {
-			continue
+func elements(list *parser.Addresses, sets addressesOfSets) []element {
+	var out []element
+	for _, item := range list.Items {
+		if item.Set != "" {
+			out = append(out, element{"ipset." + item.Set, item.Range, sets[item.Set]})
+		} else {
+			out = append(out, element{rangeText(item.Literal), item.Range, packet.NewAddrSet("", item.Literal.Prefixes())})
 		}
-		mine, theirs := held[i].Minus(held[j]), held[j].Minus(held[i])
-		if mine.Equal(held[i]) || mine.IsEmpty() || theirs.IsEmpty() {
-			continue
-		}
-		shared := held[i].Minus(mine)
-		d := diag.Note(diag.CodeOverlappingSets, list.Items[j].Range, fmt.Sprintf("%s and %s overlap", names[j], names[i]),
-			fmt.Sprintf("Both hold %s, such as %s. To take an address out, take it out of both.", prefixes(len(shared.Prefixes(0))), shared.Prefixes(1)[0]))
-		f.diags = append(f.diags, diag.WithRelated(d, "it holds them too", list.Items[i].Range))
-		return
 	}
+	return out
+}
+
+// containedSets finds elements of a list that another element contains.
+func containedSets(list *parser.Addresses, sets addressesOfSets) []finding {
+	all := elements(list, sets)
+	var out []finding
+	for i, inner := range all {
+		j := container(all, i)
+		if j < 0 {
+			continue
+		}
+		n := len(inner.addresses.Prefixes(0))
+		out = append(out, finding{
+			place: inner.place, summary: fmt.Sprintf("%s is contained in %s", inner.name, all[j].name),
+			detail:  fmt.Sprintf("All of its addresses (%s, such as %s) are in the other element of this list too. Remove it.", prefixes(n), inner.addresses.Prefixes(1)[0]),
+			related: []diag.Related{{Message: "contains them", Range: all[j].place}},
+		})
+	}
+	return out
+}
+
+// container returns the first element that contains the i-th, -1 if none does. Of two that
+// are equal, the first is not contained.
+func container(all []element, i int) int {
+	inner := all[i].addresses
+	if inner == nil || inner.IsEmpty() {
+		return -1
+	}
+	for j, outer := range all {
+		if i != j && outer.addresses != nil && !(i < j && inner.Equal(outer.addresses)) && inner.Minus(outer.addresses).IsEmpty() {
+			return j
+		}
+	}
+	return -1
+}
+
+// overlappingSets finds elements that share some addresses, each with the first one after
+// it. Address lists from different sources often do, so it is a note.
+func overlappingSets(list *parser.Addresses, sets addressesOfSets) []finding {
+	all := elements(list, sets)
+	var out []finding
+	for i, a := range all {
+		if a.addresses == nil || a.addresses.IsEmpty() || container(all, i) >= 0 {
+			continue
+		}
+		for _, b := range all[i+1:] {
+			if b.addresses == nil {
+				continue
+			}
+			onlyA, onlyB := a.addresses.Minus(b.addresses), b.addresses.Minus(a.addresses)
+			if onlyA.Equal(a.addresses) || onlyA.IsEmpty() || onlyB.IsEmpty() {
+				continue
+			}
+			shared := a.addresses.Minus(onlyA)
+			out = append(out, finding{
+				place: b.place, summary: fmt.Sprintf("%s and %s overlap", b.name, a.name),
+				detail:  fmt.Sprintf("Both contain %s, such as %s. To exclude an address, remove it from both.", prefixes(len(shared.Prefixes(0))), shared.Prefixes(1)[0]),
+				related: []diag.Related{{Message: "contains them too", Range: a.place}},
+			})
+			break
+		}
+	}
+	return out
 }
 
 func prefixes(n int) string {
@@ -113,7 +133,7 @@ func prefixes(n int) string {
 	return fmt.Sprintf("%d prefixes", n)
 }
 
-// addresses are what a set holds; nil if others fill it.
+// addresses are the entries of a set; nil if it is unmanaged.
 func addresses(p *parser.Policy, s *parser.Set, lists semantics.Lists) *packet.AddrSet {
 	if !s.Managed {
 		return nil

@@ -1,8 +1,3 @@
-// Package policytest runs the test blocks of a policy.
-//
-// In: the policy of one host, and the addresses of its lists.
-// Out: for each test the verdict that its packet gets, and the rule that decided.
-// It asks the meaning of the policy, to which every compile proves its text equal.
 package policytest
 
 import (
@@ -19,27 +14,27 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Result is what became of one test.
+// Result is the outcome of one test.
 type Result struct {
 	Test *parser.Test
 	Host string
-	// Packet is the packet that was decided, and Assumed what of it the test does
-	// not say.
+	// Packet is the packet that was evaluated, and Assumed the fields that the test does
+	// not set.
 	Packet  packet.Packet
 	Assumed []string
 	// Got is an exact verdict: neither ExpectAllowed nor ExpectRefused.
 	Got parser.Expectation
-	// By is the block that decided, such as "accept.https"; "" when none did.
+	// By is the block whose rule matched, such as "accept.https"; "" when none did.
 	By string
 }
 
-// Passed reports whether the test holds.
+// Passed reports whether the packet got what the test expects.
 func (r Result) Passed() bool {
 	return r.Test.Expect.Matches(r.Got) && (r.Test.By == "" || r.Test.By == r.By)
 }
 
-// Check returns an error for each attribute of a test that does not go with the
-// others, or with the host. Run takes only policies without.
+// Check returns an error for each attribute of a test that contradicts the others, or
+// the host. Run takes only policies without such errors.
 func Check(p *parser.Policy) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, t := range p.Tests {
@@ -49,7 +44,7 @@ func Check(p *parser.Policy) hcl.Diagnostics {
 		_, problems := question.Build(questionOf(t), hostOf(p), question.Attributes)
 		for _, problem := range problems {
 			code, place := diag.CodeConflict, t.Ranges[problem.Field]
-			if place == (hcl.Range{}) {
+			if place == (hcl.Range{}) { // of an attribute that is missing
 				code, place = diag.CodeSchema, t.DeclRange
 			}
 			diags = append(diags, diag.New(code, place, problem.Summary, problem.Detail))
@@ -70,11 +65,11 @@ func Run(p *parser.Policy, lists semantics.Lists) []Result {
 		family := ir.FamilyOf(t.From)
 		k := key{family, t.Proxy}
 		if programs[k] == nil {
-			says := semantics.Program
+			meaning := semantics.Program
 			if t.Proxy {
-				says = semantics.Guard
+				meaning = semantics.Guard
 			}
-			programs[k] = says(p, family, lists)
+			programs[k] = meaning(p, family, lists)
 		}
 		out = append(out, run(p, t, programs[k]))
 	}
@@ -104,7 +99,7 @@ func run(p *parser.Policy, t *parser.Test, program *packet.Program) Result {
 	return r
 }
 
-// questionOf is the question that a test asks.
+// questionOf is a test as a question about one packet.
 func questionOf(t *parser.Test) question.Question {
 	q := question.Question{
 		From: t.From, ToPort: t.ToPort, ToAddress: t.ToAddress, Container: t.Container, ContainerPort: t.ContainerPort,
@@ -114,7 +109,7 @@ func questionOf(t *parser.Test) question.Question {
 	return q
 }
 
-// hostOf is what a policy tells of its host.
+// hostOf is what a policy states about its host.
 func hostOf(p *parser.Policy) question.Host {
 	h := question.Host{SourcePorts: slices.ContainsFunc(rules(p), func(r *parser.Rule) bool { return len(r.SourcePorts) > 0 })}
 	for _, i := range p.Host.ExternalInterfaces {
@@ -134,8 +129,8 @@ func rules(p *parser.Policy) []*parser.Rule {
 	return slices.Concat(p.Rules, p.Egress.Rules)
 }
 
-// conditions says what holds of what a packet alone does not tell: limits are not
-// reached, and sets that somebody else fills are empty.
+// conditions are the values of conditions that a packet alone does not determine: limits
+// are not reached, and unmanaged sets are empty.
 func conditions(p *parser.Policy) map[string]bool {
 	out := map[string]bool{}
 	for _, r := range rules(p) {

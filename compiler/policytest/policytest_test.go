@@ -52,19 +52,19 @@ egress {
 }
 `
 
-// Each is the attributes of a test block, and what comes out: the verdict, the block
-// that decided, the packet.
+// Each case is the attributes of a test block, the verdict, and the block whose rule
+// matched.
 var cases = []struct{ test, got, by string }{
 	{`from = "203.0.113.9"` + "\n" + `to_port = 443`, "accept", "accept.web"}, // limits are not reached
 	{`from = "203.0.113.9"` + "\n" + `container_port = 443`, "drop", "default"},
-	{`from = "203.0.113.9"` + "\n" + `to_port = 25`, "drop", "default"}, // nor are those of denies
+	{`from = "203.0.113.9"` + "\n" + `to_port = 25`, "drop", "default"}, // nor are limits of denies
 	{`from = "192.0.2.9"` + "\n" + `to_port = 25`, "docker", ""},
 	{`from = "2001:db8::9"` + "\n" + `to_port = 25`, "docker", ""},
 	{`from = "2001:db9::9"` + "\n" + `to_port = 25`, "drop", "default"},
 	{`from = "10.1.2.3"` + "\n" + `to_port = 443`, "reject", "deny.lan"},
 	{`from = "203.0.113.9"` + "\n" + `to_port = 8443` + "\n" + `to_address = "198.51.100.1"`, "accept", "accept.one_address"},
 	{`from = "203.0.113.9"` + "\n" + `to_port = 8443` + "\n" + `to_address = "198.51.100.2"`, "drop", "default"},
-	{`from = "203.0.113.9"` + "\n" + `to_port = 8443`, "drop", "default"}, // no address is none that a rule names
+	{`from = "203.0.113.9"` + "\n" + `to_port = 8443`, "drop", "default"}, // without to_address the packet goes to an address that no rule lists
 	{`from = "203.0.113.9"` + "\n" + `to_port = 53` + "\n" + `protocol = "udp"`, "accept", "accept.straight"},
 	{`from = "203.0.113.9"` + "\n" + `to_port = 5353` + "\n" + `container_port = 53` + "\n" + `protocol = "udp"`, "accept", "accept.straight"},
 	{`from = "203.0.113.9"` + "\n" + `container_port = 40000` + "\n" + `state = "reply"`, "accept", "established"},
@@ -72,7 +72,7 @@ var cases = []struct{ test, got, by string }{
 	{`from = "203.0.113.9"` + "\n" + `to_port = 5432` + "\n" + `state = "related"`, "accept", "established"},
 	{`from = "203.0.113.9"` + "\n" + `container_port = 443` + "\n" + `state = "invalid"`, "drop", "default"},
 	{`from = "203.0.113.9"` + "\n" + `to_port = 5432` + "\n" + `interface = "wg0"`, "docker", ""},
-	// What comes from containers goes out, unless another bridge is written.
+	// Packets from containers leave for the outside, unless another bridge is set.
 	{`from = "172.17.0.2"` + "\n" + `to_address = "10.1.2.3"` + "\n" + `to_port = 443` + "\n" + `interface = "br-0123456789ab"`, "drop", "deny.out"},
 	{`from = "172.17.0.2"` + "\n" + `to_address = "10.1.2.3"` + "\n" + `to_port = 443` + "\n" + `interface = "docker0"`, "docker", ""},
 	{`from = "172.17.0.2"` + "\n" + `container = "10.1.2.3"` + "\n" + `container_port = 443` + "\n" + `interface = "br-0123456789ab"` + "\n" + `out_interface = "br-other"`, "docker", ""},
@@ -80,17 +80,17 @@ var cases = []struct{ test, got, by string }{
 	{`from = "172.17.0.2"` + "\n" + `to_address = "198.51.100.9"` + "\n" + `container_port = 443` + "\n" + `interface = "br-0123456789ab"`, "docker", ""},
 }
 
-func TestPacketsOfTestsGetTheVerdictsThatPoliciesGive(t *testing.T) {
+func TestPacketsGetTheVerdictOfThePolicy(t *testing.T) {
 	for _, c := range cases {
 		run(t, "keep", c.test, c.got, c.by)
 	}
-	// Whether a session that is open goes on is what sessions says.
+	// The attribute sessions controls whether packets of open sessions pass.
 	open := `from = "203.0.113.9"` + "\n" + `to_port = 5432` + "\n" + `state = "established"`
 	run(t, "keep", open, "accept", "established")
 	run(t, "recheck", open, "drop", "default")
 }
 
-// run states what is wrong as well, so that a test which always holds is found out.
+// run also expects wrong verdicts: tests with those have to fail.
 func run(t *testing.T, sessions, attributes, got, by string) {
 	t.Helper()
 	wrong := map[string]string{"accept": "drop", "drop": "accept", "reject": "drop", "docker": "accept"}[got]
@@ -116,7 +116,7 @@ func run(t *testing.T, sessions, attributes, got, by string) {
 	}
 	for _, r := range result.Test() {
 		name := r.Test.Name.Value
-		if holds := name == "t0" || name == "by"; r.Passed() != holds || string(r.Got) != got || r.By != by {
+		if pass := name == "t0" || name == "by"; r.Passed() != pass || string(r.Got) != got || r.By != by {
 			t.Errorf("%q, test %s: passed %t, got %s by %q; want %s by %q (%s)", attributes, name, r.Passed(), r.Got, r.By, got, by, r.Packet)
 		}
 	}

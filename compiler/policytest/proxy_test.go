@@ -8,8 +8,8 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 )
 
-// A test with proxy asks the guard: by the port alone, for packets of INPUT.
-func TestPacketsThatEndAtDockerProxyAreDecidedByTheGuard(t *testing.T) {
+// A test with proxy is evaluated by the rules of INPUT, which see the published port only.
+func TestPacketsForDockerProxyGetTheVerdictOfTheInputRules(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.hcl")
 	policy := `
 host {

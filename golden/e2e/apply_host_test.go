@@ -255,7 +255,7 @@ func (h *target) chainNames(family int) []string {
 }
 
 // state returns the rules and sets of the host.
-func (h *target) state() *snapshot.State {
+func (h *target) state() *snapshot.Host {
 	h.t.Helper()
 	dir, err := os.MkdirTemp(h.dir, "saved")
 	if err != nil {
@@ -279,17 +279,17 @@ func (h *target) state() *snapshot.State {
 	return openState(h.t, dir)
 }
 
-func openState(t *testing.T, name string) *snapshot.State {
+func openState(t *testing.T, name string) *snapshot.Host {
 	t.Helper()
 	opened, diags, err := snapshot.Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	return opened.States[0]
+	return opened.Hosts[0]
 }
 
 // differences compares the host with a state, as dockerfw diff does.
-func (h *target) differences(want *snapshot.State) *diff.Report {
+func (h *target) differences(want *snapshot.Host) *diff.Report {
 	h.t.Helper()
 	report, err := diff.Compare(h.state(), want, diff.Options{})
 	if err != nil {
@@ -299,7 +299,7 @@ func (h *target) differences(want *snapshot.State) *diff.Report {
 }
 
 // sameVerdicts returns for each family whether the host treats every packet as a state does.
-func (h *target) sameVerdicts(want *snapshot.State) map[ir.Family]bool {
+func (h *target) sameVerdicts(want *snapshot.Host) map[ir.Family]bool {
 	h.t.Helper()
 	out := map[ir.Family]bool{ir.IPv4: true, ir.IPv6: true}
 	for _, c := range h.differences(want).Changes {

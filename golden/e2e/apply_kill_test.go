@@ -79,7 +79,7 @@ func (k *killer) killAt(p *deployed, n int, when string, args ...string) (killed
 
 // requireOneOf fails the test unless the host treats the packets of each family as one of the
 // states does.
-func (k *killer) requireOneOf(what string, states ...*snapshot.State) {
+func (k *killer) requireOneOf(what string, states ...*snapshot.Host) {
 	k.t.Helper()
 	families := map[string]bool{"IPv4": false, "IPv6": false}
 	for _, s := range states {

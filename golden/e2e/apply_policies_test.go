@@ -14,7 +14,7 @@ import (
 // deployed is a compiled folder as it is copied to a host, with its scripts.
 type deployed struct{ name, dir string }
 
-func (p *deployed) state(t *testing.T) *snapshot.State { return openState(t, p.dir) }
+func (p *deployed) state(t *testing.T) *snapshot.Host { return openState(t, p.dir) }
 
 // compileFolder compiles a policy into a new folder.
 func compileFolder(t *testing.T, name, text string) *deployed {

@@ -27,7 +27,7 @@ type policy struct {
 	text     string
 	programs []*rules.Program
 	files    map[string]string
-	state    *snapshot.State
+	state    *snapshot.Host
 }
 
 // compilePolicy compiles a policy in a directory; ok is false if it has errors.
@@ -45,7 +45,7 @@ func compilePolicy(t fataler, dir, text string) (_ *policy, ok bool) {
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	p := &policy{text: text, programs: result.Hosts[0].Tables.Programs, files: map[string]string{}, state: opened.States[0]}
+	p := &policy{text: text, programs: result.Hosts[0].Tables.Programs, files: map[string]string{}, state: opened.Hosts[0]}
 	for _, f := range result.Hosts[0].Files {
 		p.files[f.Name] = string(f.Content)
 	}

@@ -141,7 +141,7 @@ func compareHost(t *rapid.T, r *lab.Router, h *randomhost.Host, random *rand.Ran
 }
 
 // savedHost returns the host as its own tools save it, without the rules of the test.
-func savedHost(t *rapid.T, r *lab.Router, h *randomhost.Host) (*snapshot.State, string) {
+func savedHost(t *rapid.T, r *lab.Router, h *randomhost.Host) (*snapshot.Host, string) {
 	dir, err := os.MkdirTemp("", "random-host-")
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func savedHost(t *rapid.T, r *lab.Router, h *randomhost.Host) (*snapshot.State, 
 	if err != nil || diags.HasErrors() {
 		t.Fatalf("%v %v\n%s", err, diags, text)
 	}
-	return opened.States[0], text
+	return opened.Hosts[0], text
 }
 
 // withoutTestRules removes the rules of the test from the output of nft -j.

@@ -12,7 +12,7 @@ import (
 
 // ahead notes a rule that, on a host with the policy loaded, is ahead of the policy's rules
 // and lets through what they refuse.
-func (c *comparison) ahead(f ir.Family, loaded *snapshot.State) (err error) {
+func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 	defer packet.Catch(&err)
 	chain := loaded.Target
 	if loaded.Install == ir.InstallJump {
@@ -22,21 +22,21 @@ func (c *comparison) ahead(f ir.Family, loaded *snapshot.State) (err error) {
 	if t.Chain(chain) == nil || !snapshot.Declared(t.Chain("FORWARD")) {
 		return nil
 	}
-	route, err := loaded.UpTo(f, snapshot.Forward, chain, true)
+	route, err := loaded.RouteTo(f, snapshot.Forward, chain, true)
 	if err != nil {
 		return notFollowed(f, loaded, err)
 	}
-	space, err := packet.New(route, loaded.Program(f, chain), snapshot.Containers(f, loaded, loaded))
+	space, err := packet.New(route, loaded.Program(f, chain), snapshot.ContainerPackets(f, loaded, loaded))
 	if err != nil {
 		return notFollowed(f, loaded, err)
 	}
 	programs := space.Programs()
-	leak := snapshot.Past(programs[0]).And(snapshot.Refused(programs[1])).Diff(snapshot.Refused(programs[2]))
+	leak := snapshot.Bypassing(programs[0]).And(snapshot.Refused(programs[1])).Diff(snapshot.Refused(programs[2]))
 	if leak.IsEmpty() {
 		return nil
 	}
 	witness, _ := leak.Witness()
-	at := snapshot.LetsThrough(programs[0], witness)
+	at := snapshot.AdmittingRule(programs[0], witness)
 	if at.Policy || at.Chain == "" {
 		c.note("some %s packets that the policy refuses never reach its rules, for example %s", words.Family(f), witness)
 		return nil
@@ -47,6 +47,6 @@ func (c *comparison) ahead(f ir.Family, loaded *snapshot.State) (err error) {
 	return nil
 }
 
-func notFollowed(f ir.Family, s *snapshot.State, err error) error {
+func notFollowed(f ir.Family, s *snapshot.Host, err error) error {
 	return fmt.Errorf("cannot follow the %s rules of %s: %w", words.Family(f), s.Name, err)
 }

@@ -28,25 +28,25 @@ const unlimited = 1 << 20
 // Compare finds what differs. Where one side is compiled and the other is a host, loading
 // the compiled side onto the host is simulated: foreign rules are then on both sides,
 // except those that loading would delete.
-func Compare(before, after *snapshot.State, opts Options) (*Report, error) {
+func Compare(before, after *snapshot.Host, opts Options) (*Report, error) {
 	defaults := [2]int{50, 6}
 	if opts.Full {
 		defaults = [2]int{unlimited, unlimited}
 	}
 	opts.Changes, opts.Regions = cmp.Or(opts.Changes, defaults[0]), cmp.Or(opts.Regions, defaults[1])
-	r := &Report{Effect: None, Host: cmp.Or(after.Host, before.Host), Old: before.Name, New: after.Name}
-	var loaded *snapshot.State // the host with the compiled side loaded
+	r := &Report{Effect: None, Host: cmp.Or(after.Label, before.Label), Old: before.Name, New: after.Name}
+	var loaded *snapshot.Host // the host with the compiled side loaded
 	var err error
 	switch {
 	case after.Kind.Compiled() && !before.Kind.Compiled():
 		r.Foreign = foreignRules(before, after, true)
-		if loaded, err = after.Apply(before); err != nil {
+		if loaded, err = after.LoadedOnto(before); err != nil {
 			return nil, err
 		}
 		after = loaded
 	case before.Kind.Compiled() && !after.Kind.Compiled():
 		r.Foreign = foreignRules(after, before, false)
-		if loaded, err = before.Apply(after); err != nil {
+		if loaded, err = before.LoadedOnto(after); err != nil {
 			return nil, err
 		}
 		before = loaded
@@ -54,7 +54,7 @@ func Compare(before, after *snapshot.State, opts Options) (*Report, error) {
 	if opts.Chain != "" && !hasChain(before, opts.Chain) && !hasChain(after, opts.Chain) {
 		return nil, fmt.Errorf("neither %s nor %s has a chain %s", before.Name, after.Name, opts.Chain)
 	}
-	snapshot.TellApart(before, after)
+	snapshot.DistinguishSets(before, after)
 	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
 	for _, f := range c.families() {
 		for _, path := range []Path{Forwarded, ToProxy} {
@@ -76,7 +76,7 @@ func Compare(before, after *snapshot.State, opts Options) (*Report, error) {
 	return r, nil
 }
 
-func hasChain(s *snapshot.State, name string) bool {
+func hasChain(s *snapshot.Host, name string) bool {
 	return slices.ContainsFunc(s.Families(), func(f ir.Family) bool { return s.Filter(f).Chain(name) != nil })
 }
 
@@ -86,7 +86,7 @@ type chainOf struct {
 }
 
 type comparison struct {
-	before, after *snapshot.State
+	before, after *snapshot.Host
 	opts          Options
 	report        *Report
 	// chains are those whose lines are compared, in order; listed has the same.
@@ -129,8 +129,8 @@ func (c *comparison) note(format string, args ...any) {
 
 // start returns the chain from which the packets of a path are compared; "" if the host has
 // none, or its packets never reach it.
-func (c *comparison) start(s *snapshot.State, f ir.Family, path Path) string {
-	chain, hook := snapshot.GuardChain, "INPUT"
+func (c *comparison) start(s *snapshot.Host, f ir.Family, path Path) string {
+	chain, hook := ir.InputChain, "INPUT"
 	if path == Forwarded {
 		hook = "FORWARD"
 		switch {
@@ -154,7 +154,7 @@ func (c *comparison) start(s *snapshot.State, f ir.Family, path Path) string {
 	if t.Chain(chain) == nil {
 		return ""
 	}
-	if !s.Kind.Compiled() && snapshot.Declared(t.Chain(hook)) && !snapshot.Leads(t, hook, chain) {
+	if !s.Kind.Compiled() && snapshot.Declared(t.Chain(hook)) && !snapshot.Reaches(t, hook, chain) {
 		if len(t.Chain(chain).Rules) > 0 {
 			c.note("on %s no %s rule in %s leads to chain %s, so its rules have no effect; --chain %[4]s compares them anyway", s.Name, words.Family(f), hook, chain)
 		}
@@ -164,12 +164,12 @@ func (c *comparison) start(s *snapshot.State, f ir.Family, path Path) string {
 }
 
 // foreignRules are the foreign rules of a host in the chains that loading empties.
-func foreignRules(host, compiled *snapshot.State, lost bool) []Foreign {
+func foreignRules(host, compiled *snapshot.Host, lost bool) []Foreign {
 	var out []Foreign
 	for _, f := range host.Families() {
 		t := host.Filter(f)
 		for _, chain := range compiled.Own[f] {
-			for _, rule := range snapshot.Foreign(t.Chain(chain)) {
+			for _, rule := range snapshot.ForeignRules(t.Chain(chain)) {
 				out = append(out, Foreign{f, chain, rule.Canonical(iptables.Family(f)), lost})
 			}
 		}

@@ -25,7 +25,7 @@ type fataler interface {
 }
 
 // saved opens tables and sets as a host saves them.
-func saved(t fataler, v4, sets string) *snapshot.State {
+func saved(t fataler, v4, sets string) *snapshot.Host {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "diff-")
 	if err != nil {
@@ -44,7 +44,7 @@ func saved(t fataler, v4, sets string) *snapshot.State {
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	return opened.States[0]
+	return opened.Hosts[0]
 }
 
 // table is a saved table with these rules in DOCKER-USER.
@@ -73,7 +73,7 @@ var candidates = []string{
 	`-i eth+ -m comment --comment "dockerfw default" -j DROP`,
 }
 
-func drawState(t *rapid.T) *snapshot.State {
+func drawState(t *rapid.T) *snapshot.Host {
 	rules := rapid.SliceOfN(rapid.SampledFrom(candidates), 0, 6).Draw(t, "rules")
 	members := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"192.0.2.0/25", "192.0.2.7", "198.51.100.0/24", "203.0.113.9"}), 0, 3, rapid.ID).Draw(t, "partners")
 	sets := "create partners hash:net family inet hashsize 1024 maxelem 65536\n"

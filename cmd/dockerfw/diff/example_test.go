@@ -9,7 +9,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
-func open(name string) *snapshot.Opened {
+func open(name string) *snapshot.Fleet {
 	side, diags, err := snapshot.Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		panic(fmt.Sprint(err, diags))

@@ -11,7 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
-func policyState(t *testing.T, text string) *snapshot.State {
+func policyState(t *testing.T, text string) *snapshot.Host {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "policy.hcl")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -21,7 +21,7 @@ func policyState(t *testing.T, text string) *snapshot.State {
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	return opened.States[0]
+	return opened.Hosts[0]
 }
 
 // A change of forwarded packets and the same one at docker-proxy are one change; one at

@@ -58,7 +58,7 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 
 // program is the rules of a path from a chain on. On a host its packets are those that
 // the rules ahead let through to the chain, unless the user chose the chain.
-func (c *comparison) program(s *snapshot.State, f ir.Family, path Path, chain string) (*packet.Program, error) {
+func (c *comparison) program(s *snapshot.Host, f ir.Family, path Path, chain string) (*packet.Program, error) {
 	on := snapshot.Forward
 	if path == ToProxy {
 		on = snapshot.ToHost
@@ -66,7 +66,7 @@ func (c *comparison) program(s *snapshot.State, f ir.Family, path Path, chain st
 	if chain == "" || c.opts.Chain != "" {
 		return s.Program(f, chain), nil
 	}
-	p, err := s.From(f, on, chain)
+	p, err := s.ProgramFrom(f, on, chain)
 	if err != nil {
 		return nil, notFollowed(f, s, err)
 	}
@@ -80,7 +80,7 @@ func (c *comparison) listChains(f ir.Family, names ...string) {
 		c.chains, c.listed = map[ir.Family][]string{}, map[chainOf]bool{}
 	}
 	for _, name := range names {
-		for _, s := range []*snapshot.State{c.before, c.after} {
+		for _, s := range []*snapshot.Host{c.before, c.after} {
 			if name == "" || s.Filter(f).Chain(name) == nil {
 				continue
 			}

@@ -15,7 +15,7 @@ func (c *comparison) stillOpen() {
 	if c.after.Rules[ir.IPv6] == nil || !c.after.Kind.Compiled() {
 		return
 	}
-	protection := c.after.Program(ir.IPv6, snapshot.GuardChain)
+	protection := c.after.Program(ir.IPv6, ir.InputChain)
 	for i := range c.report.Changes {
 		change := &c.report.Changes[i]
 		p := change.Witness

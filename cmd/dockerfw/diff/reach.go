@@ -64,7 +64,7 @@ func (c *comparison) bridges(f ir.Family) []string {
 			}
 		}
 	}
-	for _, s := range []*snapshot.State{c.before, c.after} {
+	for _, s := range []*snapshot.Host{c.before, c.after} {
 		t := s.Filter(f)
 		if t == nil {
 			continue

@@ -94,7 +94,7 @@ func (c *comparison) membersDiffer(name string) bool {
 }
 
 // blocks returns the text of all rules that a block compiles to, by the block's name.
-func (c *comparison) blocks(s *snapshot.State, f ir.Family) map[string]string {
+func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
 	out := map[string]string{}
 	for _, name := range c.chains[f] {
 		chain := s.Filter(f).Chain(name)
@@ -113,7 +113,7 @@ func (c *comparison) blocks(s *snapshot.State, f ir.Family) map[string]string {
 const noRule = "no rule"
 
 // ruleAt returns the rule at a place of a program.
-func ruleAt(s *snapshot.State, p *packet.Program, f ir.Family, at packet.Place) Rule {
+func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place) Rule {
 	if at == packet.AtEnd {
 		if len(p.Chains[0].Rules) == 0 {
 			return Rule{Name: noRule}

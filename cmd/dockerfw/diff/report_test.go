@@ -223,7 +223,7 @@ func TestWhatDockersRulesAcceptIsTheSameReach(t *testing.T) {
 
 // In INPUT the host's own rules may drop what dockerfw leaves to them.
 func TestLeftToTheHostIsNotAccepted(t *testing.T) {
-	input := func(target string) *snapshot.State {
+	input := func(target string) *snapshot.Host {
 		return saved(t, "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n"+
 			"-A INPUT -j DOCKERFW-INPUT\n-A FORWARD -j DOCKER-USER\n-A DOCKERFW-INPUT -p tcp -m tcp --dport 80 -j "+target+"\nCOMMIT\n", "")
 	}
@@ -261,7 +261,7 @@ func TestSetsAreADifferenceWhereOtherRulesMatchThem(t *testing.T) {
 		}
 	}
 	// The raw table is not compared.
-	raw := func(members string) *snapshot.State {
+	raw := func(members string) *snapshot.Host {
 		return saved(t, table()+"*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -m set --match-set partners src -j DROP\nCOMMIT\n", partners(members))
 	}
 	if report, err := Compare(raw("192.0.2.1"), raw("192.0.2.2"), Options{}); err != nil || !report.Different() {

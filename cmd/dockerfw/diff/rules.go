@@ -28,14 +28,14 @@ func (c *comparison) rules(f ir.Family) {
 }
 
 // lines are the rules of a chain, without the RETURN that Docker adds at its end.
-func lines(s *snapshot.State, f ir.Family, name string) []string {
+func lines(s *snapshot.Host, f ir.Family, name string) []string {
 	c := s.Filter(f).Chain(name)
 	if c == nil {
 		return nil
 	}
 	var out []string
 	for i, r := range c.Rules {
-		if !snapshot.DockersReturn(c, i) {
+		if !snapshot.IsDockerReturn(c, i) {
 			out = append(out, r.Canonical(iptables.Family(f)))
 		}
 	}

@@ -67,7 +67,7 @@ func (c *comparison) sets() {
 type use struct{ elsewhere bool }
 
 // usage returns the sets that a host's rules use, directly or in a list:set.
-func (c *comparison) usage(s *snapshot.State) map[string]*use {
+func (c *comparison) usage(s *snapshot.Host) map[string]*use {
 	out := map[string]*use{}
 	var note func(name string, elsewhere bool, depth int)
 	note = func(name string, elsewhere bool, depth int) {

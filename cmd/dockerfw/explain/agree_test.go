@@ -113,7 +113,7 @@ func agree(t fataler, dir, policy string, a request) *policytest.Result {
 		if err != nil || diags.HasErrors() {
 			t.Fatalf("%v %v", err, diags)
 		}
-		answers, err := explain.Explain(opened.States[0], a.question(), "")
+		answers, err := explain.Explain(opened.Hosts[0], a.question(), "")
 		if err != nil {
 			t.Fatalf("%s: the test gets %s, explain: %s\n%s", filepath.Base(name), tested.Got, err, policy+a.block())
 		}

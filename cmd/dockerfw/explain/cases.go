@@ -122,7 +122,7 @@ func (e *explainer) decider(j packet.Journey) int {
 		if s.At == packet.AtEnd || s.Failed != nil {
 			continue
 		}
-		if r := e.hooks[s.Hook].Program.Rule(s.At); snapshot.OfDocker(r.At) && r.Verdict.Kind == packet.Accept {
+		if r := e.hooks[s.Hook].Program.Rule(s.At); snapshot.IsDockerRule(r.At) && r.Verdict.Kind == packet.Accept {
 			return i
 		}
 	}
@@ -162,7 +162,7 @@ func (e *explainer) by(j packet.Journey, i int) Rule {
 }
 
 func (e *explainer) rule(at packet.Origin) Rule {
-	if text, ok := e.state.NFTRule(at); ok {
+	if text, ok := e.state.NFTRuleText(at); ok {
 		return Rule{Name: text, Table: at.Table, Chain: at.Chain, Text: text}
 	}
 	r := e.state.Rules[e.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]

@@ -19,7 +19,7 @@ func Example() {
 	if len(problems) > 0 {
 		panic(problems)
 	}
-	answers, err := explain.Explain(policy.States[0], question, "")
+	answers, err := explain.Explain(policy.Hosts[0], question, "")
 	if err != nil {
 		panic(err)
 	}

@@ -71,7 +71,7 @@ type Passed struct {
 
 // Explain sends the packet of a question through the rules of a host, on each path that it can
 // take: from a chain of the filter table on, or with "" through all chains that it passes.
-func Explain(s *snapshot.State, q Question, chain string) ([]*Answer, error) {
+func Explain(s *snapshot.Host, q Question, chain string) ([]*Answer, error) {
 	f := ir.FamilyOf(q.From)
 	if s.Rules[f] == nil {
 		if !s.Kind.Compiled() {
@@ -113,7 +113,7 @@ func (a *Answer) samePacket(o *Answer) bool {
 }
 
 type explainer struct {
-	state  *snapshot.State
+	state  *snapshot.Host
 	family ir.Family
 	answer *Answer
 	// hooks are the chains that the packet passes; whole is set if they are all that the
@@ -126,7 +126,7 @@ type explainer struct {
 	otherGiven []map[string]bool
 }
 
-func newExplainer(s *snapshot.State, f ir.Family, given map[string]bool) *explainer {
+func newExplainer(s *snapshot.Host, f ir.Family, given map[string]bool) *explainer {
 	return &explainer{state: s, family: f, given: given, answer: &Answer{ofHost: !s.Kind.Compiled()}}
 }
 
@@ -178,7 +178,7 @@ func (e *explainer) notes() {
 	if e.answer.Path != snapshot.ToHost || !e.state.Kind.Compiled() {
 		return
 	}
-	if e.state.Filter(e.family).Chain(snapshot.GuardChain) == nil {
+	if e.state.Filter(e.family).Chain(ir.InputChain) == nil {
 		e.note("%s has no INPUT protection for docker-proxy", e.state.Name)
 		return
 	}

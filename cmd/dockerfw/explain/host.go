@@ -27,7 +27,7 @@ func (e *explainer) host() question.Host {
 	switch {
 	case e.state.Rules[e.family].Table("nat") != nil || e.state.Docker(e.family).Native:
 		h.Translate = e.translate
-	case e.state.Kind == snapshot.Dump:
+	case e.state.Kind == snapshot.Saved:
 		e.note("%s contains no nat table: it is assumed that Docker publishes the port", e.state.Name)
 	default:
 		// A live host without the table translates no packet.

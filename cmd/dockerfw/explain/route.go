@@ -5,6 +5,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -24,7 +25,7 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 		}
 		return nil
 	}
-	ours := snapshot.GuardChain
+	ours := ir.InputChain
 	if path == snapshot.Forward {
 		ours = e.state.Target
 	}
@@ -58,7 +59,7 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 	}
 	e.hooks = e.state.Hooks(e.family, path)
 	e.whole = true
-	if user := t.Chain(ours); user != nil && len(user.Rules) > 0 && !snapshot.Leads(t, hook, ours) {
+	if user := t.Chain(ours); user != nil && len(user.Rules) > 0 && !snapshot.Reaches(t, hook, ours) {
 		e.note("no rule in %s leads to chain %s, so its %s have no effect; --chain %[2]s evaluates them anyway", hook, ours, words.Count(len(user.Rules), "rule"))
 	}
 	return nil
@@ -66,11 +67,11 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 
 // notEvaluated notes what else on the host may drop the packet.
 func (e *explainer) notEvaluated() {
-	for _, chain := range e.state.NotFollowed(e.family) {
+	for _, chain := range e.state.UnsupportedChains(e.family) {
 		e.note("nft %s is not evaluated, and may drop the packet too", chain)
 	}
-	if e.state.Kind == snapshot.Live && e.state.Unread != "" {
-		e.note("nft tables besides those of iptables are not evaluated: %s", e.state.Unread)
+	if e.state.Kind == snapshot.Live && e.state.NFTUnread != "" {
+		e.note("nft tables besides those of iptables are not evaluated: %s", e.state.NFTUnread)
 	}
 }
 

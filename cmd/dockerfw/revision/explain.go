@@ -5,13 +5,14 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-// revisionWithPath is REV:PATH; after a slash or in braces a colon is text to search for.
+// revisionWithPath is REV:PATH; in :/TEXT and ^{/TEXT} a colon is part of the text.
 var revisionWithPath = regexp.MustCompile(`^[^:{]+:`)
 
-// explainNoWorkTree says why there is no work tree around a directory.
+// explainNoWorkTree is the error of a directory that is not in a work tree.
 func explainNoWorkTree(dir string, err error) error {
 	switch {
 	case failed(err, "not a git repository"):
@@ -19,7 +20,7 @@ func explainNoWorkTree(dir string, err error) error {
 		if failed(err, "GIT_DISCOVERY_ACROSS_FILESYSTEM") {
 			hint = " up to the mount point (to look above it, set GIT_DISCOVERY_ACROSS_FILESYSTEM=1)"
 		}
-		return fmt.Errorf("%s is not in a git repository%s. Without one, compare two paths: dockerfw diff OLD NEW", dir, hint)
+		return fmt.Errorf("%s is not in a git repository%s. Compare two paths instead: dockerfw diff OLD NEW", dir, hint)
 	case failed(err, "must be run in a work tree"):
 		return fmt.Errorf("%s is in a bare repository or in .git, where no files are checked out: run this in a work tree (git worktree add ../tree)", dir)
 	}
@@ -30,7 +31,7 @@ func notOne(revision string) error {
 	return fmt.Errorf("%q is not one revision: write a branch, a tag or a commit, such as origin/main or HEAD~1", revision)
 }
 
-// explainNoRevision says why a revision cannot be found, and what to do.
+// explainNoRevision is the error of a revision that does not exist, with advice.
 func explainNoRevision(dir, revision string, err error) error {
 	if failed(err, "dubious ownership") {
 		return err
@@ -43,7 +44,7 @@ func explainNoRevision(dir, revision string, err error) error {
 	if headErr != nil && len(refs) == 0 {
 		return fmt.Errorf("the repository of %s has no commit yet, so there is no earlier version to compare with", dir)
 	}
-	// The name before what leads on from it: main in main~2, HEAD in HEAD^.
+	// The name without suffixes: main in main~2, HEAD in HEAD^.
 	name := revision
 	if i := strings.IndexAny(revision, "~^@:"); i > 0 {
 		name = revision[:i]
@@ -55,13 +56,13 @@ func explainNoRevision(dir, revision string, err error) error {
 		known = err == nil
 	}
 	if known {
-		why = fmt.Sprintf("%s exists in the repository of %s, and %s does not", name, dir, revision)
+		why = fmt.Sprintf("%s exists in the repository of %s, but %s does not", name, dir, revision)
 	}
 	if shallow, _, err := output(dir, "rev-parse", "--is-shallow-repository"); err == nil && shallow == "true" {
 		return fmt.Errorf("%s. This is a shallow clone, which lacks older commits. Run: git fetch --unshallow%s (in GitHub Actions set fetch-depth: 0 for actions/checkout, in GitLab CI GIT_DEPTH: 0)", why, fetch(dir, name, " && "))
 	}
 	if known {
-		return fmt.Errorf("%s. List what there is: git log %s", why, name)
+		return fmt.Errorf("%s. To list what exists, run: git log %s", why, name)
 	}
 	if near := suggest.Nearest(name, append(refs, "HEAD", "FETCH_HEAD")); len(near) > 0 {
 		return fmt.Errorf("%s. Did you mean %q?", why, near[0]+strings.TrimPrefix(revision, name))
@@ -69,15 +70,15 @@ func explainNoRevision(dir, revision string, err error) error {
 	if get := fetch(dir, name, ". Run: "); get != "" {
 		return fmt.Errorf("%s%s", why, get)
 	}
-	return fmt.Errorf("%s. List what there is: git branch --all; git tag", why)
+	return fmt.Errorf("%s. To list what exists, run: git branch --all; git tag", why)
 }
 
-// fetch is how a branch of a remote is fetched, after some text; "" if the revision
-// is not called like one.
+// fetch is the command that fetches a branch of a remote, after some text; "" if the revision
+// does not have the name of one.
 func fetch(dir, name, before string) string {
 	for _, remote := range lines(dir, "remote") {
 		if branch, ok := strings.CutPrefix(name, remote+"/"); ok && branch != "" {
-			return before + fmt.Sprintf("git fetch %s %s", quote(remote), quote(fmt.Sprintf("+refs/heads/%s:refs/remotes/%s/%[1]s", branch, remote)))
+			return before + fmt.Sprintf("git fetch %s %s", shell.Word(remote), shell.Word(fmt.Sprintf("+refs/heads/%s:refs/remotes/%s/%[1]s", branch, remote)))
 		}
 	}
 	return ""
@@ -89,13 +90,4 @@ func lines(dir string, args ...string) []string {
 		return nil
 	}
 	return strings.Split(text, "\n")
-}
-
-// quote writes a word for a shell.
-func quote(word string) string {
-	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:+=@%~^"
-	if word != "" && word[0] != '~' && strings.Trim(word, plain) == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

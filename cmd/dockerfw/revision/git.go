@@ -13,9 +13,9 @@ import (
 	"sync"
 )
 
-// kept are the variables of git that a user sets for a machine. All others are
-// dropped: a hook's GIT_DIR, GIT_INDEX_FILE or GIT_OBJECT_DIRECTORY would let
-// another repository or another folder of it answer.
+// kept are the variables of git that a user sets for a machine. All others are removed: in a
+// git hook GIT_DIR, GIT_INDEX_FILE or GIT_OBJECT_DIRECTORY would make git read another
+// repository.
 var kept = map[string]bool{
 	// Where safe.directory is set.
 	"GIT_CONFIG_GLOBAL": true, "GIT_CONFIG_SYSTEM": true, "GIT_CONFIG_NOSYSTEM": true,
@@ -23,12 +23,12 @@ var kept = map[string]bool{
 	"GIT_DISCOVERY_ACROSS_FILESYSTEM": true,
 }
 
-// environment is that of git's calls, made from this process's.
+// environment is the environment of git, made from that of this process.
 func environment(own []string) []string {
 	env := []string{
-		// Messages are recognized.
+		// failed compares messages.
 		"LC_ALL=C",
-		// What a revision holds is what was committed, and nothing is fetched.
+		// A revision has what was committed, and nothing is fetched.
 		"GIT_NO_REPLACE_OBJECTS=1", "GIT_GRAFT_FILE=" + os.DevNull,
 		// The second is for git before 2.44, which does not know the first: no protocol is permitted.
 		"GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none",
@@ -44,9 +44,9 @@ func environment(own []string) []string {
 	return env
 }
 
-// command is git in a directory. None of the commands used here reads the index or
-// writes a file, so no hook, filter, textconv or fsmonitor has a reason to run; that
-// they are switched off as well is for git's of the future.
+// command is git in a directory. The commands used here neither read the index nor write
+// files, so git has no reason to run hooks, filters, textconv or fsmonitor; they are disabled
+// all the same, for future versions of git.
 func command(dir string, args ...string) *exec.Cmd {
 	cmd := exec.Command("git", append([]string{
 		"-C", dir, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.warnAmbiguousRefs=true",
@@ -60,7 +60,7 @@ type gitError struct{ text string }
 
 func (e *gitError) Error() string { return "git: " + e.text }
 
-var errNoGit = errors.New("reading a revision needs git, and there is no git on the PATH: install it, or compare two folders, dockerfw diff OLD NEW")
+var errNoGit = errors.New("git is needed to read a revision, and it is not on the PATH: install it, or compare two folders with dockerfw diff OLD NEW")
 
 // output runs git and returns what it prints, without the last newline, and its
 // warnings.
@@ -112,7 +112,7 @@ func openObjects(dir string) (*objects, error) {
 	return o, o.cmd.Start()
 }
 
-// maxObject is the most bytes of a file that is read; it is held in memory.
+// maxObject is the largest file that is read, into memory.
 const maxObject = 256 << 20
 
 var (
@@ -127,9 +127,9 @@ func (o *objects) get(id string) ([]byte, error) {
 	if o.broken != nil {
 		return nil, o.broken
 	}
-	content, err := o.ask(id)
+	content, err := o.request(id)
 	if err != nil && !errors.Is(err, errMissing) && !errors.Is(err, errTooBig) {
-		// git has ended: its message says more than the end of its output.
+		// git has ended: its message explains more than the end of its output.
 		_ = o.in.Close()
 		_ = o.cmd.Wait()
 		if text := strings.TrimSpace(o.stderr.String()); text != "" {
@@ -143,7 +143,7 @@ func (o *objects) get(id string) ([]byte, error) {
 	return content, err
 }
 
-func (o *objects) ask(id string) ([]byte, error) {
+func (o *objects) request(id string) ([]byte, error) {
 	if _, err := fmt.Fprintln(o.in, id); err != nil {
 		return nil, err
 	}

@@ -55,8 +55,8 @@ func parseTree(text []byte, idLength int) ([]entry, error) {
 	return out, nil
 }
 
-// place is where a path in the revision leads: the directories on the way down from
-// the top, and what was found at its end.
+// place is what a path in the revision leads to: the directories from the top down, and the
+// last entry.
 type place struct {
 	dirs []entry
 	last entry
@@ -74,7 +74,7 @@ func (p place) path() string {
 type leaves struct{ disk string }
 
 func (e *leaves) Error() string {
-	return "it is a symbolic link to " + e.disk + ", outside the repository; with --allow-outside it is read from the disk"
+	return "it is a symbolic link to " + e.disk + ", outside the repository; --allow-outside permits reading that from the disk"
 }
 
 // submodule is the error of a path that leads into one.
@@ -88,8 +88,8 @@ var (
 	errNotDir  = errors.New("not a directory")
 )
 
-// resolve follows a path with slashes down from a directory, links included. At
-// and above the floor, the number of directories that must stay, nothing leads up.
+// resolve follows a path with slashes from a directory, symbolic links included. The first
+// floor directories cannot be left.
 func (t *Tree) resolve(from []entry, name string, floor int) (place, error) {
 	dirs := slices.Clone(from)
 	pending := strings.Split(name, "/")
@@ -181,14 +181,14 @@ func (t *Tree) entries(id string) ([]entry, error) {
 	return out, err
 }
 
-// notThere is the error of a path that a revision does not have.
+// notThere is the error of a path that does not exist in a revision.
 type notThere struct{ revision string }
 
-func (e notThere) Error() string { return "it is not in " + e.revision }
+func (e notThere) Error() string { return "it does not exist in " + e.revision }
 
 func (notThere) Is(target error) bool { return target == fs.ErrNotExist }
 
-// info describes a file of the revision. What is no file has the size 0.
+// info describes a file of the revision. Other entries have the size 0.
 type info struct {
 	name string
 	mode fs.FileMode

@@ -64,7 +64,7 @@ func read(tree files.Tree, path string) string {
 	return string(text)
 }
 
-func TestTreeHoldsWhatWasCommitted(t *testing.T) {
+func TestTreeHasTheCommittedFiles(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "outside")
 	put(t, outside, "of the disk")
 	for _, format := range []string{"sha1", "sha256"} {
@@ -88,20 +88,20 @@ func TestTreeHoldsWhatWasCommitted(t *testing.T) {
 				"net/a b\nc": "odd\n", "net/list": "one\n", "top": "above\n", "-x/y": "dash\n", "net.d/z": "sorted\n",
 				"net/up": "above\n", "net/same": "one\n", "dir/list": "one\n", "dir/../top": "above\n",
 				"net":           "error: it is a directory, not a regular file",
-				"net/none":      "error: it is not in HEAD",
-				"net/gone":      "error: it is not in HEAD",
+				"net/none":      "error: it does not exist in HEAD",
+				"net/gone":      "error: it does not exist in HEAD",
 				"net/self":      "error: too many levels of symbolic links",
 				"net/list/deep": "error: not a directory",
-				"net/out":       "error: it is a symbolic link to " + outside + ", outside the repository; with --allow-outside it is read from the disk",
+				"net/out":       "error: it is a symbolic link to " + outside + ", outside the repository; --allow-outside permits reading that from the disk",
 			} {
 				if got := read(tree, top+"/"+path); got != want {
 					t.Errorf("%q: %q, want %q", path, got, want)
 				}
 			}
 			for name, want := range map[string]string{
-				"list": "one\n", "./x/../same": "error: it is not in HEAD", "same": "one\n",
+				"list": "one\n", "./x/../same": "error: it does not exist in HEAD", "same": "one\n",
 				"up": "error: path escapes from parent", "out": "error: path escapes from parent", "far": "error: path escapes from parent",
-				"../top": "error: path escapes from parent", "none": "error: it is not in HEAD",
+				"../top": "error: path escapes from parent", "none": "error: it does not exist in HEAD",
 			} {
 				if got := read(inRoot{root}, name); got != want {
 					t.Errorf("%q in the root: %q, want %q", name, got, want)

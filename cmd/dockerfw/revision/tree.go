@@ -1,9 +1,3 @@
-// Package revision reads the files of a revision of a git repository.
-//
-// In: a revision and a path in a work tree. Out: a [Tree], which holds what was
-// committed where the disk holds what is there now.
-// It reads objects alone and keeps them in memory: it writes nothing, fetches
-// nothing, and runs no hook, filter or other program that a repository names.
 package revision
 
 import (
@@ -17,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
@@ -25,10 +20,10 @@ type Tree struct {
 	revision string
 	// top of the work tree, without symbolic links.
 	top string
-	// dir is the directory Open was asked about, absolute, links unresolved; prefix is
-	// where it is below top, with slashes.
+	// dir is the directory given to Open, absolute, links unresolved; prefix is its path
+	// below top, with slashes.
 	dir, prefix string
-	// outside permits to read from the disk what is outside the repository.
+	// outside permits reading files outside the repository, from the disk.
 	outside bool
 	root    entry
 	objects *objects
@@ -38,9 +33,8 @@ type Tree struct {
 	read  map[string]bool
 }
 
-// Open finds a revision of the repository that holds dir, a directory on disk. With
-// outside, paths that lead out of the repository are read from the disk, as they
-// are now; otherwise they are errors.
+// Open opens a revision of the repository of dir, a directory on disk. Paths that lead out of
+// the repository are errors; with outside they are read from the disk, as they are now.
 func Open(revision, dir string, outside bool) (*Tree, error) {
 	if revision == "" || strings.HasPrefix(revision, "-") || strings.ContainsAny(revision, "\x00\n") {
 		return nil, notOne(revision)
@@ -50,7 +44,7 @@ func Open(revision, dir string, outside bool) (*Tree, error) {
 	if t.top, _, err = output(dir, "rev-parse", "--show-toplevel"); err != nil {
 		return nil, explainNoWorkTree(dir, err)
 	}
-	// Not git's own prefix: that is empty where it takes the folder for the top.
+	// Not from git rev-parse --show-prefix, which is empty if git regards the folder as the top.
 	if t.dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
@@ -60,7 +54,7 @@ func Open(revision, dir string, outside bool) (*Tree, error) {
 	}
 	var inside bool
 	if t.prefix, inside = t.below(real); !inside {
-		return nil, fmt.Errorf("%s is not in the work tree of its git repository, %s: name a path in the work tree", dir, t.top)
+		return nil, fmt.Errorf("%s is not in the work tree of its git repository, %s: give a path in the work tree", dir, t.top)
 	}
 	id, warnings, err := output(dir, "rev-parse", "--verify", revision+"^{tree}")
 	switch {
@@ -79,16 +73,15 @@ func Open(revision, dir string, outside bool) (*Tree, error) {
 // Close ends the reading.
 func (t *Tree) Close() { t.objects.close() }
 
-// Read reports whether a file of the revision, and not of the disk, was opened by
-// this name.
+// Read reports whether a file of this name was opened in the revision, not on disk.
 func (t *Tree) Read(name string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.read[name]
 }
 
-// locate returns where a path on disk is below the top. A path below the directory
-// that was asked about is below it in the revision too, whatever links are there now.
+// locate returns the path below the top of a path on disk. A path below the directory given to
+// Open is below it in the revision too, whatever symbolic links exist now.
 func (t *Tree) locate(name string) (string, error) {
 	abs, err := filepath.Abs(name)
 	if err != nil {
@@ -113,7 +106,7 @@ func (t *Tree) locate(name string) (string, error) {
 	return "", &leaves{abs}
 }
 
-// find returns where a path leads, or the error with what to do about it.
+// find returns where a path leads, or an error with advice.
 func (t *Tree) find(name string) (place, error) {
 	where, err := t.locate(name)
 	var p place
@@ -129,20 +122,20 @@ func (t *Tree) explain(name string, err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &module):
-		err = fmt.Errorf("%s is a submodule, whose files are not in %s. %s", module.path, t.revision, t.checkout(name, true))
+		err = fmt.Errorf("%s is a submodule; its files are not in %s. %s", module.path, t.revision, t.checkout(name, true))
 	case errors.Is(err, errMissing):
-		err = fmt.Errorf("this partial clone does not have it. Fetch it: git -C %s archive -o %s %s", quote(t.top), os.DevNull, quote(t.revision))
+		err = fmt.Errorf("this partial clone lacks it. Fetch it: git -C %s archive -o %s %s", shell.Word(t.top), os.DevNull, shell.Word(t.revision))
 	}
 	return &fs.PathError{Op: "open", Path: name, Err: err}
 }
 
-// checkout is the advice to compare with a checkout.
+// checkout is the advice to check the revision out.
 func (t *Tree) checkout(name string, submodules bool) string {
-	text := fmt.Sprintf("Compare with a checkout: git worktree add --detach ../base %s", quote(t.revision))
+	text := fmt.Sprintf("Compare with a checkout: git worktree add --detach ../base %s", shell.Word(t.revision))
 	if submodules {
 		text += " && git -C ../base submodule update --init"
 	}
-	return text + ", and dockerfw diff with the two paths"
+	return text + ", and run dockerfw diff with the two paths"
 }
 
 func (t *Tree) Stat(name string) (fs.FileInfo, error) {
@@ -189,7 +182,7 @@ func (t *Tree) Open(name string) (fs.File, error) {
 	return t.open(name, name, p)
 }
 
-// open reads the file at a place. Messages call it name, and diagnostics shown.
+// open reads the file at a place. It is called name in errors, and shown in diagnostics.
 func (t *Tree) open(name, shown string, p place) (fs.File, error) {
 	i := info{name: filepath.Base(name), mode: p.last.fileMode()}
 	if err := files.Check(name, i); err != nil {
@@ -201,7 +194,7 @@ func (t *Tree) open(name, shown string, p place) (fs.File, error) {
 	}
 	for prefix, program := range map[string]string{"version https://git-lfs.github.com/spec/": "Git LFS", "\x00GITCRYPT\x00": "git-crypt"} {
 		if bytes.HasPrefix(content, []byte(prefix)) {
-			return nil, t.explain(name, fmt.Errorf("%s keeps its content, and none of git's filters is run. %s", program, t.checkout(name, false)))
+			return nil, t.explain(name, fmt.Errorf("its content is stored by %s, and dockerfw runs no git filters. %s", program, t.checkout(name, false)))
 		}
 	}
 	t.mu.Lock()

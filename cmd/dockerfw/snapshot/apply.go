@@ -2,47 +2,47 @@ package snapshot
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// Apply returns the host as it would be after apply.sh has loaded a compiled
-// state: what others own stays, what only an earlier version of ours had is gone.
-func (s *State) Apply(host *State) (*State, error) {
-	out := &State{
-		Name: s.Name, Host: s.Host, Kind: host.Kind,
+// LoadedOnto returns another host as it is after apply.sh has loaded h, which is compiled.
+// Foreign rules stay, except in chains that belong to dockerfw alone; rules and chains of an
+// earlier version are removed.
+func (h *Host) LoadedOnto(host *Host) (*Host, error) {
+	out := &Host{
+		Name: h.Name, Label: h.Label, Kind: host.Kind,
 		Rules:   map[ir.Family]*iptables.Ruleset{},
-		Install: s.Install, Target: s.Target, Own: s.Own, Unmanaged: s.Unmanaged,
-		Origins: s.Origins, Sources: s.Sources,
-		Backend: host.Backend, suffix: host.suffix, savedBy: host.savedBy, NFT: host.NFT, Unread: host.Unread,
+		Install: h.Install, Target: h.Target, Own: h.Own, Unmanaged: h.Unmanaged,
+		Origins: h.Origins, Sources: h.Sources,
+		Backend: host.Backend, suffix: host.suffix, savedBy: host.savedBy, NFT: host.NFT, NFTUnread: host.NFTUnread,
 	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if host.Rules[f] == nil && s.Rules[f] == nil {
+		if host.Rules[f] == nil && h.Rules[f] == nil {
 			continue
 		}
-		rules, err := s.applyRules(host, f)
+		rules, err := h.rulesLoadedOnto(host, f)
 		if err != nil {
 			return nil, err
 		}
 		out.Rules[f] = rules
 	}
-	sets, err := s.applySets(host)
+	sets, err := h.setsLoadedOnto(host)
 	out.Sets = sets
 	return out, err
 }
 
-// applyRules loads the rules of a family, as one transaction.
-func (s *State) applyRules(host *State, f ir.Family) (*iptables.Ruleset, error) {
+// rulesLoadedOnto returns the rules of a family after loading; iptables-restore is one transaction.
+func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, error) {
 	rules := iptables.NewRuleset(iptables.Family(f))
 	if host.Rules[f] != nil {
 		rules = host.Rules[f].Clone()
 	}
-	if s.rules[f] == nil {
+	if h.restore[f] == nil {
 		if t := rules.Table("filter"); t != nil {
-			dropOurs(t, nil)
+			removeOurs(t, nil)
 		}
 		return rules, nil
 	}
@@ -52,37 +52,37 @@ func (s *State) applyRules(host *State, f ir.Family) (*iptables.Ruleset, error) 
 		}
 	}
 	t := rules.Table("filter")
-	if t.Chain(s.Target) == nil {
-		t.Chains = append(t.Chains, &iptables.Chain{Name: s.Target})
+	if t.Chain(h.Target) == nil {
+		t.Chains = append(t.Chains, &iptables.Chain{Name: h.Target})
 	}
-	dropOurs(t, s.Own[f])
-	if diags := rules.Load(s.rules[f]); diags.HasErrors() {
+	removeOurs(t, h.Own[f])
+	if diags := rules.Load(h.restore[f]); diags.HasErrors() {
 		return nil, diags
 	}
-	if s.Install == ir.InstallJump {
-		insertJump(t.Chain(s.Target), OwnPrefix)
+	if h.Install == ir.InstallJump {
+		insertJump(t.Chain(h.Target), OwnPrefix)
 	}
-	if t.Chain(GuardChain) != nil && slices.Contains(s.Own[f], GuardChain) {
-		insertJump(t.Chain("INPUT"), GuardChain)
+	if t.Chain(ir.InputChain) != nil && slices.Contains(h.Own[f], ir.InputChain) {
+		insertJump(t.Chain("INPUT"), ir.InputChain)
 	}
-	if forward := t.Chain("FORWARD"); s.Target != "DOCKER" && !leadsInTime(forward, s.Target) {
-		// As apply.sh does: behind what accepts packets, the jump to our rules comes too late.
-		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *iptables.Rule) bool { return jumpsTo(r, s.Target) })
-		insertJump(forward, s.Target)
+	if forward := t.Chain("FORWARD"); h.Target != "DOCKER" && !jumpsFirst(forward, h.Target) {
+		// apply.sh does the same: a jump after a rule that accepts packets misses those.
+		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *iptables.Rule) bool { return jumpsTo(r, h.Target) })
+		insertJump(forward, h.Target)
 	}
 	return rules, nil
 }
 
-// dropOurs takes away what an earlier version of ours left: our rules in chains of
-// others, and our chains but for those to keep.
-func dropOurs(t *iptables.Table, keep []string) {
+// removeOurs removes what an earlier version left: rules in foreign chains, and chains of
+// dockerfw except those to keep.
+func removeOurs(t *iptables.Table, keep []string) {
 	for _, c := range t.Chains {
-		if !ownChain(c.Name) {
+		if !isOwnChain(c.Name) {
 			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), Ours)
 		}
 	}
 	t.Chains = slices.DeleteFunc(t.Chains, func(c *iptables.Chain) bool {
-		return ownChain(c.Name) && !slices.Contains(keep, c.Name)
+		return isOwnChain(c.Name) && !slices.Contains(keep, c.Name)
 	})
 	t.Changed()
 }
@@ -93,23 +93,23 @@ func insertJump(c *iptables.Chain, to string) {
 	c.Rules = slices.Insert(slices.Clone(c.Rules), 0, &iptables.Rule{Chain: c.Name, Jump: to, Text: "-j " + to})
 }
 
-// applySets are the sets once those of s are loaded: what others fill stays as it is.
-func (s *State) applySets(host *State) (*iptables.Sets, error) {
-	if s.Sets == nil {
+// setsLoadedOnto returns the sets after loading; unmanaged ones keep their entries.
+func (h *Host) setsLoadedOnto(host *Host) (*iptables.Sets, error) {
+	if h.Sets == nil {
 		return host.Sets, nil
 	}
 	keep := map[string]bool{}
-	for name := range s.Unmanaged {
+	for name := range h.Unmanaged {
 		have := host.Sets.Set(name)
 		if have == nil {
 			continue
 		}
-		if want := s.Sets.Set(name); have.Type != want.Type || have.Family != want.Family {
-			return nil, fmt.Errorf("the set %s, which others fill, is %s on %s and %s in %s", name, setKind(have), host.Name, setKind(want), s.Name)
+		if want := h.Sets.Set(name); have.Type != want.Type || have.Family != want.Family {
+			return nil, fmt.Errorf("the unmanaged set %s is %s on %s and %s in %s", name, setKind(have), host.Name, setKind(want), h.Name)
 		}
 		keep[name] = true
 	}
-	return host.Sets.Overlay(s.Sets, func(name string) bool { return !keep[name] }), nil
+	return host.Sets.Overlay(h.Sets, func(name string) bool { return !keep[name] }), nil
 }
 
 func setKind(s *iptables.Set) string {
@@ -119,16 +119,14 @@ func setKind(s *iptables.Set) string {
 	return s.Type + " of family " + s.Family
 }
 
-var dockerChain = regexp.MustCompile(`^DOCKER[-A-Z0-9]*$`)
-
-// leadsInTime tells whether a chain has a jump to another before any rule of it accepts or
-// hands packets to Docker's chains.
-func leadsInTime(c *iptables.Chain, to string) bool {
+// jumpsFirst reports whether a chain jumps to another before any of its rules accepts packets
+// or jumps to a chain of Docker.
+func jumpsFirst(c *iptables.Chain, to string) bool {
 	for _, r := range c.Rules {
 		if jumpsTo(r, to) {
 			return true
 		}
-		if r.Jump == "ACCEPT" || dockerChain.MatchString(r.Jump) {
+		if r.Jump == "ACCEPT" || applyChains.MatchString(r.Jump) {
 			return false
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Backend is one of the two kinds of iptables. They fill different tables of the
-// kernel, and a packet has to pass both.
+// Backend is one of the two kinds of iptables. They have separate tables in the kernel, and
+// every packet traverses both.
 type Backend string
 
 // The backends.
@@ -30,7 +30,7 @@ func (b Backend) Other() Backend {
 	return NFT
 }
 
-// IPTables is the name of a family's tool, without a backend.
+// IPTables is the name of a family's tool without a backend.
 func IPTables(f ir.Family) string {
 	if f == ir.IPv6 {
 		return "ip6tables"
@@ -38,36 +38,36 @@ func IPTables(f ir.Family) string {
 	return "iptables"
 }
 
-// legacyTables lists the tables of the legacy backend that are there.
+// legacyTables lists the tables of the legacy backend that exist.
 var legacyTables = "/proc/net/ip_tables_names"
 
-// chosen is the backend whose tables a live host is read from.
+// chosen is the backend that a live host is read from.
 type chosen struct {
 	backend Backend
-	// suffix goes between a tool's name and "-save": "" for the tools that have the
-	// plain names, "-nft" or "-legacy" for the others.
+	// suffix follows the names of tools: "" for the default backend, "-nft" or "-legacy" for
+	// the other.
 	suffix string
-	// note says why it is not the one that iptables stands for; "" if it is.
+	// note is why it is not the default one; "" if it is.
 	note string
 }
 
-// chooseBackend finds the tables in which Docker's chains are, as apply.sh does: what
-// the plain names stand for need not be what Docker uses. Where neither kind has them,
-// Docker has not run yet, and the one in which apply.sh has made a way to DOCKER-USER counts.
+// chooseBackend returns the backend that has Docker's chains, as apply.sh does: Docker does not
+// need to use the default one. If neither has them, because Docker has not run yet, it is the
+// one in which apply.sh has added a jump to DOCKER-USER.
 func chooseBackend() (chosen, error) {
 	standard := defaultBackend()
 	var dockers, users []Backend
 	for _, b := range []Backend{NFT, Legacy} {
-		// Asking the legacy tool makes its tables, where they are not there yet.
+		// The legacy tool creates its tables if they do not exist.
 		if b == Legacy && !hasLegacyFilter() {
 			continue
 		}
-		// A kind that is not installed, or that this kernel does not have, holds nothing.
-		text, err := Output("iptables-"+string(b)+"-save", "-t", "filter")
+		// A backend that is not installed, or that this kernel does not support, has no rules.
+		text, err := ToolOutput("iptables-"+string(b)+"-save", "-t", "filter")
 		if err != nil {
 			continue
 		}
-		docker, user := forwardLeads(text)
+		docker, user := forwardJumps(text)
 		if docker {
 			dockers = append(dockers, b)
 		}
@@ -77,20 +77,20 @@ func chooseBackend() (chosen, error) {
 	}
 	found, what := dockers, "Docker's chains are"
 	if len(found) == 0 {
-		found, what = users, "FORWARD leads to DOCKER-USER"
+		found, what = users, "FORWARD jumps to DOCKER-USER"
 	}
 	switch {
 	case len(dockers) > 1:
-		return chosen{}, errors.New("FORWARD leads to Docker's chains in both iptables-nft and iptables-legacy: one of them is left from before a change. Flush the one that Docker does not use, or save the one that it uses to files and name those instead of " + LiveName)
+		return chosen{}, errors.New("FORWARD jumps to Docker's chains in both iptables-nft and iptables-legacy: one of them is left over from a change. Flush the one that Docker does not use, or save the other to files and give those instead of " + LiveName)
 	case len(found) != 1 || found[0] == standard:
 		return chosen{backend: standard}, nil
 	}
 	b := found[0]
-	return chosen{b, "-" + string(b), fmt.Sprintf("iptables is iptables-%s on this host, and %s in iptables-%s: reading that", standard, what, b)}, nil
+	return chosen{b, "-" + string(b), fmt.Sprintf("iptables is iptables-%s on this host, and %s in iptables-%s: reading the latter", standard, what, b)}, nil
 }
 
 func defaultBackend() Backend {
-	text, err := Output("iptables", "--version")
+	text, err := ToolOutput("iptables", "--version")
 	if err == nil && bytes.Contains(text, []byte("nf_tables")) {
 		return NFT
 	}
@@ -104,20 +104,20 @@ func hasLegacyFilter() bool {
 
 var forwardJump = regexp.MustCompile(`(?m)^-A FORWARD(?: .*)? -[jg] (DOCKER\S*)$`)
 
-// forwardLeads tells whether FORWARD leads to chains that only Docker makes, and whether
-// to DOCKER-USER, to which apply.sh makes a way as well.
-func forwardLeads(saved []byte) (docker, user bool) {
+// forwardJumps reports whether FORWARD jumps to chains that only Docker makes, and whether it
+// jumps to DOCKER-USER, which apply.sh does too.
+func forwardJumps(saved []byte) (docker, user bool) {
 	for _, m := range forwardJump.FindAllSubmatch(saved, -1) {
 		switch to := string(m[1]); {
 		case to == "DOCKER-USER":
 			user = true
-		case !ownChain(to):
+		case !isOwnChain(to):
 			docker = true
 		}
 	}
 	return docker, user
 }
 
-// Tool is the name of the iptables that changes what the state was read from, for
-// messages that say what to run.
-func (s *State) Tool(f ir.Family) string { return IPTables(f) + s.suffix }
+// Tool is the name of the iptables that changes what was read, for messages that propose a
+// command.
+func (h *Host) Tool(f ir.Family) string { return IPTables(f) + h.suffix }

@@ -10,9 +10,9 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// fakeTools makes a folder, the only one on the path, with tools that print what a host of
-// the given default backend has in the filter table of each kind, and fails the test where
-// the legacy tool would make its tables.
+// fakeTools sets PATH to a folder with tools that print the filter table of each kind of
+// iptables, on a host with the given default. The test fails if the legacy tool is run where
+// it would create its tables.
 func fakeTools(t *testing.T, standard Backend, nft, legacy string) {
 	t.Helper()
 	bin := t.TempDir()
@@ -49,7 +49,7 @@ func fakeTools(t *testing.T, standard Backend, nft, legacy string) {
 	t.Setenv("PATH", bin)
 	t.Cleanup(func() {
 		if _, err := os.Stat(filepath.Join(bin, "made")); err == nil {
-			t.Error("the legacy tool was asked for a table that is not there")
+			t.Error("the legacy tool was run for a table that does not exist")
 		}
 	})
 }
@@ -60,8 +60,8 @@ func TestALiveHostIsReadWhereDockersChainsAre(t *testing.T) {
 		engine20 = "-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER"
 		engine28 = "-A FORWARD -j DOCKER-USER\n-A FORWARD -j DOCKER-FORWARD"
 		flushed  = "-A FORWARD -o docker0 -j DOCKER"
-		// What apply.sh makes before Docker has run.
-		way   = "-A FORWARD -j DOCKER-USER"
+		// What apply.sh adds before Docker has run.
+		user  = "-A FORWARD -j DOCKER-USER"
 		jump  = "-A FORWARD -j DOCKERFW"
 		other = "-A FORWARD -s 192.0.2.1/32 -m comment --comment \"not -j DOCKER here\" -j DROP"
 	)
@@ -74,14 +74,14 @@ func TestALiveHostIsReadWhereDockersChainsAre(t *testing.T) {
 	}{
 		{"Docker in the default one", NFT, engine20, "", NFT, ""},
 		{"Docker in legacy, the default", Legacy, other, engine20, Legacy, ""},
-		{"Docker in legacy, not the default", NFT, "", engine20, Legacy, "iptables is iptables-nft on this host, and Docker's chains are in iptables-legacy: reading that"},
-		{"Docker in nft, not the default", Legacy, engine28, other, NFT, "iptables is iptables-legacy on this host, and Docker's chains are in iptables-nft: reading that"},
-		{"legacy has no tables", Legacy, engine20, "", NFT, "reading that"},
-		{"our way to DOCKER-USER is not Docker's", NFT, way, engine28, Legacy, "Docker's chains are in iptables-legacy"},
-		{"nor is our jump", NFT, jump, flushed, Legacy, "Docker's chains are in iptables-legacy"},
-		{"our way alone", Legacy, way, other, NFT, "FORWARD leads to DOCKER-USER in iptables-nft"},
-		{"our way in both", Legacy, way, way, Legacy, ""},
-		{"nothing of Docker's", NFT, other, other, NFT, ""},
+		{"Docker in legacy, not the default", NFT, "", engine20, Legacy, "iptables is iptables-nft on this host, and Docker's chains are in iptables-legacy: reading the latter"},
+		{"Docker in nft, not the default", Legacy, engine28, other, NFT, "iptables is iptables-legacy on this host, and Docker's chains are in iptables-nft: reading the latter"},
+		{"legacy has no tables", Legacy, engine20, "", NFT, "reading the latter"},
+		{"our jump to DOCKER-USER is not Docker's", NFT, user, engine28, Legacy, "Docker's chains are in iptables-legacy"},
+		{"nor is our jump to DOCKERFW", NFT, jump, flushed, Legacy, "Docker's chains are in iptables-legacy"},
+		{"our jump to DOCKER-USER alone", Legacy, user, other, NFT, "FORWARD jumps to DOCKER-USER in iptables-nft"},
+		{"our jump to DOCKER-USER in both", Legacy, user, user, Legacy, ""},
+		{"no rules of Docker", NFT, other, other, NFT, ""},
 		{"no tables at all", NFT, "", "", NFT, ""},
 		{"Docker in both", NFT, engine20, engine28, "", ""},
 	} {
@@ -89,7 +89,7 @@ func TestALiveHostIsReadWhereDockersChainsAre(t *testing.T) {
 			fakeTools(t, c.standard, c.nft, c.legacy)
 			opened, diags, err := Open(LiveName, driver.Options{})
 			if c.want == "" {
-				if err == nil || !strings.HasPrefix(err.Error(), "FORWARD leads to Docker's chains in both iptables-nft and iptables-legacy") {
+				if err == nil || !strings.HasPrefix(err.Error(), "FORWARD jumps to Docker's chains in both iptables-nft and iptables-legacy") {
 					t.Errorf("got %v", err)
 				}
 				return
@@ -97,14 +97,14 @@ func TestALiveHostIsReadWhereDockersChainsAre(t *testing.T) {
 			if err != nil || diags.HasErrors() {
 				t.Fatal(err, diags)
 			}
-			s := opened.States[0]
+			s := opened.Hosts[0]
 			if s.Backend != c.want {
 				t.Errorf("read from %s, want %s", s.Backend, c.want)
 			}
 			if !strings.Contains(opened.Note, c.note) || c.note == "" && opened.Note != "" {
 				t.Errorf("the note is %q, want %q", opened.Note, c.note)
 			}
-			// Messages name a tool that changes what was read.
+			// Messages refer to the tool that changes what was read.
 			tool := map[bool]string{true: "ip6tables", false: "ip6tables-" + string(c.want)}[c.want == c.standard]
 			if got := s.Tool(ir.IPv6); got != tool {
 				t.Errorf("the tool is %s, want %s", got, tool)
@@ -123,9 +123,8 @@ func TestALiveHostIsReadWhereDockersChainsAre(t *testing.T) {
 	}
 }
 
-// iptables-nft prints no rule of a table that nft has put rules of its own into, and
-// exits with 0: that is no answer.
-func TestTablesThatIptablesCannotPrintAreNoAnswer(t *testing.T) {
+// iptables-nft prints no rules of a table to which nft added rules, and exits with 0.
+func TestTablesThatIptablesCannotPrintAreErrors(t *testing.T) {
 	fakeTools(t, NFT, "", "")
 	path := os.Getenv("PATH")
 	for _, name := range []string{"iptables-save", "iptables-nft-save"} {

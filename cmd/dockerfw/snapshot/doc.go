@@ -1,8 +1,8 @@
-// Package snapshot is what stands on a host, or would: the rules and sets that
-// packets meet.
+// Package snapshot represents the rules and sets of a host at one moment.
 //
-// In: a policy, a compiled folder, what iptables-save and ipset save print, or the
-// host this runs on. Out: for each host a [State], all of one shape, that can be
-// compared, explained and checked whatever it was made from.
-// It decides nothing about packets and writes nothing anywhere.
+// In: a policy, a compiled folder, the output of iptables-save and ipset save, or the
+// host that this runs on. Out: for each host a [Host], of the same form whatever it was
+// made from, so that two of them can be compared, explained and checked.
+// It computes no verdicts and writes nothing. Only identity.go may know how dockerfw's
+// rules and chains are recognized.
 package snapshot

@@ -12,17 +12,18 @@ import (
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
-// positioned is a hook with its place among others.
+// positioned is a hook with its position among others.
 type positioned struct {
 	packet.Hook
 	hook     string
 	priority int
 }
 
-// snatPriority is where the source of packets is translated after routing.
+// snatPriority is the priority of source translation in POSTROUTING.
 const snatPriority = 100
 
-// order is the priority by which a hook is met: all chains of nat are asked where nat is.
+// order is the priority at which a chain is traversed: all chains of type nat are traversed at
+// the priority of the nat core.
 func (p *positioned) order() int {
 	if p.Base != nil && p.Base.NAT && p.hook == "prerouting" {
 		return -100
@@ -30,9 +31,9 @@ func (p *positioned) order() int {
 	return p.priority
 }
 
-// inOrder sorts hooks as packets meet them. Which of two with the same priority comes first
-// depends on when they were made, and nothing tells that. A drop is one in either order; of
-// marks that the order decides nothing is known.
+// inOrder sorts hooks as packets traverse them. Of two with the same priority the older one is
+// first, and their age is not known. A drop is final in either order; marks that depend on the
+// order are unknown.
 func inOrder(all []positioned, path Path) []packet.Hook {
 	slices.SortStableFunc(all, func(a, b positioned) int {
 		return cmp.Or(
@@ -56,15 +57,15 @@ func inOrder(all []positioned, path Path) []packet.Hook {
 	return out
 }
 
-// nftHooks are the base chains of nft that packets of a path meet, but for those in the
-// tables that iptables has read.
-func (s *State) nftHooks(f ir.Family, path Path) []positioned {
-	if s.NFT == nil {
+// nftHooks are the base chains of nft that packets of a path traverse, without those in the
+// tables that iptables-save printed.
+func (h *Host) nftHooks(f ir.Family, path Path) []positioned {
+	if h.NFT == nil {
 		return nil
 	}
 	var out []positioned
-	for _, t := range s.NFT.Tables {
-		if !ofFamily(t, f) || s.readByIPTables(t) {
+	for _, t := range h.NFT.Tables {
+		if !ofFamily(t, f) || h.readByIPTables(t) {
 			continue
 		}
 		for _, c := range t.Chains {
@@ -102,23 +103,23 @@ func nftFamily(f ir.Family) string {
 
 var tablesOfIPTables = []string{"filter", "nat", "mangle", "raw", "security"}
 
-// readByIPTables tells whether a table is one of iptables-nft, which iptables-save printed.
-func (s *State) readByIPTables(t *nft.Table) bool {
-	if s.Kind == Live && s.Backend == Legacy || !slices.Contains(tablesOfIPTables, t.Name) {
+// readByIPTables reports whether a table is one of iptables-nft, which iptables-save printed.
+func (h *Host) readByIPTables(t *nft.Table) bool {
+	if h.Kind == Live && h.Backend == Legacy || !slices.Contains(tablesOfIPTables, t.Name) {
 		return false
 	}
 	f := map[string]ir.Family{"ip": ir.IPv4, "ip6": ir.IPv6}[t.Family]
-	return s.Rules[f] != nil && s.Rules[f].Table(t.Name) != nil
+	return h.Rules[f] != nil && h.Rules[f].Table(t.Name) != nil
 }
 
-// NotFollowed names the base chains of nft which may drop packets of a family, and which
-// nothing here follows: those at the device, and those of bridges.
-func (s *State) NotFollowed(f ir.Family) []string {
-	if s.NFT == nil {
+// UnsupportedChains lists the base chains of nft that may drop packets of a family and are not
+// supported here: those of the hooks ingress and egress, and those of bridges.
+func (h *Host) UnsupportedChains(f ir.Family) []string {
+	if h.NFT == nil {
 		return nil
 	}
 	var out []string
-	for _, t := range s.NFT.Tables {
+	for _, t := range h.NFT.Tables {
 		for _, c := range t.Chains {
 			device := c.Hook == "ingress" && (t.Family == "netdev" || ofFamily(t, f)) || c.Hook == "egress"
 			bridge := t.Family == "bridge" && c.Hook != "" && c.Hook != "output"
@@ -130,13 +131,13 @@ func (s *State) NotFollowed(f ir.Family) []string {
 	return out
 }
 
-// NFTRule writes a rule of nft, or the policy of a base chain; ok is false for an origin in
-// a table of iptables.
-func (s *State) NFTRule(at packet.Origin) (text string, ok bool) {
-	if s.NFT == nil {
+// NFTRuleText is a rule of nft, or the policy of a base chain; ok is false for a position in a
+// table of iptables.
+func (h *Host) NFTRuleText(at packet.Origin) (text string, ok bool) {
+	if h.NFT == nil {
 		return "", false
 	}
-	for _, t := range s.NFT.Tables {
+	for _, t := range h.NFT.Tables {
 		c := t.Chain(at.Chain)
 		if netfilter.NFTTableName(t) != at.Table || c == nil {
 			continue
@@ -153,17 +154,17 @@ func (s *State) NFTRule(at packet.Origin) (text string, ok bool) {
 	return "", false
 }
 
-// DockerTable is the name of the tables that Docker's nftables backend makes, one of each family.
+// DockerTable is the name of the tables that Docker's nftables backend makes, one for each family.
 const DockerTable = "docker-bridges"
 
-// OfDocker tells whether a rule is in one of Docker's own nft tables.
-func OfDocker(at packet.Origin) bool {
+// IsDockerRule reports whether a rule is in one of Docker's own nft tables.
+func IsDockerRule(at packet.Origin) bool {
 	return at.Table == "nft ip "+DockerTable || at.Table == "nft ip6 "+DockerTable
 }
 
-// native tells whether Docker has a table of its own, and whether its base chains are there.
-func (s *State) native(f ir.Family) (there, led bool) {
-	t := s.NFT.Table(nftFamily(f), DockerTable)
+// native reports whether Docker has a table of its own, and whether its base chains exist.
+func (h *Host) native(f ir.Family) (exists, reached bool) {
+	t := h.NFT.Table(nftFamily(f), DockerTable)
 	if t == nil {
 		return false, false
 	}
@@ -175,10 +176,10 @@ func (s *State) native(f ir.Family) (there, led bool) {
 	return true, forward && nat
 }
 
-// nativePublished reads the ports that Docker's own table translates, by its rules: those
-// of a protocol's port that exclude one interface.
-func (s *State) nativePublished(f ir.Family) []Published {
-	t := s.NFT.Table(nftFamily(f), DockerTable)
+// nativePublished returns the ports that Docker's own table translates: its rules match a port
+// of a protocol, and exclude one interface.
+func (h *Host) nativePublished(f ir.Family) []Published {
+	t := h.NFT.Table(nftFamily(f), DockerTable)
 	if t == nil {
 		return nil
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// iptables-nft makes the chains of the security table with priority 150, where the kernel's
-// own tables have 50: a chain of nft between the two comes before the one and after the other.
-func TestTheSecurityTableIsWhereItsKindOfIptablesPutsIt(t *testing.T) {
+// The security table of iptables-nft has priority 150, that of iptables-legacy 50: a chain of
+// nft with a priority between them comes before the former and after the latter.
+func TestThePriorityOfTheSecurityTableDependsOnTheBackend(t *testing.T) {
 	const rules = "*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n*security\n:FORWARD DROP [0:0]\nCOMMIT\n"
 	const beside = `{"nftables": [{"table": {"family": "ip", "name": "t", "handle": 1}},
 		{"chain": {"family": "ip", "table": "t", "name": "c", "handle": 1, "type": "filter", "hook": "forward", "prio": 100, "policy": "drop"}}]}`
@@ -34,7 +34,7 @@ func TestTheSecurityTableIsWhereItsKindOfIptablesPutsIt(t *testing.T) {
 			t.Fatal(err, diags)
 		}
 		var got []string
-		for _, h := range opened.States[0].Hooks(ir.IPv4, Forward) {
+		for _, h := range opened.Hosts[0].Hooks(ir.IPv4, Forward) {
 			got = append(got, h.Table)
 		}
 		if !slices.Equal(got, want) {

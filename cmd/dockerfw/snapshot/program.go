@@ -7,63 +7,66 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// Program returns the rules of a family that packets meet from a chain on. A chain
-// that is not there is an empty one.
-func (s *State) Program(f ir.Family, start string) *packet.Program {
-	t := s.Filter(f)
+// programKey is a chain of a table.
+type programKey struct {
+	family       ir.Family
+	table, start string
+}
+
+// Program returns the rules of a family that packets traverse from a chain of the filter
+// table on. A chain that does not exist is empty.
+func (h *Host) Program(f ir.Family, start string) *packet.Program {
+	t := h.Filter(f)
 	if t == nil {
 		t = &iptables.Table{Name: "filter"}
 	}
 	if t.Chain(start) == nil {
 		t = &iptables.Table{Name: t.Name, Chains: append([]*iptables.Chain{{Name: start}}, t.Chains...)}
 	}
-	return s.program(t, f, start)
+	p := *h.program(t, f, onlyJump(t, start))
+	p.ToHost = start == ir.InputChain || start == "INPUT"
+	return &p
 }
 
-// SecondLine returns the rules of the security table, into which apply.sh puts the
-// refusals once more; nil if it has not.
-func (s *State) SecondLine(f ir.Family) *packet.Program {
-	if s.Rules[f] == nil {
-		return nil
+// program is the program that begins in a chain of a table of the host. It is converted once:
+// all callers share its chains.
+func (h *Host) program(t *iptables.Table, f ir.Family, start string) *packet.Program {
+	key := programKey{f, t.Name, start}
+	if p := h.programs[key]; p != nil {
+		return p
 	}
-	t := s.Rules[f].Table("security")
-	if t == nil || t.Chain(OwnPrefix) == nil || t.Chain("FORWARD") == nil {
-		return nil
+	p := h.convert(t, f, start)
+	if h.programs == nil {
+		h.programs = map[programKey]*packet.Program{}
 	}
-	return s.program(t, f, "FORWARD")
-}
-
-func (s *State) program(t *iptables.Table, f ir.Family, start string) *packet.Program {
-	toHost := start == GuardChain || start == "INPUT"
-	p := s.programFrom(t, f, onlyJump(t, start))
-	p.ToHost = toHost
+	h.programs[key] = p
 	return p
 }
 
-// programFrom is the program that begins in a chain of a table, whatever that chain does.
-func (s *State) programFrom(t *iptables.Table, f ir.Family, start string) *packet.Program {
+// convert makes a program of any table. Rules of the host's other tables count for limits that
+// share a hash table.
+func (h *Host) convert(t *iptables.Table, f ir.Family, start string) *packet.Program {
 	var beside []*iptables.Table
-	if s.Rules[f] != nil {
-		beside = s.Rules[f].Tables
+	if h.Rules[f] != nil {
+		beside = h.Rules[f].Tables
 	}
-	p := netfilter.Program(reachable(t, start), f, start, s.ipsets(), beside...)
-	return p
+	return netfilter.Program(reachable(t, start), f, start, h.packetSets(), beside...)
 }
 
-// onlyJump follows a chain that does nothing but hand all packets to a chain of
-// ours: what returns from there ends as if it had started there.
+// onlyJump skips a chain whose only rule is an unconditional jump to a chain of dockerfw: a
+// RETURN there has the same effect as if packets had started there.
 func onlyJump(t *iptables.Table, start string) string {
 	c := t.Chain(start)
-	if len(c.Rules) == 0 || len(c.Rules) == 2 && !DockersReturn(c, 1) || len(c.Rules) > 2 {
+	if len(c.Rules) == 0 || len(c.Rules) == 2 && !IsDockerReturn(c, 1) || len(c.Rules) > 2 {
 		return start
 	}
-	if to := c.Rules[0].Jump; ownChain(to) && jumpsTo(c.Rules[0], to) && t.Chain(to) != nil {
+	if to := c.Rules[0].Jump; isOwnChain(to) && jumpsTo(c.Rules[0], to) && t.Chain(to) != nil {
 		return to
 	}
 	return start
 }
 
-// reachable leaves out the chains that no packet comes to from start.
+// reachable is a table without the chains that no jump leads to from start.
 func reachable(t *iptables.Table, start string) *iptables.Table {
 	out := &iptables.Table{Name: t.Name}
 	byName := make(map[string]*iptables.Chain, len(t.Chains))
@@ -87,22 +90,46 @@ func reachable(t *iptables.Table, start string) *iptables.Table {
 	return out
 }
 
-// ipsets are the sets of the state. What others fill is not known of what was compiled;
-// of a host it is.
-func (s *State) ipsets() *netfilter.Sets {
-	if s.known == nil {
-		s.known = netfilter.NewSets(s.Sets, func(name string) bool { return s.Kind.Compiled() && s.Unmanaged[name] })
-	}
-	return s.known
+// Reaches reports whether packets can get from one chain of a table to another, by jumps with
+// conditions too.
+func Reaches(t *iptables.Table, from, to string) bool {
+	return reachable(t, from).Chain(to) != nil
 }
 
-// Members are the addresses of the sets that are no more than addresses and whose
-// members are known, by name.
-func (s *State) Members() map[string]*packet.AddrSet { return s.ipsets().Addresses() }
+// Declared reports whether the rules that were read determine what a built-in chain does: by
+// its rules, or by the line with its policy.
+func Declared(c *iptables.Chain) bool {
+	return c != nil && c.Policy != "" && (c.Range.Filename != "" || len(c.Rules) > 0)
+}
 
-// TellApart adds to the names of sets that hold other addresses in a than in b
-// which of the two they are of: "the set friends" would be two things.
-func TellApart(a, b *State) {
+// packetSets are the sets of the host for the algebra. The entries of unmanaged sets are known
+// of a host, and not of what was compiled.
+func (h *Host) packetSets() *netfilter.Sets {
+	if h.ipsets == nil {
+		h.ipsets = netfilter.NewSets(h.Sets, func(name string) bool { return h.Kind.Compiled() && h.Unmanaged[name] })
+	}
+	return h.ipsets
+}
+
+// Members are the addresses of the sets, by name: of those that have only addresses, and whose
+// entries are known.
+func (h *Host) Members() map[string]*packet.AddrSet { return h.packetSets().Addresses() }
+
+// WithMembersOf is the host with the entries that sets of the same name and type have on
+// another.
+func (h *Host) WithMembersOf(other *Host) *Host {
+	out := *h
+	out.ipsets, out.programs, out.hooks = nil, nil, nil
+	out.Sets = h.Sets.Overlay(other.Sets, func(name string) bool {
+		a, b := h.Sets.Set(name), other.Sets.Set(name)
+		return a == nil || a.Type == b.Type && a.Family == b.Family
+	})
+	return &out
+}
+
+// DistinguishSets adds (old) and (new) to the names of sets that have other addresses on the
+// one host than on the other, so that messages can refer to each.
+func DistinguishSets(a, b *Host) {
 	for name, old := range a.Members() {
 		if now := b.Members()[name]; now != nil && !now.Equal(old) && now.Name == old.Name {
 			old.Name, now.Name = name+" (old)", name+" (new)"

@@ -12,19 +12,17 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/revision"
-	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
-// OpenAt opens what stood at a path in a revision of the git repository that holds
-// it. Places are shown as REV:PATH. Nothing is written: not to the repository, and
-// not to disk.
-func OpenAt(rev, path string, opts driver.Options) (*Opened, hcl.Diagnostics, error) {
+// OpenRevision opens what a path was at a revision of its git repository. Positions have the
+// form REV:PATH. Nothing is written, neither to the repository nor to disk.
+func OpenRevision(rev, path string, opts driver.Options) (*Fleet, hcl.Diagnostics, error) {
 	if path == LiveName {
-		return nil, nil, fmt.Errorf("%q means this host, which has no git revisions: name a path", path)
+		return nil, nil, fmt.Errorf("%q is this host, which has no git revisions: give a path", path)
 	}
-	// Of several files with commas between, the first one tells the repository.
+	// Of several files, separated by commas, the first one determines the repository.
 	dir, _, _ := strings.Cut(path, ",")
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		dir = path
@@ -40,7 +38,7 @@ func OpenAt(rev, path string, opts driver.Options) (*Opened, hcl.Diagnostics, er
 	}
 	defer tree.Close()
 	if _, err := tree.Stat(path); errors.Is(err, fs.ErrNotExist) && !strings.Contains(path, ",") {
-		return nil, nil, fmt.Errorf("%s is not in %s. If it is new, there is nothing to compare it with; if it was renamed, name the folder that holds both, or write the old file to disk (git show %[2]s:OLD_PATH > old.hcl) and name both: dockerfw diff old.hcl %[1]s", path, rev)
+		return nil, nil, fmt.Errorf("%s does not exist in %s. If it is new, there is nothing to compare it with. If it was renamed, give the folder that has both, or write the old file to disk (git show %[2]s:OLD_PATH > old.hcl) and run: dockerfw diff old.hcl %[1]s", path, rev)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("%s at %s: %s", path, rev, files.Reason(err))
 	}
@@ -57,32 +55,32 @@ func OpenAt(rev, path string, opts driver.Options) (*Opened, hcl.Diagnostics, er
 	}
 	out.rename(rename)
 	renameAll(diags, rename)
-	for _, s := range out.States {
-		s.Name = rev + ":" + path
+	for _, h := range out.Hosts {
+		h.Name = rev + ":" + path
 	}
 	return out, diags, nil
 }
 
-// rename changes the names that files are shown by.
-func (o *Opened) rename(name func(string) string) {
-	sources := make(map[string][]byte, len(o.Sources))
-	for file, text := range o.Sources {
+// rename changes the names of files in positions.
+func (f *Fleet) rename(name func(string) string) {
+	sources := make(map[string][]byte, len(f.Sources))
+	for file, text := range f.Sources {
 		sources[name(file)] = text
 	}
-	if o.Sources != nil {
-		o.Sources = sources
+	if f.Sources != nil {
+		f.Sources = sources
 	}
-	for _, s := range o.States {
-		s.Sources = o.Sources
-		for key, origin := range s.Origins {
+	for _, h := range f.Hosts {
+		h.Sources = f.Sources
+		for key, origin := range h.Origins {
 			origin.Range.Filename = name(origin.Range.Filename)
-			s.Origins[key] = origin
+			h.Origins[key] = origin
 		}
-		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-			if s.Rules[f] == nil {
+		for _, rules := range h.Rules {
+			if rules == nil {
 				continue
 			}
-			for _, t := range s.Rules[f].Tables {
+			for _, t := range rules.Tables {
 				for _, c := range t.Chains {
 					for _, r := range c.Rules {
 						r.Range.Filename = name(r.Range.Filename)

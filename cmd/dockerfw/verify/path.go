@@ -9,219 +9,228 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// path checks by the algebra what becomes of packets before and after our rules: that
-// none which they refuse gets past them, and that those which they let through are not
-// dropped elsewhere.
-func (c *checker) path(f ir.Family, path snapshot.Path, chain string) (err error) {
-	defer packet.Catch(&err)
-	hook := path.FilterChain()
-	name := snapshot.FamilyText(f) + " " + hook
-	t := c.have.Filter(f)
-	if t.Chain(chain) == nil {
-		c.fail(name, "there is no chain %s to lead to", chain)
-		return nil
-	}
-	way, err := c.have.UpTo(f, path, chain, true)
-	if err != nil {
-		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
-	}
-	whole, err := packet.Route(f, path == snapshot.ToHost, c.have.Hooks(f, path))
-	if err != nil {
-		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
-	}
-	alone, err := c.have.UpTo(f, path, chain, false)
-	if err != nil {
-		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
-	}
-	containers := snapshot.Containers(f, c.want, c.have)
-	if path == snapshot.ToHost {
-		containers = &packet.Program{Family: f, ToHost: true, Default: packet.Verdict{Kind: packet.Accept}, Chains: []*packet.Chain{{Name: "host"}}}
-	}
-	space, err := packet.New(way, c.loaded.Program(f, chain), whole, c.filled.Program(f, chain), alone, containers)
-	if err != nil {
-		return fmt.Errorf("the %s rules cannot be followed: %w", snapshot.FamilyText(f), err)
-	}
-	all := space.Programs()
-	r := reach{checker: c, family: f, path: path, chain: chain, name: name, space: space, others: snapshot.Refused(all[5])}
-	if r.untracked(all[0], all[1]) || r.passed(all[0], all[1]) {
-		return nil
-	}
-	dead, err := r.blocked(all[2], all[3])
-	if err != nil || dead {
-		return err
-	}
-	refused := snapshot.Refused(all[1])
-	if left := snapshot.Past(all[4]).And(refused).Diff(r.others); !left.IsEmpty() {
-		witness, _ := left.Witness()
-		c.ok(name, "leads to %s, behind %s, which lets through what ours refuse, for example %s: only the fallback rules in the security table drop it", chain, r.text(snapshot.LetsThrough(all[4], witness)), witness)
-		return nil
-	}
-	beside := ""
-	if left := snapshot.Past(all[0]).And(refused); !left.IsEmpty() {
-		witness, _ := left.Witness()
-		beside = fmt.Sprintf("; what passes by no container is let through ahead of them by %s", r.text(snapshot.LetsThrough(all[0], witness)))
-	}
-	c.ok(name, "leads to %s before anything lets packets through, and nothing else drops all that a rule accepts%s", chain, beside)
-	return nil
-}
+// forward checks the path of forwarded packets.
+func forward(h *hosts) (result, error) { return onPath(h, snapshot.Forward, h.want.EntryChain()) }
 
-type reach struct {
-	*checker
-	family      ir.Family
-	path        snapshot.Path
-	chain, name string
-	space       *packet.Space
-	// others are the packets that go to no container and come from none.
+// input checks the path of packets for the host itself, where docker-proxy answers.
+func input(h *hosts) (result, error) { return onPath(h, snapshot.ToHost, ir.InputChain) }
+
+// path is a path of packets through the host, evaluated with the algebra.
+type path struct {
+	*hosts
+	path  snapshot.Path
+	chain string
+	space *packet.Space
+	// route is the path up to the rules of dockerfw, and unaided the same without the fallback
+	// rules; whole is the path to its end.
+	route, unaided, whole *packet.Evaluation
+	// rules are the rules of dockerfw as compiled, and filled with the entries that the sets
+	// have on the host.
+	rules, filled *packet.Evaluation
+	// others are the packets that neither go to containers nor come from them.
 	others packet.Set
 }
 
-// untracked finds packets that rules of the raw table take out of connection tracking:
-// Docker translates none of them, so that docker-proxy answers instead of our rules.
-func (r *reach) untracked(way, ours *packet.Evaluation) bool {
-	decided := r.space.None()
-	for at := range ours.Program.Chains[0].Rules {
-		set, err := ours.Handled(packet.Place{Rule: at})
-		if err != nil {
-			return false
-		}
-		decided = decided.Or(set)
+// onPath checks that no packet that the rules refuse bypasses them, and that nothing else drops
+// all packets of an accept.
+func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
+	if h.have.Filter(h.family).Chain(chain) == nil {
+		return failed("chain %s does not exist", chain)
 	}
-	lost := way.Outcome(packet.CannotBe).And(decided)
+	p, err := newPath(h, on, chain)
+	if err != nil {
+		return result{}, err
+	}
+	for _, fault := range []func() (string, error){p.untracked, p.bypassed, p.unreachable, p.blocked} {
+		text, err := fault()
+		if err != nil {
+			return result{}, err
+		}
+		if text != "" {
+			return failed("%s", text)
+		}
+	}
+	refused := snapshot.Refused(p.rules)
+	if unaided := snapshot.Bypassing(p.unaided).And(refused).Diff(p.others); !unaided.IsEmpty() {
+		witness, _ := unaided.Witness()
+		return ok("reaches %s, but a rule before it admits packets that the rules refuse, such as %s: %s. Only the fallback rules in the security table drop them", chain, witness, p.ruleText(snapshot.AdmittingRule(p.unaided, witness)))
+	}
+	note := ""
+	if bypassing := snapshot.Bypassing(p.route).And(refused); !bypassing.IsEmpty() {
+		witness, _ := bypassing.Witness()
+		note = fmt.Sprintf("; packets neither to nor from containers are admitted before it by %s", p.ruleText(snapshot.AdmittingRule(p.route, witness)))
+	}
+	return ok("reaches %s before anything admits packets, and nothing else drops all packets of an accept%s", chain, note)
+}
+
+func newPath(h *hosts, on snapshot.Path, chain string) (*path, error) {
+	toHost := on == snapshot.ToHost
+	route, err := h.have.RouteTo(h.family, on, chain, true)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := packet.Route(h.family, toHost, h.have.Hooks(h.family, on))
+	if err != nil {
+		return nil, err
+	}
+	unaided, err := h.have.RouteTo(h.family, on, chain, false)
+	if err != nil {
+		return nil, err
+	}
+	containers := snapshot.ContainerPackets(h.family, h.want, h.have)
+	if toHost {
+		// Every packet for the host may be for docker-proxy.
+		containers = &packet.Program{Family: h.family, ToHost: true, Default: packet.Verdict{Kind: packet.Accept}, Chains: []*packet.Chain{{Name: "host"}}}
+	}
+	space, err := packet.New(route, h.loaded.Program(h.family, chain), whole, h.filled.Program(h.family, chain), unaided, containers)
+	if err != nil {
+		return nil, err
+	}
+	all := space.Programs()
+	return &path{
+		hosts: h, path: on, chain: chain, space: space,
+		route: all[0], rules: all[1], whole: all[2], filled: all[3], unaided: all[4], others: snapshot.Refused(all[5]),
+	}, nil
+}
+
+func (p *path) ruleText(at packet.Origin) string { return p.have.RuleText(p.family, at) }
+
+// untracked finds packets that the raw table exempts from connection tracking: Docker does not
+// translate them, so docker-proxy answers, and they bypass the rules of FORWARD.
+func (p *path) untracked() (string, error) {
+	matched := p.space.None()
+	for at := range p.rules.Program.Chains[0].Rules {
+		set, err := p.rules.Handled(packet.Place{Rule: at})
+		if err != nil {
+			return "", nil
+		}
+		matched = matched.Or(set)
+	}
+	lost := p.route.Outcome(packet.CannotBe).And(matched)
 	if lost.IsEmpty() {
-		return false
+		return "", nil
 	}
 	witness, _ := lost.Witness()
-	c := r.checker
-	if ports := c.have.Published(r.family); len(ports) > 0 {
-		// A rule for a service of the host's own is no fault.
-		hooks := c.have.Hooks(r.family, snapshot.Forward)
-		i := slices.IndexFunc(ports, func(p snapshot.Published) bool {
-			return packet.Trace(hooks, arriving(r.family, p, witness.In)).Packet.State == ir.CTUntracked
+	rule := p.refusingRule(witness)
+	if ports := p.have.Published(p.family); len(ports) > 0 {
+		// A rule for a service of the host itself is no fault.
+		hooks := p.have.Hooks(p.family, snapshot.Forward)
+		i := slices.IndexFunc(ports, func(port snapshot.Published) bool {
+			return packet.Trace(hooks, arriving(p.family, port, witness.In)).Packet.State == ir.CTUntracked
 		})
 		if i < 0 {
-			return false
+			return "", nil
 		}
-		witness = arriving(r.family, ports[i], witness.In)
+		witness = arriving(p.family, ports[i], witness.In)
 	}
-	c.fail(r.name, "the raw table takes packets out of connection tracking (%s), so that Docker does not translate them and docker-proxy answers: for example %s", r.ruleOf(way, lost), witness)
-	return true
+	return fmt.Sprintf("the raw table exempts packets from connection tracking (%s): Docker does not translate them, and docker-proxy answers, for example %s", rule, witness), nil
 }
 
-// passed finds packets that our rules refuse and that get through before they come to them:
-// by a rule ahead, or because a jump is missing.
-func (r *reach) passed(way, ours *packet.Evaluation) bool {
-	c, t := r.checker, r.have.Filter(r.family)
-	hook := r.path.FilterChain()
-	leak := snapshot.Past(way).And(snapshot.Refused(ours)).Diff(r.others)
-	if leak.IsEmpty() {
-		if way.Outcome(snapshot.Arrives).IsEmpty() && !snapshot.Leads(t, hook, r.chain) {
-			c.fail(r.name, "does not lead to %s, so that its rules have no effect. %s", r.chain, r.jump())
-			return true
-		}
-		return false
-	}
-	witness, _ := leak.Witness()
-	at := snapshot.LetsThrough(way, witness)
-	if at.Policy || at == (packet.Origin{}) {
-		c.fail(r.name, "does not lead to %s for packets such as %s. %s", r.chain, witness, r.jump())
-		return true
-	}
-	rule := r.have.Rules[r.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
-	c.fail(r.name, "a rule ahead of ours lets through what ours refuse: -A %s %s (%s), for example %s", at.Chain, rule.Canonical(iptables.Family(r.family)), snapshot.PlaceText(rule.Range), witness)
-	return true
-}
-
-// jump says how to get the missing jump.
-func (r *reach) jump() string {
-	if r.path == snapshot.ToHost {
-		return fmt.Sprintf("apply.sh makes the jump: %s -I INPUT 1 -j %s", r.have.Tool(r.family), r.chain)
-	}
-	return "Docker makes the jump when it starts, and apply.sh does"
-}
-
-// ruleOf writes the rule that decided about a packet of a set.
-func (r *reach) ruleOf(way *packet.Evaluation, set packet.Set) string {
-	witness, _ := set.Witness()
-	d := way.Decide(witness)
+// refusingRule is the rule that matches a packet on the route.
+func (p *path) refusingRule(witness packet.Packet) string {
+	d := p.route.Decide(witness)
 	if d.At == packet.AtEnd {
 		return "no rule"
 	}
-	return r.text(way.Program.Rule(d.At).At)
+	return p.ruleText(p.route.Program.Rule(d.At).At)
 }
 
-// text writes a rule or a policy of the host with its table.
-func (r *reach) text(at packet.Origin) string {
-	if text, ok := r.have.NFTRule(at); ok {
-		if at.Policy {
-			return fmt.Sprintf("table %s: %s", at.Table, text)
-		}
-		return fmt.Sprintf("table %s, chain %s: %s", at.Table, at.Chain, text)
+// bypassed finds packets that the rules refuse and that are admitted before they get there: by
+// another rule, or because a jump is missing.
+func (p *path) bypassed() (string, error) {
+	leak := snapshot.Bypassing(p.route).And(snapshot.Refused(p.rules)).Diff(p.others)
+	if leak.IsEmpty() {
+		return "", nil
 	}
-	table := ""
-	if at.Table != "filter" {
-		table = "-t " + at.Table + " "
+	witness, _ := leak.Witness()
+	at := snapshot.AdmittingRule(p.route, witness)
+	switch {
+	case p.have.RuleAt(p.family, at) != nil:
+	case p.jumpMissing():
+		return fmt.Sprintf("never reaches %s, so packets such as %s bypass it. %s", p.chain, witness, p.addJump()), nil
+	default:
+		return fmt.Sprintf("jumps to %s only under conditions, so packets such as %s bypass it. %s", p.chain, witness, p.addJump()), nil
 	}
-	t := r.have.Rules[r.family].Table(at.Table)
-	if at.Policy {
-		return fmt.Sprintf("%s-P %s %s", table, at.Chain, t.Chain(at.Chain).Policy)
-	}
-	rule := t.Chain(at.Chain).Rules[at.Rule]
-	return fmt.Sprintf("%s-A %s %s, %s", table, at.Chain, rule.Canonical(iptables.Family(r.family)), snapshot.PlaceText(rule.Range))
+	return fmt.Sprintf("a rule before %s admits packets that its rules refuse: %s; for example %s", p.chain, p.ruleText(at), witness), nil
 }
 
-// blocked finds rules of ours that accept packets all of which something else on the host
-// drops. A ban that takes a part of them is no fault.
-func (r *reach) blocked(whole, ours *packet.Evaluation) (bool, error) {
-	dropped := map[packet.Origin]packet.Set{}
-	every := r.space.None()
-	for c, chain := range whole.Program.Chains {
-		for i, rule := range chain.Rules {
-			if k := rule.Verdict.Kind; k != packet.Drop && k != packet.Reject || r.expected(rule.At) {
-				continue
-			}
-			set, err := whole.Handled(packet.Place{Chain: c, Rule: i})
-			if err != nil {
-				return false, err
-			}
-			if set.IsEmpty() {
-				continue
-			}
-			if old, ok := dropped[rule.At]; ok {
-				set = set.Or(old)
-			}
-			dropped[rule.At] = set
-			every = every.Or(set)
-		}
+// unreachable finds rules that no packet gets to, while none is admitted either.
+func (p *path) unreachable() (string, error) {
+	if p.route.Outcome(snapshot.Reached).IsEmpty() && p.jumpMissing() {
+		return fmt.Sprintf("never reaches %s, so its rules have no effect. %s", p.chain, p.addJump()), nil
 	}
-	if every.IsEmpty() {
-		return false, nil
+	return "", nil
+}
+
+// jumpMissing reports whether no jump leads from the built-in chain to the rules.
+func (p *path) jumpMissing() bool {
+	return !snapshot.Reaches(p.have.Filter(p.family), p.path.FilterChain(), p.chain)
+}
+
+// addJump is how to add the missing jump.
+func (p *path) addJump() string {
+	if p.path == snapshot.ToHost {
+		return fmt.Sprintf("Run apply.sh, which adds the jump, or: %s -I INPUT 1 -j %s", p.have.Tool(p.family), p.chain)
 	}
-	for c, chain := range ours.Program.Chains {
+	return "Run apply.sh or restart Docker: both add the jump"
+}
+
+// blocked finds accepts all of whose packets a foreign rule drops. A ban that drops some of
+// them is no fault.
+func (p *path) blocked() (string, error) {
+	dropped, all, err := p.droppedByForeign()
+	if err != nil || all.IsEmpty() {
+		return "", err
+	}
+	for c, chain := range p.filled.Program.Chains {
 		for i, rule := range chain.Rules {
-			block, accepts := strings.CutPrefix(commentOf(rule), "dockerfw accept ")
-			if !accepts || rule.Verdict.Kind == packet.Jump || rule.Verdict.Kind == packet.Continue {
+			id, ours := p.hosts.filled.IDAt(p.family, rule.At)
+			if !ours || id.Phase != ir.PhaseAccept || rule.Verdict.Kind == packet.Jump || rule.Verdict.Kind == packet.Continue {
 				continue
 			}
-			set, err := ours.Handled(packet.Place{Chain: c, Rule: i})
+			set, err := p.filled.Handled(packet.Place{Chain: c, Rule: i})
 			if err != nil {
-				return false, err
+				return "", err
 			}
-			if set.IsEmpty() || !set.Diff(every).IsEmpty() {
+			if set.IsEmpty() || !set.Diff(all).IsEmpty() {
 				continue
 			}
 			at := mostOf(dropped, set)
 			witness, _ := set.And(dropped[at]).Witness()
-			r.checker.fail(r.name, "accept %q has no effect: %s drops what it accepts, for example %s", block, r.text(at), witness)
-			return true, nil
+			return fmt.Sprintf("accept %q has no effect: %s drops its packets, for example %s", id.Name, p.ruleText(at), witness), nil
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
-// mostOf is the first of the rules that drop packets of a set, by where they are.
+// droppedByForeign are the packets that foreign rules drop, by the rule and as a whole.
+func (p *path) droppedByForeign() (byRule map[packet.Origin]packet.Set, all packet.Set, err error) {
+	byRule, all = map[packet.Origin]packet.Set{}, p.space.None()
+	for c, chain := range p.whole.Program.Chains {
+		for i, rule := range chain.Rules {
+			if k := rule.Verdict.Kind; k != packet.Drop && k != packet.Reject || !p.have.IsForeign(p.family, rule.At) {
+				continue
+			}
+			set, err := p.whole.Handled(packet.Place{Chain: c, Rule: i})
+			if err != nil {
+				return nil, all, err
+			}
+			if set.IsEmpty() {
+				continue
+			}
+			if old, ok := byRule[rule.At]; ok {
+				set = set.Or(old)
+			}
+			byRule[rule.At] = set
+			all = all.Or(set)
+		}
+	}
+	return byRule, all, nil
+}
+
+// mostOf is the first rule that drops all packets of a set, or the last that drops some.
 func mostOf(dropped map[packet.Origin]packet.Set, set packet.Set) packet.Origin {
 	var best packet.Origin
 	for _, at := range slices.SortedFunc(maps.Keys(dropped), compareOrigins) {
@@ -238,27 +247,4 @@ func mostOf(dropped map[packet.Origin]packet.Set, set packet.Set) packet.Origin 
 func compareOrigins(a, b packet.Origin) int {
 	key := func(o packet.Origin) string { return fmt.Sprintf("%s %s %08d %t", o.Table, o.Chain, o.Rule, o.Policy) }
 	return strings.Compare(key(a), key(b))
-}
-
-// expected tells whether it is no surprise that a rule drops packets: it is dockerfw's or
-// Docker's. The policy of FORWARD drops what Docker has not published, see docker.
-func (r *reach) expected(at packet.Origin) bool {
-	if _, ok := r.have.NFTRule(at); ok {
-		return snapshot.OfDocker(at)
-	}
-	if at.Policy {
-		return at.Table == "filter" && at.Chain == "FORWARD"
-	}
-	rule := r.have.Rules[r.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
-	return snapshot.Ours(rule) || at.Table == "filter" && at.Chain != "DOCKER-USER" && strings.HasPrefix(at.Chain, "DOCKER")
-}
-
-// commentOf is the comment of a rule of ours, by its text.
-func commentOf(r *packet.Rule) string {
-	_, after, found := strings.Cut(r.Text, `--comment "`)
-	if !found {
-		return ""
-	}
-	comment, _, _ := strings.Cut(after, `"`)
-	return comment
 }

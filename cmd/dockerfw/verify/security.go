@@ -1,70 +1,63 @@
 package verify
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
-	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// appliedState is where apply.sh keeps what it knows of a host.
+// appliedState is where apply.sh keeps the state of a host.
 var appliedState = "/var/lib/dockerfw"
 
-// fallback checks the fallback rules, which apply.sh puts into the security table: that
-// they are there where it has run, and that the table refuses nothing that the rules let
-// through. Rules left from another version would, and nothing in the filter table would
-// tell why.
-func (c *checker) fallback(f ir.Family) (err error) {
-	defer packet.Catch(&err)
-	name := snapshot.FamilyText(f) + " security"
-	t := c.have.Rules[f].Table("security")
-	there := t.Chain(snapshot.OwnPrefix) != nil
+// security checks the fallback rules that apply.sh puts into the security table: that they
+// exist where it has run, and that the table refuses nothing that the rules admit. Fallback
+// rules of another version would, and nothing in the filter table would show why.
+func security(h *hosts) (result, error) {
+	const (
+		none   = "no fallback rules in the security table; apply.sh adds them"
+		noJump = "FORWARD of the security table does not jump to its chain %s. Run apply.sh, which adds the jump"
+	)
+	exist := h.have.Rules[h.family].Table("security").Chain(snapshot.OwnPrefix) != nil
 	var hooks []packet.Hook
-	for _, h := range c.have.Hooks(f, snapshot.Forward) {
-		if h.Table == "security" {
-			hooks = append(hooks, h)
+	for _, hook := range h.have.Hooks(h.family, snapshot.Forward) {
+		if hook.Table == "security" {
+			hooks = append(hooks, hook)
 		}
 	}
-	if !there && len(hooks) == 0 {
-		if _, err := os.Stat(appliedState); err == nil && c.have.Kind == snapshot.Live {
-			c.fail(name, "the fallback rules are missing. Run apply.sh: it puts them there")
-		} else {
-			c.nothing(name, "no fallback rules in the security table; apply.sh puts them there")
+	switch {
+	case !exist && len(hooks) == 0:
+		if _, err := os.Stat(appliedState); err == nil && live(h) {
+			return failed("the fallback rules are missing. Run apply.sh, which adds them")
 		}
-		return nil
+		return nothing(none)
+	case len(hooks) == 0:
+		return failed(noJump, snapshot.OwnPrefix)
 	}
-	if len(hooks) == 0 {
-		c.fail(name, "FORWARD of the security table does not lead to its chain %s. Run apply.sh: it makes the jump", snapshot.OwnPrefix)
-		return nil
-	}
-	route, err := packet.Route(f, false, hooks)
+	route, err := packet.Route(h.family, false, hooks)
 	if err != nil {
-		return fmt.Errorf("the %s rules of the security table cannot be followed: %w", snapshot.FamilyText(f), err)
+		return result{}, err
 	}
-	space, err := packet.New(route, c.filled.Program(f, c.entry(f)))
+	space, err := packet.New(route, h.filled.Program(h.family, h.want.EntryChain()))
 	if err != nil {
-		return fmt.Errorf("the %s rules of the security table cannot be followed: %w", snapshot.FamilyText(f), err)
+		return result{}, err
 	}
-	both := space.Programs()
-	r := reach{checker: c, family: f, name: name, space: space}
-	ours, refused := snapshot.Refused(both[1]), snapshot.Refused(both[0])
-	switch left := refused.Diff(ours); {
-	case !left.IsEmpty():
-		witness, _ := left.Witness()
-		at := route.Rule(both[0].Decide(witness).At).At
-		next := "that is not dockerfw's; delete it if it should not be there"
-		if !at.Policy && snapshot.Ours(t.Chain(at.Chain).Rules[at.Rule]) {
-			next = "the rules there are of another version. Run apply.sh: it renews them"
+	table, ours := space.Programs()[0], space.Programs()[1]
+	refused := snapshot.Refused(table)
+	if more := refused.Diff(snapshot.Refused(ours)); !more.IsEmpty() {
+		witness, _ := more.Witness()
+		at := route.Rule(table.Decide(witness).At).At
+		advice := "It is a foreign rule; delete it if it should not be there"
+		if r := h.have.RuleAt(h.family, at); r != nil && snapshot.Ours(r) {
+			advice = "The fallback rules are of another version. Run apply.sh, which replaces them"
 		}
-		c.fail(name, "%s drops what the rules let through, such as %s: %s", r.text(at), witness, next)
-	case !there:
-		c.nothing(name, "no fallback rules in the security table; apply.sh puts them there")
-	case refused.IsEmpty() && !ours.IsEmpty():
-		c.fail(name, "FORWARD of the security table does not lead to its chain %s. Run apply.sh: it makes the jump", snapshot.OwnPrefix)
-	default:
-		c.ok(name, "the fallback rules are there, and refuse nothing else")
+		return failed("%s drops packets that the rules admit, such as %s. %s", h.have.RuleText(h.family, at), witness, advice)
 	}
-	return nil
+	switch {
+	case !exist:
+		return nothing(none)
+	case refused.IsEmpty() && !snapshot.Refused(ours).IsEmpty():
+		return failed(noJump, snapshot.OwnPrefix)
+	}
+	return ok("the fallback rules exist, and refuse nothing else")
 }

@@ -1,4 +1,4 @@
-package main
+package findings
 
 import (
 	"bytes"
@@ -19,12 +19,12 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// check compiles a policy file, and returns what is wrong with it and the file's name.
+// checkFile compiles a policy file, and returns its name, the diagnostics and the sources.
 func checkFile(t *testing.T, name, text string) (string, hcl.Diagnostics, map[string][]byte) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Skip("the file system takes no such name:", err)
+		t.Skip("the file system does not support the name:", err)
 	}
 	result, diags := driver.Policy(file, driver.Options{})
 	if !diags.HasErrors() {
@@ -47,7 +47,7 @@ func TestColumnsOfMachineFormatsCountCodePoints(t *testing.T) {
 			want := []int{1 + utf8.RuneCountInString(line), 1 + utf8.RuneCountInString(line+c.marked)}
 
 			var out bytes.Buffer
-			if err := findingsSARIF(&out, diags, sources); err != nil {
+			if err := WriteSARIF(&out, diags, sources); err != nil {
 				t.Fatal(err)
 			}
 			var log struct {
@@ -61,10 +61,10 @@ func TestColumnsOfMachineFormatsCountCodePoints(t *testing.T) {
 				t.Errorf("SARIF: columns %d, want %d", got, want)
 			}
 			out.Reset()
-			if err := findingsJSON(&out, diags, sources); err != nil {
+			if err := WriteJSON(&out, diags, sources); err != nil {
 				t.Fatal(err)
 			}
-			var records []findingRecord
+			var records []record
 			if err := json.Unmarshal(out.Bytes(), &records); err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestColumnsOfMachineFormatsCountCodePoints(t *testing.T) {
 				t.Errorf("JSON: columns %d, want %d", got, want)
 			}
 			out.Reset()
-			if err := findingsGitHub(&out, diags, sources); err != nil {
+			if err := WriteGitHub(&out, diags, sources); err != nil {
 				t.Fatal(err)
 			}
 			got := regexp.MustCompile(`,col=(\d+),endColumn=(\d+),`).FindStringSubmatch(out.String())
@@ -85,13 +85,13 @@ func TestColumnsOfMachineFormatsCountCodePoints(t *testing.T) {
 
 func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
 
-func TestAFileNameThatIsNoUTF8IsExactInJSON(t *testing.T) {
+func TestAFileNameThatIsNotUTF8IsExactInJSON(t *testing.T) {
 	file, diags, sources := checkFile(t, "a\xff b.hcl", "bogus {}\n")
 	var out bytes.Buffer
-	if err := findingsJSON(&out, diags, sources); err != nil {
+	if err := WriteJSON(&out, diags, sources); err != nil {
 		t.Fatal(err)
 	}
-	var records []findingRecord
+	var records []record
 	if err := json.Unmarshal(out.Bytes(), &records); err != nil {
 		t.Fatal(err)
 	}
@@ -184,15 +184,15 @@ func checkSARIF(t *testing.T, kind string, v any) {
 	}
 }
 
-func TestSARIFOfRealFindingsIsAsItsSchemaSays(t *testing.T) {
-	bad, err := filepath.Glob("../../golden/bad/*")
+func TestSARIFOfRealFindingsMatchesItsSchema(t *testing.T) {
+	bad, err := filepath.Glob("../../../golden/bad/*")
 	if err != nil || len(bad) < 40 {
 		t.Fatalf("%d bad policies, %v", len(bad), err)
 	}
 	for _, dir := range append(bad, "no such policy") {
 		result, diags := driver.Policy(dir, driver.Options{})
 		var out bytes.Buffer
-		if err := findingsSARIF(&out, diags, result.Sources); err != nil {
+		if err := WriteSARIF(&out, diags, result.Sources); err != nil {
 			t.Fatal(err)
 		}
 		var log any
@@ -203,7 +203,7 @@ func TestSARIFOfRealFindingsIsAsItsSchemaSays(t *testing.T) {
 	}
 }
 
-// No format may name a file that is none, whatever is wrong with the value.
+// No format may refer to a file that does not exist.
 func TestValuesOfTheCommandLineHaveNoFile(t *testing.T) {
 	const policy = "host {\n  external_interfaces = [\"eth0\"]\n}\nvariable \"x\" {\n  type = list(string)\n  validation {\n    condition = length(var.x) > 0\n    error_message = \"Name one.\"\n  }\n}\naccept \"a\" {\n  source = var.x\n}\n"
 	file := filepath.Join(t.TempDir(), "p.hcl")
@@ -223,7 +223,7 @@ func TestValuesOfTheCommandLineHaveNoFile(t *testing.T) {
 				t.Fatalf("%s: nothing is wrong", value)
 			}
 			for format, write := range map[string]func(io.Writer, hcl.Diagnostics, map[string][]byte) error{
-				"json": findingsJSON, "sarif": findingsSARIF, "github": findingsGitHub,
+				"json": WriteJSON, "sarif": WriteSARIF, "github": WriteGitHub,
 			} {
 				var out bytes.Buffer
 				if err := write(&out, diags, result.Sources); err != nil {
@@ -231,11 +231,11 @@ func TestValuesOfTheCommandLineHaveNoFile(t *testing.T) {
 				}
 				for _, m := range regexp.MustCompile(`(?:"(?:file|uri)": "|file=)([^",]*)`).FindAllStringSubmatch(out.String(), -1) {
 					if strings.TrimPrefix(m[1], "file://") != file {
-						t.Errorf("%s as %s names the file %q:\n%s", value, format, m[1], out.String())
+						t.Errorf("%s as %s refers to the file %q:\n%s", value, format, m[1], out.String())
 					}
 				}
 				if !strings.Contains(out.String(), "--var ") && !strings.Contains(out.String(), "DOCKERFW_VAR_x") {
-					t.Errorf("%s as %s does not say where it is from:\n%s", value, format, out.String())
+					t.Errorf("%s as %s does not have its origin:\n%s", value, format, out.String())
 				}
 				if strings.Contains(out.String(), "\x00") || strings.Contains(out.String(), `\u0000`) {
 					t.Errorf("%s as %s: NUL", value, format)

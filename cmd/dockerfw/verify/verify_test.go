@@ -12,13 +12,13 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
-func open(t *testing.T, name string) *snapshot.State {
+func open(t *testing.T, name string) *snapshot.Host {
 	t.Helper()
 	opened, diags, err := snapshot.Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	return opened.States[0]
+	return opened.Hosts[0]
 }
 
 func write(t *testing.T, path, text string) string {
@@ -51,28 +51,28 @@ const (
 	https       = `-A CHAIN -i eth0 -p tcp -m tcp --dport 443 -m comment --comment "dockerfw accept https" -j PASS` + "\n"
 	standard    = `-A CHAIN -i eth0 -m set ! --match-set friends src -m comment --comment "dockerfw default" -j DROP` + "\n"
 	jump        = "-A FORWARD -j DOCKER-USER\n"
-	rules       = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n" +
+	savedRules  = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n" +
 		jump + established + banned + https + standard + "COMMIT\n"
-	sets = "create friends hash:net family inet hashsize 1024 maxelem 1048576\nadd friends 192.0.2.10\nadd friends 198.51.100.0/24\n" +
+	savedSets = "create friends hash:net family inet hashsize 1024 maxelem 1048576\nadd friends 192.0.2.10\nadd friends 198.51.100.0/24\n" +
 		"create bans hash:net family inet hashsize 1024 maxelem 65536\nadd bans 203.0.113.5\n"
 )
 
-// What an engine makes: its chain, what leads to it, and the nat table.
+// What an engine creates: its chain, the jump to it, and the nat table.
 const (
-	docker    = ":DOCKER - [0:0]\n-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT\n"
-	forDocker = "-A FORWARD -o docker0 -j DOCKER\n"
-	nat       = "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n" +
+	dockerRules = ":DOCKER - [0:0]\n-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT\n"
+	forDocker   = "-A FORWARD -o docker0 -j DOCKER\n"
+	natRules    = "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n" +
 		"-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80\nCOMMIT\n"
 )
 
-// second is the security table as apply.sh fills it, with the given rules behind those
-// that every host has.
-func second(rules string) string {
+// fallback is the security table as apply.sh fills it, with some rules after those that every
+// host has.
+func fallback(rules string) string {
 	text := "*security\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKERFW\n" + established + banned + rules + "COMMIT\n"
 	return strings.ReplaceAll(text, "CHAIN", "DOCKERFW")
 }
 
-// broken is what a host may lack, and what is said of it. Replacements are pairs.
+// broken are faults of a host, and the failed checks. Replacements are pairs.
 var broken = []struct {
 	name        string
 	rules, sets []string
@@ -83,13 +83,13 @@ var broken = []struct {
 		"the jump is missing",
 		[]string{jump, ""},
 		nil,
-		[]string{"IPv4 FORWARD: does not lead to CHAIN"},
+		[]string{"IPv4 FORWARD: never reaches CHAIN"},
 	},
 	{
-		"neither rules nor jump", // what is not there refuses nothing, and still nothing leads there
+		"neither rules nor jump", // missing rules refuse nothing, and still no packet gets there
 		[]string{jump, "", established, "", banned, "", https, "", standard, ""},
 		nil,
-		[]string{"IPv4 rules: chain CHAIN holds none of its 4 rules", "IPv4 FORWARD: does not lead to CHAIN"},
+		[]string{"IPv4 rules: chain CHAIN has none of its 4 rules", "IPv4 FORWARD: never reaches CHAIN"},
 	},
 	{
 		"a rule is missing",
@@ -125,62 +125,62 @@ var broken = []struct {
 		"loaded twice",
 		[]string{standard, standard + standard},
 		nil,
-		[]string{"IPv4 rules: chain CHAIN has rules twice: 5 instead of 4"},
+		[]string{"IPv4 rules: chain CHAIN has duplicate rules: 5 instead of 4"},
 	},
 	{
 		"another order",
 		[]string{established + banned, banned + established},
 		nil,
-		[]string{"IPv4 rules: chain CHAIN has its rules in another order", `IPv4 order: chain CHAIN: "dockerfw deny banned" of phase deny is before`},
+		[]string{"IPv4 rules: chain CHAIN has its rules in another order", `IPv4 order: chain CHAIN: "dockerfw deny banned" of phase deny`},
 	},
 	{
-		"a rule ahead",
+		"a rule before",
 		[]string{jump, "-A FORWARD -s 203.0.113.0/24 -j ACCEPT\n" + jump},
 		nil,
-		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse: -A FORWARD -s 203.0.113.0/24 -j ACCEPT"},
+		[]string{"IPv4 FORWARD: a rule before CHAIN admits packets that its rules refuse: -A FORWARD -s 203.0.113.0/24 -j ACCEPT"},
 	},
 	{
-		"a rule ahead in a chain of its own",
+		"a rule before in a chain of its own",
 		[]string{":DOCKER-USER", ":SIDE - [0:0]\n:DOCKER-USER", jump, "-A FORWARD -i eth0 -j SIDE\n-A SIDE -p udp -j ACCEPT\n" + jump},
 		nil,
-		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse: -A SIDE -p udp -j ACCEPT"},
+		[]string{"IPv4 FORWARD: a rule before CHAIN admits packets that its rules refuse: -A SIDE -p udp -j ACCEPT"},
 	},
 	{
-		"a rule ahead that lets through what ours let through as well", // a friend; a ban on the host keeps it from that
+		"a rule before that admits packets which our rules admit too", // an allowed client, which is not banned
 		[]string{jump, "-A FORWARD -s 198.51.100.7/32 -j ACCEPT\n" + jump},
 		nil,
 		nil,
 	},
 	{
-		"a rule ahead that lets through whom others ban",
+		"a rule before that admits a banned client",
 		[]string{jump, "-A FORWARD -s 198.51.100.7/32 -j ACCEPT\n" + jump},
 		[]string{"203.0.113.5", "198.51.100.7"},
-		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse"},
+		[]string{"IPv4 FORWARD: a rule before CHAIN admits packets that its rules refuse"},
 	},
-	{"a second line", []string{"COMMIT\n", "COMMIT\n" + second(https+standard)}, nil, nil},
+	{"fallback rules", []string{"COMMIT\n", "COMMIT\n" + fallback(https+standard)}, nil, nil},
 	{
-		"a second line of another version",
-		[]string{"COMMIT\n", "COMMIT\n" + second("-A CHAIN -i eth0 -p tcp -m tcp --dport 443 -m comment --comment \"dockerfw deny https\" -j DROP\n"+standard)},
+		"fallback rules of another version",
+		[]string{"COMMIT\n", "COMMIT\n" + fallback("-A CHAIN -i eth0 -p tcp -m tcp --dport 443 -m comment --comment \"dockerfw deny https\" -j DROP\n"+standard)},
 		nil,
 		[]string{"IPv4 security: -t security -A DOCKERFW -i eth0 -p tcp -m tcp --dport 443 -m comment"},
 	},
 	{
-		"a second line that nothing leads to",
-		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(second(https+standard), "-A FORWARD -j DOCKERFW\n", "", 1)},
+		"fallback rules without a jump",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(fallback(https+standard), "-A FORWARD -j DOCKERFW\n", "", 1)},
 		nil,
-		[]string{"IPv4 security: FORWARD of the security table does not lead to its chain DOCKERFW"},
+		[]string{"IPv4 security: FORWARD of the security table does not jump to its chain DOCKERFW"},
 	},
 	{
-		"nothing leads to the rules, and FORWARD drops everything",
+		"no jump to the rules, and FORWARD drops everything",
 		[]string{jump, "", ":FORWARD ACCEPT", ":FORWARD DROP"},
 		nil,
-		[]string{"IPv4 FORWARD: does not lead to CHAIN, so that its rules have no effect."},
+		[]string{"IPv4 FORWARD: never reaches CHAIN, so its rules have no effect."},
 	},
 	{
 		"the policy of the security table drops",
 		[]string{"COMMIT\n", "COMMIT\n*security\n:FORWARD DROP [0:0]\nCOMMIT\n"},
 		nil,
-		[]string{`IPv4 FORWARD: accept "https" has no effect: -t security -P FORWARD DROP drops what it accepts, for example tcp`, "IPv4 security: -t security -P FORWARD DROP drops what the rules let through"},
+		[]string{`IPv4 FORWARD: accept "https" has no effect: -t security -P FORWARD DROP drops its packets, for example tcp`, "IPv4 security: -t security -P FORWARD DROP drops packets that the rules admit"},
 	},
 	{
 		"a drop in mangle",
@@ -195,14 +195,14 @@ var broken = []struct {
 		nil,
 	},
 	{
-		"no connection tracking for what arrives",
+		"no connection tracking for packets from outside",
 		[]string{"COMMIT\n", "COMMIT\n*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -j NOTRACK\nCOMMIT\n"},
 		nil,
-		[]string{"IPv4 FORWARD: the raw table takes packets out of connection tracking (-t raw -A PREROUTING -i eth0 -j CT --notrack, "},
+		[]string{"IPv4 FORWARD: the raw table exempts packets from connection tracking (-t raw -A PREROUTING -i eth0 -j CT --notrack, "},
 	},
 	{
 		"no connection tracking for a name server of the host's own",
-		[]string{"COMMIT\n", "COMMIT\n" + nat + "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -p udp -m udp --dport 53 -j NOTRACK\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		[]string{"COMMIT\n", "COMMIT\n" + natRules + "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -p udp -m udp --dport 53 -j NOTRACK\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", dockerRules + ":DOCKER-USER"},
 		nil,
 		nil,
 	},
@@ -213,58 +213,58 @@ var broken = []struct {
 		nil,
 	},
 	{
-		"a mark that mangle sets for what arrives",
+		"a mark that mangle sets for packets from outside",
 		[]string{jump, "-A FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT\n" + jump, "COMMIT\n", "COMMIT\n*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -p udp -j MARK --set-xmark 0x4000/0x4000\nCOMMIT\n"},
 		nil,
-		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse: -A FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT"},
+		[]string{"IPv4 FORWARD: a rule before CHAIN admits packets that its rules refuse: -A FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT"},
 	},
 	{
 		"Docker's rules",
-		[]string{"COMMIT\n", "COMMIT\n" + nat, jump, jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		[]string{"COMMIT\n", "COMMIT\n" + natRules, jump, jump + forDocker, ":DOCKER-USER", dockerRules + ":DOCKER-USER"},
 		nil,
 		nil,
 	},
 	{
-		"a rule ahead for what passes by no container",
-		[]string{"COMMIT\n", "COMMIT\n" + nat, jump, "-A FORWARD -o tailscale0 -j ACCEPT\n" + jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		"a rule before for packets of no container",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules, jump, "-A FORWARD -o tailscale0 -j ACCEPT\n" + jump + forDocker, ":DOCKER-USER", dockerRules + ":DOCKER-USER"},
 		nil,
 		nil,
 	},
 	{
-		"a rule ahead for what passes to containers, too",
-		[]string{"COMMIT\n", "COMMIT\n" + nat, jump, "-A FORWARD -p udp -j ACCEPT\n" + jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		"a rule before for packets to containers, too",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules, jump, "-A FORWARD -p udp -j ACCEPT\n" + jump + forDocker, ":DOCKER-USER", dockerRules + ":DOCKER-USER"},
 		nil,
-		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse: -A FORWARD -p udp -j ACCEPT"},
+		[]string{"IPv4 FORWARD: a rule before CHAIN admits packets that its rules refuse: -A FORWARD -p udp -j ACCEPT"},
 	},
 	{
-		"a rule ahead, and fallback rules that drop what it lets through",
-		[]string{jump, "-A FORWARD -i eth0 -p udp -j ACCEPT\n" + jump, "COMMIT\n", "COMMIT\n" + second(https+standard)},
+		"a rule before, and fallback rules that drop the packets it admits",
+		[]string{jump, "-A FORWARD -i eth0 -p udp -j ACCEPT\n" + jump, "COMMIT\n", "COMMIT\n" + fallback(https+standard)},
 		nil,
 		nil,
 	},
 	{
-		"nothing leads to Docker's chains",
-		[]string{"COMMIT\n", "COMMIT\n" + nat, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		"no jump to Docker's chains",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules, ":DOCKER-USER", dockerRules + ":DOCKER-USER"},
 		nil,
-		[]string{"IPv4 Docker: FORWARD does not lead to Docker's chains"},
+		[]string{"IPv4 Docker: FORWARD does not jump to Docker's chains"},
 	},
 	{
-		"Docker's chains are gone, its nat rules are not",
-		[]string{"COMMIT\n", "COMMIT\n" + nat},
+		"Docker's chains are missing, its nat rules exist",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules},
 		nil,
 		[]string{"IPv4 Docker: the filter table has none of Docker's chains"},
 	},
 	{
-		"Docker's nat rules are gone, its chains are not",
-		[]string{"COMMIT\n", "COMMIT\n*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", docker + ":DOCKER-USER"},
+		"Docker's nat rules are missing, its chains exist",
+		[]string{"COMMIT\n", "COMMIT\n*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", dockerRules + ":DOCKER-USER"},
 		nil,
 		[]string{"IPv4 Docker: the nat table has none of Docker's rules: docker-proxy answers"},
 	},
 	{
-		"Docker's chains were flushed, and FORWARD drops what is left",
-		[]string{"COMMIT\n", "COMMIT\n" + nat, jump, jump + forDocker, ":DOCKER-USER", ":DOCKER - [0:0]\n:DOCKER-USER", ":FORWARD ACCEPT", ":FORWARD DROP"},
+		"Docker's chains were flushed, and the policy of FORWARD is DROP",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules, jump, jump + forDocker, ":DOCKER-USER", ":DOCKER - [0:0]\n:DOCKER-USER", ":FORWARD ACCEPT", ":FORWARD DROP"},
 		nil,
-		[]string{"IPv4 Docker: Docker publishes port 8080 for 172.17.0.2:80, and no rule accepts"},
+		[]string{"IPv4 Docker: Docker publishes port 8080 for 172.17.0.2:80, but no rule accepts"},
 	},
 	{
 		"a set is missing",
@@ -273,24 +273,24 @@ var broken = []struct {
 		[]string{"sets: friends is missing"},
 	},
 	{
-		"a rule ahead that asks a set of ports",
+		"a rule before with a set of ports",
 		[]string{jump, "-A FORWARD -m set --match-set web src,dst -j ACCEPT\n" + jump},
 		[]string{"create bans", "create web hash:ip,port family inet\nadd web 203.0.113.7,tcp:22\ncreate bans"},
-		[]string{"IPv4 FORWARD: a rule ahead of ours lets through what ours refuse"},
+		[]string{"IPv4 FORWARD: a rule before CHAIN admits packets that its rules refuse"},
 	},
 	{
-		"a rule ahead that asks a set with one dimension too few",
+		"a rule before with a dimension less than its set has",
 		[]string{jump, "-A FORWARD -m set --match-set web src -j ACCEPT\n" + jump},
 		[]string{"create bans", "create web hash:ip,port family inet\nadd web 203.0.113.7,tcp:22\ncreate bans"},
 		nil,
 	},
 	{"a set is empty", nil, []string{"add friends 192.0.2.10\nadd friends 198.51.100.0/24\n", ""}, []string{"sets: friends is empty"}},
-	{"a set has other members", nil, []string{"add friends 192.0.2.10\n", "add friends 192.0.2.11\nadd friends 203.0.113.0/24\n"}, []string{"sets: friends: 1 missing entry: 192.0.2.10, 2 unexpected entries: 192.0.2.11, 203.0.113.0/24"}},
+	{"a set has other entries", nil, []string{"add friends 192.0.2.10\n", "add friends 192.0.2.11\nadd friends 203.0.113.0/24\n"}, []string{"sets: friends: 1 missing entry: 192.0.2.10, 2 unexpected entries: 192.0.2.11, 203.0.113.0/24"}},
 	{"a set is of another type", nil, []string{"create bans hash:net", "create bans hash:ip"}, []string{"sets: bans is hash:ip inet instead of hash:net inet"}},
-	{"members cut in another way", nil, []string{"add friends 198.51.100.0/24", "add friends 198.51.100.0/25\nadd friends 198.51.100.128/25"}, nil},
+	{"the same addresses in other prefixes", nil, []string{"add friends 198.51.100.0/24", "add friends 198.51.100.0/25\nadd friends 198.51.100.128/25"}, nil},
 }
 
-func TestEachFaultOfAHostIsSaid(t *testing.T) {
+func TestEachFaultOfAHostIsReported(t *testing.T) {
 	for _, install := range []string{"replace", "jump"} {
 		chain, head, pass := "DOCKER-USER", ":DOCKER-USER - [0:0]\n", "ACCEPT"
 		if install == "jump" {
@@ -299,7 +299,7 @@ func TestEachFaultOfAHostIsSaid(t *testing.T) {
 		compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", install, 1)))
 		for _, c := range broken {
 			t.Run(install+"/"+c.name, func(t *testing.T) {
-				text := strings.NewReplacer(c.rules...).Replace(rules)
+				text := strings.NewReplacer(c.rules...).Replace(savedRules)
 				if install == "jump" {
 					text = strings.Replace(text, ":DOCKER-USER - [0:0]\n", head, 1)
 					text = strings.Replace(text, "COMMIT", "-A DOCKER-USER -j DOCKERFW\nCOMMIT", 1)
@@ -307,7 +307,7 @@ func TestEachFaultOfAHostIsSaid(t *testing.T) {
 				text = strings.NewReplacer("CHAIN", chain, "PASS", pass).Replace(text)
 				dir := t.TempDir()
 				write(t, filepath.Join(dir, "rules.v4"), text)
-				write(t, filepath.Join(dir, "sets"), strings.NewReplacer(c.sets...).Replace(sets))
+				write(t, filepath.Join(dir, "sets"), strings.NewReplacer(c.sets...).Replace(savedSets))
 				checks, err := Host(compiled, open(t, dir))
 				if err != nil {
 					t.Fatal(err)
@@ -330,8 +330,8 @@ func TestEachFaultOfAHostIsSaid(t *testing.T) {
 	}
 }
 
-func TestRulesOfOthersAreSaidWhereLoadingEmptiesTheChain(t *testing.T) {
-	for install, want := range map[string]string{"replace": "DOCKER-USER contains 1 rule that dockerfw did not create; loading would delete them: -A DOCKER-USER -s 10.0.0.1/32 -j DROP", "jump": ""} {
+func TestForeignRulesAreReportedWhereLoadingDeletesThem(t *testing.T) {
+	for install, want := range map[string]string{"replace": "DOCKER-USER contains 1 rule that dockerfw did not create; loading would delete it: -A DOCKER-USER -s 10.0.0.1/32 -j DROP", "jump": ""} {
 		dir := t.TempDir()
 		compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), strings.Replace(policy, "INSTALL", install, 1)))
 		host := open(t, write(t, filepath.Join(dir, "rules.v4"), "*filter\n:FORWARD ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n"+jump+
@@ -342,7 +342,7 @@ func TestRulesOfOthersAreSaidWhereLoadingEmptiesTheChain(t *testing.T) {
 		}
 		got := ""
 		for _, c := range checks {
-			if c.Name == "IPv4 others" && !c.OK {
+			if c.Name == "IPv4 foreign" && !c.OK {
 				got = c.Text
 			}
 		}
@@ -360,28 +360,28 @@ func TestAFamilyThatWasNotSavedFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range checks {
-		if c.Name == "IPv6 rules" && !c.OK && strings.HasSuffix(c.Text, "has no IPv6 rules saved") {
+		if c.Name == "IPv6 rules" && !c.OK && strings.HasSuffix(c.Text, "has no saved IPv6 rules") {
 			return
 		}
 	}
 	t.Errorf("%v", checks)
 }
 
-// The tools of a host are imitated: which backend it was read with, and what the other
-// one holds.
+// The tools of a host are scripts: the backend that it was read with, and the rules of the
+// other one.
 func TestRulesInTheOtherBackendFail(t *testing.T) {
 	for _, c := range []struct {
 		own         snapshot.Backend
 		rules, want string
 	}{
 		{snapshot.NFT, "", ""},
-		{snapshot.NFT, "-A FORWARD -j DOCKER-USER", "packets also meet rules of Docker's or dockerfw's in iptables-legacy, such as -A FORWARD -j DOCKER-USER: left from before a change."},
-		{snapshot.Legacy, "-A DOCKERFW-INPUT -j RETURN", "packets also meet rules of Docker's or dockerfw's in iptables-nft, such as -A DOCKERFW-INPUT -j RETURN: left from before a change."},
+		{snapshot.NFT, "-A FORWARD -j DOCKER-USER", "iptables-legacy has rules of Docker or dockerfw too, such as -A FORWARD -j DOCKER-USER: packets traverse both"},
+		{snapshot.Legacy, "-A DOCKERFW-INPUT -j RETURN", "iptables-nft has rules of Docker or dockerfw too, such as -A DOCKERFW-INPUT -j RETURN: packets traverse both"},
 		{snapshot.NFT, "-A INPUT -j ACCEPT", ""},
 	} {
 		bin := t.TempDir()
 		for _, b := range []snapshot.Backend{snapshot.NFT, snapshot.Legacy} {
-			rules := "-A DOCKER-USER -j DROP" // where they belong
+			rules := "-A DOCKER-USER -j DROP" // in the backend of Docker
 			if b != c.own {
 				rules = c.rules
 			}
@@ -389,13 +389,13 @@ func TestRulesInTheOtherBackendFail(t *testing.T) {
 		}
 		t.Setenv("PATH", bin)
 		compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", "replace", 1)))
-		checker := &checker{want: compiled, have: &snapshot.State{Kind: snapshot.Live, Backend: c.own}}
-		if err := checker.backend(); err != nil {
+		r, err := backend(&hosts{want: compiled, have: &snapshot.Host{Kind: snapshot.Live, Backend: c.own}})
+		if err != nil {
 			t.Fatal(err)
 		}
 		got := ""
-		if one := checker.checks[0]; !one.OK {
-			got = one.Text
+		if !r.ok {
+			got = r.text
 		}
 		if !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
 			t.Errorf("%+v: got %q", c, got)

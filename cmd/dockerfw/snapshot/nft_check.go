@@ -12,58 +12,58 @@ import (
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
-// readNFT reads what nft lists on a live host, and checks that iptables-save printed its
-// tables as they are. A host without nft has nobody that could have changed them.
-func (s *State) readNFT() error {
-	text, err := Output("nft", "-j", "list", "ruleset")
+// readNFT reads the tables of nft on a live host, and checks that iptables-save printed its own
+// completely. Without nft nothing can have changed them.
+func (h *Host) readNFT() error {
+	text, err := ToolOutput("nft", "-j", "list", "ruleset")
 	switch {
 	case errors.Is(err, ErrNoTool):
-		s.Unread = "nft is not installed"
+		h.NFTUnread = "nft is not installed"
 		return nil
-	case err != nil && s.Backend == Legacy:
-		s.Unread = err.Error() // the kernel may have no nf_tables
+	case err != nil && h.Backend == Legacy:
+		h.NFTUnread = err.Error() // the kernel may have no nf_tables
 		return nil
 	case err != nil:
 		return err
 	}
-	if s.NFT, err = nft.Parse(text); err != nil {
+	if h.NFT, err = nft.Parse(text); err != nil {
 		return fmt.Errorf("nft -j list ruleset: %w", err)
 	}
-	return s.checkNFT()
+	return h.checkNFT()
 }
 
-// checkNFT compares the tables of iptables-nft as nft lists them with what iptables-save
-// printed: that leaves out conditions it does not know, of rules that nft put there.
-func (s *State) checkNFT() error {
-	if s.NFT == nil {
+// checkNFT compares the tables of iptables-nft as listed by nft with the output of
+// iptables-save, which leaves out the conditions that only nft knows.
+func (h *Host) checkNFT() error {
+	if h.NFT == nil {
 		return nil
 	}
-	for _, t := range s.NFT.Tables {
-		if !s.readByIPTables(t) {
+	for _, t := range h.NFT.Tables {
+		if !h.readByIPTables(t) {
 			continue
 		}
 		f := ir.IPv4
 		if t.Family == "ip6" {
 			f = ir.IPv6
 		}
-		if err := sameTable(t, s.Rules[f].Table(t.Name), IPTables(f)+"-save"); err != nil {
-			return fmt.Errorf("%s: %w", s.Name, err)
+		if err := sameTable(t, h.Rules[f].Table(t.Name), IPTables(f)+"-save"); err != nil {
+			return fmt.Errorf("%s: %w", h.Name, err)
 		}
 	}
 	return nil
 }
 
-const next = "Delete it (nft delete rule %s %s %s handle %d) and add it with iptables, or put it in a table of its own (nft add table inet NAME)"
+const deleteRule = "Delete it (nft delete rule %s %s %s handle %d) and add it with iptables, or move it to a table of its own (nft add table inet NAME)"
 
-// sameTable tells what of a table iptables-save did not print as it is.
+// sameTable returns an error for what iptables-save did not print as it is.
 func sameTable(t *nft.Table, saved *iptables.Table, tool string) error {
 	for _, c := range t.Chains {
 		have := saved.Chain(c.Name)
 		if have == nil || c.Hook != "" && !slices.Contains([]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}, c.Name) {
-			return fmt.Errorf("table %s %s has a chain %s that %s does not print: nft made it. Delete it there, and put it in a table of its own (nft add table inet NAME)", t.Family, t.Name, c.Name, tool)
+			return fmt.Errorf("table %s %s has a chain %s that %s does not print, because nft created it. Delete it there, and create it in a table of its own (nft add table inet NAME)", t.Family, t.Name, c.Name, tool)
 		}
 		for i, r := range c.Rules {
-			why := "it is not printed at all"
+			why := "it is not printed"
 			if i < len(have.Rules) {
 				why = difference(r, have.Rules[i])
 			}
@@ -72,19 +72,19 @@ func sameTable(t *nft.Table, saved *iptables.Table, tool string) error {
 				if i < len(have.Rules) {
 					printed = " (-A " + c.Name + " " + have.Rules[i].Text + ")"
 				}
-				return fmt.Errorf("table %s %s, chain %s has a rule of nft that %s does not print as it is%s: %s; %s. "+next,
+				return fmt.Errorf("table %s %s, chain %s has a rule of nft that %s does not print completely%s: %s; %s. "+deleteRule,
 					t.Family, t.Name, c.Name, tool, printed, r.Text(), why, t.Family, t.Name, c.Name, r.Handle)
 			}
 		}
 		if len(have.Rules) > len(c.Rules) {
-			return fmt.Errorf("table %s %s, chain %s changed while it was read. Run this again", t.Family, t.Name, c.Name)
+			return fmt.Errorf("table %s %s, chain %s changed while it was read. Run the command again", t.Family, t.Name, c.Name)
 		}
 	}
 	return nil
 }
 
-// optionsOf are the options by which iptables prints what a rule of nft looks at, when
-// iptables-nft wrote it. All else of a rule is in expressions of xtables.
+// optionsOf are the options that iptables prints for a field that a rule of iptables-nft
+// compares. All other conditions of its rules are xtables expressions.
 var optionsOf = map[string][]string{
 	"ip saddr": {"-s"}, "ip6 saddr": {"-s"}, "ip daddr": {"-d"}, "ip6 daddr": {"-d"},
 	"iifname": {"-i"}, "oifname": {"-o"}, "ip protocol": {"-p"}, "ip6 nexthdr": {"-p"}, "meta l4proto": {"-p"},
@@ -95,7 +95,7 @@ var optionsOf = map[string][]string{
 	"ether saddr": {"--mac-source"}, "ip ttl": {"--ttl-lt", "--ttl-gt", "--ttl-eq"}, "ip6 hoplimit": {"--hl-lt", "--hl-gt", "--hl-eq"},
 }
 
-// difference tells what of a rule iptables does not print; "" if it prints all.
+// difference is what iptables does not print of a rule; "" if it prints all of it.
 func difference(r *nft.Rule, printed *iptables.Rule) string {
 	seen := map[string]bool{}
 	for _, e := range r.Expr {
@@ -106,29 +106,29 @@ func difference(r *nft.Rule, printed *iptables.Rule) string {
 			why = notPrinted(e, printed, seen)
 		case "accept", "drop", "return":
 			if printed.Jump != strings.ToUpper(e.Kind) {
-				why = "its verdict is another"
+				why = "its verdict differs"
 			}
 		case "jump", "goto":
 			body, _ := e.Body.(map[string]any)
 			if printed.Jump != body["target"] || printed.Goto != (e.Kind == "goto") {
-				why = "its verdict is another"
+				why = "its verdict differs"
 			}
 		case "limit":
 			body, _ := e.Body.(map[string]any)
 			if body["inv"] == true || body["rate_unit"] != nil || !slices.ContainsFunc(printed.Matches, func(m iptables.Match) bool { return m.Name == "limit" }) {
-				why = "its limit is another"
+				why = "its limit differs"
 			}
 		case "log":
 			if printed.Jump != "NFLOG" {
-				why = "its log is another"
+				why = "its log differs"
 			}
 		case "mangle":
 			text := e.Text()
 			if (!strings.HasPrefix(text, "meta nftrace ") || printed.Jump != "TRACE") && (!strings.HasPrefix(text, "meta mark ") || printed.Jump != "MARK") {
-				why = "iptables does not know " + text
+				why = "iptables does not support " + text
 			}
 		default:
-			why = "iptables does not know " + e.Text()
+			why = "iptables does not support " + e.Text()
 		}
 		if why != "" {
 			return why
@@ -137,9 +137,9 @@ func difference(r *nft.Rule, printed *iptables.Rule) string {
 	return ""
 }
 
-// notPrinted tells why a comparison is not one that iptables prints; "" if it is.
+// notPrinted is why iptables does not print a comparison; "" if it does.
 func notPrinted(e nft.Expr, printed *iptables.Rule, seen map[string]bool) string {
-	unknown := "iptables does not know " + e.Text()
+	unknown := "iptables does not support " + e.Text()
 	names, field, op := writable(e)
 	if names == nil {
 		return unknown
@@ -155,7 +155,7 @@ func notPrinted(e nft.Expr, printed *iptables.Rule, seen map[string]bool) string
 			continue
 		}
 		if seen[name] {
-			return "iptables prints one of its conditions on " + field
+			return "iptables prints only one of its conditions on " + field
 		}
 		seen[name] = true
 		not := op == "!="
@@ -170,8 +170,8 @@ func notPrinted(e nft.Expr, printed *iptables.Rule, seen map[string]bool) string
 	return unknown
 }
 
-// writable reads a comparison that iptables-nft may have written: the options that print it,
-// what it looks at, and how it compares. There are no options for others.
+// writable returns the options for a comparison that iptables-nft may have written, the field
+// and the operator; no options for any other.
 func writable(e nft.Expr) (names []string, field, op string) {
 	body, _ := e.Body.(map[string]any)
 	left, masked := body["left"], false
@@ -211,10 +211,10 @@ func writable(e nft.Expr) (names []string, field, op string) {
 	return names, field, op
 }
 
-// culprit names the first rule that iptables cannot have written in a table of iptables of a
-// family, and what to do about it; "" if none is found.
-func (s *State) culprit(f ir.Family) string {
-	text, err := Output("nft", "-j", "list", "ruleset")
+// culprit describes the first rule in the tables of iptables that iptables cannot have written,
+// and how to remove it; "" if there is none.
+func (h *Host) culprit(f ir.Family) string {
+	text, err := ToolOutput("nft", "-j", "list", "ruleset")
 	if err != nil {
 		return ""
 	}
@@ -229,7 +229,7 @@ func (s *State) culprit(f ir.Family) string {
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {
 				if fromNFT(r) {
-					return fmt.Sprintf("table %s %s, chain %s has a rule of nft that iptables does not know: %s. "+next, t.Family, t.Name, c.Name, r.Text(), t.Family, t.Name, c.Name, r.Handle)
+					return fmt.Sprintf("table %s %s, chain %s has a rule of nft that iptables does not support: %s. "+deleteRule, t.Family, t.Name, c.Name, r.Text(), t.Family, t.Name, c.Name, r.Handle)
 				}
 			}
 		}
@@ -237,7 +237,7 @@ func (s *State) culprit(f ir.Family) string {
 	return ""
 }
 
-// fromNFT tells whether iptables cannot have written a rule.
+// fromNFT reports whether iptables cannot have written a rule.
 func fromNFT(r *nft.Rule) bool {
 	for _, e := range r.Expr {
 		body, _ := e.Body.(map[string]any)

@@ -25,16 +25,16 @@ func write(t *testing.T, path, text string) string {
 	return path
 }
 
-func open(t *testing.T, name string) *State {
+func open(t *testing.T, name string) *Host {
 	t.Helper()
 	opened, diags, err := Open(name, driver.Options{})
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	if len(opened.States) != 1 {
-		t.Fatalf("%s has %d hosts", name, len(opened.States))
+	if len(opened.Hosts) != 1 {
+		t.Fatalf("%s has %d hosts", name, len(opened.Hosts))
 	}
-	return opened.States[0]
+	return opened.Hosts[0]
 }
 
 // policy is a small policy with host attributes.
@@ -48,12 +48,11 @@ const (
 	ours = `-i eth0 -m comment --comment "dockerfw default" -j DROP`
 )
 
-// Whatever an earlier version left, the new one stands alone, and what others own
-// stays.
-func TestApply(t *testing.T) {
+// Loading removes the rules of an earlier version, and keeps foreign ones.
+func TestLoadingReplacesOurRulesAndKeepsForeignOnes(t *testing.T) {
 	for _, c := range []struct {
 		name, attributes, host string
-		// forward and user are the rules afterwards, without what follows the first words.
+		// forward, user and own are the rules afterwards, by the last word of their comment.
 		forward, user, own []string
 	}{
 		{
@@ -63,7 +62,7 @@ func TestApply(t *testing.T) {
 			user:    []string{"established", "https", "default"},
 		},
 		{
-			name:    "replace deletes rules of others in its chain",
+			name:    "replace deletes foreign rules in its chain",
 			host:    head + ":DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -s 10.0.0.1/32 -j DROP\n-A DOCKER-USER -j RETURN\nCOMMIT\n",
 			forward: []string{"-j DOCKER-USER"},
 			user:    []string{"established", "https", "default"},
@@ -82,7 +81,7 @@ func TestApply(t *testing.T) {
 			user:    []string{"established", "https", "default"},
 		},
 		{
-			name: "jump that stands below others moves to the top", attributes: "install = \"jump\"\n",
+			name: "a jump below foreign rules moves to the top", attributes: "install = \"jump\"\n",
 			host:    head + ":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -s 10.0.0.1/32 -j DROP\n-A DOCKER-USER -j DOCKERFW\nCOMMIT\n",
 			forward: []string{"-j DOCKER-USER"},
 			user:    []string{"-j DOCKERFW", "-s 10.0.0.1/32 -j DROP"},
@@ -94,7 +93,7 @@ func TestApply(t *testing.T) {
 			compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), policy(c.attributes)))
 			host := open(t, write(t, filepath.Join(dir, "host.save"), c.host))
 			before := printed(t, host)
-			after, err := compiled.Apply(host)
+			after, err := compiled.LoadedOnto(host)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,11 +126,11 @@ func TestApply(t *testing.T) {
 	}
 }
 
-func TestApplyTakesOursFromAFamilyThatIsNotCompiled(t *testing.T) {
+func TestLoadingRemovesOurRulesOfAFamilyThatIsNotCompiled(t *testing.T) {
 	dir := t.TempDir()
 	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), policy("")))
 	host := open(t, write(t, filepath.Join(dir, "v6.save"), head+":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A DOCKER-USER -j DOCKERFW\n-A DOCKER-USER "+ours+"\n-A DOCKER-USER -s 2001:db8::1/128 -j DROP\nCOMMIT\n"))
-	after, err := compiled.Apply(host)
+	after, err := compiled.LoadedOnto(host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,11 +139,11 @@ func TestApplyTakesOursFromAFamilyThatIsNotCompiled(t *testing.T) {
 		t.Error("our chain is left")
 	}
 	if user := v6.Chain("DOCKER-USER"); len(user.Rules) != 1 || Ours(user.Rules[0]) {
-		t.Errorf("what is left in DOCKER-USER is not just the rule of others: %d rules", len(user.Rules))
+		t.Errorf("DOCKER-USER has not just the foreign rule: %d rules", len(user.Rules))
 	}
 }
 
-func printed(t *testing.T, s *State) string {
+func printed(t *testing.T, s *Host) string {
 	t.Helper()
 	var b strings.Builder
 	if err := s.Rules[ir.IPv4].Print(&b); err != nil {
@@ -153,19 +152,19 @@ func printed(t *testing.T, s *State) string {
 	return b.String()
 }
 
-// What others fill stays as they filled it; of another type, it cannot be used.
-func TestApplyKeepsWhatOthersFill(t *testing.T) {
+// Unmanaged sets keep their entries; one of another type is an error.
+func TestLoadingKeepsUnmanagedSets(t *testing.T) {
 	dir := t.TempDir()
 	text := policy("") + "ipset \"bans\" {\n  type = \"hash:ip\"\n  managed = false\n}\ndeny \"banned\" {\n  source = [ipset.bans]\n}\n" +
 		"ipset \"friends\" {\n  entries = [\"192.0.2.1\"]\n}\ndefault {\n  allow = [ipset.friends]\n}\n"
 	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), text))
 	sets := "create bans hash:ip family inet hashsize 1024 maxelem 65536\nadd bans 203.0.113.5\n" +
 		"create friends hash:net family inet hashsize 1024 maxelem 65536\nadd friends 10.0.0.0/8\n"
-	host := func(sets string) *State {
+	host := func(sets string) *Host {
 		name := write(t, filepath.Join(dir, "v4"), head+"COMMIT\n") + "," + write(t, filepath.Join(dir, "sets"), sets)
 		return open(t, name)
 	}
-	after, err := compiled.Apply(host(sets))
+	after, err := compiled.LoadedOnto(host(sets))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,13 +177,13 @@ func TestApplyKeepsWhatOthersFill(t *testing.T) {
 	if diff := cmp.Diff([]string{"bans 203.0.113.5/32", "friends 192.0.2.1/32"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	_, err = compiled.Apply(host(strings.ReplaceAll(sets, "bans hash:ip", "bans hash:net")))
-	if err == nil || !strings.Contains(err.Error(), "the set bans, which others fill, is hash:net") {
+	_, err = compiled.LoadedOnto(host(strings.ReplaceAll(sets, "bans hash:ip", "bans hash:net")))
+	if err == nil || !strings.Contains(err.Error(), "the unmanaged set bans is hash:net") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestNamesThatMeanNothing(t *testing.T) {
+func TestNamesThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	one := write(t, filepath.Join(dir, "a", "one"), head+"COMMIT\n")
 	two := write(t, filepath.Join(dir, "a", "two"), head+"COMMIT\n")
@@ -193,9 +192,9 @@ func TestNamesThatMeanNothing(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
 		{filepath.Join(dir, "none"), "no such file"},
 		{one + "," + two, "both hold IPv4 rules"},
-		{sets, "holds sets and no rules that iptables-save or ip6tables-save printed. Name the rules too"},
+		{sets, "has sets, but no output of iptables-save or ip6tables-save. Give the rules too"},
 		{filepath.Join(dir, "empty", "README"), "is neither a policy nor"},
-		{write(t, filepath.Join(dir, "hollow"), ""), "is empty, and its name does not say"},
+		{write(t, filepath.Join(dir, "hollow"), ""), "is empty, and its name does not tell"},
 	} {
 		_, _, err := Open(c.name, driver.Options{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -204,8 +203,8 @@ func TestNamesThatMeanNothing(t *testing.T) {
 	}
 }
 
-// The other revision is read whole, lists and all, and the work tree is left alone.
-func TestOpenAt(t *testing.T) {
+// A revision is read with its address lists, and the work tree does not change.
+func TestOpenRevision(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Fatal("git is needed: ", err)
 	}
@@ -226,20 +225,20 @@ func TestOpenAt(t *testing.T) {
 	write(t, filepath.Join(repo, "net", "lists", "f.txt"), "192.0.2.2\n")
 	for _, name := range []string{path, filepath.Dir(path)} {
 		for _, outside := range []bool{false, true} {
-			opened, diags, err := OpenAt("HEAD", name, driver.Options{AllowOutside: outside})
+			opened, diags, err := OpenRevision("HEAD", name, driver.Options{AllowOutside: outside})
 			if err != nil || diags.HasErrors() {
 				t.Fatal(err, diags)
 			}
-			s := opened.States[0]
-			if got := s.Members()["f"].Prefixes(0); len(got) != 1 || got[0].String() != "192.0.2.1/32" {
+			h := opened.Hosts[0]
+			if got := h.Members()["f"].Prefixes(0); len(got) != 1 || got[0].String() != "192.0.2.1/32" {
 				t.Errorf("the set holds %v", got)
 			}
-			place := s.Origins[RuleName{"DOCKER-USER", "dockerfw accept https"}].Range
+			place := h.Origins[RuleKey{"DOCKER-USER", ir.RuleID{Phase: ir.PhaseAccept, Name: "https"}}].Range
 			if got, want := place.Filename, "HEAD:"+path; got != want {
 				t.Errorf("the place is %s, want %s", got, want)
 			}
-			if s.Name != "HEAD:"+name {
-				t.Errorf("the name is %s", s.Name)
+			if h.Name != "HEAD:"+name {
+				t.Errorf("the name is %s", h.Name)
 			}
 		}
 	}
@@ -247,11 +246,11 @@ func TestOpenAt(t *testing.T) {
 		t.Errorf("the work tree was changed: %s", text)
 	}
 	renamed := write(t, filepath.Join(repo, "net", "renamed.hcl"), list)
-	if _, _, err := OpenAt("HEAD", renamed, driver.Options{}); err == nil || !strings.HasPrefix(err.Error(), renamed+" is not in HEAD. If it is new, there is nothing to compare it with") {
-		t.Errorf("a file that was not there: %v", err)
+	if _, _, err := OpenRevision("HEAD", renamed, driver.Options{}); err == nil || !strings.HasPrefix(err.Error(), renamed+" does not exist in HEAD. If it is new, there is nothing to compare it with") {
+		t.Errorf("a file that did not exist: %v", err)
 	}
 	for _, bad := range []string{"nope", "--help", ""} {
-		if _, _, err := OpenAt(bad, path, driver.Options{}); err == nil {
+		if _, _, err := OpenRevision(bad, path, driver.Options{}); err == nil {
 			t.Errorf("revision %q: no error", bad)
 		}
 	}

@@ -1,4 +1,9 @@
-package main
+// Package summary describes what compile wrote.
+//
+// In: a compiled policy, and how the output folder changed. Out: text for people: how
+// many rules and sets each host gets, what loading them replaces, and the command that
+// loads them. It writes no files.
+package summary
 
 import (
 	"fmt"
@@ -7,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
@@ -14,14 +20,30 @@ import (
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
-// summary says what came out, what loading it replaces, and how to load it.
-func summary(w io.Writer, result *driver.Result, policy string, changes []folder.Change, output string) {
+// folderText is the name of the output folder, as a folder.
+func folderText(output string) string { return strings.TrimRight(output, "/") + "/" }
+
+// WriteComparison lists how an output folder differs from what the policy compiles to, and
+// the command that brings it up to date.
+func WriteComparison(w io.Writer, changes []folder.Change, policy, output, command string) {
 	if len(changes) == 0 {
-		escape.Fprintf(w, "%s is what %s compiles to already; nothing was written.\n", output, policy)
+		escape.Fprintf(w, "%s is up to date with %s.\n", folderText(output), policy)
 		return
 	}
-	escape.Fprintf(w, "Compiled %s to %s: %s.\n", policy, output, changeCounts(changes))
-	const shown = 3 // of a fleet, the first few stand for the rest
+	for _, c := range changes {
+		escape.Fprintf(w, "%-8s %s\n", c.Kind, filepath.Join(output, c.Path))
+	}
+	escape.Fprintf(w, "%s is out of date. Run: %s\n", folderText(output), command)
+}
+
+// Write describes what was written, what loading it replaces, and how to load it.
+func Write(w io.Writer, result *driver.Result, policy string, changes []folder.Change, output string) {
+	if len(changes) == 0 {
+		escape.Fprintf(w, "%s is up to date with %s; nothing was written.\n", folderText(output), policy)
+		return
+	}
+	escape.Fprintf(w, "Compiled %s to %s: %s.\n", policy, folderText(output), changeCounts(changes))
+	const shown = 3 // of a fleet
 	for i, host := range result.Hosts {
 		if i == shown && len(result.Hosts) > shown+1 {
 			escape.Fprintf(w, "and %d more hosts.\n", len(result.Hosts)-shown)
@@ -41,12 +63,12 @@ func summary(w io.Writer, result *driver.Result, policy string, changes []folder
 	if first.Host == "" {
 		escape.Fprintf(w, "Next, as root on the host:\n")
 	} else {
-		escape.Fprintf(w, "Next, as root on each host, here %s:\n", first.Host)
+		escape.Fprintf(w, "Next, as root on each host (this is for %s):\n", first.Host)
 	}
-	escape.Fprintf(w, "  %s\n", loadCommand(filepath.Join(output, first.Host)))
+	escape.Fprintf(w, "  %s\n", shell.Word(filepath.Join(output, first.Host, folder.ApplyScript)))
 }
 
-// describe counts what one host loads.
+// describe counts the rules and sets of one host.
 func describe(w io.Writer, rs *iptables.Tables) {
 	if rs.Host != "" {
 		escape.Fprintf(w, "host %s:\n", rs.Host)
@@ -59,7 +81,7 @@ func describe(w io.Writer, rs *iptables.Tables) {
 	}
 }
 
-// changeCounts says how many files were written, and how many went away.
+// changeCounts is how many files were written and removed.
 func changeCounts(changes []folder.Change) string {
 	written, removed := 0, 0
 	for _, c := range changes {
@@ -78,13 +100,13 @@ func changeCounts(changes []folder.Change) string {
 	return fmt.Sprintf("%s written, %d removed", words.Count(written, "file"), removed)
 }
 
-// ruleCounts counts the rules of all chains by phase, but for the guard's.
+// ruleCounts counts the rules of all chains by phase, and those of INPUT protection apart.
 func ruleCounts(p *iptables.Program) string {
-	rules, guard := 0, 0
+	rules, input := 0, 0
 	phases := map[ir.Phase]int{}
 	for _, c := range p.Chains {
 		if c.Name == ir.InputChain || c.Name == ir.ProxyChain {
-			guard += len(c.Rules)
+			input += len(c.Rules)
 			continue
 		}
 		rules += len(c.Rules)
@@ -99,19 +121,20 @@ func ruleCounts(p *iptables.Program) string {
 		}
 	}
 	text := fmt.Sprintf("%s: %s", words.Count(rules, "rule"), strings.Join(parts, ", "))
-	if guard > 0 {
-		text += fmt.Sprintf("; and %d that guard docker-proxy", guard)
+	if input > 0 {
+		text += fmt.Sprintf("; and %d for INPUT protection", input)
 	}
 	return text
 }
 
-// setCounts lists the sets with how much they hold; empty halves of a set are left out.
+// setCounts lists the sets with the number of their entries; those of a family that have
+// none are left out.
 func setCounts(sets []*iptables.Set) string {
 	var parts []string
 	for _, s := range sets {
 		switch n := len(s.Prefixes) + len(s.Members); {
 		case !s.Managed:
-			parts = append(parts, s.Name+" (filled by others)")
+			parts = append(parts, s.Name+" (unmanaged)")
 		case n > 0:
 			parts = append(parts, fmt.Sprintf("%s %d", s.Name, n))
 		}
@@ -121,15 +144,4 @@ func setCounts(sets []*iptables.Set) string {
 		parts = append(parts[:shown], fmt.Sprintf("and %d more", len(parts)-shown))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// loadCommand is what loads what was compiled for one host.
-func loadCommand(dir string) string { return shellWord(filepath.Join(dir, folder.ApplyScript)) }
-
-// shellWord quotes s for a POSIX shell where it has to be.
-func shellWord(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+:@%,") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -1,4 +1,4 @@
-package main
+package findings
 
 import (
 	"bytes"
@@ -16,10 +16,10 @@ func at(file string, line, column int) hcl.Range {
 	return hcl.Range{Filename: file, Start: hcl.Pos{Line: line, Column: column}, End: hcl.Pos{Line: line, Column: column + 4}}
 }
 
-// The names are those of the schema of SARIF 2.1.0; what it requires is not left out.
+// The names are those of the schema of SARIF 2.1.0, with all that it requires.
 func TestSARIFHasWhatItsSchemaRequires(t *testing.T) {
 	plain := diag.Warn(diag.CodeCovered, at("policy.hcl", 3, 1), "rule", "Detail.")
-	diag.WithRelated(plain, "it takes its packets", at("policy.hcl", 1, 1))
+	diag.WithRelated(plain, "matches its packets first", at("policy.hcl", 1, 1))
 	diags := hcl.Diagnostics{
 		diag.Note(diag.CodeWorldOpen, at("dir with blank/a:b.hcl", 7, 2), "note", ""),
 		plain,
@@ -27,7 +27,7 @@ func TestSARIFHasWhatItsSchemaRequires(t *testing.T) {
 		{Severity: hcl.DiagError, Summary: "without a place", Extra: diag.Info{Code: diag.CodeFileRead}},
 	}
 	var b bytes.Buffer
-	if err := findingsSARIF(&b, diags, nil); err != nil {
+	if err := WriteSARIF(&b, diags, nil); err != nil {
 		t.Fatal(err)
 	}
 	var log struct {

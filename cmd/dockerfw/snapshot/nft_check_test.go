@@ -8,9 +8,9 @@ import (
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
-// What iptables-nft 1.8.9 prints for rules, and how nft 1.0.6 lists them: those of
-// iptables, and those that nft put into its tables.
-func TestATableThatNFTChangedIsRefused(t *testing.T) {
+// Rules as iptables-nft 1.8.9 prints them and as nft 1.0.6 lists them: rules of iptables, and
+// rules that nft added to its tables.
+func TestATableThatNFTChangedIsAnError(t *testing.T) {
 	const (
 		in      = `{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "eth0"}}, `
 		counter = `{"counter": {"packets": 0, "bytes": 0}}, `
@@ -35,7 +35,7 @@ func TestATableThatNFTChangedIsRefused(t *testing.T) {
 		{"-i eth0 -j DROP", in + `{"match": {"op": "==", "left": ` + saddr + `, "right": "192.0.2.1"}}, {"drop": null}`, "ip saddr 192.0.2.1"},
 		{"-i eth0 -j DROP", `{"match": {"op": "!=", "left": {"meta": {"key": "iifname"}}, "right": "eth0"}}, {"drop": null}`, "iifname != eth0"},
 		{"-i eth1 -j DROP", in + `{"match": {"op": "!=", "left": {"meta": {"key": "iifname"}}, "right": "eth1"}}, {"drop": null}`, "iifname"},
-		{"-j ACCEPT", `{"drop": null}`, "its verdict is another"},
+		{"-j ACCEPT", `{"drop": null}`, "its verdict differs"},
 	} {
 		file, diags := iptables.ParseRules(strings.NewReader("*filter\n:FORWARD ACCEPT [0:0]\n:U - [0:0]\n:T - [0:0]\n-A T "+c.printed+"\nCOMMIT\n"), "save")
 		rules := iptables.NewRuleset(iptables.IPv4)

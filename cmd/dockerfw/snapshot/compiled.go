@@ -1,0 +1,217 @@
+package snapshot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/folder"
+	emitted "github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/files"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+	"github.com/dockerfw/dockerfw/parser/suggest"
+)
+
+// openPolicy compiles a policy. Its hosts are read from the compiled text, like folders.
+func openPolicy(name string, opts driver.Options) (*Fleet, hcl.Diagnostics) {
+	result, diags := driver.Policy(name, opts)
+	fleet := &Fleet{Name: name, Kind: Policy, Sources: result.Sources}
+	for _, compiled := range result.Hosts {
+		h := newHost(name, Policy)
+		h.Sources = result.Sources
+		h.External, h.Container = values(compiled.Policy.Host.ExternalInterfaces), values(compiled.Policy.Host.ContainerInterfaces)
+		h.Origins = origins(compiled.Tables)
+		content := map[string][]byte{}
+		for _, f := range compiled.Files {
+			content[f.Name] = f.Content
+		}
+		more, err := h.readCompiled(content, func(file string) string { return file })
+		diags = append(diags, more...)
+		if err != nil {
+			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error()})
+		}
+		fleet.Hosts = append(fleet.Hosts, h)
+	}
+	return fleet, diags
+}
+
+func origins(t *emitted.Tables) map[RuleKey]ir.Origin {
+	out := map[RuleKey]ir.Origin{}
+	for _, p := range t.Programs {
+		for _, c := range p.Chains {
+			for _, r := range c.Rules {
+				out[RuleKey{c.Name, r.ID}] = r.Origin
+			}
+		}
+	}
+	return out
+}
+
+func values(list []parser.At[string]) []string {
+	var out []string
+	for _, v := range list {
+		out = append(out, v.Value)
+	}
+	return out
+}
+
+// openFolders reads a compiled folder, or the folders in it of the hosts of a fleet.
+func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diagnostics, error) {
+	dirs := []string{name}
+	if !isCompiled(tree, name) {
+		entries, err := tree.ReadDir(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		dirs = nil
+		for _, e := range entries {
+			if dir := filepath.Join(name, e.Name()); isCompiled(tree, dir) {
+				dirs = append(dirs, dir)
+			}
+		}
+	}
+	out := &Fleet{Name: name, Kind: Folder}
+	var diags hcl.Diagnostics
+	var all []string
+	for _, dir := range dirs {
+		content := map[string][]byte{}
+		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6} {
+			text, err := files.Read(tree, filepath.Join(dir, f))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, nil, err
+			}
+			if err == nil {
+				content[f] = text
+			}
+		}
+		h := newHost(dir, Folder)
+		more, err := h.readCompiled(content, func(file string) string { return filepath.Join(dir, file) })
+		diags = append(diags, more...)
+		if err != nil {
+			return nil, diags, fmt.Errorf("%s: %w", dir, err)
+		}
+		all = append(all, h.Label)
+		if len(hosts) == 0 || slices.Contains(hosts, h.Label) {
+			out.Hosts = append(out.Hosts, h)
+		}
+	}
+	for _, host := range hosts {
+		if host != "" && slices.Contains(all, host) {
+			continue
+		}
+		if slices.Equal(all, []string{""}) {
+			return nil, diags, fmt.Errorf("%s is for a host without a label: omit --host", name)
+		}
+		return nil, diags, fmt.Errorf("%s has no folder for host %q. %s", name, host, suggest.FromList(host, all, "It has", "host"))
+	}
+	return out, diags, nil
+}
+
+// readCompiled loads the files of a compiled folder onto a simulated host without rules.
+func (h *Host) readCompiled(content map[string][]byte, display func(string) string) (hcl.Diagnostics, error) {
+	manifest, err := folder.ParseManifest(content[folder.ManifestFile])
+	if err != nil {
+		return nil, err
+	}
+	h.Label = manifest.Host
+	for _, set := range manifest.Sets {
+		if !set.Managed {
+			h.Unmanaged[set.Name] = true
+		}
+	}
+	var diags hcl.Diagnostics
+	sets, more := iptables.ParseSets(bytes.NewReader(content[folder.SetsFile]), display(folder.SetsFile))
+	diags = append(diags, more...)
+	if !more.HasErrors() {
+		diags = append(diags, h.Sets.Load(sets)...)
+	}
+	empty := newHost("", Saved)
+	for _, one := range []struct {
+		family        ir.Family
+		load, removal string
+	}{{ir.IPv4, folder.RulesFile4, folder.RulesRemoval4}, {ir.IPv6, folder.RulesFile6, folder.RulesRemoval6}} {
+		text, ok := content[one.load]
+		if !ok {
+			continue
+		}
+		file, more := iptables.ParseRules(bytes.NewReader(text), display(one.load))
+		diags = append(diags, more...)
+		if more.HasErrors() {
+			continue
+		}
+		h.restore[one.family] = file
+		if err := h.readChains(one.family, manifest.Chains, content[one.removal]); err != nil {
+			return diags, err
+		}
+		rules, err := h.rulesLoadedOnto(empty, one.family)
+		if err != nil {
+			return diags, err
+		}
+		h.Rules[one.family] = rules
+	}
+	if len(h.Rules) == 0 && !diags.HasErrors() {
+		return diags, errors.New("it has no rules of either family")
+	}
+	return diags, nil
+}
+
+// readChains takes from the manifest how the rules of a family are installed, and which
+// chains belong to dockerfw alone. The manifest does not have the chain that
+// install = "jump" leads from; the removal file deletes the jump there.
+func (h *Host) readChains(f ir.Family, chains []folder.ChainReport, removal []byte) error {
+	var names []string
+	for _, c := range chains {
+		if c.Family != f.String() {
+			continue
+		}
+		names = append(names, c.Name)
+		install, ok := installOf(c.Install)
+		if !ok {
+			return fmt.Errorf("%s: unknown install %q", folder.ManifestFile, c.Install)
+		}
+		h.Install = install
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("%s lists no chains of %s", folder.ManifestFile, FamilyText(f))
+	}
+	h.Own[f] = names
+	switch h.Install {
+	case ir.InstallReplace:
+		h.Target = names[0]
+	case ir.InstallInsert:
+		h.Target, h.Own[f] = names[0], names[1:]
+	case ir.InstallJump:
+		h.Target = jumpTarget(removal)
+	}
+	return nil
+}
+
+func installOf(text string) (ir.Install, bool) {
+	for _, i := range []ir.Install{ir.InstallReplace, ir.InstallJump, ir.InstallInsert} {
+		if i.String() == text {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// jumpTarget is the chain whose jump to OwnPrefix a removal file deletes.
+func jumpTarget(removal []byte) string {
+	file, _ := iptables.ParseRules(bytes.NewReader(removal), "")
+	for _, b := range file.Blocks {
+		for _, c := range b.Commands {
+			if c.Op == iptables.Delete && c.Rule != nil && jumpsTo(c.Rule, OwnPrefix) {
+				return c.Chain
+			}
+		}
+	}
+	return "DOCKER-USER"
+}

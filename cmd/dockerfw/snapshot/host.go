@@ -1,0 +1,145 @@
+package snapshot
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+	"github.com/dockerfw/dockerfw/parser/nft"
+)
+
+// Kind is what a snapshot was made from.
+type Kind int
+
+// The kinds of snapshots. Policies and folders are compiled: they have nothing but the
+// rules of dockerfw. Saved tables and the live host have foreign rules too.
+const (
+	Policy Kind = iota
+	Folder
+	Saved
+	Live
+)
+
+// Compiled reports whether the snapshot has what dockerfw makes, rather than what a host has.
+func (k Kind) Compiled() bool { return k <= Folder }
+
+// Host is the rules and sets of one host.
+type Host struct {
+	// Name is what the user called it, and Label the label of its host block; "" without one.
+	Name, Label string
+	Kind        Kind
+	// Rules by family; none for a family that was not read.
+	Rules map[ir.Family]*iptables.Ruleset
+	Sets  *iptables.Sets
+	// NFT is the output of nft list ruleset; nil where it was not read.
+	NFT *nft.Ruleset
+	// NFTUnread is why a live host has no NFT; "" if it has.
+	NFTUnread string
+	// Install is how the rules of a compiled host get into the chain Target; Own are the
+	// chains that belong to dockerfw alone, by family: loading empties them first.
+	Install ir.Install
+	Target  string
+	Own     map[ir.Family][]string
+	// Unmanaged are sets that dockerfw does not fill: their entries are not known of a
+	// compiled host.
+	Unmanaged map[string]bool
+	// Origins are the positions in the policy that rules come from; nil without a policy.
+	Origins map[RuleKey]ir.Origin
+	// External and Container are the patterns of the policy's interfaces; nil without a
+	// policy. See Interfaces.
+	External, Container []string
+	// Sources are the bytes of the policy's files, by name.
+	Sources map[string][]byte
+	// Backend is the kind of iptables that a live host was read with; suffix is what the
+	// names of its tools have in addition to the plain names.
+	Backend Backend
+	suffix  string
+	// savedBy is the kind of iptables whose tool printed saved rules, "" if they do not
+	// have its comment.
+	savedBy Backend
+
+	// restore are the files of a compiled host, for loading them onto another.
+	restore map[ir.Family]*iptables.RulesFile
+	// ipsets, programs and hooks are computed on first use.
+	ipsets   *netfilter.Sets
+	programs map[programKey]*packet.Program
+	hooks    map[hooksKey][]packet.Hook
+}
+
+// RuleKey identifies a rule of dockerfw on a host.
+type RuleKey struct {
+	Chain string
+	ID    ir.RuleID
+}
+
+func newHost(name string, kind Kind) *Host {
+	return &Host{
+		Name: name, Kind: kind,
+		Rules: map[ir.Family]*iptables.Ruleset{}, Sets: &iptables.Sets{},
+		Own: map[ir.Family][]string{}, Unmanaged: map[string]bool{},
+		restore: map[ir.Family]*iptables.RulesFile{},
+	}
+}
+
+// FamilyText is a family as people write it.
+func FamilyText(f ir.Family) string { return words.Family(f) }
+
+// Families are those that the host has rules of, IPv4 first.
+func (h *Host) Families() []ir.Family {
+	var out []ir.Family
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if h.Rules[f] != nil {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Filter returns the filter table of a family, which may be nil.
+func (h *Host) Filter(f ir.Family) *iptables.Table {
+	if h.Rules[f] == nil {
+		return nil
+	}
+	return h.Rules[f].Table("filter")
+}
+
+// EntryChain is the chain of a compiled host that its jump, or the target, leads to first.
+func (h *Host) EntryChain() string {
+	if h.Install == ir.InstallJump {
+		return OwnPrefix
+	}
+	return h.Target
+}
+
+// Owns reports whether a chain belongs to dockerfw alone on a compiled host.
+func (h *Host) Owns(f ir.Family, chain string) bool { return slices.Contains(h.Own[f], chain) }
+
+// PlaceText is a position as file:line:column in policies, and as file:line in restore files
+// and the output of tools; "" for none.
+func PlaceText(r hcl.Range) string {
+	switch {
+	case r.Filename == "":
+		return ""
+	case strings.HasSuffix(r.Filename, ".hcl"), strings.HasSuffix(r.Filename, ".hcl.json"):
+		return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
+	}
+	return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line)
+}
+
+// Place is where a rule was written: in the policy if there is one, else in the file that
+// the rule was read from.
+func (h *Host) Place(chain string, r *iptables.Rule) hcl.Range {
+	if id, ok := IDOf(r); ok {
+		if o, ok := h.Origins[RuleKey{chain, id}]; ok {
+			return o.Range
+		}
+	}
+	return r.Range
+}

@@ -1,0 +1,93 @@
+package snapshot
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// This file is the only one that recognizes what dockerfw made on a host: its chains by
+// their names, its rules by their comments.
+
+// OwnPrefix begins the names of all chains of dockerfw but the target, and is the name of the
+// chain that install = "jump" fills.
+const OwnPrefix = ir.OwnChain
+
+// IDOf returns the rule of the policy that a rule comes from; ok is false for a rule without
+// a comment of dockerfw.
+func IDOf(r *iptables.Rule) (id ir.RuleID, ok bool) { return ir.ParseComment(Comment(r)) }
+
+// Comment returns a rule's comment; "" if it has none.
+func Comment(r *iptables.Rule) string {
+	for i := range r.Matches {
+		if r.Matches[i].Name == "comment" {
+			if o := r.Matches[i].Option("--comment"); o != nil {
+				return o.Value()
+			}
+		}
+	}
+	return ""
+}
+
+// Ours reports whether dockerfw made a rule: one with a comment of dockerfw, or an
+// unconditional jump to a chain of dockerfw.
+func Ours(r *iptables.Rule) bool {
+	comment := Comment(r)
+	return comment == "dockerfw" || ir.IsComment(comment) || jumpsTo(r, r.Jump) && isOwnChain(r.Jump)
+}
+
+func isOwnChain(name string) bool {
+	return name == OwnPrefix || strings.HasPrefix(name, OwnPrefix+"-")
+}
+
+// applyChains are the names of the chains of Docker and dockerfw, as apply.sh recognizes them.
+var applyChains = regexp.MustCompile(`^DOCKER[-A-Z0-9]*$`)
+
+// isDockerChain reports whether the engine fills a chain of the filter table.
+func isDockerChain(name string) bool {
+	return name == "DOCKER" || strings.HasPrefix(name, "DOCKER-") && name != "DOCKER-USER"
+}
+
+// jumpsTo reports whether a rule sends every packet to a chain.
+func jumpsTo(r *iptables.Rule, chain string) bool {
+	return r.Jump == chain && !r.Goto && len(r.Base) == 0 && !slices.ContainsFunc(r.Matches, func(m iptables.Match) bool { return m.Name != "comment" })
+}
+
+// IsDockerReturn reports whether rule i of a chain is the RETURN that engines up to 26 add
+// at the end of DOCKER-USER. It has no effect there.
+func IsDockerReturn(c *iptables.Chain, i int) bool {
+	r := c.Rules[i]
+	return i == len(c.Rules)-1 && jumpsTo(r, "RETURN") && len(r.Matches) == 0
+}
+
+// ForeignRules returns the rules of a chain that neither dockerfw made nor Docker, which
+// ends DOCKER-USER with a RETURN.
+func ForeignRules(c *iptables.Chain) []*iptables.Rule {
+	if c == nil {
+		return nil
+	}
+	var out []*iptables.Rule
+	for i, r := range c.Rules {
+		if !Ours(r) && !IsDockerReturn(c, i) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// BlockName is a rule of dockerfw as the policy writes its block, accept "https"; any other
+// rule is its text.
+func BlockName(r *iptables.Rule) string {
+	switch id, ok := IDOf(r); {
+	case !ok:
+		return r.Text
+	case id.Name == "":
+		return id.Phase.String()
+	default:
+		return fmt.Sprintf("%s %q", id.Phase, id.Name)
+	}
+}
