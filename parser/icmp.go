@@ -176,7 +176,8 @@ func (b *block) icmpType(it item, v4, v6 bool) (ICMPType, bool) {
 func parseICMPCode(text string) (ICMPCode, bool) {
 	typ, code, hasCode := strings.Cut(text, "/")
 	t, err := strconv.ParseUint(typ, 10, 8)
-	// 255 is reserved, and iptables takes it for any type (measured: 1.8.9).
+	// 255 is reserved, and iptables reads it as any type:
+	// docs/contributing/netfilter.md, "ICMP type 255".
 	if err != nil || t == 255 {
 		return ICMPCode{}, false
 	}

@@ -86,8 +86,8 @@ func (b *block) connections() *Connections {
 	}
 }
 
-// Lengths of log prefixes in bytes, without the final NUL. Longer ones are truncated silently
-// (measured with iptables 1.8.9; NFLOG keeps 63 on the legacy backend).
+// Lengths of log prefixes in bytes, without the final NUL. iptables truncates longer ones
+// silently: docs/contributing/netfilter.md, "Lengths of names and texts".
 const (
 	maxLogPrefix   = 29
 	maxNFLogPrefix = 63

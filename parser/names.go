@@ -7,7 +7,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Limits of names, in bytes, measured with iptables 1.8.9 and ipset 7.17.
+// Limits of names in bytes: docs/contributing/netfilter.md, "Lengths of names and texts"
+// and "Names of sets".
 const (
 	// maxSetName leaves room for the suffixes "-v6" and "-new" or "-alt" within the 31
 	// bytes that iptables takes in --match-set.

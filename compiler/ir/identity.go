@@ -46,8 +46,8 @@ func (r *Rule) ID() RuleID { return RuleID{r.Phase, r.Origin.Name} }
 const commentPrefix = "dockerfw "
 
 // Comment returns the comment that the rule has in the kernel, such as "dockerfw accept
-// https". The kernel keeps 255 bytes and iptables cuts the rest silently (measured with
-// 1.8.9); names are short enough.
+// https". Names are short enough for the 255 bytes that iptables keeps
+// (docs/contributing/netfilter.md, "Lengths of names and texts").
 func (id RuleID) Comment() string {
 	text := commentPrefix + id.Phase.String()
 	if id.Name != "" {

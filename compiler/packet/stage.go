@@ -85,7 +85,8 @@ func (s stage) of(c Cond, toHost bool) Cond {
 		}
 	case State:
 		if s == beforeTracking {
-			// For xt_conntrack a packet without a connection is INVALID.
+			// For xt_conntrack a packet without a connection is INVALID:
+			// docs/contributing/netfilter.md, "Packets without a connection".
 			untracked := State{ir.CTUntracked}
 			return Any{All{untracked, truth(c.States&ir.CTUntracked != 0)}, All{Not{untracked}, truth(c.States&ir.CTInvalid != 0)}}
 		}

@@ -208,7 +208,8 @@ func (p Packet) seenAt(s stage) Packet {
 		p.DNAT, p.SNAT = false, false
 	}
 	if s == beforeTracking && p.State != ir.CTUntracked {
-		// For xt_conntrack a packet without a connection is INVALID.
+		// For xt_conntrack a packet without a connection is INVALID:
+		// docs/contributing/netfilter.md, "Packets without a connection".
 		p.State = ir.CTInvalid
 		p.DNAT, p.SNAT, p.Direction = false, false, ir.CTAny
 		p.OriginalDestination, p.OriginalPort = netip.Addr{}, 0

@@ -32,19 +32,18 @@ func (e *expansion) limits(use string) []Match {
 	return out
 }
 
-// hashLimitName returns the name of the table that counts, within the 15 bytes that the
-// kernel takes. It depends on the limit itself: rules that are loaded over older ones
-// share the older one's table, and with it its rate, while the name stays the same (measured: Linux 6.18,
-// both backends).
+// hashLimitName returns the name of the table that counts, of at most 15 bytes. It depends
+// on the limit itself, because a table keeps its rate while its name stays the same:
+// docs/contributing/netfilter.md, "Hashlimit tables".
 func hashLimitName(use, rule string, m HashLimit) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s%s %d/%s %d %t %d", use, rule, m.Rate.Count, m.Rate.Unit, m.Burst, m.PerSource, m.Expire))
 	return "dfw-" + rule[:min(len(rule), 4)] + "-" + hex.EncodeToString(sum[:3])
 }
 
 // expiry is the time in seconds after which a count may be forgotten: the one in which the
-// burst is whole again by itself. The kernel forgets it after one unit of the rate unless
-// told otherwise, and the burst comes back at once (measured: Linux 6.18, both
-// backends: of 1/sec with a burst of 30 a source got 30 more after each pause of 2 s).
+// burst is available again by itself. Without it the kernel forgets the count after one
+// unit of the rate, and a source that pauses gets the whole burst again:
+// docs/contributing/netfilter.md, "Hashlimit tables".
 func expiry(r Rate, burst int) int {
 	i := slices.IndexFunc(rateUnits, func(u rateUnit) bool { return u.unit == r.Unit })
 	unit := rateUnits[i].seconds

@@ -9,8 +9,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// maxMatches bounds the matches of a rule: iptables-restore takes 248 words in a rule
-// (measured with 1.8.9), of which a set match takes six; the rest needs room.
+// maxMatches bounds the matches of a rule: iptables-restore accepts 248 words in a rule
+// (docs/contributing/netfilter.md, "Restore lines"), and a set match has six.
 const maxMatches = 36
 
 // checkOperands checks each rule for what the kernel's tools accept without complaint and

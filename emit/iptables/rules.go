@@ -7,8 +7,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// maxLine is the longest line iptables-restore 1.8.9 reads whole, in bytes
-// without the newline (measured: 10,240 breaks in the middle of a word).
+// maxLine is the longest line that iptables-restore does not split, in bytes without the
+// newline: docs/contributing/netfilter.md, "Restore lines".
 const maxLine = 10239
 
 // table writes one *filter block. It owns the grammar of restore files: chain

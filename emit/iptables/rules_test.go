@@ -68,7 +68,7 @@ COMMIT
 -X DOCKERFW-OUT
 COMMIT
 `},
-		// The last -I ends at the head (facts/netfilter.md, section 1.1).
+		// The last -I ends at the head: docs/contributing/netfilter.md, "Insert and delete".
 		{ir.InstallInsert, `# H
 *filter
 :DOCKERFW-OUT - [0:0]

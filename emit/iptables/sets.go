@@ -18,8 +18,8 @@ const temporarySuffix = "-new"
 // temporary sets are filled, and only when nothing can fail for want of memory
 // or a bad element any more are they swapped in, one atomic step each.
 //
-// -exist holds for all later lines of the same run once one line has it
-// (ipset 7.17): nothing here relies on a line without it failing.
+// -exist holds for all later lines of a run once one line has it
+// (docs/contributing/netfilter.md, "-exist"), so that no line relies on failing without it.
 func Sets(sets []*Set, header string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n", header)

@@ -70,7 +70,7 @@ func (k kernel) usedBy(name string) string {
 	return ""
 }
 
-// run executes one line; see facts/netfilter.md, sections 3.2 and 3.3.
+// run executes one line: docs/contributing/netfilter.md, "-exist" and "Swap".
 func (k kernel) run(line string) error {
 	words := strings.Fields(line)
 	exist := words[len(words)-1] == "-exist"

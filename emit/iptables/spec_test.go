@@ -113,9 +113,8 @@ func TestARuleIsItsMatchesItsCommentAndItsVerdict(t *testing.T) {
 	}
 }
 
-// iptables-restore 1.8.9 takes an unterminated quote for the rest of the file's
-// line, newline and all (facts/netfilter.md, section 1.5): nothing that could
-// end a word early may ever reach a file.
+// A character that ends a word early, or an open quote, changes the meaning of the rest of
+// the line without a message: docs/contributing/netfilter.md, "Quotes".
 func TestTextThatWouldBreakALinePanics(t *testing.T) {
 	for _, bad := range []string{`a"b`, `a\b`, "a\nb", "a\rb", "a\x00b", "a\tb", "ü", "\x7f"} {
 		func() {

@@ -115,8 +115,9 @@ type try struct {
 }
 
 // forwarded removes tries that docker-proxy would answer. Engine 20.10 on the legacy
-// backend makes one IPv6 DNAT rule for each container port (measured): packets to a second
-// published port of it pass INPUT, where these policies have no rules.
+// backend makes one IPv6 DNAT rule for each container port (docs/contributing/docker.md,
+// "One IPv6 DNAT rule for each container port"): packets to a second published port of it
+// pass INPUT, where these policies have no rules.
 func (b *bench) forwarded(tries []try) []try {
 	if b.backend != lab.Legacy {
 		return tries

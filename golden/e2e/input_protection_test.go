@@ -28,7 +28,7 @@ default {
 `
 
 // Without configuration, an engine's networks are IPv4 only, and docker-proxy answers IPv6
-// clients (measured with engines 20.10 to 28.5).
+// clients: docs/contributing/docker.md, "docker-proxy".
 func TestInputProtectionBlocksOtherClientsOnProtectedPortsOnly(t *testing.T) {
 	lab.Require(t, "dockerd", "iptables-nft", "iptables-legacy", "ipset", "busybox")
 	t.Parallel()

@@ -46,7 +46,7 @@ func TestADropInDockerUserWorksWheneverItIsLoaded(t *testing.T) {
 				started, later := TimedOut, TimedOut
 				if makesNoDockerUser6(engine) {
 					// It inserts its IPv6 rules before a jump to DOCKER-USER, which it does not
-					// use over IPv6: at each start, and for each new network (measured).
+					// use over IPv6: docs/contributing/docker.md, "IPv6 with engine 20.10".
 					t.Attr("note", "over IPv4; over IPv6 the engine inserts its own rules before the jump to DOCKER-USER at each start and for each new network, so that packets do not reach the drop")
 					later = Answered
 					if first == "rules" {

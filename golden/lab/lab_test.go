@@ -47,7 +47,8 @@ func TestPublishedPortsAndEgressOnARealEngine(t *testing.T) {
 				answers(t, client, "tcp", lab.Host.At6(8080), "web tcp 80 from "+client.V6.String())
 				answers(t, client, "udp", lab.Host.At6(5353), "web udp 53 from "+client.V6.String())
 			}
-			// Before engine 28, a container's own address is reachable from outside.
+			// Before engine 28, a container's own address is reachable from outside:
+			// docs/contributing/docker.md, "Direct access to containers".
 			if direct := lab.Other.Connect("tcp", web.At(80)); (direct == Answered) != engine.Before(28) {
 				t.Errorf("to the address of the container: %s", direct)
 			}
@@ -220,7 +221,8 @@ func footprint(t *testing.T) string {
 }
 
 // makesNoDockerUser6 reports whether the engine makes no DOCKER-USER for IPv6: 20.10 with
-// ip6tables makes only its other chains (measured; 26.1 and 28.5 make DOCKER-USER).
+// ip6tables makes only its other chains: docs/contributing/docker.md, "IPv6 with engine
+// 20.10".
 func makesNoDockerUser6(engine *Engine) bool { return engine.Before(26) }
 
 func answers(t *testing.T, from *Node, network, to, want string) {

@@ -85,8 +85,9 @@ func dims(set *iptables.Set) []string {
 }
 
 // Match returns the condition of -m set --match-set NAME with these flags. The kernel
-// ignores more flags than the set has dimensions; with fewer the match never holds. noMatch
-// is --return-nomatch: the condition holds if the entry that counts has nomatch.
+// ignores more flags than the set has dimensions; with fewer the match never holds
+// (docs/contributing/netfilter.md, "Matches against sets"). noMatch is --return-nomatch: the
+// condition holds if the entry that counts has nomatch.
 func (s *Sets) Match(name string, ends []packet.End, noMatch bool) packet.Cond {
 	if s == nil || len(ends) == 0 {
 		return unknownSet(name, ends)
@@ -197,7 +198,9 @@ const unreadLimit = 16
 // cond returns the condition of being in the set, without its name.
 func (e *entries) cond(ends []packet.End, noMatch bool) packet.Cond {
 	if noMatch && !strings.Contains(e.set.Type, "net") {
-		noMatch = false // types without nomatch ignore the option (measured)
+		// Types without nomatch ignore the option: docs/contributing/netfilter.md, "Matches
+		// against sets".
+		noMatch = false
 	}
 	name := func(why string) packet.Opaque {
 		return packet.Opaque{Text: fmt.Sprintf("%s in set %s (%s, entries %s)", packet.LookupKey(ends, dims(e.set)), e.set.Name, why, e.digest())}

@@ -239,7 +239,7 @@ func partition(sorted []netip.Prefix) (parts []*packet.AddrSet, parents []int) {
 const maxHoles = 10
 
 // maskedPrefixes returns the addresses that are in p after the mask is applied. The kernel
-// may hold entries that no address is in (measured): there are none then.
+// may hold entries that no address is in: docs/contributing/netfilter.md, "Masked sets".
 func maskedPrefixes(p netip.Prefix, mask netip.Addr) (_ []netip.Prefix, ok bool) {
 	switch {
 	case !p.IsValid():

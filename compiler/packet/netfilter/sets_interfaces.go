@@ -12,8 +12,8 @@ import (
 
 // interfaceBoxes returns the parts of hash:net,iface. Only the longest network that
 // contains the address counts: if the packet's interface is not among its interfaces, the
-// kernel does not try others (measured). Entries with physdev, for ports of bridges, are
-// matched by no rule of iptables (measured).
+// kernel does not try others. Entries with physdev, for ports of bridges, are matched by no
+// rule of iptables: docs/contributing/netfilter.md, "Lookup in networks".
 func (e *entries) interfaceBoxes(noMatch bool) []setBox {
 	by := map[netip.Prefix][]iptables.Element{}
 	for _, el := range e.all {

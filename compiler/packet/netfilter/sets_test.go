@@ -56,7 +56,7 @@ create empty hash:ip,port family inet
 
 // Matches of a packet from 192.0.2.7 on eth1 to 172.18.0.4, TCP port 80: each holds, does
 // not hold, or depends on the opaque conditions listed. hash:ip,mark, hash:net,net and the
-// types with MAC addresses are as in ipset(8), bitmap:ip,mac as measured.
+// types with MAC addresses follow ipset(8): docs/contributing/netfilter.md, "Set entries".
 func TestMatchesAgainstSetsHoldOrListWhatTheyDependOn(t *testing.T) {
 	sets := NewSets(readSets(t, severalSets), func(name string) bool { return name == "bp" })
 	p := packet.Packet{
