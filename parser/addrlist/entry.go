@@ -10,11 +10,10 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// ParseEntry parses one address, CIDR or range "a-b", strictly: what another
-// program could read as something else is refused. Blanks are taken around the
-// - of a range only.
+// ParseEntry parses one address, CIDR or range "a-b", strictly: text that other programs
+// read differently is refused. Blanks are allowed only around the - of a range.
 func ParseEntry(text string) (netipx.IPRange, *Problem) {
-	// A - right behind a slash is a negative length, not a range.
+	// A - right after a slash is a negative length, not a range.
 	if i := strings.IndexByte(text, '-'); i == 0 || i > 0 && text[i-1] != '/' {
 		return parseRange(text, i)
 	}
@@ -36,7 +35,7 @@ func parseAddr(text string, off int) (netip.Addr, *Problem) {
 	if text == "" {
 		return netip.Addr{}, &Problem{
 			diag.CodeAddressSyntax, "missing address",
-			"Write an address, a network as 192.0.2.0/24, or a range as 192.0.2.1-192.0.2.9.", off, 0,
+			"Write an address, a network such as 192.0.2.0/24, or a range such as 192.0.2.1-192.0.2.9.", off, 0,
 		}
 	}
 	return netip.Addr{}, explainAddr(text, off)
@@ -46,7 +45,7 @@ func parsePrefix(text string, slash int) (netipx.IPRange, *Problem) {
 	addr, p := parseAddr(text[:slash], 0)
 	if p != nil {
 		if p.Length == 0 {
-			p.Length = 1 // the slash: nothing stands before it
+			p.Length = 1 // the slash: there is nothing before it
 		}
 		// The length of a mapped network counts the 96 bits of the mapping.
 		if pfx, err := netip.ParsePrefix(text); err == nil && pfx.Addr().Is4In6() && pfx.Bits() >= 96 {
@@ -110,7 +109,7 @@ func parseRange(text string, dash int) (netipx.IPRange, *Problem) {
 		if strings.Contains(end.text, "/") {
 			return fail(&Problem{
 				diag.CodeAddressSyntax, "prefix as the end of a range",
-				"Write single addresses on both sides of the -, or the networks as entries of their own.", end.off, len(end.text),
+				"Write single addresses on both sides of the -, or the networks as separate entries.", end.off, len(end.text),
 			})
 		}
 	}
@@ -124,7 +123,7 @@ func parseRange(text string, dash int) (netipx.IPRange, *Problem) {
 	case from.BitLen() != to.BitLen():
 		return fail(&Problem{
 			diag.CodeMixedRange, "range from one address family to another",
-			fmt.Sprintf("Write two addresses of one family; %s is of %s and %s of %s.", from, family(from), to, family(to)), 0, len(text),
+			fmt.Sprintf("Write two addresses of one family; %s is %s and %s is %s.", from, family(from), to, family(to)), 0, len(text),
 		})
 	case to.Less(from):
 		return fail(&Problem{

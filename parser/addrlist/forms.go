@@ -14,13 +14,13 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// maxForm is how much of a file in another form is looked at, in bytes: what file()
-// reads, since an expression is offered for it.
+// maxForm is how much of a file in another format is examined, in bytes: what file() reads,
+// because the message suggests an expression with it.
 const maxForm = 64 << 20
 
-// otherForm reports a file that holds addresses in another form than a list, or no
-// addresses, once rather than line by line. head begins the file, and blank is it
-// without the blanks that it begins with.
+// otherForm reports a file that is not a list but has addresses in another format, or none,
+// once instead of for each line. head is the beginning of the file; blank is head without
+// leading blanks.
 func (l *list) otherForm(head, blank []byte) bool {
 	first, second := dataLines(head)
 	switch {
@@ -29,7 +29,7 @@ func (l *list) otherForm(head, blank []byte) bool {
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
 		l.wrongFile(head, "list in UTF-16", "Convert the file to UTF-8: iconv -f UTF-16 -t UTF-8.")
 	case bytes.HasPrefix(blank, []byte("<")):
-		l.wrongFile(head, "web page or XML instead of a list", "The download may have given an error page. Open the address in a browser, and save the list itself: plain text with one entry a line.")
+		l.wrongFile(head, "web page or XML instead of a list", "The download may be an error page. Open the address in a browser, and save the list itself: plain text with one entry per line.")
 	case bytes.HasPrefix(blank, []byte("{")), jsonObjects.Match(blank):
 		l.wrongJSON(head)
 	default:
@@ -42,15 +42,15 @@ func (l *list) otherForm(head, blank []byte) bool {
 	return true
 }
 
-// jsonObjects begins an array of objects.
+// jsonObjects matches the beginning of an array of objects.
 var jsonObjects = regexp.MustCompile(`^\[\s*\{`)
 
-// instead says what to write.
+// instead returns what to write for such a file.
 func instead(expression string) string {
-	return "A list holds one entry a line. Take the addresses out of the file with an expression, and write instead of files:\n\n  entries = " + expression
+	return "A list has one entry per line. Replace files by an expression that extracts the addresses:\n\n  entries = " + expression
 }
 
-// wrongJSON reports JSON that is no array of strings: one value, or one a line.
+// wrongJSON reports JSON that is not an array of strings: one value, or one per line.
 func (l *list) wrongJSON(head []byte) {
 	text, err := io.ReadAll(io.LimitReader(l.br, maxForm))
 	summary, expression := "JSON object instead of an array", ""
@@ -66,7 +66,7 @@ func (l *list) wrongJSON(head []byte) {
 		}
 	}
 	if expression == "" {
-		l.wrongFile(head, summary, "No address was found in it. Write the addresses as a JSON array of strings, or as plain text with one entry a line.")
+		l.wrongFile(head, summary, "No address was found in it. Write the addresses as a JSON array of strings, or as plain text with one entry per line.")
 		return
 	}
 	l.wrongFile(head, summary, instead(expression))
@@ -93,7 +93,7 @@ var (
 	ipsetAdd = regexp.MustCompile(`^(create \S+ (hash|bitmap|list):|add \S+ \S)`)
 )
 
-// tableForm tells CSV, YAML and what ipset save prints, by the first lines.
+// tableForm recognizes CSV, YAML and the output of ipset save by the first lines.
 func (l *list) tableForm(head []byte, first, second string) (summary, expression string) {
 	file := fmt.Sprintf("file(%s)", hclQuote(l.written))
 	switch {
@@ -114,8 +114,8 @@ func (l *list) tableForm(head []byte, first, second string) (summary, expression
 	return "", ""
 }
 
-// tableExpression takes the column of the addresses out of a table; "" if it is none.
-// The columns are named by the first line, or the table has no such line.
+// tableExpression returns an expression for the column with addresses of a table; "" if it
+// is not a table. The first line may be the names of the columns.
 func tableExpression(head []byte, first, second string, sep rune, file string) string {
 	header, row := fields(first, sep), fields(second, sep)
 	addresses := addressColumns(header)
@@ -130,7 +130,7 @@ func tableExpression(head []byte, first, second string, sep rune, file string) s
 		text = text || f != "" && !isEntry(f) && i > 0 || f != "" && !isEntry(f) && len(addresses) > 0
 	}
 	if len(row) < 2 || len(addresses) == 0 || !named && (!text || sep == ';') || named && len(header) != len(row) {
-		return "" // ; begins a comment, and addresses alone are several entries in a line
+		return "" // ; begins a comment, and addresses only are several entries on a line
 	}
 	if !named {
 		for i := range header {
@@ -142,7 +142,7 @@ func tableExpression(head []byte, first, second string, sep rune, file string) s
 	}
 	text0 := file
 	if !strings.HasPrefix(string(head), first) {
-		// csvdecode takes the first line for the names, be it a comment or not.
+		// csvdecode uses the first line as the names, even if it is a comment.
 		text0 = fmt.Sprintf(`regexreplace(%s, "(?m)^[ \\t]*([#;].*)?\\r?\\n", "")`, file)
 	}
 	if !named {
@@ -152,7 +152,7 @@ func tableExpression(head []byte, first, second string, sep rune, file string) s
 	return fmt.Sprintf("[for row in csvdecode(%s) : %s]", text0, columns(header, row, addresses, at))
 }
 
-// splitExpression is for separators that csvdecode does not take.
+// splitExpression is tableExpression for separators that csvdecode does not support.
 func splitExpression(head []byte, first string, header, row []string, addresses []int, sep rune, named bool, file string) string {
 	before := strings.Count(strings.TrimLeft(string(head[:bytes.Index(head, []byte(first))]), " \t\r\n"), "\n")
 	at := func(i int) string {
@@ -170,7 +170,7 @@ func splitExpression(head []byte, first string, header, row []string, addresses 
 
 var rangeNames = regexp.MustCompile(`(?i)(start|from|first|low|begin|c\d)`)
 
-// columns is what to take of a row: the addresses, or the two ends of a range.
+// columns is the expression for a row: the addresses, or the two ends of a range.
 func columns(header, row []string, addresses []int, at func(int) string) string {
 	if len(addresses) > 1 && addresses[1] == addresses[0]+1 && rangeNames.MatchString(header[addresses[0]]) &&
 		!strings.ContainsAny(row[addresses[0]]+row[addresses[1]], "/-") {
@@ -203,7 +203,7 @@ func addressColumns(row []string) []int {
 	return out
 }
 
-// isEntry tells whether text was meant as an address, a network or a range.
+// isEntry reports whether text looks like an address, a network or a range.
 func isEntry(text string) bool {
 	if !strings.ContainsAny(text, ".:") {
 		return false

@@ -12,8 +12,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// jsonReader reads an array of strings byte by byte. The standard decoder would
-// hold a whole element of any size, and not say where in a line it is.
+// jsonReader reads an array of strings byte by byte. The standard decoder would keep a
+// whole element of any size in memory, and does not report positions within a line.
 type jsonReader struct {
 	*list
 	pos  hcl.Pos // of the next byte
@@ -23,7 +23,7 @@ type jsonReader struct {
 	val  []byte  // the element being read
 }
 
-// maxHead is more than is shown of a line, so that one can see it was cut.
+// maxHead is more of a line than is shown, so that truncation is noticed.
 const maxHead = maxShown + utf8.UTFMax
 
 func (l *list) readJSON() {
@@ -96,7 +96,7 @@ func (r *jsonReader) runeSize(c byte) int {
 	return size
 }
 
-// peekToken skips blanks and returns the byte behind them.
+// peekToken skips blanks and returns the byte after them.
 func (r *jsonReader) peekToken() (byte, bool) {
 	for {
 		c, ok := r.peek()
@@ -107,12 +107,12 @@ func (r *jsonReader) peekToken() (byte, bool) {
 	}
 }
 
-// element reads one element and tells whether reading can go on.
+// element reads one element and reports whether reading can continue.
 func (r *jsonReader) element() bool {
 	c, ok := r.peekToken()
 	switch {
 	case !ok, c == ',', c == ']', c == '}', c == ':':
-		return r.malformed("Write a string in double quotes here; no comma stands after the last element.")
+		return r.malformed("Write a string in double quotes here; there is no comma after the last element.")
 	case c == '"':
 		return r.str()
 	}
@@ -132,7 +132,7 @@ func (r *jsonReader) str() bool {
 		case !ok:
 			return r.malformed("Write the \" that ends the string, and ] after the last element.")
 		case c < ' ':
-			return r.malformed("Write the \" that ends the string; a line break or control character cannot stand in it.")
+			return r.malformed("Write the \" that ends the string; it cannot contain line breaks or control characters.")
 		case len(r.val) == maxLine:
 			return r.tooLong(open)
 		}
@@ -192,7 +192,7 @@ func unescape(text string) (plain string, err error) {
 	return plain, err
 }
 
-// other reads an element that is no string and reports it.
+// other reads an element that is not a string and reports it.
 func (r *jsonReader) other() bool {
 	start, line := r.pos, r.line(r.pos.Column)
 	r.val = r.val[:0]
@@ -234,7 +234,7 @@ func (r *jsonReader) other() bool {
 	}
 	r.out.add(&Problem{
 		Code: diag.CodeListSyntax, Summary: "JSON element that is not a string",
-		Detail: "Write each address as a string in double quotes; the array holds nothing else.",
+		Detail: "Write each address as a string in double quotes; the array must not contain anything else.",
 	}, rng, line)
 	return true
 }
@@ -242,7 +242,7 @@ func (r *jsonReader) other() bool {
 // end looks for text after the array.
 func (r *jsonReader) end() {
 	if _, ok := r.peekToken(); ok {
-		r.fail("text after the JSON array", "A list is one array; remove what stands after its ].")
+		r.fail("text after the JSON array", "A list is one array; remove what is after its ].")
 	} else if r.err != io.EOF {
 		r.readFailed(r.err, r.pos)
 	}
@@ -253,7 +253,7 @@ func (r *jsonReader) malformed(detail string) bool {
 	return false
 }
 
-// fail reports the next byte, or why there is none.
+// fail reports an error at the next byte, or why there is none.
 func (r *jsonReader) fail(summary, detail string) {
 	c, ok := r.peek()
 	if !ok && r.err != io.EOF {
@@ -272,7 +272,7 @@ func (r *jsonReader) fail(summary, detail string) {
 }
 
 func (r *jsonReader) tooLong(start hcl.Pos) bool {
-	r.stop(hcl.Range{Start: start, End: r.pos}, "", "JSON element too long", "Write one address to a string; an element has at most 4096 bytes.")
+	r.stop(hcl.Range{Start: start, End: r.pos}, "", "JSON element too long", "Write one address per string; an element may have at most 4096 bytes.")
 	return false
 }
 

@@ -16,19 +16,18 @@ const (
 )
 
 const (
-	maxSteps = 16 // deeper addresses are not looked for
-	maxPaths = 3  // more places than these make no expression that one reads
+	maxSteps = 16 // deeper addresses are not searched
+	maxPaths = 3  // more places would make an unreadable expression
 )
 
 // jsonPlaces are the places of addresses in JSON, and how many values each array has.
 type jsonPlaces struct {
-	order    []string // paths, joined by "\n", as they came
+	order    []string // paths, joined by "\n", in order of appearance
 	count    map[string]int
 	elements map[string]int
 }
 
-// findAddresses walks through JSON and notes where the addresses are; false if it is
-// malformed.
+// findAddresses finds the places of addresses in JSON; false if it is malformed.
 func findAddresses(text []byte, wildcard bool) (*jsonPlaces, bool) {
 	out := &jsonPlaces{count: map[string]int{}, elements: map[string]int{}}
 	type frame struct {
@@ -89,7 +88,7 @@ func findAddresses(text []byte, wildcard bool) (*jsonPlaces, bool) {
 	}
 }
 
-// jsonExpression takes all addresses out of JSON, of which root is the value; "" if
+// jsonExpression returns an expression for all addresses in JSON whose value is root; "" if
 // there are none, or too many places.
 func jsonExpression(text []byte, root string) string {
 	places, ok := findAddresses(text, false)
@@ -144,8 +143,8 @@ func keys(steps []string) string {
 	return b.String()
 }
 
-// jsonLines is the expression for a file with a JSON object a line, as programs that
-// log write them; "" if it is none.
+// jsonLines returns an expression for a file with one JSON object per line, a format of
+// logs; "" if it is not one.
 func jsonLines(text []byte, file string) string {
 	text = bytes.TrimSpace(text)
 	first, rest, _ := bytes.Cut(text, []byte("\n"))

@@ -16,7 +16,7 @@ func (l *list) readPlain() {
 	for number, base := 1, l.base; ; number++ {
 		line, size, err := l.nextLine()
 		if err != nil && err != io.EOF {
-			// What there is of the last line may be half an address.
+			// The last line may end in the middle of an address.
 			l.readFailed(err, hcl.Pos{Line: number, Column: 1, Byte: base})
 			return
 		}
@@ -28,8 +28,8 @@ func (l *list) readPlain() {
 	}
 }
 
-// nextLine returns the next line without its end, and its size with it. Of a
-// line that is too long only the beginning is kept.
+// nextLine returns the next line without its newline, and its size with it. A line that is
+// too long is truncated.
 func (l *list) nextLine() (line []byte, size int, err error) {
 	line, err = l.br.ReadSlice('\n')
 	size = len(line)
@@ -50,7 +50,7 @@ func (l *list) line(line []byte, number, base int) {
 	if len(line) > maxLine {
 		l.badLine(line, number, base, &Problem{
 			diag.CodeListSyntax, "line too long",
-			"Write one entry a line; a line has at most 4096 bytes, comments included.", 0, maxLine,
+			"Write one entry per line; a line may have at most 4096 bytes, including comments.", 0, maxLine,
 		})
 		return
 	}
@@ -92,10 +92,10 @@ func (l *list) line(line []byte, number, base int) {
 		}
 		l.badLine(line, number, base, &Problem{
 			diag.CodeListSyntax, "text after an entry",
-			"Write one entry a line, and # or ; before a comment.", stop, end - stop,
+			"Write one entry per line, and # or ; before a comment.", stop, end - stop,
 		})
 	default:
-		// All before the end of an entry is ASCII: columns are bytes.
+		// Everything before the end of an entry is ASCII: columns are bytes.
 		l.yield(entry, hcl.Range{
 			Filename: l.out.filename,
 			Start:    hcl.Pos{Line: number, Column: start + 1, Byte: base + start},
@@ -104,10 +104,10 @@ func (l *list) line(line []byte, number, base int) {
 	}
 }
 
-// punctuation reports what lists of other languages put around entries.
+// punctuation reports quotes and commas around entries, as in programming languages.
 func punctuation(text string) *Problem {
 	if i := strings.IndexByte(text, ','); i >= 0 {
-		return &Problem{diag.CodeListSyntax, "comma in a line", "Write one entry a line, without commas.", i, 1}
+		return &Problem{diag.CodeListSyntax, "comma in a line", "Write one entry per line, without commas.", i, 1}
 	}
 	if text[0] == '"' || text[0] == '\'' {
 		return &Problem{diag.CodeListSyntax, "entry in quotes", "Write the entry without quotes.", 0, 1}
@@ -127,8 +127,8 @@ func (l *list) badLine(line []byte, number, base int, p *Problem) {
 	l.out.add(p, rng, text)
 }
 
-// entryLen returns the length of the entry s begins with; blanks around the -
-// of a range are part of it. No blank stands at either end of s.
+// entryLen returns the length of the entry at the beginning of s, including blanks around
+// the - of a range. s neither begins nor ends with a blank.
 func entryLen(s []byte) int {
 	i := fieldLen(s)
 	if i == len(s) {
@@ -160,8 +160,8 @@ func fieldLen(s []byte) int {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// notText tells whether r stands in no text file; bytes that are not UTF-8 come
-// as utf8.RuneError.
+// notText reports whether r does not occur in text files; utf8.RuneError stands for bytes
+// that are not UTF-8.
 func notText(r rune) bool {
 	return r < ' ' && r != '\t' || r == 0x7f || r == utf8.RuneError
 }
@@ -169,6 +169,6 @@ func notText(r rune) bool {
 func binary(offset int) *Problem {
 	return &Problem{
 		diag.CodeListSyntax, "binary data",
-		"A list is text in UTF-8, with one entry a line; check that this is the right file.", offset, 1,
+		"A list is UTF-8 text with one entry per line; check that this is the right file.", offset, 1,
 	}
 }

@@ -10,17 +10,16 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Problem says what is wrong with an entry and what would be right. Offset and
-// Length locate it, in bytes, inside the text given; Length is 0 only where
-// that text is empty.
+// Problem is what is wrong with an entry, and what to write. Offset and
+// Length locate it, in bytes, inside its text; Length is 0 only if that is empty.
 type Problem struct {
 	Code            diag.Code
 	Summary, Detail string
 	Offset, Length  int
 }
 
-// explainAddr says why text, which stands at offset off, is no address we
-// take. It is called only once parsing has failed.
+// explainAddr returns why text, at offset off, is not a valid address. It is called after
+// parsing failed.
 func explainAddr(text string, off int) *Problem {
 	at := func(start, length int, summary, detail string, args ...any) *Problem {
 		return &Problem{diag.CodeAddressSyntax, summary, fmt.Sprintf(detail, args...), off + start, length}
@@ -32,12 +31,12 @@ func explainAddr(text string, off int) *Problem {
 	if i := strings.IndexAny(text, " \t\r\n"); i >= 0 {
 		n := len(text[i:]) - len(strings.TrimLeft(text[i:], " \t\r\n"))
 		return at(i, n, "blank in an address",
-			"Remove the blank; blanks may stand only around the - of a range, and each entry stands by itself.")
+			"Remove the blank; blanks are allowed only around the - of a range, and an entry is one address, network or range.")
 	}
 	if host, zone, ok := strings.Cut(text, "%"); ok {
 		if a, err := netip.ParseAddr(host); err == nil && a.Is6() {
 			return at(len(host), len(zone)+1, "address with a zone",
-				"Write %s without the zone; packet filters match addresses, and an interface is a condition of its own.", host)
+				"Write %s without the zone; packet filters match addresses, and an interface is a separate condition.", host)
 		}
 	}
 	if a, err := netip.ParseAddr(text); err == nil && a.Is4In6() {
@@ -54,23 +53,23 @@ func explainAddr(text string, off int) *Problem {
 			return at(i, len(text)-i, "port after an address", "Write %s; an entry is an address without a port.", a)
 		}
 		return whole("invalid IPv6 address",
-			"%s is not an IPv6 address; write it as 2001:db8::1, with at most one :: in it.", quote(text))
+			"%s is not an IPv6 address; write one such as 2001:db8::1, with at most one ::.", quote(text))
 	}
 	if isName(text) {
 		return notResolved(text, off)
 	}
 	return whole("invalid address",
-		"%s is not an IP address; write one as 192.0.2.1 or 2001:db8::1, a network as 192.0.2.0/24, a range as 192.0.2.1-192.0.2.9.", quote(text))
+		"%s is not an IP address; write an address such as 192.0.2.1 or 2001:db8::1, a network such as 192.0.2.0/24, or a range such as 192.0.2.1-192.0.2.9.", quote(text))
 }
 
-// explainDecimal explains text that is made of decimal numbers and dots, and so
-// was meant as an IPv4 address.
+// explainDecimal is explainAddr for decimal numbers and dots, which were meant as an IPv4
+// address.
 func explainDecimal(text string, parts []string, at func(start, length int, summary, detail string, args ...any) *Problem) *Problem {
 	if len(parts) > 4 {
 		return at(0, len(text), "too many numbers in an IPv4 address", "Write four numbers, as in 192.0.2.1.")
 	}
 	if len(parts) < 4 {
-		detail := "Write all four numbers of the IPv4 address, as in 192.0.2.1; what is left out is guessed differently by different programs."
+		detail := "Write all four numbers of the IPv4 address, as in 192.0.2.1; programs differ in how they complete it."
 		pad := strings.Repeat(".0", 4-len(parts))
 		last := len(parts) - 1
 		padded, err1 := netip.ParseAddr(text + pad)
@@ -91,7 +90,7 @@ func explainDecimal(text string, parts []string, at func(start, length int, summ
 		if len(part) > 1 && part[0] == '0' {
 			detail := "iptables reads numbers with a leading zero as octal"
 			if v, err := strconv.ParseUint(part, 8, 8); err == nil {
-				detail += fmt.Sprintf(": to it %s is %d", part, v)
+				detail += fmt.Sprintf(": %s is %d", part, v)
 			}
 			if a, err := netip.ParseAddr(strings.Join(plain, ".")); err == nil {
 				detail += fmt.Sprintf(". Write %s if the numbers are decimal", a)
@@ -107,13 +106,13 @@ func explainDecimal(text string, parts []string, at func(start, length int, summ
 		}
 		start += len(part) + 1
 	}
-	return at(0, len(text), "invalid IPv4 address", "%s is not an IPv4 address; write one as 192.0.2.1.", quote(text))
+	return at(0, len(text), "invalid IPv4 address", "%s is not an IPv4 address; write one such as 192.0.2.1.", quote(text))
 }
 
 func mapped(text string, off int, write string) *Problem {
 	return &Problem{
 		diag.CodeAddressSyntax, "IPv4-mapped IPv6 address",
-		fmt.Sprintf("Write %s: packets of IPv4 never carry the mapped form.", write),
+		fmt.Sprintf("Write %s: IPv4 packets never contain the mapped form.", write),
 		off, len(text),
 	}
 }
@@ -121,19 +120,18 @@ func mapped(text string, off int, write string) *Problem {
 func notResolved(text string, off int) *Problem {
 	return &Problem{
 		diag.CodeAddressSyntax, "not an address",
-		fmt.Sprintf("%s is not an IP address. If it is a host name: dockerfw never resolves names; write the addresses it stands for.", quote(text)),
+		fmt.Sprintf("%s is not an IP address. If it is a host name: dockerfw never resolves names; write its addresses.", quote(text)),
 		off, len(text),
 	}
 }
 
-// explainBits says why bits, at offset off, is no prefix length; an address of
-// max bits stands before it.
+// explainBits returns why bits, at offset off, after an address, is not a prefix length.
 func explainBits(addr netip.Addr, bits string, off int) *Problem {
 	p := &Problem{diag.CodePrefixLength, "invalid prefix length", "", off, len(bits)}
 	digits := bits != "" && strings.Trim(bits, "0123456789") == ""
 	switch {
 	case bits == "":
-		// There is nothing to underline behind the slash.
+		// There is nothing to underline after the slash.
 		p.Summary, p.Offset, p.Length = "missing prefix length", off-1, 1
 		p.Detail = fmt.Sprintf("Write a length from 0 to %d after the /, or leave out the / for the single address.", addr.BitLen())
 	case digits && len(bits) > 1 && bits[0] == '0':
@@ -145,7 +143,7 @@ func explainBits(addr netip.Addr, bits string, off int) *Problem {
 		}
 	case digits:
 		p.Summary = "prefix length out of range"
-		p.Detail = fmt.Sprintf("Write a length from 0 to %d, as the address is of %s.", addr.BitLen(), family(addr))
+		p.Detail = fmt.Sprintf("Write a length from 0 to %d for an %s address.", addr.BitLen(), family(addr))
 	default:
 		p.Detail = fmt.Sprintf("Write a length from 0 to %d after the /, such as /%d.", addr.BitLen(), addr.BitLen()-8)
 		if mask, err := netip.ParseAddr(bits); err == nil && mask.Is4() && addr.Is4() {
@@ -165,7 +163,7 @@ func explainMask(mask netip.Addr) string {
 	if n, ok := maskLen(^v); ok {
 		return fmt.Sprintf("%s is a wildcard mask; write /%d.", mask, n)
 	}
-	return fmt.Sprintf("The ones of %s do not stand together, so no prefix says the same; write the networks one by one.", mask)
+	return fmt.Sprintf("The bits of %s are not contiguous, so it is not a prefix; write each network as an entry.", mask)
 }
 
 func maskLen(v uint32) (int, bool) {
@@ -184,8 +182,7 @@ func family(a netip.Addr) string {
 	return "IPv6"
 }
 
-// decimalParts splits text at dots if nothing but decimal numbers stands
-// between them.
+// decimalParts splits text at dots if there are only decimal numbers between them.
 func decimalParts(text string) ([]string, bool) {
 	parts := strings.Split(text, ".")
 	for _, part := range parts {
@@ -196,8 +193,8 @@ func decimalParts(text string) ([]string, bool) {
 	return parts, true
 }
 
-// isName tells whether text could be a host name. Hexadecimal numbers, which
-// inet_aton(3) takes for addresses, are none.
+// isName reports whether text could be a host name. Hexadecimal numbers are not: they are
+// addresses to inet_aton(3).
 func isName(text string) bool {
 	if text == "" || strings.HasPrefix(text, "0x") || strings.HasPrefix(text, "0X") {
 		return false
@@ -216,8 +213,7 @@ func isName(text string) bool {
 	return letter
 }
 
-// quote quotes somebody else's text for a message, cut where it is too long to
-// be read there.
+// quote quotes text for a message, truncated if it is long.
 func quote(text string) string {
 	const limit = 60
 	if len(text) <= limit {

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// MaxProblems is how many problems of one file are reported in full; past
-	// it one last diagnostic says how many more there are.
+	// MaxProblems is how many problems of one file are reported in full; one last
+	// diagnostic counts the others.
 	MaxProblems = 20
 
 	// maxLine bounds a line of text and an element of JSON, in bytes.
@@ -26,14 +26,13 @@ const (
 	bufferSize = 64 << 10
 )
 
-// Read reads a list of addresses, CIDRs and ranges: plain text, one entry a
-// line, or a JSON array of strings. It calls yield for each good entry, in
-// order, with the place the entry stands at; columns count code points from 1,
-// a byte order mark not being one of them. Bad entries do not keep good ones
-// from being yielded.
+// Read reads a list of addresses, CIDRs and ranges: plain text, one entry per line, or a
+// JSON array of strings. It calls yield for each good entry, in order, with its place;
+// columns count code points from 1, without a byte order mark. Good entries are yielded
+// although others are bad.
 //
-// A file of another form, such as CSV, gets an error with the expression that takes the
-// addresses out of it; written is the file's name as a policy writes it.
+// A file in another format, such as CSV, gets an error with an expression for its
+// addresses; written is the file's name in the policy.
 func Read(r io.Reader, filename, written string, yield func(netipx.IPRange, hcl.Range)) hcl.Diagnostics {
 	l := &list{
 		br:      bufio.NewReaderSize(&source{r: r}, bufferSize),
@@ -41,7 +40,7 @@ func Read(r io.Reader, filename, written string, yield func(netipx.IPRange, hcl.
 		written: written,
 		yield:   yield,
 	}
-	head, _ := l.br.Peek(bufferSize) // an error comes again when reading
+	head, _ := l.br.Peek(bufferSize) // reading repeats an error
 	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
 		_, _ = l.br.Discard(3) // cannot fail: peeked
 		l.base = 3
@@ -68,8 +67,8 @@ type list struct {
 	yield   func(netipx.IPRange, hcl.Range)
 }
 
-// source keeps the first error of a reader: bufio forgets one when it peeks,
-// and a list that is cut short must not pass for a whole one.
+// source keeps the first error of a reader: bufio loses it when it peeks, and a truncated
+// list must not count as complete.
 type source struct {
 	r   io.Reader
 	err error
@@ -87,12 +86,11 @@ func (s *source) Read(b []byte) (int, error) {
 func (l *list) readFailed(err error, at hcl.Pos) {
 	l.out.fatal(&Problem{
 		Code: diag.CodeListRead, Summary: "list cannot be read",
-		Detail: fmt.Sprintf("Reading the file ended before its end: %v.", err),
+		Detail: fmt.Sprintf("Reading stopped before the end of the file: %v.", err),
 	}, hcl.Range{Start: at, End: at}, "")
 }
 
-// wrongFile reports a file that is no list at all, once rather than line by
-// line, at its first byte that is not blank.
+// wrongFile reports a file that is not a list, once, at its first byte that is not blank.
 func (l *list) wrongFile(head []byte, summary, detail string) {
 	at := len(head) - len(bytes.TrimLeft(head, " \t\r\n"))
 	begin := bytes.LastIndexByte(head[:at], '\n') + 1
@@ -100,7 +98,7 @@ func (l *list) wrongFile(head []byte, summary, detail string) {
 	start := hcl.Pos{Line: 1 + bytes.Count(head[:at], []byte("\n")), Column: 1 + at - begin, Byte: l.base + at}
 	end := hcl.Pos{Line: start.Line, Column: start.Column + 1, Byte: start.Byte + 1}
 	text := ""
-	if utf8.Valid(line) { // what is no text would not be readable
+	if utf8.Valid(line) { // otherwise it is not readable
 		text = shown(bytes.TrimSuffix(line, []byte("\r")), start.Column)
 	}
 	l.out.fatal(&Problem{Code: diag.CodeListSyntax, Summary: summary, Detail: detail},
@@ -117,7 +115,7 @@ type report struct {
 	last     hcl.Diagnostics
 }
 
-// full tells whether what is added from now on is only counted.
+// full reports whether further problems are only counted.
 func (r *report) full() bool { return len(r.first) >= MaxProblems }
 
 func (r *report) add(p *Problem, rng hcl.Range, line string) {
@@ -131,7 +129,7 @@ func (r *report) add(p *Problem, rng hcl.Range, line string) {
 	r.more++
 }
 
-// fatal reports why reading stopped, which no number of problems may hide.
+// fatal reports why reading stopped. It is reported however many problems there are.
 func (r *report) fatal(p *Problem, rng hcl.Range, line string) {
 	r.last = append(r.last, r.diagnostic(p, rng, line))
 }
@@ -146,21 +144,21 @@ func (r *report) diagnostic(p *Problem, rng hcl.Range, line string) *hcl.Diagnos
 func (r *report) diagnostics() hcl.Diagnostics {
 	diags := r.first
 	if r.more > 0 {
-		count := fmt.Sprintf("%d more %s of this file are bad", r.more, r.unit)
+		count := fmt.Sprintf("%d more %s of this file have errors", r.more, r.unit)
 		if r.more == 1 {
-			count = fmt.Sprintf("1 more of the %s of this file is bad", r.unit)
+			count = fmt.Sprintf("1 more of the %s of this file has an error", r.unit)
 		}
 		diags = append(diags, r.diagnostic(&Problem{
 			Code: diag.CodeListSyntax, Summary: "further problems",
-			Detail: count + ", from here on; correct the ones shown and check again.",
+			Detail: count + ", from here on; fix those shown and check again.",
 		}, r.moreAt, ""))
 	}
 	return append(diags, r.last...)
 }
 
-// shown makes a source line fit to be shown: valid UTF-8 with as many code
-// points as its columns count, and not too long. It is empty if the column
-// pointed at was cut off: a caret under something else would mislead.
+// shown returns a source line for display: valid UTF-8 with one code point per column,
+// truncated if it is long. It is empty if the column of the error was cut off, because a
+// caret would be misplaced.
 func shown(line []byte, column int) string {
 	var b []byte
 	columns := 0

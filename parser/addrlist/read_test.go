@@ -272,9 +272,9 @@ func TestReadCountsProblemsPastTheLimit(t *testing.T) {
 		last  string
 	}{
 		"exactly as many":              {strings.Repeat("bad\n", MaxProblems), MaxProblems, `"bad" is not`},
-		"one more":                     {strings.Repeat("bad\n", MaxProblems+1), MaxProblems + 1, "1 more of the lines of this file is bad"},
-		"many more":                    {strings.Repeat("bad\n", 1000), MaxProblems + 1, "980 more lines of this file are bad"},
-		"many more of JSON":            {"[0" + strings.Repeat(",0", 999) + "]", MaxProblems + 1, "980 more elements of this file are bad"},
+		"one more":                     {strings.Repeat("bad\n", MaxProblems+1), MaxProblems + 1, "1 more of the lines of this file has an error"},
+		"many more":                    {strings.Repeat("bad\n", 1000), MaxProblems + 1, "980 more lines of this file have errors"},
+		"many more of JSON":            {"[0" + strings.Repeat(",0", 999) + "]", MaxProblems + 1, "980 more elements of this file have errors"},
 		"many more, and then no JSON":  {"[0" + strings.Repeat(",0", 999), MaxProblems + 2, "The array is not closed"},
 		"many more of JSON, cut short": {"[0" + strings.Repeat(",0", 999) + ",", MaxProblems + 2, "Write a string"},
 	} {

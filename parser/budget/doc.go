@@ -1,8 +1,6 @@
-// Package budget bounds what an input may cost before it is given to a library that
-// would not: how deep it is nested, how long it and its numbers are, how much its
-// expressions compute.
+// Package budget bounds the cost of an input before libraries without such limits process
+// it: the depth of nesting, the length of text and numbers, the steps of expressions.
 //
-// In: the text of an input, or the values its expressions have.
-// Out: nothing, or the error with its place. It is a leaf: it knows HCL, JSON and
-// cty, and nothing of policies.
+// In: the text of an input, or the values of its expressions. Out: nothing, or the error
+// with its place. It depends on HCL, JSON and cty, and not on policies.
 package budget

@@ -13,20 +13,20 @@ import (
 )
 
 var (
-	tooMany      = fmt.Sprintf("It has more than %d elements, the most of a value. Put long lists of addresses into files of their own, and name them in an ipset's files.", MaxElements)
-	tooLong      = fmt.Sprintf("It has more than %d MiB of text, the most of a value.", MaxBytes>>20)
-	tooDeepValue = fmt.Sprintf("It is nested more than %d deep.", MaxDepth)
+	tooMany      = fmt.Sprintf("It has more than %d elements, the limit of a value. Put long lists of addresses into files, and list those in the files of an ipset.", MaxElements)
+	tooLong      = fmt.Sprintf("It has more than %d MiB of text, the limit of a value.", MaxBytes>>20)
+	tooDeepValue = fmt.Sprintf("It is nested more than %d levels deep.", MaxDepth)
 )
 
-// MaxAliases and MaxYAML bound what yamldecode takes: aliases of aliases make a few
-// lines into any amount.
+// MaxAliases and MaxYAML bound the input of yamldecode: with aliases of aliases a few lines
+// expand to any amount.
 const (
 	MaxAliases = 16
 	MaxYAML    = 4 << 20
 )
 
-// Functions returns fns so that they spend of w what they take and make, and refuse
-// to begin what would make too much.
+// Functions returns fns with the cost of their arguments and results counted in w. A
+// function whose result would be too large is not called.
 func (w *Work) Functions(fns map[string]function.Function) map[string]function.Function {
 	out := make(map[string]function.Function, len(fns))
 	for name, fn := range fns {
@@ -35,7 +35,7 @@ func (w *Work) Functions(fns map[string]function.Function) map[string]function.F
 	return out
 }
 
-// limited wraps a function. What check says of the arguments is why it is not called.
+// limited wraps a function. It is not called if check returns a reason.
 func (w *Work) limited(fn function.Function, check func([]cty.Value) string) function.Function {
 	before := func(args []cty.Value) (err error) {
 		for _, a := range args {
@@ -70,7 +70,7 @@ func (w *Work) limited(fn function.Function, check func([]cty.Value) string) fun
 	})
 }
 
-// afford spends what values cost. Its place is the expression that Value evaluates.
+// afford counts the cost of values. Errors are at the expression that Value evaluates.
 func (w *Work) afford(values ...cty.Value) error {
 	for _, v := range values {
 		s := size{}
@@ -78,7 +78,7 @@ func (w *Work) afford(values ...cty.Value) error {
 			return errors.New(lower(why))
 		}
 		if w.steps += s.steps(); w.steps > MaxSteps {
-			return fmt.Errorf("the expressions of a host may take %d steps, and here they are used up", MaxSteps)
+			return fmt.Errorf("the expressions of a host may take at most %d steps, and this is one more", MaxSteps)
 		}
 	}
 	return nil
@@ -86,8 +86,8 @@ func (w *Work) afford(values ...cty.Value) error {
 
 func lower(s string) string { return strings.ToLower(s[:1]) + strings.TrimSuffix(s[1:], ".") }
 
-// results says for functions whose results may be much larger than their arguments
-// why these would be.
+// results are checks of functions whose results may be much larger than their arguments:
+// they return why the result would be too large, or "".
 var results = map[string]func(args []cty.Value) string{
 	"setproduct": func(args []cty.Value) string {
 		n := 1
@@ -160,9 +160,9 @@ var results = map[string]func(args []cty.Value) string{
 	"parseint":   digits,
 	"tonumber":   digits,
 	"distinct": func(args []cty.Value) string {
-		// It compares each with each.
+		// It compares all pairs.
 		if n := args[0].LengthInt(); n > 10_000 {
-			return fmt.Sprintf("the list has %d elements, and distinct takes 10000; use toset", n)
+			return fmt.Sprintf("the list has %d elements, and distinct accepts at most 10000; use toset", n)
 		}
 		return ""
 	},
@@ -177,12 +177,12 @@ func textOf(length, times int) string {
 
 func digits(args []cty.Value) string {
 	if a := args[0]; !a.IsNull() && a.Type() == cty.String && len(a.AsString()) > MaxNumber {
-		return fmt.Sprintf("the text has %d characters, and a number %d at most", len(a.AsString()), MaxNumber)
+		return fmt.Sprintf("the text has %d characters, and a number may have at most %d", len(a.AsString()), MaxNumber)
 	}
 	return ""
 }
 
-// width finds widths and precisions of a format's verbs.
+// width matches widths and precisions of a format's verbs.
 var width = regexp.MustCompile(`%[^a-zA-Z%]*?(\d{5,})`)
 
 func formatted(args []cty.Value) string {
@@ -191,9 +191,9 @@ func formatted(args []cty.Value) string {
 	}
 	text := args[0].AsString()
 	if m := width.FindStringSubmatch(text); m != nil {
-		return fmt.Sprintf("a width or precision of %s; 9999 is the most", strconv.QuoteToASCII(m[1]))
+		return fmt.Sprintf("a width or precision of %s; the limit is 9999", strconv.QuoteToASCII(m[1]))
 	}
-	// A verb may name an argument that others name too.
+	// Several verbs may refer to the same argument.
 	s, most := size{}, 1
 	for _, a := range args[1:] {
 		if why := s.add(a, 0); why != "" {
@@ -210,7 +210,7 @@ func formatted(args []cty.Value) string {
 	return textOf(s.bytes, verbs)
 }
 
-// jsonText checks JSON that is a value and no policy.
+// jsonText checks JSON that is a value, not a policy.
 func jsonText(src []byte) *hcl.Diagnostic {
 	elements := 0
 	return scanJSON(src, "", func(c byte) *hcl.Diagnostic {
@@ -226,7 +226,7 @@ func jsonText(src []byte) *hcl.Diagnostic {
 
 var alias = regexp.MustCompile(`(?m)(?:^|[\s\[{,:?-])\*[^\s,\]}]`)
 
-// yamlText refuses what the YAML parser would recurse into, or multiply.
+// yamlText refuses input that the YAML parser would recurse into or expand.
 func yamlText(text string) string {
 	if len(text) > MaxYAML {
 		return fmt.Sprintf("the text has more than %d MiB; use JSON", MaxYAML>>20)
@@ -235,20 +235,20 @@ func yamlText(text string) string {
 		return fmt.Sprintf("the text has more than %d aliases (*NAME)", MaxAliases)
 	}
 	for line := range strings.SplitSeq(text, "\n") {
-		// A level takes a column of what a line begins with.
+		// Each level takes a column at the beginning of a line.
 		if len(line)-len(strings.TrimLeft(line, " \t-?:")) > MaxDepth {
 			return lower(tooDeepValue)
 		}
 	}
-	// Brackets in quotes count as well: none of them closes anything here.
+	// Brackets in quotes count as well, as opening ones.
 	if open := strings.Count(text, "[") + strings.Count(text, "{"); open > MaxDepth && nestedFlow(text) > MaxDepth {
 		return lower(tooDeepValue)
 	}
 	return ""
 }
 
-// nestedFlow is how deep brackets are nested at most: those that open count, and
-// those that close only as the next thing after an opened one's plain content.
+// nestedFlow is an upper bound for the nesting of brackets: all opening ones count, and a
+// closing one only right after the plain content of an opened one.
 func nestedFlow(text string) int {
 	depth, worst := 0, 0
 	quoted := false

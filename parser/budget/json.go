@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// JSON checks a file in HCL's JSON syntax before it is parsed, and the templates in its
-// strings, which are parsed when their values are needed.
+// JSON checks a file in HCL's JSON syntax before it is parsed, including the templates in
+// its strings, which are parsed when they are evaluated.
 func JSON(src []byte, name string) *hcl.Diagnostic {
 	return scanJSON(src, name, nil, func(text string, isType bool, at hcl.Pos) *hcl.Diagnostic {
 		return jsonString(text, isType, at, name)
@@ -18,7 +18,7 @@ func JSON(src []byte, name string) *hcl.Diagnostic {
 }
 
 // scanJSON bounds the depth and the numbers of JSON. It calls punctuation for each byte
-// outside of strings and str for each string, unless they are nil; isType tells that the
+// outside of strings and str for each string, unless they are nil; isType is whether the
 // string is the value of "type".
 func scanJSON(src []byte, name string, punctuation func(byte) *hcl.Diagnostic, str func(text string, isType bool, at hcl.Pos) *hcl.Diagnostic) *hcl.Diagnostic {
 	var open []byte
@@ -67,8 +67,8 @@ func scanJSON(src []byte, name string, punctuation func(byte) *hcl.Diagnostic, s
 	return nil
 }
 
-// stringLength is how many bytes the string has at the begin of src, as the parser's
-// scanner finds its end.
+// stringLength is the length of the string at the beginning of src, with its end where the
+// parser's scanner finds it.
 func stringLength(src []byte) int {
 	escaping := false
 	for i := 1; i < len(src); i++ {
@@ -100,7 +100,7 @@ func jsonString(text string, isType bool, at hcl.Pos, name string) *hcl.Diagnost
 	return Template([]byte(text), name, at)
 }
 
-// place counts lines and columns as far as it was asked; columns are code points.
+// place finds lines and columns of bytes; columns are code points.
 type place struct {
 	at   hcl.Pos
 	name string
@@ -108,7 +108,7 @@ type place struct {
 
 func newPlace(name string) *place { return &place{hcl.InitialPos, name} }
 
-// of is the place of the character at byte i, before which no later call asks.
+// of is the place of the character at byte i. It must not decrease from call to call.
 func (p *place) of(src []byte, i int) hcl.Range {
 	passed := src[p.at.Byte:i]
 	if n := bytes.Count(passed, []byte("\n")); n > 0 {

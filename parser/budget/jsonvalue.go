@@ -10,8 +10,8 @@ import (
 )
 
 // jsonValue evaluates an expression of HCL's JSON syntax as its own Value does (hcl
-// v2.25.0, json/structure.go), which parses the templates in strings each time, so
-// that they cannot be counted before.
+// v2.25.0, json/structure.go), which parses the templates in strings at each evaluation, so
+// that Instrument cannot count them.
 func jsonValue(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	if list, diags := hcl.ExprList(expr); !diags.HasErrors() {
 		var out hcl.Diagnostics

@@ -10,13 +10,13 @@ import (
 
 // The budgets. docs/language.md lists them; a test compares the two.
 const (
-	// MaxDepth bounds how deep an input is nested: brackets, blocks, templates, and
-	// operators that apply to the result of others. The parsers and the evaluator
-	// recurse once or more a level, and a stack that overflows ends the process:
-	// 100,000 levels do (measured), and people write fewer than ten.
+	// MaxDepth bounds the nesting of brackets, blocks, templates, and operators that apply
+	// to the result of others. The parsers and the evaluator recurse at least once per
+	// level, and a stack overflow ends the process: 100,000 levels cause one (measured),
+	// and people write fewer than ten.
 	MaxDepth = 500
-	// MaxText bounds the bytes of a policy's file and of a file of values. HCL takes
-	// up to 130 bytes of memory for each (measured: a file of 50 MB does not fit into 6 GB).
+	// MaxText bounds the bytes of a policy's file and of a file of values. HCL needs up to
+	// 130 bytes of memory for each (measured: a file of 50 MB does not fit into 6 GB).
 	MaxText = 8 << 20
 	// MaxNumber bounds the bytes of a number as written: reading digits takes quadratic
 	// time. maxExponent bounds the decimal exponent of a number that becomes text, which
@@ -24,11 +24,11 @@ const (
 	MaxNumber   = 500
 	maxExponent = 500
 	// MaxEntries bounds the entries of an address list and the elements of a set. The
-	// compiler takes 1.5 kB of memory for each (measured), and the longest lists in use
+	// compiler needs 1.5 kB of memory for each (measured), and the longest lists in use
 	// have a few hundred thousand.
 	MaxEntries = 2_000_000
-	// MaxRules bounds the rules a host has in a family. The compiler takes 4 kB of memory
-	// for each (measured); a few hundred already are more than people can read.
+	// MaxRules bounds the rules of a host in a family. The compiler needs 4 kB of memory
+	// for each (measured); people can read a few hundred.
 	MaxRules = 200_000
 )
 
@@ -42,5 +42,5 @@ func Text(length int, name string) *hcl.Diagnostic {
 		return nil
 	}
 	return problem(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}, "file too large",
-		"The file has more than %d MiB, the most that is read of a policy. Put long lists of addresses into a file of their own, and name it in an ipset's files.", MaxText>>20)
+		"The file has more than %d MiB, the limit for a policy. Put long lists of addresses into files, and list those in the files of an ipset.", MaxText>>20)
 }

@@ -17,7 +17,7 @@ func Expression(src []byte, name string, start hcl.Pos) *hcl.Diagnostic {
 	return checkTokens(tokens)
 }
 
-// Template checks a template that stands without quotes, as in a string of JSON.
+// Template checks a template without quotes, as in a string of JSON.
 func Template(src []byte, name string, start hcl.Pos) *hcl.Diagnostic {
 	tokens, _ := hclsyntax.LexTemplate(src, name, start)
 	n := newNesting()
@@ -32,23 +32,23 @@ func checkTokens(tokens hclsyntax.Tokens) *hcl.Diagnostic {
 // frame is one open bracket, block or template.
 type frame struct {
 	open hclsyntax.TokenType
-	// operators of the item being read, such as an element of a list, and the height
-	// of the highest thing it holds. Each operator may put the rest below it, so that
-	// an item is at most as high as their sum.
+	// operators of the item being read, such as an element of a list, and the height of the
+	// highest part of it. Each operator may have the rest below it in the tree, so the
+	// height of an item is at most their sum.
 	operators, inner int
 	// bracketed is set once the item has had brackets.
 	bracketed bool
 	// height of the highest item read before.
 	height int
-	// begun is set with the first token. computed marks { for … }, in which a line
-	// break ends nothing.
+	// begun is set by the first token. computed is set for { for … }, in which a line break
+	// does not end an item.
 	begun, computed bool
-	// directive is the keyword of a %{ … }, or of the part of a template behind it.
+	// directive is the keyword of a %{ … }, or of the part of a template after it.
 	directive string
 }
 
-// nesting is the state of a scan. It never counts less than the parser recurses: a
-// bracket that nothing closes stays open.
+// nesting is the state of a scan. It never counts less than the parser recurses: a bracket
+// that is not closed stays open.
 type nesting struct {
 	frames []frame
 	depth  int // of all open frames and the operators in them
@@ -57,8 +57,8 @@ type nesting struct {
 
 func newNesting() *nesting { return &nesting{frames: []frame{{}}} }
 
-// behindDirective is a part of a template from %{if} to %{endif}, or for to endfor:
-// it has no token.
+// behindDirective is the part of a template from %{if} to %{endif}, or for to endfor; no
+// token begins it.
 const behindDirective hclsyntax.TokenType = 0
 
 func (n *nesting) top() *frame { return &n.frames[len(n.frames)-1] }
@@ -84,7 +84,7 @@ func (n *nesting) pop() {
 	n.worst = max(n.worst, below.inner+below.operators)
 }
 
-// isTemplate reports whether a frame's parts stand side by side.
+// isTemplate reports whether the parts of a frame are parts of a template.
 func (f *frame) isTemplate() bool {
 	switch f.open {
 	case hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc:
@@ -116,8 +116,8 @@ func (n *nesting) close(open hclsyntax.TokenType) {
 	}
 }
 
-// closeTo ends all frames down to one opened by one of open. The lexer gives these ends
-// only where it has such a begin, whatever is left open between them.
+// closeTo ends all frames down to one opened by one of open. The lexer emits these ends
+// only after such a begin, whatever is left open between them.
 func (n *nesting) closeTo(open ...hclsyntax.TokenType) (closed frame) {
 	for len(n.frames) > 1 {
 		closed = *n.top()
@@ -154,7 +154,7 @@ func (n *nesting) token(t hclsyntax.Token) {
 	case hclsyntax.TokenComment, hclsyntax.TokenEOF:
 		return
 	case hclsyntax.TokenNewline:
-		// Within other brackets line breaks are blanks.
+		// Inside other brackets line breaks are blanks.
 		if f := n.top(); f.open == hclsyntax.TokenOBrace && !f.computed || len(n.frames) == 1 {
 			n.endItem()
 		}
@@ -190,8 +190,8 @@ func (n *nesting) token(t hclsyntax.Token) {
 	}
 }
 
-// direct opens and closes what stands between the directives of a template. An end
-// that does not fit the innermost begin ends nothing, as in the parser.
+// direct opens and closes the parts between the directives of a template. An end that does
+// not match the innermost begin has no effect, as in the parser.
 func (n *nesting) direct(keyword string) {
 	begin := map[string]string{"endif": "if", "endfor": "for"}[keyword]
 	switch f := n.top(); {
@@ -205,12 +205,12 @@ func (n *nesting) direct(keyword string) {
 
 func tooDeep(rng hcl.Range) *hcl.Diagnostic {
 	return problem(rng, "nested too deep",
-		"Brackets, blocks, templates and operators may be nested %d deep, and here it is deeper. Give inner parts a name of their own in a locals block.", MaxDepth)
+		"Brackets, blocks, templates and operators may be nested at most %d levels deep. Move inner parts to local values, in a locals block.", MaxDepth)
 }
 
 func number(text []byte, rng hcl.Range) *hcl.Diagnostic {
 	if len(text) > MaxNumber {
-		return problem(rng, "number too long", "The number has %d characters; %d is the most.", len(text), MaxNumber)
+		return problem(rng, "number too long", "The number has %d characters; the limit is %d.", len(text), MaxNumber)
 	}
 	return nil
 }

@@ -10,28 +10,29 @@ import (
 )
 
 const (
-	// MaxElements bounds the elements of a value, those of its elements included, and
-	// MaxBytes the text in it.
+	// MaxElements bounds the elements of a value, including those of its elements, and
+	// MaxBytes its text.
 	MaxElements = 1_000_000
 	MaxBytes    = 128 << 20
-	// MaxSteps bounds what the expressions of one host compute: a step is an element
-	// or 16 bytes of text that a for, a template, an operator or a function takes or makes.
+	// MaxSteps bounds the cost of the expressions of a host: a step is an element or 16
+	// bytes of text in an operand or a result of a for, a template, an operator or a
+	// function.
 	MaxSteps = 30_000_000
 
 	bytesAStep = 16
-	// An evaluation within a for takes some microseconds.
+	// An evaluation inside a for takes a few microseconds.
 	stepsAnEvaluation = 5
 )
 
-// Work is what evaluating one host's expressions may still cost. It is not safe for
-// use by several goroutines.
+// Work counts the cost of evaluating the expressions of a host. It is not safe for
+// concurrent use.
 type Work struct {
 	steps int
-	// over is the error once there is nothing left.
+	// over is the error after the limit was reached.
 	over *hcl.Diagnostic
 }
 
-// Hidden is the name under which contexts hold a Work. Policies cannot write it.
+// Hidden is the name of a Work in evaluation contexts. It is not valid in policies.
 const Hidden = " work"
 
 var workType = cty.Capsule("work", reflect.TypeFor[Work]())
@@ -39,7 +40,7 @@ var workType = cty.Capsule("work", reflect.TypeFor[Work]())
 // Variable is w as a variable of an evaluation context, named Hidden.
 func (w *Work) Variable() cty.Value { return cty.CapsuleVal(workType, w) }
 
-// workOf finds what an evaluation may cost; nil where names are not allowed at all.
+// workOf finds the Work of an evaluation; nil for constants.
 func workOf(ctx *hcl.EvalContext) *Work {
 	for ; ctx != nil; ctx = ctx.Parent() {
 		if v, ok := ctx.Variables[Hidden]; ok {
@@ -53,7 +54,7 @@ func workOf(ctx *hcl.EvalContext) *Work {
 type stopped struct{}
 
 // Value evaluates expr, whose file was given to Instrument. A nil context is one for
-// constants. Once the work is used up every call returns the same error.
+// constants. After the limit was reached every call returns the same error.
 func (w *Work) Value(expr hcl.Expression, ctx *hcl.EvalContext) (value cty.Value, diags hcl.Diagnostics) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -96,12 +97,12 @@ func (w *Work) stop(d *hcl.Diagnostic) {
 
 func (w *Work) spend(n int, rng hcl.Range) {
 	if w.steps += n; w.over != nil || w.steps > MaxSteps {
-		w.stop(problem(rng, "expressions compute too much",
-			"The expressions of a host may take %d steps, and here they are used up: each element that is computed or passed on is a step. Look for a for within a for, and for long lists that are used again and again.", MaxSteps))
+		w.stop(problem(rng, "expressions too expensive",
+			"The expressions of a host may take at most %d steps; each element that is computed or passed on is one. Look for nested for expressions, and for long lists that are used many times.", MaxSteps))
 	}
 }
 
-// spendOn counts what a value holds.
+// spendOn counts the content of a value.
 func (w *Work) spendOn(v cty.Value, rng hcl.Range) {
 	s := size{}
 	if why := s.add(v, 0); why != "" {
@@ -114,7 +115,7 @@ type size struct{ elements, bytes int }
 
 func (s size) steps() int { return s.elements + s.bytes/bytesAStep }
 
-// add counts a value, and says why it is too large as soon as it is.
+// add counts a value, and returns why it is too large, or "".
 func (s *size) add(v cty.Value, depth int) string {
 	s.elements++
 	switch {
@@ -145,8 +146,8 @@ func (s *size) add(v cty.Value, depth int) string {
 	return ""
 }
 
-// counted is an expression of which each evaluation is counted. The brackets that it
-// pretends to be make walks of the syntax tree find the expression within.
+// counted is an expression whose evaluations are counted. It looks like brackets to walks
+// of the syntax tree, so that they find the expression inside.
 type counted struct {
 	*hclsyntax.ParenthesesExpr
 	what counts
@@ -155,9 +156,9 @@ type counted struct {
 type counts int
 
 const (
-	contents counts = iota // all that the value holds
-	elements               // how many elements it has
-	texts                  // nothing: only that a number that becomes text is not endless
+	contents counts = iota // everything in the value
+	elements               // the number of its elements
+	texts                  // nothing, but a number that is converted to text must be short
 )
 
 func count(e hclsyntax.Expression, what counts) hclsyntax.Expression {
@@ -176,7 +177,7 @@ func (c *counted) UnwrapExpression() hcl.Expression { return c.Expression }
 func (c *counted) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	w := workOf(ctx)
 	if w == nil {
-		return cty.DynamicVal, nil // names in a constant, which is an error without it
+		return cty.DynamicVal, nil // names in a constant, which is an error anyway
 	}
 	if c.what != texts {
 		w.spend(stepsAnEvaluation, c.SrcRange)
@@ -187,7 +188,7 @@ func (c *counted) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	case v.IsKnown() && !v.IsNull() && !v.IsMarked() && v.Type() == cty.Number:
 		// A binary exponent of three is about a decimal one of one.
 		if e := v.AsBigFloat().MantExp(nil); e > 4*maxExponent || e < -4*maxExponent {
-			w.stop(problem(c.SrcRange, "number out of range", "The number is beyond 1e%d, or nearer to 0 than 1e-%[1]d.", maxExponent))
+			w.stop(problem(c.SrcRange, "number out of range", "The number is greater than 1e%d, or closer to 0 than 1e-%[1]d.", maxExponent))
 		}
 	case c.what == contents:
 		w.spendOn(v, c.SrcRange)
@@ -198,8 +199,8 @@ func (c *counted) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return v, diags
 }
 
-// Instrument lets evaluations of what node holds be counted wherever they multiply:
-// in for, templates, comparisons and choices. Functions are counted by Functions.
+// Instrument makes the evaluations inside node count where their number or size can grow:
+// in for, templates, comparisons and conditionals. Functions counts those of functions.
 func Instrument(node hclsyntax.Node) {
 	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
 		switch n := n.(type) {

@@ -4,37 +4,36 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Related is another place that a diagnostic speaks of.
+// Related is another place that a diagnostic refers to.
 type Related struct {
 	Message string
 	Range   hcl.Range
 }
 
-// Info is what a diagnostic of ours carries in hcl.Diagnostic.Extra.
+// Info is the hcl.Diagnostic.Extra of the diagnostics of this program.
 type Info struct {
 	Code Code
-	// Line is the source line the diagnostic points at, for files that are
-	// streamed and so are not at hand when diagnostics are printed. Empty:
-	// take it from the file.
+	// Line is the source line of the diagnostic, for files that are streamed and not kept.
+	// If it is "", the line is read from Printer.Sources.
 	Line string
-	// Related are further places, in the order they are to be shown.
+	// Related are further places, in the order in which they are shown.
 	Related []Related
-	// Note marks what is said for information: it is neither wrong nor odd.
+	// Note is whether the diagnostic is only information: nothing needs to change.
 	Note bool
-	// Host is the labelled host the diagnostic came up for first, when it does not
-	// hold for every host or its text or place is that host's.
+	// Host is the label of the first host with the diagnostic, unless all hosts have it
+	// with the same text and place.
 	Host string
-	// Hosts are all hosts it came up for, in the order written, Host first; AllHosts
-	// tells that these are all hosts of the policy.
+	// Hosts are all hosts with the diagnostic, in the order written, Host first; AllHosts
+	// is whether these are all hosts of the policy.
 	Hosts    []string
 	AllHosts bool
-	// UsedAt is where the policy uses the value that the diagnostic is about, when its
-	// subject is where that value was written; nil otherwise.
+	// UsedAt is where the policy uses the value of the diagnostic, if its subject is where
+	// that value was written; nil otherwise.
 	UsedAt *hcl.Range
 }
 
-// New returns an error diagnostic. The summary is a short noun phrase, the
-// detail says in full sentences what to do, the subject is as tight as it can be.
+// New returns an error diagnostic. The summary is a short noun phrase, the detail explains
+// in full sentences what to do, the subject is as narrow as possible.
 func New(code Code, subject hcl.Range, summary, detail string) *hcl.Diagnostic {
 	code.mustExist()
 	return &hcl.Diagnostic{
@@ -53,8 +52,7 @@ func Warn(code Code, subject hcl.Range, summary, detail string) *hcl.Diagnostic 
 	return d
 }
 
-// Note returns a note: a warning, for those who ask only for errors, about something
-// that is as it may be; see New.
+// Note returns a note, a warning about which nothing needs to be done; see New.
 func Note(code Code, subject hcl.Range, summary, detail string) *hcl.Diagnostic {
 	d := Warn(code, subject, summary, detail)
 	d.Extra = Info{Code: code, Note: true}
@@ -80,8 +78,7 @@ func WithRelated(d *hcl.Diagnostic, message string, rng hcl.Range) *hcl.Diagnost
 	return d
 }
 
-// WithCode gives code to those of diags that have none, such as the ones the
-// HCL library makes.
+// WithCode sets the code of those of diags that have none, such as those of the HCL library.
 func WithCode(code Code, diags hcl.Diagnostics) hcl.Diagnostics {
 	code.mustExist()
 	for _, d := range diags {
@@ -93,15 +90,14 @@ func WithCode(code Code, diags hcl.Diagnostics) hcl.Diagnostics {
 	return diags
 }
 
-// InfoOf returns what d carries of ours; the zero Info if it carries nothing.
+// InfoOf returns the Info of d; the zero Info if it has none.
 func InfoOf(d *hcl.Diagnostic) Info {
 	info, _ := d.Extra.(Info)
 	return info
 }
 
-// Unique returns diags without those that say the same of the same place, in
-// order of file, line and column; those without a place come first. An error
-// that several hosts of a fleet share is said once.
+// Unique returns diags without duplicates, sorted by file, line and column; those without a
+// place come first. An error that several hosts of a fleet share is reported once.
 func Unique(diags hcl.Diagnostics) hcl.Diagnostics {
 	type key struct {
 		severity        hcl.DiagnosticSeverity

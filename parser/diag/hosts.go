@@ -8,9 +8,9 @@ import (
 // shownHosts is how many hosts of a long list are shown by name.
 const shownHosts = 2
 
-// HostsText says which hosts of a fleet the diagnostic came up for: "host web2",
-// "hosts web1, web2 and 3 more", or "all 500 hosts, here web1" where its text or place
-// is that of one of them. It is empty where all hosts have the very same.
+// HostsText lists the hosts of a fleet with the diagnostic: "host web2", "hosts web1, web2
+// and 3 more", or "all 500 hosts, here web1" if its text or place is that of one of them.
+// It is "" if it is the same for all hosts.
 func (i Info) HostsText() string {
 	switch n := len(i.Hosts); {
 	case i.Host == "":

@@ -6,13 +6,11 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// outsidePrefix cannot begin the name of a file, so that no file is taken for a place
-// outside all files.
+// outsidePrefix cannot be the beginning of a file name.
 const outsidePrefix = "\x00"
 
-// Outside is the first position in text that is in no file: a value from the command
-// line or the environment, called name. Such ranges have file names that only
-// OutsideName reads.
+// Outside is the first position in text that is not in a file: a value from the command
+// line or the environment, described by name. OutsideName returns the name.
 func Outside(name string) hcl.Range {
 	return hcl.Range{Filename: outsidePrefix + name, Start: hcl.InitialPos, End: hcl.InitialPos}
 }

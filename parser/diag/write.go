@@ -18,11 +18,11 @@ import (
 
 // Printer writes diagnostics for people.
 type Printer struct {
-	// Sources holds the bytes of files by name, to show source lines from.
+	// Sources are the contents of files by name, for source lines.
 	Sources map[string][]byte
 	// Color turns on ANSI colours.
 	Color bool
-	// Width is the width text is wrapped to, in columns; 0 means 80.
+	// Width is the number of columns to which text is wrapped; 0 means 80.
 	Width int
 }
 
@@ -47,11 +47,11 @@ func (p Printer) Write(w io.Writer, diags hcl.Diagnostics) error {
 	return escape.Write(w, escape.Safe(buf.String()))
 }
 
-// MaxPrinted is how many diagnostics are written in full. One mistake in a large file
-// can bring as many as it has lines, and nobody reads on.
+// MaxPrinted is how many diagnostics are written in full. One mistake in a large file can
+// cause one for each of its lines.
 const MaxPrinted = 200
 
-// more says how many diagnostics are not written.
+// more counts the diagnostics that are not written, for people.
 func more(diags hcl.Diagnostics) string {
 	counts := map[string]int{}
 	for _, d := range diags {
@@ -145,7 +145,7 @@ func (p Printer) snippet(buf *bytes.Buffer, r hcl.Range, line string, color esca
 	if r.End.Line == r.Start.Line {
 		to = min(max(r.End.Column-1, from), len(columns))
 	}
-	// Of a line that is far too long, what is around the range.
+	// Of a very long line only the part around the range is shown.
 	if len(columns) > longest {
 		first := min(max(from-longest/4, 0), len(columns)-longest)
 		columns = columns[first : first+longest]
@@ -159,16 +159,16 @@ func (p Printer) snippet(buf *bytes.Buffer, r hcl.Range, line string, color esca
 		p.paint(color, strings.Repeat("^", width)))
 }
 
-// visible shows a tab as two blanks, so that what is below a character stays below
-// it, and escapes the rest that a terminal would act on.
+// visible replaces tabs by two blanks, so that the underline is below its text, and escapes
+// what a terminal would interpret.
 func visible(s string) escape.Safe {
 	return escape.Terminal(strings.ReplaceAll(s, "\t", "  "))
 }
 
-// Columns is how many columns text has as HCL counts them: grapheme clusters.
+// Columns is the number of columns of text as HCL counts them: grapheme clusters.
 func Columns(text string) int { return len(split(text)) }
 
-// split cuts a line into what HCL counts as columns: grapheme clusters.
+// split splits a line into columns as HCL counts them: grapheme clusters.
 func split(line string) []string {
 	var out []string
 	for rest := []byte(line); len(rest) > 0; {
@@ -179,7 +179,7 @@ func split(line string) []string {
 	return out
 }
 
-// wide are the letters that take two columns of a terminal: East Asian ones, emoji.
+// wide are the letters with the width of two columns in a terminal: East Asian ones, emoji.
 var wide = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{Lo: 0x1100, Hi: 0x115f, Stride: 1},
@@ -198,8 +198,7 @@ var wide = &unicode.RangeTable{
 	},
 }
 
-// screenWidth is the number of columns of a terminal that characters take as visible
-// shows them.
+// screenWidth is the number of columns of characters in a terminal, after visible.
 func screenWidth(characters []string) int {
 	n := 0
 	for _, c := range characters {
@@ -226,8 +225,8 @@ func sourceLine(src []byte, n int) string {
 	return strings.TrimSuffix(string(line), "\r")
 }
 
-// wrap breaks text at blanks into lines of at most width columns; lines that
-// start with a blank (examples) stay as they are.
+// wrap breaks text at blanks into lines of at most width columns; lines that start with a
+// blank (examples) are not wrapped.
 func wrap(text string, width int) []string {
 	var out []string
 	for para := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {

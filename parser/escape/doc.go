@@ -1,6 +1,6 @@
-// Package escape keeps text that others wrote (comments of rules, names of chains, sets
-// and files, messages of policies) from being live where it is printed. Each place that
-// text goes to has one escape here: terminals and logs, Markdown text, Markdown code,
-// JSON, workflow commands of GitHub. The writers take a constant format and escape their
-// arguments, so that a new output cannot forget to. The package knows nothing of dockerfw.
+// Package escape prevents that foreign text (comments of rules, names of chains, sets and
+// files, messages in policies) is interpreted where it is printed. There is one escape for
+// each destination: terminals and logs, Markdown text, Markdown code, JSON, workflow
+// commands of GitHub. The writers have constant formats and escape their arguments, so that
+// no output can forget to. The package does not depend on the rest of dockerfw.
 package escape

@@ -9,8 +9,8 @@ import (
 	"unicode/utf16"
 )
 
-// JSON writes v as indented JSON in which what Terminal would escape is \uXXXX: a program
-// reads the same strings, and a terminal or a runner that shows the text acts on nothing.
+// JSON writes v as indented JSON in which characters that Terminal escapes are \uXXXX:
+// programs read the same strings, and terminals and CI runners interpret nothing in them.
 func JSON(w io.Writer, v any) error {
 	var plain bytes.Buffer
 	e := json.NewEncoder(&plain)
@@ -35,11 +35,11 @@ func JSON(w io.Writer, v any) error {
 	return err
 }
 
-// Property is one of a workflow command.
+// Property is a property of a workflow command.
 type Property struct{ Name, Value string }
 
-// Command writes a workflow command, which GitHub's runner executes: the name and those
-// of properties are ours, the values and the data, of any number of lines, may be others'.
+// Command writes a workflow command, which GitHub's runner executes. The values of
+// properties and the data, of any number of lines, may be foreign text.
 func Command(w io.Writer, name Literal, properties []Property, data string) error {
 	var parts []string
 	for _, p := range properties {

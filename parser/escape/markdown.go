@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// Markdown is Markdown that is ours, or made inert. Writers here leave it as it is.
+// Markdown is Markdown of this program, or escaped. The writers here do not escape it.
 type Markdown string
 
 // MarkdownText is s for Markdown outside of code, also in cells of tables: it renders as
-// what Terminal shows, and nothing in it is markup. What code hosts search rendered text
-// for (mentions, references, emoji, addresses, commits) has a zero-width space inside.
+// the result of Terminal, without markup. A zero-width space breaks what code hosts search
+// in rendered text: mentions, references, emoji, addresses, commits.
 func MarkdownText(s string) Markdown {
 	s = string(Terminal(s))
-	for range 2 { // of two that overlap, the second
+	for range 2 { // the second time for those that overlap
 		s = hostReference.ReplaceAllString(s, "$1$3$5$7\u200b$2$4$6$8")
 	}
 	var b strings.Builder
 	for i, r := range s {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' && i > 0 || r >= 0x80 && r != '\u200b'
-		// What begins no markup but at the beginning of a line.
+		// Characters that are markup only at the beginning of a line.
 		inside := i > 0 && (strings.ContainsRune(` ,.-/()'";?+`, r) || r == ':' && strings.HasPrefix(s[i:], ": "))
 		if letter || inside {
 			b.WriteRune(r)
@@ -32,12 +32,12 @@ func MarkdownText(s string) Markdown {
 	return Markdown(b.String())
 }
 
-// hostReference are the places where a zero-width space breaks what GitHub, GitLab and
-// Gitea look for: @user, #1, !1, ~label, :emoji:, http://, www., a@b.c, GH-1, commits.
+// hostReference are the places where a zero-width space breaks references of GitHub, GitLab
+// and Gitea: @user, #1, !1, ~label, :emoji:, http://, www., a@b.c, GH-1, commits.
 var hostReference = regexp.MustCompile(`([@#!$%&~^:])([^ \x{200b}])|([wW]{3})(\.)|([A-Z]-|\b[gG][hH]-)([0-9])|([0-9a-fA-F]{6})([0-9a-fA-F])`)
 
-// MarkdownCode is s as a span of code, also in cells of tables. It has no pipe, which
-// renderers disagree about behind a backslash.
+// MarkdownCode is s as a span of code, also in cells of tables. It contains no pipe,
+// because renderers differ about pipes after a backslash.
 func MarkdownCode(s string) Markdown {
 	s = strings.ReplaceAll(string(Terminal(s)), "|", `\x7c`)
 	if s == "" {
@@ -50,8 +50,7 @@ func MarkdownCode(s string) Markdown {
 	return Markdown(fence + s + fence)
 }
 
-// MarkdownBlock is a fenced block of text whose lines are escaped already, in a language
-// such as "diff" or none.
+// MarkdownBlock is a fenced block of escaped text, in a language such as "diff", or "".
 func MarkdownBlock(language Literal, body Safe) Markdown {
 	fence := strings.Repeat("`", max(3, longestRun(string(body), '`')+1))
 	return Markdown(fence + string(language) + "\n" + strings.TrimSuffix(string(body), "\n") + "\n" + fence)
@@ -70,8 +69,7 @@ func longestRun(s string, c byte) int {
 	return longest
 }
 
-// FprintMarkdown is Fprintf with each argument as MarkdownText shows it, but for those
-// that are Markdown.
+// FprintMarkdown is Fprintf with MarkdownText applied to all arguments that are not Markdown.
 func FprintMarkdown(w io.Writer, format Literal, args ...any) error {
 	safe := make([]any, len(args))
 	for i, a := range args {

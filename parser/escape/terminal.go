@@ -10,19 +10,18 @@ import (
 	"unicode/utf8"
 )
 
-// Literal is the format of a writer here. An untyped constant is one by itself; a string
-// that was computed is not, and the compiler refuses it. Never convert one.
+// Literal is the format of a writer here. Untyped constants have this type; computed
+// strings do not, and must not be converted to it.
 type Literal string
 
-// Safe is text for terminals and logs that is escaped, or a colour of ours. Writers here
-// leave it as it is.
+// Safe is escaped text for terminals and logs, or a colour. The writers here do not escape it.
 type Safe string
 
-// Terminal shows what a terminal, a log viewer or a CI runner would act on, or would not
-// show, as an escape of Go: control characters, line and paragraph separators, what turns
-// the direction of text, what has no width, blanks other than U+0020, bytes that are not
-// UTF-8. The brackets of "##[error]", "##vso[…]" and "##teamcity[…]" too: runners search
-// whole lines for these.
+// Terminal replaces what a terminal, a log viewer or a CI runner would interpret or not
+// show by escapes of Go: control characters, line and paragraph separators, characters that
+// change the direction of text or have no width, blanks other than U+0020, bytes that are
+// not UTF-8, and the brackets of "##[error]", "##vso[…]" and "##teamcity[…]", which runners
+// search in whole lines.
 func Terminal(s string) Safe {
 	if plain(s) {
 		return Safe(s)
@@ -43,7 +42,7 @@ func Terminal(s string) Safe {
 	return Safe(inlineCommand.ReplaceAllString(b.String(), `$1\x5b`))
 }
 
-// plain tells whether Terminal has nothing to do, without looking closely.
+// plain is a quick check for text that Terminal does not change.
 func plain(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' || s[i] == '#' {
@@ -61,8 +60,8 @@ func runeEscape(r rune) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// live tells which characters Terminal escapes. U+FE0F stays: it makes an emoji of the
-// character before it, and nothing else.
+// live reports whether Terminal escapes a character. It does not escape U+FE0F, which only
+// makes an emoji of the character before it.
 func live(r rune) bool {
 	return !strconv.IsPrint(r) ||
 		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) ||
@@ -72,12 +71,12 @@ func live(r rune) bool {
 var (
 	inlineCommand = regexp.MustCompile(`(##[A-Za-z]*)\[`)
 	// lineCommand is ::name …::data with blanks before it, as GitHub's runner reads lines
-	// (actions/runner, ActionCommand.TryParseV2). A "::" that nothing ends is an address.
+	// (actions/runner, ActionCommand.TryParseV2). A "::" without an end is an address.
 	lineCommand = regexp.MustCompile(`(?m)^([ \t]*):(:[^ \t/:0-9].*::)`)
 )
 
-// Sprintf is fmt.Sprintf with each argument as Terminal shows it, but for those that are
-// Safe. No line of what comes out is a workflow command.
+// Sprintf is fmt.Sprintf with Terminal applied to all arguments that are not Safe. No line
+// of the result is a workflow command.
 func Sprintf(format Literal, args ...any) Safe {
 	safe := make([]any, len(args))
 	for i, a := range args {
@@ -92,8 +91,7 @@ func Fprintf(w io.Writer, format Literal, args ...any) error {
 	return err
 }
 
-// Write writes what was collected with Fprintf, also where a line was put together of
-// several pieces.
+// Write writes text that was collected with Fprintf, also if a line consists of several parts.
 func Write(w io.Writer, text Safe) error {
 	_, err := io.WriteString(w, string(lines(string(text))))
 	return err
@@ -106,7 +104,7 @@ func lines(s string) Safe {
 	return Safe(lineCommand.ReplaceAllString(s, `$1\x3a$2`))
 }
 
-// Lines is Terminal for text of several lines, such as a file: newlines and tabs stay.
+// Lines is Terminal for text of several lines, such as a file: it keeps newlines and tabs.
 func Lines(s string) Safe {
 	out := strings.Split(s, "\n")
 	for i, line := range out {
@@ -119,8 +117,8 @@ func Lines(s string) Safe {
 	return lines(strings.Join(out, "\n"))
 }
 
-// argument formats what it holds and then escapes it; widths, such as that of %-8s, are
-// those of the text before.
+// argument formats its value and then escapes it; widths, such as that of %-8s, are those
+// of the text before escaping.
 type argument struct {
 	value  any
 	escape func(string) Safe

@@ -1,9 +1,8 @@
-// Package files opens the files that a user or a policy names.
+// Package files opens the files of a command line or a policy.
 //
-// In: paths. Out: regular files, from the disk or from another [Tree], such as a
-// revision of a git repository. It never waits and never reads without end: a
-// pipe, a device, a socket or a directory is an error that says what it is.
-// It knows nothing of what is in the files.
+// In: paths. Out: regular files, from the disk or from another [Tree], such as a revision
+// of a git repository. It never blocks and never reads endlessly: a pipe, a device, a
+// socket or a directory is an error. It does not interpret the files.
 package files
 
 import (
@@ -14,7 +13,7 @@ import (
 	"syscall"
 )
 
-// Tree is where paths lead to. Paths are those of the operating system, absolute
+// Tree resolves paths. Paths are those of the operating system, absolute
 // or relative to the current directory, and symbolic links are followed.
 type Tree interface {
 	Stat(path string) (fs.FileInfo, error)
@@ -25,7 +24,7 @@ type Tree interface {
 	OpenRoot(dir string) (Root, error)
 }
 
-// Root is a directory that neither paths nor symbolic links lead out of.
+// Root is a directory that neither paths nor symbolic links can leave.
 type Root interface {
 	// Open opens a regular file by its name relative to the directory.
 	Open(name string) (fs.File, error)
@@ -45,7 +44,7 @@ func (e *Irregular) what() string {
 	case e.Mode.IsDir():
 		return "a directory, not a regular file"
 	case e.Mode&fs.ModeNamedPipe != 0:
-		return "a pipe (FIFO), not a regular file; save the text to a file and name that"
+		return "a pipe (FIFO), not a regular file; save the text to a file and use that"
 	case e.Mode&fs.ModeSocket != 0:
 		return "a socket, not a regular file"
 	case e.Mode&fs.ModeDevice != 0:
@@ -62,7 +61,7 @@ func Check(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// Reason is the text of an error without the path, for messages that have it already.
+// Reason is the text of an error without the path, for messages that contain it already.
 func Reason(err error) string {
 	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
 		return pathErr.Err.Error()
@@ -110,9 +109,9 @@ func (r diskRoot) Open(name string) (fs.File, error) {
 	return open(name, r.Stat, r.OpenFile)
 }
 
-// open asks first what the file is, because opening a device may do something by
-// itself, and once more when it is open, because it may have been replaced. In
-// between O_NONBLOCK keeps the opening of a pipe from waiting for a writer.
+// open checks what the file is first, because opening a device may have effects, and again
+// when it is open, because it may have been replaced. O_NONBLOCK prevents that opening a
+// pipe waits for a writer.
 func open(path string, stat func(string) (fs.FileInfo, error), openFile func(string, int, fs.FileMode) (*os.File, error)) (fs.File, error) {
 	info, err := stat(path)
 	if err == nil {

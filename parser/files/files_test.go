@@ -38,7 +38,7 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	const pipe = " is a pipe (FIFO), not a regular file; save the text to a file and name that"
+	const pipe = " is a pipe (FIFO), not a regular file; save the text to a file and use that"
 	for name, want := range map[string]string{
 		"regular": "", "empty": "", "link": "",
 		"folder":      "folder is a directory, not a regular file",
