@@ -101,6 +101,18 @@ func TestContributingDocsLinkToWhatExists(t *testing.T) {
 	}
 }
 
+// Paths in the pages for contributors are those of the repository.
+func TestContributingDocsNamePathsThatExist(t *testing.T) {
+	path := regexp.MustCompile("`((?:cmd|compiler|docs|emit|examples|golden|parser)/[a-z0-9_./-]+)`")
+	for _, page := range append(contributingPages(t), "../CONTRIBUTING.md") {
+		for _, m := range path.FindAllStringSubmatch(readDoc(t, page), -1) {
+			if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
+				t.Errorf("%s names %s, which does not exist", page, m[1])
+			}
+		}
+	}
+}
+
 func contributingPages(t *testing.T) []string {
 	t.Helper()
 	pages, err := filepath.Glob(filepath.Join(contributingDocs, "*.md"))

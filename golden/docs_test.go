@@ -3,14 +3,10 @@ package golden
 import (
 	"bytes"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -259,179 +256,8 @@ func section(t *testing.T, heading string) string {
 	return rest
 }
 
-// parseGo parses the Go files of a directory, without tests.
-func parseGo(t *testing.T, dir string) map[string]*ast.File {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no Go files in %s (%v)", dir, err)
-	}
-	out := map[string]*ast.File{}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[name] = file
-	}
-	return out
-}
-
-func stringLiteral(e ast.Expr) (string, bool) {
-	lit, ok := e.(*ast.BasicLit)
-	if !ok || lit.Kind != token.STRING {
-		return "", false
-	}
-	text, err := strconv.Unquote(lit.Value)
-	return text, err == nil
-}
-
-// schemaSections says where the docs describe what each schema of the parser takes,
-// by the variable or function of the parser that holds it.
-var schemaSections = map[string]string{
-	"schemaFor":         "## How a policy is found and read",
-	"hostSchema":        "## host",
-	"ipsetSchema":       "## ipset",
-	"establishedSchema": "## established",
-	"ruleAttributes":    "## deny and accept",
-	"ruleBlocks":        "## deny and accept",
-	"published":         "## deny and accept",
-	"action":            "## deny and accept",
-	"rateSchema":        "### rate",
-	"connectionsSchema": "### connections",
-	"logSchema":         "### log",
-	"defaultSchema":     "## default",
-	"egressSchema":      "## egress",
-	"variableSchema":    "## variable",
-	"validationSchema":  "## variable",
-	"testSchema":        "## test",
-	// These read again what another one lists.
-	"hasLabelledHost": "## How a policy is found and read",
-	"hostVariables":   "## host",
-	// The parameter of a function.
-	"fileFunction": "",
-}
-
-// schemaNames finds the names of attributes and blocks in a declaration: arguments
-// of attributes(…), and Name and Type of schema literals.
-func schemaNames(decl ast.Node) (attributes, blocks []string) {
-	ast.Inspect(decl, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "attributes" {
-				for _, a := range n.Args {
-					if text, ok := stringLiteral(a); ok {
-						attributes = append(attributes, text)
-					}
-				}
-			}
-		case *ast.CompositeLit:
-			for _, e := range n.Elts {
-				pair, ok := e.(*ast.KeyValueExpr)
-				if !ok {
-					continue
-				}
-				key, ok := pair.Key.(*ast.Ident)
-				text, isText := stringLiteral(pair.Value)
-				switch {
-				case !ok || !isText:
-				case key.Name == "Name":
-					attributes = append(attributes, text)
-				case key.Name == "Type":
-					blocks = append(blocks, text)
-				}
-			}
-		}
-		return true
-	})
-	return attributes, blocks
-}
-
-func TestDocsDescribeEveryAttributeAndBlock(t *testing.T) {
-	found := 0
-	for _, file := range parseGo(t, "../parser") {
-		for _, decl := range file.Decls {
-			for name, node := range declarations(decl) {
-				attributes, blocks := schemaNames(node)
-				if len(attributes)+len(blocks) == 0 {
-					continue
-				}
-				heading, ok := schemaSections[name]
-				if !ok {
-					t.Errorf("parser: %s holds attributes %q and blocks %q, and nothing says where docs/language.md describes them: add it to schemaSections", name, attributes, blocks)
-					continue
-				}
-				if heading == "" {
-					continue
-				}
-				text := section(t, heading)
-				for _, a := range attributes {
-					found++
-					// A row of a table whose first cell is the attribute.
-					if !strings.Contains(text, "\n| `"+a+"` |") {
-						t.Errorf("docs/language.md: section %q has no row for attribute %s", heading, a)
-					}
-				}
-				for _, b := range blocks {
-					found++
-					if !regexp.MustCompile("`" + b + "(` |`|\\b)").MatchString(text) {
-						t.Errorf("docs/language.md: section %q does not name block %s", heading, b)
-					}
-				}
-			}
-		}
-	}
-	if found < 60 {
-		t.Errorf("only %d attributes and blocks found in the parser", found)
-	}
-}
-
-// declarations are the functions and top variables of a declaration by name.
-func declarations(decl ast.Decl) map[string]ast.Node {
-	out := map[string]ast.Node{}
-	switch decl := decl.(type) {
-	case *ast.FuncDecl:
-		// The helper takes names, it has none.
-		if decl.Name.Name != "attributes" {
-			out[decl.Name.Name] = decl
-		}
-	case *ast.GenDecl:
-		for _, spec := range decl.Specs {
-			if v, ok := spec.(*ast.ValueSpec); ok && len(v.Values) == len(v.Names) {
-				for i, name := range v.Names {
-					out[name.Name] = v.Values[i]
-				}
-			}
-		}
-	}
-	return out
-}
-
 func TestDocsNameEveryFunctionOfExpressions(t *testing.T) {
-	var names []string
-	for _, file := range parseGo(t, "../parser") {
-		ast.Inspect(file, func(n ast.Node) bool {
-			lit, ok := n.(*ast.CompositeLit)
-			if !ok {
-				return true
-			}
-			if kind, ok := lit.Type.(*ast.Ident); !ok || kind.Name != "functions" {
-				return true
-			}
-			for _, e := range lit.Elts {
-				if name, ok := stringLiteral(e.(*ast.KeyValueExpr).Key); ok {
-					names = append(names, name)
-				}
-			}
-			return true
-		})
-	}
-	if len(names) < 50 {
-		t.Errorf("only %d functions found in the parser", len(names))
-	}
+	names := parser.FunctionNames()
 	text := section(t, "## Expressions")
 	for _, name := range names {
 		if !strings.Contains(text, "`"+name+"`") {
@@ -450,29 +276,6 @@ func TestDocsNameEveryFunctionOfExpressions(t *testing.T) {
 			}
 		}
 	}
-}
-
-// classTables are the tables of docs/language.md that list the diagnostic codes.
-func classTables() map[string]string {
-	out := map[string]string{}
-	for _, c := range diag.Classes() {
-		name := "codes: warnings"
-		switch {
-		case c.Severity == diag.SeverityError:
-			name = "codes: errors"
-		case c.OnlyCheck:
-			name = "codes: check"
-		}
-		if out[name] == "" {
-			out[name] = "| class | meaning | example |\n|---|---|---|\n"
-		}
-		out[name] += fmt.Sprintf("| `%s` | %s | %s |\n", c.Name, c.Meaning, c.Example)
-	}
-	return out
-}
-
-func TestTheDocsListEveryDiagnosticCode(t *testing.T) {
-	checkTables(t, classTables())
 }
 
 func TestExamplesOfCodesCauseTheirDiagnostic(t *testing.T) {

@@ -13,8 +13,8 @@ type At[T any] struct {
 	Range hcl.Range
 }
 
-// Policy is what the policy says for one host. Blocks that were not written are
-// there with their defaults, except Egress.
+// Policy is the policy of one host. Blocks that were not written have their defaults,
+// except Egress.
 type Policy struct {
 	// Files are the names of the policy's files, relative to its directory.
 	Files       []string
@@ -26,7 +26,7 @@ type Policy struct {
 	Default *Default
 	// Egress is nil when containers may reach everything.
 	Egress *Egress
-	// Tests are those for this host. They change nothing of what is compiled.
+	// Tests are those for this host. They have no effect on what is compiled.
 	Tests []*Test
 }
 
@@ -41,9 +41,9 @@ type Host struct {
 	Chain               At[string]
 	Install             At[Install]
 	Verdict             Verdict
-	// InputGuard tells to decide what docker-proxy would answer too.
+	// InputGuard is whether INPUT also filters the ports that docker-proxy accepts.
 	InputGuard bool
-	// ProxyPorts are published ports to guard that no rule needs to name.
+	// ProxyPorts are published ports to protect in INPUT although no rule lists them.
 	ProxyPorts []At[ProxyPorts]
 }
 
@@ -54,7 +54,7 @@ type ProxyPorts struct {
 	Ports    Ports
 }
 
-// Install is how rules get into the host's chain.
+// Install is how the rules get into the host's chain.
 type Install string
 
 // The values of install.
@@ -64,7 +64,7 @@ const (
 	InstallInsert  Install = "insert"
 )
 
-// Verdict is what established and accept turn into.
+// Verdict is what established and accept do with a packet.
 type Verdict string
 
 // The values of verdict.
@@ -73,12 +73,12 @@ const (
 	VerdictReturn Verdict = "return"
 )
 
-// Set is an ipset block; it stands for one set a family.
+// Set is an ipset block. It becomes one set for each family.
 type Set struct {
 	Name      At[string]
 	DeclRange hcl.Range
 	Type      SetType
-	// Entries are literal addresses; list files are read by the compiler, as streams.
+	// Entries are literal addresses. The compiler reads list files, as streams.
 	Entries, Exclude           []At[netipx.IPRange]
 	Files, ExcludeFiles        []At[string]
 	Members                    []At[string]
@@ -100,8 +100,8 @@ const (
 // Established is the established block.
 type Established struct {
 	DeclRange hcl.Range
-	// Recheck lets only replies of established connections pass, so that what
-	// clients send is decided anew with every packet.
+	// Recheck lets only replies of established connections pass, so that the rules
+	// check every packet that clients send.
 	Recheck     bool
 	DropInvalid bool
 }
@@ -124,7 +124,7 @@ type Rule struct {
 	Source, SourceNot, Destination, DestinationNot *Addresses
 	Protocols                                      []At[Protocol]
 	PublishedPorts, ContainerPorts, SourcePorts    []At[Ports]
-	// PublishedAddress holds single addresses.
+	// PublishedAddress are single addresses.
 	PublishedAddress          []At[netipx.IPRange]
 	ICMPTypes                 []At[ICMPType]
 	Interfaces, OutInterfaces []At[string]
@@ -156,13 +156,13 @@ type Protocol struct {
 	Name   string
 }
 
-// HasPorts tells whether packets of the protocol have ports. These are also the protocols
-// that docker publishes ports of.
+// HasPorts reports whether packets of the protocol have ports. Docker publishes ports of
+// these protocols.
 func (p Protocol) HasPorts() bool {
 	return p.Number == TCP || p.Number == UDP || p.Number == SCTP
 }
 
-// IP protocol numbers that the language treats in a way of their own.
+// IP protocol numbers with a special meaning in the language.
 const (
 	ICMP   = 1
 	TCP    = 6
@@ -176,12 +176,12 @@ type Ports struct {
 	First, Last uint16
 }
 
-// ICMPType is a type of ICMP messages in one family or both.
+// ICMPType is a type of ICMP message in one family or both.
 type ICMPType struct {
 	V4, V6 *ICMPCode
 }
 
-// ICMPCode is an ICMP type with a code, which is negative for any.
+// ICMPCode is an ICMP type with a code. A negative code means any.
 type ICMPCode struct {
 	Type uint8
 	Code int
@@ -197,13 +197,13 @@ const (
 	ActionReturn Action = "return"
 )
 
-// Rate is a rate block: how many new connections over which time.
+// Rate is a rate block: a limit of new connections over a time.
 type Rate struct {
 	DeclRange hcl.Range
 	Limit     Frequency
-	// Burst is how many may come at once, 1 or more.
+	// Burst is how many may come at once; 1 or more.
 	Burst int
-	// PerSource counts each source address for itself.
+	// PerSource is whether each source address has a count of its own.
 	PerSource bool
 }
 
@@ -215,7 +215,7 @@ type Frequency struct {
 	Seconds int
 }
 
-// Connections is a connections block: how many at a time.
+// Connections is a connections block: a limit of open connections.
 type Connections struct {
 	DeclRange          hcl.Range
 	Max                int
@@ -228,7 +228,7 @@ type Log struct {
 	Prefix    string
 	// Level is a syslog level, 0 to 7.
 	Level int
-	// Limit keeps the log short.
+	// Limit is the most lines over a time.
 	Limit Frequency
 	// Group is the NFLOG group, nil for the kernel log.
 	Group *uint16
@@ -244,7 +244,7 @@ type Default struct {
 	Log     *Log
 }
 
-// Egress is the egress block: the phases again, for what leaves containers.
+// Egress is the egress block: the same phases for packets that leave containers.
 type Egress struct {
 	DeclRange hcl.Range
 	Rules     []*Rule

@@ -2,7 +2,8 @@
 // AST.
 //
 // In: the path of one file or one directory, and values for variables.
-// Out: one Policy for each host, in which every node keeps the hcl.Range it was
-// written at, or diagnostics for everything that is wrong with it at once.
-// It is the only part that knows HCL, and knows nothing of chains and rules.
+// Out: one Policy for each host, in which every node has the hcl.Range of its text, or
+// diagnostics for all errors at once.
+// Schema is the table of all blocks and attributes, from which decoding follows. This is
+// the only package that depends on HCL; it does not know iptables, chains or packets.
 package parser

@@ -23,19 +23,19 @@ type setRef struct{ name string }
 
 var setRefType = cty.Capsule("ipset", reflect.TypeFor[setRef]())
 
-// evaluator gives expressions their values on one host.
+// evaluator evaluates the expressions of a policy for one host.
 type evaluator struct {
 	source *Source
 	ctx    *hcl.EvalContext
-	// names known below each root name, sorted, for references and suggestions.
+	// names are the declared names by root name (var, local, …), sorted.
 	names map[string][]string
 	// host is the label of the host, "" for the unlabelled one.
 	host  string
 	now   time.Time
 	diags hcl.Diagnostics
-	// origins are there when values are to have the places where they were written.
+	// origins is set if values are to have the places where they were written.
 	origins *Origins
-	// work is what expressions may still cost.
+	// work bounds the cost of expressions.
 	work *budget.Work
 }
 
@@ -74,8 +74,8 @@ func (e *evaluator) warn(code diag.Code, rng hcl.Range, summary, detail string, 
 	e.diags = append(e.diags, diag.Warn(code, rng, summary, fmt.Sprintf(detail, args...)))
 }
 
-// value evaluates expr. It returns false, with a diagnostic unless an error
-// elsewhere is the reason, when there is no value.
+// value evaluates expr. It returns false if there is no value, with a diagnostic unless an
+// error elsewhere is the reason.
 func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, bool) {
 	if !e.checkReferences(expr, ctx) {
 		return cty.DynamicVal, false
@@ -84,7 +84,7 @@ func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 	val, diags := e.work.Value(expr, ctx)
 	for _, d := range diags {
 		e.suggestFunction(d)
-		// A function that panicked brings its stack along.
+		// The error of a function that panicked contains its stack.
 		d.Detail, _, _ = strings.Cut(d.Detail, "\ngoroutine ")
 	}
 	e.diags = append(e.diags, diag.WithCode(diag.CodeExpression, diags)...)
@@ -93,7 +93,7 @@ func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 	}
 	if !val.IsWhollyKnown() {
 		if !e.diags.HasErrors() {
-			// Without an error the attribute would count as not written, and a rule be open.
+			// Without an error the attribute would count as not written, and a rule would match more.
 			e.error(diag.CodeExpression, expr.Range(), "value not known", "It depends on a value that is not known here.")
 		}
 		return cty.DynamicVal, false
@@ -101,8 +101,8 @@ func (e *evaluator) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 	return val, true
 }
 
-// suggestFunction puts our suggestion in the place of HCL's, which of two functions
-// equally near names a different one from run to run.
+// suggestFunction replaces the suggestion of HCL, which differs from run to run if two
+// functions are equally near.
 func (e *evaluator) suggestFunction(d *hcl.Diagnostic) {
 	if d.Summary != "Call to unknown function" || d.Subject == nil || !d.Subject.CanSliceBytes(e.source.sources[d.Subject.Filename]) {
 		return
@@ -111,8 +111,7 @@ func (e *evaluator) suggestFunction(d *hcl.Diagnostic) {
 	d.Detail = fmt.Sprintf("There is no function named %q.%s", name, suggest.DidYouMean(name, slices.Collect(maps.Keys(e.source.functions))))
 }
 
-// checkReferences reports names that nothing declares, with the nearest one that
-// something does.
+// checkReferences reports names that are not declared, with the nearest one that is.
 func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) bool {
 	ok := true
 	for _, t := range expr.Variables() {
@@ -126,17 +125,17 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 			case root == "each":
 				e.error(diag.CodeReference, t.SourceRange(), "each outside for_each", "each.key and each.value exist only in a block that has for_each.")
 			case root == "var" || root == "local":
-				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("%s in a host's variables", root), "A host's variables give variable blocks their values on that host, so they cannot come from them. They are constants, and host.name where the host has a label.")
+				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("%s in a host's variables", root), "A host's variables are the values of variable blocks on that host, so they cannot refer to them. Write constants, or host.name if the host has a label.")
 			case ctx == nil:
-				e.error(diag.CodeReference, t.SourceRange(), "name in a constant", "Only constants can stand here, no names or functions.")
+				e.error(diag.CodeReference, t.SourceRange(), "name in a constant", "Only constants are allowed here, no names or functions.")
 			default:
 				hint := suggest.DidYouMean(root, known)
 				if word, ok := boolWords[strings.ToLower(root)]; ok && len(t) == 1 {
 					hint = fmt.Sprintf(" Write %s.", word)
 				} else if len(t) == 1 && hint == "" {
-					hint = fmt.Sprintf(" A text is written in quotes: %q.", root)
+					hint = fmt.Sprintf(" Write text in quotes: %q.", root)
 				}
-				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "Expressions know %s.%s", suggest.OneOf(known), hint)
+				e.error(diag.CodeReference, t.SourceRange(), fmt.Sprintf("unknown name %q", root), "The names in expressions begin with %s.%s", suggest.OneOf(known), hint)
 			}
 			continue
 		}
@@ -153,7 +152,7 @@ func (e *evaluator) checkReferences(expr hcl.Expression, ctx *hcl.EvalContext) b
 		}
 		ok = false
 		what := map[string]string{"var": "variable", "local": "local value", "ipset": "ipset", "host": "attribute of host"}[root]
-		detail := fmt.Sprintf("Nothing in the policy declares %s.%s.", root, key)
+		detail := fmt.Sprintf("The policy does not declare %s.%s.", root, key)
 		if len(names) > 0 {
 			detail += suggest.DidYouMean(key, names)
 		}
@@ -201,8 +200,8 @@ func stepName(step hcl.Traverser) (string, hcl.Range) {
 	return "", hcl.Range{}
 }
 
-// checkKeys reports keys that an object written in expr has twice, of which HCL takes
-// the last without a word. Its JSON form refuses them by itself.
+// checkKeys reports keys that an object in expr has twice. HCL silently uses the last one;
+// its JSON form reports them itself.
 func (e *evaluator) checkKeys(expr hcl.Expression, ctx *hcl.EvalContext) {
 	node, ok := expr.(hclsyntax.Node)
 	if !ok {
@@ -220,7 +219,7 @@ func (e *evaluator) checkKeys(expr hcl.Expression, ctx *hcl.EvalContext) {
 				continue
 			}
 			if seen[key] {
-				e.error(diag.CodeDuplicate, pair.KeyExpr.Range(), fmt.Sprintf("key %q twice", key), "Only the last of them would count. Take one out or rename it.")
+				e.error(diag.CodeDuplicate, pair.KeyExpr.Range(), fmt.Sprintf("key %q twice", key), "Only the last one would be used. Remove or rename one of them.")
 			}
 			seen[key] = true
 		}
@@ -228,8 +227,8 @@ func (e *evaluator) checkKeys(expr hcl.Expression, ctx *hcl.EvalContext) {
 	})
 }
 
-// writtenPairs are the pairs of an object as they stand in expr, by key; none where the
-// object is computed.
+// writtenPairs are the pairs of an object that is written in expr, by key; none if it is
+// computed.
 func writtenPairs(expr hcl.Expression, ctx *hcl.EvalContext) map[string]hcl.KeyValuePair {
 	out := map[string]hcl.KeyValuePair{}
 	written, _ := hcl.ExprMap(expr)
@@ -241,8 +240,8 @@ func writtenPairs(expr hcl.Expression, ctx *hcl.EvalContext) map[string]hcl.KeyV
 	return out
 }
 
-// keyText is the key of a pair; false where only the surrounding expression gives it one,
-// as in a for.
+// keyText is the key of a pair; false if it depends on the surrounding expression, as in a
+// for.
 func keyText(expr hcl.Expression, ctx *hcl.EvalContext) (string, bool) {
 	key, diags := expr.Value(ctx)
 	if diags.HasErrors() || key.IsNull() || !key.IsWhollyKnown() {

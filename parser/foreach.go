@@ -17,18 +17,18 @@ type element struct {
 	key   string
 	value cty.Value
 	rng   hcl.Range
-	// written is the expression that value comes from, as far as it is known.
+	// written is the expression of the value, or the nearest one around it.
 	written hcl.Expression
 }
 
-// forEach reads the elements of for_each: the pairs of a map or object, or the
-// strings of a set or list, which are key and value at once.
+// forEach reads the elements of for_each: the pairs of a map or object, or the strings of
+// a set or list, which are both key and value.
 func (b *block) forEach() []element {
 	it, ok := b.attr("for_each")
 	if !ok {
 		return nil
 	}
-	expr := b.content.Attributes["for_each"].Expr
+	expr := b.expr("for_each")
 	switch ty := it.Type(); {
 	case ty.IsObjectType() || ty.IsMapType():
 		return b.pairs(expr, it.Value)
@@ -67,43 +67,43 @@ func (b *block) strings(expr hcl.Expression, items []item) []element {
 	seen := map[string]bool{}
 	for _, it := range items {
 		if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
-			b.error(diag.CodeType, it.rng, "element of for_each is not a string", "A set for for_each holds strings, and this is %s. Use a map for other values.", describe(it.Value))
+			b.error(diag.CodeType, it.rng, "element of for_each is not a string", "A set for for_each contains strings, and this is %s. Use a map for other values.", describe(it.Value))
 			continue
 		}
 		key := primitiveText(it.Value)
 		if seen[key] {
-			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("key %q twice", key), "Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("key %q twice", key), "Remove one of them.")
 			continue
 		}
 		seen[key] = true
 		rng := it.rng
 		if b.origins != nil && len(b.origins.uses[rng]) > 0 {
-			rng = expr.Range() // the rule is made here
+			rng = expr.Range() // this is where the rule is declared
 		}
 		out = append(out, element{key, it.Value, rng, expr})
 	}
 	return out
 }
 
-// forThisHost reports whether the rule is for the host being evaluated, by its
-// hosts attribute. A pattern that no host's label matches is an error.
+// forThisHost reports whether the attribute hosts includes the host being evaluated. A
+// pattern that matches no host is an error.
 func (b *block) forThisHost() bool {
 	if !b.has("hosts") {
 		return true
 	}
 	all := b.source.Hosts()
 	if slices.Equal(all, []string{""}) {
-		b.error(diag.CodeConflict, b.rng("hosts"), "hosts without labels", "hosts names labels of host blocks, and this policy's host has none. Write host \"web1\" { … }, or leave hosts out.")
+		b.error(diag.CodeConflict, b.rng("hosts"), "hosts without labels", "hosts lists labels of host blocks, and this policy's host has none. Write host \"web1\" { … }, or leave hosts out.")
 		return true
 	}
 	match := false
-	patterns := b.texts("hosts", `["web*"]`)
+	patterns := b.texts("hosts")
 	for _, p := range patterns {
 		found := false
 		for _, label := range all {
 			ok, err := path.Match(p.Value, label)
 			if err != nil {
-				b.error(diag.CodeValue, p.Range, fmt.Sprintf("bad pattern %q", p.Value), "In a pattern * stands for any text, ? for one character, [a-c] for one of some.")
+				b.error(diag.CodeValue, p.Range, fmt.Sprintf("bad pattern %q", p.Value), "In a pattern * matches any text, ? one character, [a-c] one of these characters.")
 				found = true
 				break
 			}
@@ -111,11 +111,9 @@ func (b *block) forThisHost() bool {
 			match = match || ok && label == b.host
 		}
 		if !found {
-			b.error(diag.CodeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "No host's label matches. %s", suggest.FromList(p.Value, all, "The policy has", "host"))
+			b.error(diag.CodeReference, p.Range, fmt.Sprintf("no host %q", p.Value), "The pattern matches no host. %s", suggest.FromList(p.Value, all, "The policy has", "host"))
 		}
 	}
-	if len(patterns) == 0 {
-		b.refuseEmpty("hosts", b.isEmptyList("hosts"))
-	}
+	b.refuseEmpty("hosts")
 	return match
 }

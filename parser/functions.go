@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -15,15 +17,18 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
+// FunctionNames returns the names of all functions of policy expressions, sorted.
+func FunctionNames() []string { return slices.Sorted(maps.Keys(policyFunctions(nil))) }
+
 type functions = map[string]function.Function
 
-// MaxFileValue is the most that file() reads, in bytes: enough for the CSV files of
-// countries. Longer lists belong into an ipset's files, which are streamed.
+// MaxFileValue is the most that file() reads, in bytes: enough for CSV files of countries.
+// Longer lists belong in the files of an ipset, which are streamed.
 const MaxFileValue = 64 << 20
 
-// policyFunctions returns the functions of policy expressions, under the names
-// Terraform uses. None reads the clock, the network or chance: the same input
-// always gives the same bytes. formatdate and timeadd compute on their arguments.
+// policyFunctions returns the functions of policy expressions, with the names that
+// Terraform uses. None depends on the clock, the network or random numbers: the same input
+// always gives the same result. formatdate and timeadd use only their arguments.
 func policyFunctions(dir *Dir) functions {
 	return functions{
 		"abs":             stdlib.AbsoluteFunc,
@@ -102,8 +107,7 @@ func policyFunctions(dir *Dir) functions {
 	}
 }
 
-// fileFunction makes the function file(path), which reads a text file beside the
-// policy.
+// fileFunction returns the function file(path), which reads a text file.
 func fileFunction(dir *Dir) function.Function {
 	return function.New(&function.Spec{
 		Description: "The text of a file, relative to the policy.",
@@ -124,11 +128,11 @@ func fileFunction(dir *Dir) function.Function {
 			case err != nil:
 				return cty.NilVal, function.NewArgError(0, err)
 			case len(text) > MaxFileValue:
-				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the file has more than %d bytes; put long address lists into an ipset's files", MaxFileValue))
+				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the file has more than %d bytes; use the files of an ipset for long address lists", MaxFileValue))
 			case !utf8.Valid(text):
 				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the file is not UTF-8 text"))
 			}
-			// A byte order mark would become a part of the first name of csvdecode.
+			// A byte order mark would become part of the first column name of csvdecode.
 			return cty.StringVal(strings.TrimPrefix(string(text), "\ufeff")), nil
 		},
 	})

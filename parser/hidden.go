@@ -14,10 +14,10 @@ import (
 // maxHidden is how many lines of a file are reported for what they hide.
 const maxHidden = 100
 
-// hiddenCharacters finds what makes a file read differently from what it says, in
-// comments and strings too: characters that turn the direction of text, control
+// hiddenCharacters reports what makes a file look different from what it contains, in
+// comments and strings too: characters that change the direction of text, control
 // characters, bytes that are not UTF-8 (CVE-2021-42574, "Trojan Source"). It reports the
-// first of a line, and none where reported has an error in the line already.
+// first of a line, and none if the line has an error in reported.
 func hiddenCharacters(text []byte, name string, reported hcl.Diagnostics) hcl.Diagnostics {
 	known := map[int]bool{}
 	for _, d := range reported {
@@ -42,16 +42,16 @@ func hiddenCharacters(text []byte, name string, reported hcl.Diagnostics) hcl.Di
 		r, _ := utf8.DecodeRune(line[at:])
 		if r == utf8.RuneError {
 			diags = append(diags, diag.New(diag.CodeHidden, rng, fmt.Sprintf("byte 0x%02x is not UTF-8", line[at]),
-				"A policy is UTF-8 text, comments included. Save the file as UTF-8."))
+				"A policy must be UTF-8 text, including comments. Save the file as UTF-8."))
 			continue
 		}
 		diags = append(diags, diag.New(diag.CodeHidden, rng, fmt.Sprintf("hidden character U+%04X", r),
-			fmt.Sprintf("An editor or a review may show this line differently from what it says. Delete the character; in a quoted string, write \\u%04x.", r)))
+			fmt.Sprintf("An editor or a review may show this line differently from what it contains. Delete the character; in a quoted string, write \\u%04x.", r)))
 	}
 	return diags
 }
 
-// columnAfter is the column behind the beginning of a line, as HCL counts columns.
+// columnAfter is the column after a text at the beginning of a line, as HCL counts columns.
 func columnAfter(text []byte) int {
 	scanner := hcl.NewRangeScanner(text, "", func(data []byte, _ bool) (int, []byte, error) { return len(data), data, nil })
 	if !scanner.Scan() {

@@ -13,7 +13,7 @@ import (
 
 // Each text is in a comment of a policy, in a string of a JSON policy, in a comment of a
 // file of values.
-func TestHiddenCharactersAreRefusedInEveryFile(t *testing.T) {
+func TestHiddenCharactersArerefusedInEveryFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain, é 中 👍🏽 \u200d ❤\ufe0f עברית": "",
 		"\u202e":       "hidden character U+202E",

@@ -12,40 +12,28 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-var hostSchema = &hcl.BodySchema{Attributes: append(
-	attributes("container_interfaces", "families", "chain", "install", "verdict", "input_guard", "proxy_ports", "variables"),
-	hcl.AttributeSchema{Name: "external_interfaces", Required: true},
-)}
-
-// Chains that Docker sends forwarded packets through.
+// Chains of Docker that forwarded packets pass.
 const (
 	ChainDockerUser = "DOCKER-USER"
 	ChainDocker     = "DOCKER"
 )
 
 // hostVariables reads the host's values for variables. They are constants.
-func (e *evaluator) hostVariables(decl *hcl.Block) map[string]given {
-	content, _, _ := decl.Body.PartialContent(&hcl.BodySchema{Attributes: attributes("variables")})
-	a, ok := content.Attributes["variables"]
+func (b *block) hostVariables() map[string]given {
+	v, ok := b.attr("variables")
 	if !ok {
 		return nil
 	}
-	v, ok := e.value(a.Expr, e.ctx)
-	if !ok {
-		return nil
-	}
-	if v.IsNull() {
-		return nil
-	}
+	expr := b.expr("variables")
 	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
-		e.error(diag.CodeType, a.Expr.Range(), "variables is not an object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v))
+		b.error(diag.CodeType, expr.Range(), "variables is not an object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v.Value))
 		return nil
 	}
-	written := writtenPairs(a.Expr, e.ctx)
+	written := writtenPairs(expr, b.ctx)
 	out := map[string]given{}
 	for it := v.ElementIterator(); it.Next(); {
 		key, value := it.Element()
-		g := given{value: value, rng: a.Expr.Range()}
+		g := given{value: value, rng: expr.Range()}
 		if pair, ok := written[key.AsString()]; ok {
 			g.rng, g.expr = hcl.RangeBetween(pair.Key.Range(), pair.Value.Range()), pair.Value
 		}
@@ -55,53 +43,49 @@ func (e *evaluator) hostVariables(decl *hcl.Block) map[string]given {
 }
 
 // hostBlock decodes a host block.
-func (e *evaluator) hostBlock(decl *hcl.Block) *Host {
-	b := e.open(decl, hostSchema, e.ctx)
-	h := &Host{DeclRange: decl.DefRange}
-	if len(decl.Labels) > 0 {
-		h.Name = decl.Labels[0]
-	}
+func (b *block) hostBlock() *Host {
+	h := &Host{Name: hostLabel(b.decl), DeclRange: b.decl.DefRange}
 	h.ExternalInterfaces = b.interfaces("external_interfaces")
-	if b.isEmptyList("external_interfaces") {
-		b.error(diag.CodeInterface, b.valueRange("external_interfaces"), "no external interface", "Name at least one interface the outside arrives on, such as [\"eth0\"].")
+	if it, _ := b.attr("external_interfaces"); b.isEmptyList("external_interfaces") {
+		b.error(diag.CodeInterface, it.rng, "no external interface", "List at least one interface on which traffic from outside arrives, such as [\"eth0\"].")
 	}
 	h.ContainerInterfaces = b.interfaces("container_interfaces")
 	h.IPv4, h.IPv6 = b.families()
 
-	h.Chain = b.choice("chain", ChainDockerUser, ChainDockerUser, ChainDocker)
+	h.Chain = b.choice("chain")
 	install := InstallReplace
 	if h.Chain.Value == ChainDocker {
 		install = InstallInsert
 	}
-	written := b.choice("install", string(install), string(InstallReplace), string(InstallJump), string(InstallInsert))
+	written := b.choiceOr("install", string(install))
 	h.Install = At[Install]{Install(written.Value), written.Range}
 	if h.Chain.Value == ChainDocker {
 		b.warn(diag.CodeChainDocker, h.Chain.Range, "rules in chain DOCKER",
-			"Engines since 17.06 have DOCKER-USER for this. Current ones put the ACCEPT of each port published later ahead of what stands in DOCKER, so that it is open to everyone. Leave chain out unless the engine is older.")
+			"Docker engines since 17.06 have DOCKER-USER for this purpose. Current ones insert the ACCEPT of each port that is published later before the rules in DOCKER, so that the port is open to everyone. Leave chain out unless the engine is older.")
 		if h.Install.Value != InstallInsert {
 			b.error(diag.CodeConflict, h.Install.Range, fmt.Sprintf("install = %q in chain DOCKER", h.Install.Value),
-				"The other rules of DOCKER belong to Docker. Only install = \"insert\" leaves them in place.")
+				"The other rules in DOCKER belong to Docker. Only install = \"insert\" keeps them.")
 		}
 	}
 	fallback := VerdictAccept
 	if h.Install.Value == InstallJump {
 		fallback = VerdictReturn
 	}
-	h.Verdict = Verdict(b.choice("verdict", string(fallback), string(VerdictAccept), string(VerdictReturn)).Value)
+	h.Verdict = Verdict(b.choiceOr("verdict", string(fallback)).Value)
 
-	h.InputGuard = b.flag("input_guard", true)
+	h.InputGuard = b.flag("input_guard")
 	h.ProxyPorts = b.proxyPorts()
 	if !h.InputGuard && len(h.ProxyPorts) > 0 {
 		b.error(diag.CodeConflict, b.rng("proxy_ports"), "proxy_ports with input_guard = false",
-			"These are ports for the guard, and there is none. Leave one of the two out.")
+			"proxy_ports lists ports to protect in INPUT, which input_guard = false turns off. Leave one of the two out.")
 	}
 	return h
 }
 
-// proxyPorts reads ports with protocols: 8080, "8000-8010" and "53/udp". Without a
-// protocol it is TCP, as where docker publishes a port.
+// proxyPorts reads ports with protocols: 8080, "8000-8010" and "53/udp". The default is
+// TCP, as for docker run --publish.
 func (b *block) proxyPorts() []At[ProxyPorts] {
-	items, _ := b.list("proxy_ports", `[8080, "53/udp"]`)
+	items, _ := b.list("proxy_ports")
 	var out []At[ProxyPorts]
 	for _, it := range items {
 		p, code, problem := parseProxyPorts(it)
@@ -113,7 +97,7 @@ func (b *block) proxyPorts() []At[ProxyPorts] {
 			return o.Value.Protocol == p.Protocol && o.Value.Ports.First <= p.Ports.Last && p.Ports.First <= o.Value.Ports.Last
 		})
 		if i >= 0 {
-			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "It overlaps %s in the same list.", out[i].Value)
 			continue
 		}
 		out = append(out, At[ProxyPorts]{p, it.rng})
@@ -136,7 +120,7 @@ func parseProxyPorts(it item) (_ ProxyPorts, code diag.Code, problem string) {
 			known := []string{"tcp", "udp", "sctp"}
 			p.Protocol = protocolNumbers[protocol]
 			if !slices.Contains(known, protocol) {
-				return p, diag.CodeProtocol, fmt.Sprintf("After the / stands %s.%s", suggest.OneOf(known), suggest.DidYouMean(protocol, known))
+				return p, diag.CodeProtocol, fmt.Sprintf("Write %s after the /.%s", suggest.OneOf(known), suggest.DidYouMean(protocol, known))
 			}
 			it.Value = cty.StringVal(ports)
 		}
@@ -145,10 +129,10 @@ func parseProxyPorts(it item) (_ ProxyPorts, code diag.Code, problem string) {
 	return p, diag.CodePort, problem
 }
 
-// families reads which address families are compiled; both when not written.
+// families reads which address families are compiled; both by default.
 func (b *block) families() (v4, v6 bool) {
-	allowed := []string{"ipv4", "ipv6"}
-	listed := b.texts("families", `["ipv4", "ipv6"]`)
+	allowed := b.schema.Attribute("families").Values
+	listed := b.texts("families")
 	if !b.has("families") {
 		return true, true
 	}
@@ -162,8 +146,8 @@ func (b *block) families() (v4, v6 bool) {
 			b.error(diag.CodeValue, f.Range, fmt.Sprintf("bad family %q", f.Value), "A family is %s.%s", suggest.OneOf(allowed), suggest.DidYouMean(f.Value, allowed))
 		}
 	}
-	if len(listed) == 0 {
-		b.error(diag.CodeValue, b.valueRange("families"), "no family", "Name at least one of %s.", suggest.OneOf(allowed))
+	if it, _ := b.attr("families"); b.isEmptyList("families") {
+		b.error(diag.CodeValue, it.rng, "no family", "List at least one of %s.", suggest.OneOf(allowed))
 	}
 	return v4, v6
 }
@@ -171,13 +155,13 @@ func (b *block) families() (v4, v6 bool) {
 // interfaces reads a list of interface names, in which none covers another.
 func (b *block) interfaces(name string) []At[string] {
 	var out []At[string]
-	for _, i := range b.texts(name, `["eth0"]`) {
+	for _, i := range b.texts(name) {
 		if problem := CheckInterface(i.Value); problem != "" {
 			b.error(diag.CodeInterface, i.Range, fmt.Sprintf("bad interface %q", i.Value), "%s", problem)
 			continue
 		}
 		if other := coveredBy(out, i.Value); other != nil {
-			b.error(diag.CodeDuplicate, i.Range, fmt.Sprintf("interface %q twice", i.Value), "%q in the same list covers it already. Take one of them out.", other.Value)
+			b.error(diag.CodeDuplicate, i.Range, fmt.Sprintf("interface %q twice", i.Value), "%q in the same list covers it. Remove one of them.", other.Value)
 			continue
 		}
 		out = append(out, i)

@@ -84,8 +84,8 @@ var (
 	}
 )
 
-// icmpTypes reads a list of ICMP types. Without a protocol the names say which
-// families they are for; numbers need one.
+// icmpTypes reads a list of ICMP types. Names determine the family unless protocol does;
+// numbers need a protocol.
 func (b *block) icmpTypes(protocols []At[Protocol]) []At[ICMPType] {
 	if !b.has("icmp_types") {
 		return nil
@@ -103,13 +103,13 @@ func (b *block) icmpTypes(protocols []At[Protocol]) []At[ICMPType] {
 			v6 = true
 		default:
 			other = true
-			b.error(diag.CodeICMPType, p.Range, fmt.Sprintf("icmp_types with protocol %s", p.Value.Name), "Only icmp and icmpv6 have ICMP types. Write a rule of its own for %s.", p.Value.Name)
+			b.error(diag.CodeICMPType, p.Range, fmt.Sprintf("icmp_types with protocol %s", p.Value.Name), "Only icmp and icmpv6 have ICMP types. Write a separate rule for %s.", p.Value.Name)
 		}
 	}
 	if other {
 		return nil
 	}
-	items, _ := b.list("icmp_types", `["echo-request"]`)
+	items, _ := b.list("icmp_types")
 	var out []At[ICMPType]
 	for _, it := range items {
 		t, ok := b.icmpType(it, v4, v6)
@@ -117,7 +117,7 @@ func (b *block) icmpTypes(protocols []At[Protocol]) []At[ICMPType] {
 			continue
 		}
 		if slices.ContainsFunc(out, func(o At[ICMPType]) bool { return overlap(o.Value.V4, t.V4) || overlap(o.Value.V6, t.V6) }) {
-			b.error(diag.CodeDuplicate, it.rng, "ICMP type twice", "Another element of the list covers it already. Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, "ICMP type twice", "Another element of the list covers it. Remove one of them.")
 			continue
 		}
 		out = append(out, At[ICMPType]{t, it.rng})
@@ -145,7 +145,7 @@ func (b *block) icmpType(it item, v4, v6 bool) (ICMPType, bool) {
 		case !ok:
 			return fail("%s %q is not.", want, text)
 		case v4 == v6:
-			return fail("The number means one thing in ICMP and another in ICMPv6. Set protocol to \"icmp\" or to \"icmpv6\", or use a name.")
+			return fail("The number has different meanings in ICMP and ICMPv6. Set protocol to \"icmp\" or \"icmpv6\", or use a name.")
 		case v4:
 			return ICMPType{V4: &code}, true
 		}

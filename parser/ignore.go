@@ -18,8 +18,8 @@ type Ignore struct {
 	// Code is the name of a code, as written.
 	Code  string
 	Range hcl.Range // of the comment
-	// First and Last are the lines it is for: the line it stands on, or else the next
-	// one; and all of a block, where that line begins one.
+	// First and Last are the lines it applies to: its own line or, if it is alone on it,
+	// the next one; and all of a block that begins there.
 	First, Last int
 	used        bool
 }
@@ -54,7 +54,7 @@ func (s *Source) Ignores() ([]*Ignore, hcl.Diagnostics) {
 			}
 			if m[1] == "" || m[2] == "" {
 				diags = append(diags, diag.Warn(diag.CodeIgnore, ignore.Range, "dockerfw:ignore without a reason",
-					"Name the class of the warning, which stands in brackets behind it, and why it may stay: dockerfw:ignore redundant kept for the audit."))
+					"Write the class of the warning, which is in brackets at its end, and the reason: dockerfw:ignore redundant kept for the audit."))
 				continue
 			}
 			ignore.First = target(tokens, i)
@@ -73,7 +73,7 @@ func target(tokens hclsyntax.Tokens, comment int) int {
 	line := tokens[comment].Range.Start.Line
 	for i := comment - 1; i >= 0 && tokens[i].Range.End.Line == line; i-- {
 		if tokens[i].Type != hclsyntax.TokenNewline && tokens[i].Type != hclsyntax.TokenComment {
-			return line // code stands before it
+			return line // there is code before it
 		}
 	}
 	for _, t := range tokens[comment+1:] {
@@ -97,7 +97,7 @@ func blockFrom(body *hclsyntax.Body, line int) int {
 	return 0
 }
 
-// Silence returns diags without the warnings that a comment is for. Errors stay.
+// Silence returns diags without the warnings that a comment silences. Errors remain.
 func Silence(diags hcl.Diagnostics, ignores []*Ignore) hcl.Diagnostics {
 	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
 		if d.Severity == hcl.DiagError || d.Subject == nil {
@@ -114,14 +114,14 @@ func Silence(diags hcl.Diagnostics, ignores []*Ignore) hcl.Diagnostics {
 	})
 }
 
-// Unused warns of comments that silence nothing, once all warnings there are have
-// been silenced.
+// Unused warns of comments that silence nothing. It is called after all warnings were
+// silenced.
 func Unused(ignores []*Ignore) hcl.Diagnostics {
 	var out hcl.Diagnostics
 	for _, i := range ignores {
 		if !i.used {
-			out = append(out, diag.Warn(diag.CodeIgnore, i.Range, "dockerfw:ignore of nothing",
-				fmt.Sprintf("There is no warning of class %s here. Take the comment out.", i.Code)))
+			out = append(out, diag.Warn(diag.CodeIgnore, i.Range, "unused dockerfw:ignore",
+				fmt.Sprintf("There is no warning of class %s here. Remove the comment.", i.Code)))
 		}
 	}
 	return out

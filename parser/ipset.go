@@ -14,11 +14,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-var ipsetSchema = &hcl.BodySchema{Attributes: attributes(
-	"type", "entries", "files", "exclude", "exclude_files", "aggregate",
-	"hashsize", "maxelem", "timeout", "counters", "comment", "managed", "members",
-)}
-
 // Limits of ipset 7.17 and its kernel interface.
 const (
 	maxHashSize   = 1 << 30
@@ -32,56 +27,46 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	s := &Set{
 		Name:      At[string]{decl.Labels[0], decl.LabelRanges[0]},
 		DeclRange: decl.DefRange,
-		Managed:   b.flag("managed", true),
+		Type:      SetType(b.choice("type").Value),
+		Managed:   b.flag("managed"),
 	}
-	s.Type = SetType(b.choice("type", string(SetHashNet), string(SetHashNet), string(SetHashIP), string(SetList)).Value)
+	b = b.in(string(s.Type))
 	s.Entries = b.addresses("entries")
 	s.Exclude = b.addresses("exclude")
-	s.Files = b.texts("files", `["lists/friends.txt"]`)
-	s.ExcludeFiles = b.texts("exclude_files", `["lists/not.txt"]`)
+	s.Files = b.texts("files")
+	s.ExcludeFiles = b.texts("exclude_files")
 	s.Members = b.members()
-	s.Aggregate = b.flag("aggregate", s.Type == SetHashNet)
-	if s.Type == SetHashIP && b.has("aggregate") && s.Aggregate {
-		b.error(diag.CodeConflict, b.rng("aggregate"), "aggregate in a hash:ip set", "A hash:ip set holds single addresses, which cannot be merged to prefixes. Use type = \"hash:net\", or leave aggregate out.")
-	}
-	s.HashSize = b.integer("hashsize", 1, maxHashSize)
-	s.MaxElem = b.integer("maxelem", 1, maxMaxElem)
-	s.Timeout = b.integer("timeout", 0, maxSetTimeout)
-	s.Counters = b.flag("counters", false)
-	s.Comment = b.flag("comment", false)
-
-	addresses := []string{"entries", "files", "exclude", "exclude_files"}
-	if s.Type == SetList {
-		b.refuse("a list:set, which holds sets: put them into members", append(addresses, "aggregate", "hashsize", "maxelem")...)
-		if !b.has("members") && s.Managed {
-			b.error(diag.CodeSchema, b.header, "list:set without members", "Name the sets it holds: members = [ipset.a, ipset.b].")
-		}
-	} else {
-		b.refuse(fmt.Sprintf("a %s set, which holds addresses: members is for type = \"list:set\"", s.Type), "members")
-	}
-	if !s.Managed {
-		for _, name := range append(addresses, "members") {
-			if b.has(name) {
-				b.error(diag.CodeUnmanagedFill, b.rng(name), name+" in an unmanaged set", "managed = false leaves the set's content to somebody else: it is made when missing, and never filled or emptied. Leave one of the two out.")
-			}
-		}
-	}
+	s.Aggregate = b.flagOr("aggregate", s.Type == SetHashNet)
+	s.HashSize = b.integer("hashsize")
+	s.MaxElem = b.integer("maxelem")
+	s.Timeout = b.integer("timeout")
+	s.Counters = b.flag("counters")
+	s.Comment = b.flag("comment")
+	b.checkSet(s)
 	return s
 }
 
-// refuse reports attributes that do not go with what the block is.
-func (b *block) refuse(what string, names ...string) {
-	for _, name := range names {
+// checkSet checks what the attributes of a set mean together.
+func (b *block) checkSet(s *Set) {
+	if s.Type == SetHashIP && s.Aggregate {
+		b.error(diag.CodeConflict, b.rng("aggregate"), "aggregate in a hash:ip set", "A hash:ip set contains single addresses, which cannot be merged into prefixes. Use type = \"hash:net\", or leave aggregate out.")
+	}
+	if s.Type == SetList && s.Managed && !b.has("members") {
+		b.error(diag.CodeSchema, b.decl.DefRange, "list:set without members", "List the sets it contains: members = [ipset.a, ipset.b].")
+	}
+	if s.Managed {
+		return
+	}
+	for _, name := range []string{"entries", "files", "exclude", "exclude_files", "members"} {
 		if b.has(name) {
-			b.error(diag.CodeConflict, b.rng(name), name+" does not apply", "This is %s.", what)
-			delete(b.content.Attributes, name) // nothing more is to be said of it
+			b.error(diag.CodeUnmanagedFill, b.rng(name), name+" in an unmanaged set", "With managed = false dockerfw only creates the set if it is missing, and never fills or empties it. Leave one of the two out.")
 		}
 	}
 }
 
 // members reads the sets of a list:set.
 func (b *block) members() []At[string] {
-	items, _ := b.list("members", "[ipset.office, ipset.vpn]")
+	items, _ := b.list("members")
 	var out []At[string]
 	for _, it := range items {
 		if it.IsNull() || it.Type() != setRefType {
@@ -90,7 +75,7 @@ func (b *block) members() []At[string] {
 		}
 		name := it.EncapsulatedValue().(*setRef).name
 		if slices.ContainsFunc(out, func(m At[string]) bool { return m.Value == name }) {
-			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("ipset.%s twice", name), "Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("ipset.%s twice", name), "Remove one of them.")
 			continue
 		}
 		out = append(out, At[string]{name, it.rng})
@@ -98,7 +83,7 @@ func (b *block) members() []At[string] {
 	return out
 }
 
-// checkMembers checks what list:sets hold, once all sets are known.
+// checkMembers checks the members of list:sets, once all sets are known.
 func (e *evaluator) checkMembers(sets []*Set) {
 	byName := map[string]*Set{}
 	for _, s := range sets {
@@ -107,7 +92,7 @@ func (e *evaluator) checkMembers(sets []*Set) {
 	for _, s := range sets {
 		for _, m := range s.Members {
 			if member := byName[m.Value]; member != nil && member.Type == SetList {
-				e.error(diag.CodeConflict, m.Range, "list:set in a list:set", "The kernel does not nest them. Name the members of ipset.%s instead.", m.Value)
+				e.error(diag.CodeConflict, m.Range, "list:set in a list:set", "The kernel does not nest them. List the members of ipset.%s instead.", m.Value)
 			}
 		}
 	}
@@ -115,7 +100,7 @@ func (e *evaluator) checkMembers(sets []*Set) {
 
 // addresses reads a list of literal addresses, prefixes and ranges.
 func (b *block) addresses(name string) []At[netipx.IPRange] {
-	items, _ := b.list(name, `["192.0.2.10", "198.51.100.0/24"]`)
+	items, _ := b.list(name)
 	var out []At[netipx.IPRange]
 	for _, it := range items {
 		if r, ok := b.literal(it, name); ok {
@@ -130,10 +115,10 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 	if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type().FriendlyName() != "string" {
 		hint := ""
 		if it.Type() == cty.Number && !it.IsNull() {
-			hint = " A port belongs into published_ports or container_ports."
+			hint = " Write a port in published_ports or container_ports."
 		}
 		if it.Type() == setRefType {
-			hint = " A set cannot be part of it; name its addresses, or put the set into source, destination or allow."
+			hint = " A set is not allowed here; list its addresses, or use the set in source, destination or allow."
 		}
 		b.error(diag.CodeType, it.rng, fmt.Sprintf("element of %s is not an address", attribute),
 			"An address is a string, such as \"192.0.2.10\", and this is %s.%s", describe(it.Value), hint)
@@ -146,9 +131,9 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 	}
 	detail := problem.Detail
 	if strings.HasPrefix(text, "ipset.") {
-		detail = fmt.Sprintf("To name a set, write %s without quotes, or \"${%s}\" in JSON.", text, text)
+		detail = fmt.Sprintf("To refer to a set, write %s without quotes, or \"${%s}\" in JSON.", text, text)
 	} else if slices.Contains(b.names["ipset"], text) {
-		detail = fmt.Sprintf("For the set of that name write ipset.%s without quotes, or \"${ipset.%s}\" in JSON.", text, text)
+		detail = fmt.Sprintf("To refer to the set of that name, write ipset.%s without quotes, or \"${ipset.%s}\" in JSON.", text, text)
 		if slices.Contains([]string{"entries", "exclude", "published_address"}, attribute) {
 			detail = fmt.Sprintf("ipset.%s is a set, and %s takes addresses only.", text, attribute)
 		}
@@ -171,7 +156,7 @@ func prefixed(prefix string, names []string) []string {
 
 // operands reads a list of addresses and sets; nil when the attribute is absent.
 func (b *block) operands(name string) *Addresses {
-	items, ok := b.list(name, `[ipset.friends, "192.0.2.10"]`)
+	items, ok := b.list(name)
 	if !ok {
 		return nil
 	}

@@ -13,7 +13,7 @@ const (
 	// bytes that iptables takes in --match-set.
 	maxSetName = 31 - len("-v6") - len("-new")
 	// maxRuleName keeps "dockerfw established " and the name within the 255
-	// bytes the kernel keeps of a comment, with room to spare for a reader.
+	// bytes the kernel keeps of a comment, and short enough to read.
 	maxRuleName = 120
 	// maxHostName is the longest DNS name, in bytes.
 	maxHostName = 253
@@ -21,48 +21,48 @@ const (
 	maxInterface = 15
 )
 
-// checkSetName says what is wrong with a set's name, or "".
+// checkSetName returns what is wrong with a set's name, or "".
 func checkSetName(name string) string {
 	switch {
 	case name == "":
 		return "A set needs a name."
 	case len(name) > maxSetName:
-		return fmt.Sprintf("The name has %d bytes; %d is the most. The kernel takes 31, and the suffixes -v6 (the IPv6 half) and -new (the set that is filled before it is swapped in) need their place.", len(name), maxSetName)
+		return fmt.Sprintf("The name has %d bytes; %d is the most. The kernel allows 31, and dockerfw appends -v6 (for the IPv6 set) and -new (for the set that is filled before the swap).", len(name), maxSetName)
 	case !isLetter(name[0]):
-		return "A set's name starts with a letter."
+		return "A set's name must start with a letter."
 	case strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) || r == '.' }):
-		return "A set's name has letters, digits, - and _ only, so that ipset.NAME can name it in expressions."
+		return "A set's name may contain letters, digits, - and _ only, so that expressions can refer to it as ipset.NAME."
 	case strings.HasSuffix(name, "-v6") || strings.HasSuffix(name, "-new") || strings.HasSuffix(name, "-alt"):
-		return "Names that end in -v6, -new or -alt stand for the sets that dockerfw makes beside yours: choose another ending."
+		return "Names that end in -v6, -new or -alt are reserved for sets that dockerfw creates. Choose another ending."
 	}
 	return ""
 }
 
-// checkRuleName says what is wrong with a rule's name, or "". Rule names become
+// checkRuleName returns what is wrong with a rule's name, or "". Rule names become
 // comments in the kernel and headings of reports.
 func checkRuleName(name string) string {
 	switch {
 	case name == "":
-		return "A rule needs a name: it says in the kernel, in diffs and in errors which rule it is."
+		return "A rule needs a name: it identifies the rule in the kernel, in diffs and in messages."
 	case len(name) > maxRuleName:
 		return fmt.Sprintf("The name has %d bytes; %d is the most.", len(name), maxRuleName)
 	case !isLetter(name[0]) && (name[0] < '0' || name[0] > '9'):
-		return "A rule's name starts with a letter or a digit."
+		return "A rule's name must start with a letter or a digit."
 	case strings.ContainsFunc(name, notNameRune):
-		return "A rule's name has letters, digits, -, _ and . only."
+		return "A rule's name may contain letters, digits, -, _ and . only."
 	}
 	return ""
 }
 
-// checkVariableName says what is wrong with a variable's name, or "".
+// checkVariableName returns what is wrong with a variable's name, or "".
 func checkVariableName(name string) string {
 	if !validIdentifier(name) {
-		return "A name starts with a letter and has letters, digits, - and _ only."
+		return "A name must start with a letter and may contain letters, digits, - and _ only."
 	}
 	return ""
 }
 
-// checkHostName says what is wrong with a host's label, or "". The label is the
+// checkHostName returns what is wrong with a host's label, or "". The label is the
 // name of the host's output folder.
 func checkHostName(name string) string {
 	switch {
@@ -71,14 +71,14 @@ func checkHostName(name string) string {
 	case len(name) > maxHostName:
 		return fmt.Sprintf("The name has %d bytes; %d is the most.", len(name), maxHostName)
 	case !isLetter(name[0]) && (name[0] < '0' || name[0] > '9'):
-		return "A host's label starts with a letter or a digit."
+		return "A host's label must start with a letter or a digit."
 	case strings.ContainsFunc(name, notNameRune):
-		return "A host's label has letters, digits, -, _ and . only: it is the name of its output folder."
+		return "A host's label may contain letters, digits, -, _ and . only: it is the name of its output folder."
 	}
 	return ""
 }
 
-// CheckInterface says what is wrong with the name of an interface, or with a pattern of
+// CheckInterface returns what is wrong with the name of an interface, or with a pattern of
 // names such as "eth+"; "" if nothing is.
 func CheckInterface(name string) string {
 	bare := strings.TrimSuffix(name, "+")
@@ -86,17 +86,17 @@ func CheckInterface(name string) string {
 	case name == "":
 		return "An interface name cannot be empty."
 	case name == "+":
-		return `"+" alone would be every interface, the containers' own among them. Name the ones the outside arrives on, such as "eth0" or "eth+".`
+		return `"+" alone would be every interface, including those of containers. List those on which traffic from outside arrives, such as "eth0" or "eth+".`
 	case strings.Contains(name, ","):
-		return "One name an element: write [\"eth0\", \"eth1\"], not \"eth0,eth1\", which iptables takes for one interface that never exists."
+		return "Write each name as an element, [\"eth0\", \"eth1\"]: to iptables \"eth0,eth1\" is the name of one interface."
 	case strings.Contains(name, ":"):
 		return fmt.Sprintf("%q is an address label, not an interface: packets arrive on %q.", name, name[:strings.Index(name, ":")])
 	case len(name) > maxInterface:
-		return fmt.Sprintf("The name has %d bytes; the kernel takes %d.", len(name), maxInterface)
+		return fmt.Sprintf("The name has %d bytes; the kernel allows %d.", len(name), maxInterface)
 	case strings.Contains(bare, "+"):
-		return `"+" stands at the end: "eth+" is every interface whose name starts with eth.`
+		return `"+" is allowed only at the end: "eth+" is every interface whose name starts with eth.`
 	case strings.HasPrefix(name, "-") || strings.HasPrefix(name, "!") || strings.ContainsFunc(bare, notNameRune) || bare == "." || bare == "..":
-		return "An interface name has letters, digits, -, _ and . only, with + at the end as a wildcard."
+		return "An interface name may contain letters, digits, -, _ and . only, with + at the end as a wildcard."
 	}
 	return ""
 }

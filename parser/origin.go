@@ -13,29 +13,29 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Origins know where the values of a policy were written, when a rule uses them by the
-// name of a variable or local value. Evaluate gives such values the place of the rule:
-// hosts whose rules are the same then have the same policy. Only what is wrong is
-// worth another evaluation, in which values have the places where they were written.
+// Origins are the places where the values of variables and local values were written.
+// Evaluate gives values that a rule uses by such a name the place of the rule, so that hosts
+// with the same rules have the same policy. A policy with errors is evaluated once more with
+// origins, for better messages.
 type Origins struct {
-	// written are the expressions that give names their values, by "var.NAME" and
-	// "local.NAME"; placed are the places of the values of variables.
+	// written are the expressions of values by "var.NAME" and "local.NAME"; placed are the
+	// places of the values of variables.
 	written map[string]hcl.Expression
 	placed  map[string]hcl.Range
 	indexes map[indexKey]map[string][]hcl.Range
 	// uses are the places that use a value, by where it was written; computed are the
-	// variables behind a place of a rule whose value was not found as it is.
+	// variables from which the value at a place of a rule is computed.
 	uses     map[hcl.Range][]use
 	computed map[hcl.Range][]string
-	// constant tells of expressions whether they name nothing.
+	// constant is whether an expression contains no references.
 	constant map[hcl.Range]bool
 	// left is how many more nodes of expressions may be searched.
 	left int
 }
 
-// maxSearched is how many nodes of expressions are searched for where values were
-// written. It is far more than any policy needs that people write; one that goes
-// beyond gets the places of its rules instead.
+// maxSearched bounds how many nodes of expressions are searched for the places of values. It
+// is far more than policies written by people need; beyond it values have the places of
+// rules.
 const maxSearched = 1_000_000
 
 // indexKey is an expression and what gives its each.value.
@@ -46,8 +46,8 @@ type use struct {
 	by  string // the block, such as accept "web"
 }
 
-// EvaluateOrigins is Evaluate with ranges of values that are where they were written.
-// The Origins are for what is wrong with the policy; see Origins.Explain.
+// EvaluateOrigins is Evaluate with the ranges where values were written. The Origins
+// explain diagnostics; see Origins.Explain.
 func (s *Source) EvaluateOrigins(host string, now time.Time) (*Policy, *Origins, hcl.Diagnostics) {
 	e := newEvaluator(s)
 	e.now = now
@@ -60,11 +60,12 @@ func (s *Source) EvaluateOrigins(host string, now time.Time) (*Policy, *Origins,
 	return p, e.origins, diags
 }
 
-// shownUses is how many places that use a value are shown beside it.
+// shownUses is how many uses of a value are shown with it.
 const shownUses = 3
 
-// Explain adds to each error about a value which blocks use it, or which variables it
-// is made of. Warnings go back to the block: its value may be right for others.
+// Explain adds to each error about a value the blocks that use it, or the variables from
+// which it is computed. Warnings are moved to the block: for other blocks the value may be
+// right.
 func (o *Origins) Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	out := make(hcl.Diagnostics, len(diags))
 	for i, d := range diags {
@@ -98,14 +99,14 @@ func (o *Origins) Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	return out
 }
 
-// wrote notes the expression that gives a name its value.
+// wrote records the expression of a name's value.
 func (e *evaluator) wrote(name string, expr hcl.Expression) {
 	if e.origins != nil && expr != nil {
 		e.origins.written[name] = expr
 	}
 }
 
-// title names a block for people, such as accept "web".
+// title is how messages refer to a block, such as accept "web".
 func title(b *hcl.Block) string {
 	if len(b.Labels) == 0 {
 		return b.Type
@@ -113,8 +114,8 @@ func title(b *hcl.Block) string {
 	return fmt.Sprintf("%s %q", b.Type, b.Labels[0])
 }
 
-// place is where the value of expr was written: where expr is, unless that only names
-// it. The n-th of equal values in expr is asked for, from 0.
+// place is where the value of expr was written: where expr is, unless that is a reference.
+// Of equal values in expr it returns the n-th, from 0.
 func (b *block) place(expr hcl.Expression, v cty.Value, n int) hcl.Range {
 	here := expr.Range()
 	if b.origins == nil || b.origins.isConstant(expr) {
@@ -139,8 +140,8 @@ func (b *block) place(expr hcl.Expression, v cty.Value, n int) hcl.Range {
 	return here
 }
 
-// isConstant reports whether expr names nothing. To ask a list for each of its elements
-// would take quadratic time.
+// isConstant reports whether expr contains no references. It is cached: searching a list for
+// each of its elements would take quadratic time.
 func (o *Origins) isConstant(expr hcl.Expression) bool {
 	constant, known := o.constant[expr.Range()]
 	if !known {
@@ -154,14 +155,15 @@ func inside(part, whole hcl.Range) bool {
 	return part.Filename == whole.Filename && whole.Start.Byte <= part.Start.Byte && part.End.Byte <= whole.End.Byte
 }
 
-// computes notes that the value of expr is not written where expr is.
+// computes records that the value of expr is not written where expr is.
 func (b *block) computes(expr hcl.Expression) {
 	if _, known := b.origins.computed[expr.Range()]; !known {
 		b.origins.computed[expr.Range()] = b.variablesOf(expr, map[string]bool{})
 	}
 }
 
-// valueOf says what value a place that does not show it has, unless detail says so.
+// valueOf returns a sentence with the value at a place that does not show it; "" if detail
+// contains it.
 func (b *block) valueOf(it item, detail string) string {
 	if b.origins == nil {
 		return ""
@@ -179,7 +181,7 @@ func (o *Origins) used(place hcl.Range, u use) {
 	}
 }
 
-// narrowed notes that part is a part of the place whole.
+// narrowed records that part is a part of the place whole.
 func (o *Origins) narrowed(whole, part hcl.Range) {
 	if o == nil || whole == part {
 		return
@@ -192,7 +194,7 @@ func (o *Origins) narrowed(whole, part hcl.Range) {
 	}
 }
 
-// valueText is a primitive value as text, alike for numbers and their strings.
+// valueText is a primitive value as text, the same for numbers and their strings.
 func valueText(v cty.Value) (string, bool) {
 	switch {
 	case v == cty.NilVal || !v.IsWhollyKnown() || v.IsNull():
@@ -205,10 +207,10 @@ func valueText(v cty.Value) (string, bool) {
 	return "", false
 }
 
-// resolve follows an expression that is a mere name to what gives it its value.
+// resolve follows an expression that is only a reference to the expression of its value.
 func (b *block) resolve(expr hcl.Expression) hcl.Expression {
-	for range len(b.origins.written) + 1 { // names that lead in a circle were refused
-		// In JSON a mere text may look like a name.
+	for range len(b.origins.written) + 1 { // cycles were refused
+		// In JSON plain text may look like a reference.
 		t, diags := hcl.AbsTraversalForExpr(expr)
 		if diags.HasErrors() || len(expr.Variables()) == 0 {
 			return expr
@@ -222,7 +224,7 @@ func (b *block) resolve(expr hcl.Expression) hcl.Expression {
 	return expr
 }
 
-// named finds the expression that a traversal such as var.sites.a names, as far as its
+// named finds the expression that a traversal such as var.sites.a refers to, as far as its
 // steps were written as objects and lists; nil if there is none.
 func (b *block) named(t hcl.Traversal) (name string, _ hcl.Expression) {
 	if len(t) < 2 {
@@ -257,7 +259,7 @@ func (b *block) named(t hcl.Traversal) (name string, _ hcl.Expression) {
 	return name, expr
 }
 
-// index finds the primitive values written in expr and in what it names, in order.
+// index finds the primitive values written in expr and in what it refers to, in order.
 func (b *block) index(expr hcl.Expression) map[string][]hcl.Range {
 	key := indexKey{expr: expr.Range()}
 	if b.each != nil {
@@ -316,8 +318,7 @@ func (b *block) collect(expr hcl.Expression, seen map[hcl.Range]bool, out map[st
 	}
 }
 
-// valueWalker finds the values written in an expression, without the parts of those
-// that are templates, and the names in it.
+// valueWalker finds the values and references in an expression. A template is one value.
 type valueWalker struct {
 	follow func(hcl.Traversal)
 	leaf   func(hcl.Expression)
@@ -359,7 +360,7 @@ func (w *valueWalker) Exit(hclsyntax.Node) hcl.Diagnostics {
 	return nil
 }
 
-// variablesOf are the variables with a value that expr names, itself or by local values.
+// variablesOf are the variables that expr refers to, directly or by local values.
 func (b *block) variablesOf(expr hcl.Expression, seen map[string]bool) []string {
 	var out []string
 	for _, t := range expr.Variables() {

@@ -15,71 +15,36 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-var (
-	ruleAttributes = attributes(
-		"source", "source_not", "destination", "destination_not", "protocol",
-		"container_ports", "source_ports", "icmp_types", "interfaces", "out_interfaces",
-		"hosts", "expires", "description", "for_each",
-	)
-	ruleBlocks = []hcl.BlockHeaderSchema{{Type: "rate"}, {Type: "connections"}, {Type: "log"}}
-	published  = attributes("published_ports", "published_address")
-	action     = attributes("action")
-
-	// One schema for all rules: what does not go with a kind or a place is refused
-	// with the reason.
-	ruleSchema = &hcl.BodySchema{Attributes: slices.Concat(ruleAttributes, published, action), Blocks: ruleBlocks}
-)
-
-// rules decodes a deny or accept block: one rule, or one an element of for_each,
-// as far as they are for this host.
-func (e *evaluator) rules(decl *hcl.Block, egress bool) []*Rule {
-	kind := RuleKind(decl.Type)
-	b := e.open(decl, ruleSchema, e.ctx)
-	b.refuseNull = "null could mean any or none. Leave %s out for any, or take the rule out for none."
-	if kind == KindAccept {
-		b.refuse("an accept, which has no action: what it matches is let through", "action")
-	}
-	if egress {
-		b.refuse("a rule of egress, and what leaves a container goes to no published port: container_ports and destination name where it goes", "published_ports", "published_address")
-	}
+// rules decodes a deny or accept block: one rule, or one for each element of for_each, if
+// they are for this host. The place is "", or the block around the rule.
+func (e *evaluator) rules(decl *hcl.Block, place string) []*Rule {
+	b := e.open(decl, policySchema.Block(decl.Type), e.ctx).in(decl.Type).in(place)
 	name := At[string]{decl.Labels[0], decl.LabelRanges[0]}
 	if !b.has("for_each") {
 		if !b.forThisHost() {
 			return nil
 		}
-		return []*Rule{b.rule(decl, kind, name)}
+		return []*Rule{b.rule(name)}
 	}
 	var out []*Rule
-	for _, each := range b.forEach() {
-		one := *b
-		one.ctx = e.ctx.NewChild()
-		one.ctx.Variables = map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{
-			"key": cty.StringVal(each.key), "value": each.value,
-		})}
-		one.each = each.written
-		full := At[string]{name.Value + "-" + each.key, each.rng}
+	for _, el := range b.forEach() {
+		full := At[string]{name.Value + "-" + el.key, el.rng}
 		if problem := checkRuleName(full.Value); problem != "" {
-			e.error(diag.CodeName, each.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
+			e.error(diag.CodeName, el.rng, fmt.Sprintf("bad name %q", full.Value), "The key becomes part of the rule's name. %s Use a map with short keys.", problem)
 			continue
 		}
-		if one.forThisHost() {
-			out = append(out, one.rule(decl, kind, full))
+		if one := b.withEach(el); one.forThisHost() {
+			out = append(out, one.rule(full))
 		}
 	}
 	return out
 }
 
 // rule decodes one deny or accept rule.
-func (b *block) rule(decl *hcl.Block, kind RuleKind, name At[string]) *Rule {
-	r := &Rule{Kind: kind, Name: name, DeclRange: decl.DefRange}
+func (b *block) rule(name At[string]) *Rule {
+	r := &Rule{Kind: RuleKind(b.decl.Type), Name: name, DeclRange: b.decl.DefRange}
 	r.Source, r.SourceNot = b.operands("source"), b.operands("source_not")
 	r.Destination, r.DestinationNot = b.operands("destination"), b.operands("destination_not")
-	for _, list := range []struct {
-		name string
-		list *Addresses
-	}{{"source", r.Source}, {"source_not", r.SourceNot}, {"destination", r.Destination}, {"destination_not", r.DestinationNot}} {
-		b.refuseEmpty(list.name, list.list != nil && len(list.list.Items) == 0)
-	}
 	r.Protocols = b.protocols()
 	r.PublishedPorts = b.ports("published_ports")
 	r.ContainerPorts = b.ports("container_ports")
@@ -90,42 +55,20 @@ func (b *block) rule(decl *hcl.Block, kind RuleKind, name At[string]) *Rule {
 	r.ICMPTypes = b.icmpTypes(r.Protocols)
 	r.Interfaces = b.interfaces("interfaces")
 	r.OutInterfaces = b.interfaces("out_interfaces")
-	for _, name := range []string{"protocol", "published_ports", "container_ports", "source_ports", "published_address", "icmp_types", "interfaces", "out_interfaces"} {
-		b.refuseEmpty(name, b.isEmptyList(name))
+	b.refuseEmpty(
+		"source", "source_not", "destination", "destination_not", "protocol", "published_ports", "container_ports",
+		"source_ports", "published_address", "icmp_types", "interfaces", "out_interfaces",
+	)
+	if r.Kind == KindDeny {
+		r.Action = Action(b.choice("action").Value)
 	}
-	if kind == KindDeny {
-		r.Action = Action(b.choice("action", string(ActionDrop), string(ActionDrop), string(ActionReject)).Value)
-	}
-	r.Rate, r.Connections = b.rate(), b.connections()
-	r.Log = b.log(name.Value)
+	r.Rate, r.Connections, r.Log = b.rate(), b.connections(), b.log(name.Value)
 	r.Expires = b.expires(r)
-	if d, ok := b.text("description", "the public web site"); ok {
+	if d, ok := b.text("description"); ok {
 		r.Description = d.Value
 	}
 	return r
 }
-
-// refuseEmpty reports a list that was written with nothing in it. Taking it for
-// "any" would open what an empty variable was meant to close, and taking it for
-// "none" would silently lose the rule.
-func (b *block) refuseEmpty(name string, empty bool) {
-	if !empty || b.evaluatedWithErrors(name) {
-		return
-	}
-	b.error(diag.CodeValue, b.valueRange(name), "empty "+name, "An empty list could mean any or none. Leave %s out for any, or take the rule out for none.", name)
-}
-
-// isEmptyList reports whether an attribute was written as a list without elements.
-func (b *block) isEmptyList(name string) bool {
-	a, ok := b.content.Attributes[name]
-	if !ok {
-		return false
-	}
-	v, diags := a.Expr.Value(b.ctx)
-	return !diags.HasErrors() && v.IsWhollyKnown() && !v.IsNull() && v.CanIterateElements() && v.LengthInt() == 0
-}
-
-func (b *block) evaluatedWithErrors(name string) bool { return !b.isEmptyList(name) }
 
 var protocolNumbers = map[string]uint8{
 	"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmpv6": ICMPv6,
@@ -139,7 +82,7 @@ func (b *block) protocols() []At[Protocol] {
 	}
 	items := []item{it}
 	if it.Type().IsTupleType() || it.Type().IsListType() || it.Type().IsSetType() {
-		items = b.elements(b.content.Attributes["protocol"].Expr, it.Value)
+		items = b.elements(b.expr("protocol"), it.Value)
 	}
 	var out []At[Protocol]
 	for _, it := range items {
@@ -148,7 +91,7 @@ func (b *block) protocols() []At[Protocol] {
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o At[Protocol]) bool { return o.Value.Number == p.Number }); i >= 0 {
-			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("protocol %s twice", p.Name), "Take one of them out.")
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("protocol %s twice", p.Name), "Remove one of them.")
 			continue
 		}
 		out = append(out, At[Protocol]{p, it.rng})
@@ -206,7 +149,7 @@ func primitiveText(v cty.Value) string {
 	return v.AsString()
 }
 
-// numberText is a number as text. To write out 1e99999999 takes minutes.
+// numberText is a number as text. Writing all digits of 1e99999999 takes minutes.
 func numberText(f *big.Float) string {
 	if f.MantExp(nil) > 256 {
 		return "of more than 77 digits"
@@ -216,7 +159,7 @@ func numberText(f *big.Float) string {
 
 // ports reads a list of ports, in which none overlaps another.
 func (b *block) ports(name string) []At[Ports] {
-	items, _ := b.list(name, `[80, "8000-8010"]`)
+	items, _ := b.list(name)
 	var out []At[Ports]
 	for _, it := range items {
 		p, problem := parsePorts(it)
@@ -225,7 +168,7 @@ func (b *block) ports(name string) []At[Ports] {
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o At[Ports]) bool { return o.Value.First <= p.Last && p.First <= o.Value.Last }); i >= 0 {
-			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "%s in the same list covers it already, in whole or in part.", out[i].Value)
+			b.error(diag.CodeDuplicate, it.rng, fmt.Sprintf("port %s twice", p), "It overlaps %s in the same list.", out[i].Value)
 			continue
 		}
 		out = append(out, At[Ports]{p, it.rng})
@@ -250,13 +193,13 @@ func parsePorts(it item) (Ports, string) {
 		return Ports{}, want + colonInPort(text)
 	}
 	if strings.Contains(text, "/") {
-		return Ports{}, want + " The protocol has an attribute of its own: protocol."
+		return Ports{}, want + " Write the protocol in the attribute protocol."
 	}
 	if s, ok := services[strings.ToLower(text)]; ok {
 		return Ports{}, fmt.Sprintf("%s Write %d for %s.", want, s.port, text)
 	}
 	if list := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }); len(list) > 1 && allPorts(list) {
-		return Ports{}, fmt.Sprintf("%s Write each as an element of its own: %s.", want, strings.Join(list, ", "))
+		return Ports{}, fmt.Sprintf("%s Write each as a separate element: %s.", want, strings.Join(list, ", "))
 	}
 	from, to, isRange := strings.Cut(text, "-")
 	if !isRange {
@@ -268,12 +211,12 @@ func parsePorts(it item) (Ports, string) {
 	case !ok1 || !ok2:
 		return Ports{}, fmt.Sprintf("%s %q is not.", want, text)
 	case first > last:
-		return Ports{}, fmt.Sprintf("The range runs backwards. Write \"%d-%d\".", last, first)
+		return Ports{}, fmt.Sprintf("The end of the range is below its start. Write \"%d-%d\".", last, first)
 	}
 	return Ports{First: first, Last: last}, ""
 }
 
-// services are names that people write for ports, or for protocols.
+// services are names that people write instead of ports or protocols.
 var services = map[string]struct {
 	protocol string
 	port     int
@@ -284,7 +227,7 @@ var services = map[string]struct {
 	"postgres": {"tcp", 5432}, "postgresql": {"tcp", 5432}, "redis": {"tcp", 6379},
 }
 
-// allPorts tells whether each of a list is a port or a range of ports.
+// allPorts reports whether all elements of a list are ports or ranges of ports.
 func allPorts(list []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool {
 		from, to, isRange := strings.Cut(s, "-")
@@ -294,9 +237,9 @@ func allPorts(list []string) bool {
 	})
 }
 
-// colonInPort says what was meant by a colon: a range as iptables writes it, or a
-// mapping as Docker writes it. It offers no range for what may be a mapping: the
-// range would open all ports between.
+// colonInPort returns what to write for a port with a colon: in Docker it is a mapping, in
+// iptables a range. It suggests no range, because that would open all ports between if it
+// is a mapping.
 func colonInPort(text string) string {
 	parts := strings.Split(text, ":")
 	container, ok := parsePort(parts[len(parts)-1])
@@ -305,9 +248,9 @@ func colonInPort(text string) string {
 		return fmt.Sprintf(" %q is not.", text)
 	}
 	if len(parts) > 2 {
-		return fmt.Sprintf(" Of Docker's ADDRESS:HOST:CONTAINER, published_address takes the address, published_ports %d and container_ports %d.", host, container)
+		return fmt.Sprintf(" For Docker's ADDRESS:HOST:CONTAINER write the address in published_address, %d in published_ports and %d in container_ports.", host, container)
 	}
-	return fmt.Sprintf(" Of Docker's HOST:CONTAINER, published_ports takes %d and container_ports %d.", host, container)
+	return fmt.Sprintf(" For Docker's HOST:CONTAINER write %d in published_ports and %d in container_ports.", host, container)
 }
 
 func parsePort(text string) (uint16, bool) {
@@ -315,7 +258,7 @@ func parsePort(text string) (uint16, bool) {
 	return uint16(n), err == nil && n > 0 && text == fmt.Sprint(n)
 }
 
-// checkPortProtocols makes sure that ports come with protocols that have ports.
+// checkPortProtocols reports ports without a protocol, or with one that has no ports.
 func (b *block) checkPortProtocols(r *Rule) {
 	for _, name := range []string{"published_ports", "container_ports", "source_ports"} {
 		if !b.has(name) {
@@ -327,19 +270,19 @@ func (b *block) checkPortProtocols(r *Rule) {
 		}
 		for _, p := range r.Protocols {
 			if !p.Value.HasPorts() {
-				b.error(diag.CodePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a rule of its own for %s, without %s.", p.Value.Name, name)
+				b.error(diag.CodePort, p.Range, fmt.Sprintf("ports with protocol %s", p.Value.Name), "Only tcp, udp and sctp have ports. Write a separate rule for %s, without %s.", p.Value.Name, name)
 			}
 		}
 		return
 	}
 }
 
-// checkPublishedProtocols refuses what docker publishes nothing of.
+// checkPublishedProtocols reports protocols that Docker cannot publish.
 func (b *block) checkPublishedProtocols(r *Rule) {
 	if len(r.PublishedAddress) == 0 {
 		return
 	}
-	const why = "Docker publishes tcp, udp and sctp; anything else sent to the address ends at the host itself. Write a rule of its own, without published_address."
+	const why = "Docker publishes only tcp, udp and sctp; other packets to the address are for the host itself. Write a separate rule without published_address."
 	if b.has("icmp_types") && !b.has("protocol") {
 		b.error(diag.CodeConflict, b.rng("icmp_types"), "icmp_types with published_address", why)
 	}
@@ -355,11 +298,11 @@ func (b *block) publishedAddress() []At[netipx.IPRange] {
 	var out []At[netipx.IPRange]
 	for _, a := range b.addresses("published_address") {
 		if a.Value.From() != a.Value.To() {
-			b.error(diag.CodeValue, a.Range, "published_address of more than one address", "It is the host address that clients connect to. Name each address, one an element.")
+			b.error(diag.CodeValue, a.Range, "published_address of more than one address", "It is the host address that clients connect to. List each address as an element.")
 			continue
 		}
 		if slices.ContainsFunc(out, func(o At[netipx.IPRange]) bool { return o.Value == a.Value }) {
-			b.error(diag.CodeDuplicate, a.Range, fmt.Sprintf("address %s twice", a.Value.From()), "Take one of them out.")
+			b.error(diag.CodeDuplicate, a.Range, fmt.Sprintf("address %s twice", a.Value.From()), "Remove one of them.")
 			continue
 		}
 		out = append(out, a)

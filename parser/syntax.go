@@ -15,7 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// notText reports a file that cannot be HCL or JSON whatever its text, once.
+// notText reports a file that is not text at all.
 func notText(text []byte, name string) hcl.Diagnostics {
 	summary, detail := "", ""
 	switch {
@@ -25,16 +25,16 @@ func notText(text []byte, name string) hcl.Diagnostics {
 	case bytes.HasPrefix(text, []byte("\x1f\x8b")):
 		summary, detail = "compressed file", "Unpack the file with gunzip."
 	case bytes.IndexByte(text, 0) >= 0:
-		summary, detail = "binary file", "It has bytes that are in no text. Check that this is the right file."
+		summary, detail = "binary file", "It contains NUL bytes. Check that this is the right file."
 	default:
 		return nil
 	}
-	// The file is no source: its lines would not be readable.
+	// The file is not added to the sources, because its lines are not readable.
 	return hcl.Diagnostics{diag.New(diag.CodeSyntax, hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}, summary, detail)}
 }
 
-// explainSyntax puts our words in the place of HCL's for the mistakes that newcomers
-// make, which HCL reports as what its parser expected, often several times for one.
+// explainSyntax rewrites the diagnostics of common mistakes. HCL reports what its parser
+// expected, often several times for one mistake.
 func explainSyntax(text []byte, name string, diags hcl.Diagnostics) hcl.Diagnostics {
 	if !diags.HasErrors() {
 		return diags
@@ -42,7 +42,7 @@ func explainSyntax(text []byte, name string, diags hcl.Diagnostics) hcl.Diagnost
 	tokens, _ := hclsyntax.LexConfig(text, name, hcl.InitialPos)
 	s := &syntax{text: text, tokens: tokens, explained: map[int]bool{}, lines: bytes.Split(text, []byte("\n")), from: len(text) + 1}
 	if first := s.first(); first != nil && first.Type == hclsyntax.TokenOBrace {
-		return hcl.Diagnostics{diag.New(diag.CodeSyntax, first.Range, "JSON in a file of HCL", "Give the file a name that ends in .hcl.json, and it is read as JSON.")}
+		return hcl.Diagnostics{diag.New(diag.CodeSyntax, first.Range, "JSON in a file of HCL", "Rename the file so that its name ends in .hcl.json.")}
 	}
 	s.openQuote(diags)
 	s.quotes()
@@ -53,7 +53,7 @@ func explainSyntax(text []byte, name string, diags hcl.Diagnostics) hcl.Diagnost
 		case d.Subject == nil:
 			out = append(out, d)
 		case d.Subject.Start.Byte >= s.from || s.explained[d.Subject.Start.Line]:
-			// It follows from what is explained.
+			// A consequence of a mistake that is explained.
 		default:
 			s.reword(d)
 			out = append(out, d)
@@ -67,9 +67,9 @@ type syntax struct {
 	text   []byte
 	tokens hclsyntax.Tokens
 	lines  [][]byte
-	// explained are the lines of diags.
+	// explained are the lines with diagnostics in diags.
 	explained map[int]bool
-	from      int // the byte from which on HCL took text for code and code for text
+	from      int // from this byte on HCL mistook text for code and code for text
 	diags     hcl.Diagnostics
 }
 
@@ -90,8 +90,8 @@ func (s *syntax) error(start hcl.Pos, length int, file, summary, detail string, 
 	s.diags = append(s.diags, diag.New(diag.CodeSyntax, hcl.Range{Filename: file, Start: start, End: end}, summary, fmt.Sprintf(detail, args...)))
 }
 
-// longestRest bounds what is looked at of a line, in bytes: a policy of one line with
-// many errors must not take quadratic time.
+// longestRest bounds the part of a line that is examined, in bytes: a policy of one line
+// with many errors must not take quadratic time.
 const longestRest = 4096
 
 // rest is the text from a byte to the end of its line.
@@ -101,8 +101,8 @@ func (s *syntax) rest(from int) string {
 	return strings.TrimRight(string(line), "\r")
 }
 
-// openQuote reports a string that is not closed in its line. All behind it is read the
-// wrong way round.
+// openQuote reports a string that is not closed on its line. HCL mistakes everything after
+// it.
 func (s *syntax) openQuote(diags hcl.Diagnostics) {
 	i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool {
 		return d.Subject != nil && (d.Summary == "Invalid multi-line string" || d.Summary == "Unterminated template string")
@@ -153,8 +153,8 @@ func (s *syntax) quotes() {
 	}
 }
 
-// addresses reports addresses, networks and ranges without quotes: runs of tokens with
-// nothing between them. In what is HCL no such run is an address.
+// addresses reports addresses, networks and ranges without quotes: tokens without blanks
+// between them. In valid HCL no such tokens form an address.
 func (s *syntax) addresses() {
 	inString := 0
 	for i := 0; i < len(s.tokens); i++ {
@@ -176,7 +176,7 @@ func (s *syntax) addresses() {
 		text := string(s.text[first.Start.Byte:last.End.Byte])
 		_, problem := addrlist.ParseEntry(text)
 		if strings.ContainsAny(text, ".:") && text != "::" && (problem == nil || problem.Code == diag.CodeHostBits) {
-			s.error(first.Start, len(text), first.Filename, "address without quotes", "An address is a string. Write %q.", text)
+			s.error(first.Start, len(text), first.Filename, "address without quotes", "An address is a string: write %q.", text)
 		}
 	}
 }
@@ -197,7 +197,7 @@ var (
 	topBlock    = regexp.MustCompile(`^(host|ipset|accept|deny|default|egress|established|locals|variable|test)\b.*\{`)
 )
 
-// reword says what to write where HCL says what it expected.
+// reword replaces what HCL expected by what to write.
 func (s *syntax) reword(d *hcl.Diagnostic) {
 	line := s.line(d.Subject.Start.Line)
 	here := s.rest(d.Subject.Start.Byte)
@@ -214,8 +214,8 @@ func (s *syntax) reword(d *hcl.Diagnostic) {
 		}
 	case "Invalid block definition":
 		if m := withoutSign.FindStringSubmatch(line); m != nil {
-			d.Summary = "neither an argument nor a block"
-			d.Detail = fmt.Sprintf("Write = before the value of an argument: %s = %s. Or write { after the name of a block.", m[1], m[2])
+			d.Summary = "neither an attribute nor a block"
+			d.Detail = fmt.Sprintf("Write = before the value of an attribute: %s = %s. Or write { after the name of a block.", m[1], m[2])
 		}
 	case "Missing item separator":
 		s.rewordSeparator(d, here)
@@ -234,7 +234,7 @@ func (s *syntax) reword(d *hcl.Diagnostic) {
 	}
 }
 
-// rewordSeparator tells a comma that is missing from a bracket that is.
+// rewordSeparator distinguishes a missing comma from a missing bracket.
 func (s *syntax) rewordSeparator(d *hcl.Diagnostic, here string) {
 	i, _ := slices.BinarySearchFunc(s.tokens, d.Subject.Start.Byte, func(t hclsyntax.Token, at int) int { return t.Range.Start.Byte - at })
 	if i < 1 || i == len(s.tokens) {

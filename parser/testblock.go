@@ -19,24 +19,23 @@ type Test struct {
 	DeclRange hcl.Range
 	From      netip.Addr
 	Protocol  Protocol
-	// What of the packet was written; zero is not written. Package question says what
-	// it means and what is assumed for the rest.
+	// The attributes of the packet; zero if not written. Package question gives them their
+	// meaning and the others their defaults.
 	ToPort        uint16
 	ToAddress     netip.Addr
 	Container     netip.Addr
 	ContainerPort uint16
 	Interface     string
 	OutInterface  string
-	// Proxy tells that the packet ends at docker-proxy on the host, at ToPort.
+	// Proxy is whether the packet ends at docker-proxy on the host, at ToPort.
 	Proxy  bool
 	State  TestState
 	Expect Expectation
-	// By is the block that has to decide, such as "accept.https"; "" for any.
+	// By is the block that is expected to match, such as "accept.https"; "" for any.
 	By string
-	// Ranges are the places of the attributes that were written, by name.
+	// Ranges are the places of the written attributes, by name.
 	Ranges map[string]hcl.Range
-	// Unclear tells that an attribute of the packet has no valid value, which is
-	// reported already.
+	// Unclear is whether an attribute of the packet has no valid value, which is reported.
 	Unclear bool
 }
 
@@ -54,11 +53,11 @@ const (
 	StateUntracked   TestState = "untracked"
 )
 
-// Expectation is a verdict as tests name it.
+// Expectation is a verdict in a test.
 type Expectation string
 
-// The values of expect. Docker means that Docker's own rules decide. Allowed is
-// accept or docker, and refused is drop or reject.
+// The values of expect. Docker means that no rule matches and Docker's own rules decide.
+// Allowed is accept or docker, and refused is drop or reject.
 const (
 	ExpectAllowed Expectation = "allowed"
 	ExpectRefused Expectation = "refused"
@@ -68,13 +67,13 @@ const (
 	ExpectDocker  Expectation = "docker"
 )
 
-// Allows tells whether the packet reaches its destination as far as the policy goes.
+// Allows reports whether the policy lets the packet reach its destination.
 func (x Expectation) Allows() bool {
 	return x == ExpectAllowed || x == ExpectAccept || x == ExpectDocker
 }
 
-// MetBy tells whether a verdict, one of the exact values, is what is expected.
-func (x Expectation) MetBy(verdict Expectation) bool {
+// Matches reports whether a verdict, one of the exact values, is as expected.
+func (x Expectation) Matches(verdict Expectation) bool {
 	switch x {
 	case ExpectAllowed, ExpectRefused:
 		return x.Allows() == verdict.Allows()
@@ -82,32 +81,67 @@ func (x Expectation) MetBy(verdict Expectation) bool {
 	return x == verdict
 }
 
-var testSchema = &hcl.BodySchema{Attributes: append(
-	attributes("protocol", "to_port", "to_address", "container", "container_port", "interface", "out_interface", "state", "proxy", "host", "by"),
-	hcl.AttributeSchema{Name: "from", Required: true},
-	hcl.AttributeSchema{Name: "expect", Required: true},
-)}
-
-// test decodes a test block; nil when it is for another host.
-func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
-	b := e.open(decl, testSchema, e.ctx)
-	t := &Test{Name: At[string]{decl.Labels[0], decl.LabelRanges[0]}, DeclRange: decl.DefRange, Ranges: map[string]hcl.Range{}}
-	here := true
-	if host, ok := b.text("host", "web1"); ok {
-		here = host.Value == e.host
-		if !slices.Contains(e.source.Hosts(), host.Value) || host.Value == "" {
-			here = true
-			detail := "This policy's host has no label: leave host out."
-			if all := e.source.Hosts(); !slices.Equal(all, []string{""}) {
-				detail = "No host has that label. " + suggest.FromList(host.Value, all, "The policy has", "host")
-			}
-			b.error(diag.CodeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "%s", detail)
+// tests decodes the test blocks that are for this host.
+func (e *evaluator) tests(p *Policy) []*Test {
+	deciders := deciders(p)
+	var out []*Test
+	for _, decl := range e.source.blocks[testSchema.Type] {
+		b := e.open(decl, testSchema, e.ctx)
+		t := &Test{Name: At[string]{decl.Labels[0], decl.LabelRanges[0]}, DeclRange: decl.DefRange, Ranges: map[string]hcl.Range{}}
+		for name, a := range b.attributes {
+			t.Ranges[name] = a.Expr.Range()
+		}
+		here := b.testIsForThisHost()
+		valid := b.clean(func() { b.testPacket(t) })
+		t.Unclear = !valid || !t.From.IsValid()
+		expectationValid := b.clean(func() { b.testExpectation(t) })
+		// Other hosts of a fleet have other families and rules.
+		if here {
+			b.checkTestFamily(t, p.Host)
+			expectationValid = b.clean(func() { b.checkDecider(t, deciders) }) && expectationValid
+			out = append(out, t)
+		}
+		if expectationValid {
+			b.checkExpectation(t)
 		}
 	}
-	for name, a := range b.content.Attributes {
-		t.Ranges[name] = a.Expr.Range()
+	return out
+}
+
+// deciders are the blocks that a packet can match, as written in the attribute by.
+func deciders(p *Policy) []string {
+	out := []string{"established", "default"}
+	rules := p.Rules
+	if p.Egress != nil {
+		rules = slices.Concat(rules, p.Egress.Rules)
 	}
-	wrong := len(e.diags)
+	for _, r := range rules {
+		out = append(out, string(r.Kind)+"."+r.Name.Value)
+	}
+	return out
+}
+
+// testIsForThisHost reports whether a test is for the host being evaluated. One for a host
+// that does not exist is, so that its other errors are reported too.
+func (b *block) testIsForThisHost() bool {
+	host, ok := b.text("host")
+	if !ok {
+		return true
+	}
+	all := b.source.Hosts()
+	if host.Value != "" && slices.Contains(all, host.Value) {
+		return host.Value == b.host
+	}
+	detail := "This policy's host has no label: leave host out."
+	if !slices.Equal(all, []string{""}) {
+		detail = "No host has that label. " + suggest.FromList(host.Value, all, "The policy has", "host")
+	}
+	b.error(diag.CodeReference, host.Range, fmt.Sprintf("no host %q", host.Value), "%s", detail)
+	return true
+}
+
+// testPacket reads the attributes that describe the packet.
+func (b *block) testPacket(t *Test) {
 	t.From = b.address("from")
 	t.ToAddress, t.Container = b.address("to_address"), b.address("container")
 	t.Protocol = Protocol{TCP, "tcp"}
@@ -118,37 +152,43 @@ func (e *evaluator) test(decl *hcl.Block, h *Host, rules []string) *Test {
 	}
 	t.ToPort, t.ContainerPort = b.testPort("to_port"), b.testPort("container_port")
 	t.Interface = b.testInterface("interface", "arrives on")
-	t.OutInterface = b.testInterface("out_interface", "leaves by")
-	t.State = TestState(b.choice("state", string(StateNew), string(StateNew), string(StateEstablished), string(StateReply), string(StateRelated), string(StateInvalid), string(StateUntracked)).Value)
-	t.Proxy = b.flag("proxy", false)
-	t.Unclear = !t.From.IsValid() || len(e.diags) > wrong
-	// What depends on the host is checked where the test runs: other hosts of a
-	// fleet have other families and rules.
-	if here && t.From.IsValid() && (t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6) {
-		b.error(diag.CodeConflict, b.rng("from"), "family that is not compiled", "The host's families leave out that of %s.", t.From)
-	}
-	before := len(e.diags)
-	t.Expect = Expectation(b.choice("expect", string(ExpectRefused), string(ExpectAllowed), string(ExpectRefused), string(ExpectAccept), string(ExpectDrop), string(ExpectReject), string(ExpectDocker)).Value)
-	if t.Proxy && t.Expect == ExpectAccept {
-		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "The guard of docker-proxy refuses a packet, or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
-	}
-	if by, ok := b.text("by", "accept.https"); ok {
-		if here && !slices.Contains(rules, by.Value) {
-			b.error(diag.CodeReference, by.Range, fmt.Sprintf("no rule %q", by.Value), "by names a block that can decide here: established, deny.NAME, accept.NAME or default.%s", suggest.DidYouMean(by.Value, rules))
-		}
-		t.By = by.Value
-		// A wrong expect or by is reported already, and says nothing about the other.
-		if problem := t.neverBy(); problem != "" && len(e.diags) == before {
-			b.error(diag.CodeConflict, by.Range, fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
-		}
-	}
-	if !here {
-		return nil
-	}
-	return t
+	t.OutInterface = b.testInterface("out_interface", "leaves on")
+	t.State = TestState(b.choice("state").Value)
+	t.Proxy = b.flag("proxy")
 }
 
-// neverBy says why the block of by never gives the verdict of expect; "" if it may.
+// testExpectation reads what is expected of the packet.
+func (b *block) testExpectation(t *Test) {
+	t.Expect = Expectation(b.choiceOr("expect", string(ExpectRefused)).Value)
+	if by, ok := b.text("by"); ok {
+		t.By = by.Value
+	}
+}
+
+// checkExpectation reports an expectation that no packet can meet.
+func (b *block) checkExpectation(t *Test) {
+	if t.Proxy && t.Expect == ExpectAccept {
+		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "INPUT protection for docker-proxy refuses a packet or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
+	} else if problem := t.neverBy(); problem != "" {
+		b.error(diag.CodeConflict, b.rng("by"), fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
+	}
+}
+
+// checkTestFamily reports a packet of a family that the host does not compile.
+func (b *block) checkTestFamily(t *Test, h *Host) {
+	if t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6 {
+		b.error(diag.CodeConflict, b.rng("from"), "family that is not compiled", "The host's families do not include that of %s.", t.From)
+	}
+}
+
+// checkDecider reports a rule that does not exist on this host.
+func (b *block) checkDecider(t *Test, deciders []string) {
+	if by, ok := b.text("by"); ok && !slices.Contains(deciders, t.By) {
+		b.error(diag.CodeReference, by.Range, fmt.Sprintf("no rule %q", t.By), "by is the block that matches the packet on this host: established, deny.NAME, accept.NAME or default.%s", suggest.DidYouMean(t.By, deciders))
+	}
+}
+
+// neverBy returns why the block of by never has the verdict of expect; "" if it may.
 func (t *Test) neverBy() string {
 	kind, _, _ := strings.Cut(t.By, ".")
 	switch {
@@ -157,22 +197,22 @@ func (t *Test) neverBy() string {
 	case kind == string(KindAccept) && !t.Expect.Allows():
 		return "An accept refuses no packet. Write expect = \"allowed\", or leave by out."
 	case kind == "default" && t.Expect.Allows():
-		return "default only refuses packets; for what it allows, no block decides. Write expect = \"refused\", or leave by out."
+		return "default only refuses packets; those it allows match no block. Write expect = \"refused\", or leave by out."
 	case kind == "established" && t.Expect == ExpectReject:
-		return "established lets packets pass, and with drop_invalid drops invalid ones. Write expect = \"allowed\" or \"drop\"."
+		return "established accepts packets, and with drop_invalid drops invalid ones. Write expect = \"allowed\" or \"drop\"."
 	}
 	return ""
 }
 
-// testInterface reads the name of one interface; "" when it is absent.
+// testInterface reads the name of one interface; "" if absent.
 func (b *block) testInterface(name, verb string) string {
-	it, ok := b.text(name, "eth0")
+	it, ok := b.text(name)
 	if !ok {
 		return ""
 	}
 	problem := CheckInterface(it.Value)
 	if problem == "" && strings.HasSuffix(it.Value, "+") {
-		problem = fmt.Sprintf("Write the whole name of one, such as %q.", strings.TrimSuffix(it.Value, "+")+"0")
+		problem = fmt.Sprintf("Write a complete name, such as %q.", strings.TrimSuffix(it.Value, "+")+"0")
 	}
 	if problem != "" {
 		b.error(diag.CodeInterface, it.Range, fmt.Sprintf("bad interface %q", it.Value), "A packet %s one interface. %s", verb, problem)
@@ -197,7 +237,7 @@ func (b *block) address(name string) netip.Addr {
 	return r.From()
 }
 
-// testPort reads one port; 0 when it is absent.
+// testPort reads one port; 0 if absent.
 func (b *block) testPort(name string) uint16 {
 	it, ok := b.attr(name)
 	if !ok {
@@ -213,34 +253,15 @@ func (b *block) testPort(name string) uint16 {
 	return p.First
 }
 
-// tests decodes the test blocks that are for this host.
-func (e *evaluator) tests(p *Policy) []*Test {
-	rules := []string{"established", "default"}
-	all := p.Rules
-	if p.Egress != nil {
-		all = slices.Concat(all, p.Egress.Rules)
-	}
-	for _, r := range all {
-		rules = append(rules, string(r.Kind)+"."+r.Name.Value)
-	}
-	var out []*Test
-	for _, b := range e.source.blocks["test"] {
-		if t := e.test(b, p.Host, rules); t != nil {
-			out = append(out, t)
-		}
-	}
-	return out
-}
-
-// checkTestName says what is wrong with a test's name, or "". It may be a sentence.
+// checkTestName returns what is wrong with a test's name, or "". It may be a sentence.
 func checkTestName(name string) string {
 	switch {
 	case strings.TrimSpace(name) == "":
-		return "A test needs a name: it says in the report what held or did not."
+		return "A test needs a name, which identifies it in reports."
 	case len(name) > maxRuleName:
 		return fmt.Sprintf("The name has %d bytes; %d is the most.", len(name), maxRuleName)
 	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return "A test's name is one line of text."
+		return "A test's name must be one line of text."
 	}
 	return ""
 }

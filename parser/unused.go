@@ -12,14 +12,14 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// UnusedNames warns of variables and locals that nothing in the policy names.
+// UnusedNames warns of variables and local values that the policy does not use.
 func (s *Source) UnusedNames() hcl.Diagnostics {
 	used := s.namesUsed()
 	var out hcl.Diagnostics
 	warn := func(root, name string, rng hcl.Range) {
 		if !used[root] && !used[root+"."+name] {
 			out = append(out, diag.Warn(diag.CodeUnusedName, rng, fmt.Sprintf("%s.%s is not used", root, name),
-				"Nothing in the policy names it. Take it out, or look for a name that is spelled otherwise."))
+				"Remove it, or look for a misspelled reference to it."))
 		}
 	}
 	for _, b := range s.blocks["variable"] {
@@ -36,9 +36,9 @@ func (s *Source) UnusedNames() hcl.Diagnostics {
 
 var nameInJSON = regexp.MustCompile(`\b(var|local)\b(?:\.([A-Za-z_][A-Za-z0-9_-]*))?`)
 
-// namesUsed holds "var.NAME" and "local.NAME" for all that expressions name, and
-// "var" or "local" where one names the whole object. A variable's own validation does
-// not count. In JSON any text that looks like a use is taken for one.
+// namesUsed contains "var.NAME" and "local.NAME" for all references in expressions, and
+// "var" or "local" for references to the whole object. Those in a variable's own validation
+// do not count. In JSON any text that looks like a reference counts.
 func (s *Source) namesUsed() map[string]bool {
 	own := map[string][]hcl.Range{}
 	used := map[string]bool{}

@@ -18,7 +18,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-// EnvPrefix starts the names of environment variables that set policy variables.
+// EnvPrefix is how the names of environment variables begin that set policy variables.
 const EnvPrefix = "DOCKERFW_VAR_"
 
 // Input is one value for a variable, or one file of values, as the user gave it.
@@ -26,7 +26,7 @@ type Input struct {
 	// Name and Value of one variable; the value is an HCL expression unless the
 	// variable's type is string.
 	Name, Value string
-	// File names a file of values, used when Name is empty.
+	// File is the name of a file of values, used if Name is empty.
 	File string
 }
 
@@ -43,18 +43,12 @@ type Inputs struct {
 type given struct {
 	value cty.Value
 	rng   hcl.Range
-	// raw text that is to be read once the type is known.
+	// raw is text to parse once the type is known.
 	raw *string
-	// expr is the expression that value was written as; nil when it is part of a
-	// computed one.
+	// expr is the expression of the value; nil if it is part of a computed one.
 	expr hcl.Expression
-	// optional values are passed over when nothing declares the variable.
+	// optional values are ignored if the policy does not declare the variable.
 	optional bool
-}
-
-var variableSchema = &hcl.BodySchema{
-	Attributes: attributes("type", "default", "description"),
-	Blocks:     []hcl.BlockHeaderSchema{{Type: "validation"}},
 }
 
 // variables evaluates the variable blocks into var.*.
@@ -74,7 +68,7 @@ func (e *evaluator) variables(fromHost map[string]given) {
 		if _, ok := declared[name]; ok || values[name].optional {
 			continue
 		}
-		e.error(diag.CodeVariable, values[name].rng, fmt.Sprintf("unknown variable %q", name), "No variable block of the policy declares it.%s", suggest.DidYouMean(name, known))
+		e.error(diag.CodeVariable, values[name].rng, fmt.Sprintf("unknown variable %q", name), "The policy has no variable block for it.%s", suggest.DidYouMean(name, known))
 	}
 
 	vars := map[string]cty.Value{}
@@ -95,13 +89,13 @@ func (e *evaluator) variables(fromHost map[string]given) {
 	}
 }
 
-// variable gives one variable its value, with its place and the validations it has to
-// pass; unknown when there is none.
+// variable returns the value of a variable, its place and its validations; an unknown value
+// if it has none.
 func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Value, hcl.Range, []*hcl.Block) {
 	name := decl.Labels[0]
 	b := e.open(decl, variableSchema, nil)
 	ty, defaults := cty.DynamicPseudoType, (*typeexpr.Defaults)(nil)
-	if a, ok := b.content.Attributes["type"]; ok {
+	if a, ok := b.attributes["type"]; ok { // not an expression with a value
 		var diags hcl.Diagnostics
 		ty, defaults, diags = typeexpr.TypeConstraintWithDefaults(a.Expr)
 		e.diags = append(e.diags, diag.WithCode(diag.CodeType, diags)...)
@@ -109,10 +103,10 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 			return cty.DynamicVal, hcl.Range{}, nil
 		}
 	}
-	b.text("description", "what it is for")
+	b.text("description")
 
 	var fallback *given
-	if a, ok := b.content.Attributes["default"]; ok {
+	if a, ok := b.attributes["default"]; ok { // which may be null
 		v, ok := e.value(a.Expr, nil)
 		if !ok {
 			return cty.DynamicVal, hcl.Range{}, nil
@@ -129,7 +123,7 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 		g = *fallback
 	case !ok:
 		e.error(diag.CodeVariable, decl.LabelRanges[0], fmt.Sprintf("no value for variable %q", name),
-			"It has no default. Give it one, or set it with -var '%s=…', -var-file, the environment variable %s%s, or a host's variables.", name, EnvPrefix, name)
+			"It has no default. Add one, or set the variable with -var '%s=…', -var-file, the environment variable %s%s, or a host's variables.", name, EnvPrefix, name)
 		return cty.DynamicVal, hcl.Range{}, nil
 	}
 	if defaults != nil && !g.value.IsNull() {
@@ -144,11 +138,11 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 	if e.origins != nil {
 		e.origins.placed["var."+name] = g.rng
 	}
-	return v, g.rng, b.content.Blocks.OfType("validation")
+	return v, g.rng, b.blocks.OfType(validationSchema.Type)
 }
 
-// parseRaw reads the text of a value given outside the policy: as it is for a
-// string variable, as an expression of constants for others.
+// parseRaw reads a value given outside the policy: literally for a string variable, as an
+// expression of constants for others.
 func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value, hcl.Expression, bool) {
 	if ty == cty.String || ty == cty.DynamicPseudoType && !looksLikeExpression(raw) {
 		return cty.StringVal(raw), hcl.StaticExpr(cty.StringVal(raw), rng), true
@@ -158,7 +152,7 @@ func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value,
 		return cty.NilVal, nil, false
 	}
 	if (ty.IsListType() || ty.IsSetType()) && ty.ElementType().IsPrimitiveType() && raw != "" && !looksLikeExpression(raw) {
-		e.error(diag.CodeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s. A list is written [%s].", raw, typeexpr.TypeString(ty), asList(raw, ty.ElementType()))
+		e.error(diag.CodeVariable, rng, "bad value for a variable", "%q is not an HCL expression of type %s. Write a list as [%s].", raw, typeexpr.TypeString(ty), asList(raw, ty.ElementType()))
 		return cty.NilVal, nil, false
 	}
 	if d := budget.Expression([]byte(raw), rng.Filename, hcl.InitialPos); d != nil {
@@ -183,7 +177,7 @@ func (e *evaluator) parseRaw(raw string, ty cty.Type, rng hcl.Range) (cty.Value,
 	return v, expr, true
 }
 
-// asList writes text with commas as the elements of a list.
+// asList rewrites text with commas as the elements of a list.
 func asList(raw string, element cty.Type) string {
 	parts := strings.Split(raw, ",")
 	for i, p := range parts {
@@ -194,26 +188,26 @@ func asList(raw string, element cty.Type) string {
 	return strings.Join(parts, ", ")
 }
 
-// inQuotes says what to write for a bare word where only constants can stand.
+// inQuotes returns what to write instead of a word where only constants are allowed.
 func inQuotes(expr hcl.Expression) string {
 	word := hcl.ExprAsKeyword(expr)
 	switch known, ok := boolWords[strings.ToLower(word)]; {
 	case ok:
-		return fmt.Sprintf("Write %s; or %q, in quotes, for the text.", known, word)
+		return fmt.Sprintf("Write %s; or %q, in quotes, for text.", known, word)
 	case word != "":
-		return fmt.Sprintf("A text is written in quotes: %q.", word)
+		return fmt.Sprintf("Write text in quotes: %q.", word)
 	}
-	return "Only constants can stand here, no names or functions."
+	return "Only constants are allowed here, no names or functions."
 }
 
-// boolWords are what other languages write for true and false.
+// boolWords are the words of other languages for true and false.
 var boolWords = map[string]string{
 	"true": "true", "yes": "true", "on": "true", "1": "true", "y": "true",
 	"false": "false", "no": "false", "off": "false", "0": "false", "n": "false",
 }
 
-// looksLikeExpression tells a list, object or quoted string from plain text, for
-// variables without a type.
+// looksLikeExpression reports whether a value for a variable without a type is a list,
+// object or quoted string, not plain text.
 func looksLikeExpression(raw string) bool {
 	raw = strings.TrimSpace(raw)
 	return strings.HasPrefix(raw, "[") || strings.HasPrefix(raw, "{") || strings.HasPrefix(raw, `"`)
@@ -225,8 +219,8 @@ func (s *Source) readInputs(inputs Inputs) hcl.Diagnostics {
 	for _, kv := range inputs.Environment {
 		name, value, _ := strings.Cut(kv, "=")
 		if name, ok := strings.CutPrefix(name, EnvPrefix); ok && name != "" {
-			// The environment is shared with others: names that nothing declares
-			// are passed over, as Terraform does.
+			// The environment is shared with other programs: undeclared names are
+			// ignored, as in Terraform.
 			s.given[name] = given{raw: &value, rng: s.outside("environment variable "+EnvPrefix+name, value), optional: true}
 		}
 	}
@@ -268,7 +262,7 @@ func (s *Source) fileValues(name string) (map[string]given, hcl.Diagnostics) {
 	return out, diags
 }
 
-// outside is the place of a text that is in no file, and keeps the text to be shown.
+// outside is the place of a text that is not in a file, and keeps the text for messages.
 func (s *Source) outside(name, text string) hcl.Range {
 	rng := diag.Outside(name)
 	if s.texts == nil {
@@ -279,120 +273,25 @@ func (s *Source) outside(name, text string) hcl.Range {
 	return rng
 }
 
-// endOf is the position behind text that begins at the first position.
+// endOf is the position after text that begins at the first position.
 func endOf(text string) hcl.Pos {
 	last := strings.LastIndexByte(text, '\n') + 1
 	return hcl.Pos{Line: 1 + strings.Count(text, "\n"), Column: 1 + diag.Columns(text[last:]), Byte: len(text)}
 }
 
-var validationSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{
-	{Name: "condition", Required: true},
-	{Name: "error_message", Required: true},
-}}
-
 // validate checks the value of a variable, written at place, by its validation blocks.
 func (e *evaluator) validate(name string, place hcl.Range, blocks []*hcl.Block) {
 	for _, vb := range blocks {
 		b := e.open(vb, validationSchema, e.ctx)
-		condition, ok := b.as("condition", cty.Bool, "length(var."+name+") > 0")
+		condition, ok := b.as("condition", cty.Bool)
 		if !ok || condition.True() {
 			continue
 		}
-		message, ok := b.text("error_message", "The list must not be empty.")
+		message, ok := b.text("error_message")
 		if ok {
-			d := diag.New(diag.CodeVariable, place, fmt.Sprintf("variable %q does not hold", name), message.Value)
+			d := diag.New(diag.CodeVariable, place, fmt.Sprintf("validation failed for variable %q", name), message.Value)
 			diag.WithRelated(d, "the condition", condition.rng)
 			e.diags = append(e.diags, d)
 		}
 	}
-}
-
-// MaxLocalsInARow bounds how many local values need each other one after the other:
-// finding their values recurses.
-const MaxLocalsInARow = 1000
-
-// locals evaluates all locals blocks into local.*, in the order they depend on
-// each other.
-func (e *evaluator) locals() {
-	exprs := map[string]*hcl.Attribute{}
-	for _, b := range e.source.blocks["locals"] {
-		attrs, diags := b.Body.JustAttributes()
-		e.diags = append(e.diags, diag.WithCode(diag.CodeSchema, diags)...)
-		for name, a := range attrs {
-			if other, dup := exprs[name]; dup {
-				first, second := other, a
-				if compareRanges(first.NameRange, second.NameRange) > 0 {
-					first, second = second, first
-				}
-				e.diags = append(e.diags, diag.WithRelated(
-					diag.New(diag.CodeDuplicate, second.NameRange, fmt.Sprintf("second local value %q", name), "Each local value has a name of its own. Rename one of the two."),
-					"the first one", first.NameRange))
-				continue
-			}
-			exprs[name] = a
-		}
-	}
-	values := map[string]cty.Value{}
-	for name, a := range exprs {
-		e.wrote("local."+name, a.Expr)
-		values[name] = cty.DynamicVal
-	}
-	e.define("local", values)
-
-	const visiting, done = 1, 2
-	state := map[string]int{}
-	depth := 0
-	var visit func(name string)
-	visit = func(name string) {
-		state[name] = visiting
-		a := exprs[name]
-		if depth++; depth > MaxLocalsInARow {
-			e.error(diag.CodeBudget, a.NameRange, "too many local values in a row", "Each depends on the next, and %d in a row are the most.", MaxLocalsInARow)
-			state[name] = done
-			depth--
-			return
-		}
-		defer func() { depth-- }()
-		needed := map[string]cty.Value{}
-		for _, t := range a.Expr.Variables() {
-			if t.RootName() != "local" {
-				continue
-			}
-			other, rng := "", t.SourceRange()
-			if len(t) > 1 {
-				other, rng = stepName(t[1])
-			}
-			if other == "" {
-				e.error(diag.CodeReference, t.SourceRange(), "local as a whole in a local value",
-					"It would hold this value too. Name what is needed, local.NAME, or put the values to choose from into one map: local.sites[var.site].")
-				state[name] = done
-				return
-			}
-			switch {
-			case exprs[other] == nil:
-			case state[other] == visiting:
-				e.error(diag.CodeReference, rng, fmt.Sprintf("local value %q depends on itself", other), "Follow the names from here and you come back here. Break the circle.")
-				state[name] = done
-				return
-			case state[other] == 0:
-				visit(other)
-			}
-			if v, ok := values[other]; ok {
-				needed[other] = v
-			}
-		}
-		// Only what it names: all of them for each would take quadratic time.
-		ctx := e.ctx.NewChild()
-		ctx.Variables = map[string]cty.Value{"local": cty.ObjectVal(needed)}
-		if v, ok := e.value(a.Expr, ctx); ok {
-			values[name] = v
-		}
-		state[name] = done
-	}
-	for _, name := range slices.Sorted(maps.Keys(exprs)) {
-		if state[name] == 0 {
-			visit(name)
-		}
-	}
-	e.define("local", values)
 }

@@ -25,13 +25,16 @@ func diffCommand() *cobra.Command {
 		Long: `diff compares two sides and reports exactly which packets get a different verdict:
 from which clients, on which interface, to which ports; the old and the new rule; and an
 example. It lists the entries that sets gain and lose, and the rules that are added,
-removed and moved. Each side is ` + sides + `.
+removed and moved.
+
+Each side is ` + sides + `.
 With --base REV give one path: its old side is the path at that git revision.
 
 If one side is a host, diff simulates loading the other side onto it. The host's foreign
 rules then count on both sides; diff lists those that loading would delete.
 
-The exit code is 0 if every packet gets the same treatment, 1 if not, 2 on errors.`,
+The exit code is 0 if no traffic is newly allowed, newly blocked or refused in another
+way, 1 if any is, 2 on errors.`,
 		Example: `  dockerfw diff --base origin/main policy.hcl
   dockerfw diff --base origin/main policy.hcl --exit-on widened --format markdown
   dockerfw diff live compiled        # on the host, before loading

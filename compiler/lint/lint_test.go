@@ -286,7 +286,7 @@ deny "worst" {
 }`, []string{
 			`9 covered deny "worse" is unreachable (5)`,
 			`13 ignore dockerfw:ignore without a reason`,
-			`8 ignore dockerfw:ignore of nothing`,
+			`8 ignore unused dockerfw:ignore`,
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// randomPrefixes makes n prefixes of lengths as blocklists have them.
+// randomPrefixes returns n prefixes with lengths as in blocklists.
 func randomPrefixes(r *rand.Rand, n int) []netip.Prefix {
 	out := make([]netip.Prefix, 0, n)
 	for range n {
@@ -33,7 +33,7 @@ func randomPrefixes6(r *rand.Rand, n int) []netip.Prefix {
 	return out
 }
 
-// workload makes n random rules; with sets, most sources are sets.
+// workload returns n random rules; with sets, most sources are sets.
 func workload(r *rand.Rand, n int, sets []*AddrSet, published bool) *Program {
 	c := &Chain{Name: "DOCKER-USER"}
 	for i := range n {
@@ -56,7 +56,8 @@ func workload(r *rand.Rand, n int, sets []*AddrSet, published bool) *Program {
 	return &Program{Family: ir.IPv4, Chains: []*Chain{c}, Default: Verdict{Kind: Drop}}
 }
 
-// edited flips ten verdicts and changes a hundred prefixes of each set.
+// edited returns the program with ten verdicts flipped and a hundred prefixes of each set
+// replaced.
 func edited(r *rand.Rand, p *Program, sets map[*AddrSet]*AddrSet) *Program {
 	c := &Chain{Name: p.Chains[0].Name}
 	flip := map[int]bool{}

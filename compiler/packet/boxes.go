@@ -54,7 +54,9 @@ func (s *Space) settlePorts(boxes []box) (out []box) {
 		return boxes
 	}
 	protocol := s.columns[fProtocol]
-	some := protocol.cut[0].atoms[protocol.byText[0][spansKey(portProtocols)]]
+	anyProtocol := []span{{0, uint32(protocol.cut[0].n - 1)}}
+	withPorts := protocol.cut[0].atoms[protocol.byText[0][spansKey(portProtocols)]]
+	withoutPorts := invert(withPorts, protocol.cut[0].n)
 	with := func(b box, f fieldID, runs []span) box {
 		c := maps.Clone(b)
 		c[f] = runs
@@ -66,15 +68,15 @@ func (s *Space) settlePorts(boxes []box) (out []box) {
 		runs, constrained := b[fOrigPort]
 		dnat, known := b[fDNAT]
 		states := b[fTracking]
-		protocols, some1 := b[fProtocol]
-		if !some1 {
-			protocols = []span{{0, uint32(protocol.cut[0].n - 1)}}
+		protocols, limited := b[fProtocol]
+		if !limited {
+			protocols = anyProtocol
 		}
-		ports, others := intersect(protocols, some), intersect(protocols, invert(some, protocol.cut[0].n))
+		ports, others := intersect(protocols, withPorts), intersect(protocols, withoutPorts)
+		original := len(states) > 0 && states[len(states)-1].hi <= uint32(trackRelated)
 		switch {
-		case !constrained, known && dnat[0].lo == 1, len(ports) == 0,
-			!known && len(states) > 0 && states[len(states)-1].hi <= uint32(trackRelated):
-			out = append(out, b)
+		case !constrained, known && dnat[0].lo == 1, len(ports) == 0, !known && original:
+			out = append(out, b) // with !known and original: with DNAT or without, it is the original port
 		case !known:
 			boxes = append(boxes, with(b, fDNAT, []span{{0, 0}}), with(b, fDNAT, []span{{1, 1}}))
 		case len(others) > 0:

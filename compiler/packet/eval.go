@@ -4,8 +4,7 @@ import "slices"
 
 // Evaluation is a program with the set of packets of each verdict.
 type Evaluation struct {
-	// Program is the program as the space knows it: its opaque conditions have the names of
-	// the space.
+	// Program is the program with the names that opaque conditions have in the space.
 	Program *Program
 
 	space  *Space

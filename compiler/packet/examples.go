@@ -26,7 +26,8 @@ func UsualContainer(f ir.Family) netip.Addr {
 // EchoRequest returns the ICMP type of a ping (RFC 792, RFC 4443).
 func EchoRequest(f ir.Family) uint8 { return [...]uint8{8, 128}[index(f)] }
 
-// UnspecifiedHost returns an address that stands for any of the host that no rule lists.
+// UnspecifiedHost returns an address in place of any address of the host that no rule
+// lists.
 func UnspecifiedHost(f ir.Family) netip.Addr {
 	return [...]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}[index(f)]
 }

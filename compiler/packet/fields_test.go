@@ -19,7 +19,7 @@ func TestTheTableOfFieldsIsComplete(t *testing.T) {
 	}
 }
 
-// What an example is given for a class is read from it as that class.
+// The value that an example gets for a class is read from it as that class.
 func TestFieldsAreReadAsTheyAreSet(t *testing.T) {
 	for _, published := range []bool{false, true} {
 		conds := []Cond{

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A condition counts only where the rest of what a rule asks for leaves it open.
+// An opaque condition counts only if the other conditions leave it open whether the rule
+// matches.
 func TestOpenConditionsAreThoseThatCount(t *testing.T) {
 	p := Packet{Protocol: ProtoTCP, Source: netip.MustParseAddr("192.0.2.1"), DestinationPort: 80, Conditions: map[string]bool{"known": true}}
 	p.Complete()

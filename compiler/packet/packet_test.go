@@ -31,7 +31,7 @@ func ports(end End, first, last uint16) Port {
 
 var tcp = Proto{[]uint8{6}}
 
-func TestWitnessesAreWhatPeopleWouldChoose(t *testing.T) {
+func TestWitnessesAreGoodExamples(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		conds []Cond
@@ -79,7 +79,7 @@ func TestWitnessesAreWhatPeopleWouldChoose(t *testing.T) {
 				t.Error(diff)
 			}
 			if got := e.Decide(p).Verdict.Kind; got != Accept {
-				t.Errorf("decided otherwise: %v", got)
+				t.Errorf("Decide returns %v", got)
 			}
 		})
 	}
@@ -105,8 +105,8 @@ func TestImpossiblePacketsAreInNoSet(t *testing.T) {
 	}
 }
 
-// The same limit at the same place is one condition for both programs, so what did
-// not change is no difference; two limits within a program are two.
+// The same limit in the same rule is one condition for both programs, so that what did not
+// change is no difference; two limits within a program are two conditions.
 func TestConditionsWithStateArePaired(t *testing.T) {
 	limit := Opaque{Text: "limit 5/sec", Stateful: true}
 	a := one(rule(Accept, tcp, limit), rule(Accept, limit), rule(Drop))
@@ -130,8 +130,8 @@ func TestConditionsWithStateArePaired(t *testing.T) {
 	}
 }
 
-// A rule that was moved to another chain or edited keeps its limit; of several that are
-// alike, the first is paired with the first.
+// A rule that was moved to another chain or edited keeps its limit; of several similar
+// rules the first is paired with the first.
 func TestLimitsArePairedWithTheMostSimilarRule(t *testing.T) {
 	limit := Opaque{Text: "limit", Stateful: true}
 	limited := func(v Kind, text string) *Rule {
@@ -187,9 +187,9 @@ func TestABudgetEndsInAnError(t *testing.T) {
 func TestRejectedPrograms(t *testing.T) {
 	jump := func(to string) *Rule { return &Rule{Verdict: Verdict{Kind: Jump, Chain: to}} }
 	for want, p := range map[string]*Program{
-		"without chains":  {},
-		"jumps to nobody": one(jump("nobody")),
-		"back to itself":  one(jump("DOCKER-USER")),
+		"without chains":   {},
+		"jumps to missing": one(jump("missing")),
+		"back to itself":   one(jump("DOCKER-USER")),
 	} {
 		if _, err := New(p); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -207,8 +207,8 @@ func TestNomatchFollowsTheLongestPrefix(t *testing.T) {
 	}
 }
 
-// Jumps to one chain in a row are taken together; what they do does not change by that.
-func TestJumpsInARowDoWhatEachDoes(t *testing.T) {
+// Successive jumps to one chain are computed together; that does not change their effect.
+func TestSuccessiveJumpsToAChainHaveTheEffectOfEach(t *testing.T) {
 	port := func(n uint16) Cond {
 		return All{Proto{Numbers: []uint8{ProtoTCP}}, Port{End: Destination, Ranges: []ir.PortRange{{First: n, Last: n + 10}}}}
 	}
@@ -265,7 +265,7 @@ func TestJumpsInARowDoWhatEachDoes(t *testing.T) {
 	}
 }
 
-// What is for the host itself leaves by no interface, and goes to no container.
+// A packet for the host itself leaves by no interface and goes to no container.
 func TestPacketsToTheHostLeaveByNoInterface(t *testing.T) {
 	program := func(conds ...Cond) *Program {
 		return &Program{Family: ir.IPv4, ToHost: true, Chains: []*Chain{{Name: "INPUT", Rules: []*Rule{{Matches: conds, Verdict: Verdict{Kind: Drop}}}}}}

@@ -6,8 +6,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// resolve returns the programs as a space knows them: copies in which each condition
-// depends on the packet alone, or is opaque with a text that no other condition has.
+// resolve returns copies of the programs of a space, in which each condition depends on the
+// packet alone, or is opaque with a text that no other condition has.
 func resolve(programs []*Program) []*Program {
 	s := &pairing{named: map[string]int{}}
 	out := make([]*Program, 0, len(programs))
@@ -49,9 +49,8 @@ func (c *counter) freeFor(program int, f ir.Family) bool {
 	return c.program < program && c.family == f
 }
 
-// locate returns a copy of a program, and its conditions with state. Marks become opaque: a
-// program that begins in the middle of a route does not set those that its rules match (see
-// Route).
+// locate returns a copy of a program, and its conditions with state. Marks become opaque:
+// rules before the program may have set them (see Route, which follows marks).
 func locate(p *Program) (*Program, []*occurrence) {
 	var found []*occurrence
 	out := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The generators draw from few values near each other, so that conditions overlap,
-// touch and exclude each other, and packets fall on their boundaries.
+// The generators draw from few values close to each other, so that conditions overlap,
+// touch and exclude each other, and packets have values at their boundaries.
 
 func genAddr(t *rapid.T, v6 bool) netip.Addr {
 	if v6 {
@@ -122,7 +122,7 @@ func genProgram(t *rapid.T, f ir.Family) *Program {
 	return p
 }
 
-// change makes another program by a few edits.
+// change returns the program with a few edits.
 func change(t *rapid.T, p *Program) *Program {
 	q := &Program{Family: p.Family, Default: p.Default}
 	for _, c := range p.Chains {
@@ -232,8 +232,8 @@ func TestWitnessesAreMembersAndPossible(t *testing.T) {
 	})
 }
 
-// A rule without which some packet fares otherwise matters; one that is redundant
-// or covered can be left out.
+// A rule has no flaw if some packet gets another verdict without it; a rule that is
+// redundant or covered can be removed.
 func TestLintsAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := genProgram(t, genFamily.Draw(t, "family"))
@@ -311,7 +311,7 @@ func TestComparisonsAreComplete(t *testing.T) {
 			union = union.Or(x.Set)
 			da, db := a.Decide(x.Witness), b.Decide(x.Witness)
 			if da.Verdict != x.Old || db.Verdict != x.New || da.At != x.OldRule || db.At != x.NewRule || x.Old == x.New || !x.Set.Contains(x.Witness) {
-				t.Fatalf("%v\n%v at %v -> %v at %v, said to be %v at %v -> %v at %v", x.Witness, da.Verdict, da.At, db.Verdict, db.At, x.Old, x.OldRule, x.New, x.NewRule)
+				t.Fatalf("%v\n%v at %v -> %v at %v, reported as %v at %v -> %v at %v", x.Witness, da.Verdict, da.At, db.Verdict, db.At, x.Old, x.OldRule, x.New, x.NewRule)
 			}
 		}
 		if !union.Equal(c.Changed) {

@@ -6,7 +6,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// holds reads a region as its documentation says.
+// holds reports whether a packet is in a region, by the documentation of Region.
 func holds(r *Region, p *Packet) bool {
 	if r.Family != 0 && r.Family != p.Family {
 		return false

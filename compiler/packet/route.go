@@ -149,14 +149,14 @@ type position struct {
 	marks             Marks
 	// then is where packets go that return from the chain; nil if the chain is called and
 	// they return to its caller.
-	then *then
+	then *continuation
 }
 
-// then is a rule to go on at, and where packets that return from its chain go. Chain -1 is
+// continuation is a rule to go on at, and where packets that return from its chain go. Chain -1 is
 // the policy of the hook.
-type then struct {
+type continuation struct {
 	chain, rule int
-	then        *then
+	then        *continuation
 }
 
 type routeBuilder struct {
@@ -165,7 +165,7 @@ type routeBuilder struct {
 	// chains are the chains of out by the position they begin at.
 	chains map[position]*Chain
 	todo   []position // whose chains have no rules yet
-	thens  map[then]*then
+	thens  map[continuation]*continuation
 	// pure caches leavesMarks: 1 is true, 2 is false.
 	pure  map[[2]int]int
 	index []map[string]int
@@ -174,9 +174,9 @@ type routeBuilder struct {
 }
 
 // intern returns the same pointer for equal values, so that positions are comparable.
-func (b *routeBuilder) intern(t then) *then {
+func (b *routeBuilder) intern(t continuation) *continuation {
 	if b.thens == nil {
-		b.thens = map[then]*then{}
+		b.thens = map[continuation]*continuation{}
 	}
 	if p := b.thens[t]; p != nil {
 		return p
@@ -191,7 +191,7 @@ func (b *routeBuilder) enter(hook int, m Marks) string {
 	if hook == len(b.hooks) {
 		return ""
 	}
-	return b.at(position{hook, 0, 0, m, b.intern(then{chain: -1})})
+	return b.at(position{hook, 0, 0, m, b.intern(continuation{chain: -1})})
 }
 
 // at returns the name of the chain with the rules from a position on. Its rules are written
@@ -270,11 +270,11 @@ func (b *routeBuilder) fill(p position) {
 			impossible.Verdict = CannotBe
 			chain.Rules = append(chain.Rules, &impossible)
 		}
-		rule.Verdict = b.verdict(r, p, then{p.chain, p.rule + i + 1, p.then})
+		rule.Verdict = b.verdict(r, p, continuation{p.chain, p.rule + i + 1, p.then})
 		chain.Rules = append(chain.Rules, &rule)
 	}
 	if p.then != nil {
-		end := &Rule{Verdict: b.goOn(p.hook, p.marks, p.then), Text: "end"}
+		end := &Rule{Verdict: b.returned(p.hook, p.marks, p.then), Text: "end"}
 		if p.then.chain < 0 {
 			end.At = Origin{Table: hook.Table, Chain: hook.Chain, Policy: true}
 		}
@@ -285,7 +285,7 @@ func (b *routeBuilder) fill(p position) {
 // verdict returns the verdict of a rule of the position's chain, for packets that match it;
 // behind is the rule after it. A chain is called only if it leaves the marks as they are;
 // otherwise a copy of it goes on with a copy of the rules after the call.
-func (b *routeBuilder) verdict(r *Rule, p position, behind then) Verdict {
+func (b *routeBuilder) verdict(r *Rule, p position, behind continuation) Verdict {
 	m := r.after(p.marks)
 	switch r.Verdict.Kind {
 	case Continue:
@@ -294,7 +294,7 @@ func (b *routeBuilder) verdict(r *Rule, p position, behind then) Verdict {
 		}
 	case Return:
 		if p.then != nil {
-			return b.goOn(p.hook, m, p.then)
+			return b.returned(p.hook, m, p.then)
 		}
 	case Jump, Goto:
 		to := b.index[p.hook][r.Verdict.Chain]
@@ -331,8 +331,8 @@ func (b *routeBuilder) next(hook int, m Marks) Verdict {
 	return Verdict{Kind: Goto, Chain: b.enter(hook+1, m)}
 }
 
-// goOn returns the verdict of packets that return from a chain.
-func (b *routeBuilder) goOn(hook int, m Marks, t *then) Verdict {
+// returned is the verdict of packets that return from a chain and go on at t.
+func (b *routeBuilder) returned(hook int, m Marks, t *continuation) Verdict {
 	if t.chain >= 0 {
 		return Verdict{Kind: Goto, Chain: b.at(position{hook, t.chain, t.rule, m, t.then})}
 	}

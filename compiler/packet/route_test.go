@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// genHooks makes the chains of a route, with rules that set marks and ask for them.
+// genHooks returns the hooks of a route, with rules that set marks and match them.
 func genHooks(t *rapid.T, f ir.Family) []Hook {
 	var out []Hook
 	for _, at := range [][2]string{
@@ -38,7 +38,7 @@ func genHooks(t *rapid.T, f ir.Family) []Hook {
 						})
 					}
 				}
-				if rapid.IntRange(0, 3).Draw(t, "mark asked for") == 0 {
+				if rapid.IntRange(0, 3).Draw(t, "mark condition") == 0 {
 					m := Cond(Mark{rapid.Bool().Draw(t, "of the connection"), genMark(t), genMark(t) | 1})
 					r.Matches = append(r.Matches, rapid.SampledFrom([]Cond{m, Not{m}}).Draw(t, "not"))
 				}
@@ -60,9 +60,9 @@ func genMark(t *rapid.T) uint32 {
 	return rapid.SampledFrom([]uint32{0, 1, 2, 3, ^uint32(0)}).Draw(t, "mark")
 }
 
-// A route, in which marks are no longer there and all conditions are about the packet after
-// DNAT, does with each packet what the hooks do with it one after the other.
-func TestARouteDoesWhatItsHooksDo(t *testing.T) {
+// A route has no marks, and all of its conditions are about the packet after DNAT; it gives
+// each packet the verdict that the hooks give it one after the other.
+func TestARouteGivesTheVerdictsOfItsHooks(t *testing.T) {
 	decided := map[Kind]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		f := genFamily.Draw(t, "family")

@@ -30,7 +30,7 @@ type Result struct {
 
 // Passed reports whether the packet got what the test expects.
 func (r Result) Passed() bool {
-	return r.Test.Expect.MetBy(r.Got) && (r.Test.By == "" || r.Test.By == r.By)
+	return r.Test.Expect.Matches(r.Got) && (r.Test.By == "" || r.Test.By == r.By)
 }
 
 // Check returns an error for each attribute of a test that contradicts the others, or

@@ -2,10 +2,6 @@ package iptables
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,6 +10,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
+	"github.com/dockerfw/dockerfw/golden/lab/sealed"
 	text "github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -25,7 +22,7 @@ var counted = []string{"HashLimit", "ConnLimit", "Limit"}
 // that handles matches, and reports each place that does not know it. A type that is added
 // needs a line in matchTexts, which is its sample.
 func TestEveryKindOfMatchIsHandledEverywhere(t *testing.T) {
-	for _, kind := range sealedTypes(t, ".", "isMatch") {
+	for _, kind := range sealed.Types(t, ".", "isMatch") {
 		found := false
 		for _, c := range matchTexts {
 			if reflect.TypeOf(c.match).Name() != kind {
@@ -50,7 +47,7 @@ func TestEveryKindOfMatchIsHandledEverywhere(t *testing.T) {
 
 // TestEveryKindOfVerdictIsHandledEverywhere does the same for verdicts.
 func TestEveryKindOfVerdictIsHandledEverywhere(t *testing.T) {
-	for _, kind := range sealedTypes(t, ".", "isVerdict") {
+	for _, kind := range sealed.Types(t, ".", "isVerdict") {
 		found := false
 		for _, c := range verdictTexts {
 			if reflect.TypeOf(c.verdict).Name() != kind {
@@ -211,29 +208,4 @@ func packetsProblem(f ir.Family, spec string, opaque bool) string {
 		problem = fmt.Sprintf("it is the unknown target %q", r.Verdict.With)
 	}
 	return problem
-}
-
-// sealedTypes returns the names of the types of the package in dir that have a method.
-func sealedTypes(t *testing.T, dir string, method string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, name := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, decl := range file.Decls {
-			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv != nil && f.Name.Name == method {
-				out = append(out, fmt.Sprint(f.Recv.List[0].Type))
-			}
-		}
-	}
-	if len(out) < 5 {
-		t.Errorf("found only %q with method %s: does this test still read the right files?", out, method)
-	}
-	return out
 }

@@ -18,7 +18,7 @@ const (
 	// docs/contributing/netfilter.md, "ipset restore is not a transaction".
 	maxSetLine = 1023
 	// maxSetName is the length of the longest name of a set:
-	// docs/contributing/netfilter.md, "Set names".
+	// docs/contributing/netfilter.md, "Names of sets".
 	maxSetName = 31
 )
 

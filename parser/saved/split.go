@@ -266,8 +266,8 @@ func (s *splitter) text(d *dump) string {
 }
 
 // onlyFilter refuses the output of iptables -S for another table, which has other chains
-// with a policy. Only the security table has the same ones as filter, but nobody lists it
-// by default.
+// with a policy. Only the security table has the same ones as filter; iptables -S lists
+// filter unless -t names another table.
 func (d *dump) onlyFilter(name string) error {
 	policies, table := d.blocks[0].policies, d.blocks[0].table
 	switch {

@@ -106,7 +106,7 @@ func drawPacket(t *rapid.T) packet.Packet {
 
 // Every reported packet gets the reported verdicts, and every other packet the same on both
 // sides.
-func TestReportsAreTrueAndComplete(t *testing.T) {
+func TestReportsAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before, after := drawState(t), drawState(t)
 		report, err := Compare(before, after, Options{})

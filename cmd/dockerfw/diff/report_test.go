@@ -235,7 +235,7 @@ func TestLeftToTheHostIsNotAccepted(t *testing.T) {
 
 // Sets that no rule uses, and members whose effect is among the changes, are reported and are
 // no difference by themselves; members that rules of other chains match are one.
-func TestSetsAreADifferenceWhereTheirMeaningIs(t *testing.T) {
+func TestSetsAreADifferenceWhereOtherRulesMatchThem(t *testing.T) {
 	literal := []string{`-s 192.0.2.0/24 -i eth0 -j ACCEPT`, dropAll}
 	named := []string{`-i eth0 -m set --match-set partners src -j ACCEPT`, dropAll}
 	for _, c := range []struct {

@@ -23,6 +23,7 @@ func why(c packet.Cond, p *packet.Packet) string {
 				return why(x, p)
 			}
 		}
+		return "it matches " + c.String()
 	case packet.Any:
 		var parts []string
 		for _, x := range c {
@@ -77,7 +78,7 @@ func why(c packet.Cond, p *packet.Packet) string {
 		}
 		return fmt.Sprintf("its direction is %s, not %s", directions[p.Direction], directions[c.Dir])
 	}
-	return "not true: " + c.String()
+	panic(fmt.Sprintf("no reason for condition %T", c))
 }
 
 // whyNot is the reason why a negated condition does not hold.
@@ -98,6 +99,7 @@ func whyNot(c packet.Cond, p *packet.Packet) string {
 				return whyNot(x, p)
 			}
 		}
+		return "it does not match " + c.String()
 	case packet.All:
 		var parts []string
 		for _, x := range c {
@@ -117,8 +119,19 @@ func whyNot(c packet.Cond, p *packet.Packet) string {
 			return "Docker translated it (DNAT)"
 		}
 		return "its state is " + states(p.State)
+	case packet.FamilyIs:
+		return "it is an " + words.Family(p.Family) + " packet"
+	case packet.ICMPType:
+		return fmt.Sprintf("it is ICMP type %d/%d", p.ICMPType, p.ICMPCode)
+	case packet.Dir:
+		return "its direction is " + directions[p.Direction]
+	case packet.Mark:
+		if c.Conn {
+			return fmt.Sprintf("its connection's mark is %s", p.Marks.Conn)
+		}
+		return fmt.Sprintf("its mark is %s", p.Marks.Packet)
 	}
-	return "true: " + c.String()
+	panic(fmt.Sprintf("no reason for condition %T", c))
 }
 
 func whyMark(c packet.Mark, p *packet.Packet) string {

@@ -2,10 +2,15 @@ package explain
 
 import (
 	"net/netip"
+	"reflect"
+	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/golden/lab/sealed"
 )
 
 // No condition holds for the packet; each reason has what the packet is and what the condition
@@ -73,5 +78,39 @@ func TestReasonsHaveThePacketAndTheCondition(t *testing.T) {
 	p.Complete()
 	if got, want := why(packet.State{States: ir.CTDNAT}, &p), "Docker did not translate it (no DNAT): it goes to the container's own address"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Each type of condition has a reason why it holds and why not; an unknown one panics.
+func TestEveryTypeOfConditionHasReasons(t *testing.T) {
+	tcp := packet.Proto{Numbers: []uint8{6}}
+	conditions := []packet.Cond{
+		packet.FamilyIs{Family: ir.IPv6},
+		packet.Addr{End: packet.Source, In: packet.NewAddrSet("", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})},
+		packet.Port{End: packet.Destination, Ranges: []ir.PortRange{{First: 1, Last: 2}}},
+		tcp,
+		packet.ICMPType{FirstType: 8, LastType: 8, LastCode: 255},
+		packet.Interface{End: packet.Source, Name: "eth1"},
+		packet.State{States: ir.CTEstablished},
+		packet.Dir{Dir: ir.CTReply},
+		packet.Opaque{Text: "limit"},
+		packet.Mark{Value: 1, Mask: 1},
+		packet.InSet{Name: "s", Ends: []packet.End{packet.Source}, Dims: []string{"ip"}, C: tcp},
+		packet.Not{C: tcp},
+		packet.All{tcp},
+		packet.Any{tcp},
+	}
+	p := packet.Packet{Protocol: 17, Source: netip.MustParseAddr("192.0.2.1"), Destination: netip.MustParseAddr("172.17.0.2"), In: "eth0", Out: "docker0"}
+	p.Complete()
+	var tested []string
+	for _, c := range conditions {
+		tested = append(tested, reflect.TypeOf(c).Name())
+		if why(c, &p) == "" || whyNot(c, &p) == "" {
+			t.Errorf("%T: why %q, why not %q", c, why(c, &p), whyNot(c, &p))
+		}
+	}
+	slices.Sort(tested)
+	if diff := cmp.Diff(sealed.Types(t, "../../../compiler/packet", "isCond"), tested); diff != "" {
+		t.Errorf("types of conditions (-all +tested):\n%s", diff)
 	}
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
-// nftTable is a table with one base chain at a hook, and the expressions of its rules.
+// nftTable returns a table with one base chain at a hook, and the expressions of its rules.
 func nftTable(t *testing.T, hook string, priority int, policy string, rules ...string) *nft.Table {
 	t.Helper()
 	text := fmt.Sprintf(`{"nftables": [{"table": {"family": "inet", "name": "t"}},
 		{"chain": {"family": "inet", "table": "t", "name": "base", "type": "filter", "hook": %q, "prio": %d, "policy": %q}},
 		{"chain": {"family": "inet", "table": "t", "name": "other"}},
 		{"rule": {"family": "inet", "table": "t", "chain": "other", "handle": 9, "expr": [{"drop": null}]}},
-		{"set": {"family": "inet", "table": "t", "name": "friends", "type": "ipv4_addr", "flags": ["interval"], "elem": [{"prefix": {"addr": "198.51.100.0", "len": 24}}, {"elem": {"val": "192.0.2.7", "counter": {"packets": 0, "bytes": 0}}}]}},
-		{"set": {"family": "inet", "table": "t", "name": "moving", "type": "ipv4_addr", "flags": ["dynamic"]}}`, hook, priority, policy)
+		{"set": {"family": "inet", "table": "t", "name": "allowed", "type": "ipv4_addr", "flags": ["interval"], "elem": [{"prefix": {"addr": "198.51.100.0", "len": 24}}, {"elem": {"val": "192.0.2.7", "counter": {"packets": 0, "bytes": 0}}}]}},
+		{"set": {"family": "inet", "table": "t", "name": "dynamic", "type": "ipv4_addr", "flags": ["dynamic"]}}`, hook, priority, policy)
 	for i, r := range rules {
 		text += fmt.Sprintf(`, {"rule": {"family": "inet", "table": "t", "chain": "base", "handle": %d, "expr": [%s]}}`, 20+i, r)
 	}
@@ -33,8 +33,9 @@ func match(op, left, right string) string {
 	return fmt.Sprintf(`{"match": {"op": %q, "left": %s, "right": %s}}`, op, left, right)
 }
 
-// What nft rules do to a packet of 192.0.2.1 to port 8080, translated to 172.17.0.2:80.
-func TestRulesOfNFTAreReadAsWhatTheyDo(t *testing.T) {
+// The effect of nft rules on a packet from 192.0.2.1 to port 8080, translated to
+// 172.17.0.2:80.
+func TestRulesOfNFTHaveTheirEffect(t *testing.T) {
 	const (
 		saddr  = `{"payload": {"protocol": "ip", "field": "saddr"}}`
 		dport  = `{"payload": {"protocol": "tcp", "field": "dport"}}`
@@ -57,12 +58,12 @@ func TestRulesOfNFTAreReadAsWhatTheyDo(t *testing.T) {
 		{"source", "forward", 0, "accept", []string{match("==", saddr, `"192.0.2.1"`) + "," + drop}, dropped},
 		{"prefix", "forward", 0, "accept", []string{match("==", saddr, `{"prefix": {"addr": "192.0.2.0", "len": 24}}`) + "," + drop}, dropped},
 		{"range", "forward", 0, "accept", []string{match("==", saddr, `{"range": ["192.0.2.2", "192.0.2.9"]}`) + "," + drop}, passes},
-		{"named set", "forward", 0, "accept", []string{match("!=", saddr, `"@friends"`) + "," + drop}, dropped},
-		{"set that packets change", "forward", 0, "accept", []string{match("==", saddr, `"@moving"`) + "," + drop}, depends},
+		{"named set", "forward", 0, "accept", []string{match("!=", saddr, `"@allowed"`) + "," + drop}, dropped},
+		{"set that packets change", "forward", 0, "accept", []string{match("==", saddr, `"@dynamic"`) + "," + drop}, depends},
 		{"IPv6 is another family", "forward", 0, "accept", []string{match("!=", `{"payload": {"protocol": "ip6", "field": "saddr"}}`, `"::1"`) + "," + drop}, passes},
 		{"port behind DNAT", "forward", 0, "accept", []string{match("==", dport, `{"set": [80, 443]}`) + "," + drop}, dropped},
-		{"port ahead of DNAT", "prerouting", -150, "accept", []string{match("==", dport, "8080") + "," + drop}, dropped},
-		{"port after DNAT, ahead of routing", "prerouting", 0, "accept", []string{match("==", dport, "80") + "," + drop}, dropped},
+		{"port before DNAT", "prerouting", -150, "accept", []string{match("==", dport, "8080") + "," + drop}, dropped},
+		{"port after DNAT, before routing", "prerouting", 0, "accept", []string{match("==", dport, "80") + "," + drop}, dropped},
 		{"no state in raw", "prerouting", -300, "accept", []string{match("in", state, `"new"`) + "," + drop}, passes},
 		{"states", "forward", 0, "accept", []string{match("in", state, `["established", "new"]`) + "," + drop}, dropped},
 		{"interface", "forward", 0, "accept", []string{match("==", in, `"eth*"`) + "," + drop}, dropped},
@@ -111,7 +112,7 @@ func TestRulesOfNFTAreReadAsWhatTheyDo(t *testing.T) {
 			}
 			p.Complete()
 			if d := route.Decide(p); route.Rule(d.At) != nil && d.Verdict.String() != got || len(space.Programs()) != 1 {
-				t.Errorf("Route says %s, Trace %s", d.Verdict, got)
+				t.Errorf("Route: %s, Trace: %s", d.Verdict, got)
 			}
 		})
 	}

@@ -44,8 +44,8 @@ func Program(t *iptables.Table, f ir.Family, start string, sets *Sets, beside ..
 	return p
 }
 
-// goesOn are targets after which the next rule follows.
-var goesOn = []string{
+// continuing are targets after which the next rule follows.
+var continuing = []string{
 	"", "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TRACE", "SET", "CLASSIFY", "DSCP", "TOS", "TTL", "HL", "TCPMSS",
 	"TCPOPTSTRIP", "ECN", "AUDIT", "CHECKSUM", "CT", "NOTRACK", "SECMARK", "CONNSECMARK", "IDLETIMER", "LED", "RATEEST", "TEE", "HMARK",
 }
@@ -79,7 +79,7 @@ func rule(t *iptables.Table, r *iptables.Rule, f ir.Family, sets *Sets, counting
 		out.Verdict = packet.Verdict{Kind: packet.Return}
 	case r.Jump == "REJECT":
 		out.Verdict = packet.Verdict{Kind: packet.Reject, With: rejectWith(r, f)}
-	case slices.Contains(goesOn, r.Jump):
+	case slices.Contains(continuing, r.Jump):
 		out.Verdict = packet.Verdict{Kind: packet.Continue}
 	default:
 		out.Verdict = packet.Verdict{Kind: packet.Other, With: words(append([]string{r.Jump}, optionWords(r.Target)...)...)}

@@ -40,7 +40,7 @@ func readRule(t *testing.T, rule string, sets *Sets) *packet.Rule {
 	return Program(host.Table("filter"), ir.IPv4, "X", sets).Chains[0].Rules[0]
 }
 
-// xt_conntrack looks at states alone where there is no connection.
+// xt_conntrack matches a packet that is not tracked by its state alone.
 func TestConntrackMatchesWithoutConnection(t *testing.T) {
 	p := packet.Packet{Family: ir.IPv4, Protocol: 6, State: ir.CTInvalid}
 	for options, want := range map[string]bool{
@@ -56,7 +56,7 @@ func TestConntrackMatchesWithoutConnection(t *testing.T) {
 	}
 }
 
-func TestDumpsAreRead(t *testing.T) {
+func TestRulesOfIPTablesSaveBecomeConditions(t *testing.T) {
 	file, diags := iptables.ParseRules(strings.NewReader(saved), "saved")
 	if diags.HasErrors() {
 		t.Fatal(diags)

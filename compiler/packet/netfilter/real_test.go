@@ -11,10 +11,10 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// What hosts really have can be asked about from any chain: nothing is skipped,
-// what is not supported is an opaque condition or another target, and a packet gets
-// one verdict, the same by sets and rule by rule.
-func TestRealDumpsCanBeAskedAbout(t *testing.T) {
+// Programs of saved tables of real hosts, from any built-in chain: nothing is skipped, what
+// is not supported is an opaque condition or a target of its own, and each packet gets one
+// verdict, the same from the sets and rule by rule.
+func TestTablesOfRealHostsBecomePrograms(t *testing.T) {
 	names, err := filepath.Glob("../../../parser/iptables/testdata/real/*.save")
 	if err != nil || len(names) < 10 {
 		t.Fatal(names, err)

@@ -8,8 +8,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// Whatever a file holds, its sets are conditions; what is stored is stored alike when it
-// is read again.
+// The sets of any file become conditions, and an entry that is stored is stored in the same
+// way when it is read again.
 func FuzzIPSets(f *testing.F) {
 	f.Add(severalSets)
 	f.Add("create s hash:net,port,net family inet6\nadd s 2001:db8::/32,tcp:1-9,::1/128 nomatch\n")

@@ -27,9 +27,9 @@ func readSets(t rapid.TB, text string) *iptables.Sets {
 	return &sets
 }
 
-// kernelFinds looks a packet up as ip_set_hash_gen.h does, entry by entry: prefix
-// lengths of the first network from the longest down, within each those of the second,
-// and the first entry found decides.
+// kernelFinds looks a packet up as ip_set_hash_gen.h does, entry by entry: by prefix
+// lengths of the first network from the longest down, for each of those by the lengths of
+// the second; the first entry found counts.
 func kernelFinds(set *iptables.Set, ends []packet.End, p *packet.Packet, noMatch bool) bool {
 	port, protocol, ok := kernelPort(ends, p, set)
 	var found []iptables.Element
@@ -79,7 +79,7 @@ func end(e packet.End, p *packet.Packet) netip.Addr {
 	return p.Destination
 }
 
-// kernelPort is what ip_set_get_ip_port finds.
+// kernelPort returns what ip_set_get_ip_port finds.
 func kernelPort(ends []packet.End, p *packet.Packet, set *iptables.Set) (port uint16, protocol uint8, ok bool) {
 	e := ends[0]
 	if set.Type != "bitmap:port" && len(ends) > 1 {
@@ -157,8 +157,8 @@ func genIPSet(t *rapid.T, name, typ string, six bool) string {
 		if strings.Contains(typ, "iface") && rapid.IntRange(0, 3).Draw(t, "wildcard") == 0 {
 			text += " wildcard"
 		}
-		// Entries for one network and overlapping names that disagree are found in the
-		// order of the kernel's table: another test.
+		// Among entries for one network with overlapping names that disagree, the order of
+		// the kernel's table counts: another test.
 		if strings.Contains(typ, "net") && !strings.Contains(typ, "iface") && rapid.IntRange(0, 2).Draw(t, "nomatch") == 0 {
 			text += " nomatch"
 		}
@@ -167,7 +167,7 @@ func genIPSet(t *rapid.T, name, typ string, six bool) string {
 	return text
 }
 
-func TestSetsHoldWhatTheKernelWouldFind(t *testing.T) {
+func TestSetsMatchWhatTheKernelFinds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.SampledFrom(setKinds).Draw(t, "type")
 		f := genFamily.Draw(t, "family")

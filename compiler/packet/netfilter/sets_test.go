@@ -54,11 +54,10 @@ add addresses one
 create empty hash:ip,port family inet
 `
 
-// What a match asks of a packet from 192.0.2.7 on eth1 to 172.18.0.4, tcp port 80: it
-// holds, does not, or depends on conditions that the answer names. The MAC types,
-// hash:ip,mark and hash:net,net are those this was written without a kernel for: they
-// are as ipset(8) says, and bitmap:ip,mac as measured.
-func TestMatchesAgainstSetsAreDecidedOrSayWhatIsMissing(t *testing.T) {
+// Matches of a packet from 192.0.2.7 on eth1 to 172.18.0.4, TCP port 80: each holds, does
+// not hold, or depends on the opaque conditions listed. hash:ip,mark, hash:net,net and the
+// types with MAC addresses are as in ipset(8), bitmap:ip,mac as measured.
+func TestMatchesAgainstSetsHoldOrListWhatTheyDependOn(t *testing.T) {
 	sets := NewSets(readSets(t, severalSets), func(name string) bool { return name == "bp" })
 	p := packet.Packet{
 		In: "eth1", Out: "docker0", Source: netip.MustParseAddr("192.0.2.7"), Destination: netip.MustParseAddr("172.18.0.4"),
@@ -128,8 +127,8 @@ func TestMatchesAgainstSetsAreDecidedOrSayWhatIsMissing(t *testing.T) {
 	}
 }
 
-// The same addresses at several ports, and the same ports of several addresses, are one
-// condition: 100,000 entries cost what their ports do.
+// Addresses with the same ports, and ports with the same addresses, become one condition:
+// the number of conditions for 100,000 entries is that of their ports.
 func TestLargeSetsAreFewConditions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads some hundred thousand entries")

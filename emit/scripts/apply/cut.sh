@@ -94,9 +94,9 @@ refused() {
 		if (split(range, p, ":") == 1) p[2] = p[1]
 		return port + 0 >= p[1] + 0 && port + 0 <= p[2] + 0
 	}
-	# holds returns 1 if a rule matches the first packet of the connection, 0 if it does
+	# matches returns 1 if a rule matches the first packet of the connection, 0 if it does
 	# not, and -1 if that cannot be evaluated.
-	function holds(rule,   w, n, i, no, ok, o, v) {
+	function matches(rule,   w, n, i, no, ok, o, v) {
 		n = split(rule, w, " ")
 		for (i = 1; i <= n; i++) {
 			no = 0
@@ -129,7 +129,7 @@ refused() {
 	}
 	function decide(chain,   i, h, t, d) {
 		for (i = 1; i <= length_of[chain]; i++) {
-			h = holds(rule[chain, i])
+			h = matches(rule[chain, i])
 			if (h == 0) continue
 			t = target_of[chain, i]
 			if (t == "LOG" || t == "NFLOG") continue

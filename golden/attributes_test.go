@@ -1,0 +1,239 @@
+package golden
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+// attributeSample is what a policy needs for one attribute to have an effect.
+type attributeSample struct {
+	// without and with are the lines of the attribute's block.
+	without, with string
+	// spelling is set if the attribute changes the emitted files, but not what happens to
+	// any packet.
+	spelling bool
+}
+
+const webPort = "protocol = \"tcp\"\npublished_ports = [80]\n"
+
+// attributeSamples has one sample for each attribute of the blocks that become rules or
+// sets, by "block.attribute".
+var attributeSamples = map[string]attributeSample{
+	"host.external_interfaces":  {`external_interfaces = ["eth0"]`, `external_interfaces = ["eth0", "eth1"]`, false},
+	"host.container_interfaces": {``, `container_interfaces = ["docker0"]`, false},
+	"host.families":             {``, `families = ["ipv4"]`, false},
+	"host.chain":                {"install = \"insert\"", "install = \"insert\"\nchain = \"DOCKER\"", true},
+	"host.install":              {``, `install = "jump"`, false},
+	"host.verdict":              {``, `verdict = "return"`, false},
+	"host.input_guard":          {``, `input_guard = false`, false},
+	"host.proxy_ports":          {``, `proxy_ports = [8080]`, false},
+	"host.variables":            {`variables = { allowed = "192.0.2.1" }`, `variables = { allowed = "192.0.2.2" }`, false},
+	"ipset.type":                {`entries = ["192.0.2.1"]`, "type = \"hash:ip\"\nentries = [\"192.0.2.1\"]", true},
+	"ipset.entries":             {`entries = ["192.0.2.1"]`, `entries = ["192.0.2.1", "192.0.2.9"]`, false},
+	"ipset.files":               {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nfiles = [\"list.txt\"]", false},
+	"ipset.exclude":             {`entries = ["192.0.2.0/24"]`, "entries = [\"192.0.2.0/24\"]\nexclude = [\"192.0.2.9\"]", false},
+	"ipset.exclude_files":       {`entries = ["203.0.113.0/24"]`, "entries = [\"203.0.113.0/24\"]\nexclude_files = [\"list.txt\"]", false},
+	"ipset.aggregate":           {`entries = ["192.0.2.0/25", "192.0.2.128/25"]`, "entries = [\"192.0.2.0/25\", \"192.0.2.128/25\"]\naggregate = false", true},
+	"ipset.managed":             {`entries = []`, `managed = false`, false},
+	"ipset.members":             {"type = \"list:set\"\nmembers = [ipset.other]", "type = \"list:set\"\nmembers = [ipset.other, ipset.third]", false},
+	"ipset.hashsize":            {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nhashsize = 4096", true},
+	"ipset.maxelem":             {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nmaxelem = 99", true},
+	"ipset.timeout":             {`managed = false`, "managed = false\ntimeout = 60", true},
+	"ipset.counters":            {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\ncounters = true", true},
+	"ipset.comment":             {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\ncomment = true", true},
+	"established.sessions":      {``, `sessions = "recheck"`, false},
+	"established.drop_invalid":  {``, `drop_invalid = true`, false},
+	"rule.source":               {webPort, webPort + `source = ["192.0.2.0/24"]`, false},
+	"rule.source_not":           {webPort, webPort + `source_not = ["192.0.2.0/24"]`, false},
+	"rule.destination":          {webPort, webPort + `destination = ["172.17.0.2"]`, false},
+	"rule.destination_not":      {webPort, webPort + `destination_not = ["172.17.0.2"]`, false},
+	"rule.protocol":             {`protocol = "tcp"`, `protocol = "udp"`, false},
+	"rule.published_ports":      {webPort, webPort + `container_ports = [8080]`, false},
+	"rule.published_address":    {webPort, webPort + `published_address = ["198.51.100.1"]`, false},
+	"rule.container_ports":      {webPort, webPort + `container_ports = [8080]`, false},
+	"rule.source_ports":         {webPort, webPort + `source_ports = [53]`, false},
+	"rule.icmp_types":           {`icmp_types = ["echo-request"]`, `icmp_types = ["echo-request", "timestamp-request"]`, false},
+	"rule.interfaces":           {webPort, webPort + `interfaces = ["eth9"]`, false},
+	"rule.out_interfaces":       {webPort, webPort + `out_interfaces = ["docker0"]`, false},
+	"rule.hosts":                {webPort, webPort + `hosts = ["other"]`, false},
+	"rule.action":               {webPort, webPort + `action = "reject"`, false},
+	"rule.for_each":             {"for_each = [\"a\"]\n" + webPort, "for_each = [\"a\", \"b\"]\n" + webPort, true},
+	"rate.limit":                {`limit = "1/second"`, `limit = "2/second"`, false},
+	"rate.burst":                {`limit = "1/second"`, "limit = \"1/second\"\nburst = 9", false},
+	"rate.per":                  {`limit = "1/second"`, "limit = \"1/second\"\nper = \"rule\"", false},
+	"connections.max":           {`max = 3`, `max = 4`, false},
+	"connections.per_prefix_v4": {`max = 3`, "max = 3\nper_prefix_v4 = 24", false},
+	"connections.per_prefix_v6": {`max = 3`, "max = 3\nper_prefix_v6 = 64", false},
+	"log.prefix":                {``, `prefix = "other: "`, true},
+	"log.level":                 {``, `level = "info"`, true},
+	"log.limit":                 {``, `limit = "1/hour"`, true},
+	"log.nflog_group":           {``, `nflog_group = 7`, true},
+	"default.allow":             {``, `allow = ["203.0.113.77"]`, false},
+	"default.action":            {``, `action = "reject"`, false},
+}
+
+// withoutEffect are attributes that change no file, and why.
+var withoutEffect = map[string]string{
+	"rule.expires":     "it stops a compile",
+	"rule.description": "it is for people",
+}
+
+// TestEveryAttributeHasAnEffect compiles each attribute's sample with and without the
+// attribute: an attribute that neither the passes nor the semantics know would be proved
+// right, and have no effect.
+func TestEveryAttributeHasAnEffect(t *testing.T) {
+	seen, unused := map[string]bool{}, map[string]bool{}
+	for name := range attributeSamples {
+		unused[name] = true
+	}
+	eachBlock(func(_ string, b *parser.Block) {
+		switch b.Type {
+		case "variable", "validation", "locals", "test":
+			return // they become no rule
+		}
+		for _, a := range b.Attributes {
+			kind := b.Type
+			if kind == "deny" || kind == "accept" {
+				kind = "rule"
+			}
+			name := kind + "." + a.Name
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			delete(unused, name)
+			sample, found := attributeSamples[name]
+			switch {
+			case withoutEffect[name] != "":
+			case !found:
+				t.Errorf("%s: no sample, so that nothing shows that lowering, semantics and emission know it", name)
+			default:
+				t.Run(name, func(t *testing.T) { sample.test(t, kind) })
+			}
+		}
+	})
+	for name := range unused {
+		t.Errorf("a sample of %s, which the schema does not have", name)
+	}
+}
+
+func (s attributeSample) test(t *testing.T, kind string) {
+	without, with := samplePolicy(t, kind, s.without), samplePolicy(t, kind, s.with)
+	if emittedRules(t, without) == emittedRules(t, with) {
+		t.Error("the emitted files are the same with and without it")
+	}
+	report := compareSamples(t, without, with)
+	if changed := len(report.Changes) > 0; changed == s.spelling {
+		t.Errorf("changes in what happens to packets: %t; want %t\n%+v", changed, !s.spelling, report.Changes)
+	}
+}
+
+// samplePolicy writes a policy in which a block of a kind has some lines.
+func samplePolicy(t *testing.T, kind, lines string) string {
+	t.Helper()
+	blocks := map[string]string{
+		"host": "external_interfaces = [\"eth0\"]\n", "ipset": "entries = [\"192.0.2.1\"]\n",
+		"established": "", "rule": webPort, "default": "allow = [var.allowed]\n", "rate": "", "connections": "", "log": "",
+	}
+	switch {
+	case kind == "host" && strings.Contains(lines, "external_interfaces"):
+		blocks[kind] = lines
+	case kind == "host":
+		blocks[kind] += lines
+	default:
+		blocks[kind] = lines
+	}
+	nested := ""
+	switch kind {
+	case "rate", "connections", "log":
+		nested = kind + " {\n" + lines + "\n}\n"
+	}
+	dir := t.TempDir()
+	policy := `
+host "sample" {
+` + blocks["host"] + `
+}
+host "other" {
+  external_interfaces = ["eth0"]
+}
+variable "allowed" {
+  default = "203.0.113.9"
+}
+ipset "other" { entries = ["192.0.2.7"] }
+ipset "third" { entries = ["192.0.2.8"] }
+ipset "sample" {
+` + blocks["ipset"] + `
+}
+established {
+` + blocks["established"] + `
+}
+deny "set" {
+  source = [ipset.sample]
+}
+accept "open" {
+  protocol = "tcp"
+  published_ports = [22, "70-90"]
+}
+accept "dns" {
+  protocol = "udp"
+  published_ports = [53]
+}
+accept "ping" {
+  protocol = ["icmp", "icmpv6"]
+}
+deny "sample" {
+` + blocks["rule"] + nested + `
+}
+default {
+` + blocks["default"] + `
+}
+`
+	for name, text := range map[string]string{"policy.hcl": policy, "list.txt": "203.0.113.5\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "policy.hcl")
+}
+
+// emittedRules returns the files that the host loads.
+func emittedRules(t *testing.T, policy string) string {
+	t.Helper()
+	result, diags := driver.Policy(policy, driver.Options{Hosts: []string{"sample"}, Now: today})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	var b bytes.Buffer
+	for _, f := range result.Hosts[0].Files {
+		if strings.HasSuffix(f.Name, ".restore") {
+			_, body, _ := bytes.Cut(f.Content, []byte("\n")) // the first line describes the rest
+			b.Write(body)
+		}
+	}
+	return b.String()
+}
+
+func compareSamples(t *testing.T, old, new string) *diff.Report {
+	t.Helper()
+	var sides []*snapshot.Fleet
+	for _, name := range []string{old, new} {
+		side, diags, err := snapshot.Open(name, driver.Options{Hosts: []string{"sample"}, Now: today})
+		if err != nil || diags.HasErrors() {
+			t.Fatal(err, diags)
+		}
+		sides = append(sides, side)
+	}
+	reports, err := diff.Fleet(sides[0], sides[1], diff.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reports[0]
+}
