@@ -39,11 +39,6 @@ func NewSets(file *iptables.Sets, hidden func(name string) bool) *Sets {
 // KnownSets returns sets of addresses that come from no file.
 func KnownSets(addrs map[string]*packet.AddrSet) *Sets { return &Sets{addrs: addrs} }
 
-// AddressSets returns the sets of addresses of an ipset save; see Addresses.
-func AddressSets(sets *iptables.Sets) map[string]*packet.AddrSet {
-	return NewSets(sets, nil).Addresses()
-}
-
 // Addresses returns, by name, the sets that have nothing but addresses: hash:ip, hash:net,
 // bitmap:ip, and lists of such sets.
 func (s *Sets) Addresses() map[string]*packet.AddrSet {

@@ -1,0 +1,102 @@
+package golden
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is the path of this module.
+const module = "github.com/dockerfw/dockerfw/"
+
+// floors are the folders of the program from the lowest to the highest. A package imports
+// only packages of its own floor and of lower ones.
+var floors = []string{"parser", "compiler", "emit", "cmd"}
+
+// imports are the packages of the module that each package may import; tests may import
+// more. An edge that is not here is a decision: see docs/contributing/architecture.md.
+var imports = map[string]string{
+	"cmd/dockerfw":              "cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/explain cmd/dockerfw/snapshot cmd/dockerfw/verify cmd/dockerfw/words compiler/ir compiler/policytest emit/folder emit/iptables parser parser/diag parser/escape parser/files",
+	"cmd/dockerfw/diff":         "cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
+	"cmd/dockerfw/driver":       "compiler compiler/ir compiler/lint compiler/policytest compiler/proof emit emit/folder emit/iptables parser parser/diag parser/files parser/suggest",
+	"cmd/dockerfw/explain":      "cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser parser/escape parser/iptables",
+	"cmd/dockerfw/revision":     "parser/files parser/suggest",
+	"cmd/dockerfw/snapshot":     "cmd/dockerfw/driver cmd/dockerfw/revision cmd/dockerfw/words compiler/ir compiler/packet compiler/packet/netfilter emit/folder parser parser/diag parser/files parser/iptables parser/nft parser/saved parser/suggest",
+	"cmd/dockerfw/verify":       "cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet emit/folder parser/files parser/iptables",
+	"cmd/dockerfw/words":        "compiler/ir compiler/packet compiler/question",
+	"compiler":                  "compiler/ir parser parser/addrlist parser/budget parser/diag parser/files",
+	"compiler/ir":               "",
+	"compiler/lint":             "compiler/ir compiler/packet compiler/semantics parser parser/diag",
+	"compiler/packet":           "compiler/ir",
+	"compiler/packet/netfilter": "compiler/ir compiler/packet parser/iptables parser/nft",
+	"compiler/policytest":       "compiler/ir compiler/packet compiler/question compiler/semantics parser parser/diag",
+	"compiler/proof":            "compiler/ir compiler/packet compiler/packet/netfilter compiler/semantics parser parser/iptables",
+	"compiler/question":         "compiler/ir compiler/packet",
+	"compiler/semantics":        "compiler/ir compiler/packet parser",
+	"emit":                      "compiler/ir emit/folder emit/iptables parser/escape",
+	"emit/folder":               "parser/files",
+	"emit/iptables":             "compiler/ir parser/budget parser/diag parser/iptables",
+	"parser":                    "parser/addrlist parser/budget parser/diag parser/files parser/suggest",
+	"parser/addrlist":           "parser/diag",
+	"parser/budget":             "parser/diag",
+	"parser/diag":               "parser/escape",
+	"parser/escape":             "",
+	"parser/escape/escapetest":  "",
+	"parser/files":              "",
+	"parser/iptables":           "parser/diag",
+	"parser/nft":                "",
+	"parser/saved":              "parser/diag parser/iptables",
+	"parser/suggest":            "",
+}
+
+// TestPackagesImportOnlyWhatTheyMay compares the imports of the program with those that are
+// allowed.
+func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "../...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		pkg := strings.TrimPrefix(words[0], module)
+		floor := floorOf(pkg)
+		if floor < 0 {
+			continue // the laboratory of the tests
+		}
+		found[pkg] = true
+		may, known := imports[pkg]
+		if !known {
+			t.Errorf("package %s is not in the table of imports", pkg)
+			continue
+		}
+		allowed := strings.Fields(may)
+		for _, w := range words[1:] {
+			other, own := strings.CutPrefix(w, module)
+			switch {
+			case !own:
+			case floorOf(other) < 0 || floorOf(other) > floor:
+				t.Errorf("%s imports %s, which is above it", pkg, other)
+			case !slices.Contains(allowed, other):
+				t.Errorf("%s imports %s, which it may not", pkg, other)
+			default:
+				allowed = slices.DeleteFunc(allowed, func(a string) bool { return a == other })
+			}
+		}
+		for _, unused := range allowed {
+			t.Errorf("%s may import %s, and does not: remove it from the table", pkg, unused)
+		}
+	}
+	for pkg := range imports {
+		if !found[pkg] {
+			t.Errorf("package %s is in the table of imports, and does not exist", pkg)
+		}
+	}
+}
+
+// floorOf returns the number of the floor that a package is on, -1 for none.
+func floorOf(pkg string) int {
+	first, _, _ := strings.Cut(pkg, "/")
+	return slices.Index(floors, first)
+}
