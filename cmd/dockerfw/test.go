@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/testreport"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/parser/escape"
@@ -26,7 +27,7 @@ The exit code is 1 if a test fails, and 2 if the policy has errors.`,
 		ValidArgsFunction: completePolicies,
 	}
 	format := newFormatFlag(cmd,
-		outputFormat[writer]{"text", policytest.WriteText}, outputFormat[writer]{"json", policytest.WriteJSON}, outputFormat[writer]{"junit", policytest.WriteJUnit})
+		outputFormat[writer]{"text", testreport.WriteText}, outputFormat[writer]{"json", testreport.WriteJSON}, outputFormat[writer]{"junit", testreport.WriteJUnit})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts, err := flags.options()
 		if err != nil {

@@ -1,7 +1,7 @@
 // Package policytest runs the test blocks of a policy.
 //
 // In: the policy of one host, and the addresses of its lists. Out: for each test the
-// verdict that its packet gets and the rule that matched, as values and as reports.
+// verdict that its packet gets, and the rule that matched.
 // It evaluates the meaning of the policy (package semantics), which every compilation
 // proves equal to the emitted text. It may not know that text, nor the compiler's passes.
 package policytest

@@ -33,6 +33,17 @@ func (r Result) Passed() bool {
 	return r.Test.Expect.Matches(r.Got) && (r.Test.By == "" || r.Test.By == r.By)
 }
 
+// Failed counts the tests that did not pass.
+func Failed(results []Result) int {
+	n := 0
+	for _, r := range results {
+		if !r.Passed() {
+			n++
+		}
+	}
+	return n
+}
+
 // Check returns an error for each attribute of a test that contradicts the others, or
 // the host. Run takes only policies without such errors.
 func Check(p *parser.Policy) hcl.Diagnostics {

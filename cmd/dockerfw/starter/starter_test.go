@@ -34,7 +34,7 @@ func TestTheFirstPolicyCompilesAndItsTestsPass(t *testing.T) {
 	}
 	for _, r := range result.Test() {
 		if !r.Passed() {
-			t.Error(r.Mismatch())
+			t.Errorf("%s: %s by %s", r.Test.Name.Value, r.Got, r.By)
 		}
 	}
 }

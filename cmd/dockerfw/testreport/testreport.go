@@ -1,40 +1,35 @@
-package policytest
+// Package testreport writes the results of test blocks.
+//
+// In: results of package policytest. Out: text for people, JSON, or the XML format of JUnit,
+// which CI systems display. It evaluates nothing.
+package testreport
 
 import (
 	"encoding/xml"
 	"fmt"
 	"io"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
-// Failed counts the tests that did not pass.
-func Failed(results []Result) int {
-	n := 0
-	for _, r := range results {
-		if !r.Passed() {
-			n++
-		}
-	}
-	return n
-}
-
-// Name is the name of the test, with its host in a fleet.
-func (r Result) Name() string {
+// nameOf is the name of the test, with its host in a fleet.
+func nameOf(r policytest.Result) string {
 	if r.Host != "" {
 		return r.Host + ": " + r.Test.Name.Value
 	}
 	return r.Test.Name.Value
 }
 
-// Place is the position of the test block.
-func (r Result) Place() string {
+// placeOf is the position of the test block.
+func placeOf(r policytest.Result) string {
 	return fmt.Sprintf("%s:%d:%d", r.Test.DeclRange.Filename, r.Test.DeclRange.Start.Line, r.Test.DeclRange.Start.Column)
 }
 
-// Mismatch is what was expected, and what the packet got.
-func (r Result) Mismatch() string {
+// mismatch is what was expected, and what the packet got.
+func mismatch(r policytest.Result) string {
 	expected, got := verdictText(r.Test.Expect, r.Test.Proxy), verdictText(r.Got, r.Test.Proxy)
 	if r.Test.By != "" {
 		expected += " by " + r.Test.By
@@ -67,22 +62,19 @@ func verdictText(x parser.Expectation, proxy bool) string {
 
 // WriteText writes a line for each test; for one that failed what was expected, what the
 // packet got, and the packet.
-func WriteText(w io.Writer, results []Result) error {
+func WriteText(w io.Writer, results []policytest.Result) error {
 	for _, r := range results {
 		if r.Passed() {
-			escape.Fprintf(w, "ok    %s\n", r.Name())
+			escape.Fprintf(w, "ok    %s\n", nameOf(r))
 			continue
 		}
-		escape.Fprintf(w, "FAIL  %s\n      %s: %s\n      %s\n", r.Name(), r.Place(), r.Mismatch(), r.Packet)
+		escape.Fprintf(w, "FAIL  %s\n      %s: %s\n      %s\n", nameOf(r), placeOf(r), mismatch(r), r.Packet)
 		for _, a := range r.Assumed {
 			escape.Fprintf(w, "        assumed: %s\n", a)
 		}
 	}
-	failed, noun := Failed(results), "tests"
-	if len(results) == 1 {
-		noun = "test"
-	}
-	return escape.Fprintf(w, "%d %s: %d passed, %d failed\n", len(results), noun, len(results)-failed, failed)
+	failed := policytest.Failed(results)
+	return escape.Fprintf(w, "%s: %d passed, %d failed\n", words.Count(len(results), "test"), len(results)-failed, failed)
 }
 
 type record struct {
@@ -100,11 +92,11 @@ type record struct {
 }
 
 // WriteJSON writes an array with an object for each test.
-func WriteJSON(w io.Writer, results []Result) error {
+func WriteJSON(w io.Writer, results []policytest.Result) error {
 	records := []record{}
 	for _, r := range results {
 		records = append(records, record{
-			r.Test.Name.Value, r.Host, r.Place(), r.Passed(),
+			r.Test.Name.Value, r.Host, placeOf(r), r.Passed(),
 			string(r.Test.Expect), r.Test.By, string(r.Got), r.By, r.Packet.String(), append([]string{}, r.Assumed...),
 		})
 	}
@@ -131,12 +123,12 @@ type (
 )
 
 // WriteJUnit writes a report in the XML format of JUnit, which CI systems display.
-func WriteJUnit(w io.Writer, results []Result) error {
-	suite := junitSuite{Name: "dockerfw", Tests: len(results), Failures: Failed(results)}
+func WriteJUnit(w io.Writer, results []policytest.Result) error {
+	suite := junitSuite{Name: "dockerfw", Tests: len(results), Failures: policytest.Failed(results)}
 	for _, r := range results {
-		c := junitCase{Class: escape.Terminal(r.Test.DeclRange.Filename), Name: escape.Terminal(r.Name())}
+		c := junitCase{Class: escape.Terminal(r.Test.DeclRange.Filename), Name: escape.Terminal(nameOf(r))}
 		if !r.Passed() {
-			c.Failure = &junitFailure{escape.Terminal(r.Mismatch()), escape.Sprintf("%s: %s", r.Place(), r.Packet)}
+			c.Failure = &junitFailure{escape.Terminal(mismatch(r)), escape.Sprintf("%s: %s", placeOf(r), r.Packet)}
 		}
 		suite.Cases = append(suite.Cases, c)
 	}
