@@ -68,7 +68,7 @@ fuzz:
 	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./cmd/dockerfw/diff
-	$(GO) test -fuzz=FuzzIPSets -fuzztime=1m ./compiler/packet
+	$(GO) test -fuzz=FuzzIPSets -fuzztime=1m ./compiler/packet/netfilter
 	$(GO) test -fuzz=FuzzPolicy -fuzztime=1m ./cmd/dockerfw/driver
 
 # For an hour or two, as root: RELOADS reloads under load on each backend; SOAK random
