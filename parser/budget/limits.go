@@ -12,11 +12,11 @@ import (
 const (
 	// MaxDepth bounds the nesting of brackets, blocks, templates, and operators that apply
 	// to the result of others. The parsers and the evaluator recurse at least once per
-	// level, and a stack overflow ends the process: 100,000 levels cause one (measured),
-	// and people write fewer than ten.
+	// level, and a stack overflow ends the process: 100,000 levels cause one
+	// (docs/contributing/architecture.md, "Budgets"), and people write fewer than ten.
 	MaxDepth = 500
 	// MaxText bounds the bytes of a policy's file and of a file of values. HCL needs up to
-	// 130 bytes of memory for each (measured: a file of 50 MB does not fit into 6 GB).
+	// 130 bytes of memory for each: docs/contributing/architecture.md, "Budgets".
 	MaxText = 8 << 20
 	// MaxNumber bounds the bytes of a number as written: reading digits takes quadratic
 	// time. maxExponent bounds the decimal exponent of a number that becomes text, which
@@ -24,11 +24,12 @@ const (
 	MaxNumber   = 500
 	maxExponent = 500
 	// MaxEntries bounds the entries of an address list and the elements of a set. The
-	// compiler needs 1.5 kB of memory for each (measured), and the longest lists in use
-	// have a few hundred thousand.
+	// compiler needs 1.5 kB of memory for each (docs/contributing/architecture.md,
+	// "Budgets"), and the longest lists in use have a few hundred thousand.
 	MaxEntries = 2_000_000
 	// MaxRules bounds the rules of a host in a family. The compiler needs 4 kB of memory
-	// for each (measured); people can read a few hundred.
+	// for each (docs/contributing/architecture.md, "Budgets"); people can read a few
+	// hundred.
 	MaxRules = 200_000
 )
 

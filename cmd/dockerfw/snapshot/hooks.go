@@ -95,8 +95,8 @@ func (h *Host) iptablesHooks(f ir.Family, path Path) []positioned {
 }
 
 // securityPriority is the priority of the security table: iptables-nft makes its chains with
-// 150, while the kernel's own tables, those of iptables-legacy, have 50 (measured with 1.8.9 on
-// Linux 6.18).
+// 150, while the kernel's own tables, those of iptables-legacy, have 50
+// (docs/contributing/netfilter.md, "Priority of the security table").
 func (h *Host) securityPriority(f ir.Family) int {
 	const legacy, nft = 50, 150
 	switch {
