@@ -38,7 +38,7 @@ accept "web_again" {
   published_ports = ["8010-8020"]
 }
 
-accept "one_part_in_vain" {
+accept "port_without_effect" {
   protocol        = "tcp"
   published_ports = [80, 443]
 }
