@@ -13,7 +13,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-func TestDocsListTheBudgets(t *testing.T) {
+func TestTheDocsListTheBudgets(t *testing.T) {
 	const mib = 1 << 20
 	limits := [][]int{
 		{budget.MaxText / mib},

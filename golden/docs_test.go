@@ -21,7 +21,7 @@ import (
 
 const languageDoc = "../docs/language.md"
 
-// docsNow is the day on which the examples of the docs are compiled.
+// docsNow is the date for compiling the examples of the docs.
 var docsNow = time.Date(2027, 1, 20, 12, 0, 0, 0, time.UTC)
 
 // fence is a fenced block of a Markdown file.
@@ -29,7 +29,7 @@ type fence struct {
 	language string
 	line     int // of its first line of text
 	text     string
-	// afterProse tells that something stands between this block and the one before.
+	// afterProse is whether there is text between this block and the one before.
 	afterProse bool
 }
 
@@ -69,8 +69,8 @@ func readDoc(t *testing.T, name string) string {
 	return string(text)
 }
 
-// docsFiles are the files that examples of the docs name. Other *.txt files are
-// made with an address of each family in them.
+// docsFiles are files that examples of the docs refer to. Other *.txt files have an address
+// of each family.
 var docsFiles = map[string]string{
 	"services.yaml":     "- name: web\n  protocol: tcp\n  port: 80\n",
 	"lists/object.json": "{}\n",
@@ -79,8 +79,7 @@ var docsFiles = map[string]string{
 
 var docsFileName = regexp.MustCompile(`"([\w./-]+\.(?:txt|netset|json|yaml|csv))"`)
 
-// compileExample compiles an example in a directory of its own, as policy.hcl or
-// with another name.
+// compileExample compiles an example in a new directory, with a file name such as policy.hcl.
 func compileExample(t *testing.T, name, text string) (*driver.Result, hcl.Diagnostics, string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -114,8 +113,8 @@ func compileExample(t *testing.T, name, text string) (*driver.Result, hcl.Diagno
 	return result, diags, strings.ReplaceAll(printed.String(), dir+string(filepath.Separator), "")
 }
 
-// complete adds what a fragment lacks to be a policy, behind it, so that line
-// numbers stay: a host, and sets that it names and does not declare.
+// complete appends what a fragment needs to be a policy: a host, and the sets it uses and
+// does not declare. Line numbers stay the same.
 func complete(fragment string) string {
 	file, diags := hclsyntax.ParseConfig([]byte(fragment), "fragment", hcl.InitialPos)
 	if diags.HasErrors() {
@@ -141,11 +140,11 @@ func complete(fragment string) string {
 	return fragment
 }
 
-// Every hcl and json block of the docs compiles without a warning. A block whose
-// first line is "# refused: CLASS" does not, for that reason alone. The lines of an
-// iptables block appear, in that order, in a file that the hcl block before it
-// compiles to; those of a text block right behind one in what is printed.
-func TestExamplesOfTheDocsCompileToWhatTheDocsSay(t *testing.T) {
+// Every hcl and json block of the docs compiles without a warning. A block whose first line
+// is "# refused: CLASS" has only errors of that class. The lines of an iptables block are,
+// in that order, in a file that the hcl block before it compiles to; those of a text block
+// right after one are in its diagnostics.
+func TestExamplesOfTheDocsCompileToTheTextBelowThem(t *testing.T) {
 	examples := 0
 	for _, doc := range []string{languageDoc, "../README.md"} {
 		if _, err := os.Stat(doc); err != nil && doc != languageDoc {
@@ -181,8 +180,8 @@ func TestExamplesOfTheDocsCompileToWhatTheDocsSay(t *testing.T) {
 	}
 }
 
-// inFragments are the classes of what a policy's other parts make right: a fragment
-// that shows a set or a variable need not use it, and a deny does nothing alone.
+// inFragments are warnings that a whole policy would not have: a fragment that shows a set
+// or a variable need not use it, and a deny alone has no effect.
 var inFragments = []string{"unused-set", "unused-name", "redundant"}
 
 func checkExample(t *testing.T, place string, f fence, diags hcl.Diagnostics, printed string) {
@@ -256,7 +255,7 @@ func section(t *testing.T, heading string) string {
 	return rest
 }
 
-func TestDocsNameEveryFunctionOfExpressions(t *testing.T) {
+func TestTheDocsListEveryFunctionOfExpressions(t *testing.T) {
 	names := parser.FunctionNames()
 	text := section(t, "## Expressions")
 	for _, name := range names {

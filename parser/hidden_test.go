@@ -11,9 +11,9 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Each text is in a comment of a policy, in a string of a JSON policy, in a comment of a
-// file of values.
-func TestHiddenCharactersArerefusedInEveryFile(t *testing.T) {
+// Each text is tried in a comment of a policy, in a string of a JSON policy, and in a
+// comment of a file of values.
+func TestHiddenCharactersAreRefusedInEveryFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain, é 中 👍🏽 \u200d ❤\ufe0f עברית": "",
 		"\u202e":       "hidden character U+202E",
@@ -71,7 +71,7 @@ func TestHiddenCharactersArerefusedInEveryFile(t *testing.T) {
 	}
 }
 
-func TestCarriageReturnsAreHiddenButAtTheEndsOfLines(t *testing.T) {
+func TestCarriageReturnsAreHiddenExceptAtTheEndsOfLines(t *testing.T) {
 	diags := hiddenCharacters([]byte("\ta\r\nb\rc \x1b\n\u202e\r"), "p.hcl", nil)
 	var got []string
 	for _, d := range diags {

@@ -16,7 +16,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// parse reads a policy of one file, whose host block may be left out.
+// parse reads a policy of one file. Without a host block it gets one.
 func parse(t testing.TB, text string) (*Policy, hcl.Diagnostics) {
 	t.Helper()
 	if !strings.Contains(text, "host") {
@@ -35,7 +35,7 @@ func parse(t testing.TB, text string) (*Policy, hcl.Diagnostics) {
 	return policy, append(diags, more...)
 }
 
-// show writes a value of the AST without places, and without what is zero:
+// show writes a value of the AST without places and zero values:
 // {Name:"web" Protocols:[{Number:6 Name:"tcp"}]}.
 func show(v any) string {
 	text, _ := showValue(reflect.ValueOf(v))
@@ -67,7 +67,7 @@ func showValue(v reflect.Value) (text string, zero bool) {
 			return "nil", true
 		}
 		text, _ := showValue(v.Elem())
-		return text, false // a pointer to zero is not nothing
+		return text, false // a pointer to zero is not zero
 	case reflect.Slice:
 		var parts []string
 		for i := range v.Len() {
@@ -113,14 +113,14 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%s: %v", c.attributes, diags)
 			continue
 		}
-		// Attributes of the host that came later are tested where they do something.
+		// Other attributes of the host are tested with their effects.
 		if diff := cmp.Diff(c.want, strings.Replace(show(p.Host), " InputGuard:true", "", 1)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", c.attributes, diff)
 		}
 	}
 }
 
-func TestWhatIsNotWrittenHasItsDefaults(t *testing.T) {
+func TestBlocksThatAreNotWrittenHaveDefaults(t *testing.T) {
 	p, diags := parse(t, "")
 	if diags.HasErrors() {
 		t.Fatal(diags)
@@ -201,7 +201,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-func TestForEachMakesARuleAnElement(t *testing.T) {
+func TestForEachMakesOneRulePerElement(t *testing.T) {
 	p, diags := parse(t, `
 accept "port" {
   for_each        = { web = 443, ssh = 22 }
@@ -257,8 +257,8 @@ egress {
 	}
 }
 
-// Each error stands at the tightest place: the text that is marked is in the table.
-func TestErrorsPointAtWhatIsWrong(t *testing.T) {
+// Each error is at the narrowest place: the marked text is in the table.
+func TestErrorsMarkTheWrongText(t *testing.T) {
 	rule := func(attributes string) string { return "accept \"r\" {\n" + attributes + "\n}\n" }
 	for _, c := range []struct {
 		policy string

@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// FuzzExplainSyntax looks for an error that is lost with its rewording, and for places
-// that the file does not have.
+// FuzzExplainSyntax searches for errors that are lost by rewording, and for places outside
+// the file.
 func FuzzExplainSyntax(f *testing.F) {
 	for _, seed := range []string{"a = \"x\n}", "a = ['b', “c”]", "a = [2001:db8::1, 192.0.2.1/24]", "a: 1\nb {", "a = [\"b\"\n\"c\"]", "a \"b\"\n}", "{", "a = \"${[1 2]}\""} {
 		f.Add([]byte(seed))

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A run that a signal ends leaves the old folder or the new one, nothing beside it,
-// and ends by that signal.
+// A run that a signal ends leaves the old folder or the new one, no temporary files,
+// and the process ends with that signal.
 func TestSignalsLeaveNothingBehind(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {
@@ -41,7 +41,7 @@ func TestSignalsLeaveNothingBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}[i%3]
-		// In the midst of writing, if it comes to that.
+		// The signal arrives while the program writes, if it is still running.
 		writing := filepath.Join(parent, ".compiled.new-*")
 		for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); {
 			if found, _ := filepath.Glob(writing); len(found) > 0 {
@@ -52,7 +52,7 @@ func TestSignalsLeaveNothingBehind(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
-		_ = cmd.Process.Signal(stop) // it may have ended
+		_ = cmd.Process.Signal(stop) // the process may have ended
 		err := cmd.Wait()
 		var exit *exec.ExitError
 		switch {

@@ -40,7 +40,7 @@ func TestParseEntryAccepts(t *testing.T) {
 	}
 }
 
-// The part underlined stands between « and ».
+// The underlined part is between « and ».
 func TestParseEntryRefuses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text   string
@@ -125,7 +125,7 @@ func TestParseEntryRefuses(t *testing.T) {
 	}
 }
 
-func TestParseEntryGivesBackWhatWasWritten(t *testing.T) {
+func TestParseEntryRoundTrips(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawAddr(t, "a"), drawAddr(t, "b")
 		if got, p := ParseEntry(a.String()); p != nil || got != netipx.IPRangeFrom(a, a) {

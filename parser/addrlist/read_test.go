@@ -19,8 +19,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// readAll writes down what Read gives, entries first: "line:column text" for
-// each, the text being cut out of the input by its bytes.
+// readAll returns the results of Read, entries first, as "line:column text"; the text is
+// cut from the input by its bytes.
 func readAll(t *testing.T, r io.Reader, input string) (entries, problems []string) {
 	t.Helper()
 	place := func(rng hcl.Range) string {
@@ -38,8 +38,7 @@ func readAll(t *testing.T, r io.Reader, input string) (entries, problems []strin
 	return entries, problems
 }
 
-// checkCaret checks that what a printer underlines by columns is what the bytes
-// say.
+// checkCaret checks that the columns of a place mark the same text as its bytes.
 func checkCaret(t *testing.T, d *hcl.Diagnostic, input string) {
 	t.Helper()
 	line, rng := []rune(diag.InfoOf(d).Line), *d.Subject
@@ -235,7 +234,7 @@ func TestReadYieldsEntriesAndReportsTheRest(t *testing.T) {
 	}
 }
 
-func TestReadGivesTheValueOfEachEntry(t *testing.T) {
+func TestReadYieldsTheValueOfEachEntry(t *testing.T) {
 	var got []string
 	diags := Read(strings.NewReader("10.0.0.0/30\n::1 - ::3"), "list", "list", func(r netipx.IPRange, _ hcl.Range) { got = append(got, r.String()) })
 	if d := cmp.Diff([]string{"10.0.0.0-10.0.0.3", "::1-::3"}, got); d != "" || diags.HasErrors() {

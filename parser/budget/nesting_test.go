@@ -11,8 +11,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/budget"
 )
 
-// shapes are all ways in which native syntax nests: what opens a level, what stands
-// innermost, and what closes a level.
+// shapes are all forms of nesting in native syntax: what opens a level, what is innermost,
+// and what closes a level.
 var shapes = map[string][3]string{
 	"parentheses":       {"(", "1", ")"},
 	"tuples":            {"[", "1", "]"},
@@ -92,7 +92,7 @@ func TestNestedBlocksAreRefused(t *testing.T) {
 	}
 }
 
-func TestManyThingsSideBySideAreTaken(t *testing.T) {
+func TestManyItemsSideBySideAreAccepted(t *testing.T) {
 	many := func(s string) string { return strings.Repeat(s, 20*budget.MaxDepth) }
 	for name, src := range map[string]string{
 		"elements":            "a = [" + many("-1, ") + "]",
@@ -154,7 +154,7 @@ func TestNumbersAreBounded(t *testing.T) {
 	}
 }
 
-// height is how deep an expression or body is nested, as the parser made it.
+// height is the depth of an expression or body in the syntax tree.
 type height struct{ now, worst int }
 
 func (h *height) Enter(hclsyntax.Node) hcl.Diagnostics {
@@ -165,12 +165,12 @@ func (h *height) Enter(hclsyntax.Node) hcl.Diagnostics {
 
 func (h *height) Exit(hclsyntax.Node) hcl.Diagnostics { h.now--; return nil }
 
-// nodesALevel is how many nodes the parser makes of one level at most: an attribute,
-// a template, what it is joined from, a for's scope, a key.
+// nodesALevel is the most nodes of the syntax tree for one level: an attribute, a template,
+// its join, the scope of a for, a key.
 const nodesALevel = 8
 
-// FuzzNative holds the scan against the real parser: what it takes is parsed to
-// something no deeper than the bound lets through, errors or not.
+// FuzzNative compares the scan with the parser: the syntax tree of accepted input is no
+// deeper than the bound, with or without errors.
 func FuzzNative(f *testing.F) {
 	for _, shape := range shapes {
 		f.Add("a = "+written(shape, 3)+"\n", uint16(1))
@@ -210,8 +210,8 @@ func shallow(t *testing.T, node hclsyntax.Node) {
 	}
 }
 
-// FuzzJSON holds the scan of JSON against the real parser: the nesting of what it
-// takes, and of the templates in it, is within the bound.
+// FuzzJSON compares the scan of JSON with the parser: the nesting of accepted input, and of
+// the templates in it, is within the bound.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`[`, `{"a":`, `{"a":"${`, `"\"`, `[}`, `{"a":["x${1}"]},`, "\"\x01[", `{"type":"list(`} {
 		f.Add(s, uint16(1), "")

@@ -258,7 +258,7 @@ func TestUnique(t *testing.T) {
 	}
 }
 
-func TestWithCodeKeepsTheCodesThatAreThere(t *testing.T) {
+func TestWithCodeKeepsExistingCodes(t *testing.T) {
 	diags := WithCode(CodeSyntax, hcl.Diagnostics{{Summary: "theirs"}, New(CodeValue, span(1, 1, 2), "ours", "")})
 	if a, b := InfoOf(diags[0]).Code, InfoOf(diags[1]).Code; a != CodeSyntax || b != CodeValue {
 		t.Errorf("%s, %s", a, b)

@@ -14,7 +14,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/escape/escapetest"
 )
 
-func TestATerminalIsShownWhatItWouldActOn(t *testing.T) {
+func TestTerminalEscapesWhatATerminalInterprets(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain text, #1 [x] ::":            "plain text, #1 [x] ::",
 		"é 中 👍 ❤\ufe0f":                    "é 中 👍 ❤\ufe0f",
@@ -39,7 +39,7 @@ func TestATerminalIsShownWhatItWouldActOn(t *testing.T) {
 	}
 }
 
-func TestWritersEscapeTheirArgumentsAndNothingElse(t *testing.T) {
+func TestWritersEscapeOnlyTheirArguments(t *testing.T) {
 	red := escape.Safe("\x1b[31m")
 	got := escape.Sprintf("%s|%-6s|%q|%d|%v|%[1]s\n", red, "a\x1b", "b\x1b", 7, fmt.Errorf("c\n%s", "\u202e"))
 	want := escape.Safe("\x1b[31m|a\\x1b    |\"b\\x1b\"|7|c\\n\\u202e|\x1b[31m\n")
@@ -80,7 +80,7 @@ func TestJSONReadsBackTheSame(t *testing.T) {
 	}
 }
 
-func TestACommandHoldsOneCommand(t *testing.T) {
+func TestCommandWritesOneCommand(t *testing.T) {
 	var b bytes.Buffer
 	err := escape.Command(&b, "error", []escape.Property{{"file", "a,b:c\n\x1b.hcl"}, {"line", "1"}}, "100%\n::error::\u202e")
 	want := "::error file=a%2Cb%3Ac%0A\\x1b.hcl,line=1::100%25%0A::error::\\u202e\n"
@@ -89,7 +89,7 @@ func TestACommandHoldsOneCommand(t *testing.T) {
 	}
 }
 
-// hostile are texts that did something once, or do in some renderer or terminal.
+// hostile are texts that terminals or renderers interpret, or once did.
 var hostile = []string{
 	"", " ", "x", "\x1b[31mRED \x1b]0;title\a", "a\rb\b\x9b\u009b\u202e", "x\n::error::y", "##[error]x", "##vso[task.x]y", "::stop-commands::x",
 	"x` <img src=http://e/i.png> @org/team [l](http://evil)", "``` x", "~~~", "| a | b |", `z\|y`, `z\\|`, "`|`", `\`, "[l](http://evil)", "[l]: http://evil",
@@ -132,7 +132,7 @@ func FuzzTerminal(f *testing.F) {
 	})
 }
 
-// document has foreign text at all the places where Markdown has it.
+// document has foreign text at all places in Markdown where the program writes it.
 func document(s string) string {
 	var b bytes.Buffer
 	escape.FprintMarkdown(&b, "### x: %s: y\n\n> %s.\n\n%s\n\n- %s\n\n| a | b |\n|---|---|\n| %s | %s |\n| **b** %s<br>%s | %s, %s |\n\n%s\n\n%s end\n",

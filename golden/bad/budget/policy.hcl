@@ -1,4 +1,4 @@
-# Expressions that would compute a thousand million elements.
+# Expressions with a result of a thousand million elements.
 host {
   external_interfaces = ["eth0"]
 }

@@ -1,5 +1,5 @@
-# Hosts that each write the same bad value for the same use share an error; another
-# bad value, and a second one on the same host, are errors of their own.
+# Hosts that write the same bad value for the same use share one error. Another bad
+# value, and a second one on the same host, are separate errors.
 host "web1" {
   external_interfaces = ["eth0"]
   variables           = { office = ["192.0.2.1/24"] }

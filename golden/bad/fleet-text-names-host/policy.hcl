@@ -1,4 +1,4 @@
-# One mistake on all hosts is one error, although its text names the host.
+# One mistake on all hosts is one error, although its text contains the host.
 host "web1" {
   external_interfaces = ["eth0"]
 }
@@ -25,7 +25,7 @@ accept "web" {
   published_ports = [443]
 }
 
-# On some of them.
+# A mistake on some of them.
 accept "admin" {
   hosts           = ["web*"]
   source          = ["${host.name}.example"]

@@ -1,4 +1,4 @@
-# Comments and strings hide what an editor does not show: text that is turned around, control characters, bytes that are not UTF-8.
+# Comments and strings contain what editors do not show: text in the other direction, control characters, bytes that are not UTF-8.
 host {
   external_interfaces = ["eth0"]
 }
@@ -10,7 +10,7 @@ accept "ssh" {
 }
 
 variable "office" {
-  description = "the‏ office \u200f" # written as an escape it may stay
+  description = "the‏ office \u200f" # as an escape it is allowed
   type        = string
   default     = "192.0.2.1"
 }

@@ -1,4 +1,4 @@
-# Output folders that differ only in case are one on some file systems.
+# Output folders whose names differ only in case are the same on some file systems.
 host "web1" {
   external_interfaces = ["eth0"]
 }

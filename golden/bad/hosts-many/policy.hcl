@@ -1,4 +1,4 @@
-# Of many valid names the nearest are shown.
+# Of many valid names only the nearest are shown.
 host "web01" {
   external_interfaces = ["eth0"]
 }

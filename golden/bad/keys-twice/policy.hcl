@@ -14,7 +14,7 @@ locals {
     "web"        = 8443
     (local.name) = 9443
   }
-  # A key of each element by itself, and one that an element has twice.
+  # Keys of different elements may be equal; one element has a key twice.
   pairs = { for port in [80, 81] : port => { "port-${port}" = port } }
   twice = { for port in [80, 81] : port => { port = port, port = 82 } }
 }

@@ -1,4 +1,4 @@
-# With container_interfaces, another br- bridge may be Docker's or the host's own.
+# With container_interfaces, another br- bridge may belong to Docker or to the host.
 host {
   external_interfaces  = ["eth0"]
   container_interfaces = ["docker0"]

@@ -38,14 +38,14 @@ accept "office" {
   published_ports = [22]
 }
 
-# Computed: the place that computes it, with the value and what it is made of.
+# Computed: the place that computes it, with the value and its variables.
 accept "computed" {
   source          = ["${var.prefix}/24"]
   protocol        = "tcp"
   published_ports = [25]
 }
 
-# What is wrong with the rule and not with the value stays at the rule.
+# An error of the rule, not of the value, is reported at the rule.
 accept "no_protocol" {
   published_ports = var.sites.blog.ports
 }

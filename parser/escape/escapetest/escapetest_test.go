@@ -6,7 +6,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/escape/escapetest"
 )
 
-func TestTheOraclesSeeWhatIsLive(t *testing.T) {
+func TestTheChecksFindWhatIsInterpreted(t *testing.T) {
 	for _, text := range []string{"\x1b[32m", "\x1b]0;t\a", "a\rb", "\b", "\t", "\x9b", "\u009b", "\u202e", "\u200b", "\u2028", "\xff"} {
 		if escapetest.Terminal(text, true) == "" {
 			t.Errorf("%+q is taken for inert at a terminal", text)

@@ -12,7 +12,7 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// Rendered is what a renderer of GitHub's Markdown makes of a document.
+// Rendered is a document as rendered from GitHub's Markdown.
 type Rendered struct {
 	// Spans and Blocks are the contents of code in the order of the document.
 	Spans, Blocks []string
@@ -26,10 +26,10 @@ type Rendered struct {
 	Live []string
 }
 
-// ourTags are the tags that dockerfw writes itself.
+// ourTags are the tags that dockerfw writes.
 var ourTags = []string{"<br>", "<details>", "</details>", "<summary>", "</summary>"}
 
-// found is what code hosts search the rendered text for.
+// found matches what code hosts search in rendered text.
 var found = regexp.MustCompile(`@[\w-]|[#!$%&~][\w"]|:[\w+-]+:|(?i:https?://\S|www\.\w|\bgh-[0-9]|\b[0-9a-f]{7,40}\b)|\b[A-Z]+-[0-9]|\w@\w`)
 
 var renderer = goldmark.New(goldmark.WithExtensions(extension.GFM, extension.Footnote, extension.DefinitionList))
@@ -97,7 +97,7 @@ func Markdown(document string) Rendered {
 	return out
 }
 
-// html takes our tags away and looks for more.
+// html removes our tags and returns any others.
 func (r *Rendered) html(raw string) {
 	for _, t := range ourTags {
 		raw = strings.ReplaceAll(raw, t, "")

@@ -1,6 +1,6 @@
-// Package escapetest tells tests whether a text does more than show itself: to a terminal,
-// to a CI runner, in Markdown. It decides by what terminals, runners and a renderer do, not
-// by what package escape escapes.
+// Package escapetest checks in tests whether a text is interpreted by a terminal, by a CI
+// runner, or as Markdown. It follows the behaviour of terminals, runners and a renderer,
+// not of package escape.
 package escapetest
 
 import (
@@ -11,11 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// Colours are the sequences that dockerfw writes itself (ECMA-48, SGR).
+// Colours are the sequences that dockerfw writes (ECMA-48, SGR).
 var colours = regexp.MustCompile(`^\x1b\[(0|1|31|33|1;31|1;33)m`)
 
-// Terminal tells what of a text a terminal would act on besides newlines, or would show
-// in another order or not at all; "" if nothing. Colours are taken where color is true.
+// Terminal returns a part of a text that a terminal would interpret, other than newlines,
+// or would show in another order or not at all; "" if there is none. Colours are allowed if
+// color is true.
 func Terminal(text string, color bool) string {
 	for i := 0; i < len(text); {
 		if sgr := colours.FindString(text[i:]); color && sgr != "" {
@@ -45,8 +46,8 @@ func Terminal(text string, color bool) string {
 	return ""
 }
 
-// Runner tells which line of a text a CI runner would execute; "" if none. GitHub's
-// runner trims a line and takes ::name::data, and finds ##[name] anywhere in it
+// Runner returns a line of a text that a CI runner would execute; "" if there is none.
+// GitHub's runner trims a line and executes ::name::data, and finds ##[name] anywhere in it
 // (actions/runner, ActionCommand.cs); Azure's finds ##vso[name] in the same way.
 func Runner(text string) string {
 	for line := range strings.Lines(text) {

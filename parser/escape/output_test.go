@@ -13,12 +13,12 @@ import (
 )
 
 // elsewhere are the directories that print nothing for people: this one, tests, those that
-// write files a tool loads or ask git, and those that build strings or digests to return.
+// write files for tools or run git, and those that return strings or digests.
 var elsewhere = []string{"../../parser/escape", "../../golden", "../../emit", "../../parser/iptables", "../../cmd/dockerfw/driver", "../../compiler/packet", "../../cmd/dockerfw/revision"}
 
-// A new output is written by this package, so that it cannot forget to escape: nothing
-// else writes to a writer what it formats, and no format is made at run time.
-func TestWhatCommandsPrintIsEscaped(t *testing.T) {
+// All output is written by this package, so that it is escaped: no other package writes
+// formatted text, and no format is computed.
+func TestTheOutputOfCommandsIsEscaped(t *testing.T) {
 	files := 0
 	err := filepath.WalkDir("../..", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -44,7 +44,7 @@ func TestWhatCommandsPrintIsEscaped(t *testing.T) {
 	}
 }
 
-func TestTheGuardSeesWhatIsNotEscaped(t *testing.T) {
+func TestOutputThatIsNotEscapedIsFound(t *testing.T) {
 	for _, call := range []string{
 		`fmt.Fprintf(w, "%s", s)`, `fmt.Fprintln(w, s)`, `fmt.Fprint(w, s)`, `fmt.Println(s)`, `print(s)`, `println(s)`, `cmd.Println(s)`, `cmd.PrintErrln(s)`,
 		`fmt.Fprintln(os.Stdout)`, `io.WriteString(w, s)`, `json.NewEncoder(w).Encode(s)`, `escape.Fprintf(w, escape.Literal(s))`, `io.Copy(w, r)`, `log.Print(s)`, `os.Stderr.WriteString(s)`,
@@ -75,7 +75,7 @@ func unescaped(t *testing.T, name string, source []byte) []string {
 		for _, prefix := range []string{"fmt.Fprint", "fmt.Print", "log.", "cmd.Print", "os.Stdout.", "os.Stderr."} {
 			bad = bad || strings.HasPrefix(called, prefix)
 		}
-		// What is collected in a builder was escaped on its way there.
+		// Text in a builder was escaped when it was written there.
 		if called == "io.WriteString" {
 			last := call.Args[len(call.Args)-1]
 			inner, isCall := last.(*ast.CallExpr)
