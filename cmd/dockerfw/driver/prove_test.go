@@ -248,7 +248,12 @@ func emitAndVerify(t *testing.T, host Host) hcl.Diagnostics {
 }
 
 func TestFaultsOfTheLoweringAreProvedWrong(t *testing.T) {
-	for _, install := range []string{"replace", "jump", "insert"} {
+	installs := []string{"replace", "jump", "insert"}
+	if testing.Short() {
+		t.Log("-short: only with install = \"replace\"")
+		installs = installs[:1]
+	}
+	for _, install := range installs {
 		policy := strings.ReplaceAll(everything, "INSTALL", install)
 		for _, fault := range loweringFaults {
 			host := compileText(t, policy).Hosts[0]

@@ -35,7 +35,8 @@ func TestRandomPoliciesAreProvedRight(t *testing.T) {
 		}
 	})
 	t.Logf("%d policies compiled", compiled)
-	if compiled < 10 {
+	// With -short rapid tries a fifth of the cases; about half of the policies have errors.
+	if compiled < 10 && !testing.Short() || compiled == 0 {
 		t.Errorf("only %d policies compiled", compiled)
 	}
 }
