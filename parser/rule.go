@@ -81,7 +81,7 @@ func (b *block) protocols() []At[Protocol] {
 		return nil
 	}
 	items := []item{it}
-	if it.Type().IsTupleType() || it.Type().IsListType() || it.Type().IsSetType() {
+	if isList(it.Type()) {
 		items = b.elements(b.expr("protocol"), it.Value)
 	}
 	var out []At[Protocol]

@@ -40,7 +40,7 @@ func describe(v cty.Value) string {
 		return "an ipset"
 	case ty.IsPrimitiveType():
 		return "a " + ty.FriendlyName()
-	case ty.IsTupleType() || ty.IsListType() || ty.IsSetType():
+	case isList(ty):
 		return "a list"
 	case ty.IsObjectType() || ty.IsMapType():
 		return "an object"
@@ -60,6 +60,8 @@ func (b *block) example(name string) string {
 	}
 	return fmt.Sprint(a.Min)
 }
+
+func isList(ty cty.Type) bool { return ty.IsTupleType() || ty.IsListType() || ty.IsSetType() }
 
 // text reads a string.
 func (b *block) text(name string) (At[string], bool) {
@@ -130,7 +132,7 @@ func (b *block) integerOr(name string) int {
 // isEmptyList reports whether an attribute was written as a list without elements.
 func (b *block) isEmptyList(name string) bool {
 	it, ok := b.attr(name)
-	return ok && it.CanIterateElements() && it.LengthInt() == 0
+	return ok && isList(it.Type()) && it.LengthInt() == 0
 }
 
 // refuseEmpty reports lists that were written without elements. Taking one for "any" would
@@ -152,7 +154,7 @@ func (b *block) list(name string) ([]item, bool) {
 		return nil, false
 	}
 	ty := it.Type()
-	if !ty.IsTupleType() && !ty.IsListType() && !ty.IsSetType() {
+	if !isList(ty) {
 		hint := ""
 		if src := b.source.sources[it.rng.Filename]; it.rng.Start.Line == it.rng.End.Line && it.rng.CanSliceBytes(src) && (ty.IsPrimitiveType() || ty == setRefType) {
 			hint = fmt.Sprintf(" Write [%s].", it.rng.SliceBytes(src))
