@@ -55,10 +55,7 @@ func (b *block) rule(name At[string]) *Rule {
 	r.ICMPTypes = b.icmpTypes(r.Protocols)
 	r.Interfaces = b.interfaces("interfaces")
 	r.OutInterfaces = b.interfaces("out_interfaces")
-	b.refuseEmpty(
-		"source", "source_not", "destination", "destination_not", "protocol", "published_ports", "container_ports",
-		"source_ports", "published_address", "icmp_types", "interfaces", "out_interfaces",
-	)
+	b.refuseEmptyLists()
 	if r.Kind == KindDeny {
 		r.Action = Action(b.choice("action").Value)
 	}

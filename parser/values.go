@@ -135,15 +135,22 @@ func (b *block) isEmptyList(name string) bool {
 	return ok && isList(it.Type()) && it.LengthInt() == 0
 }
 
-// refuseEmpty reports lists that were written without elements. Taking one for "any" would
+// refuseEmptyLists reports all lists of a rule that were written without elements, except
+// for_each.
+func (b *block) refuseEmptyLists() {
+	for _, a := range b.schema.Attributes {
+		if a.Type != TypeElements {
+			b.refuseEmpty(a.Name)
+		}
+	}
+}
+
+// refuseEmpty reports a list that was written without elements. Taking it for "any" would
 // open what an empty variable was meant to close, and taking it for "none" would silently
 // drop the rule.
-func (b *block) refuseEmpty(names ...string) {
-	for _, name := range names {
-		if b.isEmptyList(name) {
-			it, _ := b.attr(name)
-			b.error(diag.CodeValue, it.rng, "empty "+name, "An empty list could mean any or none. Leave %s out for any, or remove the rule for none.", name)
-		}
+func (b *block) refuseEmpty(name string) {
+	if it, _ := b.attr(name); b.isEmptyList(name) {
+		b.error(diag.CodeValue, it.rng, "empty "+name, "An empty list could mean any or none. Leave %s out for any, or remove the rule for none.", name)
 	}
 }
 
