@@ -20,7 +20,7 @@ func FileNameHint(name string) string {
 		return fmt.Sprintf("This is a URL, and dockerfw reads nothing from the network. Download it to the policy's directory, and write the file's name:\n\n  curl -fsS -o %s '%s'", local, name)
 	}
 	if strings.ContainsAny(name, "\n<") {
-		return "This is the text of a file, not its name. Write the name, such as files = [\"lists/friends.txt\"], without file() around it."
+		return "This is the text of a file, not its name. Write the name, such as files = [\"lists/office.txt\"], without file() around it."
 	}
 	if _, problem := addrlist.ParseEntry(name); problem == nil {
 		return "This is an address, not the name of a file. Put it into entries, or into exclude."

@@ -32,7 +32,7 @@ func (b *block) forEach() []element {
 	switch ty := it.Type(); {
 	case ty.IsObjectType() || ty.IsMapType():
 		return b.pairs(expr, it.Value)
-	case ty.IsSetType() || ty.IsTupleType() || ty.IsListType():
+	case isList(ty):
 		return b.strings(expr, b.elements(expr, it.Value))
 	default:
 		b.error(diag.CodeType, it.rng, "for_each over "+describe(it.Value), "for_each takes a map, such as { http = 80, https = 443 }, or a set of strings, such as [\"a\", \"b\"].")

@@ -26,7 +26,7 @@ func (b *block) hostVariables() map[string]given {
 	}
 	expr := b.expr("variables")
 	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
-		b.error(diag.CodeType, expr.Range(), "variables is not an object", "variables takes an object, such as { friends = [\"192.0.2.10\"] }, and this is %s.", describe(v.Value))
+		b.error(diag.CodeType, expr.Range(), "variables is not an object", "variables takes an object, such as { offices = [\"192.0.2.10\"] }, and this is %s.", describe(v.Value))
 		return nil
 	}
 	written := writtenPairs(expr, b.ctx)

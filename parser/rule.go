@@ -55,10 +55,7 @@ func (b *block) rule(name At[string]) *Rule {
 	r.ICMPTypes = b.icmpTypes(r.Protocols)
 	r.Interfaces = b.interfaces("interfaces")
 	r.OutInterfaces = b.interfaces("out_interfaces")
-	b.refuseEmpty(
-		"source", "source_not", "destination", "destination_not", "protocol", "published_ports", "container_ports",
-		"source_ports", "published_address", "icmp_types", "interfaces", "out_interfaces",
-	)
+	b.refuseEmptyLists()
 	if r.Kind == KindDeny {
 		r.Action = Action(b.choice("action").Value)
 	}
@@ -81,7 +78,7 @@ func (b *block) protocols() []At[Protocol] {
 		return nil
 	}
 	items := []item{it}
-	if it.Type().IsTupleType() || it.Type().IsListType() || it.Type().IsSetType() {
+	if isList(it.Type()) {
 		items = b.elements(b.expr("protocol"), it.Value)
 	}
 	var out []At[Protocol]

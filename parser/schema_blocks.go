@@ -32,7 +32,7 @@ var ipsetSchema = &Block{
 	Attributes: []Attribute{
 		{Name: "type", Type: TypeString, Default: string(SetHashNet), Values: []string{string(SetHashNet), string(SetHashIP), string(SetList)}, Meaning: "`\"hash:net\"`, `\"hash:ip\"` or `\"list:set\"`"},
 		{Name: "entries", Type: TypeAddresses, Default: []string{}, Example: `["192.0.2.10", "198.51.100.0/24"]`, Meaning: "addresses, networks and ranges of both families", NotIn: notInListSet},
-		{Name: "files", Type: TypeStrings, Default: []string{}, Example: `["lists/friends.txt"]`, Meaning: "address-list files", NotIn: notInListSet},
+		{Name: "files", Type: TypeStrings, Default: []string{}, Example: `["lists/office.txt"]`, Meaning: "address-list files", NotIn: notInListSet},
 		{Name: "exclude", Type: TypeAddresses, Default: []string{}, Example: `["192.0.2.10", "198.51.100.0/24"]`, Meaning: "addresses, networks and ranges to leave out", NotIn: notInListSet},
 		{Name: "exclude_files", Type: TypeStrings, Default: []string{}, Example: `["lists/not.txt"]`, Meaning: "address-list files to leave out", NotIn: notInListSet},
 		{Name: "aggregate", Type: TypeBool, DefaultText: "`true`; `false` for `hash:ip`", Meaning: "merge entries into the shortest list of networks that contains the same addresses", NotIn: notInListSet},
@@ -102,7 +102,7 @@ var ruleAttributes = []Attribute{
 }
 
 const (
-	addressesExample = `[ipset.friends, "192.0.2.10"]`
+	addressesExample = `[ipset.office, "192.0.2.10"]`
 	portsExample     = `[80, "8000-8010"]`
 )
 

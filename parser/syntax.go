@@ -194,7 +194,7 @@ var (
 	withColon   = regexp.MustCompile(`^\s*"?([\w-]+)"?\s*:\s*(.*?)\s*,?\s*$`)
 	withoutSign = regexp.MustCompile(`^\s*([\w-]+)\s+(["\[\d].*|true|false)\s*$`)
 	numbers     = regexp.MustCompile(`^[0-9.]+$`)
-	topBlock    = regexp.MustCompile(`^(host|ipset|accept|deny|default|egress|established|locals|variable|test)\b.*\{`)
+	topBlock    = regexp.MustCompile(`^(` + strings.Join(blockTypes(policySchema), "|") + `)\b.*\{`)
 )
 
 // reword replaces what HCL expected by what to write.

@@ -62,15 +62,7 @@ func explainSchema(diags hcl.Diagnostics, schema *Block) hcl.Diagnostics {
 
 // explainUnknown rewrites a diagnostic about a name that the schema does not have.
 func explainUnknown(d *hcl.Diagnostic, name string, schema *Block) {
-	var attributes, blocks []string
-	for _, a := range schema.Attributes {
-		attributes = append(attributes, a.Name)
-	}
-	for _, b := range schema.Blocks {
-		blocks = append(blocks, b.Type)
-	}
-	slices.Sort(attributes)
-	slices.Sort(blocks)
+	attributes, blocks := attributeNames(schema), blockTypes(schema)
 	known := slices.Concat(attributes, blocks)
 
 	kind := map[string]string{"Unsupported argument": "attribute", "Unsupported block type": "block"}[d.Summary]
@@ -89,7 +81,7 @@ func explainUnknown(d *hcl.Diagnostic, name string, schema *Block) {
 	case slices.Contains(blocks, name):
 		d.Summary = fmt.Sprintf("block %q written as an attribute", name)
 		d.Detail = fmt.Sprintf("%s is a block. Write it without =: %s { … }.", name, name)
-	case slices.Contains(attributes, name):
+	case schema.Attribute(name) != nil:
 		d.Summary = fmt.Sprintf("attribute %q written as a block", name)
 		d.Detail = fmt.Sprintf("%s is an attribute. Write it with =: %s = ….", name, name)
 	case len(near) > 0:
@@ -103,6 +95,28 @@ func explainUnknown(d *hcl.Diagnostic, name string, schema *Block) {
 	default:
 		d.Detail = fmt.Sprintf("%s has %s.", schema.Type, strings.Join(known, ", "))
 	}
+}
+
+// attributeNames returns the names of the attributes that a block takes, sorted.
+func attributeNames(b *Block) []string {
+	var out []string
+	for _, a := range b.Attributes {
+		if a.refusedIn(b.Type) == "" {
+			out = append(out, a.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// blockTypes returns the types of the blocks inside a block, sorted.
+func blockTypes(b *Block) []string {
+	var out []string
+	for _, inner := range b.Blocks {
+		out = append(out, inner.Type)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // checkCounts reports the blocks inside a block that may occur only once.

@@ -40,7 +40,7 @@ func describe(v cty.Value) string {
 		return "an ipset"
 	case ty.IsPrimitiveType():
 		return "a " + ty.FriendlyName()
-	case ty.IsTupleType() || ty.IsListType() || ty.IsSetType():
+	case isList(ty):
 		return "a list"
 	case ty.IsObjectType() || ty.IsMapType():
 		return "an object"
@@ -60,6 +60,8 @@ func (b *block) example(name string) string {
 	}
 	return fmt.Sprint(a.Min)
 }
+
+func isList(ty cty.Type) bool { return ty.IsTupleType() || ty.IsListType() || ty.IsSetType() }
 
 // text reads a string.
 func (b *block) text(name string) (At[string], bool) {
@@ -130,18 +132,25 @@ func (b *block) integerOr(name string) int {
 // isEmptyList reports whether an attribute was written as a list without elements.
 func (b *block) isEmptyList(name string) bool {
 	it, ok := b.attr(name)
-	return ok && it.CanIterateElements() && it.LengthInt() == 0
+	return ok && isList(it.Type()) && it.LengthInt() == 0
 }
 
-// refuseEmpty reports lists that were written without elements. Taking one for "any" would
+// refuseEmptyLists reports all lists of a rule that were written without elements, except
+// for_each.
+func (b *block) refuseEmptyLists() {
+	for _, a := range b.schema.Attributes {
+		if a.Type != TypeElements {
+			b.refuseEmpty(a.Name)
+		}
+	}
+}
+
+// refuseEmpty reports a list that was written without elements. Taking it for "any" would
 // open what an empty variable was meant to close, and taking it for "none" would silently
 // drop the rule.
-func (b *block) refuseEmpty(names ...string) {
-	for _, name := range names {
-		if b.isEmptyList(name) {
-			it, _ := b.attr(name)
-			b.error(diag.CodeValue, it.rng, "empty "+name, "An empty list could mean any or none. Leave %s out for any, or remove the rule for none.", name)
-		}
+func (b *block) refuseEmpty(name string) {
+	if it, _ := b.attr(name); b.isEmptyList(name) {
+		b.error(diag.CodeValue, it.rng, "empty "+name, "An empty list could mean any or none. Leave %s out for any, or remove the rule for none.", name)
 	}
 }
 
@@ -152,7 +161,7 @@ func (b *block) list(name string) ([]item, bool) {
 		return nil, false
 	}
 	ty := it.Type()
-	if !ty.IsTupleType() && !ty.IsListType() && !ty.IsSetType() {
+	if !isList(ty) {
 		hint := ""
 		if src := b.source.sources[it.rng.Filename]; it.rng.Start.Line == it.rng.End.Line && it.rng.CanSliceBytes(src) && (ty.IsPrimitiveType() || ty == setRefType) {
 			hint = fmt.Sprintf(" Write [%s].", it.rng.SliceBytes(src))

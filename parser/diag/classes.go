@@ -79,7 +79,7 @@ var classes = [...]Class{
 	CodeVariable: {
 		Name:    "variable",
 		Meaning: "a variable without a value, with one of another type, unknown, or whose validation fails",
-		Example: "`variable \"friends\" {}`",
+		Example: "`variable \"offices\" {}`",
 	},
 	CodeExpired: {
 		Name:    "expired",
