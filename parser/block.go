@@ -107,7 +107,7 @@ func (b *block) attr(name string) (item, bool) {
 // has reports whether an attribute was written, whatever its value.
 func (b *block) has(name string) bool { return b.read(name).state != absent }
 
-// read evaluates an attribute the first time it is asked for.
+// read evaluates an attribute when it is first needed.
 func (b *block) read(name string) reading {
 	if b.schema.Attribute(name) == nil {
 		panic(fmt.Sprintf("parser: the schema of %s has no attribute %s", b.schema.Type, name))

@@ -79,7 +79,7 @@ func TestParseEntryRefuses(t *testing.T) {
 		"a mapped network":                        {"«::ffff:1.2.3.0/120»", diag.CodeAddressSyntax, "Write 1.2.3.0/24:"},
 		"a mapped end of a range":                 {"::1-«::ffff:1.2.3.4»", diag.CodeAddressSyntax, "Write 1.2.3.4:"},
 		"a slash with nothing before it":          {"«/»24", diag.CodeAddressSyntax, "Write an address"},
-		"a slash with nothing behind it":          {"10.0.0.0«/»", diag.CodePrefixLength, "from 0 to 32"},
+		"a slash with nothing after it":           {"10.0.0.0«/»", diag.CodePrefixLength, "from 0 to 32"},
 		"a prefix length out of range":            {"10.0.0.0/«33»", diag.CodePrefixLength, "from 0 to 32"},
 		"an IPv6 prefix length out of range":      {"2001:db8::/«129»", diag.CodePrefixLength, "from 0 to 128"},
 		"a very long prefix length":               {"10.0.0.0/«99999999999999999999»", diag.CodePrefixLength, "from 0 to 32"},

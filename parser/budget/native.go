@@ -57,9 +57,9 @@ type nesting struct {
 
 func newNesting() *nesting { return &nesting{frames: []frame{{}}} }
 
-// behindDirective is the part of a template from %{if} to %{endif}, or for to endfor; no
+// afterDirective is the part of a template from %{if} to %{endif}, or for to endfor; no
 // token begins it.
-const behindDirective hclsyntax.TokenType = 0
+const afterDirective hclsyntax.TokenType = 0
 
 func (n *nesting) top() *frame { return &n.frames[len(n.frames)-1] }
 
@@ -89,7 +89,7 @@ func (f *frame) isTemplate() bool {
 	switch f.open {
 	case hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc:
 		return true
-	case behindDirective:
+	case afterDirective:
 		return f.directive != ""
 	}
 	return false
@@ -196,9 +196,9 @@ func (n *nesting) direct(keyword string) {
 	begin := map[string]string{"endif": "if", "endfor": "for"}[keyword]
 	switch f := n.top(); {
 	case keyword == "if" || keyword == "for":
-		n.push(behindDirective)
+		n.push(afterDirective)
 		n.top().directive = keyword
-	case begin != "" && f.open == behindDirective && f.directive == begin:
+	case begin != "" && f.open == afterDirective && f.directive == begin:
 		n.pop()
 	}
 }
