@@ -28,7 +28,7 @@ are read as one policy. The output folder may contain nothing but compiled files
 
 With --check nothing is written; the exit code is 1 if the folder is out of date.`,
 		Example: `  dockerfw compile policy.hcl -o compiled
-  dockerfw compile policy/ -o compiled -var 'friends=["192.0.2.10"]'
+  dockerfw compile policy/ -o compiled -var 'clients=["192.0.2.10"]'
   dockerfw compile policy.hcl -o compiled --check     # in CI`,
 		Args:              onePolicy,
 		ValidArgsFunction: completePolicies,

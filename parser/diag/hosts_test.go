@@ -29,7 +29,7 @@ func TestHostsText(t *testing.T) {
 }
 
 func TestAPlaceOutsideAllFilesHasNoLineOrColumn(t *testing.T) {
-	rng := Outside("--var friends")
+	rng := Outside("--var clients")
 	rng.Start.Column, rng.Start.Byte = 2, 1
 	rng.End = hcl.Pos{Line: 1, Column: 6, Byte: 5}
 	var b strings.Builder
@@ -37,13 +37,13 @@ func TestAPlaceOutsideAllFilesHasNoLineOrColumn(t *testing.T) {
 	if err := printer.Write(&b, hcl.Diagnostics{New(CodeAddressSyntax, rng, "not an address", "")}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "--var friends: error: not an address [address-syntax]\n  1 | [1.2.]\n    |  ^^^^\n\n"; b.String() != want {
+	if want := "--var clients: error: not an address [address-syntax]\n  1 | [1.2.]\n    |  ^^^^\n\n"; b.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
 	}
-	if name, ok := OutsideName(rng); !ok || name != "--var friends" {
+	if name, ok := OutsideName(rng); !ok || name != "--var clients" {
 		t.Errorf("%q, %t", name, ok)
 	}
-	if _, ok := OutsideName(hcl.Range{Filename: "--var friends"}); ok {
+	if _, ok := OutsideName(hcl.Range{Filename: "--var clients"}); ok {
 		t.Error("a file of that name is taken for no file")
 	}
 }

@@ -20,14 +20,14 @@ func TestATableThatNFTChangedIsAnError(t *testing.T) {
 	for _, c := range []struct{ printed, listed, refused string }{
 		{"-s 10.0.0.0/8 ! -o br-+ -j ACCEPT", `{"match": {"op": "!=", "left": {"meta": {"key": "oifname"}}, "right": "br-*"}}, {"match": {"op": "==", "left": ` + saddr + `, "right": {"prefix": {"addr": "10.0.0.0", "len": 8}}}}, ` + counter + `{"accept": null}`, ""},
 		{"-p tcp -m tcp ! --sport 5:7 --dport 80:90 -j RETURN", `{"match": {"op": "!=", "left": {"payload": {"protocol": "tcp", "field": "sport"}}, "right": {"range": [5, 7]}}}, {"match": {"op": "==", "left": ` + dport + `, "right": {"range": [80, 90]}}}, ` + counter + `{"return": null}`, ""},
-		{"-m set ! --match-set friends src -j DROP", `{"xt": {"type": "match", "name": "set"}}, ` + counter + `{"drop": null}`, ""},
+		{"-m set ! --match-set clients src -j DROP", `{"xt": {"type": "match", "name": "set"}}, ` + counter + `{"drop": null}`, ""},
 		{"-m limit --limit 5/min --limit-burst 3 -j LOG", `{"limit": {"rate": 5, "burst": 3, "per": "minute"}}, ` + counter + `{"xt": {"type": "target", "name": "LOG"}}`, ""},
 		{"-m mark ! --mark 0x40000/0xff0000 -j ACCEPT", `{"match": {"op": "!=", "left": {"&": [{"meta": {"key": "mark"}}, 16711680]}, "right": 262144}}, ` + counter + `{"accept": null}`, ""},
 		{"-p tcp -m tcp --tcp-flags SYN,ACK SYN -j DROP", `{"match": {"op": "==", "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, ["syn", "ack"]]}, "right": "syn"}}, {"drop": null}`, ""},
 		{"-f -j DROP", `{"match": {"op": "!=", "left": {"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, 8191]}, "right": 0}}, ` + counter + `{"drop": null}`, ""},
 		{"-g U", counter + `{"goto": {"target": "U"}}`, ""},
 
-		{"-i eth0 -j ACCEPT", in + `{"match": {"op": "==", "left": ` + saddr + `, "right": "@friends"}}, {"accept": null}`, "ip saddr @friends"},
+		{"-i eth0 -j ACCEPT", in + `{"match": {"op": "==", "left": ` + saddr + `, "right": "@clients"}}, {"accept": null}`, "ip saddr @clients"},
 		{"-s 192.0.2.9/32 -i eth0 -j ACCEPT", in + `{"match": {"op": "==", "left": ` + saddr + `, "right": {"range": ["192.0.2.1", "192.0.2.9"]}}}, {"accept": null}`, "192.0.2.1-192.0.2.9"},
 		{"-i eth0 -p tcp -j ACCEPT", in + `{"match": {"op": "==", "left": ` + dport + `, "right": {"set": [80, 443]}}}, {"accept": null}`, "tcp dport { 80, 443 }"},
 		{"-j DROP", `{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": {"set": ["eth0", "eth1"]}}}, {"drop": null}`, "iifname { eth0, eth1 }"},

@@ -156,10 +156,10 @@ func printed(t *testing.T, s *Host) string {
 func TestLoadingKeepsUnmanagedSets(t *testing.T) {
 	dir := t.TempDir()
 	text := policy("") + "ipset \"bans\" {\n  type = \"hash:ip\"\n  managed = false\n}\ndeny \"banned\" {\n  source = [ipset.bans]\n}\n" +
-		"ipset \"friends\" {\n  entries = [\"192.0.2.1\"]\n}\ndefault {\n  allow = [ipset.friends]\n}\n"
+		"ipset \"clients\" {\n  entries = [\"192.0.2.1\"]\n}\ndefault {\n  allow = [ipset.clients]\n}\n"
 	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), text))
 	sets := "create bans hash:ip family inet hashsize 1024 maxelem 65536\nadd bans 203.0.113.5\n" +
-		"create friends hash:net family inet hashsize 1024 maxelem 65536\nadd friends 10.0.0.0/8\n"
+		"create clients hash:net family inet hashsize 1024 maxelem 65536\nadd clients 10.0.0.0/8\n"
 	host := func(sets string) *Host {
 		name := write(t, filepath.Join(dir, "v4"), head+"COMMIT\n") + "," + write(t, filepath.Join(dir, "sets"), sets)
 		return open(t, name)
@@ -169,12 +169,12 @@ func TestLoadingKeepsUnmanagedSets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, name := range []string{"bans", "friends"} {
+	for _, name := range []string{"bans", "clients"} {
 		for _, p := range after.Members()[name].Prefixes(0) {
 			got = append(got, name+" "+p.String())
 		}
 	}
-	if diff := cmp.Diff([]string{"bans 203.0.113.5/32", "friends 192.0.2.1/32"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"bans 203.0.113.5/32", "clients 192.0.2.1/32"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	_, err = compiled.LoadedOnto(host(strings.ReplaceAll(sets, "bans hash:ip", "bans hash:net")))

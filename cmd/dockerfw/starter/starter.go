@@ -26,7 +26,7 @@ host {
 
 # Clients that may reach every published port: addresses, networks and ranges, IPv4
 # and IPv6. To read them from a file: files = ["lists/office.txt"]
-ipset "friends" {
+ipset "clients" {
   entries = []
 }
 
@@ -38,7 +38,7 @@ accept "https" {
 
 # All other traffic is dropped, except from these clients.
 default {
-  allow = [ipset.friends]
+  allow = [ipset.clients]
 }
 
 test "other clients do not reach postgres" {

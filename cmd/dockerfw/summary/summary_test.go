@@ -31,8 +31,8 @@ func TestRulesAreCountedByPhaseAndSetsByEntries(t *testing.T) {
 	if got, want := ruleCounts(p), "4 rules: 1 established, 2 accept, 1 default; and 1 for INPUT protection"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	sets := []*iptables.Set{{Name: "friends", Managed: true, Members: []string{"a", "b"}}, {Name: "friends-v6", Managed: true}, {Name: "bans"}}
-	if got, want := setCounts(sets), "friends 2, bans (unmanaged)"; got != want {
+	sets := []*iptables.Set{{Name: "clients", Managed: true, Members: []string{"a", "b"}}, {Name: "clients-v6", Managed: true}, {Name: "bans"}}
+	if got, want := setCounts(sets), "clients 2, bans (unmanaged)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -35,25 +35,25 @@ host {
   families            = ["ipv4"]
   install             = "INSTALL"
 }
-ipset "friends" { entries = ["192.0.2.10", "198.51.100.0/24"] }
+ipset "clients" { entries = ["192.0.2.10", "198.51.100.0/24"] }
 ipset "bans" { managed = false }
 deny "banned" { source = [ipset.bans] }
 accept "https" {
   protocol        = "tcp"
   container_ports = [443]
 }
-default { allow = [ipset.friends] }
+default { allow = [ipset.clients] }
 `
 
 const (
 	established = `-A CHAIN -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j PASS` + "\n"
 	banned      = `-A CHAIN -i eth0 -m set --match-set bans src -m comment --comment "dockerfw deny banned" -j DROP` + "\n"
 	https       = `-A CHAIN -i eth0 -p tcp -m tcp --dport 443 -m comment --comment "dockerfw accept https" -j PASS` + "\n"
-	standard    = `-A CHAIN -i eth0 -m set ! --match-set friends src -m comment --comment "dockerfw default" -j DROP` + "\n"
+	standard    = `-A CHAIN -i eth0 -m set ! --match-set clients src -m comment --comment "dockerfw default" -j DROP` + "\n"
 	jump        = "-A FORWARD -j DOCKER-USER\n"
 	savedRules  = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n" +
 		jump + established + banned + https + standard + "COMMIT\n"
-	savedSets = "create friends hash:net family inet hashsize 1024 maxelem 1048576\nadd friends 192.0.2.10\nadd friends 198.51.100.0/24\n" +
+	savedSets = "create clients hash:net family inet hashsize 1024 maxelem 1048576\nadd clients 192.0.2.10\nadd clients 198.51.100.0/24\n" +
 		"create bans hash:net family inet hashsize 1024 maxelem 65536\nadd bans 203.0.113.5\n"
 )
 
@@ -269,8 +269,8 @@ var broken = []struct {
 	{
 		"a set is missing",
 		nil,
-		[]string{"create friends hash:net family inet hashsize 1024 maxelem 1048576\nadd friends 192.0.2.10\nadd friends 198.51.100.0/24\n", ""},
-		[]string{"sets: friends is missing"},
+		[]string{"create clients hash:net family inet hashsize 1024 maxelem 1048576\nadd clients 192.0.2.10\nadd clients 198.51.100.0/24\n", ""},
+		[]string{"sets: clients is missing"},
 	},
 	{
 		"a rule before with a set of ports",
@@ -284,10 +284,10 @@ var broken = []struct {
 		[]string{"create bans", "create web hash:ip,port family inet\nadd web 203.0.113.7,tcp:22\ncreate bans"},
 		nil,
 	},
-	{"a set is empty", nil, []string{"add friends 192.0.2.10\nadd friends 198.51.100.0/24\n", ""}, []string{"sets: friends is empty"}},
-	{"a set has other entries", nil, []string{"add friends 192.0.2.10\n", "add friends 192.0.2.11\nadd friends 203.0.113.0/24\n"}, []string{"sets: friends: 1 missing entry: 192.0.2.10, 2 unexpected entries: 192.0.2.11, 203.0.113.0/24"}},
+	{"a set is empty", nil, []string{"add clients 192.0.2.10\nadd clients 198.51.100.0/24\n", ""}, []string{"sets: clients is empty"}},
+	{"a set has other entries", nil, []string{"add clients 192.0.2.10\n", "add clients 192.0.2.11\nadd clients 203.0.113.0/24\n"}, []string{"sets: clients: 1 missing entry: 192.0.2.10, 2 unexpected entries: 192.0.2.11, 203.0.113.0/24"}},
 	{"a set is of another type", nil, []string{"create bans hash:net", "create bans hash:ip"}, []string{"sets: bans is hash:ip inet instead of hash:net inet"}},
-	{"the same addresses in other prefixes", nil, []string{"add friends 198.51.100.0/24", "add friends 198.51.100.0/25\nadd friends 198.51.100.128/25"}, nil},
+	{"the same addresses in other prefixes", nil, []string{"add clients 198.51.100.0/24", "add clients 198.51.100.0/25\nadd clients 198.51.100.128/25"}, nil},
 }
 
 func TestEachFaultOfAHostIsReported(t *testing.T) {

@@ -2,14 +2,14 @@ host {
   external_interfaces = ["eth0"]
 }
 
-variable "friends" {
+variable "clients" {
   default = []
 }
 
 accept "web" {
   protocol        = "tcp"
   published_ports = []
-  source          = var.friends
+  source          = var.clients
 }
 
 deny "x" {

@@ -15,12 +15,12 @@ host "db" {
   external_interfaces = ["eth0"]
 }
 
-ipset "friends" {
+ipset "clients" {
   files = ["lists/${host.name}.txt"]
 }
 
 accept "web" {
-  source          = [ipset.friends]
+  source          = [ipset.clients]
   protocol        = "tcp"
   published_ports = [443]
 }

@@ -3,6 +3,6 @@ host {
   variables           = { freinds = ["192.0.2.10"] }
 }
 
-variable "friends" {
+variable "clients" {
   default = []
 }

@@ -1,9 +1,9 @@
 host "web1" {
   external_interfaces = ["eth0"]
-  variables           = { friends = ["192.0.2.10"], friends = ["192.0.2.20"] }
+  variables           = { clients = ["192.0.2.10"], clients = ["192.0.2.20"] }
 }
 
-variable "friends" {
+variable "clients" {
   default = []
 }
 

@@ -10,7 +10,7 @@ host {
   external_interfaces = ["eth0"]
 }
 
-ipset "friends" {
+ipset "clients" {
   entries = ["198.51.100.0/24", "2001:db8:1::/48"]
 }
 
@@ -47,8 +47,8 @@ deny "one_of_the_scanner" {
   source = ["203.0.113.66"]
 }
 
-accept "friends_again" {
-  source          = [ipset.friends]
+accept "clients_again" {
+  source          = [ipset.clients]
   protocol        = "udp"
   published_ports = [53]
 }
@@ -78,5 +78,5 @@ accept "quic" {
 }
 
 default {
-  allow = [ipset.friends, ipset.office]
+  allow = [ipset.clients, ipset.office]
 }

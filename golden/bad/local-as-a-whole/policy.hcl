@@ -7,7 +7,7 @@ variable "site" {
 }
 
 locals {
-  friends = local[var.site]
+  clients = local[var.site]
   all     = values(local)
   office  = ["192.0.2.1"]
 }
@@ -15,5 +15,5 @@ locals {
 accept "db" {
   protocol        = "tcp"
   published_ports = [5432]
-  source          = local.friends
+  source          = local.clients
 }

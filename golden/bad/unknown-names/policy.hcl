@@ -13,7 +13,7 @@ accept "web" {
 }
 
 default {
-  allow = [ipset.ipfriends, var.friends, friends]
+  allow = [ipset.ipfriends, var.clients, clients]
 }
 
 locals {

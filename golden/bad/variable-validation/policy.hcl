@@ -2,12 +2,12 @@ host {
   external_interfaces = ["eth0"]
 }
 
-variable "friends" {
+variable "clients" {
   type    = list(string)
   default = []
 
   validation {
-    condition     = length(var.friends) > 0
+    condition     = length(var.clients) > 0
     error_message = "Somebody has to be able to get in."
   }
 }

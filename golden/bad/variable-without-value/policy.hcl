@@ -2,10 +2,10 @@ host {
   external_interfaces = ["eth0"]
 }
 
-variable "friends" {
+variable "clients" {
   type = list(string)
 }
 
 default {
-  allow = var.friends
+  allow = var.clients
 }

@@ -9,7 +9,7 @@ deny "low" {
   source          = ["203.0.113.0/24"]
 }
 
-accept "friends" {
+accept "clients" {
   protocol        = ["tcp", "udp"]
   published_ports = ["1024-65535"]
   source          = ["192.0.2.0/24"]
