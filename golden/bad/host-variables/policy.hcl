@@ -1,6 +1,6 @@
 host {
   external_interfaces = ["eth0"]
-  variables           = { freinds = ["192.0.2.10"] }
+  variables           = { cleints = ["192.0.2.10"] }
 }
 
 variable "clients" {
