@@ -123,14 +123,14 @@ accept "more" {
   ]
 }`, []string{`12 covered published port 443 of accept "more" has no effect`}},
 		{"an accept whose packets are all denied", host + `
-accept "friend" {
+accept "client" {
   protocol        = "tcp"
   published_ports = [443]
   source          = ["192.0.2.7"]
 }
 deny "net" {
   source = ["192.0.2.0/24"]
-}`, []string{`5 denied accept "friend" is unreachable: all of its packets are denied (10)`}},
+}`, []string{`5 denied accept "client" is unreachable: all of its packets are denied (10)`}},
 		{"a source that is excluded again", host + `
 accept "nobody" {
   protocol        = "tcp"
@@ -156,7 +156,7 @@ deny "bad" {
   log {}
 }`, nil},
 		{"an accept of clients that the default allows", host + `
-ipset "friends" {
+ipset "clients" {
   entries = ["192.0.2.0/24"]
 }
 accept "admin" {
@@ -165,10 +165,10 @@ accept "admin" {
   source          = ["192.0.2.7"]
 }
 default {
-  allow = [ipset.friends]
+  allow = [ipset.clients]
 }`, []string{`8 allowed-anyway accept "admin" has no effect: default.allow already admits its clients`}},
 		{"an accept wider than the default", host + `
-ipset "friends" {
+ipset "clients" {
   entries = ["192.0.2.0/24"]
 }
 accept "admin" {
@@ -177,7 +177,7 @@ accept "admin" {
   source          = ["192.0.2.7", "198.51.100.1"]
 }
 default {
-  allow = [ipset.friends]
+  allow = [ipset.clients]
 }`, nil},
 		{"sets in sets", host + `
 ipset "small" {

@@ -106,7 +106,7 @@ func (l *linter) walk(c *chainSets, in, pass, back ref) {
 		}
 		at := Place{c.index, k}
 		l.reached[at] = l.join(l.reached, at, m)
-		// Only for these packets: the effect of others is of no interest.
+		// Only for these packets: the effect on other packets is of no interest.
 		then := func(i int) ref { return d.then(d.and(m, l.from(c, i)), pass, back) }
 		next := then(k + 1)
 		l.matters[at] = l.matters[at] || then(k) != next

@@ -12,7 +12,7 @@ import (
 type Kind int
 
 // The kinds. Docker leaves the packet to the rules after ours: in the first chain RETURN
-// and the end of the chain do so; in others RETURN goes back to the calling chain.
+// and the end of the chain do so; in others RETURN continues in the calling chain.
 const (
 	Docker Kind = iota
 	Accept

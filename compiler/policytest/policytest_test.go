@@ -16,7 +16,7 @@ host {
   container_interfaces = ["br-+"]
 }
 established { sessions = "SESSIONS" }
-ipset "friends" { entries = ["192.0.2.0/24", "2001:db8::/32"] }
+ipset "clients" { entries = ["192.0.2.0/24", "2001:db8::/32"] }
 ipset "bans" { managed = false }
 deny "banned" { source = [ipset.bans] }
 deny "lan" {
@@ -46,7 +46,7 @@ accept "straight" {
   protocol        = "udp"
   container_ports = [53]
 }
-default { allow = [ipset.friends] }
+default { allow = [ipset.clients] }
 egress {
   deny "out" { destination = ["10.0.0.0/8"] }
 }

@@ -11,7 +11,7 @@ import (
 // The budgets. docs/language.md lists them; a test compares the two.
 const (
 	// MaxDepth bounds the nesting of brackets, blocks, templates, and operators that apply
-	// to the result of others. The parsers and the evaluator recurse at least once per
+	// to another's result. The parsers and the evaluator recurse at least once per
 	// level, and a stack overflow ends the process: 100,000 levels cause one
 	// (docs/contributing/architecture.md, "Budgets"), and people write fewer than ten.
 	MaxDepth = 500

@@ -63,7 +63,7 @@ test "a container behind docker-proxy" {
   expect         = "drop"
 }
 
-test "accepted by the guard" {
+test "accepted in INPUT" {
   from    = "192.0.2.1"
   to_port = 443
   proxy   = true
