@@ -52,7 +52,7 @@ e2e-matrix: test-packages
 
 # Rewrites the golden files; read the diff before you commit it.
 golden:
-	$(GO) test ./golden -run 'TestExamplesCompileToTheirGoldens|TestBadPolicies|TestTheDocs' -update
+	$(GO) test ./golden -run 'TestExamplesCompileToTheirGoldens|TestBadPolicies|TestTheDocs|TestSessionsOfTheDocs' -update
 	$(GO) test ./cmd/dockerfw -run TestScripts -update
 
 fuzz:
