@@ -71,7 +71,7 @@ func operandProblem(p *Program, r *Rule, sets map[string]*Set) string {
 		case SetMatch:
 			switch set := sets[m.Set]; {
 			case set == nil:
-				return fmt.Sprintf("set %q is not made", m.Set)
+				return fmt.Sprintf("set %q does not exist", m.Set)
 			case set.Family != p.Family:
 				return fmt.Sprintf("set %q is of the other family", m.Set)
 			}

@@ -47,7 +47,7 @@ func TestInvalidOperandsAreInternalErrors(t *testing.T) {
 		{ruleOf(ir.PhaseDeny, "x", 1, Conntrack{OrigDstPort: port, Dir: ir.CTOriginal}), "published port without protocol or direction"},
 		{ruleOf(ir.PhaseDeny, "x", 1, Protocol{Number: 6}, Conntrack{OrigDstPort: port}), "published port without protocol or direction"},
 		{ruleOf(ir.PhaseDeny, "x", 1, Conntrack{OrigDst: netip.MustParseAddr("2001:db8::1")}), "published address of the other family"},
-		{ruleOf(ir.PhaseDeny, "x", 1, SetMatch{Set: "b"}), `set "b" is not made`},
+		{ruleOf(ir.PhaseDeny, "x", 1, SetMatch{Set: "b"}), `set "b" does not exist`},
 		{ruleOf(ir.PhaseDeny, "x", 1, SetMatch{Set: "a-v6"}), `set "a-v6" is of the other family`},
 		{&Rule{Verdict: Reject{With: "tcp-reset"}}, "tcp-reset without protocol tcp"},
 	} {

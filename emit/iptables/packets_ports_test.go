@@ -17,7 +17,7 @@ var portTables = []packetTable{
 		src=192.0.2.1 tcp pub=8010 port=80               accept
 		src=192.0.2.1 tcp pub=8011                       drop
 		src=192.0.2.1 tcp pub=7999                       drop
-		# A route to the container does not open what nobody published.
+		# A packet routed to the container without DNAT: the port is not published.
 		src=192.0.2.1 tcp port=443                       drop
 		src=192.0.2.1 tcp pub=443 reply                  drop
 	`},
