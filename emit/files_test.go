@@ -76,7 +76,8 @@ func isScript(name string) bool {
 	return slices.ContainsFunc(Scripts(), func(f folder.File) bool { return f.Name == name })
 }
 
-// The name of a policy file may contain any character: it must not add a line to a restore file.
+// The name of a policy file may contain any character, but must not add a line to a restore
+// file.
 func TestPolicyNamesAreEscapedInComments(t *testing.T) {
 	rs := &iptables.Tables{Programs: []*iptables.Program{program()}}
 	files, err := Files(rs, Source{Policy: []string{"a\n-F\r\x1b[31m.hcl"}})

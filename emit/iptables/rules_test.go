@@ -68,7 +68,8 @@ COMMIT
 -X DOCKERFW-OUT
 COMMIT
 `},
-		// The last rule inserted with -I is the first of the chain: docs/contributing/netfilter.md, "Insert and delete".
+		// The last rule inserted with -I is the first of the chain:
+		// docs/contributing/netfilter.md, "Insert and delete".
 		{ir.InstallInsert, `# H
 *filter
 :DOCKERFW-OUT - [0:0]
