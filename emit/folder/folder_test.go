@@ -321,8 +321,8 @@ func TestWriteReplacesLinkedFilesWithoutWritingThroughThem(t *testing.T) {
 func TestWriteSucceedsBesideLeftovers(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "compiled")
-	writeText(t, filepath.Join(parent, ".compiled.new-KILLED", "iptables.restore"), "half")
-	writeText(t, filepath.Join(parent, ".compiled.new-KILLED.old", "iptables.restore"), "half")
+	writeText(t, filepath.Join(parent, ".compiled.new-KILLED", "iptables.restore"), "partial")
+	writeText(t, filepath.Join(parent, ".compiled.new-KILLED.old", "iptables.restore"), "partial")
 	write(t, compiled(t, map[string]string{"iptables.restore": "a\n"}), dir)
 	write(t, compiled(t, map[string]string{"iptables.restore": "b\n"}), dir)
 }

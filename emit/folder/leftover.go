@@ -39,7 +39,7 @@ func createBeside(path string, create func(name string) (*os.File, error)) (stri
 // createFolderBeside creates an empty folder beside dir.
 func createFolderBeside(dir string) (string, *os.File, error) {
 	return createBeside(dir, func(name string) (*os.File, error) {
-		// Not os.MkdirTemp, whose mode ignores the umask.
+		// Not os.MkdirTemp, whose mode is 0700: the umask determines who may read it.
 		if err := os.Mkdir(name, 0o777); err != nil {
 			return nil, err
 		}

@@ -25,9 +25,9 @@ func TestWriteRemovesWhatKilledRunsLeft(t *testing.T) {
 		if !first {
 			write(t, f, dir)
 		}
-		writeText(t, filepath.Join(parent, ".compiled.new-"+letters, "iptables.restore"), "half")
-		writeText(t, filepath.Join(parent, ".compiled.new-"+letters, "web9", "apply.sh"), "half")
-		writeText(t, filepath.Join(parent, ".compiled.new-"+letters+".old", "manifest.json"), "whole")
+		writeText(t, filepath.Join(parent, ".compiled.new-"+letters, "iptables.restore"), "partial")
+		writeText(t, filepath.Join(parent, ".compiled.new-"+letters, "web9", "apply.sh"), "partial")
+		writeText(t, filepath.Join(parent, ".compiled.new-"+letters+".old", "manifest.json"), "complete")
 		if err := os.Mkdir(filepath.Join(parent, ".compiled.new-"+strings.Repeat("A", 26)), 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestWriteKeepsWhatIsNotALeftover(t *testing.T) {
 	writeText(t, filepath.Join(elsewhere, "iptables.restore"), "foreign")
 	// The folder of a running process.
 	running := ".compiled.new-" + letters
-	writeText(t, filepath.Join(parent, running, "iptables.restore"), "half")
+	writeText(t, filepath.Join(parent, running, "iptables.restore"), "partial")
 	held, err := os.Open(filepath.Join(parent, running))
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestReplaceFileRemovesLeftovers(t *testing.T) {
 	parent := t.TempDir()
 	path := filepath.Join(parent, "policy.hcl")
 	writeText(t, path, "old")
-	writeText(t, filepath.Join(parent, ".policy.hcl.new-"+letters), "half")
+	writeText(t, filepath.Join(parent, ".policy.hcl.new-"+letters), "partial")
 	writeText(t, filepath.Join(parent, ".policy.hcl.new-1"), "foreign")
 	if err := ReplaceFile(path, []byte("new")); err != nil {
 		t.Fatal(err)

@@ -205,7 +205,8 @@ func (e *expansion) protocolVerdicts() []protocolVerdict {
 	protocols := e.Protocols
 	if len(protocols) == 0 {
 		protocols = []uint8{0}
-		// A limit must count each packet once, so that a limited rule cannot be split.
+		// A limit must count each packet once, so a limited rule is not split by protocol
+		// and sends the ICMP error for TCP, too.
 		if _, rejects := e.Verdict.(ir.Reject); rejects && !e.Limited() {
 			protocols = []uint8{protocolTCP, 0}
 		}
