@@ -240,7 +240,7 @@ func TestAnInterfaceLostInTheHandOverIsProvedWrong(t *testing.T) {
 func TestAGuardThatThePolicySwitchesOffIsProvedWrong(t *testing.T) {
 	host := compileText(t, strings.ReplaceAll(guarding, "INSTALL", "replace")).Hosts[0]
 	host.Policy.Host.InputGuard = false
-	diags := prove(host, compiler.NewLists(nil), emittedText(host.Files))
+	diags := prove(host, compiler.NewLists(nil), iptablesText(host.Files))
 	if !refused(diags) {
 		t.Error("accepted")
 	}
@@ -253,7 +253,7 @@ func TestProofsAreNotSharedByHostsWhoseGuardsDiffer(t *testing.T) {
 		policy, h := *host.Policy, *host.Policy.Host
 		change(&h)
 		policy.Host = &h
-		key, err := proofKey(&policy, emittedText(host.Files))
+		key, err := proofKey(&policy, iptablesText(host.Files))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -244,7 +244,7 @@ func emitAndVerify(t *testing.T, host Host) hcl.Diagnostics {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return prove(host, compiler.NewLists(nil), emittedText(files))
+	return prove(host, compiler.NewLists(nil), iptablesText(files))
 }
 
 func TestFaultsOfTheLoweringAreProvedWrong(t *testing.T) {
@@ -292,7 +292,7 @@ func TestAProofNamesThePacketThatAFaultLetsThrough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	diags := prove(host, compiler.NewLists(nil), emittedText(files))
+	diags := prove(host, compiler.NewLists(nil), iptablesText(files))
 	want := `the verdict on tcp 192.0.2.1:40000 -> 198.51.100.1:443 in eth0 out br-0 NEW [connections of web] is "reject tcp-reset" by the policy (default) and "accept" by the text (dockerfw accept web)`
 	if !refused(diags) || !strings.Contains(diags[0].Detail, want) {
 		t.Errorf("want %s, got %v", want, diags)

@@ -60,7 +60,7 @@ egress {
   }
 }
 `)
-	rules := string(emittedText(result.Hosts[0].Files).Rules[ir.IPv4])
+	rules := string(iptablesText(result.Hosts[0].Files).Rules[ir.IPv4])
 	for _, want := range []string{
 		`-A DOCKER-USER -i eth0 -o br-dmz -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j ACCEPT`,
 		`-A DOCKER-USER -i br-dmz -o eth0 -m comment --comment "dockerfw egress" -j DOCKERFW-EGRESS`,

@@ -138,7 +138,7 @@ func TestEmittedRulesThatAreWrongAreRefused(t *testing.T) {
 	for _, install := range []string{"replace", "jump", "insert"} {
 		result := compileText(t, strings.ReplaceAll(everything, "INSTALL", install))
 		host := result.Hosts[0]
-		good := emittedText(host.Files)
+		good := iptablesText(host.Files)
 		for _, fault := range faults {
 			for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 				old := strings.ReplaceAll(fault.old, "-A", "-[AI]")
@@ -178,7 +178,7 @@ func TestEmittedSetsThatAreWrongAreRefused(t *testing.T) {
 		{"an unmanaged set filled", `(?m)^(swap friends-new friends\n)`, "${1}destroy f2b\n"},
 		{"maxelem for another", `create vpn(\S*) (.*)maxelem 1048576`, "create vpn$1 ${2}maxelem 65536"},
 	} {
-		text := emittedText(host.Files)
+		text := iptablesText(host.Files)
 		good := text.Sets
 		text.Sets = regexp.MustCompile(fault.old).ReplaceAll(good, []byte(fault.new))
 		if bytes.Equal(good, text.Sets) {
@@ -194,11 +194,11 @@ func TestRemovalThatLeavesSomethingIsRefused(t *testing.T) {
 	for _, install := range []string{"replace", "jump", "insert"} {
 		result := compileText(t, strings.ReplaceAll(everything, "INSTALL", install))
 		host := result.Hosts[0]
-		for _, line := range strings.SplitAfter(string(emittedText(host.Files).RulesRemoval[ir.IPv4]), "\n") {
+		for _, line := range strings.SplitAfter(string(iptablesText(host.Files).RulesRemoval[ir.IPv4]), "\n") {
 			if !strings.HasPrefix(line, "-") && !strings.HasPrefix(line, ":DOCKER-USER") {
 				continue
 			}
-			text := emittedText(host.Files)
+			text := iptablesText(host.Files)
 			text.RulesRemoval[ir.IPv4] = bytes.Replace(text.RulesRemoval[ir.IPv4], []byte(line), nil, 1)
 			// A chain without rules needs no flush before it is deleted.
 			if strings.HasPrefix(line, "-F") && refused(prove(host, compiler.NewLists(nil), text)) {
