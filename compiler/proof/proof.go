@@ -1,9 +1,10 @@
-// Package proof checks that emitted text treats every packet as its policy does.
+// Package proof checks that emitted text gives every packet the verdict of its policy.
 //
 // In: a policy's AST, and the tables and sets as they are after the text was loaded.
 // Out: nil, or an error with a packet that shows the difference.
-// The policy's packets come from package semantics, directly from the AST; those of the text
-// from package netfilter, which also reads saved tables. It checks the passes and the
+//
+// The policy's programs come from package semantics, directly from the AST; those of the
+// text from package netfilter, which also reads saved tables. It checks the passes and the
 // printing, so it knows neither.
 package proof
 
@@ -27,8 +28,8 @@ type Loaded struct {
 	Sets    *iptables.Sets
 }
 
-// Prove returns an error if the verdict of these tables and sets on any packet of the family
-// differs from that of the policy.
+// Prove returns an error if the verdict of these tables and sets on any packet of the
+// family differs from that of the policy.
 func Prove(policy *parser.Policy, lists semantics.Lists, loaded Loaded) error {
 	forwarded, input := semantics.Programs(policy, loaded.Family, lists)
 	t := newTranslator(policy, loaded)
@@ -96,9 +97,9 @@ func newTranslator(policy *parser.Policy, loaded Loaded) *translator {
 
 // program returns the program that begins in a chain; an empty one if there is none.
 //
-// Whether a limit matches does not follow from a packet. Package semantics has one condition
-// for the rate of a rule of the policy and one for its connections, which replace the matches
-// of limits. The read-back compares their numbers.
+// Whether a limit matches does not follow from a packet. Package semantics has one
+// condition for the rate of a rule of the policy and one for its connections, which replace
+// the matches of limits. The read-back compares their numbers.
 func (t *translator) program(start string) *packet.Program {
 	if t.loaded.Filter.Chain(start) == nil {
 		return &packet.Program{Family: t.loaded.Family, Chains: []*packet.Chain{{Name: start}}}
@@ -129,8 +130,8 @@ func (t *translator) program(start string) *packet.Program {
 	return p
 }
 
-// condition returns the condition of package semantics for one of being in an unmanaged set,
-// and any other condition unchanged.
+// condition returns the condition of package semantics for one of being in an unmanaged
+// set, and any other condition unchanged.
 func (t *translator) condition(c packet.Cond) packet.Cond {
 	if o, ok := c.(packet.Opaque); ok && t.unmanaged[o.Text] != nil {
 		return t.unmanaged[o.Text]

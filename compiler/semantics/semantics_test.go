@@ -31,8 +31,8 @@ func policyOf(t *testing.T, text string) *parser.Policy {
 	return policy
 }
 
-// publishedTo returns the first packet of a TCP connection to a published port, translated by
-// Docker to a container in the client's family.
+// publishedTo returns the first packet of a TCP connection to a published port, translated
+// by Docker to a container in the client's family.
 func publishedTo(from string, port, containerPort uint16) packet.Packet {
 	p := packet.Packet{
 		In: "eth0", Out: "docker0",
