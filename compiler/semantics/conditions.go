@@ -77,7 +77,12 @@ func (b *builder) notIn(a *parser.Addresses, end packet.End) packet.Cond {
 func (b *builder) set(s *parser.Set, end packet.End) packet.Cond {
 	switch {
 	case !s.Managed:
-		return InUnmanaged(ir.SetName(s.Name.Value, b.family), end)
+		// Not ir.SetName, which the emitter uses: the proof would not detect a fault in it.
+		name := s.Name.Value
+		if b.family == ir.IPv6 {
+			name += "-v6"
+		}
+		return InUnmanaged(name, end)
 	case s.Type == parser.SetList:
 		var out packet.Any
 		for _, name := range s.Members {
