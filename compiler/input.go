@@ -12,17 +12,19 @@ import (
 )
 
 // INPUT protection filters packets that Docker did not translate, and that docker-proxy on
-// the host would answer: packets of IPv6 clients to networks without IPv6, and all packets to
-// published ports while the nat table is empty. They pass INPUT, not FORWARD. There only the
-// port shows that a packet is for a container, so the policy's ports are protected.
+// the host would answer: packets of IPv6 clients to networks without IPv6, and all packets
+// to published ports while the nat table is empty. They pass INPUT, not FORWARD. There only
+// the port shows that a packet is for a container, so the policy's ports are protected.
 
-// protocolPorts are the ports of one protocol, as sorted ranges that neither overlap nor touch.
+// protocolPorts are the ports of one protocol, as sorted ranges that neither overlap nor
+// touch.
 type protocolPorts struct {
 	protocol uint8
 	ports    []parser.Ports
 }
 
-// protectedPorts returns the published ports that rules or the host list, sorted by protocol.
+// protectedPorts returns the published ports that rules or the host list, sorted by
+// protocol.
 func (c *compilation) protectedPorts() []protocolPorts {
 	if !c.policy.Host.InputGuard {
 		return nil
@@ -86,9 +88,10 @@ func (c *compilation) proxyScope(external []string) *scope {
 	return s
 }
 
-// proxyRule returns a rule with only those conditions that can be matched in INPUT, or nil if
-// it does not apply there. Without one of its conditions a rule would match more packets: an
-// accept then does not apply, and a deny applies if it lists published ports or addresses.
+// proxyRule returns a rule with only those conditions that can be matched in INPUT, or nil
+// if it does not apply there. Without one of its conditions a rule would match more
+// packets: an accept then does not apply, and a deny applies if it lists published ports or
+// addresses.
 func proxyRule(r *parser.Rule, protected []protocolPorts) *parser.Rule {
 	if len(r.ICMPTypes) > 0 || hasContainer(r) && (r.Kind == parser.KindAccept || !hasPublished(r)) {
 		return nil
@@ -124,8 +127,8 @@ func hasPublished(r *parser.Rule) bool {
 	return len(r.PublishedPorts) > 0 || len(r.PublishedAddress) > 0
 }
 
-// warnUnprotected warns of denies that do not apply in INPUT only because of their conditions
-// on the container.
+// warnUnprotected warns of denies that do not apply in INPUT only because of their
+// conditions on the container.
 func (c *compilation) warnUnprotected(s *scope) {
 	for _, r := range c.policy.Rules {
 		if r.Kind == parser.KindDeny && proxyRule(r, s.protected) == nil && proxyRule(withoutContainer(r), s.protected) != nil {
@@ -139,8 +142,8 @@ func (c *compilation) warnUnprotected(s *scope) {
 	}
 }
 
-// hostServices are services that commonly run on the host itself. A range of protected ports
-// may include them unintentionally.
+// hostServices are services that commonly run on the host itself. A range of protected
+// ports may include them unintentionally.
 var hostServices = []struct {
 	protocol uint8
 	port     uint16

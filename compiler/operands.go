@@ -9,7 +9,8 @@ import (
 
 // operands are the addresses of one family in an attribute of a rule.
 type operands struct {
-	// written means that the policy has the attribute, with or without addresses of the family.
+	// written means that the policy has the attribute, with or without addresses of the
+	// family.
 	written bool
 	ir.Addresses
 }

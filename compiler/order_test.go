@@ -23,8 +23,8 @@ func compilationOf(rules ...*ir.Rule) *compilation {
 	return &compilation{out: &ir.Ruleset{Programs: []*ir.Program{{Family: ir.IPv4, Rules: rules}}}}
 }
 
-// No pass makes such an order. If one had that fault, nothing would be written, and the error
-// has both rules.
+// No pass makes such an order. If one had that fault, nothing would be written, and the
+// error has both rules.
 func TestAnOrderBrokenInTheIRIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name  string

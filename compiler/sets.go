@@ -136,7 +136,8 @@ func (c *compilation) elements(s *parser.Set, include, exclude []netipx.IPRange)
 	return slices.Compact(out)
 }
 
-// overlapping returns the ranges that overlap r, of sorted ones that do not overlap each other.
+// overlapping returns the ranges that overlap r, of sorted ones that do not overlap each
+// other.
 func overlapping(sorted []netipx.IPRange, r netipx.IPRange) []netipx.IPRange {
 	from, _ := slices.BinarySearchFunc(sorted, r.From(), func(one netipx.IPRange, a netip.Addr) int { return one.To().Compare(a) })
 	to := from
@@ -146,8 +147,8 @@ func overlapping(sorted []netipx.IPRange, r netipx.IPRange) []netipx.IPRange {
 	return sorted[from:to]
 }
 
-// merge returns the shortest list of prefixes with exactly the addresses that are in include
-// and not in exclude. It reports an error at rng if they are too many for a set.
+// merge returns the shortest list of prefixes with exactly the addresses that are in
+// include and not in exclude. It reports an error at rng if they are too many for a set.
 func (c *compilation) merge(include, exclude []netipx.IPRange, rng hcl.Range) []netip.Prefix {
 	var out []netip.Prefix
 	for _, r := range ipSet(include, exclude).Ranges() {
@@ -241,8 +242,8 @@ func rangeSize(r netipx.IPRange) uint64 {
 	return b - a + 1
 }
 
-// maxElem returns maxelem of the policy, 0 without one. It reports an error if the set has more
-// elements.
+// maxElem returns maxelem of the policy, 0 without one. It reports an error if the set has
+// more elements.
 func (c *compilation) maxElem(s *parser.Set, set *ir.Set) int {
 	if s.MaxElem == nil {
 		return 0

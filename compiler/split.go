@@ -266,8 +266,8 @@ func (c *compilation) canHaveElements(s *ir.Set) bool {
 	})
 }
 
-// defaultRule adds the rule that refuses packets whose source, in ScopeEgress destination, is
-// not an allowed address.
+// defaultRule adds the rule that refuses packets whose source, in ScopeEgress destination,
+// is not an allowed address.
 func (c *compilation) defaultRule(s *scope, f ir.Family) {
 	d := s.def
 	allow := c.operands(d.Allow, f)

@@ -11,8 +11,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// limits returns the conditions of a rule on the number of connections, each opaque: whether
-// it is fulfilled does not follow from a packet.
+// limits returns the conditions of a rule on the number of connections, each opaque:
+// whether it is fulfilled does not follow from a packet.
 func limits(r *parser.Rule) []packet.Cond {
 	var out []packet.Cond
 	if r.Rate != nil {
@@ -77,7 +77,12 @@ func (b *builder) notIn(a *parser.Addresses, end packet.End) packet.Cond {
 func (b *builder) set(s *parser.Set, end packet.End) packet.Cond {
 	switch {
 	case !s.Managed:
-		return InUnmanaged(ir.SetName(s.Name.Value, b.family), end)
+		// Not ir.SetName, which the emitter uses: the proof would not detect a fault in it.
+		name := s.Name.Value
+		if b.family == ir.IPv6 {
+			name += "-v6"
+		}
+		return InUnmanaged(name, end)
 	case s.Type == parser.SetList:
 		var out packet.Any
 		for _, name := range s.Members {
@@ -115,8 +120,8 @@ func inRanges(end packet.End, ranges ...netipx.IPRange) packet.Cond {
 	return packet.Addr{End: end, In: packet.NewAddrSet("", prefixes)}
 }
 
-// protocols returns the condition of having one of the protocols. ICMP matches only in IPv4,
-// ICMPv6 only in IPv6.
+// protocols returns the condition of having one of the protocols. ICMP matches only in
+// IPv4, ICMPv6 only in IPv6.
 func protocols(list []parser.At[parser.Protocol]) packet.Cond {
 	if len(list) == 0 {
 		return nil
@@ -147,8 +152,8 @@ func ports(list []parser.At[parser.Ports], end packet.End) packet.Cond {
 	return c
 }
 
-// icmp returns the condition of having one of the ICMP types, each in the families that have
-// it.
+// icmp returns the condition of having one of the ICMP types, each in the families that
+// have it.
 func icmp(list []parser.At[parser.ICMPType]) packet.Cond {
 	if len(list) == 0 {
 		return nil

@@ -3,7 +3,8 @@
 //
 // In: the policy of one host, and the addresses of its lists.
 // Out: a packet.Program for forwarded packets and one for packets to the host itself. Each
-// has one chain, and there each rule of the policy with its conditions as written.
-// It checks the compiler, so it shares no code with the compiler's passes, and it knows
-// neither the names of sets that they make nor any text.
+// is one chain of the policy's rules, with their conditions as written.
+//
+// It serves to check the compiler, so it shares no code with the compiler's passes. It knows
+// nothing about how they write rules, sets and text.
 package semantics

@@ -8,8 +8,9 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// forwarded returns the program for forwarded packets: the rules for packets that enter, then
-// those of the egress block. A packet that an earlier rule accepts never gets to egress.
+// forwarded returns the program for forwarded packets: the rules for packets that enter,
+// then those of the egress block. A packet that an earlier rule accepts never gets to
+// egress.
 func (b *builder) forwarded() *packet.Program {
 	p := b.policy
 	b.rules = nil

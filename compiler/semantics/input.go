@@ -10,9 +10,9 @@ import (
 // does not cover.
 const Unprotected = "not protected"
 
-// input returns the program for packets to the host itself. INPUT protection refuses packets
-// to protected ports, where docker-proxy may answer for containers, and leaves everything
-// else to the host's own rules in INPUT.
+// input returns the program for packets to the host itself. INPUT protection refuses
+// packets to protected ports, where docker-proxy may answer for containers, and leaves
+// everything else to the host's own rules in INPUT.
 func (b *builder) input() *packet.Program {
 	b.rules = nil
 	if ports, protocols := b.protected(); len(ports) > 0 {

@@ -17,14 +17,14 @@ func Program(p *parser.Policy, f ir.Family, lists Lists) *packet.Program {
 }
 
 // Input returns the verdicts of a policy on packets of one family to the host itself, where
-// docker-proxy answers for containers. [packet.Docker] means there: continue with the host's
-// own rules in INPUT.
+// docker-proxy answers for containers. [packet.Docker] means there: continue with the
+// host's own rules in INPUT.
 func Input(p *parser.Policy, f ir.Family, lists Lists) *packet.Program {
 	return newBuilder(p, f, lists).input()
 }
 
-// Programs returns the results of both [Program] and [Input]. It evaluates the policy's sets,
-// which can have millions of addresses, only once.
+// Programs returns the results of both [Program] and [Input]. It evaluates the policy's
+// sets, which can have millions of addresses, only once.
 func Programs(p *parser.Policy, f ir.Family, lists Lists) (forwarded, input *packet.Program) {
 	b := newBuilder(p, f, lists)
 	return b.forwarded(), b.input()
@@ -67,8 +67,8 @@ func (b *builder) add(name string, v packet.Verdict, conds ...packet.Cond) {
 	b.rules = append(b.rules, &packet.Rule{Matches: all, Verdict: v, Text: name})
 }
 
-// addRefusal adds the rules that drop or reject packets. A reject resets TCP connections and
-// answers the rest with an ICMP error; with oneAnswer, TCP gets the ICMP error, too.
+// addRefusal adds the rules that drop or reject packets. A reject resets TCP connections
+// and answers the rest with an ICMP error; with oneAnswer, TCP gets the ICMP error, too.
 func (b *builder) addRefusal(name string, a parser.Action, oneAnswer bool, conds ...packet.Cond) {
 	if a == parser.ActionDrop {
 		b.add(name, packet.Verdict{Kind: packet.Drop}, conds...)

@@ -40,8 +40,8 @@ type Host struct {
 	Files  []folder.File
 }
 
-// Policy compiles the policy at name for its hosts. The Hosts of the result are nil if there
-// is an error for any of them.
+// Policy compiles the policy at name for its hosts. The Hosts of the result are nil if
+// there is an error for any of them.
 func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	if opts.Tree == nil {
 		opts.Tree = files.Disk

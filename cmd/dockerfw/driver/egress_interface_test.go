@@ -2,9 +2,9 @@ package driver
 
 import "testing"
 
-// A random policy found this once: a packet arrives on eth0 and leaves on eth0, and an egress
-// rule matches on the external interface. The compiled rules left the packet to Docker's
-// rules, but the policy drops it.
+// A random policy found this once: a packet arrives on eth0 and leaves on eth0, and an
+// egress rule matches on the external interface. The compiled rules left the packet to
+// Docker's rules, but the policy drops it.
 func TestAnEgressDenyOnTheExternalInterfaceIsProved(t *testing.T) {
 	compileText(t, `
 host {

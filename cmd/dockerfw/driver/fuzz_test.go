@@ -16,8 +16,8 @@ const (
 )
 
 // FuzzPolicy compiles arbitrary text. Either there are errors and no output, or the output
-// passes the driver's own proof, is the same twice, and keeps to the limits of the tools that
-// load it.
+// passes the driver's own proof, is the same twice, and keeps to the limits of the tools
+// that load it.
 func FuzzPolicy(f *testing.F) {
 	examples, err := filepath.Glob("../../../examples/*/policy.hcl")
 	if err != nil || len(examples) == 0 {

@@ -93,7 +93,8 @@ type identity struct {
 // maxRelated is the number of places on further hosts that a finding shows.
 const maxRelated = 2
 
-// add adds a diagnostic of a host. All diagnostics of a host are added before the next host's.
+// add adds a diagnostic of a host. All diagnostics of a host are added before the next
+// host's.
 func (fs *findings) add(host string, d *hcl.Diagnostic) {
 	exact := identity{severity: d.Severity, code: diag.InfoOf(d).Code, summary: d.Summary, detail: d.Detail}
 	if d.Subject != nil {
@@ -145,9 +146,9 @@ func (f *finding) addRelated(host string, place hcl.Range) {
 // hostMark replaces the name of the host in texts that are compared.
 const hostMark = "\x00"
 
-// withoutHost returns the text with the mark in place of the host's label, where the label is
-// a word of its own. A label of one character or without letters could be any word or number
-// of the text, and is not replaced.
+// withoutHost returns the text with the mark in place of the host's label, where the label
+// is a word of its own. A label of one character or without letters could be any word or
+// number of the text, and is not replaced.
 func withoutHost(text, label string) string {
 	if len(label) < 2 || !strings.ContainsFunc(label, isLetter) || !strings.Contains(text, label) {
 		return text

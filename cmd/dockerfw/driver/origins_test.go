@@ -15,7 +15,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// Recording where values were written may change the positions of errors, but not the errors.
+// Recording where values were written may change the positions of errors, but not the
+// errors.
 func TestErrorsAreTheSameWithAndWithoutOrigins(t *testing.T) {
 	policies, err := filepath.Glob("../../../golden/bad/*/policy.hcl")
 	if err != nil || len(policies) < 40 {

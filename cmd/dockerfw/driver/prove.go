@@ -47,8 +47,9 @@ func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
 }
 
 // proofKey returns a digest of everything that a proof depends on, except for the lists,
-// which are the same for all hosts. The digest covers the policy without the host's name and
-// without positions, and the text without its first line, a comment with the host's name.
+// which are the same for all hosts. The digest covers the policy without the host's name
+// and without positions, and the text without its first line, a comment with the host's
+// name.
 func proofKey(policy *parser.Policy, text iptables.Text) (key [sha256.Size]byte, err error) {
 	sum := sha256.New()
 	if err := policy.Fingerprint(sum); err != nil {

@@ -195,7 +195,7 @@ var ruleFaults = []struct {
 	}},
 	{"a limit lost", func(l lowered) { l.without("deny flood", iptables.HashLimit{}) }},
 	{"a number of connections lost", func(l lowered) { l.without("accept web", iptables.ConnLimit{}) }},
-	{"a limit that does not ask for new connections", func(l lowered) {
+	{"a limit on all packets instead of new connections", func(l lowered) {
 		l.matches("deny flood", func(m iptables.Match) iptables.Match {
 			if c, ok := m.(iptables.Conntrack); ok && c.States == ir.CTNew {
 				return nil

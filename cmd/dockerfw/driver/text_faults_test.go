@@ -211,7 +211,8 @@ func TestIncompleteRemovalIsRefused(t *testing.T) {
 	}
 }
 
-// refused reports whether the first diagnostic is an internal error, as for every failed proof.
+// refused reports whether the first diagnostic is an internal error, as for every failed
+// proof.
 func refused(diags hcl.Diagnostics) bool {
 	return diags.HasErrors() && diag.InfoOf(diags[0]).Code == diag.CodeInternal
 }
