@@ -16,7 +16,7 @@ import (
 )
 
 // withoutGolden are codes that no file can show: a fault of dockerfw, a failing disk, a
-// policy that takes too long to analyse, and a line that only the simulated loading of
+// policy that takes too long to analyze, and a line that only the simulated loading of
 // parser/iptables refuses, whose tests have it.
 var withoutGolden = []diag.Code{diag.CodeInternal, diag.CodeListRead, diag.CodeTooLarge, diag.CodeDumpLoad}
 

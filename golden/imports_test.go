@@ -10,9 +10,9 @@ import (
 // module is the path of this module.
 const module = "github.com/dockerfw/dockerfw/"
 
-// floors are the folders of the program from the lowest to the highest. A package imports
-// only packages of its own floor and of lower ones.
-var floors = []string{"parser", "compiler", "emit", "cmd"}
+// layers are the folders of the program from the lowest to the highest. A package imports
+// only packages of its own layer and of lower ones.
+var layers = []string{"parser", "compiler", "emit", "cmd"}
 
 // imports are the packages of the module that each package may import; tests may import
 // more. An edge that is not here is a decision: see docs/contributing/architecture.md.
@@ -66,8 +66,8 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
 		pkg := strings.TrimPrefix(words[0], module)
-		floor := floorOf(pkg)
-		if floor < 0 {
+		layer := layerOf(pkg)
+		if layer < 0 {
 			continue // the laboratory of the tests
 		}
 		found[pkg] = true
@@ -81,7 +81,7 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 			other, own := strings.CutPrefix(w, module)
 			switch {
 			case !own:
-			case floorOf(other) < 0 || floorOf(other) > floor:
+			case layerOf(other) < 0 || layerOf(other) > layer:
 				t.Errorf("%s imports %s, which is above it", pkg, other)
 			case !slices.Contains(allowed, other):
 				t.Errorf("%s imports %s, which it may not", pkg, other)
@@ -100,8 +100,8 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 	}
 }
 
-// floorOf returns the number of the floor that a package is on, -1 for none.
-func floorOf(pkg string) int {
+// layerOf returns the number of the layer that a package is in, -1 for none.
+func layerOf(pkg string) int {
 	first, _, _ := strings.Cut(pkg, "/")
-	return slices.Index(floors, first)
+	return slices.Index(layers, first)
 }

@@ -93,12 +93,12 @@ func nested(b *parser.Block, body object) object {
 	if b.Many {
 		body = anyOf(body, arrayOf(body))
 	}
-	labelled := object{"type": "object", "additionalProperties": body}
+	labeled := object{"type": "object", "additionalProperties": body}
 	switch b.Label {
 	case parser.NameLabel:
-		return anyOf(labelled, arrayOf(labelled))
+		return anyOf(labeled, arrayOf(labeled))
 	case parser.OptionalLabel:
-		return anyOf(body, labelled)
+		return anyOf(body, labeled)
 	}
 	return body
 }

@@ -23,7 +23,7 @@ var avoided = []struct{ pattern, instead string }{
 	{`\bmend(s|ed|ing)?\b`, "fix"},
 	{`\bfor want of\b`, "because … is missing"},
 	{`\bwhom\b`, "the clients you list"},
-	{`\b(not modelled|unmodelled)\b`, "not supported"},
+	{`\b(not modell?ed|unmodell?ed)\b`, "not supported"},
 	{`\bmultipl(y|ies|ied) out\b`, "cartesian product"},
 	{`\b([Ff]riends?|[Ss]trangers?|[Kk]nock(s|ed|ing)?|[Hh]ammer(s|ed|ing)?)\b`, "allowed client, other client, probe, load client"},
 	{`\bhand(s|ed|ing)?[ -]over\b`, "jump"},

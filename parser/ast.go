@@ -32,7 +32,7 @@ type Policy struct {
 
 // Host is a host block.
 type Host struct {
-	// Name is the block's label; "" for the unlabelled host.
+	// Name is the block's label; "" for the unlabeled host.
 	Name                string
 	DeclRange           hcl.Range
 	ExternalInterfaces  []At[string]

@@ -29,7 +29,7 @@ type evaluator struct {
 	ctx    *hcl.EvalContext
 	// names are the declared names by root name (var, local, …), sorted.
 	names map[string][]string
-	// host is the label of the host, "" for the unlabelled one.
+	// host is the label of the host, "" for the unlabeled one.
 	host  string
 	now   time.Time
 	diags hcl.Diagnostics

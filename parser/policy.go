@@ -12,7 +12,7 @@ import (
 )
 
 // Evaluate evaluates all expressions and returns the policy of the host with a label, ""
-// for the unlabelled one. Rules that expired before now are errors; nothing else depends
+// for the unlabeled one. Rules that expired before now are errors; nothing else depends
 // on now. With errors the policy contains what is valid. Several hosts may be evaluated
 // concurrently.
 func (s *Source) Evaluate(host string, now time.Time) (*Policy, hcl.Diagnostics) {

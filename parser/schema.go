@@ -97,15 +97,15 @@ func (a *Attribute) refusedIn(context string) string {
 }
 
 // bodySchema is what HCL reads a body of the block with. Optional labels are read if
-// labelled is set.
-func (b *Block) bodySchema(labelled bool) *hcl.BodySchema {
+// labeled is set.
+func (b *Block) bodySchema(labeled bool) *hcl.BodySchema {
 	out := &hcl.BodySchema{}
 	for _, a := range b.Attributes {
 		out.Attributes = append(out.Attributes, hcl.AttributeSchema{Name: a.Name, Required: a.Required})
 	}
 	for _, nested := range b.Blocks {
 		header := hcl.BlockHeaderSchema{Type: nested.Type}
-		if nested.Label == NameLabel || nested.Label == OptionalLabel && labelled {
+		if nested.Label == NameLabel || nested.Label == OptionalLabel && labeled {
 			header.LabelNames = []string{"name"}
 		}
 		out.Blocks = append(out.Blocks, header)

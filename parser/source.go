@@ -31,7 +31,7 @@ type Source struct {
 	// blocks at the top and in egress, by type. Of blocks with the same name only the
 	// first is here.
 	blocks, egress map[string][]*hcl.Block
-	// hosts by label, "" for the unlabelled one.
+	// hosts by label, "" for the unlabeled one.
 	hosts map[string]*hcl.Block
 	// functions, source bytes and values from outside are the same for every host.
 	functions functions
@@ -105,7 +105,7 @@ func LoadFrom(tree files.Tree, name string, inputs Inputs, allowOutside bool) (*
 		if more.HasErrors() {
 			continue
 		}
-		content, more := file.Body.Content(policySchema.bodySchema(hasLabelledHost(file.Body)))
+		content, more := file.Body.Content(policySchema.bodySchema(hasLabeledHost(file.Body)))
 		misplaced = append(misplaced, explainSchema(more, policySchema)...)
 		found = append(found, content.Blocks...)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Hosts returns the valid labels of host blocks in the order written; "" for an unlabelled
+// Hosts returns the valid labels of host blocks in the order written; "" for an unlabeled
 // host.
 func (s *Source) Hosts() []string {
 	var out []string
@@ -30,8 +30,8 @@ func hostLabel(b *hcl.Block) string {
 	return b.Labels[0]
 }
 
-// hasLabelledHost reports whether the host blocks of a file have labels.
-func hasLabelledHost(body hcl.Body) bool {
+// hasLabeledHost reports whether the host blocks of a file have labels.
+func hasLabeledHost(body hcl.Body) bool {
 	if native, ok := body.(*hclsyntax.Body); ok {
 		return slices.ContainsFunc(native.Blocks, func(b *hclsyntax.Block) bool {
 			return b.Type == "host" && len(b.Labels) > 0
@@ -152,8 +152,8 @@ func findHosts(blocks []*hcl.Block) (map[string]*hcl.Block, hcl.Diagnostics) {
 			folded[strings.ToLower(label)] = b
 		}
 	}
-	if unlabelled := hosts[""]; unlabelled != nil && len(hosts) > 1 {
-		diags = append(diags, diag.New(diag.CodeDuplicate, unlabelled.DefRange, "host without a label beside labelled ones", "The label is the name of the host's output folder. Give this one a label too."))
+	if unlabeled := hosts[""]; unlabeled != nil && len(hosts) > 1 {
+		diags = append(diags, diag.New(diag.CodeDuplicate, unlabeled.DefRange, "host without a label beside labeled ones", "The label is the name of the host's output folder. Give this one a label too."))
 	}
 	return hosts, diags
 }

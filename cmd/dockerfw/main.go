@@ -1,7 +1,9 @@
 // Command dockerfw compiles firewall policies for Docker hosts.
 //
-// Each command is one file: its flags, one call of the package that does the work, and
-// the output. root.go lists the commands; flags.go has the flags that they share.
+// In: arguments, environment variables and files. Out: text on standard output, errors on
+// standard error, and an exit code. Each command is one file: its flags, one call of the
+// package that does the work, and the output. root.go lists the commands; flags.go has the
+// flags that they share. It does not know what policies mean.
 package main
 
 import (

@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
 		Setup: func(env *testscript.Env) error {
-			// Messages are compared without colours and outside any terminal.
+			// Messages are compared without colors and outside any terminal.
 			env.Setenv("NO_COLOR", "")
 			return nil
 		},

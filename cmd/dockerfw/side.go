@@ -67,7 +67,7 @@ func opened(cmd *cobra.Command, open func() (*snapshot.Fleet, hcl.Diagnostics, e
 	return side, err
 }
 
-// colored reports whether output to w is coloured: on a terminal, without NO_COLOR.
+// colored reports whether output to w is colored: on a terminal, without NO_COLOR.
 func colored(w io.Writer) bool {
 	f, ok := fileOf(w)
 	return ok && terminal(f) && os.Getenv("NO_COLOR") == ""

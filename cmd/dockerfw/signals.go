@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// interrupted is the cause of a context that a signal cancelled.
+// interrupted is the cause of a context that a signal canceled.
 type interrupted struct{ os.Signal }
 
 func (i interrupted) Error() string { return fmt.Sprintf("stopped by signal: %v", i.Signal) }

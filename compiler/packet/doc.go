@@ -1,5 +1,5 @@
-// Package packet computes with exact sets of packets. Proof, diff and explain are a few
-// lines over it.
+// Package packet computes with exact sets of packets. Proof, lint, diff, explain and verify
+// are built on it.
 //
 // In: programs, which are chains of rules with conditions and verdicts. Out: the set of
 // packets of each verdict, the packets that two programs treat differently, each with a

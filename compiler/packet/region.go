@@ -8,8 +8,9 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Region is a product of sets, one for each field: a packet is in it if each of its fields
-// is in the field's set. A field that is nil or zero has any value.
+// Region describes part of a Set for people: a product of sets, one for each field. A packet
+// is in it if each of its fields is in the field's set. A field that is nil or zero has any
+// value.
 type Region struct {
 	Family                                   ir.Family
 	In, Out                                  *Interfaces

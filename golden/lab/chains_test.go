@@ -67,7 +67,7 @@ func TestADropInDockerUserWorksWheneverItIsLoaded(t *testing.T) {
 }
 
 // dropRules drop the other client, as iptables-save prints them. The chain PROTECT is like one
-// of ours in INPUT, which must not drop neighbour discovery.
+// of ours in INPUT, which must not drop neighbor discovery.
 var dropRules = map[int][]string{
 	4: {
 		"-A INPUT -j PROTECT\n",

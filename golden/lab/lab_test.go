@@ -143,7 +143,7 @@ func TestClientsDistinguishRejects(t *testing.T) {
 				requireResult(t, lab.Other, "udp", lab.Host.At(53), c.udp)
 			}
 
-			// Without -p, neighbour discovery would be rejected as well.
+			// Without -p, neighbor discovery would be rejected as well.
 			must(t, lab.Host.IPTablesRestore(backend, 6, `*filter
 -A INPUT -s 2001:db8:1::3 -p tcp -j REJECT --reject-with icmp6-adm-prohibited
 -A INPUT -s 2001:db8:1::3 -p udp -j REJECT --reject-with icmp6-adm-prohibited

@@ -265,6 +265,6 @@ var classes = [...]Class{
 	},
 	CodeTooLarge: {
 		Name: "too-large", Severity: SeverityWarning, OnlyCheck: true,
-		Meaning: "more rules than can be analysed; the others were not",
+		Meaning: "more rules than can be analyzed; the others were not",
 	},
 }

@@ -20,7 +20,7 @@ import (
 type Printer struct {
 	// Sources are the contents of files by name, for source lines.
 	Sources map[string][]byte
-	// Color turns on ANSI colours.
+	// Color turns on ANSI colors.
 	Color bool
 	// Width is the number of columns to which text is wrapped; 0 means 80.
 	Width int

@@ -184,7 +184,7 @@ p.hcl:70000:1: error: no address [address-syntax]
 	}
 }
 
-func TestPrinterColours(t *testing.T) {
+func TestPrinterColors(t *testing.T) {
 	p := Printer{Color: true, Sources: map[string][]byte{"p.hcl": []byte("one\n")}}
 	var out strings.Builder
 	err := p.Write(&out, hcl.Diagnostics{

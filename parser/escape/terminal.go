@@ -14,7 +14,7 @@ import (
 // strings do not, and must not be converted to it.
 type Literal string
 
-// Safe is escaped text for terminals and logs, or a colour. The writers here do not escape it.
+// Safe is escaped text for terminals and logs, or a color. The writers here do not escape it.
 type Safe string
 
 // Terminal replaces what a terminal, a log viewer or a CI runner would interpret or not

@@ -68,7 +68,7 @@ func maskLength(family Family, s string) (int, bool) {
 	return ones, true
 }
 
-// addresses normalises the value of -s and -d, which may be a list.
+// addresses normalizes the value of -s and -d, which may be a list.
 func addresses(family Family, s string) string {
 	parts := strings.Split(s, ",")
 	for i, part := range parts {
@@ -94,7 +94,7 @@ func address(family Family, s string) string {
 	return netip.AddrFrom4(masked).String() + "/" + m.String()
 }
 
-// hostAddress normalises an address that is printed without /32 or /128, such as
+// hostAddress normalizes an address that is printed without /32 or /128, such as
 // those of conntrack. Host bits are kept: the kernel compares them too, so that a
 // rule with host bits never matches.
 func hostAddress(family Family, s string) string {
@@ -110,7 +110,7 @@ func hostAddress(family Family, s string) string {
 	return netip.PrefixFrom(ip, p.Bits()).String()
 }
 
-// addressRange normalises a range of iprange, A-B; A alone is A-A.
+// addressRange normalizes a range of iprange, A-B; A alone is A-A.
 func addressRange(family Family, s string) string {
 	from, to, found := strings.Cut(s, "-")
 	if !found {
@@ -119,14 +119,14 @@ func addressRange(family Family, s string) string {
 	return hostAddress(family, from) + "-" + hostAddress(family, to)
 }
 
-// addressTypes normalises a list of address types: the order is that of the kernel's
+// addressTypes normalizes a list of address types: the order is that of the kernel's
 // constants.
 func addressTypes(f Family, s string) string {
 	return oneOf("UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST",
 		"BLACKHOLE", "UNREACHABLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE")(f, s)
 }
 
-// oneOf normalises a list of words that the kernel stores as bits: in capital
+// oneOf normalizes a list of words that the kernel stores as bits: in capital
 // letters, in a fixed order, each once.
 func oneOf(order ...string) func(Family, string) string {
 	return func(_ Family, s string) string {

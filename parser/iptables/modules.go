@@ -3,14 +3,14 @@ package iptables
 import "strings"
 
 // option describes one option: how many values follow it, how they are quoted and how
-// they are normalised.
+// they are normalized.
 type option struct {
 	name    string
 	aliases []string
 	args    int
 	quoting quoting
 	inverts bool // may follow a !; true for all options of matches and targets
-	// value normalises one value; nil keeps it as written.
+	// value normalizes one value; nil keeps it as written.
 	value func(Family, string) string
 }
 
@@ -18,7 +18,7 @@ type option struct {
 // prints them.
 type module struct {
 	options []option
-	// tidy normalises what concerns more than one value: defaults that iptables-save
+	// tidy normalizes what concerns more than one value: defaults that iptables-save
 	// prints or leaves out, and options that it prints as another one.
 	tidy func(Family, []Option) []Option
 }
@@ -64,7 +64,7 @@ func takes(args int, name string, aliases ...string) option {
 func (o option) as(value func(Family, string) string) option { o.value = value; return o }
 func (o option) quoted(how quoting) option                   { o.quoting = how; return o }
 
-// ones describes options with one value each that is not normalised.
+// ones describes options with one value each that is not normalized.
 func ones(names ...string) []option {
 	var out []option
 	for _, n := range names {

@@ -84,7 +84,7 @@ func (p *ruleParser) line(l line, ended bool) {
 	case p.block != nil && l.text == "COMMIT":
 		if !ended {
 			p.problems.add(diag.CodeDumpSyntax, hcl.DiagWarning, l.whole(), l.text, "Newline missing",
-				"The file does not end in a newline, and iptables-legacy-restore does not recognise this COMMIT. Add a newline.")
+				"The file does not end in a newline, and iptables-legacy-restore does not recognize this COMMIT. Add a newline.")
 		}
 		p.block.Committed, p.block.End, p.block = true, l.whole(), nil
 	case l.text[0] == '*':

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The functions in this file normalise what iptables-save does not print as written:
+// The functions in this file normalize what iptables-save does not print as written:
 // options that it prints as another one, and defaults that it adds or leaves out
 // (docs/contributing/netfilter.md, "Canonical form").
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// portRange normalises a range of ports: 80:80 becomes 80, and a missing end 0 or
+// portRange normalizes a range of ports: 80:80 becomes 80, and a missing end 0 or
 // 65535.
 func portRange(f Family, s string) string {
 	if from, to, found := strings.Cut(s, ":"); found {
@@ -21,7 +21,7 @@ func portRange(f Family, s string) string {
 	return sameRange(f, s)
 }
 
-// sameRange normalises a range: N:N becomes N.
+// sameRange normalizes a range: N:N becomes N.
 func sameRange(_ Family, s string) string {
 	from, to, found := strings.Cut(s, ":")
 	if f, err := strconv.ParseUint(from, 10, 32); err == nil {
@@ -41,7 +41,7 @@ func sameRange(_ Family, s string) string {
 
 func lengths(f Family, s string) string { return portRange(f, s) }
 
-// mark normalises a value with a mask to hexadecimal; the full mask is left out.
+// mark normalizes a value with a mask to hexadecimal; the full mask is left out.
 func mark(_ Family, s string) string {
 	value, mask, ok := parseMark(s)
 	switch {
@@ -63,7 +63,7 @@ func parseMark(s string) (value, mask uint32, ok bool) {
 	return uint32(value64), uint32(mask64), err1 == nil && err2 == nil
 }
 
-// rate normalises N/UNIT. iptables keeps the time between two packets in units of 1/scale
+// rate normalizes N/UNIT. iptables keeps the time between two packets in units of 1/scale
 // seconds, and prints the shortest unit that loses little: docs/contributing/netfilter.md,
 // "Rates".
 func rate(scale uint64) func(Family, string) string {
@@ -110,7 +110,7 @@ func hashlimitMode(_ Family, s string) string {
 	return inOrder([]string{"srcip", "srcport", "dstip", "dstport"}, strings.Split(strings.ToLower(s), ","), s)
 }
 
-// clock normalises hh:mm to hh:mm:ss.
+// clock normalizes hh:mm to hh:mm:ss.
 func clock(_ Family, s string) string {
 	parts := strings.Split(s, ":")
 	if len(parts) == 2 {

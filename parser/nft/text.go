@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Text returns the rule in the syntax of nft, without counts. Expressions of other kinds
-// are returned as their JSON.
+// Text returns the rule in the syntax of nft, for messages, without counts. Expressions of
+// other kinds are returned as their JSON. Parse reads the rules, from JSON.
 func (r *Rule) Text() string {
 	words := make([]string, 0, len(r.Expr))
 	for _, e := range r.Expr {

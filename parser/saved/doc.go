@@ -1,4 +1,4 @@
-// Package saved recognises what a file from a host contains, and prepares it for package
+// Package saved recognizes what a file from a host contains, and prepares it for package
 // iptables.
 //
 // In: the bytes of a file with the output of iptables-save, ip6tables-save, iptables -S,

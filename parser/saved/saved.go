@@ -31,7 +31,7 @@ type Part struct {
 
 // File is a file split into its parts.
 type File struct {
-	// Parts is empty if the file is nothing that this package recognises.
+	// Parts is empty if the file is nothing that this package recognizes.
 	Parts []Part
 	// Notes are remarks for the user about how the file was read.
 	Notes []string

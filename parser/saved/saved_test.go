@@ -77,7 +77,7 @@ func read(name, text string) string {
 	return strings.Join(out, "; ")
 }
 
-func TestContentsOfFilesAreRecognised(t *testing.T) {
+func TestContentsOfFilesAreRecognized(t *testing.T) {
 	for _, c := range []struct{ what, name, text, want string }{
 		{"a dump with the tool's comment", "x", head4 + empty, "IPv4 rules"},
 		{"of IPv6, despite its name", "rules.v4", head6 + empty, "IPv6 rules"},

@@ -88,7 +88,7 @@ func distance(a, b string) int {
 	return levenshtein.Distance(x, y, nil)
 }
 
-// swapped reports whether a is b with two neighbouring bytes swapped.
+// swapped reports whether a is b with two neighboring bytes swapped.
 func swapped(a, b string) bool {
 	if len(a) != len(b) {
 		return false

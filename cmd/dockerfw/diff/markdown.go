@@ -77,7 +77,7 @@ func (m *markdown) report(group []*Report) {
 		m.block("diff", func(t *text) {
 			for _, c := range r.Rules {
 				t.line("# %s, chain %s", words.Family(c.Family), c.Chain)
-				// Renderers colour only signs in the first column.
+				// Renderers color only signs in the first column.
 				lines := &text{style: t.style}
 				lines.list("-", c.Removed)
 				lines.list("+", c.Added)

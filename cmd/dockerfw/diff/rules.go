@@ -15,7 +15,8 @@ type ChainChange struct {
 	Added, Removed, Moved []string
 }
 
-// rules compares the chains that packets pass, line by line.
+// rules compares the text of the chains that packets pass, line by line. What changes for
+// packets is in compare.go.
 func (c *comparison) rules(f ir.Family) {
 	for _, name := range c.chains[f] {
 		old, now := lines(c.before, f, name), lines(c.after, f, name)

@@ -1,4 +1,6 @@
 // Package shell quotes words of the commands that messages propose.
+//
+// In: words. Out: one command line for a POSIX shell. It runs nothing.
 package shell
 
 import "strings"

@@ -14,8 +14,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/saved"
 )
 
-// live reads the host that this runs on with the tools on its path: of the two kinds of
-// iptables it uses the one that has Docker's rules.
+// live reads the host that this runs on, one of the sources of a Host (doc.go), with the tools
+// in its PATH: of the two kinds of iptables it uses the one that has Docker's rules.
 func live() (*Fleet, hcl.Diagnostics, error) {
 	choice, err := chooseBackend()
 	if err != nil {

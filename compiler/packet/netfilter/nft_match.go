@@ -13,7 +13,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
-// nftField is what a condition of nft matches on.
+// nftField is what a condition of nft matches on. matches.go is the counterpart for
+// iptables.
 type nftField struct {
 	// guard are the conditions without which the packet does not have the field. They are
 	// required for != as well.

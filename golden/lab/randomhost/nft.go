@@ -27,7 +27,7 @@ func (d *drawing) nft() {
 	kind := map[string]string{"ip": "ipv4_addr", "ip6": "ipv6_addr"}[ip]
 	var b strings.Builder
 	fmt.Fprintf(&b, "table %s %s {\n", ip, NFTTable)
-	fmt.Fprintf(&b, "set s {\ntype %s\nflags interval\nelements = { %s, %s }\n}\n", kind, d.address(), d.neighbour())
+	fmt.Fprintf(&b, "set s {\ntype %s\nflags interval\nelements = { %s, %s }\n}\n", kind, d.address(), d.neighbor())
 	b.WriteString("chain side {\n")
 	for range d.number(3) {
 		d.nftRule(&b, ip, "side", false)
@@ -56,8 +56,8 @@ func (d *drawing) nft() {
 	d.host.NFT = b.String()
 }
 
-// neighbour returns an address that is in no other element of a set.
-func (d *drawing) neighbour() string {
+// neighbor returns an address that is in no other element of a set.
+func (d *drawing) neighbor() string {
 	if d.v6() {
 		return "2001:db9::1"
 	}
@@ -75,7 +75,7 @@ func (d *drawing) nftRule(b *strings.Builder, ip, chain string, first bool) {
 		add("%s", d.pick(`oifname "docker0"`, `oifname != "br-*"`))
 	}
 	if d.one(3) {
-		add("%s %s %s%s", ip, d.pick("saddr", "daddr"), not(), d.pick(d.address(), "@s", "{ "+d.address()+", "+d.neighbour()+" }"))
+		add("%s %s %s%s", ip, d.pick("saddr", "daddr"), not(), d.pick(d.address(), "@s", "{ "+d.address()+", "+d.neighbor()+" }"))
 	}
 	switch d.number(4) {
 	case 0:

@@ -1,6 +1,9 @@
 // Package randomhost draws random rules of hosts without dockerfw, for property tests: chains
 // with conditional jumps and gotos, returns and marks in every table that a forwarded packet
 // passes, and Docker's own chains.
+//
+// In: a source of random choices, and a family. Out: a [Host], as text that iptables-restore,
+// ipset restore and nft load. It does not know policies.
 package randomhost
 
 import (
@@ -38,7 +41,7 @@ type Published struct {
 // Interfaces are those that packets arrive on and leave on.
 var Interfaces = []string{"eth0", "eth1", "docker0", "br-1", "tun7"}
 
-// Addresses returns addresses in the rules, and their neighbours.
+// Addresses returns addresses in the rules, and their neighbors.
 func Addresses(f ir.Family) []netip.Addr {
 	texts := []string{"192.0.2.1", "192.0.2.2", "192.0.2.130", "198.51.100.7", "172.17.0.2", "172.18.0.3", "10.1.2.3"}
 	if f == ir.IPv6 {

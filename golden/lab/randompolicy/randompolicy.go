@@ -1,4 +1,7 @@
 // Package randompolicy draws random policies for property tests.
+//
+// In: a source of random choices. Out: the text of a policy, in HCL. It compiles nothing, and
+// does not know which of its policies have errors.
 package randompolicy
 
 import (

@@ -1,5 +1,8 @@
 // Package sealed lists the types of a sealed sum type for tests, which must handle all of
-// them: Go has no way to ask for them at run time.
+// them: they cannot be listed at run time in Go.
+//
+// In: the directory of a package, and the method that seals the interface. Out: the names of
+// the types. It reads only the source.
 package sealed
 
 import (

@@ -13,7 +13,7 @@ func TestTheChecksFindWhatIsInterpreted(t *testing.T) {
 		}
 	}
 	if escapetest.Terminal("\x1b[1m\x1b[31mx\x1b[0m\n", true) != "" || escapetest.Terminal("\x1b[1mx", false) == "" {
-		t.Error("colours are told wrong")
+		t.Error("colors are recognized wrongly")
 	}
 	for _, text := range []string{"a\n  ::error::x", "::add-mask::", "x ##[error]y", "##vso[task.x]y"} {
 		if escapetest.Runner(text) == "" {

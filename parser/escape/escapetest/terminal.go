@@ -1,6 +1,8 @@
 // Package escapetest checks in tests whether a text is interpreted by a terminal, by a CI
-// runner, or as Markdown. It follows the behaviour of terminals, runners and a renderer,
-// not of package escape.
+// runner, or as Markdown.
+//
+// In: output that a test has captured. Out: what in it would be interpreted, or nothing. It
+// follows the behavior of terminals, runners and a renderer, and does not know package escape.
 package escapetest
 
 import (
@@ -11,15 +13,15 @@ import (
 	"unicode/utf8"
 )
 
-// Colours are the sequences that dockerfw writes (ECMA-48, SGR).
-var colours = regexp.MustCompile(`^\x1b\[(0|1|31|33|1;31|1;33)m`)
+// Colors are the sequences that dockerfw writes (ECMA-48, SGR).
+var colors = regexp.MustCompile(`^\x1b\[(0|1|31|33|1;31|1;33)m`)
 
 // Terminal returns a part of a text that a terminal would interpret, other than newlines,
-// or would show in another order or not at all; "" if there is none. Colours are allowed if
+// or would show in another order or not at all; "" if there is none. Colors are allowed if
 // color is true.
 func Terminal(text string, color bool) string {
 	for i := 0; i < len(text); {
-		if sgr := colours.FindString(text[i:]); color && sgr != "" {
+		if sgr := colors.FindString(text[i:]); color && sgr != "" {
 			i += len(sgr)
 			continue
 		}

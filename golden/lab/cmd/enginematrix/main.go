@@ -3,6 +3,9 @@
 //
 //	enginematrix [-cache DIR] [-mirror URL] [-lock FILE] FILE
 //
+// In: the tests of golden/e2e and golden/lab, and the releases in the table below. Out: the
+// part of FILE after its marker line, and an exit code. It knows no test by name.
+//
 // It needs root, debootstrap and the network for the first run; the releases'
 // root directories stay in the cache. It runs in the module's top directory.
 package main

@@ -30,7 +30,7 @@ type cell struct {
 	notes  []string // reasons of skipped subtests, and notes of tests
 }
 
-// matrix is the results of all runs so far.
+// matrix is the results of the runs that main.go starts.
 type matrix struct {
 	tests   []string // in the order they first ran
 	columns []column

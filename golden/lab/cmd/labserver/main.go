@@ -1,5 +1,8 @@
-// Command labserver runs in the lab's containers and answers on the ports
-// named by its arguments: labserver NAME 80/tcp 53/udp.
+// Command labserver runs in the lab's containers and answers on the ports that its
+// arguments list: labserver NAME 80/tcp 53/udp.
+//
+// In: the name of the container, and ports. Out: an answer to each request, see package talk.
+// It knows neither engines nor rules.
 package main
 
 import (

@@ -3,6 +3,9 @@
 // The token connects an answer with its request, so that a late answer is not
 // taken for the answer to a later request.
 //
+// In: the name of a server and its ports. Out: a [Server] that answers on them. It knows
+// neither namespaces nor containers.
+//
 // It uses only the standard library: the server is also built into a small
 // static program for containers.
 package talk
