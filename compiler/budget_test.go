@@ -17,7 +17,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// sameEntry is a file of n times the same line.
+// sameEntry is a file with one line repeated.
 type sameEntry struct {
 	fs.File
 	io.Reader
@@ -33,41 +33,41 @@ func (e entries) Open(name string) (fs.File, error) {
 	return sameEntry{Reader: bytes.NewReader(bytes.Repeat([]byte("192.0.2.1\n"), e[name]))}, nil
 }
 
-// budgetErrors are the texts of the diagnostics, all of which must be of the class budget.
+// budgetErrors returns the texts of the diagnostics, which must all have code budget.
 func budgetErrors(t *testing.T, diags hcl.Diagnostics) string {
 	t.Helper()
 	var out []string
 	for _, d := range diags {
 		if diag.InfoOf(d).Code != diag.CodeBudget || d.Severity != hcl.DiagError {
-			t.Errorf("not an error about the budget: %s", d)
+			t.Errorf("not an error with code budget: %s", d)
 		}
 		out = append(out, fmt.Sprintf("%s: %s: %s", d.Subject, d.Summary, d.Detail))
 	}
 	return strings.Join(out, "\n")
 }
 
-func TestAListIsReadUpToItsBudget(t *testing.T) {
-	lists := NewLists(entries{"just": budget.MaxEntries, "over": budget.MaxEntries + 5})
-	ranges, diags, err := lists.ranges("just")
+func TestAListHasABudgetOfEntries(t *testing.T) {
+	lists := NewLists(entries{"full": budget.MaxEntries, "over": budget.MaxEntries + 5})
+	ranges, diags, err := lists.ranges("full")
 	if len(ranges) != budget.MaxEntries || len(diags) > 0 || err != nil {
-		t.Errorf("a list of %d entries: %d are read, %v, %v", budget.MaxEntries, len(ranges), diags, err)
+		t.Errorf("a list of %d entries: read %d, %v, %v", budget.MaxEntries, len(ranges), diags, err)
 	}
 	_, diags, _ = lists.ranges("over")
 	got := budgetErrors(t, diags)
-	if want := fmt.Sprintf("over:%d,1-10: too many entries: This is entry %d,", budget.MaxEntries+1, budget.MaxEntries+1); !strings.HasPrefix(got, want) {
+	if want := fmt.Sprintf("over:%d,1-10: too many entries: This is entry %d;", budget.MaxEntries+1, budget.MaxEntries+1); !strings.HasPrefix(got, want) {
 		t.Errorf("got %q, want it to begin with %q", got, want)
 	}
 }
 
-func TestTheListsOfASetHaveOneBudget(t *testing.T) {
+func TestTheListsOfASetShareOneBudget(t *testing.T) {
 	c := &compilation{lists: NewLists(entries{"a": budget.MaxEntries, "b": 1})}
-	c.gather(nil, []parser.At[string]{{Value: "a", Range: at(3)}, {Value: "b", Range: at(4)}})
+	c.entries(nil, []parser.At[string]{{Value: "a", Range: at(3)}, {Value: "b", Range: at(4)}})
 	if got := budgetErrors(t, c.diags); !strings.HasPrefix(got, "policy.hcl:4,") {
 		t.Errorf("got %q, want an error at the second list", got)
 	}
 }
 
-// 190 networks make up each of these ranges.
+// Each of these ranges consists of 190 networks.
 func TestASetHasABudgetOfElements(t *testing.T) {
 	var ranges []netipx.IPRange
 	for i := range budget.MaxEntries/190 + 1 {
@@ -81,7 +81,7 @@ func TestASetHasABudgetOfElements(t *testing.T) {
 	} {
 		c := &compilation{}
 		if got := c.elements(set, ranges, nil); len(got) > 0 {
-			t.Errorf("%s: %d elements of a set that is refused", name, len(got))
+			t.Errorf("%s: %d elements despite the error", name, len(got))
 		}
 		if got := budgetErrors(t, c.diags); !strings.HasPrefix(got, "policy.hcl:5,") {
 			t.Errorf("%s: got %q", name, got)
@@ -99,9 +99,8 @@ func TestASetHasABudgetOfElements(t *testing.T) {
 	}
 }
 
-// What a set keeps of networks with holes is the same whichever of the holes are
-// looked at.
-func TestExclusionsCutOnlyWhatTheyOverlap(t *testing.T) {
+// Exclusions that overlap no network must not change the result.
+func TestExclusionsSplitOnlyNetworksThatTheyOverlap(t *testing.T) {
 	ipRange := func(text string) netipx.IPRange { return netipx.MustParseIPRange(text) }
 	c := &compilation{}
 	got := c.elements(&parser.Set{Type: parser.SetHashNet},

@@ -18,20 +18,19 @@ type compilation struct {
 	diags  hcl.Diagnostics
 
 	families []ir.Family
-	// declared are the sets that ipset blocks made, by the block's name.
+	// declared are the sets of ipset blocks, by the block's name; used those that rules list.
 	declared map[string]map[ir.Family]*ir.Set
 	used     map[string]bool
-	// places counts the rules that were made.
+	// places is the number of rules added so far.
 	places int
 	out    *ir.Ruleset
 }
 
-// passes run in this order; a pass after an error runs only if it can still find
-// more that is wrong.
+// passes run in this order. After an error only those run that can find more errors.
 var passes = []struct {
 	name string
 	run  func(*compilation)
-	// evenAfterErrors passes do not need what failed before them.
+	// evenAfterErrors means that the pass does not need a complete result of those before.
 	evenAfterErrors bool
 }{
 	{"read sets", (*compilation).readSets, true},
@@ -55,8 +54,8 @@ func Compile(policy *parser.Policy, lists *Lists) (*ir.Ruleset, hcl.Diagnostics)
 	return c.out, c.diags
 }
 
-// CheckLists reads the address lists of a policy that has errors already, so that
-// what is wrong with the lists is said in the same run.
+// CheckLists returns the errors in the address lists of a policy that already has other
+// errors, to report all in one run.
 func CheckLists(policy *parser.Policy, lists *Lists) hcl.Diagnostics {
 	c := newCompilation(policy, lists)
 	c.readSets()
@@ -100,8 +99,7 @@ func (c *compilation) warn(code diag.Code, rng hcl.Range, summary, detail string
 	c.diags = append(c.diags, diag.Warn(code, rng, summary, fmt.Sprintf(detail, args...)))
 }
 
-// internal reports a fault of the compiler itself: nothing is written, and the
-// person who meets it is told whose fault it is.
+// internal reports a fault of the compiler itself, after which no files are written.
 func (c *compilation) internal(rng hcl.Range, format string, args ...any) {
 	c.diags = append(c.diags, diag.Internal(rng, format, args...))
 }

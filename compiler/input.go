@@ -11,19 +11,20 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// INPUT protection decides packets for published ports that end at docker-proxy on the
-// host, and so arrive in INPUT: those of IPv6 clients of networks without IPv6, and all
-// packets when something has emptied the nat table. In INPUT only the port tells what
-// Docker publishes, so that the protection covers the ports that the policy lists.
+// INPUT protection filters packets that Docker did not translate, and that docker-proxy on
+// the host would answer: packets of IPv6 clients to networks without IPv6, and all packets
+// to published ports while the nat table is empty. They pass INPUT, not FORWARD. There only
+// the port shows that a packet is for a container, so the policy's ports are protected.
 
-// protocolPorts are the ports of one protocol, sorted and apart from each other.
+// protocolPorts are the ports of one protocol, as sorted ranges that neither overlap nor
+// touch.
 type protocolPorts struct {
 	protocol uint8
 	ports    []parser.Ports
 }
 
-// protectedPorts returns the published ports that rules or the host list, by protocol in
-// the order of numbers.
+// protectedPorts returns the published ports that rules or the host list, sorted by
+// protocol.
 func (c *compilation) protectedPorts() []protocolPorts {
 	if !c.policy.Host.InputGuard {
 		return nil
@@ -62,8 +63,8 @@ func joinPorts(ports []parser.Ports) []parser.Ports {
 	return out
 }
 
-// proxyScope returns what INPUT protection decides: packets that arrive on external
-// interfaces, wherever Docker would have sent them; nil if no port is protected.
+// proxyScope returns the scope of INPUT protection, or nil if no port is protected. Its
+// packets have no outgoing interface.
 func (c *compilation) proxyScope(external []string) *scope {
 	protected := c.protectedPorts()
 	if len(protected) == 0 {
@@ -81,21 +82,21 @@ func (c *compilation) proxyScope(external []string) *scope {
 		s.entry = append(s.entry, p.in...)
 	}
 	if alike {
-		// The jump to the scope has tested the interface.
+		// The jump to the scope has matched the interface.
 		s.in = nil
 	}
 	return s
 }
 
-// proxyRule returns a rule reduced to what a packet in INPUT shows; nil if the protection
-// has to leave it out. Where a condition cannot be tested there, an accept is left out,
-// and a deny refuses too much rather than too little.
+// proxyRule returns a rule with only those conditions that can be matched in INPUT, or nil
+// if it does not apply there. Without one of its conditions a rule would match more
+// packets: an accept then does not apply, and a deny applies if it lists published ports or
+// addresses.
 func proxyRule(r *parser.Rule, protected []protocolPorts) *parser.Rule {
-	if len(r.ICMPTypes) > 0 || unknownInInput(r) && (r.Kind == parser.KindAccept || !published(r)) {
+	if len(r.ICMPTypes) > 0 || hasContainer(r) && (r.Kind == parser.KindAccept || !hasPublished(r)) {
 		return nil
 	}
-	known := *r
-	known.Destination, known.DestinationNot, known.ContainerPorts, known.OutInterfaces = nil, nil, nil, nil
+	known := withoutContainer(r)
 	known.Protocols = nil
 	for _, p := range r.Protocols {
 		if slices.ContainsFunc(protected, func(known protocolPorts) bool { return known.protocol == p.Value.Number }) {
@@ -105,38 +106,44 @@ func proxyRule(r *parser.Rule, protected []protocolPorts) *parser.Rule {
 	if len(r.Protocols) > 0 && len(known.Protocols) == 0 {
 		return nil
 	}
-	return &known
+	return known
 }
 
-// unknownInInput reports whether a rule has a condition that only a packet forwarded to a
-// container can fulfil.
-func unknownInInput(r *parser.Rule) bool {
+// withoutContainer returns a copy of a rule without its conditions on the container.
+func withoutContainer(r *parser.Rule) *parser.Rule {
+	out := *r
+	out.Destination, out.DestinationNot, out.ContainerPorts, out.OutInterfaces = nil, nil, nil, nil
+	return &out
+}
+
+// hasContainer reports whether a rule has a condition on the container, which packets in
+// INPUT do not show.
+func hasContainer(r *parser.Rule) bool {
 	return r.Destination != nil || r.DestinationNot != nil || len(r.ContainerPorts) > 0 || len(r.OutInterfaces) > 0
 }
 
-func published(r *parser.Rule) bool {
+// hasPublished reports whether a rule lists published ports or addresses.
+func hasPublished(r *parser.Rule) bool {
 	return len(r.PublishedPorts) > 0 || len(r.PublishedAddress) > 0
 }
 
-// warnUnprotected warns of denies that INPUT protection has to leave out, although they
-// could be about protected ports.
+// warnUnprotected warns of denies that do not apply in INPUT only because of their
+// conditions on the container.
 func (c *compilation) warnUnprotected(s *scope) {
 	for _, r := range c.policy.Rules {
-		decidable := *r
-		decidable.Destination, decidable.DestinationNot, decidable.ContainerPorts, decidable.OutInterfaces = nil, nil, nil, nil
-		if r.Kind == parser.KindDeny && proxyRule(r, s.protected) == nil && proxyRule(&decidable, s.protected) != nil {
-			remedy := "Add published_ports, the ports of the host that it is about."
+		if r.Kind == parser.KindDeny && proxyRule(r, s.protected) == nil && proxyRule(withoutContainer(r), s.protected) != nil {
+			remedy := "Add published_ports, the ports of the host to block."
 			if len(r.Protocols) == 0 {
-				remedy = "Add protocol and published_ports (the ports of the host that it is about), or published_address."
+				remedy = "Add protocol and published_ports (the ports of the host to block), or published_address."
 			}
 			c.warn(diag.CodeUnguarded, r.Name.Range, fmt.Sprintf("deny %q has no effect on docker-proxy", r.Name.Value),
-				"%s", "Packets that docker-proxy answers (those of IPv6 clients of IPv4-only networks, for example) do not show which container they are for, so this deny refuses none of them. "+remedy)
+				"%s", "Packets that docker-proxy answers (those of IPv6 clients of IPv4-only networks, for example) do not show which container they are for, so this deny blocks none of them. "+remedy)
 		}
 	}
 }
 
-// hostServices are services that hosts commonly run themselves, at ports that a range may
-// cover unintentionally.
+// hostServices are services that commonly run on the host itself. A range of protected
+// ports may include them unintentionally.
 var hostServices = []struct {
 	protocol uint8
 	port     uint16
@@ -153,16 +160,16 @@ var hostServices = []struct {
 // warnHostServices warns of ranges that protect ports of the host's own services.
 func (c *compilation) warnHostServices() {
 	warn := func(protocols []uint8, ports parser.At[parser.Ports]) {
-		var held []string
+		var included []string
 		for _, s := range hostServices {
-			// A single port is meant.
+			// A single port is intentional.
 			if slices.Contains(protocols, s.protocol) && ports.Value.First < ports.Value.Last && ports.Value.First <= s.port && s.port <= ports.Value.Last {
-				held = append(held, s.name)
+				included = append(included, s.name)
 			}
 		}
-		if len(held) > 0 {
+		if len(included) > 0 {
 			c.warn(diag.CodeHostService, ports.Range, "ports of the host's own services are protected",
-				"The range covers %s. INPUT protection cannot distinguish the host's own services from containers: clients that the policy refuses at these ports cannot reach them either. Exclude them from the range, or set input_guard = false.", strings.Join(held, ", "))
+				"The range includes %s. INPUT protection cannot distinguish the host's own services from containers: clients that the policy blocks at these ports cannot reach those services either. Exclude them from the range, or set input_guard = false.", strings.Join(included, ", "))
 		}
 	}
 	for _, p := range c.policy.Host.ProxyPorts {
@@ -179,7 +186,7 @@ func (c *compilation) warnHostServices() {
 	}
 }
 
-// jumpToProxy adds the jumps that send packets for protected ports to ScopeProxy.
+// jumpToProxy adds the jumps to ScopeProxy for packets to protected ports.
 func (c *compilation) jumpToProxy(s *scope, f ir.Family) {
 	for _, p := range s.protected {
 		c.add(f, &ir.Rule{
@@ -194,8 +201,8 @@ func (c *compilation) jumpToProxy(s *scope, f ir.Family) {
 	}
 }
 
-// pruneProxy removes what INPUT protection does not need in a family: accepts, if
-// nothing after them refuses, and all of it, if nothing does.
+// pruneProxy removes rules without effect from INPUT protection of one family: accepts if
+// there is no default after them, and all rules if none of them drops or rejects.
 func (c *compilation) pruneProxy(f ir.Family) {
 	refuses, hasDefault := false, false
 	p := c.program(f)

@@ -13,15 +13,15 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// Lists reads the address-list files of a policy, each once for all hosts. It is
-// safe for use by several goroutines.
+// Lists reads the address-list files of a policy, each once for all hosts. It is safe for
+// concurrent use.
 type Lists struct {
 	files Files
 	mu    sync.Mutex
 	read  map[string]*list
 }
 
-// Files opens files by the names policies use, and tells how to show those names.
+// Files opens files by their names in policies. Display returns a name for messages.
 type Files interface {
 	Open(name string) (fs.File, error)
 	Display(name string) string
@@ -39,8 +39,8 @@ func NewLists(files Files) *Lists {
 	return &Lists{files: files, read: map[string]*list{}}
 }
 
-// ranges returns the ranges of a list, what is wrong with its lines, and whether
-// it could be opened.
+// ranges returns the ranges of a list, diagnostics of its lines, and the error if it could
+// not be opened.
 func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
 	l.mu.Lock()
 	entry := l.read[name]
@@ -63,7 +63,7 @@ func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
 				entry.ranges = append(entry.ranges, r)
 			case tooMany == nil:
 				at.Filename = shown
-				tooMany = diag.New(diag.CodeBudget, at, "too many entries", fmt.Sprintf("This is entry %d, and a list has at most %d. Join neighbouring addresses to networks.", budget.MaxEntries+1, budget.MaxEntries))
+				tooMany = diag.New(diag.CodeBudget, at, "too many entries", fmt.Sprintf("This is entry %d; the maximum of a list is %d. Combine neighbouring addresses into networks.", budget.MaxEntries+1, budget.MaxEntries))
 			}
 		})
 		if tooMany != nil {
@@ -73,8 +73,7 @@ func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
 	return entry.ranges, entry.diags, entry.err
 }
 
-// Ranges returns the ranges of a list that was read without an error, and nothing
-// of any other.
+// Ranges returns the ranges of a list, or nil if the list could not be read.
 func (l *Lists) Ranges(name string) []netipx.IPRange {
 	ranges, _, _ := l.ranges(name)
 	return ranges

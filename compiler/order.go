@@ -7,8 +7,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// order sorts the rules by scope, and in each scope by phase. Within a phase they stay
-// as written.
+// order sorts the rules by scope, and in each scope by phase. Within a phase they keep the
+// order of the policy.
 func (c *compilation) order() {
 	for _, p := range c.out.Programs {
 		slices.SortStableFunc(p.Rules, func(a, b *ir.Rule) int {

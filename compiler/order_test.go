@@ -23,8 +23,8 @@ func compilationOf(rules ...*ir.Rule) *compilation {
 	return &compilation{out: &ir.Ruleset{Programs: []*ir.Program{{Family: ir.IPv4, Rules: rules}}}}
 }
 
-// The passes never make such an order; should one of them ever do, nothing is written,
-// and the message has both rules.
+// No pass makes such an order. If one had that fault, nothing would be written, and the
+// error has both rules.
 func TestAnOrderBrokenInTheIRIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -57,7 +57,7 @@ func TestAnOrderBrokenInTheIRIsRefused(t *testing.T) {
 			if diag.InfoOf(d).Code != diag.CodeInternal || !strings.Contains(d.Detail, c.want) {
 				t.Errorf("%s\n got %s\nwant %s", d.Summary, d.Detail, c.want)
 			}
-			// The pass that orders makes it right.
+			// The pass that orders the rules corrects it.
 			broken.diags = nil
 			broken.order()
 			broken.checkOrder()
@@ -82,7 +82,7 @@ func TestScopesEachBeginWithTheFirstPhase(t *testing.T) {
 	}
 }
 
-func TestOrderKeepsWhatIsWrittenWithinAPhase(t *testing.T) {
+func TestOrderKeepsTheOrderOfThePolicyWithinAPhase(t *testing.T) {
 	c := compilationOf(
 		ruleOf(ir.PhaseDefault, "", 9), ruleOf(ir.PhaseAccept, "b", 2), ruleOf(ir.PhaseDeny, "z", 3), ruleOf(ir.PhaseAccept, "a", 4),
 		ruleOf(ir.PhaseEgress, "", 5), ruleOf(ir.PhaseDeny, "y", 6), ruleOf(ir.PhaseEstablished, "", 1),

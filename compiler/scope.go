@@ -7,7 +7,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// scope is one direction of traffic with the blocks of the policy that decide it.
+// scope is one direction of traffic with the blocks of the policy for it.
 type scope struct {
 	ir.Scope
 	rules []*parser.Rule
@@ -21,9 +21,8 @@ type scope struct {
 	entry     []string
 }
 
-// scopes returns the directions that the policy decides. Forwarded packets come first:
-// those that it lets through, and that leave by an external interface, are then decided
-// as egress.
+// scopes returns the directions for which the policy has rules. ScopeForward is first: its
+// last rules jump to ScopeEgress.
 func (c *compilation) scopes() []*scope {
 	h := c.policy.Host
 	external, container := values(h.ExternalInterfaces), values(h.ContainerInterfaces)
@@ -37,10 +36,10 @@ func (c *compilation) scopes() []*scope {
 	return all
 }
 
-// path is where packets come from and go to, by interface. Empty means any.
+// path is the interfaces on which packets arrive and leave. Empty means any.
 type path struct{ in, out []string }
 
-// paths returns those that any rule of the scope is about.
+// paths returns the paths of all rules of the scope, and of its default.
 func (s *scope) paths() []path {
 	all := []path{{slices.Clone(s.in), slices.Clone(s.out)}}
 	for _, r := range s.rules {
@@ -56,8 +55,8 @@ func (s *scope) paths() []path {
 	return all
 }
 
-// addPath adds a path that none of the others covers: to the interfaces of one that is
-// the same on the containers' side, or as one more.
+// addPath adds a path unless another covers it. A path with the same interfaces on the
+// containers' side as another is merged with it.
 func addPath(paths []path, p path, egress bool) []path {
 	for i, have := range paths {
 		switch {
@@ -74,7 +73,7 @@ func addPath(paths []path, p path, egress bool) []path {
 	return append(paths, path{slices.Clone(p.in), slices.Clone(p.out)})
 }
 
-// coverAll reports whether the patterns of a cover all of b.
+// coverAll reports whether the patterns in a match every name that b matches.
 func coverAll(a, b []string) bool {
 	if len(a) == 0 {
 		return true
@@ -87,7 +86,7 @@ func coverAll(a, b []string) bool {
 	return len(b) > 0
 }
 
-// addInterfaces adds the names that no pattern in the list covers.
+// addInterfaces adds the names that no pattern in the list matches.
 func addInterfaces(list, names []string) []string {
 	for _, name := range names {
 		if !coverAll(list, []string{name}) {

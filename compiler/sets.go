@@ -18,18 +18,17 @@ import (
 )
 
 const (
-	// maxAddresses is the number of addresses that a hash:ip set may have unless maxelem
-	// allows another.
+	// maxAddresses is the maximum number of addresses in a hash:ip set without maxelem.
 	maxAddresses = 1 << 20
-	// maxExpansion bounds the number of addresses in one entry of a hash:ip set.
+	// maxExpansion is the maximum number of addresses in one entry of a hash:ip set.
 	maxExpansion = 1 << 16
 )
 
-// readSets makes the sets of ipset blocks, one for each family, and reads their lists.
+// readSets adds the sets of ipset blocks, one for each family, and reads their lists.
 func (c *compilation) readSets() {
 	for _, s := range c.policy.Sets {
-		include := c.gather(s.Entries, s.Files)
-		exclude := c.gather(s.Exclude, s.ExcludeFiles)
+		include := c.entries(s.Entries, s.Files)
+		exclude := c.entries(s.Exclude, s.ExcludeFiles)
 		c.declared[s.Name.Value] = map[ir.Family]*ir.Set{}
 		elements := 0
 		for _, f := range c.families {
@@ -61,15 +60,15 @@ func (c *compilation) readSets() {
 			c.out.Sets = append(c.out.Sets, set)
 		}
 		if elements == 0 && s.Managed && !c.diags.HasErrors() {
-			c.warn(diag.CodeEmptySet, s.Name.Range, fmt.Sprintf("ipset %q is empty", s.Name.Value), "No address is in it: an accept or allow of it lets nobody through, a deny of it stops nobody.")
+			c.warn(diag.CodeEmptySet, s.Name.Range, fmt.Sprintf("ipset %q is empty", s.Name.Value), "It contains no addresses: an accept or allow with it admits no client, and a deny with it blocks none. Add entries or files.")
 		}
 	}
 }
 
-// gather joins the literal entries and those of list files.
-func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser.At[string]) []netipx.IPRange {
+// entries returns the literal entries and those of list files.
+func (c *compilation) entries(literals []parser.At[netipx.IPRange], names []parser.At[string]) []netipx.IPRange {
 	var out []netipx.IPRange
-	for _, e := range entries {
+	for _, e := range literals {
 		out = append(out, e.Value)
 	}
 	for _, f := range names {
@@ -77,7 +76,7 @@ func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser
 		if err != nil {
 			reason := files.Reason(err)
 			if irregular := (*files.Irregular)(nil); errors.As(err, &irregular) && irregular.Mode.IsDir() {
-				reason += "; write the name of each file in it"
+				reason += "; list each file in it"
 			}
 			summary, hint := fmt.Sprintf("cannot read address list %q", f.Value), parser.FileNameHint(f.Value)
 			if strings.Contains(f.Value, "\n") {
@@ -91,7 +90,7 @@ func (c *compilation) gather(entries []parser.At[netipx.IPRange], names []parser
 		}
 		c.diags = append(c.diags, diags...)
 		if len(out)+len(ranges) > budget.MaxEntries {
-			c.error(diag.CodeBudget, f.Range, "too many entries", "With this list the set has %d entries, and at most %d are read. Join neighbouring addresses to networks.", len(out)+len(ranges), budget.MaxEntries)
+			c.error(diag.CodeBudget, f.Range, "too many entries", "With this list the set has %d entries; the maximum is %d. Combine neighbouring addresses into networks.", len(out)+len(ranges), budget.MaxEntries)
 			continue
 		}
 		out = append(out, ranges...)
@@ -109,8 +108,8 @@ func ofFamily(ranges []netipx.IPRange, f ir.Family) []netipx.IPRange {
 	return out
 }
 
-// elements computes what a set of the given block holds of one family: sorted,
-// distinct, without what is excluded.
+// elements returns the elements of a set in one family: sorted, distinct and without the
+// excluded addresses.
 func (c *compilation) elements(s *parser.Set, include, exclude []netipx.IPRange) []netip.Prefix {
 	switch {
 	case s.Type == parser.SetHashIP:
@@ -137,7 +136,8 @@ func (c *compilation) elements(s *parser.Set, include, exclude []netipx.IPRange)
 	return slices.Compact(out)
 }
 
-// overlapping returns those of sorted, which do not overlap each other, that overlap r.
+// overlapping returns the ranges that overlap r, of sorted ones that do not overlap each
+// other.
 func overlapping(sorted []netipx.IPRange, r netipx.IPRange) []netipx.IPRange {
 	from, _ := slices.BinarySearchFunc(sorted, r.From(), func(one netipx.IPRange, a netip.Addr) int { return one.To().Compare(a) })
 	to := from
@@ -147,8 +147,8 @@ func overlapping(sorted []netipx.IPRange, r netipx.IPRange) []netipx.IPRange {
 	return sorted[from:to]
 }
 
-// merge returns the smallest list of prefixes that holds exactly the addresses of
-// include that are not in exclude. More than a set may have are an error at rng.
+// merge returns the shortest list of prefixes with exactly the addresses that are in
+// include and not in exclude. It reports an error at rng if they are too many for a set.
 func (c *compilation) merge(include, exclude []netipx.IPRange, rng hcl.Range) []netip.Prefix {
 	var out []netip.Prefix
 	for _, r := range ipSet(include, exclude).Ranges() {
@@ -161,7 +161,7 @@ func (c *compilation) merge(include, exclude []netipx.IPRange, rng hcl.Range) []
 }
 
 func (c *compilation) tooManyElements(rng hcl.Range) {
-	c.error(diag.CodeBudget, rng, "too many elements", "More than %d addresses and networks are left of the entries, the most of a set. A range that does not begin and end at a network's border takes many.", budget.MaxEntries)
+	c.error(diag.CodeBudget, rng, "too many elements", "The entries make more than %d addresses and networks, the maximum of a set. A range that does not begin and end at a network boundary takes many: write networks instead.", budget.MaxEntries)
 }
 
 func ipSet(include, exclude []netipx.IPRange) *netipx.IPSet {
@@ -179,7 +179,7 @@ func ipSet(include, exclude []netipx.IPRange) *netipx.IPSet {
 	return set
 }
 
-// addresses lists the single addresses of a hash:ip set.
+// addresses returns the elements of a hash:ip set, which are single addresses.
 func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange) []netip.Prefix {
 	limit := uint64(maxAddresses)
 	if s.MaxElem != nil {
@@ -187,7 +187,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 	}
 	for _, r := range include {
 		if n := rangeSize(r); n > maxExpansion {
-			c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", r), "A hash:ip set lists each address for itself, and this entry stands for more than %d of them. Use type = \"hash:net\".", maxExpansion)
+			c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", r), "A hash:ip set contains every address as an element, and this entry has more than %d addresses. Use type = \"hash:net\".", maxExpansion)
 			return nil
 		}
 	}
@@ -205,7 +205,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 		if s.MaxElem != nil {
 			rng = s.MaxElem.Range
 		}
-		c.error(diag.CodeSetFull, rng, "too many elements", "ipset %q has %d addresses, and holds %d. Use type = \"hash:net\", or raise maxelem.", s.Name.Value, total, limit)
+		c.error(diag.CodeSetFull, rng, "too many elements", "ipset %q has %d addresses; the maximum is %d. Use type = \"hash:net\", or increase maxelem.", s.Name.Value, total, limit)
 		return nil
 	}
 	out := make([]netip.Prefix, 0, total)
@@ -213,7 +213,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 		r := netipx.RangeOfPrefix(p)
 		for a := r.From(); ; a = a.Next() {
 			if a.IsUnspecified() {
-				c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", a), "ipset refuses it in a hash:ip set. Leave it out, or use type = \"hash:net\".")
+				c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", a), "The ipset command does not accept this address in a hash:ip set. Remove it, or use type = \"hash:net\".")
 			}
 			out = append(out, netip.PrefixFrom(a, a.BitLen()))
 			if a == r.To() {
@@ -224,7 +224,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 	return out
 }
 
-// rangeSize is the number of addresses in r, or a number past every limit.
+// rangeSize returns the number of addresses in r, or a number that exceeds every limit.
 func rangeSize(r netipx.IPRange) uint64 {
 	from, to := r.From().As16(), r.To().As16()
 	for i := range 8 {
@@ -242,22 +242,23 @@ func rangeSize(r netipx.IPRange) uint64 {
 	return b - a + 1
 }
 
-// maxElem returns what the policy sets, 0 for nothing.
+// maxElem returns maxelem of the policy, 0 without one. It reports an error if the set has
+// more elements.
 func (c *compilation) maxElem(s *parser.Set, set *ir.Set) int {
 	if s.MaxElem == nil {
 		return 0
 	}
 	elements := len(set.Prefixes)
 	if slices.ContainsFunc(set.Prefixes, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
-		elements++ // the set holds it as two halves
+		elements++ // hash:net cannot store /0: the emitter splits it into two /1
 	}
 	if elements > s.MaxElem.Value {
-		c.error(diag.CodeSetFull, s.MaxElem.Range, "too many elements", "ipset %q has %d elements, and maxelem = %d. Raise it, or leave it out.", ir.SetName(set.Name, set.Family), elements, s.MaxElem.Value)
+		c.error(diag.CodeSetFull, s.MaxElem.Range, "too many elements", "ipset %q has %d elements, but maxelem is %d. Increase maxelem, or remove it.", ir.SetName(set.Name, set.Family), elements, s.MaxElem.Value)
 	}
 	return s.MaxElem.Value
 }
 
-// reportUnused warns of sets that no rule names.
+// reportUnused warns of sets that no rule uses.
 func (c *compilation) reportUnused() {
 	for _, s := range c.policy.Sets {
 		for _, m := range s.Members {
@@ -266,7 +267,7 @@ func (c *compilation) reportUnused() {
 	}
 	for _, s := range c.policy.Sets {
 		if !c.used[s.Name.Value] {
-			c.warn(diag.CodeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule names ipset.%s. It is made and filled all the same.", s.Name.Value)
+			c.warn(diag.CodeUnusedSet, s.Name.Range, fmt.Sprintf("ipset %q is not used", s.Name.Value), "No rule refers to ipset.%s, but every host loads it. Refer to it in a rule, or remove the block.", s.Name.Value)
 		}
 	}
 }

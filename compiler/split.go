@@ -12,7 +12,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// splitFamilies makes a rule of every block for each family in which it can match.
+// splitFamilies adds a rule for every block and each family in which the block can match.
 func (c *compilation) splitFamilies() {
 	for _, f := range c.families {
 		c.out.Programs = append(c.out.Programs, &ir.Program{Family: f})
@@ -47,7 +47,7 @@ func (c *compilation) splitFamilies() {
 	}
 }
 
-// add appends a rule to those of its family, in the order of the policy.
+// add appends a rule to the program of a family, in the order of the policy.
 func (c *compilation) add(f ir.Family, r *ir.Rule) {
 	c.places++
 	r.Place = c.places
@@ -60,8 +60,8 @@ func (c *compilation) program(f ir.Family) *ir.Program {
 	return c.out.Programs[slices.Index(c.families, f)]
 }
 
-// established adds the rules that let replies and related traffic through, on every
-// path that any rule decides.
+// established adds the rules that let replies and related traffic through, on the paths of
+// all rules: none of them must break a connection.
 func (c *compilation) established(s *scope, f ir.Family) {
 	paths := s.paths()
 	add := func(name string, verdict ir.Verdict, states ir.CTState, dir ir.CTDir) {
@@ -79,8 +79,8 @@ func (c *compilation) established(s *scope, f ir.Family) {
 		}
 	}
 	if c.policy.Established.Recheck {
-		// ICMP errors about clients' connections are RELATED and go in the original
-		// direction: they pass whatever the direction, or path MTU discovery breaks.
+		// ICMP errors about clients' connections are RELATED and go in the original direction:
+		// they pass in either direction, or path MTU discovery breaks.
 		add("", c.pass(s), ir.CTRelated, ir.CTAny)
 		add("", c.pass(s), ir.CTEstablished, ir.CTReply)
 	} else {
@@ -91,7 +91,7 @@ func (c *compilation) established(s *scope, f ir.Family) {
 	}
 }
 
-// jumpToEgress adds the jumps that send packets that leave to ScopeEgress.
+// jumpToEgress adds the jumps to ScopeEgress for packets that leave containers.
 func (c *compilation) jumpToEgress(s *scope, f ir.Family) {
 	for _, p := range s.paths() {
 		c.add(f, &ir.Rule{
@@ -105,8 +105,8 @@ func (c *compilation) jumpToEgress(s *scope, f ir.Family) {
 	}
 }
 
-// pass is the verdict of established and accept. ScopeProxy never lets a packet past the
-// host's own rules of INPUT.
+// pass returns the verdict of established and accept. In ScopeProxy that is never ACCEPT,
+// which would skip the host's own rules in INPUT.
 func (c *compilation) pass(s *scope) ir.Verdict {
 	if c.policy.Host.Verdict == parser.VerdictReturn || s.Scope == ir.ScopeProxy {
 		return ir.Return{}
@@ -114,7 +114,7 @@ func (c *compilation) pass(s *scope) ir.Verdict {
 	return ir.Accept{}
 }
 
-// refuse is the verdict of a deny or default.
+// refuse returns the verdict of a deny or default.
 func refuse(a parser.Action) ir.Verdict {
 	if a == parser.ActionReject {
 		return ir.Reject{}
@@ -122,8 +122,8 @@ func refuse(a parser.Action) ir.Verdict {
 	return ir.Drop{}
 }
 
-// rule adds the rule of a deny or accept block in one family. It returns false when no
-// packet of that family can match.
+// rule adds the rule of a deny or accept block in one family. It returns false if no packet
+// of that family can match.
 func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 	source, sourceNot := c.operands(r.Source, f), c.operands(r.SourceNot, f)
 	destination, destinationNot := c.operands(r.Destination, f), c.operands(r.DestinationNot, f)
@@ -187,23 +187,25 @@ func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 	return true
 }
 
-// whyNoFamily explains which conditions keep a rule from matching in each family.
+// whyNoFamily returns a text with the conditions that cannot match in each family.
 func (c *compilation) whyNoFamily(r *parser.Rule) string {
 	var parts []string
 	for _, f := range c.families {
-		name := map[ir.Family]string{ir.IPv4: "IPv4", ir.IPv6: "IPv6"}[f]
-		parts = append(parts, fmt.Sprintf("no %s packet matches %s", name, strings.Join(c.impossible(r, f), ", ")))
+		parts = append(parts, fmt.Sprintf("no %s packet matches %s", familyName(f), strings.Join(c.impossible(r, f), ", ")))
 	}
 	text := strings.Join(parts, ", and ")
 	text = strings.ToUpper(text[:1]) + text[1:]
 	if len(c.families) == 1 {
-		return text + ". It is the only family that the host compiles."
+		other := ir.IPv4
+		if c.families[0] == ir.IPv4 {
+			other = ir.IPv6
+		}
+		return text + fmt.Sprintf(". Add %q to families of the host, or remove the rule.", other)
 	}
 	return text + ". Write a rule for each family, or use addresses of one family in all conditions."
 }
 
-// impossible returns the names of the conditions of a rule that no packet of a family
-// can fulfil.
+// impossible returns the attributes of a rule that no packet of a family can match.
 func (c *compilation) impossible(r *parser.Rule, f ir.Family) []string {
 	var out []string
 	add := func(name string, never bool) {
@@ -223,7 +225,7 @@ func (c *compilation) impossible(r *parser.Rule, f ir.Family) []string {
 	return out
 }
 
-// protocolFamily reports whether a protocol occurs in a family.
+// protocolFamily reports whether a protocol is used in a family.
 func protocolFamily(number uint8, f ir.Family) bool {
 	switch number {
 	case parser.ICMP:
@@ -234,29 +236,38 @@ func protocolFamily(number uint8, f ir.Family) bool {
 	return true
 }
 
-// warnFamilyOpen warns of an accept whose only restriction of sources is a negation
-// that has no address of one family.
+// familyName returns the name of a family in prose.
+func familyName(f ir.Family) string {
+	if f == ir.IPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// warnFamilyOpen warns of an accept that restricts its sources only by source_not, without
+// any address of one family there.
 func (c *compilation) warnFamilyOpen(r *parser.Rule, f ir.Family, sourceNot operands) {
 	if r.Kind != parser.KindAccept || r.SourceNot == nil || r.Source != nil || !c.isEmpty(sourceNot.Addresses) {
 		return
 	}
-	c.warn(diag.CodeFamilyOpen, r.SourceNot.Range, fmt.Sprintf("accept %q takes every %s source", r.Name.Value, f), "source_not has no %s address, so no %s source is excluded. Add those addresses, or give the rule a source.", f, f)
+	c.warn(diag.CodeFamilyOpen, r.SourceNot.Range, fmt.Sprintf("accept %q admits every %s source", r.Name.Value, familyName(f)), "source_not has no %[1]s address, so no %[1]s source is excluded. Add %[1]s addresses to it, or list the sources to admit in source.", familyName(f))
 }
 
-// isEmpty reports whether there are no addresses, and no set that could have any.
+// isEmpty reports whether there are neither addresses nor sets that can have elements.
 func (c *compilation) isEmpty(a ir.Addresses) bool {
-	return len(a.Prefixes) == 0 && !slices.ContainsFunc(a.Sets, c.mayHold)
+	return len(a.Prefixes) == 0 && !slices.ContainsFunc(a.Sets, c.canHaveElements)
 }
 
-func (c *compilation) mayHold(s *ir.Set) bool {
+// canHaveElements reports whether a set has elements or is unmanaged.
+func (c *compilation) canHaveElements(s *ir.Set) bool {
 	return !s.Managed || len(s.Prefixes) > 0 || slices.ContainsFunc(s.Members, func(member string) bool {
 		m := c.declared[member][s.Family]
-		return m != nil && c.mayHold(m)
+		return m != nil && c.canHaveElements(m)
 	})
 }
 
-// defaultRule adds the rule that refuses whatever is outside the allowed addresses: as
-// the source of forwarded packets, as the destination of those that leave.
+// defaultRule adds the rule that refuses packets whose source, in ScopeEgress destination,
+// is not an allowed address.
 func (c *compilation) defaultRule(s *scope, f ir.Family) {
 	d := s.def
 	allow := c.operands(d.Allow, f)
@@ -265,7 +276,7 @@ func (c *compilation) defaultRule(s *scope, f ir.Family) {
 	}
 	if allow.whole() {
 		if s.Scope == ir.ScopeForward {
-			c.warn(diag.CodeOpenDefault, d.Allow.Range, fmt.Sprintf("open by default for %s", f), "allow has every %s address, so that everyone who is not denied reaches what Docker publishes. List only the addresses that may.", f)
+			c.warn(diag.CodeOpenDefault, d.Allow.Range, fmt.Sprintf("open by default for %s", familyName(f)), "allow contains every %s address, so every client that is not denied reaches the published ports. List only the addresses of clients to admit.", familyName(f))
 		}
 		return
 	}
@@ -286,99 +297,4 @@ func (c *compilation) defaultRule(s *scope, f ir.Family) {
 		r.Source.NotIn = allow.Addresses
 	}
 	c.add(f, r)
-}
-
-// operands are addresses of one family as a rule lists them.
-type operands struct {
-	// written means that the attribute is there: it may have no address of the family.
-	written bool
-	ir.Addresses
-}
-
-// never reports whether no packet can fulfil the conditions of one end.
-func never(in, notIn operands) bool {
-	return in.written && in.IsEmpty() || notIn.whole()
-}
-
-// whole reports whether the literal addresses are all addresses of the family.
-func (o operands) whole() bool { return len(o.Prefixes) == 1 && o.Prefixes[0].Bits() == 0 }
-
-// positive returns what there is to test of a list that addresses must be in: nothing,
-// if it is every address of the family.
-func (o operands) positive() ir.Addresses {
-	if o.whole() {
-		return ir.Addresses{}
-	}
-	return o.Addresses
-}
-
-// operands resolves the addresses of one family.
-func (c *compilation) operands(a *parser.Addresses, f ir.Family) operands {
-	if a == nil {
-		return operands{}
-	}
-	o := operands{written: true, Addresses: ir.Addresses{Range: a.Range}}
-	var literals []netipx.IPRange
-	seen := map[string]bool{}
-	for _, item := range a.Items {
-		if item.Set == "" {
-			literals = append(literals, item.Literal)
-			continue
-		}
-		c.used[item.Set] = true
-		// A set that failed to be read is not there; its error is reported.
-		if set := c.declared[item.Set][f]; set != nil && !seen[item.Set] {
-			seen[item.Set] = true
-			o.Sets = append(o.Sets, set)
-		}
-	}
-	o.Prefixes = c.merge(ofFamily(literals, f), nil, o.Range)
-	if o.whole() {
-		o.Sets = nil
-	}
-	return o
-}
-
-func values[T any](list []parser.At[T]) []T {
-	var out []T
-	for _, v := range list {
-		out = append(out, v.Value)
-	}
-	return out
-}
-
-func portRanges(ports []parser.Ports) []ir.PortRange {
-	var out []ir.PortRange
-	for _, p := range ports {
-		out = append(out, ir.PortRange{First: p.First, Last: p.Last})
-	}
-	return out
-}
-
-func rate(r *parser.Rate) *ir.Rate {
-	if r == nil {
-		return nil
-	}
-	return &ir.Rate{Frequency: frequency(r.Limit), Burst: r.Burst, PerSource: r.PerSource}
-}
-
-func connections(c *parser.Connections, f ir.Family) *ir.Connections {
-	switch {
-	case c == nil:
-		return nil
-	case f == ir.IPv6:
-		return &ir.Connections{Max: c.Max, PrefixLength: c.PrefixV6}
-	}
-	return &ir.Connections{Max: c.Max, PrefixLength: c.PrefixV4}
-}
-
-func logging(l *parser.Log) *ir.Log {
-	if l == nil {
-		return nil
-	}
-	return &ir.Log{Prefix: l.Prefix, Level: l.Level, Group: l.Group, Limit: frequency(l.Limit)}
-}
-
-func frequency(f parser.Frequency) ir.Frequency {
-	return ir.Frequency{Count: f.Count, Seconds: f.Seconds}
 }

@@ -1,7 +1,7 @@
-// Package emit makes the files that a host loads.
+// Package emit returns the files that a host loads.
 //
-// In: the tables that a back end made of the ordered rule IR, and what they were compiled
+// In: the tables of a back end (today emit/iptables) and the source they were compiled
 // from. Out: the files of one host, byte for byte the same for the same input.
-// What a back end can express is the business of its package below; how files become a
-// folder on disk is that of package folder.
+// The limits of a back end are handled in its own package; package folder writes the files
+// to disk.
 package emit

@@ -10,17 +10,17 @@ import (
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
-// Source says what a folder is compiled from.
+// Source identifies the policy that a folder is compiled from.
 type Source struct {
-	// Version of dockerfw.
+	// Version is the version of dockerfw.
 	Version string
-	// Policy holds the names of the policy's files, relative to its directory.
+	// Policy lists the names of the policy's files, relative to its directory.
 	Policy []string
-	// Inputs are the policy's files and lists with the digests of their bytes.
+	// Inputs are the policy's files and address lists, with digests of their contents.
 	Inputs []folder.Input
 }
 
-// Files returns everything that one host loads.
+// Files returns all files of one host: restore and removal files, scripts and the manifest.
 func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 	from := "Compiled by dockerfw from " + policyName(src.Policy)
 	if t.Host != "" {
@@ -49,7 +49,7 @@ func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 	return append(files, manifest), nil
 }
 
-// policyName names the files of a policy in one line of text.
+// policyName returns the names of a policy's files as one line of text, the first few in full.
 func policyName(files []string) string {
 	const shown = 3
 	text := strings.Join(files[:min(shown, len(files))], ", ")
@@ -59,7 +59,7 @@ func policyName(files []string) string {
 			text += "s"
 		}
 	}
-	// In a comment of a restore file a newline would begin a command.
+	// A newline would end the comment of a restore file and start a command.
 	return string(escape.Terminal(text))
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/dockerfw/dockerfw/emit/iptables"
 )
 
-func TestFilesOfAHost(t *testing.T) {
+func TestFilesReturnsAllFilesOfAHost(t *testing.T) {
 	v6 := program()
 	v6.Family = ir.IPv6
 	rs := &iptables.Tables{
@@ -67,17 +67,18 @@ func TestFilesOfAHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(files, again); diff != "" {
-		t.Errorf("a second time:\n%s", diff)
+		t.Errorf("the second call returned other files (-first +second):\n%s", diff)
 	}
 }
 
-// isScript reports whether a file is the same in every folder.
+// isScript reports whether a file is one of the scripts, which are the same in every folder.
 func isScript(name string) bool {
 	return slices.ContainsFunc(Scripts(), func(f folder.File) bool { return f.Name == name })
 }
 
-// A file's name is somebody else's text: it must not become a line of a restore file.
-func TestAPolicyNameStaysInItsComment(t *testing.T) {
+// The name of a policy file may contain any character, but must not add a line to a restore
+// file.
+func TestPolicyNamesAreEscapedInComments(t *testing.T) {
 	rs := &iptables.Tables{Programs: []*iptables.Program{program()}}
 	files, err := Files(rs, Source{Policy: []string{"a\n-F\r\x1b[31m.hcl"}})
 	if err != nil {
@@ -94,7 +95,7 @@ func TestAPolicyNameStaysInItsComment(t *testing.T) {
 	}
 }
 
-func TestManyPolicyFilesAreCounted(t *testing.T) {
+func TestPolicyNameCountsFilesPastTheThird(t *testing.T) {
 	if got, want := policyName([]string{"a", "b", "c"}), "a, b, c"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -106,7 +107,7 @@ func TestManyPolicyFilesAreCounted(t *testing.T) {
 	}
 }
 
-// program is a small program of one family.
+// program returns a small IPv4 program.
 func program() *iptables.Program {
 	rule := func(p ir.Phase, name string, v iptables.Verdict) *iptables.Rule {
 		return &iptables.Rule{ID: ir.RuleID{Phase: p, Name: name}, Verdict: v}

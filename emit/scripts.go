@@ -11,10 +11,10 @@ import (
 //go:embed scripts
 var scripts embed.FS
 
-// applyParts are the parts of apply.sh, in the order in which a reader meets them.
+// applyParts are the parts of apply.sh, in the order of the file.
 var applyParts = []string{"options", "host", "folder", "rules", "sets", "load", "cut", "run"}
 
-// Scripts are the files that are the same in every compiled folder.
+// Scripts returns the files that are the same in every compiled folder.
 func Scripts() []folder.File {
 	var apply bytes.Buffer
 	for _, part := range applyParts {
@@ -27,10 +27,11 @@ func Scripts() []folder.File {
 	}
 }
 
+// embedded returns a file below scripts.
 func embedded(name string) []byte {
 	content, err := scripts.ReadFile("scripts/" + name)
 	if err != nil {
-		panic(fmt.Sprintf("%s is not embedded: %v", name, err))
+		panic(fmt.Sprintf("emit: %s is not embedded: %v", name, err))
 	}
 	return content
 }

@@ -10,15 +10,16 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-// tool skips a test without a tool of the test packages; in CI they are all there.
-func tool(t *testing.T, name string) {
+// requireTool skips the test if a tool is not installed; in CI it fails instead.
+func requireTool(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		testenv.SkipOrFail(t, err.Error())
 	}
 }
 
-// writeScripts writes the scripts of a compiled folder, and returns the shell ones.
+// writeScripts writes the scripts of a compiled folder, and returns the paths of the shell
+// scripts.
 func writeScripts(t *testing.T) (shell []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,18 +35,18 @@ func writeScripts(t *testing.T) (shell []string) {
 	return shell
 }
 
-func TestShellcheckFindsNothingInTheScripts(t *testing.T) {
-	tool(t, "shellcheck")
+func TestShellcheckAcceptsTheScripts(t *testing.T) {
+	requireTool(t, "shellcheck")
 	if out, err := exec.Command("shellcheck", append([]string{"--shell=sh"}, writeScripts(t)...)...).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-func TestTheShellsOfSmallHostsReadTheScripts(t *testing.T) {
+func TestDashAndBusyboxAcceptTheScripts(t *testing.T) {
 	for _, shell := range []string{"dash", "busybox sh"} {
 		words := strings.Fields(shell)
 		t.Run(shell, func(t *testing.T) {
-			tool(t, words[0])
+			requireTool(t, words[0])
 			for _, path := range writeScripts(t) {
 				if out, err := exec.Command(words[0], append(words[1:], "-n", path)...).CombinedOutput(); err != nil {
 					t.Errorf("%s: %v\n%s", filepath.Base(path), err, out)

@@ -80,7 +80,7 @@ func (b *block) in(context string) *block {
 		if written := b.attributes[a.Name]; why == "" || written == nil || b.schema.NullMeans == "" && !b.has(a.Name) {
 			continue
 		}
-		b.error(diag.CodeConflict, b.rng(a.Name), a.Name+" does not apply", "This is %s.", why)
+		b.error(diag.CodeConflict, b.rng(a.Name), a.Name+" does not apply", "%s", why)
 		delete(out.attributes, a.Name)
 	}
 	return &out

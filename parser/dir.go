@@ -44,10 +44,20 @@ func (d *Dir) open(name string) (fs.File, error) {
 	if filepath.IsAbs(name) || !filepath.IsLocal(name) {
 		return nil, errOutside
 	}
-	return d.root.Open(name)
+	f, err := d.root.Open(name)
+	if err != nil && files.Reason(err) == escapes {
+		return nil, errLinkOutside // the name alone does not leave it
+	}
+	return f, err
 }
 
-var errOutside = errors.New("the path leaves the policy's directory; --allow-outside permits that")
+var (
+	errOutside     = errors.New("the path leaves the policy's directory; --allow-outside permits that")
+	errLinkOutside = errors.New("the symbolic link leaves the policy's directory; --allow-outside permits that")
+)
+
+// escapes is the text of an error of os.Root that package os does not export.
+const escapes = "path escapes from parent"
 
 type digestedFile struct {
 	fs.File

@@ -35,7 +35,7 @@ func (b *block) forEach() []element {
 	case isList(ty):
 		return b.strings(expr, b.elements(expr, it.Value))
 	default:
-		b.error(diag.CodeType, it.rng, "for_each over "+describe(it.Value), "for_each takes a map, such as { http = 80, https = 443 }, or a set of strings, such as [\"a\", \"b\"].")
+		b.error(diag.CodeType, it.rng, "for_each over "+describe(it.Value), "for_each takes a map, such as { http = 80, https = 443 }, or a list of strings, such as [\"a\", \"b\"].")
 		return nil
 	}
 }
@@ -67,7 +67,7 @@ func (b *block) strings(expr hcl.Expression, items []item) []element {
 	seen := map[string]bool{}
 	for _, it := range items {
 		if it.IsNull() || !it.Type().IsPrimitiveType() || it.Type() == cty.Bool {
-			b.error(diag.CodeType, it.rng, "element of for_each is not a string", "A set for for_each contains strings, and this is %s. Use a map for other values.", describe(it.Value))
+			b.error(diag.CodeType, it.rng, "element of for_each is not a string", "A list for for_each contains strings, but this is %s. Use a map for other values.", describe(it.Value))
 			continue
 		}
 		key := primitiveText(it.Value)
@@ -103,7 +103,7 @@ func (b *block) forThisHost() bool {
 		for _, label := range all {
 			ok, err := path.Match(p.Value, label)
 			if err != nil {
-				b.error(diag.CodeValue, p.Range, fmt.Sprintf("bad pattern %q", p.Value), "In a pattern * matches any text, ? one character, [a-c] one of these characters.")
+				b.error(diag.CodeValue, p.Range, fmt.Sprintf("bad pattern %q", p.Value), "%s In a pattern * matches any text, ? one character, [a-c] one of these characters.", patternFault(p.Value))
 				found = true
 				break
 			}
@@ -116,4 +116,25 @@ func (b *block) forThisHost() bool {
 	}
 	b.refuseEmpty("hosts")
 	return match
+}
+
+// patternFault is why path.Match refuses a pattern.
+func patternFault(pattern string) string {
+	open := false
+	for i := 0; i < len(pattern); i++ {
+		switch pattern[i] {
+		case '\\':
+			if i++; i == len(pattern) {
+				return "The \\ at the end escapes nothing: remove it."
+			}
+		case '[':
+			open = true
+		case ']':
+			open = false
+		}
+	}
+	if open {
+		return "The [ is not closed."
+	}
+	return "What is between [ and ] is not a list of characters and ranges."
 }

@@ -128,7 +128,7 @@ func fileFunction(dir *Dir) function.Function {
 			case err != nil:
 				return cty.NilVal, function.NewArgError(0, err)
 			case len(text) > MaxFileValue:
-				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the file has more than %d bytes; use the files of an ipset for long address lists", MaxFileValue))
+				return cty.NilVal, function.NewArgError(0, fmt.Errorf("file() reads at most %d MiB; put long address lists into the files of an ipset", MaxFileValue>>20))
 			case !utf8.Valid(text):
 				return cty.NilVal, function.NewArgError(0, fmt.Errorf("the file is not UTF-8 text"))
 			}

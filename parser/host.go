@@ -26,7 +26,7 @@ func (b *block) hostVariables() map[string]given {
 	}
 	expr := b.expr("variables")
 	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
-		b.error(diag.CodeType, expr.Range(), "variables is not an object", "variables takes an object, such as { offices = [\"192.0.2.10\"] }, and this is %s.", describe(v.Value))
+		b.error(diag.CodeType, expr.Range(), "variables is not an object", "variables takes an object, such as { offices = [\"192.0.2.10\"] }, but this is %s.", describe(v.Value))
 		return nil
 	}
 	written := writtenPairs(expr, b.ctx)
@@ -61,7 +61,7 @@ func (b *block) hostBlock() *Host {
 	h.Install = At[Install]{Install(written.Value), written.Range}
 	if h.Chain.Value == ChainDocker {
 		b.warn(diag.CodeChainDocker, h.Chain.Range, "rules in chain DOCKER",
-			"Docker engines since 17.06 have DOCKER-USER for this purpose. Current ones insert the ACCEPT of each port that is published later before the rules in DOCKER, so that the port is open to everyone. Leave chain out unless the engine is older.")
+			"Docker engines since 17.06 have DOCKER-USER for this purpose. Current ones insert the ACCEPT of each newly published port above dockerfw's rules in DOCKER, so that the port is open to everyone. Leave chain out unless the engine is older.")
 		if h.Install.Value != InstallInsert {
 			b.error(diag.CodeConflict, h.Install.Range, fmt.Sprintf("install = %q in chain DOCKER", h.Install.Value),
 				"The other rules in DOCKER belong to Docker. Only install = \"insert\" keeps them.")

@@ -70,7 +70,7 @@ func (b *block) members() []At[string] {
 	var out []At[string]
 	for _, it := range items {
 		if it.IsNull() || it.Type() != setRefType {
-			b.error(diag.CodeType, it.rng, "member is not an ipset", "members takes sets, such as ipset.office, and this is %s.", describe(it.Value))
+			b.error(diag.CodeType, it.rng, "member is not an ipset", "members takes sets, such as ipset.office, but this is %s.", describe(it.Value))
 			continue
 		}
 		name := it.EncapsulatedValue().(*setRef).name
@@ -121,7 +121,7 @@ func (b *block) literal(it item, attribute string) (netipx.IPRange, bool) {
 			hint = " A set is not allowed here; list its addresses, or use the set in source, destination or allow."
 		}
 		b.error(diag.CodeType, it.rng, fmt.Sprintf("element of %s is not an address", attribute),
-			"An address is a string, such as \"192.0.2.10\", and this is %s.%s", describe(it.Value), hint)
+			"An address is a string, such as \"192.0.2.10\", but this is %s.%s", describe(it.Value), hint)
 		return netipx.IPRange{}, false
 	}
 	text := it.AsString()

@@ -28,13 +28,13 @@ func checkSetName(name string) string {
 	case name == "":
 		return "A set needs a name."
 	case len(name) > maxSetName:
-		return fmt.Sprintf("The name has %d bytes; %d is the most. The kernel allows 31, and dockerfw appends -v6 (for the IPv6 set) and -new (for the set that is filled before the swap).", len(name), maxSetName)
+		return fmt.Sprintf("The name has %d bytes; at most %d are allowed. The kernel allows 31, and dockerfw appends -v6 (for the IPv6 set) and -new or -alt (for temporary sets while it loads).", len(name), maxSetName)
 	case !isLetter(name[0]):
 		return "A set's name must start with a letter."
 	case strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) || r == '.' }):
 		return "A set's name may contain letters, digits, - and _ only, so that expressions can refer to it as ipset.NAME."
 	case strings.HasSuffix(name, "-v6") || strings.HasSuffix(name, "-new") || strings.HasSuffix(name, "-alt"):
-		return "Names that end in -v6, -new or -alt are reserved for sets that dockerfw creates. Choose another ending."
+		return "Names that end in -v6, -new or -alt are reserved: dockerfw itself creates such sets, for IPv6 addresses (-v6) and temporarily while it loads (-new, -alt). Choose another ending."
 	}
 	return ""
 }
@@ -46,7 +46,7 @@ func checkRuleName(name string) string {
 	case name == "":
 		return "A rule needs a name: it identifies the rule in the kernel, in diffs and in messages."
 	case len(name) > maxRuleName:
-		return fmt.Sprintf("The name has %d bytes; %d is the most.", len(name), maxRuleName)
+		return fmt.Sprintf("The name has %d bytes; at most %d are allowed.", len(name), maxRuleName)
 	case !isLetter(name[0]) && (name[0] < '0' || name[0] > '9'):
 		return "A rule's name must start with a letter or a digit."
 	case strings.ContainsFunc(name, notNameRune):
@@ -70,7 +70,7 @@ func checkHostName(name string) string {
 	case name == "":
 		return "A host's label is the name of its output folder and cannot be empty."
 	case len(name) > maxHostName:
-		return fmt.Sprintf("The name has %d bytes; %d is the most.", len(name), maxHostName)
+		return fmt.Sprintf("The name has %d bytes; at most %d are allowed.", len(name), maxHostName)
 	case !isLetter(name[0]) && (name[0] < '0' || name[0] > '9'):
 		return "A host's label must start with a letter or a digit."
 	case strings.ContainsFunc(name, notNameRune):
@@ -93,7 +93,7 @@ func CheckInterface(name string) string {
 	case strings.Contains(name, ":"):
 		return fmt.Sprintf("%q is an address label, not an interface: packets arrive on %q.", name, name[:strings.Index(name, ":")])
 	case len(name) > maxInterface:
-		return fmt.Sprintf("The name has %d bytes; the kernel allows %d.", len(name), maxInterface)
+		return fmt.Sprintf("The name has %d bytes; the kernel allows at most %d.", len(name), maxInterface)
 	case strings.Contains(bare, "+"):
 		return `"+" is allowed only at the end: "eth+" is every interface whose name starts with eth.`
 	case strings.HasPrefix(name, "-") || strings.HasPrefix(name, "!") || strings.ContainsFunc(bare, notNameRune) || bare == "." || bare == "..":

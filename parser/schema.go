@@ -60,7 +60,7 @@ type Attribute struct {
 type Exception struct {
 	// In is a type of block, or a type of ipset.
 	In string
-	// Because completes the sentence "This is …", for a message.
+	// Because is what the message says: the reason, and what to write instead.
 	Because string
 }
 

@@ -35,21 +35,24 @@ var ipsetSchema = &Block{
 		{Name: "files", Type: TypeStrings, Default: []string{}, Example: `["lists/office.txt"]`, Meaning: "address-list files", NotIn: notInListSet},
 		{Name: "exclude", Type: TypeAddresses, Default: []string{}, Example: `["192.0.2.10", "198.51.100.0/24"]`, Meaning: "addresses, networks and ranges to leave out", NotIn: notInListSet},
 		{Name: "exclude_files", Type: TypeStrings, Default: []string{}, Example: `["lists/not.txt"]`, Meaning: "address-list files to leave out", NotIn: notInListSet},
-		{Name: "aggregate", Type: TypeBool, DefaultText: "`true`; `false` for `hash:ip`", Meaning: "merge entries into the shortest list of networks that contains the same addresses", NotIn: notInListSet},
+		{Name: "aggregate", Type: TypeBool, DefaultText: "`true`; `false` for `hash:ip`", Meaning: "merge entries into the shortest list of networks that contains the same addresses", NotIn: notForListSet},
 		{Name: "managed", Type: TypeBool, Default: true, Meaning: "`false`: the set is created if it is missing, and never filled, emptied or destroyed"},
 		{Name: "members", Type: TypeSets, DefaultText: "none", Example: "[ipset.office, ipset.vpn]", Meaning: "the sets in a `list:set`; only there, and required there", NotIn: []Exception{
-			{string(SetHashNet), `a hash:net set, which contains addresses: members is for type = "list:set"`},
-			{string(SetHashIP), `a hash:ip set, which contains addresses: members is for type = "list:set"`},
+			{string(SetHashNet), `A hash:net set contains addresses: members is for type = "list:set".`},
+			{string(SetHashIP), `A hash:ip set contains addresses: members is for type = "list:set".`},
 		}},
-		{Name: "hashsize", Type: TypeNumber, Min: 1, Max: maxHashSize, DefaultText: "1024", Meaning: "initial number of buckets; rounded up to a power of two, 64 or more; not for `list:set`", NotIn: notInListSet},
-		{Name: "maxelem", Type: TypeNumber, Min: 1, Max: maxMaxElem, DefaultText: "1048576, or the next power of two that fits", Meaning: "most elements the set can hold; not for `list:set`", NotIn: notInListSet},
+		{Name: "hashsize", Type: TypeNumber, Min: 1, Max: maxHashSize, DefaultText: "1024", Meaning: "initial number of buckets; rounded up to a power of two, 64 or more; not for `list:set`", NotIn: notForListSet},
+		{Name: "maxelem", Type: TypeNumber, Min: 1, Max: maxMaxElem, DefaultText: "1048576, or the next power of two that fits", Meaning: "most elements the set can hold; not for `list:set`", NotIn: notForListSet},
 		{Name: "timeout", Type: TypeNumber, Min: 0, Max: maxSetTimeout, DefaultText: "none", Meaning: fmt.Sprintf("seconds from 0 to %d after which an element is removed; 0: elements may have timeouts of their own", maxSetTimeout)},
 		{Name: "counters", Type: TypeBool, Default: false, Meaning: "count packets and bytes of each element"},
 		{Name: "comment", Type: TypeBool, Default: false, Meaning: "elements may have comments"},
 	},
 }
 
-var notInListSet = []Exception{{string(SetList), "a list:set, which contains sets: put them into members"}}
+var (
+	notInListSet  = []Exception{{string(SetList), "A list:set contains sets: list them in members."}}
+	notForListSet = []Exception{{string(SetList), "A list:set contains sets, and only a set of addresses has this attribute. Remove it."}}
+)
 
 var establishedSchema = &Block{
 	Type:    "established",
@@ -85,7 +88,7 @@ var ruleAttributes = []Attribute{
 	{Name: "destination_not", Type: TypeAddressesAndSets, Example: addressesExample, DefaultText: "none", Meaning: "the container's address, after DNAT, is none of these"},
 	{Name: "protocol", Type: TypeProtocols, DefaultText: "any", Meaning: "`\"tcp\"`, `\"udp\"`, `\"sctp\"`, `\"icmp\"`, `\"icmpv6\"`, or a number from 1 to 255; required with ports"},
 	{Name: "published_ports", Type: TypePorts, Example: portsExample, DefaultText: "any", Meaning: "the port of the host that the client connected to; not in `egress`", NotIn: notInEgress},
-	{Name: "published_address", Type: TypeAddresses, Example: `["192.0.2.10", "198.51.100.0/24"]`, DefaultText: "any", Meaning: "the address of the host that the client connected to; not in `egress`", NotIn: notInEgress},
+	{Name: "published_address", Type: TypeAddresses, Example: `["192.0.2.10", "2001:db8::10"]`, DefaultText: "any", Meaning: "the address of the host that the client connected to; not in `egress`", NotIn: notInEgress},
 	{Name: "container_ports", Type: TypePorts, Example: portsExample, DefaultText: "any", Meaning: "the destination port after DNAT: that of the container"},
 	{Name: "source_ports", Type: TypePorts, Example: portsExample, DefaultText: "any", Meaning: "the source port"},
 	{Name: "icmp_types", Type: TypeICMPTypes, Example: `["echo-request"]`, DefaultText: "any", Meaning: "the type of an ICMP message"},
@@ -94,7 +97,7 @@ var ruleAttributes = []Attribute{
 	{Name: "hosts", Type: TypeStrings, Example: `["web*"]`, DefaultText: "all", Meaning: "the rule exists only on hosts whose label matches one of these patterns"},
 	{
 		Name: "action", Type: TypeString, Default: string(ActionDrop), Values: []string{string(ActionDrop), string(ActionReject)}, Meaning: "`\"drop\"` or `\"reject\"`; only in `deny`",
-		NotIn: []Exception{{"accept", "an accept, which has no action: what it matches is allowed"}},
+		NotIn: []Exception{{"accept", "An accept has no action: what it matches is allowed. Remove action, or write a deny block instead."}},
 	},
 	{Name: "expires", Type: TypeString, Example: `"2027-01-31"`, DefaultText: "never", Meaning: "the last day of the rule, such as `\"2027-01-31\"`, or its end, `\"2027-01-31T18:00:00Z\"`"},
 	{Name: "description", Type: TypeString, Example: `"the public web site"`, DefaultText: "none", Meaning: "for people; not in the emitted files"},
@@ -106,7 +109,7 @@ const (
 	portsExample     = `[80, "8000-8010"]`
 )
 
-var notInEgress = []Exception{{"egress", "a rule of egress, and packets that leave a container go to no published port: use container_ports and destination"}}
+var notInEgress = []Exception{{"egress", "Egress packets have no published port or address. Use container_ports for the port of the server outside, and destination for its address."}}
 
 var rateSchema = &Block{
 	Type:    "rate",

@@ -2,6 +2,7 @@ package parser
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -150,5 +151,68 @@ func TestUnknownNamesAreExplainedFromTheSchema(t *testing.T) {
 		if len(diags) != 1 || diags[0].Summary != c.summary || diags[0].Detail != c.detail {
 			t.Errorf("%s\n%v", c.policy, diags)
 		}
+	}
+}
+
+// Examples are in messages: a user who copies one must not get the next error.
+func TestTheExamplesOfTheSchemaAreAccepted(t *testing.T) {
+	// What an attribute needs beside it.
+	with := map[string]map[string]string{
+		"published_ports": {"protocol": `"tcp"`}, "container_ports": {"protocol": `"tcp"`}, "source_ports": {"protocol": `"tcp"`},
+		"icmp_types": {"protocol": `["icmp", "icmpv6"]`}, "members": {"type": `"list:set"`},
+	}
+	required := map[*Block]map[string]string{
+		hostSchema: {"external_interfaces": `["eth0"]`}, rateSchema: {"limit": `"20/second"`}, connectionsSchema: {"max": "5"},
+		variableSchema: {"default": "1"}, validationSchema: {"condition": "true", "error_message": `"no"`}, testSchema: {"from": `"192.0.2.1"`, "to_port": "443", "expect": `"allowed"`},
+	}
+	const rest = `
+accept "https" {
+  protocol = "tcp"
+  published_ports = [443]
+}
+ipset "office" {
+  entries = ["192.0.2.10"]
+}
+ipset "vpn" {
+  entries = ["192.0.2.11"]
+}
+`
+	count := 0
+	eachAttribute(func(b *Block, a Attribute) {
+		if a.Example == "" {
+			return
+		}
+		attributes := map[string]string{}
+		for _, more := range []map[string]string{required[b], with[a.Name], {a.Name: a.Example}} {
+			maps.Copy(attributes, more)
+		}
+		text := ""
+		switch b {
+		case denySchema, acceptSchema:
+			if a.refusedIn(b.Type) != "" {
+				return
+			}
+			fallthrough
+		case ipsetSchema, variableSchema, testSchema:
+			text = blockText(b.Type+` "a"`, attributes)
+		case hostSchema:
+			text = blockText(`host "web1"`, attributes)
+		case rateSchema, connectionsSchema, logSchema:
+			text = "deny \"a\" {\nprotocol = \"tcp\"\n" + blockText(b.Type, attributes) + "}\n"
+		case validationSchema:
+			text = "variable \"a\" {\ndefault = 1\n" + blockText(b.Type, attributes) + "}\n"
+		default:
+			text = blockText(b.Type, attributes)
+		}
+		if b != hostSchema {
+			text += blockText(`host "web1"`, required[hostSchema])
+		}
+		count++
+		if _, diags := parse(t, text+rest); diags.HasErrors() {
+			t.Errorf("%s.%s = %s\n%s%v", b.Type, a.Name, a.Example, text, diags)
+		}
+	})
+	if count < 30 {
+		t.Errorf("only %d examples were parsed", count)
 	}
 }

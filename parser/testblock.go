@@ -259,7 +259,7 @@ func checkTestName(name string) string {
 	case strings.TrimSpace(name) == "":
 		return "A test needs a name, which identifies it in reports."
 	case len(name) > maxRuleName:
-		return fmt.Sprintf("The name has %d bytes; %d is the most.", len(name), maxRuleName)
+		return fmt.Sprintf("The name has %d bytes; at most %d are allowed.", len(name), maxRuleName)
 	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return "A test's name must be one line of text."
 	}

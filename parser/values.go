@@ -24,11 +24,11 @@ func (b *block) as(name string, ty cty.Type) (item, bool) {
 		}
 	}
 	if ty == cty.Bool {
-		b.error(diag.CodeType, it.rng, name+" is neither true nor false", "%s is true or false, without quotes, and this is %s.", name, describe(it.Value))
+		b.error(diag.CodeType, it.rng, name+" is neither true nor false", "%s is true or false, without quotes, but this is %s.", name, describe(it.Value))
 		return item{}, false
 	}
 	b.error(diag.CodeType, it.rng, fmt.Sprintf("%s is not a %s", name, ty.FriendlyName()),
-		"%s takes a %s, such as %s, and this is %s.", name, ty.FriendlyName(), b.example(name), describe(it.Value))
+		"%s takes a %s, such as %s, but this is %s.", name, ty.FriendlyName(), b.example(name), describe(it.Value))
 	return item{}, false
 }
 
@@ -166,7 +166,7 @@ func (b *block) list(name string) ([]item, bool) {
 		if src := b.source.sources[it.rng.Filename]; it.rng.Start.Line == it.rng.End.Line && it.rng.CanSliceBytes(src) && (ty.IsPrimitiveType() || ty == setRefType) {
 			hint = fmt.Sprintf(" Write [%s].", it.rng.SliceBytes(src))
 		}
-		b.error(diag.CodeType, it.rng, fmt.Sprintf("%s is not a list", name), "%s takes a list, such as %s, and this is %s.%s", name, b.example(name), describe(it.Value), hint)
+		b.error(diag.CodeType, it.rng, fmt.Sprintf("%s is not a list", name), "%s takes a list, such as %s, but this is %s.%s", name, b.example(name), describe(it.Value), hint)
 		return nil, false
 	}
 	return b.elements(b.expr(name), it.Value), true
@@ -201,7 +201,7 @@ func (b *block) texts(name string) []At[string] {
 	var out []At[string]
 	for _, it := range items {
 		if it.IsNull() || it.Type() != cty.String {
-			b.error(diag.CodeType, it.rng, fmt.Sprintf("element of %s is not a string", name), "%s takes strings, such as %s, and this is %s.", name, b.example(name), describe(it.Value))
+			b.error(diag.CodeType, it.rng, fmt.Sprintf("element of %s is not a string", name), "%s takes strings, such as %s, but this is %s.", name, b.example(name), describe(it.Value))
 			continue
 		}
 		out = append(out, At[string]{it.AsString(), it.rng})

@@ -98,7 +98,7 @@ func (e *evaluator) variable(decl *hcl.Block, values map[string]given) (cty.Valu
 	if a, ok := b.attributes["type"]; ok { // not an expression with a value
 		var diags hcl.Diagnostics
 		ty, defaults, diags = typeexpr.TypeConstraintWithDefaults(a.Expr)
-		e.diags = append(e.diags, diag.WithCode(diag.CodeType, diags)...)
+		e.diags = append(e.diags, diag.WithCode(diag.CodeType, typeProblems(diags))...)
 		if diags.HasErrors() {
 			return cty.DynamicVal, hcl.Range{}, nil
 		}

@@ -2,19 +2,19 @@ package ir
 
 import "strings"
 
-// The chains of dockerfw. A chain whose name begins with OwnChain is dockerfw's.
+// The chains of dockerfw. All chains whose names begin with OwnChain belong to dockerfw.
 const (
 	// OwnChain has the rules of ScopeForward with InstallJump.
 	OwnChain = "DOCKERFW"
 	// EgressChain has the rules of ScopeEgress.
 	EgressChain = "DOCKERFW-EGRESS"
-	// InputChain has the rules of ScopeInput. A jump at the head of INPUT leads to it.
+	// InputChain has the rules of ScopeInput. INPUT begins with a jump to it.
 	InputChain = "DOCKERFW-INPUT"
 	// ProxyChain has the rules of ScopeProxy.
 	ProxyChain = "DOCKERFW-PROXY"
 )
 
-// ChainOf returns the name of the chain that holds the rules of a scope.
+// ChainOf returns the name of the chain with the rules of a scope.
 func (rs *Ruleset) ChainOf(s Scope) string {
 	switch {
 	case s == ScopeForward && rs.Install == InstallJump:
@@ -25,7 +25,7 @@ func (rs *Ruleset) ChainOf(s Scope) string {
 	return [...]string{ScopeEgress: EgressChain, ScopeInput: InputChain, ScopeProxy: ProxyChain}[s]
 }
 
-// SetName returns the name on the host of the set that a policy calls label.
+// SetName returns the name on the host of the set with a label in the policy.
 func SetName(label string, f Family) string {
 	if f == IPv6 {
 		return label + "-v6"

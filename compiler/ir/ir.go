@@ -9,7 +9,7 @@ import (
 // Family is an address family; its value is the IP version.
 type Family int
 
-// The two families; each is filtered by tables of its own.
+// The two families. The kernel has separate tables for each.
 const (
 	IPv4 Family = 4
 	IPv6 Family = 6
@@ -30,13 +30,13 @@ func (f Family) String() string {
 	return "ipv4"
 }
 
-// Ruleset is everything that one host loads.
+// Ruleset is everything that one host loads: the rules and sets of its policy.
 type Ruleset struct {
 	// Host is the label of the host block; "" for the unlabelled one.
 	Host string
-	// Install is how the rules get into Chain.
+	// Install is how Chain gets the rules.
 	Install Install
-	// Chain is the host's chain that forwarded packets pass: DOCKER-USER or, for
+	// Chain is the host's chain through which forwarded packets go: DOCKER-USER or, for
 	// engines before 17.06, DOCKER.
 	Chain string
 	// Sets of ipset blocks, one for each compiled family, in the order of the policy.
@@ -63,20 +63,20 @@ func (p *Program) Scope(s Scope) []*Rule {
 	return out
 }
 
-// Scope is a direction of traffic that has rules, and phases, of its own.
+// Scope is a direction of traffic. Each has its own rules, in phases.
 type Scope int
 
 // The scopes.
 const (
-	// ScopeForward decides packets that are forwarded to containers.
+	// ScopeForward has the rules for packets that are forwarded to containers.
 	ScopeForward Scope = iota
-	// ScopeEgress decides packets that leave containers.
+	// ScopeEgress has the rules for packets that leave containers.
 	ScopeEgress
-	// ScopeInput sends packets for protected ports, which docker-proxy on the host
-	// would answer, to ScopeProxy; it decides nothing itself.
+	// ScopeInput only has jumps to ScopeProxy, for packets to protected ports: docker-proxy
+	// on the host would answer them.
 	ScopeInput
-	// ScopeProxy refuses packets for protected ports, or leaves them to the host's own
-	// rules of INPUT.
+	// ScopeProxy has the rules for packets to protected ports. It drops or rejects them, or
+	// returns them to the host's own rules in INPUT.
 	ScopeProxy
 )
 
@@ -84,14 +84,14 @@ func (s Scope) String() string {
 	return [...]string{"forward", "egress", "input", "proxy"}[s]
 }
 
-// Install is how rules get into the chain of the host.
+// Install is how the chain of the host gets the rules.
 type Install int
 
 // The ways to install rules, named as in the policy language.
 const (
-	// InstallReplace flushes and fills the chain, which belongs to dockerfw alone.
+	// InstallReplace flushes the chain, which must have no foreign rules, and fills it.
 	InstallReplace Install = iota
-	// InstallJump fills a chain of dockerfw's; a jump in the host's chain leads to it.
+	// InstallJump fills a chain of dockerfw's own. The host's chain has a jump to it.
 	InstallJump
 	// InstallInsert inserts the rules at the head of a chain that also has foreign rules.
 	InstallInsert
@@ -101,8 +101,8 @@ func (i Install) String() string {
 	return [...]string{"replace", "jump", "insert"}[i]
 }
 
-// Phase is the part of a scope that a rule belongs to. Within a scope phases never go
-// backwards.
+// Phase is the part of a scope that a rule belongs to. The rules of a scope are sorted by
+// phase.
 type Phase int
 
 // The phases in the order in which they are evaluated.
@@ -147,10 +147,10 @@ type Set struct {
 	Name   string
 	Family Family
 	Type   SetType
-	// Managed sets are filled by dockerfw; others are only created if they are missing.
+	// Managed means that dockerfw fills the set. Unmanaged sets are only created if missing.
 	Managed bool
-	// HashSize is the initial number of buckets, MaxElem the largest number of elements;
-	// 0 leaves them to the tool that makes the set.
+	// HashSize is the initial number of buckets, MaxElem the maximum number of elements; 0
+	// means the default of the tool that creates the set.
 	HashSize, MaxElem int
 	// Timeout is the default number of seconds after which an element is removed, 0 for
 	// never. Range 0 to 2147483.
@@ -161,7 +161,7 @@ type Set struct {
 	Counters, Comment bool
 	// Prefixes are sorted, distinct, and have no bits set below the mask.
 	Prefixes []netip.Prefix
-	// Members are the labels of the sets that a list:set is made of.
+	// Members are the labels of the sets in a list:set.
 	Members []string
 	Origin  Origin
 }

@@ -23,19 +23,19 @@ func TestCheckOrder(t *testing.T) {
 		{"one rule", rules(PhaseDefault), ""},
 		{"each phase", rules(PhaseEstablished, PhaseDeny, PhaseAccept, PhaseDefault, PhaseEgress), ""},
 		{"several of each", rules(PhaseEstablished, PhaseEstablished, PhaseDeny, PhaseDeny, PhaseDefault, PhaseDefault), ""},
-		{"phases left out", rules(PhaseEstablished, PhaseDefault), ""},
+		{"not all phases", rules(PhaseEstablished, PhaseDefault), ""},
 		{"deny after accept", rules(PhaseEstablished, PhaseAccept, PhaseDeny), `"dockerfw accept b" of phase accept is before "dockerfw deny c" of phase deny`},
-		{"the first of two", rules(PhaseDefault, PhaseAccept, PhaseDeny), `"dockerfw default a" of phase default is before "dockerfw accept b" of phase accept`},
+		{"the first of two violations", rules(PhaseDefault, PhaseAccept, PhaseDeny), `"dockerfw default a" of phase default is before "dockerfw accept b" of phase accept`},
 		{"default after egress", rules(PhaseEgress, PhaseDefault), `"dockerfw egress a" of phase egress is before "dockerfw default b"`},
-		{"far apart", rules(PhaseDeny, PhaseAccept, PhaseAccept, PhaseAccept, PhaseDeny), `"dockerfw accept d" of phase accept is before "dockerfw deny e"`},
+		{"not adjacent", rules(PhaseDeny, PhaseAccept, PhaseAccept, PhaseAccept, PhaseDeny), `"dockerfw accept d" of phase accept is before "dockerfw deny e"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := CheckOrder(c.rules)
 			switch {
 			case c.want == "" && err != nil:
-				t.Errorf("refused: %v", err)
+				t.Errorf("unexpected error: %v", err)
 			case c.want != "" && err == nil:
-				t.Errorf("accepted; want an error with %q", c.want)
+				t.Errorf("no error; want one with %q", c.want)
 			case err != nil && !strings.Contains(err.Error(), c.want):
 				t.Errorf("got %q, want %q", err, c.want)
 			}
@@ -50,8 +50,9 @@ func TestCheckOrderReturnsBothRules(t *testing.T) {
 	}
 }
 
-// Comments identify in the kernel the rule of the policy; the kernel keeps 255 bytes.
-func TestCommentsAreReadBackAsWhatTheyIdentify(t *testing.T) {
+// The comment of a rule in the kernel identifies the rule of the policy. The kernel keeps
+// 255 bytes.
+func TestParseCommentIsTheInverseOfComment(t *testing.T) {
 	long := strings.Repeat("n", 120) // the longest name that a policy can have
 	for _, c := range []struct {
 		id   RuleID
@@ -67,12 +68,12 @@ func TestCommentsAreReadBackAsWhatTheyIdentify(t *testing.T) {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
 		if back, ok := ParseComment(got); !ok || back != c.id {
-			t.Errorf("%q is read back as %+v, %t", got, back, ok)
+			t.Errorf("%q is parsed as %+v, %t", got, back, ok)
 		}
 	}
 	for _, text := range []string{"", "dockerfw", "dockerfw ", "dockerfw accept ", "dockerfw accept a b", "dockerfw allow", "Dockerfw accept", "accept a"} {
 		if id, ok := ParseComment(text); ok {
-			t.Errorf("%q is read as %+v", text, id)
+			t.Errorf("%q is parsed as %+v", text, id)
 		}
 	}
 }

@@ -6,36 +6,35 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Rule is one rule of the policy in one family: the conditions that are left of it
-// there, all of which must hold, and what happens to the packets. An empty list, a nil
-// pointer and a zero value mean any.
+// Rule is one rule of the policy in one family. A packet matches if it fulfils all
+// conditions; an empty list, a nil pointer and a zero value mean any.
 type Rule struct {
 	Scope  Scope
 	Phase  Phase
 	Origin Origin
-	// Name begins the names of what is made for the rule, such as sets of its addresses:
+	// Name is the prefix for names of sets and other objects that are created for the rule:
 	// the label of its block, "default" or "egress-default".
 	Name string
-	// Place is the rule's place in the order of the policy, which sets made for rules
-	// keep, whatever the order of evaluation.
+	// Place is the rule's position in the policy. Sets that are created for rules are in this
+	// order, whatever the order of evaluation.
 	Place int
 
-	// In and Out are the interfaces on which packets arrive and leave. A name that ends
-	// in + matches all that begin with the rest.
+	// In and Out are the interfaces on which packets arrive and leave. A name that ends in +
+	// matches all interfaces that begin with the rest of it.
 	In, Out             []string
 	Source, Destination End
 	// Protocols are numbers, 1 to 255.
 	Protocols []uint8
-	// SourcePorts, and DestinationPorts after DNAT. The rule has Protocols with ports.
+	// SourcePorts, and DestinationPorts after DNAT. A rule with ports has Protocols.
 	SourcePorts, DestinationPorts []PortRange
-	// PublishedPorts and PublishedAddresses are what the client connected to, before
-	// DNAT. In ScopeProxy, where Docker has not translated the packet, they are its own.
+	// PublishedPorts and PublishedAddresses are the destination before DNAT. In ScopeProxy,
+	// where Docker has not translated the packet, they are the packet's own destination.
 	PublishedPorts     []PortRange
 	PublishedAddresses []netip.Addr
-	// ICMP types. The rule has the protocol ICMP, or ICMPv6 in IPv6.
+	// ICMP types. A rule with types has protocol ICMP, or ICMPv6 in IPv6.
 	ICMP []ICMP
-	// States are the connection-tracking states, any one of which must hold, and
-	// Direction is that of the packet within its connection.
+	// States are connection-tracking states, of which the packet must have one. Direction is
+	// that of the packet within its connection.
 	States    CTState
 	Direction CTDir
 
@@ -43,8 +42,8 @@ type Rule struct {
 	// deny above it.
 	Rate        *Rate
 	Connections *Connections
-	// SessionsRechecked means that packets of established connections reach the rule,
-	// too: its limits, which are about new connections, must let them pass.
+	// SessionsRechecked means that packets of established connections reach the rule, too.
+	// Its limits are about new connections and must let these packets pass.
 	SessionsRechecked bool
 
 	// Log also writes matching packets to a log: of an accept the first of a connection.
@@ -55,10 +54,11 @@ type Rule struct {
 // Limited reports whether the rule limits new connections.
 func (r *Rule) Limited() bool { return r.Rate != nil || r.Connections != nil }
 
-// End is the conditions on one end of a packet: in any of In, and in none of NotIn.
+// End is the conditions on the address at one end of a packet: it is in In and not in
+// NotIn.
 type End struct{ In, NotIn Addresses }
 
-// Addresses are literal prefixes and sets of one family; without any, no condition.
+// Addresses are literal prefixes and sets of one family; without any, all addresses match.
 type Addresses struct {
 	Prefixes []netip.Prefix
 	Sets     []*Set
@@ -104,7 +104,7 @@ const (
 	CTReply
 )
 
-// Frequency is a number of events in a time of that many seconds. Both are 1 or more.
+// Frequency is Count events in Seconds. Both are 1 or more.
 type Frequency struct {
 	Count, Seconds int
 }
@@ -112,7 +112,7 @@ type Frequency struct {
 // Rate is a limit on new connections over time.
 type Rate struct {
 	Frequency
-	// Burst is the number that may come at once, 1 or more.
+	// Burst is the number of connections that may come at once, 1 or more.
 	Burst int
 	// PerSource counts each source address separately.
 	PerSource bool
@@ -137,14 +137,13 @@ type Log struct {
 	Limit Frequency
 }
 
-// Verdict is what happens to a packet that a rule matches. The types below are all
-// there are.
+// Verdict is what happens to a packet that a rule matches: one of the types below.
 type Verdict interface{ isVerdict() }
 
-// Accept lets the packet through, whatever rules follow dockerfw's, such as Docker's own.
+// Accept accepts the packet. It skips the rules after dockerfw's, such as Docker's own.
 type Accept struct{}
 
-// Return leaves the packet to the rules that follow dockerfw's.
+// Return returns the packet to the rules after dockerfw's.
 type Return struct{}
 
 // Drop discards the packet silently.
@@ -154,7 +153,7 @@ type Drop struct{}
 // rest the family's "administratively prohibited".
 type Reject struct{}
 
-// Jump continues in another scope; a packet that it does not decide comes back.
+// Jump continues in another scope. A packet without a verdict there returns.
 type Jump struct{ To Scope }
 
 func (Accept) isVerdict() {}

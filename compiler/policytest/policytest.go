@@ -78,7 +78,7 @@ func Run(p *parser.Policy, lists semantics.Lists) []Result {
 		if programs[k] == nil {
 			meaning := semantics.Program
 			if t.Proxy {
-				meaning = semantics.Guard
+				meaning = semantics.Input
 			}
 			programs[k] = meaning(p, family, lists)
 		}
@@ -104,7 +104,7 @@ func run(p *parser.Policy, t *parser.Test, program *packet.Program) Result {
 	asked.Conditions = conditions(p)
 	decision := program.Decide(asked)
 	r.Got = verdicts[decision.Verdict.Kind]
-	if rule := program.Rule(decision.At); rule != nil && rule.Text != semantics.NotGuarded {
+	if rule := program.Rule(decision.At); rule != nil && rule.Text != semantics.Unprotected {
 		r.By = strings.Replace(rule.Text, " ", ".", 1)
 	}
 	return r

@@ -1,10 +1,11 @@
-// Package proof checks that emitted text treats every packet as its policy does.
+// Package proof checks that emitted text gives every packet the verdict of its policy.
 //
 // In: a policy's AST, and the tables and sets as they are after the text was loaded.
 // Out: nil, or an error with a packet that shows the difference.
-// The policy's side is the semantics, taken straight from the AST; the text's side is the
-// route by which any saved table is read. It knows neither the passes nor how text is
-// printed, which are what it is there to check.
+//
+// The policy's programs come from package semantics, directly from the AST; those of the
+// text from package netfilter, which also reads saved tables. It checks the passes and the
+// printing, so it knows neither.
 package proof
 
 import (
@@ -21,33 +22,33 @@ import (
 // Loaded is what a host has of one family after the text was loaded.
 type Loaded struct {
 	Family ir.Family
-	// Filter has the chains of dockerfw, of which Forward decides forwarded packets.
+	// Filter has the chains of dockerfw; forwarded packets enter the one called Forward.
 	Filter  *iptables.Table
 	Forward string
 	Sets    *iptables.Sets
 }
 
-// Prove returns an error if a host with these tables and sets treats any packet of the
-// family otherwise than the policy.
+// Prove returns an error if the verdict of these tables and sets on any packet of the
+// family differs from that of the policy.
 func Prove(policy *parser.Policy, lists semantics.Lists, loaded Loaded) error {
 	forwarded, input := semantics.Programs(policy, loaded.Family, lists)
 	t := newTranslator(policy, loaded)
-	if err := equal(forwarded, t.program(loaded.Forward)); err != nil {
+	if err := compare(forwarded, t.program(loaded.Forward)); err != nil {
 		return err
 	}
-	loads := t.program(ir.InputChain)
-	loads.ToHost = true
-	return equal(input, loads)
+	loadedInput := t.program(ir.InputChain)
+	loadedInput.ToHost = true
+	return compare(input, loadedInput)
 }
 
-// equal compares what a policy means with what its text does.
-func equal(means, does *packet.Program) error {
-	space, err := packet.New(means, does)
+// compare returns an error if the programs of a policy and of its text differ.
+func compare(policy, text *packet.Program) error {
+	space, err := packet.New(policy, text)
 	if err != nil {
 		return fmt.Errorf("too many rules to prove: %w", err)
 	}
-	both := space.Programs()
-	difference, err := packet.Compare(both[0], both[1], 1)
+	byPolicy, byText := space.Programs()[0], space.Programs()[1]
+	difference, err := packet.Compare(byPolicy, byText, 1)
 	if err != nil {
 		return fmt.Errorf("too many rules to prove: %w", err)
 	}
@@ -55,9 +56,9 @@ func equal(means, does *packet.Program) error {
 		return nil
 	}
 	p, _ := difference.Changed.Witness()
-	byPolicy, byText := both[0].Decide(p), both[1].Decide(p)
+	wanted, got := byPolicy.Decide(p), byText.Decide(p)
 	return fmt.Errorf("the verdict on %s is %q by the policy (%s) and %q by the text (%s)",
-		p, byPolicy.Verdict, ruleName(means, byPolicy.At), byText.Verdict, ruleName(does, byText.At))
+		p, wanted.Verdict, ruleName(policy, wanted.At), got.Verdict, ruleName(text, got.At))
 }
 
 func ruleName(p *packet.Program, at packet.Place) string {
@@ -67,51 +68,51 @@ func ruleName(p *packet.Program, at packet.Place) string {
 	return "no rule"
 }
 
-// translator turns loaded chains into programs of packets, in which the conditions that do
-// not follow from a packet's fields are those that the semantics has.
+// translator translates loaded chains to programs of packets. Conditions that do not follow
+// from a packet's fields become those of package semantics.
 type translator struct {
 	loaded Loaded
 	sets   *netfilter.Sets
-	// unmanaged are the conditions of being in a set that dockerfw does not fill, by the
-	// text of the condition that the text's route has for it.
+	// unmanaged are the conditions of package semantics for being in an unmanaged set, by the
+	// text of those of package netfilter.
 	unmanaged map[string]packet.Cond
 }
 
 func newTranslator(policy *parser.Policy, loaded Loaded) *translator {
 	t := &translator{loaded: loaded, unmanaged: map[string]packet.Cond{}}
-	hidden := map[string]bool{}
+	names := map[string]bool{}
 	for _, s := range policy.Sets {
 		if s.Managed {
 			continue
 		}
 		name := ir.SetName(s.Name.Value, loaded.Family)
-		hidden[name] = true
+		names[name] = true
 		for _, end := range []packet.End{packet.Source, packet.Destination} {
 			t.unmanaged[netfilter.InUnknownSet(name, end).Text] = semantics.InUnmanaged(name, end)
 		}
 	}
-	t.sets = netfilter.NewSets(loaded.Sets, func(name string) bool { return hidden[name] })
+	t.sets = netfilter.NewSets(loaded.Sets, func(name string) bool { return names[name] })
 	return t
 }
 
 // program returns the program that begins in a chain; an empty one if there is none.
 //
-// Whether a limit holds does not follow from a packet. The semantics has one condition for
-// the rate of a rule of the policy and one for its connections; so the matches of limits
-// are replaced by these. That their numbers are right is for the read-back to check.
+// Whether a limit matches does not follow from a packet. Package semantics has one
+// condition for the rate of a rule of the policy and one for its connections, which replace
+// the matches of limits. The read-back compares their numbers.
 func (t *translator) program(start string) *packet.Program {
 	if t.loaded.Filter.Chain(start) == nil {
 		return &packet.Program{Family: t.loaded.Family, Chains: []*packet.Chain{{Name: start}}}
 	}
 	table := &iptables.Table{Name: t.loaded.Filter.Name}
-	read := map[packet.Origin]lineOf{}
+	rules := map[packet.Origin]parsedRule{}
 	for _, name := range reachable(t.loaded.Filter, start) {
 		chain := *t.loaded.Filter.Chain(name)
 		chain.Rules = nil
 		for i, r := range t.loaded.Filter.Chain(name).Rules {
-			line := readLine(r)
-			read[packet.Origin{Table: table.Name, Chain: name, Rule: i}] = line
-			chain.Rules = append(chain.Rules, line.unlimited)
+			parsed := parseRule(r)
+			rules[packet.Origin{Table: table.Name, Chain: name, Rule: i}] = parsed
+			chain.Rules = append(chain.Rules, parsed.unlimited)
 		}
 		table.Chains = append(table.Chains, &chain)
 	}
@@ -119,25 +120,26 @@ func (t *translator) program(start string) *packet.Program {
 	for _, c := range p.Chains {
 		for _, r := range c.Rules {
 			for i, m := range r.Matches {
-				r.Matches[i] = packet.Map(m, t.named)
+				r.Matches[i] = packet.Map(m, t.condition)
 			}
-			line := read[r.At]
-			r.Matches = append(r.Matches, line.limits...)
-			r.Text = line.id.Comment()
+			parsed := rules[r.At]
+			r.Matches = append(r.Matches, parsed.limits...)
+			r.Text = parsed.id.Comment()
 		}
 	}
 	return p
 }
 
-// named replaces the condition of being in an unmanaged set by that of the semantics.
-func (t *translator) named(c packet.Cond) packet.Cond {
+// condition returns the condition of package semantics for one of being in an unmanaged
+// set, and any other condition unchanged.
+func (t *translator) condition(c packet.Cond) packet.Cond {
 	if o, ok := c.(packet.Opaque); ok && t.unmanaged[o.Text] != nil {
 		return t.unmanaged[o.Text]
 	}
 	return c
 }
 
-// reachable returns the chain and those that it leads to.
+// reachable returns the chain and all that it jumps to, directly or not.
 func reachable(t *iptables.Table, start string) []string {
 	names, seen := []string{start}, map[string]bool{start: true}
 	for i := 0; i < len(names); i++ {
@@ -151,8 +153,8 @@ func reachable(t *iptables.Table, start string) []string {
 	return names
 }
 
-// lineOf is a rule of the text, taken apart.
-type lineOf struct {
+// parsedRule is a rule of the text with its limits separated.
+type parsedRule struct {
 	id ir.RuleID
 	// unlimited is the rule without the matches of limits, and limits the conditions that
 	// replace them.
@@ -160,11 +162,11 @@ type lineOf struct {
 	limits    []packet.Cond
 }
 
-func readLine(r *iptables.Rule) lineOf {
-	var line lineOf
+func parseRule(r *iptables.Rule) parsedRule {
+	var out parsedRule
 	for i := range r.Matches {
 		if o := r.Matches[i].Option("--comment"); o != nil {
-			line.id, _ = ir.ParseComment(o.Value())
+			out.id, _ = ir.ParseComment(o.Value())
 		}
 	}
 	unlimited := *r
@@ -172,13 +174,13 @@ func readLine(r *iptables.Rule) lineOf {
 	for _, m := range r.Matches {
 		switch m.Name {
 		case "hashlimit":
-			line.limits = append(line.limits, semantics.RateOf(line.id.Name))
+			out.limits = append(out.limits, semantics.RateOf(out.id.Name))
 		case "connlimit":
-			line.limits = append(line.limits, semantics.ConnectionsOf(line.id.Name))
+			out.limits = append(out.limits, semantics.ConnectionsOf(out.id.Name))
 		default:
 			unlimited.Matches = append(unlimited.Matches, m)
 		}
 	}
-	line.unlimited = &unlimited
-	return line
+	out.unlimited = &unlimited
+	return out
 }

@@ -1,7 +1,7 @@
-// Package folder is the output folder of a compile: the names of its files, its
-// manifest, and how it is written.
+// Package folder writes the output folder of a compile, and defines the names of its files
+// and its manifest.
 //
-// In: the contents of all files. Out: a folder on disk that holds exactly them,
-// exchanged as a whole: a reader, or a crash, sees the old folder or the new one.
-// It does not know what the files mean.
+// In: the contents of all files. Out: a folder on disk with exactly these files. It is
+// exchanged as a whole: readers see either the old folder or the new one, also after
+// a crash. The package does not interpret the files.
 package folder

@@ -15,9 +15,9 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-// inOwnMounts runs the rest of the test as root in a mount namespace of its own,
-// where dir is free to be mounted on. It returns false in the parent.
-func inOwnMounts(t *testing.T) (dir string, child bool) {
+// inMountNamespace runs the rest of the test as root in a new mount namespace, where file
+// systems can be mounted on dir. It returns child = false in the parent process.
+func inMountNamespace(t *testing.T) (dir string, child bool) {
 	t.Helper()
 	if dir := os.Getenv(childDir); dir != "" {
 		return dir, true
@@ -40,7 +40,7 @@ func inOwnMounts(t *testing.T) (dir string, child bool) {
 	return "", false
 }
 
-// mountTmpfs puts an empty tmpfs onto dir until the test ends.
+// mountTmpfs mounts an empty tmpfs on dir.
 func mountTmpfs(t *testing.T, dir, options string) {
 	t.Helper()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
@@ -55,9 +55,9 @@ func unmount(t *testing.T, dir string) {
 	}
 }
 
-// A disk that fills up at each point of a compile leaves the old folder whole.
-func TestAFullDiskLeavesTheOldFolder(t *testing.T) {
-	dir, child := inOwnMounts(t)
+// The disk is full at each step of a write in turn.
+func TestAFullDiskLeavesTheOldFolderUnchanged(t *testing.T) {
+	dir, child := inMountNamespace(t)
 	if !child {
 		return
 	}
@@ -85,17 +85,17 @@ func TestAFullDiskLeavesTheOldFolder(t *testing.T) {
 			if diff := cmp.Diff(want, onDisk(t, folder)); diff != "" {
 				t.Errorf("%s=%d (-want +got):\n%s", limit, n, diff)
 			}
-			noRubbish(t, dir, "compiled")
+			requireEntries(t, dir, "compiled")
 			unmount(t, dir)
 		}
 		if failed < 5 || wrote == 0 {
-			t.Errorf("%s: %d writes failed and %d did not: the limits do not bite", limit, failed, wrote)
+			t.Errorf("%s: %d writes failed and %d succeeded: the limits have no effect", limit, failed, wrote)
 		}
 	}
 }
 
-func TestAMountPointIsRefused(t *testing.T) {
-	dir, child := inOwnMounts(t)
+func TestAMountPointIsAnError(t *testing.T) {
+	dir, child := inMountNamespace(t)
 	if !child {
 		return
 	}
@@ -105,5 +105,5 @@ func TestAMountPointIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "is a mount point") {
 		t.Errorf("writing to a mount point: %v", err)
 	}
-	noRubbish(t, dir)
+	requireEntries(t, dir)
 }

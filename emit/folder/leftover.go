@@ -10,16 +10,16 @@ import (
 	"slices"
 )
 
-// What is new is written beside what it replaces, as ".NAME.new-" and 26 random
-// letters, on the same file system and hidden. A run that is killed leaves that
-// behind, and the next one removes it. Whether its run is still alive shows in a
-// lock, which the kernel releases with the process.
+// A new file or folder is written beside the one that it replaces, on the same file system,
+// under the hidden name ".NAME.new-" and 26 random letters. If the run is killed, the next
+// run removes it. A running process holds a lock on it, which the kernel releases when the
+// process ends.
 
-var errLocked = errors.New("another process has locked it")
+var errLocked = errors.New("locked by another process")
 
-// beside makes something new beside path and locks it until it is closed; create
-// makes and opens it, and fails with fs.ErrExist if the name is taken.
-func beside(path string, create func(name string) (*os.File, error)) (string, *os.File, error) {
+// createBeside creates a file or folder beside path and locks it until it is closed; create
+// creates and opens it, and returns fs.ErrExist if the name is in use.
+func createBeside(path string, create func(name string) (*os.File, error)) (string, *os.File, error) {
 	for {
 		name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new-"+rand.Text())
 		f, err := create(name)
@@ -31,21 +31,21 @@ func beside(path string, create func(name string) (*os.File, error)) (string, *o
 		case !errors.Is(lock(f), errLocked) && isAt(f, name):
 			return name, f, nil
 		}
-		// Another run took it for a leftover before it was locked, and removes it.
+		// Before it was locked, another run considered it a leftover and removes it.
 		f.Close()
 	}
 }
 
-// makeBeside makes an empty folder beside dir.
-func makeBeside(dir string) (string, *os.File, error) {
-	return beside(dir, func(name string) (*os.File, error) {
-		// Unlike os.MkdirTemp this leaves it to the umask who may read.
+// createFolderBeside creates an empty folder beside dir.
+func createFolderBeside(dir string) (string, *os.File, error) {
+	return createBeside(dir, func(name string) (*os.File, error) {
+		// Not os.MkdirTemp, whose mode is 0700: the umask determines who may read it.
 		if err := os.Mkdir(name, 0o777); err != nil {
 			return nil, err
 		}
 		f, err := os.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fs.ErrExist // removed as a leftover: another name
+			return nil, fs.ErrExist // removed as a leftover: try another name
 		}
 		if err != nil {
 			err = errors.Join(err, os.Remove(name))
@@ -64,11 +64,11 @@ func isAt(f *os.File, path string) bool {
 	return err == nil && os.SameFile(opened, now)
 }
 
-// removeLeftovers removes what killed runs left beside path. What is not surely
-// that stays: other names, other owners, folders with a file that no compile
-// writes, and what a run that is alive has locked. So does what cannot be locked
-// on its file system. It reports nothing: the leftovers of others are no reason to fail.
-func removeLeftovers(path string, ours func(file string) bool) {
+// removeLeftovers removes what killed runs left beside path: folders if compiled is set,
+// otherwise files. It keeps other names, other owners, folders with a file name that is not
+// compiled, and what is locked or cannot be locked on its file system. Errors are ignored:
+// a leftover is no reason to fail.
+func removeLeftovers(path string, compiled func(name string) bool) {
 	pattern := regexp.MustCompile(`^\.` + regexp.QuoteMeta(filepath.Base(path)) + `\.new-[A-Z2-7]{26}(\.old)?$`)
 	parent := filepath.Dir(path)
 	entries, err := os.ReadDir(parent)
@@ -76,13 +76,14 @@ func removeLeftovers(path string, ours func(file string) bool) {
 		return
 	}
 	for _, e := range entries {
-		if pattern.MatchString(e.Name()) && (e.IsDir() && ours != nil || e.Type().IsRegular() && ours == nil) {
-			removeLeftover(filepath.Join(parent, e.Name()), ours)
+		if pattern.MatchString(e.Name()) && (e.IsDir() && compiled != nil || e.Type().IsRegular() && compiled == nil) {
+			removeLeftover(filepath.Join(parent, e.Name()), compiled)
 		}
 	}
 }
 
-func removeLeftover(path string, ours func(file string) bool) {
+// removeLeftover removes one file or folder if it is a leftover.
+func removeLeftover(path string, compiled func(name string) bool) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return
@@ -98,26 +99,26 @@ func removeLeftover(path string, ours func(file string) bool) {
 	if lock(f) != nil || !isAt(f, path) {
 		return
 	}
-	if info.IsDir() && !holdsOnly(path, ours, 1) {
+	if info.IsDir() && !containsOnly(path, compiled, 1) {
 		return
 	}
 	_ = os.RemoveAll(path)
 }
 
-// holdsOnly reports whether a folder has no files but ours, and folders of such down
-// to a depth.
-func holdsOnly(dir string, ours func(file string) bool, depth int) bool {
+// containsOnly reports whether all files in a folder and its subfolders have compiled names,
+// and the subfolders are at most depth levels deep.
+func containsOnly(dir string, compiled func(name string) bool, depth int) bool {
 	entries, err := os.ReadDir(dir)
 	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
 		if e.IsDir() {
-			return depth == 0 || !holdsOnly(filepath.Join(dir, e.Name()), ours, depth-1)
+			return depth == 0 || !containsOnly(filepath.Join(dir, e.Name()), compiled, depth-1)
 		}
-		return !ours(e.Name())
+		return !compiled(e.Name())
 	})
 }
 
-// isOurs reports whether a compile may have written a file of this name.
-func (f Contents) isOurs(name string) bool {
+// isCompiledName reports whether a compile may have written a file of this name.
+func (f Contents) isCompiledName(name string) bool {
 	switch name {
 	case SetsFile, RulesFile4, RulesFile6, SetsRemoval, RulesRemoval4, RulesRemoval6, ApplyScript, RemoveScript, BootService, ManifestFile:
 		return true

@@ -15,7 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" // as rand.Text makes them
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" // as in rand.Text
 
 func TestWriteRemovesWhatKilledRunsLeft(t *testing.T) {
 	for _, first := range []bool{true, false} {
@@ -25,34 +25,34 @@ func TestWriteRemovesWhatKilledRunsLeft(t *testing.T) {
 		if !first {
 			write(t, f, dir)
 		}
-		put(t, filepath.Join(parent, ".compiled.new-"+letters, "iptables.restore"), "half")
-		put(t, filepath.Join(parent, ".compiled.new-"+letters, "web9", "apply.sh"), "half")
-		put(t, filepath.Join(parent, ".compiled.new-"+letters+".old", "manifest.json"), "whole")
+		writeText(t, filepath.Join(parent, ".compiled.new-"+letters, "iptables.restore"), "partial")
+		writeText(t, filepath.Join(parent, ".compiled.new-"+letters, "web9", "apply.sh"), "partial")
+		writeText(t, filepath.Join(parent, ".compiled.new-"+letters+".old", "manifest.json"), "complete")
 		if err := os.Mkdir(filepath.Join(parent, ".compiled.new-"+strings.Repeat("A", 26)), 0o777); err != nil {
 			t.Fatal(err)
 		}
 		// Also when nothing else changes.
 		write(t, f, dir)
-		noRubbish(t, parent, "compiled")
+		requireEntries(t, parent, "compiled")
 	}
 }
 
-func TestWriteLeavesWhatIsNotItsLeftover(t *testing.T) {
+func TestWriteKeepsWhatIsNotALeftover(t *testing.T) {
 	parent, elsewhere := t.TempDir(), t.TempDir()
 	dir := filepath.Join(parent, "compiled")
 	write(t, compiled(t, map[string]string{"iptables.restore": "a\n"}), dir)
-	put(t, filepath.Join(elsewhere, "iptables.restore"), "mine")
-	// A run that is alive.
-	alive := ".compiled.new-" + letters
-	put(t, filepath.Join(parent, alive, "iptables.restore"), "half")
-	held, err := os.Open(filepath.Join(parent, alive))
+	writeText(t, filepath.Join(elsewhere, "iptables.restore"), "foreign")
+	// The folder of a running process.
+	running := ".compiled.new-" + letters
+	writeText(t, filepath.Join(parent, running, "iptables.restore"), "partial")
+	held, err := os.Open(filepath.Join(parent, running))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := lock(held); err != nil {
 		t.Fatal(err)
 	}
-	kept := []string{alive, "compiled"}
+	kept := []string{running, "compiled"}
 	for name, file := range map[string]string{
 		".compiled.new-" + strings.Repeat("B", 26): "notes.txt",
 		".compiled.new-" + strings.Repeat("C", 26): "web1/notes.txt",
@@ -64,13 +64,13 @@ func TestWriteLeavesWhatIsNotItsLeftover(t *testing.T) {
 		".other.new-" + letters:                    "iptables.restore",
 		"compiled.new-" + letters:                  "iptables.restore",
 	} {
-		put(t, filepath.Join(parent, name, file), "mine")
+		writeText(t, filepath.Join(parent, name, file), "foreign")
 		kept = append(kept, name)
 	}
 	linked := ".compiled.new-" + strings.Repeat("E", 26)
 	link(t, elsewhere, filepath.Join(parent, linked))
 	plain := ".compiled.new-" + strings.Repeat("F", 26)
-	put(t, filepath.Join(parent, plain), "mine")
+	writeText(t, filepath.Join(parent, plain), "foreign")
 	pipe := ".compiled.new-" + strings.Repeat("G", 26)
 	if err := syscall.Mkfifo(filepath.Join(parent, pipe), 0o600); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestWriteLeavesWhatIsNotItsLeftover(t *testing.T) {
 	kept = append(kept, linked, plain, pipe)
 	if os.Geteuid() == 0 {
 		foreign := ".compiled.new-" + strings.Repeat("H", 26)
-		put(t, filepath.Join(parent, foreign, "iptables.restore"), "mine")
+		writeText(t, filepath.Join(parent, foreign, "iptables.restore"), "foreign")
 		if err := os.Chown(filepath.Join(parent, foreign), 12345, 12345); err != nil {
 			t.Fatal(err)
 		}
@@ -86,48 +86,48 @@ func TestWriteLeavesWhatIsNotItsLeftover(t *testing.T) {
 	}
 	write(t, compiled(t, map[string]string{"iptables.restore": "b\n"}), dir)
 	slices.Sort(kept)
-	noRubbish(t, parent, kept...)
-	if text, err := os.ReadFile(filepath.Join(elsewhere, "iptables.restore")); err != nil || string(text) != "mine" {
-		t.Errorf("a folder that a link leads to: %q, %v", text, err)
+	requireEntries(t, parent, kept...)
+	if text, err := os.ReadFile(filepath.Join(elsewhere, "iptables.restore")); err != nil || string(text) != "foreign" {
+		t.Errorf("the target folder of a link: %q, %v", text, err)
 	}
-	// Once that run has ended, what it left goes.
+	// After that process has ended, its folder is a leftover.
 	held.Close()
 	write(t, compiled(t, map[string]string{"iptables.restore": "b\n"}), dir)
-	if _, err := os.Lstat(filepath.Join(parent, alive)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the leftover of a run that ended: %v", err)
+	if _, err := os.Lstat(filepath.Join(parent, running)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the leftover of an ended run: %v", err)
 	}
 }
 
 func TestReplaceFileRemovesLeftovers(t *testing.T) {
 	parent := t.TempDir()
 	path := filepath.Join(parent, "policy.hcl")
-	put(t, path, "old")
-	put(t, filepath.Join(parent, ".policy.hcl.new-"+letters), "half")
-	put(t, filepath.Join(parent, ".policy.hcl.new-1"), "mine")
+	writeText(t, path, "old")
+	writeText(t, filepath.Join(parent, ".policy.hcl.new-"+letters), "partial")
+	writeText(t, filepath.Join(parent, ".policy.hcl.new-1"), "foreign")
 	if err := ReplaceFile(path, []byte("new")); err != nil {
 		t.Fatal(err)
 	}
-	noRubbish(t, parent, ".policy.hcl.new-1", "policy.hcl")
+	requireEntries(t, parent, ".policy.hcl.new-1", "policy.hcl")
 }
 
-func TestWriteStopsWithNothingChanged(t *testing.T) {
+func TestACancelledWriteChangesNothing(t *testing.T) {
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "compiled")
 	write(t, compiled(t, map[string]string{"iptables.restore": "a\n"}), dir)
 	before := onDisk(t, dir)
 	ctx, cancel := context.WithCancelCause(context.Background())
-	why := errors.New("enough")
+	why := errors.New("cancelled by the test")
 	cancel(why)
 	if _, err := compiled(t, map[string]string{"iptables.restore": "b\n"}).WriteContext(ctx, dir); !errors.Is(err, why) {
 		t.Errorf("the error is %v", err)
 	}
 	if got := onDisk(t, dir); got["iptables.restore"] != before["iptables.restore"] {
-		t.Errorf("the folder holds %q", got)
+		t.Errorf("the file in the folder is %q", got)
 	}
-	noRubbish(t, parent, "compiled")
+	requireEntries(t, parent, "compiled")
 }
 
-// A pipe would keep a reader waiting for a writer that never comes.
+// Opening a pipe would block until another process opens it for writing.
 func TestPipesInTheFolderAreErrors(t *testing.T) {
 	f := compiled(t, map[string]string{"iptables.restore": "a\n"})
 	for _, name := range []string{"iptables.restore", ManifestFile} {
@@ -154,7 +154,7 @@ func TestPipesInTheFolderAreErrors(t *testing.T) {
 					t.Errorf("%s: %v", name, err)
 				}
 			case <-time.After(20 * time.Second):
-				t.Fatalf("%s: waits for a writer", name)
+				t.Fatalf("%s: Write or Compare blocks on the pipe", name)
 			}
 		}
 	}

@@ -25,8 +25,8 @@ const (
 	ManifestFile  = "manifest.json"
 )
 
-// Names of the scripts in a compiled folder. They are the same in every one: what
-// they do follows from the other files.
+// Names of the scripts in a compiled folder. They are the same in every folder, and read the
+// other files.
 const (
 	ApplyScript  = "apply.sh"
 	RemoveScript = "remove.sh"
@@ -39,13 +39,13 @@ func executable(path string) bool { return filepath.Ext(path) == ".sh" }
 // ManifestFormat is the version of the manifest's format.
 const ManifestFormat = 1
 
-// Input is a file that was read, named as the policy names it.
+// Input is a file and the digest of its content; the name of an input is as in the policy.
 type Input struct {
 	Name   string `json:"name"`
 	SHA256 string `json:"sha256"`
 }
 
-// Manifest is manifest.json: what a folder is made of, for those who check it.
+// Manifest is manifest.json: the inputs and outputs of a compile, so that they can be checked.
 type Manifest struct {
 	Format  int           `json:"format"`
 	Version string        `json:"dockerfw"`
@@ -82,20 +82,20 @@ func (m *Manifest) File() (File, error) {
 	return File{ManifestFile, append(text, '\n')}, nil
 }
 
-// Digest is the SHA-256 of content in hexadecimal.
+// Digest returns the SHA-256 of content in hexadecimal.
 func Digest(content []byte) string {
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:])
 }
 
-// ParseManifest reads a manifest.json.
+// ParseManifest returns the manifest in the text of a manifest.json.
 func ParseManifest(text []byte) (*Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
 		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
 	if m.Format != ManifestFormat {
-		return nil, fmt.Errorf("%s: format %d, this dockerfw reads format %d", ManifestFile, m.Format, ManifestFormat)
+		return nil, fmt.Errorf("%s: format %d is not supported; this version of dockerfw reads format %d", ManifestFile, m.Format, ManifestFormat)
 	}
 	return &m, nil
 }

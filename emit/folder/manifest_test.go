@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-func TestAManifestThatIsNotOursIsRefused(t *testing.T) {
+func TestAManifestOfAnotherFormatIsAnError(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"name": "web"}`: "format 0, this dockerfw reads format 1",
+		`{"name": "web"}`: "format 0 is not supported; this version of dockerfw reads format 1",
 		`{"format": 2}`:   "format 2",
 		`[`:               "manifest.json",
 		``:                "manifest.json",

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// swapNames exchanges two paths in one step; see rename(2), RENAME_EXCHANGE. Some
-// file systems (NFS, some overlays) do not have it: errors.ErrUnsupported.
+// swapNames exchanges two paths atomically; see rename(2), RENAME_EXCHANGE. On file systems
+// without it (NFS, some overlays) it returns errors.ErrUnsupported.
 func swapNames(a, b string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 	switch {
@@ -24,7 +24,7 @@ func swapNames(a, b string) error {
 
 const canSyncAll = true
 
-// syncAll waits until the disk has all of the file system that dir is on.
+// syncAll waits until the whole file system of dir is on disk.
 func syncAll(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -34,8 +34,8 @@ func syncAll(dir string) error {
 	return unix.Syncfs(int(d.Fd()))
 }
 
-// lock locks an open file or directory for this process alone, until it is closed;
-// see flock(2). It is [errLocked] if another one has it.
+// lock locks an open file or folder exclusively until it is closed; see flock(2). It returns
+// [errLocked] if another process has the lock.
 func lock(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -44,12 +44,12 @@ func lock(f *os.File) error {
 	return err
 }
 
-// openNoFollow opens a file or directory, and no symbolic link.
+// openNoFollow opens a file or folder, and fails on a symbolic link.
 func openNoFollow(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 }
 
-// owner returns the user and the group that a file belongs to.
+// owner returns the user and group of a file.
 func owner(info fs.FileInfo) (uid, gid int, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

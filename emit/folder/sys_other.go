@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// swapNames is for Linux alone.
+// swapNames is supported on Linux only.
 func swapNames(a, b string) error { return errors.ErrUnsupported }
 
 const canSyncAll = false

@@ -7,7 +7,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// SetsEffect describes what loading sets replaces.
+// SetsEffect returns what loading the sets changes, as a predicate such as "fills no set".
 func SetsEffect(sets []*Set) string {
 	managed := 0
 	for _, s := range sets {
@@ -24,7 +24,7 @@ func SetsEffect(sets []*Set) string {
 	return fmt.Sprintf("replaces the elements of %d sets", managed)
 }
 
-// RulesEffect describes what loading the rules of p replaces.
+// RulesEffect returns what loading the rules of p changes, as a predicate.
 func RulesEffect(p *Program) string {
 	input := p.ProtectsInput()
 	switch {
@@ -42,9 +42,9 @@ func RulesEffect(p *Program) string {
 	return fmt.Sprintf("inserts rules at the head of chain %s", p.Target)
 }
 
-// Repeated is what to add for those who load the rules by hand: inserting adds the rules
-// once more each time, unless the old ones are removed in the same transaction, as
-// apply.sh does.
+// Repeated returns an addition to [RulesEffect] for loading by hand: with InstallInsert each
+// load adds the rules again, unless the old ones are removed in the same transaction, as
+// apply.sh does. It is empty for the other install modes.
 func Repeated(p *Program) string {
 	if p.Install == ir.InstallInsert {
 		return ", once more each time"
@@ -52,7 +52,7 @@ func Repeated(p *Program) string {
 	return ""
 }
 
-// RemovalEffect describes what loading the removal of p takes away.
+// RemovalEffect returns what loading the removal file of p removes, as a predicate.
 func RemovalEffect(p *Program) string {
 	input := ""
 	if p.ProtectsInput() {

@@ -10,32 +10,79 @@ import (
 	"github.com/dockerfw/dockerfw/parser/budget"
 )
 
-// expansion writes a rule of the IR as the rules of iptables that together match the
-// same: one for each combination of interface, protocol, published port and so on, since
-// a rule of iptables holds one of each.
+// expansion converts a rule of the IR to the iptables rules that together match the same
+// packets: an iptables rule has one interface, one protocol, one port range and so on, so
+// that each combination becomes one rule.
 type expansion struct {
 	*ir.Rule
 	family              ir.Family
 	source, destination foldedEnd
-	// chainOf returns the chain of a scope.
+	// chainOf returns the name of a scope's chain.
 	chainOf func(ir.Scope) string
 }
 
-// size returns the number of rules, or a number past every limit.
+// factor is one thing of which a rule lists any number and an iptables rule has one.
+type factor struct {
+	// options is the number of things listed; without any, the factor changes nothing.
+	options int
+	// choose applies option i to a combination.
+	choose func(c *combination, i int)
+}
+
+func factorOf[T any](options []T, choose func(*combination, T)) factor {
+	return factor{len(options), func(c *combination, i int) { choose(c, options[i]) }}
+}
+
+// factors returns those of the cartesian product, the last of which varies fastest:
+// interfaces, so that the rules of a published port are adjacent.
+func (e *expansion) factors() []factor {
+	add := func(c *combination, m Match) { c.matches = append(c.matches, m) }
+	interfaces := func(d Direction) func(*combination, string) {
+		return func(c *combination, name string) { add(c, Interface{Dir: d, Name: name}) }
+	}
+	translated := e.Scope != ir.ScopeProxy
+	return []factor{
+		factorOf(e.protocolVerdicts(), func(c *combination, p protocolVerdict) {
+			c.protocol, c.verdict = p.number, p.verdict
+		}),
+		factorOf(e.PublishedAddresses, func(c *combination, a netip.Addr) {
+			if translated {
+				c.conntrack.OrigDst = a
+			} else {
+				add(c, Address{Dir: Dst, Prefix: netip.PrefixFrom(a, a.BitLen())})
+			}
+		}),
+		factorOf(e.PublishedPorts, func(c *combination, p ir.PortRange) {
+			if translated {
+				c.conntrack.OrigDstPort = &p
+			} else {
+				c.ports.Dst = &p
+			}
+		}),
+		factorOf(e.DestinationPorts, func(c *combination, p ir.PortRange) { c.ports.Dst = &p }),
+		factorOf(e.SourcePorts, func(c *combination, p ir.PortRange) { c.ports.Src = &p }),
+		factorOf(e.ICMP, func(c *combination, t ir.ICMP) {
+			add(c, ICMP{Family: e.family, Type: t.Type, Code: t.Code})
+		}),
+		factorOf(alternatives(e.source.in, Src), add),
+		factorOf(alternatives(e.destination.in, Dst), add),
+		factorOf(e.Out, interfaces(Dst)),
+		factorOf(e.In, interfaces(Src)),
+	}
+}
+
+// size returns the number of rules, or some number above budget.MaxRules.
 func (e *expansion) size() int {
 	n := len(e.lines(&combination{}))
-	for _, options := range []int{
-		len(e.protocolVerdicts()), len(e.PublishedAddresses), len(e.PublishedPorts), len(e.DestinationPorts), len(e.SourcePorts), len(e.ICMP),
-		len(alternatives(e.source.in, Src)), len(alternatives(e.destination.in, Dst)), len(e.Out), len(e.In),
-	} {
-		if n *= max(options, 1); n > budget.MaxRules {
+	for _, f := range e.factors() {
+		if n *= max(f.options, 1); n > budget.MaxRules {
 			break
 		}
 	}
 	return n
 }
 
-// combination is one choice of each thing that a rule lists.
+// combination is one element of the cartesian product.
 type combination struct {
 	protocol  uint8
 	verdict   Verdict
@@ -44,60 +91,31 @@ type combination struct {
 	matches   []Match
 }
 
-// product returns each combination with each of the options; without options they stay as
-// they are.
-func product[T any](all []combination, options []T, choose func(*combination, T)) []combination {
-	if len(options) == 0 {
+// product returns every combination with every option of a factor; all of them unchanged
+// if it has none.
+func product(all []combination, f factor) []combination {
+	if f.options == 0 {
 		return all
 	}
-	out := make([]combination, 0, len(all)*len(options))
+	out := make([]combination, 0, len(all)*f.options)
 	for _, one := range all {
-		for _, option := range options {
+		for i := range f.options {
 			next := one
 			next.matches = slices.Clone(one.matches)
-			choose(&next, option)
+			f.choose(&next, i)
 			out = append(out, next)
 		}
 	}
 	return out
 }
 
-// rules returns the cartesian product. Interfaces change fastest, so that the rules of a
-// published port are together.
+// rules returns the cartesian product.
 func (e *expansion) rules() []*Rule {
 	add := func(c *combination, m ...Match) { c.matches = append(c.matches, m...) }
-	interfaces := func(d Direction) func(*combination, string) {
-		return func(c *combination, name string) { add(c, Interface{Dir: d, Name: name}) }
-	}
-	translated := e.Scope != ir.ScopeProxy
-
 	all := []combination{{conntrack: Conntrack{States: e.States, Dir: e.Direction}}}
-	all = product(all, e.protocolVerdicts(), func(c *combination, p protocolVerdict) {
-		c.protocol, c.verdict = p.number, p.verdict
-	})
-	all = product(all, e.PublishedAddresses, func(c *combination, a netip.Addr) {
-		if translated {
-			c.conntrack.OrigDst = a
-		} else {
-			add(c, Address{Dir: Dst, Prefix: netip.PrefixFrom(a, a.BitLen())})
-		}
-	})
-	all = product(all, e.PublishedPorts, func(c *combination, p ir.PortRange) {
-		if translated {
-			c.conntrack.OrigDstPort = &p
-		} else {
-			c.ports.Dst = &p
-		}
-	})
-	all = product(all, e.DestinationPorts, func(c *combination, p ir.PortRange) { c.ports.Dst = &p })
-	all = product(all, e.SourcePorts, func(c *combination, p ir.PortRange) { c.ports.Src = &p })
-	all = product(all, e.ICMP, func(c *combination, t ir.ICMP) {
-		add(c, ICMP{Family: e.family, Type: t.Type, Code: t.Code})
-	})
-	all = product(all, alternatives(e.source.in, Src), func(c *combination, m Match) { add(c, m) })
-	all = product(all, alternatives(e.destination.in, Dst), func(c *combination, m Match) { add(c, m) })
-	all = product(all, e.Out, interfaces(Dst))
-	all = product(all, e.In, interfaces(Src))
+	for _, f := range e.factors() {
+		all = product(all, f)
+	}
 
 	var rules []*Rule
 	for i := range all {
@@ -112,9 +130,9 @@ func (e *expansion) rules() []*Rule {
 			add(one, one.ports)
 		}
 		if one.conntrack.OrigDstPort != nil || one.conntrack.OrigDst.IsValid() {
-			// Without the DNAT state a rule would also match a container port of the same
-			// number that nobody published; without the direction it would match replies
-			// to containers' own connections to that port.
+			// Without the DNAT state the rule would also match an unpublished container port
+			// of the same number; without the direction it would match replies to
+			// containers' own connections to that port.
 			one.conntrack.States |= ir.CTDNAT
 			one.conntrack.Dir = ir.CTOriginal
 		}
@@ -123,8 +141,8 @@ func (e *expansion) rules() []*Rule {
 	return rules
 }
 
-// lines returns the rules of one combination: the one that lets established packets pass
-// a limit, the one that logs, and the one that decides.
+// lines returns the rules of one combination: one that exempts established connections from
+// the limits, if needed; one that logs, if the rule logs; and the one with the verdict.
 func (e *expansion) lines(one *combination) []*Rule {
 	line := func(verdict Verdict, state ir.CTState, more ...Match) *Rule {
 		matches := slices.Concat(one.matches, stateMatches(one.conntrack, state), more)
@@ -143,7 +161,7 @@ func (e *expansion) lines(one *combination) []*Rule {
 	if e.Log != nil {
 		logged := state
 		if accepts {
-			// One line for each connection, not for each packet.
+			// An accepted connection is logged once, not once per packet.
 			logged = ir.CTNew
 		}
 		limit := canonicalRate(e.Log.Limit, limitScale)
@@ -153,8 +171,8 @@ func (e *expansion) lines(one *combination) []*Rule {
 	return append(out, line(one.verdict, state, e.limits("")...))
 }
 
-// stateMatches adds a state to the conditions on connection tracking. States within one
-// match are alternatives: DNAT and NEW together need a match each.
+// stateMatches returns the conntrack matches for c and state together. The states of one
+// match are alternatives, so that DNAT and NEW need a match each.
 func stateMatches(c Conntrack, state ir.CTState) []Match {
 	switch {
 	case state == 0 && c == (Conntrack{}):
@@ -168,8 +186,8 @@ func stateMatches(c Conntrack, state ir.CTState) []Match {
 	return []Match{c, Conntrack{States: state}}
 }
 
-// alternatives are the matches of which any one fulfils the positive condition; none when
-// there is no condition.
+// alternatives returns the matches for the positive condition, any one of which must be
+// true; none if there is no condition.
 func alternatives(o operands, d Direction) []Match {
 	var out []Match
 	for _, p := range o.prefixes {
@@ -181,7 +199,7 @@ func alternatives(o operands, d Direction) []Match {
 	return out
 }
 
-// exclusions are the matches that together fulfil the negated condition.
+// exclusions returns the matches for the negated condition, all of which must be true.
 func exclusions(o operands, d Direction) []Match {
 	var out []Match
 	for _, p := range o.prefixes {
@@ -199,13 +217,14 @@ type protocolVerdict struct {
 	verdict Verdict
 }
 
-// protocolVerdicts pairs protocols with verdicts: a reject answers TCP with a reset, and
-// everything else with the error of its family.
+// protocolVerdicts returns the protocols with their verdicts: a reject sends a reset for TCP
+// and the ICMP error of the family for all other protocols.
 func (e *expansion) protocolVerdicts() []protocolVerdict {
 	protocols := e.Protocols
 	if len(protocols) == 0 {
 		protocols = []uint8{0}
-		// A limit must be evaluated once a packet, so that there one rule rejects all.
+		// A limit must count each packet once, so a limited rule is not split by protocol
+		// and sends the ICMP error for TCP, too.
 		if _, rejects := e.Verdict.(ir.Reject); rejects && !e.Limited() {
 			protocols = []uint8{protocolTCP, 0}
 		}
@@ -217,6 +236,7 @@ func (e *expansion) protocolVerdicts() []protocolVerdict {
 	return out
 }
 
+// verdictFor returns the verdict for packets of a protocol, 0 for any.
 func (e *expansion) verdictFor(protocol uint8) Verdict {
 	switch v := e.Verdict.(type) {
 	case ir.Accept:
@@ -236,6 +256,7 @@ func (e *expansion) verdictFor(protocol uint8) Verdict {
 
 const protocolTCP = 6
 
+// rejectWith returns the value of --reject-with.
 func rejectWith(protocol uint8, f ir.Family) string {
 	switch {
 	case protocol == protocolTCP:
@@ -246,9 +267,9 @@ func rejectWith(protocol uint8, f ir.Family) string {
 	return "icmp-admin-prohibited"
 }
 
-// rank is the place of a match in a rule as iptables-save prints it: -s -d -i -o -p first,
-// then the match extensions, cheap ones before sets, and limits last, since they count
-// what passes everything else.
+// rank returns the position of a match in a rule: -s -d -i -o -p first, as in
+// iptables-save, then match extensions, cheap ones before sets; limits are last, because
+// they must count only packets that fulfil all other conditions.
 func rank(m Match) int {
 	switch m := m.(type) {
 	case Address:
@@ -266,7 +287,7 @@ func rank(m Match) int {
 	case HashLimit, ConnLimit:
 		return 8
 	case Limit:
-		// After the other limits, which must count what this one keeps out of the log.
+		// After the other limits, which must also count the packets that are not logged.
 		return 9
 	default:
 		panic(fmt.Sprintf("iptables: no rank for %T", m))

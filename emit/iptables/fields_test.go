@@ -8,8 +8,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// fieldSamples set each field of a rule of the IR to a value that changes what is printed.
-// The rule has the protocol TCP, and is an accept.
+// fieldSamples set each field of a TCP accept rule to a value that changes the printed text.
 var fieldSamples = map[string]func(*ir.Rule){
 	"Scope":              func(r *ir.Rule) { r.Scope = ir.ScopeEgress },
 	"Phase":              func(r *ir.Rule) { r.Phase = ir.PhaseDeny },
@@ -34,7 +33,7 @@ var fieldSamples = map[string]func(*ir.Rule){
 	"Verdict":            func(r *ir.Rule) { r.Verdict = ir.Drop{} },
 }
 
-// fieldContexts set what the fields need that have no effect alone.
+// fieldContexts prepare the rule for fields that have no effect alone.
 var fieldContexts = map[string]func(*ir.Rule){
 	"Name": func(r *ir.Rule) {
 		r.Source.In.Prefixes = []netip.Prefix{prefix("192.0.2.1/32"), prefix("192.0.2.3/32")}
@@ -50,7 +49,7 @@ func TestEveryFieldOfARuleIsLegalised(t *testing.T) {
 		}
 		set := fieldSamples[field]
 		if set == nil {
-			t.Errorf("field %s of ir.Rule: no sample, so that nothing shows that it is legalised", field)
+			t.Errorf("field %s of ir.Rule: no sample in fieldSamples; its legalisation is not tested", field)
 			continue
 		}
 		print := func(change func(*ir.Rule)) string {
@@ -65,13 +64,13 @@ func TestEveryFieldOfARuleIsLegalised(t *testing.T) {
 			return string(Rules(l.out.Programs[0], "")) + string(Sets(l.out.Sets, ""))
 		}
 		if without, with := print(func(*ir.Rule) {}), print(set); with == without {
-			t.Errorf("field %s of ir.Rule changes nothing:\n%s", field, with)
+			t.Errorf("field %s of ir.Rule has no effect on the text:\n%s", field, with)
 		}
 	}
 }
 
-// Sets that are made for rules are in the order in which the policy has the rules, whatever
-// the order of evaluation: a rule that moves to another phase does not move its sets.
+// The sets made for rules are in the order of the rules in the policy, not in the order of
+// evaluation: moving a rule to another phase does not move its sets.
 func TestSetsKeepTheOrderOfThePolicy(t *testing.T) {
 	two := ir.End{In: ir.Addresses{Prefixes: []netip.Prefix{prefix("192.0.2.1/32"), prefix("192.0.2.3/32")}}}
 	tables, diags := Legalise(&ir.Ruleset{Chain: "DOCKER-USER", Programs: []*ir.Program{{Family: ir.IPv4, Rules: []*ir.Rule{

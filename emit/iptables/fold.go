@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// defaultMaxElem is one fixed large number for all sets, so that a growing list
-	// seldom changes it: ipset refuses to create a set that exists with another maxelem.
+	// defaultMaxElem is large, so that it rarely changes when a list grows: ipset fails to
+	// create a set that already exists with another maxelem.
 	// It costs no memory: docs/contributing/netfilter.md, "Set headers" and "-exist".
 	defaultMaxElem = 1 << 20
-	// defaultHashSize is ipset's own; the kernel grows it as needed.
+	// defaultHashSize is the default of ipset; the kernel increases it as needed.
 	defaultHashSize = 1024
-	// minHashSize is the smallest that the kernel takes; it rounds up to powers of two.
+	// minHashSize is the kernel's minimum; it rounds other sizes up to powers of two.
 	minHashSize = 64
-	// minListSize is ipset's own size of a list:set.
+	// minListSize is the default size of a list:set in ipset.
 	minListSize = 8
 )
 
-// declareSets makes the sets of the ruleset.
+// declareSets converts the sets of the ruleset.
 func (l *legalisation) declareSets() {
 	for _, s := range l.in.Sets {
 		set := &Set{
@@ -59,7 +59,7 @@ func (l *legalisation) declareSets() {
 	}
 }
 
-// orderSets moves lists behind the sets that they hold, which must exist before them.
+// orderSets moves each list:set after its members, which must be created first.
 func (l *legalisation) orderSets() {
 	rank := func(s *Set) int {
 		if s.Type == ir.ListSet {
@@ -70,8 +70,8 @@ func (l *legalisation) orderSets() {
 	slices.SortStableFunc(l.out.Sets, func(a, b *Set) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
-// hashSize is the number of buckets that the kernel would make of what the policy sets, 0
-// for nothing.
+// hashSize returns the number of buckets that the kernel uses for the hashsize of the policy;
+// 0 means that it is not set.
 func hashSize(written int) int {
 	if written == 0 {
 		return defaultHashSize
@@ -79,12 +79,13 @@ func hashSize(written int) int {
 	return powerOfTwo(max(written, minHashSize))
 }
 
-// maxElem is a capacity that has room for a number of elements.
+// maxElem returns the maxelem of a set with so many elements.
 func maxElem(elements int) int { return max(defaultMaxElem, powerOfTwo(elements)) }
 
-// listSize is the capacity of a list:set.
+// listSize returns the size of a list:set with so many members.
 func listSize(members int) int { return max(minListSize, powerOfTwo(members)) }
 
+// powerOfTwo returns the smallest power of two that is at least n.
 func powerOfTwo(n int) int {
 	if n <= 1 {
 		return 1
@@ -92,8 +93,8 @@ func powerOfTwo(n int) int {
 	return 1 << bits.Len(uint(n-1))
 }
 
-// splitWhole writes the whole of a family as two halves: a hash:net set takes no prefix
-// of length 0: docs/contributing/netfilter.md, "Set entries".
+// splitWhole replaces the prefix of length 0 by the two of length 1, because a hash:net set
+// accepts no prefix of length 0: docs/contributing/netfilter.md, "Set entries".
 func splitWhole(prefixes []netip.Prefix) []netip.Prefix {
 	if !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
 		return prefixes
@@ -112,8 +113,8 @@ func splitWhole(prefixes []netip.Prefix) []netip.Prefix {
 	return slices.Compact(out)
 }
 
-// operands are addresses of one end as rules of iptables hold them: each prefix and each
-// set is a match.
+// operands are the addresses of one end in terms of iptables: each prefix and each set is a
+// match.
 type operands struct {
 	prefixes []netip.Prefix
 	sets     []string
@@ -122,18 +123,18 @@ type operands struct {
 // foldedEnd is one end of a rule after folding.
 type foldedEnd struct{ in, notIn operands }
 
-// foldEnd puts literal addresses into sets of their own wherever one rule could not hold
-// them: two or more of them, or one beside another condition on the same end. One set
-// costs a packet as much as one rule, whatever its size: docs/contributing/netfilter.md,
-// "Cost of rules and sets".
+// foldEnd replaces literal addresses by a set wherever one rule cannot list them: if there
+// are two or more, or one in addition to another -s or -d of the same rule. A lookup in a
+// set costs as much as one rule, whatever its size: docs/contributing/netfilter.md, "Cost of
+// rules and sets".
 func (l *legalisation) foldEnd(r *ir.Rule, f ir.Family, e ir.End, suffix string) foldedEnd {
 	out := foldedEnd{operandsOf(e.In), operandsOf(e.NotIn)}
 	notSuffix := suffix + "-not"
 	if r.Phase == ir.PhaseDefault {
 		notSuffix = ".allow"
 	}
-	// A limit counts a packet once for each rule that evaluates it: where several rules
-	// would evaluate one packet, one list of all sets does.
+	// A limit counts a packet once for each rule that evaluates it, so that a limited rule
+	// with several sources or destinations matches one list:set of them all.
 	oneRule := r.Limited() && len(e.In.Prefixes)+len(e.In.Sets) > 1
 	if len(e.In.Prefixes) > 1 || oneRule && len(e.In.Prefixes) > 0 {
 		l.foldLiterals(r, f, &out.in, suffix, e.In.Range)
@@ -141,13 +142,14 @@ func (l *legalisation) foldEnd(r *ir.Rule, f ir.Family, e ir.End, suffix string)
 	if oneRule && len(out.in.sets) > 1 {
 		l.foldSets(r, f, &out.in, suffix+"s", e.In.Range)
 	}
-	// iptables takes one -s a rule.
+	// iptables accepts one -s and one -d per rule.
 	if len(e.NotIn.Prefixes) > 1 || len(e.NotIn.Prefixes) == 1 && len(out.in.prefixes) > 0 {
 		l.foldLiterals(r, f, &out.notIn, notSuffix, e.NotIn.Range)
 	}
 	return out
 }
 
+// operandsOf returns the addresses as operands of iptables.
 func operandsOf(a ir.Addresses) operands {
 	o := operands{prefixes: a.Prefixes}
 	for _, s := range a.Sets {
@@ -156,7 +158,7 @@ func operandsOf(a ir.Addresses) operands {
 	return o
 }
 
-// foldLiterals replaces literal addresses by a set of them, which comes before the others.
+// foldLiterals replaces the literal addresses by a set, placed before the other sets.
 func (l *legalisation) foldLiterals(r *ir.Rule, f ir.Family, o *operands, suffix string, written hcl.Range) {
 	prefixes := splitWhole(o.prefixes)
 	set := l.setFor(r, f, suffix, &Set{
@@ -168,12 +170,12 @@ func (l *legalisation) foldLiterals(r *ir.Rule, f ir.Family, o *operands, suffix
 	o.prefixes, o.sets = nil, append([]string{set.Name}, o.sets...)
 }
 
-// foldSets replaces sets by one list:set of them.
+// foldSets replaces the sets by one list:set.
 func (l *legalisation) foldSets(r *ir.Rule, f ir.Family, o *operands, suffix string, written hcl.Range) {
 	var members []string
 	for _, name := range o.sets {
 		if s := l.set(name); s.Type == ir.ListSet {
-			members = append(members, s.Members...) // the kernel does not nest lists
+			members = append(members, s.Members...) // a list:set cannot be a member of a list:set
 		} else {
 			members = append(members, name)
 		}
@@ -184,7 +186,8 @@ func (l *legalisation) foldSets(r *ir.Rule, f ir.Family, o *operands, suffix str
 	o.sets = []string{list.Name}
 }
 
-// setFor adds a set that is made for a rule, unless the rule has it from another scope.
+// setFor returns the set made for a rule, and adds it unless the same block already has it
+// from another scope.
 func (l *legalisation) setFor(r *ir.Rule, f ir.Family, suffix string, set *Set, written hcl.Range) *Set {
 	set.Name = ir.SetName(literalSetName(r.Name, suffix), f)
 	key := madeFor{set.Name, r.Origin.Block, r.Origin.Name}
@@ -198,10 +201,10 @@ func (l *legalisation) setFor(r *ir.Rule, f ir.Family, suffix string, set *Set, 
 	return set
 }
 
-// madeFor identifies a set that is made for a rule.
+// madeFor identifies a set made for a rule.
 type madeFor struct{ set, block, rule string }
 
-// set returns the set of that name.
+// set returns the set with a name.
 func (l *legalisation) set(name string) *Set {
 	return l.out.Sets[slices.IndexFunc(l.out.Sets, func(s *Set) bool { return s.Name == name })]
 }
@@ -209,8 +212,9 @@ func (l *legalisation) set(name string) *Set {
 // maxLiteralSetName leaves room for -v6 and -new within the 31 bytes of a set name.
 const maxLiteralSetName = 31 - len("-v6") - len("-new")
 
-// literalSetName joins a rule's name and a suffix that starts with a dot, which no name of
-// an ipset block has. A name that is too long is cut and made unique by a digest.
+// literalSetName joins a rule's name and a suffix. The suffix starts with a dot, which the
+// name of an ipset block cannot contain. A longer name is truncated and made unique by a
+// digest.
 func literalSetName(rule, suffix string) string {
 	if len(rule)+len(suffix) <= maxLiteralSetName {
 		return rule + suffix

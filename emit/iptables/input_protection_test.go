@@ -10,13 +10,13 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// decideInput sends p through the guard as a jump from INPUT would. What the guard
-// does not refuse is left to the host.
-func decideInput(rs *iptables.Tables, p packet) string {
+// inputVerdict returns the verdict of the INPUT protection on p: "host" if it leaves p to
+// the host's own INPUT rules, "unprotected" if the family has no protection.
+func inputVerdict(rs *iptables.Tables, p packet) string {
 	for _, program := range rs.Programs {
 		if (program.Family == ir.IPv6) == p.src.Is6() && program.ProtectsInput() {
 			p.out = ""
-			verdict, logged := walk(rs, program, ir.InputChain, p)
+			verdict, logged := chainVerdict(rs, program, ir.InputChain, p)
 			if verdict == "" {
 				verdict = "host"
 			}
@@ -26,11 +26,11 @@ func decideInput(rs *iptables.Tables, p packet) string {
 			return verdict
 		}
 	}
-	return "unguarded"
+	return "unprotected"
 }
 
-var guardTables = []packetTable{
-	{"ports that rules and proxy_ports name are guarded in both families, and no others", `
+var protectionTables = []packetTable{
+	{"the ports of rules and proxy_ports are protected in both families, other ports are not", `
 		host {
 		  external_interfaces = ["eth0"]
 		  proxy_ports         = [5432, "6000-6010", "53/udp"]
@@ -54,21 +54,21 @@ var guardTables = []packetTable{
 		src=2001:db9::9 udp port=53                    drop
 		src=2001:db9::9 tcp port=53                    host
 		src=2001:db9::9 udp port=5432                  host
-		# What the host serves itself, and pings, are not the guard's business.
+		# The protection does not affect the host's own services, or pings.
 		src=2001:db9::9 tcp port=22                    host
 		src=2001:db9::9 icmpv6 type=128                host
 		src=2001:db9::9 tcp port=5432 in=eth1          host
 		src=2001:db9::9 tcp port=5432 established      host
 		src=2001:db9::9 tcp port=5432 invalid          drop
 	`},
-	{"without a port there is no guard", `
+	{"a policy without ports has no INPUT protection", `
 		host { external_interfaces = ["eth0"] }
 		deny "bad" { source = ["192.0.2.66"] }
 	`, `
-		src=192.0.2.66 tcp port=443                    unguarded
-		src=2001:db8::1 tcp port=443                   unguarded
+		src=192.0.2.66 tcp port=443                    unprotected
+		src=2001:db8::1 tcp port=443                   unprotected
 	`},
-	{"input_guard = false", `
+	{"input_guard = false disables the protection", `
 		host {
 		  external_interfaces = ["eth0"]
 		  input_guard         = false
@@ -78,9 +78,9 @@ var guardTables = []packetTable{
 		  published_ports = [443]
 		}
 	`, `
-		src=192.0.2.66 tcp port=443                    unguarded
+		src=192.0.2.66 tcp port=443                    unprotected
 	`},
-	{"a deny beats every accept, by its action", `
+	{"a deny precedes every accept, and its action applies", `
 		host {
 		  external_interfaces = ["eth0"]
 		  proxy_ports         = ["53/udp"]
@@ -103,7 +103,7 @@ var guardTables = []packetTable{
 		src=2001:db8::67 tcp port=443                  host
 		src=2001:db8::67 udp port=53                   reject icmp6-adm-prohibited
 	`},
-	{"an accept that asks for the container does not hold", `
+	{"an accept with a condition on the container has no effect in INPUT", `
 		host { external_interfaces = ["eth0"] }
 		accept "inner" {
 		  protocol        = "tcp"
@@ -137,7 +137,7 @@ var guardTables = []packetTable{
 		src=192.0.2.1 tcp port=8447                    host
 		src=2001:db8::1 tcp port=8444                  drop
 	`},
-	{"a deny that names what was published refuses whatever container it is for", `
+	{"a deny with a published port ignores its conditions on the container", `
 		host { external_interfaces = ["eth0"] }
 		deny "db" {
 		  source          = ["192.0.2.0/24", "2001:db8::/32"]
@@ -152,7 +152,7 @@ var guardTables = []packetTable{
 		src=2001:db8::1 tcp port=5432                  drop
 		src=198.51.100.1 tcp port=5432                 host
 	`},
-	{"a deny about containers alone is left out", `
+	{"a deny with conditions on the container alone has no effect in INPUT", `
 		host { external_interfaces = ["eth0"] }
 		deny "db" {
 		  source          = ["192.0.2.0/24"]
@@ -166,7 +166,7 @@ var guardTables = []packetTable{
 	`, `
 		src=192.0.2.1 tcp port=443                     host
 	`},
-	{"nothing is guarded where nothing would be refused", `
+	{"a family in which no packet would be dropped has no protection", `
 		host { external_interfaces = ["eth0"] }
 		accept "web" {
 		  protocol        = "tcp"
@@ -181,9 +181,9 @@ var guardTables = []packetTable{
 	`, `
 		src=192.0.2.66 tcp port=443                    drop
 		src=192.0.2.1 tcp port=443                     host
-		src=2001:db8::66 tcp port=443                  unguarded
+		src=2001:db8::66 tcp port=443                  unprotected
 	`},
-	{"conditions that a packet tells hold as in the forward direction", `
+	{"conditions on the packet itself apply as on the forward path", `
 		host {
 		  external_interfaces = ["eth0"]
 		  proxy_ports         = ["1-65535"]
@@ -241,7 +241,7 @@ var guardTables = []packetTable{
 		src=192.0.2.1 tcp port=22 in=eth9 invalid              host
 		src=192.0.2.1 udp port=53                              host
 	`},
-	{"container_interfaces and egress play no part", `
+	{"container_interfaces and egress have no effect in INPUT", `
 		host {
 		  external_interfaces  = ["eth0"]
 		  container_interfaces = ["docker0"]
@@ -257,18 +257,19 @@ var guardTables = []packetTable{
 }
 
 func TestPacketsForDockerProxy(t *testing.T) {
-	testTables(t, guardTables, decideInput)
+	testTables(t, protectionTables, inputVerdict)
 }
 
-// The guard returns and refuses: what it passes still meets the host's own rules.
-func TestTheGuardAcceptsNothing(t *testing.T) {
-	for _, table := range slices.Concat(packetTables, guardTables) {
+// The protection returns or drops, never accepts, so that the host's own INPUT rules still
+// see every packet that it lets pass.
+func TestInputProtectionHasNoAcceptVerdict(t *testing.T) {
+	for _, table := range slices.Concat(packetTables, protectionTables) {
 		for _, p := range table.compile(t).Programs {
 			for _, c := range p.Chains {
-				guard := c.Name == ir.InputChain || c.Name == ir.ProxyChain
+				protection := c.Name == ir.InputChain || c.Name == ir.ProxyChain
 				for _, r := range c.Rules {
-					if _, accepts := r.Verdict.(iptables.Accept); guard && accepts {
-						t.Errorf("%s: %s accepts by %q", table.name, c.Name, r.ID.Comment())
+					if _, accepts := r.Verdict.(iptables.Accept); protection && accepts {
+						t.Errorf("%s: chain %s accepts in rule %q", table.name, c.Name, r.ID.Comment())
 					}
 				}
 			}
@@ -276,8 +277,8 @@ func TestTheGuardAcceptsNothing(t *testing.T) {
 	}
 }
 
-// Ranges that overlap or touch are handed over once.
-func TestGuardedPortsAreJoined(t *testing.T) {
+// Overlapping and adjacent port ranges become one jump.
+func TestProtectedPortRangesAreMerged(t *testing.T) {
 	rs, diags := compile(t, `
 		host {
 		  external_interfaces = ["eth0"]
@@ -310,18 +311,18 @@ func TestGuardedPortsAreJoined(t *testing.T) {
 	}
 }
 
-func TestOnlyDeniesThatTheGuardCannotDecideAreWarnedOf(t *testing.T) {
+func TestWarningsAboutDeniesWithoutEffectInInput(t *testing.T) {
 	for _, c := range []struct {
 		name, rule string
 		want       int
 	}{
-		{"about a container's port", `protocol = "tcp"` + "\n" + `container_ports = [80]`, 1},
-		{"about a bridge", `out_interfaces = ["br-+"]`, 1},
-		{"about all but a container", `destination_not = ["172.17.0.2"]`, 1},
-		{"with what was published", `protocol = "tcp"` + "\n" + `container_ports = [80]` + "\n" + `published_ports = [80]`, 0},
-		{"of a protocol that is not guarded", `protocol = "udp"` + "\n" + `container_ports = [53]`, 0},
-		{"of pings", `icmp_types = ["echo-request"]` + "\n" + `out_interfaces = ["br-+"]`, 0},
-		{"of sources", `source = ["192.0.2.1"]`, 0},
+		{"a container port", `protocol = "tcp"` + "\n" + `container_ports = [80]`, 1},
+		{"a bridge", `out_interfaces = ["br-+"]`, 1},
+		{"all but one container", `destination_not = ["172.17.0.2"]`, 1},
+		{"a container port with a published port", `protocol = "tcp"` + "\n" + `container_ports = [80]` + "\n" + `published_ports = [80]`, 0},
+		{"a protocol without protected ports", `protocol = "udp"` + "\n" + `container_ports = [53]`, 0},
+		{"pings", `icmp_types = ["echo-request"]` + "\n" + `out_interfaces = ["br-+"]`, 0},
+		{"sources", `source = ["192.0.2.1"]`, 0},
 	} {
 		policy := hostEth0 + "accept \"web\" {\n protocol = \"tcp\"\n published_ports = [443]\n}\n"
 		_, diags := compile(t, policy+"deny \"d\" {\n"+c.rule+"\n}\n")
@@ -337,6 +338,6 @@ func TestOnlyDeniesThatTheGuardCannotDecideAreWarnedOf(t *testing.T) {
 	}
 	_, diags := compile(t, hostEth0+"deny \"d\" {\n out_interfaces = [\"br-+\"]\n}\n")
 	if len(diags) > 0 {
-		t.Errorf("a host without guarded ports: %v", diags)
+		t.Errorf("a host without protected ports: %v", diags)
 	}
 }

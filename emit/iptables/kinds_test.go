@@ -14,12 +14,12 @@ import (
 	text "github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// counted are the matches whose truth depends on earlier packets, so that a packet alone
-// does not decide it.
-var counted = []string{"HashLimit", "ConnLimit", "Limit"}
+// stateful are the matches that depend on earlier packets, which packet/netfilter therefore
+// keeps as opaque conditions.
+var stateful = []string{"HashLimit", "ConnLimit", "Limit"}
 
-// TestEveryKindOfMatchIsHandledEverywhere sends a sample of each type of match through all
-// that handles matches, and reports each place that does not know it. A type that is added
+// TestEveryKindOfMatchIsHandledEverywhere runs a sample of each type of match through every
+// stage that handles matches, and reports the stages that do not support it. A new type
 // needs a line in matchTexts, which is its sample.
 func TestEveryKindOfMatchIsHandledEverywhere(t *testing.T) {
 	for _, kind := range sealed.Types(t, ".", "isMatch") {
@@ -30,7 +30,7 @@ func TestEveryKindOfMatchIsHandledEverywhere(t *testing.T) {
 			}
 			found = true
 			for _, stage := range matchStages {
-				if problem := try(func() string { return stage.problem(c.match, c.want) }); problem != "" {
+				if problem := problemOrPanic(func() string { return stage.problem(c.match, c.want) }); problem != "" {
 					t.Errorf("match %s: %s does not handle %+v: %s", kind, stage.name, c.match, problem)
 				}
 			}
@@ -40,7 +40,7 @@ func TestEveryKindOfMatchIsHandledEverywhere(t *testing.T) {
 			for _, stage := range matchStages {
 				names = append(names, stage.name)
 			}
-			t.Errorf("match %s: no sample in matchTexts, so that nothing shows that it is handled by %s", kind, strings.Join(names, ", "))
+			t.Errorf("match %s: no sample in matchTexts; it is not tested with %s", kind, strings.Join(names, ", "))
 		}
 	}
 }
@@ -55,7 +55,7 @@ func TestEveryKindOfVerdictIsHandledEverywhere(t *testing.T) {
 			}
 			found = true
 			for _, stage := range verdictStages {
-				if problem := try(func() string { return stage.problem(c.verdict, c.want) }); problem != "" {
+				if problem := problemOrPanic(func() string { return stage.problem(c.verdict, c.want) }); problem != "" {
 					t.Errorf("verdict %s: %s does not handle %+v: %s", kind, stage.name, c.verdict, problem)
 				}
 			}
@@ -66,8 +66,8 @@ func TestEveryKindOfVerdictIsHandledEverywhere(t *testing.T) {
 	}
 }
 
-// try returns what a function reports, or the panic that ends it.
-func try(f func() string) (problem string) {
+// problemOrPanic returns the problem that f returns, or the panic that it raises.
+func problemOrPanic(f func() string) (problem string) {
 	defer func() {
 		if r := recover(); r != nil {
 			problem = fmt.Sprint("panic: ", r)
@@ -78,14 +78,14 @@ func try(f func() string) (problem string) {
 
 var matchStages = []struct {
 	name string
-	// problem returns "" if the stage handles a match, which is printed as want.
+	// problem returns "" if the stage handles the match m, whose text is want.
 	problem func(m Match, want string) string
 }{
 	{"the canonical order (rank)", func(m Match, _ string) string {
 		rank(m)
 		return ""
 	}},
-	{"the check of operands (operandProblem)", func(m Match, _ string) string {
+	{"the operand check (operandProblem)", func(m Match, _ string) string {
 		operandProblem(&Program{Family: familyOf(m)}, &Rule{Matches: []Match{m}, Verdict: Drop{}}, nil)
 		return ""
 	}},
@@ -116,8 +116,8 @@ var matchStages = []struct {
 		}
 		return ""
 	}},
-	{"the route into packets (packet/netfilter)", func(m Match, want string) string {
-		return packetsProblem(familyOf(m), want+" -j DROP", slices.Contains(counted, reflect.TypeOf(m).Name()))
+	{"translation into packets (packet/netfilter)", func(m Match, want string) string {
+		return packetsProblem(familyOf(m), want+" -j DROP", slices.Contains(stateful, reflect.TypeOf(m).Name()))
 	}},
 }
 
@@ -145,12 +145,12 @@ var verdictStages = []struct {
 		}
 		return ""
 	}},
-	{"the route into packets (packet/netfilter)", func(_ Verdict, want string) string {
+	{"translation into packets (packet/netfilter)", func(_ Verdict, want string) string {
 		return packetsProblem(ir.IPv4, "-j "+want, false)
 	}},
 }
 
-// familyOf is a family in which a match can be.
+// familyOf returns a family whose rules can have the match.
 func familyOf(m Match) ir.Family {
 	switch m := m.(type) {
 	case Address:
@@ -186,26 +186,26 @@ func parseTable(f ir.Family, spec string) (*text.Table, string) {
 	return host.Table("filter"), ""
 }
 
-// packetsProblem reports a rule that the route into packets does not understand in full.
+// packetsProblem reports a rule that packet/netfilter does not support in full.
 func packetsProblem(f ir.Family, spec string, opaque bool) string {
 	table, problem := parseTable(f, spec)
 	if problem != "" {
 		return problem
 	}
 	p := netfilter.Program(table, f, "X", netfilter.KnownSets(map[string]*packet.AddrSet{
-		"friends": packet.NewAddrSet("friends", nil), "web.dst-v6": packet.NewAddrSet("web.dst-v6", nil),
+		"clients": packet.NewAddrSet("clients", nil), "web.dst-v6": packet.NewAddrSet("web.dst-v6", nil),
 	}))
 	r := p.Chains[0].Rules[0]
 	for _, c := range r.Matches {
 		packet.Walk(c, func(c packet.Cond) bool {
 			if o, ok := c.(packet.Opaque); ok && !opaque {
-				problem = fmt.Sprintf("it is an opaque condition, %q", o.Text)
+				problem = fmt.Sprintf("it becomes an opaque condition, %q", o.Text)
 			}
 			return true
 		})
 	}
 	if r.Verdict.Kind == packet.Other {
-		problem = fmt.Sprintf("it is the unknown target %q", r.Verdict.With)
+		problem = fmt.Sprintf("it becomes the unknown target %q", r.Verdict.With)
 	}
 	return problem
 }

@@ -12,18 +12,18 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// legalisation is the state that the steps share.
+// legalisation is the state shared by the steps.
 type legalisation struct {
 	in    *ir.Ruleset
 	out   *Tables
 	diags hcl.Diagnostics
-	// made are the sets that rules need in place of what they list.
+	// made are the sets that replace lists of addresses in rules.
 	made map[madeFor]*Set
 	// expansions are the rules after folding.
 	expansions map[*ir.Rule]*expansion
 }
 
-// steps run in this order, up to the first that finds an error.
+// steps run in this order, until one of them finds an error.
 var steps = []struct {
 	name string
 	run  func(*legalisation)
@@ -32,12 +32,13 @@ var steps = []struct {
 	{"fold addresses into sets", (*legalisation).foldAddresses},
 	{"order sets", (*legalisation).orderSets},
 	{"count rules", (*legalisation).countRules},
-	{"expand to one rule a combination", (*legalisation).expand},
+	{"expand to the cartesian product", (*legalisation).expand},
 	{"check operands", (*legalisation).checkOperands},
 }
 
-// Legalise returns what iptables and ipset load for a ruleset. The tables are nil when
-// there is an error: more rules, or conditions in a rule, than they can hold.
+// Legalise returns the sets and rules that iptables and ipset load for a ruleset. It
+// returns nil tables if there is an error: too many rules on a host, or too many matches in
+// one rule.
 func Legalise(rs *ir.Ruleset) (*Tables, hcl.Diagnostics) {
 	l := newLegalisation(rs)
 	for _, step := range steps {
@@ -52,11 +53,12 @@ func newLegalisation(rs *ir.Ruleset) *legalisation {
 	return &legalisation{in: rs, out: &Tables{Host: rs.Host}, made: map[madeFor]*Set{}, expansions: map[*ir.Rule]*expansion{}}
 }
 
+// error adds an error to the diagnostics.
 func (l *legalisation) error(code diag.Code, rng hcl.Range, summary, detail string, args ...any) {
 	l.diags = append(l.diags, diag.New(code, rng, summary, fmt.Sprintf(detail, args...)))
 }
 
-// foldAddresses replaces addresses by sets where a rule of iptables cannot hold them.
+// foldAddresses replaces addresses by a set wherever an iptables rule cannot list them.
 func (l *legalisation) foldAddresses() {
 	type placed struct {
 		*ir.Rule
@@ -70,8 +72,8 @@ func (l *legalisation) foldAddresses() {
 			all = append(all, placed{r, p.Family})
 		}
 	}
-	// In the order of the policy, which sets keep: a rule that moves to another phase
-	// does not move its sets.
+	// Sets are made in the order of the policy, so that moving a rule to another phase does
+	// not move its sets.
 	slices.SortStableFunc(all, func(a, b placed) int { return cmp.Compare(a.Place, b.Place) })
 	for _, r := range all {
 		l.expansions[r.Rule] = &expansion{
@@ -84,22 +86,23 @@ func (l *legalisation) foldAddresses() {
 	}
 }
 
-// countRules reports the first rule with which a family would have more rules than a host
-// may have, before any of them is made.
+// countRules reports the first block, in the order of the policy, with which a family has
+// more rules than a host may have. It runs before expansion, which would allocate them.
 func (l *legalisation) countRules() {
 	for _, p := range l.in.Programs {
 		rules := 0
 		byPlace := slices.SortedStableFunc(slices.Values(p.Rules), func(a, b *ir.Rule) int { return cmp.Compare(a.Place, b.Place) })
 		for _, r := range byPlace {
 			if rules += l.expansions[r].size(); rules > budget.MaxRules {
-				l.error(diag.CodeBudget, r.Origin.Range, "too many rules", "With this block the host has more than %d rules of %s, which is the maximum. A block becomes a rule for each combination of the interfaces, protocols, addresses and ports that it lists; join ports to ranges, addresses to an ipset, and interfaces to a prefix such as \"br-+\".", budget.MaxRules, p.Family)
+				l.error(diag.CodeBudget, r.Origin.Range, "too many rules", "With this block the host has more than %d %s rules, which is the maximum. Each combination of the interfaces, protocols, addresses and ports that a block lists is one rule. Use port ranges, an ipset for addresses, and interface prefixes such as \"br-+\".", budget.MaxRules, p.Family)
 				return
 			}
 		}
 	}
 }
 
-// expand fills the chains.
+// expand adds the chains with their rules. INPUT protection and egress have a chain only if
+// they have rules.
 func (l *legalisation) expand() {
 	for i, p := range l.in.Programs {
 		out := l.out.Programs[i]

@@ -9,9 +9,9 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// limits returns the matches of a rule's limits: up to them for an accept, above them for
-// a deny. Each use counts separately: the rule that logs has its own copies, so that they
-// do not use up those of the rule that decides.
+// limits returns the matches of a rule's limits: up to the limit for an accept, above it
+// for a deny. Each use counts separately: the logging rule has counters of its own, so that
+// it does not consume those of the rule with the verdict.
 func (e *expansion) limits(use string) []Match {
 	above := e.Phase == ir.PhaseDeny
 	var out []Match
@@ -32,17 +32,17 @@ func (e *expansion) limits(use string) []Match {
 	return out
 }
 
-// hashLimitName returns the name of the table that counts, of at most 15 bytes. It depends
-// on the limit itself, because a table keeps its rate while its name stays the same:
-// docs/contributing/netfilter.md, "Hashlimit tables".
+// hashLimitName returns the name of the hashlimit table, at most 15 bytes. It includes a
+// digest of the limit, because an existing table keeps its old rate as long as its name is
+// the same: docs/contributing/netfilter.md, "Hashlimit tables".
 func hashLimitName(use, rule string, m HashLimit) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s%s %d/%s %d %t %d", use, rule, m.Rate.Count, m.Rate.Unit, m.Burst, m.PerSource, m.Expire))
 	return "dfw-" + rule[:min(len(rule), 4)] + "-" + hex.EncodeToString(sum[:3])
 }
 
-// expiry is the time in seconds after which a count may be forgotten: the one in which the
-// burst is available again by itself. Without it the kernel forgets the count after one
-// unit of the rate, and a source that pauses gets the whole burst again:
+// expiry returns the seconds after which the kernel may delete an idle entry: the time in
+// which the burst refills. Without it the kernel deletes the entry after one unit of the
+// rate, and a source that pauses gets the full burst too early:
 // docs/contributing/netfilter.md, "Hashlimit tables".
 func expiry(r Rate, burst int) int {
 	i := slices.IndexFunc(rateUnits, func(u rateUnit) bool { return u.unit == r.Unit })
@@ -53,7 +53,7 @@ func expiry(r Rate, burst int) int {
 	return 0
 }
 
-// The steps a second has in the rates of -m limit and of -m hashlimit.
+// Units per second in which the kernel stores the rates of -m limit and -m hashlimit.
 const (
 	limitScale     = 10_000
 	hashLimitScale = 1_000_000
@@ -66,9 +66,9 @@ type rateUnit struct {
 
 var rateUnits = []rateUnit{{PerDay, 86400}, {PerHour, 3600}, {PerMinute, 60}, {PerSecond, 1}}
 
-// canonicalRate returns a rate as iptables-save prints it: the kernel keeps the
-// time between two packets, and the tool shows that in the shortest unit that
-// still comes close (60/min is printed as 1/sec).
+// canonicalRate returns a rate as iptables-save prints it: the kernel stores the time
+// between two packets, and iptables converts it to the shortest unit that is a close
+// approximation (60/min is printed as 1/sec).
 func canonicalRate(f ir.Frequency, scale int) Rate {
 	period := scale * f.Seconds / f.Count
 	i := 1
@@ -82,6 +82,7 @@ func canonicalRate(f ir.Frequency, scale int) Rate {
 	return Rate{Count: scale * shown.seconds / period, Unit: shown.unit}
 }
 
+// logVerdict returns the LOG or NFLOG verdict.
 func logVerdict(l *ir.Log) Verdict {
 	if l.Group != nil {
 		return NFLog{Prefix: l.Prefix, Group: *l.Group}

@@ -6,10 +6,10 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Direction is the end of a packet that an address or a port belongs to.
+// Direction selects the source or destination of a packet.
 type Direction int
 
-// The two ends of a packet.
+// Source and destination.
 const (
 	Src Direction = iota
 	Dst
@@ -19,8 +19,8 @@ func (d Direction) String() string {
 	return [...]string{"src", "dst"}[d]
 }
 
-// Match is a condition of a rule. The types in this file are all there are; printing and
-// read-back each handle every one of them.
+// Match is a condition of a rule. It is a sealed type: the types in this file are the only
+// ones, and a test checks that every stage handles each of them.
 type Match interface{ isMatch() }
 
 // Address matches the source or destination address after DNAT (-s, -d).
@@ -31,7 +31,7 @@ type Address struct {
 }
 
 // Interface matches the interface on which a packet arrives (Dir is Src: -i) or leaves
-// (Dir is Dst: -o). A name that ends in + matches all that begin with the rest.
+// (Dir is Dst: -o). A name that ends in + matches all names with that prefix.
 type Interface struct {
 	Dir  Direction
 	Name string
@@ -42,8 +42,8 @@ type Protocol struct {
 	Number uint8
 }
 
-// Ports matches the source port, the destination port after DNAT, or both. It
-// needs a Protocol of TCP, UDP or SCTP before it. A nil range means any.
+// Ports matches the source port, the destination port after DNAT, or both. It needs a
+// preceding Protocol of TCP, UDP or SCTP. A nil range means any.
 type Ports struct {
 	Protocol uint8
 	Src, Dst *ir.PortRange
@@ -56,26 +56,25 @@ type ICMP struct {
 	Code   int
 }
 
-// Conntrack matches what connection tracking knows of a packet's connection.
-// Zero values mean any.
+// Conntrack matches the connection-tracking entry of a packet. Zero values mean any.
 type Conntrack struct {
-	// States: the connection is in any one of them.
+	// States are alternatives: any one of them matches.
 	States ir.CTState
-	// OrigDst is the address the client connected to, before DNAT.
+	// OrigDst is the destination address before DNAT.
 	OrigDst netip.Addr
-	// OrigDstPort is the port the client connected to, before DNAT: the published port.
+	// OrigDstPort is the destination port before DNAT: the published port.
 	OrigDstPort *ir.PortRange
 	Dir         ir.CTDir
 }
 
-// SetMatch matches packets whose address on one end is in a set.
+// SetMatch matches packets whose source or destination address is in a set.
 type SetMatch struct {
 	Set string
 	Dir Direction
 	Not bool
 }
 
-// Unit is the time a rate counts over.
+// Unit is the unit of time of a rate.
 type Unit string
 
 // The units of iptables-extensions(8), as iptables-save writes them.
@@ -86,7 +85,7 @@ const (
 	PerDay    Unit = "day"
 )
 
-// Rate is a number of packets over a time, 1 or more.
+// Rate is a number of packets, 1 or more, per unit of time.
 type Rate struct {
 	Count int
 	Unit  Unit
@@ -94,31 +93,31 @@ type Rate struct {
 
 // HashLimit matches packets up to a rate, or above it (-m hashlimit).
 type HashLimit struct {
-	// Above matches what exceeds the rate instead of what keeps to it.
+	// Above matches packets above the rate instead of packets up to it.
 	Above bool
 	Rate  Rate
-	// Burst is the number of packets that may come at once, 1 or more.
+	// Burst is the number of packets that may arrive at once, 1 or more.
 	Burst int
 	// PerSource counts each source address separately.
 	PerSource bool
-	// Expire is the number of seconds after the last packet until a count is
-	// forgotten, and the burst is whole again. 0 is one unit of the rate.
+	// Expire is the number of seconds after the last packet until the kernel deletes the
+	// entry, which restores the full burst. 0 means one unit of the rate.
 	Expire int
-	// Name of the table in /proc/net/ipt_hashlimit, at most 15 bytes. Rules with
-	// the same name share their counts.
+	// Name of the table in /proc/net/ipt_hashlimit, at most 15 bytes. Rules with the same
+	// name share their counters.
 	Name string
 }
 
 // ConnLimit matches on the number of concurrent connections of a source (-m connlimit).
 type ConnLimit struct {
-	// Above matches connections past Max instead of those up to it.
+	// Above matches connections above Max instead of those up to it.
 	Above bool
 	Max   int
-	// PrefixLength groups sources: 32 (IPv6: 128) counts each address for itself.
+	// PrefixLength groups sources: 32 (IPv6: 128) counts each address separately.
 	PrefixLength int
 }
 
-// Limit matches packets up to a rate (-m limit); it keeps logs short.
+// Limit matches packets up to a rate (-m limit); it limits the rate of log entries.
 type Limit struct {
 	Rate  Rate
 	Burst int
@@ -135,15 +134,14 @@ func (HashLimit) isMatch() {}
 func (ConnLimit) isMatch() {}
 func (Limit) isMatch()     {}
 
-// Verdict is what happens to a packet that a rule matches. The types below are all
-// there are.
+// Verdict is the target of a rule. It is a sealed type: the types below are the only ones.
 type Verdict interface{ isVerdict() }
 
-// Accept lets the packet through and ends the table, so that rules after dockerfw's,
-// such as Docker's own, are not evaluated (-j ACCEPT).
+// Accept accepts the packet and ends the table: later rules, such as Docker's own, are not
+// evaluated (-j ACCEPT).
 type Accept struct{}
 
-// Return leaves the packet to the rules after dockerfw's (-j RETURN).
+// Return continues after the rule that jumped to the chain (-j RETURN).
 type Return struct{}
 
 // Drop discards the packet silently (-j DROP).
@@ -151,17 +149,17 @@ type Drop struct{}
 
 // Reject discards the packet and sends an error to its sender (-j REJECT).
 type Reject struct {
-	// With is the kind of error, as iptables-save names it.
+	// With is the type of error, in the words of iptables-save.
 	With string
 }
 
-// Jump continues in another chain of dockerfw's; a packet that it does not decide comes
-// back.
+// Jump continues in another chain of dockerfw; evaluation returns after the jump if no rule
+// there has a terminating verdict.
 type Jump struct {
 	Chain string
 }
 
-// Log writes the packet to the kernel log and goes on (-j LOG).
+// Log writes the packet to the kernel log and continues with the next rule (-j LOG).
 type Log struct {
 	// Prefix has 1 to 29 bytes.
 	Prefix string
@@ -169,7 +167,8 @@ type Log struct {
 	Level int
 }
 
-// NFLog sends the packet to a netlink log group and goes on (-j NFLOG).
+// NFLog sends the packet to a netlink log group and continues with the next rule
+// (-j NFLOG).
 type NFLog struct {
 	// Prefix has at most 63 bytes.
 	Prefix string

@@ -9,13 +9,13 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// maxMatches bounds the matches of a rule: iptables-restore accepts 248 words in a rule
+// maxMatches limits the matches of a rule: iptables-restore accepts 248 words in a rule
 // (docs/contributing/netfilter.md, "Restore lines"), and a set match has six.
 const maxMatches = 36
 
-// checkOperands checks each rule for what the kernel's tools accept without complaint and
-// then match never, or always: a set or an address of the other family, ports without
-// their protocol.
+// checkOperands reports operands that the kernel's tools accept without an error although
+// the rule then matches never or always: a set or an address of the other family, ports
+// without their protocol.
 func (l *legalisation) checkOperands() {
 	sets := map[string]*Set{}
 	for _, s := range l.out.Sets {
@@ -28,7 +28,7 @@ func (l *legalisation) checkOperands() {
 		for _, chain := range p.Chains {
 			for _, r := range chain.Rules {
 				if len(r.Matches) > maxMatches {
-					l.error(diag.CodeTooMany, r.Origin.Range, "too many sets in one rule", "It needs %d conditions, and one rule of iptables can hold %d. Join sets into one ipset.", len(r.Matches), maxMatches)
+					l.error(diag.CodeTooMany, r.Origin.Range, "too many sets in one rule", "The block compiles to a rule with %d matches, and iptables accepts at most %d. Combine the sets that it lists into one ipset.", len(r.Matches), maxMatches)
 					continue
 				}
 				if problem := operandProblem(p, r, sets); problem != "" {
@@ -39,6 +39,7 @@ func (l *legalisation) checkOperands() {
 	}
 }
 
+// operandProblem returns the first invalid operand of a rule, "" if there is none.
 func operandProblem(p *Program, r *Rule, sets map[string]*Set) string {
 	var protocol uint8
 	for _, m := range r.Matches {
@@ -70,12 +71,12 @@ func operandProblem(p *Program, r *Rule, sets map[string]*Set) string {
 		case SetMatch:
 			switch set := sets[m.Set]; {
 			case set == nil:
-				return fmt.Sprintf("set %q is not made", m.Set)
+				return fmt.Sprintf("set %q does not exist", m.Set)
 			case set.Family != p.Family:
 				return fmt.Sprintf("set %q is of the other family", m.Set)
 			}
 		case Interface, HashLimit, ConnLimit, Limit:
-			// Any value that the types can hold is taken at its word.
+			// Every value of these types is valid in every rule.
 		default:
 			panic(fmt.Sprintf("iptables: no check of the operands of %T", m))
 		}

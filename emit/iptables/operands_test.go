@@ -25,8 +25,9 @@ func legalisationOf(rules ...*Rule) *legalisation {
 	}}}
 }
 
-// What the kernel's tools take without a word, and then never or always match.
-func TestOperandsThatTheKernelWouldMisreadAreRefused(t *testing.T) {
+// The kernel's tools accept these operands without an error, and the rule then matches
+// never or always.
+func TestInvalidOperandsAreInternalErrors(t *testing.T) {
 	port := &ir.PortRange{First: 443, Last: 443}
 	sets := []*Set{
 		{Name: "a", Family: ir.IPv4, Type: ir.HashNet},
@@ -46,7 +47,7 @@ func TestOperandsThatTheKernelWouldMisreadAreRefused(t *testing.T) {
 		{ruleOf(ir.PhaseDeny, "x", 1, Conntrack{OrigDstPort: port, Dir: ir.CTOriginal}), "published port without protocol or direction"},
 		{ruleOf(ir.PhaseDeny, "x", 1, Protocol{Number: 6}, Conntrack{OrigDstPort: port}), "published port without protocol or direction"},
 		{ruleOf(ir.PhaseDeny, "x", 1, Conntrack{OrigDst: netip.MustParseAddr("2001:db8::1")}), "published address of the other family"},
-		{ruleOf(ir.PhaseDeny, "x", 1, SetMatch{Set: "b"}), `set "b" is not made`},
+		{ruleOf(ir.PhaseDeny, "x", 1, SetMatch{Set: "b"}), `set "b" does not exist`},
 		{ruleOf(ir.PhaseDeny, "x", 1, SetMatch{Set: "a-v6"}), `set "a-v6" is of the other family`},
 		{&Rule{Verdict: Reject{With: "tcp-reset"}}, "tcp-reset without protocol tcp"},
 	} {
@@ -63,11 +64,11 @@ func TestOperandsThatTheKernelWouldMisreadAreRefused(t *testing.T) {
 	good.out.Sets = sets
 	good.checkOperands()
 	if good.diags.HasErrors() {
-		t.Errorf("a good rule: %v", good.diags)
+		t.Errorf("a valid rule: %v", good.diags)
 	}
 }
 
-func TestTwoSetsOfOneNameAreRefused(t *testing.T) {
+func TestTwoSetsOfOneNameAreAnInternalError(t *testing.T) {
 	c := legalisationOf()
 	c.out.Sets = []*Set{{Name: "a", Origin: ir.Origin{Range: at(3)}}, {Name: "a", Origin: ir.Origin{Range: at(5)}}}
 	c.checkOperands()

@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -14,37 +15,42 @@ import (
 	text "github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// Text is what was printed for tables.
+// Text is the printed text of tables.
 type Text struct {
-	// Rules and RulesRemoval by family.
+	// Rules and RulesRemoval have one text for each family.
 	Rules, RulesRemoval map[ir.Family][]byte
 	Sets, SetsRemoval   []byte
 }
 
-// Loaded is what a host has after the text was loaded.
+// Loaded is the simulated state of a host after loading the text.
 type Loaded struct {
 	// Filter is the filter table of each family.
 	Filter map[ir.Family]*text.Table
 	Sets   *text.Sets
 }
 
-// ReadBack loads printed text into the tables of a simulated host, as iptables-restore
-// and ipset restore would, and checks that the host then has exactly the rules of t in
-// their order, that the order keeps the invariant, that loading once more changes nothing
-// (except with InstallInsert, which adds), and that the removal files take everything
-// away. What does not hold is an internal error that names the rule.
+// ReadBack loads printed text into the tables of a simulated host, as iptables-restore and
+// ipset restore would, and checks that
+//
+//   - the host then has exactly the rules and sets of t, in their order,
+//   - the order of the phases is correct,
+//   - loading again changes nothing (not checked with InstallInsert, where each load adds the
+//     rules again),
+//   - the removal files remove everything.
+//
+// Each failure is an internal error at the block of the rule or set.
 func ReadBack(t *Tables, printed Text) (*Loaded, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	loaded := &Loaded{Filter: map[ir.Family]*text.Table{}}
 	sets, rng, err := readSets(t.Sets, printed.Sets, printed.SetsRemoval)
 	if err != nil {
-		diags = append(diags, diag.Internal(rng, "the printed sets: %s", err))
+		diags = append(diags, diag.Internal(rng, "printed sets: %s", err))
 	}
 	loaded.Sets = sets
 	for _, p := range t.Programs {
 		filter, rng, err := readRules(p, printed.Rules[p.Family], printed.RulesRemoval[p.Family])
 		if err != nil {
-			diags = append(diags, diag.Internal(rng, "the printed %s rules: %s", p.Family, err))
+			diags = append(diags, diag.Internal(rng, "printed %s rules: %s", p.Family, err))
 		}
 		loaded.Filter[p.Family] = filter
 	}
@@ -54,7 +60,7 @@ func ReadBack(t *Tables, printed Text) (*Loaded, hcl.Diagnostics) {
 	return loaded, nil
 }
 
-// origin is a place in the policy to report for a chain as a whole.
+// origin returns the range in the policy for an error about a chain as a whole.
 func origin(c *Chain) hcl.Range {
 	if len(c.Rules) == 0 {
 		return hcl.Range{}
@@ -62,12 +68,13 @@ func origin(c *Chain) hcl.Range {
 	return c.Rules[0].Origin.Range
 }
 
-// hostChains is what a host has before anything of dockerfw's is loaded.
+// hostChains returns the filter table of a host before dockerfw's rules are loaded.
 func hostChains(p *Program) string {
 	return "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:" + p.Target + " - [0:0]\n-A FORWARD -j " + p.Target + "\nCOMMIT\n"
 }
 
-// jumps are those that a person or a script inserts, and that the removal files delete.
+// jumps returns the jumps that the administrator or apply inserts, and that the removal files
+// delete.
 func jumps(p *Program) string {
 	lines := "*filter\n"
 	if p.Install == ir.InstallJump {
@@ -79,7 +86,7 @@ func jumps(p *Program) string {
 	return lines + "COMMIT\n"
 }
 
-// readRules returns the filter table as it is after loading.
+// readRules returns dockerfw's chains of the filter table after loading.
 func readRules(p *Program, load, remove []byte) (*text.Table, hcl.Range, error) {
 	none := origin(p.Chains[0])
 	host := text.NewRuleset(text.Family(p.Family))
@@ -119,7 +126,7 @@ func readRules(p *Program, load, remove []byte) (*text.Table, hcl.Range, error) 
 	return loaded, none, nil
 }
 
-// loadRules loads text so many times.
+// loadRules loads rules the given number of times.
 func loadRules(host *text.Ruleset, times int, rules []byte) error {
 	file, diags := text.ParseRules(bytes.NewReader(rules), "printed text")
 	for i := 0; i < times && !diags.HasErrors(); i++ {
@@ -131,8 +138,8 @@ func loadRules(host *text.Ruleset, times int, rules []byte) error {
 	return nil
 }
 
-// compareChain checks that a chain of text is the chain that was printed, in an order that
-// keeps the invariant.
+// compareChain reports the first difference between a loaded chain and the one that was
+// printed, and rules whose phases are out of order.
 func compareChain(want *Chain, have *text.Chain, f ir.Family) (hcl.Range, error) {
 	none := origin(want)
 	if have == nil {
@@ -155,21 +162,22 @@ func compareChain(want *Chain, have *text.Chain, f ir.Family) (hcl.Range, error)
 			return rule.Origin.Range, fmt.Errorf("chain %s: rule %d, %q, is missing", want.Name, i+1, rule.ID.Comment())
 		}
 		if !sameRule(got[i], rule) {
-			return rule.Origin.Range, fmt.Errorf("chain %s: rule %d should be %q and is %q: %s", want.Name, i+1, rule.ID.Comment(), got[i].ID.Comment(), have.Rules[i].Text)
+			return rule.Origin.Range, fmt.Errorf("chain %s: rule %d is not %q but %q: %s", want.Name, i+1, rule.ID.Comment(), got[i].ID.Comment(), have.Rules[i].Text)
 		}
 	}
 	if len(got) > len(want.Rules) {
-		return none, fmt.Errorf("chain %s: %q is after the last rule", want.Name, got[len(want.Rules)].ID.Comment())
+		return none, fmt.Errorf("chain %s: unexpected rule %q at the end", want.Name, got[len(want.Rules)].ID.Comment())
 	}
 	return none, nil
 }
 
+// sameRule reports whether two rules have the same identity, matches and verdict.
 func sameRule(a, b *Rule) bool {
 	return a.ID == b.ID && reflect.DeepEqual(a.Verdict, b.Verdict) &&
 		slices.EqualFunc(a.Matches, b.Matches, func(a, b Match) bool { return reflect.DeepEqual(a, b) })
 }
 
-// readSets returns the sets as they are after loading.
+// readSets returns the sets after loading.
 func readSets(want []*Set, load, remove []byte) (*text.Sets, hcl.Range, error) {
 	var none hcl.Range
 	file, err := parseSets(load)
@@ -183,7 +191,7 @@ func readSets(want []*Set, load, remove []byte) (*text.Sets, hcl.Range, error) {
 		}
 	}
 	if names := host.Names(); len(names) != len(want) {
-		return nil, none, fmt.Errorf("%d sets are made, not %d: %s", len(names), len(want), strings.Join(names, ", "))
+		return nil, none, fmt.Errorf("loading creates %d sets, not %d: %s", len(names), len(want), strings.Join(names, ", "))
 	}
 	for _, s := range want {
 		if err := compareSet(s, host.Set(s.Name)); err != nil {
@@ -200,8 +208,8 @@ func readSets(want []*Set, load, remove []byte) (*text.Sets, hcl.Range, error) {
 		return nil, none, fmt.Errorf("removal: %w", diags)
 	}
 	for _, s := range want {
-		if gone := empty.Set(s.Name) == nil; gone != s.Managed {
-			return nil, s.Origin.Range, fmt.Errorf("set %s: after removal gone is %t, managed is %t", s.Name, gone, s.Managed)
+		if removed := empty.Set(s.Name) == nil; removed != s.Managed {
+			return nil, s.Origin.Range, fmt.Errorf("set %s: removed is %t, managed is %t", s.Name, removed, s.Managed)
 		}
 	}
 	return host, none, nil
@@ -215,27 +223,28 @@ func parseSets(sets []byte) (*text.SetsFile, error) {
 	return file, nil
 }
 
+// compareSet reports the first difference between a loaded set and the one that was printed.
 func compareSet(want *Set, have *text.Set) error {
 	switch {
 	case have == nil:
-		return fmt.Errorf("it is missing")
+		return errors.New("the set is missing")
 	case have.Type != string(want.Type):
-		return fmt.Errorf("its type is %s, not %s", have.Type, want.Type)
+		return fmt.Errorf("the type is %s, not %s", have.Type, want.Type)
 	case want.Type != ir.ListSet && (have.Family == "inet6") != (want.Family == ir.IPv6):
-		return fmt.Errorf("its family is %s", have.Family)
+		return fmt.Errorf("the family is %s", have.Family)
 	case want.Type != ir.ListSet && have.MaxElem != want.MaxElem:
-		return fmt.Errorf("its maxelem is %d, not %d", have.MaxElem, want.MaxElem)
+		return fmt.Errorf("maxelem is %d, not %d", have.MaxElem, want.MaxElem)
 	case have.Len() != len(want.Prefixes)+len(want.Members):
-		return fmt.Errorf("it has %d elements, not %d", have.Len(), len(want.Prefixes)+len(want.Members))
+		return fmt.Errorf("%d elements, not %d", have.Len(), len(want.Prefixes)+len(want.Members))
 	}
 	for _, p := range want.Prefixes {
 		if !have.Has(text.Entry{Prefix: p}) {
-			return fmt.Errorf("%s is missing", p)
+			return fmt.Errorf("element %s is missing", p)
 		}
 	}
 	for _, m := range want.Members {
 		if !have.Has(text.Entry{Text: m}) {
-			return fmt.Errorf("%s is missing", m)
+			return fmt.Errorf("element %s is missing", m)
 		}
 	}
 	return nil

@@ -11,8 +11,8 @@ import (
 	text "github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// readRule returns the rule that a line of text means. It fails on what this package has no
-// type for, and shares no code with Spec: spelling and reading check each other.
+// readRule returns a parsed rule in the types of this package, and an error if they cannot
+// represent it. It shares no code with Spec, on purpose: each checks the other.
 func readRule(r *text.Rule, f ir.Family) (*Rule, error) {
 	out := &Rule{}
 	for _, o := range r.Base {
@@ -40,7 +40,7 @@ func readRule(r *text.Rule, f ir.Family) (*Rule, error) {
 	return out, err
 }
 
-// readComment takes the identity of a rule from its comment.
+// readComment sets the identity of a rule from its comment.
 func readComment(r *Rule, m *text.Match) error {
 	comment := ""
 	if o := m.Option("--comment"); o != nil {
@@ -48,7 +48,7 @@ func readComment(r *Rule, m *text.Match) error {
 	}
 	id, ok := ir.ParseComment(comment)
 	if !ok {
-		return fmt.Errorf("comment %q is not one of dockerfw's", comment)
+		return fmt.Errorf("comment %q is not a dockerfw comment", comment)
 	}
 	r.ID = id
 	return nil
@@ -64,7 +64,7 @@ func readBase(o text.Option) (Match, error) {
 	case o.Name == "-s" || o.Name == "-d":
 		address := o.Value()
 		if !strings.Contains(address, "/") {
-			return nil, fmt.Errorf("address %q without a prefix length", address)
+			return nil, fmt.Errorf("address %q has no prefix length", address)
 		}
 		p, err := netip.ParsePrefix(address)
 		return Address{Dir: dir, Not: o.Not, Prefix: p}, err
@@ -73,7 +73,7 @@ func readBase(o text.Option) (Match, error) {
 	case o.Name == "-p" && !o.Not:
 		n, ok := text.ProtocolNumber(o.Value())
 		if !ok {
-			return nil, fmt.Errorf("protocol %q", o.Value())
+			return nil, fmt.Errorf("unknown protocol %q", o.Value())
 		}
 		return Protocol{Number: n}, nil
 	}
@@ -138,7 +138,7 @@ func readRange(written string) (*ir.PortRange, error) {
 	}
 	b, err := strconv.ParseUint(last, 10, 16)
 	if err != nil || a > b {
-		return nil, fmt.Errorf("port range %q", written)
+		return nil, fmt.Errorf("invalid port range %q", written)
 	}
 	return &ir.PortRange{First: uint16(a), Last: uint16(b)}, nil
 }
@@ -221,7 +221,7 @@ func readRate(written string) (Rate, error) {
 	number, unit, _ := strings.Cut(written, "/")
 	n, err := strconv.Atoi(number)
 	if err != nil || !slices.Contains([]Unit{PerSecond, PerMinute, PerHour, PerDay}, Unit(unit)) {
-		return Rate{}, fmt.Errorf("rate %q", written)
+		return Rate{}, fmt.Errorf("invalid rate %q", written)
 	}
 	return Rate{Count: n, Unit: Unit(unit)}, nil
 }
@@ -256,11 +256,11 @@ func readHashLimit(m *text.Match) (Match, error) {
 	return out, nil
 }
 
-// readSeconds reads whole seconds, which iptables writes in milliseconds.
+// readSeconds returns the seconds of a time that iptables prints in milliseconds.
 func readSeconds(written string) (int, error) {
 	ms, err := strconv.Atoi(written)
 	if err == nil && ms%1000 != 0 {
-		err = fmt.Errorf("%d ms are not whole seconds", ms)
+		err = fmt.Errorf("%d ms is not a number of whole seconds", ms)
 	}
 	return ms / 1000, err
 }

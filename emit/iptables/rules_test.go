@@ -27,7 +27,7 @@ func program(install ir.Install) *Program {
 	}
 }
 
-func TestRules(t *testing.T) {
+func TestRulesAndRemoval(t *testing.T) {
 	for _, c := range []struct {
 		install      ir.Install
 		load, remove string
@@ -68,7 +68,8 @@ COMMIT
 -X DOCKERFW-OUT
 COMMIT
 `},
-		// The last -I ends at the head: docs/contributing/netfilter.md, "Insert and delete".
+		// The last rule inserted with -I is the first of the chain:
+		// docs/contributing/netfilter.md, "Insert and delete".
 		{ir.InstallInsert, `# H
 *filter
 :DOCKERFW-OUT - [0:0]

@@ -9,17 +9,17 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// temporarySuffix names the set that is filled beside the one in use.
+// temporarySuffix is appended to the name of the set that is filled and then swapped in.
 const temporarySuffix = "-new"
 
-// Sets returns the input of ipset restore that makes the sets hold exactly their
-// elements. ipset restore is no transaction, so the order of the lines is what
-// keeps packets from meeting a half-filled set: all sets exist first, then all
-// temporary sets are filled, and only when nothing can fail for want of memory
-// or a bad element any more are they swapped in, one atomic step each.
+// Sets returns the input of ipset restore that gives the sets exactly their elements.
+// ipset restore is not a transaction, so the order of the lines ensures that no packet is
+// matched against a partly filled set: first all sets are created, then all temporary sets
+// are filled, which can fail for lack of memory or because of a bad element, and only then
+// is each swapped in, atomically.
 //
-// -exist holds for all later lines of a run once one line has it
-// (docs/contributing/netfilter.md, "-exist"), so that no line relies on failing without it.
+// Once one line has -exist, it applies to all later lines of the same run
+// (docs/contributing/netfilter.md, "-exist"): no line relies on failing without it.
 func Sets(sets []*Set, header string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n", header)
@@ -49,7 +49,7 @@ func Sets(sets []*Set, header string) []byte {
 			fmt.Fprintf(&b, "swap %s%s %s\n", s.Name, temporarySuffix, s.Name)
 		}
 	}
-	// Lists go before their members: a member in use cannot be destroyed.
+	// Lists before their members: a set that a list refers to cannot be destroyed.
 	for i := len(sets) - 1; i >= 0; i-- {
 		if sets[i].Managed {
 			fmt.Fprintf(&b, "destroy %s%s\n", sets[i].Name, temporarySuffix)
@@ -58,8 +58,8 @@ func Sets(sets []*Set, header string) []byte {
 	return b.Bytes()
 }
 
-// RemoveSets returns the input of ipset restore that destroys the sets of ours.
-// It fails, and changes nothing of others, while a rule still uses one.
+// RemoveSets returns the input of ipset restore that destroys the managed sets. It fails
+// while a rule still uses one of them, and never changes an unmanaged set.
 func RemoveSets(sets []*Set, header string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n", header)
@@ -71,8 +71,8 @@ func RemoveSets(sets []*Set, header string) []byte {
 	return b.Bytes()
 }
 
-// setHeader writes type and options in the order of ipset save, without
-// bucketsize and initval, which the kernel chooses.
+// setHeader returns type and options in the order of ipset save, without bucketsize and
+// initval, which the kernel chooses.
 func setHeader(s *Set) string {
 	words := []string{string(s.Type)}
 	if s.Type == ir.ListSet {
@@ -100,7 +100,7 @@ func setHeader(s *Set) string {
 	return strings.Join(words, " ")
 }
 
-// appendElement writes a prefix as ipset save does: hosts without their length.
+// appendElement appends a prefix as ipset save prints it: a single address has no length.
 func appendElement(b []byte, p netip.Prefix) []byte {
 	if p.IsSingleIP() {
 		return p.Addr().AppendTo(b)

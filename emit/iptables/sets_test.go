@@ -13,7 +13,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-func TestSets(t *testing.T) {
+func TestSetsAndRemoval(t *testing.T) {
 	sets := []*Set{
 		{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, HashSize: 1024, MaxElem: 1048576, Prefixes: []netip.Prefix{prefix("10.0.0.0/8"), prefix("192.0.2.1/32")}},
 		{Name: "a-v6", Family: ir.IPv6, Type: ir.HashIP, Managed: true, MaxElem: 64, HasTimeout: true, Counters: true, Comment: true, Prefixes: []netip.Prefix{prefix("2001:db8::1/128")}},
@@ -52,8 +52,8 @@ destroy a-new
 	}
 }
 
-// kernel is as much of ipset as the order of lines depends on: what is there, what
-// it holds, and what is used by a list.
+// kernel simulates the part of ipset that the order of lines depends on: which sets exist,
+// their elements, and which of them a list:set refers to.
 type kernel map[string]*kernelSet
 
 type kernelSet struct {
@@ -85,7 +85,7 @@ func (k kernel) run(line string) error {
 			if exist && have.header == header {
 				return nil
 			}
-			return fmt.Errorf("%s is there", name)
+			return fmt.Errorf("%s already exists", name)
 		}
 		k[name] = &kernelSet{header: header}
 	case "add":
@@ -94,7 +94,7 @@ func (k kernel) run(line string) error {
 			return fmt.Errorf("no set %s", name)
 		}
 		if slices.Contains(s.elements, words[2]) {
-			return fmt.Errorf("%s is in %s", words[2], name)
+			return fmt.Errorf("%s is already in %s", words[2], name)
 		}
 		if strings.HasPrefix(s.header, "list:set") && k[words[2]] == nil {
 			return fmt.Errorf("no member %s", words[2])
@@ -120,9 +120,9 @@ func (k kernel) run(line string) error {
 	return nil
 }
 
-// Whatever was there before, and wherever an earlier run of the same file stopped,
-// loading ends with exactly the elements, and no set in use ever holds a part.
-func TestSetsAreNeverHalfFilled(t *testing.T) {
+// Whichever sets exist before, and at whatever line an earlier load of the same file was
+// interrupted, loading produces exactly the elements, and no set in use is ever partly filled.
+func TestSetsAreNeverPartlyFilled(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-e]{1,3}`), 1, 5, rapid.ID[string]).Draw(t, "names")
 		var old, sets []*Set
@@ -154,27 +154,27 @@ func TestSetsAreNeverHalfFilled(t *testing.T) {
 				}
 				have := k[s.Name].elements
 				if len(have) > 0 && !slices.Equal(have, elements(s)) && !slices.Equal(have, elements(old[i])) {
-					t.Fatalf("set %s holds a part: %q", s.Name, have)
+					t.Fatalf("set %s is partly filled: %q", s.Name, have)
 				}
 			}
 		}
 		text := Sets(sets, "H")
-		load(t, k, text, rapid.IntRange(0, strings.Count(string(text), "\n")).Draw(t, "killed at line"), check)
+		load(t, k, text, rapid.IntRange(0, strings.Count(string(text), "\n")).Draw(t, "interrupted at line"), check)
 		load(t, k, text, -1, check)
 		for _, s := range sets {
 			if s.Managed && !slices.Equal(k[s.Name].elements, elements(s)) {
-				t.Fatalf("set %s holds %q, not %q", s.Name, k[s.Name].elements, elements(s))
+				t.Fatalf("set %s contains %q, not %q", s.Name, k[s.Name].elements, elements(s))
 			}
 		}
 		for name := range k {
 			if strings.HasSuffix(name, temporarySuffix) {
-				t.Fatalf("%s is left", name)
+				t.Fatalf("temporary set %s remains", name)
 			}
 		}
 		load(t, k, RemoveSets(sets, "H"), -1, nil)
 		for _, s := range sets {
 			if (k[s.Name] != nil) == s.Managed {
-				t.Fatalf("after removal, managed %v set %s is there: %v", s.Managed, s.Name, k[s.Name] != nil)
+				t.Fatalf("after removal: managed is %v, set %s exists is %v", s.Managed, s.Name, k[s.Name] != nil)
 			}
 		}
 	})
@@ -196,7 +196,7 @@ func elements(s *Set) []string {
 	return out
 }
 
-// load runs the lines of text, only the first stop of them unless stop is negative.
+// load runs the lines of text, or only the first stop lines unless stop is negative.
 func load(t *rapid.T, k kernel, text []byte, stop int, after func()) {
 	for i, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
 		if i == stop {

@@ -7,9 +7,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Spec returns what stands after the chain's name in the line of rule r: the
-// form that iptables-save prints, so that a committed file compares equal with
-// what a host saves.
+// Spec returns the text of a rule after "-A CHAIN ", exactly as iptables-save prints it, so
+// that a compiled file compares equal with the saved rules of a host.
 func Spec(r *Rule) string {
 	var words []string
 	for _, m := range r.Matches {
@@ -21,7 +20,7 @@ func Spec(r *Rule) string {
 	return strings.Join(words, " ")
 }
 
-// match writes one match. Fields have the fixed inner order of iptables-save.
+// match returns the text of one match, with its options in the order of iptables-save.
 func match(m Match) string {
 	switch m := m.(type) {
 	case Address:
@@ -78,10 +77,10 @@ func match(m Match) string {
 	panic(fmt.Sprintf("iptables: no text for match %T", m))
 }
 
-// defaultLimitBurst is the burst that iptables-save leaves out.
+// defaultLimitBurst is the burst of -m limit that iptables-save omits.
 const defaultLimitBurst = 5
 
-// defaultLogLevel is warning, the level that iptables-save leaves out.
+// defaultLogLevel is warning, the level that iptables-save omits.
 const defaultLogLevel = 4
 
 func verdict(v Verdict) string {
@@ -177,8 +176,8 @@ func rate(r Rate) string {
 	return fmt.Sprintf("%d/%s", r.Count, r.Unit)
 }
 
-// protocol writes the names that iptables has built in, and numbers for all
-// others: their names depend on /etc/protocols of the host that loads the file.
+// protocol returns the name of a protocol if it is built into iptables, otherwise the
+// number: other names depend on /etc/protocols of the host that loads the file.
 func protocol(n uint8) string {
 	switch n {
 	case 1:
@@ -201,15 +200,15 @@ func protocol(n uint8) string {
 	return fmt.Sprint(n)
 }
 
-// quote writes a string as iptables-save does: bare when it has only letters,
-// digits, - and _, else in double quotes. Escapes never arise: the parser
-// refuses quotes, backslashes and control characters in all that comes here.
+// quote returns a string as iptables-save prints it: bare if it has only letters, digits, -
+// and _, otherwise in double quotes. Nothing needs an escape: the parser rejects quotes,
+// backslashes and control characters in every string that is printed here.
 func quote(s string) string {
 	plain := s != ""
 	for _, c := range []byte(s) {
 		switch {
 		case c == '"' || c == '\\' || c < ' ' || c >= 0x7f:
-			panic(fmt.Sprintf("iptables: %q cannot stand in a restore file", s))
+			panic(fmt.Sprintf("iptables: %q cannot be written to a restore file", s))
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
 		default:
 			plain = false

@@ -12,7 +12,7 @@ func portRange(first, last uint16) *ir.PortRange { return &ir.PortRange{First: f
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-// matchTexts are the spellings of iptables-save: docs/contributing/netfilter.md.
+// matchTexts are matches as iptables-save prints them: docs/contributing/netfilter.md.
 var matchTexts = []struct {
 	match Match
 	want  string
@@ -48,7 +48,7 @@ var matchTexts = []struct {
 		"-m conntrack --ctstate DNAT --ctorigdst 10.0.0.1 --ctorigdstport 8080:8090 --ctdir ORIGINAL",
 	},
 	{Conntrack{OrigDst: netip.MustParseAddr("2001:db8::1")}, "-m conntrack --ctorigdst 2001:db8::1"},
-	{SetMatch{Set: "friends"}, "-m set --match-set friends src"},
+	{SetMatch{Set: "clients"}, "-m set --match-set clients src"},
 	{SetMatch{Set: "web.dst-v6", Dir: Dst, Not: true}, "-m set ! --match-set web.dst-v6 dst"},
 	{
 		HashLimit{Above: true, Rate: Rate{Count: 10, Unit: PerSecond}, Burst: 5, PerSource: true, Name: "f"},
@@ -81,7 +81,7 @@ var verdictTexts = []struct {
 	{NFLog{Prefix: "drop ", Group: 5}, `NFLOG --nflog-prefix "drop " --nflog-group 5`},
 }
 
-func TestMatchesAreSpelledAsIptablesSaveDoes(t *testing.T) {
+func TestMatchesArePrintedAsByIptablesSave(t *testing.T) {
 	for _, c := range matchTexts {
 		if got := match(c.match); got != c.want {
 			t.Errorf("%#v:\n got %s\nwant %s", c.match, got, c.want)
@@ -89,7 +89,7 @@ func TestMatchesAreSpelledAsIptablesSaveDoes(t *testing.T) {
 	}
 }
 
-func TestVerdictsAreSpelledAsIptablesSaveDoes(t *testing.T) {
+func TestVerdictsArePrintedAsByIptablesSave(t *testing.T) {
 	for _, c := range verdictTexts {
 		if got := verdict(c.verdict); got != c.want {
 			t.Errorf("%#v:\n got %s\nwant %s", c.verdict, got, c.want)
@@ -97,7 +97,7 @@ func TestVerdictsAreSpelledAsIptablesSaveDoes(t *testing.T) {
 	}
 }
 
-func TestARuleIsItsMatchesItsCommentAndItsVerdict(t *testing.T) {
+func TestSpecIsMatchesThenCommentThenVerdict(t *testing.T) {
 	r := &Rule{
 		ID:      ir.RuleID{Phase: ir.PhaseAccept, Name: "https"},
 		Matches: []Match{Interface{Name: "eth0"}, Protocol{Number: 6}, Ports{Protocol: 6, Dst: portRange(443, 443)}},
@@ -113,9 +113,9 @@ func TestARuleIsItsMatchesItsCommentAndItsVerdict(t *testing.T) {
 	}
 }
 
-// A character that ends a word early, or an open quote, changes the meaning of the rest of
-// the line without a message: docs/contributing/netfilter.md, "Quotes".
-func TestTextThatWouldBreakALinePanics(t *testing.T) {
+// A character that ends a word early, or an unclosed quote, silently changes the meaning of
+// the rest of the line: docs/contributing/netfilter.md, "Quotes".
+func TestQuotePanicsOnUnquotableText(t *testing.T) {
 	for _, bad := range []string{`a"b`, `a\b`, "a\nb", "a\rb", "a\x00b", "a\tb", "ü", "\x7f"} {
 		func() {
 			defer func() {
@@ -133,12 +133,12 @@ func TestTextThatWouldBreakALinePanics(t *testing.T) {
 	}
 }
 
-func TestALineTooLongForIptablesRestorePanics(t *testing.T) {
+func TestLinePanicsAboveTheLimitOfIptablesRestore(t *testing.T) {
 	table := newTable("x")
 	table.line(strings.Repeat("a", maxLine))
 	defer func() {
 		if recover() == nil {
-			t.Error("a line of one byte more was written")
+			t.Error("a line of maxLine+1 bytes was written")
 		}
 	}()
 	table.line(strings.Repeat("a", maxLine+1))

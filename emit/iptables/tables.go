@@ -6,11 +6,11 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// Tables is everything that one host loads, as iptables and ipset can express it.
+// Tables is everything that one host loads, in the terms of iptables and ipset.
 type Tables struct {
 	// Host is the label of the host block; "" for the unlabelled one.
 	Host string
-	// Sets in the order in which they are created: the members of a list:set before it.
+	// Sets in the order of creation: the members of a list:set before it.
 	Sets []*Set
 	// Programs, one for each compiled family, IPv4 first.
 	Programs []*Program
@@ -20,12 +20,12 @@ type Tables struct {
 type Program struct {
 	Family  ir.Family
 	Install ir.Install
-	// Target is the chain that forwarded packets pass.
+	// Target is the chain that forwarded packets traverse, such as DOCKER-USER.
 	Target string
-	// Chains holds the chain that decides first, then those that it jumps to. With
-	// InstallInsert the first one's name is Target and its rules are added to it; all
-	// others belong to dockerfw alone. The chains of INPUT protection are last, if there
-	// are any: ir.InputChain, then ir.ProxyChain.
+	// Chains are the chain that packets enter first, then the chains that it jumps to. With
+	// InstallInsert the first has the name Target, and its rules are inserted into that
+	// chain; all other chains are dockerfw's own. The chains of INPUT protection, if any,
+	// are last: ir.InputChain, then ir.ProxyChain.
 	Chains []*Chain
 }
 
@@ -39,19 +39,19 @@ func (p *Program) ProtectsInput() bool {
 	return false
 }
 
-// Chain is a list of rules; the first that matches and ends the chain decides.
+// Chain is a list of rules; the first matching rule with a terminating verdict applies.
 type Chain struct {
 	Name string
-	// Rules in the order of evaluation, whatever way they are installed.
+	// Rules in the order of evaluation, independent of the install mode.
 	Rules []*Rule
 }
 
-// Rule is one line of a chain.
+// Rule is one rule of a chain.
 type Rule struct {
 	ID ir.RuleID
-	// Origin is where in the policy the rule comes from.
+	// Origin is the block of the policy that the rule was compiled from.
 	Origin ir.Origin
-	// Matches in the order in which iptables-save prints them. All must hold.
+	// Matches in the order of iptables-save. A packet must fulfil all of them.
 	Matches []Match
 	Verdict Verdict
 }
@@ -61,19 +61,19 @@ type Set struct {
 	Name   string
 	Family ir.Family
 	Type   ir.SetType
-	// Managed sets are filled by dockerfw; others are only created if they are missing.
+	// Managed sets are filled by dockerfw; unmanaged sets are only created if missing.
 	Managed bool
 	// HashSize is the initial number of buckets, a power of two; 0 for a list:set.
 	HashSize int
-	// MaxElem is the largest number of elements that the set can hold.
+	// MaxElem is the maximum number of elements; for a list:set, its size.
 	MaxElem int
 	// Timeout is the default number of seconds after which an element is removed.
 	Timeout int
-	// HasTimeout distinguishes timeout 0 (elements may have timeouts) from none.
+	// HasTimeout distinguishes timeout 0 (elements may have timeouts) from no timeout.
 	HasTimeout bool
 	// Counters and Comment are the set extensions of these names.
 	Counters, Comment bool
-	// Prefixes are sorted, distinct, have no bits set below the mask, and are longer than 0.
+	// Prefixes are sorted, distinct, masked and longer than 0.
 	Prefixes []netip.Prefix
 	// Members are the names of a list:set's members.
 	Members []string

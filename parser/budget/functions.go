@@ -13,9 +13,9 @@ import (
 )
 
 var (
-	tooMany      = fmt.Sprintf("It has more than %d elements, the limit of a value. Put long lists of addresses into files, and list those in the files of an ipset.", MaxElements)
-	tooLong      = fmt.Sprintf("It has more than %d MiB of text, the limit of a value.", MaxBytes>>20)
-	tooDeepValue = fmt.Sprintf("It is nested more than %d levels deep.", MaxDepth)
+	tooMany      = fmt.Sprintf("A value may have at most %s elements. Put long lists of addresses into files, and list those in the files of an ipset.", grouped(MaxElements))
+	tooLong      = fmt.Sprintf("A value may have at most %d MiB of text.", MaxBytes>>20)
+	tooDeepValue = fmt.Sprintf("A value may be nested at most %d levels deep.", MaxDepth)
 )
 
 // MaxAliases and MaxYAML bound the input of yamldecode: with aliases of aliases a few lines
@@ -78,7 +78,7 @@ func (w *Work) afford(values ...cty.Value) error {
 			return errors.New(lower(why))
 		}
 		if w.steps += s.steps(); w.steps > MaxSteps {
-			return fmt.Errorf("the expressions of a host may take at most %d steps, and this is one more", MaxSteps)
+			return fmt.Errorf("the expressions of a host may take at most %s steps", grouped(MaxSteps))
 		}
 	}
 	return nil

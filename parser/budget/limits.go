@@ -2,6 +2,7 @@ package budget
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -33,6 +34,14 @@ const (
 	MaxRules = 200_000
 )
 
+// grouped writes a number with commas: 1,000,000.
+func grouped(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
+}
+
 func problem(rng hcl.Range, summary, detail string, args ...any) *hcl.Diagnostic {
 	return diag.New(diag.CodeBudget, rng, summary, fmt.Sprintf(detail, args...))
 }
@@ -43,5 +52,5 @@ func Text(length int, name string) *hcl.Diagnostic {
 		return nil
 	}
 	return problem(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}, "file too large",
-		"The file has more than %d MiB, the limit for a policy. Put long lists of addresses into files, and list those in the files of an ipset.", MaxText>>20)
+		"A file of a policy may have at most %d MiB. Put long lists of addresses into files, and list those in the files of an ipset.", MaxText>>20)
 }

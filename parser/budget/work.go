@@ -98,7 +98,7 @@ func (w *Work) stop(d *hcl.Diagnostic) {
 func (w *Work) spend(n int, rng hcl.Range) {
 	if w.steps += n; w.over != nil || w.steps > MaxSteps {
 		w.stop(problem(rng, "expressions too expensive",
-			"The expressions of a host may take at most %d steps; each element that is computed or passed on is one. Look for nested for expressions, and for long lists that are used many times.", MaxSteps))
+			"The expressions of a host may take at most %s steps; each element that is computed or passed on is one. Look for nested for expressions, and for long lists that are used many times.", grouped(MaxSteps)))
 	}
 }
 

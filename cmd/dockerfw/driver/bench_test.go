@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// fleet is a policy of the given numbers of hosts and rules.
+// fleet returns a policy with the given numbers of hosts and rules.
 func fleet(hosts, rules int) string {
 	var b strings.Builder
 	for i := range hosts {
@@ -44,7 +44,7 @@ func BenchmarkMillionAddresses(b *testing.B) {
 	dir := b.TempDir()
 	var list strings.Builder
 	for i := range 1_000_000 {
-		// Odd addresses only, so that nothing merges.
+		// Only odd addresses, so that none are merged.
 		fmt.Fprintf(&list, "%d.%d.%d.%d\n", 11+i>>23, i>>15&255, i>>7&255, i<<1&255|1)
 	}
 	policy := "host {\n  external_interfaces = [\"eth0\"]\n}\nipset \"big\" {\n  files = [\"big.txt\"]\n}\ndeny \"big\" {\n  source = [ipset.big]\n}\n"

@@ -2,9 +2,9 @@ package driver
 
 import "testing"
 
-// A random policy found this once: the packet arrives on eth0 and leaves on eth0, so that the
-// rule's interface is the external one although it is an egress rule. The compiled rules left
-// the packet to Docker's rules; the policy drops it.
+// A random policy found this once: a packet arrives on eth0 and leaves on eth0, and an
+// egress rule matches on the external interface. The compiled rules left the packet to
+// Docker's rules, but the policy drops it.
 func TestAnEgressDenyOnTheExternalInterfaceIsProved(t *testing.T) {
 	compileText(t, `
 host {

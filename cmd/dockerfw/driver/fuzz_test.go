@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// Limits of the tools, in bytes a line without the newline (iptables 1.8.9, ipset
-// 7.17); past them lines are cut silently.
+// Limits of iptables 1.8.9 and ipset 7.17, in bytes per line without the newline. Both cut
+// longer lines silently.
 const (
 	maxRulesLine = 10239
 	maxSetsLine  = 1023
 )
 
-// FuzzPolicy compiles arbitrary text. Either it has errors and nothing comes out,
-// or what comes out is the same twice, proved against the IR by the compiler
-// itself, and within the limits of the tools that load it.
+// FuzzPolicy compiles arbitrary text. Either there are errors and no output, or the output
+// passes the driver's own proof, is the same twice, and keeps to the limits of the tools
+// that load it.
 func FuzzPolicy(f *testing.F) {
 	examples, err := filepath.Glob("../../../examples/*/policy.hcl")
 	if err != nil || len(examples) == 0 {
@@ -43,7 +43,7 @@ func FuzzPolicy(f *testing.F) {
 		result, diags := Policy(path, Options{})
 		if diags.HasErrors() {
 			if result.Hosts != nil {
-				t.Error("errors, and yet files")
+				t.Error("errors, but also hosts")
 			}
 			for _, d := range diags {
 				if d.Summary == "internal error" {
@@ -55,7 +55,7 @@ func FuzzPolicy(f *testing.F) {
 		first := result.Folder()
 		again, _ := Policy(path, Options{})
 		if !maps.EqualFunc(first, again.Folder(), bytes.Equal) {
-			t.Error("two compiles, different bytes")
+			t.Error("compiling again gives different bytes")
 		}
 		for name, content := range first {
 			limit := map[string]int{".restore": maxRulesLine, ".remove": maxRulesLine}[filepath.Ext(name)]

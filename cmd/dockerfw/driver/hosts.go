@@ -11,14 +11,14 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-// chooseHosts picks the hosts of the policy that were asked for.
-func chooseHosts(all, asked []string) ([]string, hcl.Diagnostics) {
-	if len(asked) == 0 {
+// chooseHosts returns the requested hosts of the policy; all of them if none is requested.
+func chooseHosts(all, requested []string) ([]string, hcl.Diagnostics) {
+	if len(requested) == 0 {
 		return all, nil
 	}
 	var chosen []string
 	var diags hcl.Diagnostics
-	for _, name := range asked {
+	for _, name := range requested {
 		if name == "" || !slices.Contains(all, name) {
 			detail := "The policy's host has no label: leave --host out."
 			if all[0] != "" {
@@ -35,99 +35,120 @@ func chooseHosts(all, asked []string) ([]string, hcl.Diagnostics) {
 	return chosen, diags
 }
 
-// sameFinding is what findings of several hosts have in common when they are one.
-type sameFinding struct {
+// joinHosts joins the diagnostics of hosts. Diagnostics that differ only in the host become
+// one: in the host's name, or in the place of a value that each host has for the same use.
+// A diagnostic that is not the same for all hosts lists those that it is for. partial means
+// that labels are not all hosts of the policy.
+func joinHosts(labels []string, partial bool, perHost []hcl.Diagnostics) hcl.Diagnostics {
+	joined := findings{byText: map[identity]*finding{}, byUse: map[identity][]*finding{}}
+	for i, diags := range perHost {
+		for _, d := range diags {
+			joined.add(labels[i], d)
+		}
+	}
+	var out hcl.Diagnostics
+	for _, f := range joined.all {
+		info := diag.InfoOf(f.first)
+		everywhere := len(f.hosts) == len(labels)
+		// A set is unused only if no host uses it.
+		if info.Code == diag.CodeUnusedSet && !everywhere {
+			continue
+		}
+		if !everywhere || f.differs {
+			info.Host, info.Hosts, info.AllHosts = f.hosts[0], f.hosts, everywhere && !partial
+		}
+		d := *f.first
+		d.Extra = info
+		out = append(out, &d)
+	}
+	return out
+}
+
+// findings are diagnostics of several hosts, with equal ones joined.
+type findings struct {
+	all []*finding
+	// byText has findings by their exact text and place, byUse by their text without the
+	// host's name and the place where a value is used.
+	byText map[identity]*finding
+	byUse  map[identity][]*finding
+}
+
+// finding is a diagnostic with the hosts that have it, in their order.
+type finding struct {
+	// first is the diagnostic of the first host, with related places on other hosts.
+	first *hcl.Diagnostic
+	hosts []string
+	// differs means that other hosts have another text or place.
+	differs bool
+}
+
+// identity is what diagnostics of several hosts must have in common to be one finding.
+type identity struct {
 	severity        hcl.DiagnosticSeverity
 	code            diag.Code
 	place           hcl.Range
 	summary, detail string
 }
 
-// merged is a finding with the hosts it came up for.
-type merged struct {
-	finding *hcl.Diagnostic
-	hosts   []string
-	// differs tells that text or place are those of the first host.
-	differs bool
-}
+// maxRelated is the number of places on further hosts that a finding shows.
+const maxRelated = 2
 
-// on reports whether the finding came up for host, of which the findings come last.
-func (m *merged) on(host string) bool {
-	return len(m.hosts) > 0 && m.hosts[len(m.hosts)-1] == host
-}
-
-// shownPlaces is how many places of one mistake, on hosts beyond the first, are shown.
-const shownPlaces = 2
-
-// joinHosts joins the diagnostics of hosts. Those that differ only in the host are one:
-// in its name, or in the place of a value that the hosts have each written for the
-// same use. One that is not the same for all hosts says for which it came up. Of a
-// partial policy not all hosts are there.
-func joinHosts(labels []string, partial bool, perHost []hcl.Diagnostics) hcl.Diagnostics {
-	var order []*merged
-	byText, nameless := map[sameFinding]*merged{}, map[sameFinding][]*merged{}
-	for i, diags := range perHost {
-		host := labels[i]
-		for _, d := range diags {
-			exact := sameFinding{severity: d.Severity, code: diag.InfoOf(d).Code, summary: d.Summary, detail: d.Detail}
-			if d.Subject != nil {
-				exact.place = *d.Subject
-			}
-			like := exact
-			like.summary, like.detail = withoutHost(d.Summary, host), withoutHost(d.Detail, host)
-			if used := diag.InfoOf(d).UsedAt; used != nil {
-				like.place = *used
-			}
-			m := byText[exact]
-			if m == nil {
-				// A host that has it already has it twice, and each is a mistake.
-				if i := slices.IndexFunc(nameless[like], func(m *merged) bool { return !m.on(host) }); i >= 0 {
-					m = nameless[like][i]
-					m.differs = true
-				}
-			}
-			if m == nil {
-				m = &merged{finding: d}
-				byText[exact], nameless[like] = m, append(nameless[like], m)
-				order = append(order, m)
-			}
-			if m.on(host) {
-				continue
-			}
-			m.hosts = append(m.hosts, host)
-			if n := len(m.hosts) - 1; n >= 1 && n <= shownPlaces && d.Subject != nil && *d.Subject != *m.finding.Subject {
-				also := *m.finding
-				info := diag.InfoOf(&also)
-				info.Related = slices.Clone(info.Related)
-				also.Extra = info
-				m.finding = diag.WithRelated(&also, "the same on host "+host, *d.Subject)
-			}
+// add adds a diagnostic of a host. All diagnostics of a host are added before the next
+// host's.
+func (fs *findings) add(host string, d *hcl.Diagnostic) {
+	exact := identity{severity: d.Severity, code: diag.InfoOf(d).Code, summary: d.Summary, detail: d.Detail}
+	if d.Subject != nil {
+		exact.place = *d.Subject
+	}
+	use := exact
+	use.summary, use.detail = withoutHost(d.Summary, host), withoutHost(d.Detail, host)
+	if used := diag.InfoOf(d).UsedAt; used != nil {
+		use.place = *used
+	}
+	f := fs.byText[exact]
+	if f == nil {
+		// Two diagnostics of one host for the same use are two mistakes, so the host must
+		// not have the finding yet.
+		if i := slices.IndexFunc(fs.byUse[use], func(f *finding) bool { return !f.isOn(host) }); i >= 0 {
+			f = fs.byUse[use][i]
+			f.differs = true
 		}
 	}
-	var out hcl.Diagnostics
-	for _, m := range order {
-		info := diag.InfoOf(m.finding)
-		all := len(m.hosts) == len(labels)
-		// A set is unused only if no host uses it.
-		if info.Code == diag.CodeUnusedSet && !all {
-			continue
-		}
-		if !all || m.differs {
-			info.Host, info.Hosts, info.AllHosts = m.hosts[0], m.hosts, all && !partial
-		}
-		named := *m.finding
-		named.Extra = info
-		out = append(out, &named)
+	if f == nil {
+		f = &finding{first: d}
+		fs.byText[exact], fs.byUse[use] = f, append(fs.byUse[use], f)
+		fs.all = append(fs.all, f)
 	}
-	return out
+	if f.isOn(host) {
+		return
+	}
+	f.hosts = append(f.hosts, host)
+	if n := len(f.hosts) - 1; n >= 1 && n <= maxRelated && d.Subject != nil && *d.Subject != *f.first.Subject {
+		f.addRelated(host, *d.Subject)
+	}
 }
 
-// hostMark stands for the name of the host, whichever it is.
+// isOn reports whether the finding is on the host, which is the last one added.
+func (f *finding) isOn(host string) bool {
+	return len(f.hosts) > 0 && f.hosts[len(f.hosts)-1] == host
+}
+
+// addRelated adds the place of the finding on another host, without changing the diagnostic
+// of the first host, which belongs to the caller.
+func (f *finding) addRelated(host string, place hcl.Range) {
+	d := *f.first
+	info := diag.InfoOf(&d)
+	info.Related = slices.Clone(info.Related)
+	d.Extra = info
+	f.first = diag.WithRelated(&d, "the same on host "+host, place)
+}
+
+// hostMark replaces the name of the host in texts that are compared.
 const hostMark = "\x00"
 
-// withoutHost is text with a mark in the place of the host's label, where the label is
-// a word of its own. A label without a letter, or of a single one, may be any number
-// or word of the text, and stays.
+// withoutHost returns the text with the mark in place of the host's label, where the label
+// is a word of its own. A label of one character or without letters could be any word or
+// number of the text, and is not replaced.
 func withoutHost(text, label string) string {
 	if len(label) < 2 || !strings.ContainsFunc(label, isLetter) || !strings.Contains(text, label) {
 		return text
@@ -140,9 +161,9 @@ func withoutHost(text, label string) string {
 			return b.String()
 		}
 		end := i + len(label)
-		alone := (i == 0 || !isLetterOrDigit(rune(text[i-1]))) && (end == len(text) || !isLetterOrDigit(rune(text[end])))
+		wholeWord := (i == 0 || !isLetterOrDigit(rune(text[i-1]))) && (end == len(text) || !isLetterOrDigit(rune(text[end])))
 		b.WriteString(text[:i])
-		if alone {
+		if wholeWord {
 			b.WriteString(hostMark)
 		} else {
 			b.WriteString(label)

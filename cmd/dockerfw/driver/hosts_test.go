@@ -15,8 +15,8 @@ func onLine(line int) hcl.Range {
 	return hcl.Range{Filename: "p.hcl", Start: hcl.Pos{Line: line, Column: 1}, End: hcl.Pos{Line: line, Column: 2}}
 }
 
-// finding is an error on a line; usedAt is the line of its use, 0 for none.
-func finding(line, usedAt int, summary, detail string) *hcl.Diagnostic {
+// diagnostic returns an error on a line; usedAt is the line of its use, 0 for none.
+func diagnostic(line, usedAt int, summary, detail string) *hcl.Diagnostic {
 	d := diag.New(diag.CodeValue, onLine(line), summary, detail)
 	if usedAt > 0 {
 		used := onLine(usedAt)
@@ -27,7 +27,7 @@ func finding(line, usedAt int, summary, detail string) *hcl.Diagnostic {
 	return d
 }
 
-func TestFindingsThatDifferOnlyInTheHostAreOne(t *testing.T) {
+func TestDiagnosticsThatDifferOnlyInTheHostAreJoined(t *testing.T) {
 	labels := []string{"web1", "web2", "web10", "web4"}
 	each := func(one func(i int, host string) []*hcl.Diagnostic) []hcl.Diagnostics {
 		var out []hcl.Diagnostics
@@ -42,35 +42,35 @@ func TestFindingsThatDifferOnlyInTheHostAreOne(t *testing.T) {
 		in      []hcl.Diagnostics
 		want    []string
 	}{
-		{"the very same on all", false, each(func(int, string) []*hcl.Diagnostic {
-			return []*hcl.Diagnostic{finding(1, 0, "bad", "web1 or not")}
+		{"the same on all hosts", false, each(func(int, string) []*hcl.Diagnostic {
+			return []*hcl.Diagnostic{diagnostic(1, 0, "bad", "web1 or not")}
 		}), []string{"1: bad ()"}},
-		{"the name is in the text", false, each(func(_ int, host string) []*hcl.Diagnostic {
-			return []*hcl.Diagnostic{finding(1, 0, fmt.Sprintf("no %q", host+".txt"), "lists/"+host+".txt of "+host)}
+		{"the host's name in the text", false, each(func(_ int, host string) []*hcl.Diagnostic {
+			return []*hcl.Diagnostic{diagnostic(1, 0, fmt.Sprintf("no %q", host+".txt"), "lists/"+host+".txt of "+host)}
 		}), []string{`1: no "web1.txt" (all 4 hosts, here web1)`}},
-		{"not all hosts of the policy were asked for", true, each(func(_ int, host string) []*hcl.Diagnostic {
-			return []*hcl.Diagnostic{finding(1, 0, "no "+host, "")}
+		{"only some hosts of the policy compiled", true, each(func(_ int, host string) []*hcl.Diagnostic {
+			return []*hcl.Diagnostic{diagnostic(1, 0, "no "+host, "")}
 		}), []string{"1: no web1 (hosts web1, web2 and 2 more)"}},
-		{"the name is a part of another word", false, each(func(i int, host string) []*hcl.Diagnostic {
+		{"the host's name as part of another word", false, each(func(i int, host string) []*hcl.Diagnostic {
 			if i > 1 {
 				return nil
 			}
-			return []*hcl.Diagnostic{finding(1, 0, "no x"+host, "")}
+			return []*hcl.Diagnostic{diagnostic(1, 0, "no x"+host, "")}
 		}), []string{"1: no xweb1 (host web1)", "1: no xweb2 (host web2)"}},
-		{"another value", false, each(func(_ int, host string) []*hcl.Diagnostic {
+		{"different values", false, each(func(_ int, host string) []*hcl.Diagnostic {
 			if host == "web2" {
-				return []*hcl.Diagnostic{finding(1, 0, "bad 8", "")}
+				return []*hcl.Diagnostic{diagnostic(1, 0, "bad 8", "")}
 			}
-			return []*hcl.Diagnostic{finding(1, 0, "bad 7", "")}
+			return []*hcl.Diagnostic{diagnostic(1, 0, "bad 7", "")}
 		}), []string{"1: bad 7 (hosts web1, web10 and web4)", "1: bad 8 (host web2)"}},
-		{"another place", false, each(func(i int, _ string) []*hcl.Diagnostic {
-			return []*hcl.Diagnostic{finding(i/2, 0, "bad", "")}
+		{"different places", false, each(func(i int, _ string) []*hcl.Diagnostic {
+			return []*hcl.Diagnostic{diagnostic(i/2, 0, "bad", "")}
 		}), []string{"0: bad (hosts web1 and web2)", "1: bad (hosts web10 and web4)"}},
-		{"another place for the same use", false, each(func(i int, _ string) []*hcl.Diagnostic {
-			return []*hcl.Diagnostic{finding(i, 9, "bad", "")}
+		{"different places for the same use", false, each(func(i int, _ string) []*hcl.Diagnostic {
+			return []*hcl.Diagnostic{diagnostic(i, 9, "bad", "")}
 		}), []string{"0: bad (all 4 hosts, here web1) [1: the same on host web2] [2: the same on host web10]"}},
-		{"twice for the same use on each", false, each(func(i int, _ string) []*hcl.Diagnostic {
-			return []*hcl.Diagnostic{finding(10*i, 99, "bad", ""), finding(10*i+1, 99, "bad", "")}
+		{"two diagnostics for the same use on each host", false, each(func(i int, _ string) []*hcl.Diagnostic {
+			return []*hcl.Diagnostic{diagnostic(10*i, 99, "bad", ""), diagnostic(10*i+1, 99, "bad", "")}
 		}), []string{
 			"0: bad (all 4 hosts, here web1) [10: the same on host web2] [20: the same on host web10]",
 			"1: bad (all 4 hosts, here web1) [11: the same on host web2] [21: the same on host web10]",
@@ -79,7 +79,7 @@ func TestFindingsThatDifferOnlyInTheHostAreOne(t *testing.T) {
 			if i == 0 {
 				return nil
 			}
-			d := finding(1, 0, "unused", "")
+			d := diagnostic(1, 0, "unused", "")
 			d.Extra = diag.Info{Code: diag.CodeUnusedSet}
 			return []*hcl.Diagnostic{d}
 		}), nil},
@@ -106,7 +106,7 @@ func TestFindingsThatDifferOnlyInTheHostAreOne(t *testing.T) {
 	}
 }
 
-func TestShortAndNumericLabelsAreNoPartOfAText(t *testing.T) {
+func TestShortAndNumericLabelsAreNotReplacedInTexts(t *testing.T) {
 	for _, c := range []struct{ text, label, want string }{
 		{"lists/web1.txt, web1", "web1", "lists/\x00.txt, \x00"},
 		{"web10", "web1", "web10"},

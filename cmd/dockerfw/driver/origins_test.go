@@ -15,8 +15,9 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// Where values were written may change the places of what is wrong, never what is wrong.
-func TestOriginsFindTheSameErrors(t *testing.T) {
+// Recording where values were written may change the positions of errors, but not the
+// errors.
+func TestErrorsAreTheSameWithAndWithoutOrigins(t *testing.T) {
 	policies, err := filepath.Glob("../../../golden/bad/*/policy.hcl")
 	if err != nil || len(policies) < 40 {
 		t.Fatalf("%d bad policies, %v", len(policies), err)
@@ -38,11 +39,11 @@ func TestOriginsFindTheSameErrors(t *testing.T) {
 		}
 		errors += sameErrors(t, string(text))
 		for range mutants {
-			// A piece of the text somewhere else: values of the wrong kind, names that
-			// lead in circles, blocks within others.
+			// Copying a part of the text elsewhere gives values of the wrong type, references in
+			// cycles and nested blocks.
 			from, at := random.IntN(len(text)), random.IntN(len(text))
-			piece := text[from:min(len(text), from+random.IntN(24))]
-			errors += sameErrors(t, string(text[:at])+string(piece)+string(text[min(len(text), at+random.IntN(24)):]))
+			part := text[from:min(len(text), from+random.IntN(24))]
+			errors += sameErrors(t, string(text[:at])+string(part)+string(text[min(len(text), at+random.IntN(24)):]))
 		}
 	}
 	if errors < want {

@@ -17,38 +17,39 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// proofs proves each pair of policy and text once: hosts of a fleet are often the
-// same but for their names.
-type proofs struct {
-	lists *compiler.Lists
-	mu    sync.Mutex
-	done  map[[sha256.Size]byte]*proved
+// proofCache proves equal policies with equal text only once: the hosts of a fleet often
+// differ only in their names.
+type proofCache struct {
+	lists   *compiler.Lists
+	mu      sync.Mutex
+	results map[[sha256.Size]byte]*proofResult
 }
 
-type proved struct {
+type proofResult struct {
 	once  sync.Once
 	diags hcl.Diagnostics
 }
 
-func (p *proofs) of(h Host, text iptables.Text) hcl.Diagnostics {
+func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
 	key, err := proofKey(h.Policy, text)
 	if err != nil {
-		return hcl.Diagnostics{internal(err)}
+		return hcl.Diagnostics{internalError(err)}
 	}
-	p.mu.Lock()
-	one := p.done[key]
-	if one == nil {
-		one = &proved{}
-		p.done[key] = one
+	c.mu.Lock()
+	result := c.results[key]
+	if result == nil {
+		result = &proofResult{}
+		c.results[key] = result
 	}
-	p.mu.Unlock()
-	one.once.Do(func() { one.diags = prove(h, p.lists, text) })
-	return one.diags
+	c.mu.Unlock()
+	result.once.Do(func() { result.diags = prove(h, c.lists, text) })
+	return result.diags
 }
 
-// proofKey is a digest of all that a proof depends on but the lists, which are the same for
-// all hosts: the policy, except for the host's name and positions, and the text, except
-// for the comment that contains the name. What is compiled from equal policies is equal.
+// proofKey returns a digest of everything that a proof depends on, except for the lists,
+// which are the same for all hosts. The digest covers the policy without the host's name
+// and without positions, and the text without its first line, a comment with the host's
+// name.
 func proofKey(policy *parser.Policy, text iptables.Text) (key [sha256.Size]byte, err error) {
 	sum := sha256.New()
 	if err := policy.Fingerprint(sum); err != nil {
@@ -64,8 +65,8 @@ func proofKey(policy *parser.Policy, text iptables.Text) (key [sha256.Size]byte,
 	return [sha256.Size]byte(sum.Sum(nil)), nil
 }
 
-// emittedText finds the texts to verify among the files.
-func emittedText(files []folder.File) iptables.Text {
+// iptablesText returns the files to prove: everything that iptables-restore and ipset read.
+func iptablesText(files []folder.File) iptables.Text {
 	t := iptables.Text{Rules: map[ir.Family][]byte{}, RulesRemoval: map[ir.Family][]byte{}}
 	for _, f := range files {
 		switch f.Name {
@@ -86,8 +87,8 @@ func emittedText(files []folder.File) iptables.Text {
 	return t
 }
 
-// prove checks that printed text has exactly the host's rules and sets, and that they
-// treat every packet as the policy says.
+// prove returns errors if the text does not load exactly the host's rules and sets, or if
+// these treat any packet otherwise than the policy.
 func prove(h Host, lists *compiler.Lists, text iptables.Text) hcl.Diagnostics {
 	loaded, diags := iptables.ReadBack(h.Tables, text)
 	if diags.HasErrors() {

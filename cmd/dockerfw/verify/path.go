@@ -55,14 +55,14 @@ func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
 	refused := snapshot.Refused(p.rules)
 	if unaided := snapshot.Bypassing(p.unaided).And(refused).Diff(p.others); !unaided.IsEmpty() {
 		witness, _ := unaided.Witness()
-		return ok("reaches %s, but a rule before it admits packets that the rules refuse, such as %s: %s. Only the fallback rules in the security table drop them", chain, witness, p.ruleText(snapshot.AdmittingRule(p.unaided, witness)))
+		return ok("a rule before %s admits packets that its rules refuse, and only the fallback rules in the security table drop them: %[3]s; for example %[2]s", chain, witness, p.ruleText(snapshot.AdmittingRule(p.unaided, witness)))
 	}
-	note := ""
+	const nothingElse = "and no other rule drops everything that an accept block allows"
 	if bypassing := snapshot.Bypassing(p.route).And(refused); !bypassing.IsEmpty() {
 		witness, _ := bypassing.Witness()
-		note = fmt.Sprintf("; packets neither to nor from containers are admitted before it by %s", p.ruleText(snapshot.AdmittingRule(p.route, witness)))
+		return ok("no earlier rule accepts packets to or from containers that %s refuses, %s; other packets are accepted earlier by %s", chain, nothingElse, p.ruleText(snapshot.AdmittingRule(p.route, witness)))
 	}
-	return ok("reaches %s before anything admits packets, and nothing else drops all packets of an accept%s", chain, note)
+	return ok("no earlier rule accepts packets that %s refuses, %s", chain, nothingElse)
 }
 
 func newPath(h *hosts, on snapshot.Path, chain string) (*path, error) {

@@ -27,6 +27,7 @@ func files(h *hosts) (result, error) {
 	if err != nil {
 		return failed("%v", err)
 	}
+	slashed := strings.TrimSuffix(dir, "/") + "/"
 	var faults []string
 	for _, f := range manifest.Files {
 		text, err := diskfiles.Read(diskfiles.Disk, filepath.Join(dir, f.Name))
@@ -36,13 +37,13 @@ func files(h *hosts) (result, error) {
 		case err != nil:
 			faults = append(faults, err.Error())
 		case folder.Digest(text) != f.SHA256:
-			faults = append(faults, f.Name+" was changed")
+			faults = append(faults, f.Name+" differs")
 		}
 	}
 	if len(faults) > 0 {
-		return failed("%s is not as compiled: %s. Compile it again", dir, strings.Join(faults, ", "))
+		return failed("%s was changed after compiling: %s. Compile again", slashed, strings.Join(faults, ", "))
 	}
-	return ok("%s is as compiled", dir)
+	return ok("%s is unchanged since it was compiled", slashed)
 }
 
 // rules compares the rules of dockerfw in each chain.

@@ -59,5 +59,5 @@ func security(h *hosts) (result, error) {
 	case refused.IsEmpty() && !snapshot.Refused(ours).IsEmpty():
 		return failed(noJump, snapshot.OwnPrefix)
 	}
-	return ok("the fallback rules exist, and refuse nothing else")
+	return ok("the fallback rules exist, and the security table refuses nothing else")
 }

@@ -3,7 +3,7 @@ host "web1" {
 }
 
 accept "web" {
-  hosts           = ["wbe1", "[", "db*"]
+  hosts           = ["wbe1", "[", "[]", "web\\", "db*"]
   protocol        = "tcp"
   published_ports = [443]
 }

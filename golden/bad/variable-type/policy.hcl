@@ -10,3 +10,19 @@ variable "ports" {
 variable "list" {
   type = lst(string)
 }
+
+variable "word" {
+  type = strnig
+}
+
+variable "elements" {
+  type = map(list)
+}
+
+variable "arguments" {
+  type = number(5)
+}
+
+variable "other" {
+  type = address
+}

@@ -16,18 +16,18 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// everything is a policy that emits one of each.
+// everything is a policy whose output has rules and sets of every kind.
 const everything = `
 host {
   external_interfaces  = ["eth0", "eth1"]
   container_interfaces = ["br-+"]
   install              = "INSTALL"
 }
-ipset "friends" { entries = ["192.0.2.10", "2001:db8::/48"] }
+ipset "clients" { entries = ["192.0.2.10", "2001:db8::/48"] }
 ipset "vpn" { entries = ["198.51.100.0/24"] }
 ipset "all" {
   type    = "list:set"
-  members = [ipset.friends, ipset.vpn]
+  members = [ipset.clients, ipset.vpn]
 }
 ipset "f2b" { managed = false }
 established {
@@ -86,60 +86,60 @@ func compileText(t *testing.T, policy string) *Result {
 	return result
 }
 
-// faults are ways in which emitted rules could be wrong. Each must be refused.
-var faults = []struct{ name, old, new string }{
+// textFaults are faults in printed rules, as regular expressions and their replacements.
+var textFaults = []struct{ name, old, new string }{
 	{"a rule of a later phase first", `(?m)^(-A \S+ .*dockerfw established".*\n)(?s:(.*?))(-A \S+ .*dockerfw default".*\n)`, "$3$2$1"},
 	{"two rules of one phase swapped", `(-A .*-o br-\+ .*dockerfw accept ping".*\n)(-A .*dockerfw accept ping".*\n)`, "$2$1"},
-	{"deny behind accept", `(?m)^(-A .*dockerfw deny flood".*\n)(?s:(.*?))(-A .*dockerfw accept dns".*\n)`, "$2$3$1"},
+	{"deny after accept", `(?m)^(-A .*dockerfw deny flood".*\n)(?s:(.*?))(-A .*dockerfw accept dns".*\n)`, "$2$3$1"},
 	{"a rule lost", `(?m)^-A .*dockerfw deny flood".*\n`, ""},
 	{"a rule twice", `(?m)^(-A .*dockerfw deny flood".*\n)`, "$1$1"},
-	{"a rule of somebody else", `(?m)^COMMIT`, "-A CHAIN -j ACCEPT\nCOMMIT"},
+	{"a foreign rule", `(?m)^COMMIT`, "-A CHAIN -j ACCEPT\nCOMMIT"},
 	{"negation lost", `! --match-set`, "--match-set"},
 	{"negation added", `-m set --match-set f2b`, "-m set ! --match-set f2b"},
-	{"the wrong set", `--match-set f2b(\S*) `, "--match-set friends$1 "},
+	{"the wrong set", `--match-set f2b(\S*) `, "--match-set clients$1 "},
 	{"the wrong end", `--match-set f2b(\S*) src`, "--match-set f2b$1 dst"},
 	{"the wrong interface", `-i eth1`, "-i eth2"},
 	{"interface lost", `-i eth1 `, ""},
 	{"out interface lost", `-o br-\+ `, ""},
 	{"the wrong protocol", `-p udp -m conntrack`, "-p tcp -m conntrack"},
-	{"the container port for the published one", `--ctorigdstport 53`, "--ctorigdstport 54"},
+	{"another published port", `--ctorigdstport 53`, "--ctorigdstport 54"},
 	{"a published range without its end", `--ctorigdstport 8000:8010`, "--ctorigdstport 8000"},
 	{"the wrong direction", `--ctdir ORIGINAL`, "--ctdir REPLY"},
 	{"direction lost", ` --ctdir ORIGINAL`, ""},
 	{"the DNAT state lost", `--ctstate DNAT `, ""},
-	{"a state too many", `--ctstate RELATED `, "--ctstate NEW,RELATED "},
-	{"replies only, lost", `--ctstate ESTABLISHED --ctdir REPLY`, "--ctstate ESTABLISHED"},
+	{"an additional state", `--ctstate RELATED `, "--ctstate NEW,RELATED "},
+	{"restriction to replies lost", `--ctstate ESTABLISHED --ctdir REPLY`, "--ctstate ESTABLISHED"},
 	{"source ports lost", ` --sport 1024:65535`, ""},
 	{"another port", `--dport 53`, "--dport 5353"},
 	{"another ICMP type", `-type (8|128)`, "-type 3"},
-	{"a rate above instead of up to", `--hashlimit-above`, "--hashlimit-upto"},
+	{"a rate limit up to instead of above", `--hashlimit-above`, "--hashlimit-upto"},
 	{"another rate", `--hashlimit-above 90/min`, "--hashlimit-above 90/sec"},
 	{"another number of connections", `--connlimit-upto 20`, "--connlimit-upto 21"},
 	{"limit lost", `-m connlimit \S+ \S+ \S+ \S+ --connlimit-saddr `, ""},
-	{"accept for drop", `-j DROP`, "-j ACCEPT"},
-	{"drop for accept", `-j (ACCEPT|RETURN)`, "-j DROP"},
-	{"the wrong answer", `-j REJECT --reject-with tcp-reset`, "-j REJECT --reject-with PORT"},
+	{"accept instead of drop", `-j DROP`, "-j ACCEPT"},
+	{"drop instead of accept", `-j (ACCEPT|RETURN)`, "-j DROP"},
+	{"the wrong reject answer", `-j REJECT --reject-with tcp-reset`, "-j REJECT --reject-with PORT"},
 	{"another log prefix", `"dockerfw blocked: "`, `"dockerfw: "`},
 	{"another log group", `--nflog-group 5`, "--nflog-group 6"},
 	{"the egress jump lost", `(?m)^-A .*-j DOCKERFW-EGRESS\n`, ""},
 	{"the egress jump first", `(?ms)^(-A .*)(^-A [^\n]*-j DOCKERFW-EGRESS\n)`, "$2$1"},
-	{"a guarded port off by one", `(-A DOCKERFW-INPUT .*)--dport 443`, "${1}--dport 444"},
-	{"the hand-over to the guard lost", `(?m)^-A DOCKERFW-INPUT .*\n`, ""},
-	{"the hand-over to the guard in another chain", `-A DOCKERFW-INPUT`, "-A DOCKERFW-PROXY"},
-	{"the guard lets packets past the host's rules", `(-A DOCKERFW-PROXY .*)-j RETURN`, "${1}-j ACCEPT"},
-	{"the guard's chain not flushed", `(?m)^:DOCKERFW-PROXY .*\n`, ""},
+	{"a protected port off by one", `(-A DOCKERFW-INPUT .*)--dport 443`, "${1}--dport 444"},
+	{"the jump to INPUT protection lost", `(?m)^-A DOCKERFW-INPUT .*\n`, ""},
+	{"the jump to INPUT protection in another chain", `-A DOCKERFW-INPUT`, "-A DOCKERFW-PROXY"},
+	{"INPUT protection accepts instead of returning", `(-A DOCKERFW-PROXY .*)-j RETURN`, "${1}-j ACCEPT"},
+	{"the chain of INPUT protection not flushed", `(?m)^:DOCKERFW-PROXY .*\n`, ""},
 	{"a chain not flushed", `(?m)^:DOCKERFW-EGRESS .*\n`, ""},
 	{"COMMIT lost", `(?m)^COMMIT\n`, ""},
 	{"another destination", `-d 172.17.0.0/16`, "-d 172.16.0.0/16"},
 	{"another name", `dockerfw accept dns`, "dockerfw accept dn"},
 }
 
-func TestEmittedRulesThatAreWrongAreRefused(t *testing.T) {
+func TestFaultsInPrintedRulesAreRefused(t *testing.T) {
 	for _, install := range []string{"replace", "jump", "insert"} {
 		result := compileText(t, strings.ReplaceAll(everything, "INSTALL", install))
 		host := result.Hosts[0]
-		good := emittedText(host.Files)
-		for _, fault := range faults {
+		good := iptablesText(host.Files)
+		for _, fault := range textFaults {
 			for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 				old := strings.ReplaceAll(fault.old, "-A", "-[AI]")
 				chain := host.Tables.Programs[0].Chains[0].Name
@@ -150,7 +150,7 @@ func TestEmittedRulesThatAreWrongAreRefused(t *testing.T) {
 				broken.Rules[f] = regexp.MustCompile(old).ReplaceAll(good.Rules[f], []byte(replacement))
 				if bytes.Equal(broken.Rules[f], good.Rules[f]) {
 					if f == ir.IPv4 && install != "insert" {
-						t.Errorf("%s, %s: the fault changes nothing; mend the test", install, fault.name)
+						t.Errorf("%s, %s: the fault changes nothing; fix the test", install, fault.name)
 					}
 					continue
 				}
@@ -163,26 +163,26 @@ func TestEmittedRulesThatAreWrongAreRefused(t *testing.T) {
 	}
 }
 
-func TestEmittedSetsThatAreWrongAreRefused(t *testing.T) {
+func TestFaultsInPrintedSetsAreRefused(t *testing.T) {
 	result := compileText(t, strings.ReplaceAll(everything, "INSTALL", "replace"))
 	host := result.Hosts[0]
 	for _, fault := range []struct{ name, old, new string }{
-		{"an element lost", `(?m)^add friends-new .*\n`, ""},
-		{"an element too many", `(?m)^(add friends-new .*\n)`, "${1}add friends-new 203.0.113.99\n"},
+		{"an element lost", `(?m)^add clients-new .*\n`, ""},
+		{"an additional element", `(?m)^(add clients-new .*\n)`, "${1}add clients-new 203.0.113.99\n"},
 		{"a wider element", `add vpn-new 198.51.100.0/24`, "add vpn-new 198.51.0.0/16"},
 		{"a member lost", `(?m)^add all-new vpn\n`, ""},
-		{"a set not swapped in", `(?m)^swap friends-new friends\n`, ""},
-		{"a temporary set left behind", `(?m)^destroy friends-new\n`, ""},
-		{"another type", `create friends(\S*) hash:net`, "create friends$1 hash:ip"},
-		{"a flush", `(?m)^(swap friends-new friends\n)`, "${1}flush friends\n"},
-		{"an unmanaged set filled", `(?m)^(swap friends-new friends\n)`, "${1}destroy f2b\n"},
-		{"maxelem for another", `create vpn(\S*) (.*)maxelem 1048576`, "create vpn$1 ${2}maxelem 65536"},
+		{"a set not swapped in", `(?m)^swap clients-new clients\n`, ""},
+		{"a temporary set not destroyed", `(?m)^destroy clients-new\n`, ""},
+		{"another type", `create clients(\S*) hash:net`, "create clients$1 hash:ip"},
+		{"a flush", `(?m)^(swap clients-new clients\n)`, "${1}flush clients\n"},
+		{"an unmanaged set destroyed", `(?m)^(swap clients-new clients\n)`, "${1}destroy f2b\n"},
+		{"another maxelem", `create vpn(\S*) (.*)maxelem 1048576`, "create vpn$1 ${2}maxelem 65536"},
 	} {
-		text := emittedText(host.Files)
+		text := iptablesText(host.Files)
 		good := text.Sets
 		text.Sets = regexp.MustCompile(fault.old).ReplaceAll(good, []byte(fault.new))
 		if bytes.Equal(good, text.Sets) {
-			t.Errorf("%s: the fault changes nothing; mend the test", fault.name)
+			t.Errorf("%s: the fault changes nothing; fix the test", fault.name)
 		}
 		if !refused(prove(host, compiler.NewLists(nil), text)) {
 			t.Errorf("%s: accepted:\n%s", fault.name, text.Sets)
@@ -190,15 +190,15 @@ func TestEmittedSetsThatAreWrongAreRefused(t *testing.T) {
 	}
 }
 
-func TestRemovalThatLeavesSomethingIsRefused(t *testing.T) {
+func TestIncompleteRemovalIsRefused(t *testing.T) {
 	for _, install := range []string{"replace", "jump", "insert"} {
 		result := compileText(t, strings.ReplaceAll(everything, "INSTALL", install))
 		host := result.Hosts[0]
-		for _, line := range strings.SplitAfter(string(emittedText(host.Files).RulesRemoval[ir.IPv4]), "\n") {
+		for _, line := range strings.SplitAfter(string(iptablesText(host.Files).RulesRemoval[ir.IPv4]), "\n") {
 			if !strings.HasPrefix(line, "-") && !strings.HasPrefix(line, ":DOCKER-USER") {
 				continue
 			}
-			text := emittedText(host.Files)
+			text := iptablesText(host.Files)
 			text.RulesRemoval[ir.IPv4] = bytes.Replace(text.RulesRemoval[ir.IPv4], []byte(line), nil, 1)
 			// A chain without rules needs no flush before it is deleted.
 			if strings.HasPrefix(line, "-F") && refused(prove(host, compiler.NewLists(nil), text)) {
@@ -211,7 +211,8 @@ func TestRemovalThatLeavesSomethingIsRefused(t *testing.T) {
 	}
 }
 
-// refused reports whether diags hold an internal error, which is all Verify says.
+// refused reports whether the first diagnostic is an internal error, as for every failed
+// proof.
 func refused(diags hcl.Diagnostics) bool {
 	return diags.HasErrors() && diag.InfoOf(diags[0]).Code == diag.CodeInternal
 }

@@ -15,12 +15,11 @@ import (
 	"github.com/dockerfw/dockerfw/emit/iptables"
 )
 
-// lowered is a finished ruleset that a test damages as a faulty pass would: text
-// and IR agree, and both are wrong.
+// lowered is a compiled ruleset to which a test adds the fault of a pass: text and tables
+// agree, and both are wrong.
 type lowered struct{ *iptables.Tables }
 
-// each calls f for every rule whose comment starts with prefix, which returns the
-// rules to put in its place.
+// each replaces every rule whose comment starts with prefix by the rules that f returns.
 func (l lowered) each(prefix string, f func(*iptables.Rule) []*iptables.Rule) {
 	for _, p := range l.Programs {
 		for _, c := range p.Chains {
@@ -37,7 +36,7 @@ func (l lowered) each(prefix string, f func(*iptables.Rule) []*iptables.Rule) {
 	}
 }
 
-// matches replaces matches: f returns what stands for one, nil for nothing.
+// matches replaces every match by the one that f returns, nil for none.
 func (l lowered) matches(prefix string, f func(iptables.Match) iptables.Match) {
 	l.each(prefix, func(r *iptables.Rule) []*iptables.Rule {
 		var out []iptables.Match
@@ -51,7 +50,7 @@ func (l lowered) matches(prefix string, f func(iptables.Match) iptables.Match) {
 	})
 }
 
-// without drops matches of the type of sample.
+// without removes matches of the type of sample.
 func (l lowered) without(prefix string, sample iptables.Match) {
 	l.matches(prefix, func(m iptables.Match) iptables.Match {
 		if reflect.TypeOf(m) == reflect.TypeOf(sample) {
@@ -76,7 +75,7 @@ func (l lowered) set(name string) *iptables.Set {
 	return l.Sets[slices.IndexFunc(l.Sets, func(s *iptables.Set) bool { return s.Name == name })]
 }
 
-// ends reports whether a rule decides, and does not only log.
+// ends reports whether a rule has a final verdict, unlike a log or jump.
 func ends(r *iptables.Rule) bool {
 	switch r.Verdict.(type) {
 	case iptables.Log, iptables.NFLog, iptables.Jump:
@@ -87,22 +86,21 @@ func ends(r *iptables.Rule) bool {
 
 func drop(*iptables.Rule) []*iptables.Rule { return nil }
 
-// loweringFaults are things that a pass could get wrong without the order or the
-// text being wrong.
-var loweringFaults = []struct {
+// ruleFaults are faults of a pass that change neither the order nor how text is printed.
+var ruleFaults = []struct {
 	name string
 	do   func(lowered)
 }{
-	{"a rule forgotten", func(l lowered) { l.each("deny flood", drop) }},
-	{"an accept forgotten", func(l lowered) { l.each("accept dns", drop) }},
-	{"established forgotten", func(l lowered) { l.each("established", drop) }},
-	{"default forgotten", func(l lowered) { l.each("default", drop) }},
-	{"drop_invalid forgotten", func(l lowered) { l.each("established drop_invalid", drop) }},
-	{"egress forgotten", func(l lowered) { l.each("egress", drop) }},
-	{"IPv6 forgotten for one rule", func(l lowered) {
+	{"a rule missing", func(l lowered) { l.each("deny flood", drop) }},
+	{"an accept missing", func(l lowered) { l.each("accept dns", drop) }},
+	{"established missing", func(l lowered) { l.each("established", drop) }},
+	{"default missing", func(l lowered) { l.each("default", drop) }},
+	{"drop_invalid missing", func(l lowered) { l.each("established drop_invalid", drop) }},
+	{"egress missing", func(l lowered) { l.each("egress", drop) }},
+	{"IPv6 missing for one rule", func(l lowered) {
 		(lowered{&iptables.Tables{Programs: l.Programs[1:]}}).each("accept ping", drop)
 	}},
-	{"one of several rules forgotten", func(l lowered) {
+	{"one of several rules missing", func(l lowered) {
 		n := 0
 		l.each("accept web", func(r *iptables.Rule) []*iptables.Rule {
 			if n++; n == 3 {
@@ -114,7 +112,7 @@ var loweringFaults = []struct {
 	{"negation lost", func(l lowered) { change(l, "default", func(m *iptables.SetMatch) { m.Not = false }) }},
 	{"negation of an address lost", func(l lowered) { change(l, "default", func(m *iptables.Address) { m.Not = false }) }},
 	{"negation added", func(l lowered) { change(l, "deny blocked", func(m *iptables.SetMatch) { m.Not = true }) }},
-	{"source for destination", func(l lowered) { change(l, "accept dns", func(m *iptables.Address) { m.Dir = iptables.Src }) }},
+	{"source instead of destination", func(l lowered) { change(l, "accept dns", func(m *iptables.Address) { m.Dir = iptables.Src }) }},
 	{"the wrong end of a set", func(l lowered) { change(l, "deny blocked", func(m *iptables.SetMatch) { m.Dir = iptables.Dst }) }},
 	{"the wrong set", func(l lowered) { change(l, "deny blocked", func(m *iptables.SetMatch) { m.Set = l.Sets[0].Name }) }},
 	{"an exclusion lost", func(l lowered) {
@@ -125,7 +123,7 @@ var loweringFaults = []struct {
 			return m
 		})
 	}},
-	{"a prefix too wide", func(l lowered) {
+	{"a wider prefix", func(l lowered) {
 		change(l, "accept dns", func(m *iptables.Address) { m.Prefix = netip.MustParsePrefix("172.16.0.0/12") })
 	}},
 	{"an interface lost", func(l lowered) { l.without("deny flood", iptables.Interface{}) }},
@@ -139,11 +137,11 @@ var loweringFaults = []struct {
 	{"a wildcard lost", func(l lowered) {
 		change(l, "default", func(m *iptables.Interface) { m.Name = strings.TrimSuffix(m.Name, "+") })
 	}},
-	{"in for out", func(l lowered) { change(l, "deny flood", func(m *iptables.Interface) { m.Dir = 1 - m.Dir }) }},
+	{"in instead of out", func(l lowered) { change(l, "deny flood", func(m *iptables.Interface) { m.Dir = 1 - m.Dir }) }},
 	{"protocol lost", func(l lowered) {
 		l.each("accept ping", func(r *iptables.Rule) []*iptables.Rule { r.Matches = r.Matches[:1]; return []*iptables.Rule{r} })
 	}},
-	{"UDP for TCP", func(l lowered) {
+	{"UDP instead of TCP", func(l lowered) {
 		change(l, "accept web", func(m *iptables.Protocol) { m.Number = 17 })
 	}},
 	{"a published port off by one", func(l lowered) {
@@ -160,7 +158,7 @@ var loweringFaults = []struct {
 			}
 		})
 	}},
-	{"the container port for the published one", func(l lowered) {
+	{"the container port instead of the published one", func(l lowered) {
 		l.matches("deny flood", func(m iptables.Match) iptables.Match {
 			if c, ok := m.(iptables.Conntrack); ok && c.OrigDstPort != nil {
 				return iptables.Ports{Protocol: 17, Dst: c.OrigDstPort}
@@ -180,7 +178,7 @@ var loweringFaults = []struct {
 			}
 		})
 	}},
-	{"related traffic forgotten", func(l lowered) {
+	{"related traffic missing", func(l lowered) {
 		change(l, "established", func(m *iptables.Conntrack) {
 			if m.States == ir.CTRelated {
 				m.States = ir.CTEstablished
@@ -197,7 +195,7 @@ var loweringFaults = []struct {
 	}},
 	{"a limit lost", func(l lowered) { l.without("deny flood", iptables.HashLimit{}) }},
 	{"a number of connections lost", func(l lowered) { l.without("accept web", iptables.ConnLimit{}) }},
-	{"a limit that does not ask for new connections", func(l lowered) {
+	{"a limit on all packets instead of new connections", func(l lowered) {
 		l.matches("deny flood", func(m iptables.Match) iptables.Match {
 			if c, ok := m.(iptables.Conntrack); ok && c.States == ir.CTNew {
 				return nil
@@ -210,7 +208,7 @@ var loweringFaults = []struct {
 		change(l, "accept dns", func(m *iptables.Ports) { m.Src, m.Dst = m.Dst, m.Src })
 	}},
 	{"another ICMP type", func(l lowered) { change(l, "accept ping", func(m *iptables.ICMP) { m.Type = 13 }) }},
-	{"drop for reject", func(l lowered) {
+	{"drop instead of reject", func(l lowered) {
 		l.each("deny blocked", func(r *iptables.Rule) []*iptables.Rule {
 			if ends(r) {
 				r.Verdict = iptables.Drop{}
@@ -218,10 +216,10 @@ var loweringFaults = []struct {
 			return []*iptables.Rule{r}
 		})
 	}},
-	{"accept for drop", func(l lowered) {
+	{"accept instead of drop", func(l lowered) {
 		l.each("deny flood", func(r *iptables.Rule) []*iptables.Rule { r.Verdict = iptables.Accept{}; return []*iptables.Rule{r} })
 	}},
-	{"a log that decides", func(l lowered) {
+	{"a log with a verdict", func(l lowered) {
 		l.each("deny blocked", func(r *iptables.Rule) []*iptables.Rule {
 			if !ends(r) {
 				r.Verdict = iptables.Drop{}
@@ -229,25 +227,25 @@ var loweringFaults = []struct {
 			return []*iptables.Rule{r}
 		})
 	}},
-	{"an element lost", func(l lowered) { l.set("friends").Prefixes = nil }},
-	{"an element too wide", func(l lowered) {
+	{"an element lost", func(l lowered) { l.set("clients").Prefixes = nil }},
+	{"a wider element", func(l lowered) {
 		l.set("vpn").Prefixes = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/23").Masked()}
 	}},
-	{"IPv6 elements lost", func(l lowered) { l.set("friends-v6").Prefixes = nil }},
+	{"IPv6 elements lost", func(l lowered) { l.set("clients-v6").Prefixes = nil }},
 	{"a member lost", func(l lowered) { l.set("all").Members = []string{"vpn"} }},
 }
 
-// emitAndVerify emits the ruleset of a host, faults and all, and verifies the text.
-func emitAndVerify(t *testing.T, host Host) hcl.Diagnostics {
+// emitAndProve prints the ruleset of a host, with its fault, and proves the text.
+func emitAndProve(t *testing.T, host Host) hcl.Diagnostics {
 	t.Helper()
 	files, err := emit.Files(host.Tables, emit.Source{Policy: []string{"policy.hcl"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return prove(host, compiler.NewLists(nil), emittedText(files))
+	return prove(host, compiler.NewLists(nil), iptablesText(files))
 }
 
-func TestFaultsOfTheLoweringAreProvedWrong(t *testing.T) {
+func TestFaultsOfPassesAreRefused(t *testing.T) {
 	installs := []string{"replace", "jump", "insert"}
 	if testing.Short() {
 		t.Log("-short: only with install = \"replace\"")
@@ -255,27 +253,27 @@ func TestFaultsOfTheLoweringAreProvedWrong(t *testing.T) {
 	}
 	for _, install := range installs {
 		policy := strings.ReplaceAll(everything, "INSTALL", install)
-		for _, fault := range loweringFaults {
+		for _, fault := range ruleFaults {
 			host := compileText(t, policy).Hosts[0]
 			before := fingerprint(host.Tables)
 			fault.do(lowered{host.Tables})
 			if fingerprint(host.Tables) == before {
-				t.Errorf("%s, %s: the fault changes nothing; mend the test", install, fault.name)
+				t.Errorf("%s, %s: the fault changes nothing; fix the test", install, fault.name)
 				continue
 			}
-			diags := emitAndVerify(t, host)
+			diags := emitAndProve(t, host)
 			if !refused(diags) {
 				t.Errorf("%s, %s: accepted", install, fault.name)
 				continue
 			}
 			if text := diags[0].Detail; !strings.Contains(text, "by the policy") || !strings.Contains(text, "by the text") {
-				t.Errorf("%s, %s: refused without a packet that shows it: %s", install, fault.name, text)
+				t.Errorf("%s, %s: refused without an example packet: %s", install, fault.name, text)
 			}
 		}
 	}
 }
 
-// fingerprint is all of a ruleset as text.
+// fingerprint returns a ruleset as text.
 func fingerprint(rs *iptables.Tables) string {
 	var b strings.Builder
 	for _, p := range rs.Programs {
@@ -285,14 +283,14 @@ func fingerprint(rs *iptables.Tables) string {
 	return b.String()
 }
 
-func TestAProofNamesThePacketThatAFaultLetsThrough(t *testing.T) {
+func TestAFailedProofReportsAPacketWithBothVerdicts(t *testing.T) {
 	host := compileText(t, strings.ReplaceAll(everything, "INSTALL", "replace")).Hosts[0]
 	change(lowered{host.Tables}, "accept web", func(m *iptables.Conntrack) { m.States &^= ir.CTDNAT })
 	files, err := emit.Files(host.Tables, emit.Source{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	diags := prove(host, compiler.NewLists(nil), emittedText(files))
+	diags := prove(host, compiler.NewLists(nil), iptablesText(files))
 	want := `the verdict on tcp 192.0.2.1:40000 -> 198.51.100.1:443 in eth0 out br-0 NEW [connections of web] is "reject tcp-reset" by the policy (default) and "accept" by the text (dockerfw accept web)`
 	if !refused(diags) || !strings.Contains(diags[0].Detail, want) {
 		t.Errorf("want %s, got %v", want, diags)

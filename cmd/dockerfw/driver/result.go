@@ -1,0 +1,76 @@
+package driver
+
+import (
+	"crypto/sha256"
+	"path"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler"
+	"github.com/dockerfw/dockerfw/compiler/lint"
+	"github.com/dockerfw/dockerfw/compiler/policytest"
+	"github.com/dockerfw/dockerfw/emit/folder"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+// Result is the output of a policy.
+type Result struct {
+	Hosts []Host
+	// Partial reports whether Options.Hosts left out hosts of the policy.
+	Partial bool
+	// Sources are the contents of the policy's files, to print diagnostics with.
+	Sources map[string][]byte
+
+	lists   *compiler.Lists
+	ignores []*parser.Ignore
+	// unused are warnings of unused variables and locals, which only Lint reports.
+	unused hcl.Diagnostics
+}
+
+// Lint returns the warnings that compiling does not report, except for those that comments
+// in the policy silence, and warnings of comments that silence nothing.
+func (r *Result) Lint() hcl.Diagnostics {
+	diags := parser.Silence(append(lint.Hosts(r.distinctPolicies(), r.lists.Ranges), r.unused...), r.ignores)
+	if r.Partial {
+		// A comment may silence a warning of a host that was left out.
+		return diags
+	}
+	return append(diags, parser.Unused(r.ignores)...)
+}
+
+// distinctPolicies returns the policies of the hosts without those that differ only in the
+// host's name, as in a fleet of equal hosts.
+func (r *Result) distinctPolicies() []*parser.Policy {
+	var out []*parser.Policy
+	seen := map[[sha256.Size]byte]bool{}
+	for _, h := range r.Hosts {
+		if key, err := proofKey(h.Policy, iptablesText(h.Files)); err == nil {
+			if seen[key] {
+				continue
+			}
+			seen[key] = true
+		}
+		out = append(out, h.Policy)
+	}
+	return out
+}
+
+// Test returns the results of the test blocks of all hosts.
+func (r *Result) Test() []policytest.Result {
+	var out []policytest.Result
+	for _, h := range r.Hosts {
+		out = append(out, policytest.Run(h.Policy, r.lists.Ranges)...)
+	}
+	return out
+}
+
+// Folder returns the contents of the output folder of all hosts.
+func (r *Result) Folder() folder.Contents {
+	all := folder.Contents{}
+	for _, h := range r.Hosts {
+		for _, f := range h.Files {
+			all[path.Join(h.Tables.Host, f.Name)] = f.Content
+		}
+	}
+	return all
+}

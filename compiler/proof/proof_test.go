@@ -1,0 +1,87 @@
+package proof_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/compiler/proof"
+)
+
+const policyText = `
+host {
+  external_interfaces = ["eth0"]
+}
+ipset "office" { entries = ["192.0.2.0/24"] }
+ipset "banned" { managed = false }
+deny "banned" { source = [ipset.banned] }
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [443]
+  rate {
+    limit = "90/minute"
+    per   = "rule"
+  }
+}
+default { allow = [ipset.office] }
+`
+
+const correctRules = `*filter
+:DOCKER-USER - [0:0]
+:DOCKERFW-INPUT - [0:0]
+:DOCKERFW-PROXY - [0:0]
+-A DOCKER-USER -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j ACCEPT
+-A DOCKER-USER -i eth0 -m set --match-set banned src -m comment --comment "dockerfw deny banned" -j DROP
+-A DOCKER-USER -i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL -m conntrack --ctstate NEW -m hashlimit --hashlimit-upto 90/min --hashlimit-burst 5 --hashlimit-name web -m comment --comment "dockerfw accept web" -j ACCEPT
+-A DOCKER-USER -i eth0 -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP
+-A DOCKERFW-INPUT -i eth0 -p tcp -m tcp --dport 443 -m comment --comment "dockerfw input" -j DOCKERFW-PROXY
+-A DOCKERFW-PROXY -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j RETURN
+-A DOCKERFW-PROXY -m set --match-set banned src -m comment --comment "dockerfw deny banned" -j DROP
+-A DOCKERFW-PROXY -p tcp -m tcp --dport 443 -m conntrack --ctstate NEW -m hashlimit --hashlimit-upto 90/min --hashlimit-burst 5 --hashlimit-name web -m comment --comment "dockerfw accept web" -j RETURN
+-A DOCKERFW-PROXY -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP
+COMMIT
+`
+
+const correctSets = `create office hash:net family inet
+add office 192.0.2.0/24
+create banned hash:net family inet
+`
+
+func TestOnlyTextWithTheVerdictsOfThePolicyIsProved(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "policy.hcl")
+	if err := os.WriteFile(name, []byte(policyText), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	policy := evaluate(name)
+	for _, c := range []struct {
+		name, old, new string
+		// want is part of the error, "" for none.
+		want string
+	}{
+		{"correct text", "", "", ""},
+		{"rules without effect on any packet", "COMMIT", "-A DOCKER-USER -j RETURN\nCOMMIT", ""},
+		{"an unmanaged set with elements that the policy does not know", "create banned hash:net family inet\n", "create banned hash:net family inet\nadd banned 203.0.113.0/24\n", ""},
+		{"another published port", "--ctorigdstport 443", "--ctorigdstport 444", `is "accept" by the policy (accept web) and "drop" by the text (dockerfw default)`},
+		{"a missing deny", `-A DOCKER-USER -i eth0 -m set --match-set banned src -m comment --comment "dockerfw deny banned" -j DROP` + "\n", "", `is "drop" by the policy (deny banned)`},
+		{"a wider set", "add office 192.0.2.0/24", "add office 192.0.2.0/23", `is "drop" by the policy (default) and "docker" by the text (no rule)`},
+		{"a missing limit", " -m hashlimit --hashlimit-upto 90/min --hashlimit-burst 5 --hashlimit-name web", "", `and "accept" by the text (dockerfw accept web)`},
+
+		{"INPUT protection without its default", `-A DOCKERFW-PROXY -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP` + "\n", "", `is "drop" by the policy (default) and "docker" by the text (no rule)`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := correctRules + "\x00" + correctSets
+			if !strings.Contains(text, c.old) {
+				t.Fatalf("the text does not contain %q", c.old)
+			}
+			rules, sets, _ := strings.Cut(strings.ReplaceAll(text, c.old, c.new), "\x00")
+			err := proof.Prove(policy, nil, load(rules, sets))
+			switch {
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("got error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,175 @@
+package semantics
+
+import (
+	"fmt"
+	"net/netip"
+
+	"go4.org/netipx"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+// limits returns the conditions of a rule on the number of connections, each opaque:
+// whether it is fulfilled does not follow from a packet.
+func limits(r *parser.Rule) []packet.Cond {
+	var out []packet.Cond
+	if r.Rate != nil {
+		out = append(out, RateOf(r.Name.Value))
+	}
+	if r.Connections != nil {
+		out = append(out, ConnectionsOf(r.Name.Value))
+	}
+	return out
+}
+
+// RateOf returns the condition that the rate limit of a rule matches.
+func RateOf(rule string) packet.Cond { return packet.Opaque{Text: "rate of " + rule} }
+
+// ConnectionsOf returns the condition that the connection limit of a rule matches.
+func ConnectionsOf(rule string) packet.Cond { return packet.Opaque{Text: "connections of " + rule} }
+
+// InUnmanaged returns the condition of being in an unmanaged set, whose elements dockerfw
+// does not know.
+func InUnmanaged(set string, end packet.End) packet.Cond {
+	return packet.Opaque{Text: fmt.Sprintf("%s in %s", end, set)}
+}
+
+// interfaces returns the condition of being on one of the interfaces; without any, there is
+// no restriction.
+func interfaces(names []parser.At[string], end packet.End) packet.Cond {
+	if len(names) == 0 {
+		return packet.All{}
+	}
+	var out packet.Any
+	for _, n := range names {
+		out = append(out, packet.Interface{End: end, Name: n.Value})
+	}
+	return out
+}
+
+// in returns the condition of having a listed address, or nil without a list.
+func (b *builder) in(a *parser.Addresses, end packet.End) packet.Cond {
+	if a == nil {
+		return nil
+	}
+	var out packet.Any
+	for _, item := range a.Items {
+		if item.Set != "" {
+			out = append(out, b.sets[setKey{item.Set, end}])
+		} else {
+			out = append(out, inRanges(end, item.Literal))
+		}
+	}
+	return out
+}
+
+// notIn returns the condition of having no listed address, or nil without a list.
+func (b *builder) notIn(a *parser.Addresses, end packet.End) packet.Cond {
+	if a == nil {
+		return nil
+	}
+	return packet.Not{C: b.in(a, end)}
+}
+
+// set returns the condition of being in a set.
+func (b *builder) set(s *parser.Set, end packet.End) packet.Cond {
+	switch {
+	case !s.Managed:
+		// Not ir.SetName, which the emitter uses: the proof would not detect a fault in it.
+		name := s.Name.Value
+		if b.family == ir.IPv6 {
+			name += "-v6"
+		}
+		return InUnmanaged(name, end)
+	case s.Type == parser.SetList:
+		var out packet.Any
+		for _, name := range s.Members {
+			for _, member := range b.policy.Sets {
+				if member.Name.Value == name.Value {
+					out = append(out, b.set(member, end))
+				}
+			}
+		}
+		return out
+	}
+	return packet.All{
+		inRanges(end, b.ranges(s.Entries, s.Files)...),
+		packet.Not{C: inRanges(end, b.ranges(s.Exclude, s.ExcludeFiles)...)},
+	}
+}
+
+// ranges returns the literal entries and those of list files.
+func (b *builder) ranges(entries []parser.At[netipx.IPRange], files []parser.At[string]) []netipx.IPRange {
+	var out []netipx.IPRange
+	for _, e := range entries {
+		out = append(out, e.Value)
+	}
+	for _, f := range files {
+		out = append(out, b.lists(f.Value)...)
+	}
+	return out
+}
+
+func inRanges(end packet.End, ranges ...netipx.IPRange) packet.Cond {
+	var prefixes []netip.Prefix
+	for _, r := range ranges {
+		prefixes = r.AppendPrefixes(prefixes)
+	}
+	return packet.Addr{End: end, In: packet.NewAddrSet("", prefixes)}
+}
+
+// protocols returns the condition of having one of the protocols. ICMP matches only in
+// IPv4, ICMPv6 only in IPv6.
+func protocols(list []parser.At[parser.Protocol]) packet.Cond {
+	if len(list) == 0 {
+		return nil
+	}
+	var out packet.Any
+	for _, p := range list {
+		family := packet.Cond(packet.All{})
+		switch p.Value.Number {
+		case parser.ICMP:
+			family = packet.FamilyIs{Family: ir.IPv4}
+		case parser.ICMPv6:
+			family = packet.FamilyIs{Family: ir.IPv6}
+		}
+		out = append(out, packet.All{family, packet.Proto{Numbers: []uint8{p.Value.Number}}})
+	}
+	return out
+}
+
+// ports returns the condition of having one of the ports, or nil without any.
+func ports(list []parser.At[parser.Ports], end packet.End) packet.Cond {
+	if len(list) == 0 {
+		return nil
+	}
+	c := packet.Port{End: end}
+	for _, p := range list {
+		c.Ranges = append(c.Ranges, ir.PortRange{First: p.Value.First, Last: p.Value.Last})
+	}
+	return c
+}
+
+// icmp returns the condition of having one of the ICMP types, each in the families that
+// have it.
+func icmp(list []parser.At[parser.ICMPType]) packet.Cond {
+	if len(list) == 0 {
+		return nil
+	}
+	var out packet.Any
+	for _, t := range list {
+		for family, code := range map[ir.Family]*parser.ICMPCode{ir.IPv4: t.Value.V4, ir.IPv6: t.Value.V6} {
+			if code == nil {
+				continue
+			}
+			c := packet.ICMPType{FirstType: code.Type, LastType: code.Type, FirstCode: 0, LastCode: 255}
+			if code.Code >= 0 {
+				c.FirstCode, c.LastCode = uint8(code.Code), uint8(code.Code)
+			}
+			out = append(out, packet.All{packet.FamilyIs{Family: family}, c})
+		}
+	}
+	return out
+}
