@@ -269,7 +269,7 @@ func rejectWith(protocol uint8, f ir.Family) string {
 
 // rank returns the position of a match in a rule: -s -d -i -o -p first, as in
 // iptables-save, then match extensions, cheap ones before sets; limits are last, because
-// they must count only packets that fulfil all other conditions.
+// they must count only packets that fulfill all other conditions.
 func rank(m Match) int {
 	switch m := m.(type) {
 	case Address:
