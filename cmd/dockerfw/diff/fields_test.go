@@ -9,13 +9,13 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/golden/lab/fields"
+	"github.com/dockerfw/dockerfw/golden/lab/structs"
 )
 
 var (
 	yes, no = true, false
 
-	// regionSamples are values of the fields of a region: see fields.Each.
+	// regionSamples are values of the fields of a region: see structs.EachField.
 	regionSamples = []any{
 		ir.IPv6,
 		&packet.Interfaces{Names: []string{"eth0"}},
@@ -58,7 +58,7 @@ func TestEachFieldOfARegionChangesTheSentenceAndTheJSON(t *testing.T) {
 		{"docker-proxy", ToProxy, packet.Region{Protocols: tcp, DestinationPorts: port}, with("DNAT", "Docker translates no packets to docker-proxy")},
 	} {
 		sentence, document := described(t, c.path, c.region)
-		fields.Each(t, c.region, regionSamples, func(field string, r packet.Region) {
+		structs.EachField(t, c.region, regionSamples, func(field string, r packet.Region) {
 			text, doc := described(t, c.path, r)
 			reason, same := c.not[field]
 			switch {
@@ -107,7 +107,7 @@ func TestEachFieldOfAPacketChangesItsJSON(t *testing.T) {
 	}
 	changes := map[string]bool{}
 	for _, base := range bases {
-		fields.Each(t, base, packetSamples, func(field string, p packet.Packet) {
+		structs.EachField(t, base, packetSamples, func(field string, p packet.Packet) {
 			changes[field] = changes[field] || document(p) != document(base)
 		})
 	}

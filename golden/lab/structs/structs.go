@@ -1,18 +1,18 @@
-// Package fields changes the fields of a struct one by one for tests, so that code which
+// Package structs changes the fields of a struct one by one for tests, so that code which
 // copies or prints a struct by hand cannot forget a field that is new.
 //
 // In: a struct, and samples by type. Out: the struct with another value in one of its fields.
-package fields
+package structs
 
 import (
 	"reflect"
 	"testing"
 )
 
-// Each calls visit with each field's name and a copy of base in which that field alone has
+// EachField calls visit with each field's name and a copy of base in which that field alone has
 // another value: the first of the samples that has its type and differs from base, or for
 // booleans, numbers and texts any other value. It reports fields without a sample.
-func Each[T any](t testing.TB, base T, samples []any, visit func(field string, changed T)) {
+func EachField[T any](t testing.TB, base T, samples []any, visit func(field string, changed T)) {
 	t.Helper()
 	old := reflect.ValueOf(base)
 	for i := range old.NumField() {

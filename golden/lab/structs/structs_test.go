@@ -1,4 +1,4 @@
-package fields
+package structs
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ type record struct {
 func TestEachFieldIsChangedAlone(t *testing.T) {
 	base := record{Name: "a", Port: 80, Kind: 1, List: []int{1}}
 	got := map[string]record{}
-	Each(t, base, []any{small(1), small(2), []int{1}, []int{2}}, func(field string, changed record) { got[field] = changed })
+	EachField(t, base, []any{small(1), small(2), []int{1}, []int{2}}, func(field string, changed record) { got[field] = changed })
 	want := map[string]record{
 		"Name":  {Name: "ax", Port: 80, Kind: 1, List: []int{1}},
 		"Port":  {Name: "a", Port: 81, Kind: 1, List: []int{1}},
@@ -48,7 +48,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 func TestAFieldWithoutASampleIsReported(t *testing.T) {
 	r := &recorder{TB: t}
 	visited := 0
-	Each(r, struct{ Kind small }{1}, []any{small(1)}, func(string, struct{ Kind small }) { visited++ })
+	EachField(r, struct{ Kind small }{1}, []any{small(1)}, func(string, struct{ Kind small }) { visited++ })
 	if len(r.errors) != 1 || visited != 0 {
 		t.Errorf("reported %q, visited %d", r.errors, visited)
 	}
