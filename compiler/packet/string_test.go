@@ -11,7 +11,8 @@ import (
 // packetSamples are values of the fields of a packet: see structs.EachField.
 var packetSamples = []any{
 	ir.IPv4, ir.IPv6, ir.CTRelated, ir.CTEstablished, ir.CTOriginal, ir.CTReply,
-	netip.MustParseAddr("203.0.113.77"), map[string]bool{"p": true},
+	netip.MustParseAddr("203.0.113.77"),
+	map[string]bool{"p": true},
 	Marks{Packet: MarkValue{Bits: 1}},
 }
 
