@@ -130,6 +130,12 @@ func (p Packet) String() string {
 	if p.SNAT {
 		b.WriteString(" SNAT")
 	}
+	if p.Marks.Packet != (MarkValue{}) {
+		b.WriteString(" mark " + p.Marks.Packet.String())
+	}
+	if p.Marks.Conn != (MarkValue{}) {
+		b.WriteString(" connection mark " + p.Marks.Conn.String())
+	}
 	var names []string
 	for name, holds := range p.Conditions {
 		if holds {

@@ -51,18 +51,11 @@ func (s stage) of(c Cond, toHost bool) Cond {
 	if o, ok := c.(Opaque); ok && (o == DestinationIsLocal || o == SourceIsLocal) {
 		return s.local(o, toHost)
 	}
-	switch s {
-	case asRouted:
-		return c
-	case beforeRouting:
-		if i, ok := c.(Interface); ok && i.End == Destination {
-			return never
-		}
-		return c
-	}
+	translated := s >= beforeRouting // DNAT happened before the stage
 	switch c := c.(type) {
 	case Addr:
 		switch {
+		case translated:
 		case c.End == Destination:
 			return sentTo(Addr{OriginalDestination, c.In}, c)
 		case c.End == OriginalDestination && s == beforeTracking:
@@ -70,13 +63,14 @@ func (s stage) of(c Cond, toHost bool) Cond {
 		}
 	case Port:
 		switch {
+		case translated:
 		case c.End == Destination:
 			return All{Proto{[]uint8{ProtoTCP, ProtoUDP, ProtoSCTP}}, sentTo(Port{OriginalDestination, c.Ranges}, c)}
 		case c.End == OriginalDestination && s == beforeTracking:
 			return never
 		}
 	case Interface:
-		if c.End == Destination {
+		if c.End == Destination && s != asRouted {
 			return never // not routed yet
 		}
 	case Dir:
@@ -90,7 +84,7 @@ func (s stage) of(c Cond, toHost bool) Cond {
 			untracked := State{ir.CTUntracked}
 			return Any{All{untracked, truth(c.States&ir.CTUntracked != 0)}, All{Not{untracked}, truth(c.States&ir.CTInvalid != 0)}}
 		}
-		if nat := c.States & (ir.CTSNAT | ir.CTDNAT); nat != 0 {
+		if nat := c.States & (ir.CTSNAT | ir.CTDNAT); nat != 0 && !translated {
 			// A new connection has no NAT before the nat table.
 			return Any{State{c.States &^ nat}, All{Not{State{ir.CTNew}}, State{nat}}}
 		}

@@ -70,6 +70,9 @@ func ParseState(name string) (state ir.CTState, ok bool) {
 // Names returns the states as iptables writes them, separated by commas.
 func (c State) Names() string { return statesText(c.States) }
 
+// Name returns the direction: any, original or reply.
+func (c Dir) Name() string { return directionText(c.Dir) }
+
 func directionText(d ir.CTDir) string {
 	return [...]string{"any", "original", "reply"}[d]
 }

@@ -12,7 +12,9 @@ type Journey struct {
 	// Verdict is Accept if the last hook accepted the packet. Other is a target that is not
 	// followed, except DNAT.
 	Verdict Verdict
-	Steps   []JourneyStep
+	// Steps are the rules and policies that the packet reached, in order. A journey that ends
+	// in Open at its first rule has none.
+	Steps []JourneyStep
 	// Packet is the packet after the last hook, with its marks. A rule may have taken it
 	// out of connection tracking.
 	Packet Packet
@@ -32,6 +34,15 @@ type JourneyStep struct {
 	Failed Cond
 	// Packet is the packet at the rule.
 	Packet Packet
+}
+
+// Decider returns the step that gave the verdict. ok is false if none did: the journey is
+// open, or passed no hook.
+func (j *Journey) Decider() (step JourneyStep, ok bool) {
+	if j.Open != "" || len(j.Steps) == 0 {
+		return JourneyStep{}, false
+	}
+	return j.Steps[len(j.Steps)-1], true
 }
 
 // Trace sends one packet through hooks, rule by rule, as the kernel does. The packet is

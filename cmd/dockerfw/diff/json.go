@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -59,22 +60,26 @@ type (
 		Implicit bool `json:"implicit,omitempty"`
 	}
 	jsonPacket struct {
-		Text                string          `json:"text"`
-		Family              string          `json:"family"`
-		Protocol            uint8           `json:"protocol"`
-		In                  string          `json:"in"`
-		Out                 string          `json:"out,omitempty"`
-		Source              netip.Addr      `json:"source"`
-		SourcePort          uint16          `json:"source_port,omitempty"`
-		Destination         netip.Addr      `json:"destination"`
-		DestinationPort     uint16          `json:"destination_port,omitempty"`
-		OriginalDestination netip.Addr      `json:"original_destination"`
-		OriginalPort        uint16          `json:"original_port,omitempty"`
-		DNAT                bool            `json:"dnat"`
-		State               string          `json:"state"`
-		ICMPType            *uint8          `json:"icmp_type,omitempty"`
-		ICMPCode            *uint8          `json:"icmp_code,omitempty"`
-		Conditions          map[string]bool `json:"conditions,omitempty"`
+		Text                string     `json:"text"`
+		Family              string     `json:"family"`
+		Protocol            uint8      `json:"protocol"`
+		In                  string     `json:"in"`
+		Out                 string     `json:"out,omitempty"`
+		Source              netip.Addr `json:"source"`
+		SourcePort          uint16     `json:"source_port,omitempty"`
+		Destination         netip.Addr `json:"destination"`
+		DestinationPort     uint16     `json:"destination_port,omitempty"`
+		OriginalDestination netip.Addr `json:"original_destination"`
+		OriginalPort        uint16     `json:"original_port,omitempty"`
+		DNAT                bool       `json:"dnat"`
+		SNAT                bool       `json:"snat,omitempty"`
+		State               string     `json:"state"`
+		// Direction is "original" or "reply" in known connections; new ones have only packets
+		// in the original direction.
+		Direction  string          `json:"direction,omitempty"`
+		ICMPType   *uint8          `json:"icmp_type,omitempty"`
+		ICMPCode   *uint8          `json:"icmp_code,omitempty"`
+		Conditions map[string]bool `json:"conditions,omitempty"`
 	}
 	jsonSet struct {
 		Name         string   `json:"name"`
@@ -184,8 +189,11 @@ func packetJSON(p packet.Packet) jsonPacket {
 	out := jsonPacket{
 		Text: p.String(), Family: p.Family.String(), Protocol: p.Protocol, In: p.In, Out: p.Out,
 		Source: p.Source, SourcePort: p.SourcePort, Destination: p.Destination, DestinationPort: p.DestinationPort,
-		OriginalDestination: p.OriginalDestination, OriginalPort: p.OriginalPort, DNAT: p.DNAT,
+		OriginalDestination: p.OriginalDestination, OriginalPort: p.OriginalPort, DNAT: p.DNAT, SNAT: p.SNAT,
 		State: packet.State{States: p.State}.Names(), Conditions: p.Conditions,
+	}
+	if p.Tracked() && p.State != ir.CTNew {
+		out.Direction = packet.Dir{Dir: p.Direction}.Name()
 	}
 	if p.HasICMP() {
 		out.ICMPType, out.ICMPCode = &p.ICMPType, &p.ICMPCode

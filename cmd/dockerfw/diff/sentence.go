@@ -130,6 +130,9 @@ func (s sentences) destination(d Destination) string {
 	if states := statesText(d.States); states != "" {
 		text += ", only " + states
 	}
+	if d.SNAT != nil {
+		text += map[bool]string{true: ", only connections with SNAT", false: ", only connections without SNAT"}[*d.SNAT]
+	}
 	for i, c := range d.Conditions {
 		text += map[bool]string{true: ", if ", false: " and "}[i == 0] + conditionText(c)
 	}

@@ -56,6 +56,7 @@ type Destination struct {
 	ICMP       []packet.ICMPType
 	Out        *packet.Interfaces
 	States     []packet.ConnState
+	SNAT       *bool
 	Conditions []packet.Condition
 	// Rules are those that match, where the target is MatchedByOld or MatchedByNew.
 	Rules []Rule
@@ -88,7 +89,7 @@ func clientsOf(r packet.Region) Clients {
 func (p Path) destinationOf(r packet.Region) Destination {
 	d := Destination{
 		PublishedOn: r.OriginalDestination, Address: r.Destination, Protocols: r.Protocols, ICMP: r.ICMP,
-		Out: r.Out, States: r.States, Conditions: r.Conditions,
+		Out: r.Out, States: r.States, SNAT: r.SNAT, Conditions: r.Conditions,
 	}
 	switch {
 	case p == ToProxy:

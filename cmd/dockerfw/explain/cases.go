@@ -105,7 +105,7 @@ func (e *explainer) oneCase(j packet.Journey, known map[string]bool) Case {
 // all hooks let through, the one of the filter table.
 func (e *explainer) decider(j packet.Journey) int {
 	last := len(j.Steps) - 1
-	if j.Verdict.Kind != packet.Accept || j.Open != "" {
+	if j.Verdict.Kind != packet.Accept || j.Open != "" || last < 0 {
 		return e.returned(j, last)
 	}
 	by := last

@@ -82,12 +82,19 @@ func published(h *hosts) (result, error) {
 	return ok("FORWARD jumps to Docker's chains, %s published", words.Count(len(ports), "port"))
 }
 
-// droppedByFilterPolicy reports whether the policy of FORWARD drops a packet.
+// droppedByFilterPolicy reports whether the policy of FORWARD drops a packet that no rule
+// accepts, whatever conditions such as limits hold for it.
 func droppedByFilterPolicy(h *hosts, p packet.Packet) bool {
 	hooks := h.have.Hooks(h.family, snapshot.Forward)
-	j := packet.Trace(hooks, p)
-	last := j.Steps[len(j.Steps)-1]
-	return j.Open == "" && j.Verdict.Kind == packet.Drop && last.At == packet.AtEnd && hooks[last.Hook].Table == "filter"
+	dropped := false
+	for j := range journeys(hooks, p) {
+		step, ok := j.Decider()
+		if !ok || j.Verdict.Kind != packet.Drop && j.Verdict.Kind != packet.Reject {
+			return false
+		}
+		dropped = dropped || step.At == packet.AtEnd && hooks[step.Hook].Table == "filter"
+	}
+	return dropped
 }
 
 // containerAddress is an address that containers may have.

@@ -104,7 +104,7 @@ func (p *path) untracked() (string, error) {
 	for at := range p.rules.Program.Chains[0].Rules {
 		set, err := p.rules.Handled(packet.Place{Rule: at})
 		if err != nil {
-			return "", nil
+			return "", err
 		}
 		matched = matched.Or(set)
 	}
@@ -118,7 +118,12 @@ func (p *path) untracked() (string, error) {
 		// A rule for a service of the host itself is no fault.
 		hooks := p.have.Hooks(p.family, snapshot.Forward)
 		i := slices.IndexFunc(ports, func(port snapshot.Published) bool {
-			return packet.Trace(hooks, arriving(p.family, port, witness.In)).Packet.State == ir.CTUntracked
+			for j := range journeys(hooks, arriving(p.family, port, witness.In)) {
+				if j.Packet.State == ir.CTUntracked {
+					return true
+				}
+			}
+			return false
 		})
 		if i < 0 {
 			return "", nil

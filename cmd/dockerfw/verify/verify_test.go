@@ -261,6 +261,36 @@ var broken = []struct {
 		[]string{"IPv4 Docker: the nat table has none of Docker's rules: docker-proxy answers"},
 	},
 	{
+		"a limit in mangle, before all other rules",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules + "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m limit --limit 1/sec -j DROP\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", dockerRules + ":DOCKER-USER"},
+		nil,
+		nil,
+	},
+	{
+		"a match that is not supported in mangle, before all other rules",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules + "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m tos --tos 0x10 -j DROP\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", dockerRules + ":DOCKER-USER"},
+		nil,
+		nil,
+	},
+	{
+		"a limit in mangle, Docker's chains were flushed, and the policy of FORWARD is DROP",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules + "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m limit --limit 1/sec -j DROP\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", ":DOCKER - [0:0]\n:DOCKER-USER", ":FORWARD ACCEPT", ":FORWARD DROP"},
+		nil,
+		[]string{"IPv4 Docker: Docker publishes port 8080 for 172.17.0.2:80, but no rule accepts"},
+	},
+	{
+		"a limit accepts published ports instead of Docker's chains, and the policy of FORWARD is DROP",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules, jump, jump + forDocker, ":DOCKER-USER", ":DOCKER - [0:0]\n-A DOCKER -o docker0 -m limit --limit 1/sec -j ACCEPT\n:DOCKER-USER", ":FORWARD ACCEPT", ":FORWARD DROP"},
+		nil,
+		nil,
+	},
+	{
+		"no connection tracking for published ports, after a limit",
+		[]string{"COMMIT\n", "COMMIT\n" + natRules + "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m limit --limit 1/sec -j DROP\n-A PREROUTING -i eth0 -p tcp -j NOTRACK\nCOMMIT\n", jump, jump + forDocker, ":DOCKER-USER", dockerRules + ":DOCKER-USER"},
+		nil,
+		[]string{"IPv4 FORWARD: the raw table exempts packets from connection tracking (-t raw -A PREROUTING -i eth0 -p tcp -j CT --notrack, "},
+	},
+	{
 		"Docker's chains were flushed, and the policy of FORWARD is DROP",
 		[]string{"COMMIT\n", "COMMIT\n" + natRules, jump, jump + forDocker, ":DOCKER-USER", ":DOCKER - [0:0]\n:DOCKER-USER", ":FORWARD ACCEPT", ":FORWARD DROP"},
 		nil,
