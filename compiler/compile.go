@@ -34,7 +34,7 @@ var passes = []struct {
 	evenAfterErrors bool
 }{
 	{"read sets", (*compilation).readSets, true},
-	{"split by family", (*compilation).splitFamilies, true},
+	{"make rules", (*compilation).splitFamilies, true},
 	{"report unused sets", (*compilation).reportUnused, true},
 	{"order by phase", (*compilation).order, false},
 	{"check the order", (*compilation).checkOrder, false},

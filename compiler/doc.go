@@ -3,6 +3,6 @@
 // In: the policy of one host, and a reader of its address lists.
 // Out: the ir.Ruleset that the host loads, or positioned diagnostics.
 //
-// The passes are listed in compile.go in the order in which they run, one file each. No later
-// stage knows HCL, and no pass prints text.
+// compile.go lists the passes in the order in which they run. No later stage evaluates
+// HCL, and no pass prints text.
 package compiler

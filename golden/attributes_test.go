@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,8 @@ type attributeSample struct {
 	// spelling is set if the attribute changes the emitted files, but not what happens to
 	// any packet.
 	spelling bool
+	// attribute is the name, which the test sets.
+	attribute string
 }
 
 const webPort = "protocol = \"tcp\"\npublished_ports = [80]\n"
@@ -27,57 +30,57 @@ const webPort = "protocol = \"tcp\"\npublished_ports = [80]\n"
 // attributeSamples has one sample for each attribute of the blocks that become rules or
 // sets, by "block.attribute".
 var attributeSamples = map[string]attributeSample{
-	"host.external_interfaces":  {`external_interfaces = ["eth0"]`, `external_interfaces = ["eth0", "eth1"]`, false},
-	"host.container_interfaces": {``, `container_interfaces = ["docker0"]`, false},
-	"host.families":             {``, `families = ["ipv4"]`, false},
-	"host.chain":                {"install = \"insert\"", "install = \"insert\"\nchain = \"DOCKER\"", true},
-	"host.install":              {``, `install = "jump"`, false},
-	"host.verdict":              {``, `verdict = "return"`, false},
-	"host.input_guard":          {``, `input_guard = false`, false},
-	"host.proxy_ports":          {``, `proxy_ports = [8080]`, false},
-	"host.variables":            {`variables = { allowed = "192.0.2.1" }`, `variables = { allowed = "192.0.2.2" }`, false},
-	"ipset.type":                {`entries = ["192.0.2.1"]`, "type = \"hash:ip\"\nentries = [\"192.0.2.1\"]", true},
-	"ipset.entries":             {`entries = ["192.0.2.1"]`, `entries = ["192.0.2.1", "192.0.2.9"]`, false},
-	"ipset.files":               {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nfiles = [\"list.txt\"]", false},
-	"ipset.exclude":             {`entries = ["192.0.2.0/24"]`, "entries = [\"192.0.2.0/24\"]\nexclude = [\"192.0.2.9\"]", false},
-	"ipset.exclude_files":       {`entries = ["203.0.113.0/24"]`, "entries = [\"203.0.113.0/24\"]\nexclude_files = [\"list.txt\"]", false},
-	"ipset.aggregate":           {`entries = ["192.0.2.0/25", "192.0.2.128/25"]`, "entries = [\"192.0.2.0/25\", \"192.0.2.128/25\"]\naggregate = false", true},
-	"ipset.managed":             {`entries = []`, `managed = false`, false},
-	"ipset.members":             {"type = \"list:set\"\nmembers = [ipset.other]", "type = \"list:set\"\nmembers = [ipset.other, ipset.third]", false},
-	"ipset.hashsize":            {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nhashsize = 4096", true},
-	"ipset.maxelem":             {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nmaxelem = 99", true},
-	"ipset.timeout":             {`managed = false`, "managed = false\ntimeout = 60", true},
-	"ipset.counters":            {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\ncounters = true", true},
-	"ipset.comment":             {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\ncomment = true", true},
-	"established.sessions":      {``, `sessions = "recheck"`, false},
-	"established.drop_invalid":  {``, `drop_invalid = true`, false},
-	"rule.source":               {webPort, webPort + `source = ["192.0.2.0/24"]`, false},
-	"rule.source_not":           {webPort, webPort + `source_not = ["192.0.2.0/24"]`, false},
-	"rule.destination":          {webPort, webPort + `destination = ["172.17.0.2"]`, false},
-	"rule.destination_not":      {webPort, webPort + `destination_not = ["172.17.0.2"]`, false},
-	"rule.protocol":             {`protocol = "tcp"`, `protocol = "udp"`, false},
-	"rule.published_ports":      {webPort, webPort + `container_ports = [8080]`, false},
-	"rule.published_address":    {webPort, webPort + `published_address = ["198.51.100.1"]`, false},
-	"rule.container_ports":      {webPort, webPort + `container_ports = [8080]`, false},
-	"rule.source_ports":         {webPort, webPort + `source_ports = [53]`, false},
-	"rule.icmp_types":           {`icmp_types = ["echo-request"]`, `icmp_types = ["echo-request", "timestamp-request"]`, false},
-	"rule.interfaces":           {webPort, webPort + `interfaces = ["eth9"]`, false},
-	"rule.out_interfaces":       {webPort, webPort + `out_interfaces = ["docker0"]`, false},
-	"rule.hosts":                {webPort, webPort + `hosts = ["other"]`, false},
-	"rule.action":               {webPort, webPort + `action = "reject"`, false},
-	"rule.for_each":             {"for_each = [\"a\"]\n" + webPort, "for_each = [\"a\", \"b\"]\n" + webPort, true},
-	"rate.limit":                {`limit = "1/second"`, `limit = "2/second"`, false},
-	"rate.burst":                {`limit = "1/second"`, "limit = \"1/second\"\nburst = 9", false},
-	"rate.per":                  {`limit = "1/second"`, "limit = \"1/second\"\nper = \"rule\"", false},
-	"connections.max":           {`max = 3`, `max = 4`, false},
-	"connections.per_prefix_v4": {`max = 3`, "max = 3\nper_prefix_v4 = 24", false},
-	"connections.per_prefix_v6": {`max = 3`, "max = 3\nper_prefix_v6 = 64", false},
-	"log.prefix":                {``, `prefix = "other: "`, true},
-	"log.level":                 {``, `level = "info"`, true},
-	"log.limit":                 {``, `limit = "1/hour"`, true},
-	"log.nflog_group":           {``, `nflog_group = 7`, true},
-	"default.allow":             {``, `allow = ["203.0.113.77"]`, false},
-	"default.action":            {``, `action = "reject"`, false},
+	"host.external_interfaces":  {`external_interfaces = ["eth0"]`, `external_interfaces = ["eth0", "eth1"]`, false, ""},
+	"host.container_interfaces": {``, `container_interfaces = ["docker0"]`, false, ""},
+	"host.families":             {``, `families = ["ipv4"]`, false, ""},
+	"host.chain":                {"install = \"insert\"", "install = \"insert\"\nchain = \"DOCKER\"", true, ""},
+	"host.install":              {``, `install = "jump"`, false, ""},
+	"host.verdict":              {``, `verdict = "return"`, false, ""},
+	"host.input_guard":          {``, `input_guard = false`, false, ""},
+	"host.proxy_ports":          {``, `proxy_ports = [8080]`, false, ""},
+	"host.variables":            {`variables = { allowed = "192.0.2.1" }`, `variables = { allowed = "192.0.2.2" }`, false, ""},
+	"ipset.type":                {`entries = ["192.0.2.1"]`, "type = \"hash:ip\"\nentries = [\"192.0.2.1\"]", true, ""},
+	"ipset.entries":             {`entries = ["192.0.2.1"]`, `entries = ["192.0.2.1", "192.0.2.9"]`, false, ""},
+	"ipset.files":               {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nfiles = [\"list.txt\"]", false, ""},
+	"ipset.exclude":             {`entries = ["192.0.2.0/24"]`, "entries = [\"192.0.2.0/24\"]\nexclude = [\"192.0.2.9\"]", false, ""},
+	"ipset.exclude_files":       {`entries = ["203.0.113.0/24"]`, "entries = [\"203.0.113.0/24\"]\nexclude_files = [\"list.txt\"]", false, ""},
+	"ipset.aggregate":           {`entries = ["192.0.2.0/25", "192.0.2.128/25"]`, "entries = [\"192.0.2.0/25\", \"192.0.2.128/25\"]\naggregate = false", true, ""},
+	"ipset.managed":             {`entries = []`, `managed = false`, false, ""},
+	"ipset.members":             {"type = \"list:set\"\nmembers = [ipset.other]", "type = \"list:set\"\nmembers = [ipset.other, ipset.third]", false, ""},
+	"ipset.hashsize":            {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nhashsize = 4096", true, ""},
+	"ipset.maxelem":             {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nmaxelem = 99", true, ""},
+	"ipset.timeout":             {`managed = false`, "managed = false\ntimeout = 60", true, ""},
+	"ipset.counters":            {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\ncounters = true", true, ""},
+	"ipset.comment":             {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\ncomment = true", true, ""},
+	"established.sessions":      {``, `sessions = "recheck"`, false, ""},
+	"established.drop_invalid":  {``, `drop_invalid = true`, false, ""},
+	"rule.source":               {webPort, webPort + `source = ["192.0.2.0/24"]`, false, ""},
+	"rule.source_not":           {webPort, webPort + `source_not = ["192.0.2.0/24"]`, false, ""},
+	"rule.destination":          {webPort, webPort + `destination = ["172.17.0.2"]`, false, ""},
+	"rule.destination_not":      {webPort, webPort + `destination_not = ["172.17.0.2"]`, false, ""},
+	"rule.protocol":             {`protocol = "tcp"`, `protocol = "udp"`, false, ""},
+	"rule.published_ports":      {webPort, "protocol = \"tcp\"\npublished_ports = [81]\n", false, ""},
+	"rule.published_address":    {webPort, webPort + `published_address = ["198.51.100.1"]`, false, ""},
+	"rule.container_ports":      {webPort, webPort + `container_ports = [8080]`, false, ""},
+	"rule.source_ports":         {webPort, webPort + `source_ports = [53]`, false, ""},
+	"rule.icmp_types":           {`icmp_types = ["echo-request"]`, `icmp_types = ["echo-request", "timestamp-request"]`, false, ""},
+	"rule.interfaces":           {webPort, webPort + `interfaces = ["eth9"]`, false, ""},
+	"rule.out_interfaces":       {webPort, webPort + `out_interfaces = ["docker0"]`, false, ""},
+	"rule.hosts":                {webPort, webPort + `hosts = ["other"]`, false, ""},
+	"rule.action":               {webPort, webPort + `action = "reject"`, false, ""},
+	"rule.for_each":             {"for_each = [\"a\"]\n" + webPort, "for_each = [\"a\", \"b\"]\n" + webPort, true, ""},
+	"rate.limit":                {`limit = "1/second"`, `limit = "2/second"`, false, ""},
+	"rate.burst":                {`limit = "1/second"`, "limit = \"1/second\"\nburst = 9", false, ""},
+	"rate.per":                  {`limit = "1/second"`, "limit = \"1/second\"\nper = \"rule\"", false, ""},
+	"connections.max":           {`max = 3`, `max = 4`, false, ""},
+	"connections.per_prefix_v4": {`max = 3`, "max = 3\nper_prefix_v4 = 24", false, ""},
+	"connections.per_prefix_v6": {`max = 3`, "max = 3\nper_prefix_v6 = 64", false, ""},
+	"log.prefix":                {``, `prefix = "other: "`, true, ""},
+	"log.level":                 {``, `level = "info"`, true, ""},
+	"log.limit":                 {``, `limit = "1/hour"`, true, ""},
+	"log.nflog_group":           {``, `nflog_group = 7`, true, ""},
+	"default.allow":             {``, `allow = ["203.0.113.77"]`, false, ""},
+	"default.action":            {``, `action = "reject"`, false, ""},
 }
 
 // withoutEffect are attributes that change no file, and why.
@@ -116,6 +119,7 @@ func TestEveryAttributeHasAnEffect(t *testing.T) {
 			case !found:
 				t.Errorf("%s: no sample, so that nothing shows that lowering, semantics and emission know it", name)
 			default:
+				sample.attribute = a.Name
 				t.Run(name, func(t *testing.T) { sample.test(t, kind) })
 			}
 		}
@@ -126,18 +130,69 @@ func TestEveryAttributeHasAnEffect(t *testing.T) {
 }
 
 func (s attributeSample) test(t *testing.T, kind string) {
-	without, with := samplePolicy(t, kind, s.without), samplePolicy(t, kind, s.with)
+	if kind != "rule" {
+		s.compare(t, kind, sampleVariant{}, diff.Forwarded, diff.ToProxy)
+		return
+	}
+	for _, v := range sampleVariants {
+		if slices.Contains(v.without, s.attribute) {
+			continue
+		}
+		t.Run(v.name, func(t *testing.T) {
+			if v.block == "" || s.spelling {
+				s.compare(t, kind, v, diff.Forwarded, diff.ToProxy)
+				return
+			}
+			s.compare(t, kind, v, v.path)
+		})
+	}
+}
+
+// sampleVariant is a place in a policy where the attributes of a rule must have an effect.
+type sampleVariant struct {
+	name string
+	// block is "deny" or "accept", of egress or not.
+	block  string
+	egress bool
+	// path is where the effect must show.
+	path diff.Path
+	// without are attributes that have none there.
+	without []string
+}
+
+// containerAttributes are conditions that no packet in INPUT shows. A rule with one of them
+// is left out there, or has no such condition: docs/language.md, "INPUT protection".
+var containerAttributes = []string{"destination", "destination_not", "container_ports", "out_interfaces", "icmp_types"}
+
+var sampleVariants = []sampleVariant{
+	{name: "deny", block: "deny", path: diff.Forwarded},
+	{name: "accept", block: "accept", path: diff.Forwarded, without: []string{"action"}},
+	{name: "deny in INPUT", block: "deny", path: diff.ToProxy, without: containerAttributes},
+	// An accept with a container condition is left out of INPUT as a whole, which shows.
+	{name: "accept in INPUT", block: "accept", path: diff.ToProxy, without: []string{"action", "icmp_types"}},
+	{name: "deny in egress", block: "deny", egress: true, path: diff.Forwarded, without: []string{"published_ports", "published_address"}},
+	{name: "accept in egress", block: "accept", egress: true, path: diff.Forwarded, without: []string{"published_ports", "published_address", "action"}},
+}
+
+// compare compiles the sample with and without the attribute, and requires a change on one
+// of the paths; none at all if it is a matter of spelling.
+func (s attributeSample) compare(t *testing.T, kind string, v sampleVariant, paths ...diff.Path) {
+	t.Helper()
+	without, with := samplePolicy(t, kind, v, s.without), samplePolicy(t, kind, v, s.with)
 	if emittedRules(t, without) == emittedRules(t, with) {
 		t.Error("the emitted files are the same with and without it")
 	}
 	report := compareSamples(t, without, with)
-	if changed := len(report.Changes) > 0; changed == s.spelling {
+	changed := slices.ContainsFunc(report.Changes, func(c diff.Change) bool {
+		return slices.Contains(paths, c.Path) || len(c.Proxy) > 0 && slices.Contains(paths, diff.ToProxy)
+	})
+	if changed == s.spelling {
 		t.Errorf("changes in what happens to packets: %t; want %t\n%+v", changed, !s.spelling, report.Changes)
 	}
 }
 
 // samplePolicy writes a policy in which a block of a kind has some lines.
-func samplePolicy(t *testing.T, kind, lines string) string {
+func samplePolicy(t *testing.T, kind string, v sampleVariant, lines string) string {
 	t.Helper()
 	blocks := map[string]string{
 		"host": "external_interfaces = [\"eth0\"]\n", "ipset": "entries = [\"192.0.2.1\"]\n",
@@ -155,6 +210,38 @@ func samplePolicy(t *testing.T, kind, lines string) string {
 	switch kind {
 	case "rate", "connections", "log":
 		nested = kind + " {\n" + lines + "\n}\n"
+	}
+	block := "deny"
+	if v.block != "" {
+		block = v.block
+		blocks["host"] += "proxy_ports = [80, \"53/udp\", \"80/udp\"]\n"
+	}
+	rule := block + " \"sample\" {\n" + blocks["rule"] + "\n" + nested + "}\n"
+	if v.egress {
+		if !strings.Contains(rule, "container_ports") {
+			rule = strings.Replace(rule, "published_ports", "container_ports", 1)
+		}
+		rule = strings.Replace(rule, "published_ports = [80]\n", "", 1)
+		if block == "accept" {
+			rule += "default {\n  action = \"drop\"\n}\n"
+		}
+		rule = "egress {\n" + rule + "}\n"
+	}
+	others := `
+accept "open" {
+  protocol = "tcp"
+  published_ports = [22, "70-90"]
+}
+accept "dns" {
+  protocol = "udp"
+  published_ports = [53]
+}
+accept "ping" {
+  protocol = ["icmp", "icmpv6"]
+}
+`
+	if block == "accept" {
+		others = "" // they would let through what the sample lets through
 	}
 	dir := t.TempDir()
 	policy := `
@@ -178,20 +265,7 @@ established {
 deny "set" {
   source = [ipset.sample]
 }
-accept "open" {
-  protocol = "tcp"
-  published_ports = [22, "70-90"]
-}
-accept "dns" {
-  protocol = "udp"
-  published_ports = [53]
-}
-accept "ping" {
-  protocol = ["icmp", "icmpv6"]
-}
-deny "sample" {
-` + blocks["rule"] + nested + `
-}
+` + others + rule + `
 default {
 ` + blocks["default"] + `
 }

@@ -32,7 +32,7 @@ func (f Family) String() string {
 
 // Ruleset is everything that one host loads: the rules and sets of its policy.
 type Ruleset struct {
-	// Host is the label of the host block; "" for the unlabelled one.
+	// Host is the label of the host block; "" for the unlabeled one.
 	Host string
 	// Install is how Chain gets the rules.
 	Install Install

@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Rule is one rule of the policy in one family. A packet matches if it fulfils all
+// Rule is one rule of the policy in one family. A packet matches if it fulfills all
 // conditions; an empty list, a nil pointer and a zero value mean any.
 type Rule struct {
 	Scope  Scope

@@ -214,8 +214,12 @@ func (b *builder) published() {
 			b.p.Out, b.onHost = "", true
 			return
 		}
+		given := Container
+		if !q.Container.IsValid() {
+			given = ContainerPort
+		}
 		if q.Container.IsValid() && q.Container != found.To.Addr() || q.ContainerPort != 0 && q.ContainerPort != found.To.Port() {
-			b.Notes = append(b.Notes, fmt.Sprintf("the nat table of %s sends it to %s; the container of the question is used instead", b.h.Name, found.To))
+			b.Notes = append(b.Notes, fmt.Sprintf("the nat table of %s sends it to %s; %s is used instead", b.h.Name, found.To, b.words.Name(given)))
 		}
 		if !q.Container.IsValid() {
 			to.To, to.Bridge = netip.AddrPortFrom(found.To.Addr(), to.To.Port()), found.Bridge

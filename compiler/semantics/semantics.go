@@ -55,7 +55,7 @@ func newBuilder(p *parser.Policy, f ir.Family, lists Lists) *builder {
 	return b
 }
 
-// add adds a rule: packets that fulfil all conditions get the verdict. Nil conditions are
+// add adds a rule: packets that fulfill all conditions get the verdict. Nil conditions are
 // skipped.
 func (b *builder) add(name string, v packet.Verdict, conds ...packet.Cond) {
 	var all []packet.Cond

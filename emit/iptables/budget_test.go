@@ -13,8 +13,8 @@ func TestTooManyRulesAreAnErrorAtTheFirstBlockOverTheLimit(t *testing.T) {
 	accept := func(line, interfaces int) *ir.Rule {
 		return &ir.Rule{Place: line, Verdict: ir.Return{}, Origin: ir.Origin{Range: at(line)}, In: make([]string, interfaces), PublishedPorts: ports}
 	}
-	count := func(rules ...*ir.Rule) *legalisation {
-		l := newLegalisation(&ir.Ruleset{Programs: []*ir.Program{{Family: ir.IPv4, Rules: rules}, {Family: ir.IPv6}}})
+	count := func(rules ...*ir.Rule) *legalization {
+		l := newLegalization(&ir.Ruleset{Programs: []*ir.Program{{Family: ir.IPv4, Rules: rules}, {Family: ir.IPv6}}})
 		l.foldAddresses()
 		l.countRules()
 		return l

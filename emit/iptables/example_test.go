@@ -10,7 +10,7 @@ import (
 
 // A rule that accepts two published ports from two addresses becomes two iptables rules, one
 // for each port, which match a set of the addresses.
-func ExampleLegalise() {
+func ExampleLegalize() {
 	clients := ir.Addresses{Prefixes: []netip.Prefix{
 		netip.MustParsePrefix("192.0.2.10/32"),
 		netip.MustParsePrefix("198.51.100.0/24"),
@@ -41,7 +41,7 @@ func ExampleLegalise() {
 		}}},
 	}
 
-	tables, diags := iptables.Legalise(ruleset)
+	tables, diags := iptables.Legalize(ruleset)
 	if diags.HasErrors() {
 		fmt.Println(diags)
 		return

@@ -21,14 +21,61 @@ type expansion struct {
 	chainOf func(ir.Scope) string
 }
 
+// factor is one thing of which a rule lists any number and an iptables rule has one.
+type factor struct {
+	// options is the number of things listed; without any, the factor changes nothing.
+	options int
+	// choose applies option i to a combination.
+	choose func(c *combination, i int)
+}
+
+func factorOf[T any](options []T, choose func(*combination, T)) factor {
+	return factor{len(options), func(c *combination, i int) { choose(c, options[i]) }}
+}
+
+// factors returns those of the cartesian product, the last of which varies fastest:
+// interfaces, so that the rules of a published port are adjacent.
+func (e *expansion) factors() []factor {
+	add := func(c *combination, m Match) { c.matches = append(c.matches, m) }
+	interfaces := func(d Direction) func(*combination, string) {
+		return func(c *combination, name string) { add(c, Interface{Dir: d, Name: name}) }
+	}
+	translated := e.Scope != ir.ScopeProxy
+	return []factor{
+		factorOf(e.protocolVerdicts(), func(c *combination, p protocolVerdict) {
+			c.protocol, c.verdict = p.number, p.verdict
+		}),
+		factorOf(e.PublishedAddresses, func(c *combination, a netip.Addr) {
+			if translated {
+				c.conntrack.OrigDst = a
+			} else {
+				add(c, Address{Dir: Dst, Prefix: netip.PrefixFrom(a, a.BitLen())})
+			}
+		}),
+		factorOf(e.PublishedPorts, func(c *combination, p ir.PortRange) {
+			if translated {
+				c.conntrack.OrigDstPort = &p
+			} else {
+				c.ports.Dst = &p
+			}
+		}),
+		factorOf(e.DestinationPorts, func(c *combination, p ir.PortRange) { c.ports.Dst = &p }),
+		factorOf(e.SourcePorts, func(c *combination, p ir.PortRange) { c.ports.Src = &p }),
+		factorOf(e.ICMP, func(c *combination, t ir.ICMP) {
+			add(c, ICMP{Family: e.family, Type: t.Type, Code: t.Code})
+		}),
+		factorOf(alternatives(e.source.in, Src), add),
+		factorOf(alternatives(e.destination.in, Dst), add),
+		factorOf(e.Out, interfaces(Dst)),
+		factorOf(e.In, interfaces(Src)),
+	}
+}
+
 // size returns the number of rules, or some number above budget.MaxRules.
 func (e *expansion) size() int {
 	n := len(e.lines(&combination{}))
-	for _, options := range []int{
-		len(e.protocolVerdicts()), len(e.PublishedAddresses), len(e.PublishedPorts), len(e.DestinationPorts), len(e.SourcePorts), len(e.ICMP),
-		len(alternatives(e.source.in, Src)), len(alternatives(e.destination.in, Dst)), len(e.Out), len(e.In),
-	} {
-		if n *= max(options, 1); n > budget.MaxRules {
+	for _, f := range e.factors() {
+		if n *= max(f.options, 1); n > budget.MaxRules {
 			break
 		}
 	}
@@ -44,60 +91,31 @@ type combination struct {
 	matches   []Match
 }
 
-// product returns every combination with every option applied; all unchanged if there are
-// no options.
-func product[T any](all []combination, options []T, choose func(*combination, T)) []combination {
-	if len(options) == 0 {
+// product returns every combination with every option of a factor; all of them unchanged
+// if it has none.
+func product(all []combination, f factor) []combination {
+	if f.options == 0 {
 		return all
 	}
-	out := make([]combination, 0, len(all)*len(options))
+	out := make([]combination, 0, len(all)*f.options)
 	for _, one := range all {
-		for _, option := range options {
+		for i := range f.options {
 			next := one
 			next.matches = slices.Clone(one.matches)
-			choose(&next, option)
+			f.choose(&next, i)
 			out = append(out, next)
 		}
 	}
 	return out
 }
 
-// rules returns the cartesian product. Interfaces vary fastest, so that the rules of a
-// published port are adjacent.
+// rules returns the cartesian product.
 func (e *expansion) rules() []*Rule {
 	add := func(c *combination, m ...Match) { c.matches = append(c.matches, m...) }
-	interfaces := func(d Direction) func(*combination, string) {
-		return func(c *combination, name string) { add(c, Interface{Dir: d, Name: name}) }
-	}
-	translated := e.Scope != ir.ScopeProxy
-
 	all := []combination{{conntrack: Conntrack{States: e.States, Dir: e.Direction}}}
-	all = product(all, e.protocolVerdicts(), func(c *combination, p protocolVerdict) {
-		c.protocol, c.verdict = p.number, p.verdict
-	})
-	all = product(all, e.PublishedAddresses, func(c *combination, a netip.Addr) {
-		if translated {
-			c.conntrack.OrigDst = a
-		} else {
-			add(c, Address{Dir: Dst, Prefix: netip.PrefixFrom(a, a.BitLen())})
-		}
-	})
-	all = product(all, e.PublishedPorts, func(c *combination, p ir.PortRange) {
-		if translated {
-			c.conntrack.OrigDstPort = &p
-		} else {
-			c.ports.Dst = &p
-		}
-	})
-	all = product(all, e.DestinationPorts, func(c *combination, p ir.PortRange) { c.ports.Dst = &p })
-	all = product(all, e.SourcePorts, func(c *combination, p ir.PortRange) { c.ports.Src = &p })
-	all = product(all, e.ICMP, func(c *combination, t ir.ICMP) {
-		add(c, ICMP{Family: e.family, Type: t.Type, Code: t.Code})
-	})
-	all = product(all, alternatives(e.source.in, Src), func(c *combination, m Match) { add(c, m) })
-	all = product(all, alternatives(e.destination.in, Dst), func(c *combination, m Match) { add(c, m) })
-	all = product(all, e.Out, interfaces(Dst))
-	all = product(all, e.In, interfaces(Src))
+	for _, f := range e.factors() {
+		all = product(all, f)
+	}
 
 	var rules []*Rule
 	for i := range all {
@@ -251,7 +269,7 @@ func rejectWith(protocol uint8, f ir.Family) string {
 
 // rank returns the position of a match in a rule: -s -d -i -o -p first, as in
 // iptables-save, then match extensions, cheap ones before sets; limits are last, because
-// they must count only packets that fulfil all other conditions.
+// they must count only packets that fulfill all other conditions.
 func rank(m Match) int {
 	switch m := m.(type) {
 	case Address:

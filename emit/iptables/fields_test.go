@@ -41,7 +41,7 @@ var fieldContexts = map[string]func(*ir.Rule){
 	"SessionsRechecked": func(r *ir.Rule) { r.Connections = &ir.Connections{Max: 3, PrefixLength: 32} },
 }
 
-func TestEveryFieldOfARuleIsLegalised(t *testing.T) {
+func TestEveryFieldOfARuleIsLegalized(t *testing.T) {
 	for i := range reflect.TypeFor[ir.Rule]().NumField() {
 		field := reflect.TypeFor[ir.Rule]().Field(i).Name
 		if field == "Place" {
@@ -49,7 +49,7 @@ func TestEveryFieldOfARuleIsLegalised(t *testing.T) {
 		}
 		set := fieldSamples[field]
 		if set == nil {
-			t.Errorf("field %s of ir.Rule: no sample in fieldSamples; its legalisation is not tested", field)
+			t.Errorf("field %s of ir.Rule: no sample in fieldSamples; its legalization is not tested", field)
 			continue
 		}
 		print := func(change func(*ir.Rule)) string {
@@ -58,7 +58,7 @@ func TestEveryFieldOfARuleIsLegalised(t *testing.T) {
 				context(r)
 			}
 			change(r)
-			l := newLegalisation(&ir.Ruleset{Chain: "DOCKER-USER", Programs: []*ir.Program{{Family: ir.IPv4, Rules: []*ir.Rule{r}}}})
+			l := newLegalization(&ir.Ruleset{Chain: "DOCKER-USER", Programs: []*ir.Program{{Family: ir.IPv4, Rules: []*ir.Rule{r}}}})
 			l.foldAddresses()
 			l.expand()
 			return string(Rules(l.out.Programs[0], "")) + string(Sets(l.out.Sets, ""))
@@ -73,7 +73,7 @@ func TestEveryFieldOfARuleIsLegalised(t *testing.T) {
 // evaluation: moving a rule to another phase does not move its sets.
 func TestSetsKeepTheOrderOfThePolicy(t *testing.T) {
 	two := ir.End{In: ir.Addresses{Prefixes: []netip.Prefix{prefix("192.0.2.1/32"), prefix("192.0.2.3/32")}}}
-	tables, diags := Legalise(&ir.Ruleset{Chain: "DOCKER-USER", Programs: []*ir.Program{{Family: ir.IPv4, Rules: []*ir.Rule{
+	tables, diags := Legalize(&ir.Ruleset{Chain: "DOCKER-USER", Programs: []*ir.Program{{Family: ir.IPv4, Rules: []*ir.Rule{
 		{Place: 2, Phase: ir.PhaseDeny, Name: "b", Source: two, Verdict: ir.Drop{}},
 		{Place: 1, Phase: ir.PhaseAccept, Name: "a", Source: two, Verdict: ir.Accept{}},
 	}}}})

@@ -29,7 +29,7 @@ const (
 )
 
 // declareSets converts the sets of the ruleset.
-func (l *legalisation) declareSets() {
+func (l *legalization) declareSets() {
 	for _, s := range l.in.Sets {
 		set := &Set{
 			Name:       ir.SetName(s.Name, s.Family),
@@ -60,7 +60,7 @@ func (l *legalisation) declareSets() {
 }
 
 // orderSets moves each list:set after its members, which must be created first.
-func (l *legalisation) orderSets() {
+func (l *legalization) orderSets() {
 	rank := func(s *Set) int {
 		if s.Type == ir.ListSet {
 			return 1
@@ -127,7 +127,7 @@ type foldedEnd struct{ in, notIn operands }
 // are two or more, or one in addition to another -s or -d of the same rule. A lookup in a
 // set costs as much as one rule, whatever its size: docs/contributing/netfilter.md, "Cost of
 // rules and sets".
-func (l *legalisation) foldEnd(r *ir.Rule, f ir.Family, e ir.End, suffix string) foldedEnd {
+func (l *legalization) foldEnd(r *ir.Rule, f ir.Family, e ir.End, suffix string) foldedEnd {
 	out := foldedEnd{operandsOf(e.In), operandsOf(e.NotIn)}
 	notSuffix := suffix + "-not"
 	if r.Phase == ir.PhaseDefault {
@@ -159,7 +159,7 @@ func operandsOf(a ir.Addresses) operands {
 }
 
 // foldLiterals replaces the literal addresses by a set, placed before the other sets.
-func (l *legalisation) foldLiterals(r *ir.Rule, f ir.Family, o *operands, suffix string, written hcl.Range) {
+func (l *legalization) foldLiterals(r *ir.Rule, f ir.Family, o *operands, suffix string, written hcl.Range) {
 	prefixes := splitWhole(o.prefixes)
 	set := l.setFor(r, f, suffix, &Set{
 		Type:     ir.HashNet,
@@ -171,7 +171,7 @@ func (l *legalisation) foldLiterals(r *ir.Rule, f ir.Family, o *operands, suffix
 }
 
 // foldSets replaces the sets by one list:set.
-func (l *legalisation) foldSets(r *ir.Rule, f ir.Family, o *operands, suffix string, written hcl.Range) {
+func (l *legalization) foldSets(r *ir.Rule, f ir.Family, o *operands, suffix string, written hcl.Range) {
 	var members []string
 	for _, name := range o.sets {
 		if s := l.set(name); s.Type == ir.ListSet {
@@ -188,7 +188,7 @@ func (l *legalisation) foldSets(r *ir.Rule, f ir.Family, o *operands, suffix str
 
 // setFor returns the set made for a rule, and adds it unless the same block already has it
 // from another scope.
-func (l *legalisation) setFor(r *ir.Rule, f ir.Family, suffix string, set *Set, written hcl.Range) *Set {
+func (l *legalization) setFor(r *ir.Rule, f ir.Family, suffix string, set *Set, written hcl.Range) *Set {
 	set.Name = ir.SetName(literalSetName(r.Name, suffix), f)
 	key := madeFor{set.Name, r.Origin.Block, r.Origin.Name}
 	if have := l.made[key]; have != nil {
@@ -205,7 +205,7 @@ func (l *legalisation) setFor(r *ir.Rule, f ir.Family, suffix string, set *Set, 
 type madeFor struct{ set, block, rule string }
 
 // set returns the set with a name.
-func (l *legalisation) set(name string) *Set {
+func (l *legalization) set(name string) *Set {
 	return l.out.Sets[slices.IndexFunc(l.out.Sets, func(s *Set) bool { return s.Name == name })]
 }
 

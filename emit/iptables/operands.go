@@ -16,7 +16,7 @@ const maxMatches = 36
 // checkOperands reports operands that the kernel's tools accept without an error although
 // the rule then matches never or always: a set or an address of the other family, ports
 // without their protocol.
-func (l *legalisation) checkOperands() {
+func (l *legalization) checkOperands() {
 	sets := map[string]*Set{}
 	for _, s := range l.out.Sets {
 		if other, dup := sets[s.Name]; dup {
@@ -87,6 +87,6 @@ func operandProblem(p *Program, r *Rule, sets map[string]*Set) string {
 	return ""
 }
 
-func (l *legalisation) internal(rng hcl.Range, format string, args ...any) {
+func (l *legalization) internal(rng hcl.Range, format string, args ...any) {
 	l.diags = append(l.diags, diag.Internal(rng, format, args...))
 }

@@ -19,8 +19,8 @@ func ruleOf(phase ir.Phase, name string, line int, matches ...Match) *Rule {
 	return &Rule{ID: ir.RuleID{Phase: phase, Name: name}, Origin: ir.Origin{Range: at(line)}, Matches: matches, Verdict: Drop{}}
 }
 
-func legalisationOf(rules ...*Rule) *legalisation {
-	return &legalisation{out: &Tables{Programs: []*Program{
+func legalizationOf(rules ...*Rule) *legalization {
+	return &legalization{out: &Tables{Programs: []*Program{
 		{Family: ir.IPv4, Target: "DOCKER-USER", Chains: []*Chain{{Name: "DOCKER-USER", Rules: rules}}},
 	}}}
 }
@@ -51,14 +51,14 @@ func TestInvalidOperandsAreInternalErrors(t *testing.T) {
 		{ruleOf(ir.PhaseDeny, "x", 1, SetMatch{Set: "a-v6"}), `set "a-v6" is of the other family`},
 		{&Rule{Verdict: Reject{With: "tcp-reset"}}, "tcp-reset without protocol tcp"},
 	} {
-		broken := legalisationOf(c.rule)
+		broken := legalizationOf(c.rule)
 		broken.out.Sets = sets
 		broken.checkOperands()
 		if len(broken.diags) != 1 || diag.InfoOf(broken.diags[0]).Code != diag.CodeInternal || !strings.Contains(broken.diags[0].Detail, c.want) {
 			t.Errorf("want %q, got %v", c.want, broken.diags)
 		}
 	}
-	good := legalisationOf(ruleOf(ir.PhaseDeny, "x", 1,
+	good := legalizationOf(ruleOf(ir.PhaseDeny, "x", 1,
 		Address{Prefix: netip.MustParsePrefix("10.0.0.0/8")}, Protocol{Number: 6}, Ports{Protocol: 6, Dst: port},
 		Conntrack{OrigDstPort: port, Dir: ir.CTOriginal}, SetMatch{Set: "a"}))
 	good.out.Sets = sets
@@ -69,7 +69,7 @@ func TestInvalidOperandsAreInternalErrors(t *testing.T) {
 }
 
 func TestTwoSetsOfOneNameAreAnInternalError(t *testing.T) {
-	c := legalisationOf()
+	c := legalizationOf()
 	c.out.Sets = []*Set{{Name: "a", Origin: ir.Origin{Range: at(3)}}, {Name: "a", Origin: ir.Origin{Range: at(5)}}}
 	c.checkOperands()
 	if len(c.diags) != 1 || !strings.Contains(c.diags[0].Detail, `two sets named "a", the other from policy.hcl:3`) || c.diags[0].Subject.Start.Line != 5 {

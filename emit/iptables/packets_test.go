@@ -37,7 +37,7 @@ func compile(t testing.TB, text string) (*iptables.Tables, hcl.Diagnostics) {
 	if diags = append(diags, more...); ruleset == nil {
 		return nil, diags
 	}
-	tables, more := iptables.Legalise(ruleset)
+	tables, more := iptables.Legalize(ruleset)
 	return tables, append(diags, more...)
 }
 

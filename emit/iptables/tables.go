@@ -8,7 +8,7 @@ import (
 
 // Tables is everything that one host loads, in the terms of iptables and ipset.
 type Tables struct {
-	// Host is the label of the host block; "" for the unlabelled one.
+	// Host is the label of the host block; "" for the unlabeled one.
 	Host string
 	// Sets in the order of creation: the members of a list:set before it.
 	Sets []*Set
@@ -51,7 +51,7 @@ type Rule struct {
 	ID ir.RuleID
 	// Origin is the block of the policy that the rule was compiled from.
 	Origin ir.Origin
-	// Matches in the order of iptables-save. A packet must fulfil all of them.
+	// Matches in the order of iptables-save. A packet must fulfill all of them.
 	Matches []Match
 	Verdict Verdict
 }

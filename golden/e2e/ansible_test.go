@@ -256,7 +256,7 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 	}
 
 	printed := f.expect("changed", "changed", "changed", "--check", "--diff")
-	f.requireOutput(printed, "host web1: ", "some traffic is newly blocked", "published ports 80, 443/tcp", "host db1: ", "would change:", "IPv4: no dockerfw rules are in DOCKER-USER")
+	f.requireOutput(printed, "host web1: ", "some traffic is newly blocked", "published ports 80, 443/tcp", "host db1: ", "would change:", "IPv4 DOCKER-USER: add the rules")
 	f.requireUnchanged(clean, fleetHosts...)
 	if f.verify("web1", filepath.Join(f.compiled, "web1")) == nil {
 		t.Fatal("verify accepts a host before the policy is loaded")
@@ -278,7 +278,7 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 		t.Log("without a check and a diff of a damaged folder; a soak runs them")
 	} else {
 		printed = f.expect("failed", "", "changed", "--check", "--diff")
-		f.requireOutput(printed, "published port 5433/tcp", "IPv4: the rules in DOCKER-USER differ")
+		f.requireOutput(printed, "published port 5433/tcp", "IPv4 DOCKER-USER: replace the rules")
 		f.requireUnchanged(first, fleetHosts...)
 	}
 	printed = f.expect("failed", "unchanged", "changed")

@@ -64,7 +64,7 @@ func TestReadYieldsEntriesAndReportsTheRest(t *testing.T) {
 		"blank lines and comments only": {
 			input: "# a\n\n ; b\n\t\n\r\n",
 		},
-		"one entry a line": {
+		"one entry per line": {
 			input:   "192.0.2.1\n10.0.0.0/8\n::1-::2\n",
 			entries: []string{"1:1 192.0.2.1", "2:1 10.0.0.0/8", "3:1 ::1-::2"},
 		},

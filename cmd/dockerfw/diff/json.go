@@ -56,6 +56,8 @@ type (
 		Name  string `json:"name"`
 		Place string `json:"place,omitempty"`
 		Text  string `json:"text,omitempty"`
+		// Implicit: the policy has no such block. The place is that of its host block.
+		Implicit bool `json:"implicit,omitempty"`
 	}
 	jsonPacket struct {
 		Text                string     `json:"text"`
@@ -171,7 +173,7 @@ func side(verdicts []packet.Verdict, rules []Rule, witness packet.Verdict) jsonS
 		out.Verdicts = append(out.Verdicts, v.String())
 	}
 	for _, r := range rules {
-		out.Rules = append(out.Rules, jsonRule{r.Name, r.place(), r.Text})
+		out.Rules = append(out.Rules, jsonRule{r.Name, r.place(), r.Text, r.MissingIn != ""})
 	}
 	return out
 }

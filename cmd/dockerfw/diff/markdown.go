@@ -111,6 +111,9 @@ func (m *markdown) change(c Change) {
 func (m *markdown) rules(rules []Rule) escape.Markdown {
 	return escape.Markdown(strings.Join(ruleTexts(rules, m.style.Full, func(r Rule) string {
 		text := escape.MarkdownCode(r.Name)
+		if r.MissingIn != "" {
+			return "implicit " + string(text)
+		}
 		if p := r.place(); p != "" {
 			text += " " + escape.MarkdownCode(p)
 		}

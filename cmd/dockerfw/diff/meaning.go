@@ -101,7 +101,11 @@ func (c *comparison) group(f ir.Family, path Path, programs []*packet.Evaluation
 	var groups []*group
 	index := map[reason]*group{}
 	listed := map[packet.Effect]int{}
-	for _, one := range changes {
+	all, err := c.byReturn(f, programs, changes)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
 		old, now := ruleAt(c.before, programs[0].Program, f, one.OldRule), ruleAt(c.after, programs[1].Program, f, one.NewRule)
 		why := c.reason(blocks, &one, old, now)
 		g := index[why]

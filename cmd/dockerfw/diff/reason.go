@@ -126,7 +126,7 @@ func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place) R
 		return Rule{Name: noRule + " (the end of " + cmp.Or(from.Chain, p.Chains[0].Name) + ")"}
 	}
 	rule := s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule]
-	out := Rule{Text: found.Text, Place: s.Place(from.Chain, rule), sets: rule.Sets()}
+	out := Rule{Text: found.Text, Place: s.Place(from.Chain, rule), MissingIn: s.MissingBlock(from.Chain, rule), sets: rule.Sets()}
 	out.Name, out.explicit = nameOf(rule)
 	if out.foreign = !snapshot.Ours(rule); out.foreign {
 		// A foreign rule for all packets of an interface is like the end of a chain.

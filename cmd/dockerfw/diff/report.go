@@ -92,6 +92,8 @@ type Rule struct {
 	Place hcl.Range
 	// Text is the rule as iptables-save prints it, without its chain.
 	Text string
+	// MissingIn is the policy that has no such block, if the rule is compiled without one.
+	MissingIn string
 
 	explicit bool
 	foreign  bool     // not created by dockerfw

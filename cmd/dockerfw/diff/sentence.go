@@ -251,13 +251,24 @@ func statesText(states []packet.ConnState) string {
 	var texts []string
 	for _, part := range []struct {
 		states []ir.CTState
-		format string
-	}{{packets, "%s packets"}, {replies, "%s replies"}, {clients, "%s packets from the client"}} {
-		if len(part.states) > 0 {
-			texts = append(texts, fmt.Sprintf(part.format, words.And(stateNames(part.states))))
+		what   string
+	}{{packets, "packets"}, {replies, "replies"}, {clients, "client packets"}} {
+		var connections, none []ir.CTState // invalid and untracked packets belong to no connection
+		for _, s := range part.states {
+			if s == ir.CTInvalid || s == ir.CTUntracked {
+				none = append(none, s)
+			} else {
+				connections = append(connections, s)
+			}
+		}
+		if len(connections) > 0 {
+			texts = append(texts, fmt.Sprintf("%s of %s connections", part.what, words.And(stateNames(connections))))
+		}
+		if len(none) > 0 {
+			texts = append(texts, words.And(stateNames(none))+" "+part.what)
 		}
 	}
-	return strings.Join(texts, " and ")
+	return words.And(texts)
 }
 
 func stateNames(states []ir.CTState) []string {

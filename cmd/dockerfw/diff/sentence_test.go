@@ -42,7 +42,7 @@ func TestEachKindOfDestinationHasItsSentence(t *testing.T) {
 		{Destination{Target: MatchedByNew, Rules: web}, `everything that accept "web" matches`},
 		{Destination{Target: MatchedByOld, Rules: web}, `everything that accept "web" matched`},
 		{Destination{Target: MatchedByNew, Rules: slices.Concat(web, web)}, "everything that the new rules match"},
-		{Destination{States: []packet.ConnState{{State: ir.CTEstablished, Dir: ir.CTReply}, {State: ir.CTInvalid}}}, "anything, only invalid packets and established replies"},
+		{Destination{States: []packet.ConnState{{State: ir.CTEstablished, Dir: ir.CTReply}, {State: ir.CTInvalid}}}, "anything, only invalid packets and replies of established connections"},
 		{Destination{Target: Container, Ports: ports(80), Protocols: tcp, SNAT: &no}, "container port 80/tcp, only connections without SNAT"},
 		{Destination{Conditions: []packet.Condition{{Name: "limit --limit 5/sec"}, {Name: "mark 0x1", Holds: true}}}, "anything, if [limit --limit 5/sec] does not match and [mark 0x1] matches"},
 	} {

@@ -19,7 +19,7 @@ var (
 // sameReachTitle is the title of changes without an effect, and sameReachText explains it.
 const (
 	sameReachTitle = "Same reach, different verdict"
-	sameReachText  = "Docker's own rules accept these packets too, but ACCEPT skips the rules after it"
+	sameReachText  = "Docker's own rules accept these packets too, but ACCEPT ends the filter table, so later rules in FORWARD do not see the packet"
 )
 
 // Heading is the result in one line.
@@ -132,6 +132,9 @@ func (r Rule) place() string { return snapshot.PlaceText(r.Place) }
 func (r Rule) String() string {
 	if end, ok := strings.CutPrefix(r.Name, noRule); ok {
 		return "none" + strings.Replace(end, "(the end", "(end", 1)
+	}
+	if r.MissingIn != "" {
+		return fmt.Sprintf("implicit %s (%s has no %[1]s block)", r.Name, r.MissingIn)
 	}
 	if p := r.place(); p != "" {
 		return r.Name + " (" + p + ")"

@@ -53,7 +53,7 @@ func compile(policy *parser.Policy, diags hcl.Diagnostics, lists *compiler.Lists
 	if diags = append(diags, more...); ruleset == nil {
 		return nil, diags
 	}
-	tables, more := iptables.Legalise(ruleset)
+	tables, more := iptables.Legalize(ruleset)
 	return tables, append(diags, more...)
 }
 

@@ -44,7 +44,9 @@ func (e *explainer) cases() {
 		seen[o] = len(e.answer.Cases)
 		e.answer.Cases = append(e.answer.Cases, c)
 	}
+	e.answer.limits = e.limits()
 	try(e.given)
+	e.answer.usualFirst()
 	if len(e.answer.Cases) == 1 && len(e.given) == 0 {
 		e.answer.Cases[0].Holds, e.answer.Cases[0].Fails = nil, nil
 	}
@@ -92,7 +94,7 @@ func (e *explainer) oneCase(j packet.Journey, known map[string]bool) Case {
 			c.Passed = append(c.Passed, Passed{Rule: rule, To: r.Verdict.Chain, Returns: r.Verdict.Kind == packet.Return, Accepts: r.Verdict.Kind == packet.Accept, Translates: r.Verdict.Kind == packet.Other && e.hooks[s.Hook].Translates(), Does: does(r, j.Steps, i)})
 		case r.At.Table == "filter":
 			// Other tables have many rules, of which few are about the packet.
-			c.Passed = append(c.Passed, Passed{Rule: rule, Why: why(s.Failed, &s.Packet)})
+			c.Passed = append(c.Passed, Passed{Rule: rule, Why: e.answer.why(s.Failed, &s.Packet)})
 		}
 	}
 	c.By = e.by(j, by)
@@ -168,7 +170,8 @@ func (e *explainer) rule(at packet.Origin) Rule {
 	r := e.state.Rules[e.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
 	return Rule{
 		Name: snapshot.BlockName(r), Table: at.Table, Chain: at.Chain, Text: r.Canonical(iptables.Family(e.family)),
-		Place: snapshot.PlaceText(e.state.Place(at.Chain, r)),
+		Place:     snapshot.PlaceText(e.state.Place(at.Chain, r)),
+		MissingIn: e.state.MissingBlock(at.Chain, r),
 	}
 }
 

@@ -32,6 +32,6 @@ func Example() {
 	// Dropped by rule default (testdata/policy.hcl:11:1)
 	//     -A DOCKER-USER -i eth0 -m comment --comment "dockerfw default" -j DROP
 	// Rules checked before, in chain DOCKER-USER:
-	//   established (testdata/policy.hcl:1:1): its state is NEW, not RELATED or ESTABLISHED
+	//   established (implicit): its state is NEW, not RELATED or ESTABLISHED
 	//   accept "https" (testdata/policy.hcl:6:1): Docker did not translate it (no DNAT): it goes to the container's own address
 }

@@ -29,6 +29,8 @@ type Answer struct {
 	Notes []string
 	// ofHost is set if the rules are those of a host, and not what dockerfw compiles.
 	ofHost bool
+	// limits are the conditions that are limits of dockerfw's rules, by their text.
+	limits map[string]limit
 }
 
 // Case is the verdict of the packet under some conditions.
@@ -50,6 +52,8 @@ type Rule struct {
 	Table, Chain string
 	Text         string
 	Place        string
+	// MissingIn is the policy that has no such block, if the rule is compiled without one.
+	MissingIn string
 }
 
 // Passed is a rule that was checked before the one that gave the verdict.

@@ -31,6 +31,8 @@ type (
 		Chain string `json:"chain,omitempty"`
 		Text  string `json:"text,omitempty"`
 		Place string `json:"place,omitempty"`
+		// Implicit: the policy has no such block. The place is that of its host block.
+		Implicit bool `json:"implicit,omitempty"`
 	}
 	jsonPassed struct {
 		jsonRule
@@ -65,4 +67,6 @@ func (a *Answer) json() *jsonAnswer {
 	return out
 }
 
-func (r Rule) json() jsonRule { return jsonRule(r) }
+func (r Rule) json() jsonRule {
+	return jsonRule{r.Name, r.Table, r.Chain, r.Text, r.Place, r.MissingIn != ""}
+}

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"fmt"
 	"io"
 	"strings"
 
@@ -55,7 +56,7 @@ func (a *Answer) write(b *strings.Builder) {
 	}
 	for _, c := range a.Cases {
 		line("")
-		if conditions := c.conditions(); conditions != "" {
+		if conditions := a.conditions(c); conditions != "" {
 			line("If %s:", conditions)
 		}
 		line("%s", a.sentence(c))
@@ -107,7 +108,7 @@ func (a *Answer) sentence(c Case) string {
 	case c.By.Text == "":
 		return text + " by " + c.By.String()
 	}
-	return text + " by rule " + c.By.String()
+	return text + " by " + c.By.deciding()
 }
 
 // leftOpen is the sentence for packets without a verdict of the rules in question.
@@ -122,7 +123,7 @@ func (a *Answer) leftOpen(by Rule) string {
 	}
 	switch {
 	case by.Name != noRule:
-		return "Left to " + left + " by rule " + by.String()
+		return "Left to " + left + " by " + by.deciding()
 	case a.ofHost:
 		return "No rule of chain " + by.Chain + " matched: " + next
 	}
@@ -156,6 +157,14 @@ func (p Passed) result() string {
 	return "matches, its target is not terminating"
 }
 
+// deciding is the rule in a sentence about the verdict.
+func (r Rule) deciding() string {
+	if r.MissingIn != "" {
+		return fmt.Sprintf("the implicit %s rule (%s has no %[1]s block)", r.Name, r.MissingIn)
+	}
+	return "rule " + r.String()
+}
+
 func (r Rule) String() string {
 	name := r.Name
 	if r.Table != "" && r.Table != "filter" && r.Text != "" {
@@ -164,19 +173,22 @@ func (r Rule) String() string {
 	if strings.HasPrefix(r.Table, "nft ") && r.Text != "" {
 		name += ", chain " + r.Chain
 	}
+	if r.MissingIn != "" {
+		return name + " (implicit)"
+	}
 	if r.Place != "" {
 		return name + " (" + r.Place + ")"
 	}
 	return name
 }
 
-func (c Case) conditions() string {
+func (a *Answer) conditions(c Case) string {
 	var parts []string
 	for _, h := range c.Holds {
-		parts = append(parts, "["+h+"] matches")
+		parts = append(parts, a.condition(h, true))
 	}
 	for _, f := range c.Fails {
-		parts = append(parts, "["+f+"] does not match")
+		parts = append(parts, a.condition(f, false))
 	}
 	return strings.Join(parts, " and ")
 }

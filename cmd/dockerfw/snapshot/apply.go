@@ -16,7 +16,7 @@ func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 		Name: h.Name, Label: h.Label, Kind: host.Kind,
 		Rules:   map[ir.Family]*iptables.Ruleset{},
 		Install: h.Install, Target: h.Target, Own: h.Own, Unmanaged: h.Unmanaged,
-		Origins: h.Origins, Sources: h.Sources,
+		Origins: h.Origins, Implicit: h.Implicit, Sources: h.Sources,
 		Backend: host.Backend, suffix: host.suffix, savedBy: host.savedBy, NFT: host.NFT, NFTUnread: host.NFTUnread,
 	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {

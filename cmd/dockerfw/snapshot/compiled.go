@@ -29,6 +29,7 @@ func openPolicy(name string, opts driver.Options) (*Fleet, hcl.Diagnostics) {
 		h.Sources = result.Sources
 		h.External, h.Container = values(compiled.Policy.Host.ExternalInterfaces), values(compiled.Policy.Host.ContainerInterfaces)
 		h.Origins = origins(compiled.Tables)
+		h.Implicit = implicit(h.Origins, compiled.Policy.Host.DeclRange)
 		content := map[string][]byte{}
 		for _, f := range compiled.Files {
 			content[f.Name] = f.Content
@@ -50,6 +51,18 @@ func origins(t *emitted.Tables) map[RuleKey]ir.Origin {
 			for _, r := range c.Rules {
 				out[RuleKey{c.Name, r.ID}] = r.Origin
 			}
+		}
+	}
+	return out
+}
+
+// implicit are the rules of default and established that are compiled without such a block:
+// the parser gives them the position of the host block.
+func implicit(origins map[RuleKey]ir.Origin, host hcl.Range) map[RuleKey]bool {
+	out := map[RuleKey]bool{}
+	for key, o := range origins {
+		if (o.Block == "default" || o.Block == "established") && o.Range == host {
+			out[key] = true
 		}
 	}
 	return out

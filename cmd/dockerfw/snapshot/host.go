@@ -52,6 +52,9 @@ type Host struct {
 	Unmanaged map[string]bool
 	// Origins are the positions in the policy that rules come from; nil without a policy.
 	Origins map[RuleKey]ir.Origin
+	// Implicit are the rules of blocks that the policy does not have: default and established
+	// apply without them. nil without a policy.
+	Implicit map[RuleKey]bool
 	// External and Container are the patterns of the policy's interfaces; nil without a
 	// policy. See Interfaces.
 	External, Container []string
@@ -142,4 +145,13 @@ func (h *Host) Place(chain string, r *iptables.Rule) hcl.Range {
 		}
 	}
 	return r.Range
+}
+
+// MissingBlock returns the policy that lacks the block of a rule, which is compiled all the
+// same; "" if the policy has the block, or is not known.
+func (h *Host) MissingBlock(chain string, r *iptables.Rule) string {
+	if id, ok := IDOf(r); ok && h.Implicit[RuleKey{chain, id}] {
+		return h.Name
+	}
+	return ""
 }

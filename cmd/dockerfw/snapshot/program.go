@@ -127,12 +127,15 @@ func (h *Host) WithMembersOf(other *Host) *Host {
 	return &out
 }
 
-// DistinguishSets adds (old) and (new) to the names of sets that have other addresses on the
-// one host than on the other, so that messages can refer to each.
+// DistinguishSets adds the name of the host to the names of sets that have other addresses on
+// the one host than on the other, so that messages can refer to each.
 func DistinguishSets(a, b *Host) {
 	for name, old := range a.Members() {
 		if now := b.Members()[name]; now != nil && !now.Equal(old) && now.Name == old.Name {
-			old.Name, now.Name = name+" (old)", name+" (new)"
+			old.Name, now.Name = name+" as in "+a.Name, name+" as in "+b.Name
+			if a.Name == b.Name {
+				old.Name, now.Name = name+" (old)", name+" (new)"
+			}
 		}
 	}
 }

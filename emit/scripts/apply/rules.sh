@@ -137,27 +137,30 @@ ours() {
 		target="$(cat "$2/target$1")" stage=r "$2/rules$1" stage=s "$3" | sort
 }
 
-# differs FAMILY FOLDER prints how the rules in $W/saveN differ from those of the folder, which
+# differs FAMILY FOLDER prints what would change the rules in $W/saveN into those of the folder, which
 # are in $W/wantN as iptables-save prints them on this host.
 differs() {
 	ours "$1" "$2" "$W/save$1" >"$W/ours"
 	ours "$1" "$2" "$W/want$1" >"$W/ours.want"
 	comm -3 "$W/ours" "$W/ours.want" | awk '{ print $1 }' | sort -u | while read -r chain; do
 		if [ "$chain" = FORWARD ]; then
-			printf 'FORWARD has no jump to %s before rules that accept packets\n' "$(cat "$2/target$1")"
+			printf 'FORWARD: add the jump to %s before rules that accept packets\n' "$(cat "$2/target$1")"
 		elif ! grep -q "^$chain " "$W/ours"; then
-			printf 'no dockerfw rules are in %s\n' "$chain"
+			case $chain in
+			INPUT) printf 'INPUT: add the jump to DOCKERFW-INPUT\n' ;;
+			*) printf '%s: add the rules\n' "$chain" ;;
+			esac
 		elif ! grep -q "^$chain " "$W/ours.want"; then
-			printf 'rules of an earlier policy are in %s\n' "$chain"
+			printf '%s: remove the rules of an earlier policy\n' "$chain"
 		else
-			printf 'the rules in %s differ\n' "$chain"
+			printf '%s: replace the rules\n' "$chain"
 		fi
 	done
 	[ -f "$W/fallback$1" ] || return 0
 	fallback_ours "$W/fallback$1" >"$W/ours"
 	fallback_ours "$W/fallback.want$1" >"$W/ours.want"
 	[ -z "$(comm -3 "$W/ours" "$W/ours.want")" ] ||
-		if [ -s "$W/ours" ]; then printf 'the rules in the security table differ\n'; else printf 'no dockerfw rules are in the security table\n'; fi
+		if [ -s "$W/ours" ]; then printf 'security table: replace the rules\n'; else printf 'security table: add the rules\n'; fi
 }
 
 # foreign FAMILY FOLDER prints foreign rules in chains that are replaced as a whole.

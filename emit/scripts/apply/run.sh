@@ -133,17 +133,17 @@ rehearse() {
 	done
 }
 
-# report prints the differences between the host and the folder.
+# report prints what loading the folder would change on the host.
 report() {
 	for f in $(families "$W/new"); do
-		differs "$f" "$W/new" | sed "s/^/$(family_name "$f"): /"
+		differs "$f" "$W/new" | sed "s/^/$(family_name "$f") /"
 		changed "$f" "$W/new" >"$W/changed" || die "$failure"
 		while read -r s; do
-			if exists "$s"; then printf 'set %s differs\n' "$s"; else printf 'set %s is missing\n' "$s"; fi
+			if exists "$s"; then printf 'set %s: replace the content\n' "$s"; else printf 'set %s: create\n' "$s"; fi
 		done <"$W/changed"
 	done
 	for kind in $(other_backends); do
-		printf 'dockerfw rules are in iptables-%s, which Docker does not use\n' "$kind"
+		printf 'iptables-%s: remove the dockerfw rules from these tables, which Docker does not use\n' "$kind"
 	done
 }
 
@@ -153,7 +153,7 @@ in_force() {
 		save "$f" || return 1
 		failure=$(differs "$f" "$W/new" | head -n 1)
 		[ -z "$failure" ] || {
-			failure="after loading, $(family_name "$f"): $failure"
+			failure="the host still differs after loading: $(family_name "$f") $failure"
 			return 1
 		}
 	done

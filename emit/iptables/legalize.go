@@ -12,8 +12,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// legalisation is the state shared by the steps.
-type legalisation struct {
+// legalization is the state shared by the steps.
+type legalization struct {
 	in    *ir.Ruleset
 	out   *Tables
 	diags hcl.Diagnostics
@@ -26,21 +26,21 @@ type legalisation struct {
 // steps run in this order, until one of them finds an error.
 var steps = []struct {
 	name string
-	run  func(*legalisation)
+	run  func(*legalization)
 }{
-	{"make the declared sets", (*legalisation).declareSets},
-	{"fold addresses into sets", (*legalisation).foldAddresses},
-	{"order sets", (*legalisation).orderSets},
-	{"count rules", (*legalisation).countRules},
-	{"expand to the cartesian product", (*legalisation).expand},
-	{"check operands", (*legalisation).checkOperands},
+	{"make the declared sets", (*legalization).declareSets},
+	{"fold addresses into sets", (*legalization).foldAddresses},
+	{"order sets", (*legalization).orderSets},
+	{"count rules", (*legalization).countRules},
+	{"expand to the cartesian product", (*legalization).expand},
+	{"check operands", (*legalization).checkOperands},
 }
 
-// Legalise returns the sets and rules that iptables and ipset load for a ruleset. It
+// Legalize returns the sets and rules that iptables and ipset load for a ruleset. It
 // returns nil tables if there is an error: too many rules on a host, or too many matches in
 // one rule.
-func Legalise(rs *ir.Ruleset) (*Tables, hcl.Diagnostics) {
-	l := newLegalisation(rs)
+func Legalize(rs *ir.Ruleset) (*Tables, hcl.Diagnostics) {
+	l := newLegalization(rs)
 	for _, step := range steps {
 		if step.run(l); l.diags.HasErrors() {
 			return nil, l.diags
@@ -49,17 +49,17 @@ func Legalise(rs *ir.Ruleset) (*Tables, hcl.Diagnostics) {
 	return l.out, nil
 }
 
-func newLegalisation(rs *ir.Ruleset) *legalisation {
-	return &legalisation{in: rs, out: &Tables{Host: rs.Host}, made: map[madeFor]*Set{}, expansions: map[*ir.Rule]*expansion{}}
+func newLegalization(rs *ir.Ruleset) *legalization {
+	return &legalization{in: rs, out: &Tables{Host: rs.Host}, made: map[madeFor]*Set{}, expansions: map[*ir.Rule]*expansion{}}
 }
 
 // error adds an error to the diagnostics.
-func (l *legalisation) error(code diag.Code, rng hcl.Range, summary, detail string, args ...any) {
+func (l *legalization) error(code diag.Code, rng hcl.Range, summary, detail string, args ...any) {
 	l.diags = append(l.diags, diag.New(code, rng, summary, fmt.Sprintf(detail, args...)))
 }
 
 // foldAddresses replaces addresses by a set wherever an iptables rule cannot list them.
-func (l *legalisation) foldAddresses() {
+func (l *legalization) foldAddresses() {
 	type placed struct {
 		*ir.Rule
 		family ir.Family
@@ -88,7 +88,7 @@ func (l *legalisation) foldAddresses() {
 
 // countRules reports the first block, in the order of the policy, with which a family has
 // more rules than a host may have. It runs before expansion, which would allocate them.
-func (l *legalisation) countRules() {
+func (l *legalization) countRules() {
 	for _, p := range l.in.Programs {
 		rules := 0
 		byPlace := slices.SortedStableFunc(slices.Values(p.Rules), func(a, b *ir.Rule) int { return cmp.Compare(a.Place, b.Place) })
@@ -103,7 +103,7 @@ func (l *legalisation) countRules() {
 
 // expand adds the chains with their rules. INPUT protection and egress have a chain only if
 // they have rules.
-func (l *legalisation) expand() {
+func (l *legalization) expand() {
 	for i, p := range l.in.Programs {
 		out := l.out.Programs[i]
 		for s := ir.ScopeForward; s <= ir.ScopeProxy; s++ {

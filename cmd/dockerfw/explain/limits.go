@@ -1,0 +1,137 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// limit is the rate or connections block of a rule of dockerfw. The rules know it as a
+// condition that holds or not, whatever the packet is.
+type limit struct {
+	// rule is the block that has it, and who is counted.
+	rule, who string
+	// within and exceeded follow who, in a sentence.
+	within, exceeded string
+	// above is set if the condition holds above the limit.
+	above bool
+}
+
+// limits finds the conditions of the rules of dockerfw that are limits, by their text.
+func (e *explainer) limits() map[string]limit {
+	out := map[string]limit{}
+	for _, h := range e.hooks {
+		for _, c := range h.Program.Chains {
+			for _, r := range c.Rules {
+				for _, m := range r.Matches {
+					o, ok := m.(packet.Opaque)
+					if !ok || r.At.Policy || r.At.Chain == "" {
+						continue
+					}
+					table := e.state.Rules[e.family].Table(r.At.Table)
+					if table == nil {
+						continue // a table of nft
+					}
+					rule := table.Chain(r.At.Chain).Rules[r.At.Rule]
+					if l, ok := parseLimit(o.Text); ok && snapshot.Ours(rule) {
+						l.rule = snapshot.BlockName(rule)
+						out[o.Text] = l
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+var units = map[string]string{"sec": "second", "min": "minute"}
+
+// parseLimit reads the text of a match of hashlimit or connlimit as dockerfw writes it.
+func parseLimit(text string) (l limit, ok bool) {
+	words := strings.Fields(text)
+	value := func(option string) string {
+		if i := slices.Index(words, option); i >= 0 && i+1 < len(words) {
+			return words[i+1]
+		}
+		return ""
+	}
+	if len(words) < 3 {
+		return l, false
+	}
+	l.above = strings.HasSuffix(words[1], "-above")
+	switch words[1] {
+	case "--hashlimit-upto", "--hashlimit-above":
+		count, unit, _ := strings.Cut(words[2], "/")
+		if full, short := units[unit]; short {
+			unit = full
+		}
+		rate := "the rate " + count + "/" + unit
+		if value("--hashlimit-mode") == "srcip" {
+			l.who, l.within, l.exceeded = "the client", "stays within "+rate, "exceeds "+rate
+		} else {
+			l.who, l.within, l.exceeded = "all clients together", "stay within "+rate, "exceed "+rate
+		}
+	case "--connlimit-upto", "--connlimit-above":
+		l.who = "the client"
+		if mask := value("--connlimit-mask"); mask != "" && mask != "32" && mask != "128" {
+			l.who = "the client's /" + mask + " network"
+		}
+		l.within, l.exceeded = fmt.Sprintf("has at most %s open connections", words[2]), fmt.Sprintf("has more than %s open connections", words[2])
+	default:
+		return l, false
+	}
+	return l, true
+}
+
+// state is the limit in words, where the condition holds or does not.
+func (l limit) state(holds bool) string {
+	if holds == l.above {
+		return l.who + " " + l.exceeded
+	}
+	return l.who + " " + l.within
+}
+
+// exceeds counts the limits that are exceeded in a case.
+func (a *Answer) exceeds(c Case) int {
+	n := 0
+	for _, text := range c.Holds {
+		if l, ok := a.limits[text]; ok && l.above {
+			n++
+		}
+	}
+	for _, text := range c.Fails {
+		if l, ok := a.limits[text]; ok && !l.above {
+			n++
+		}
+	}
+	return n
+}
+
+// usualFirst sorts the cases: those in which no limit is exceeded come first.
+func (a *Answer) usualFirst() {
+	slices.SortStableFunc(a.Cases, func(x, y Case) int { return a.exceeds(x) - a.exceeds(y) })
+}
+
+// condition is a condition of a case in words.
+func (a *Answer) condition(text string, holds bool) string {
+	if l, ok := a.limits[text]; ok {
+		return l.state(holds) + " of " + l.rule
+	}
+	if holds {
+		return "[" + text + "] matches"
+	}
+	return "[" + text + "] does not match"
+}
+
+// why is the reason why a rule does not match, in words where it is a limit.
+func (a *Answer) why(failed packet.Cond, p *packet.Packet) string {
+	if o, ok := failed.(packet.Opaque); ok {
+		if l, ok := a.limits[o.Text]; ok {
+			return l.state(false)
+		}
+	}
+	return why(failed, p)
+}
