@@ -52,10 +52,12 @@ func genInterface(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"eth0", "eth1", "eth", "eth00", "docker0", "br-1", "br-22", "x", "wlan3"}).Draw(t, "interface")
 }
 
+// genCond draws from everyCond, so that a new type of condition is part of every random
+// program, and varies those types more whose conditions depend on each other.
 func genCond(t *rapid.T, depth int) Cond {
-	kinds := 10
+	kinds := 11
 	if depth > 0 {
-		kinds = 13
+		kinds = 14
 	}
 	end := func() End { return End(rapid.IntRange(0, 2).Draw(t, "end")) }
 	switch rapid.IntRange(0, kinds).Draw(t, "kind") {
@@ -81,8 +83,10 @@ func genCond(t *rapid.T, depth int) Cond {
 	case 10:
 		return FamilyIs{rapid.SampledFrom([]ir.Family{ir.IPv4, ir.IPv6}).Draw(t, "family")}
 	case 11:
-		return Not{genCond(t, depth-1)}
+		return rapid.SampledFrom(everyCond).Draw(t, "sample")
 	case 12:
+		return Not{genCond(t, depth-1)}
+	case 13:
 		return All{genCond(t, depth-1), genCond(t, depth-1)}
 	}
 	return Any{genCond(t, depth-1), genCond(t, depth-1)}
@@ -154,6 +158,7 @@ func genPacket(t *rapid.T, f ir.Family) Packet {
 		OriginalDestination: genAddr(t, v6), OriginalPort: genPort(t),
 		ICMPType:   rapid.SampledFrom([]uint8{0, 3, 8, 128, 255}).Draw(t, "type"),
 		ICMPCode:   rapid.SampledFrom([]uint8{0, 4, 255}).Draw(t, "code"),
+		Elsewhere:  rapid.Bool().Draw(t, "elsewhere"),
 		Conditions: map[string]bool{"p": rapid.Bool().Draw(t, "p"), "q": rapid.Bool().Draw(t, "q")},
 	}
 	p.Complete()

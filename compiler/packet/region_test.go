@@ -2,9 +2,35 @@ package packet
 
 import (
 	"net/netip"
+	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/golden/lab/structs"
 )
+
+// holds, by which the tests judge regions, must itself read each field of them.
+func TestHoldsReadsEachFieldOfARegion(t *testing.T) {
+	p := Packet{Protocol: ProtoTCP, Source: netip.MustParseAddr("192.0.2.1"), Destination: netip.MustParseAddr("192.0.2.2"), In: "eth0", Out: "docker0"}
+	p.Complete()
+	if !holds(&Region{}, &p) {
+		t.Fatalf("%v is not in the region of all packets", p)
+	}
+	yes := true
+	without := []any{
+		ir.IPv6, &Interfaces{Names: []string{"wlan0"}}, &Addresses{In: cidrs("203.0.113.0/24")},
+		[]ProtoRange{{17, 17}},
+		[]ir.PortRange{{First: 9, Last: 9}},
+		[]ICMPType{{3, 3, 0, 255}},
+		[]ConnState{{ir.CTEstablished, ir.CTOriginal}},
+		&yes,
+		[]Condition{{"p", true}},
+	}
+	structs.EachField(t, Region{}, without, func(field string, r Region) {
+		if holds(&r, &p) {
+			t.Errorf("%s of a region is not read by holds", field)
+		}
+	})
+}
 
 // holds reports whether a packet is in a region, by the documentation of Region.
 func holds(r *Region, p *Packet) bool {

@@ -115,8 +115,9 @@ func (p *path) untracked() (string, error) {
 	witness, _ := lost.Witness()
 	rule := p.refusingRule(witness)
 	if ports := p.have.Published(p.family); len(ports) > 0 {
-		// A rule for a service of the host itself is no fault.
-		hooks := p.have.Hooks(p.family, snapshot.Forward)
+		// A rule for a service of the host itself is no fault. Only rules before routing can
+		// exempt a packet; the conditions of later ones do not matter.
+		hooks := slices.DeleteFunc(p.have.Hooks(p.family, snapshot.Forward), func(hook packet.Hook) bool { return !hook.BeforeRouting() })
 		i := slices.IndexFunc(ports, func(port snapshot.Published) bool {
 			for j := range journeys(hooks, arriving(p.family, port, witness.In)) {
 				if j.Packet.State == ir.CTUntracked {
