@@ -38,9 +38,9 @@ func (a Address) ask(ctx context.Context, script string, most int) (Answers, err
 	cmd.WaitDelay = 2 * time.Second
 	err := cmd.Run()
 	reported := message(stderr.text.Bytes())
-	if output := stdout.text.Bytes(); reported == "" && !bytes.Contains(output, []byte(token)) {
+	if output := stdout.text.Bytes(); !bytes.Contains(output, []byte(token)) {
 		// The shell of an account without access prints why on standard output.
-		reported = message(output[:min(len(output), maxErrors)])
+		reported = strings.TrimSpace(reported + "\n" + message(output[:min(len(output), maxErrors)]))
 	}
 	switch {
 	case ctx.Err() != nil:

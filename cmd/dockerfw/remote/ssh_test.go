@@ -77,7 +77,7 @@ func TestErrorsShowWhatSSHReported(t *testing.T) {
 		{"no sh", "echo 'bash: sh: command not found' >&2; exit 127", "sh: bash: sh: command not found (exit status 127)"},
 		{"killed", "kill -9 $$", "ssh: signal: killed"},
 		{"nothing", "cat >/dev/null", "the output is not complete"},
-		{"no access", "echo 'This account is not available.'; exit 1", "sh: This account is not available. (exit status 1)"},
+		{"no access", "echo Banner >&2; echo 'This account is not available.'; exit 1", "sh: Banner\nThis account is not available. (exit status 1)"},
 		{"another program", "echo 'Hello'", "the output is not complete: Hello"},
 		{"cut off", "sh | sed '/^[^ ]* end$/d'", "the output is not complete"},
 		{"a frame is missing", "sh | sed '/^[^ ]* errors$/d'", "the output is not complete"},
