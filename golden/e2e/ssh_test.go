@@ -37,7 +37,7 @@ func TestAHostIsReadThroughSSHAsOnTheHostItself(t *testing.T) {
 			}
 			h.addDockerChains(backend)
 			h.succeeds(p, nil)
-			s := startSSHD(h, network.Host.V4.String())
+			s := startSSHD(h, network.Host)
 			here := s.client(network.Allowed, command)
 
 			const host = "ssh://root@198.51.100.1"
@@ -59,6 +59,7 @@ func TestAHostIsReadThroughSSHAsOnTheHostItself(t *testing.T) {
 				same(0, "explain", "HOST", "--from", "192.0.2.99", "--container-port", "443", "--interface", "eth0")
 				same(0, "explain", "HOST", "--from", "2001:db8::10", "--to-port", "443", "--interface", "eth0")
 			}
+			h.expect(here("verify", p.dir, "ssh://root@[2001:db8:1::1]:22"), 0)
 			before := h.saved()
 			reports(0, 0)
 			other := lab.NFT
@@ -107,6 +108,7 @@ func replaced(args []string, word, by string) []string {
 // sshd is a server on a host, with keys of its own.
 type sshd struct {
 	h   *target
+	at  *lab.Node
 	dir string
 }
 
@@ -127,10 +129,10 @@ sshd=$(command -v sshd)
 cat
 `
 
-// startSSHD starts an sshd on port 22 of an address of the host. Root and nobody may log in.
-func startSSHD(h *target, address string) *sshd {
+// startSSHD starts an sshd on port 22 of the addresses of the host. Root and nobody may log in.
+func startSSHD(h *target, at *lab.Node) *sshd {
 	h.t.Helper()
-	s := &sshd{h, h.t.TempDir()}
+	s := &sshd{h, at, h.t.TempDir()}
 	for _, name := range []string{"key", "host_key"} {
 		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.path(name)).CombinedOutput(); err != nil {
 			h.t.Fatalf("ssh-keygen: %v\n%s", err, out)
@@ -142,6 +144,7 @@ func startSSHD(h *target, address string) *sshd {
 	s.write("sshd_config", fmt.Sprintf(`
 Port 22
 ListenAddress %s
+ListenAddress %s
 HostKey %s
 AuthorizedKeysFile /run/authorized_keys
 PidFile none
@@ -152,7 +155,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 PrintMotd no
 SetEnv PATH=%s:/usr/bin:/bin
-`, address, s.path("host_key"), h.path("bin")))
+`, at.V4, at.V6, s.path("host_key"), h.path("bin")))
 	s.start()
 	return s
 }
@@ -178,8 +181,11 @@ func (s *sshd) start() {
 	})
 	var reported strings.Builder
 	lines := bufio.NewScanner(stderr)
-	for lines.Scan() {
+	for listening := 0; lines.Scan(); {
 		if strings.HasPrefix(lines.Text(), "Server listening on") {
+			listening++
+		}
+		if listening == 2 {
 			go io.Copy(io.Discard, stderr)
 			return
 		}
@@ -205,7 +211,7 @@ func (s *sshd) client(node *lab.Node, command string) func(args ...string) outco
 	if err != nil {
 		s.h.t.Fatal(err)
 	}
-	s.write("known_hosts", "198.51.100.1 "+string(public))
+	s.write("known_hosts", fmt.Sprintf("%s,%s %s", s.at.V4, s.at.V6, public))
 	s.write("ssh_config", fmt.Sprintf("BatchMode yes\nIdentitiesOnly yes\nIdentityAgent none\nIdentityFile %s\nUserKnownHostsFile %s\nGlobalKnownHostsFile none\nStrictHostKeyChecking yes\n",
 		s.path("key"), s.path("known_hosts")))
 	ssh, err := exec.LookPath("ssh")

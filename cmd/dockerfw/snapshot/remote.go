@@ -82,7 +82,7 @@ func (r remoteTools) failure(tool string, a remote.Answer) error {
 		why = "no message"
 	}
 	text := fmt.Sprintf("%s: %s: %s: exit status %d", r.address, tool, why, a.Exit)
-	if id := r.answers["id -u"]; strings.TrimSpace(string(id.Output)) != "0" {
+	if id := r.answers["id -u"]; id.Installed && strings.TrimSpace(string(id.Output)) != "0" {
 		root := r.address
 		root.User = "root"
 		text += fmt.Sprintf(". Reading the rules of a host needs root: use %s", root)
