@@ -2,8 +2,9 @@
 # leaves out, and the environment variables: docs/contributing/testing.md.
 
 GO ?= go
-# Debian packages of the kernel and Docker tests.
-TEST_PACKAGES = iptables ipset iproute2 conntrack nftables docker.io busybox-static dash shellcheck util-linux systemd procps tcpdump ca-certificates ansible-core python3
+# Debian packages of the kernel and Docker tests. Those of docker.io and openssh-server start
+# their services where they were not installed before.
+TEST_PACKAGES = iptables ipset iproute2 conntrack nftables openssh-client openssh-server docker.io busybox-static dash shellcheck util-linux systemd procps tcpdump ca-certificates ansible-core python3
 # The tests in golden/lab and golden/e2e need root, a kernel and engines.
 LAB_PACKAGES = ./golden/lab ./golden/e2e
 

@@ -37,7 +37,8 @@ The exit code is 0 if no traffic is newly allowed, newly blocked or refused in a
 way, 1 if any is, 2 on errors.`,
 		Example: `  dockerfw diff --base origin/main policy.hcl
   dockerfw diff --base origin/main policy.hcl --exit-on widened --format markdown
-  dockerfw diff live compiled        # on the host, before loading
+  dockerfw diff live compiled              # on the host, before loading
+  dockerfw diff ssh://root@web1 compiled   # the same, from here
   dockerfw diff old.v4,old.v6,old.ipset policy.hcl`,
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,11 +21,26 @@ import (
 // sides describes, in the help of commands that take one, what a side can be.
 const sides = `a policy, a compiled folder, the saved tables of a host (a folder with the output
 of iptables-save, ip6tables-save and ipset save, or such files separated by commas),
-or "live" for this host`
+"live" for this host, or ssh://[user@]host[:port] for another one, which needs root there`
 
 // openSide opens a side and prints what is wrong with it.
 func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.Fleet, error) {
+	if snapshot.IsRemote(name) {
+		return openRemote(cmd, name)
+	}
 	return opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) { return snapshot.Open(name, opts) })
+}
+
+// openRemote opens a host that ssh connects to. A signal ends ssh too, even one that waits for a
+// password.
+func openRemote(cmd *cobra.Command, name string) (*snapshot.Fleet, error) {
+	return opened(cmd, func() (side *snapshot.Fleet, diags hcl.Diagnostics, err error) {
+		err = cleanly(func(ctx context.Context) error {
+			side, diags, err = snapshot.OpenRemote(ctx, name)
+			return err
+		})
+		return side, diags, err
+	})
 }
 
 // openSideAt opens a side as it is at a git revision.

@@ -14,8 +14,8 @@ type interrupted struct{ os.Signal }
 
 func (i interrupted) Error() string { return fmt.Sprintf("stopped by signal: %v", i.Signal) }
 
-// cleanly runs a function that writes files. The first SIGINT, SIGTERM or SIGHUP cancels its
-// context, so that it removes what is unfinished; then the process ends with that signal, as
+// cleanly runs a function that writes files or waits for a program. The first SIGINT, SIGTERM or
+// SIGHUP cancels its context, so that it removes what is unfinished; then the process ends with that signal, as
 // the sender expects. A second signal ends the process at once. Commands that only read need
 // no such care.
 func cleanly(write func(context.Context) error) error {

@@ -22,11 +22,13 @@ a policy. It checks that the rules are present, complete and in order, that noth
 packets through before they reach the rules, that the jumps are in place, that the sets
 have their entries, and that no foreign rules are in dockerfw's chains.
 
-HOST is "live" (the default: the host that this runs on), a folder with the output of
-iptables-save, ip6tables-save and ipset save, or such files separated by commas.
+HOST is "live" (the default: the host that this runs on), ssh://[user@]host[:port] for
+another host (it needs root there, and nothing is installed or changed), a folder with the
+output of iptables-save, ip6tables-save and ipset save, or such files separated by commas.
 
 The exit code is 1 if a check fails, and 2 if a check cannot be made.`,
 		Example: `  dockerfw verify /etc/dockerfw
+  dockerfw verify compiled --host web1 ssh://root@web1
   dockerfw verify compiled --host web1 saved/web1`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -38,9 +36,6 @@ func IPTables(f ir.Family) string {
 	return "iptables"
 }
 
-// legacyTables lists the tables of the legacy backend that exist.
-var legacyTables = "/proc/net/ip_tables_names"
-
 // chosen is the backend that a live host is read from.
 type chosen struct {
 	backend Backend
@@ -54,16 +49,16 @@ type chosen struct {
 // chooseBackend returns the backend that has Docker's chains, as apply.sh does: Docker does not
 // need to use the default one. If neither has them, because Docker has not run yet, it is the
 // one in which apply.sh has added a jump to DOCKER-USER.
-func chooseBackend() (chosen, error) {
-	standard := defaultBackend()
+func chooseBackend(name string, t tools) (chosen, error) {
+	standard := defaultBackend(t)
 	var dockers, users []Backend
 	for _, b := range []Backend{NFT, Legacy} {
 		// The legacy tool creates its tables if they do not exist.
-		if b == Legacy && !hasLegacyFilter() {
+		if b == Legacy && !slices.Contains(t.legacyTables(), "filter") {
 			continue
 		}
 		// A backend that is not installed, or that this kernel does not support, has no rules.
-		text, err := ToolOutput("iptables-"+string(b)+"-save", "-t", "filter")
+		text, err := t.output("iptables-"+string(b)+"-save", "-t", "filter")
 		if err != nil {
 			continue
 		}
@@ -81,7 +76,7 @@ func chooseBackend() (chosen, error) {
 	}
 	switch {
 	case len(dockers) > 1:
-		return chosen{}, errors.New("FORWARD jumps to Docker's chains in both iptables-nft and iptables-legacy: one of them is left over from a change. Flush the one that Docker does not use, or save the other to files and give those instead of " + LiveName)
+		return chosen{}, errors.New("FORWARD jumps to Docker's chains in both iptables-nft and iptables-legacy: one of them is left over from a change. Flush the one that Docker does not use, or save the other to files and give those instead of " + name)
 	case len(found) != 1 || found[0] == standard:
 		return chosen{backend: standard}, nil
 	}
@@ -89,17 +84,12 @@ func chooseBackend() (chosen, error) {
 	return chosen{b, "-" + string(b), fmt.Sprintf("iptables is iptables-%s on this host, and %s in iptables-%s: reading the latter", standard, what, b)}, nil
 }
 
-func defaultBackend() Backend {
-	text, err := ToolOutput("iptables", "--version")
+func defaultBackend(t tools) Backend {
+	text, err := t.output("iptables", "--version")
 	if err == nil && bytes.Contains(text, []byte("nf_tables")) {
 		return NFT
 	}
 	return Legacy
-}
-
-func hasLegacyFilter() bool {
-	names, err := os.ReadFile(legacyTables)
-	return err == nil && slices.Contains(strings.Fields(string(names)), "filter")
 }
 
 var forwardJump = regexp.MustCompile(`(?m)^-A FORWARD(?: .*)? -[jg] (DOCKER\S*)$`)

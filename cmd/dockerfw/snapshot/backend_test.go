@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,6 +47,15 @@ func fakeTools(t *testing.T, standard Backend, nft, legacy string) {
 	script("iptables", "echo 'iptables v1.8.9 ("+version+")'")
 	script("ipset", ":")
 	script("nft", `echo '{"nftables": []}'`)
+	// ssh web1 is the same host. The script that it gets would add the directories of the tools of
+	// this machine to PATH.
+	script("cat", `while read -r line; do echo "$line"; done <`+legacyTables)
+	script("id", "echo 0")
+	sed, err := exec.LookPath("sed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script("ssh", sed+" '/^PATH=/d' | PATH="+bin+" /bin/sh")
 	t.Setenv("PATH", bin)
 	t.Cleanup(func() {
 		if _, err := os.Stat(filepath.Join(bin, "made")); err == nil {
@@ -54,8 +64,17 @@ func fakeTools(t *testing.T, standard Backend, nft, legacy string) {
 	})
 }
 
-// A live host is read from the tables in which Docker's chains are.
+// remoteName is the same host as LiveName after fakeTools.
+const remoteName = "ssh://root@web1:2222"
+
+// A live host, this one or another, is read from the tables in which Docker's chains are.
 func TestALiveHostIsReadWhereDockersChainsAre(t *testing.T) {
+	for _, name := range []string{LiveName, remoteName} {
+		t.Run(name, func(t *testing.T) { testBackends(t, name) })
+	}
+}
+
+func testBackends(t *testing.T, host string) {
 	const (
 		engine20 = "-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER"
 		engine28 = "-A FORWARD -j DOCKER-USER\n-A FORWARD -j DOCKER-FORWARD"
@@ -87,7 +106,7 @@ func TestALiveHostIsReadWhereDockersChainsAre(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fakeTools(t, c.standard, c.nft, c.legacy)
-			opened, diags, err := Open(LiveName, driver.Options{})
+			opened, diags, err := Open(host, driver.Options{})
 			if c.want == "" {
 				if err == nil || !strings.HasPrefix(err.Error(), "FORWARD jumps to Docker's chains in both iptables-nft and iptables-legacy") {
 					t.Errorf("got %v", err)
@@ -98,6 +117,9 @@ func TestALiveHostIsReadWhereDockersChainsAre(t *testing.T) {
 				t.Fatal(err, diags)
 			}
 			s := opened.Hosts[0]
+			if opened.Name != host || s.Name != host {
+				t.Errorf("the names are %s and %s", opened.Name, s.Name)
+			}
 			if s.Backend != c.want {
 				t.Errorf("read from %s, want %s", s.Backend, c.want)
 			}
@@ -132,8 +154,10 @@ func TestTablesThatIptablesCannotPrintAreErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, _, err := Open(LiveName, driver.Options{})
-	if err == nil || !strings.Contains(err.Error(), "iptables-save: Table `filter' is incompatible") {
-		t.Errorf("got %v", err)
+	for _, name := range []string{LiveName, remoteName} {
+		_, _, err := Open(name, driver.Options{})
+		if err == nil || !strings.HasPrefix(err.Error(), name+": iptables-save: Table `filter' is incompatible") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,6 +35,7 @@ type Fleet struct {
 // Open reads what a name refers to:
 //
 //   - "live": the host that this runs on;
+//   - ssh://[user@]host[:port]: a host that ssh connects to, see [OpenRemote];
 //   - a policy: a file *.hcl or *.hcl.json, or a directory with such files;
 //   - a compiled folder, of one host or of a fleet: it has a manifest.json;
 //   - what a host saved: a file of iptables-save, ip6tables-save or ipset save,
@@ -45,7 +47,10 @@ func Open(name string, opts driver.Options) (*Fleet, hcl.Diagnostics, error) {
 		if _, err := os.Stat(name); err == nil {
 			return nil, nil, fmt.Errorf("%q is the name of this host, and a file has that name too: write ./%s for the file", name, name)
 		}
-		return live()
+		return readHost(LiveName, localTools{})
+	}
+	if IsRemote(name) {
+		return OpenRemote(context.Background(), name)
 	}
 	if opts.Tree == nil {
 		opts.Tree = files.Disk

@@ -19,7 +19,8 @@ import (
 type Kind int
 
 // The kinds of snapshots. Policies and folders are compiled: they have nothing but the
-// rules of dockerfw. Saved tables and the live host have foreign rules too.
+// rules of dockerfw. Saved tables and running hosts have foreign rules too. Live is a running
+// host, this one or one that ssh connects to.
 const (
 	Policy Kind = iota
 	Folder
@@ -64,6 +65,8 @@ type Host struct {
 	// names of its tools have in addition to the plain names.
 	Backend Backend
 	suffix  string
+	// tools are those of a live host; nil for this one.
+	tools tools
 	// savedBy is the kind of iptables whose tool printed saved rules, "" if they do not
 	// have its comment.
 	savedBy Backend

@@ -15,7 +15,7 @@ import (
 // readNFT reads the tables of nft on a live host, and checks that iptables-save printed its own
 // completely. Without nft nothing can have changed them.
 func (h *Host) readNFT() error {
-	text, err := ToolOutput("nft", "-j", "list", "ruleset")
+	text, err := h.ToolOutput("nft", "-j", "list", "ruleset")
 	switch {
 	case errors.Is(err, ErrNoTool):
 		h.NFTUnread = "nft is not installed"
@@ -27,7 +27,7 @@ func (h *Host) readNFT() error {
 		return err
 	}
 	if h.NFT, err = nft.Parse(text); err != nil {
-		return fmt.Errorf("nft -j list ruleset: %w", err)
+		return fmt.Errorf("%s: nft -j list ruleset: %w", h.Name, err)
 	}
 	return h.checkNFT()
 }
@@ -214,7 +214,7 @@ func writable(e nft.Expr) (names []string, field, op string) {
 // culprit describes the first rule in the tables of iptables that iptables cannot have written,
 // and how to remove it; "" if there is none.
 func (h *Host) culprit(f ir.Family) string {
-	text, err := ToolOutput("nft", "-j", "list", "ruleset")
+	text, err := h.ToolOutput("nft", "-j", "list", "ruleset")
 	if err != nil {
 		return ""
 	}

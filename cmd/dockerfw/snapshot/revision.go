@@ -22,6 +22,9 @@ func OpenRevision(rev, path string, opts driver.Options) (*Fleet, hcl.Diagnostic
 	if path == LiveName {
 		return nil, nil, fmt.Errorf("%q is this host, which has no git revisions: give a path", path)
 	}
+	if IsRemote(path) {
+		return nil, nil, fmt.Errorf("%q is a host, which has no git revisions: give a path", path)
+	}
 	// Of several files, separated by commas, the first one determines the repository.
 	dir, _, _ := strings.Cut(path, ",")
 	if info, err := os.Stat(path); err == nil && info.IsDir() {

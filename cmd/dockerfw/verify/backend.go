@@ -40,7 +40,7 @@ func backend(h *hosts) (result, error) {
 	other := h.have.Backend.Other()
 	for _, f := range h.want.Families() {
 		tool := fmt.Sprintf("%s-%s", snapshot.IPTables(f), other)
-		text, err := snapshot.ToolOutput(tool + "-save")
+		text, err := h.have.ToolOutput(tool + "-save")
 		if errors.Is(err, snapshot.ErrNoTool) {
 			continue
 		}

@@ -2,16 +2,12 @@ package verify
 
 import (
 	"net/netip"
-	"os"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
-
-// defaultBridge is the interface that every engine creates by default.
-var defaultBridge = "/sys/class/net/docker0"
 
 // maxPublished limits the published ports that are traced one by one.
 const maxPublished = 500
@@ -105,13 +101,9 @@ func containerAddress(f ir.Family) netip.Addr {
 	return netip.MustParseAddr("172.17.0.2")
 }
 
-// engineRan reports whether this host has the bridge that an engine creates.
+// engineRan reports whether a running host has the bridge that an engine creates.
 func engineRan(h *hosts) bool {
-	if !live(h) {
-		return false
-	}
-	_, err := os.Stat(defaultBridge)
-	return err == nil
+	return live(h) && h.have.HasDefaultBridge()
 }
 
 // arriving is a packet for a published port, forwarded to its container.
