@@ -10,8 +10,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/saved"
 )
 
-// readHost reads a running host, this one or another, with its tools: of the two kinds of iptables it uses the one
-// that has Docker's rules.
+// readHost reads a running host, this one or another, with its tools: of the two kinds of
+// iptables it uses the one that has Docker's rules.
 func readHost(name string, t tools) (*Fleet, hcl.Diagnostics, error) {
 	choice, err := chooseBackend(name, t)
 	if err != nil {
