@@ -157,7 +157,7 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 			h.t.Fatal("boot did not load the rules into the default backend")
 		}
 		h.addDockerChains(h.backend)
-		h.succeeds(p, []string{"--dry-run"}, "dockerfw rules are in iptables-"+string(other))
+		h.succeeds(p, []string{"--dry-run"}, "iptables-"+string(other)+": remove the dockerfw rules from these tables")
 		h.succeeds(p, nil, "loaded")
 		h.requireLoaded(p)
 		if n := ours(other); n > 0 {
