@@ -178,7 +178,6 @@ func (d *diagram) step() {
 
 func (d *diagram) or(a, b ref) ref   { return not(d.and(not(a), not(b))) }
 func (d *diagram) diff(a, b ref) ref { return d.and(a, not(b)) }
-func (d *diagram) xor(a, b ref) ref  { return d.or(d.diff(a, b), d.diff(b, a)) }
 
 // choose returns b where a holds, and c elsewhere.
 func (d *diagram) choose(a, b, c ref) ref {

@@ -35,9 +35,6 @@ func (s Set) Or(o Set) Set { return Set{s.space, s.with(o).or(s.ref, o.ref)} }
 // Diff returns the packets in s that are not in o.
 func (s Set) Diff(o Set) Set { return Set{s.space, s.with(o).diff(s.ref, o.ref)} }
 
-// Xor returns the packets in one of the sets but not the other.
-func (s Set) Xor(o Set) Set { return Set{s.space, s.with(o).xor(s.ref, o.ref)} }
-
 // Not returns the packets not in s.
 func (s Set) Not() Set { return Set{s.space, not(s.ref)} }
 

@@ -106,16 +106,6 @@ func Classes() []Class {
 	return out
 }
 
-// CodeNamed returns the code of a name; false if there is none.
-func CodeNamed(name string) (Code, bool) {
-	for _, c := range Classes() {
-		if c.Name == name {
-			return c.Code, true
-		}
-	}
-	return 0, false
-}
-
 // mustExist panics on a code that is not in the table: that is a programmer's error.
 func (c Code) mustExist() {
 	if c == 0 || int(c) >= len(classes) {
