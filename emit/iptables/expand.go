@@ -19,6 +19,8 @@ type expansion struct {
 	source, destination foldedEnd
 	// chainOf returns the name of a scope's chain.
 	chainOf func(ir.Scope) string
+	// factors are those of the cartesian product.
+	factors []factor
 }
 
 // factor is one thing of which a rule lists any number and an iptables rule has one.
@@ -33,9 +35,9 @@ func factorOf[T any](options []T, choose func(*combination, T)) factor {
 	return factor{len(options), func(c *combination, i int) { choose(c, options[i]) }}
 }
 
-// factors returns those of the cartesian product, the last of which varies fastest:
+// product returns the factors of the cartesian product, the last of which varies fastest:
 // interfaces, so that the rules of a published port are adjacent.
-func (e *expansion) factors() []factor {
+func (e *expansion) product() []factor {
 	add := func(c *combination, m Match) { c.matches = append(c.matches, m) }
 	interfaces := func(d Direction) func(*combination, string) {
 		return func(c *combination, name string) { add(c, Interface{Dir: d, Name: name}) }
@@ -74,7 +76,7 @@ func (e *expansion) factors() []factor {
 // size returns the number of rules, or some number above budget.MaxRules.
 func (e *expansion) size() int {
 	n := len(e.lines(&combination{}))
-	for _, f := range e.factors() {
+	for _, f := range e.factors {
 		if n *= max(f.options, 1); n > budget.MaxRules {
 			break
 		}
@@ -91,9 +93,9 @@ type combination struct {
 	matches   []Match
 }
 
-// product returns every combination with every option of a factor; all of them unchanged
-// if it has none.
-func product(all []combination, f factor) []combination {
+// times returns every combination with every option of a factor; all of them unchanged if
+// it has none.
+func times(all []combination, f factor) []combination {
 	if f.options == 0 {
 		return all
 	}
@@ -113,8 +115,8 @@ func product(all []combination, f factor) []combination {
 func (e *expansion) rules() []*Rule {
 	add := func(c *combination, m ...Match) { c.matches = append(c.matches, m...) }
 	all := []combination{{conntrack: Conntrack{States: e.States, Dir: e.Direction}}}
-	for _, f := range e.factors() {
-		all = product(all, f)
+	for _, f := range e.factors {
+		all = times(all, f)
 	}
 
 	var rules []*Rule

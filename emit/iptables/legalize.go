@@ -76,13 +76,15 @@ func (l *legalization) foldAddresses() {
 	// not move its sets.
 	slices.SortStableFunc(all, func(a, b placed) int { return cmp.Compare(a.Place, b.Place) })
 	for _, r := range all {
-		l.expansions[r.Rule] = &expansion{
+		e := &expansion{
 			Rule:        r.Rule,
 			family:      r.family,
 			source:      l.foldEnd(r.Rule, r.family, r.Source, ".src"),
 			destination: l.foldEnd(r.Rule, r.family, r.Destination, ".dst"),
 			chainOf:     l.in.ChainOf,
 		}
+		e.factors = e.product()
+		l.expansions[r.Rule] = e
 	}
 }
 
