@@ -34,7 +34,7 @@ var passes = []struct {
 	evenAfterErrors bool
 }{
 	{"read sets", (*compilation).readSets, true},
-	{"make rules", (*compilation).splitFamilies, true},
+	{"make rules", (*compilation).makeRules, true},
 	{"report unused sets", (*compilation).reportUnused, true},
 	{"order by phase", (*compilation).order, false},
 	{"check the order", (*compilation).checkOrder, false},

@@ -12,8 +12,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// splitFamilies adds a rule for every block and each family in which the block can match.
-func (c *compilation) splitFamilies() {
+// makeRules adds a rule for every block and each family in which the block can match.
+func (c *compilation) makeRules() {
 	for _, f := range c.families {
 		c.out.Programs = append(c.out.Programs, &ir.Program{Family: f})
 	}
