@@ -106,12 +106,12 @@ func (t *translator) program(start string) *packet.Program {
 	}
 	table := &iptables.Table{Name: t.loaded.Filter.Name}
 	rules := map[packet.Origin]parsedRule{}
-	for _, name := range reachable(t.loaded.Filter, start) {
-		chain := *t.loaded.Filter.Chain(name)
+	for _, loaded := range t.loaded.Filter.Reachable(start).Chains {
+		chain := *loaded
 		chain.Rules = nil
-		for i, r := range t.loaded.Filter.Chain(name).Rules {
+		for i, r := range loaded.Rules {
 			parsed := parseRule(r)
-			rules[packet.Origin{Table: table.Name, Chain: name, Rule: i}] = parsed
+			rules[packet.Origin{Table: table.Name, Chain: chain.Name, Rule: i}] = parsed
 			chain.Rules = append(chain.Rules, parsed.unlimited)
 		}
 		table.Chains = append(table.Chains, &chain)
@@ -139,20 +139,6 @@ func (t *translator) condition(c packet.Cond) packet.Cond {
 	return c
 }
 
-// reachable returns the chain and all that it jumps to, directly or not.
-func reachable(t *iptables.Table, start string) []string {
-	names, seen := []string{start}, map[string]bool{start: true}
-	for i := 0; i < len(names); i++ {
-		for _, r := range t.Chain(names[i]).Rules {
-			if t.Chain(r.Jump) != nil && !seen[r.Jump] {
-				seen[r.Jump] = true
-				names = append(names, r.Jump)
-			}
-		}
-	}
-	return names
-}
-
 // parsedRule is a rule of the text with its limits separated.
 type parsedRule struct {
 	id ir.RuleID
@@ -164,11 +150,7 @@ type parsedRule struct {
 
 func parseRule(r *iptables.Rule) parsedRule {
 	var out parsedRule
-	for i := range r.Matches {
-		if o := r.Matches[i].Option("--comment"); o != nil {
-			out.id, _ = ir.ParseComment(o.Value())
-		}
-	}
+	out.id, _ = ir.ParseComment(r.Comment())
 	unlimited := *r
 	unlimited.Matches = nil
 	for _, m := range r.Matches {

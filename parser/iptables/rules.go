@@ -112,6 +112,18 @@ func (r *Rule) Option(name string) *Option {
 	return find(r.Base, name)
 }
 
+// Comment returns the comment of the rule; "" if it has none.
+func (r *Rule) Comment() string {
+	for i := range r.Matches {
+		if r.Matches[i].Name == "comment" {
+			if o := r.Matches[i].Option("--comment"); o != nil {
+				return o.Value()
+			}
+		}
+	}
+	return ""
+}
+
 // Option returns the option of the match with that name ("--dport"), or nil.
 func (m *Match) Option(name string) *Option {
 	return find(m.Options, name)

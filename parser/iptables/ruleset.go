@@ -76,6 +76,31 @@ func (t *Table) Chain(name string) *Chain {
 	return t.Chains[i]
 }
 
+// Reachable returns the table without the chains that no jump leads to from start. The
+// chains are those of t.
+func (t *Table) Reachable(start string) *Table {
+	out := &Table{Name: t.Name}
+	byName := make(map[string]*Chain, len(t.Chains))
+	for _, c := range t.Chains {
+		byName[c.Name] = c
+	}
+	seen := map[string]bool{}
+	var visit func(name string)
+	visit = func(name string) {
+		c := byName[name]
+		if c == nil || seen[name] {
+			return
+		}
+		seen[name] = true
+		out.Chains = append(out.Chains, c)
+		for _, r := range c.Rules {
+			visit(r.Jump)
+		}
+	}
+	visit(start)
+	return out
+}
+
 // Changed must be called after chains were removed from Chains or renamed.
 func (t *Table) Changed() { t.index = nil }
 

@@ -19,24 +19,12 @@ const OwnPrefix = ir.OwnChain
 
 // IDOf returns the rule of the policy that a rule comes from; ok is false for a rule without
 // a comment of dockerfw.
-func IDOf(r *iptables.Rule) (id ir.RuleID, ok bool) { return ir.ParseComment(Comment(r)) }
-
-// Comment returns a rule's comment; "" if it has none.
-func Comment(r *iptables.Rule) string {
-	for i := range r.Matches {
-		if r.Matches[i].Name == "comment" {
-			if o := r.Matches[i].Option("--comment"); o != nil {
-				return o.Value()
-			}
-		}
-	}
-	return ""
-}
+func IDOf(r *iptables.Rule) (id ir.RuleID, ok bool) { return ir.ParseComment(r.Comment()) }
 
 // Ours reports whether dockerfw made a rule: one with a comment of dockerfw, or an
 // unconditional jump to a chain of dockerfw.
 func Ours(r *iptables.Rule) bool {
-	comment := Comment(r)
+	comment := r.Comment()
 	return comment == "dockerfw" || ir.IsComment(comment) || jumpsTo(r, r.Jump) && isOwnChain(r.Jump)
 }
 

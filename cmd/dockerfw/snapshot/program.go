@@ -50,7 +50,7 @@ func (h *Host) convert(t *iptables.Table, f ir.Family, start string) *packet.Pro
 	if h.Rules[f] != nil {
 		beside = h.Rules[f].Tables
 	}
-	return netfilter.Program(reachable(t, start), f, start, h.packetSets(), beside...)
+	return netfilter.Program(t.Reachable(start), f, start, h.packetSets(), beside...)
 }
 
 // onlyJump skips a chain whose only rule is an unconditional jump to a chain of dockerfw: a
@@ -66,34 +66,10 @@ func onlyJump(t *iptables.Table, start string) string {
 	return start
 }
 
-// reachable is a table without the chains that no jump leads to from start.
-func reachable(t *iptables.Table, start string) *iptables.Table {
-	out := &iptables.Table{Name: t.Name}
-	byName := make(map[string]*iptables.Chain, len(t.Chains))
-	for _, c := range t.Chains {
-		byName[c.Name] = c
-	}
-	seen := map[string]bool{}
-	var visit func(name string)
-	visit = func(name string) {
-		c := byName[name]
-		if c == nil || seen[name] {
-			return
-		}
-		seen[name] = true
-		out.Chains = append(out.Chains, c)
-		for _, r := range c.Rules {
-			visit(r.Jump)
-		}
-	}
-	visit(start)
-	return out
-}
-
 // Reaches reports whether packets can get from one chain of a table to another, by jumps with
 // conditions too.
 func Reaches(t *iptables.Table, from, to string) bool {
-	return reachable(t, from).Chain(to) != nil
+	return t.Reachable(from).Chain(to) != nil
 }
 
 // Declared reports whether the rules that were read determine what a built-in chain does: by

@@ -43,7 +43,7 @@ func (h *Host) RouteTo(f ir.Family, path Path, chain string, fallback bool) (*pa
 func (h *Host) firstOwnRule(f ir.Family, c *packet.Chain) int {
 	return max(0, slices.IndexFunc(c.Rules, func(r *packet.Rule) bool {
 		rule := h.RuleAt(f, r.At)
-		return rule != nil && ir.IsComment(Comment(rule))
+		return rule != nil && ir.IsComment(rule.Comment())
 	}))
 }
 

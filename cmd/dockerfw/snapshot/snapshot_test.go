@@ -104,7 +104,7 @@ func TestLoadingReplacesOurRulesAndKeepsForeignOnes(t *testing.T) {
 					return nil
 				}
 				for _, r := range found.Rules {
-					words := strings.Fields(Comment(r))
+					words := strings.Fields(r.Comment())
 					if len(words) > 0 {
 						out = append(out, words[len(words)-1])
 					} else {

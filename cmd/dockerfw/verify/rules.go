@@ -136,7 +136,7 @@ func order(h *hosts) (result, error) {
 	for _, chain := range h.have.Filter(h.family).Chains {
 		var ids []ir.RuleID
 		for _, r := range chain.Rules {
-			comment := snapshot.Comment(r)
+			comment := r.Comment()
 			if !ir.IsComment(comment) {
 				continue
 			}
