@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
@@ -84,7 +85,7 @@ func (k *killer) requireOneOf(what string, states ...*snapshot.Host) {
 	families := map[string]bool{"IPv4": false, "IPv6": false}
 	for _, s := range states {
 		for f, same := range k.sameVerdicts(s) {
-			families[snapshot.FamilyText(f)] = families[snapshot.FamilyText(f)] || same
+			families[words.Family(f)] = families[words.Family(f)] || same
 		}
 	}
 	for f, same := range families {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -138,7 +139,7 @@ func testBackends(t *testing.T, host string) {
 					forward = len(table.Chain("FORWARD").Rules)
 				}
 				if want := strings.Count(rules, "-A FORWARD"); forward != want {
-					t.Errorf("%s: FORWARD has %d rules, want %d", FamilyText(f), forward, want)
+					t.Errorf("%s: FORWARD has %d rules, want %d", words.Family(f), forward, want)
 				}
 			}
 		})

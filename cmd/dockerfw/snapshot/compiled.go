@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	emitted "github.com/dockerfw/dockerfw/emit/iptables"
@@ -193,7 +194,7 @@ func (h *Host) readChains(f ir.Family, chains []folder.ChainReport, removal []by
 		h.Install = install
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("%s lists no chains of %s", folder.ManifestFile, FamilyText(f))
+		return fmt.Errorf("%s lists no chains of %s", folder.ManifestFile, words.Family(f))
 	}
 	h.Own[f] = names
 	switch h.Install {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
@@ -93,9 +92,6 @@ func newHost(name string, kind Kind) *Host {
 		restore: map[ir.Family]*iptables.RulesFile{},
 	}
 }
-
-// FamilyText is a family as people write it.
-func FamilyText(f ir.Family) string { return words.Family(f) }
 
 // Families are those that the host has rules of, IPv4 first.
 func (h *Host) Families() []ir.Family {

@@ -50,7 +50,7 @@ func files(h *hosts) (result, error) {
 func rules(h *hosts) (result, error) {
 	f := h.family
 	if h.have.Rules[f] == nil {
-		return failed("%s has no saved %s rules", h.have.Name, snapshot.FamilyText(f))
+		return failed("%s has no saved %s rules", h.have.Name, words.Family(f))
 	}
 	chains := h.want.Own[f]
 	if h.want.Install == ir.InstallInsert {

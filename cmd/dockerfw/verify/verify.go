@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -119,7 +120,7 @@ func Host(want, have *snapshot.Host) ([]Check, error) {
 		}
 		for _, h.family = range want.Families() {
 			for _, c := range checks[i : last+1] {
-				if err := add(c, snapshot.FamilyText(h.family)+" "+c.name); err != nil {
+				if err := add(c, words.Family(h.family)+" "+c.name); err != nil {
 					return nil, err
 				}
 			}
