@@ -19,8 +19,9 @@ type legalization struct {
 	diags hcl.Diagnostics
 	// made are the sets that replace lists of addresses in rules.
 	made map[madeFor]*Set
-	// expansions are the rules after folding.
+	// expansions are the rules after folding; byPlace has them in the order of the policy.
 	expansions map[*ir.Rule]*expansion
+	byPlace    []*expansion
 }
 
 // steps run in this order, until one of them finds an error.
@@ -60,31 +61,22 @@ func (l *legalization) error(code diag.Code, rng hcl.Range, summary, detail stri
 
 // foldAddresses replaces addresses by a set wherever an iptables rule cannot list them.
 func (l *legalization) foldAddresses() {
-	type placed struct {
-		*ir.Rule
-		family ir.Family
-	}
-	var all []placed
 	for _, p := range l.in.Programs {
 		folded := &Program{Family: p.Family, Install: l.in.Install, Target: l.in.Chain}
 		l.out.Programs = append(l.out.Programs, folded)
 		for _, r := range p.Rules {
-			all = append(all, placed{r, p.Family})
+			e := &expansion{Rule: r, family: p.Family, chainOf: l.in.ChainOf}
+			l.expansions[r] = e
+			l.byPlace = append(l.byPlace, e)
 		}
 	}
 	// Sets are made in the order of the policy, so that moving a rule to another phase does
 	// not move its sets.
-	slices.SortStableFunc(all, func(a, b placed) int { return cmp.Compare(a.Place, b.Place) })
-	for _, r := range all {
-		e := &expansion{
-			Rule:        r.Rule,
-			family:      r.family,
-			source:      l.foldEnd(r.Rule, r.family, r.Source, ".src"),
-			destination: l.foldEnd(r.Rule, r.family, r.Destination, ".dst"),
-			chainOf:     l.in.ChainOf,
-		}
+	slices.SortStableFunc(l.byPlace, func(a, b *expansion) int { return cmp.Compare(a.Place, b.Place) })
+	for _, e := range l.byPlace {
+		e.source = l.foldEnd(e.Rule, e.family, e.Source, ".src")
+		e.destination = l.foldEnd(e.Rule, e.family, e.Destination, ".dst")
 		e.factors = e.product()
-		l.expansions[r.Rule] = e
 	}
 }
 
@@ -93,10 +85,12 @@ func (l *legalization) foldAddresses() {
 func (l *legalization) countRules() {
 	for _, p := range l.in.Programs {
 		rules := 0
-		byPlace := slices.SortedStableFunc(slices.Values(p.Rules), func(a, b *ir.Rule) int { return cmp.Compare(a.Place, b.Place) })
-		for _, r := range byPlace {
-			if rules += l.expansions[r].size(); rules > budget.MaxRules {
-				l.error(diag.CodeBudget, r.Origin.Range, "too many rules", "With this block the host has more than %d %s rules, which is the maximum. Each combination of the interfaces, protocols, addresses and ports that a block lists is one rule. Use port ranges, an ipset for addresses, and interface prefixes such as \"br-+\".", budget.MaxRules, p.Family)
+		for _, e := range l.byPlace {
+			if e.family != p.Family {
+				continue
+			}
+			if rules += e.size(); rules > budget.MaxRules {
+				l.error(diag.CodeBudget, e.Origin.Range, "too many rules", "With this block the host has more than %d %s rules, which is the maximum. Each combination of the interfaces, protocols, addresses and ports that a block lists is one rule. Use port ranges, an ipset for addresses, and interface prefixes such as \"br-+\".", budget.MaxRules, p.Family)
 				return
 			}
 		}
