@@ -63,12 +63,16 @@ func (c *compilation) emitFiles(hosts []Host) hcl.Diagnostics {
 	inputs := emitSource(c.source)
 	proofs := &proofCache{lists: c.lists, results: map[[sha256.Size]byte]*proofResult{}}
 	return c.forEachHost(func(i int) hcl.Diagnostics {
-		files, err := emit.Files(hosts[i].Tables, inputs)
-		if err != nil {
+		h := &hosts[i]
+		var err error
+		if h.Files, err = emit.Files(h.Tables, inputs); err != nil {
 			return hcl.Diagnostics{internalError(err)}
 		}
-		hosts[i].Files = files
-		return proofs.prove(hosts[i], iptablesText(files))
+		text := iptablesText(h.Files)
+		if h.key, err = proofKey(h.Policy, text); err != nil {
+			return hcl.Diagnostics{internalError(err)}
+		}
+		return proofs.prove(*h, text)
 	})
 }
 

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"crypto/sha256"
 	"runtime"
 	"time"
 
@@ -38,6 +39,9 @@ type Host struct {
 	Policy *parser.Policy
 	Tables *iptables.Tables
 	Files  []folder.File
+
+	// key is the digest of what its proof depends on; see proofKey.
+	key [sha256.Size]byte
 }
 
 // Policy compiles the policy at name for its hosts. The Hosts of the result are nil if

@@ -31,15 +31,11 @@ type proofResult struct {
 }
 
 func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
-	key, err := proofKey(h.Policy, text)
-	if err != nil {
-		return hcl.Diagnostics{internalError(err)}
-	}
 	c.mu.Lock()
-	result := c.results[key]
+	result := c.results[h.key]
 	if result == nil {
 		result = &proofResult{}
-		c.results[key] = result
+		c.results[h.key] = result
 	}
 	c.mu.Unlock()
 	result.once.Do(func() { result.diags = prove(h, c.lists, text) })

@@ -44,13 +44,10 @@ func (r *Result) distinctPolicies() []*parser.Policy {
 	var out []*parser.Policy
 	seen := map[[sha256.Size]byte]bool{}
 	for _, h := range r.Hosts {
-		if key, err := proofKey(h.Policy, iptablesText(h.Files)); err == nil {
-			if seen[key] {
-				continue
-			}
-			seen[key] = true
+		if !seen[h.key] {
+			seen[h.key] = true
+			out = append(out, h.Policy)
 		}
-		out = append(out, h.Policy)
 	}
 	return out
 }
