@@ -3,6 +3,7 @@ package diff
 import (
 	"fmt"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -16,7 +17,7 @@ func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 	defer packet.Catch(&err)
 	chain := loaded.Target
 	if loaded.Install == ir.InstallJump {
-		chain = snapshot.OwnPrefix
+		chain = identity.OwnPrefix
 	}
 	t := loaded.Filter(f)
 	if t.Chain(chain) == nil || !snapshot.Declared(t.Chain("FORWARD")) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -169,7 +170,7 @@ func foreignRules(host, compiled *snapshot.Host, lost bool) []Foreign {
 	for _, f := range host.Families() {
 		t := host.Filter(f)
 		for _, chain := range compiled.Own[f] {
-			for _, rule := range snapshot.ForeignRules(t.Chain(chain)) {
+			for _, rule := range identity.ForeignRules(t.Chain(chain)) {
 				out = append(out, Foreign{f, chain, rule.Canonical(iptables.Family(f)), lost})
 			}
 		}

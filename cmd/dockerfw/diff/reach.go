@@ -3,6 +3,7 @@ package diff
 import (
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -74,7 +75,7 @@ func (c *comparison) bridges(f ir.Family) []string {
 				switch {
 				case r.Jump == "DOCKER":
 					add(r, "-o")
-				case chain.Name == snapshot.OwnPrefix+"-EGRESS":
+				case chain.Name == identity.OwnPrefix+"-EGRESS":
 					add(r, "-i")
 				}
 			}

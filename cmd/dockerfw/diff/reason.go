@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -128,7 +129,7 @@ func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place) R
 	rule := s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule]
 	out := Rule{Text: found.Text, Place: s.Place(from.Chain, rule), MissingIn: s.MissingBlock(from.Chain, rule), sets: rule.Sets()}
 	out.Name, out.explicit = nameOf(rule)
-	if out.foreign = !snapshot.Ours(rule); out.foreign {
+	if out.foreign = !identity.Ours(rule); out.foreign {
 		// A foreign rule for all packets of an interface is like the end of a chain.
 		out.explicit = slices.ContainsFunc(rule.Matches, func(m iptables.Match) bool { return m.Name != "comment" }) ||
 			slices.ContainsFunc(rule.Base, func(o iptables.Option) bool { return o.Name != "-i" && o.Name != "-o" })
@@ -139,6 +140,6 @@ func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place) R
 // nameOf returns the name of a rule. Explicit rules match the packets they list; the others
 // match replies, or what is left.
 func nameOf(r *iptables.Rule) (name string, explicit bool) {
-	name = snapshot.BlockName(r)
+	name = identity.BlockName(r)
 	return name, name != "default" && name != "established"
 }

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -93,5 +94,5 @@ func isOwnReturn(s *snapshot.Host, f ir.Family, e *packet.Evaluation, at packet.
 	if rule.Verdict.Kind != packet.Return || from.Policy || from.Chain == "" {
 		return false
 	}
-	return snapshot.Ours(s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule])
+	return identity.Ours(s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule])
 }

@@ -3,6 +3,7 @@ package diff
 import (
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -36,7 +37,7 @@ func lines(s *snapshot.Host, f ir.Family, name string) []string {
 	}
 	var out []string
 	for i, r := range c.Rules {
-		if !snapshot.IsDockerReturn(c, i) {
+		if !identity.IsDockerReturn(c, i) {
 			out = append(out, r.Canonical(iptables.Family(f)))
 		}
 	}

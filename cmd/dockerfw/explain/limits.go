@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
@@ -36,8 +36,8 @@ func (e *explainer) limits() map[string]limit {
 						continue // a table of nft
 					}
 					rule := table.Chain(r.At.Chain).Rules[r.At.Rule]
-					if l, ok := parseLimit(o.Text); ok && snapshot.Ours(rule) {
-						l.rule = snapshot.BlockName(rule)
+					if l, ok := parseLimit(o.Text); ok && identity.Ours(rule) {
+						l.rule = identity.BlockName(rule)
 						out[o.Text] = l
 					}
 				}

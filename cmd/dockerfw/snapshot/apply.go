@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -60,14 +61,14 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, erro
 		return nil, diags
 	}
 	if h.Install == ir.InstallJump {
-		insertJump(t.Chain(h.Target), OwnPrefix)
+		insertJump(t.Chain(h.Target), identity.OwnPrefix)
 	}
 	if t.Chain(ir.InputChain) != nil && slices.Contains(h.Own[f], ir.InputChain) {
 		insertJump(t.Chain("INPUT"), ir.InputChain)
 	}
 	if forward := t.Chain("FORWARD"); h.Target != "DOCKER" && !jumpsFirst(forward, h.Target) {
 		// apply.sh does the same: a jump after a rule that accepts packets misses those.
-		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *iptables.Rule) bool { return jumpsTo(r, h.Target) })
+		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *iptables.Rule) bool { return identity.JumpsTo(r, h.Target) })
 		insertJump(forward, h.Target)
 	}
 	return rules, nil
@@ -77,12 +78,12 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, erro
 // dockerfw except those to keep.
 func removeOurs(t *iptables.Table, keep []string) {
 	for _, c := range t.Chains {
-		if !isOwnChain(c.Name) {
-			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), Ours)
+		if !identity.IsOwnChain(c.Name) {
+			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), identity.Ours)
 		}
 	}
 	t.Chains = slices.DeleteFunc(t.Chains, func(c *iptables.Chain) bool {
-		return isOwnChain(c.Name) && !slices.Contains(keep, c.Name)
+		return identity.IsOwnChain(c.Name) && !slices.Contains(keep, c.Name)
 	})
 	t.Changed()
 }
@@ -123,10 +124,10 @@ func setKind(s *iptables.Set) string {
 // or jumps to a chain of Docker.
 func jumpsFirst(c *iptables.Chain, to string) bool {
 	for _, r := range c.Rules {
-		if jumpsTo(r, to) {
+		if identity.JumpsTo(r, to) {
 			return true
 		}
-		if r.Jump == "ACCEPT" || applyChains.MatchString(r.Jump) {
+		if r.Jump == "ACCEPT" || identity.DockerChains.MatchString(r.Jump) {
 			return false
 		}
 	}

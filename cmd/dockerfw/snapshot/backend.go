@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -101,7 +102,7 @@ func forwardJumps(saved []byte) (docker, user bool) {
 		switch to := string(m[1]); {
 		case to == "DOCKER-USER":
 			user = true
-		case !isOwnChain(to):
+		case !identity.IsOwnChain(to):
 			docker = true
 		}
 	}

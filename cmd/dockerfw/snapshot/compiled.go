@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
@@ -217,12 +218,12 @@ func installOf(text string) (ir.Install, bool) {
 	return 0, false
 }
 
-// jumpTarget is the chain whose jump to OwnPrefix a removal file deletes.
+// jumpTarget is the chain whose jump to identity.OwnPrefix a removal file deletes.
 func jumpTarget(removal []byte) string {
 	file, _ := iptables.ParseRules(bytes.NewReader(removal), "")
 	for _, b := range file.Blocks {
 		for _, c := range b.Commands {
-			if c.Op == iptables.Delete && c.Rule != nil && jumpsTo(c.Rule, OwnPrefix) {
+			if c.Op == iptables.Delete && c.Rule != nil && identity.JumpsTo(c.Rule, identity.OwnPrefix) {
 				return c.Chain
 			}
 		}

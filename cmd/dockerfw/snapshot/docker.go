@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -116,9 +117,9 @@ func (h *Host) Bridges(f ir.Family) []string {
 	}
 	var out []string
 	for _, c := range t.Chains {
-		dockers := isDockerChain(c.Name)
+		dockers := identity.IsDockerChain(c.Name)
 		for _, r := range c.Rules {
-			if dockers || c.Name == "FORWARD" && isDockerChain(r.Jump) {
+			if dockers || c.Name == "FORWARD" && identity.IsDockerChain(r.Jump) {
 				out = addValue(out, r, "-o")
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
@@ -115,7 +116,7 @@ func (h *Host) Filter(f ir.Family) *iptables.Table {
 // EntryChain is the chain of a compiled host that its jump, or the target, leads to first.
 func (h *Host) EntryChain() string {
 	if h.Install == ir.InstallJump {
-		return OwnPrefix
+		return identity.OwnPrefix
 	}
 	return h.Target
 }
@@ -138,7 +139,7 @@ func PlaceText(r hcl.Range) string {
 // Place is where a rule was written: in the policy if there is one, else in the file that
 // the rule was read from.
 func (h *Host) Place(chain string, r *iptables.Rule) hcl.Range {
-	if id, ok := IDOf(r); ok {
+	if id, ok := identity.IDOf(r); ok {
 		if o, ok := h.Origins[RuleKey{chain, id}]; ok {
 			return o.Range
 		}
@@ -149,7 +150,7 @@ func (h *Host) Place(chain string, r *iptables.Rule) hcl.Range {
 // MissingBlock returns the policy that lacks the block of a rule, which is compiled all the
 // same; "" if the policy has the block, or is not known.
 func (h *Host) MissingBlock(chain string, r *iptables.Rule) string {
-	if id, ok := IDOf(r); ok && h.Implicit[RuleKey{chain, id}] {
+	if id, ok := identity.IDOf(r); ok && h.Implicit[RuleKey{chain, id}] {
 		return h.Name
 	}
 	return ""

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -17,7 +18,7 @@ func (h *Host) Interfaces(f ir.Family) (external, container []string) {
 	}
 	// The rules of default match exactly these.
 	for _, r := range h.incoming(f) {
-		if id, ok := IDOf(r); ok && id.Phase == ir.PhaseDefault {
+		if id, ok := identity.IDOf(r); ok && id.Phase == ir.PhaseDefault {
 			external, container = addValue(external, r, "-i"), addValue(container, r, "-o")
 		}
 	}
@@ -34,7 +35,7 @@ func (h *Host) Interfaces(f ir.Family) (external, container []string) {
 func (h *Host) replying(f ir.Family) (external, container []string) {
 	var first *iptables.Rule
 	for _, r := range h.incoming(f) {
-		if id, ok := IDOf(r); !ok || id.Phase != ir.PhaseEstablished {
+		if id, ok := identity.IDOf(r); !ok || id.Phase != ir.PhaseEstablished {
 			continue
 		}
 		if first == nil {
@@ -71,8 +72,8 @@ func (h *Host) incoming(f ir.Family) []*iptables.Rule {
 	}
 	var out []*iptables.Rule
 	for _, c := range t.Chains {
-		if c.Name == OwnPrefix || !isOwnChain(c.Name) {
-			out = append(out, slices.DeleteFunc(slices.Clone(c.Rules), func(r *iptables.Rule) bool { return !Ours(r) })...)
+		if c.Name == identity.OwnPrefix || !identity.IsOwnChain(c.Name) {
+			out = append(out, slices.DeleteFunc(slices.Clone(c.Rules), func(r *iptables.Rule) bool { return !identity.Ours(r) })...)
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
@@ -57,10 +58,10 @@ func (h *Host) convert(t *iptables.Table, f ir.Family, start string) *packet.Pro
 // RETURN there has the same effect as if packets had started there.
 func onlyJump(t *iptables.Table, start string) string {
 	c := t.Chain(start)
-	if len(c.Rules) == 0 || len(c.Rules) == 2 && !IsDockerReturn(c, 1) || len(c.Rules) > 2 {
+	if len(c.Rules) == 0 || len(c.Rules) == 2 && !identity.IsDockerReturn(c, 1) || len(c.Rules) > 2 {
 		return start
 	}
-	if to := c.Rules[0].Jump; isOwnChain(to) && jumpsTo(c.Rules[0], to) && t.Chain(to) != nil {
+	if to := c.Rules[0].Jump; identity.IsOwnChain(to) && identity.JumpsTo(c.Rules[0], to) && t.Chain(to) != nil {
 		return to
 	}
 	return start

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -54,7 +55,7 @@ func (h *Host) IDAt(f ir.Family, at packet.Origin) (id ir.RuleID, ok bool) {
 	if r == nil {
 		return ir.RuleID{}, false
 	}
-	return IDOf(r)
+	return identity.IDOf(r)
 }
 
 // RuleAt returns a rule by its position in the tables of iptables; nil for the policy of a
@@ -126,7 +127,7 @@ func (h *Host) ProgramFrom(f ir.Family, path Path, chain string) (*packet.Progra
 	switch {
 	case last < 0:
 		return nil, nil
-	case last == 0 && jumpsTo(rules[0], chain):
+	case last == 0 && identity.JumpsTo(rules[0], chain):
 		return h.Program(f, chain), nil
 	}
 	cut := &iptables.Table{Name: t.Name}
@@ -208,8 +209,8 @@ func (h *Host) IsForeign(f ir.Family, at packet.Origin) bool {
 	if at.Policy {
 		return at.Table != "filter" || at.Chain != "FORWARD"
 	}
-	if r := h.RuleAt(f, at); r != nil && Ours(r) {
+	if r := h.RuleAt(f, at); r != nil && identity.Ours(r) {
 		return false
 	}
-	return at.Table != "filter" || !isDockerChain(at.Chain) && !isOwnChain(at.Chain)
+	return at.Table != "filter" || !identity.IsDockerChain(at.Chain) && !identity.IsOwnChain(at.Chain)
 }

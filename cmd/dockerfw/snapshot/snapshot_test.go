@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -113,7 +114,7 @@ func TestLoadingReplacesOurRulesAndKeepsForeignOnes(t *testing.T) {
 				}
 				return out
 			}
-			if diff := cmp.Diff([][]string{c.forward, c.user, c.own}, [][]string{short("FORWARD"), short("DOCKER-USER"), short(OwnPrefix)}); diff != "" {
+			if diff := cmp.Diff([][]string{c.forward, c.user, c.own}, [][]string{short("FORWARD"), short("DOCKER-USER"), short(identity.OwnPrefix)}); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 			if after.Filter(ir.IPv4).Chain("DOCKERFW-EGRESS") != nil {
@@ -135,10 +136,10 @@ func TestLoadingRemovesOurRulesOfAFamilyThatIsNotCompiled(t *testing.T) {
 		t.Fatal(err)
 	}
 	v6 := after.Filter(ir.IPv6)
-	if v6.Chain(OwnPrefix) != nil {
+	if v6.Chain(identity.OwnPrefix) != nil {
 		t.Error("our chain is left")
 	}
-	if user := v6.Chain("DOCKER-USER"); len(user.Rules) != 1 || Ours(user.Rules[0]) {
+	if user := v6.Chain("DOCKER-USER"); len(user.Rules) != 1 || identity.Ours(user.Rules[0]) {
 		t.Errorf("DOCKER-USER has not just the foreign rule: %d rules", len(user.Rules))
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
@@ -81,7 +81,7 @@ func ownRules(c *iptables.Chain, f ir.Family) []string {
 		return nil
 	}
 	for _, r := range c.Rules {
-		if snapshot.Ours(r) {
+		if identity.Ours(r) {
 			out = append(out, r.Canonical(iptables.Family(f)))
 		}
 	}
@@ -161,7 +161,7 @@ func order(h *hosts) (result, error) {
 func foreign(h *hosts) (result, error) {
 	var found, in []string
 	for _, chain := range h.want.Own[h.family] {
-		for _, r := range snapshot.ForeignRules(h.have.Filter(h.family).Chain(chain)) {
+		for _, r := range identity.ForeignRules(h.have.Filter(h.family).Chain(chain)) {
 			found = append(found, "-A "+chain+" "+r.Canonical(iptables.Family(h.family)))
 			if !slices.Contains(in, chain) {
 				in = append(in, chain)

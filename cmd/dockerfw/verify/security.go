@@ -3,6 +3,7 @@ package verify
 import (
 	"os"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -18,7 +19,7 @@ func security(h *hosts) (result, error) {
 		none   = "no fallback rules in the security table; apply.sh adds them"
 		noJump = "FORWARD of the security table does not jump to its chain %s. Run apply.sh, which adds the jump"
 	)
-	exist := h.have.Rules[h.family].Table("security").Chain(snapshot.OwnPrefix) != nil
+	exist := h.have.Rules[h.family].Table("security").Chain(identity.OwnPrefix) != nil
 	var hooks []packet.Hook
 	for _, hook := range h.have.Hooks(h.family, snapshot.Forward) {
 		if hook.Table == "security" {
@@ -32,7 +33,7 @@ func security(h *hosts) (result, error) {
 		}
 		return nothing(none)
 	case len(hooks) == 0:
-		return failed(noJump, snapshot.OwnPrefix)
+		return failed(noJump, identity.OwnPrefix)
 	}
 	route, err := packet.Route(h.family, false, hooks)
 	if err != nil {
@@ -48,7 +49,7 @@ func security(h *hosts) (result, error) {
 		witness, _ := more.Witness()
 		at := route.Rule(table.Decide(witness).At).At
 		advice := "It is a foreign rule; delete it if it should not be there"
-		if r := h.have.RuleAt(h.family, at); r != nil && snapshot.Ours(r) {
+		if r := h.have.RuleAt(h.family, at); r != nil && identity.Ours(r) {
 			advice = "The fallback rules are of another version. Run apply.sh, which replaces them"
 		}
 		return failed("%s drops packets that the rules admit, such as %s. %s", h.have.RuleText(h.family, at), witness, advice)
@@ -57,7 +58,7 @@ func security(h *hosts) (result, error) {
 	case !exist:
 		return nothing(none)
 	case refused.IsEmpty() && !snapshot.Refused(ours).IsEmpty():
-		return failed(noJump, snapshot.OwnPrefix)
+		return failed(noJump, identity.OwnPrefix)
 	}
 	return ok("the fallback rules exist, and the security table refuses nothing else")
 }

@@ -1,4 +1,4 @@
-package snapshot
+package identity
 
 import (
 	"fmt"
@@ -9,9 +9,6 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
-
-// This file is the only one that recognizes what dockerfw made on a host: its chains by
-// their names, its rules by their comments.
 
 // OwnPrefix begins the names of all chains of dockerfw but the target, and is the name of the
 // chain that install = "jump" fills.
@@ -25,23 +22,24 @@ func IDOf(r *iptables.Rule) (id ir.RuleID, ok bool) { return ir.ParseComment(r.C
 // unconditional jump to a chain of dockerfw.
 func Ours(r *iptables.Rule) bool {
 	comment := r.Comment()
-	return comment == "dockerfw" || ir.IsComment(comment) || jumpsTo(r, r.Jump) && isOwnChain(r.Jump)
+	return comment == "dockerfw" || ir.IsComment(comment) || JumpsTo(r, r.Jump) && IsOwnChain(r.Jump)
 }
 
-func isOwnChain(name string) bool {
+// IsOwnChain reports whether a chain has one of the names that belong to dockerfw alone.
+func IsOwnChain(name string) bool {
 	return name == OwnPrefix || strings.HasPrefix(name, OwnPrefix+"-")
 }
 
-// applyChains are the names of the chains of Docker and dockerfw, as apply.sh recognizes them.
-var applyChains = regexp.MustCompile(`^DOCKER[-A-Z0-9]*$`)
+// DockerChains are the names of the chains of Docker and dockerfw, as apply.sh recognizes them.
+var DockerChains = regexp.MustCompile(`^DOCKER[-A-Z0-9]*$`)
 
-// isDockerChain reports whether the engine fills a chain of the filter table.
-func isDockerChain(name string) bool {
+// IsDockerChain reports whether the engine fills a chain of the filter table.
+func IsDockerChain(name string) bool {
 	return name == "DOCKER" || strings.HasPrefix(name, "DOCKER-") && name != "DOCKER-USER"
 }
 
-// jumpsTo reports whether a rule sends every packet to a chain.
-func jumpsTo(r *iptables.Rule, chain string) bool {
+// JumpsTo reports whether a rule sends every packet to a chain.
+func JumpsTo(r *iptables.Rule, chain string) bool {
 	return r.Jump == chain && !r.Goto && len(r.Base) == 0 && !slices.ContainsFunc(r.Matches, func(m iptables.Match) bool { return m.Name != "comment" })
 }
 
@@ -49,7 +47,7 @@ func jumpsTo(r *iptables.Rule, chain string) bool {
 // at the end of DOCKER-USER. It has no effect there.
 func IsDockerReturn(c *iptables.Chain, i int) bool {
 	r := c.Rules[i]
-	return i == len(c.Rules)-1 && jumpsTo(r, "RETURN") && len(r.Matches) == 0
+	return i == len(c.Rules)-1 && JumpsTo(r, "RETURN") && len(r.Matches) == 0
 }
 
 // ForeignRules returns the rules of a chain that neither dockerfw made nor Docker, which
