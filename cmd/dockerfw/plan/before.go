@@ -19,7 +19,7 @@ func (h *Host) Before(want *Version, made, unmanaged []string) *Version {
 func (h *Host) inForce(want *Version, o *ownership) *Version {
 	out := &Version{Rules: map[ir.Family]*Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
 	for _, f := range families {
-		if want.Rules[f] == nil && !hasOwn(h.Rules[f]) {
+		if want.Rules[f] == nil && !HasOwn(h.Rules[f]) {
 			continue
 		}
 		r := &Rules{Filter: h.ownBlock(f, filter, want), Security: h.ownBlock(f, security, want), Target: h.target(f, want)}

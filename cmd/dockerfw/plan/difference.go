@@ -82,7 +82,7 @@ func (h *Host) differences(want *Version, printed Printed, o *ownership, move Mo
 			}
 		}
 		d.Sets = append(d.Sets, o.setChanges(h, want, f)...)
-		if hasOwn(h.Other[f]) {
+		if HasOwn(h.Other[f]) {
 			d.Other = append(d.Other, f)
 		}
 	}

@@ -65,8 +65,8 @@ func (h *Host) usedSets() (own map[string]bool, foreign map[string]string) {
 	return own, foreign
 }
 
-// hasOwn reports whether tables of a family contain chains or rules of dockerfw.
-func hasOwn(rules *iptables.Ruleset) bool {
+// HasOwn reports whether tables of a family contain chains or rules of dockerfw.
+func HasOwn(rules *iptables.Ruleset) bool {
 	if rules == nil {
 		return false
 	}

@@ -48,6 +48,12 @@ type Plan struct {
 	// Made are the sets of dockerfw while the plan runs, to be recorded before the first step: if
 	// the run is cut off, the next one knows them.
 	Made []string
+	// Deleted are foreign rules in chains that the plan replaces.
+	Deleted []string
+	// Reserved are foreign sets with names that a load needs for a moment.
+	Reserved []string
+	// InUse are sets that the version does not need, and that stay because foreign rules use them.
+	InUse []string
 	// Repairs: a load was cut off before, and the first steps complete it.
 	Repairs bool
 }
@@ -81,6 +87,19 @@ func Make(in Input) (*Plan, error) {
 	h := in.Host
 	o := h.ownership(in.Want, in.Made, in.Unmanaged)
 	p := &Plan{Problems: h.problems(in.Want, o, in.Force), Made: slices.Sorted(maps.Keys(o.known))}
+	for _, f := range families {
+		p.Deleted = append(p.Deleted, h.foreignRules(in.Want.Rules[f], f)...)
+	}
+	for _, name := range o.temporary(h) {
+		if !o.isTemporary(name) {
+			p.Reserved = append(p.Reserved, name)
+		}
+	}
+	for _, name := range o.unneeded(h, in.Want) {
+		if o.foreign[name] != "" {
+			p.InUse = append(p.InUse, name)
+		}
+	}
 	if len(o.busy) > 0 {
 		p.Repairs = true
 		p.Load, _ = h.ownNames(h.inForce(in.Want, o), o, o.busy)
@@ -249,7 +268,7 @@ func stay(Jump) bool { return false }
 func (h *Host) settle(want *Version, o *ownership, gone []string) []Step {
 	var steps []Step
 	for _, f := range families {
-		if !hasOwn(h.Other[f]) {
+		if !HasOwn(h.Other[f]) {
 			continue
 		}
 		var input []byte

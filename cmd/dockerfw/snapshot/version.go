@@ -1,11 +1,8 @@
 package snapshot
 
 import (
-	"maps"
-
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Version is what a compiled host loads.
@@ -34,8 +31,7 @@ func (h *Host) Version() *plan.Version {
 	return out
 }
 
-// State is what a plan for the host starts from.
+// State is what a plan for the host starts from. The host was read for loading.
 func (h *Host) State() *plan.Host {
-	out := &plan.Host{Rules: maps.Clone(h.Rules), Other: map[ir.Family]*iptables.Ruleset{}, Sets: h.Sets, NoSecurity: map[ir.Family]bool{}}
-	return out
+	return &plan.Host{Rules: h.Rules, Other: h.Other, Sets: h.Sets, NoSecurity: h.NoSecurity}
 }
