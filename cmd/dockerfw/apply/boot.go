@@ -188,7 +188,9 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 	return closedError(texts)
 }
 
-func closedError(texts []string) error { return &Failure{Err: closedText(strings.Join(texts, "\n")), State: Closed} }
+func closedError(texts []string) error {
+	return &Failure{Err: closedText(strings.Join(texts, "\n")), State: Closed}
+}
 
 type closedText string
 

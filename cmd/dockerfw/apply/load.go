@@ -190,7 +190,7 @@ func (l *load) run() error {
 	if l.Plan.Differences.Empty() && len(l.Plan.Load) == 0 {
 		return l.finish()
 	}
-	if l.options.Confirm > 0 {
+	if l.waits() {
 		if err := l.startTimer(); err != nil {
 			return unchanged(errors.Join(err, l.forgetChange()))
 		}
@@ -272,17 +272,19 @@ func (l *load) verify() error {
 // finish records the version in force, and removes what nothing uses any more. A change that waits
 // for confirmation is finished when it is confirmed.
 func (l *load) finish() error {
-	changed := !l.Plan.Differences.Empty()
-	if l.options.Confirm > 0 && changed {
+	if l.waits() {
 		if err := l.lock.Completed(); err != nil {
 			return l.rollBack(err)
 		}
 		return l.cut()
 	}
 	l.settle()
-	l.keep(changed)
+	l.keep(!l.Plan.Differences.Empty())
 	return l.cut()
 }
+
+// waits reports whether the load waits for confirmation: one that changes nothing does not.
+func (l *load) waits() bool { return l.options.Confirm > 0 && !l.Plan.Differences.Empty() }
 
 // settle runs the last steps of the plan. They change nothing that packets meet.
 func (l *load) settle() {

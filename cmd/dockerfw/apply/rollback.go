@@ -14,12 +14,12 @@ import (
 // rollBack undoes a load that failed, and returns the failure.
 func (l *load) rollBack(cause error) error {
 	out := &Failure{Err: cause, State: Unchanged}
-	changed, err := l.restore(l.before, l.Plan.Made)
+	changed, err := l.restore(l.before, l.Plan.Made, l.Backend)
 	if err == nil {
 		if changed {
 			out.State = RolledBack
 		}
-		if l.options.Confirm > 0 {
+		if l.waits() {
 			if err := l.forgetChange(); err != nil {
 				l.warn("%v", err)
 			}
@@ -32,7 +32,7 @@ func (l *load) rollBack(cause error) error {
 			l.warn("%v", err)
 		}
 	}
-	if l.options.Confirm > 0 {
+	if l.waits() {
 		out.Retry = l.options.Confirm
 	}
 	return out
@@ -43,18 +43,14 @@ func (a *Applier) forgetChange() error {
 	return errors.Join(a.lock.Drop(), a.lock.ClearUnconfirmed())
 }
 
-// restore puts an earlier version in force, with the names of sets that may have been made since.
-// changed reports whether rules were changed.
-func (a *Applier) restore(version *plan.Version, made []string) (changed bool, err error) {
+// restore puts an earlier version in force, with the names of sets that may have been made since,
+// and in the kind of iptables that was used. changed reports whether rules were changed.
+func (a *Applier) restore(version *plan.Version, made []string, backend snapshot.Backend) (changed bool, err error) {
 	recorded, unmanaged, err := a.recorded()
 	if err != nil {
 		return false, err
 	}
-	var o snapshot.LiveOptions
-	if waiting, err := a.store.Waiting(); err == nil && waiting != nil {
-		o.Backend = snapshot.Backend(waiting.Backend)
-	}
-	host, _, err := a.read(o)
+	host, _, err := a.read(snapshot.LiveOptions{Backend: backend})
 	if err != nil {
 		return false, err
 	}
@@ -147,7 +143,7 @@ func (a *Applier) Rollback(token string) (done bool, err error) {
 			}
 		}
 		uninterrupted()
-		if _, err := a.restore(&old, now.Sets.Names()); err != nil {
+		if _, err := a.restore(&old, now.Sets.Names(), snapshot.Backend(pending.Backend)); err != nil {
 			return &Failure{Err: err, State: Unknown, Rollback: err, Saved: a.store.Run + "/pending"}
 		}
 		done = true
