@@ -174,7 +174,7 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 		if err := h.readChains(one.family, manifest.Chains, content[one.removal]); err != nil {
 			return diags, err
 		}
-		rules, err := h.rulesLoadedOnto(empty, one.family)
+		rules, _, err := h.rulesLoadedOnto(empty, one.family)
 		if err != nil {
 			return diags, err
 		}

@@ -56,6 +56,8 @@ type Host struct {
 	// Implicit are the rules of blocks that the policy does not have: default and established
 	// apply without them. nil without a policy.
 	Implicit map[RuleKey]bool
+	// Placed is what loading did with the jumps, of a host that LoadedOnto made.
+	Placed []Placement
 	// External and Container are the patterns of the policy's interfaces; nil without a
 	// policy. See Interfaces.
 	External, Container []string

@@ -82,10 +82,17 @@ func TestLoadingReplacesOurRulesAndKeepsForeignOnes(t *testing.T) {
 			user:    []string{"established", "https", "default"},
 		},
 		{
-			name: "a jump below foreign rules moves to the top", attributes: "install = \"jump\"\n",
+			name: "a jump below foreign rules that only drop stays", attributes: "install = \"jump\"\n",
 			host:    head + ":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -s 10.0.0.1/32 -j DROP\n-A DOCKER-USER -j DOCKERFW\nCOMMIT\n",
 			forward: []string{"-j DOCKER-USER"},
-			user:    []string{"-j DOCKERFW", "-s 10.0.0.1/32 -j DROP"},
+			user:    []string{"-s 10.0.0.1/32 -j DROP", "-j DOCKERFW"},
+			own:     []string{"established", "https", "default"},
+		},
+		{
+			name: "a jump below foreign rules that return moves to the top", attributes: "install = \"jump\"\n",
+			host:    head + ":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -s 10.0.0.1/32 -j RETURN\n-A DOCKER-USER -j DOCKERFW\nCOMMIT\n",
+			forward: []string{"-j DOCKER-USER"},
+			user:    []string{"-j DOCKERFW", "-s 10.0.0.1/32 -j RETURN"},
 			own:     []string{"established", "https", "default"},
 		},
 	} {
