@@ -18,6 +18,7 @@ var layers = []string{"parser", "compiler", "emit", "cmd"}
 // more. An edge that is not here is a decision: see docs/contributing/architecture.md.
 var imports = map[string]string{
 	"cmd/dockerfw":              "cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/explain cmd/dockerfw/findings cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/policytest emit/folder parser parser/diag parser/escape parser/files",
+	"cmd/dockerfw/cut":          "cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/diff":         "cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/driver":       "compiler compiler/ir compiler/lint compiler/policytest compiler/proof emit emit/folder emit/iptables parser parser/diag parser/files parser/suggest",
 	"cmd/dockerfw/explain":      "cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser parser/escape parser/iptables",
