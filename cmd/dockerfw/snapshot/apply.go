@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -66,11 +67,11 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, []Pl
 
 // removeOurs removes what an earlier version left: rules in foreign chains except jumps to
 // place, and chains of dockerfw except those to keep.
-func removeOurs(t *iptables.Table, keep []string, place []Jump) {
+func removeOurs(t *iptables.Table, keep []string, place []plan.Jump) {
 	for _, c := range t.Chains {
 		if !identity.IsOwnChain(c.Name) {
 			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), func(r *iptables.Rule) bool {
-				placed := slices.ContainsFunc(place, func(j Jump) bool { return j.Table == t.Name && j.Chain == c.Name && j.in(r) })
+				placed := slices.ContainsFunc(place, func(j plan.Jump) bool { return j.Table == t.Name && j.Chain == c.Name && is(j)(r) })
 				return identity.Ours(r) && !placed
 			})
 		}
