@@ -58,7 +58,7 @@ func TestNoRefusedPacketIsLetThroughAheadOfAJump(t *testing.T) {
 				continue
 			}
 			checkPlacement(t, compiled, host, after, p)
-			switch ahead := slices.IndexFunc(after.Filter(f).Chain(p.Chain).Rules, p.in); {
+			switch ahead := slices.IndexFunc(after.Filter(f).Chain(p.Chain).Rules, is(p.Jump)); {
 			case p.Missing:
 				count["missing"]++
 			case p.Move:
@@ -118,8 +118,8 @@ func drawHost(t *rapid.T, dir string, f ir.Family) *Host {
 func checkPlacement(t *rapid.T, compiled, host, after *Host, p Placement) {
 	f := p.Family
 	rules := after.Filter(f).Chain(p.Chain).Rules
-	at := slices.IndexFunc(rules, p.in)
-	if at < 0 || slices.ContainsFunc(rules[at+1:], p.in) || p.Move && at > 0 {
+	at := slices.IndexFunc(rules, is(p.Jump))
+	if at < 0 || slices.ContainsFunc(rules[at+1:], is(p.Jump)) || p.Move && at > 0 {
 		t.Fatalf("%+v: the jump is not there once, or not first", p)
 	}
 	v := compiled.view(host, after.Rules[f], f)
