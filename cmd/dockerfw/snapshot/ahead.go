@@ -84,16 +84,16 @@ func (p Placement) Text() string {
 func (h *Host) jumps(f ir.Family) []plan.Jump {
 	var out []plan.Jump
 	if h.Install == ir.InstallJump {
-		out = append(out, plan.Jump{f, "filter", h.Target, identity.OwnPrefix})
+		out = append(out, plan.Jump{Family: f, Table: "filter", Chain: h.Target, To: identity.OwnPrefix})
 	}
 	if h.Target != "DOCKER" { // an engine that has no DOCKER-USER makes the jumps to DOCKER itself
-		out = append(out, plan.Jump{f, "filter", "FORWARD", h.Target})
+		out = append(out, plan.Jump{Family: f, Table: "filter", Chain: "FORWARD", To: h.Target})
 	}
 	if slices.Contains(h.Own[f], ir.InputChain) {
-		out = append(out, plan.Jump{f, "filter", "INPUT", ir.InputChain})
+		out = append(out, plan.Jump{Family: f, Table: "filter", Chain: "INPUT", To: ir.InputChain})
 	}
 	if slices.ContainsFunc(h.restore[f].Blocks, func(b *iptables.Block) bool { return b.Table == "security" }) {
-		out = append(out, plan.Jump{f, "security", "FORWARD", identity.OwnPrefix})
+		out = append(out, plan.Jump{Family: f, Table: "security", Chain: "FORWARD", To: identity.OwnPrefix})
 	}
 	return out
 }

@@ -123,7 +123,7 @@ func checkPlacement(t *rapid.T, compiled, host, after *Host, p Placement) {
 		t.Fatalf("%+v: the jump is not there once, or not first", p)
 	}
 	v := compiled.view(host, after.Rules[f], f)
-	everything := &packet.Program{Family: f, ToHost: p.path() == ToHost, Default: packet.Verdict{Kind: packet.Accept}, Chains: []*packet.Chain{{Name: "all"}}}
+	everything := &packet.Program{Family: f, ToHost: pathOf(p.Jump) == ToHost, Default: packet.Verdict{Kind: packet.Accept}, Chains: []*packet.Chain{{Name: "all"}}}
 	refusing := v.refusing(p.Jump)
 	if _, example, err := admitted(v.marked(v.ahead(p.Jump, at), p.Jump), refusing, everything, packet.Origin{}); err != nil || example != nil {
 		t.Fatalf("%+v: let through: %v, %v", p, example, err)
