@@ -1,4 +1,4 @@
-package environment
+package environment_test
 
 import (
 	"os"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/mdlayher/netlink"
+
+	_ "github.com/dockerfw/dockerfw/cmd/dockerfw/environment"
 )
 
 // The library reads the variable when it is initialized, and panics when it opens a socket.
