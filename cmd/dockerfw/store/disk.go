@@ -183,7 +183,13 @@ type WriteError struct {
 	Err error
 }
 
-func (e *WriteError) Error() string { return "cannot write to " + e.Dir + ": " + files.Reason(e.Err) }
+func (e *WriteError) Error() string {
+	reason := files.Reason(e.Err)
+	if link := (*os.LinkError)(nil); errors.As(e.Err, &link) {
+		reason = link.Err.Error()
+	}
+	return "cannot write to " + e.Dir + ": " + reason
+}
 
 func (e *WriteError) Unwrap() error { return e.Err }
 

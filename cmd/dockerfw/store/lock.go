@@ -27,14 +27,13 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	waited := "for " + e.Waited.String()
 	switch e.Waited {
 	case 0:
-		waited = ""
+		return "another dockerfw has the lock " + e.Path
 	case time.Minute:
-		waited = "for a minute"
+		return "another dockerfw has held the lock " + e.Path + " for a minute"
 	}
-	return strings.TrimSpace(fmt.Sprintf("another dockerfw has held the lock %s %s", e.Path, waited))
+	return fmt.Sprintf("another dockerfw has held the lock %s for %s", e.Path, e.Waited)
 }
 
 // Lock waits at most the given time for the lock, without limit if it is negative. Then it removes
