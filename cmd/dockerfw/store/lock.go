@@ -75,19 +75,21 @@ func (s *Store) tryLock(path string) (*os.File, error) {
 		return nil, cannotWrite(s.Run, err)
 	}
 	locked, err := tryFlock(f)
-	if locked && err == nil {
-		var opened, now fs.FileInfo
-		if opened, err = f.Stat(); err == nil {
-			if now, err = os.Lstat(path); err == nil && os.SameFile(opened, now) {
-				return f, nil
-			}
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
+	if locked && isAt(f, path) {
+		return f, nil
 	}
 	f.Close()
 	return nil, err
+}
+
+// isAt reports whether an open file is the one at path.
+func isAt(f *os.File, path string) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Lstat(path)
+	return err == nil && os.SameFile(opened, now)
 }
 
 // Unlock ends the lock; l must not be used any more. The file stays: removing it would let two
