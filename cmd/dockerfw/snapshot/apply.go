@@ -11,7 +11,7 @@ import (
 
 // LoadedOnto returns another host as it is after apply.sh has loaded h, which is compiled.
 // Foreign rules stay, except in chains that belong to dockerfw alone; rules and chains of an
-// earlier version are removed.
+// earlier version are removed, in the security table as well.
 func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 	out := &Host{
 		Name: h.Name, Label: h.Label, Kind: host.Kind,
@@ -35,11 +35,15 @@ func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 	return out, err
 }
 
-// rulesLoadedOnto returns the rules of a family after loading; iptables-restore is one transaction.
+// rulesLoadedOnto returns the rules of a family after loading; iptables-restore is one transaction
+// for each table.
 func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, error) {
 	rules := iptables.NewRuleset(iptables.Family(f))
 	if host.Rules[f] != nil {
 		rules = host.Rules[f].Clone()
+	}
+	if t := rules.Table("security"); t != nil {
+		removeOurs(t, nil)
 	}
 	if h.restore[f] == nil {
 		if t := rules.Table("filter"); t != nil {
@@ -70,6 +74,9 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, erro
 		// apply.sh does the same: a jump after a rule that accepts packets misses those.
 		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *iptables.Rule) bool { return identity.JumpsTo(r, h.Target) })
 		insertJump(forward, h.Target)
+	}
+	if t := rules.Table("security"); t.Chain(identity.OwnPrefix) != nil {
+		insertJump(t.Chain("FORWARD"), identity.OwnPrefix)
 	}
 	return rules, nil
 }
