@@ -79,8 +79,8 @@ func compiledFolders(t *testing.T) []compiled {
 	return out
 }
 
-// before are foreign rules that exist before ours are loaded: Docker's chains, and another chain
-// with a set.
+// before are foreign rules that exist before ours are loaded: Docker's chains, another chain
+// with a set, and a rule in the security table.
 const before = `*filter
 :DOCKER - [0:0]
 :DOCKER-USER - [0:0]
@@ -91,7 +91,25 @@ const before = `*filter
 -A DOCKER -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
 -A FOREIGN -m set --match-set SET src -j DROP
 COMMIT
+*security
+-A FORWARD -p udp -m udp --dport 9 -j DROP
+COMMIT
 `
+
+// tablesLoaded are the tables of which compiled files change chains.
+var tablesLoaded = []string{"filter", "security"}
+
+// blocks returns the blocks of a restore file, by table.
+func blocks(restore string) map[string]string {
+	out, table := map[string]string{}, ""
+	for line := range strings.Lines(restore) {
+		if strings.HasPrefix(line, "*") {
+			table = strings.TrimSpace(line[1:])
+		}
+		out[table] += line
+	}
+	return out
+}
 
 func TestCompiledExamplesLoadIntoTheKernelUnchanged(t *testing.T) {
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
@@ -113,10 +131,13 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 			t.Fatal(err)
 		}
 	}
-	rules := func() map[int]string {
-		out := map[int]string{}
+	rules := func() map[int]map[string]string {
+		out := map[int]map[string]string{}
 		for _, f := range []int{4, 6} {
-			out[f] = withoutNoise(host.IPTablesSave(backend, f, "filter"))
+			out[f] = map[string]string{}
+			for _, table := range tablesLoaded {
+				out[f][table] = withoutNoise(host.IPTablesSave(backend, f, table))
+			}
 		}
 		return out
 	}
@@ -149,13 +170,18 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 		if strings.Contains(c.read(t, rulesFile(f, "restore")), "\n:"+ir.InputChain+" ") {
 			ok(host.IPTables(backend, f, "-I", "INPUT", "1", "-j", ir.InputChain))
 		}
+		if strings.Contains(c.read(t, rulesFile(f, "restore")), "\n*security\n") {
+			ok(host.IPTables(backend, f, "-t", "security", "-I", "FORWARD", "1", "-j", ir.OwnChain))
+		}
 	}
 	loaded := rules()
 	for _, f := range c.families() {
-		want := expectedRules(c.read(t, rulesFile(f, "restore")), clean[f])
-		got := linesOfChains(loaded[f], want)
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("iptables-save of family %d differs from the compiled file (-compiled +saved):\n%s", f, diff)
+		for table, block := range blocks(c.read(t, rulesFile(f, "restore"))) {
+			want := expectedRules(block, clean[f][table])
+			got := linesOfChains(loaded[f][table], want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("iptables-save -t %s of family %d differs from the compiled file (-compiled +saved):\n%s", table, f, diff)
+			}
 		}
 	}
 	emitted := &iptables.Sets{}
