@@ -9,7 +9,7 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// LoadedOnto returns another host as it is after apply.sh has loaded h, which is compiled.
+// LoadedOnto returns another host as it is after dockerfw apply has loaded h, which is compiled.
 // Foreign rules stay, except in chains that belong to dockerfw alone; rules and chains of an
 // earlier version are removed, in the security table as well.
 func (h *Host) LoadedOnto(host *Host) (*Host, error) {
@@ -71,7 +71,7 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, erro
 		insertJump(t.Chain("INPUT"), ir.InputChain)
 	}
 	if forward := t.Chain("FORWARD"); h.Target != "DOCKER" && !jumpsFirst(forward, h.Target) {
-		// apply.sh does the same: a jump after a rule that accepts packets misses those.
+		// dockerfw apply does the same: a jump after a rule that accepts packets misses those.
 		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *iptables.Rule) bool { return identity.JumpsTo(r, h.Target) })
 		insertJump(forward, h.Target)
 	}
