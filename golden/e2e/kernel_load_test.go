@@ -314,3 +314,38 @@ func describeSets(sets *iptables.Sets) map[string][]string {
 	}
 	return out
 }
+
+// A kernel without the security table loads the rules of the filter table before it refuses the
+// fallback rules, with a clear message; -T filter leaves them out.
+func TestAKernelWithoutTheSecurityTableHasTheRulesOfFilter(t *testing.T) {
+	lab.Require(t, "iptables-legacy", "ipset")
+	c := compiled{dir: "../examples/tutorial"}
+	host := lab.NewNamespace(t, "dfw-golden")
+	if err := host.IPSetRestore(c.read(t, folder.SetsFile)); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []int{4, 6} {
+		// No kernel has a table of that name.
+		restore := strings.Replace(c.read(t, rulesFile(f, "restore")), "*security", "*nosuch", 1)
+		want := expectedRules(blocks(restore)["filter"], "")
+		loaded := func() map[string][]string { return linesOfChains(host.IPTablesSave(lab.Legacy, f, "filter"), want) }
+		tool := lab.Legacy.Tool(f, "-restore")
+
+		_, _, err := host.Input(restore, tool, "--noflush", "-w", "10")
+		if err == nil || !strings.Contains(err.Error(), "unable to initialize table 'nosuch'") || !strings.Contains(err.Error(), "exit status 2") {
+			t.Errorf("%s: %v", tool, err)
+		}
+		if diff := cmp.Diff(want, loaded()); diff != "" {
+			t.Errorf("%s: the filter table (-compiled +saved):\n%s", tool, diff)
+		}
+		if err := host.IPTablesRestore(lab.Legacy, f, "*filter\n:DOCKER-USER - [0:0]\n-F DOCKERFW-INPUT\nCOMMIT\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := host.Input(restore, tool, "--noflush", "-w", "10", "-T", "filter"); err != nil {
+			t.Errorf("%s -T filter: %v", tool, err)
+		}
+		if diff := cmp.Diff(want, loaded()); diff != "" {
+			t.Errorf("%s -T filter (-compiled +saved):\n%s", tool, diff)
+		}
+	}
+}
