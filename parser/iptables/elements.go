@@ -323,10 +323,8 @@ func prefixWord(p netip.Prefix) string {
 // nomatch, wildcard, and the masks of the set.
 func (s *Set) EntryText(e *Entry) string {
 	text := e.String()
-	for _, o := range e.Options {
-		if o.Name == "wildcard" {
-			text += " wildcard"
-		}
+	if e.wildcard() {
+		text += " wildcard"
 	}
 	if e.NoMatch {
 		text += " nomatch"

@@ -3,7 +3,9 @@ package iptables
 import (
 	"encoding/binary"
 	"iter"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,6 +37,14 @@ func (s *store) textKey(e *Entry) string {
 
 // flush empties the set.
 func (s *Set) flush() { s.store = store{byAddress: s.Type == "bitmap:ip,mac"} }
+
+// clone copies the store. The entries are never modified.
+func (s *store) clone() store {
+	out := *s
+	out.entries = slices.Clone(s.entries)
+	out.v4, out.v6, out.other = maps.Clone(s.v4), maps.Clone(s.v6), maps.Clone(s.other)
+	return out
+}
 
 func v4Key(p netip.Prefix) uint64 {
 	b := p.Addr().As4()
@@ -115,6 +125,21 @@ func (s *Set) Len() int { return s.store.live }
 
 // Has reports whether the set has exactly that entry, with or without nomatch.
 func (s *Set) Has(e Entry) bool { return s.store.has(&e) }
+
+// HasSame reports whether the set has the entry with the same effect on packets: nomatch and
+// wildcard too.
+func (s *Set) HasSame(e *Entry) bool {
+	i, ok := s.store.index(e)
+	if !ok {
+		return false
+	}
+	same := s.store.entries[i]
+	return (e.Prefix.IsValid() || same.Text == e.Text) && same.NoMatch == e.NoMatch && same.wildcard() == e.wildcard()
+}
+
+func (e *Entry) wildcard() bool {
+	return slices.ContainsFunc(e.Options, func(o SetOption) bool { return o.Name == "wildcard" })
+}
 
 // Entries yields the entries in the order they were added.
 func (s *Set) Entries() iter.Seq[*Entry] {

@@ -62,12 +62,43 @@ func (s *Sets) Names() []string {
 	return slices.Sorted(maps.Keys(s.sets))
 }
 
+// Clone copies the sets. Loading a file into the copy does not change the original.
+func (s *Sets) Clone() *Sets {
+	out := &Sets{sets: map[string]*Set{}}
+	if s == nil {
+		return out
+	}
+	for name, set := range s.sets {
+		copied := *set
+		copied.store = set.store.clone()
+		out.sets[name] = &copied
+	}
+	return out
+}
+
+// Select returns sets of s under other names: the keys are the new names, the values those in s.
+// Names that s does not have are left out. The result shares the entries with s.
+func (s *Sets) Select(names map[string]string) *Sets {
+	out := &Sets{sets: map[string]*Set{}}
+	for name, from := range names {
+		if set := s.Set(from); set != nil {
+			copied := *set
+			copied.Name = name
+			out.sets[name] = &copied
+		}
+	}
+	return out
+}
+
 // Overlay returns the sets of s, with those sets of over added or replaced for which
 // take returns true. The result shares sets with both.
 func (s *Sets) Overlay(over *Sets, take func(name string) bool) *Sets {
 	out := &Sets{sets: map[string]*Set{}}
 	if s != nil {
 		maps.Copy(out.sets, s.sets)
+	}
+	if over == nil {
+		return out
 	}
 	for name, set := range over.sets {
 		if take(name) {

@@ -11,10 +11,20 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// ahead notes a rule that, on a host with the policy loaded, is ahead of the policy's rules
-// and lets through what they refuse.
+// ahead notes the jumps that loading moves, and a rule that, on a host with the policy loaded, is
+// still ahead of the policy's rules and lets through what they refuse: the engine's own jumps to
+// DOCKER stay where they are.
 func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 	defer packet.Catch(&err)
+	for _, p := range loaded.Placed {
+		switch {
+		case p.Family != f || p.Missing || !p.Move:
+		case p.Undecided != nil:
+			c.note("loading moves the jump to %s ahead of %s, which may let through what the policy refuses (%v)", p.To, p.Behind, p.Undecided)
+		default:
+			c.note("loading moves the jump to %s ahead of %s, which lets through what the policy refuses, for example %s", p.To, p.Behind, p.Example)
+		}
+	}
 	chain := loaded.Target
 	if loaded.Install == ir.InstallJump {
 		chain = identity.OwnPrefix

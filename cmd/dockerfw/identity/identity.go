@@ -2,7 +2,6 @@ package identity
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -29,9 +28,6 @@ func Ours(r *iptables.Rule) bool {
 func IsOwnChain(name string) bool {
 	return name == OwnPrefix || strings.HasPrefix(name, OwnPrefix+"-")
 }
-
-// DockerChains are the names of the chains of Docker and dockerfw, as apply.sh recognizes them.
-var DockerChains = regexp.MustCompile(`^DOCKER[-A-Z0-9]*$`)
 
 // IsDockerChain reports whether the engine fills a chain of the filter table.
 func IsDockerChain(name string) bool {

@@ -5,11 +5,12 @@ import (
 	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// LoadedOnto returns another host as it is after dockerfw apply has loaded h, which is compiled.
+// LoadedOnto returns another host as it is after dockerfw has loaded h, which is compiled.
 // Foreign rules stay, except in chains that belong to dockerfw alone; rules and chains of an
 // earlier version are removed, in the security table as well.
 func (h *Host) LoadedOnto(host *Host) (*Host, error) {
@@ -24,69 +25,64 @@ func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 		if host.Rules[f] == nil && h.Rules[f] == nil {
 			continue
 		}
-		rules, err := h.rulesLoadedOnto(host, f)
+		rules, placed, err := h.rulesLoadedOnto(host, f)
 		if err != nil {
 			return nil, err
 		}
-		out.Rules[f] = rules
+		out.Rules[f], out.Placed = rules, append(out.Placed, placed...)
 	}
 	sets, err := h.setsLoadedOnto(host)
 	out.Sets = sets
 	return out, err
 }
 
-// rulesLoadedOnto returns the rules of a family after loading; iptables-restore is one transaction
-// for each table.
-func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, error) {
+// rulesLoadedOnto returns the rules of a family after loading, and what it does with the jumps;
+// iptables-restore is one transaction for each table.
+func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, []Placement, error) {
 	rules := iptables.NewRuleset(iptables.Family(f))
 	if host.Rules[f] != nil {
 		rules = host.Rules[f].Clone()
 	}
-	if t := rules.Table("security"); t != nil {
-		removeOurs(t, nil)
-	}
 	if h.restore[f] == nil {
-		if t := rules.Table("filter"); t != nil {
-			removeOurs(t, nil)
+		for _, name := range []string{"filter", "security"} {
+			if t := rules.Table(name); t != nil {
+				removeOurs(t, nil, nil)
+			}
 		}
-		return rules, nil
+		return rules, nil, nil
 	}
 	if rules.Table("filter") == nil {
 		if diags := rules.Load(emptyFilter); diags.HasErrors() {
-			return nil, diags
+			return nil, nil, diags
 		}
 	}
 	t := rules.Table("filter")
 	if t.Chain(h.Target) == nil {
 		t.Chains = append(t.Chains, &iptables.Chain{Name: h.Target})
 	}
-	removeOurs(t, h.Own[f])
-	if diags := rules.Load(h.restore[f]); diags.HasErrors() {
-		return nil, diags
+	removeOurs(t, h.Own[f], h.jumps(f))
+	if t := rules.Table("security"); t != nil {
+		removeOurs(t, nil, h.jumps(f))
 	}
-	if h.Install == ir.InstallJump {
-		insertJump(t.Chain(h.Target), identity.OwnPrefix)
+	file := h.restore[f]
+	if host.NoSecurity[f] {
+		file = &iptables.RulesFile{Blocks: slices.DeleteFunc(slices.Clone(file.Blocks), func(b *iptables.Block) bool { return b.Table == "security" })}
 	}
-	if t.Chain(ir.InputChain) != nil && slices.Contains(h.Own[f], ir.InputChain) {
-		insertJump(t.Chain("INPUT"), ir.InputChain)
+	if diags := rules.Load(file); diags.HasErrors() {
+		return nil, nil, diags
 	}
-	if forward := t.Chain("FORWARD"); h.Target != "DOCKER" && !jumpsFirst(forward, h.Target) {
-		// dockerfw apply does the same: a jump after a rule that accepts packets misses those.
-		forward.Rules = slices.DeleteFunc(slices.Clone(forward.Rules), func(r *iptables.Rule) bool { return identity.JumpsTo(r, h.Target) })
-		insertJump(forward, h.Target)
-	}
-	if t := rules.Table("security"); t.Chain(identity.OwnPrefix) != nil {
-		insertJump(t.Chain("FORWARD"), identity.OwnPrefix)
-	}
-	return rules, nil
+	return rules, h.place(host, rules, f), nil
 }
 
-// removeOurs removes what an earlier version left: rules in foreign chains, and chains of
-// dockerfw except those to keep.
-func removeOurs(t *iptables.Table, keep []string) {
+// removeOurs removes what an earlier version left: rules in foreign chains except jumps to
+// place, and chains of dockerfw except those to keep.
+func removeOurs(t *iptables.Table, keep []string, place []plan.Jump) {
 	for _, c := range t.Chains {
 		if !identity.IsOwnChain(c.Name) {
-			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), identity.Ours)
+			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), func(r *iptables.Rule) bool {
+				placed := slices.ContainsFunc(place, func(j plan.Jump) bool { return j.Table == t.Name && j.Chain == c.Name && is(j)(r) })
+				return identity.Ours(r) && !placed
+			})
 		}
 	}
 	t.Chains = slices.DeleteFunc(t.Chains, func(c *iptables.Chain) bool {
@@ -125,18 +121,4 @@ func setKind(s *iptables.Set) string {
 		return s.Type
 	}
 	return s.Type + " of family " + s.Family
-}
-
-// jumpsFirst reports whether a chain jumps to another before any of its rules accepts packets
-// or jumps to a chain of Docker.
-func jumpsFirst(c *iptables.Chain, to string) bool {
-	for _, r := range c.Rules {
-		if identity.JumpsTo(r, to) {
-			return true
-		}
-		if r.Jump == "ACCEPT" || identity.DockerChains.MatchString(r.Jump) {
-			return false
-		}
-	}
-	return false
 }

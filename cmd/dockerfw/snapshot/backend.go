@@ -47,19 +47,19 @@ type chosen struct {
 	note string
 }
 
-// chooseBackend returns the backend that has Docker's chains, as apply.sh does: Docker does not
-// need to use the default one. If neither has them, because Docker has not run yet, it is the
-// one in which apply.sh has added a jump to DOCKER-USER.
-func chooseBackend(name string, t tools) (chosen, error) {
+// chooseBackend returns the backend that has Docker's chains: Docker does not need to use the
+// default one. If neither has them, because Docker has not run yet, it is the one in which
+// dockerfw has added a jump to DOCKER-USER.
+func chooseBackend(name string, t Tools, o LiveOptions) (chosen, error) {
 	standard := defaultBackend(t)
 	var dockers, users []Backend
 	for _, b := range []Backend{NFT, Legacy} {
 		// The legacy tool creates its tables if they do not exist.
-		if b == Legacy && !slices.Contains(t.legacyTables(), "filter") {
+		if b == Legacy && !slices.Contains(t.LegacyTables(), "filter") {
 			continue
 		}
 		// A backend that is not installed, or that this kernel does not support, has no rules.
-		text, err := t.output("iptables-"+string(b)+"-save", "-t", "filter")
+		text, err := t.Output("iptables-"+string(b)+"-save", "-t", "filter")
 		if err != nil {
 			continue
 		}
@@ -76,17 +76,48 @@ func chooseBackend(name string, t tools) (chosen, error) {
 		found, what = users, "FORWARD jumps to DOCKER-USER"
 	}
 	switch {
+	case len(found) == 1 && (o.Backend == "" || o.Backend == found[0]):
+	case len(dockers) == 1 && !o.Boot:
+		return chosen{}, fmt.Errorf("%s in iptables-%s, not in iptables-%s: rules there would have no effect. Omit --backend", what, found[0], o.Backend)
+	case o.Backend != "":
+		return choose(o.Backend, standard), nil
+	case len(found) != 1 && o.Last != "" && (o.Boot || len(dockers) == 0) && supports(t, o.Last):
+		return choose(o.Last, standard), nil
+	case len(dockers) > 1 && (o.Boot || o.Removing):
+		return chosen{backend: standard}, nil
+	case len(dockers) > 1 && o.Loading:
+		return chosen{}, errors.New("FORWARD jumps to Docker's chains in both iptables-nft and iptables-legacy: one of them is left over. Flush the tables that Docker does not use, or select the backend that it uses with --backend")
 	case len(dockers) > 1:
 		return chosen{}, errors.New("FORWARD jumps to Docker's chains in both iptables-nft and iptables-legacy: one of them is left over from a change. Flush the one that Docker does not use, or save the other to files and give those instead of " + name)
-	case len(found) != 1 || found[0] == standard:
+	case len(found) != 1:
 		return chosen{backend: standard}, nil
 	}
-	b := found[0]
-	return chosen{b, "-" + string(b), fmt.Sprintf("iptables is iptables-%s on this host, and %s in iptables-%s: reading the latter", standard, what, b)}, nil
+	out := choose(found[0], standard)
+	if found[0] != standard {
+		out.note = fmt.Sprintf("iptables is iptables-%s on this host, and %s in iptables-%s: reading the latter", standard, what, found[0])
+		if o.Loading {
+			out.note = fmt.Sprintf("iptables is iptables-%s on this host, but Docker's rules are in iptables-%s: using iptables-%[2]s", standard, found[0])
+		}
+	}
+	return out, nil
 }
 
-func defaultBackend(t tools) Backend {
-	text, err := t.output("iptables", "--version")
+func choose(b, standard Backend) chosen {
+	if b == standard {
+		return chosen{backend: b}
+	}
+	return chosen{backend: b, suffix: "-" + string(b)}
+}
+
+// supports reports whether the tool of a backend works: a newer kernel may no longer support the
+// one that was used last.
+func supports(t Tools, b Backend) bool {
+	_, err := t.Output("iptables-"+string(b)+"-save", "-t", "filter")
+	return err == nil
+}
+
+func defaultBackend(t Tools) Backend {
+	text, err := t.Output("iptables", "--version")
 	if err == nil && bytes.Contains(text, []byte("nf_tables")) {
 		return NFT
 	}

@@ -78,6 +78,14 @@ func values(list []parser.At[string]) []string {
 	return out
 }
 
+// OpenFiles returns the host of a compiled folder whose files have been read: their contents by
+// name. path is the folder, for messages.
+func OpenFiles(path string, contents map[string][]byte) (*Host, hcl.Diagnostics, error) {
+	h := newHost(path, Folder)
+	diags, err := h.readCompiled(contents, func(file string) string { return filepath.Join(path, file) })
+	return h, diags, err
+}
+
 // openFolders reads a compiled folder, or the folders in it of the hosts of a fleet.
 func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diagnostics, error) {
 	dirs := []string{name}
@@ -166,7 +174,7 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 		if err := h.readChains(one.family, manifest.Chains, content[one.removal]); err != nil {
 			return diags, err
 		}
-		rules, err := h.rulesLoadedOnto(empty, one.family)
+		rules, _, err := h.rulesLoadedOnto(empty, one.family)
 		if err != nil {
 			return diags, err
 		}

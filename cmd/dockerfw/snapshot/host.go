@@ -56,6 +56,8 @@ type Host struct {
 	// Implicit are the rules of blocks that the policy does not have: default and established
 	// apply without them. nil without a policy.
 	Implicit map[RuleKey]bool
+	// Placed is what loading did with the jumps, of a host that LoadedOnto made.
+	Placed []Placement
 	// External and Container are the patterns of the policy's interfaces; nil without a
 	// policy. See Interfaces.
 	External, Container []string
@@ -66,7 +68,14 @@ type Host struct {
 	Backend Backend
 	suffix  string
 	// tools are those of a live host; nil for this one.
-	tools tools
+	tools Tools
+	// Other are the tables of the kind of iptables that Docker does not use, NoSecurity the families
+	// whose kernel has no security table. Unread is why the tables of a family were not read, and
+	// SetsUnread why the sets were not. Only a host that is read for loading has them.
+	Other      map[ir.Family]*iptables.Ruleset
+	NoSecurity map[ir.Family]bool
+	Unread     map[ir.Family]error
+	SetsUnread error
 	// savedBy is the kind of iptables whose tool printed saved rules, "" if they do not
 	// have its comment.
 	savedBy Backend

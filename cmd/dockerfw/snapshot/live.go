@@ -1,30 +1,60 @@
 package snapshot
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/saved"
 )
 
+// LiveOptions are how a running host is read.
+type LiveOptions struct {
+	// Backend is the kind of iptables to use where Docker has not run, or has rules in both
+	// kinds; "" where it must be clear. Last is the one that was used last, "" if none was.
+	Backend, Last Backend
+	// Loading reads what a load needs as well: the tables of the other kind, and whether the
+	// kernel has the security table. The legacy tools create that table.
+	Loading bool
+	// Boot reads a host on which the engine has not started: with Docker's rules in both kinds of
+	// tables it uses the last one. Tables that iptables cannot print count as empty.
+	Boot bool
+	// Removing reads the host whichever kind Docker uses: dockerfw is removed from both.
+	Removing bool
+}
+
+// ReadLive reads the host that this runs on, with the given tools.
+func ReadLive(t Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, error) {
+	return readHost(LiveName, t, o)
+}
+
 // readHost reads a running host, this one or another, with its tools: of the two kinds of
 // iptables it uses the one that has Docker's rules.
-func readHost(name string, t tools) (*Fleet, hcl.Diagnostics, error) {
-	choice, err := chooseBackend(name, t)
+func readHost(name string, t Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, error) {
+	choice, err := chooseBackend(name, t, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	h := newHost(name, Live)
-	h.tools = t
+	h.tools, h.Unread = t, map[ir.Family]error{}
 	h.Backend, h.suffix = choice.backend, choice.suffix
 	var diags hcl.Diagnostics
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		tool := h.Tool(f) + "-save"
-		text, err := t.output(tool)
+		text, err := t.Output(tool)
+		if o.Loading && err != nil {
+			h.Unread[f] = err // it matters only if the policy has rules of the family
+			continue
+		}
 		m := incompatible.FindSubmatch(text)
+		if o.Boot {
+			m = nil
+		}
 		if why := ""; err != nil || m != nil {
 			if h.Backend == NFT && !errors.Is(err, ErrNoTool) {
 				why = h.culprit(f)
@@ -40,17 +70,70 @@ func readHost(name string, t tools) (*Fleet, hcl.Diagnostics, error) {
 		holds := map[ir.Family]saved.Content{ir.IPv4: saved.Rules4, ir.IPv6: saved.Rules6}[f]
 		diags = append(diags, h.add(saved.Part{Holds: holds, Text: string(text)}, tool)...)
 	}
-	text, err := t.output("ipset", "save")
-	if err != nil && !errors.Is(err, ErrNoTool) {
-		return nil, nil, err
+	text, err := t.Output("ipset", "save")
+	if err != nil && (o.Loading || !errors.Is(err, ErrNoTool)) {
+		if !o.Boot {
+			return nil, nil, err
+		}
+		// Boot can close all containers without ipset.
+		h.SetsUnread = err
 	}
 	diags = append(diags, h.add(saved.Part{Holds: saved.Sets, Text: string(text)}, "ipset save")...)
 	fleet := &Fleet{Name: name, Kind: Live, Hosts: []*Host{h}, Note: choice.note}
 	if diags.HasErrors() {
 		return fleet, diags, nil
 	}
+	if o.Loading {
+		more, err := h.readForLoading()
+		if diags = append(diags, more...); err != nil || diags.HasErrors() {
+			return fleet, diags, err
+		}
+	}
+	if o.Boot {
+		return fleet, diags, nil
+	}
 	if err := h.readNFT(); err != nil {
 		return nil, nil, err
 	}
 	return fleet, diags, nil
+}
+
+// readForLoading reads the tables of the other kind of iptables, and whether the kernel has the
+// security table. iptables-nft has it always; the legacy one is a module.
+func (h *Host) readForLoading() (hcl.Diagnostics, error) {
+	h.Other, h.NoSecurity = map[ir.Family]*iptables.Ruleset{}, map[ir.Family]bool{}
+	var diags hcl.Diagnostics
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		other := h.Backend.Other()
+		if h.Unread[f] != nil {
+			continue
+		}
+		if h.Rules[f] == nil {
+			// iptables-save prints nothing where no table exists.
+			h.Rules[f] = iptables.NewRuleset(iptables.Family(f))
+		}
+		tool := IPTables(f) + "-" + string(other) + "-save"
+		if other != Legacy || slices.Contains(h.tools.LegacyTables(), "filter") {
+			// A kind that is not installed, or that this kernel does not support, has no rules.
+			if text, err := h.tools.Output(tool); err == nil {
+				file, more := iptables.ParseRules(bytes.NewReader(text), tool)
+				rules := iptables.NewRuleset(iptables.Family(f))
+				more = append(more, rules.Load(file)...)
+				diags = append(diags, more...)
+				h.Other[f] = rules
+			}
+		}
+		if h.Backend != Legacy || h.Rules[f].Table("security") != nil {
+			continue
+		}
+		tool = h.Tool(f) + "-save"
+		text, err := h.tools.Output(tool, "-t", "security")
+		if err != nil {
+			h.NoSecurity[f] = true
+			continue
+		}
+		file, more := iptables.ParseRules(bytes.NewReader(text), tool)
+		diags = append(diags, append(more, h.Rules[f].Load(file)...)...)
+	}
+	return diags, nil
 }

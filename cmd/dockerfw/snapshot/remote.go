@@ -25,7 +25,7 @@ func OpenRemote(ctx context.Context, name string) (*Fleet, hcl.Diagnostics, erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", address, err)
 	}
-	return readHost(address.String(), remoteTools{address, answers})
+	return readHost(address.String(), remoteTools{address, answers}, LiveOptions{})
 }
 
 // questions runs all tools that may be needed: which ones are depends on what others print, and
@@ -62,7 +62,7 @@ func (e notInstalled) Error() string { return e.text }
 
 func (notInstalled) Unwrap() error { return ErrNoTool }
 
-func (r remoteTools) output(tool string, args ...string) ([]byte, error) {
+func (r remoteTools) Output(tool string, args ...string) ([]byte, error) {
 	command := strings.Join(append([]string{tool}, args...), " ")
 	a, asked := r.answers[command]
 	switch {
@@ -90,11 +90,11 @@ func (r remoteTools) failure(tool string, a remote.Answer) error {
 	return errors.New(text)
 }
 
-func (r remoteTools) legacyTables() []string {
+func (r remoteTools) LegacyTables() []string {
 	return strings.Fields(string(r.answers["cat /proc/net/ip_tables_names"].Output))
 }
 
-func (r remoteTools) hasDefaultBridge() bool {
+func (r remoteTools) HasDefaultBridge() bool {
 	a := r.answers["test -e /sys/class/net/docker0"]
 	return a.Installed && a.Exit == 0
 }

@@ -83,10 +83,17 @@ func TestLoadingReplacesOurRulesAndKeepsForeignOnes(t *testing.T) {
 			user:    []string{"established", "https", "default"},
 		},
 		{
-			name: "a jump below foreign rules moves to the top", attributes: "install = \"jump\"\n",
+			name: "a jump below foreign rules that only drop stays", attributes: "install = \"jump\"\n",
 			host:    head + ":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -s 10.0.0.1/32 -j DROP\n-A DOCKER-USER -j DOCKERFW\nCOMMIT\n",
 			forward: []string{"-j DOCKER-USER"},
-			user:    []string{"-j DOCKERFW", "-s 10.0.0.1/32 -j DROP"},
+			user:    []string{"-s 10.0.0.1/32 -j DROP", "-j DOCKERFW"},
+			own:     []string{"established", "https", "default"},
+		},
+		{
+			name: "a jump below foreign rules that return moves to the top", attributes: "install = \"jump\"\n",
+			host:    head + ":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -s 10.0.0.1/32 -j RETURN\n-A DOCKER-USER -j DOCKERFW\nCOMMIT\n",
+			forward: []string{"-j DOCKER-USER"},
+			user:    []string{"-j DOCKERFW", "-s 10.0.0.1/32 -j RETURN"},
 			own:     []string{"established", "https", "default"},
 		},
 	} {
@@ -128,15 +135,15 @@ func TestLoadingReplacesOurRulesAndKeepsForeignOnes(t *testing.T) {
 	}
 }
 
-// Loading replaces the fallback rules of an earlier version in the security table, with one jump
-// ahead of foreign rules, or removes them.
+// Loading replaces the fallback rules of an earlier version in the security table, and keeps the
+// jump behind a foreign rule that lets nothing through, or removes them.
 func TestLoadingReplacesTheFallbackRules(t *testing.T) {
 	const (
 		builtin = "*security\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
 		foreign = "-A FORWARD -s 10.0.0.1/32 -j DROP\n"
 		earlier = ":DOCKERFW - [0:0]\n:DOCKERFW-EGRESS - [0:0]\n" + foreign + "-A FORWARD -j DOCKERFW\n-A DOCKERFW -j DOCKERFW-EGRESS\n-A DOCKERFW-EGRESS " + ours + "\nCOMMIT\n"
 		https   = "-i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL -m comment --comment \"dockerfw accept https\" -j RETURN"
-		loaded  = ":DOCKERFW - [0:0]\n-A FORWARD -j DOCKERFW\n%s-A DOCKERFW -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment \"dockerfw established\" -j RETURN\n-A DOCKERFW " + https + "\n-A DOCKERFW " + ours + "\nCOMMIT\n"
+		loaded  = ":DOCKERFW - [0:0]\n%s-A FORWARD -j DOCKERFW\n-A DOCKERFW -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment \"dockerfw established\" -j RETURN\n-A DOCKERFW " + https + "\n-A DOCKERFW " + ours + "\nCOMMIT\n"
 	)
 	for _, c := range []struct{ name, policy, security, want string }{
 		{"on a fresh host", policy(""), "", builtin + fmt.Sprintf(loaded, "")},

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// tools are the programs of a running host that print its rules and sets.
-type tools interface {
-	// output is what a tool prints.
-	output(tool string, args ...string) ([]byte, error)
-	// legacyTables are the names of the tables of the legacy backend that exist.
-	legacyTables() []string
-	// hasDefaultBridge reports whether the interface exists that every engine creates.
-	hasDefaultBridge() bool
+// Tools are the programs of a running host that print its rules and sets.
+type Tools interface {
+	// Output is what a tool prints. The error of one that is not installed is ErrNoTool.
+	Output(tool string, args ...string) ([]byte, error)
+	// LegacyTables are the names of the tables of the legacy backend that exist.
+	LegacyTables() []string
+	// HasDefaultBridge reports whether the interface exists that every engine creates.
+	HasDefaultBridge() bool
 }
 
 // ErrNoTool is the error of a tool that is not installed.
@@ -24,24 +24,25 @@ var ErrNoTool = exec.ErrNotFound
 
 // ToolOutput runs a tool of a running host that prints rules or sets of the kernel.
 func (h *Host) ToolOutput(tool string, args ...string) ([]byte, error) {
-	return h.hostTools().output(tool, args...)
+	return h.hostTools().Output(tool, args...)
 }
 
 // HasDefaultBridge reports whether a running host has the interface docker0, which every engine
 // creates by default.
-func (h *Host) HasDefaultBridge() bool { return h.hostTools().hasDefaultBridge() }
+func (h *Host) HasDefaultBridge() bool { return h.hostTools().HasDefaultBridge() }
 
-func (h *Host) hostTools() tools {
+func (h *Host) hostTools() Tools {
 	if h.tools == nil {
-		return localTools{}
+		return LocalTools{}
 	}
 	return h.tools
 }
 
-// localTools are the tools on the PATH.
-type localTools struct{}
+// LocalTools are the tools on the PATH.
+type LocalTools struct{}
 
-func (localTools) output(tool string, args ...string) ([]byte, error) {
+// Output runs a tool.
+func (LocalTools) Output(tool string, args ...string) ([]byte, error) {
 	cmd := exec.Command(tool, args...)
 	if errors.Is(cmd.Err, exec.ErrNotFound) {
 		// su without - leaves sbin out of the path.
@@ -69,7 +70,8 @@ func (localTools) output(tool string, args ...string) ([]byte, error) {
 // legacyTables is the file that lists the tables of the legacy backend.
 var legacyTables = "/proc/net/ip_tables_names"
 
-func (localTools) legacyTables() []string {
+// LegacyTables reads the list of the kernel, which the legacy tools would extend.
+func (LocalTools) LegacyTables() []string {
 	names, err := os.ReadFile(legacyTables)
 	if err != nil {
 		return nil
@@ -77,7 +79,8 @@ func (localTools) legacyTables() []string {
 	return strings.Fields(string(names))
 }
 
-func (localTools) hasDefaultBridge() bool {
+// HasDefaultBridge looks for the interface docker0.
+func (LocalTools) HasDefaultBridge() bool {
 	_, err := os.Stat("/sys/class/net/docker0")
 	return err == nil
 }

@@ -19,6 +19,9 @@ const loadAgain = "Run: dockerfw apply FOLDER"
 // compiled, that FORWARD of the table leads to them, and that the table refuses nothing that
 // the rules of the filter table admit; nothing there would show why.
 func security(h *hosts) (result, error) {
+	if h.have.NoSecurity[h.family] {
+		return nothing("the kernel has no security table, and so no fallback rules")
+	}
 	want := h.want.Rules[h.family].Table("security")
 	have := h.have.Rules[h.family].Table("security")
 	s, err := newSecurityTable(h)

@@ -1,0 +1,153 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/cut"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+)
+
+// Applier changes this host. It is made by New, and used for one operation.
+type Applier struct {
+	// Progress is called with what is about to be done; nil for nothing.
+	Progress func(string)
+	// Warn is called with what a person has to know and what is not an error; nil for nothing.
+	Warn func(string)
+
+	store *store.Store
+	lock  *store.Lock
+	tools *hosttool.Runner
+}
+
+// lockWait is how long a run waits for another one.
+const lockWait = time.Minute
+
+// New returns an Applier. The error is about missing rights, or about the directories of the
+// store.
+func New() (*Applier, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("root is required: sudo dockerfw …")
+	}
+	s, err := store.Open()
+	if err != nil {
+		return nil, err
+	}
+	return &Applier{store: s, tools: hosttool.New()}, nil
+}
+
+// locked runs an operation while no other run can change anything.
+func (a *Applier) locked(wait time.Duration, operation func() error) (err error) {
+	if a.lock, err = a.store.Lock(wait); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.lock.Unlock()) }()
+	return operation()
+}
+
+func (a *Applier) progress(format string, args ...any) {
+	if a.Progress != nil {
+		a.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+func (a *Applier) warn(format string, args ...any) {
+	if a.Warn != nil {
+		a.Warn(fmt.Sprintf(format, args...))
+	}
+}
+
+// Processes is how many processes the Applier has started.
+func (a *Applier) Processes() int { return a.tools.Started() }
+
+// State is the state of a host after an operation that failed.
+type State int
+
+// The states.
+const (
+	// Unchanged: nothing was changed, or only what has no effect.
+	Unchanged State = iota
+	// RolledBack: the rules and sets are those from before.
+	RolledBack
+	// Unknown: rolling back failed too.
+	Unknown
+	// Closed: at boot, no folder could be loaded. The error describes what was done.
+	Closed
+)
+
+// Failure is the error of an operation that could not complete.
+type Failure struct {
+	Err   error
+	State State
+	// Rollback is why rolling back failed, and Saved is where the version from before is kept.
+	Rollback error
+	Saved    string
+	// Retry is after how many seconds rolling back is tried again; 0 for never.
+	Retry int
+}
+
+// Error describes what failed, and the state of the host.
+func (f *Failure) Error() string {
+	switch f.State {
+	case RolledBack:
+		return fmt.Sprintf("%v\nrolled back to the previous rules and sets", f.Err)
+	case Unknown:
+		text := fmt.Sprintf("%v\nthe rollback failed: %v", f.Err, f.Rollback)
+		if f.Retry > 0 {
+			text += fmt.Sprintf("\nit is retried in %d seconds; to retry now, run: dockerfw rollback", f.Retry)
+		}
+		return text + "\ncheck iptables-save and ip6tables-save now; the previous rules and sets are kept in " + f.Saved
+	}
+	if f.State == Closed {
+		return f.Err.Error()
+	}
+	return fmt.Sprintf("%v\nnothing was changed", f.Err)
+}
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// unchanged is a failure before anything was changed.
+func unchanged(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Failure{Err: err, State: Unchanged}
+}
+
+// Result is what an operation did.
+type Result struct {
+	// Folder is the compiled folder that was loaded, without symbolic links.
+	Folder string
+	// Backend is the kind of iptables that was used, and Note why it is not the default one.
+	Backend snapshot.Backend
+	Note    string
+	// Plan is what was done, or, in a dry run, what would be.
+	Plan *plan.Plan
+	// Moved are the jumps that went ahead of rules which would have let packets through.
+	Moved []snapshot.Placement
+	// Before and After are the host; After is simulated in a dry run.
+	Before, After *snapshot.Host
+	// Rules and Sets count what is in force.
+	Rules, Sets int
+	// Ended are the connections that were ended.
+	Ended []cut.Refusal
+	// Kept are sets that the version does not need and foreign rules use.
+	Kept []string
+	// Deadline is when the change is rolled back unless it is confirmed; zero for never.
+	Deadline time.Time
+}
+
+// uninterrupted ignores the signals that a terminal or systemd sends: from here on the run must
+// complete.
+func uninterrupted() { signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) }
+
+// background is the context of tools in a part of a run that must complete.
+var background = context.Background()

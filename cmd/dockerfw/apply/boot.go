@@ -1,0 +1,219 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/folder"
+)
+
+// FallbackVariable is the variable of the environment that, with the value "open", leaves containers
+// open where nothing can be loaded at boot.
+const FallbackVariable = "DOCKERFW_BOOT_FALLBACK"
+
+// Boot loads a folder before the engine starts: or else the folder that was loaded last, or else
+// rules that close all containers to the outside. The error is nil if one of the folders is
+// loaded.
+func (a *Applier) Boot(path string) (*Result, error) {
+	var out *Result
+	uninterrupted()
+	err := a.locked(lockWait, func() (err error) {
+		out, err = a.boot(path)
+		return err
+	})
+	var failure *Failure
+	if err != nil && !errors.As(err, &failure) {
+		err = fmt.Errorf("%w\nNOTHING WAS LOADED: unless rules were loaded before, published ports are open to everyone", err)
+	}
+	return out, err
+}
+
+func (a *Applier) boot(path string) (*Result, error) {
+	files, resolved, err := store.ReadFolder(path, 0)
+	if err != nil {
+		a.warn("%v", err)
+	}
+	confirmed := true
+	if unconfirmed, _ := a.store.Unconfirmed(); files != nil && unconfirmed == folder.Digest(files[folder.ManifestFile]) {
+		confirmed = false
+		if _, _, ok, err := a.store.Good(); ok && err == nil {
+			a.warn("%s was never confirmed: loading the folder that was loaded before", resolved)
+			files = nil
+		} else {
+			a.warn("%s was never confirmed, but nothing was loaded before: loading it", resolved)
+		}
+	}
+	if files != nil {
+		out, err := a.bootFolder(files, resolved, confirmed)
+		if err == nil {
+			return out, nil
+		}
+		a.warn("%v", err)
+	}
+	if files != nil || confirmed {
+		a.warn("CANNOT LOAD %s", path)
+	}
+	good, goodPath, ok, err := a.store.Good()
+	if err != nil {
+		a.warn("%v", err)
+	} else if ok {
+		out, err := a.bootFolder(good, goodPath, false)
+		if err == nil {
+			return out, nil
+		}
+		a.warn("%v", err)
+		a.warn("CANNOT LOAD %s", goodPath)
+	}
+	return nil, a.bootClosed(files, resolved)
+}
+
+// bootFolder loads one folder. keep makes it the copy for the next boot.
+func (a *Applier) bootFolder(files map[string][]byte, path string, keep bool) (*Result, error) {
+	l := &load{Applier: a, options: Options{Force: true}}
+	if err := l.use(files, path); err != nil {
+		return nil, err
+	}
+	host, note, err := a.read(snapshot.LiveOptions{Boot: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.needTools(host, l.want); err != nil {
+		return nil, err
+	}
+	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
+	if err := l.plan(host, nil); err != nil {
+		return nil, err
+	}
+	a.destroyForeign(l)
+	for _, p := range l.Plan.Problems {
+		return nil, p
+	}
+	for _, rule := range l.Plan.Deleted {
+		a.warn("deleting foreign rule: %s", rule)
+	}
+	if err := l.record(); err != nil {
+		return nil, err
+	}
+	if err := a.steps(host, l.Plan.Load); err != nil {
+		return nil, err
+	}
+	l.settle()
+	if change, err := a.store.Waiting(); err == nil && change != nil {
+		// A change that waits for confirmation is no longer loaded, unless it is this folder.
+		if change.Digest == folder.Digest(files[folder.ManifestFile]) {
+			err = a.lock.Completed()
+		} else {
+			err = a.lock.Drop()
+		}
+		if err != nil {
+			a.warn("%v", err)
+		}
+	}
+	if keep {
+		l.keep(true)
+	} else if in, err := l.inForce(); err == nil {
+		if err := a.lock.SetInForce(in); err != nil {
+			a.warn("%v", err)
+		}
+	}
+	return &l.Result, nil
+}
+
+// destroyForeign destroys sets with names that dockerfw needs while it loads: a set that was saved
+// during a run may be restored at boot. A set in use stays, and is a problem.
+func (a *Applier) destroyForeign(l *load) {
+	if len(l.Plan.Reserved) == 0 {
+		return
+	}
+	for _, name := range l.Plan.Reserved {
+		if _, err := a.tools.Output(background, nil, "ipset", "destroy", name); err != nil {
+			return
+		}
+	}
+	host, _, err := a.read(snapshot.LiveOptions{Boot: true})
+	if err != nil {
+		return
+	}
+	if err := l.plan(host, nil); err != nil {
+		a.warn("%v", err)
+	}
+}
+
+// bootClosed loads rules that close all containers to the outside, and returns the error that
+// describes it.
+func (a *Applier) bootClosed(files map[string][]byte, path string) error {
+	host, _, err := a.read(snapshot.LiveOptions{Boot: true})
+	if err != nil {
+		return fmt.Errorf("%w\nCANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS: published ports are open to everyone", err)
+	}
+	var texts []string
+	if os.Getenv(FallbackVariable) == "open" {
+		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+			if plan.HasOwn(host.Rules[f]) {
+				texts = append(texts, fmt.Sprintf("NOTHING WAS LOADED for IPv%d: the existing rules remain", f))
+			} else {
+				texts = append(texts, fmt.Sprintf("NO RULES ARE LOADED for IPv%d: published ports are open to everyone", f))
+			}
+		}
+		return closedError(texts)
+	}
+	var want *plan.Version
+	if files != nil {
+		// Interfaces and ports of docker-proxy that are to be closed.
+		if compiled, diags, err := snapshot.OpenFiles(path, files); err == nil && !diags.HasErrors() {
+			want = compiled.Version()
+		}
+	}
+	closed, err := plan.Closed(want)
+	if err != nil {
+		return err
+	}
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if host.Unread[f] != nil {
+			continue
+		}
+		if err := a.closeFamily(host, closed, f); err != nil {
+			texts = append(texts, err.Error(), fmt.Sprintf("CANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS for IPv%d: published ports are open to everyone", f))
+		}
+	}
+	if len(texts) == 0 {
+		texts = append(texts, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE until dockerfw apply succeeds")
+	}
+	return closedError(texts)
+}
+
+func closedError(texts []string) error {
+	return &Failure{Err: closedText(strings.Join(texts, "\n")), State: Closed}
+}
+
+type closedText string
+
+func (t closedText) Error() string { return string(t) }
+
+// closeFamily loads the rules of one family that close all containers.
+func (a *Applier) closeFamily(host *snapshot.Host, closed *plan.Version, f ir.Family) error {
+	one := *closed
+	one.Rules = map[ir.Family]*plan.Rules{f: closed.Rules[f]}
+	state := host.State()
+	only := *state
+	only.Rules = map[ir.Family]*iptablesRules{f: state.Rules[f]}
+	only.Other = nil
+	p, err := plan.Make(plan.Input{Host: &only, Want: &one, Late: func(plan.Jump) bool { return true }, Force: true})
+	if err != nil {
+		return err
+	}
+	for _, s := range p.Load {
+		if s.Tool == plan.IPTables {
+			if err := a.step(host, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// reader are the tools that a host is read with. It runs each tool once: iptables-save prints all
+// tables, and iptables is one of iptables-nft and iptables-legacy.
+type reader struct {
+	snapshot.LocalTools
+	tools  *hosttool.Runner
+	output map[string]answer
+}
+
+type answer struct {
+	text []byte
+	err  error
+}
+
+func (a *Applier) reader() *reader { return &reader{tools: a.tools, output: map[string]answer{}} }
+
+// Output runs a tool, or returns what it printed before.
+func (r *reader) Output(tool string, args ...string) ([]byte, error) {
+	family, suffix, isIPTables := strings.Cut(tool, "tables")
+	switch {
+	case isIPTables && suffix == "" && len(args) == 1 && args[0] == "--version":
+		if b := r.standard(); b != "" {
+			return []byte(map[snapshot.Backend]string{snapshot.NFT: "nf_tables", snapshot.Legacy: "legacy"}[b]), nil
+		}
+	case isIPTables && suffix == "-save":
+		if b := r.standard(); b != "" {
+			if _, err := r.tools.Find(family + "tables-" + string(b) + "-save"); err == nil {
+				tool = family + "tables-" + string(b) + "-save"
+			}
+		}
+	}
+	// The legacy tool creates a table that it is asked for.
+	if isIPTables && len(args) == 2 && args[0] == "-t" && args[1] == "filter" {
+		args = nil
+	}
+	key := strings.Join(append([]string{tool}, args...), " ")
+	if _, done := r.output[key]; !done {
+		text, err := r.tools.Output(background, nil, tool, args...)
+		r.output[key] = answer{text, err}
+	}
+	a := r.output[key]
+	return a.text, a.err
+}
+
+// standard is the kind of iptables that "iptables" is, by the name of the program; "" if that does
+// not show it.
+func (r *reader) standard() snapshot.Backend {
+	path, err := r.tools.Find("iptables")
+	if err != nil {
+		return ""
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return ""
+	}
+	switch name := filepath.Base(path); {
+	case strings.Contains(name, "-nft"):
+		return snapshot.NFT
+	case strings.Contains(name, "-legacy"):
+		return snapshot.Legacy
+	}
+	return ""
+}
+
+// read reads the host.
+func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
+	o.Loading = true
+	if last, err := a.store.Backend(); err == nil {
+		o.Last = snapshot.Backend(last)
+	}
+	fleet, diags, err := snapshot.ReadLive(a.reader(), o)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case diags.HasErrors():
+		return nil, "", diags
+	}
+	return fleet.Hosts[0], fleet.Note, nil
+}
+
+// tool is the name of a family's iptables of the host's kind, with a suffix such as "-restore".
+func tool(h *snapshot.Host, f ir.Family, suffix string) string { return h.Tool(f) + suffix }
+
+// other is the name of the tool of the kind that Docker does not use.
+func other(h *snapshot.Host, f ir.Family, suffix string) string {
+	return fmt.Sprintf("%s-%s%s", snapshot.IPTables(f), h.Backend.Other(), suffix)
+}
+
+// needTools checks that the tools for the families of a version are installed and work.
+func (a *Applier) needTools(h *snapshot.Host, want *snapshot.Host) error {
+	if h.SetsUnread != nil {
+		return fmt.Errorf("ipset does not work on this host: %w", h.SetsUnread)
+	}
+	var problems []error
+	for _, f := range want.Families() {
+		if err := h.Unread[f]; err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		if _, err := a.tools.Find(tool(h, f, "-restore")); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// log is the file with the messages of the process that waits for a confirmation.
+func (a *Applier) log() (*os.File, error) {
+	return os.OpenFile(filepath.Join(a.store.Run, "confirm.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}

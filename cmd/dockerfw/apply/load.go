@@ -1,0 +1,406 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/cut"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/emit/folder"
+)
+
+// Options are those of Load.
+type Options struct {
+	// DryRun makes all checks and changes nothing.
+	DryRun bool
+	// Force deletes foreign rules in chains that are replaced, and replaces foreign sets.
+	Force bool
+	// Cut ends open connections that the new rules refuse.
+	Cut bool
+	// Confirm is how many seconds the change waits for confirmation, 1 to 99,999; 0: it does not.
+	Confirm int
+	// Backend is the kind of iptables to use before Docker has run; "" for the one used last.
+	Backend snapshot.Backend
+}
+
+// Load loads a compiled folder.
+func (a *Applier) Load(path string, o Options) (*Result, error) {
+	var out *Result
+	err := a.locked(lockWait, func() error {
+		l, err := a.prepare(path, o)
+		if err != nil {
+			return unchanged(err)
+		}
+		out = &l.Result
+		if o.DryRun {
+			return nil
+		}
+		return l.run()
+	})
+	var failure *Failure
+	if err != nil && !errors.As(err, &failure) {
+		err = unchanged(err)
+	}
+	return out, err
+}
+
+// load is one load of a folder.
+type load struct {
+	*Applier
+	Result
+	options Options
+	files   map[string][]byte
+	want    *snapshot.Host
+	version *plan.Version
+	// input is what the plan was made from.
+	input plan.Input
+	// before is what a failure is rolled back to.
+	before *plan.Version
+}
+
+// prepare finds all errors that can be found before anything is changed, and makes the plan.
+func (a *Applier) prepare(path string, o Options) (*load, error) {
+	waiting, err := a.store.Waiting()
+	switch {
+	case err != nil:
+		return nil, err
+	case waiting != nil && !o.DryRun:
+		return nil, errors.New("the last change waits for confirmation: run dockerfw confirm or dockerfw rollback")
+	}
+	l := &load{Applier: a, options: o}
+	a.progress("checking %s", path)
+	if err := l.open(path); err != nil {
+		return nil, err
+	}
+	host, note, err := a.read(snapshot.LiveOptions{Backend: o.Backend})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.needTools(host, l.want); err != nil {
+		return nil, err
+	}
+	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
+	a.progress("testing the rules and sets in a network namespace")
+	printed, err := a.rehearse(host, l.version)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.plan(host, printed); err != nil {
+		return nil, err
+	}
+	var problems []error
+	for _, p := range l.Plan.Problems {
+		problems = append(problems, p)
+	}
+	return l, errors.Join(problems...)
+}
+
+// open reads the compiled folder.
+func (l *load) open(path string) error {
+	files, resolved, err := store.ReadFolder(path, 0)
+	if err != nil {
+		return err
+	}
+	return l.use(files, resolved)
+}
+
+// use takes the files of a compiled folder.
+func (l *load) use(files map[string][]byte, path string) (err error) {
+	l.files, l.Folder = files, path
+	want, diags, err := snapshot.OpenFiles(path, files)
+	switch {
+	case err != nil:
+		return err
+	case diags.HasErrors():
+		return diags
+	}
+	l.want, l.version = want, want.Version()
+	for _, r := range l.version.Rules {
+		l.Rules += r.Count()
+	}
+	l.Sets = len(l.version.Sets.Names())
+	return nil
+}
+
+// plan makes the plan for a host as it was read.
+func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
+	made, unmanaged, err := l.recorded()
+	if err != nil {
+		return err
+	}
+	placements, err := l.want.Placements(host)
+	if err != nil {
+		return err
+	}
+	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return !p.Move || p.Missing })
+	l.input = plan.Input{
+		Host: host.State(), Want: l.version, Printed: printed, Made: made, Unmanaged: unmanaged, Force: l.options.Force,
+		Late: func(j plan.Jump) bool {
+			return slices.ContainsFunc(l.Moved, func(p snapshot.Placement) bool { return p.Jump == j })
+		},
+	}
+	l.Plan, err = plan.Make(l.input)
+	return err
+}
+
+// recorded are the names of sets that dockerfw made, and of unmanaged sets that it uses: those
+// that were recorded, and those of the last folder.
+func (a *Applier) recorded() (made, unmanaged []string, err error) {
+	made, err = a.store.Names(store.Made)
+	for _, list := range []store.List{store.Unmanaged, store.UnmanagedNext} {
+		names, more := a.store.Names(list)
+		unmanaged, err = append(unmanaged, names...), errors.Join(err, more)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	good, _, ok, err := a.store.Good()
+	if !ok || err != nil {
+		return made, unmanaged, nil // a damaged copy is replaced after the load
+	}
+	m, err := folder.ParseManifest(good[folder.ManifestFile])
+	if err != nil {
+		return made, unmanaged, nil
+	}
+	for _, s := range m.Sets {
+		if s.Managed {
+			made = append(made, s.Name)
+		} else {
+			unmanaged = append(unmanaged, s.Name)
+		}
+	}
+	return made, unmanaged, nil
+}
+
+// run changes the host.
+func (l *load) run() error {
+	if err := l.lock.Room(l.size()); err != nil {
+		return unchanged(err)
+	}
+	l.before = l.input.Host.Before(l.version, l.input.Made, l.input.Unmanaged)
+	uninterrupted()
+	if err := l.record(); err != nil {
+		return unchanged(err)
+	}
+	if l.Plan.Differences.Empty() && len(l.Plan.Load) == 0 {
+		return l.finish()
+	}
+	if l.waits() {
+		if err := l.startTimer(); err != nil {
+			return unchanged(errors.Join(err, l.forgetChange()))
+		}
+	}
+	if err := l.steps(l.Before, l.Plan.Load); err != nil {
+		return l.rollBack(err)
+	}
+	if err := l.verify(); err != nil {
+		return l.rollBack(err)
+	}
+	return l.finish()
+}
+
+// size is how many bytes the run may write.
+func (l *load) size() (n int64) {
+	for _, content := range l.files {
+		n += int64(len(content))
+	}
+	for _, s := range l.Plan.Load {
+		n += int64(len(s.Input))
+	}
+	return 4*n + 1<<16
+}
+
+// record keeps which sets the run may create, and which unmanaged ones it uses: if it is killed,
+// the next run needs to know.
+func (l *load) record() error {
+	if err := l.lock.SetNames(store.UnmanagedNext, l.version.Unmanaged.Names()); err != nil {
+		return err
+	}
+	return l.lock.SetNames(store.Made, l.Plan.Made)
+}
+
+// steps runs steps of a plan on the host, which is used for the names of its tools only.
+func (a *Applier) steps(h *snapshot.Host, steps []plan.Step) error {
+	for _, s := range steps {
+		a.progress("%s", s.Name)
+		if err := a.step(h, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
+	name, args := "ipset", []string{"restore"}
+	if s.Tool == plan.IPTables {
+		// Another program may hold the lock of the legacy tools; 10 seconds are enough for any of
+		// their runs.
+		name, args = tool(h, s.Family, "-restore"), []string{"-w", "10", "--noflush"}
+		if s.Other {
+			name = other(h, s.Family, "-restore")
+		}
+	}
+	_, err := a.tools.Output(background, s.Input, name, args...)
+	return err
+}
+
+// verify reads the host again: it has to have what was loaded.
+func (l *load) verify() error {
+	host, _, err := l.read(snapshot.LiveOptions{Backend: l.Backend})
+	if err != nil {
+		return err
+	}
+	l.After = host
+	check := l.input
+	check.Host, check.Late = host.State(), func(plan.Jump) bool { return false }
+	p, err := plan.Make(check)
+	if err != nil {
+		return err
+	}
+	p.Differences.Other = nil // they are removed later
+	if !p.Differences.Empty() {
+		return fmt.Errorf("the host still differs after loading: %s", strings.Join(p.Differences.Lines(), "; "))
+	}
+	return nil
+}
+
+// finish records the version in force, and removes what nothing uses any more. A change that waits
+// for confirmation is finished when it is confirmed.
+func (l *load) finish() error {
+	if l.waits() {
+		if err := l.lock.Completed(); err != nil {
+			return l.rollBack(err)
+		}
+		return l.cut()
+	}
+	l.settle()
+	l.keep(!l.Plan.Differences.Empty())
+	return l.cut()
+}
+
+// waits reports whether the load waits for confirmation: one that changes nothing does not.
+func (l *load) waits() bool { return l.options.Confirm > 0 && !l.Plan.Differences.Empty() }
+
+// settle runs the last steps of the plan. They change nothing that packets meet.
+func (l *load) settle() {
+	l.Kept = append(l.Kept, l.settleSteps(l.Before, l.Plan)...)
+	if err := errors.Join(l.lock.SetNames(store.Unmanaged, l.version.Unmanaged.Names()), l.lock.SetNames(store.UnmanagedNext, nil), l.lock.SetNames(store.Made, l.Kept)); err != nil {
+		l.warn("%v", err)
+	}
+}
+
+// settleSteps removes what a version does not need, and returns the sets that something else uses.
+func (a *Applier) settleSteps(h *snapshot.Host, p *plan.Plan) (kept []string) {
+	kept = slices.Clone(p.InUse)
+	for _, s := range p.Settle {
+		err := a.step(h, s)
+		switch {
+		case err == nil:
+		case s.Tool == plan.IPTables:
+			a.warn("%s: %v", s.Name, err)
+		default:
+			kept = append(kept, a.destroyEach(s)...)
+		}
+	}
+	if len(kept) > 0 {
+		a.warn("sets in use outside dockerfw were not destroyed: %s", strings.Join(kept, ", "))
+	}
+	return kept
+}
+
+// destroyEach runs the lines of a step one by one, because ipset restore stops at a set that is in
+// use. It returns the sets that remain.
+func (a *Applier) destroyEach(s plan.Step) (remain []string) {
+	for line := range strings.Lines(string(s.Input)) {
+		name := strings.TrimSpace(strings.TrimPrefix(line, "destroy "))
+		if _, err := a.tools.Output(background, nil, "ipset", "list", "-t", name); err != nil {
+			continue // an earlier line has destroyed it
+		}
+		if _, err := a.tools.Output(background, nil, "ipset", "destroy", name); err != nil {
+			remain = append(remain, name)
+		}
+	}
+	return remain
+}
+
+// keep records the version in force, for status and for the next boot.
+func (l *load) keep(changed bool) {
+	err := errors.Join(l.lock.Keep(l.files), l.lock.SetBackend(string(l.Backend)), l.lock.ClearUnconfirmed())
+	if err != nil {
+		l.warn("cannot write the copy for boot: %v", err)
+	}
+	in, err := l.inForce()
+	if err == nil && !changed {
+		if was, readErr := l.store.InForce(); readErr == nil && was != nil && was.Digest == in.Digest {
+			in.Since = was.Since
+		}
+	}
+	if err == nil {
+		err = l.lock.SetInForce(in)
+	}
+	if err != nil {
+		l.warn("cannot write the record for dockerfw status: %v", err)
+	}
+}
+
+func (l *load) inForce() (store.InForce, error) {
+	m, err := folder.ParseManifest(l.files[folder.ManifestFile])
+	if err != nil {
+		return store.InForce{}, err
+	}
+	in := store.InForce{
+		Folder: l.Folder, Digest: folder.Digest(l.files[folder.ManifestFile]), Host: m.Host,
+		Version: m.Version, Backend: string(l.Backend), Since: time.Now(),
+	}
+	for _, input := range m.Inputs {
+		in.Policy = append(in.Policy, input.Name)
+	}
+	return in, nil
+}
+
+// cut ends the connections that the rules in force refuse.
+func (l *load) cut() error {
+	if !l.options.Cut {
+		return nil
+	}
+	host := l.After
+	if host == nil {
+		host = l.Before
+	}
+	ended, err := endRefused(host, l.want)
+	l.Ended = ended
+	if err != nil {
+		l.warn("not all connections that the rules refuse were ended: %v", err)
+	}
+	return nil
+}
+
+// endRefused ends the connections that the rules of a host refuse as new ones.
+func endRefused(host, want *snapshot.Host) (ended []cut.Refusal, err error) {
+	routes, err := cut.OpenRoutes()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, routes.Close()) }()
+	for _, f := range want.Families() {
+		connections, err := cut.Connections(f)
+		if err != nil {
+			return ended, err
+		}
+		refused, err := cut.Refused(host, want.EntryChain(), connections, routes)
+		if err != nil {
+			return ended, err
+		}
+		now, err := cut.End(refused)
+		ended = append(ended, now...)
+		if err != nil {
+			return ended, err
+		}
+	}
+	return ended, nil
+}

@@ -1,0 +1,153 @@
+package apply
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// rollBack undoes a load that failed, and returns the failure.
+func (l *load) rollBack(cause error) error {
+	out := &Failure{Err: cause, State: Unchanged}
+	changed, err := l.restore(l.before, l.Plan.Made, l.Backend)
+	if err == nil {
+		if changed {
+			out.State = RolledBack
+		}
+		if l.waits() {
+			if err := l.forgetChange(); err != nil {
+				l.warn("%v", err)
+			}
+		}
+		return out
+	}
+	out.State, out.Rollback = Unknown, err
+	if text, err := json.Marshal(l.before); err == nil {
+		if out.Saved, err = l.lock.Snapshot(map[string][]byte{"version.json": text}); err != nil {
+			l.warn("%v", err)
+		}
+	}
+	if l.waits() {
+		out.Retry = l.options.Confirm
+	}
+	return out
+}
+
+// forgetChange removes what is recorded of a change that waits for confirmation.
+func (a *Applier) forgetChange() error {
+	return errors.Join(a.lock.Drop(), a.lock.ClearUnconfirmed())
+}
+
+// restore puts an earlier version in force, with the names of sets that may have been made since,
+// and in the kind of iptables that was used. changed reports whether rules were changed.
+func (a *Applier) restore(version *plan.Version, made []string, backend snapshot.Backend) (changed bool, err error) {
+	recorded, unmanaged, err := a.recorded()
+	if err != nil {
+		return false, err
+	}
+	host, _, err := a.read(snapshot.LiveOptions{Backend: backend})
+	if err != nil {
+		return false, err
+	}
+	p, err := plan.Make(plan.Input{Host: host.State(), Want: version, Made: append(recorded, made...), Unmanaged: unmanaged, Force: true})
+	if err != nil {
+		return false, err
+	}
+	if err := a.lock.SetNames(store.Made, p.Made); err != nil {
+		return false, err
+	}
+	for _, s := range p.Load {
+		changed = changed || s.Tool == plan.IPTables
+	}
+	if err := a.steps(host, p.Load); err != nil {
+		return changed, err
+	}
+	kept := a.settleSteps(host, p)
+	return changed, errors.Join(a.lock.SetNames(store.Made, kept), a.lock.SetNames(store.UnmanagedNext, nil))
+}
+
+// Confirm keeps the change that waits for confirmation.
+func (a *Applier) Confirm() (*Result, error) {
+	var out *Result
+	err := a.locked(lockWait, func() error {
+		pending, err := a.pending()
+		if err != nil {
+			return err
+		}
+		if pending.Partial {
+			return errors.New("the change that waits for confirmation was loaded only in part: run dockerfw rollback, then load it again")
+		}
+		l := &load{Applier: a}
+		if err := l.use(pending.Files, pending.Folder); err != nil {
+			return err
+		}
+		host, _, err := a.read(snapshot.LiveOptions{Backend: snapshot.Backend(pending.Backend)})
+		if err != nil {
+			return err
+		}
+		l.Backend, l.Result.Before, l.After = host.Backend, host, host
+		if err := l.plan(host, nil); err != nil {
+			return err
+		}
+		uninterrupted()
+		if err := a.lock.Keep(pending.Files); err != nil {
+			return fmt.Errorf("%w; the change is not confirmed yet", err)
+		}
+		l.settle()
+		l.keep(true)
+		out = &l.Result
+		return a.forgetChange()
+	})
+	return out, unchanged(err)
+}
+
+// pending is the change that waits for confirmation.
+func (a *Applier) pending() (*store.Pending, error) {
+	pending, err := a.store.Pending()
+	if err == nil && pending == nil {
+		err = errors.New("no change waits for confirmation")
+	}
+	return pending, err
+}
+
+// Rollback undoes the change that waits for confirmation. With a token, it waits for the lock as
+// long as it takes, and undoes only the change with that token: done is false if it was
+// confirmed or undone in the meantime.
+func (a *Applier) Rollback(token string) (done bool, err error) {
+	wait := lockWait
+	if token != "" {
+		wait = -1
+	}
+	err = a.locked(wait, func() error {
+		pending, err := a.store.Pending()
+		switch {
+		case err != nil:
+			return unchanged(err)
+		case token != "" && (pending == nil || pending.Token != token):
+			return nil
+		case pending == nil:
+			return unchanged(errors.New("no change waits for confirmation"))
+		}
+		var old, now plan.Version
+		if err := errors.Join(json.Unmarshal(pending.Old, &old), json.Unmarshal(pending.New, &now)); err != nil {
+			return unchanged(fmt.Errorf("the previous version cannot be read: %w", err))
+		}
+		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+			if r := old.Rules[f]; r != nil {
+				r.NoJump = false // the engine may use the jump by now
+			}
+		}
+		uninterrupted()
+		if _, err := a.restore(&old, now.Sets.Names(), snapshot.Backend(pending.Backend)); err != nil {
+			return &Failure{Err: err, State: Unknown, Rollback: err, Saved: a.store.Run + "/pending"}
+		}
+		done = true
+		return a.forgetChange()
+	})
+	return done, err
+}

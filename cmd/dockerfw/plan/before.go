@@ -1,0 +1,132 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// Before is the version that a host has now, to which a load of want is rolled back: dockerfw's
+// rules, those of the chains that want replaces, and dockerfw's sets. Sets that a load which was
+// cut off left in use as NAME-alt have their own names in it.
+func (h *Host) Before(want *Version, made, unmanaged []string) *Version {
+	return h.inForce(want, h.ownership(want, made, unmanaged))
+}
+
+func (h *Host) inForce(want *Version, o *ownership) *Version {
+	out := &Version{Rules: map[ir.Family]*Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
+	for _, f := range families {
+		if want.Rules[f] == nil && !HasOwn(h.Rules[f]) {
+			continue
+		}
+		r := &Rules{Filter: h.ownBlock(f, filter, want), Security: h.ownBlock(f, security, want), Target: h.target(f, want)}
+		if mixed(r, h, f) {
+			// The load was cut off between the two tables: the fallback rules use the content that
+			// a set had before.
+			r.Security = nil
+		}
+		if r.Target != "" && copies(h.table(f, filter), Jump{f, filter, "FORWARD", r.Target}) == 0 {
+			r.NoJump = true
+		}
+		out.Rules[f] = r
+	}
+	names := map[string]string{}
+	for name := range o.known {
+		names[name] = name
+		if slices.Contains(o.busy, name) {
+			names[name] = name + altSuffix
+		}
+	}
+	out.Sets = h.Sets.Select(names)
+	return out
+}
+
+// target is the chain with the jump to dockerfw's own chain, or else the one of the version to
+// load.
+func (h *Host) target(f ir.Family, want *Version) string {
+	for _, c := range chains(h.table(f, filter)) {
+		if copies(h.table(f, filter), Jump{f, filter, c.Name, ir.OwnChain}) > 0 {
+			return c.Name
+		}
+	}
+	if r := want.Rules[f]; r != nil {
+		return r.Target
+	}
+	if t := h.table(f, filter); t != nil && t.Chain("DOCKER-USER") != nil {
+		return "DOCKER-USER"
+	}
+	return ""
+}
+
+// ownBlock is the block that puts dockerfw's rules into a table as they are now.
+func (h *Host) ownBlock(f ir.Family, table string, want *Version) *iptables.Block {
+	t := h.table(f, table)
+	replaced := declared(want.Rules[f].block(table))
+	var b iptables.Block
+	b.Table = table
+	whole := func(c *iptables.Chain) bool {
+		return identity.IsOwnChain(c.Name) || replaced[c.Name] && c.Policy == ""
+	}
+	for _, c := range chains(t) {
+		if whole(c) {
+			b.Commands = append(b.Commands, &iptables.Command{Op: iptables.Declare, Chain: c.Name, Policy: "-"})
+		}
+	}
+	for _, c := range chains(t) {
+		for _, r := range c.Rules {
+			// transaction makes the jumps.
+			isJump := identity.JumpsTo(r, r.Jump) && identity.IsOwnChain(r.Jump)
+			if whole(c) && (identity.IsOwnChain(c.Name) || !isJump) {
+				b.Commands = append(b.Commands, &iptables.Command{Op: iptables.Append, Chain: c.Name, Rule: plain(r)})
+			}
+		}
+		for _, r := range slices.Backward(c.Rules) {
+			isJump := identity.JumpsTo(r, r.Jump) && identity.IsOwnChain(r.Jump)
+			if !whole(c) && identity.Ours(r) && !isJump {
+				b.Commands = append(b.Commands, &iptables.Command{Op: iptables.Insert, Chain: c.Name, Rule: plain(r)})
+			}
+		}
+	}
+	if len(b.Commands) == 0 {
+		return nil
+	}
+	return &b
+}
+
+// plain is a rule with the sets under their own names.
+func plain(r *iptables.Rule) *iptables.Rule {
+	out := *r
+	out.Text = renamed(r.Text, func(set string) string { return strings.TrimSuffix(set, altSuffix) })
+	return &out
+}
+
+// mixed reports whether the two tables of a family use different contents of a set.
+func mixed(r *Rules, h *Host, f ir.Family) bool {
+	used := func(table string) map[string]bool {
+		out := map[string]bool{}
+		for _, c := range chains(h.table(f, table)) {
+			for _, rule := range c.Rules {
+				if ours(c.Name, rule) {
+					for _, set := range rule.Sets() {
+						out[set] = true
+					}
+				}
+			}
+		}
+		return out
+	}
+	a, b := used(filter), used(security)
+	for set := range b {
+		other := set + altSuffix
+		if base, isAlt := strings.CutSuffix(set, altSuffix); isAlt {
+			other = base
+		}
+		if a[other] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,91 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// encoded is the form of a version in a file: the texts that loading it would use.
+type encoded struct {
+	Rules     map[string]encodedRules `json:"rules"`
+	Sets      string                  `json:"sets"`
+	Unmanaged string                  `json:"unmanaged"`
+}
+
+type encodedRules struct {
+	Tables string `json:"tables"`
+	Target string `json:"target"`
+	NoJump bool   `json:"no_jump,omitempty"`
+}
+
+// MarshalJSON writes the version so that UnmarshalJSON reads the same one.
+func (v *Version) MarshalJSON() ([]byte, error) {
+	out := encoded{Rules: map[string]encodedRules{}}
+	for f, r := range v.Rules {
+		var text bytes.Buffer
+		for _, b := range []*iptables.Block{r.Filter, r.Security} {
+			if b == nil {
+				continue
+			}
+			committed := *b
+			committed.Committed = true
+			if err := (&iptables.RulesFile{Blocks: []*iptables.Block{&committed}}).Print(&text); err != nil {
+				return nil, err
+			}
+		}
+		out.Rules[f.String()] = encodedRules{text.String(), r.Target, r.NoJump}
+	}
+	out.Sets = string((&Version{Sets: v.Sets}).EmptySets())
+	out.Unmanaged = string((&Version{Sets: v.Unmanaged}).EmptySets())
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (v *Version) UnmarshalJSON(text []byte) error {
+	var in encoded
+	if err := json.Unmarshal(text, &in); err != nil {
+		return err
+	}
+	*v = Version{Rules: map[ir.Family]*Rules{}}
+	for _, f := range families {
+		r, ok := in.Rules[f.String()]
+		if !ok {
+			continue
+		}
+		file, diags := iptables.ParseRules(strings.NewReader(r.Tables), "version")
+		if diags.HasErrors() {
+			return diags
+		}
+		rules := &Rules{Target: r.Target, NoJump: r.NoJump}
+		for _, b := range file.Blocks {
+			switch b.Table {
+			case filter:
+				rules.Filter = b
+			case security:
+				rules.Security = b
+			default:
+				return fmt.Errorf("table %q in a version", b.Table)
+			}
+		}
+		v.Rules[f] = rules
+	}
+	for _, part := range []struct {
+		text string
+		to   **iptables.Sets
+	}{{in.Sets, &v.Sets}, {in.Unmanaged, &v.Unmanaged}} {
+		*part.to = &iptables.Sets{}
+		file, diags := iptables.ParseSets(strings.NewReader(part.text), "version")
+		if !diags.HasErrors() {
+			diags = (*part.to).Load(file)
+		}
+		if diags.HasErrors() {
+			return diags
+		}
+	}
+	return nil
+}

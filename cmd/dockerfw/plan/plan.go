@@ -1,0 +1,295 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// Tool is what a step runs.
+type Tool string
+
+// The tools of steps. Both read their input from standard input and are given no files.
+const (
+	// IPSet is ipset restore. It stops at the first line that fails; what earlier lines did
+	// stays.
+	IPSet Tool = "ipset"
+	// IPTables is iptables-restore --noflush, or ip6tables-restore. Each table of the input is
+	// one transaction.
+	IPTables Tool = "iptables"
+)
+
+// Step is one run of a tool.
+type Step struct {
+	// Name is what the step does, for messages: "create the new sets".
+	Name string
+	Tool Tool
+	// Family is that of IPTables; Other is the kind of iptables that Docker does not use.
+	Family ir.Family
+	Other  bool
+	Input  []byte
+}
+
+// Plan is how a host gets a version.
+type Plan struct {
+	// Differences are what changes.
+	Differences *Differences
+	// Problems forbid to run the plan.
+	Problems []Problem
+	// Load are the steps until the version is in force. If one fails, the plan to the version
+	// before rolls back.
+	Load []Step
+	// Settle are the steps after that: they remove what nothing uses any more. If one fails, the
+	// version is in force all the same.
+	Settle []Step
+	// Made are the sets of dockerfw while the plan runs, to be recorded before the first step: if
+	// the run is cut off, the next one knows them.
+	Made []string
+	// Deleted are foreign rules in chains that the plan replaces.
+	Deleted []string
+	// Reserved are foreign sets with names that a load needs for a moment.
+	Reserved []string
+	// InUse are sets that the version does not need, and that stay because foreign rules use them.
+	InUse []string
+	// Repairs: a load was cut off before, and the first steps complete it.
+	Repairs bool
+}
+
+// Input is what a plan is made from.
+type Input struct {
+	Host *Host
+	Want *Version
+	// Printed are the tables as the tools of the host print them after loading the version into
+	// an empty host; a nil Printed is computed.
+	Printed Printed
+	// Made and Unmanaged are the recorded names of sets that dockerfw made, and of unmanaged sets
+	// that the version before uses.
+	Made, Unmanaged []string
+	// Late decides whether a jump that exists comes too late; nil looks at the targets of the
+	// rules ahead of it only.
+	Late Mover
+	// Force deletes foreign rules in chains that are replaced, and replaces foreign sets.
+	Force bool
+}
+
+// Make returns the plan. It does not change the host.
+func Make(in Input) (*Plan, error) {
+	if in.Printed == nil {
+		printed, err := Simulate(in.Want, in.Host.NoSecurity)
+		if err != nil {
+			return nil, err
+		}
+		in.Printed = printed
+	}
+	h := in.Host
+	o := h.ownership(in.Want, in.Made, in.Unmanaged)
+	p := &Plan{Problems: h.problems(in.Want, o, in.Force), Made: slices.Sorted(maps.Keys(o.known))}
+	for _, f := range families {
+		p.Deleted = append(p.Deleted, h.foreignRules(in.Want.Rules[f], f)...)
+	}
+	for _, name := range o.temporary(h) {
+		if !o.isTemporary(name) {
+			p.Reserved = append(p.Reserved, name)
+		}
+	}
+	for _, name := range o.unneeded(h, in.Want) {
+		if o.foreign[name] != "" {
+			p.InUse = append(p.InUse, name)
+		}
+	}
+	if len(o.busy) > 0 {
+		p.Repairs = true
+		p.Load, _ = h.ownNames(h.inForce(in.Want, o), o, o.busy)
+		repaired := h.clone()
+		for _, s := range p.Load {
+			if err := repaired.Run(s); err != nil {
+				return nil, fmt.Errorf("what an earlier run left cannot be repaired: %w", err)
+			}
+		}
+		h = repaired
+		o = h.ownership(in.Want, in.Made, in.Unmanaged)
+	}
+	p.Differences = h.differences(in.Want, in.Printed, o, h.mover(in.Late))
+	steps, gone, err := h.load(in.Want, o, p.Differences, in.Late)
+	if err != nil {
+		return nil, err
+	}
+	p.Load = append(p.Load, steps...)
+	p.Settle = h.settle(in.Want, o, gone)
+	return p, nil
+}
+
+// mover is the Mover of the plan, or the one for any host.
+func (h *Host) mover(late Mover) Mover {
+	if late != nil {
+		return late
+	}
+	return func(j Jump) bool { return comesLate(h.table(j.Family, j.Table), j) }
+}
+
+// load are the steps that put a version in force, on a host on which no load was cut off, and the
+// sets that they destroy for good.
+func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (steps []Step, gone []string, err error) {
+	if stale := o.stale(h); len(stale) > 0 {
+		var w setWriter
+		for _, name := range stale {
+			w.line("destroy %s", name)
+		}
+		steps = append(steps, Step{Name: "destroy sets that an earlier run left", Tool: IPSet, Input: w.buf.Bytes()})
+	}
+	changed := h.alternatives(want, d.Sets)
+	var w setWriter
+	w.unmanaged(h, want)
+	for _, name := range sortedSets(want.Sets) {
+		if _, ok := changed[name]; ok || h.Sets.Set(name) == nil {
+			w.fill(want.Sets.Set(name), changed.of(name), changed)
+		}
+	}
+	if w.buf.Len() > 0 {
+		steps = append(steps, Step{Name: "create the new sets", Tool: IPSet, Input: w.buf.Bytes()})
+	}
+	var rules []Step
+	for _, f := range families {
+		if d.ofFamily(f) {
+			rules = append(rules, h.change(want, f, changed, h.mover(late), "change the rules")...)
+		}
+	}
+	steps = append(steps, rules...)
+	if len(changed) == 0 {
+		return steps, nil, nil
+	}
+	// The second transaction starts from the rules that the first one makes.
+	after := h.withSets(want, changed)
+	for _, s := range rules {
+		if err := after.Run(s); err != nil {
+			return nil, nil, err
+		}
+	}
+	names, gone := after.ownNames(want, o, slices.Sorted(maps.Keys(changed)))
+	return append(steps, names...), gone, nil
+}
+
+// alternatives are the names NAME-alt of the existing sets that change, and of the lists that
+// contain them. A set that does not exist has no other content that rules could use.
+func (h *Host) alternatives(want *Version, changes []SetChange) renames {
+	out := renames{}
+	for _, c := range changes {
+		if !c.Created {
+			out[c.Name] = c.Name + altSuffix
+		}
+	}
+	for _, name := range want.Sets.Names() {
+		for member := range members(want.Sets.Set(name)) {
+			if _, ok := out[member]; ok {
+				out[name] = name + altSuffix
+			}
+		}
+	}
+	return out
+}
+
+// withSets is a host to simulate rules on, with the new sets of a version.
+func (h *Host) withSets(want *Version, changed renames) *Host {
+	out := &Host{Rules: map[ir.Family]*iptables.Ruleset{}, Other: h.Other, NoSecurity: h.NoSecurity}
+	for f, rules := range h.Rules {
+		out.Rules[f] = rules.Clone()
+	}
+	names := map[string]string{}
+	for name, alt := range changed {
+		names[alt] = name
+	}
+	for _, name := range want.Sets.Names() {
+		if h.Sets.Set(name) == nil && changed[name] == "" {
+			names[name] = name
+		}
+	}
+	out.Sets = h.Sets.Overlay(want.Sets.Select(names), func(string) bool { return true })
+	out.Sets = out.Sets.Overlay(want.Unmanaged, func(name string) bool { return h.Sets.Set(name) == nil })
+	return out
+}
+
+// stale are the temporary sets that nothing uses.
+func (o *ownership) stale(h *Host) []string {
+	return slices.DeleteFunc(o.temporary(h), func(name string) bool { return o.used[name] || o.foreign[name] != "" })
+}
+
+// ownNames are the steps that give sets, which rules use as NAME-alt, their own names.
+func (h *Host) ownNames(want *Version, o *ownership, names []string) (steps []Step, gone []string) {
+	var w setWriter
+	gone = w.ownNames(h, o, want, names)
+	steps = []Step{{Name: "give the sets their names", Tool: IPSet, Input: w.buf.Bytes()}}
+	affected := map[ir.Family]bool{}
+	for _, name := range names {
+		affected[familyOf(name)] = true
+	}
+	for _, f := range families {
+		if affected[f] {
+			steps = append(steps, h.change(want, f, nil, stay, "use the sets by their names")...)
+		}
+	}
+	var end setWriter
+	for _, name := range listsFirst(want.Sets, slices.Clone(names)) {
+		end.line("destroy %s%s", name, altSuffix)
+	}
+	return append(steps, Step{Name: "destroy the sets with temporary names", Tool: IPSet, Input: end.buf.Bytes()}), gone
+}
+
+// change is the step that changes the rules of a family.
+func (h *Host) change(want *Version, f ir.Family, to renames, move Mover, name string) []Step {
+	var input []byte
+	for _, table := range tables {
+		if table == security && h.NoSecurity[f] {
+			continue
+		}
+		input = append(input, transaction(h.table(f, table), table, f, want.Rules[f], to, move)...)
+	}
+	if len(input) == 0 {
+		return nil
+	}
+	return []Step{{Name: fmt.Sprintf("%s (IPv%d)", name, f), Tool: IPTables, Family: f, Input: input}}
+}
+
+// unmanaged creates the unmanaged sets that do not exist.
+func (w *setWriter) unmanaged(h *Host, want *Version) {
+	for _, name := range want.Unmanaged.Names() {
+		if h.Sets.Set(name) == nil {
+			w.create(want.Unmanaged.Set(name), name)
+		}
+	}
+}
+
+// stay is the Mover that leaves jumps where they are.
+func stay(Jump) bool { return false }
+
+// settle are the steps that remove what a loaded version does not need.
+func (h *Host) settle(want *Version, o *ownership, gone []string) []Step {
+	var steps []Step
+	for _, f := range families {
+		if !HasOwn(h.Other[f]) {
+			continue
+		}
+		var input []byte
+		for _, table := range tables {
+			input = append(input, transaction(h.Other[f].Table(table), table, f, nil, nil, nil)...)
+		}
+		if len(input) > 0 {
+			steps = append(steps, Step{
+				Name: fmt.Sprintf("remove dockerfw's rules from the tables that Docker does not use (IPv%d)", f),
+				Tool: IPTables, Family: f, Other: true, Input: input,
+			})
+		}
+	}
+	var w setWriter
+	for _, name := range o.unneeded(h, want) {
+		if o.foreign[name] == "" && !slices.Contains(gone, name) {
+			w.line("destroy %s", name)
+		}
+	}
+	if w.buf.Len() > 0 {
+		steps = append(steps, Step{Name: "destroy sets that are not needed", Tool: IPSet, Input: w.buf.Bytes()})
+	}
+	return steps
+}

@@ -1,0 +1,138 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// Version is rules and sets of dockerfw that a host can have in force.
+type Version struct {
+	// Rules by family. Of a family that is missing, the host is to have none.
+	Rules map[ir.Family]*Rules
+	// Sets are the sets that dockerfw fills, with their entries. Unmanaged are those that
+	// something else fills: where they do not exist, they are created without entries.
+	Sets, Unmanaged *iptables.Sets
+}
+
+// Rules are those of one family.
+type Rules struct {
+	// Filter and Security are the blocks of the tables: chains with their rules, and rules that
+	// are inserted into foreign chains. The jumps that lead to them are not part of it. Security,
+	// the fallback rules, may be nil.
+	Filter, Security *iptables.Block
+	// Target is the chain of the filter table that forwarded packets reach first, DOCKER-USER or
+	// DOCKER.
+	Target string
+	// NoJump: FORWARD is to have no jump to Target. Only an earlier state of a host has it.
+	NoJump bool
+}
+
+// block is the block of a table; nil if it has none.
+func (r *Rules) block(table string) *iptables.Block {
+	switch {
+	case r == nil:
+		return nil
+	case table == filter:
+		return r.Filter
+	}
+	return r.Security
+}
+
+// The tables that dockerfw has rules in.
+const (
+	filter   = "filter"
+	security = "security"
+)
+
+var (
+	families = []ir.Family{ir.IPv4, ir.IPv6}
+	tables   = []string{filter, security}
+)
+
+// declared are the chains that a block creates or empties.
+func declared(b *iptables.Block) map[string]bool {
+	out := map[string]bool{}
+	if b == nil {
+		return out
+	}
+	for _, c := range b.Commands {
+		if c.Op == iptables.Declare {
+			out[c.Chain] = true
+		}
+	}
+	return out
+}
+
+// Jump is a jump to dockerfw's rules.
+type Jump struct {
+	Family           ir.Family
+	Table, Chain, To string
+}
+
+// jumps are those that lead to the rules of a table, in the order in which packets take them.
+func (r *Rules) jumps(f ir.Family, table string) []Jump {
+	own := declared(r.block(table))
+	var out []Jump
+	add := func(chain, to string) { out = append(out, Jump{f, table, chain, to}) }
+	switch {
+	case r == nil:
+	case table == security:
+		if own[ir.OwnChain] {
+			add("FORWARD", ir.OwnChain)
+		}
+	default:
+		// An engine before 17.06 makes the jumps to DOCKER itself.
+		if r.Target != "" && r.Target != "DOCKER" && !r.NoJump {
+			add("FORWARD", r.Target)
+		}
+		if own[ir.OwnChain] && r.Target != "" {
+			add(r.Target, ir.OwnChain)
+		}
+		if own[ir.InputChain] {
+			add("INPUT", ir.InputChain)
+		}
+	}
+	return out
+}
+
+// The endings of sets while a load is under way: NAME-alt has the content that the rules use
+// until the set has it under its own name, NAME-new is swapped into NAME.
+const (
+	altSuffix = "-alt"
+	newSuffix = "-new"
+)
+
+// sortedSets are the names of the sets of a version that dockerfw fills, lists last: a list can
+// only be created when its members exist.
+func sortedSets(s *iptables.Sets) []string {
+	names := s.Names()
+	slices.SortStableFunc(names, func(a, b string) int { return isList(s.Set(a)) - isList(s.Set(b)) })
+	return names
+}
+
+func isList(s *iptables.Set) int {
+	if s != nil && s.Type == "list:set" {
+		return 1
+	}
+	return 0
+}
+
+// familyOf is the family of a set of dockerfw, by its name: those of IPv6, and no others, have
+// the ending -v6. A list:set has no family of its own.
+func familyOf(set string) ir.Family {
+	if strings.HasSuffix(set, "-v6") {
+		return ir.IPv6
+	}
+	return ir.IPv4
+}
+
+// ours reports whether a rule in a chain is part of dockerfw's rules. In chains that the name
+// does not show as dockerfw's, these are the rules with a comment of dockerfw, and the jumps to
+// its chains.
+func ours(chain string, r *iptables.Rule) bool {
+	return identity.IsOwnChain(chain) || identity.Ours(r)
+}

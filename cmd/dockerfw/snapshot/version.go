@@ -1,0 +1,37 @@
+package snapshot
+
+import (
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// Version is what a compiled host loads.
+func (h *Host) Version() *plan.Version {
+	managed, unmanaged := map[string]string{}, map[string]string{}
+	for _, name := range h.Sets.Names() {
+		if h.Unmanaged[name] {
+			unmanaged[name] = name
+		} else {
+			managed[name] = name
+		}
+	}
+	out := &plan.Version{Rules: map[ir.Family]*plan.Rules{}, Sets: h.Sets.Select(managed), Unmanaged: h.Sets.Select(unmanaged)}
+	for f, file := range h.restore {
+		r := &plan.Rules{Target: h.Target}
+		for _, b := range file.Blocks {
+			switch b.Table {
+			case "filter":
+				r.Filter = b
+			case "security":
+				r.Security = b
+			}
+		}
+		out.Rules[f] = r
+	}
+	return out
+}
+
+// State is what a plan for the host starts from. The host was read for loading.
+func (h *Host) State() *plan.Host {
+	return &plan.Host{Rules: h.Rules, Other: h.Other, Sets: h.Sets, NoSecurity: h.NoSecurity}
+}

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Lock is a store that this process has locked: no other dockerfw, and no apply.sh of an earlier
+// version, changes it or loads rules meanwhile.
+type Lock struct {
+	*Store
+	file *os.File
+}
+
+// lockInterval is the time between attempts to get the lock.
+const lockInterval = 100 * time.Millisecond
+
+// HeldError is the error of a lock that another process has held for the time Waited.
+type HeldError struct {
+	Path   string
+	Waited time.Duration
+}
+
+func (e *HeldError) Error() string {
+	waited := "for " + e.Waited.String()
+	switch e.Waited {
+	case 0:
+		waited = ""
+	case time.Minute:
+		waited = "for a minute"
+	}
+	return strings.TrimSpace(fmt.Sprintf("another dockerfw has held the lock %s %s", e.Path, waited))
+}
+
+// Lock waits at most the given time for the lock, without limit if it is negative. Then it removes
+// what killed runs have left. The error is a [*HeldError] if another process has the lock.
+// Processes that this one starts do not inherit it.
+func (s *Store) Lock(wait time.Duration) (*Lock, error) {
+	path := filepath.Join(s.Run, "lock")
+	for begin := time.Now(); ; time.Sleep(lockInterval) {
+		f, err := s.tryLock(path)
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			l := &Lock{s, f}
+			if err := l.removeLeftovers(); err != nil {
+				l.Unlock()
+				return nil, err
+			}
+			return l, nil
+		}
+		if waited := time.Since(begin); wait >= 0 && waited >= wait {
+			return nil, &HeldError{path, wait}
+		}
+	}
+}
+
+// tryLock returns the locked file, nil if another process has the lock or the file was replaced
+// meanwhile: its lock would exclude nobody.
+func (s *Store) tryLock(path string) (*os.File, error) {
+	// Somebody may have removed the directory since it was opened.
+	if err := s.ensure(s.Run); err != nil {
+		return nil, err
+	}
+	f, err := openNoFollow(path, os.O_RDWR|os.O_CREATE, fileMode)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, cannotWrite(s.Run, err)
+	}
+	locked, err := tryFlock(f)
+	if locked && err == nil {
+		var opened, now fs.FileInfo
+		if opened, err = f.Stat(); err == nil {
+			if now, err = os.Lstat(path); err == nil && os.SameFile(opened, now) {
+				return f, nil
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	f.Close()
+	return nil, err
+}
+
+// Unlock ends the lock; l must not be used any more. The file stays: removing it would let two
+// processes have the lock.
+func (l *Lock) Unlock() error { return l.file.Close() }
+
+// removeLeftovers removes what runs that were killed have not completed.
+func (l *Lock) removeLeftovers() error {
+	for _, dir := range []string{l.Run, l.State} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name := e.Name()
+			// apply.sh of earlier versions: its work files and its test of free space.
+			if strings.HasSuffix(name, part) || strings.HasPrefix(name, "work.") || name == "probe" {
+				if err := l.disk.remove(filepath.Join(dir, name)); err != nil {
+					return cannotWrite(dir, err)
+				}
+			}
+		}
+	}
+	return nil
+}
