@@ -103,6 +103,9 @@ func (h *Host) jumps(f ir.Family) []plan.Jump {
 func (h *Host) place(host *Host, rules *iptables.Ruleset, f ir.Family) []Placement {
 	var out []Placement
 	for _, j := range h.jumps(f) {
+		if rules.Table(j.Table) == nil {
+			continue // a kernel without the security table
+		}
 		p := h.placement(host, rules, j)
 		c := rules.Table(j.Table).Chain(j.Chain)
 		first := !p.Move

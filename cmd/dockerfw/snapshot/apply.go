@@ -12,7 +12,7 @@ import (
 
 // LoadedOnto returns another host as it is after dockerfw has loaded h, which is compiled.
 // Foreign rules stay, except in chains that belong to dockerfw alone; rules and chains of an
-// earlier version are removed.
+// earlier version are removed, in the security table as well.
 func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 	out := &Host{
 		Name: h.Name, Label: h.Label, Kind: host.Kind,
@@ -37,15 +37,17 @@ func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 }
 
 // rulesLoadedOnto returns the rules of a family after loading, and what it does with the jumps;
-// iptables-restore is one transaction.
+// iptables-restore is one transaction for each table.
 func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, []Placement, error) {
 	rules := iptables.NewRuleset(iptables.Family(f))
 	if host.Rules[f] != nil {
 		rules = host.Rules[f].Clone()
 	}
 	if h.restore[f] == nil {
-		if t := rules.Table("filter"); t != nil {
-			removeOurs(t, nil, nil)
+		for _, name := range []string{"filter", "security"} {
+			if t := rules.Table(name); t != nil {
+				removeOurs(t, nil, nil)
+			}
 		}
 		return rules, nil, nil
 	}
@@ -59,7 +61,14 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, []Pl
 		t.Chains = append(t.Chains, &iptables.Chain{Name: h.Target})
 	}
 	removeOurs(t, h.Own[f], h.jumps(f))
-	if diags := rules.Load(h.restore[f]); diags.HasErrors() {
+	if t := rules.Table("security"); t != nil {
+		removeOurs(t, nil, h.jumps(f))
+	}
+	file := h.restore[f]
+	if host.NoSecurity[f] {
+		file = &iptables.RulesFile{Blocks: slices.DeleteFunc(slices.Clone(file.Blocks), func(b *iptables.Block) bool { return b.Table == "security" })}
+	}
+	if diags := rules.Load(file); diags.HasErrors() {
 		return nil, nil, diags
 	}
 	return rules, h.place(host, rules, f), nil
