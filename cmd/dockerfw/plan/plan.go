@@ -45,9 +45,14 @@ type Plan struct {
 	// Settle are the steps after that: they remove what nothing uses any more. If one fails, the
 	// version is in force all the same.
 	Settle []Step
-	// Made are the sets of dockerfw while the plan runs, to be recorded before the first step: if
-	// the run is cut off, the next one knows them.
-	Made []string
+	// Made are the sets of dockerfw while the plan runs, and Unmanaged the unmanaged ones of the
+	// versions before and after. Both are to be recorded before the first step: if the run is cut
+	// off, the next one knows them.
+	Made, Unmanaged []string
+	// Left are the sets of dockerfw that the version does not have and that stay all the same,
+	// because foreign rules or lists use them. After a load, they and the sets of the version are
+	// to be recorded as made; after it was rolled back, they and those recorded before it.
+	Left []string
 	// Repairs: a load was cut off before, and the first steps complete it.
 	Repairs bool
 }
@@ -80,18 +85,20 @@ func Make(in Input) (*Plan, error) {
 	}
 	h := in.Host
 	o := h.ownership(in.Want, in.Made, in.Unmanaged)
-	p := &Plan{Problems: h.problems(in.Want, o, in.Force), Made: slices.Sorted(maps.Keys(o.known))}
+	p := &Plan{Problems: h.problems(in.Want, o, in.Force), Made: o.mine(), Unmanaged: slices.Sorted(maps.Keys(o.unmanaged))}
 	if len(o.busy) > 0 {
 		p.Repairs = true
-		p.Load, _ = h.ownNames(h.inForce(in.Want, o), o, o.busy)
-		repaired := h.clone()
-		for _, s := range p.Load {
-			if err := repaired.Run(s); err != nil {
-				return nil, fmt.Errorf("what an earlier run left cannot be repaired: %w", err)
+		repaired, steps, err := h.repaired(in.Want, o)
+		if err != nil {
+			return nil, fmt.Errorf("what an earlier run left cannot be repaired: %w", err)
+		}
+		p.Load, h = steps, repaired
+		o = h.ownership(in.Want, in.Made, in.Unmanaged)
+		for _, problem := range h.problems(in.Want, o, in.Force) {
+			if !slices.ContainsFunc(p.Problems, func(p Problem) bool { return p.Text == problem.Text }) {
+				p.Problems = append(p.Problems, problem)
 			}
 		}
-		h = repaired
-		o = h.ownership(in.Want, in.Made, in.Unmanaged)
 	}
 	p.Differences = h.differences(in.Want, in.Printed, o, h.mover(in.Late))
 	steps, gone, err := h.load(in.Want, o, p.Differences, in.Late)
@@ -100,6 +107,7 @@ func Make(in Input) (*Plan, error) {
 	}
 	p.Load = append(p.Load, steps...)
 	p.Settle = h.settle(in.Want, o, gone)
+	p.Left = o.left(h, in.Want)
 	return p, nil
 }
 
@@ -114,13 +122,7 @@ func (h *Host) mover(late Mover) Mover {
 // load are the steps that put a version in force, on a host on which no load was cut off, and the
 // sets that they destroy for good.
 func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (steps []Step, gone []string, err error) {
-	if stale := o.stale(h); len(stale) > 0 {
-		var w setWriter
-		for _, name := range stale {
-			w.line("destroy %s", name)
-		}
-		steps = append(steps, Step{Name: "destroy sets that an earlier run left", Tool: IPSet, Input: w.buf.Bytes()})
-	}
+	steps = h.destroyStale(o)
 	changed := h.alternatives(want, d.Sets)
 	var w setWriter
 	w.unmanaged(h, want)
@@ -172,12 +174,18 @@ func (h *Host) alternatives(want *Version, changes []SetChange) renames {
 	return out
 }
 
-// withSets is a host to simulate rules on, with the new sets of a version.
-func (h *Host) withSets(want *Version, changed renames) *Host {
-	out := &Host{Rules: map[ir.Family]*iptables.Ruleset{}, Other: h.Other, NoSecurity: h.NoSecurity}
+// withRules is a host to simulate rules on. It shares the sets.
+func (h *Host) withRules() *Host {
+	out := &Host{Rules: map[ir.Family]*iptables.Ruleset{}, Other: h.Other, Sets: h.Sets, NoSecurity: h.NoSecurity}
 	for f, rules := range h.Rules {
 		out.Rules[f] = rules.Clone()
 	}
+	return out
+}
+
+// withSets is a host to simulate rules on, with the new sets of a version.
+func (h *Host) withSets(want *Version, changed renames) *Host {
+	out := h.withRules()
 	names := map[string]string{}
 	for name, alt := range changed {
 		names[alt] = name
@@ -192,9 +200,59 @@ func (h *Host) withSets(want *Version, changed renames) *Host {
 	return out
 }
 
-// stale are the temporary sets that nothing uses.
-func (o *ownership) stale(h *Host) []string {
-	return slices.DeleteFunc(o.temporary(h), func(name string) bool { return o.used[name] || o.foreign[name] != "" })
+// destroyStale destroys the sets that a load which was cut off made, and that nothing uses.
+func (h *Host) destroyStale(o *ownership) []Step {
+	return destroySets("destroy sets that an earlier run left", o.stale(h))
+}
+
+// destroySets is the step that destroys sets, if there are any.
+func destroySets(name string, sets []string) []Step {
+	if len(sets) == 0 {
+		return nil
+	}
+	var w setWriter
+	for _, set := range sets {
+		w.line("destroy %s", set)
+	}
+	return []Step{{Name: name, Tool: IPSet, Input: w.buf.Bytes()}}
+}
+
+// repaired is the host after the steps that repair it.
+func (h *Host) repaired(want *Version, o *ownership) (*Host, []Step, error) {
+	steps, err := h.repair(want, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := h.clone()
+	for _, s := range steps {
+		if err := out.Run(s); err != nil {
+			return nil, nil, err
+		}
+	}
+	return out, steps, nil
+}
+
+// repair are the steps that complete a load which was cut off: they give the sets that rules use
+// as NAME-alt their own names.
+func (h *Host) repair(want *Version, o *ownership) ([]Step, error) {
+	now := h.inForce(want, o)
+	steps := h.destroyStale(o)
+	after := h.withRules()
+	for _, f := range families {
+		// Fallback rules of the version before would use the new content under the own names.
+		if now.Rules[f] != nil && h.mixed(f) {
+			step := Step{
+				Name: fmt.Sprintf("remove the fallback rules of the version before (IPv%d)", f),
+				Tool: IPTables, Family: f, Input: []byte(transaction(h.table(f, security), security, f, now.Rules[f], nil, stay)),
+			}
+			if err := after.Run(step); err != nil {
+				return nil, err
+			}
+			steps = append(steps, step)
+		}
+	}
+	names, _ := after.ownNames(now, o, o.busy)
+	return append(steps, names...), nil
 }
 
 // ownNames are the steps that give sets, which rules use as NAME-alt, their own names.
@@ -211,11 +269,13 @@ func (h *Host) ownNames(want *Version, o *ownership, names []string) (steps []St
 			steps = append(steps, h.change(want, f, nil, stay, "use the sets by their names")...)
 		}
 	}
-	var end setWriter
+	var alternatives []string
 	for _, name := range listsFirst(want.Sets, slices.Clone(names)) {
-		end.line("destroy %s%s", name, altSuffix)
+		if !o.other[name+altSuffix] {
+			alternatives = append(alternatives, name+altSuffix)
+		}
 	}
-	return append(steps, Step{Name: "destroy the sets with temporary names", Tool: IPSet, Input: end.buf.Bytes()}), gone
+	return append(steps, destroySets("destroy the sets with temporary names", alternatives)...), gone
 }
 
 // change is the step that changes the rules of a family.
@@ -263,14 +323,11 @@ func (h *Host) settle(want *Version, o *ownership, gone []string) []Step {
 			})
 		}
 	}
-	var w setWriter
-	for _, name := range o.unneeded(h, want) {
-		if o.foreign[name] == "" && !slices.Contains(gone, name) {
-			w.line("destroy %s", name)
+	unneeded := slices.DeleteFunc(o.unneeded(h, want), func(name string) bool { return slices.Contains(gone, name) })
+	for _, name := range o.temporary(h) {
+		if o.other[name] && !o.used[name] {
+			unneeded = append(unneeded, name)
 		}
 	}
-	if w.buf.Len() > 0 {
-		steps = append(steps, Step{Name: "destroy sets that are not needed", Tool: IPSet, Input: w.buf.Bytes()})
-	}
-	return steps
+	return append(steps, destroySets("destroy sets that are not needed", listsFirst(h.Sets, unneeded))...)
 }
