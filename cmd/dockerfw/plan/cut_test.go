@@ -52,11 +52,8 @@ func complete(t fataler, m *machine, want *plan.Version, names map[string]bool, 
 			}
 		}
 	}
-	// Unmanaged sets that a load created stay, when it was cut off.
-	created := m.unmanaged
 	m.end(p, want)
-	err := leftovers(&machine{m.Host, m.made, created}, want, names, m.make(t, want))
-	if err != nil {
+	if err := leftovers(m, want, names, m.make(t, want)); err != nil {
 		return fmt.Errorf("%w\nthe plan was\n%s", err, text(p))
 	}
 	return nil
@@ -92,6 +89,9 @@ func journey(t fataler, m *machine, from, to, third *plan.Version, closely func(
 	}
 	return pass(m, p, names, func(done int) error {
 		close := closely(done)
+		if m.every > 1 && done%m.every != 0 && !close {
+			return nil
+		}
 		for _, next := range []struct {
 			name  string
 			want  *plan.Version

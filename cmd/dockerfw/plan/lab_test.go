@@ -116,10 +116,20 @@ func load(t fataler, rules map[ir.Family]*iptables.Ruleset, text string) {
 		if rules[f] == nil {
 			rules[f] = iptables.NewRuleset(iptables.Family(f))
 		}
-		file, diags := iptables.ParseRules(strings.NewReader(text), "host")
-		if diags = append(diags, rules[f].Load(file)...); diags.HasErrors() {
-			t.Fatal(diags)
-		}
+		loadInto(t, rules[f], text)
+	}
+}
+
+func loadFamily(t fataler, h *plan.Host, f ir.Family, text string) {
+	t.Helper()
+	loadInto(t, h.Rules[f], text)
+}
+
+func loadInto(t fataler, rules *iptables.Ruleset, text string) {
+	t.Helper()
+	file, diags := iptables.ParseRules(strings.NewReader(text), "host")
+	if diags = append(diags, rules.Load(file)...); diags.HasErrors() {
+		t.Fatal(diags)
 	}
 }
 
@@ -147,9 +157,17 @@ func newHost(t fataler, rules, sets string) *plan.Host {
 type machine struct {
 	*plan.Host
 	made, unmanaged []string
+	// created are the unmanaged sets of all versions so far. They stay.
+	created []string
+	// every: a journey goes on from every n-th moment only.
+	every int
 }
 
-func (m *machine) copy() *machine { return &machine{m.Clone(), m.made, m.unmanaged} }
+func (m *machine) copy() *machine {
+	out := *m
+	out.Host = m.Clone()
+	return &out
+}
 
 // make plans a version. A set that exists is replaced by force. The plan is nil if the version
 // cannot be loaded because an unmanaged set has another type.
@@ -173,7 +191,10 @@ func (m *machine) make(t fataler, want *plan.Version) *plan.Plan {
 }
 
 // begin records what has to be recorded before the first step.
-func (m *machine) begin(p *plan.Plan) { m.made, m.unmanaged = p.Made, p.Unmanaged }
+func (m *machine) begin(p *plan.Plan) {
+	m.made, m.unmanaged = p.Made, p.Unmanaged
+	m.created = slices.Concat(m.created, p.Unmanaged)
+}
 
 // end records what has to be recorded after the last step.
 func (m *machine) end(p *plan.Plan, want *plan.Version) {

@@ -250,7 +250,11 @@ func foreign(h *plan.Host, names map[string]bool) string {
 	for _, name := range h.Sets.Names() {
 		base := strings.TrimSuffix(strings.TrimSuffix(name, "-new"), "-alt")
 		if !names[base] {
-			fmt.Fprintf(&b, "%s: %s\n", name, content(h.Sets, name))
+			fmt.Fprintf(&b, "%s:", name)
+			for e := range h.Sets.Set(name).Entries() {
+				fmt.Fprint(&b, " ", e) // of a list, the name of a member
+			}
+			fmt.Fprintln(&b)
 		}
 	}
 	return b.String()
@@ -274,7 +278,7 @@ func leftovers(m *machine, want *plan.Version, names map[string]bool, p *plan.Pl
 	}
 	for _, name := range m.Sets.Names() {
 		base := strings.TrimSuffix(strings.TrimSuffix(name, "-new"), "-alt")
-		if names[base] && (base != name || want.Sets.Set(name) == nil && want.Unmanaged.Set(name) == nil && !slices.Contains(m.unmanaged, name) && !slices.Contains(p.Left, name)) {
+		if names[base] && (base != name || want.Sets.Set(name) == nil && !slices.Contains(m.created, name) && !slices.Contains(p.Left, name)) {
 			return fmt.Errorf("set %s is left over", name)
 		}
 	}

@@ -280,6 +280,9 @@ func (h *Host) ownNames(want *Version, o *ownership, names []string) (steps []St
 
 // change is the step that changes the rules of a family.
 func (h *Host) change(want *Version, f ir.Family, to renames, move Mover, name string) []Step {
+	if h.Rules[f] == nil {
+		return nil // no tool can change them: see problems
+	}
 	var input []byte
 	for _, table := range tables {
 		if table == security && h.NoSecurity[f] {
