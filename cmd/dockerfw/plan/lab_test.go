@@ -18,6 +18,7 @@ import (
 
 var families = []ir.Family{ir.IPv4, ir.IPv6}
 
+// fataler is a test, or a check of a property.
 type fataler interface {
 	Helper()
 	Fatal(args ...any)
