@@ -17,7 +17,7 @@ type iptablesRules = iptables.Ruleset
 func (a *Applier) Remove() (*Result, error) {
 	var out *Result
 	err := a.locked(lockWait, func() error {
-		made, unmanaged, err := a.recorded()
+		records, err := a.records()
 		if err != nil {
 			return err
 		}
@@ -33,14 +33,8 @@ func (a *Applier) Remove() (*Result, error) {
 				return err
 			}
 		}
-		if pending, err := a.store.Pending(); err == nil && pending != nil {
-			var now plan.Version
-			if now.UnmarshalJSON(pending.New) == nil {
-				made = append(made, now.Sets.Names()...)
-			}
-		}
 		none := &plan.Version{Rules: map[ir.Family]*plan.Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
-		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Made: made, Unmanaged: unmanaged, Force: true})
+		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Records: records, Force: true})
 		if err != nil {
 			return err
 		}

@@ -138,18 +138,38 @@ func copies(t *iptables.Table, j Jump) (n int) {
 
 // renamed returns the text of a rule with other names of sets.
 func renamed(text string, name func(string) string) string {
-	const option = "--match-set "
 	var out strings.Builder
+	isSet := false
 	for {
-		before, after, found := strings.Cut(text, option)
-		out.WriteString(before)
-		if !found {
+		word, rest := cutWord(text)
+		if isSet {
+			word = name(word)
+		}
+		isSet = word == "--match-set"
+		out.WriteString(word)
+		if rest == "" {
 			return out.String()
 		}
-		set, rest, _ := strings.Cut(after, " ")
-		out.WriteString(option + name(set) + " ")
+		out.WriteByte(' ')
 		text = rest
 	}
+}
+
+// cutWord returns the first word of a rule, which may be quoted and then contain spaces, and what
+// follows it.
+func cutWord(text string) (word, rest string) {
+	quoted := false
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\\':
+			i++
+		case text[i] == '"':
+			quoted = !quoted
+		case text[i] == ' ' && !quoted:
+			return text[:i], text[i+1:]
+		}
+	}
+	return text, ""
 }
 
 // of is the name under which rules use a set.
@@ -171,7 +191,7 @@ func comesLate(t *iptables.Table, j Jump) bool {
 		if identity.JumpsTo(r, j.To) {
 			return false
 		}
-		if mayAdmit(t, r, c.Policy == "", 0) {
+		if mayAdmit(t, r, c.Policy != "DROP", 0) {
 			return true
 		}
 	}
@@ -182,7 +202,8 @@ func comesLate(t *iptables.Table, j Jump) bool {
 const maxDepth = 8
 
 // mayAdmit reports whether a rule may keep a packet from reaching the rules after it, without
-// refusing it. A RETURN does so only in the chain of the jump, if that is not a built-in one.
+// refusing it. A RETURN does so only in the chain of the jump, unless the policy of the chain is
+// DROP.
 func mayAdmit(t *iptables.Table, r *iptables.Rule, returns bool, depth int) bool {
 	switch r.Jump {
 	case "", "DROP", "REJECT", "LOG", "NFLOG", "MARK", "CONNMARK", "CLASSIFY", "TCPMSS", "TRACE", "AUDIT", "SET":

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -203,7 +204,7 @@ func (w *setWriter) ownNames(h *Host, o *ownership, want *Version, names []strin
 			}
 		}
 	}
-	for _, name := range slices.Sorted(setOf(retyped)) {
+	for _, name := range slices.Sorted(maps.Keys(retyped)) {
 		if !destroyed[name] {
 			w.line("destroy %s", name)
 			destroyed[name] = true
@@ -225,13 +226,3 @@ func (w *setWriter) ownNames(h *Host, o *ownership, want *Version, names []strin
 }
 
 func sameType(a, b *iptables.Set) bool { return a.Type == b.Type && a.Family == b.Family }
-
-func setOf(names map[string]bool) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for name, in := range names {
-			if in && !yield(name) {
-				return
-			}
-		}
-	}
-}
