@@ -116,6 +116,7 @@ func journey(t fataler, m *machine, from, to, third *plan.Version, closely func(
 }
 
 func TestAnyPlanMayBeCutOffAnywhere(t *testing.T) {
+	t.Parallel()
 	all := versions(t)
 	for i, from := range all {
 		t.Run("from "+from.name, func(t *testing.T) {

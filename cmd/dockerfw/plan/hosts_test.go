@@ -53,6 +53,7 @@ COMMIT
 `
 
 func TestHostsOfAllKinds(t *testing.T) {
+	t.Parallel()
 	list := func(names ...string) []named {
 		var out []named
 		for _, name := range names {
@@ -84,7 +85,7 @@ func TestHostsOfAllKinds(t *testing.T) {
 			for i, from := range c.versions {
 				for k, to := range c.versions {
 					third := c.versions[(i+2*k+1)%len(c.versions)]
-					m := &machine{Host: c.host(), every: 2, shift: i + k}
+					m := &machine{Host: c.host(), every: 3, shift: i + k}
 					if err := journey(t, m, from.Version, to.Version, third.Version, func(done int) bool { return (done+i+k)%17 == 0 }); err != nil {
 						t.Errorf("from %s to %s (third: %s): %v", from.name, to.name, third.name, err)
 					}
@@ -122,9 +123,10 @@ func TestForeignRulesUseSetsOfDockerfw(t *testing.T) {
 // The load of a repair may be cut off, too, and the one after it: whatever happens, the last plan
 // completes.
 func TestRepairsMayBeCutOff(t *testing.T) {
+	t.Parallel()
 	all := versions(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 60 {
+	for range 40 {
 		m := &machine{Host: newHost(t, dockers, "")}
 		var chosen []*plan.Version
 		var path []string
@@ -168,6 +170,7 @@ func TestRepairsMayBeCutOff(t *testing.T) {
 }
 
 func TestRandomPoliciesMayBeCutOffAnywhere(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		var drawn []*plan.Version
