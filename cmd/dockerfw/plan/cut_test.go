@@ -68,8 +68,8 @@ func text(p *plan.Plan) string {
 	return b.String()
 }
 
-// journey loads one version after another, and cuts the load of the second off after each atom.
-// From each such moment, it loads the version again, the first one, and a third one, and rolls
+// journey loads one version after another, and cuts the load of the second off after each atom,
+// or after each few. From each such moment, it loads the version again, the first one, and a third one, and rolls
 // back.
 func journey(t fataler, m *machine, from, to, third *plan.Version, closely func(done int) bool) error {
 	names := setNames(from, to, third)
@@ -89,7 +89,7 @@ func journey(t fataler, m *machine, from, to, third *plan.Version, closely func(
 	}
 	return pass(m, p, names, func(done int) error {
 		close := closely(done)
-		if m.every > 1 && done%m.every != 0 && !close {
+		if m.every > 1 && (done+m.shift)%m.every != 0 && !close {
 			return nil
 		}
 		for _, next := range []struct {
@@ -116,11 +116,13 @@ func journey(t fataler, m *machine, from, to, third *plan.Version, closely func(
 }
 
 func TestAnyPlanMayBeCutOffAnywhere(t *testing.T) {
+	t.Parallel()
 	all := versions(t)
 	for i, from := range all {
 		t.Run("from "+from.name, func(t *testing.T) {
 			for k, to := range all {
-				m := &machine{Host: newHost(t, dockers, "")}
+				// Each pair has other moments: together, they have all kinds.
+				m := &machine{Host: newHost(t, dockers, ""), every: 4, shift: i + k}
 				third := all[(i+2*k+1)%len(all)]
 				if err := journey(t, m, from.Version, to.Version, third.Version, func(done int) bool { return (done+i+k)%29 == 0 }); err != nil {
 					t.Errorf("from %s to %s (third: %s): %v", from.name, to.name, third.name, err)

@@ -53,6 +53,7 @@ COMMIT
 `
 
 func TestHostsOfAllKinds(t *testing.T) {
+	t.Parallel()
 	list := func(names ...string) []named {
 		var out []named
 		for _, name := range names {
@@ -84,7 +85,7 @@ func TestHostsOfAllKinds(t *testing.T) {
 			for i, from := range c.versions {
 				for k, to := range c.versions {
 					third := c.versions[(i+2*k+1)%len(c.versions)]
-					m := &machine{Host: c.host()}
+					m := &machine{Host: c.host(), every: 3, shift: i + k}
 					if err := journey(t, m, from.Version, to.Version, third.Version, func(done int) bool { return (done+i+k)%17 == 0 }); err != nil {
 						t.Errorf("from %s to %s (third: %s): %v", from.name, to.name, third.name, err)
 					}
@@ -100,7 +101,7 @@ func TestForeignRulesUseSetsOfDockerfw(t *testing.T) {
 	all := []named{{"clients", version(t, "clients")}, {"list", version(t, "list")}, {"shorter", version(t, "shorter list")}, {"nothing", nothing()}}
 	for i, from := range all {
 		for k, to := range all {
-			m := &machine{Host: newHost(t, dockers, "")}
+			m := &machine{Host: newHost(t, dockers, ""), every: 2, shift: i + k}
 			m.load(t, version(t, "list"))
 			loadFamily(t, m.Host, ir.IPv4, "*filter\n-A OUTPUT -m set --match-set known dst -j ACCEPT\nCOMMIT\n*raw\n-A PREROUTING -j SET --add-set office src\nCOMMIT\n")
 			loadSets(t, m.Sets, "create collected list:set\nadd collected clients\n")
@@ -122,9 +123,10 @@ func TestForeignRulesUseSetsOfDockerfw(t *testing.T) {
 // The load of a repair may be cut off, too, and the one after it: whatever happens, the last plan
 // completes.
 func TestRepairsMayBeCutOff(t *testing.T) {
+	t.Parallel()
 	all := versions(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 150 {
+	for range 40 {
 		m := &machine{Host: newHost(t, dockers, "")}
 		var chosen []*plan.Version
 		var path []string
@@ -168,6 +170,7 @@ func TestRepairsMayBeCutOff(t *testing.T) {
 }
 
 func TestRandomPoliciesMayBeCutOffAnywhere(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		var drawn []*plan.Version
@@ -181,7 +184,7 @@ func TestRandomPoliciesMayBeCutOffAnywhere(t *testing.T) {
 		}
 		m := &machine{Host: newHost(t, dockers, "")}
 		at := rapid.IntRange(0, 60).Draw(t, "at")
-		m.every = 6
+		m.every, m.shift = 12, at
 		if err := journey(t, m, drawn[0], drawn[1], drawn[2], func(done int) bool { return done%61 == at }); err != nil && !strings.Contains(err.Error(), "budget") {
 			t.Fatal(err)
 		}

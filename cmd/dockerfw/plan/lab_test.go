@@ -160,8 +160,8 @@ type machine struct {
 	made, unmanaged []string
 	// created are the unmanaged sets of all versions so far. They stay.
 	created []string
-	// every: a journey goes on from every n-th moment only.
-	every int
+	// every: a journey goes on from every n-th moment only, beginning at shift.
+	every, shift int
 }
 
 func (m *machine) copy() *machine {
