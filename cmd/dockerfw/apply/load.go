@@ -137,7 +137,7 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	if err != nil {
 		return err
 	}
-	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return !p.Move || p.Missing })
+	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return p.Behind == "" })
 	l.input = plan.Input{
 		Host: host.State(), Want: l.version, Printed: printed, Records: records, Force: l.options.Force,
 		Late: func(j plan.Jump) bool {

@@ -29,7 +29,7 @@ func (h *Host) inForce(want *Version, o *ownership) *Version {
 			// a set had before.
 			r.Security = nil
 		}
-		if r.Target != "" && copies(h.table(f, filter), Jump{f, filter, "FORWARD", r.Target}) == 0 {
+		if r.Target != "" && Copies(h.table(f, filter), Jump{f, filter, "FORWARD", r.Target}) == 0 {
 			r.NoJump = true
 		}
 		out.Rules[f] = r
@@ -57,7 +57,7 @@ func (h *Host) inForce(want *Version, o *ownership) *Version {
 // load.
 func (h *Host) target(f ir.Family, want *Version) string {
 	for _, c := range chains(h.table(f, filter)) {
-		if copies(h.table(f, filter), Jump{f, filter, c.Name, ir.OwnChain}) > 0 {
+		if Copies(h.table(f, filter), Jump{f, filter, c.Name, ir.OwnChain}) > 0 {
 			return c.Name
 		}
 	}

@@ -76,7 +76,7 @@ func (h *Host) differences(want *Version, printed Printed, o *ownership, move Mo
 			}
 			d.Chains = append(d.Chains, h.chainChanges(want.Rules[f], printed[f], f, table)...)
 			for _, j := range want.Rules[f].jumps(f, table) {
-				switch n := copies(h.table(f, table), j); {
+				switch n := Copies(h.table(f, table), j); {
 				case n == 0:
 					d.Jumps = append(d.Jumps, JumpChange{Jump: j})
 				case n > 1 || move(j):
@@ -85,7 +85,7 @@ func (h *Host) differences(want *Version, printed Printed, o *ownership, move Mo
 			}
 		}
 		if r := want.Rules[f]; r != nil && r.NoJump && r.Target != "DOCKER" {
-			if j := (Jump{f, filter, "FORWARD", r.Target}); copies(h.table(f, filter), j) > 0 {
+			if j := (Jump{f, filter, "FORWARD", r.Target}); Copies(h.table(f, filter), j) > 0 {
 				d.Jumps = append(d.Jumps, JumpChange{Jump: j, Removed: true})
 			}
 		}
