@@ -14,5 +14,9 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "12"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := os.RemoveAll(binary.dir); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
 }
