@@ -37,7 +37,7 @@ func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 			restore, remove, family = folder.RulesFile6, folder.RulesRemoval6, "IPv6"
 		}
 		files = append(files,
-			folder.File{Name: restore, Content: iptables.Rules(p, from+"Loading it "+iptables.RulesEffect(p)+iptables.Repeated(p)+" ("+family+").")},
+			folder.File{Name: restore, Content: iptables.Rules(p, from+"Loading it "+iptables.RulesEffect(p)+iptables.Repeated(p)+iptables.FallbackEffect(p)+" ("+family+")."+iptables.FallbackJump(p))},
 			folder.File{Name: remove, Content: iptables.RemoveRules(p, from+"Loading it "+iptables.RemovalEffect(p)+" ("+family+").")},
 		)
 	}
@@ -71,6 +71,9 @@ func manifest(t *iptables.Tables, src Source, files []folder.File) (folder.File,
 	for _, p := range t.Programs {
 		for _, c := range p.Chains {
 			m.Chains = append(m.Chains, folder.ChainReport{Name: c.Name, Family: p.Family.String(), Install: p.Install.String(), Rules: len(c.Rules)})
+		}
+		for _, c := range p.Fallback {
+			m.Chains = append(m.Chains, folder.ChainReport{Name: c.Name, Family: p.Family.String(), Table: "security", Install: p.Install.String(), Rules: len(c.Rules)})
 		}
 	}
 	for _, s := range t.Sets {

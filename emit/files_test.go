@@ -16,6 +16,7 @@ import (
 func TestFilesReturnsAllFilesOfAHost(t *testing.T) {
 	v6 := program()
 	v6.Family = ir.IPv6
+	v6.Fallback = []*iptables.Chain{{Name: iptables.FallbackChain, Rules: []*iptables.Rule{{ID: ir.RuleID{Phase: ir.PhaseDefault}, Verdict: iptables.Drop{}}}}}
 	rs := &iptables.Tables{
 		Host:     "web1",
 		Sets:     []*iptables.Set{{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, MaxElem: 64, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
@@ -46,13 +47,14 @@ func TestFilesReturnsAllFilesOfAHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantManifest := &folder.Manifest{
-		Format: 1, Version: "1.2.3", Host: "web1",
+		Format: 2, Version: "1.2.3", Host: "web1",
 		Inputs: src.Inputs,
 		Chains: []folder.ChainReport{
 			{Name: "DOCKER-USER", Family: "ipv4", Install: "replace", Rules: 3},
 			{Name: "DOCKERFW-OUT", Family: "ipv4", Install: "replace", Rules: 2},
 			{Name: "DOCKER-USER", Family: "ipv6", Install: "replace", Rules: 3},
 			{Name: "DOCKERFW-OUT", Family: "ipv6", Install: "replace", Rules: 2},
+			{Name: "DOCKERFW", Family: "ipv6", Table: "security", Install: "replace", Rules: 1},
 		},
 		Sets: []folder.SetReport{{Name: "a", Family: "ipv4", Type: "hash:net", Managed: true, Elements: 1}},
 	}

@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	_ "github.com/dockerfw/dockerfw/cmd/dockerfw/environment"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 

@@ -52,5 +52,5 @@ func load(rules, sets string) proof.Loaded {
 	if diags := append(hostSets.Load(setsFile), host.Load(rulesFile)...); diags.HasErrors() {
 		panic(diags)
 	}
-	return proof.Loaded{Family: ir.IPv4, Filter: host.Table("filter"), Forward: "DOCKER-USER", Sets: hostSets}
+	return proof.Loaded{Family: ir.IPv4, Filter: host.Table("filter"), Forward: "DOCKER-USER", Security: host.Table("security"), Sets: hostSets}
 }

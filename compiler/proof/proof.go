@@ -25,40 +25,63 @@ type Loaded struct {
 	// Filter has the chains of dockerfw; forwarded packets enter the one called Forward.
 	Filter  *iptables.Table
 	Forward string
-	Sets    *iptables.Sets
+	// Security has the chains of the fallback rules, which forwarded packets enter in
+	// ir.OwnChain; it has no chains, or is nil, if there are none.
+	Security *iptables.Table
+	Sets     *iptables.Sets
 }
 
-// Prove returns an error if the verdict of these tables and sets on any packet of the
-// family differs from that of the policy.
+// Prove returns an error if the verdict of the filter table and the sets on any packet of the
+// family differs from that of the policy, or if the security table does not refuse exactly
+// the forwarded packets that the policy refuses as long as no limit is reached.
 func Prove(policy *parser.Policy, lists semantics.Lists, loaded Loaded) error {
 	forwarded, input := semantics.Programs(policy, loaded.Family, lists)
 	t := newTranslator(policy, loaded)
-	if err := compare(forwarded, t.program(loaded.Forward)); err != nil {
+	loadedInput := t.program(loaded.Filter, ir.InputChain)
+	loadedInput.ToHost = true
+	err := compare(
+		pair{forwarded, t.program(loaded.Filter, loaded.Forward), ""},
+		pair{refusals(policy, forwarded), t.program(loaded.Security, ir.OwnChain), "security table: "},
+	)
+	if err != nil {
 		return err
 	}
-	loadedInput := t.program(ir.InputChain)
-	loadedInput.ToHost = true
-	return compare(input, loadedInput)
+	return compare(pair{input, loadedInput, ""})
 }
 
-// compare returns an error if the programs of a policy and of its text differ.
-func compare(policy, text *packet.Program) error {
-	space, err := packet.New(policy, text)
+// pair is the programs of a policy and of its text, which must be equal. context begins the
+// error if they are not.
+type pair struct {
+	policy, text *packet.Program
+	context      string
+}
+
+// compare returns an error if the programs of a pair differ. All pairs are in one space, which
+// divides their sets of addresses once.
+func compare(pairs ...pair) error {
+	var programs []*packet.Program
+	for _, p := range pairs {
+		programs = append(programs, p.policy, p.text)
+	}
+	space, err := packet.New(programs...)
 	if err != nil {
 		return fmt.Errorf("too many rules to prove: %w", err)
 	}
-	byPolicy, byText := space.Programs()[0], space.Programs()[1]
-	difference, err := packet.Compare(byPolicy, byText, 1)
-	if err != nil {
-		return fmt.Errorf("too many rules to prove: %w", err)
+	for i, pair := range pairs {
+		byPolicy, byText := space.Programs()[2*i], space.Programs()[2*i+1]
+		difference, err := packet.Compare(byPolicy, byText, 1)
+		if err != nil {
+			return fmt.Errorf("too many rules to prove: %w", err)
+		}
+		if difference.Changed.IsEmpty() {
+			continue
+		}
+		p, _ := difference.Changed.Witness()
+		wanted, got := byPolicy.Decide(p), byText.Decide(p)
+		return fmt.Errorf("%sthe verdict on %s is %q by the policy (%s) and %q by the text (%s)",
+			pair.context, p, wanted.Verdict, ruleName(pair.policy, wanted.At), got.Verdict, ruleName(pair.text, got.At))
 	}
-	if difference.Changed.IsEmpty() {
-		return nil
-	}
-	p, _ := difference.Changed.Witness()
-	wanted, got := byPolicy.Decide(p), byText.Decide(p)
-	return fmt.Errorf("the verdict on %s is %q by the policy (%s) and %q by the text (%s)",
-		p, wanted.Verdict, ruleName(policy, wanted.At), got.Verdict, ruleName(text, got.At))
+	return nil
 }
 
 func ruleName(p *packet.Program, at packet.Place) string {
@@ -95,18 +118,19 @@ func newTranslator(policy *parser.Policy, loaded Loaded) *translator {
 	return t
 }
 
-// program returns the program that begins in a chain; an empty one if there is none.
+// program returns the program that begins in a chain of a table; an empty one if there is
+// none.
 //
 // Whether a limit matches does not follow from a packet. Package semantics has one
 // condition for the rate of a rule of the policy and one for its connections, which replace
 // the matches of limits. The read-back compares their numbers.
-func (t *translator) program(start string) *packet.Program {
-	if t.loaded.Filter.Chain(start) == nil {
+func (t *translator) program(from *iptables.Table, start string) *packet.Program {
+	if from.Chain(start) == nil {
 		return &packet.Program{Family: t.loaded.Family, Chains: []*packet.Chain{{Name: start}}}
 	}
-	table := &iptables.Table{Name: t.loaded.Filter.Name}
+	table := &iptables.Table{Name: from.Name}
 	rules := map[packet.Origin]parsedRule{}
-	for _, loaded := range t.loaded.Filter.Reachable(start).Chains {
+	for _, loaded := range from.Reachable(start).Chains {
 		chain := *loaded
 		chain.Rules = nil
 		for i, r := range loaded.Rules {

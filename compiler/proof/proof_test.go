@@ -41,7 +41,20 @@ const correctRules = `*filter
 -A DOCKERFW-PROXY -p tcp -m tcp --dport 443 -m conntrack --ctstate NEW -m hashlimit --hashlimit-upto 90/min --hashlimit-burst 5 --hashlimit-name web -m comment --comment "dockerfw accept web" -j RETURN
 -A DOCKERFW-PROXY -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP
 COMMIT
+*security
+:DOCKERFW - [0:0]
+-A DOCKERFW -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j RETURN
+-A DOCKERFW -i eth0 -m set --match-set banned src -m comment --comment "dockerfw deny banned" -j DROP
+-A DOCKERFW -i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL -m conntrack --ctstate NEW -m comment --comment "dockerfw accept web" -j RETURN
+-A DOCKERFW -i eth0 -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP
+COMMIT
 `
+
+// Rules of the security table, for faults.
+const (
+	fallbackDefault = `-A DOCKERFW -i eth0 -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP` + "\n"
+	fallbackWeb     = `--ctstate NEW -m comment --comment "dockerfw accept web" -j RETURN`
+)
 
 const correctSets = `create office hash:net family inet
 add office 192.0.2.0/24
@@ -60,11 +73,17 @@ func TestOnlyTextWithTheVerdictsOfThePolicyIsProved(t *testing.T) {
 		want string
 	}{
 		{"correct text", "", "", ""},
-		{"rules without effect on any packet", "COMMIT", "-A DOCKER-USER -j RETURN\nCOMMIT", ""},
+		{"rules without effect on any packet", "COMMIT\n*security", "-A DOCKER-USER -j RETURN\nCOMMIT\n*security", ""},
 		{"an unmanaged set with elements that the policy does not know", "create banned hash:net family inet\n", "create banned hash:net family inet\nadd banned 203.0.113.0/24\n", ""},
 		{"another published port", "--ctorigdstport 443", "--ctorigdstport 444", `is "accept" by the policy (accept web) and "drop" by the text (dockerfw default)`},
 		{"a missing deny", `-A DOCKER-USER -i eth0 -m set --match-set banned src -m comment --comment "dockerfw deny banned" -j DROP` + "\n", "", `is "drop" by the policy (deny banned)`},
 		{"a wider set", "add office 192.0.2.0/24", "add office 192.0.2.0/23", `is "drop" by the policy (default) and "docker" by the text (no rule)`},
+		{"a missing fallback rule", fallbackDefault, "", `security table: the verdict on `},
+		{"no fallback rules", correctRules[strings.Index(correctRules, "*security"):], "", `is "drop" by the policy (deny banned) and "docker" by the text (no rule)`},
+		{"a fallback rule that refuses what is above a limit", fallbackWeb, "--ctstate NEW -m hashlimit --hashlimit-upto 90/min --hashlimit-burst 5 --hashlimit-name web -m comment --comment \"dockerfw accept web\" -j RETURN", `security table: the verdict on `},
+		{"a fallback rule that refuses more", `-A DOCKERFW -i eth0 -m set !`, `-A DOCKERFW -m set !`, `is "docker" by the policy (no rule) and "drop" by the text (dockerfw default)`},
+		{"a fallback rule that accepts", fallbackWeb, strings.Replace(fallbackWeb, "RETURN", "ACCEPT", 1), `is "docker" by the policy (accept web) and "accept" by the text (dockerfw accept web)`},
+		{"a fallback rule that answers", fallbackDefault, strings.Replace(fallbackDefault, "-j DROP", "-j REJECT --reject-with icmp-admin-prohibited", 1), `is "drop" by the policy (default) and "reject icmp-admin-prohibited" by the text (dockerfw default)`},
 		{"a missing limit", " -m hashlimit --hashlimit-upto 90/min --hashlimit-burst 5 --hashlimit-name web", "", `and "accept" by the text (dockerfw accept web)`},
 
 		{"INPUT protection without its default", `-A DOCKERFW-PROXY -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP` + "\n", "", `is "drop" by the policy (default) and "docker" by the text (no rule)`},
@@ -83,5 +102,24 @@ func TestOnlyTextWithTheVerdictsOfThePolicyIsProved(t *testing.T) {
 				t.Errorf("got error %v, want one with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// With the chain DOCKER, only packets for containers meet the policy, and nothing may be in
+// the security table.
+func TestWithTheChainDockerThereAreNoFallbackRules(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "policy.hcl")
+	text := strings.Replace(policyText, `external_interfaces = ["eth0"]`, "external_interfaces = [\"eth0\"]\nchain = \"DOCKER\"\ninstall = \"insert\"", 1)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	policy := evaluate(name)
+	filter, _, _ := strings.Cut(correctRules, "*security")
+	if err := proof.Prove(policy, nil, load(filter, correctSets)); err != nil {
+		t.Error(err)
+	}
+	err := proof.Prove(policy, nil, load(correctRules, correctSets))
+	if want := `is "docker" by the policy (no rule) and "drop" by the text (dockerfw deny banned)`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v, want one with %q", err, want)
 	}
 }

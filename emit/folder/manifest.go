@@ -36,8 +36,10 @@ const (
 // executable reports whether a file of a compiled folder is a script.
 func executable(path string) bool { return filepath.Ext(path) == ".sh" }
 
-// ManifestFormat is the version of the manifest's format.
-const ManifestFormat = 1
+// ManifestFormat is the version of the manifest's format. Format 1 had no chains of the
+// security table: a program that knows only that format would look for them in the filter
+// table.
+const ManifestFormat = 2
 
 // Input is a file and the digest of its content; the name of an input is as in the policy.
 type Input struct {
@@ -58,8 +60,11 @@ type Manifest struct {
 
 // ChainReport is a chain in the manifest.
 type ChainReport struct {
-	Name    string `json:"name"`
-	Family  string `json:"family"`
+	Name   string `json:"name"`
+	Family string `json:"family"`
+	// Table is "security" for the chains of the fallback rules, and "" for those of the filter
+	// table.
+	Table   string `json:"table,omitempty"`
 	Install string `json:"install"`
 	Rules   int    `json:"rules"`
 }
@@ -88,14 +93,15 @@ func Digest(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ParseManifest returns the manifest in the text of a manifest.json.
+// ParseManifest returns the manifest in the text of a manifest.json, of this format or an
+// earlier one.
 func ParseManifest(text []byte) (*Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
 		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
-	if m.Format != ManifestFormat {
-		return nil, fmt.Errorf("%s: format %d is not supported; this version of dockerfw reads format %d", ManifestFile, m.Format, ManifestFormat)
+	if m.Format < 1 || m.Format > ManifestFormat {
+		return nil, fmt.Errorf("%s: format %d is not supported; this version of dockerfw reads formats 1 to %d", ManifestFile, m.Format, ManifestFormat)
 	}
 	return &m, nil
 }

@@ -6,7 +6,8 @@
 //
 //   - Legalize converts the neutral rules to iptables rules: their cartesian product, with
 //     literal addresses folded into sets, rates and names as the kernel stores them, and
-//     matches in canonical order. All limits of iptables and ipset are handled here.
+//     matches in canonical order. All limits of iptables and ipset are handled here. The
+//     fallback rules of the security table are derived from the result.
 //   - Rules, Sets, RemoveRules and RemoveSets print the result, byte for byte the same for
 //     the same input. Each rule is printed as by iptables-save, so that a host's saved
 //     tables compare equal. Printing looks nothing up, sorts nothing and has no defaults.

@@ -24,7 +24,7 @@ func SetsEffect(sets []*Set) string {
 	return fmt.Sprintf("replaces the elements of %d sets", managed)
 }
 
-// RulesEffect returns what loading the rules of p changes, as a predicate.
+// RulesEffect returns what loading the rules of p changes in the filter table, as a predicate.
 func RulesEffect(p *Program) string {
 	input := p.ProtectsInput()
 	switch {
@@ -52,20 +52,52 @@ func Repeated(p *Program) string {
 	return ""
 }
 
+// FallbackEffect returns an addition to [RulesEffect] for the security table; "" if p has no
+// fallback rules.
+func FallbackEffect(p *Program) string {
+	if len(p.Fallback) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and the fallback rules in chain %s of the security table", FallbackChain)
+}
+
+// FallbackJump returns the sentence about the jump to the fallback rules, which the restore
+// file does not have: loading it again would add another one. It is "" if p has no fallback
+// rules.
+func FallbackJump(p *Program) string {
+	if len(p.Fallback) == 0 {
+		return ""
+	}
+	return " The jump to it in FORWARD of that table is not in this file; dockerfw apply adds it."
+}
+
 // RemovalEffect returns what loading the removal file of p removes, as a predicate.
 func RemovalEffect(p *Program) string {
-	input := ""
+	var others, jumps []string
 	if p.ProtectsInput() {
-		input = fmt.Sprintf(", and chain %s with the jump to it in INPUT, which must be there", ir.InputChain)
+		others, jumps = append(others, "chain "+ir.InputChain), append(jumps, "INPUT")
+	}
+	if len(p.Fallback) > 0 {
+		others, jumps = append(others, "the fallback rules"), append(jumps, "FORWARD of the security table")
+	}
+	more := ""
+	switch len(others) {
+	case 1:
+		more = fmt.Sprintf(", and %s with the jump to it in %s, which must be there", others[0], jumps[0])
+		if !p.ProtectsInput() {
+			more = strings.Replace(more, " to it ", " to them ", 1)
+		}
+	case 2:
+		more = fmt.Sprintf(", and %s and %s with the jumps to them in %s and %s, which must be there", others[0], others[1], jumps[0], jumps[1])
 	}
 	switch p.Install {
 	case ir.InstallReplace:
-		if input != "" {
-			input = ", and removes" + strings.TrimPrefix(input, ", and")
+		if more != "" {
+			more = ", and removes" + strings.TrimPrefix(more, ", and")
 		}
-		return "empties chain " + p.Target + input
+		return "empties chain " + p.Target + more
 	case ir.InstallJump:
-		return fmt.Sprintf("removes chain %s and the jump to it in %s%s", p.Chains[0].Name, p.Target, input)
+		return fmt.Sprintf("removes chain %s and the jump to it in %s%s", p.Chains[0].Name, p.Target, more)
 	}
-	return fmt.Sprintf("removes dockerfw's rules from chain %s%s", p.Target, input)
+	return fmt.Sprintf("removes dockerfw's rules from chain %s%s", p.Target, more)
 }

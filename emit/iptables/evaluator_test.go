@@ -139,7 +139,7 @@ func parsePacket(t testing.TB, text string) packet {
 func forwardVerdict(rs *iptables.Tables, p packet) string {
 	for _, program := range rs.Programs {
 		if (program.Family == ir.IPv6) == p.src.Is6() {
-			verdict, logged := chainVerdict(rs, program, program.Chains[0].Name, p)
+			verdict, logged := chainVerdict(rs, program.Chains, program.Chains[0].Name, p)
 			if verdict == "" {
 				verdict = "docker"
 			}
@@ -154,9 +154,9 @@ func forwardVerdict(rs *iptables.Tables, p packet) string {
 
 // chainVerdict returns the verdict of a chain; "" means that evaluation returns to the
 // calling chain.
-func chainVerdict(rs *iptables.Tables, program *iptables.Program, name string, p packet) (verdict string, logged bool) {
-	i := slices.IndexFunc(program.Chains, func(c *iptables.Chain) bool { return c.Name == name })
-	for _, r := range program.Chains[i].Rules {
+func chainVerdict(rs *iptables.Tables, chains []*iptables.Chain, name string, p packet) (verdict string, logged bool) {
+	i := slices.IndexFunc(chains, func(c *iptables.Chain) bool { return c.Name == name })
+	for _, r := range chains[i].Rules {
 		if !slices.ContainsFunc(r.Matches, func(m iptables.Match) bool { return !matches(rs, m, p) }) {
 			switch v := r.Verdict.(type) {
 			case iptables.Accept:
@@ -170,7 +170,7 @@ func chainVerdict(rs *iptables.Tables, program *iptables.Program, name string, p
 			case iptables.Log, iptables.NFLog:
 				logged = true
 			case iptables.Jump:
-				inner, more := chainVerdict(rs, program, v.Chain, p)
+				inner, more := chainVerdict(rs, chains, v.Chain, p)
 				logged = logged || more
 				if inner != "" {
 					return inner, logged

@@ -66,4 +66,11 @@ func ExampleLegalize() {
 	// -A DOCKER-USER -i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL -m set --match-set web.src src -m comment --comment "dockerfw accept web" -j ACCEPT
 	// -A DOCKER-USER -i eth0 -m comment --comment "dockerfw default" -j DROP
 	// COMMIT
+	// *security
+	// :DOCKERFW - [0:0]
+	// -A DOCKERFW -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j RETURN
+	// -A DOCKERFW -i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 80 --ctdir ORIGINAL -m set --match-set web.src src -m comment --comment "dockerfw accept web" -j RETURN
+	// -A DOCKERFW -i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL -m set --match-set web.src src -m comment --comment "dockerfw accept web" -j RETURN
+	// -A DOCKERFW -i eth0 -m comment --comment "dockerfw default" -j DROP
+	// COMMIT
 }

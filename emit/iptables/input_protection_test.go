@@ -16,7 +16,7 @@ func inputVerdict(rs *iptables.Tables, p packet) string {
 	for _, program := range rs.Programs {
 		if (program.Family == ir.IPv6) == p.src.Is6() && program.ProtectsInput() {
 			p.out = ""
-			verdict, logged := chainVerdict(rs, program, ir.InputChain, p)
+			verdict, logged := chainVerdict(rs, program.Chains, ir.InputChain, p)
 			if verdict == "" {
 				verdict = "host"
 			}

@@ -89,6 +89,12 @@ var matchStages = []struct {
 		operandProblem(&Program{Family: familyOf(m)}, &Rule{Matches: []Match{m}, Verdict: Drop{}}, nil)
 		return ""
 	}},
+	{"the fallback rules (isLimit)", func(m Match, _ string) string {
+		if limit, above := isLimit(m); limit != slices.Contains(stateful, reflect.TypeOf(m).Name()) || above && !limit {
+			return fmt.Sprintf("limit is %t, above is %t", limit, above)
+		}
+		return ""
+	}},
 	{"printing (match)", func(m Match, want string) string {
 		if got := match(m); got != want {
 			return "it is printed as " + got
@@ -125,6 +131,14 @@ var verdictStages = []struct {
 	name    string
 	problem func(v Verdict, want string) string
 }{
+	{"the fallback rules (fallbackVerdict)", func(v Verdict, _ string) string {
+		switch got := fallbackVerdict(v).(type) {
+		case nil, Return, Drop, Jump:
+			return ""
+		default:
+			return fmt.Sprintf("it becomes %T", got)
+		}
+	}},
 	{"printing (verdict)", func(v Verdict, want string) string {
 		if got := verdict(v); got != want {
 			return "it is printed as " + got

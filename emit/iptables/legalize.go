@@ -35,6 +35,7 @@ var steps = []struct {
 	{"count rules", (*legalization).countRules},
 	{"expand to the cartesian product", (*legalization).expand},
 	{"check operands", (*legalization).checkOperands},
+	{"add fallback rules", (*legalization).addFallbacks},
 }
 
 // Legalize returns the sets and rules that iptables and ipset load for a ruleset. It

@@ -24,9 +24,9 @@ type Text struct {
 
 // Loaded is the simulated state of a host after loading the text.
 type Loaded struct {
-	// Filter is the filter table of each family.
-	Filter map[ir.Family]*text.Table
-	Sets   *text.Sets
+	// Filter and Security are dockerfw's chains of these tables of each family.
+	Filter, Security map[ir.Family]*text.Table
+	Sets             *text.Sets
 }
 
 // ReadBack loads printed text into the tables of a simulated host, as iptables-restore and
@@ -41,18 +41,18 @@ type Loaded struct {
 // Each failure is an internal error at the block of the rule or set.
 func ReadBack(t *Tables, printed Text) (*Loaded, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
-	loaded := &Loaded{Filter: map[ir.Family]*text.Table{}}
+	loaded := &Loaded{Filter: map[ir.Family]*text.Table{}, Security: map[ir.Family]*text.Table{}}
 	sets, rng, err := readSets(t.Sets, printed.Sets, printed.SetsRemoval)
 	if err != nil {
 		diags = append(diags, diag.Internal(rng, "printed sets: %s", err))
 	}
 	loaded.Sets = sets
 	for _, p := range t.Programs {
-		filter, rng, err := readRules(p, printed.Rules[p.Family], printed.RulesRemoval[p.Family])
+		filter, security, rng, err := readRules(p, printed.Rules[p.Family], printed.RulesRemoval[p.Family])
 		if err != nil {
 			diags = append(diags, diag.Internal(rng, "printed %s rules: %s", p.Family, err))
 		}
-		loaded.Filter[p.Family] = filter
+		loaded.Filter[p.Family], loaded.Security[p.Family] = filter, security
 	}
 	if diags.HasErrors() {
 		return nil, diags
@@ -68,7 +68,8 @@ func origin(c *Chain) hcl.Range {
 	return c.Rules[0].Origin.Range
 }
 
-// hostChains returns the filter table of a host before dockerfw's rules are loaded.
+// hostChains returns the tables of a host before dockerfw's rules are loaded. The security
+// table is empty.
 func hostChains(p *Program) string {
 	return "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:" + p.Target + " - [0:0]\n-A FORWARD -j " + p.Target + "\nCOMMIT\n"
 }
@@ -83,47 +84,94 @@ func jumps(p *Program) string {
 	if p.ProtectsInput() {
 		lines += "-I INPUT 1 -j " + ir.InputChain + "\n"
 	}
-	return lines + "COMMIT\n"
+	lines += "COMMIT\n"
+	if len(p.Fallback) > 0 {
+		lines += "*security\n-I FORWARD 1 -j " + FallbackChain + "\nCOMMIT\n"
+	}
+	return lines
 }
 
-// readRules returns dockerfw's chains of the filter table after loading.
-func readRules(p *Program, load, remove []byte) (*text.Table, hcl.Range, error) {
+// readRules returns dockerfw's chains of the filter and security tables after loading.
+func readRules(p *Program, load, remove []byte) (filter, security *text.Table, _ hcl.Range, _ error) {
 	none := origin(p.Chains[0])
+	fail := func(rng hcl.Range, err error) (filter, security *text.Table, _ hcl.Range, _ error) {
+		return nil, nil, rng, err
+	}
 	host := text.NewRuleset(text.Family(p.Family))
 	if err := loadRules(host, 1, []byte(hostChains(p))); err != nil {
-		return nil, none, err
+		return fail(none, err)
 	}
 	times := 2
 	if p.Install == ir.InstallInsert {
 		times = 1
 	}
 	if err := loadRules(host, times, load); err != nil {
-		return nil, none, err
+		return fail(none, err)
 	}
-	loaded := &text.Table{Name: "filter"}
-	for _, chain := range p.Chains {
-		have := host.Table("filter").Chain(chain.Name)
-		if rng, err := compareChain(chain, have, p.Family); err != nil {
+	filter, rng, err := readTable("filter", p.Chains, host, p.Family)
+	if err != nil {
+		return fail(rng, err)
+	}
+	security, rng, err = readTable("security", p.Fallback, host, p.Family)
+	if err != nil {
+		return fail(rng, fmt.Errorf("security table: %w", err))
+	}
+	if err := onlyFallback(p, host); err != nil {
+		return fail(none, err)
+	}
+
+	if err := loadRules(host, 1, []byte(jumps(p))); err != nil {
+		return fail(none, err)
+	}
+	if err := loadRules(host, 1, remove); err != nil {
+		return fail(none, fmt.Errorf("removal: %w", err))
+	}
+	for _, chain := range host.Table("filter").Chains {
+		own := strings.HasPrefix(chain.Name, ir.OwnChain)
+		if own || len(chain.Rules) > 0 && (chain.Name == p.Target || chain.Name == "INPUT") {
+			return fail(none, fmt.Errorf("removal leaves chain %s with %d rules", chain.Name, len(chain.Rules)))
+		}
+	}
+	if err := onlyFallback(&Program{}, host); err != nil {
+		return fail(none, fmt.Errorf("removal: %w", err))
+	}
+	return filter, security, none, nil
+}
+
+// readTable returns the given chains of a table after loading; they must have the rules that
+// were printed.
+func readTable(name string, chains []*Chain, host *text.Ruleset, f ir.Family) (*text.Table, hcl.Range, error) {
+	loaded := &text.Table{Name: name}
+	for _, chain := range chains {
+		have := host.Table(name).Chain(chain.Name)
+		if rng, err := compareChain(chain, have, f); err != nil {
 			return nil, rng, err
 		}
 		kept := *have
 		kept.Rules = slices.Clone(have.Rules)
 		loaded.Chains = append(loaded.Chains, &kept)
 	}
+	return loaded, hcl.Range{}, nil
+}
 
-	if err := loadRules(host, 1, []byte(jumps(p))); err != nil {
-		return nil, none, err
-	}
-	if err := loadRules(host, 1, remove); err != nil {
-		return nil, none, fmt.Errorf("removal: %w", err)
-	}
-	for _, chain := range host.Table("filter").Chains {
-		own := strings.HasPrefix(chain.Name, ir.OwnChain)
-		if own || len(chain.Rules) > 0 && (chain.Name == p.Target || chain.Name == "INPUT") {
-			return nil, none, fmt.Errorf("removal leaves chain %s with %d rules", chain.Name, len(chain.Rules))
+// onlyFallback reports tables other than filter and security, chains of the security table
+// other than those of the fallback rules, and rules in its built-in chains.
+func onlyFallback(p *Program, host *text.Ruleset) error {
+	for _, t := range host.Tables {
+		if t.Name == "filter" {
+			continue
+		}
+		if t.Name != "security" {
+			return fmt.Errorf("unexpected table %s", t.Name)
+		}
+		for _, c := range t.Chains {
+			ours := slices.ContainsFunc(p.Fallback, func(f *Chain) bool { return f.Name == c.Name })
+			if c.Policy == "" && !ours || c.Policy != "" && (len(c.Rules) > 0 || c.Policy != "ACCEPT") {
+				return fmt.Errorf("unexpected rules in chain %s of the security table", c.Name)
+			}
 		}
 	}
-	return loaded, none, nil
+	return nil
 }
 
 // loadRules loads rules the given number of times.

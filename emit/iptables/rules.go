@@ -11,20 +11,19 @@ import (
 // newline: docs/contributing/netfilter.md, "Restore lines".
 const maxLine = 10239
 
-// table writes one *filter block. It is the only code that knows the grammar of restore
-// files: chain declarations, then rules, then COMMIT.
-type table struct {
+// restore writes a restore file. It is the only code that knows their grammar: for each
+// table its name, chain declarations, rules and COMMIT.
+type restore struct {
 	buf bytes.Buffer
 }
 
-func newTable(header string) *table {
-	t := &table{}
+func newRestore(header string) *restore {
+	t := &restore{}
 	t.line("# " + header)
-	t.line("*filter")
 	return t
 }
 
-func (t *table) line(s string) {
+func (t *restore) line(s string) {
 	if len(s) > maxLine {
 		panic(fmt.Sprintf("iptables: a line of %d bytes; iptables-restore accepts %d: %.80s…", len(s), maxLine, s))
 	}
@@ -33,18 +32,38 @@ func (t *table) line(s string) {
 }
 
 // declare creates the chain, or flushes it if it exists.
-func (t *table) declare(chain string)      { t.line(":" + chain + " - [0:0]") }
-func (t *table) add(chain, spec string)    { t.line("-A " + chain + " " + spec) }
-func (t *table) insert(chain, spec string) { t.line("-I " + chain + " " + spec) }
-func (t *table) remove(chain, spec string) { t.line("-D " + chain + " " + spec) }
-func (t *table) flush(chain string)        { t.line("-F " + chain) }
-func (t *table) destroyChain(chain string) { t.line("-X " + chain) }
-func (t *table) commit() []byte            { t.line("COMMIT"); return t.buf.Bytes() }
+func (t *restore) declare(chain string)      { t.line(":" + chain + " - [0:0]") }
+func (t *restore) add(chain, spec string)    { t.line("-A " + chain + " " + spec) }
+func (t *restore) insert(chain, spec string) { t.line("-I " + chain + " " + spec) }
+func (t *restore) remove(chain, spec string) { t.line("-D " + chain + " " + spec) }
+func (t *restore) flush(chain string)        { t.line("-F " + chain) }
+func (t *restore) destroyChain(chain string) { t.line("-X " + chain) }
+func (t *restore) begin(name string)         { t.line("*" + name) }
+func (t *restore) commit()                   { t.line("COMMIT") }
 
 // Rules returns the input of iptables-restore --noflush (ip6tables-restore for IPv6) that
-// loads p in one transaction.
+// loads p: each table in one transaction, the filter table first.
 func Rules(p *Program, header string) []byte {
-	t := newTable(header)
+	t := newRestore(header)
+	t.addFilter(p)
+	if len(p.Fallback) > 0 {
+		t.begin("security")
+		for _, chain := range p.Fallback {
+			t.declare(chain.Name)
+		}
+		for _, chain := range p.Fallback {
+			for _, r := range chain.Rules {
+				t.add(chain.Name, Spec(r))
+			}
+		}
+		t.commit()
+	}
+	return t.buf.Bytes()
+}
+
+// addFilter adds the commands that load the filter table of p.
+func (t *restore) addFilter(p *Program) {
+	t.begin("filter")
 	for i, chain := range p.Chains {
 		if i > 0 || p.Install != ir.InstallInsert {
 			t.declare(chain.Name)
@@ -65,12 +84,25 @@ func Rules(p *Program, header string) []byte {
 			t.insert(p.Target, Spec(rules[i]))
 		}
 	}
-	return t.commit()
+	t.commit()
 }
 
 // RemoveRules returns the input of iptables-restore --noflush that removes p.
 func RemoveRules(p *Program, header string) []byte {
-	t := newTable(header)
+	t := newRestore(header)
+	t.removeFilter(p)
+	if len(p.Fallback) > 0 {
+		t.begin("security")
+		t.remove("FORWARD", "-j "+FallbackChain)
+		t.destroyChains(p.Fallback)
+		t.commit()
+	}
+	return t.buf.Bytes()
+}
+
+// removeFilter adds the commands that remove the filter table of p.
+func (t *restore) removeFilter(p *Program) {
+	t.begin("filter")
 	first, others := p.Chains[0], p.Chains[1:]
 	switch p.Install {
 	case ir.InstallReplace:
@@ -96,5 +128,15 @@ func RemoveRules(p *Program, header string) []byte {
 	for _, chain := range others {
 		t.destroyChain(chain.Name)
 	}
-	return t.commit()
+	t.commit()
+}
+
+// destroyChains adds the commands that delete chains, which may jump to one another.
+func (t *restore) destroyChains(chains []*Chain) {
+	for _, chain := range chains {
+		t.flush(chain.Name)
+	}
+	for _, chain := range chains {
+		t.destroyChain(chain.Name)
+	}
 }

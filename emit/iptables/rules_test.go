@@ -100,3 +100,67 @@ COMMIT
 		})
 	}
 }
+
+// The fallback rules are a block of their own: a kernel without the security table has loaded
+// the filter table before it refuses them.
+func TestFallbackRulesAndTheirRemoval(t *testing.T) {
+	p := program(ir.InstallReplace)
+	p.Fallback = []*Chain{
+		{Name: FallbackChain, Rules: []*Rule{
+			{ID: ir.RuleID{Phase: ir.PhaseDefault}, Verdict: Drop{}},
+			{ID: ir.RuleID{Phase: ir.PhaseEgress}, Verdict: Jump{Chain: ir.EgressChain}},
+		}},
+		{Name: ir.EgressChain, Rules: []*Rule{{ID: ir.RuleID{Phase: ir.PhaseDeny, Name: "d"}, Verdict: Drop{}}}},
+	}
+	const load, remove = `*security
+:DOCKERFW - [0:0]
+:DOCKERFW-EGRESS - [0:0]
+-A DOCKERFW -m comment --comment "dockerfw default" -j DROP
+-A DOCKERFW -m comment --comment "dockerfw egress" -j DOCKERFW-EGRESS
+-A DOCKERFW-EGRESS -m comment --comment "dockerfw deny d" -j DROP
+COMMIT
+`, `*security
+-D FORWARD -j DOCKERFW
+-F DOCKERFW
+-F DOCKERFW-EGRESS
+-X DOCKERFW
+-X DOCKERFW-EGRESS
+COMMIT
+`
+	without := program(ir.InstallReplace)
+	if diff := cmp.Diff(string(Rules(without, "H"))+load, string(Rules(p, "H"))); diff != "" {
+		t.Errorf("load (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(string(RemoveRules(without, "H"))+remove, string(RemoveRules(p, "H"))); diff != "" {
+		t.Errorf("remove (-want +got):\n%s", diff)
+	}
+}
+
+// The comment of a removal file lists what must be there: iptables-restore refuses to delete a
+// jump that does not exist.
+func TestRemovalEffectListsTheJumps(t *testing.T) {
+	fallback := []*Chain{{Name: FallbackChain}}
+	input := &Chain{Name: ir.InputChain}
+	for _, c := range []struct {
+		install         ir.Install
+		input, fallback bool
+		want            string
+	}{
+		{ir.InstallReplace, false, false, "empties chain DOCKER-USER"},
+		{ir.InstallReplace, true, false, "empties chain DOCKER-USER, and removes chain DOCKERFW-INPUT with the jump to it in INPUT, which must be there"},
+		{ir.InstallReplace, false, true, "empties chain DOCKER-USER, and removes the fallback rules with the jump to them in FORWARD of the security table, which must be there"},
+		{ir.InstallJump, false, true, "removes chain DOCKERFW and the jump to it in DOCKER-USER, and the fallback rules with the jump to them in FORWARD of the security table, which must be there"},
+		{ir.InstallInsert, true, true, "removes dockerfw's rules from chain DOCKER-USER, and chain DOCKERFW-INPUT and the fallback rules with the jumps to them in INPUT and FORWARD of the security table, which must be there"},
+	} {
+		p := program(c.install)
+		if c.input {
+			p.Chains = append(p.Chains, input)
+		}
+		if c.fallback {
+			p.Fallback = fallback
+		}
+		if got := RemovalEffect(p); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.install, got, c.want)
+		}
+	}
+}

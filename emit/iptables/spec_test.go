@@ -134,7 +134,7 @@ func TestQuotePanicsOnUnquotableText(t *testing.T) {
 }
 
 func TestLinePanicsAboveTheLimitOfIptablesRestore(t *testing.T) {
-	table := newTable("x")
+	table := newRestore("x")
 	table.line(strings.Repeat("a", maxLine))
 	defer func() {
 		if recover() == nil {

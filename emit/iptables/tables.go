@@ -16,7 +16,7 @@ type Tables struct {
 	Programs []*Program
 }
 
-// Program is what is loaded into the filter table of one family.
+// Program is what is loaded into the filter and security tables of one family.
 type Program struct {
 	Family  ir.Family
 	Install ir.Install
@@ -27,6 +27,10 @@ type Program struct {
 	// chain; all other chains are dockerfw's own. The chains of INPUT protection, if any,
 	// are last: ir.InputChain, then ir.ProxyChain.
 	Chains []*Chain
+	// Fallback are the chains of the security table: FallbackChain, to which FORWARD of that
+	// table jumps, then ir.EgressChain if the first jumps to it. nil if nothing is loaded
+	// into that table.
+	Fallback []*Chain
 }
 
 // ProtectsInput reports whether the program has the chains of INPUT protection.

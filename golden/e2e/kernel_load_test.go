@@ -79,8 +79,8 @@ func compiledFolders(t *testing.T) []compiled {
 	return out
 }
 
-// before are foreign rules that exist before ours are loaded: Docker's chains, and another chain
-// with a set.
+// before are foreign rules that exist before ours are loaded: Docker's chains, another chain
+// with a set, and a rule in the security table.
 const before = `*filter
 :DOCKER - [0:0]
 :DOCKER-USER - [0:0]
@@ -91,7 +91,25 @@ const before = `*filter
 -A DOCKER -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
 -A FOREIGN -m set --match-set SET src -j DROP
 COMMIT
+*security
+-A FORWARD -p udp -m udp --dport 9 -j DROP
+COMMIT
 `
+
+// tablesLoaded are the tables of which compiled files change chains.
+var tablesLoaded = []string{"filter", "security"}
+
+// blocks returns the blocks of a restore file, by table.
+func blocks(restore string) map[string]string {
+	out, table := map[string]string{}, ""
+	for line := range strings.Lines(restore) {
+		if strings.HasPrefix(line, "*") {
+			table = strings.TrimSpace(line[1:])
+		}
+		out[table] += line
+	}
+	return out
+}
 
 func TestCompiledExamplesLoadIntoTheKernelUnchanged(t *testing.T) {
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
@@ -113,10 +131,13 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 			t.Fatal(err)
 		}
 	}
-	rules := func() map[int]string {
-		out := map[int]string{}
+	rules := func() map[int]map[string]string {
+		out := map[int]map[string]string{}
 		for _, f := range []int{4, 6} {
-			out[f] = withoutNoise(host.IPTablesSave(backend, f, "filter"))
+			out[f] = map[string]string{}
+			for _, table := range tablesLoaded {
+				out[f][table] = withoutNoise(host.IPTablesSave(backend, f, table))
+			}
 		}
 		return out
 	}
@@ -149,13 +170,18 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 		if strings.Contains(c.read(t, rulesFile(f, "restore")), "\n:"+ir.InputChain+" ") {
 			ok(host.IPTables(backend, f, "-I", "INPUT", "1", "-j", ir.InputChain))
 		}
+		if strings.Contains(c.read(t, rulesFile(f, "restore")), "\n*security\n") {
+			ok(host.IPTables(backend, f, "-t", "security", "-I", "FORWARD", "1", "-j", ir.OwnChain))
+		}
 	}
 	loaded := rules()
 	for _, f := range c.families() {
-		want := expectedRules(c.read(t, rulesFile(f, "restore")), clean[f])
-		got := linesOfChains(loaded[f], want)
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("iptables-save of family %d differs from the compiled file (-compiled +saved):\n%s", f, diff)
+		for table, block := range blocks(c.read(t, rulesFile(f, "restore"))) {
+			want := expectedRules(block, clean[f][table])
+			got := linesOfChains(loaded[f][table], want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("iptables-save -t %s of family %d differs from the compiled file (-compiled +saved):\n%s", table, f, diff)
+			}
 		}
 	}
 	emitted := &iptables.Sets{}
@@ -287,4 +313,39 @@ func describeSets(sets *iptables.Sets) map[string][]string {
 		out[name] = append([]string{header}, elements...)
 	}
 	return out
+}
+
+// A kernel without the security table loads the rules of the filter table before it refuses the
+// fallback rules, with a clear message; -T filter leaves them out.
+func TestAKernelWithoutTheSecurityTableHasTheRulesOfFilter(t *testing.T) {
+	lab.Require(t, "iptables-legacy", "ipset")
+	c := compiled{dir: "../examples/tutorial"}
+	host := lab.NewNamespace(t, "dfw-golden")
+	if err := host.IPSetRestore(c.read(t, folder.SetsFile)); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []int{4, 6} {
+		// No kernel has a table of that name.
+		restore := strings.Replace(c.read(t, rulesFile(f, "restore")), "*security", "*nosuch", 1)
+		want := expectedRules(blocks(restore)["filter"], "")
+		loaded := func() map[string][]string { return linesOfChains(host.IPTablesSave(lab.Legacy, f, "filter"), want) }
+		tool := lab.Legacy.Tool(f, "-restore")
+
+		_, _, err := host.Input(restore, tool, "--noflush", "-w", "10")
+		if err == nil || !strings.Contains(err.Error(), "unable to initialize table 'nosuch'") || !strings.Contains(err.Error(), "exit status 2") {
+			t.Errorf("%s: %v", tool, err)
+		}
+		if diff := cmp.Diff(want, loaded()); diff != "" {
+			t.Errorf("%s: the filter table (-compiled +saved):\n%s", tool, diff)
+		}
+		if err := host.IPTablesRestore(lab.Legacy, f, "*filter\n:DOCKER-USER - [0:0]\n-F DOCKERFW-INPUT\nCOMMIT\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := host.Input(restore, tool, "--noflush", "-w", "10", "-T", "filter"); err != nil {
+			t.Errorf("%s -T filter: %v", tool, err)
+		}
+		if diff := cmp.Diff(want, loaded()); diff != "" {
+			t.Errorf("%s -T filter (-compiled +saved):\n%s", tool, diff)
+		}
+	}
 }

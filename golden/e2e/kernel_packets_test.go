@@ -29,8 +29,8 @@ func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 	t.Parallel()
 	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
 	dir := t.TempDir()
-	policies, protections := 0, 0
-	sent, input := map[lab.Backend]int{}, map[lab.Backend]int{}
+	policies, protections, fallbacks := 0, 0, 0
+	sent, input, fallback := map[lab.Backend]int{}, map[lab.Backend]int{}, map[lab.Backend]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		p, ok := compilePolicy(t, dir, randompolicy.Text(t))
 		if !ok {
@@ -44,14 +44,18 @@ func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 			if program.ProtectsInput() {
 				protections++
 			}
+			if len(program.Fallback) > 0 {
+				fallbacks++
+			}
 			for _, r := range routers {
-				forwardPackets, inputPackets := p.loadSendRemove(t, r, program, packets, toHost)
-				sent[r.Backend] += forwardPackets
-				input[r.Backend] += inputPackets
+				got := p.loadSendRemove(t, r, program, packets, toHost)
+				sent[r.Backend] += got.forwarded
+				input[r.Backend] += got.input
+				fallback[r.Backend] += got.fallback
 			}
 		}
 	})
-	t.Logf("%d policies; packets: %v; %d with INPUT protection, packets: %v", policies, sent, protections, input)
+	t.Logf("%d policies; packets: %v; %d with INPUT protection, packets: %v; %d with fallback rules, packets: %v", policies, sent, protections, input, fallbacks, fallback)
 	for _, r := range routers {
 		if sent[r.Backend] < 200*policies {
 			t.Errorf("%s: only %d policies, %d packets", r.Backend, policies, sent[r.Backend])
@@ -60,39 +64,55 @@ func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 		if policies >= 100 && protections < policies/4 || input[r.Backend] < 50*protections {
 			t.Errorf("%s: only %d policies with INPUT protection, %d packets", r.Backend, protections, input[r.Backend])
 		}
+		if policies >= 100 && fallbacks < policies/4 || fallback[r.Backend] < 100*fallbacks {
+			t.Errorf("%s: only %d policies with fallback rules, %d packets", r.Backend, fallbacks, fallback[r.Backend])
+		}
 	}
 }
 
+// sentPackets are the numbers of packets sent through the rules for forwarded packets, through
+// the INPUT protection, and through the fallback rules alone.
+type sentPackets struct{ forwarded, input, fallback int }
+
 // loadSendRemove loads the rules of one family, compares the saved rules with the compiled
-// ones, sends packets through them and through the INPUT protection, and removes them. It
-// returns the numbers of packets sent.
-func (p *policy) loadSendRemove(t *rapid.T, r *lab.Router, program *rules.Program, packets, toHost []packet.Packet) (forwarded, input int) {
+// ones, sends packets through them, and removes them.
+func (p *policy) loadSendRemove(t *rapid.T, r *lab.Router, program *rules.Program, packets, toHost []packet.Packet) (sent sentPackets) {
 	t.Helper()
 	f := program.Family
 	// After a failure, rapid tries smaller policies.
 	defer scrub(t, r.Namespace, r.Backend, f)
 	p.load(t, r.Namespace, r.Backend, program)
 	p.compareSaved(t, r, program)
-	compare := func(start string, packets []packet.Packet) int {
+	check := func(through string, found []string, sent int) int {
 		t.Helper()
-		found, sent := p.disagreements(t, r, f, start, packets)
 		if len(found) > 0 {
 			t.Fatalf("%s: the verdicts for %d of %d packets differ, for example\n%s\nPolicy:\n%s\nRules:\n%s",
-				start, len(found), sent, found[0], p.text, p.files[rulesFile(int(f), "restore")])
+				through, len(found), sent, found[0], p.text, p.files[rulesFile(int(f), "restore")])
 		}
 		return sent
 	}
-	forwarded = compare(p.state.Target, packets)
+	compare := func(start string, packets []packet.Packet) int {
+		t.Helper()
+		found, sent := p.disagreements(t, r, f, start, packets)
+		return check(start, found, sent)
+	}
+	sent.forwarded = compare(p.state.Target, packets)
 	if program.ProtectsInput() {
-		p.throughInputChain(r, f, func() { input = compare(ir.InputChain, toHost) })
+		p.throughInputChain(t, r, program, func() { sent.input = compare(ir.InputChain, toHost) })
+	}
+	if len(program.Fallback) > 0 {
+		found, n := p.fallbackDisagreements(t, r, f, packets)
+		sent.fallback = check("fallback rules", found, n)
 	}
 	p.remove(t, r.Namespace, r.Backend, program)
-	for name, rules := range chainsOf(t, f, r.IPTablesSave(r.Backend, int(f), "filter")) {
-		if name != "FORWARD" && len(rules) > 0 || strings.HasPrefix(name, "DOCKERFW") {
-			t.Fatalf("%s, %s: chain %s remains after the removal: %q\n%s", r.Backend, f, name, rules, p.text)
+	for _, table := range tablesLoaded {
+		for name, rules := range chainsOf(t, f, table, r.IPTablesSave(r.Backend, int(f), table)) {
+			if name != "FORWARD" && len(rules) > 0 || strings.HasPrefix(name, "DOCKERFW") {
+				t.Fatalf("%s, %s: chain %s of table %s remains after the removal: %q\n%s", r.Backend, f, name, table, rules, p.text)
+			}
 		}
 	}
-	return forwarded, input
+	return sent
 }
 
 // Packets find each wrong or missing rule, so that the test above can fail.
@@ -116,68 +136,84 @@ default { allow = [ipset.a] }
 	if !ok {
 		t.Fatal("the policy has errors")
 	}
-	rules := p.files[folder.RulesFile4]
+	rules, removal := blocks(p.files[folder.RulesFile4]), blocks(p.files[folder.RulesRemoval4])
 	random := rand.New(rand.NewPCG(1, 1))
 	packets, toHost := randomPackets(random, ir.IPv4, 1500), drawPackets(random, ir.IPv4, 1500, true)
-	program := p.programs[0]
-	disagree := func(rules string) (found []string) {
+	// disagree replaces the block of a table. The fallback rules drop packets that wrong rules of
+	// the filter table let through, so each of the tables is tested alone.
+	disagree := func(table, block string) (found []string) {
 		t.Helper()
-		p.files[folder.RulesFile4] = rules
-		p.load(t, r.Namespace, r.Backend, program)
+		program := *p.programs[0]
+		if table == "filter" {
+			program.Fallback = nil
+			p.files[folder.RulesFile4], p.files[folder.RulesRemoval4] = block, removal["filter"]
+		} else {
+			p.files[folder.RulesFile4], p.files[folder.RulesRemoval4] = rules["filter"]+block, removal["filter"]+removal["security"]
+		}
+		p.load(t, r.Namespace, r.Backend, &program)
+		defer p.remove(t, r.Namespace, r.Backend, &program)
 		// One packet is enough, and is mostly among the first few hundred.
-		send := func(start string, packets []packet.Packet) {
+		send := func(packets []packet.Packet, through func([]packet.Packet) ([]string, int)) {
 			for chunk := range slices.Chunk(packets, 300) {
-				if found, _ = p.disagreements(t, r, ir.IPv4, start, chunk); len(found) > 0 {
+				if found, _ = through(chunk); len(found) > 0 {
 					return
 				}
 			}
 		}
-		send(p.state.Target, packets)
-		if len(found) == 0 {
-			p.throughInputChain(r, ir.IPv4, func() { send(ir.InputChain, toHost) })
+		if table == "security" {
+			send(packets, func(chunk []packet.Packet) ([]string, int) { return p.fallbackDisagreements(t, r, ir.IPv4, chunk) })
+			return found
 		}
-		p.remove(t, r.Namespace, r.Backend, program)
+		through := func(start string) func([]packet.Packet) ([]string, int) {
+			return func(chunk []packet.Packet) ([]string, int) { return p.disagreements(t, r, ir.IPv4, start, chunk) }
+		}
+		send(packets, through(p.state.Target))
+		if len(found) == 0 {
+			p.throughInputChain(t, r, &program, func() { send(toHost, through(ir.InputChain)) })
+		}
 		return found
 	}
-	if found := disagree(rules); len(found) > 0 {
-		t.Fatalf("with the correct rules: %s", found[0])
-	}
-	lines := strings.SplitAfter(rules, "\n")
-	var own []int
-	for i, line := range lines {
-		// Only a conntrack helper makes RELATED packets with ports.
-		invisible := strings.HasPrefix(line, "-A DOCKERFW-PROXY -m conntrack --ctstate RELATED ")
-		if strings.HasPrefix(line, "-A ") && !invisible {
-			own = append(own, i)
+	for _, table := range tablesLoaded {
+		if found := disagree(table, rules[table]); len(found) > 0 {
+			t.Fatalf("with the correct rules: %s", found[0])
 		}
-	}
-	faults := map[string]string{}
-	for _, i := range own {
-		faults["without "+lines[i]] = strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "")
-	}
-	for _, pair := range [][2]string{
-		{"--ctdir ORIGINAL", "--ctdir REPLY"},
-		{"--ctorigdstport 443", "--ctorigdstport 444"},
-		{"1000:2000", "1000:1999"},
-		{"! --match-set", "--match-set"},
-		{"--ctstate DNAT", "! --ctstate DNAT"},
-		{"-i eth0", "-i eth1"},
-		{"-s 192.0.2.1/32", "-s 192.0.2.0/32"},
-		{"-s 192.0.2.1/32", "-d 192.0.2.1/32"},
-		{"-j DROP", "-j RETURN"},
-		{"-p tcp -m conntrack", "-p udp -m conntrack"},
-		{"-p tcp -m tcp", "-p udp -m udp"},
-		{"--dport 80 ", "--dport 81 "},
-		{"--ctstate RELATED", "--ctstate NEW"},
-	} {
-		if !strings.Contains(rules, pair[0]) {
-			t.Errorf("%s is not in\n%s", pair[0], rules)
+		lines := strings.SplitAfter(rules[table], "\n")
+		faults := map[string]string{}
+		for i, line := range lines {
+			// Only a conntrack helper makes RELATED packets with ports.
+			invisible := strings.HasPrefix(line, "-A DOCKERFW-PROXY -m conntrack --ctstate RELATED ")
+			if strings.HasPrefix(line, "-A ") && !invisible {
+				faults["without "+line] = strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "")
+			}
 		}
-		faults[pair[0]+" → "+pair[1]] = strings.ReplaceAll(rules, pair[0], pair[1])
-	}
-	for name, text := range faults {
-		if len(disagree(text)) == 0 {
-			t.Errorf("%s: %d packets do not reveal it", strings.TrimSpace(name), len(packets))
+		for _, pair := range [][2]string{
+			{"--ctdir ORIGINAL", "--ctdir REPLY"},
+			{"--ctorigdstport 443", "--ctorigdstport 444"},
+			{"1000:2000", "1000:1999"},
+			{"! --match-set", "--match-set"},
+			{"--ctstate DNAT", "! --ctstate DNAT"},
+			{"-i eth0", "-i eth1"},
+			{"-s 192.0.2.1/32", "-s 192.0.2.0/32"},
+			{"-s 192.0.2.1/32", "-d 192.0.2.1/32"},
+			{"-j DROP", "-j RETURN"},
+			{"-p tcp -m conntrack", "-p udp -m conntrack"},
+			{"-p tcp -m tcp", "-p udp -m udp"},
+			{"--dport 80 ", "--dport 81 "},
+			{"--ctstate RELATED", "--ctstate NEW"},
+		} {
+			inputOnly := strings.HasPrefix(pair[0], "-p tcp -m tcp") || strings.HasPrefix(pair[0], "--dport")
+			if table == "security" && inputOnly {
+				continue
+			}
+			if !strings.Contains(rules[table], pair[0]) {
+				t.Errorf("%s is not in\n%s", pair[0], rules[table])
+			}
+			faults[pair[0]+" → "+pair[1]] = strings.ReplaceAll(rules[table], pair[0], pair[1])
+		}
+		for name, block := range faults {
+			if len(disagree(table, block)) == 0 {
+				t.Errorf("%s: %s: %d packets do not reveal it", table, strings.TrimSpace(name), len(packets))
+			}
 		}
 	}
 }

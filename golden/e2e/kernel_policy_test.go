@@ -59,7 +59,7 @@ type fataler interface {
 	Fatalf(format string, args ...any)
 }
 
-// load loads a policy's sets and the rules of one family, with the jump.
+// load loads a policy's sets and the rules of one family, with the jumps.
 func (p *policy) load(t fataler, host *lab.Namespace, b lab.Backend, program *rules.Program) {
 	t.Helper()
 	family := int(program.Family)
@@ -72,22 +72,40 @@ func (p *policy) load(t fataler, host *lab.Namespace, b lab.Backend, program *ru
 	if program.ProtectsInput() {
 		p.must(t, b, host.IPTables(b, family, "-I", "INPUT", "1", "-j", ir.InputChain))
 	}
+	if len(program.Fallback) > 0 {
+		p.must(t, b, jumpToFallback(host, b, family, "-A"))
+	}
+}
+
+// jumpToFallback adds (-A) or deletes (-D) the jump to the fallback rules.
+func jumpToFallback(host *lab.Namespace, b lab.Backend, family int, command string) error {
+	return host.IPTables(b, family, "-t", "security", command, "FORWARD", "-j", rules.FallbackChain)
 }
 
 // scrub deletes everything that policies load, also after a failure.
 func scrub(t fataler, host *lab.Namespace, b lab.Backend, f ir.Family) {
 	t.Helper()
-	text, deletions := "*filter\n-F INPUT\n", ""
-	for name := range chainsOf(t, f, host.IPTablesSave(b, int(f), "filter")) {
-		if strings.HasPrefix(name, "DOCKER") {
-			text += ":" + name + " - [0:0]\n"
+	for _, table := range tablesLoaded {
+		text, deletions := "*"+table+"\n", ""
+		chains := chainsOf(t, f, table, host.IPTablesSave(b, int(f), table))
+		for _, builtin := range []string{"INPUT", "FORWARD"} {
+			for _, rule := range chains[builtin] {
+				if strings.HasPrefix(rule, "-j DOCKERFW") {
+					text += "-D " + builtin + " " + rule + "\n"
+				}
+			}
 		}
-		if strings.HasPrefix(name, "DOCKERFW") {
-			deletions += "-X " + name + "\n"
+		for name := range chains {
+			if strings.HasPrefix(name, "DOCKER") {
+				text += ":" + name + " - [0:0]\n"
+			}
+			if strings.HasPrefix(name, "DOCKERFW") {
+				deletions += "-X " + name + "\n"
+			}
 		}
-	}
-	if err := host.IPTablesRestore(b, int(f), text+deletions+"COMMIT\n"); err != nil {
-		t.Fatal(err)
+		if err := host.IPTablesRestore(b, int(f), text+deletions+"COMMIT\n"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	host.MustRun("ipset", "flush") // members of a list:set cannot be destroyed
 	host.MustRun("ipset", "destroy")
@@ -115,6 +133,28 @@ func (p *policy) must(t fataler, b lab.Backend, err error) {
 // not sent; sent is the number of the others.
 func (p *policy) disagreements(t fataler, r *lab.Router, f ir.Family, start string, packets []packet.Packet) (found []string, sent int) {
 	t.Helper()
+	return p.disagreementsAs(t, r, f, start, packets, func(v packet.Verdict) packet.Verdict { return v })
+}
+
+// fallbackDisagreements does the same for the fallback rules alone: no packet passes the rules
+// of the filter table, and those that these refuse are dropped all the same.
+func (p *policy) fallbackDisagreements(t fataler, r *lab.Router, f ir.Family, packets []packet.Packet) (found []string, sent int) {
+	t.Helper()
+	const empty = "NO-RULES"
+	p.must(t, r.Backend, r.IPTablesRestore(r.Backend, int(f), "*filter\n:"+empty+" - [0:0]\nCOMMIT\n"))
+	r.SetChain(f, empty)
+	defer r.SetChain(f, "DOCKER-USER")
+	return p.disagreementsAs(t, r, f, p.state.Target, packets, func(v packet.Verdict) packet.Verdict {
+		if v.Kind == packet.Drop || v.Kind == packet.Reject {
+			return packet.Verdict{Kind: packet.Drop}
+		}
+		return packet.Verdict{Kind: packet.Docker}
+	})
+}
+
+// disagreementsAs is disagreements with another verdict in place of each of package packet.
+func (p *policy) disagreementsAs(t fataler, r *lab.Router, f ir.Family, start string, packets []packet.Packet, as func(packet.Verdict) packet.Verdict) (found []string, sent int) {
+	t.Helper()
 	space, err := packet.New(p.state.Program(f, start))
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +170,7 @@ func (p *policy) disagreements(t fataler, r *lab.Router, f ir.Family, start stri
 		if !e.Outcome(decision.Verdict).Contains(q) {
 			t.Fatalf("%s\nthe sets of package packet and its evaluation of rules differ for %s", p.text, q)
 		}
-		if want := lab.Observed(q, decision.Verdict); got[i] != want {
+		if want := lab.Observed(q, as(decision.Verdict)); got[i] != want {
 			found = append(found, fmt.Sprintf("%s\n%s, %s: %s by the kernel; %s by package packet (%s)",
 				q, r.Backend, f, got[i], decision.Verdict, ruleText(e.Program, decision.At)))
 		}
@@ -192,11 +232,17 @@ func matchesOtherwise(r *packet.Rule, p packet.Packet) bool {
 	})
 }
 
-// throughInputChain makes the router send packets through the chain of the INPUT protection
-// while do runs.
-func (p *policy) throughInputChain(r *lab.Router, f ir.Family, do func()) {
+// throughInputChain makes the router send packets through the chain of the INPUT protection, and
+// not through the fallback rules for forwarded packets, while do runs.
+func (p *policy) throughInputChain(t fataler, r *lab.Router, program *rules.Program, do func()) {
+	t.Helper()
+	f := program.Family
 	r.SetChain(f, ir.InputChain)
 	defer r.SetChain(f, "DOCKER-USER")
+	if len(program.Fallback) > 0 {
+		p.must(t, r.Backend, jumpToFallback(r.Namespace, r.Backend, int(f), "-D"))
+		defer func() { p.must(t, r.Backend, jumpToFallback(r.Namespace, r.Backend, int(f), "-A")) }()
+	}
 	do()
 }
 
@@ -208,20 +254,22 @@ func (p *policy) compareSaved(t *rapid.T, r *lab.Router, program *rules.Program)
 	if program.Install == ir.InstallJump {
 		before = "*filter\n:DOCKERFW - [0:0]\n:" + program.Target + " - [0:0]\n-A " + program.Target + " -j DOCKERFW\nCOMMIT\n"
 	}
-	want := chainsOf(t, program.Family, before, p.files[rulesFile(family, "restore")])
-	got := chainsOf(t, program.Family, r.IPTablesSave(r.Backend, family, "filter"))
-	delete(want, "FORWARD") // the router's own
-	delete(want, "INPUT")   // has a jump of ours
-	for name := range want {
-		if diff := cmp.Diff(want[name], got[name]); diff != "" {
-			t.Fatalf("%s, %s, chain %s (-compiled +saved):\n%s\n%s", r.Backend, program.Family, name, diff, p.text)
+	for _, table := range tablesLoaded {
+		want := chainsOf(t, program.Family, table, before, p.files[rulesFile(family, "restore")])
+		got := chainsOf(t, program.Family, table, r.IPTablesSave(r.Backend, family, table))
+		delete(want, "FORWARD") // the router's own, or has a jump of ours
+		delete(want, "INPUT")   // has a jump of ours
+		for name := range want {
+			if diff := cmp.Diff(want[name], got[name]); diff != "" {
+				t.Fatalf("%s, %s, table %s, chain %s (-compiled +saved):\n%s\n%s", r.Backend, program.Family, table, name, diff, p.text)
+			}
 		}
 	}
 }
 
-// chainsOf returns the rules of each chain after the texts are loaded, in the canonical form,
-// which does not depend on the host's /etc/protocols.
-func chainsOf(t fataler, f ir.Family, texts ...string) map[string][]string {
+// chainsOf returns the rules of each chain of a table after the texts are loaded, in the canonical
+// form, which does not depend on the host's /etc/protocols.
+func chainsOf(t fataler, f ir.Family, table string, texts ...string) map[string][]string {
 	host := iptables.NewRuleset(iptables.Family(f))
 	for _, text := range texts {
 		file, diags := iptables.ParseRules(strings.NewReader(text), "rules")
@@ -233,7 +281,10 @@ func chainsOf(t fataler, f ir.Family, texts ...string) map[string][]string {
 		}
 	}
 	out := map[string][]string{}
-	for _, c := range host.Table("filter").Chains {
+	if host.Table(table) == nil {
+		return out
+	}
+	for _, c := range host.Table(table).Chains {
 		out[c.Name] = nil
 		for _, r := range c.Rules {
 			out[c.Name] = append(out[c.Name], host.Canonical(r))

@@ -25,7 +25,7 @@ import (
 //
 // After DOCKER-USER comes a substitute for Docker's rules, which accepts everything
 // and sets a mark: it distinguishes packets that our rules accept from those that they
-// leave to Docker.
+// leave to Docker. A test that adds rules to FORWARD of the security table appends them.
 type Router struct {
 	*Namespace
 	Backend Backend
@@ -39,7 +39,7 @@ type Router struct {
 
 // The traffic classes (TOS) that the rules of the router match. No policy matches them.
 const (
-	classSetup     = 0x04 // bypasses DOCKER-USER: opens the connection that a packet belongs to
+	classSetup     = 0x04 // bypasses DOCKER-USER and the security table: opens the connection that a packet belongs to
 	classUntracked = 0x08 // is not tracked
 	classDocker    = 0x10 // accepted by the substitute for Docker's rules
 )
@@ -72,7 +72,10 @@ COMMIT
 -A FORWARD -j DOCKER-USER
 -A FORWARD -j MARK --set-xmark 0x1/0xffffffff
 COMMIT
-`, classUntracked, classDocker, classSetup))
+*security
+-A FORWARD -m tos --tos %#02x/0xff -j ACCEPT
+COMMIT
+`, classUntracked, classDocker, classSetup, classSetup))
 	}
 	r.track()
 	return r

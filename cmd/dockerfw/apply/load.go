@@ -289,7 +289,7 @@ func (l *load) waits() bool { return l.options.Confirm > 0 && !l.Plan.Difference
 // settle runs the last steps of the plan. They change nothing that packets meet.
 func (l *load) settle() {
 	l.Kept = append(l.Kept, l.settleSteps(l.Before, l.Plan)...)
-	if err := errors.Join(l.lock.SetNames(store.Unmanaged, l.version.Unmanaged.Names()), l.lock.SetNames(store.UnmanagedNext, nil), l.lock.SetNames(store.Made, l.Kept)); err != nil {
+	if err := errors.Join(l.lock.SetNames(store.Unmanaged, l.version.Unmanaged.Names()), l.lock.SetNames(store.UnmanagedNext, nil), l.lock.SetNames(store.Made, l.Kept), l.lock.ClearSnapshot()); err != nil {
 		l.warn("%v", err)
 	}
 }

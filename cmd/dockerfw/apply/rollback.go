@@ -28,7 +28,7 @@ func (l *load) rollBack(cause error) error {
 	}
 	out.State, out.Rollback = Unknown, err
 	if text, err := json.Marshal(l.before); err == nil {
-		if out.Saved, err = l.lock.Snapshot(map[string][]byte{"version.json": text}); err != nil {
+		if out.Saved, err = l.lock.SetSnapshot(text); err != nil {
 			l.warn("%v", err)
 		}
 	}

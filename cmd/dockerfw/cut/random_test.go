@@ -9,6 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/cut"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -65,7 +66,7 @@ func (o *oracle) below(p packet.Packet) packet.Packet {
 // rule is the rule that gives a packet its verdict, rule by rule.
 func (o *oracle) rule(p packet.Packet) string {
 	at := o.program.Rule(o.program.Decide(o.below(p)).At).At
-	return snapshot.BlockName(o.host.Filter(o.program.Family).Chain(at.Chain).Rules[at.Rule])
+	return identity.BlockName(o.host.Filter(o.program.Family).Chain(at.Chain).Rules[at.Rule])
 }
 
 // randomConnection draws a connection, with values in and near those of random policies, the

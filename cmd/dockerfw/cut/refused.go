@@ -96,12 +96,8 @@ func (j *judge) refusal(c *Connection) (r Refusal, refused bool, err error) {
 	return Refusal{Connection: *c, In: p.In, Out: p.Out, Rule: identity.BlockName(rule), Chain: chain}, true, nil
 }
 
-// route returns the route to an address. Which link a link-local address is on does not follow
-// from its route: there is one for each link.
+// route returns the route to an address, which is read once.
 func (j *judge) route(to netip.Addr) (Route, error) {
-	if to.Is6() && to.IsLinkLocalUnicast() {
-		return Route{}, nil
-	}
 	r, known := j.found[to]
 	if known {
 		return r, nil

@@ -280,7 +280,7 @@ func TestKeptConnections(t *testing.T) {
 		{"no route to the source", connection("tcp 192.0.2.1:40000 198.51.100.1:8080 172.17.0.2:80"), false},
 		{"no route to the destination", connection("tcp 198.51.100.3:40000 198.51.100.1:8080 192.0.2.1:80"), false},
 		{"a broadcast", connection("udp 198.51.100.3:40000 255.255.255.255:8080"), false},
-		{"a link-local source, which is on any link", connection("tcp [fe80::3]:40000 [2001:db8:1::1]:8080 [fd00:17::2]:80"), false},
+		{"docker-proxy, from a link-local address", connection("tcp [fe80::3]:40000 [2001:db8:1::1]:8080"), true},
 		{"masqueraded", with(egress, func(c *cut.Connection) { c.Reply.Destination = netip.MustParseAddrPort("203.0.113.1:40000") }), false},
 	} {
 		if got := len(refusals(t, host, entry, []cut.Connection{c.connection})) == 1; got != c.refused {
@@ -315,6 +315,7 @@ func TestConditionsThatCannotBeEvaluated(t *testing.T) {
 		{"a quota, which is used up or not", []string{`-A DOCKER-USER -i eth0 -m quota --quota 1000` + ours + `accept x" -j ACCEPT`, drop}, nil},
 		{"a rule of hashlimit that refuses above", []string{`-A DOCKER-USER -i eth0 -m hashlimit --hashlimit-above 5/sec --hashlimit-name a` + ours + `accept x" -j DROP`}, nil},
 		{"a limit that logs", []string{`-A DOCKER-USER -i eth0 -m limit --limit 5/min` + ours + `default" -j LOG`, drop}, by("default", otherTCP)},
+		{"a limit that refuses up to", []string{`-A DOCKER-USER -i eth0 -m limit --limit 5/min` + ours + `deny x" -j DROP`}, by(`deny "x"`, otherTCP)},
 		{"connlimit that refuses up to", []string{`-A DOCKER-USER -i eth0 -m connlimit --connlimit-upto 2 --connlimit-mask 32 --connlimit-saddr` + ours + `deny x" -j DROP`}, by(`deny "x"`, otherTCP)},
 		{"a source translation, which follows", []string{`-A DOCKER-USER -i eth0 -m conntrack ! --ctstate SNAT` + ours + `default" -j DROP`}, by("default", otherTCP)},
 		{"a foreign rule refuses", []string{`-A DOCKER-USER -s 198.51.100.3/32 -j REJECT`, drop}, nil},
@@ -325,6 +326,20 @@ func TestConditionsThatCannotBeEvaluated(t *testing.T) {
 		if diff := cmp.Diff(c.want, refusals(t, host, "DOCKER-USER", []cut.Connection{connection(otherTCP)})); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", c.name, diff)
 		}
+	}
+}
+
+// Without an interface there is no packet to judge, even by rules that do not match interfaces.
+func TestConnectionsWithoutARouteAreKept(t *testing.T) {
+	host := open(t, "host.save", strings.Replace(docker, "-A DOCKER-USER -j RETURN\n", `-A DOCKER-USER -m comment --comment "dockerfw default" -j DROP`+"\n", 1))
+	var connections []cut.Connection
+	for _, c := range []string{
+		"tcp 172.17.0.1:40000 172.17.0.2:80", "tcp 192.0.2.1:40000 172.17.0.2:80", "tcp 172.17.0.2:40000 192.0.2.1:80", egress,
+	} {
+		connections = append(connections, connection(c))
+	}
+	if diff := cmp.Diff(by("default", egress), refusals(t, host, "DOCKER-USER", connections)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

@@ -3,6 +3,7 @@
 package cut
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +19,8 @@ type HostRoutes struct {
 	conn *netlink.Conn
 	// devices are the names of interfaces by their index.
 	devices map[uint32]string
+	// links are the interfaces on whose links an IPv6 neighbor is; nil before they are read.
+	links map[netip.Addr][]uint32
 }
 
 var _ Routes = (*HostRoutes)(nil)
@@ -39,8 +42,10 @@ func (r *HostRoutes) Close() error { return r.conn.Close() }
 var noRoute = []error{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL}
 
 // Route asks the kernel, as "ip route get ADDRESS" does: for packets of the host itself,
-// without a mark. The routes of broadcast, multicast and anycast addresses do not say which
-// interface the packets of a connection use; they count as none.
+// without a mark. The routes of broadcast, multicast and anycast addresses do not determine
+// which interface the packets of a connection use; they count as none. A link-local address
+// of IPv6 has a route on every link: it counts as one only where the neighbor table has it on a
+// single link.
 func (r *HostRoutes) Route(to netip.Addr) (Route, error) {
 	answers, err := r.conn.Execute(netlink.Message{
 		Header: netlink.Header{Type: unix.RTM_GETROUTE, Flags: netlink.Request},
@@ -57,7 +62,19 @@ func (r *HostRoutes) Route(to netip.Addr) (Route, error) {
 	case len(answers) != 1 || len(answers[0].Data) < unix.SizeofRtMsg:
 		return Route{}, fmt.Errorf("the kernel answered with %d messages", len(answers))
 	}
-	return r.routeOf(answers[0].Data)
+	route, err := r.routeOf(answers[0].Data)
+	if err != nil || route.Local || !to.Is6() || !to.IsLinkLocalUnicast() {
+		return route, err
+	}
+	if r.links == nil {
+		if r.links, err = r.neighbors(); err != nil {
+			return Route{}, err
+		}
+	}
+	if links := r.links[to]; len(links) == 1 {
+		return Route{Device: r.device(links[0])}, nil
+	}
+	return Route{}, nil
 }
 
 // routeRequest is a struct rtmsg (uapi/linux/rtnetlink.h), and the destination.
@@ -97,6 +114,39 @@ func (r *HostRoutes) routeOf(message []byte) (Route, error) {
 		return Route{}, err
 	}
 	return Route{Device: r.device(index)}, nil
+}
+
+// neighbors reads the neighbor table of IPv6: the interfaces on which neighbors have answered.
+func (r *HostRoutes) neighbors() (map[netip.Addr][]uint32, error) {
+	const indexAt, stateAt = 4, 8 // ndm_ifindex and ndm_state in struct ndmsg (uapi/linux/neighbour.h)
+	header := make([]byte, unix.SizeofNdMsg)
+	header[0] = unix.AF_INET6
+	answers, err := r.conn.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETNEIGH, Flags: netlink.Request | netlink.Dump},
+		Data:   header,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the neighbor table: %w", err)
+	}
+	out := map[netip.Addr][]uint32{}
+	for _, answer := range answers {
+		if len(answer.Data) < unix.SizeofNdMsg {
+			continue
+		}
+		if state := binary.NativeEndian.Uint16(answer.Data[stateAt:]); state&(unix.NUD_FAILED|unix.NUD_INCOMPLETE) != 0 {
+			continue
+		}
+		attributes, err := netlink.UnmarshalAttributes(answer.Data[unix.SizeofNdMsg:])
+		if err != nil {
+			return nil, fmt.Errorf("reading the neighbor table: %w", err)
+		}
+		for _, a := range attributes {
+			if to, ok := netip.AddrFromSlice(a.Data); ok && a.Type == unix.NDA_DST {
+				out[to] = append(out[to], binary.NativeEndian.Uint32(answer.Data[indexAt:]))
+			}
+		}
+	}
+	return out, nil
 }
 
 // device returns the name of an interface; "" if it no longer exists.

@@ -33,11 +33,15 @@ func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 	if t.Chain(chain) == nil || !snapshot.Declared(t.Chain("FORWARD")) {
 		return nil
 	}
-	route, err := loaded.RouteTo(f, snapshot.Forward, chain, true)
+	route, err := loaded.RouteTo(f, snapshot.Forward, chain, false)
 	if err != nil {
 		return notFollowed(f, loaded, err)
 	}
-	space, err := packet.New(route, loaded.Program(f, chain), snapshot.ContainerPackets(f, loaded, loaded))
+	aided, err := loaded.RouteTo(f, snapshot.Forward, chain, true)
+	if err != nil {
+		return notFollowed(f, loaded, err)
+	}
+	space, err := packet.New(route, loaded.Program(f, chain), snapshot.ContainerPackets(f, loaded, loaded), aided)
 	if err != nil {
 		return notFollowed(f, loaded, err)
 	}
@@ -46,6 +50,10 @@ func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 	if leak.IsEmpty() {
 		return nil
 	}
+	anyway := ". The fallback rules in the security table drop it anyway"
+	if open := leak.And(snapshot.Bypassing(programs[3])); !open.IsEmpty() {
+		leak, anyway = open, ""
+	}
 	witness, _ := leak.Witness()
 	at := snapshot.AdmittingRule(programs[0], witness)
 	if at.Policy || at.Chain == "" {
@@ -53,8 +61,8 @@ func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 		return nil
 	}
 	rule := t.Chain(at.Chain).Rules[at.Rule]
-	c.note("a rule ahead of the policy's rules lets through what the policy refuses: -A %s %s (%s), for example %s. The fallback rules that apply.sh loads into the security table drop it anyway",
-		at.Chain, rule.Canonical(iptables.Family(f)), snapshot.PlaceText(rule.Range), witness)
+	c.note("a rule ahead of the policy's rules lets through what the policy refuses: -A %s %s (%s), for example %s%s",
+		at.Chain, rule.Canonical(iptables.Family(f)), snapshot.PlaceText(rule.Range), witness, anyway)
 	return nil
 }
 

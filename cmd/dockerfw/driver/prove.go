@@ -92,7 +92,8 @@ func prove(h Host, lists *compiler.Lists, text iptables.Text) hcl.Diagnostics {
 	}
 	for _, p := range h.Tables.Programs {
 		err := proof.Prove(h.Policy, lists.Ranges, proof.Loaded{
-			Family: p.Family, Filter: loaded.Filter[p.Family], Forward: p.Chains[0].Name, Sets: loaded.Sets,
+			Family: p.Family, Filter: loaded.Filter[p.Family], Forward: p.Chains[0].Name,
+			Security: loaded.Security[p.Family], Sets: loaded.Sets,
 		})
 		if err != nil {
 			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", p.Family, err))

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,7 +94,7 @@ var textFaults = []struct{ name, old, new string }{
 	{"deny after accept", `(?m)^(-A .*dockerfw deny flood".*\n)(?s:(.*?))(-A .*dockerfw accept dns".*\n)`, "$2$3$1"},
 	{"a rule lost", `(?m)^-A .*dockerfw deny flood".*\n`, ""},
 	{"a rule twice", `(?m)^(-A .*dockerfw deny flood".*\n)`, "$1$1"},
-	{"a foreign rule", `(?m)^COMMIT`, "-A CHAIN -j ACCEPT\nCOMMIT"},
+	{"a foreign rule", `COMMIT\n\*security`, "-A CHAIN -j ACCEPT\nCOMMIT\n*security"},
 	{"negation lost", `! --match-set`, "--match-set"},
 	{"negation added", `-m set --match-set f2b`, "-m set ! --match-set f2b"},
 	{"the wrong set", `--match-set f2b(\S*) `, "--match-set clients$1 "},
@@ -122,7 +123,7 @@ var textFaults = []struct{ name, old, new string }{
 	{"another log prefix", `"dockerfw blocked: "`, `"dockerfw: "`},
 	{"another log group", `--nflog-group 5`, "--nflog-group 6"},
 	{"the egress jump lost", `(?m)^-A .*-j DOCKERFW-EGRESS\n`, ""},
-	{"the egress jump first", `(?ms)^(-A .*)(^-A [^\n]*-j DOCKERFW-EGRESS\n)`, "$2$1"},
+	{"the egress jump first", `(?ms)^(-A .*?)(^-A [^\n]*-j DOCKERFW-EGRESS\n)`, "$2$1"},
 	{"a protected port off by one", `(-A DOCKERFW-INPUT .*)--dport 443`, "${1}--dport 444"},
 	{"the jump to INPUT protection lost", `(?m)^-A DOCKERFW-INPUT .*\n`, ""},
 	{"the jump to INPUT protection in another chain", `-A DOCKERFW-INPUT`, "-A DOCKERFW-PROXY"},
@@ -132,6 +133,23 @@ var textFaults = []struct{ name, old, new string }{
 	{"COMMIT lost", `(?m)^COMMIT\n`, ""},
 	{"another destination", `-d 172.17.0.0/16`, "-d 172.16.0.0/16"},
 	{"another name", `dockerfw accept dns`, "dockerfw accept dn"},
+	{"the fallback rules lost", `(?s)\*security.*`, ""},
+	{"the fallback rules in another table", `\*security`, "*mangle"},
+	{"a fallback rule lost", `(?s)(\*security.*?)-A DOCKERFW [^\n]*deny blocked[^\n]*\n`, "$1"},
+	{"a fallback rule twice", `(?s)(\*security.*?)(-A DOCKERFW [^\n]*deny blocked[^\n]*\n)`, "$1$2$2"},
+	{"two fallback rules swapped", `(?s)(\*security.*?)(-A [^\n]*accept ping[^\n]*\n)(-A [^\n]*accept dns[^\n]*\n)`, "$1$3$2"},
+	{"a fallback rule before those of an earlier phase", `(?s)(\*security.*?)(-A DOCKERFW [^\n]*established.*?)(-A DOCKERFW [^\n]*default[^\n]*\n)`, "$1$3$2"},
+	{"a fallback rule that returns instead of dropping", `(?s)(\*security.*)-j DROP`, "${1}-j RETURN"},
+	{"a fallback rule that drops instead of returning", `(?s)(\*security.*)-j RETURN`, "${1}-j DROP"},
+	{"a fallback rule that accepts", `(?s)(\*security.*)-j RETURN`, "${1}-j ACCEPT"},
+	{"a fallback rule that logs", `(?s)(\*security.*)-j DROP`, "${1}-j LOG"},
+	{"a fallback rule with the limit of its rule", `(?s)(\*security.*?-A [^\n]*)(-m comment[^\n]* accept web)`, "$1-m connlimit --connlimit-upto 20 --connlimit-mask 32 --connlimit-saddr $2"},
+	{"a fallback rule with another set", `(?s)(\*security.*)--match-set f2b(\S*) `, "$1--match-set clients$2 "},
+	{"the egress chain of the fallback rules lost", `(?s)(\*security.*?):DOCKERFW-EGRESS - \[0:0\]\n`, "$1"},
+	{"another chain in the security table", `(?s)(\*security.*)COMMIT`, "$1:DOCKERFW-INPUT - [0:0]\nCOMMIT"},
+	{"the jump to the fallback rules", `(?s)(\*security.*)COMMIT`, "$1-A FORWARD -j DOCKERFW\nCOMMIT"},
+	{"the policy of the security table", `(?s)(\*security.*)COMMIT`, "$1:FORWARD DROP [0:0]\nCOMMIT"},
+	{"a third table", `(?s)\z`, "*mangle\n:DOCKERFW - [0:0]\nCOMMIT\n"},
 }
 
 func TestFaultsInPrintedRulesAreRefused(t *testing.T) {
@@ -194,12 +212,13 @@ func TestIncompleteRemovalIsRefused(t *testing.T) {
 	for _, install := range []string{"replace", "jump", "insert"} {
 		result := compileText(t, strings.ReplaceAll(everything, "INSTALL", install))
 		host := result.Hosts[0]
-		for _, line := range strings.SplitAfter(string(iptablesText(host.Files).RulesRemoval[ir.IPv4]), "\n") {
+		lines := strings.SplitAfter(string(iptablesText(host.Files).RulesRemoval[ir.IPv4]), "\n")
+		for i, line := range lines {
 			if !strings.HasPrefix(line, "-") && !strings.HasPrefix(line, ":DOCKER-USER") {
 				continue
 			}
 			text := iptablesText(host.Files)
-			text.RulesRemoval[ir.IPv4] = bytes.Replace(text.RulesRemoval[ir.IPv4], []byte(line), nil, 1)
+			text.RulesRemoval[ir.IPv4] = []byte(strings.Join(slices.Delete(slices.Clone(lines), i, i+1), ""))
 			// A chain without rules needs no flush before it is deleted.
 			if strings.HasPrefix(line, "-F") && refused(prove(host, compiler.NewLists(nil), text)) {
 				continue

@@ -5,25 +5,23 @@ import (
 	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// Jump is an unconditional jump on the path of packets to the rules of dockerfw.
-type Jump struct {
-	Family           ir.Family
-	Table, Chain, To string
+// is returns a function that reports whether a rule is the jump, if the rule is in the jump's
+// chain.
+func is(j plan.Jump) func(*iptables.Rule) bool {
+	return func(r *iptables.Rule) bool { return identity.JumpsTo(r, j.To) }
 }
-
-// in reports whether a rule is the jump, if the rule is in the jump's chain.
-func (j Jump) in(r *iptables.Rule) bool { return identity.JumpsTo(r, j.To) }
 
 // Placement is what loading does with a jump. A jump that exists stays where it is, unless
 // rules ahead of it let through packets that the rules of dockerfw refuse.
 type Placement struct {
-	Jump
+	plan.Jump
 	// Missing: the chain has no unconditional jump. One with conditions does not count, and stays.
 	Missing bool
 	// Move: loading inserts the jump as the first rule of its chain, because it is missing or
@@ -83,19 +81,19 @@ func (p Placement) Text() string {
 
 // jumps are the jumps that the rules of a family need, in the order in which they are placed:
 // the one in FORWARD comes after the one in the chain that it leads to.
-func (h *Host) jumps(f ir.Family) []Jump {
-	var out []Jump
+func (h *Host) jumps(f ir.Family) []plan.Jump {
+	var out []plan.Jump
 	if h.Install == ir.InstallJump {
-		out = append(out, Jump{f, "filter", h.Target, identity.OwnPrefix})
+		out = append(out, plan.Jump{Family: f, Table: "filter", Chain: h.Target, To: identity.OwnPrefix})
 	}
 	if h.Target != "DOCKER" { // an engine that has no DOCKER-USER makes the jumps to DOCKER itself
-		out = append(out, Jump{f, "filter", "FORWARD", h.Target})
+		out = append(out, plan.Jump{Family: f, Table: "filter", Chain: "FORWARD", To: h.Target})
 	}
 	if slices.Contains(h.Own[f], ir.InputChain) {
-		out = append(out, Jump{f, "filter", "INPUT", ir.InputChain})
+		out = append(out, plan.Jump{Family: f, Table: "filter", Chain: "INPUT", To: ir.InputChain})
 	}
 	if slices.ContainsFunc(h.restore[f].Blocks, func(b *iptables.Block) bool { return b.Table == "security" }) {
-		out = append(out, Jump{f, "security", "FORWARD", identity.OwnPrefix})
+		out = append(out, plan.Jump{Family: f, Table: "security", Chain: "FORWARD", To: identity.OwnPrefix})
 	}
 	return out
 }
@@ -105,12 +103,15 @@ func (h *Host) jumps(f ir.Family) []Jump {
 func (h *Host) place(host *Host, rules *iptables.Ruleset, f ir.Family) []Placement {
 	var out []Placement
 	for _, j := range h.jumps(f) {
+		if rules.Table(j.Table) == nil {
+			continue // a kernel without the security table
+		}
 		p := h.placement(host, rules, j)
 		c := rules.Table(j.Table).Chain(j.Chain)
 		first := !p.Move
 		c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), func(r *iptables.Rule) bool {
-			keep := !j.in(r) || first
-			first = first && !j.in(r)
+			keep := !is(j)(r) || first
+			first = first && !is(j)(r)
 			return !keep
 		})
 		if p.Move {
@@ -121,18 +122,18 @@ func (h *Host) place(host *Host, rules *iptables.Ruleset, f ir.Family) []Placeme
 	return out
 }
 
-func (h *Host) placement(host *Host, rules *iptables.Ruleset, j Jump) Placement {
+func (h *Host) placement(host *Host, rules *iptables.Ruleset, j plan.Jump) Placement {
 	p := Placement{Jump: j}
 	if have := host.Rules[j.Family]; have != nil {
 		if c := have.Table(j.Table).Chain(j.Chain); c != nil {
 			for i, r := range c.Rules {
-				if j.in(r) {
+				if is(j)(r) {
 					p.Remove = append(p.Remove, i)
 				}
 			}
 		}
 	}
-	at := slices.IndexFunc(rules.Table(j.Table).Chain(j.Chain).Rules, j.in)
+	at := slices.IndexFunc(rules.Table(j.Table).Chain(j.Chain).Rules, is(j))
 	switch {
 	case at < 0:
 		p.Missing, p.Move = true, true
@@ -180,15 +181,15 @@ func (h *Host) view(host *Host, rules *iptables.Ruleset, f ir.Family) *Host {
 
 // ahead is the program of the rules ahead of a jump, which is at an index of its chain. It ends
 // with Reached there. Packets that return from a user chain pass dockerfw's rules by.
-func (h *Host) ahead(j Jump, at int) *packet.Program {
+func (h *Host) ahead(j plan.Jump, at int) *packet.Program {
 	t := h.Rules[j.Family].Table(j.Table)
 	p := h.convert(replaced(t, j.Chain, t.Chain(j.Chain).Rules[:at]), j.Family, j.Chain)
 	p.Chains[0].Rules = append(p.Chains[0].Rules, &packet.Rule{Verdict: Reached, Text: "dockerfw"})
-	p.ToHost = j.path() == ToHost
+	p.ToHost = pathOf(j) == ToHost
 	return p
 }
 
-func (j Jump) path() Path {
+func pathOf(j plan.Jump) Path {
 	if j.Chain == ToHost.FilterChain() {
 		return ToHost
 	}
@@ -197,11 +198,11 @@ func (j Jump) path() Path {
 
 // refusing is the program of the rules of dockerfw that a jump leads to, without the foreign rules
 // in its chain.
-func (h *Host) refusing(j Jump) *packet.Program {
+func (h *Host) refusing(j plan.Jump) *packet.Program {
 	t := h.Rules[j.Family].Table(j.Table)
 	rules := slices.DeleteFunc(slices.Clone(t.Chain(j.To).Rules), func(r *iptables.Rule) bool { return !identity.Ours(r) })
 	p := h.convert(replaced(t, j.To, rules), j.Family, j.To)
-	p.ToHost = j.path() == ToHost
+	p.ToHost = pathOf(j) == ToHost
 	return p
 }
 
@@ -250,15 +251,15 @@ func admitted(ahead, refusing, containers *packet.Program, suspect packet.Origin
 // marked gives the marks that rules ahead of a jump match their values, where they are known:
 // in the built-in chains of the filter table, unless a target that is not followed, such as a
 // queue, may set them before. Elsewhere packets may have any mark.
-func (h *Host) marked(ahead *packet.Program, j Jump) *packet.Program {
+func (h *Host) marked(ahead *packet.Program, j plan.Jump) *packet.Program {
 	if !ahead.MatchesMarks() {
 		return ahead
 	}
 	unknown := ahead.MarksUnknown()
-	if j.Table != "filter" || j.Chain != j.path().FilterChain() {
+	if j.Table != "filter" || j.Chain != pathOf(j).FilterChain() {
 		return unknown
 	}
-	for _, hook := range h.Hooks(j.Family, j.path()) {
+	for _, hook := range h.Hooks(j.Family, pathOf(j)) {
 		if hook.Table == j.Table {
 			break
 		}
@@ -268,7 +269,7 @@ func (h *Host) marked(ahead *packet.Program, j Jump) *packet.Program {
 			}
 		}
 	}
-	if p, err := h.withMarks(j.Family, j.path(), ahead); err == nil {
+	if p, err := h.withMarks(j.Family, pathOf(j), ahead); err == nil {
 		return p
 	}
 	return unknown

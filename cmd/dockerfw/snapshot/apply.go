@@ -5,13 +5,14 @@ import (
 	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // LoadedOnto returns another host as it is after dockerfw has loaded h, which is compiled.
 // Foreign rules stay, except in chains that belong to dockerfw alone; rules and chains of an
-// earlier version are removed.
+// earlier version are removed, in the security table as well.
 func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 	out := &Host{
 		Name: h.Name, Label: h.Label, Kind: host.Kind,
@@ -36,15 +37,17 @@ func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 }
 
 // rulesLoadedOnto returns the rules of a family after loading, and what it does with the jumps;
-// iptables-restore is one transaction.
+// iptables-restore is one transaction for each table.
 func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, []Placement, error) {
 	rules := iptables.NewRuleset(iptables.Family(f))
 	if host.Rules[f] != nil {
 		rules = host.Rules[f].Clone()
 	}
 	if h.restore[f] == nil {
-		if t := rules.Table("filter"); t != nil {
-			removeOurs(t, nil, nil)
+		for _, name := range []string{"filter", "security"} {
+			if t := rules.Table(name); t != nil {
+				removeOurs(t, nil, nil)
+			}
 		}
 		return rules, nil, nil
 	}
@@ -58,7 +61,14 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, []Pl
 		t.Chains = append(t.Chains, &iptables.Chain{Name: h.Target})
 	}
 	removeOurs(t, h.Own[f], h.jumps(f))
-	if diags := rules.Load(h.restore[f]); diags.HasErrors() {
+	if t := rules.Table("security"); t != nil {
+		removeOurs(t, nil, h.jumps(f))
+	}
+	file := h.restore[f]
+	if host.NoSecurity[f] {
+		file = &iptables.RulesFile{Blocks: slices.DeleteFunc(slices.Clone(file.Blocks), func(b *iptables.Block) bool { return b.Table == "security" })}
+	}
+	if diags := rules.Load(file); diags.HasErrors() {
 		return nil, nil, diags
 	}
 	return rules, h.place(host, rules, f), nil
@@ -66,11 +76,11 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, []Pl
 
 // removeOurs removes what an earlier version left: rules in foreign chains except jumps to
 // place, and chains of dockerfw except those to keep.
-func removeOurs(t *iptables.Table, keep []string, place []Jump) {
+func removeOurs(t *iptables.Table, keep []string, place []plan.Jump) {
 	for _, c := range t.Chains {
 		if !identity.IsOwnChain(c.Name) {
 			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), func(r *iptables.Rule) bool {
-				placed := slices.ContainsFunc(place, func(j Jump) bool { return j.Table == t.Name && j.Chain == c.Name && j.in(r) })
+				placed := slices.ContainsFunc(place, func(j plan.Jump) bool { return j.Table == t.Name && j.Chain == c.Name && is(j)(r) })
 				return identity.Ours(r) && !placed
 			})
 		}

@@ -187,12 +187,12 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 }
 
 // readChains takes from the manifest how the rules of a family are installed, and which
-// chains belong to dockerfw alone. The manifest does not have the chain that
+// chains of the filter table belong to dockerfw alone. The manifest does not have the chain that
 // install = "jump" leads from; the removal file deletes the jump there.
 func (h *Host) readChains(f ir.Family, chains []folder.ChainReport, removal []byte) error {
 	var names []string
 	for _, c := range chains {
-		if c.Family != f.String() {
+		if c.Family != f.String() || c.Table != "" {
 			continue
 		}
 		names = append(names, c.Name)
@@ -226,10 +226,14 @@ func installOf(text string) (ir.Install, bool) {
 	return 0, false
 }
 
-// jumpTarget is the chain whose jump to identity.OwnPrefix a removal file deletes.
+// jumpTarget is the chain of the filter table whose jump to identity.OwnPrefix a removal file
+// deletes.
 func jumpTarget(removal []byte) string {
 	file, _ := iptables.ParseRules(bytes.NewReader(removal), "")
 	for _, b := range file.Blocks {
+		if b.Table != "filter" {
+			continue
+		}
 		for _, c := range b.Commands {
 			if c.Op == iptables.Delete && c.Rule != nil && identity.JumpsTo(c.Rule, identity.OwnPrefix) {
 				return c.Chain

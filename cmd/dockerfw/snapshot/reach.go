@@ -16,7 +16,7 @@ var Reached = packet.Verdict{Kind: packet.Other, With: "dockerfw"}
 // RouteTo is the route of packets through a host up to the rules of dockerfw in a chain of the
 // filter table: it ends with Reached there. In a chain with foreign rules too, that is before
 // the first rule of dockerfw. Without fallback, the route leaves out the security table, which
-// has the fallback rules of apply.sh.
+// has the fallback rules.
 func (h *Host) RouteTo(f ir.Family, path Path, chain string, fallback bool) (*packet.Program, error) {
 	hooks := h.Hooks(f, path)
 	if !fallback {

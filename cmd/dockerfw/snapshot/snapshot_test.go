@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,10 +135,48 @@ func TestLoadingReplacesOurRulesAndKeepsForeignOnes(t *testing.T) {
 	}
 }
 
+// Loading replaces the fallback rules of an earlier version in the security table, and keeps the
+// jump behind a foreign rule that lets nothing through, or removes them.
+func TestLoadingReplacesTheFallbackRules(t *testing.T) {
+	const (
+		builtin = "*security\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+		foreign = "-A FORWARD -s 10.0.0.1/32 -j DROP\n"
+		earlier = ":DOCKERFW - [0:0]\n:DOCKERFW-EGRESS - [0:0]\n" + foreign + "-A FORWARD -j DOCKERFW\n-A DOCKERFW -j DOCKERFW-EGRESS\n-A DOCKERFW-EGRESS " + ours + "\nCOMMIT\n"
+		https   = "-i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL -m comment --comment \"dockerfw accept https\" -j RETURN"
+		loaded  = ":DOCKERFW - [0:0]\n%s-A FORWARD -j DOCKERFW\n-A DOCKERFW -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment \"dockerfw established\" -j RETURN\n-A DOCKERFW " + https + "\n-A DOCKERFW " + ours + "\nCOMMIT\n"
+	)
+	for _, c := range []struct{ name, policy, security, want string }{
+		{"on a fresh host", policy(""), "", builtin + fmt.Sprintf(loaded, "")},
+		{"after another version", policy(""), builtin + earlier, builtin + fmt.Sprintf(loaded, foreign)},
+		{"jump after another version", policy("install = \"jump\"\n"), builtin + earlier, builtin + fmt.Sprintf(loaded, foreign)},
+		{"a policy without refusals", policy("") + "default { action = \"return\" }\n", builtin + earlier, builtin + foreign + "COMMIT\n"},
+		{"rules in the chain DOCKER", policy("chain = \"DOCKER\"\ninstall = \"insert\"\n"), builtin + earlier, builtin + foreign + "COMMIT\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), c.policy))
+			host := open(t, write(t, filepath.Join(dir, "host.save"), head+"COMMIT\n"+c.security))
+			before := printed(t, host)
+			after, err := compiled.LoadedOnto(host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, got, found := strings.Cut(printed(t, after), "*security\n")
+			if got = "*security\n" + got; !found || got != c.want {
+				t.Errorf("(-want +got)\n%s", cmp.Diff(c.want, got))
+			}
+			if printed(t, host) != before {
+				t.Error("the host was changed, not a copy")
+			}
+		})
+	}
+}
+
 func TestLoadingRemovesOurRulesOfAFamilyThatIsNotCompiled(t *testing.T) {
 	dir := t.TempDir()
 	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), policy("")))
-	host := open(t, write(t, filepath.Join(dir, "v6.save"), head+":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A DOCKER-USER -j DOCKERFW\n-A DOCKER-USER "+ours+"\n-A DOCKER-USER -s 2001:db8::1/128 -j DROP\nCOMMIT\n"))
+	host := open(t, write(t, filepath.Join(dir, "v6.save"), head+":DOCKER-USER - [0:0]\n:DOCKERFW - [0:0]\n-A DOCKER-USER -j DOCKERFW\n-A DOCKER-USER "+ours+"\n-A DOCKER-USER -s 2001:db8::1/128 -j DROP\nCOMMIT\n"+
+		"*security\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKERFW\n-A DOCKERFW "+ours+"\nCOMMIT\n"))
 	after, err := compiled.LoadedOnto(host)
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +187,9 @@ func TestLoadingRemovesOurRulesOfAFamilyThatIsNotCompiled(t *testing.T) {
 	}
 	if user := v6.Chain("DOCKER-USER"); len(user.Rules) != 1 || identity.Ours(user.Rules[0]) {
 		t.Errorf("DOCKER-USER has not just the foreign rule: %d rules", len(user.Rules))
+	}
+	if security := after.Rules[ir.IPv6].Table("security"); security.Chain(identity.OwnPrefix) != nil || len(security.Chain("FORWARD").Rules) > 0 {
+		t.Error("the fallback rules are left")
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 // if it is set, and not made if that returns an error: tests fail a run and kill it at each call.
 type disk struct {
 	before func(call, path string) error
+	fast   bool // do not wait for the disk, in tests
 }
 
 func (d *disk) announce(call, path string) error {
@@ -93,7 +94,11 @@ func (d *disk) write(f *os.File, content []byte) error {
 	if _, err := f.Write(content); err != nil {
 		return err
 	}
-	if err := d.announce("fsync", f.Name()); err != nil {
+	return d.flush(f)
+}
+
+func (d *disk) flush(f *os.File) error {
+	if err := d.announce("fsync", f.Name()); err != nil || d.fast {
 		return err
 	}
 	return f.Sync()
@@ -101,15 +106,12 @@ func (d *disk) write(f *os.File, content []byte) error {
 
 // sync waits until the entries of a directory are on disk.
 func (d *disk) sync(dir string) error {
-	if err := d.announce("fsync", dir); err != nil {
-		return err
-	}
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return f.Sync()
+	return d.flush(f)
 }
 
 // replace writes a file in one step.
@@ -183,7 +185,13 @@ type WriteError struct {
 	Err error
 }
 
-func (e *WriteError) Error() string { return "cannot write to " + e.Dir + ": " + files.Reason(e.Err) }
+func (e *WriteError) Error() string {
+	reason := files.Reason(e.Err)
+	if link := (*os.LinkError)(nil); errors.As(e.Err, &link) {
+		reason = link.Err.Error()
+	}
+	return "cannot write to " + e.Dir + ": " + reason
+}
 
 func (e *WriteError) Unwrap() error { return e.Err }
 

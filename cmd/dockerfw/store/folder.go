@@ -127,8 +127,8 @@ func copyAdvice(path string, err error) error {
 	}
 	to := filepath.Join("/etc/dockerfw.d", filepath.Base(filepath.Clean(path)))
 	return &UnsafeError{
-		u.Path, u.Why + ", so the rules in it could be exchanged",
-		"mkdir -p /etc/dockerfw.d && " + shell.Command("cp", "-rT", path, to) + " && " + shell.Command("chown", "-R", "root:", to),
+		u.Path, u.Why + ", so " + path + " could be exchanged",
+		"mkdir -p /etc/dockerfw.d && " + shell.Command("cp", "-rT", path, to) + ", and load " + shell.Word(to),
 	}
 }
 

@@ -27,14 +27,13 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	waited := "for " + e.Waited.String()
 	switch e.Waited {
 	case 0:
-		waited = ""
+		return "another dockerfw has the lock " + e.Path
 	case time.Minute:
-		waited = "for a minute"
+		return "another dockerfw has held the lock " + e.Path + " for a minute"
 	}
-	return strings.TrimSpace(fmt.Sprintf("another dockerfw has held the lock %s %s", e.Path, waited))
+	return fmt.Sprintf("another dockerfw has held the lock %s for %s", e.Path, e.Waited)
 }
 
 // Lock waits at most the given time for the lock, without limit if it is negative. Then it removes
@@ -76,19 +75,21 @@ func (s *Store) tryLock(path string) (*os.File, error) {
 		return nil, cannotWrite(s.Run, err)
 	}
 	locked, err := tryFlock(f)
-	if locked && err == nil {
-		var opened, now fs.FileInfo
-		if opened, err = f.Stat(); err == nil {
-			if now, err = os.Lstat(path); err == nil && os.SameFile(opened, now) {
-				return f, nil
-			}
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
+	if locked && isAt(f, path) {
+		return f, nil
 	}
 	f.Close()
 	return nil, err
+}
+
+// isAt reports whether an open file is the one at path.
+func isAt(f *os.File, path string) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Lstat(path)
+	return err == nil && os.SameFile(opened, now)
 }
 
 // Unlock ends the lock; l must not be used any more. The file stays: removing it would let two

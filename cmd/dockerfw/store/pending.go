@@ -143,24 +143,15 @@ func (s *Store) Pending() (*Pending, error) {
 	return p, nil
 }
 
-// Snapshot keeps files that a rollback needs if this run cannot complete it, and returns their
-// directory. It replaces those of an earlier run.
-func (l *Lock) Snapshot(contents map[string][]byte) (string, error) {
-	dir := filepath.Join(l.Run, "snapshot")
-	err := l.disk.folderPart(dir, contents)
-	if err == nil {
-		err = l.disk.remove(dir)
-	}
-	if err == nil {
-		err = l.disk.rename(dir+part, dir)
-	}
-	if err != nil {
-		return "", cannotWrite(l.Run, err)
-	}
-	return dir, nil
+func (s *Store) snapshot() string { return filepath.Join(s.Run, "snapshot") }
+
+// SetSnapshot keeps a serialized version that a rollback failed to restore, and returns the path of
+// its file. It replaces that of an earlier run.
+func (l *Lock) SetSnapshot(version []byte) (string, error) {
+	return l.snapshot(), cannotWrite(l.Run, l.disk.replace(l.snapshot(), version))
 }
 
-// DropSnapshot removes what [Lock.Snapshot] has kept.
-func (l *Lock) DropSnapshot() error {
-	return cannotWrite(l.Run, l.disk.remove(filepath.Join(l.Run, "snapshot")))
+// ClearSnapshot removes what [Lock.SetSnapshot] has kept.
+func (l *Lock) ClearSnapshot() error {
+	return cannotWrite(l.Run, l.disk.remove(l.snapshot()))
 }

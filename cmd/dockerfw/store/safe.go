@@ -28,8 +28,8 @@ func (e *UnsafeError) Error() string {
 	return e.Path + " " + e.Why + ". Run: " + e.Fix
 }
 
-// unsafe returns why others than the user can change a file, "" if they cannot. Root can always.
-func unsafe(info fs.FileInfo, user int) string {
+// changeable returns why others than the user can change a file, "" if they cannot. Root can always.
+func changeable(info fs.FileInfo, user int) string {
 	switch o := owner(info); {
 	case o != user && o != 0:
 		return fmt.Sprintf("belongs to user %d, not to %s", o, userName(user))
@@ -61,7 +61,7 @@ func checkPrivate(dir string, user int) error {
 	case !info.IsDir():
 		return &UnsafeError{dir, "is not a directory", shell.Command("rm", dir)}
 	}
-	if why := unsafe(info, user); why != "" {
+	if why := changeable(info, user); why != "" {
 		return &UnsafeError{dir, why, shell.Command("chown", userName(user)+":", dir) + " && " + shell.Command("chmod", "0700", dir)}
 	}
 	_, err = resolve(dir, user)
@@ -113,7 +113,7 @@ func resolve(path string, user int) (string, error) {
 		if links++; links > maxLinks {
 			return "", &fs.PathError{Op: "resolve", Path: path, Err: errors.New("too many symbolic links")}
 		}
-		if why := unsafe(info, user); why != "" {
+		if why := changeable(info, user); why != "" {
 			return "", &UnsafeError{next, why, ""}
 		}
 		target, err := os.Readlink(next)
@@ -137,17 +137,18 @@ func checkAncestor(dir string, user int) error {
 	if !info.IsDir() {
 		return &fs.PathError{Op: "resolve", Path: dir, Err: errors.New("not a directory")}
 	}
-	why := unsafe(info, user)
-	if why == "" || info.Mode()&fs.ModeSticky != 0 && owner(info) == 0 {
-		return nil
+	o := owner(info)
+	sticky := info.Mode()&fs.ModeSticky != 0 && (o == user || o == 0)
+	if why := changeable(info, user); why != "" && !sticky {
+		return &UnsafeError{Path: dir, Why: why} // the caller adds a fix
 	}
-	return &UnsafeError{Path: dir, Why: why} // the caller adds a fix
+	return nil
 }
 
 // checkFolder returns an error unless a compiled folder or a file in it can be changed by the
 // user only.
 func checkFolder(path string, info fs.FileInfo, dir string, user int) error {
-	if why := unsafe(info, user); why != "" {
+	if why := changeable(info, user); why != "" {
 		return &UnsafeError{path, why, shell.Command("chown", "-R", userName(user)+":", dir) + " && " + shell.Command("chmod", "-R", "go-w", dir)}
 	}
 	if path == dir {

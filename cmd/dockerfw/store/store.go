@@ -197,14 +197,21 @@ func (l *Lock) SetInForce(v InForce) error {
 // the pending change, the good copy, the version in force, the backend, and the names of
 // unmanaged sets. The list [Made] stays.
 func (l *Lock) Forget() error {
-	err := l.Drop()
+	if err := l.Drop(); err != nil {
+		return err
+	}
 	for _, name := range []string{inForceFile, string(Unmanaged), string(UnmanagedNext)} {
-		err = errors.Join(err, cannotWrite(l.Run, l.disk.remove(filepath.Join(l.Run, name))))
+		if err := cannotWrite(l.Run, l.disk.remove(filepath.Join(l.Run, name))); err != nil {
+			return err
+		}
 	}
+	// The copy after the file that leads to it.
 	for _, name := range []string{"good", "unconfirmed", "backend"} {
-		err = errors.Join(err, cannotWrite(l.State, l.disk.remove(filepath.Join(l.State, name))))
+		if err := cannotWrite(l.State, l.disk.remove(filepath.Join(l.State, name))); err != nil {
+			return err
+		}
 	}
-	return errors.Join(err, l.removeCopies(""))
+	return cannotWrite(l.State, l.removeCopies(""))
 }
 
 func sortedNames(contents map[string][]byte) []string {

@@ -178,9 +178,9 @@ func (p *path) jumpMissing() bool {
 // addJump is how to add the missing jump.
 func (p *path) addJump() string {
 	if p.path == snapshot.ToHost {
-		return fmt.Sprintf("Run apply.sh, which adds the jump, or: %s -I INPUT 1 -j %s", p.have.Tool(p.family), p.chain)
+		return fmt.Sprintf(loadAgain+", which adds the jump, or: %s -I INPUT 1 -j %s", p.have.Tool(p.family), p.chain)
 	}
-	return "Run apply.sh or restart Docker: both add the jump"
+	return loadAgain + ", or restart Docker: both add the jump"
 }
 
 // blocked finds accepts all of whose packets a foreign rule drops. A ban that drops some of

@@ -1,64 +1,179 @@
 package verify
 
 import (
-	"os"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// appliedState is where apply.sh keeps the state of a host.
-var appliedState = "/var/lib/dockerfw"
+// loadAgain is how to bring the rules of a host up to date.
+const loadAgain = "Run: dockerfw apply FOLDER"
 
-// security checks the fallback rules that apply.sh puts into the security table: that they
-// exist where it has run, and that the table refuses nothing that the rules admit. Fallback
-// rules of another version would, and nothing in the filter table would show why.
+// security checks the fallback rules in the security table: that they are those that were
+// compiled, that FORWARD of the table leads to them, and that the table refuses nothing that
+// the rules of the filter table admit; nothing there would show why.
 func security(h *hosts) (result, error) {
-	const (
-		none   = "no fallback rules in the security table; apply.sh adds them"
-		noJump = "FORWARD of the security table does not jump to its chain %s. Run apply.sh, which adds the jump"
-	)
-	exist := h.have.Rules[h.family].Table("security").Chain(identity.OwnPrefix) != nil
-	var hooks []packet.Hook
-	for _, hook := range h.have.Hooks(h.family, snapshot.Forward) {
-		if hook.Table == "security" {
-			hooks = append(hooks, hook)
-		}
+	if h.have.NoSecurity[h.family] {
+		return nothing("the kernel has no security table, and so no fallback rules")
 	}
-	switch {
-	case !exist && len(hooks) == 0:
-		if _, err := os.Stat(appliedState); err == nil && live(h) {
-			return failed("the fallback rules are missing. Run apply.sh, which adds them")
-		}
-		return nothing(none)
-	case len(hooks) == 0:
-		return failed(noJump, identity.OwnPrefix)
-	}
-	route, err := packet.Route(h.family, false, hooks)
+	want := h.want.Rules[h.family].Table("security")
+	have := h.have.Rules[h.family].Table("security")
+	s, err := newSecurityTable(h)
 	if err != nil {
 		return result{}, err
 	}
-	space, err := packet.New(route, h.filled.Program(h.family, h.want.EntryChain()))
-	if err != nil {
-		return result{}, err
+	var faults []string
+	excess, ours := s.excess()
+	if excess != "" {
+		faults = append(faults, excess)
 	}
-	table, ours := space.Programs()[0], space.Programs()[1]
-	refused := snapshot.Refused(table)
-	if more := refused.Diff(snapshot.Refused(ours)); !more.IsEmpty() {
-		witness, _ := more.Witness()
-		at := route.Rule(table.Decide(witness).At).At
-		advice := "It is a foreign rule; delete it if it should not be there"
-		if r := h.have.RuleAt(h.family, at); r != nil && identity.Ours(r) {
-			advice = "The fallback rules are of another version. Run apply.sh, which replaces them"
-		}
-		return failed("%s drops packets that the rules admit, such as %s. %s", h.have.RuleText(h.family, at), witness, advice)
-	}
+	needed := want.Chain(identity.OwnPrefix) != nil
+	exist := slices.ContainsFunc(ownChains(want), func(c *iptables.Chain) bool { return have.Chain(c.Name) != nil })
 	switch {
+	case !needed || ours:
+		// Rules of another version that refuse too much are one fault.
+	case !exist && have == nil && !live(h):
+		if len(faults) == 0 {
+			return nothing("no security table was saved; if the host has none, its fallback rules are missing")
+		}
 	case !exist:
-		return nothing(none)
-	case refused.IsEmpty() && !snapshot.Refused(ours).IsEmpty():
-		return failed(noJump, identity.OwnPrefix)
+		faults = append(faults, "the fallback rules are missing. "+loadAgain+" (a kernel without the security table cannot have them)")
+	default:
+		version := otherVersion(want, have, h.family)
+		if version != "" {
+			faults = append(faults, fmt.Sprintf("fallback rules: %s. %s", version, loadAgain))
+		}
+		if text := s.noJump(); text != "" {
+			faults = append(faults, text)
+		} else if text := s.bypassed(); text != "" && version == "" {
+			faults = append(faults, text)
+		}
 	}
-	return ok("the fallback rules exist, and the security table refuses nothing else")
+	switch {
+	case len(faults) > 0:
+		return failed("%s", strings.Join(faults, "; "))
+	case !needed:
+		return nothing("no fallback rules were compiled, and the table refuses nothing that the rules admit")
+	}
+	return ok("the fallback rules are complete, and the security table refuses nothing else")
+}
+
+// ownChains are the chains of a table that belong to dockerfw.
+func ownChains(t *iptables.Table) []*iptables.Chain {
+	if t == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(t.Chains), func(c *iptables.Chain) bool { return !identity.IsOwnChain(c.Name) })
+}
+
+// otherVersion describes how the chains of dockerfw in the security table differ from those
+// that were compiled; "" if they do not.
+func otherVersion(want, have *iptables.Table, f ir.Family) string {
+	var faults []string
+	for _, c := range ownChains(want) {
+		switch there := have.Chain(c.Name); {
+		case there == nil:
+			faults = append(faults, "chain "+c.Name+" is missing")
+		case !slices.Equal(texts(c, f), texts(there, f)):
+			faults = append(faults, "chain "+c.Name+" "+difference(texts(c, f), texts(there, f)))
+		}
+	}
+	for _, c := range ownChains(have) {
+		if want.Chain(c.Name) == nil {
+			faults = append(faults, "chain "+c.Name+" is of another version")
+		}
+	}
+	return strings.Join(faults, "; ")
+}
+
+// texts are all rules of a chain, as iptables-save prints them.
+func texts(c *iptables.Chain, f ir.Family) []string {
+	var out []string
+	for _, r := range c.Rules {
+		out = append(out, r.Canonical(iptables.Family(f)))
+	}
+	return out
+}
+
+// securityTable is what FORWARD of the security table does, evaluated with the algebra.
+type securityTable struct {
+	*hosts
+	// table is the host's, wanted the same after loading, and rules those of dockerfw in the
+	// filter table.
+	table, wanted, rules *packet.Evaluation
+}
+
+func newSecurityTable(h *hosts) (*securityTable, error) {
+	table, err := securityRoute(h.have, h.family)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := securityRoute(h.filled, h.family)
+	if err != nil {
+		return nil, err
+	}
+	space, err := packet.New(table, wanted, h.filled.Program(h.family, h.want.EntryChain()))
+	if err != nil {
+		return nil, err
+	}
+	all := space.Programs()
+	return &securityTable{hosts: h, table: all[0], wanted: all[1], rules: all[2]}, nil
+}
+
+// securityRoute is the route of forwarded packets through the security table alone.
+func securityRoute(h *snapshot.Host, f ir.Family) (*packet.Program, error) {
+	hooks := slices.DeleteFunc(h.Hooks(f, snapshot.Forward), func(hook packet.Hook) bool { return hook.Table != "security" })
+	if len(hooks) == 0 {
+		return &packet.Program{Family: f, Chains: []*packet.Chain{{Name: "FORWARD"}}, Default: packet.Verdict{Kind: packet.Accept}}, nil
+	}
+	return packet.Route(f, false, hooks)
+}
+
+// excess describes packets that the table refuses and the rules of dockerfw in the filter table
+// admit; "" if there are none. ours reports that fallback rules of dockerfw refuse them.
+func (s *securityTable) excess() (text string, ours bool) {
+	more := snapshot.Refused(s.table).Diff(snapshot.Refused(s.rules))
+	if more.IsEmpty() {
+		return "", false
+	}
+	witness, _ := more.Witness()
+	at := s.table.Program.Rule(s.table.Decide(witness).At).At
+	advice := "It is a foreign rule; delete it if it should not be there"
+	switch r := s.have.RuleAt(s.family, at); {
+	case at.Policy:
+		advice = fmt.Sprintf("If it should not, run: %s -t security -P FORWARD ACCEPT", s.have.Tool(s.family))
+	case r != nil && identity.Ours(r):
+		ours = true
+		advice = "The fallback rules are of another version. " + loadAgain
+	}
+	return fmt.Sprintf("%s drops packets that the rules admit, such as %s. %s", s.have.RuleText(s.family, at), witness, advice), ours
+}
+
+// noJump reports a missing jump to the fallback rules; "" if it is there.
+func (s *securityTable) noJump() string {
+	if snapshot.Reaches(s.have.Rules[s.family].Table("security"), "FORWARD", identity.OwnPrefix) {
+		return ""
+	}
+	return fmt.Sprintf("FORWARD of the security table does not jump to its chain %s. %s, which adds the jump, or: %s -t security -I FORWARD 1 -j %[1]s", identity.OwnPrefix, loadAgain, s.have.Tool(s.family))
+}
+
+// bypassed describes packets that the fallback rules refuse and that another rule of the table
+// lets through before they get there; "" if there are none.
+func (s *securityTable) bypassed() string {
+	missed := snapshot.Refused(s.wanted).Diff(snapshot.Refused(s.table))
+	if missed.IsEmpty() {
+		return ""
+	}
+	witness, _ := missed.Witness()
+	rule := "FORWARD jumps to them only under conditions"
+	if at := s.table.Decide(witness).At; at != packet.AtEnd && !s.table.Program.Rule(at).At.Policy {
+		rule = s.have.RuleText(s.family, s.table.Program.Rule(at).At) + " is before them"
+	}
+	return fmt.Sprintf("the fallback rules do not get packets such as %s: %s. %s, which makes the jump to them the first rule", witness, rule, loadAgain)
 }

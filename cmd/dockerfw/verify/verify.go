@@ -87,14 +87,19 @@ type Check struct {
 	Text string
 }
 
-// Host checks a host against what was compiled for it.
-func Host(want, have *snapshot.Host) ([]Check, error) {
+func newHosts(want, have *snapshot.Host) *hosts {
 	h := &hosts{want: want, have: have, loaded: want}
 	// An unmanaged set of another type cannot be loaded: the check of sets reports it.
 	if loaded, err := want.LoadedOnto(have); err == nil {
 		h.loaded = loaded
 	}
 	h.filled = h.loaded.WithMembersOf(have)
+	return h
+}
+
+// Host checks a host against what was compiled for it.
+func Host(want, have *snapshot.Host) ([]Check, error) {
+	h := newHosts(want, have)
 	var out []Check
 	add := func(c check, name string) error {
 		if c.needs != nil && !c.needs(h) {

@@ -1,7 +1,8 @@
 
-# ---- A normalized folder, the form that is loaded: rules4, rules6 (chains and rules),
-# target4, target6 (the chain that forwarded packets reach first), sets (the managed sets
-# with their elements), managed (their names), unmanaged (headers of unmanaged sets).
+# ---- A normalized folder, the form that is loaded: rules4, rules6 (chains and rules of the
+# filter table, which is the first in a file), target4, target6 (the chain that forwarded
+# packets reach first), sets (the managed sets with their elements), managed (their names),
+# unmanaged (headers of unmanaged sets).
 
 # normalize FOLDER TO
 normalize() {
@@ -14,8 +15,8 @@ normalize() {
 	for f in 4 6; do
 		rules=$1/$(command_of_file $f).restore
 		[ -f "$rules" ] || continue
-		grep '^[:-]' "$rules" >"$2/rules$f" || return 1
-		target=$(awk '/^-D / && / -j DOCKERFW$/ { print $2; exit }' "$1/$(command_of_file $f).remove") || return 1
+		awk '/^COMMIT/ { exit } /^[:-]/' "$rules" >"$2/rules$f" || return 1
+		target=$(awk '/^COMMIT/ { exit } /^-D / && / -j DOCKERFW$/ { print $2; exit }' "$1/$(command_of_file $f).remove") || return 1
 		[ -n "$target" ] || target=$(awk '/^:/ && $1 !~ /^:DOCKERFW/ { print substr($1, 2); exit } /^-I / { print $2; exit }' "$rules")
 		[ -n "$target" ] && printf '%s\n' "$target" >"$2/target$f" || return 1
 	done

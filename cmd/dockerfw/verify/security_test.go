@@ -1,0 +1,133 @@
+package verify
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// brokenSecurity are faults of the security table; see broken.
+var brokenSecurity = []fault{
+	{"fallback rules", []string{"COMMIT\n", "COMMIT\n" + fallback(https+standard)}, nil, nil},
+	{
+		"fallback rules of another version",
+		[]string{"COMMIT\n", "COMMIT\n" + fallback("-A CHAIN -i eth0 -p tcp -m tcp --dport 443 -m comment --comment \"dockerfw deny https\" -j DROP\n"+standard)},
+		nil,
+		[]string{"IPv4 security: -t security -A DOCKERFW -i eth0 -p tcp -m tcp --dport 443 -m comment"},
+	},
+	{
+		"fallback rules without a jump",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(fallback(https+standard), "-A FORWARD -j DOCKERFW\n", "", 1)},
+		nil,
+		[]string{"IPv4 security: FORWARD of the security table does not jump to its chain DOCKERFW"},
+	},
+	{
+		"a fallback rule is missing",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(fallback(https+standard), strings.ReplaceAll(banned, "CHAIN", "DOCKERFW"), "", 1)},
+		nil,
+		[]string{"IPv4 security: fallback rules: chain DOCKERFW lacks 1 rule: -i eth0 -m set --match-set bans src -m comment --comment \"dockerfw deny banned\" -j DROP. Run: dockerfw apply FOLDER"},
+	},
+	{
+		"fallback rules of another version that refuse less, without a jump",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(fallback(https), "-A FORWARD -j DOCKERFW\n", "", 1)},
+		nil,
+		[]string{`IPv4 security: fallback rules: chain DOCKERFW lacks 1 rule: -i eth0 -m set ! --match-set clients src -m comment --comment "dockerfw default" -j DROP. Run: dockerfw apply FOLDER; FORWARD of the security table does not jump to its chain DOCKERFW.`},
+	},
+	{
+		"a chain of the fallback rules of another version",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(fallback(https+standard), ":DOCKERFW -", ":DOCKERFW-EGRESS - [0:0]\n:DOCKERFW -", 1)},
+		nil,
+		[]string{"IPv4 security: fallback rules: chain DOCKERFW-EGRESS is of another version. Run: dockerfw apply FOLDER"},
+	},
+	{
+		"the security table without fallback rules",
+		[]string{"COMMIT\n", "COMMIT\n*security\n:FORWARD ACCEPT [0:0]\nCOMMIT\n"},
+		nil,
+		[]string{"IPv4 security: the fallback rules are missing. Run: dockerfw apply FOLDER (a kernel"},
+	},
+	{
+		"a foreign rule before the fallback rules that accepts",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(fallback(https+standard), "-A FORWARD", "-A FORWARD -p udp -j ACCEPT\n-A FORWARD", 1)},
+		nil,
+		[]string{"IPv4 security: the fallback rules do not get packets such as udp"},
+	},
+	{
+		"a foreign rule in the chain of the fallback rules",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(fallback(https+standard), "-A FORWARD", "-A DOCKERFW -p udp -j RETURN\n-A FORWARD", 1)},
+		nil,
+		[]string{"IPv4 security: fallback rules: chain DOCKERFW has 1 rule of another version: -p udp -j RETURN. Run: dockerfw apply FOLDER"},
+	},
+	{
+		"a jump to the fallback rules with a condition",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(fallback(https+standard), "-A FORWARD -j", "-A FORWARD -p tcp -j", 1)},
+		nil,
+		[]string{"IPv4 security: the fallback rules do not get packets such as "},
+	},
+	{
+		"a foreign rule of the security table that drops what the policy admits",
+		[]string{"COMMIT\n", "COMMIT\n" + strings.Replace(fallback(https+standard), "-A FORWARD -j DOCKERFW\n", "-A FORWARD -j DOCKERFW\n-A FORWARD -s 192.0.2.10/32 -p udp -j DROP\n", 1)},
+		nil,
+		[]string{"IPv4 security: -t security -A FORWARD -s 192.0.2.10/32 -p udp -j DROP, "},
+	},
+}
+
+// Only rules of dockerfw are of another version; what others put into the security table is
+// theirs to delete.
+func TestAdviceAboutTheSecurityTable(t *testing.T) {
+	compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", "replace", 1)))
+	filter := strings.NewReplacer("CHAIN", "DOCKER-USER", "PASS", "ACCEPT").Replace(savedRules)
+	drop := "-A DOCKERFW -i eth0 -p tcp -m tcp --dport 443 -m comment --comment \"dockerfw deny https\" -j DROP\n"
+	for _, c := range []struct {
+		name, security, want string
+		kind                 snapshot.Kind
+	}{
+		{"ours", fallback(drop + standard), "The fallback rules are of another version. Run: dockerfw apply FOLDER", snapshot.Saved},
+		{"a policy", strings.Replace(fallback(https+standard), ":FORWARD ACCEPT", ":FORWARD DROP", 1), "If it should not, run: iptables -t security -P FORWARD ACCEPT", snapshot.Saved},
+		{"foreign", strings.Replace(fallback(https+standard), "COMMIT", "-A FORWARD -p udp -j DROP\nCOMMIT", 1), "It is a foreign rule; delete it if it should not be there", snapshot.Saved},
+		{"foreign, and the fallback rules are missing", "*security\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p udp -j DROP\nCOMMIT\n", "It is a foreign rule; delete it if it should not be there; the fallback rules are missing. Run: dockerfw apply FOLDER (a kernel without the security table cannot have them)", snapshot.Saved},
+		{"nothing on a running host", "", "the fallback rules are missing. Run: dockerfw apply FOLDER (a kernel without the security table cannot have them)", snapshot.Live},
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "rules.v4"), filter+c.security)
+		write(t, filepath.Join(dir, "sets"), savedSets)
+		host := open(t, dir)
+		host.Kind = c.kind
+		r, err := security(hostsOfIPv4(compiled, host))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.ok || !strings.HasSuffix(r.text, c.want) {
+			t.Errorf("%s: %q, want it to end with %q", c.name, r.text, c.want)
+		}
+	}
+}
+
+// A policy that refuses nothing has no fallback rules, and needs none.
+func TestAPolicyThatRefusesNothingNeedsNoFallbackRules(t *testing.T) {
+	compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), "host { external_interfaces = [\"eth0\"] }\ndefault { action = \"return\" }\n"))
+	for text, want := range map[string]result{
+		"":                 {ok: true, nothing: true, text: "no fallback rules were compiled, and the table refuses nothing that the rules admit"},
+		fallback(standard): {text: "-t security -A DOCKERFW -i eth0 -m set "},
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "rules.v4"), "*filter\n:FORWARD ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n"+jump+"COMMIT\n"+text)
+		write(t, filepath.Join(dir, "sets"), savedSets)
+		r, err := security(hostsOfIPv4(compiled, open(t, dir)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.ok != want.ok || r.nothing != want.nothing || !strings.HasPrefix(r.text, want.text) {
+			t.Errorf("%+v, want %+v", r, want)
+		}
+	}
+}
+
+// hostsOfIPv4 are what the checks of IPv4 get.
+func hostsOfIPv4(want, have *snapshot.Host) *hosts {
+	h := newHosts(want, have)
+	h.family = ir.IPv4
+	return h
+}

@@ -1,0 +1,64 @@
+package proof
+
+import (
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+// refusals returns what the fallback rules must be equal to: they drop the packets that the
+// policy's program for forwarded packets refuses while no limit is reached, and leave all
+// others to the rest of the table. They never accept, so that foreign rules there apply.
+//
+// With the chain DOCKER, where only some of the forwarded packets meet the policy, there are
+// no fallback rules.
+func refusals(policy *parser.Policy, forwarded *packet.Program) *packet.Program {
+	out := &packet.Program{Family: forwarded.Family, Default: packet.Verdict{Kind: packet.Docker}}
+	if policy.Host.Chain.Value == parser.ChainDocker {
+		out.Chains = []*packet.Chain{{Name: "no fallback rules"}}
+		return out
+	}
+	unreached := limitsNotReached(policy)
+	for _, c := range forwarded.Chains {
+		chain := &packet.Chain{Name: c.Name}
+		for _, r := range c.Rules {
+			rule := &packet.Rule{Text: r.Text, Verdict: packet.Verdict{Kind: packet.Docker}}
+			if k := r.Verdict.Kind; k == packet.Drop || k == packet.Reject {
+				rule.Verdict.Kind = packet.Drop
+			}
+			for _, m := range r.Matches {
+				rule.Matches = append(rule.Matches, packet.Map(m, unreached))
+			}
+			chain.Rules = append(chain.Rules, rule)
+		}
+		out.Chains = append(out.Chains, chain)
+	}
+	return out
+}
+
+// limitsNotReached returns a function that replaces the conditions of limits by whether they
+// match while no limit is reached: those of an accept always, those of a deny never.
+func limitsNotReached(policy *parser.Policy) func(packet.Cond) packet.Cond {
+	matches := map[packet.Cond]packet.Cond{}
+	rules := policy.Rules
+	if policy.Egress != nil {
+		rules = append(rules[:len(rules):len(rules)], policy.Egress.Rules...)
+	}
+	for _, r := range rules {
+		value := packet.Cond(packet.All{})
+		if r.Kind == parser.KindDeny {
+			value = packet.Any{}
+		}
+		for _, limit := range []packet.Cond{semantics.RateOf(r.Name.Value), semantics.ConnectionsOf(r.Name.Value)} {
+			matches[limit] = value
+		}
+	}
+	return func(c packet.Cond) packet.Cond {
+		if o, ok := c.(packet.Opaque); ok {
+			if value := matches[o]; value != nil {
+				return value
+			}
+		}
+		return c
+	}
+}
