@@ -3,9 +3,6 @@
 package e2e
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -45,7 +42,7 @@ func TestForeignSetsWithReservedNamesAreLeftAlone(t *testing.T) {
 		}
 		// At boot, a foreign set that is not in use is destroyed.
 		h.rule(4, "-F", "OUTPUT")
-		h.succeeds(a, []string{"--boot"}, "loaded")
+		h.expect(h.boot(a), 0, "loaded")
 		h.requireLoaded(a)
 		h.requireNoLeftovers()
 	})
@@ -62,7 +59,7 @@ func TestAnUnmanagedSetSurvivesAPolicyWithoutIt(t *testing.T) {
 		h.unmanaged["clients"], h.unmanaged["clients-v6"] = true, true
 		h.succeeds(without, nil, "loaded")
 		h.requireLoaded(without)
-		h.expect(h.script(filepath.Join(without.dir, "remove.sh")), 0)
+		h.expect(h.remove(), 0)
 		if after := h.sets(); after != before {
 			h.t.Errorf("the foreign sets were\n%s\nand are\n%s", before, after)
 		}
@@ -83,7 +80,7 @@ func TestATableThatIptablesCannotPrintIsLeftAlone(t *testing.T) {
 	for _, p := range []*deployed{a, deployPolicy(t, "a jump")} {
 		h.expect(h.apply(p), 1, "cannot print the tables", "nothing was changed")
 	}
-	h.expect(h.script(filepath.Join(a.dir, "remove.sh")), 1, "cannot print the tables", "the rules were not removed")
+	h.expect(h.remove(), 1, "cannot print the tables", "the rules were not removed")
 	if after := h.MustRun("nft", "list", "ruleset"); after != before {
 		t.Errorf("the ruleset was\n%s\nand is\n%s", before, after)
 	}
@@ -118,30 +115,11 @@ func TestANomatchElementIsADifference(t *testing.T) {
 	}
 }
 
-func TestCDPATHDoesNotChangeTheFolder(t *testing.T) {
-	t.Parallel()
-	h := newTarget(t, lab.NFT)
-	h.addDockerChains(h.backend)
-	p := deployPolicy(t, "clients")
-	base, name := filepath.Split(p.dir)
-	if err := os.MkdirAll(h.path("elsewhere/"+name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	h.prefix = []string{"sh", "-c", fmt.Sprintf(`cd %q && exec "$@"`, base), "sh"}
-	h.env = append(h.env, "CDPATH="+h.path("elsewhere"))
-	h.expect(h.script(filepath.Join(name, "apply.sh")), 0, "loaded")
-	h.prefix = nil
-	h.requireLoaded(p)
-}
-
 // A boot before Docker has ever run may load the rules into the other backend. The next run
 // moves them to the one that Docker uses.
 func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 	onBackends(t, func(h *target) {
-		other := lab.Backends[0]
-		if other == h.backend {
-			other = lab.Backends[1]
-		}
+		other := otherBackend(h.backend)
 		h.setDefault(other)
 		ours := func(b lab.Backend) (n int) {
 			for _, f := range []int{4, 6} {
@@ -152,7 +130,7 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 			return n
 		}
 		p := deployPolicy(h.t, "a list of sets")
-		h.succeeds(p, []string{"--boot"}, "loaded")
+		h.expect(h.boot(p), 0, "loaded")
 		if ours(other) == 0 {
 			h.t.Fatal("boot did not load the rules into the default backend")
 		}
@@ -168,7 +146,7 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 		// The next boot uses the right backend.
 		h.flush(other)
 		h.reboot()
-		h.succeeds(p, []string{"--boot"}, "loaded")
+		h.expect(h.boot(p), 0, "loaded")
 		h.requireLoaded(p)
 		if n := ours(other); n > 0 {
 			h.t.Errorf("boot put %d rules into iptables-%s", n, other)
@@ -178,9 +156,9 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 		h.reboot()
 		h.addDockerChains(other)
 		h.addDockerChains(h.backend)
-		h.succeeds(p, []string{"--boot"}, "loaded")
+		h.expect(h.boot(p), 0, "loaded")
 		h.requireLoaded(p)
-		h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0, "no dockerfw rules remain")
+		h.expect(h.remove(), 0, "no dockerfw rules remain")
 		if n := ours(h.backend) + ours(other); n > 0 {
 			h.t.Errorf("remove.sh left %d rules", n)
 		}
@@ -197,6 +175,6 @@ func TestRemoveLeavesForeignSetsAlone(t *testing.T) {
 	p := deployPolicy(t, "clients")
 	before := h.saved()
 	h.expect(h.apply(p), 1, "set clients exists and was not created by dockerfw")
-	h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0)
+	h.expect(h.remove(), 0)
 	h.requireUnchanged(before)
 }

@@ -4,8 +4,11 @@ package e2e
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"testing"
+
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // Each random policy is loaded into a kernel, so that rapid's default of 100 would take too
@@ -15,8 +18,9 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	code := m.Run()
-	if err := os.RemoveAll(binary.dir); err != nil {
-		panic(err)
+	if err := lab.RemoveProgram(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
 	}
 	os.Exit(code)
 }
