@@ -116,16 +116,15 @@ func (c *calls) killAt(f fault, run func() outcome) (call string, killed bool) {
 	return made[f.n-1], true
 }
 
-// eachCall runs a test for each call, before and after the tool, on each backend, until it
-// returns false because a run has no such call.
-func eachCall(h *target, test func(c *calls, n int, when string) bool) (most int) {
-	h.t.Helper()
-	c := newCalls(h)
+// each runs a test for each call, before and after the tool, until it returns false because a run
+// has no such call.
+func (c *calls) each(test func(n int, when string) bool) (most int) {
+	c.t.Helper()
 	for _, when := range []string{"before", "after"} {
 		n := 1
-		for test(c, n, when) {
-			if h.t.Failed() {
-				h.t.FailNow()
+		for test(n, when) {
+			if c.t.Failed() {
+				c.t.FailNow()
 			}
 			n++
 		}

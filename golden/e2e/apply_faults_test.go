@@ -215,8 +215,8 @@ func TestAFailureOfAnyCallRestoresTheOldState(t *testing.T) {
 				t.Parallel()
 				h := newTarget(t, backend)
 				old, b := h.withPolicy(pair[0]), deployPolicy(t, pair[1])
-				failed := 0
-				most := eachCall(h, func(c *calls, n int, when string) bool {
+				failed, c := 0, newCalls(h)
+				most := c.each(func(n int, when string) bool {
 					before := h.saved()
 					out, made, hit := c.with(fault{n: n, when: when, action: "fail"}, func() outcome { return h.apply(b) })
 					what := fmt.Sprintf("a failure %s call %d", when, n)

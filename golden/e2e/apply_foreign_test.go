@@ -16,7 +16,7 @@ func TestASetInForeignRulesIsSwappedOrLeftAlone(t *testing.T) {
 		b := deployPolicy(h.t, "other clients, rechecked")
 		h.succeeds(b, nil, "loaded")
 		h.requireLoaded(b)
-		h.refuses(deployPolicy(h.t, "single addresses"), 1, nil, "rolled back to the previous rules and sets")
+		h.refuses(deployPolicy(h.t, "single addresses"), 1, nil, "set clients is used by a rule that dockerfw did not create", "nothing was changed")
 		h.requireLoaded(b)
 		h.succeeds(a, nil, "loaded")
 		h.requireLoaded(a)
@@ -78,9 +78,9 @@ func TestATableThatIptablesCannotPrintIsLeftAlone(t *testing.T) {
 		t.Fatal("iptables can print the table:", out)
 	}
 	for _, p := range []*deployed{a, deployPolicy(t, "a jump")} {
-		h.expect(h.apply(p), 1, "cannot print the tables", "nothing was changed")
+		h.expect(h.apply(p), 1, "has a rule of nft that iptables does not support", "nothing was changed")
 	}
-	h.expect(h.remove(), 1, "cannot print the tables", "the rules were not removed")
+	h.expect(h.remove(), 1, "has a rule of nft that iptables does not support", "nothing was changed")
 	if after := h.MustRun("nft", "list", "ruleset"); after != before {
 		t.Errorf("the ruleset was\n%s\nand is\n%s", before, after)
 	}
@@ -135,7 +135,7 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 			h.t.Fatal("boot did not load the rules into the default backend")
 		}
 		h.addDockerChains(h.backend)
-		h.succeeds(p, []string{"--dry-run"}, "iptables-"+string(other)+": remove the dockerfw rules from these tables")
+		h.succeeds(p, []string{"--dry-run"}, "remove the rules of dockerfw from the tables that Docker does not use")
 		h.succeeds(p, nil, "loaded")
 		h.requireLoaded(p)
 		if n := ours(other); n > 0 {
