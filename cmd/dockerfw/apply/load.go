@@ -81,7 +81,7 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.needTools(host, l.want); err != nil {
+	if err := errors.Join(a.needTools(host, l.want), mustRead(host)); err != nil {
 		return nil, err
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
@@ -260,6 +260,9 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 func (l *load) verify() error {
 	host, _, err := l.read(snapshot.LiveOptions{Backend: l.Backend, Fixed: true})
 	if err != nil {
+		return err
+	}
+	if err := mustRead(host); err != nil {
 		return err
 	}
 	l.After = host

@@ -55,6 +55,9 @@ func (a *Applier) restore(version *plan.Version, made []string, backend snapshot
 	if err != nil {
 		return false, err
 	}
+	if err := mustRead(host); err != nil {
+		return false, err
+	}
 	p, err := plan.Make(plan.Input{Host: host.State(), Want: version, Made: append(recorded.made, made...), Last: recorded.last, Unmanaged: recorded.unmanaged, Force: true})
 	if err != nil {
 		return false, err
@@ -91,6 +94,9 @@ func (a *Applier) Confirm() (*Result, error) {
 		}
 		host, _, err := a.read(snapshot.LiveOptions{Backend: snapshot.Backend(pending.Backend), Fixed: true})
 		if err != nil {
+			return err
+		}
+		if err := mustRead(host); err != nil {
 			return err
 		}
 		l.Backend, l.Result.Before, l.After = host.Backend, host, host
