@@ -50,16 +50,21 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 			case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || backend != ""):
 				return usageError(cmd, "--boot cannot be combined with other options")
 			}
-			a, err := newApplier(cmd)
-			if err != nil {
-				return failed(cmd, err)
-			}
 			if boot {
+				a, err := apply.NewForBoot()
+				if err != nil {
+					return failed(cmd, err)
+				}
+				a.Warn = warnings(cmd)
 				result, err := a.Boot(args[0])
 				if err != nil {
 					return failed(cmd, err)
 				}
 				return escape.Fprintf(cmd.OutOrStdout(), "loaded %s\n", result.Folder)
+			}
+			a, err := newApplier(cmd)
+			if err != nil {
+				return failed(cmd, err)
 			}
 			result, err := a.Load(args[0], opts)
 			if err != nil {
@@ -84,8 +89,13 @@ func newApplier(cmd *cobra.Command) (*apply.Applier, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Warn = func(text string) { escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", text) }
+	a.Warn = warnings(cmd)
 	return a, nil
+}
+
+// warnings prints warnings on standard error.
+func warnings(cmd *cobra.Command) func(string) {
+	return func(text string) { escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", text) }
 }
 
 // failed prints why an operation failed, and returns its exit code.

@@ -17,15 +17,6 @@ ipset "clients" { entries = ["192.0.2.10", "2001:db8::10"] }
 default { allow = [ipset.clients] }
 `
 
-// dockerfw runs the program on the host, with the tools of the host.
-func (h *target) dockerfw(args ...string) outcome {
-	h.t.Helper()
-	real, shell := h.path("dockerfw"), h.shell
-	defer func() { h.shell = shell }()
-	h.shell = nil // not a script
-	return h.script(real, args...)
-}
-
 // A live host is read from the backend that Docker uses, whichever is the default; apply.sh,
 // verify, diff and explain agree on it.
 func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {

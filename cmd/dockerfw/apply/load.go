@@ -60,7 +60,7 @@ type load struct {
 	// input is what the plan was made from.
 	input plan.Input
 	// before is what a failure is rolled back to.
-	before *plan.Version
+	before earlier
 }
 
 // prepare finds all errors that can be found before anything is changed, and makes the plan.
@@ -81,7 +81,7 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.needTools(host, l.want); err != nil {
+	if err := errors.Join(a.needTools(host, l.want), mustRead(host)); err != nil {
 		return nil, err
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
@@ -188,7 +188,7 @@ func (l *load) run() error {
 	if err := l.lock.Room(l.size()); err != nil {
 		return unchanged(err)
 	}
-	l.before = l.input.Host.Before(l.version, l.input.Records)
+	l.before = earlier{l.input.Host.Before(l.version, l.input.Records), l.input.Records.Made}
 	uninterrupted()
 	if err := l.record(); err != nil {
 		return unchanged(err)
@@ -257,8 +257,11 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 
 // verify reads the host again: it has to have what was loaded.
 func (l *load) verify() error {
-	host, _, err := l.read(snapshot.LiveOptions{Backend: l.Backend})
+	host, _, err := l.read(snapshot.LiveOptions{Backend: l.Backend, Fixed: true})
 	if err != nil {
+		return err
+	}
+	if err := mustRead(host); err != nil {
 		return err
 	}
 	l.After = host
@@ -296,6 +299,10 @@ func (l *load) waits() bool { return l.options.Confirm > 0 && !l.Plan.Difference
 func (l *load) settle() {
 	l.Kept = append(l.Kept, l.settleSteps(l.Before, l.Plan)...)
 	if err := errors.Join(l.lock.SetNames(store.Unmanaged, l.version.Unmanaged.Names()), l.lock.SetNames(store.UnmanagedNext, nil), l.lock.SetNames(store.Made, l.Kept), l.lock.ClearSnapshot()); err != nil {
+		l.warn("%v", err)
+	}
+	// An earlier run may have failed to roll back.
+	if err := l.lock.ClearSnapshot(); err != nil {
 		l.warn("%v", err)
 	}
 }
