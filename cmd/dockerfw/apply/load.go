@@ -120,6 +120,11 @@ func (l *load) use(files map[string][]byte, path string) (err error) {
 		return diags
 	}
 	l.want, l.version = want, want.Version()
+	in, err := l.inForce()
+	if err != nil {
+		return err
+	}
+	l.Loaded, l.Want = &in, want
 	for _, r := range l.version.Rules {
 		l.Rules += r.Count()
 	}
