@@ -63,7 +63,7 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 			return usageError(cmd, "--confirm takes a number of seconds, 1 to 99999")
 		case opts.DryRun && (opts.Confirm > 0 || opts.Cut):
 			return usageError(cmd, "--dry-run cannot be combined with --confirm or --cut")
-		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || backend != ""):
+		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || full || backend != ""):
 			return usageError(cmd, "--boot cannot be combined with other options")
 		case unit:
 			return printUnit(cmd)
