@@ -8,7 +8,7 @@ import (
 
 func TestTheBootUnitIsReadFromLinks(t *testing.T) {
 	root := t.TempDir()
-	if got := (ReadBootUnit(root)); got != (BootUnit{}) {
+	if got := ReadBootUnit(root); got != (BootUnit{}) {
 		t.Errorf("an empty host: %+v", got)
 	}
 	folder := filepath.Join(root, "etc/dockerfw.d/1")
@@ -26,13 +26,13 @@ func TestTheBootUnitIsReadFromLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := (ReadBootUnit(root)); got != (BootUnit{Systemd: true, Folder: resolved}) {
+	if got := ReadBootUnit(root); got != (BootUnit{Systemd: true, Folder: resolved}) {
 		t.Errorf("without the unit: %+v", got)
 	}
 	if err := os.WriteFile(filepath.Join(wants, UnitName), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := (ReadBootUnit(root)); got != (BootUnit{Systemd: true, Enabled: true, Folder: resolved}) {
+	if got := ReadBootUnit(root); got != (BootUnit{Systemd: true, Enabled: true, Folder: resolved}) {
 		t.Errorf("with the unit: %+v", got)
 	}
 }
