@@ -88,7 +88,7 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 		if err != nil {
 			return report.failed(err)
 		}
-		return report.write(outcome.Apply(result, opts, apply.ReadBootUnit("/")))
+		return report.write(outcome.Apply(result, opts, full, apply.ReadBootUnit("/")))
 	}
 	f := cmd.Flags()
 	f.BoolVar(&opts.DryRun, "dry-run", false, "make all checks and print the plan; change nothing")
@@ -129,7 +129,7 @@ func printUnit(cmd *cobra.Command) error {
 func newApplier(cmd *cobra.Command, start func() (*apply.Applier, error)) (*apply.Applier, error) {
 	a, err := start()
 	if err != nil {
-		return nil, err
+		return nil, &apply.Failure{Err: err, State: apply.Unchanged}
 	}
 	a.Warn = func(text string) { escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", text) }
 	if f, ok := fileOf(cmd.ErrOrStderr()); ok && terminal(f) {

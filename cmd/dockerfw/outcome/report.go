@@ -64,7 +64,6 @@ type Report struct {
 	Next []Step `json:"next"`
 
 	seconds int
-	cut     bool
 }
 
 // Version is a compiled folder.
@@ -112,8 +111,8 @@ func newReport(operation string, state State) *Report {
 	}
 }
 
-// Apply describes a load, or a dry run of it.
-func Apply(r *apply.Result, o apply.Options, boot apply.BootUnit) *Report {
+// Apply describes a load, or a dry run of it. full finds all changes of traffic, however many.
+func Apply(r *apply.Result, o apply.Options, full bool, boot apply.BootUnit) *Report {
 	out := newReport("apply", Loaded)
 	out.fill(r)
 	empty := r.Plan.Differences.Empty() && len(r.Plan.Load) == 0
@@ -127,12 +126,11 @@ func Apply(r *apply.Result, o apply.Options, boot apply.BootUnit) *Report {
 		deadline := r.Deadline
 		out.Deadline = &deadline
 	}
-	out.cut = o.Cut
 	if o.Cut && !o.DryRun {
 		out.Ended = append([]cut.Refusal{}, r.Ended...)
 	}
 	if !empty {
-		out.Meaning = meaningOf(r)
+		out.Meaning = meaningOf(r, o.DryRun, full)
 	}
 	out.next(r, o, boot)
 	return out
@@ -179,8 +177,8 @@ func Failed(operation string, err error) *Report {
 	var failure *apply.Failure
 	if errors.As(err, &failure) {
 		out.State = map[apply.State]State{apply.Unchanged: Unchanged, apply.RolledBack: RolledBack, apply.Unknown: Unknown, apply.Closed: Closed}[failure.State]
-	} else if operation == "remove" || operation == "boot" {
-		// These two report what they did in the error.
+	} else if operation == "remove" {
+		// It describes in the error how far it came.
 		out.State = Unknown
 	}
 	return out
