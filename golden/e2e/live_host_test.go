@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
@@ -26,15 +25,11 @@ func (h *target) dockerfw(args ...string) outcome {
 	return h.script(real, args...)
 }
 
-// A live host is read from the backend that Docker uses, whichever is the default; apply.sh,
+// A live host is read from the backend that Docker uses, whichever is the default; apply,
 // verify, diff and explain agree on it.
 func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
-	command := t.TempDir() + "/dockerfw"
-	if out, err := exec.Command("go", "build", "-o", command, "../../cmd/dockerfw").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	p := compileFolder(t, "live", livePolicy)
 	explainDropped := []string{"explain", "live", "--from", "192.0.2.99", "--container-port", "443", "--interface", "eth0"}
 	const inForce = "Dropped by rule default"
@@ -43,7 +38,7 @@ func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
 			h := newTarget(t, backend)
-			if err := os.Symlink(command, h.path("dockerfw")); err != nil {
+			if err := os.Symlink(lab.Program(t), h.path("dockerfw")); err != nil {
 				t.Fatal(err)
 			}
 			h.addDockerChains(backend)
@@ -80,8 +75,8 @@ func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {
 func TestReadingALiveHostCreatesNoTables(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	if out, err := exec.Command("go", "build", "-o", h.path("dockerfw"), "../../cmd/dockerfw").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := os.Symlink(lab.Program(t), h.path("dockerfw")); err != nil {
+		t.Fatal(err)
 	}
 	h.addDockerChains(lab.NFT)
 	h.setDefault(lab.Legacy)

@@ -22,10 +22,7 @@ import (
 func TestAHostIsReadThroughSSHAsOnTheHostItself(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "conntrack", "ssh", "ssh-keygen", "sshd")
-	command := t.TempDir() + "/dockerfw"
-	if out, err := exec.Command("go", "build", "-o", command, "../../cmd/dockerfw").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	command := lab.Program(t)
 	p := compileFolder(t, "ssh", livePolicy)
 	for _, backend := range lab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
