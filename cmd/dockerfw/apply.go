@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ func applyCommand() *cobra.Command {
 		opts    apply.Options
 		backend string
 		boot    bool
+		unit    bool
 	)
 	cmd := &cobra.Command{
 		Use:   "apply FOLDER",
@@ -33,6 +35,9 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 		Example: `  dockerfw apply --dry-run /etc/dockerfw.d/web-2
   dockerfw apply --confirm 60 /etc/dockerfw.d/web-2`,
 		Args: func(cmd *cobra.Command, args []string) error {
+			if unit {
+				return noArguments(cmd, args)
+			}
 			if len(args) != 1 {
 				return usageError(cmd, fmt.Sprintf("one compiled folder expected, got %d", len(args)))
 			}
@@ -49,6 +54,9 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 				return usageError(cmd, "--dry-run cannot be combined with --confirm or --cut")
 			case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || backend != ""):
 				return usageError(cmd, "--boot cannot be combined with other options")
+			}
+			if unit {
+				return printUnit(cmd)
 			}
 			a, err := newApplier(cmd)
 			if err != nil {
@@ -75,7 +83,25 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 	f.BoolVar(&opts.Force, "force", false, "delete foreign rules in chains that are replaced, and replace foreign sets with names of the policy")
 	f.StringVar(&backend, "backend", "", "`nft` or legacy: the iptables to use before Docker has run")
 	f.BoolVar(&boot, "boot", false, "for the systemd unit: load the folder, or else the one that was loaded last, or else close all containers")
+	f.BoolVar(&unit, "print-unit", false, "print the systemd unit that loads "+apply.BootFolder+" before Docker starts")
 	return cmd
+}
+
+// printUnit prints the systemd unit with the path of this program.
+func printUnit(cmd *cobra.Command) error {
+	program, err := apply.Program()
+	if err != nil {
+		return err
+	}
+	text, err := apply.Unit(program)
+	if err != nil {
+		return err
+	}
+	if warning := apply.UnitWarning(program); warning != "" {
+		escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: warning: %s\n", warning)
+	}
+	_, err = io.WriteString(cmd.OutOrStdout(), text)
+	return err
 }
 
 // newApplier returns an Applier whose messages go to standard error.

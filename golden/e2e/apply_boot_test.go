@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,10 +14,8 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/golden/lab"
-	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -125,28 +122,6 @@ func (h *target) requireClosed(what string) {
 				h.t.Errorf("%s, %s: a new packet from %s to %s: %v", what, f, q.in, q.out, got)
 			}
 		}
-	}
-}
-
-func TestSystemdAcceptsTheService(t *testing.T) {
-	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		testenv.SkipOrFail(t, err.Error())
-	}
-	dir := t.TempDir()
-	i := slices.IndexFunc(emit.Scripts(), func(f folder.File) bool { return f.Name == folder.BootService })
-	path := filepath.Join(dir, folder.BootService)
-	// systemd-analyze checks that the command exists.
-	text := strings.ReplaceAll(string(emit.Scripts()[i].Content), "=/etc/dockerfw/", "="+dir+"/")
-	err := os.WriteFile(path, []byte(text), 0o600)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, folder.ApplyScript), []byte("#!/bin/sh\n"), 0o700)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("systemd-analyze", "verify", "--man=no", path).CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("%v\n%s", err, out)
 	}
 }
 
