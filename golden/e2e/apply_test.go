@@ -102,10 +102,6 @@ func everyPair(n int) []int {
 func TestEachPolicyReplacesEachOther(t *testing.T) {
 	onBackends(t, func(h *target) {
 		h.addDockerChains(h.backend)
-		if h.backend == lab.Legacy {
-			h.shell = []string{"busybox", "sh"}
-			h.link("busybox", "busybox")
-		}
 		var folders []*deployed
 		for _, name := range slices.Sorted(maps.Keys(deployPolicies)) {
 			folders = append(folders, deployPolicy(h.t, name))
@@ -187,7 +183,7 @@ func TestAFirstInstallationLoadsAndASecondChangesNothing(t *testing.T) {
 			h.succeeds(p, nil, "nothing to do")
 			h.succeeds(p, []string{"--dry-run"}, "nothing to do")
 			h.requireUnchanged(loaded)
-			h.expect(h.script(strings.TrimSuffix(p.dir, "/")+"/remove.sh"), 0, "removed: no dockerfw rules remain")
+			h.expect(h.remove(), 0, "removed: no dockerfw rules remain")
 			if !i.docker {
 				// An empty DOCKER-USER with its jump may stay.
 				for _, f := range []int{4, 6} {

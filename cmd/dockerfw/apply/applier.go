@@ -49,7 +49,12 @@ func (a *Applier) locked(wait time.Duration, operation func() error) (err error)
 	if a.lock, err = a.store.Lock(wait); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.lock.Unlock()) }()
+	// If this run is killed, the next one waits for the tool that is running.
+	a.tools.Hold(a.lock.File())
+	defer func() {
+		a.tools.Hold(nil)
+		err = errors.Join(err, a.lock.Unlock())
+	}()
 	return operation()
 }
 

@@ -129,7 +129,7 @@ func (l *load) use(files map[string][]byte, path string) (err error) {
 
 // plan makes the plan for a host as it was read.
 func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
-	made, unmanaged, err := l.recorded()
+	recorded, err := l.recorded()
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	}
 	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return !p.Move || p.Missing })
 	l.input = plan.Input{
-		Host: host.State(), Want: l.version, Printed: printed, Made: made, Unmanaged: unmanaged, Force: l.options.Force,
+		Host: host.State(), Want: l.version, Printed: printed, Made: recorded.made, Last: recorded.last, Unmanaged: recorded.unmanaged, Force: l.options.Force,
 		Late: func(j plan.Jump) bool {
 			return slices.ContainsFunc(l.Moved, func(p snapshot.Placement) bool { return p.Jump == j })
 		},
@@ -148,33 +148,40 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	return err
 }
 
-// recorded are the names of sets that dockerfw made, and of unmanaged sets that it uses: those
-// that were recorded, and those of the last folder.
-func (a *Applier) recorded() (made, unmanaged []string, err error) {
-	made, err = a.store.Names(store.Made)
+// recorded are names of sets.
+type recorded struct {
+	// made are the sets that dockerfw made or was about to make when it was cut off, and last those
+	// that the folder which was loaded last fills.
+	made, last []string
+	// unmanaged are the sets that dockerfw uses and something else fills.
+	unmanaged []string
+}
+
+func (a *Applier) recorded() (r recorded, err error) {
+	r.made, err = a.store.Names(store.Made)
 	for _, list := range []store.List{store.Unmanaged, store.UnmanagedNext} {
 		names, more := a.store.Names(list)
-		unmanaged, err = append(unmanaged, names...), errors.Join(err, more)
+		r.unmanaged, err = append(r.unmanaged, names...), errors.Join(err, more)
 	}
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	good, _, ok, err := a.store.Good()
 	if !ok || err != nil {
-		return made, unmanaged, nil // a damaged copy is replaced after the load
+		return r, nil // a damaged copy is replaced after the load
 	}
 	m, err := folder.ParseManifest(good[folder.ManifestFile])
 	if err != nil {
-		return made, unmanaged, nil
+		return r, nil
 	}
 	for _, s := range m.Sets {
 		if s.Managed {
-			made = append(made, s.Name)
+			r.last = append(r.last, s.Name)
 		} else {
-			unmanaged = append(unmanaged, s.Name)
+			r.unmanaged = append(r.unmanaged, s.Name)
 		}
 	}
-	return made, unmanaged, nil
+	return r, nil
 }
 
 // run changes the host.
@@ -182,7 +189,7 @@ func (l *load) run() error {
 	if err := l.lock.Room(l.size()); err != nil {
 		return unchanged(err)
 	}
-	l.before = l.input.Host.Before(l.version, l.input.Made, l.input.Unmanaged)
+	l.before = l.input.Host.Before(l.version, slices.Concat(l.input.Made, l.input.Last), l.input.Unmanaged)
 	uninterrupted()
 	if err := l.record(); err != nil {
 		return unchanged(err)
@@ -251,7 +258,7 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 
 // verify reads the host again: it has to have what was loaded.
 func (l *load) verify() error {
-	host, _, err := l.read(snapshot.LiveOptions{Backend: l.Backend})
+	host, _, err := l.read(snapshot.LiveOptions{Backend: l.Backend, Fixed: true})
 	if err != nil {
 		return err
 	}
@@ -290,6 +297,10 @@ func (l *load) waits() bool { return l.options.Confirm > 0 && !l.Plan.Difference
 func (l *load) settle() {
 	l.Kept = append(l.Kept, l.settleSteps(l.Before, l.Plan)...)
 	if err := errors.Join(l.lock.SetNames(store.Unmanaged, l.version.Unmanaged.Names()), l.lock.SetNames(store.UnmanagedNext, nil), l.lock.SetNames(store.Made, l.Kept), l.lock.ClearSnapshot()); err != nil {
+		l.warn("%v", err)
+	}
+	// An earlier run may have failed to roll back.
+	if err := l.lock.ClearSnapshot(); err != nil {
 		l.warn("%v", err)
 	}
 }

@@ -1,7 +1,9 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -17,32 +19,33 @@ type iptablesRules = iptables.Ruleset
 func (a *Applier) Remove() (*Result, error) {
 	var out *Result
 	err := a.locked(lockWait, func() error {
-		made, unmanaged, err := a.recorded()
+		recorded, err := a.recorded()
 		if err != nil {
-			return err
+			return unchanged(err)
 		}
 		host, _, err := a.read(snapshot.LiveOptions{Removing: true})
 		if err != nil {
-			return err
+			return unchanged(err)
 		}
 		if host.SetsUnread != nil {
-			return fmt.Errorf("ipset does not work on this host: %w", host.SetsUnread)
+			return unchanged(fmt.Errorf("ipset does not work on this host: %w", host.SetsUnread))
 		}
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-			if err := host.Unread[f]; err != nil && f == ir.IPv4 {
-				return err
+			// A kernel without a family has no rules of it.
+			if err := host.Unread[f]; err != nil && (f == ir.IPv4 || hasIPv6() && !errors.Is(err, snapshot.ErrNoTool)) {
+				return unchanged(err)
 			}
 		}
 		if pending, err := a.store.Pending(); err == nil && pending != nil {
 			var now plan.Version
 			if now.UnmarshalJSON(pending.New) == nil {
-				made = append(made, now.Sets.Names()...)
+				recorded.made = append(recorded.made, now.Sets.Names()...)
 			}
 		}
 		none := &plan.Version{Rules: map[ir.Family]*plan.Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
-		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Made: made, Unmanaged: unmanaged, Force: true})
+		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Made: recorded.made, Last: recorded.last, Unmanaged: recorded.unmanaged, Force: true})
 		if err != nil {
-			return err
+			return unchanged(err)
 		}
 		uninterrupted()
 		if err := a.lock.Drop(); err != nil {
@@ -62,4 +65,10 @@ func (a *Applier) Remove() (*Result, error) {
 		return a.lock.SetNames(store.Made, kept)
 	})
 	return out, err
+}
+
+// hasIPv6 reports whether this kernel has IPv6.
+func hasIPv6() bool {
+	_, err := os.Stat("/proc/net/if_inet6")
+	return err == nil
 }

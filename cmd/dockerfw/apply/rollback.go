@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -46,18 +47,20 @@ func (a *Applier) forgetChange() error {
 // restore puts an earlier version in force, with the names of sets that may have been made since,
 // and in the kind of iptables that was used. changed reports whether rules were changed.
 func (a *Applier) restore(version *plan.Version, made []string, backend snapshot.Backend) (changed bool, err error) {
-	recorded, unmanaged, err := a.recorded()
+	recorded, err := a.recorded()
 	if err != nil {
 		return false, err
 	}
-	host, _, err := a.read(snapshot.LiveOptions{Backend: backend})
+	host, _, err := a.read(snapshot.LiveOptions{Backend: backend, Fixed: true})
 	if err != nil {
 		return false, err
 	}
-	p, err := plan.Make(plan.Input{Host: host.State(), Want: version, Made: append(recorded, made...), Unmanaged: unmanaged, Force: true})
+	p, err := plan.Make(plan.Input{Host: host.State(), Want: version, Made: append(recorded.made, made...), Last: recorded.last, Unmanaged: recorded.unmanaged, Force: true})
 	if err != nil {
 		return false, err
 	}
+	// Rules in the tables that Docker does not use were there before as well.
+	p.Settle = slices.DeleteFunc(p.Settle, func(s plan.Step) bool { return s.Other })
 	if err := a.lock.SetNames(store.Made, p.Made); err != nil {
 		return false, err
 	}
@@ -86,7 +89,7 @@ func (a *Applier) Confirm() (*Result, error) {
 		if err := l.use(pending.Files, pending.Folder); err != nil {
 			return err
 		}
-		host, _, err := a.read(snapshot.LiveOptions{Backend: snapshot.Backend(pending.Backend)})
+		host, _, err := a.read(snapshot.LiveOptions{Backend: snapshot.Backend(pending.Backend), Fixed: true})
 		if err != nil {
 			return err
 		}
@@ -147,7 +150,7 @@ func (a *Applier) Rollback(token string) (done bool, err error) {
 			return &Failure{Err: err, State: Unknown, Rollback: err, Saved: a.store.Run + "/pending"}
 		}
 		done = true
-		return a.forgetChange()
+		return errors.Join(a.forgetChange(), a.lock.ClearSnapshot())
 	})
 	return done, err
 }

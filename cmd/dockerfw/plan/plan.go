@@ -68,6 +68,9 @@ type Input struct {
 	// Made and Unmanaged are the recorded names of sets that dockerfw made, and of unmanaged sets
 	// that the version before uses.
 	Made, Unmanaged []string
+	// Last are the sets that the folder which was loaded last fills. They are dockerfw's; but with
+	// the endings of a load under way only if a load was cut off, which has recorded them as Made.
+	Last []string
 	// Late decides whether a jump that exists comes too late; nil looks at the targets of the
 	// rules ahead of it only.
 	Late Mover
@@ -85,7 +88,7 @@ func Make(in Input) (*Plan, error) {
 		in.Printed = printed
 	}
 	h := in.Host
-	o := h.ownership(in.Want, in.Made, in.Unmanaged)
+	o := h.owned(in)
 	p := &Plan{Problems: h.problems(in.Want, o, in.Force), Made: slices.Sorted(maps.Keys(o.known))}
 	for _, f := range families {
 		p.Deleted = append(p.Deleted, h.foreignRules(in.Want.Rules[f], f)...)
@@ -110,7 +113,7 @@ func Make(in Input) (*Plan, error) {
 			}
 		}
 		h = repaired
-		o = h.ownership(in.Want, in.Made, in.Unmanaged)
+		o = h.owned(in)
 	}
 	p.Differences = h.differences(in.Want, in.Printed, o, h.mover(in.Late))
 	steps, gone, err := h.load(in.Want, o, p.Differences, in.Late)
@@ -120,6 +123,16 @@ func Make(in Input) (*Plan, error) {
 	p.Load = append(p.Load, steps...)
 	p.Settle = h.settle(in.Want, o, gone)
 	return p, nil
+}
+
+// owned are the sets that belong to dockerfw.
+func (h *Host) owned(in Input) *ownership {
+	o := h.ownership(in.Want, slices.Concat(in.Made, in.Last), in.Unmanaged)
+	o.made = map[string]bool{}
+	for _, name := range in.Made {
+		o.made[name] = true
+	}
+	return o
 }
 
 // mover is the Mover of the plan, or the one for any host.

@@ -52,6 +52,9 @@ type chosen struct {
 // dockerfw has added a jump to DOCKER-USER.
 func chooseBackend(name string, t Tools, o LiveOptions) (chosen, error) {
 	standard := defaultBackend(t)
+	if o.Fixed {
+		return choose(o.Backend, standard), nil
+	}
 	var dockers, users []Backend
 	for _, b := range []Backend{NFT, Legacy} {
 		// The legacy tool creates its tables if they do not exist.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -18,6 +19,8 @@ type LiveOptions struct {
 	// Backend is the kind of iptables to use where Docker has not run, or has rules in both
 	// kinds; "" where it must be clear. Last is the one that was used last, "" if none was.
 	Backend, Last Backend
+	// Fixed reads the tables of Backend whichever kind Docker uses: a change there is undone.
+	Fixed bool
 	// Loading reads what a load needs as well: the tables of the other kind, and whether the
 	// kernel has the security table. The legacy tools create that table.
 	Loading bool
@@ -115,7 +118,11 @@ func (h *Host) readForLoading() (hcl.Diagnostics, error) {
 		tool := IPTables(f) + "-" + string(other) + "-save"
 		if other != Legacy || slices.Contains(h.tools.LegacyTables(), "filter") {
 			// A kind that is not installed, or that this kernel does not support, has no rules.
-			if text, err := h.tools.Output(tool); err == nil {
+			text, err := h.tools.Output(tool)
+			if err != nil && !errors.Is(err, ErrNoTool) && !unsupported(err) {
+				return nil, err
+			}
+			if err == nil {
 				file, more := iptables.ParseRules(bytes.NewReader(text), tool)
 				rules := iptables.NewRuleset(iptables.Family(f))
 				more = append(more, rules.Load(file)...)
@@ -128,6 +135,9 @@ func (h *Host) readForLoading() (hcl.Diagnostics, error) {
 		}
 		tool = h.Tool(f) + "-save"
 		text, err := h.tools.Output(tool, "-t", "security")
+		if err != nil && !strings.Contains(err.Error(), "Table does not exist") {
+			return nil, err
+		}
 		if err != nil {
 			h.NoSecurity[f] = true
 			continue
@@ -136,4 +146,15 @@ func (h *Host) readForLoading() (hcl.Diagnostics, error) {
 		diags = append(diags, append(more, h.Rules[f].Load(file)...)...)
 	}
 	return diags, nil
+}
+
+// unsupported reports whether a tool fails because the kernel has no nftables, or no tables of the
+// legacy kind.
+func unsupported(err error) bool {
+	for _, text := range []string{"Failed to initialize nft", "Could not fetch rule set generation id", "can't initialize"} {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
 }
