@@ -58,16 +58,21 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 			if unit {
 				return printUnit(cmd)
 			}
-			a, err := newApplier(cmd)
-			if err != nil {
-				return failed(cmd, err)
-			}
 			if boot {
+				a, err := apply.NewForBoot()
+				if err != nil {
+					return failed(cmd, err)
+				}
+				a.Warn = warnings(cmd)
 				result, err := a.Boot(args[0])
 				if err != nil {
 					return failed(cmd, err)
 				}
 				return escape.Fprintf(cmd.OutOrStdout(), "loaded %s\n", result.Folder)
+			}
+			a, err := newApplier(cmd)
+			if err != nil {
+				return failed(cmd, err)
 			}
 			result, err := a.Load(args[0], opts)
 			if err != nil {
@@ -110,8 +115,13 @@ func newApplier(cmd *cobra.Command) (*apply.Applier, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Warn = func(text string) { escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", text) }
+	a.Warn = warnings(cmd)
 	return a, nil
+}
+
+// warnings prints warnings on standard error.
+func warnings(cmd *cobra.Command) func(string) {
+	return func(text string) { escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", text) }
 }
 
 // failed prints why an operation failed, and returns its exit code.

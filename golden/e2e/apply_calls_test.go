@@ -24,7 +24,7 @@ type calls struct {
 type fault struct {
 	n       int
 	when    string // before or after the tool has run
-	action  string // kill or fail
+	action  string // fail, or the signal that dockerfw gets
 	pattern string
 }
 
@@ -41,7 +41,8 @@ n=1
 until echo "$call" >"$calls/$n"; do n=$((n + 1)); done 2>/dev/null
 [ $n = "$at" ] || exec "$real" "$@"
 [ $when = before ] || "$real" "$@"
-[ $action != kill ] || kill -9 "$PPID"
+[ $action = fail ] || kill -s $action "$PPID"
+[ $action = fail ] || [ $action = KILL ] || { [ $when = after ] || exec "$real" "$@"; exit 0; }
 echo "` + failure + `" >&2
 exit 1`
 
@@ -50,7 +51,7 @@ func newCalls(h *target) *calls {
 	c := &calls{h, h.path("calls")}
 	names := []string{"ipset", "nft"}
 	for _, tool := range []string{"iptables", "ip6tables"} {
-		for _, kind := range []string{"", "-nft", "-legacy"} {
+		for _, kind := range []string{"-nft", "-legacy"} {
 			for _, suffix := range []string{"", "-save", "-restore"} {
 				names = append(names, tool+kind+suffix)
 			}
@@ -105,7 +106,7 @@ func (c *calls) kill(n int, when string, run func() outcome) (call string, kille
 
 func (c *calls) killAt(f fault, run func() outcome) (call string, killed bool) {
 	c.t.Helper()
-	f.action = "kill"
+	f.action = "KILL"
 	out, made, hit := c.with(f, run)
 	if !hit {
 		return "", false

@@ -106,6 +106,45 @@ func TestAnUnconfirmedChangeIsRolledBack(t *testing.T) {
 	})
 }
 
+func TestAnUnconfirmedChangeIsRolledBackAfterItsTime(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	old := h.withPolicy("clients")
+	const seconds = 3
+	start := time.Now()
+	h.succeeds(deployPolicy(t, "a jump"), []string{"--confirm", fmt.Sprint(seconds)}, "rolling back in 3 seconds")
+	h.waitForRollback()
+	if took := time.Since(start); took < seconds*time.Second {
+		t.Errorf("it was rolled back after %s", took)
+	}
+	h.requireLoaded(old)
+	if text := readOr(t, h.path("run/confirm.log"), ""); !strings.Contains(text, "not confirmed in time: rolling back") || !strings.Contains(text, "rolled back to the previous rules and sets") {
+		t.Errorf("confirm.log: %q", text)
+	}
+}
+
+// Before the engine runs for the first time, rules may be loaded into tables that it does not use.
+func TestAChangeInTheOtherTablesIsRolledBackThere(t *testing.T) {
+	onBackends(t, func(h *target) {
+		other := otherBackend(h.backend)
+		h.setDefault(other)
+		p := deployPolicy(h.t, "a jump")
+		h.succeeds(p, append([]string{"--backend", string(other)}, notYet...), "loaded")
+		h.addDockerChains(h.backend)
+		h.expire()
+		h.waitForRollback()
+		for _, f := range []int{4, 6} {
+			for _, table := range []string{"filter", "security"} {
+				if text := h.IPTablesSave(other, f, table); strings.Contains(text, "DOCKERFW") {
+					h.t.Errorf("IPv%d rules remain:\n%s", f, text)
+				}
+			}
+		}
+		h.succeeds(p, nil, "loaded")
+		h.requireLoaded(p)
+	})
+}
+
 func TestAConfirmedChangeStaysAndRollbackIsImmediate(t *testing.T) {
 	onOneBackend(t, lab.Legacy, func(h *target) {
 		old := h.withPolicy("clients")
@@ -245,7 +284,7 @@ func TestRollbackIsRetriedUntilItSucceeds(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
 	old := h.withPolicy("clients")
-	h.wrapIPTables(4, "-restore", `[ ! -e `+h.path("pending")+` ] && exec "$real" "$@"; echo refused >>`+h.path("refused")+`; exit 1`)
+	h.wrap("iptables-nft-restore", `[ ! -e `+h.path("pending")+` ] && exec "$real" "$@"; echo refused >>`+h.path("refused")+`; exit 1`)
 	h.succeeds(deployPolicy(t, "a jump"), notYet, "loaded")
 	if err := os.WriteFile(h.path("pending"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -366,7 +405,7 @@ func TestAnImmediateRollbackThatFailsIsRetried(t *testing.T) {
 	// Loading fails for IPv6, then the rollback fails for IPv4, once each.
 	for family, n := range map[int]int{6: 1, 4: 2} {
 		calls := h.path(fmt.Sprint("calls", family))
-		h.wrapIPTables(family, "-restore", fmt.Sprintf(`[ "$1" = -w ] || exec "$real" "$@"
+		h.wrap(h.backend.Tool(family, "-restore"), fmt.Sprintf(`[ "$1" = -w ] || exec "$real" "$@"
 echo >>%q
 [ $(/bin/grep -c "" %[1]q) != %d ] || exit 1
 exec "$real" "$@"`, calls, n))

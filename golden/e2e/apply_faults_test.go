@@ -3,10 +3,11 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,7 +42,7 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 			for size := 4; ; size += 4 + size/2 {
 				// The folder keeps its files, which do not count for the size.
 				h.mounted(h.path(dir), fmt.Sprintf(`cp -R "$1" "$1.kept" && size=$(($(du -sk "$1" | cut -f1) + %d)) &&
-mount -t tmpfs -o size=${size}k tmpfs "$1" && cp -R "$1.kept/." "$1" && rm -rf "$1.kept"`, size))
+mount -t tmpfs -o size=${size}k,mode=0755 tmpfs "$1" && cp -R "$1.kept/." "$1" && rm -rf "$1.kept"`, size))
 				before := h.saved()
 				out := h.apply(b)
 				h.prefix = nil
@@ -71,7 +72,7 @@ func TestReadOnlyStateIsRefusedAndAReadOnlyPolicyFolderLoads(t *testing.T) {
 	a := h.withPolicy("clients")
 	b := deployPolicy(t, "a jump")
 	for _, dir := range []string{"run", "state"} {
-		h.mounted(h.path(dir), `mount -t tmpfs -o ro tmpfs "$1"`)
+		h.mounted(h.path(dir), `mount -t tmpfs -o ro,mode=0755 tmpfs "$1"`)
 		h.refuses(b, 1, nil, "cannot write to", h.path(dir), "nothing was changed")
 	}
 	h.mounted(b.dir, `mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"`)
@@ -103,7 +104,7 @@ func TestAMissingToolIsReported(t *testing.T) {
 					}
 				}()
 			}
-			h.mounted(h.path("sbin"), `mount --bind /usr/sbin "$1" && mount -t tmpfs tmpfs /usr/sbin &&
+			h.mounted(h.path("sbin"), `mount --bind /usr/sbin "$1" && mount -t tmpfs -o mode=0755 tmpfs /usr/sbin &&
 for f in "$1"/*; do ln -s "$f" /usr/sbin/; done && cd /usr/sbin && rm `+strings.Join(tools, " "))
 			h.refuses(b, 1, nil, tools[0]+" is not installed", "nothing was changed")
 			h.prefix = nil
@@ -111,9 +112,8 @@ for f in "$1"/*; do ln -s "$f" /usr/sbin/; done && cd /usr/sbin && rm `+strings.
 		without("ipset")
 		for _, family := range []int{4, 6} {
 			for _, suffix := range []string{"-save", "-restore"} {
-				tools := h.tools(family, suffix)
-				slices.Reverse(tools) // the name without the kind is the one in the message
-				without(tools...)
+				kind := h.backend.Tool(family, suffix)
+				without(strings.Replace(kind, "-"+string(h.backend), "", 1), kind)
 			}
 		}
 		h.succeeds(b, nil)
@@ -126,7 +126,7 @@ func TestTheBackendIsTheOneThatDockerUses(t *testing.T) {
 	h := newTarget(t, lab.Legacy)
 	h.setDefault(lab.NFT)
 	h.addDockerChains(lab.Legacy)
-	h.refuses(p, 1, []string{"--backend", "nft"}, "Docker's chains in iptables-legacy, not in iptables-nft", "nothing was changed")
+	h.refuses(p, 1, []string{"--backend", "nft"}, "Docker's chains are in iptables-legacy, not in iptables-nft", "nothing was changed")
 	h.succeeds(p, nil, "iptables is iptables-nft on this host, but Docker's rules are in iptables-legacy: using iptables-legacy")
 	h.requireLoaded(p)
 	h.addDockerChains(lab.NFT)
@@ -246,6 +246,183 @@ func TestAFailureOfAnyCallRestoresTheOldState(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A failure to remove is reported, and the next removal completes it.
+func TestAFailureOfAnyCallOfARemovalIsReported(t *testing.T) {
+	onBackends(t, func(h *target) {
+		p := h.withPolicy("a list of sets")
+		c := newCalls(h)
+		c.each(func(n int, when string) bool {
+			out, made, hit := c.with(fault{n: n, when: when, action: "fail"}, h.remove)
+			what := fmt.Sprintf("a failure %s call %d", when, n)
+			if hit {
+				what += " (" + made[n-1] + ")"
+			}
+			if out.code != 0 {
+				h.expect(out, 1, failure)
+				h.expect(h.remove(), 0)
+			}
+			for _, f := range []int{4, 6} {
+				for _, table := range []string{"filter", "security"} {
+					if text := h.IPTablesSave(h.backend, f, table); strings.Contains(strings.ToLower(text), "dockerfw") {
+						h.t.Errorf("%s: IPv%d rules remain:\n%s", what, f, text)
+					}
+				}
+			}
+			if sets := h.setNames(); len(sets) > 0 && out.code == 0 && when == "before" {
+				h.expect(out, 0, "were not destroyed")
+				h.expect(h.remove(), 0)
+			}
+			if sets := h.setNames(); len(sets) > 0 {
+				h.t.Errorf("%s: sets remain: %s", what, sets)
+			}
+			if h.t.Failed() {
+				h.t.Fatalf("%s:\n%s", what, out.text)
+			}
+			h.succeeds(p, nil)
+			return hit
+		})
+	})
+}
+
+// The rules in the tables that Docker does not use are those in force until the others are.
+func TestAFailureToMoveToTheOtherTablesChangesNothing(t *testing.T) {
+	onBackends(t, func(h *target) {
+		other := otherBackend(h.backend)
+		h.setDefault(other)
+		p := deployPolicy(h.t, "a list of sets")
+		h.expect(h.boot(p), 0, "loaded")
+		h.addDockerChains(h.backend)
+		c := newCalls(h)
+		loaded := 0
+		c.each(func(n int, when string) bool {
+			before := [2]string{h.saved(), h.IPTablesSave(other, 4, "filter") + h.IPTablesSave(other, 6, "filter")}
+			out, made, hit := c.with(fault{n: n, when: when, action: "fail"}, func() outcome { return h.apply(p) })
+			if out.code == 0 {
+				loaded++
+				h.requireLoaded(p)
+				h.expect(h.remove(), 0)
+				h.reboot()
+				h.flush(other)
+				if err := os.Remove(h.path("state/backend")); err != nil && !os.IsNotExist(err) {
+					h.t.Fatal(err)
+				}
+				h.expect(h.boot(p), 0, "loaded")
+				h.addDockerChains(h.backend)
+				return hit
+			}
+			h.expect(out, 1, failure)
+			h.requireUnchanged(before[0])
+			if after := h.IPTablesSave(other, 4, "filter") + h.IPTablesSave(other, 6, "filter"); withoutNoise(after) != withoutNoise(before[1]) {
+				h.t.Errorf("a failure %s call %d (%s): the other tables were\n%s\nand are\n%s", when, n, made[n-1], before[1], after)
+			}
+			return hit
+		})
+		if loaded == 0 {
+			h.t.Error("no run without a failure")
+		}
+	})
+}
+
+func TestAFailureOfAnyCallAtBootLoadsOrCloses(t *testing.T) {
+	onBackends(t, func(h *target) {
+		p := deployPolicy(h.t, "a list of sets")
+		h.succeeds(p, nil)
+		h.reboot()
+		c := newCalls(h)
+		c.each(func(n int, when string) bool {
+			out, made, hit := c.with(fault{n: n, when: when, action: "fail"}, func() outcome { return h.boot(p) })
+			what := fmt.Sprintf("a failure %s call %d", when, n)
+			if hit {
+				what += " (" + made[n-1] + ")"
+			}
+			if out.code == 0 {
+				h.requireLoaded(p)
+			} else {
+				h.expect(out, 1, failure, "CLOSE")
+				h.requireClosed(what)
+			}
+			if h.t.Failed() {
+				h.t.Fatalf("%s:\n%s", what, out.text)
+			}
+			h.expect(h.boot(p), 0, "loaded")
+			h.requireLoaded(p)
+			h.reboot()
+			return hit
+		})
+	})
+}
+
+func TestTheFolderOfAFleetIsRefused(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	h.withPolicy("clients")
+	p := compileFolder(t, "a fleet", `
+host "web-1" { external_interfaces = ["eth0"] }
+host "web-2" { external_interfaces = ["eth0"] }
+`)
+	h.refuses(p, 1, nil, "has a folder for each host", filepath.Join(p.dir, "web-1"), filepath.Join(p.dir, "web-2"), "nothing was changed")
+	h.succeeds(&deployed{"web-1", filepath.Join(p.dir, "web-1")}, nil, "loaded")
+}
+
+// A legacy kernel may lack the security table.
+func TestAKernelWithoutTheSecurityTableHasNoFallbackRules(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.Legacy)
+	h.addDockerChains(h.backend)
+	for _, family := range []int{4, 6} {
+		h.wrap(h.backend.Tool(family, "-save"), `[ "$1 $2" != "-t security" ] || { echo "iptables-save v1.8.9 (legacy): Cannot initialize: Table does not exist (do you need to insmod?)" >&2; exit 1; }
+exec "$real" "$@"`)
+	}
+	p := deployPolicy(t, "clients")
+	h.succeeds(p, nil, "loaded")
+	h.succeeds(p, nil, "nothing to do")
+	for _, family := range []int{4, 6} {
+		real, err := exec.LookPath("/usr/sbin/" + h.backend.Tool(family, "-save"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.unwrap(h.backend.Tool(family, "-save"), real)
+	}
+	if text := h.saved(); strings.Contains(text, "security -A") {
+		t.Error(text)
+	}
+	// A newer kernel has it.
+	h.succeeds(p, nil, "loaded")
+	h.requireLoaded(p)
+}
+
+func TestAHeldLockIsReportedAfterAMinute(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	h.withPolicy("clients")
+	b := deployPolicy(t, "a jump")
+	lock, err := os.OpenFile(h.path("run/lock"), os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	before := h.saved()
+	out := make(chan outcome)
+	go func() {
+		text, err := exec.Command("nsenter", append([]string{"--net=/run/netns/" + h.Name, "--"}, h.command("apply", b.dir)...)...).CombinedOutput()
+		o := outcome{text: string(text)}
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			o.code = exit.ExitCode()
+		}
+		out <- o
+	}()
+	h.expect(<-out, 1, "another dockerfw has held the lock "+h.path("run/lock")+" for a minute", "nothing was changed")
+	h.requireUnchanged(before)
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.succeeds(b, nil, "loaded")
 }
 
 func (h *target) rule(family int, args ...string) {

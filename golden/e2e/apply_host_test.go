@@ -84,7 +84,12 @@ func (h *target) setDefault(backend lab.Backend) {
 	h.t.Helper()
 	for family, tool := range map[int]string{4: "iptables", 6: "ip6tables"} {
 		for _, suffix := range []string{"", "-save", "-restore"} {
-			h.link(tool+suffix, backend.Tool(family, suffix))
+			path := h.path("bin/" + tool + suffix)
+			_ = os.Remove(path)
+			// A wrapper of the program is one under both names.
+			if err := os.Symlink(backend.Tool(family, suffix), path); err != nil {
+				h.t.Fatal(err)
+			}
 		}
 	}
 }
@@ -108,26 +113,6 @@ func (h *target) unwrap(name, real string) {
 	path := h.path("bin/" + name)
 	if err := errors.Join(os.Remove(path), os.Symlink(real, path)); err != nil {
 		h.t.Error(err)
-	}
-}
-
-// tools are the names in bin of a program of the backend that dockerfw may run: with its kind
-// of iptables and, where that is the default, without.
-func (h *target) tools(family int, suffix string) []string {
-	h.t.Helper()
-	out := []string{h.backend.Tool(family, suffix)}
-	plain := strings.Replace(out[0], "-"+string(h.backend), "", 1)
-	if real, err := os.Readlink(h.path("bin/" + plain)); err == nil && filepath.Base(real) == out[0] {
-		out = append(out, plain)
-	}
-	return out
-}
-
-// wrapIPTables wraps a program of the backend under all names that dockerfw may run.
-func (h *target) wrapIPTables(family int, suffix, script string) {
-	h.t.Helper()
-	for _, name := range h.tools(family, suffix) {
-		h.wrap(name, script)
 	}
 }
 

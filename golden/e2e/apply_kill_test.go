@@ -221,6 +221,43 @@ func TestAKilledBootLeavesNoRulesOrThePolicyAndTheNextLoads(t *testing.T) {
 	})
 }
 
+// Ctrl-C, a lost terminal and systemd end a run that has changed nothing yet; others complete.
+func TestASignalEndsOnlyARunThatHasChangedNothing(t *testing.T) {
+	onBackends(t, func(h *target) {
+		old := h.withPolicy("a list of sets")
+		b := deployPolicy(h.t, "a shorter list")
+		c := newCalls(h)
+		for _, signal := range []string{"INT", "TERM", "HUP"} {
+			ended, completed := 0, 0
+			for n := 1; ; n++ {
+				before := h.saved()
+				out, made, hit := c.with(fault{n: n, when: "before", action: signal}, func() outcome { return h.apply(b) })
+				if !hit {
+					h.succeeds(old, nil)
+					break
+				}
+				if out.code == 0 {
+					completed++
+					h.requireLoaded(b)
+					h.succeeds(old, nil)
+				} else {
+					ended++
+					h.requireUnchanged(before)
+					if completed > 0 {
+						h.t.Errorf("SIG%s at call %d (%s) ended the run after signals before it did not", signal, n, made[n-1])
+					}
+				}
+				if h.t.Failed() {
+					h.t.Fatalf("SIG%s at call %d (%s): %s", signal, n, made[n-1], out.text)
+				}
+			}
+			if ended == 0 || completed < 5 {
+				h.t.Errorf("SIG%s ended %d runs, and %d completed", signal, ended, completed)
+			}
+		}
+	})
+}
+
 // A tool continues when dockerfw is killed: the next run must not read the host meanwhile.
 func TestTheNextRunWaitsForATool(t *testing.T) {
 	onBackends(t, func(h *target) {

@@ -24,8 +24,10 @@ type Applier struct {
 	Warn func(string)
 
 	store *store.Store
-	lock  *store.Lock
-	tools *hosttool.Runner
+	// unusable is why there is no store: only Boot can do without.
+	unusable error
+	lock     *store.Lock
+	tools    *hosttool.Runner
 }
 
 // lockWait is how long a run waits for another one.
@@ -39,9 +41,18 @@ func New() (*Applier, error) {
 	}
 	s, err := store.Open()
 	if err != nil {
-		return nil, err
+		return nil, unchanged(err)
 	}
 	return &Applier{store: s, tools: hosttool.New()}, nil
+}
+
+// NewForBoot returns an Applier for Boot. The error is about missing rights.
+func NewForBoot() (*Applier, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("root is required: sudo dockerfw …")
+	}
+	s, err := store.Open()
+	return &Applier{store: s, unusable: err, tools: hosttool.New()}, nil
 }
 
 // locked runs an operation while no other run can change anything.

@@ -1,9 +1,7 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -19,7 +17,7 @@ type iptablesRules = iptables.Ruleset
 func (a *Applier) Remove() (*Result, error) {
 	var out *Result
 	err := a.locked(lockWait, func() error {
-		recorded, err := a.recorded()
+		records, err := a.records()
 		if err != nil {
 			return unchanged(err)
 		}
@@ -30,20 +28,14 @@ func (a *Applier) Remove() (*Result, error) {
 		if host.SetsUnread != nil {
 			return unchanged(fmt.Errorf("ipset does not work on this host: %w", host.SetsUnread))
 		}
-		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-			// A kernel without a family has no rules of it.
-			if err := host.Unread[f]; err != nil && (f == ir.IPv4 || hasIPv6() && !errors.Is(err, snapshot.ErrNoTool)) {
-				return unchanged(err)
-			}
+		if err := mustRead(host); err != nil {
+			return unchanged(err)
 		}
-		if pending, err := a.store.Pending(); err == nil && pending != nil {
-			var now plan.Version
-			if now.UnmarshalJSON(pending.New) == nil {
-				recorded.made = append(recorded.made, now.Sets.Names()...)
-			}
+		if err := host.Unread[ir.IPv4]; err != nil {
+			return unchanged(err)
 		}
 		none := &plan.Version{Rules: map[ir.Family]*plan.Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
-		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Made: recorded.made, Last: recorded.last, Unmanaged: recorded.unmanaged, Force: true})
+		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Records: records, Force: true})
 		if err != nil {
 			return unchanged(err)
 		}
@@ -65,10 +57,4 @@ func (a *Applier) Remove() (*Result, error) {
 		return a.lock.SetNames(store.Made, kept)
 	})
 	return out, err
-}
-
-// hasIPv6 reports whether this kernel has IPv6.
-func hasIPv6() bool {
-	_, err := os.Stat("/proc/net/if_inet6")
-	return err == nil
 }
