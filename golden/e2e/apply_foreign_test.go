@@ -160,7 +160,7 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 		h.requireLoaded(p)
 		h.expect(h.remove(), 0, "no dockerfw rules remain")
 		if n := ours(h.backend) + ours(other); n > 0 {
-			h.t.Errorf("remove.sh left %d rules", n)
+			h.t.Errorf("dockerfw remove left %d rules", n)
 		}
 	})
 }
