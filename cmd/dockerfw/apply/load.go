@@ -129,7 +129,7 @@ func (l *load) use(files map[string][]byte, path string) (err error) {
 
 // plan makes the plan for a host as it was read.
 func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
-	recorded, err := l.recorded()
+	records, err := l.records()
 	if err != nil {
 		return err
 	}
@@ -137,9 +137,9 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	if err != nil {
 		return err
 	}
-	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return !p.Move || p.Missing })
+	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return p.Behind == "" })
 	l.input = plan.Input{
-		Host: host.State(), Want: l.version, Printed: printed, Made: recorded.made, Last: recorded.last, Unmanaged: recorded.unmanaged, Force: l.options.Force,
+		Host: host.State(), Want: l.version, Printed: printed, Records: records, Force: l.options.Force,
 		Late: func(j plan.Jump) bool {
 			return slices.ContainsFunc(l.Moved, func(p snapshot.Placement) bool { return p.Jump == j })
 		},
@@ -148,37 +148,36 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	return err
 }
 
-// recorded are names of sets.
-type recorded struct {
-	// made are the sets that dockerfw made or was about to make when it was cut off, and last those
-	// that the folder which was loaded last fills.
-	made, last []string
-	// unmanaged are the sets that dockerfw uses and something else fills.
-	unmanaged []string
-}
-
-func (a *Applier) recorded() (r recorded, err error) {
-	r.made, err = a.store.Names(store.Made)
+// records are the names of sets that were recorded, and those of the last folder and of the
+// change that waits for confirmation.
+func (a *Applier) records() (r plan.Records, err error) {
+	r.Made, err = a.store.Names(store.Made)
 	for _, list := range []store.List{store.Unmanaged, store.UnmanagedNext} {
 		names, more := a.store.Names(list)
-		r.unmanaged, err = append(r.unmanaged, names...), errors.Join(err, more)
+		r.Unmanaged, err = append(r.Unmanaged, names...), errors.Join(err, more)
 	}
 	if err != nil {
 		return r, err
 	}
-	good, _, ok, err := a.store.Good()
-	if !ok || err != nil {
-		return r, nil // a damaged copy is replaced after the load
+	var folders []map[string][]byte
+	// A damaged copy is replaced after the load.
+	if good, _, ok, err := a.store.Good(); ok && err == nil {
+		folders = append(folders, good)
 	}
-	m, err := folder.ParseManifest(good[folder.ManifestFile])
-	if err != nil {
-		return r, nil
+	if pending, err := a.store.Pending(); err == nil && pending != nil {
+		folders = append(folders, pending.Files)
 	}
-	for _, s := range m.Sets {
-		if s.Managed {
-			r.last = append(r.last, s.Name)
-		} else {
-			r.unmanaged = append(r.unmanaged, s.Name)
+	for _, files := range folders {
+		m, err := folder.ParseManifest(files[folder.ManifestFile])
+		if err != nil {
+			continue
+		}
+		for _, s := range m.Sets {
+			if s.Managed {
+				r.Earlier = append(r.Earlier, s.Name)
+			} else {
+				r.Unmanaged = append(r.Unmanaged, s.Name)
+			}
 		}
 	}
 	return r, nil
@@ -189,7 +188,7 @@ func (l *load) run() error {
 	if err := l.lock.Room(l.size()); err != nil {
 		return unchanged(err)
 	}
-	l.before = l.input.Host.Before(l.version, slices.Concat(l.input.Made, l.input.Last), l.input.Unmanaged)
+	l.before = l.input.Host.Before(l.version, l.input.Records)
 	uninterrupted()
 	if err := l.record(); err != nil {
 		return unchanged(err)
@@ -225,7 +224,7 @@ func (l *load) size() (n int64) {
 // record keeps which sets the run may create, and which unmanaged ones it uses: if it is killed,
 // the next run needs to know.
 func (l *load) record() error {
-	if err := l.lock.SetNames(store.UnmanagedNext, l.version.Unmanaged.Names()); err != nil {
+	if err := l.lock.SetNames(store.UnmanagedNext, l.Plan.Unmanaged); err != nil {
 		return err
 	}
 	return l.lock.SetNames(store.Made, l.Plan.Made)
@@ -310,7 +309,7 @@ func (l *load) settle() {
 
 // settleSteps removes what a version does not need, and returns the sets that something else uses.
 func (a *Applier) settleSteps(h *snapshot.Host, p *plan.Plan) (kept []string) {
-	kept = slices.Clone(p.InUse)
+	kept = slices.Clone(p.Left)
 	for _, s := range p.Settle {
 		err := a.step(h, s)
 		switch {

@@ -17,7 +17,7 @@ type iptablesRules = iptables.Ruleset
 func (a *Applier) Remove() (*Result, error) {
 	var out *Result
 	err := a.locked(lockWait, func() error {
-		recorded, err := a.recorded()
+		records, err := a.records()
 		if err != nil {
 			return unchanged(err)
 		}
@@ -34,14 +34,8 @@ func (a *Applier) Remove() (*Result, error) {
 		if err := host.Unread[ir.IPv4]; err != nil {
 			return unchanged(err)
 		}
-		if pending, err := a.store.Pending(); err == nil && pending != nil {
-			var now plan.Version
-			if now.UnmarshalJSON(pending.New) == nil {
-				recorded.made = append(recorded.made, now.Sets.Names()...)
-			}
-		}
 		none := &plan.Version{Rules: map[ir.Family]*plan.Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
-		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Made: recorded.made, Last: recorded.last, Unmanaged: recorded.unmanaged, Force: true})
+		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Records: records, Force: true})
 		if err != nil {
 			return unchanged(err)
 		}

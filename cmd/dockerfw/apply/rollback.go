@@ -47,10 +47,11 @@ func (a *Applier) forgetChange() error {
 // restore puts an earlier version in force, with the names of sets that may have been made since,
 // and in the kind of iptables that was used. changed reports whether rules were changed.
 func (a *Applier) restore(version *plan.Version, made []string, backend snapshot.Backend) (changed bool, err error) {
-	recorded, err := a.recorded()
+	records, err := a.records()
 	if err != nil {
 		return false, err
 	}
+	records.Made = append(records.Made, made...)
 	host, _, err := a.read(snapshot.LiveOptions{Backend: backend, Fixed: true})
 	if err != nil {
 		return false, err
@@ -58,7 +59,7 @@ func (a *Applier) restore(version *plan.Version, made []string, backend snapshot
 	if err := mustRead(host); err != nil {
 		return false, err
 	}
-	p, err := plan.Make(plan.Input{Host: host.State(), Want: version, Made: append(recorded.made, made...), Last: recorded.last, Unmanaged: recorded.unmanaged, Force: true})
+	p, err := plan.Make(plan.Input{Host: host.State(), Want: version, Records: records, Force: true})
 	if err != nil {
 		return false, err
 	}

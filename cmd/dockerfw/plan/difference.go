@@ -35,6 +35,9 @@ type JumpChange struct {
 	Jump
 	// Late: the jump exists, and goes ahead of what comes before it.
 	Late bool
+	// Removed: the jump exists, and an earlier state of the host, to which it is rolled back, does
+	// not have it.
+	Removed bool
 }
 
 // Differences are what loading a version changes on a host.
@@ -73,12 +76,17 @@ func (h *Host) differences(want *Version, printed Printed, o *ownership, move Mo
 			}
 			d.Chains = append(d.Chains, h.chainChanges(want.Rules[f], printed[f], f, table)...)
 			for _, j := range want.Rules[f].jumps(f, table) {
-				switch n := copies(h.table(f, table), j); {
+				switch n := Copies(h.table(f, table), j); {
 				case n == 0:
 					d.Jumps = append(d.Jumps, JumpChange{Jump: j})
 				case n > 1 || move(j):
 					d.Jumps = append(d.Jumps, JumpChange{Jump: j, Late: true})
 				}
+			}
+		}
+		if r := want.Rules[f]; r != nil && r.NoJump && r.Target != "DOCKER" {
+			if j := (Jump{f, filter, "FORWARD", r.Target}); Copies(h.table(f, filter), j) > 0 {
+				d.Jumps = append(d.Jumps, JumpChange{Jump: j, Removed: true})
 			}
 		}
 		d.Sets = append(d.Sets, o.setChanges(h, want, f)...)

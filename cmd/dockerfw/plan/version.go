@@ -89,7 +89,7 @@ func (r *Rules) jumps(f ir.Family, table string) []Jump {
 		if r.Target != "" && r.Target != "DOCKER" && !r.NoJump {
 			add("FORWARD", r.Target)
 		}
-		if own[ir.OwnChain] && r.Target != "" {
+		if own[ir.OwnChain] && r.Target != "" && !r.contains(r.Target, ir.OwnChain) {
 			add(r.Target, ir.OwnChain)
 		}
 		if own[ir.InputChain] {
@@ -97,6 +97,14 @@ func (r *Rules) jumps(f ir.Family, table string) []Jump {
 		}
 	}
 	return out
+}
+
+// contains reports whether the rules themselves have a jump: those of an earlier state of a chain
+// do, where foreign rules are ahead of it.
+func (r *Rules) contains(chain, to string) bool {
+	return slices.ContainsFunc(r.Filter.Commands, func(c *iptables.Command) bool {
+		return c.Op == iptables.Append && c.Chain == chain && identity.JumpsTo(c.Rule, to)
+	})
 }
 
 // The endings of sets while a load is under way: NAME-alt has the content that the rules use
