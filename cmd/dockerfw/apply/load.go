@@ -60,7 +60,7 @@ type load struct {
 	// input is what the plan was made from.
 	input plan.Input
 	// before is what a failure is rolled back to.
-	before *plan.Version
+	before earlier
 }
 
 // prepare finds all errors that can be found before anything is changed, and makes the plan.
@@ -188,7 +188,7 @@ func (l *load) run() error {
 	if err := l.lock.Room(l.size()); err != nil {
 		return unchanged(err)
 	}
-	l.before = l.input.Host.Before(l.version, l.input.Records)
+	l.before = earlier{l.input.Host.Before(l.version, l.input.Records), l.input.Records.Made}
 	uninterrupted()
 	if err := l.record(); err != nil {
 		return unchanged(err)
@@ -299,10 +299,6 @@ func (l *load) waits() bool { return l.options.Confirm > 0 && !l.Plan.Difference
 func (l *load) settle() {
 	l.Kept = append(l.Kept, l.settleSteps(l.Before, l.Plan)...)
 	if err := errors.Join(l.lock.SetNames(store.Unmanaged, l.version.Unmanaged.Names()), l.lock.SetNames(store.UnmanagedNext, nil), l.lock.SetNames(store.Made, l.Kept), l.lock.ClearSnapshot()); err != nil {
-		l.warn("%v", err)
-	}
-	// An earlier run may have failed to roll back.
-	if err := l.lock.ClearSnapshot(); err != nil {
 		l.warn("%v", err)
 	}
 }

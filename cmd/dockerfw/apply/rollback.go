@@ -12,6 +12,13 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
+// earlier is what a load is rolled back to.
+type earlier struct {
+	Version *plan.Version `json:"version"`
+	// Made are the sets that were recorded as dockerfw's besides those of the version before.
+	Made []string `json:"made,omitempty"`
+}
+
 // rollBack undoes a load that failed, and returns the failure.
 func (l *load) rollBack(cause error) error {
 	out := &Failure{Err: cause, State: Unchanged}
@@ -46,7 +53,7 @@ func (a *Applier) forgetChange() error {
 
 // restore puts an earlier version in force, with the names of sets that may have been made since,
 // and in the kind of iptables that was used. changed reports whether rules were changed.
-func (a *Applier) restore(version *plan.Version, made []string, backend snapshot.Backend) (changed bool, err error) {
+func (a *Applier) restore(before earlier, made []string, backend snapshot.Backend) (changed bool, err error) {
 	records, err := a.records()
 	if err != nil {
 		return false, err
@@ -59,7 +66,7 @@ func (a *Applier) restore(version *plan.Version, made []string, backend snapshot
 	if err := mustRead(host); err != nil {
 		return false, err
 	}
-	p, err := plan.Make(plan.Input{Host: host.State(), Want: version, Records: records, Force: true})
+	p, err := plan.Make(plan.Input{Host: host.State(), Want: before.Version, Records: records, Force: true})
 	if err != nil {
 		return false, err
 	}
@@ -75,7 +82,7 @@ func (a *Applier) restore(version *plan.Version, made []string, backend snapshot
 		return changed, err
 	}
 	kept := a.settleSteps(host, p)
-	return changed, errors.Join(a.lock.SetNames(store.Made, kept), a.lock.SetNames(store.UnmanagedNext, nil))
+	return changed, errors.Join(a.lock.SetNames(store.Made, append(kept, before.Made...)), a.lock.SetNames(store.UnmanagedNext, nil))
 }
 
 // Confirm keeps the change that waits for confirmation.
@@ -143,17 +150,21 @@ func (a *Applier) Rollback(token string) (done bool, err error) {
 		case pending == nil:
 			return unchanged(errors.New("no change waits for confirmation"))
 		}
-		var old, now plan.Version
+		var old earlier
+		var now plan.Version
 		if err := errors.Join(json.Unmarshal(pending.Old, &old), json.Unmarshal(pending.New, &now)); err != nil {
 			return unchanged(fmt.Errorf("the previous version cannot be read: %w", err))
 		}
+		if old.Version == nil {
+			return unchanged(errors.New("the previous version is missing"))
+		}
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-			if r := old.Rules[f]; r != nil {
+			if r := old.Version.Rules[f]; r != nil {
 				r.NoJump = false // the engine may use the jump by now
 			}
 		}
 		uninterrupted()
-		if _, err := a.restore(&old, now.Sets.Names(), snapshot.Backend(pending.Backend)); err != nil {
+		if _, err := a.restore(old, now.Sets.Names(), snapshot.Backend(pending.Backend)); err != nil {
 			return &Failure{Err: err, State: Unknown, Rollback: err, Saved: a.store.Run + "/pending"}
 		}
 		done = true
