@@ -142,6 +142,9 @@ func unchanged(err error) error {
 type Result struct {
 	// Folder is the compiled folder that was loaded, without symbolic links.
 	Folder string
+	// Loaded is what was loaded, or in a dry run would be; nil where nothing is. Want is its host.
+	Loaded *store.InForce
+	Want   *snapshot.Host
 	// Backend is the kind of iptables that was used, and Note why it is not the default one.
 	Backend snapshot.Backend
 	Note    string

@@ -54,6 +54,12 @@ func (a *Applier) boot(path string) (*Result, error) {
 	if err != nil {
 		a.warn("%v", err)
 	}
+	// known are the files that show which interfaces and ports to close if nothing can be loaded.
+	known := files
+	var damaged *store.DamagedError
+	if errors.As(err, &damaged) {
+		known = damaged.Intact
+	}
 	confirmed := true
 	if unconfirmed, _ := a.store.Unconfirmed(); files != nil && unconfirmed == folder.Digest(files[folder.ManifestFile]) {
 		confirmed = false
@@ -84,8 +90,18 @@ func (a *Applier) boot(path string) (*Result, error) {
 		}
 		a.warn("%v", err)
 		a.warn("CANNOT LOAD %s", goodPath)
+		switch {
+		case known == nil:
+			known = good
+		case damaged != nil:
+			for _, name := range damaged.Names {
+				if content, ok := good[name]; ok {
+					known[name] = content
+				}
+			}
+		}
 	}
-	return nil, a.bootClosed(files, resolved)
+	return nil, a.bootClosed(known, path)
 }
 
 // bootFolder loads one folder. keep makes it the copy for the next boot.

@@ -120,6 +120,11 @@ func (l *load) use(files map[string][]byte, path string) (err error) {
 		return diags
 	}
 	l.want, l.version = want, want.Version()
+	in, err := l.inForce()
+	if err != nil {
+		return err
+	}
+	l.Loaded, l.Want = &in, want
 	for _, r := range l.version.Rules {
 		l.Rules += r.Count()
 	}
@@ -140,9 +145,7 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return p.Behind == "" })
 	l.input = plan.Input{
 		Host: host.State(), Want: l.version, Printed: printed, Records: records, Force: l.options.Force,
-		Late: func(j plan.Jump) bool {
-			return slices.ContainsFunc(l.Moved, func(p snapshot.Placement) bool { return p.Jump == j })
-		},
+		Late: snapshot.Late(placements),
 	}
 	l.Plan, err = plan.Make(l.input)
 	return err

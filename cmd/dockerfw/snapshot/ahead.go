@@ -57,6 +57,13 @@ func (h *Host) Placements(host *Host) ([]Placement, error) {
 	return out, nil
 }
 
+// Late is the Mover for a plan that places jumps so.
+func Late(placements []Placement) plan.Mover {
+	return func(j plan.Jump) bool {
+		return slices.ContainsFunc(placements, func(p Placement) bool { return p.Jump == j && p.Move })
+	}
+}
+
 // Text is what loading did with the jump; "" if nothing.
 func (p Placement) Text() string {
 	where := words.Family(p.Family) + " " + p.Chain
