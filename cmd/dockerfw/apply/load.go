@@ -260,9 +260,12 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 
 // verify reads the host again: it has to have what was loaded.
 func (l *load) verify() error {
-	host, _, err := l.read(snapshot.LiveOptions{Backend: l.Backend, Fixed: true})
-	if err != nil {
+	host, diags, err := l.Before.ReadAgain(l.reader())
+	switch {
+	case err != nil:
 		return err
+	case diags.HasErrors():
+		return diags
 	}
 	if err := mustRead(host); err != nil {
 		return err
