@@ -124,7 +124,7 @@ func (h *target) requireClosed(what string) {
 
 // After an update of the kernel its modules may be missing.
 func TestBootClosesContainersWithoutIPSet(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
 		p := deployPolicy(h.t, "a jump")
 		h.wrap("ipset", `echo "ipset: Cannot open session to kernel." >&2; exit 1`)
 		h.expect(h.boot(p), 1, "ipset does not work on this host", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
@@ -134,7 +134,7 @@ func TestBootClosesContainersWithoutIPSet(t *testing.T) {
 
 // A truncated file may not contain all external interfaces.
 func TestBootClosesAllInterfacesWhenTheFolderIsTruncated(t *testing.T) {
-	onOneBackend(t, lab.NFT, func(h *target) {
+	onBackends(t, func(h *target) {
 		p := compileFolder(h.t, "two interfaces", `
 host {
   external_interfaces = ["wg+", "eth0"]

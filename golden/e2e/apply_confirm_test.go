@@ -89,7 +89,7 @@ func (h *target) timers() (pids []int) {
 }
 
 func TestAnUnconfirmedChangeIsRolledBack(t *testing.T) {
-	onOneBackend(t, lab.NFT, func(h *target) {
+	onBackends(t, func(h *target) {
 		old := h.withPolicy("a list of sets")
 		b := deployPolicy(h.t, "single addresses")
 		before := h.saved()
@@ -146,7 +146,7 @@ func TestAChangeInTheOtherTablesIsRolledBackThere(t *testing.T) {
 }
 
 func TestAConfirmedChangeStaysAndRollbackIsImmediate(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
 		old := h.withPolicy("clients")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, notYet, "loaded")
@@ -216,7 +216,7 @@ func (h *target) flush(backend lab.Backend) {
 }
 
 func TestConcurrentRunsWaitForEachOther(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
 		h.addDockerChains(h.backend)
 		both := []*deployed{deployPolicy(h.t, "a list of sets"), deployPolicy(h.t, "single addresses")}
 		for range 5 {
@@ -300,7 +300,7 @@ func TestRollbackIsRetriedUntilItSucceeds(t *testing.T) {
 
 // A restart of firewalld restarts the service too.
 func TestAChangeThatABootReplacedCannotBeConfirmed(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
 		old := h.withPolicy("clients")
 		b := deployPolicy(h.t, "a jump")
 		h.succeeds(b, notYet, "loaded")
@@ -337,7 +337,7 @@ func TestBootAfterAnUnconfirmedFirstInstallationReportsIt(t *testing.T) {
 }
 
 func TestUnmanagedSetsSurviveARollback(t *testing.T) {
-	onOneBackend(t, lab.NFT, func(h *target) {
+	onBackends(t, func(h *target) {
 		list := func(members string) *deployed {
 			return compileFolder(h.t, members, `
 host { external_interfaces = ["eth0"] }

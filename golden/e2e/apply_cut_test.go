@@ -137,7 +137,7 @@ default { allow = [ipset.all] }`, nil},
 			t.Parallel()
 			s := newPublishing(t, backend)
 			before := compileFolder(t, "all", cutHost+"default { allow = [ipset.all] }\n")
-			for _, c := range selected(t, 2, backend, cases) {
+			for _, c := range cases {
 				s.host.succeeds(before, nil)
 				sessions := s.open()
 				s.host.succeeds(compileFolder(t, c.name, cutHost+c.rules), []string{"--cut"}, fmt.Sprintf("ended %d connections", len(c.ended)))

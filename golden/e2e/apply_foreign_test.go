@@ -10,7 +10,7 @@ import (
 )
 
 func TestASetInForeignRulesIsSwappedOrLeftAlone(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
 		a := h.withPolicy("clients")
 		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "clients", "dst", "-j", "ACCEPT")
 		b := deployPolicy(h.t, "other clients, rechecked")
@@ -25,7 +25,7 @@ func TestASetInForeignRulesIsSwappedOrLeftAlone(t *testing.T) {
 
 // A foreign set may have one of the names that dockerfw uses for new sets.
 func TestForeignSetsWithReservedNamesAreLeftAlone(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
 		a := h.withPolicy("clients")
 		if err := h.IPSetRestore("create clients-new hash:net\n"); err != nil {
 			h.t.Fatal(err)
@@ -49,7 +49,7 @@ func TestForeignSetsWithReservedNamesAreLeftAlone(t *testing.T) {
 }
 
 func TestAnUnmanagedSetSurvivesAPolicyWithoutIt(t *testing.T) {
-	onOneBackend(t, lab.NFT, func(h *target) {
+	onBackends(t, func(h *target) {
 		if err := h.IPSetRestore("create clients hash:net\nadd clients 203.0.113.0/24\ncreate clients-v6 hash:net family inet6\n"); err != nil {
 			h.t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 		h.requireLoaded(p)
 		h.expect(h.remove(), 0, "no dockerfw rules remain")
 		if n := ours(h.backend) + ours(other); n > 0 {
-			h.t.Errorf("remove.sh left %d rules", n)
+			h.t.Errorf("dockerfw remove left %d rules", n)
 		}
 	})
 }

@@ -304,10 +304,6 @@ func (l *load) settle() {
 	if err := errors.Join(l.lock.SetNames(store.Unmanaged, l.version.Unmanaged.Names()), l.lock.SetNames(store.UnmanagedNext, nil), l.lock.SetNames(store.Made, l.Kept), l.lock.ClearSnapshot()); err != nil {
 		l.warn("%v", err)
 	}
-	// An earlier run may have failed to roll back.
-	if err := l.lock.ClearSnapshot(); err != nil {
-		l.warn("%v", err)
-	}
 }
 
 // settleSteps removes what a version does not need, and returns the sets that something else uses.

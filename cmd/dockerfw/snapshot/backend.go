@@ -130,7 +130,7 @@ func defaultBackend(t Tools) Backend {
 var forwardJump = regexp.MustCompile(`(?m)^-A FORWARD(?: .*)? -[jg] (DOCKER\S*)$`)
 
 // forwardJumps reports whether FORWARD jumps to chains that only Docker makes, and whether it
-// jumps to DOCKER-USER, which apply.sh does too.
+// jumps to DOCKER-USER, which dockerfw does too.
 func forwardJumps(saved []byte) (docker, user bool) {
 	for _, m := range forwardJump.FindAllSubmatch(saved, -1) {
 		switch to := string(m[1]); {
