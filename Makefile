@@ -4,7 +4,7 @@
 GO ?= go
 # Debian packages of the kernel and Docker tests. Those of docker.io and openssh-server start
 # their services where they were not installed before.
-TEST_PACKAGES = iptables ipset iproute2 conntrack nftables openssh-client openssh-server docker.io busybox-static shellcheck util-linux systemd tcpdump ca-certificates ansible-core python3
+TEST_PACKAGES = iptables ipset iproute2 conntrack nftables openssh-client openssh-server docker.io busybox-static util-linux systemd tcpdump ca-certificates ansible-core python3
 # The tests in golden/lab and golden/e2e need root, a kernel and engines.
 LAB_PACKAGES = ./golden/lab ./golden/e2e
 

@@ -269,7 +269,7 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 	f.requireOutput(printed, "was not installed on this host", "Exec format error", "set dockerfw_program for this host")
 	printed = f.expect("failed", "", "", "-e", "dockerfw_program=no-such-program")
 	f.requireOutput(printed, "There is no program no-such-program on the controller")
-	printed = f.expect("failed", "", "", "-e", "dockerfw_program=")
+	printed = f.expect("failed", "", "", "--check", "-e", "dockerfw_program=")
 	f.requireOutput(printed, "No such file or directory")
 	f.requireUnchanged(clean, "web1")
 
