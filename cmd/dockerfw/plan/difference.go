@@ -55,11 +55,10 @@ func (d *Differences) Empty() bool {
 	return len(d.Chains)+len(d.Jumps)+len(d.Sets)+len(d.Other) == 0
 }
 
-// ofFamily reports whether a family differs in its rules, jumps or sets.
-func (d *Differences) ofFamily(f ir.Family) bool {
+// rulesOf reports whether a family differs in its rules or jumps.
+func (d *Differences) rulesOf(f ir.Family) bool {
 	return slices.ContainsFunc(d.Chains, func(c ChainChange) bool { return c.Family == f }) ||
-		slices.ContainsFunc(d.Jumps, func(j JumpChange) bool { return j.Family == f }) ||
-		slices.ContainsFunc(d.Sets, func(s SetChange) bool { return familyOf(s.Name) == f })
+		slices.ContainsFunc(d.Jumps, func(j JumpChange) bool { return j.Family == f })
 }
 
 // Printed are the tables as iptables-save prints them after a version is loaded into an empty

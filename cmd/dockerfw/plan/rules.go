@@ -225,6 +225,16 @@ func (to renames) of(set string) string {
 	return set
 }
 
+// haveFamily reports whether a set of a family has another name.
+func (to renames) haveFamily(f ir.Family) bool {
+	for set := range to {
+		if familyOf(set) == f {
+			return true
+		}
+	}
+	return false
+}
+
 // comesLate is the Mover that looks at the targets of the rules ahead of a jump only: anything
 // that may let a packet through makes the jump late.
 func comesLate(t *iptables.Table, j Jump) bool {

@@ -219,11 +219,16 @@ func (w *setWriter) ownNames(h *Host, o *ownership, want *Version, names []strin
 			w.fill(want.Sets.Set(name), name, nil)
 			continue
 		}
-		w.fill(want.Sets.Set(name), name+newSuffix, nil)
-		w.line("swap %s%s %s", name, newSuffix, name)
-		w.line("destroy %s%s", name, newSuffix)
+		w.exchange(want.Sets.Set(name))
 	}
 	return gone
+}
+
+// exchange gives an existing set of the same type another content, in one step.
+func (w *setWriter) exchange(s *iptables.Set) {
+	w.fill(s, s.Name+newSuffix, nil)
+	w.line("swap %s%s %s", s.Name, newSuffix, s.Name)
+	w.line("destroy %s%s", s.Name, newSuffix)
 }
 
 func sameType(a, b *iptables.Set) bool { return a.Type == b.Type && a.Family == b.Family }
