@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -213,32 +212,6 @@ func (h *target) flush(backend lab.Backend) {
 			}
 		}
 	}
-}
-
-func TestConcurrentRunsWaitForEachOther(t *testing.T) {
-	onBackends(t, func(h *target) {
-		h.addDockerChains(h.backend)
-		both := []*deployed{deployPolicy(h.t, "a list of sets"), deployPolicy(h.t, "single addresses")}
-		for range 5 {
-			var wait sync.WaitGroup
-			outcomes := make([]outcome, len(both))
-			for i, p := range both {
-				wait.Go(func() { outcomes[i] = h.apply(p) })
-			}
-			wait.Wait()
-			for _, o := range outcomes {
-				h.expect(o, 0)
-			}
-			last := both[0]
-			if r := h.differences(last.state(h.t)); r.Different() {
-				last = both[1]
-			}
-			h.requireLoaded(last)
-			if h.t.Failed() {
-				h.t.FailNow()
-			}
-		}
-	})
 }
 
 // addFail2ban adds the chains and sets of fail2ban and CrowdSec, and foreign sets with the

@@ -3,13 +3,11 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
@@ -132,22 +130,6 @@ func TestTheBackendIsTheOneThatDockerUses(t *testing.T) {
 	h.addDockerChains(lab.NFT)
 	h.refuses(p, 1, nil, "in both iptables-nft and iptables-legacy", "--backend")
 	h.succeeds(p, []string{"--backend", "legacy"}, "nothing to do")
-}
-
-func TestAHeldXtablesLockIsWaitedForAndReported(t *testing.T) {
-	t.Parallel()
-	h := newTarget(t, lab.Legacy)
-	h.withPolicy("clients")
-	path := strings.TrimSpace(h.MustRun("sh", "-c", "echo $XTABLES_LOCKFILE"))
-	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	h.refuses(deployPolicy(t, "a jump"), 1, nil, "holding the xtables lock", "nothing was changed")
 }
 
 func TestAModifiedFolderIsRefused(t *testing.T) {
@@ -391,38 +373,6 @@ exec "$real" "$@"`)
 	// A newer kernel has it.
 	h.succeeds(p, nil, "loaded")
 	h.requireLoaded(p)
-}
-
-func TestAHeldLockIsReportedAfterAMinute(t *testing.T) {
-	t.Parallel()
-	h := newTarget(t, lab.NFT)
-	h.withPolicy("clients")
-	b := deployPolicy(t, "a jump")
-	lock, err := os.OpenFile(h.path("run/lock"), os.O_RDWR, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	before := h.saved()
-	out := make(chan outcome)
-	go func() {
-		text, err := exec.Command("nsenter", append([]string{"--net=/run/netns/" + h.Name, "--"}, h.command("apply", b.dir)...)...).CombinedOutput()
-		o := outcome{text: string(text)}
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			o.code = exit.ExitCode()
-		}
-		out <- o
-	}()
-	h.expect(<-out, 1, "another dockerfw has held the lock "+h.path("run/lock")+" for a minute", "nothing was changed")
-	h.requireUnchanged(before)
-	if err := lock.Close(); err != nil {
-		t.Fatal(err)
-	}
-	h.succeeds(b, nil, "loaded")
 }
 
 func (h *target) rule(family int, args ...string) {

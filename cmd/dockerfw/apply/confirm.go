@@ -68,15 +68,20 @@ func (a *Applier) Expire(token string) error {
 		}
 		return change != nil && change.Token == token, deadline(change)
 	}
+	var latest time.Time // by the clock that nobody sets: the other one may be set back meanwhile
 	for {
 		waiting, end := waits()
 		if !waiting {
 			return nil
 		}
-		if !time.Now().Before(end) {
+		if latest.IsZero() {
+			latest = time.Now().Add(time.Until(end))
+		}
+		left := min(time.Until(end), time.Until(latest))
+		if left <= 0 {
 			break
 		}
-		time.Sleep(min(time.Second, time.Until(end)))
+		time.Sleep(min(time.Second, left))
 	}
 	a.warn("not confirmed in time: rolling back to the previous rules")
 	for {
