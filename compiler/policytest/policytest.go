@@ -141,10 +141,13 @@ func rules(p *parser.Policy) []*parser.Rule {
 }
 
 // conditions are the values of conditions that a packet alone does not determine: limits
-// are not reached, and unmanaged sets are empty.
+// are not reached, unmanaged sets are empty, and no rule is past its end.
 func conditions(p *parser.Policy) map[string]bool {
 	out := map[string]bool{}
 	for _, r := range rules(p) {
+		if r.Expires != nil {
+			out[packet.Until{End: r.Expires.Value.Unix()}.String()] = true
+		}
 		if r.Kind != parser.KindAccept {
 			continue
 		}
