@@ -195,7 +195,8 @@ var testSchema = &Block{
 	Type: "test", Label: NameLabel, Many: true,
 	Meaning: "what the policy is expected to do with a packet",
 	Attributes: []Attribute{
-		{Name: "from", Type: TypeAddress, Required: true, Meaning: "the source address; it determines the family"},
+		{Name: "from", Type: TypeClients, DefaultText: "required; `\"anyone\"` with `from_not`", Example: `"192.0.2.10"`, Meaning: "the source address, which determines the family; or several clients, of all of which the test is"},
+		{Name: "from_not", Type: TypeAddressesAndSets, DefaultText: "none", Example: addressesExample, Meaning: "the clients of `from` that the test is not about"},
 		{Name: "protocol", Type: TypeProtocol, Default: "tcp", Meaning: "the protocol; an ICMP packet is an echo request"},
 		{Name: "to_port", Type: TypeNumber, Min: 1, Max: 65535, DefaultText: "none", Meaning: "the published port; of a packet that leaves for the outside, its destination port"},
 		{Name: "to_address", Type: TypeAddress, DefaultText: "none", Meaning: "the host address connected to; of a packet that leaves for the outside, its destination; else, without `to_port`, the container's address"},

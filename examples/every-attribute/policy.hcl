@@ -198,6 +198,15 @@ test "docker-proxy is closed to other clients" {
   expect  = "reject"
 }
 
+test "nobody else reaches the database through a published port" {
+  host     = "edge"
+  from     = "anyone"
+  from_not = [ipset.known, ipset.partners]
+  to_port  = 5432
+  proxy    = false
+  expect   = "refused"
+}
+
 test "networks of containers reach each other" {
   host           = "edge"
   from           = "172.17.0.2"
