@@ -14,7 +14,7 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-// endsPolicy has an accept and a deny that end together, a limited accept among them.
+// endsPolicy has an accept and a deny that end together, and an accept without an end.
 const endsPolicy = `
 host {
   external_interfaces = ["eth0"]
