@@ -195,7 +195,11 @@ func WriteJUnit(w io.Writer, report Report) error {
 	for _, r := range results {
 		c := junitCase{Class: escape.Terminal(r.Test.DeclRange.Filename), Name: escape.Terminal(nameOf(r))}
 		if !r.Passed() {
-			c.Failure = &junitFailure{escape.Terminal(mismatch(r)), escape.Sprintf("%s: %s%s", placeOf(r), counterexample(r), r.Packet)}
+			text := escape.Terminal(placeOf(r))
+			if r.Got != "" {
+				text = escape.Sprintf("%s: %s%s", placeOf(r), counterexample(r), r.Packet)
+			}
+			c.Failure = &junitFailure{escape.Terminal(mismatch(r)), text}
 		}
 		suite.Cases = append(suite.Cases, c)
 	}
