@@ -60,7 +60,11 @@ func exampleFolder(t *testing.T, name string) folder.Contents {
 			t.Errorf("an example must have no errors and no warnings: %s", d)
 		}
 	}
-	for _, r := range result.Test() {
+	results, err := result.Test()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
 		if !r.Passed() {
 			t.Errorf("test %q of the example: %s by %s: %s", r.Test.Name.Value, r.Got, r.By, r.Packet)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -120,8 +121,12 @@ func printUnit(cmd *cobra.Command) error {
 	if warning := apply.UnitWarning(program); warning != "" {
 		escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: warning: %s\n", warning)
 	}
-	_, err = io.WriteString(cmd.OutOrStdout(), text)
-	return err
+	for line := range strings.Lines(text) {
+		if err := escape.Fprintf(cmd.OutOrStdout(), "%s\n", strings.TrimSuffix(line, "\n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newApplier returns an Applier, made by start, whose messages go to standard error. On a terminal, so does what a

@@ -118,6 +118,6 @@ func (b *builder) inputConditions(r *parser.Rule) []packet.Cond {
 		interfaces(in, packet.Source),
 		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
 		protocols(r.Protocols), ports(r.SourcePorts, packet.Source), icmp(r.ICMPTypes),
-		ports(r.PublishedPorts, packet.Destination), publishedAddresses(r, packet.Destination),
+		ports(r.PublishedPorts, packet.Destination), publishedAddresses(r, packet.Destination), until(r),
 	}
 }

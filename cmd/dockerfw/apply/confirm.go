@@ -39,17 +39,17 @@ func (l *load) startTimer() error {
 	if err := l.lock.Begin(store.Pending{Change: change, Old: before, New: after, Files: l.files}); err != nil {
 		return err
 	}
-	log, err := l.log()
+	messages, err := l.log()
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer messages.Close()
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("the process that waits for the confirmation cannot be started: %w", err)
 	}
 	cmd := exec.Command(self, "rollback", "--"+ExpireFlag, change.Token)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = messages, messages
 	cmd.Dir = "/"
 	detach(cmd)
 	if err := cmd.Start(); err != nil {

@@ -73,9 +73,9 @@ func rulesDiff(d *plan.Differences, f ir.Family, table string) string {
 			continue
 		}
 		if j.Late {
-			fmt.Fprintf(&before, "-A %s -j %s\n", j.Chain, j.To)
+			before.WriteString("-A " + j.Chain + " -j " + j.To + "\n")
 		}
-		fmt.Fprintf(&after, "-I %s 1 -j %s\n", j.Chain, j.To)
+		after.WriteString("-I " + j.Chain + " 1 -j " + j.To + "\n")
 	}
 	for _, c := range d.Chains {
 		if c.Family != f || c.Table != table {
@@ -94,9 +94,9 @@ func rulesDiff(d *plan.Differences, f ir.Family, table string) string {
 // writeChain writes a chain, which may exist without rules.
 func writeChain(w *strings.Builder, chain string, rules []string, exists bool) {
 	if exists {
-		fmt.Fprintf(w, ":%s\n", chain)
+		w.WriteString(":" + chain + "\n")
 	}
 	for _, rule := range rules {
-		fmt.Fprintf(w, "-A %s %s\n", chain, rule)
+		w.WriteString("-A " + chain + " " + rule + "\n")
 	}
 }

@@ -163,7 +163,7 @@ func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (st
 	}
 	var rules []Step
 	for _, f := range families {
-		if d.rulesOf(f) || changed.haveFamily(f) {
+		if d.rulesOf(f) || changed.haveFamily(want, f) {
 			rules = append(rules, h.change(want, f, changed, h.mover(late), "change the rules")...)
 		}
 	}
@@ -189,7 +189,7 @@ func (h *Host) exchangeable(want *Version, d *Differences) []string {
 	for _, f := range families {
 		var changes []SetChange
 		for _, c := range d.Sets {
-			if familyOf(c.Name) == f {
+			if want.familyOf(c.Name) == f {
 				changes = append(changes, c)
 			}
 		}
@@ -310,7 +310,7 @@ func (h *Host) ownNames(want *Version, o *ownership, names []string) (steps []St
 	steps = []Step{{Name: "give the sets their names", Tool: IPSet, Input: w.buf.Bytes()}}
 	affected := map[ir.Family]bool{}
 	for _, name := range names {
-		affected[familyOf(name)] = true
+		affected[want.familyOf(name)] = true
 	}
 	for _, f := range families {
 		if affected[f] {

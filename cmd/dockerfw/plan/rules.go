@@ -226,9 +226,9 @@ func (to renames) of(set string) string {
 }
 
 // haveFamily reports whether a set of a family has another name.
-func (to renames) haveFamily(f ir.Family) bool {
+func (to renames) haveFamily(want *Version, f ir.Family) bool {
 	for set := range to {
-		if familyOf(set) == f {
+		if want.familyOf(set) == f {
 			return true
 		}
 	}

@@ -38,7 +38,7 @@ func (o *ownership) inForce(h *Host, name string) *iptables.Set {
 func (o *ownership) setChanges(h *Host, want *Version, f ir.Family) []SetChange {
 	var out []SetChange
 	for _, name := range want.Sets.Names() {
-		if familyOf(name) != f {
+		if want.familyOf(name) != f {
 			continue
 		}
 		wanted, have := want.Sets.Set(name), o.inForce(h, name)

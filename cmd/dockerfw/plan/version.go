@@ -129,9 +129,18 @@ func isList(s *iptables.Set) int {
 	return 0
 }
 
-// familyOf is the family of a set of dockerfw, by its name: those of IPv6, and no others, have
-// the ending -v6. A list:set has no family of its own.
-func familyOf(set string) ir.Family {
+// familyOf is the family of a set of a version. A list:set has none of its own, but the ending of its
+// name: dockerfw fills a set for each family, and the name of the one for IPv6 ends in -v6.
+func (v *Version) familyOf(set string) ir.Family {
+	for _, sets := range []*iptables.Sets{v.Sets, v.Unmanaged} {
+		switch s := sets.Set(set); {
+		case s == nil || s.Family == "":
+		case s.Family == "inet6":
+			return ir.IPv6
+		default:
+			return ir.IPv4
+		}
+	}
 	if strings.HasSuffix(set, "-v6") {
 		return ir.IPv6
 	}
