@@ -75,10 +75,10 @@ func (h *Host) differences(want *Version, printed Printed, o *ownership, move Mo
 			}
 			d.Chains = append(d.Chains, h.chainChanges(want.Rules[f], printed[f], f, table)...)
 			for _, j := range want.Rules[f].jumps(f, table) {
-				switch n := Copies(h.table(f, table), j); {
-				case n == 0:
+				switch t := h.table(f, table); {
+				case Copies(t, j) == 0:
 					d.Jumps = append(d.Jumps, JumpChange{Jump: j})
-				case n > 1 || move(j):
+				case Misplaced(t, j) || move(j):
 					d.Jumps = append(d.Jumps, JumpChange{Jump: j, Late: true})
 				}
 			}

@@ -57,7 +57,7 @@ func change(t *iptables.Table, table string, f ir.Family, want *Rules, to rename
 	stays := map[Jump]bool{}
 	jumps := want.jumps(f, table)
 	for _, j := range jumps {
-		stays[j] = !own[j.Chain] && Copies(t, j) == 1 && !move(j)
+		stays[j] = !own[j.Chain] && !Misplaced(t, j) && !move(j)
 	}
 	for _, c := range chains(t) {
 		if own[c.Name] || identity.IsOwnChain(c.Name) {
@@ -165,6 +165,13 @@ func chains(t *iptables.Table) []*iptables.Chain {
 		return nil
 	}
 	return t.Chains
+}
+
+// Misplaced reports whether a jump is missing, or exists more than once. Copies of the jump to
+// DOCKER-USER are no fault: it is not dockerfw's.
+func Misplaced(t *iptables.Table, j Jump) bool {
+	n := Copies(t, j)
+	return n == 0 || n > 1 && identity.IsOwnChain(j.To)
 }
 
 // Copies counts the unconditional jumps from one chain to another.

@@ -24,8 +24,8 @@ type Placement struct {
 	plan.Jump
 	// Copies are how many times the chain has it. A jump with conditions does not count, and stays.
 	Copies int
-	// Move: loading makes the jump the first rule of its chain, because it is missing, exists more
-	// than once, or comes too late.
+	// Move: loading makes the jump the first rule of its chain, because it is missing, is dockerfw's
+	// own and exists more than once, or comes too late.
 	Move bool
 	// Behind is the rule of the chain that lets packets through ahead of the jump, and Example
 	// one of these packets; "" and nil if that is not why it moves.
@@ -75,10 +75,10 @@ func (p Placement) Text() string {
 		return fmt.Sprintf("%s: added the jump to %s as the first rule", where, p.To)
 	case p.Undecided != nil:
 		return fmt.Sprintf("%s: moved the jump to %s ahead of %s, which may let through packets that the policy refuses (%v)", where, p.To, p.Behind, p.Undecided)
-	case p.Copies > 1:
-		return fmt.Sprintf("%s: replaced %d jumps to %s by one, the first rule", where, p.Copies, p.To)
-	case p.Move:
+	case p.Example != nil:
 		return fmt.Sprintf("%s: moved the jump to %s ahead of %s, which lets through packets that the policy refuses, such as %s", where, p.To, p.Behind, p.Example)
+	case p.Move:
+		return fmt.Sprintf("%s: replaced %d jumps to %s by one, the first rule", where, p.Copies, p.To)
 	}
 	return ""
 }
@@ -106,7 +106,7 @@ func (h *Host) placement(host *Host, rules *iptables.Ruleset, j plan.Jump) Place
 	if have := host.Rules[j.Family]; have != nil {
 		p.Copies = plan.Copies(have.Table(j.Table), j)
 	}
-	if p.Move = p.Copies != 1; !p.Move {
+	if p.Move = p.Copies == 0 || plan.Misplaced(host.Rules[j.Family].Table(j.Table), j); !p.Move {
 		if at := slices.IndexFunc(rules.Table(j.Table).Chain(j.Chain).Rules, is(j)); at > 0 {
 			h.lookAhead(host, rules, at, &p)
 		}

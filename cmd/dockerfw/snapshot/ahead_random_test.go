@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/golden/lab/randomhost"
@@ -122,7 +123,7 @@ func checkPlacement(t *rapid.T, compiled, host, after *Host, p Placement) {
 	f := p.Family
 	rules := after.Rules[f].Table(p.Table).Chain(p.Chain).Rules
 	at := slices.IndexFunc(rules, is(p.Jump))
-	if at < 0 || slices.ContainsFunc(rules[at+1:], is(p.Jump)) || p.Move && at > 0 {
+	if at < 0 || (p.Move || identity.IsOwnChain(p.To)) && slices.ContainsFunc(rules[at+1:], is(p.Jump)) || p.Move && at > 0 {
 		t.Fatalf("%+v: the jump is not there once, or not first", p)
 	}
 	v := compiled.view(host, after.Rules[f], f)
@@ -131,7 +132,7 @@ func checkPlacement(t *rapid.T, compiled, host, after *Host, p Placement) {
 	if _, example, err := admitted(v.marked(v.ahead(p.Jump, at), p.Jump), refusing, everything, packet.Origin{}); err != nil || example != nil {
 		t.Fatalf("%+v: let through: %v, %v", p, example, err)
 	}
-	if p.Undecided != nil || p.Move && p.Copies == 1 && (p.Example == nil || !strings.Contains(p.Behind, "-A "+p.Chain+" ")) {
+	if p.Undecided != nil || p.Move && (p.Copies == 1 || p.Copies > 1 && !identity.IsOwnChain(p.To)) && (p.Example == nil || !strings.Contains(p.Behind, "-A "+p.Chain+" ")) {
 		t.Fatalf("%+v: moved for no reason", p)
 	}
 	if p.Example != nil {
