@@ -28,7 +28,9 @@ type Test struct {
 	Interface     string
 	OutInterface  string
 	// Proxy is whether the packet ends at docker-proxy on the host, at ToPort.
-	Proxy  bool
+	Proxy bool
+	// ToHost is whether the packet is for the host itself, at ToPort if it has ports.
+	ToHost bool
 	State  TestState
 	Expect Expectation
 	// By is the block that is expected to match, such as "accept.https"; "" for any.
@@ -111,11 +113,7 @@ func (e *evaluator) tests(p *Policy) []*Test {
 // deciders are the blocks that a packet can match, as written in the attribute by.
 func deciders(p *Policy) []string {
 	out := []string{"established", "default"}
-	rules := p.Rules
-	if p.Egress != nil {
-		rules = slices.Concat(rules, p.Egress.Rules)
-	}
-	for _, r := range rules {
+	for _, r := range p.AllRules() {
 		out = append(out, string(r.Kind)+"."+r.Name.Value)
 	}
 	return out
@@ -154,7 +152,7 @@ func (b *block) testPacket(t *Test) {
 	t.Interface = b.testInterface("interface", "arrives on")
 	t.OutInterface = b.testInterface("out_interface", "leaves on")
 	t.State = TestState(b.choice("state").Value)
-	t.Proxy = b.flag("proxy")
+	t.Proxy, t.ToHost = b.flag("proxy"), b.flag("to_host")
 }
 
 // testExpectation reads what is expected of the packet.
@@ -167,11 +165,22 @@ func (b *block) testExpectation(t *Test) {
 
 // checkExpectation reports an expectation that no packet can meet.
 func (b *block) checkExpectation(t *Test) {
-	if t.Proxy && t.Expect == ExpectAccept {
-		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "INPUT protection for docker-proxy refuses a packet or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
+	if local := t.local(); local != "" && t.Expect == ExpectAccept {
+		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with "+local, "In INPUT the policy refuses a packet or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
 	} else if problem := t.neverBy(); problem != "" {
 		b.error(diag.CodeConflict, b.rng("by"), fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
 	}
+}
+
+// local is the attribute that makes it a packet to the host; "" if neither does.
+func (t *Test) local() string {
+	switch {
+	case t.Proxy:
+		return "proxy"
+	case t.ToHost:
+		return "to_host"
+	}
+	return ""
 }
 
 // checkTestFamily reports a packet of a family that the host does not compile.

@@ -47,7 +47,7 @@ func found(diags hcl.Diagnostics) []string {
 	var out []string
 	for _, d := range diags {
 		info := diag.InfoOf(d)
-		if info.Code == diag.CodeWorldOpen {
+		if info.Code == diag.CodeWorldOpen || info.Code == diag.CodeProxyOpen {
 			continue // for nearly every policy
 		}
 		text := fmt.Sprintf("%d %s %s", d.Subject.Start.Line, info.Code, d.Summary)

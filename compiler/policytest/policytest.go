@@ -68,16 +68,16 @@ func Check(p *parser.Policy) hcl.Diagnostics {
 func Run(p *parser.Policy, lists semantics.Lists) []Result {
 	type key struct {
 		family ir.Family
-		proxy  bool
+		toHost bool
 	}
 	programs := map[key]*packet.Program{}
 	var out []Result
 	for _, t := range p.Tests {
 		family := ir.FamilyOf(t.From)
-		k := key{family, t.Proxy}
+		k := key{family, t.Proxy || t.ToHost}
 		if programs[k] == nil {
 			meaning := semantics.Program
-			if t.Proxy {
+			if k.toHost {
 				meaning = semantics.Input
 			}
 			programs[k] = meaning(p, family, lists)
@@ -104,7 +104,7 @@ func run(p *parser.Policy, t *parser.Test, program *packet.Program) Result {
 	asked.Conditions = conditions(p)
 	decision := program.Decide(asked)
 	r.Got = verdicts[decision.Verdict.Kind]
-	if rule := program.Rule(decision.At); rule != nil && rule.Text != semantics.Unprotected {
+	if rule := program.Rule(decision.At); rule != nil && semantics.IsBlock(rule.Text) {
 		r.By = strings.Replace(rule.Text, " ", ".", 1)
 	}
 	return r
@@ -114,7 +114,7 @@ func run(p *parser.Policy, t *parser.Test, program *packet.Program) Result {
 func questionOf(t *parser.Test) question.Question {
 	q := question.Question{
 		From: t.From, ToPort: t.ToPort, ToAddress: t.ToAddress, Container: t.Container, ContainerPort: t.ContainerPort,
-		Protocol: t.Protocol.Number, In: t.Interface, Out: t.OutInterface, Proxy: t.Proxy,
+		Protocol: t.Protocol.Number, In: t.Interface, Out: t.OutInterface, Proxy: t.Proxy, ToHost: t.ToHost,
 	}
 	q.SetState(string(t.State))
 	return q
@@ -122,7 +122,7 @@ func questionOf(t *parser.Test) question.Question {
 
 // hostOf is what a policy states about its host.
 func hostOf(p *parser.Policy) question.Host {
-	h := question.Host{SourcePorts: slices.ContainsFunc(rules(p), func(r *parser.Rule) bool { return len(r.SourcePorts) > 0 })}
+	h := question.Host{SourcePorts: slices.ContainsFunc(p.AllRules(), func(r *parser.Rule) bool { return len(r.SourcePorts) > 0 })}
 	for _, i := range p.Host.ExternalInterfaces {
 		h.External = append(h.External, i.Value)
 	}
@@ -132,19 +132,11 @@ func hostOf(p *parser.Policy) question.Host {
 	return h
 }
 
-// rules are those of both directions.
-func rules(p *parser.Policy) []*parser.Rule {
-	if p.Egress == nil {
-		return p.Rules
-	}
-	return slices.Concat(p.Rules, p.Egress.Rules)
-}
-
 // conditions are the values of conditions that a packet alone does not determine: limits
 // are not reached, and unmanaged sets are empty.
 func conditions(p *parser.Policy) map[string]bool {
 	out := map[string]bool{}
-	for _, r := range rules(p) {
+	for _, r := range p.AllRules() {
 		if r.Kind != parser.KindAccept {
 			continue
 		}

@@ -55,6 +55,7 @@ const (
 	CodeUnguarded
 	CodeHostService
 	CodeIgnore
+	CodeSSHClosed
 
 	CodeNeverMatches
 	CodeCovered
@@ -66,6 +67,7 @@ const (
 	CodeUnusedName
 	CodeWorldOpen
 	CodeTooLarge
+	CodeProxyOpen
 )
 
 // Severity is how much a diagnostic of a class matters.

@@ -30,7 +30,7 @@ func placeOf(r policytest.Result) string {
 
 // mismatch is what was expected, and what the packet got.
 func mismatch(r policytest.Result) string {
-	expected, got := verdictText(r.Test.Expect, r.Test.Proxy), verdictText(r.Got, r.Test.Proxy)
+	expected, got := verdictText(r.Test.Expect, r.Test.Proxy || r.Test.ToHost), verdictText(r.Got, r.Test.Proxy || r.Test.ToHost)
 	if r.Test.By != "" {
 		expected += " by " + r.Test.By
 	}
