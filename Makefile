@@ -4,7 +4,7 @@
 GO ?= go
 # Debian packages of the kernel and Docker tests. Those of docker.io and openssh-server start
 # their services where they were not installed before.
-TEST_PACKAGES = iptables ipset iproute2 conntrack nftables openssh-client openssh-server docker.io busybox-static dash shellcheck util-linux systemd procps tcpdump ca-certificates ansible-core python3
+TEST_PACKAGES = iptables ipset iproute2 conntrack nftables openssh-client openssh-server docker.io busybox-static util-linux systemd tcpdump ca-certificates ansible-core python3
 # The tests in golden/lab and golden/e2e need root, a kernel and engines.
 LAB_PACKAGES = ./golden/lab ./golden/e2e
 
@@ -74,8 +74,8 @@ fuzz:
 
 # For an hour or two, as root: RELOADS reloads under load on each backend; SOAK random
 # policies against the kernel; HOSTS random hosts with 200 packets each on each backend; and
-# all cases of the tests of which make test runs a part, such as apply.sh killed at each call
-# of each tool.
+# all cases of the tests of which make test runs a part, such as dockerfw apply killed at each
+# call of each tool.
 SOAK ?= 5000
 RELOADS ?= 300
 HOSTS ?= 500

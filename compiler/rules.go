@@ -17,6 +17,7 @@ func (c *compilation) makeRules() {
 	for _, f := range c.families {
 		c.out.Programs = append(c.out.Programs, &ir.Program{Family: f})
 	}
+	c.checkDisabled()
 	for _, s := range c.scopes() {
 		for _, f := range c.families {
 			c.established(s, f)
@@ -49,6 +50,16 @@ func (c *compilation) makeRules() {
 		}
 		if s.Scope == ir.ScopeHost {
 			c.warnSSHClosed(s)
+		}
+	}
+}
+
+// checkDisabled reports disabled rules that could not match if they were enabled. The sets
+// that they list are used: who enables a rule again needs them.
+func (c *compilation) checkDisabled() {
+	for _, r := range c.policy.Disabled {
+		if !slices.ContainsFunc(c.families, func(f ir.Family) bool { return len(c.impossible(r, f)) == 0 }) {
+			c.error(diag.CodeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily(r))
 		}
 	}
 }
@@ -151,6 +162,9 @@ func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 		Log:               logging(r.Log),
 		SessionsRechecked: c.policy.Established.Recheck && s.Scope != ir.ScopeHost,
 		Verdict:           c.pass(s),
+	}
+	if r.Expires != nil {
+		out.Until = r.Expires.Value
 	}
 	if r.Kind == parser.KindDeny {
 		out.Phase, out.Verdict = ir.PhaseDeny, refuse(r.Action)

@@ -27,16 +27,18 @@ const (
 // readSets adds the sets of ipset blocks, one for each family, and reads their lists.
 func (c *compilation) readSets() {
 	for _, s := range c.policy.Sets {
+		before := len(c.diags)
 		include := c.entries(s.Entries, s.Files)
 		exclude := c.entries(s.Exclude, s.ExcludeFiles)
 		c.declared[s.Name.Value] = map[ir.Family]*ir.Set{}
-		elements := 0
+		elements, entries := 0, 0
 		for _, f := range c.families {
 			set := &ir.Set{
 				Name:     s.Name.Value,
 				Family:   f,
 				Type:     ir.SetType(s.Type),
 				Managed:  s.Managed,
+				IPv6Name: s.IPv6Name.Value,
 				Counters: s.Counters,
 				Comment:  s.Comment,
 				Origin:   ir.Origin{Block: "ipset", Name: s.Name.Value, Range: s.DeclRange},
@@ -56,8 +58,17 @@ func (c *compilation) readSets() {
 				set.MaxElem = c.maxElem(s, set)
 			}
 			elements += len(set.Prefixes) + len(set.Members)
+			if s.MinEntries != nil {
+				entries += countEntries(ofFamily(include, f), ofFamily(exclude, f))
+			} else {
+				entries += len(set.Prefixes)
+			}
 			c.declared[s.Name.Value][f] = set
 			c.out.Sets = append(c.out.Sets, set)
+		}
+		// A list that could not be read is not a short one.
+		if !c.diags[before:].HasErrors() && c.tooFew(s, entries) {
+			continue
 		}
 		if elements == 0 && s.Managed && !c.diags.HasErrors() {
 			c.warn(diag.CodeEmptySet, s.Name.Range, fmt.Sprintf("ipset %q is empty", s.Name.Value), "It contains no addresses: an accept or allow with it admits no client, and a deny with it blocks none. Add entries or files.")
@@ -253,7 +264,7 @@ func (c *compilation) maxElem(s *parser.Set, set *ir.Set) int {
 		elements++ // hash:net cannot store /0: the emitter splits it into two /1
 	}
 	if elements > s.MaxElem.Value {
-		c.error(diag.CodeSetFull, s.MaxElem.Range, "too many elements", "ipset %q has %d elements, but maxelem is %d. Increase maxelem, or remove it.", ir.SetName(set.Name, set.Family), elements, s.MaxElem.Value)
+		c.error(diag.CodeSetFull, s.MaxElem.Range, "too many elements", "ipset %q has %d elements, but maxelem is %d. Increase maxelem, or remove it.", set.HostName(), elements, s.MaxElem.Value)
 	}
 	return s.MaxElem.Value
 }

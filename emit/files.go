@@ -20,7 +20,7 @@ type Source struct {
 	Inputs []folder.Input
 }
 
-// Files returns all files of one host: restore and removal files, scripts and the manifest.
+// Files returns all files of one host: restore and removal files, and the manifest.
 func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 	from := "Compiled by dockerfw from " + policyName(src.Policy)
 	if t.Host != "" {
@@ -41,7 +41,7 @@ func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 			folder.File{Name: remove, Content: iptables.RemoveRules(p, from+"Loading it "+iptables.RemovalEffect(p)+" ("+family+").")},
 		)
 	}
-	files = append(append(files, removal), Scripts()...)
+	files = append(files, removal)
 	manifest, err := manifest(t, src, files)
 	if err != nil {
 		return nil, err

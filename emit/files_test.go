@@ -2,7 +2,6 @@ package emit
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
@@ -30,7 +29,7 @@ func TestFilesReturnsAllFilesOfAHost(t *testing.T) {
 	var names []string
 	for _, f := range files {
 		names = append(names, f.Name)
-		if f.Name == folder.ManifestFile || isScript(f.Name) {
+		if f.Name == folder.ManifestFile {
 			continue
 		}
 		header, _, _ := strings.Cut(string(f.Content), "\n")
@@ -38,7 +37,7 @@ func TestFilesReturnsAllFilesOfAHost(t *testing.T) {
 			t.Errorf("%s starts with %q", f.Name, header)
 		}
 	}
-	want := []string{folder.SetsFile, folder.RulesFile4, folder.RulesRemoval4, folder.RulesFile6, folder.RulesRemoval6, folder.SetsRemoval, folder.ApplyScript, folder.RemoveScript, folder.BootService, folder.ManifestFile}
+	want := []string{folder.SetsFile, folder.RulesFile4, folder.RulesRemoval4, folder.RulesFile6, folder.RulesRemoval6, folder.SetsRemoval, folder.ManifestFile}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}
@@ -73,11 +72,6 @@ func TestFilesReturnsAllFilesOfAHost(t *testing.T) {
 	}
 }
 
-// isScript reports whether a file is one of the scripts, which are the same in every folder.
-func isScript(name string) bool {
-	return slices.ContainsFunc(Scripts(), func(f folder.File) bool { return f.Name == name })
-}
-
 // The name of a policy file may contain any character, but must not add a line to a restore
 // file.
 func TestPolicyNamesAreEscapedInComments(t *testing.T) {
@@ -87,7 +81,7 @@ func TestPolicyNamesAreEscapedInComments(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		if f.Name == folder.ManifestFile || isScript(f.Name) {
+		if f.Name == folder.ManifestFile {
 			continue
 		}
 		header, rest, _ := strings.Cut(string(f.Content), "\n")

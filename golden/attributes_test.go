@@ -46,6 +46,7 @@ var attributeSamples = map[string]attributeSample{
 	"ipset.exclude_files":       {`entries = ["203.0.113.0/24"]`, "entries = [\"203.0.113.0/24\"]\nexclude_files = [\"list.txt\"]", false, ""},
 	"ipset.aggregate":           {`entries = ["192.0.2.0/25", "192.0.2.128/25"]`, "entries = [\"192.0.2.0/25\", \"192.0.2.128/25\"]\naggregate = false", true, ""},
 	"ipset.managed":             {`entries = []`, `managed = false`, false, ""},
+	"ipset.ipv6_name":           {`managed = false`, "managed = false\nipv6_name = \"other6\"", false, ""},
 	"ipset.members":             {"type = \"list:set\"\nmembers = [ipset.other]", "type = \"list:set\"\nmembers = [ipset.other, ipset.third]", false, ""},
 	"ipset.hashsize":            {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nhashsize = 4096", true, ""},
 	"ipset.maxelem":             {`entries = ["192.0.2.1"]`, "entries = [\"192.0.2.1\"]\nmaxelem = 99", true, ""},
@@ -70,6 +71,8 @@ var attributeSamples = map[string]attributeSample{
 	"rule.hosts":                {webPort, webPort + `hosts = ["other"]`, false, ""},
 	"rule.action":               {webPort, webPort + `action = "reject"`, false, ""},
 	"rule.for_each":             {"for_each = [\"a\"]\n" + webPort, "for_each = [\"a\", \"b\"]\n" + webPort, true, ""},
+	"rule.expires":              {webPort, webPort + `expires = "2037-01-31"`, false, ""},
+	"rule.enabled":              {webPort, webPort + `enabled = false`, false, ""},
 	"rate.limit":                {`limit = "1/second"`, `limit = "2/second"`, false, ""},
 	"rate.burst":                {`limit = "1/second"`, "limit = \"1/second\"\nburst = 9", false, ""},
 	"rate.per":                  {`limit = "1/second"`, "limit = \"1/second\"\nper = \"rule\"", false, ""},
@@ -86,8 +89,8 @@ var attributeSamples = map[string]attributeSample{
 
 // withoutEffect are attributes that change no file, and why.
 var withoutEffect = map[string]string{
-	"rule.expires":     "it stops a compile",
-	"rule.description": "it is for people",
+	"ipset.min_entries": "it stops a compile",
+	"rule.description":  "it is for people",
 }
 
 // TestEveryAttributeHasAnEffect compiles each attribute's sample with and without the

@@ -131,7 +131,7 @@ func complete(fragment string) string {
 	if !hasHost {
 		fragment += "\nhost {\n  external_interfaces = [\"eth0\"]\n}\n"
 	}
-	for _, m := range regexp.MustCompile(`ipset\.(\w+)`).FindAllStringSubmatch(fragment, -1) {
+	for _, m := range regexp.MustCompile(`ipset\.([\w-]+)`).FindAllStringSubmatch(fragment, -1) {
 		if !declared[m[1]] && m[1] != "nobody" {
 			declared[m[1]] = true
 			fragment += fmt.Sprintf("\nipset %q {\n  entries = [\"192.0.2.10\", \"2001:db8::10\"]\n}\n", m[1])

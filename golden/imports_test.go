@@ -17,7 +17,7 @@ var layers = []string{"parser", "compiler", "emit", "cmd"}
 // imports are the packages of the module that each package may import; tests may import
 // more. An edge that is not here is a decision: see docs/contributing/architecture.md.
 var imports = map[string]string{
-	"cmd/dockerfw":              "cmd/dockerfw/apply cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/environment cmd/dockerfw/explain cmd/dockerfw/findings cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/policytest emit/folder parser parser/diag parser/escape parser/files",
+	"cmd/dockerfw":              "cmd/dockerfw/apply cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/environment cmd/dockerfw/explain cmd/dockerfw/findings cmd/dockerfw/outcome cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/status cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/policytest emit/folder parser parser/diag parser/escape parser/files",
 	"cmd/dockerfw/apply":        "cmd/dockerfw/cut cmd/dockerfw/hosttool cmd/dockerfw/plan cmd/dockerfw/snapshot cmd/dockerfw/store compiler/ir emit/folder parser/iptables",
 	"cmd/dockerfw/cut":          "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/diff":         "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
@@ -27,12 +27,14 @@ var imports = map[string]string{
 	"cmd/dockerfw/findings":     "cmd/dockerfw/driver parser/diag parser/escape",
 	"cmd/dockerfw/hosttool":     "",
 	"cmd/dockerfw/identity":     "compiler/ir parser/iptables",
+	"cmd/dockerfw/outcome":      "cmd/dockerfw/apply cmd/dockerfw/cut cmd/dockerfw/diff cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/store cmd/dockerfw/words compiler/ir parser/escape",
 	"cmd/dockerfw/plan":         "cmd/dockerfw/identity compiler/ir parser/iptables",
 	"cmd/dockerfw/remote":       "",
 	"cmd/dockerfw/revision":     "cmd/dockerfw/shell parser/files parser/suggest",
 	"cmd/dockerfw/shell":        "",
 	"cmd/dockerfw/snapshot":     "cmd/dockerfw/driver cmd/dockerfw/identity cmd/dockerfw/plan cmd/dockerfw/remote cmd/dockerfw/revision cmd/dockerfw/words compiler/ir compiler/packet compiler/packet/netfilter emit/folder emit/iptables parser parser/diag parser/files parser/iptables parser/nft parser/saved parser/suggest",
 	"cmd/dockerfw/starter":      "",
+	"cmd/dockerfw/status":       "cmd/dockerfw/apply cmd/dockerfw/hosttool cmd/dockerfw/identity cmd/dockerfw/outcome cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store cmd/dockerfw/words compiler/ir emit/folder parser/escape parser/iptables",
 	"cmd/dockerfw/store":        "cmd/dockerfw/shell emit/folder parser/files",
 	"cmd/dockerfw/summary":      "cmd/dockerfw/driver cmd/dockerfw/shell cmd/dockerfw/words compiler/ir emit/folder emit/iptables parser/escape",
 	"cmd/dockerfw/testreport":   "cmd/dockerfw/words compiler/policytest parser parser/escape",

@@ -113,6 +113,8 @@ func jsonType(a parser.Attribute) object {
 		return object{"type": "boolean"}
 	case parser.TypeString, parser.TypeAddress, parser.TypeConstraint:
 		return text
+	case parser.TypeClients:
+		return anyOf(text, arrayOf(text))
 	case parser.TypeNumber:
 		return number
 	case parser.TypeStrings, parser.TypeAddresses, parser.TypeAddressesAndSets:

@@ -22,8 +22,10 @@ type Policy struct {
 	Sets        []*Set
 	Established *Established
 	// Rules holds deny and accept blocks in the order written.
-	Rules   []*Rule
-	Default *Default
+	Rules []*Rule
+	// Disabled are those, of egress too, that are checked and left out.
+	Disabled []*Rule
+	Default  *Default
 	// Egress is nil when containers may reach everything.
 	Egress *Egress
 	// Input is nil when the host itself is not closed: then INPUT protection covers only the
@@ -88,6 +90,10 @@ type Set struct {
 	Aggregate, Managed         bool
 	HashSize, MaxElem, Timeout *At[int]
 	Counters, Comment          bool
+	// IPv6Name is the name of the IPv6 set of an unmanaged one, "" for the label with -v6.
+	IPv6Name At[string]
+	// MinEntries is the fewest entries of the set, nil if it was not written.
+	MinEntries *At[int]
 }
 
 // SetType is the type of an ipset.
@@ -137,8 +143,9 @@ type Rule struct {
 	Rate                      *Rate
 	Connections               *Connections
 	Log                       *Log
-	Expires                   *At[time.Time]
-	Description               string
+	// Expires is the first second in which the rule does not match, in UTC.
+	Expires     *At[time.Time]
+	Description string
 }
 
 // Addresses is a list of addresses and sets.

@@ -42,6 +42,8 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	s.Timeout = b.integer("timeout")
 	s.Counters = b.flag("counters")
 	s.Comment = b.flag("comment")
+	s.MinEntries = b.integer("min_entries")
+	s.IPv6Name = b.ipv6Name(s)
 	b.checkSet(s)
 	return s
 }
@@ -57,10 +59,45 @@ func (b *block) checkSet(s *Set) {
 	if s.Managed {
 		return
 	}
-	for _, name := range []string{"entries", "files", "exclude", "exclude_files", "members"} {
+	for _, name := range []string{"entries", "files", "exclude", "exclude_files", "members", "min_entries"} {
 		if b.has(name) {
 			b.error(diag.CodeUnmanagedFill, b.rng(name), name+" in an unmanaged set", "With managed = false dockerfw only creates the set if it is missing, and never fills or empties it. Leave one of the two out.")
 		}
+	}
+}
+
+// ipv6Name reads the name of the IPv6 set of an unmanaged one.
+func (b *block) ipv6Name(s *Set) At[string] {
+	name, ok := b.text("ipv6_name")
+	if !ok {
+		return At[string]{}
+	}
+	if s.Managed {
+		b.error(diag.CodeConflict, name.Range, "ipv6_name in a managed set", "dockerfw fills this set and names it %s-v6. ipv6_name is for managed = false: the name that the set's owner has chosen.", s.Name.Value)
+	} else if problem := checkSetName(name.Value); problem != "" {
+		b.error(diag.CodeName, name.Range, fmt.Sprintf("bad name %q", name.Value), "%s", problem)
+	}
+	return name
+}
+
+// checkSetNames reports an IPv6 set with the name of another set on the host.
+func (e *evaluator) checkSetNames(sets []*Set) {
+	first := map[string]At[string]{}
+	for _, s := range sets {
+		first[s.Name.Value] = s.Name
+	}
+	for _, s := range sets {
+		name := s.IPv6Name
+		if name.Value == "" {
+			continue
+		}
+		if other, dup := first[name.Value]; dup {
+			e.diags = append(e.diags, diag.WithRelated(
+				diag.New(diag.CodeDuplicate, name.Range, fmt.Sprintf("second set %q", name.Value), "A set on the host has addresses of one family, and no other set has its name. Write what the owner of the set calls its IPv6 set."),
+				"the first one", other.Range))
+			continue
+		}
+		first[name.Value] = name
 	}
 }
 

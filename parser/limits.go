@@ -140,13 +140,25 @@ func (b *block) log(rule string) *Log {
 
 func cut(s string, n int) string { return s[:min(len(s), n)] }
 
-// expirySoon is how long before a rule expires a warning is reported.
+// expirySoon is how long before a rule ends a warning is reported.
 const expirySoon = 14 * 24 * time.Hour
 
-// expires reads the end of a rule, after which it is an error.
-func (b *block) expires(r *Rule) *At[time.Time] {
+// The years in which a rule may end. iptables accepts none after 2038, and reads the first
+// second of 1970 as no end: docs/contributing/netfilter.md, "The last second of a rule".
+const (
+	firstEndYear = 1971
+	lastEndYear  = 2038
+)
+
+// expires reads the end of a rule: the first second in which it does not match. Only of an
+// enabled rule is there a warning.
+func (b *block) expires(r *Rule, enabled bool) *At[time.Time] {
 	v, ok := b.text("expires")
 	if !ok {
+		return nil
+	}
+	bad := func(detail string, args ...any) *At[time.Time] {
+		b.error(diag.CodeValue, v.Range, fmt.Sprintf("bad expires %q", v.Value), detail, args...)
 		return nil
 	}
 	end, err := time.Parse(time.DateOnly, v.Value)
@@ -154,17 +166,20 @@ func (b *block) expires(r *Rule) *At[time.Time] {
 		// A date means the whole of that day.
 		end = end.Add(24 * time.Hour)
 	} else if end, err = time.Parse(time.RFC3339, v.Value); err != nil {
-		b.error(diag.CodeValue, v.Range, fmt.Sprintf("bad expires %q", v.Value), "Write an RFC 3339 date, such as \"2027-01-31\", or date and time, such as \"2027-01-31T18:00:00Z\".")
-		return nil
+		return bad("Write an RFC 3339 date, such as \"2027-01-31\", or date and time, such as \"2027-01-31T18:00:00Z\".")
 	}
+	end = end.UTC()
+	last := end.Add(-time.Second)
 	switch {
+	case end.Nanosecond() != 0:
+		return bad("The kernel counts whole seconds. Write %q.", end.Truncate(time.Second).Format(time.RFC3339))
+	case last.Year() < firstEndYear || last.Year() > lastEndYear:
+		return bad("iptables only accepts an end from %d to %d. For a rule without an end, leave expires out.", firstEndYear, lastEndYear)
+	case !enabled:
 	case !b.now.Before(end):
-		b.error(diag.CodeExpired, v.Range, fmt.Sprintf("%s %q has expired", r.Kind, r.Name.Value), "Its last day was %s. Remove the rule, or set a new date.", v.Value)
+		b.warn(diag.CodeExpired, v.Range, fmt.Sprintf("%s %q has expired", r.Kind, r.Name.Value), "It ended with %s and no longer matches any packet. Remove the rule, or set a new date.", v.Value)
 	case end.Sub(b.now) <= expirySoon:
-		b.warn(diag.CodeExpiresSoon, v.Range, fmt.Sprintf("%s %q expires soon", r.Kind, r.Name.Value), "After %s the policy will no longer compile. Remove the rule, or set a new date.", v.Value)
-	}
-	if end.Year() > 9999 {
-		end = end.Add(-time.Nanosecond) // JSON has no later year, and the manifest needs it
+		b.warn(diag.CodeExpiresSoon, v.Range, fmt.Sprintf("%s %q expires soon", r.Kind, r.Name.Value), "After %s it no longer matches any packet, on the host too. Remove the rule, or set a new date.", v.Value)
 	}
 	return &At[time.Time]{end, v.Range}
 }

@@ -2,6 +2,7 @@ package parser
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -11,7 +12,7 @@ import (
 )
 
 // Evaluate evaluates all expressions and returns the policy of the host with a label, ""
-// for the unlabeled one. Rules that expired before now are errors; nothing else depends
+// for the unlabeled one. Rules that expired before now are warnings; nothing else depends
 // on now. With errors the policy contains what is valid. Several hosts may be evaluated
 // concurrently.
 func (s *Source) Evaluate(host string, now time.Time) (*Policy, hcl.Diagnostics) {
@@ -37,22 +38,23 @@ func (e *evaluator) policy(host string) (*Policy, hcl.Diagnostics) {
 		p.Sets = append(p.Sets, e.ipset(b))
 	}
 	e.checkMembers(p.Sets)
+	e.checkSetNames(p.Sets)
 	p.Established = &Established{DeclRange: p.Host.DeclRange}
 	for _, b := range s.blocks["established"] {
 		p.Established = e.established(b)
 	}
 	for _, b := range rulesIn(s.blocks) {
-		p.Rules = append(p.Rules, e.rules(b, "")...)
+		p.Rules = append(p.Rules, e.rules(p, b, "")...)
 	}
 	p.Default = &Default{DeclRange: p.Host.DeclRange, Action: ActionDrop}
 	for _, b := range s.blocks["default"] {
 		p.Default = e.defaultBlock(b, "Docker's rules")
 	}
 	for _, b := range s.blocks["egress"] {
-		p.Egress = e.egress(b, p.Host)
+		p.Egress = e.egress(p, b)
 	}
 	for _, b := range s.blocks["input"] {
-		p.Input = e.input(b, p)
+		p.Input = e.input(p, b)
 	}
 	e.checkRuleNames(p)
 	p.Tests = e.tests(p)
@@ -60,10 +62,11 @@ func (e *evaluator) policy(host string) (*Policy, hcl.Diagnostics) {
 	return p, e.diags
 }
 
-// checkRuleNames reports rules with the same name, including those of for_each.
+// checkRuleNames reports rules with the same name, including those of for_each and disabled
+// ones.
 func (e *evaluator) checkRuleNames(p *Policy) {
 	first := map[string]*Rule{}
-	for _, r := range p.AllRules() {
+	for _, r := range slices.Concat(p.AllRules(), p.Disabled) {
 		if other, dup := first[r.Name.Value]; dup {
 			e.diags = append(e.diags, diag.WithRelated(
 				diag.New(diag.CodeDuplicate, r.Name.Range, fmt.Sprintf("second rule %q", r.Name.Value), "Each rule needs a name of its own, including those of for_each. Rename one of the two."),
@@ -75,13 +78,13 @@ func (e *evaluator) checkRuleNames(p *Policy) {
 }
 
 // egress decodes the egress block, whose blocks Load collected.
-func (e *evaluator) egress(decl *hcl.Block, h *Host) *Egress {
+func (e *evaluator) egress(p *Policy, decl *hcl.Block) *Egress {
 	out := &Egress{DeclRange: decl.DefRange, Default: &Default{DeclRange: decl.DefRange, Action: ActionReturn}}
-	if h.Chain.Value == ChainDocker {
+	if p.Host.Chain.Value == ChainDocker {
 		e.error(diag.CodeConflict, decl.DefRange, "egress with chain = \"DOCKER\"", "Packets that leave containers do not pass the chain DOCKER, so these rules would have no effect. Use chain = \"DOCKER-USER\".")
 	}
 	for _, b := range rulesIn(e.source.egress) {
-		out.Rules = append(out.Rules, e.rules(b, decl.Type)...)
+		out.Rules = append(out.Rules, e.rules(p, b, decl.Type)...)
 	}
 	for _, b := range e.source.egress["default"] {
 		out.Default = e.defaultBlock(b, "Docker's rules")
@@ -90,13 +93,13 @@ func (e *evaluator) egress(decl *hcl.Block, h *Host) *Egress {
 }
 
 // input decodes the input block, whose blocks Load collected.
-func (e *evaluator) input(decl *hcl.Block, p *Policy) *HostInput {
+func (e *evaluator) input(p *Policy, decl *hcl.Block) *HostInput {
 	out := &HostInput{DeclRange: decl.DefRange, Default: &Default{DeclRange: decl.DefRange, Action: ActionDrop}}
 	if !p.Host.InputGuard {
 		e.error(diag.CodeConflict, decl.DefRange, "input with input_guard = false", "The input block also closes the ports that docker-proxy answers on the host. Without INPUT protection it would refuse clients that rules with published_ports accept. Remove input_guard.")
 	}
 	for _, b := range rulesIn(e.source.input) {
-		out.Rules = append(out.Rules, e.rules(b, decl.Type)...)
+		out.Rules = append(out.Rules, e.rules(p, b, decl.Type)...)
 	}
 	for _, b := range e.source.input["default"] {
 		out.Default = e.defaultBlock(b, "the host's own rules")

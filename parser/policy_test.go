@@ -188,7 +188,7 @@ func TestRules(t *testing.T) {
 		{"deny", "log {\nprefix = \"x: \"\nlevel = \"info\"\nlimit = \"1/second\"\n}", `{Kind:"deny" Name:"r" Action:"drop" Log:{Prefix:"x: " Level:6 Limit:{Count:1 Seconds:1}}}`},
 		{"deny", "log {\nnflog_group = 0\n}", `{Kind:"deny" Name:"r" Action:"drop" Log:{Prefix:"dockerfw r: " Level:4 Limit:{Count:10 Seconds:60} Group:0}}`},
 		{"accept", `expires = "2027-01-31"`, `{Kind:"accept" Name:"r" Expires:2027-02-01T00:00:00Z}`},
-		{"accept", `expires = "2027-01-31T18:00:00+02:00"`, `{Kind:"accept" Name:"r" Expires:2027-01-31T18:00:00+02:00}`},
+		{"accept", `expires = "2027-01-31T18:00:00+02:00"`, `{Kind:"accept" Name:"r" Expires:2027-01-31T16:00:00Z}`},
 	} {
 		p, diags := parse(t, "ipset \"s\" {\n}\n"+c.kind+" \"r\" {\n"+c.attributes+"\n}\n")
 		if diags.HasErrors() {
@@ -295,7 +295,16 @@ func TestErrorsMarkTheWrongText(t *testing.T) {
 		{rule(`interfaces = ["+"]`), diag.CodeInterface, `"+"`},
 		{rule(`published_address = ["198.51.100.0/24"]`), diag.CodeValue, `"198.51.100.0/24"`},
 		{rule(`action = "drop"`), diag.CodeConflict, `"drop"`},
-		{rule(`expires = "2025-12-31"`), diag.CodeExpired, `"2025-12-31"`},
+		{rule(`expires = "2026-12-31T18:00:00.5Z"`), diag.CodeValue, `"2026-12-31T18:00:00.5Z"`},
+		{rule(`expires = "2039-01-01"`), diag.CodeValue, `"2039-01-01"`},
+		{rule(`expires = "1970-12-31"`), diag.CodeValue, `"1970-12-31"`},
+		{rule("enabled = false\nexpires = \"soon\""), diag.CodeValue, `"soon"`},
+		{"deny \"a\" {\nenabled = false\n}\naccept \"a\" {\n}\n", diag.CodeDuplicate, `"a"`},
+		{"ipset \"a\" {\nipv6_name = \"b\"\n}\n", diag.CodeConflict, `"b"`},
+		{"ipset \"a\" {\nmanaged = false\nipv6_name = \"b c\"\n}\n", diag.CodeName, `"b c"`},
+		{"ipset \"a\" {\nmanaged = false\nipv6_name = \"a\"\n}\n", diag.CodeDuplicate, `"a"`},
+		{"ipset \"a\" {\nmanaged = false\nmin_entries = 1\n}\n", diag.CodeUnmanagedFill, `1`},
+		{"ipset \"a\" {\nmin_entries = -1\n}\n", diag.CodeValue, `-1`},
 		{rule(`expires = "soon"`), diag.CodeValue, `"soon"`},
 		{rule("rate {\nlimit = \"0/second\"\n}"), diag.CodeValue, `"0/second"`},
 		{rule("rate {\nlimit = \"1/fortnight\"\n}"), diag.CodeValue, `"1/fortnight"`},

@@ -15,16 +15,17 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-// rules decodes a deny or accept block: one rule, or one for each element of for_each, if
-// they are for this host. The place is "", or the block around the rule.
-func (e *evaluator) rules(decl *hcl.Block, place string) []*Rule {
+// rules adds the rules of a deny or accept block to p.Disabled or to the list that it returns:
+// one, or one for each element of for_each, if they are for this host. The place is "", or the
+// block around the rule.
+func (e *evaluator) rules(p *Policy, decl *hcl.Block, place string) []*Rule {
 	b := e.open(decl, policySchema.Block(decl.Type), e.ctx).in(decl.Type).in(place)
 	name := At[string]{decl.Labels[0], decl.LabelRanges[0]}
 	if !b.has("for_each") {
 		if !b.forThisHost() {
 			return nil
 		}
-		return []*Rule{b.rule(name)}
+		return p.enabled(b.rule(name))
 	}
 	var out []*Rule
 	for _, el := range b.forEach() {
@@ -34,15 +35,25 @@ func (e *evaluator) rules(decl *hcl.Block, place string) []*Rule {
 			continue
 		}
 		if one := b.withEach(el); one.forThisHost() {
-			out = append(out, one.rule(full))
+			out = append(out, p.enabled(one.rule(full))...)
 		}
 	}
 	return out
 }
 
-// rule decodes one deny or accept rule.
-func (b *block) rule(name At[string]) *Rule {
-	r := &Rule{Kind: RuleKind(b.decl.Type), Name: name, DeclRange: b.decl.DefRange}
+// enabled returns a rule, or adds it to p.Disabled and returns none.
+func (p *Policy) enabled(r *Rule, enabled bool) []*Rule {
+	if !enabled {
+		p.Disabled = append(p.Disabled, r)
+		return nil
+	}
+	return []*Rule{r}
+}
+
+// rule decodes one deny or accept rule, and whether it is enabled.
+func (b *block) rule(name At[string]) (r *Rule, enabled bool) {
+	enabled = b.flag("enabled")
+	r = &Rule{Kind: RuleKind(b.decl.Type), Name: name, DeclRange: b.decl.DefRange}
 	r.Source, r.SourceNot = b.operands("source"), b.operands("source_not")
 	r.Destination, r.DestinationNot = b.operands("destination"), b.operands("destination_not")
 	r.Protocols = b.protocols()
@@ -61,11 +72,11 @@ func (b *block) rule(name At[string]) *Rule {
 		r.Action = Action(b.choice("action").Value)
 	}
 	r.Rate, r.Connections, r.Log = b.rate(), b.connections(), b.log(name.Value)
-	r.Expires = b.expires(r)
+	r.Expires = b.expires(r, enabled)
 	if d, ok := b.text("description"); ok {
 		r.Description = d.Value
 	}
-	return r
+	return r, enabled
 }
 
 var protocolNumbers = map[string]uint8{

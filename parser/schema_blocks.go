@@ -1,6 +1,10 @@
 package parser
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dockerfw/dockerfw/parser/budget"
+)
 
 // policySchema is the table of all blocks and attributes. Decoding, suggestions, the tables
 // of docs/language.md, docs/policy.schema.json and the test that every attribute is in an
@@ -37,6 +41,8 @@ var ipsetSchema = &Block{
 		{Name: "exclude_files", Type: TypeStrings, Default: []string{}, Example: `["lists/not.txt"]`, Meaning: "address-list files to leave out", NotIn: notInListSet},
 		{Name: "aggregate", Type: TypeBool, DefaultText: "`true`; `false` for `hash:ip`", Meaning: "merge entries into the shortest list of networks that contains the same addresses", NotIn: notForListSet},
 		{Name: "managed", Type: TypeBool, Default: true, Meaning: "`false`: the set is created if it is missing, and never filled, emptied or destroyed"},
+		{Name: "ipv6_name", Type: TypeString, DefaultText: "`NAME-v6`", Example: `"crowdsec6-blacklists"`, Meaning: "the name on the host of the IPv6 set, whose owner has chosen it; only with `managed = false`"},
+		{Name: "min_entries", Type: TypeNumber, Min: 0, Max: budget.MaxEntries, DefaultText: "0; 1 for a set with `files` that a deny uses", Meaning: "fewer entries are an error: those of the set and its files that are left after exclusion, both families together", NotIn: notInListSet},
 		{Name: "members", Type: TypeSets, DefaultText: "none", Example: "[ipset.office, ipset.vpn]", Meaning: "the sets in a `list:set`; only there, and required there", NotIn: []Exception{
 			{string(SetHashNet), `A hash:net set contains addresses: members is for type = "list:set".`},
 			{string(SetHashIP), `A hash:ip set contains addresses: members is for type = "list:set".`},
@@ -100,7 +106,8 @@ var ruleAttributes = []Attribute{
 		Name: "action", Type: TypeString, Default: string(ActionDrop), Values: []string{string(ActionDrop), string(ActionReject)}, Meaning: "`\"drop\"` or `\"reject\"`; only in `deny`",
 		NotIn: []Exception{{"accept", "An accept has no action: what it matches is allowed. Remove action, or write a deny block instead."}},
 	},
-	{Name: "expires", Type: TypeString, Example: `"2027-01-31"`, DefaultText: "never", Meaning: "the last day of the rule, such as `\"2027-01-31\"`, or its end, `\"2027-01-31T18:00:00Z\"`"},
+	{Name: "enabled", Type: TypeBool, Default: true, Meaning: "`false`: the rule is checked and left out"},
+	{Name: "expires", Type: TypeString, Example: `"2027-01-31"`, DefaultText: "never", Meaning: "the last day of the rule in UTC, such as `\"2027-01-31\"`, or its end, `\"2027-01-31T18:00:00Z\"`"},
 	{Name: "description", Type: TypeString, Example: `"the public web site"`, DefaultText: "none", Meaning: "for people; not in the emitted files"},
 	{Name: "for_each", Type: TypeElements, DefaultText: "one rule", Meaning: "one rule for each element"},
 }
@@ -210,7 +217,8 @@ var testSchema = &Block{
 	Type: "test", Label: NameLabel, Many: true,
 	Meaning: "what the policy is expected to do with a packet",
 	Attributes: []Attribute{
-		{Name: "from", Type: TypeAddress, Required: true, Meaning: "the source address; it determines the family"},
+		{Name: "from", Type: TypeClients, DefaultText: "required; `\"anyone\"` with `from_not`", Example: `"192.0.2.10"`, Meaning: "the source address, which determines the family; or several clients, of all of which the test is"},
+		{Name: "from_not", Type: TypeAddressesAndSets, DefaultText: "none", Example: addressesExample, Meaning: "the clients of `from` that the test is not about"},
 		{Name: "protocol", Type: TypeProtocol, Default: "tcp", Meaning: "the protocol; an ICMP packet is an echo request"},
 		{Name: "to_port", Type: TypeNumber, Min: 1, Max: 65535, DefaultText: "none", Meaning: "the published port; of a packet that leaves for the outside, its destination port"},
 		{Name: "to_address", Type: TypeAddress, DefaultText: "none", Meaning: "the host address connected to; of a packet that leaves for the outside, its destination; else, without `to_port`, the container's address"},

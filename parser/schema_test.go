@@ -160,6 +160,7 @@ func TestTheExamplesOfTheSchemaAreAccepted(t *testing.T) {
 	with := map[string]map[string]string{
 		"ports": {"protocol": `"tcp"`}, "published_ports": {"protocol": `"tcp"`}, "container_ports": {"protocol": `"tcp"`}, "source_ports": {"protocol": `"tcp"`},
 		"icmp_types": {"protocol": `["icmp", "icmpv6"]`}, "members": {"type": `"list:set"`},
+		"ipv6_name": {"managed": "false"}, "from_not": {"from": `"anyone"`},
 	}
 	required := map[*Block]map[string]string{
 		hostSchema: {"external_interfaces": `["eth0"]`}, rateSchema: {"limit": `"20/second"`}, connectionsSchema: {"max": "5"},

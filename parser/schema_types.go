@@ -10,6 +10,7 @@ const (
 	TypeNumber
 	TypeStrings
 	TypeAddress
+	TypeClients
 	TypeAddresses
 	TypeAddressesAndSets
 	TypeSets
@@ -33,6 +34,7 @@ var types = [...]string{
 	TypeNumber:           "number",
 	TypeStrings:          "list of string",
 	TypeAddress:          "address",
+	TypeClients:          "address, list of address or set, or `\"anyone\"`",
 	TypeAddresses:        "list of address",
 	TypeAddressesAndSets: "list of address or set",
 	TypeSets:             "list of set",

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/suggest"
@@ -18,7 +19,10 @@ type Test struct {
 	Name      At[string]
 	DeclRange hcl.Range
 	From      netip.Addr
-	Protocol  Protocol
+	// Clients are those of a test about several, whose From is not valid; nil for a test about
+	// one packet.
+	Clients  *Clients
+	Protocol Protocol
 	// The attributes of the packet; zero if not written. Package question gives them their
 	// meaning and the others their defaults.
 	ToPort        uint16
@@ -39,6 +43,14 @@ type Test struct {
 	Ranges map[string]hcl.Range
 	// Unclear is whether an attribute of the packet has no valid value, which is reported.
 	Unclear bool
+}
+
+// Clients are the source addresses of a test about several packets.
+type Clients struct {
+	// From is nil for anyone, and FromNot for no exception.
+	From, FromNot *Addresses
+	// AnyPath is set if the test is about packets to docker-proxy, too: proxy is not written.
+	AnyPath bool
 }
 
 // TestState is the state of a test's connection.
@@ -95,7 +107,7 @@ func (e *evaluator) tests(p *Policy) []*Test {
 		}
 		here := b.testIsForThisHost()
 		valid := b.clean(func() { b.testPacket(t) })
-		t.Unclear = !valid || !t.From.IsValid()
+		t.Unclear = !valid || !t.From.IsValid() && t.Clients == nil
 		expectationValid := b.clean(func() { b.testExpectation(t) })
 		// Other hosts of a fleet have other families and rules.
 		if here {
@@ -140,7 +152,7 @@ func (b *block) testIsForThisHost() bool {
 
 // testPacket reads the attributes that describe the packet.
 func (b *block) testPacket(t *Test) {
-	t.From = b.address("from")
+	b.testClients(t)
 	t.ToAddress, t.Container = b.address("to_address"), b.address("container")
 	t.Protocol = Protocol{TCP, "tcp"}
 	if it, ok := b.attr("protocol"); ok {
@@ -154,6 +166,49 @@ func (b *block) testPacket(t *Test) {
 	t.State = TestState(b.choice("state").Value)
 	t.Proxy, t.ToHost = b.flag("proxy"), b.flag("to_host")
 }
+
+// testClients reads the source address, or several of them.
+func (b *block) testClients(t *Test) {
+	from, ok := b.attr("from")
+	switch {
+	case !ok && b.has("from"): // reported
+	case !ok && !b.has("from_not"):
+		b.error(diag.CodeSchema, b.decl.DefRange, "no from", "Write the source address, such as from = \"192.0.2.10\"; a list of networks and sets for all of their clients; or from = \"anyone\".")
+	case !ok, from.Type() == cty.String && !from.IsNull() && from.AsString() == anyone:
+		t.Clients = &Clients{}
+	case from.Type() == setRefType && !from.IsNull():
+		b.error(diag.CodeType, from.rng, "from is an ipset", "A set is an element of a list: from = [ipset.%s].", from.EncapsulatedValue().(*setRef).name)
+	case from.Type() == cty.String && !from.IsNull() && slices.Contains([]string{"all", "any", "everyone", "everybody", "*"}, strings.ToLower(from.AsString())):
+		b.error(diag.CodeValue, from.rng, fmt.Sprintf("from is %q", from.AsString()), "For all clients, write from = %q.", anyone)
+	case isList(from.Type()):
+		t.Clients = &Clients{From: b.operands("from")}
+		b.refuseNoClients("from")
+	default:
+		t.From = b.address("from")
+	}
+	if b.has("from_not") {
+		not := b.operands("from_not")
+		b.refuseNoClients("from_not")
+		if t.Clients != nil {
+			t.Clients.FromNot = not
+		} else if t.From.IsValid() {
+			b.error(diag.CodeConflict, b.rng("from_not"), "from_not with one address", "It excepts clients from several: from = \"anyone\", or a list. Remove one of the two.")
+		}
+	}
+	if t.Clients != nil {
+		t.Clients.AnyPath = !b.has("proxy") && !b.has("to_host")
+	}
+}
+
+// refuseNoClients reports an empty list of clients, which could mean anyone or none.
+func (b *block) refuseNoClients(name string) {
+	if it, _ := b.attr(name); b.isEmptyList(name) {
+		b.error(diag.CodeValue, it.rng, "empty "+name, "An empty list could mean anyone or none. List clients, or write from = %q without from_not for all of them.", anyone)
+	}
+}
+
+// anyone is the value of from for all clients.
+const anyone = "anyone"
 
 // testExpectation reads what is expected of the packet.
 func (b *block) testExpectation(t *Test) {
@@ -185,7 +240,7 @@ func (t *Test) local() string {
 
 // checkTestFamily reports a packet of a family that the host does not compile.
 func (b *block) checkTestFamily(t *Test, h *Host) {
-	if t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6 {
+	if t.Clients == nil && (t.From.Is4() && !h.IPv4 || t.From.Is6() && !h.IPv6) {
 		b.error(diag.CodeConflict, b.rng("from"), "family that is not compiled", "The host's families do not include that of %s.", t.From)
 	}
 }
@@ -240,7 +295,11 @@ func (b *block) address(name string) netip.Addr {
 		return netip.Addr{}
 	}
 	if r.From() != r.To() {
-		b.error(diag.CodeValue, it.rng, name+" of more than one address", "A packet has one. Write a single address, such as %q.", r.From())
+		several := ""
+		if name == "from" {
+			several = fmt.Sprintf(" For all of these clients, write a list: from = [%q].", it.AsString())
+		}
+		b.error(diag.CodeValue, it.rng, name+" of more than one address", "A packet has one. Write a single address, such as %q.%s", r.From(), several)
 		return netip.Addr{}
 	}
 	return r.From()

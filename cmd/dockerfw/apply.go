@@ -3,10 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/outcome"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -16,81 +20,158 @@ func applyCommand() *cobra.Command {
 		opts    apply.Options
 		backend string
 		boot    bool
+		unit    bool
+		full    bool
 	)
 	cmd := &cobra.Command{
-		Use:   "apply FOLDER",
-		Short: "Load a compiled folder on this host",
+		Use:        "apply FOLDER",
+		Short:      "Load a compiled folder on this host",
+		SuggestFor: []string{"up", "load", "install", "deploy", "restore"},
 		Long: `apply loads a compiled folder on the host that it runs on. It needs root.
 
 First it makes all checks and loads the folder into a temporary network namespace. Then it
 changes the rules in one step for each family, so that no packet passes a mixture of old
 and new rules, and checks the result. If anything fails, it restores the previous rules
-and sets.
+and sets. It prints what changed, which traffic is newly allowed or blocked, and what to
+do next.
 
 The exit code is 0 if the rules are in force, 1 if they are not and the rules are the same
 as before, and 3 if restoring them failed. With --boot it is 0 if the folder, or the one
 that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 		Example: `  dockerfw apply --dry-run /etc/dockerfw.d/web-2
-  dockerfw apply --confirm 60 /etc/dockerfw.d/web-2`,
+  dockerfw apply --confirm 60 /etc/dockerfw.d/web-2
+  dockerfw apply --print-unit > /etc/systemd/system/dockerfw.service`,
 		Args: func(cmd *cobra.Command, args []string) error {
+			if unit {
+				return noArguments(cmd, args)
+			}
 			if len(args) != 1 {
 				return usageError(cmd, fmt.Sprintf("one compiled folder expected, got %d", len(args)))
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.Backend = snapshot.Backend(backend)
-			switch {
-			case backend != "" && backend != string(snapshot.NFT) && backend != string(snapshot.Legacy):
-				return usageError(cmd, fmt.Sprintf("--backend %s: write nft or legacy", backend))
-			case cmd.Flags().Changed("confirm") && (opts.Confirm < 1 || opts.Confirm > 99999):
-				return usageError(cmd, "--confirm takes a number of seconds, 1 to 99999")
-			case opts.DryRun && (opts.Confirm > 0 || opts.Cut):
-				return usageError(cmd, "--dry-run cannot be combined with --confirm or --cut")
-			case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || backend != ""):
-				return usageError(cmd, "--boot cannot be combined with other options")
-			}
-			a, err := newApplier(cmd)
+		ValidArgsFunction: completeFolders,
+	}
+	format := outcomeFormat(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts.Backend = snapshot.Backend(backend)
+		switch {
+		case unit && cmd.Flags().NFlag() > 1:
+			return usageError(cmd, "--print-unit cannot be combined with other options")
+		case backend != "" && backend != string(snapshot.NFT) && backend != string(snapshot.Legacy):
+			return usageError(cmd, fmt.Sprintf("--backend %s: write nft or legacy", backend))
+		case cmd.Flags().Changed("confirm") && (opts.Confirm < 1 || opts.Confirm > 99999):
+			return usageError(cmd, "--confirm takes a number of seconds, 1 to 99999")
+		case opts.DryRun && (opts.Confirm > 0 || opts.Cut):
+			return usageError(cmd, "--dry-run cannot be combined with --confirm or --cut")
+		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || full || backend != ""):
+			return usageError(cmd, "--boot cannot be combined with other options")
+		case unit:
+			return printUnit(cmd)
+		}
+		report := reporter{cmd, "apply", format.write(), outcome.Style{Color: colored(cmd.OutOrStdout()), Full: full}}
+		start := apply.New
+		if boot {
+			start = apply.NewForBoot
+		}
+		a, err := newApplier(cmd, start)
+		if err != nil {
+			return report.failed(err)
+		}
+		if boot {
+			result, err := a.Boot(args[0])
 			if err != nil {
-				return failed(cmd, err)
+				return report.failed(err)
 			}
-			if boot {
-				result, err := a.Boot(args[0])
-				if err != nil {
-					return failed(cmd, err)
-				}
-				return escape.Fprintf(cmd.OutOrStdout(), "loaded %s\n", result.Folder)
-			}
-			result, err := a.Load(args[0], opts)
-			if err != nil {
-				return failed(cmd, err)
-			}
-			return printResult(cmd, result, opts)
-		},
+			return report.write(outcome.Boot(result))
+		}
+		result, err := a.Load(args[0], opts)
+		if err != nil {
+			return report.failed(err)
+		}
+		return report.write(outcome.Apply(result, opts, full, apply.ReadBootUnit("/")))
 	}
 	f := cmd.Flags()
-	f.BoolVar(&opts.DryRun, "dry-run", false, "make all checks and print what would change; change nothing")
+	f.BoolVar(&opts.DryRun, "dry-run", false, "make all checks and print the plan; change nothing")
+	f.BoolVar(&full, "full", false, "list all entries of sets and all changes")
 	f.IntVar(&opts.Confirm, "confirm", 0, "roll back after this many `seconds` unless \"dockerfw confirm\" is run")
 	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse")
 	f.BoolVar(&opts.Force, "force", false, "delete foreign rules in chains that are replaced, and replace foreign sets with names of the policy")
 	f.StringVar(&backend, "backend", "", "`nft` or legacy: the iptables to use before Docker has run")
 	f.BoolVar(&boot, "boot", false, "for the systemd unit: load the folder, or else the one that was loaded last, or else close all containers")
+	f.BoolVar(&unit, "print-unit", false, "print the systemd unit that loads "+apply.BootFolder+" before Docker starts")
 	return cmd
 }
 
-// newApplier returns an Applier whose messages go to standard error.
-func newApplier(cmd *cobra.Command) (*apply.Applier, error) {
-	a, err := apply.New()
+// completeFolders offers directories.
+func completeFolders(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// printUnit prints the systemd unit with the path of this program.
+func printUnit(cmd *cobra.Command) error {
+	program, err := apply.Program()
 	if err != nil {
-		return nil, err
+		return err
+	}
+	text, err := apply.Unit(program)
+	if err != nil {
+		return err
+	}
+	if warning := apply.UnitWarning(program); warning != "" {
+		escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: warning: %s\n", warning)
+	}
+	for line := range strings.Lines(text) {
+		if err := escape.Fprintf(cmd.OutOrStdout(), "%s\n", strings.TrimSuffix(line, "\n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newApplier returns an Applier, made by start, whose messages go to standard error. On a terminal, so does what a
+// load that takes over a second is doing.
+func newApplier(cmd *cobra.Command, start func() (*apply.Applier, error)) (*apply.Applier, error) {
+	a, err := start()
+	if err != nil {
+		return nil, &apply.Failure{Err: err, State: apply.Unchanged}
 	}
 	a.Warn = func(text string) { escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", text) }
+	if f, ok := fileOf(cmd.ErrOrStderr()); ok && terminal(f) {
+		begin := time.Now()
+		a.Progress = func(step string) {
+			if time.Since(begin) > time.Second {
+				escape.Fprintf(cmd.ErrOrStderr(), "%s …\n", step)
+			}
+		}
+	}
 	return a, nil
 }
 
+type outcomeWriter func(io.Writer, *outcome.Report, outcome.Style) error
+
+func outcomeFormat(cmd *cobra.Command) *formatFlag[outcomeWriter] {
+	return newFormatFlag(cmd, outputFormat[outcomeWriter]{"text", outcome.WriteText}, outputFormat[outcomeWriter]{"json", outcome.WriteJSON})
+}
+
+// reporter writes what an operation did.
+type reporter struct {
+	cmd       *cobra.Command
+	operation string
+	to        outcomeWriter
+	style     outcome.Style
+}
+
+func (r reporter) write(report *outcome.Report) error {
+	return r.to(r.cmd.OutOrStdout(), report, r.style)
+}
+
 // failed prints why an operation failed, and returns its exit code.
-func failed(cmd *cobra.Command, err error) error {
-	printError(cmd.ErrOrStderr(), err)
+func (r reporter) failed(err error) error {
+	printError(r.cmd.ErrOrStderr(), err)
+	if err := r.write(outcome.Failed(r.operation, err)); err != nil {
+		return err
+	}
 	var failure *apply.Failure
 	if errors.As(err, &failure) && failure.State == apply.Unknown {
 		return exitError(3)
@@ -98,28 +179,24 @@ func failed(cmd *cobra.Command, err error) error {
 	return exitError(exitNo)
 }
 
-func printResult(cmd *cobra.Command, r *apply.Result, o apply.Options) error {
-	w := cmd.OutOrStdout()
-	if r.Note != "" {
-		escape.Fprintf(w, "%s\n", r.Note)
-	}
-	lines := r.Plan.Differences.Lines()
-	switch {
-	case len(lines) == 0:
-		escape.Fprintf(w, "nothing to do: the folder is already loaded\n")
-	case o.DryRun:
-		escape.Fprintf(w, "would change:\n")
-		for _, line := range lines {
-			escape.Fprintf(w, "  %s\n", line)
+// operationCommand is a command without arguments that changes this host.
+func operationCommand(cmd *cobra.Command, run func(*cobra.Command, *apply.Applier) (*outcome.Report, error)) *cobra.Command {
+	cmd.Args = noArguments
+	format := outcomeFormat(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		report := reporter{cmd, cmd.Name(), format.write(), outcome.Style{Color: colored(cmd.OutOrStdout())}}
+		a, err := newApplier(cmd, apply.New)
+		var done *outcome.Report
+		if err == nil {
+			done, err = run(cmd, a)
 		}
-	default:
-		escape.Fprintf(w, "loaded %d rules and %d sets\n", r.Rules, r.Sets)
+		switch {
+		case err != nil:
+			return report.failed(err)
+		case done == nil:
+			return nil
+		}
+		return report.write(done)
 	}
-	if o.Cut {
-		escape.Fprintf(w, "ended %d connections that the rules refuse\n", len(r.Ended))
-	}
-	if !r.Deadline.IsZero() {
-		escape.Fprintf(w, "rolling back in %d seconds unless you confirm: dockerfw confirm\n", o.Confirm)
-	}
-	return nil
+	return cmd
 }

@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 			"files":  filesAre,
 			"inert":  inert,
 			"repeat": repeat,
-			"status": status,
+			"status": exitStatus, "unprivileged": unprivileged,
 		},
 	})
 }
@@ -111,7 +111,7 @@ func repeat(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // status CODE COMMAND ARGUMENT...: the command has this exit code.
-func status(ts *testscript.TestScript, neg bool, args []string) {
+func exitStatus(ts *testscript.TestScript, neg bool, args []string) {
 	err := ts.Exec(args[1], args[2:]...)
 	code := 0
 	if err != nil {
@@ -151,7 +151,7 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 			continue // cobra's own flags
 		}
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			if f.Name != "help" && f.Name != "output" && !strings.Contains(docs, "--"+f.Name) &&
+			if !f.Hidden && f.Name != "help" && f.Name != "output" && !strings.Contains(docs, "--"+f.Name) &&
 				(f.Shorthand == "" || !strings.Contains(docs, "`-"+f.Shorthand+"`")) {
 				t.Errorf("%s --%s is not documented", cmd.Name(), f.Name)
 			}

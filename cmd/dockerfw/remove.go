@@ -3,26 +3,27 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/dockerfw/dockerfw/parser/escape"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/outcome"
 )
 
 func removeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "remove",
-		Short: "Remove all rules, chains and sets of dockerfw from this host",
-		Long: `remove removes all rules, chains and sets of dockerfw from the host that it runs on.
-DOCKER-USER and the jump to it stay for the engine. All published ports are open then.`,
-		Example: `  dockerfw remove`,
-		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := newApplier(cmd)
-			if err == nil {
-				_, err = a.Remove()
-			}
-			if err != nil {
-				return failed(cmd, err)
-			}
-			return escape.Fprintf(cmd.OutOrStdout(), "removed: no dockerfw rules remain\n")
-		},
-	}
+	return operationCommand(&cobra.Command{
+		Use:        "remove",
+		Short:      "Remove all rules, chains and sets of dockerfw from this host",
+		SuggestFor: []string{"uninstall", "down", "delete", "unload", "flush"},
+		Long: `remove removes all rules, chains and sets of dockerfw from the host that it runs on, and what
+dockerfw recorded there. It needs root. DOCKER-USER and the jump to it stay for the engine.
+All published ports are open then. The boot unit stays: disable it first.
+
+The exit code is 0 if no rules of dockerfw remain, and 1 if any do.`,
+		Example: `  systemctl disable dockerfw
+  dockerfw remove`,
+	}, func(_ *cobra.Command, a *apply.Applier) (*outcome.Report, error) {
+		result, err := a.Remove()
+		if err != nil {
+			return nil, err
+		}
+		return outcome.Remove(result, apply.ReadBootUnit("/")), nil
+	})
 }

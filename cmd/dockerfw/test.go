@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -14,21 +16,33 @@ import (
 
 func testCommand() *cobra.Command {
 	var flags policyFlags
-	type writer func(io.Writer, []policytest.Result) error
+	var threshold int
+	var coverage bool
+	type writer func(io.Writer, testreport.Report) error
 	cmd := &cobra.Command{
 		Use:   "test POLICY",
 		Short: "Run the test blocks of a policy",
 		Long: `test compiles a policy and runs its test blocks. It writes no files.
 
-The exit code is 1 if a test fails, and 2 if the policy has errors.`,
+With --coverage it lists the deny and accept blocks that decide about no packet of a test.
+
+The exit code is 1 if a test fails or the coverage is below --threshold, and 2 if the policy has errors.`,
 		Example: `  dockerfw test policy.hcl
-  dockerfw test policy.hcl --format junit > report.xml     # in CI`,
+  dockerfw test policy.hcl --format junit > report.xml     # in CI
+  dockerfw test policy.hcl --coverage --threshold 90`,
 		Args:              onePolicy,
 		ValidArgsFunction: completePolicies,
 	}
 	format := newFormatFlag(cmd,
 		outputFormat[writer]{"text", testreport.WriteText}, outputFormat[writer]{"json", testreport.WriteJSON}, outputFormat[writer]{"junit", testreport.WriteJUnit})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if threshold < 0 || threshold > 100 {
+			return fmt.Errorf("--threshold %d: write a percentage from 0 to 100", threshold)
+		}
+		coverage = coverage || cmd.Flags().Changed("threshold")
+		if coverage && format.String() == "junit" {
+			return errors.New("the format junit has no coverage: write --format text or --format json")
+		}
 		opts, err := flags.options()
 		if err != nil {
 			return err
@@ -38,12 +52,22 @@ The exit code is 1 if a test fails, and 2 if the policy has errors.`,
 			escape.Fprintf(cmd.ErrOrStderr(), "%s; no tests were run.\n", words.Count(n, "error"))
 			return exitError(exitTrouble)
 		}
-		results := result.Test()
-		if err := format.write()(cmd.OutOrStdout(), results); err != nil {
+		results, err := result.Test()
+		if err != nil {
 			return err
 		}
-		return exitUnless(policytest.Failed(results) == 0)
+		report := testreport.Report{Results: results}
+		if coverage {
+			c := policytest.CoverageOf(result.Policies(), results)
+			report.Coverage = &c
+		}
+		if err := format.write()(cmd.OutOrStdout(), report); err != nil {
+			return err
+		}
+		return exitUnless(policytest.Failed(results) == 0 && (!coverage || report.Coverage.Percent() >= threshold))
 	}
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&coverage, "coverage", false, "list the deny and accept blocks by which no test decides")
+	cmd.Flags().IntVar(&threshold, "threshold", 0, "fail if tests decide by less than this `percent`age of the blocks; implies --coverage")
 	return cmd
 }

@@ -27,12 +27,20 @@ func (rs *Ruleset) ChainOf(s Scope) string {
 	return [...]string{ScopeEgress: EgressChain, ScopeInput: InputChain, ScopeProxy: ProxyChain, ScopeHost: HostChain}[s]
 }
 
-// SetName returns the name on the host of the set with a label in the policy.
+// SetName returns the name on the host that dockerfw gives a set with a label in the policy.
 func SetName(label string, f Family) string {
 	if f == IPv6 {
 		return label + "-v6"
 	}
 	return label
+}
+
+// HostName returns the name of the set on the host.
+func (s *Set) HostName() string {
+	if s.Family == IPv6 && s.IPv6Name != "" {
+		return s.IPv6Name
+	}
+	return SetName(s.Name, s.Family)
 }
 
 // RuleID identifies the rule of a policy that a rule in the kernel comes from.

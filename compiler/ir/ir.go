@@ -149,10 +149,13 @@ const (
 
 // Set is a named set of addresses of one family.
 type Set struct {
-	// Name is the label of the ipset block; SetName has the name on the host.
-	Name   string
-	Family Family
-	Type   SetType
+	// Name is the label of the ipset block; HostName returns the name on the host.
+	Name string
+	// IPv6Name is the name on the host of the IPv6 set of an unmanaged one; "" for that of
+	// SetName.
+	IPv6Name string
+	Family   Family
+	Type     SetType
 	// Managed means that dockerfw fills the set. Unmanaged sets are only created if missing.
 	Managed bool
 	// HashSize is the initial number of buckets, MaxElem the maximum number of elements; 0

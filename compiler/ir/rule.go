@@ -2,6 +2,7 @@ package ir
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -37,6 +38,9 @@ type Rule struct {
 	// that of the packet within its connection.
 	States    CTState
 	Direction CTDir
+
+	// Until is when the rule ends; zero means never. Whole seconds.
+	Until time.Time
 
 	// Rate and Connections limit new connections: an accept matches up to the limit, a
 	// deny above it.

@@ -29,6 +29,7 @@ var findings = []struct {
 	{diag.CodeOverlappingSets, diag.Note, eachList(overlappingSets)},
 	{diag.CodeWorldOpen, diag.Note, worldOpen},
 	{diag.CodeProxyOpen, diag.Warn, proxyOpen},
+	{diag.CodeDisabled, diag.Note, disabled},
 }
 
 // finding is one diagnostic, but for its code and level.
@@ -83,6 +84,20 @@ func eachList(find func(*parser.Addresses, addressesOfSets) []finding) func(*evi
 		}
 		return out
 	}
+}
+
+// disabled finds the rules that are left out, each once whatever hosts have it.
+func disabled(e *evidence) []finding {
+	var out []finding
+	for _, p := range e.policies {
+		for _, r := range p.Disabled {
+			out = append(out, finding{
+				place: r.Name.Range, summary: title(r) + " is disabled",
+				detail: "It is checked and left out. Remove enabled = false to put it in force, or the rule if it is not needed.",
+			})
+		}
+	}
+	return out
 }
 
 // tooLarge finds hosts with more rules than the algebra can evaluate.

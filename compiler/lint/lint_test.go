@@ -24,6 +24,27 @@ type fataler interface {
 	Fatal(args ...any)
 }
 
+func TestAnOpenPortIsNotedWithItsEnd(t *testing.T) {
+	result, diags := compile(t, `
+host { external_interfaces = ["eth0"] }
+input {
+  default { action = "return" }
+}
+accept "fair" {
+  protocol        = "tcp"
+  published_ports = [8080]
+  expires         = "2027-01-31"
+}
+`)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	notes := result.Lint()
+	if len(notes) != 1 || notes[0].Detail != `8080/tcp (accept "fair"), until 2027-01-31.` {
+		t.Errorf("%v", notes)
+	}
+}
+
 func compile(t fataler, policy string) (*driver.Result, hcl.Diagnostics) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lint-")

@@ -58,6 +58,9 @@ func openText(r *parser.Rule, external []string) string {
 		text += " on " + strings.Join(external, ", ")
 	}
 	text += fmt.Sprintf(" (%s)", title(r))
+	if r.Expires != nil {
+		text += ", " + packet.Until{End: r.Expires.Value.Unix()}.String()
+	}
 	if r.SourceNot != nil {
 		text += ", except source_not"
 	}

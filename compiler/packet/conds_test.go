@@ -30,6 +30,7 @@ var everyCond = []Cond{
 	State{ir.CTUntracked},
 	Dir{ir.CTOriginal},
 	Opaque{Text: "p"},
+	Until{End: 1_800_000_000},
 	Mark{Value: 1, Mask: 1},
 	Mark{Conn: true, Value: 1, Mask: 1},
 	InSet{Name: "s", Ends: []End{Source}, Dims: []string{"ip"}, C: tcp},

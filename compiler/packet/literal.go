@@ -44,6 +44,8 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 		return s.trackings(func(t tracking) bool { return t <= trackRelatedReply && (c.Dir == ir.CTAny || t.direction() == c.Dir) })
 	case Opaque:
 		return s.literal(s.opaque[c.Text], 0, []span{{1, 1}})
+	case Until:
+		return s.literal(s.time, 0, s.beforeEnd(c))
 	case InSet:
 		return s.compile(c.C, family)
 	case Not:

@@ -11,7 +11,7 @@ func Open(c Cond, p *Packet) []string {
 			return false
 		}
 		switch c.(type) {
-		case Opaque, Mark:
+		case Opaque, Until, Mark:
 			if text := c.String(); !seen[text] {
 				seen[text] = true
 				out = append(out, text)

@@ -189,7 +189,7 @@ func (r *Rule) Opaque() []string {
 	var out []string
 	Walk(All(r.Matches), func(c Cond) bool {
 		switch c.(type) {
-		case Opaque, Mark:
+		case Opaque, Until, Mark:
 			if !slices.Contains(out, c.String()) {
 				out = append(out, c.String())
 			}

@@ -79,6 +79,9 @@ func genCond(t *rapid.T, depth int) Cond {
 	case 8:
 		return Dir{ir.CTDir(rapid.IntRange(0, 2).Draw(t, "dir"))}
 	case 9:
+		if rapid.Bool().Draw(t, "time") {
+			return rapid.SampledFrom(genEnds).Draw(t, "end")
+		}
 		return Opaque{Text: rapid.SampledFrom([]string{"p", "q"}).Draw(t, "opaque")}
 	case 10:
 		return FamilyIs{rapid.SampledFrom([]ir.Family{ir.IPv4, ir.IPv6}).Draw(t, "family")}
@@ -91,6 +94,20 @@ func genCond(t *rapid.T, depth int) Cond {
 	}
 	return Any{genCond(t, depth-1), genCond(t, depth-1)}
 }
+
+// genConditions returns opaque conditions that can hold together: before one end it is also
+// before all later ones.
+func genConditions(t *rapid.T) map[string]bool {
+	out := map[string]bool{"p": rapid.Bool().Draw(t, "p"), "q": rapid.Bool().Draw(t, "q")}
+	passed := rapid.IntRange(0, len(genEnds)).Draw(t, "ends that have passed")
+	for i, end := range genEnds {
+		out[end.String()] = i >= passed
+	}
+	return out
+}
+
+// genEnds are conditions on the time, and midnight a moment whose text has no time.
+var genEnds = []Cond{Until{End: 1_800_000_000}, Until{End: 1_800_057_600}, Until{End: 1_900_000_000}}
 
 func genConds(t *rapid.T, most, depth int) []Cond {
 	var out []Cond
@@ -159,7 +176,7 @@ func genPacket(t *rapid.T, f ir.Family) Packet {
 		ICMPType:   rapid.SampledFrom([]uint8{0, 3, 8, 128, 255}).Draw(t, "type"),
 		ICMPCode:   rapid.SampledFrom([]uint8{0, 4, 255}).Draw(t, "code"),
 		Elsewhere:  rapid.Bool().Draw(t, "elsewhere"),
-		Conditions: map[string]bool{"p": rapid.Bool().Draw(t, "p"), "q": rapid.Bool().Draw(t, "q")},
+		Conditions: genConditions(t),
 	}
 	p.Complete()
 	return p

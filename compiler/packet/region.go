@@ -70,7 +70,11 @@ func (s Set) Regions(limit int) (regions []Region, complete bool) {
 		complete = complete && all
 		boxes = append(boxes, found...)
 	}
-	boxes = s.space.settlePorts(s.space.merge(boxes))
+	var apart []box
+	for _, b := range s.space.settlePorts(s.space.merge(boxes)) {
+		apart = append(apart, s.space.apartInTime(b)...)
+	}
+	boxes = apart
 	if len(boxes) > limit {
 		boxes, complete = boxes[:limit], false
 	}

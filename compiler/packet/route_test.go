@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -82,6 +83,7 @@ func TestARouteGivesTheVerdictsOfItsHooks(t *testing.T) {
 				}
 			}
 		}
+		maps.Copy(conditions, genConditions(t))
 		for range 20 {
 			p := genPacket(t, f)
 			p.Conditions = conditions

@@ -99,12 +99,16 @@ func (s Set) Hull() Set {
 func (s Set) Conditions() []string {
 	var out []string
 	for level := range s.space.d.levels(s.ref) {
-		if c := s.space.owners[level]; c.id >= fOpaque {
+		switch c := s.space.owners[level]; {
+		case c.id < fOpaque:
+		case c.id == s.space.time:
+			out = append(out, s.space.endsIn(s.ref)...)
+		default:
 			out = append(out, c.field.name)
 		}
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
 }
 
 // depends returns the fields that s depends on.

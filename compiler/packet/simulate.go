@@ -109,6 +109,8 @@ func evaluate(c Cond, p *Packet, opaque func(text string) (holds, known bool)) (
 		return p.Tracked() && (c.Dir == ir.CTAny || p.Direction == c.Dir), true
 	case Opaque:
 		return opaque(c.Text)
+	case Until:
+		return opaque(c.String())
 	case Mark:
 		if holds, known := c.Of(p.Marks, p.Tracked()); known {
 			return holds, true

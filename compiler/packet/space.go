@@ -18,6 +18,8 @@ const DefaultBudget = 16 << 20
 type Space struct {
 	columns  []*column
 	opaque   map[string]fieldID
+	time     fieldID  // the column for the time; 0 without conditions on it
+	ends     []Until  // conditions on the time, sorted
 	names    []string // interfaces that conditions list
 	ifaces   *interfaces
 	bounds6  []u128 // the IPv6 addresses where an interval begins, the first ::
@@ -187,6 +189,8 @@ func (s *Space) noteCond(c Cond) {
 			s.opaque[c.Text] = id
 			s.columns = append(s.columns, newColumn(id, opaqueField(c.Text)))
 		}
+	case Until:
+		s.noteUntil(c)
 	default:
 		panic(fmt.Sprintf("unknown condition %T", c))
 	}

@@ -88,7 +88,7 @@ func (s stage) of(c Cond, toHost bool) Cond {
 			// A new connection has no NAT before the nat table.
 			return Any{State{c.States &^ nat}, All{Not{State{ir.CTNew}}, State{nat}}}
 		}
-	case FamilyIs, Proto, ICMPType, Opaque, InSet, Not, All, Any:
+	case FamilyIs, Proto, ICMPType, Opaque, Until, InSet, Not, All, Any:
 		// The same at each stage.
 	default: // Mark is replaced by given
 		panic(fmt.Sprintf("unknown condition %T", c))

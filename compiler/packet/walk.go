@@ -56,7 +56,7 @@ func mapEach(cs []Cond, f func(Cond) Cond) []Cond {
 // mustBeLeaf panics unless the condition has a known type without conditions in it.
 func mustBeLeaf(c Cond) {
 	switch c.(type) {
-	case FamilyIs, Addr, Port, Proto, ICMPType, Interface, State, Dir, Opaque, Mark:
+	case FamilyIs, Addr, Port, Proto, ICMPType, Interface, State, Dir, Opaque, Until, Mark:
 	default:
 		panic(fmt.Sprintf("unknown condition %T", c))
 	}

@@ -43,7 +43,11 @@ test "other clients do not reach postgres" {
 	if diags.HasErrors() {
 		panic(diags)
 	}
-	for _, r := range policytest.Run(result.Hosts[0].Policy, nil) {
+	results, err := policytest.Run(result.Hosts[0].Policy, nil)
+	if err != nil {
+		panic(err)
+	}
+	for _, r := range results {
 		fmt.Printf("%s: %s by %s, passed: %t\n", r.Test.Name.Value, r.Got, r.By, r.Passed())
 	}
 	// Output:

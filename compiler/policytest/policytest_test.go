@@ -114,7 +114,11 @@ func run(t *testing.T, sessions, attributes, got, by string) {
 	if diags.HasErrors() {
 		t.Fatalf("%s: %s", attributes, diags.Errs())
 	}
-	for _, r := range result.Test() {
+	results, err := result.Test()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
 		name := r.Test.Name.Value
 		if pass := name == "t0" || name == "by"; r.Passed() != pass || string(r.Got) != got || r.By != by {
 			t.Errorf("%q, test %s: passed %t, got %s by %q; want %s by %q (%s)", attributes, name, r.Passed(), r.Got, r.By, got, by, r.Packet)

@@ -50,7 +50,11 @@ default { allow = ["2001:db8::/32"] }
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
-		r := result.Test()[0]
+		results, err := result.Test()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := results[0]
 		if string(r.Got) != c.expect || r.By != c.by || r.Packet.Out != "" {
 			t.Errorf("%s: got %s by %q, want %s by %q", r.Packet, r.Got, r.By, c.expect, c.by)
 		}

@@ -108,7 +108,7 @@ func newTranslator(policy *parser.Policy, loaded Loaded) *translator {
 		if s.Managed {
 			continue
 		}
-		name := ir.SetName(s.Name.Value, loaded.Family)
+		name := semantics.UnmanagedName(s, loaded.Family)
 		names[name] = true
 		for _, end := range []packet.End{packet.Source, packet.Destination} {
 			t.unmanaged[netfilter.InUnknownSet(name, end).Text] = semantics.InUnmanaged(name, end)

@@ -24,6 +24,14 @@ func limits(r *parser.Rule) []packet.Cond {
 	return out
 }
 
+// until returns the condition that the end of a rule has not passed, or nil if it has none.
+func until(r *parser.Rule) packet.Cond {
+	if r.Expires == nil {
+		return nil
+	}
+	return packet.Until{End: r.Expires.Value.Unix()}
+}
+
 // RateOf returns the condition that the rate limit of a rule matches.
 func RateOf(rule string) packet.Cond { return packet.Opaque{Text: "rate of " + rule} }
 
@@ -73,16 +81,23 @@ func (b *builder) notIn(a *parser.Addresses, end packet.End) packet.Cond {
 	return packet.Not{C: b.in(a, end)}
 }
 
+// UnmanagedName returns the name on the host of an unmanaged set. It is not that of package
+// ir, which the emitter uses: the proof would not detect a fault in it.
+func UnmanagedName(s *parser.Set, f ir.Family) string {
+	switch {
+	case f != ir.IPv6:
+		return s.Name.Value
+	case s.IPv6Name.Value != "":
+		return s.IPv6Name.Value
+	}
+	return s.Name.Value + "-v6"
+}
+
 // set returns the condition of being in a set.
 func (b *builder) set(s *parser.Set, end packet.End) packet.Cond {
 	switch {
 	case !s.Managed:
-		// Not ir.SetName, which the emitter uses: the proof would not detect a fault in it.
-		name := s.Name.Value
-		if b.family == ir.IPv6 {
-			name += "-v6"
-		}
-		return InUnmanaged(name, end)
+		return InUnmanaged(UnmanagedName(s, b.family), end)
 	case s.Type == parser.SetList:
 		var out packet.Any
 		for _, name := range s.Members {

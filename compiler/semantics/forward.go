@@ -85,7 +85,7 @@ func (b *builder) forwardConditions(r *parser.Rule, in, out []parser.At[string])
 		b.in(r.Destination, packet.Destination), b.notIn(r.DestinationNot, packet.Destination),
 		protocols(r.Protocols),
 		ports(r.ContainerPorts, packet.Destination), ports(r.SourcePorts, packet.Source),
-		published(r), icmp(r.ICMPTypes),
+		published(r), icmp(r.ICMPTypes), until(r),
 	}
 }
 

@@ -146,7 +146,7 @@ func (b *builder) hostConditions(r *parser.Rule) []packet.Cond {
 		interfaces(in, packet.Source),
 		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
 		b.in(r.Destination, packet.Destination), b.notIn(r.DestinationNot, packet.Destination),
-		protocols(r.Protocols), icmp(r.ICMPTypes),
+		protocols(r.Protocols), icmp(r.ICMPTypes), until(r),
 		ports(r.HostPorts, packet.Destination), ports(r.SourcePorts, packet.Source),
 	}
 }
@@ -190,6 +190,6 @@ func (b *builder) inputConditions(r *parser.Rule) []packet.Cond {
 		interfaces(in, packet.Source),
 		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
 		protocols(r.Protocols), ports(r.SourcePorts, packet.Source), icmp(r.ICMPTypes),
-		ports(r.PublishedPorts, packet.Destination), publishedAddresses(r, packet.Destination),
+		ports(r.PublishedPorts, packet.Destination), publishedAddresses(r, packet.Destination), until(r),
 	}
 }

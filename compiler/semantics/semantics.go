@@ -30,6 +30,31 @@ func Programs(p *parser.Policy, f ir.Family, lists Lists) (forwarded, input *pac
 	return b.forwarded(), b.input()
 }
 
+// Meaning is what a policy means for one family. It evaluates the policy's sets once.
+type Meaning struct{ b *builder }
+
+// Of returns the meaning of a policy for one family.
+func Of(p *parser.Policy, f ir.Family, lists Lists) Meaning { return Meaning{newBuilder(p, f, lists)} }
+
+// Forwarded is the result of [Program].
+func (m Meaning) Forwarded() *packet.Program { return m.b.forwarded() }
+
+// Input is the result of [Input].
+func (m Meaning) Input() *packet.Program { return m.b.input() }
+
+// From returns the condition that a packet is of one of the listed clients and of none of
+// others; without a list from, of any other.
+func (m Meaning) From(from, not *parser.Addresses) packet.Cond {
+	var out packet.All
+	if c := m.b.in(from, packet.Source); c != nil {
+		out = append(out, c)
+	}
+	if c := m.b.notIn(not, packet.Source); c != nil {
+		out = append(out, c)
+	}
+	return out
+}
+
 // builder builds the programs of one policy and family.
 type builder struct {
 	policy *parser.Policy

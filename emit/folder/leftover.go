@@ -120,7 +120,9 @@ func containsOnly(dir string, compiled func(name string) bool, depth int) bool {
 // isCompiledName reports whether a compile may have written a file of this name.
 func (f Contents) isCompiledName(name string) bool {
 	switch name {
-	case SetsFile, RulesFile4, RulesFile6, SetsRemoval, RulesRemoval4, RulesRemoval6, ApplyScript, RemoveScript, BootService, ManifestFile:
+	case SetsFile, RulesFile4, RulesFile6, SetsRemoval, RulesRemoval4, RulesRemoval6, ManifestFile:
+		return true
+	case "apply.sh", "remove.sh", "dockerfw.service": // of earlier versions
 		return true
 	}
 	for path := range f {

@@ -26,7 +26,7 @@ func TestWriteRemovesWhatKilledRunsLeft(t *testing.T) {
 			write(t, f, dir)
 		}
 		writeText(t, filepath.Join(parent, ".compiled.new-"+letters, "iptables.restore"), "partial")
-		writeText(t, filepath.Join(parent, ".compiled.new-"+letters, "web9", "apply.sh"), "partial")
+		writeText(t, filepath.Join(parent, ".compiled.new-"+letters, "web9", "iptables.restore"), "partial")
 		writeText(t, filepath.Join(parent, ".compiled.new-"+letters+".old", "manifest.json"), "complete")
 		if err := os.Mkdir(filepath.Join(parent, ".compiled.new-"+strings.Repeat("A", 26)), 0o777); err != nil {
 			t.Fatal(err)

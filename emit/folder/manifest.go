@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 )
 
 // File is one file of a compiled folder.
@@ -24,17 +23,6 @@ const (
 	RulesRemoval6 = "ip6tables.remove"
 	ManifestFile  = "manifest.json"
 )
-
-// Names of the scripts in a compiled folder. They are the same in every folder, and read the
-// other files.
-const (
-	ApplyScript  = "apply.sh"
-	RemoveScript = "remove.sh"
-	BootService  = "dockerfw.service"
-)
-
-// executable reports whether a file of a compiled folder is a script.
-func executable(path string) bool { return filepath.Ext(path) == ".sh" }
 
 // ManifestFormat is the version of the manifest's format. Format 1 had no chains of the
 // security table: a program that knows only that format would look for them in the filter

@@ -168,11 +168,7 @@ func copyAttributes(from, folder, to string) error {
 
 // writeFile creates a file and, with sync, waits until its content is on disk.
 func writeFile(path string, content []byte, sync bool) error {
-	mode := fs.FileMode(0o644)
-	if executable(path) {
-		mode = 0o755
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}

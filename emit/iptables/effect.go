@@ -44,7 +44,7 @@ func RulesEffect(p *Program) string {
 
 // Repeated returns an addition to [RulesEffect] for loading by hand: with InstallInsert each
 // load adds the rules again, unless the old ones are removed in the same transaction, as
-// apply.sh does. It is empty for the other install modes.
+// dockerfw apply does. It is empty for the other install modes.
 func Repeated(p *Program) string {
 	if p.Install == ir.InstallInsert {
 		return ", once more each time"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/budget"
@@ -124,6 +125,9 @@ func (e *expansion) rules() []*Rule {
 		one := &all[i]
 		add(one, exclusions(e.source.notIn, Src)...)
 		add(one, exclusions(e.destination.notIn, Dst)...)
+		if !e.Until.IsZero() {
+			add(one, Time{Last: e.Until.Add(-time.Second).UTC()})
+		}
 		if one.protocol != 0 {
 			add(one, Protocol{Number: one.protocol})
 		}
@@ -284,13 +288,15 @@ func rank(m Match) int {
 		return 5
 	case Conntrack:
 		return 6
-	case SetMatch:
+	case Time:
 		return 7
-	case HashLimit, ConnLimit:
+	case SetMatch:
 		return 8
+	case HashLimit, ConnLimit:
+		return 9
 	case Limit:
 		// After the other limits, which must also count the packets that are not logged.
-		return 9
+		return 10
 	default:
 		panic(fmt.Sprintf("iptables: no rank for %T", m))
 	}

@@ -79,7 +79,7 @@ func fallbackRule(r *Rule) *Rule {
 // isLimit reports whether a match is a limit, and whether it matches what is above the limit.
 func isLimit(m Match) (limit, above bool) {
 	switch m := m.(type) {
-	case Address, Interface, Protocol, Ports, ICMP, Conntrack, SetMatch:
+	case Address, Interface, Protocol, Ports, ICMP, Conntrack, SetMatch, Time:
 		return false, false
 	case HashLimit:
 		return true, m.Above

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -25,6 +26,7 @@ var fieldSamples = map[string]func(*ir.Rule){
 	"ICMP":               func(r *ir.Rule) { r.ICMP = []ir.ICMP{{Type: 8, Code: -1}} },
 	"States":             func(r *ir.Rule) { r.States = ir.CTNew },
 	"Direction":          func(r *ir.Rule) { r.Direction = ir.CTReply },
+	"Until":              func(r *ir.Rule) { r.Until = time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC) },
 	"Rate":               func(r *ir.Rule) { r.Rate = &ir.Rate{Frequency: ir.Frequency{Count: 1, Seconds: 1}, Burst: 5} },
 	"Connections":        func(r *ir.Rule) { r.Connections = &ir.Connections{Max: 3, PrefixLength: 32} },
 	"Log":                func(r *ir.Rule) { r.Log = &ir.Log{Prefix: "x", Limit: ir.Frequency{Count: 1, Seconds: 60}} },

@@ -30,9 +30,17 @@ const (
 
 // declareSets converts the sets of the ruleset.
 func (l *legalization) declareSets() {
+	type key struct {
+		label  string
+		family ir.Family
+	}
+	names := map[key]string{}
+	for _, s := range l.in.Sets {
+		names[key{s.Name, s.Family}] = s.HostName()
+	}
 	for _, s := range l.in.Sets {
 		set := &Set{
-			Name:       ir.SetName(s.Name, s.Family),
+			Name:       s.HostName(),
 			Family:     s.Family,
 			Type:       s.Type,
 			Managed:    s.Managed,
@@ -44,7 +52,7 @@ func (l *legalization) declareSets() {
 		}
 		if s.Type == ir.ListSet {
 			for _, m := range s.Members {
-				set.Members = append(set.Members, ir.SetName(m, s.Family))
+				set.Members = append(set.Members, names[key{m, s.Family}])
 			}
 			set.MaxElem = listSize(len(set.Members))
 		} else {
@@ -153,7 +161,7 @@ func (l *legalization) foldEnd(r *ir.Rule, f ir.Family, e ir.End, suffix string)
 func operandsOf(a ir.Addresses) operands {
 	o := operands{prefixes: a.Prefixes}
 	for _, s := range a.Sets {
-		o.sets = append(o.sets, ir.SetName(s.Name, s.Family))
+		o.sets = append(o.sets, s.HostName())
 	}
 	return o
 }

@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -74,6 +75,11 @@ type SetMatch struct {
 	Not bool
 }
 
+// Time matches up to a second, which it includes (-m time). The kernel's clock is in UTC.
+type Time struct {
+	Last time.Time
+}
+
 // Unit is the unit of time of a rate.
 type Unit string
 
@@ -130,6 +136,7 @@ func (Ports) isMatch()     {}
 func (ICMP) isMatch()      {}
 func (Conntrack) isMatch() {}
 func (SetMatch) isMatch()  {}
+func (Time) isMatch()      {}
 func (HashLimit) isMatch() {}
 func (ConnLimit) isMatch() {}
 func (Limit) isMatch()     {}

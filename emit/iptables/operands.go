@@ -75,6 +75,11 @@ func operandProblem(p *Program, r *Rule, sets map[string]*Set) string {
 			case set.Family != p.Family:
 				return fmt.Sprintf("set %q is of the other family", m.Set)
 			}
+		case Time:
+			// 1970 begins with 0, which means no end.
+			if m.Last.Year() <= 1970 || m.Last.Year() > 2038 || m.Last.Nanosecond() != 0 {
+				return fmt.Sprintf("a rule that ends with %s", m.Last)
+			}
 		case Interface, HashLimit, ConnLimit, Limit:
 			// Every value of these types is valid in every rule.
 		default:

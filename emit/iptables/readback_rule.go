@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	text "github.com/dockerfw/dockerfw/parser/iptables"
@@ -98,6 +99,8 @@ func readMatch(m *text.Match, f ir.Family) (Match, error) {
 		return readConntrack(m)
 	case "set":
 		return readSet(m)
+	case "time":
+		return readTime(m)
 	case "hashlimit":
 		return readHashLimit(m)
 	case "connlimit":
@@ -215,6 +218,16 @@ func readSet(m *text.Match) (Match, error) {
 		return SetMatch{Set: o.Values[0], Dir: Dst, Not: o.Not}, nil
 	}
 	return nil, unsupported(*o)
+}
+
+// readTime reads YYYY-MM-DDThh:mm:ss, as iptables prints it.
+func readTime(m *text.Match) (Match, error) {
+	o := m.Option("--datestop")
+	if o == nil || o.Not || len(m.Options) != 1 {
+		return nil, fmt.Errorf("match time is not supported")
+	}
+	last, err := time.ParseInLocation("2006-01-02T15:04:05", o.Value(), time.UTC)
+	return Time{Last: last}, err
 }
 
 func readRate(written string) (Rate, error) {

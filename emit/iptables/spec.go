@@ -55,6 +55,8 @@ func match(m Match) string {
 		return conntrack(m)
 	case SetMatch:
 		return fmt.Sprintf("-m set %s--match-set %s %s", not(m.Not), m.Set, m.Dir)
+	case Time:
+		return "-m time --datestop " + m.Last.Format("2006-01-02T15:04:05")
 	case HashLimit:
 		text := fmt.Sprintf("-m hashlimit --hashlimit-%s %s --hashlimit-burst %d", aboveOrUpTo(m.Above), rate(m.Rate), m.Burst)
 		if m.PerSource {

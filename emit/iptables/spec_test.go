@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -50,6 +51,7 @@ var matchTexts = []struct {
 	{Conntrack{OrigDst: netip.MustParseAddr("2001:db8::1")}, "-m conntrack --ctorigdst 2001:db8::1"},
 	{SetMatch{Set: "clients"}, "-m set --match-set clients src"},
 	{SetMatch{Set: "web.dst-v6", Dir: Dst, Not: true}, "-m set ! --match-set web.dst-v6 dst"},
+	{Time{Last: time.Date(2027, 1, 31, 23, 59, 59, 0, time.UTC)}, "-m time --datestop 2027-01-31T23:59:59"},
 	{
 		HashLimit{Above: true, Rate: Rate{Count: 10, Unit: PerSecond}, Burst: 5, PerSource: true, Name: "f"},
 		"-m hashlimit --hashlimit-above 10/sec --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name f",

@@ -48,6 +48,7 @@ ipset "partners" {
   files         = ["lists/partners.txt"]
   exclude       = ["198.51.100.66"]
   exclude_files = ["lists/former.txt"]
+  min_entries   = 3
   aggregate     = false
   comment       = true
 }
@@ -55,6 +56,11 @@ ipset "partners" {
 ipset "banned" {
   managed = false
   timeout = 600
+}
+
+ipset "crowdsec-blacklists" {
+  managed   = false
+  ipv6_name = "crowdsec6-blacklists"
 }
 
 ipset "known" {
@@ -77,6 +83,11 @@ deny "banned" {
     level  = "info"
     limit  = "6/minute"
   }
+}
+
+deny "crowdsec" {
+  source  = [ipset.crowdsec-blacklists]
+  enabled = true
 }
 
 deny "flood" {
@@ -123,7 +134,7 @@ accept "database" {
   source_not      = ["198.51.100.7", "2001:db8:1:7::/64"]
   destination     = ["172.18.0.0/16", "fd00:18::/64"]
   destination_not = ["172.18.0.99", "fd00:18::99"]
-  expires         = "2099-12-31"
+  expires         = "2037-12-31"
 }
 
 accept "ping" {
@@ -220,6 +231,15 @@ test "administrators reach sshd" {
   to_host = true
   expect  = "allowed"
   by      = "accept.ssh"
+}
+
+test "nobody else reaches the database through a published port" {
+  host     = "edge"
+  from     = "anyone"
+  from_not = [ipset.known, ipset.partners]
+  to_port  = 5432
+  proxy    = false
+  expect   = "refused"
 }
 
 test "networks of containers reach each other" {

@@ -65,6 +65,6 @@ accept "trial" {
   protocol        = "tcp"
   published_ports = [9000]
   source          = ["192.0.2.50"]
-  expires         = "2099-12-31"
+  expires         = "2037-12-31"
   description     = "the supplier's test, until the contract ends"
 }

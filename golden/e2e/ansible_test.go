@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
@@ -27,7 +28,7 @@ import (
 type fleet struct {
 	t        *testing.T
 	dir      string // has a folder for each host, with its files
-	command  string // dockerfw
+	command  string // dockerfw on the controller
 	compiled string
 	hosts    map[string]*lab.Namespace
 }
@@ -57,19 +58,19 @@ func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	lab.Require(t, "ansible-playbook", "python3", "iptables-nft", "ipset", "nsenter")
 	dir := t.TempDir()
-	f := &fleet{t, dir, filepath.Join(dir, "dockerfw"), filepath.Join(dir, "compiled"), map[string]*lab.Namespace{}}
-	if out, err := exec.Command("go", "build", "-o", f.command, "../../cmd/dockerfw").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	f := &fleet{t, dir, lab.Program(t), filepath.Join(dir, "compiled"), map[string]*lab.Namespace{}}
 	f.write("ssh", strings.ReplaceAll(fakeSSH, "DIR", dir), 0o700)
 	inventory := "docker_hosts:\n  hosts:\n"
 	for _, name := range fleetHosts {
 		host := lab.NewNamespace(t, "dfw-ansible")
 		f.hosts[name] = host
-		if err := os.MkdirAll(filepath.Join(dir, host.Name, "etc"), 0o700); err != nil {
-			t.Fatal(err)
+		for _, folder := range []string{"etc", "bin"} {
+			if err := os.MkdirAll(filepath.Join(dir, host.Name, folder), 0o700); err != nil {
+				t.Fatal(err)
+			}
 		}
-		inventory += fmt.Sprintf("    %s:\n      ansible_host: %s\n      dockerfw_folder: %s\n", name, host.Name, f.folder(name))
+		inventory += fmt.Sprintf("    %s:\n      ansible_host: %s\n      dockerfw_folder: %s\n      dockerfw_path: %s\n",
+			name, host.Name, f.folder(name), f.program(name))
 		// Docker has not run on db1 yet.
 		for _, family := range []int{4, 6} {
 			if name != "db1" {
@@ -85,7 +86,7 @@ func newFleet(t *testing.T) *fleet {
     ansible_ssh_executable: %s/ssh
     ansible_ssh_transfer_method: piped
     dockerfw_compiled_dir: %s
-    dockerfw_command: %s
+    dockerfw_program: %s
     dockerfw_service: false
 `, dir, f.compiled, f.command), 0o600)
 	return f
@@ -101,6 +102,11 @@ func (f *fleet) write(name, text string, mode os.FileMode) {
 // folder is the host's /etc/dockerfw.
 func (f *fleet) folder(host string) string {
 	return filepath.Join(f.dir, f.hosts[host].Name, "etc", "dockerfw")
+}
+
+// program is the host's /usr/local/bin/dockerfw.
+func (f *fleet) program(host string) string {
+	return filepath.Join(f.dir, f.hosts[host].Name, "bin", "dockerfw")
 }
 
 // compile compiles the policy of the example, with words replaced as strings.NewReplacer does.
@@ -165,7 +171,7 @@ func (f *fleet) expect(web1, web2, db1 string, args ...string) string {
 	return printed
 }
 
-// state returns the rules, the sets and the current folder of a host.
+// state returns the rules, the sets, the current folder and the program of a host.
 func (f *fleet) state(name string) map[string]string {
 	f.t.Helper()
 	host := f.hosts[name]
@@ -177,6 +183,7 @@ func (f *fleet) state(name string) map[string]string {
 		"ipset":     host.IPSetSave(),
 		"link":      link,
 		"folders":   strings.Join(versions, " "),
+		"program":   folder.Digest([]byte(readOr(f.t, f.program(name), ""))),
 	}
 }
 
@@ -218,8 +225,12 @@ func (f *fleet) requireDeployed(names ...string) {
 		if out, err := exec.Command("diff", "-r", want, f.folder(name)).CombinedOutput(); err != nil {
 			f.t.Errorf("%s: the folder on the host differs from the compiled one: %s", name, out)
 		}
-		if s := f.state(name); s["folders"] != s["link"] {
+		s := f.state(name)
+		if s["folders"] != s["link"] {
 			f.t.Errorf("%s: the link is to %s, and the folders are %s", name, s["link"], s["folders"])
+		}
+		if s["program"] != folder.Digest([]byte(readOr(f.t, f.command, ""))) {
+			f.t.Errorf("%s: the program on the host is not the one of the controller", name)
 		}
 	}
 }
@@ -250,12 +261,24 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 	f := newFleet(t)
 	clean := f.states()
 	f.compile()
+	// A program for another architecture, and none.
+	f.write("foreign", foreignProgram(t, f.command), 0o700)
+	printed := f.expect("failed", "", "", "--check", "-e", "dockerfw_program="+f.dir+"/foreign")
+	f.requireOutput(printed, "was not installed on this host", "Exec format error", "set dockerfw_program for this host")
+	printed = f.expect("failed", "", "", "-e", "dockerfw_program="+f.dir+"/foreign")
+	f.requireOutput(printed, "was not installed on this host", "Exec format error", "set dockerfw_program for this host")
+	printed = f.expect("failed", "", "", "-e", "dockerfw_program=no-such-program")
+	f.requireOutput(printed, "There is no program no-such-program on the controller")
+	printed = f.expect("failed", "", "", "--check", "-e", "dockerfw_program=")
+	f.requireOutput(printed, "No such file or directory")
+	f.requireUnchanged(clean, "web1")
+
 	// The folder of web2 was installed by hand.
 	if err := os.CopyFS(f.folder("web2"), os.DirFS(filepath.Join(f.compiled, "web2"))); err != nil {
 		t.Fatal(err)
 	}
 
-	printed := f.expect("changed", "changed", "changed", "--check", "--diff")
+	printed = f.expect("changed", "changed", "changed", "--check", "--diff")
 	f.requireOutput(printed, "host web1: ", "some traffic is newly blocked", "published ports 80, 443/tcp", "host db1: ", "would change:", "IPv4 DOCKER-USER: add the rules")
 	f.requireUnchanged(clean, fleetHosts...)
 	if f.verify("web1", filepath.Join(f.compiled, "web1")) == nil {
@@ -263,14 +286,14 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 	}
 
 	printed = f.expect("changed", "changed", "changed", "-e", "dockerfw_confirm=300")
-	f.requireOutput(printed, "rolling back in 300 seconds unless you confirm", "kept")
+	f.requireOutput(printed, "rolling back in 300 seconds unless you confirm", "confirmed")
 	f.requireDeployed(fleetHosts...)
 
 	first := f.states()
 	f.expect("unchanged", "", "unchanged")
 	f.requireUnchanged(first, fleetHosts...)
 
-	// A change for db1, and a damaged folder for web1.
+	// A change for db1, whose program was damaged, and a damaged folder for web1.
 	f.compile("published_ports = [5432]", "published_ports = [5432, 5433]")
 	good := readOr(t, filepath.Join(f.compiled, "web1/iptables.restore"), "")
 	f.write("compiled/web1/iptables.restore", strings.ReplaceAll(good, "443", "444"), 0o600)
@@ -281,8 +304,11 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 		f.requireOutput(printed, "published port 5433/tcp", "IPv4 DOCKER-USER: replace the rules")
 		f.requireUnchanged(first, fleetHosts...)
 	}
+	if err := os.WriteFile(f.program("db1"), []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	printed = f.expect("failed", "unchanged", "changed")
-	f.requireOutput(printed, "was changed after it was compiled: iptables.restore: FAILED")
+	f.requireOutput(printed, "was changed after it was compiled: iptables.restore")
 	f.requireUnchanged(first, "web1", "web2")
 	f.requireDeployed("db1")
 
@@ -297,11 +323,12 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 	f.expect("unchanged", "", "", "-e", "dockerfw_state=absent")
 }
 
-func TestShellcheckAcceptsTheScriptOfTheRole(t *testing.T) {
-	lab.Require(t, "shellcheck")
-	if out, err := exec.Command("shellcheck", filepath.Join(ansibleDir, "roles/dockerfw/files/saved.sh")).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
+// foreignProgram returns an ELF file for another architecture: e_machine is at offset 18 (elf(5)).
+func foreignProgram(t *testing.T, program string) string {
+	t.Helper()
+	text := []byte(readOr(t, program, ""))[:4096]
+	text[18], text[19] = 0xff, 0x7f // no architecture has this number
+	return string(text)
 }
 
 // trap is the deny that fakeSSH looks for.

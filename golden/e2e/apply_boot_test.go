@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,10 +14,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/emit"
-	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/golden/lab"
-	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -29,16 +25,14 @@ var damages = map[string]func(dir string) error{
 	"without sets":    func(dir string) error { return os.Remove(filepath.Join(dir, "ipset.restore")) },
 	"no manifest":     func(dir string) error { return os.Remove(filepath.Join(dir, "manifest.json")) },
 	"empty manifest":  func(dir string) error { return os.Truncate(filepath.Join(dir, "manifest.json"), 0) },
-	"only apply.sh":   onlyScript,
+	"empty":           empty,
 	"truncated lists": func(dir string) error { return os.Truncate(filepath.Join(dir, "ipset.restore"), 300) },
 }
 
-func onlyScript(dir string) error {
+func empty(dir string) error {
 	files, err := os.ReadDir(dir)
 	for _, f := range files {
-		if f.Name() != folder.ApplyScript && err == nil {
-			err = os.Remove(filepath.Join(dir, f.Name()))
-		}
+		err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
 	}
 	return err
 }
@@ -47,10 +41,10 @@ func TestBootLoadsTheFolderBeforeTheEngineStarts(t *testing.T) {
 	onBackends(t, func(h *target) {
 		for _, name := range []string{"a jump", "a list of sets"} {
 			p := deployPolicy(h.t, name)
-			h.succeeds(p, []string{"--boot"}, "loaded "+p.dir)
+			h.expect(h.boot(p), 0, "loaded "+p.dir)
 			h.requireLoaded(p)
 			// As when the service starts again.
-			h.succeeds(p, []string{"--boot"}, "loaded "+p.dir)
+			h.expect(h.boot(p), 0, "loaded "+p.dir)
 			h.requireLoaded(p)
 		}
 	})
@@ -58,7 +52,7 @@ func TestBootLoadsTheFolderBeforeTheEngineStarts(t *testing.T) {
 
 func TestBootFallsBackToTheFolderThatWasLoadedLast(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(damages))) {
+		for _, what := range slices.Sorted(maps.Keys(damages)) {
 			damage := damages[what]
 			old := deployPolicy(h.t, "a list of sets")
 			h.succeeds(old, nil)
@@ -67,7 +61,7 @@ func TestBootFallsBackToTheFolderThatWasLoadedLast(t *testing.T) {
 			if err := damage(b.dir); err != nil {
 				h.t.Fatal(err)
 			}
-			h.succeeds(b, []string{"--boot"}, "CANNOT LOAD "+b.dir, "loaded "+h.path("state"))
+			h.expect(h.boot(b), 0, "CANNOT LOAD "+b.dir, "loaded "+h.path("state"))
 			h.requireLoaded(old)
 			if h.t.Failed() {
 				h.t.Fatal("with a damaged folder: " + what)
@@ -78,7 +72,7 @@ func TestBootFallsBackToTheFolderThatWasLoadedLast(t *testing.T) {
 
 func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 	onBackends(t, func(h *target) {
-		for _, what := range selected(h.t, 4, h.backend, slices.Sorted(maps.Keys(damages))) {
+		for _, what := range slices.Sorted(maps.Keys(damages)) {
 			damage := damages[what]
 			b := deployPolicy(h.t, "a jump")
 			if err := damage(b.dir); err != nil {
@@ -87,15 +81,15 @@ func TestBootClosesContainersIfNothingCanBeLoaded(t *testing.T) {
 			h.env = append(h.env, "DOCKERFW_BOOT_FALLBACK=open")
 			h.refuses(b, 1, []string{"--boot"}, "NO RULES ARE LOADED", "open to everyone")
 			h.env = h.env[:len(h.env)-1]
-			h.expect(h.apply(b, "--boot"), 1, "CANNOT LOAD "+b.dir, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+			h.expect(h.boot(b), 1, "CANNOT LOAD "+b.dir, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
 			h.requireClosed(what)
-			h.expect(h.apply(b, "--boot"), 1, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+			h.expect(h.boot(b), 1, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
 			h.requireClosed(what + ", twice")
 
 			good := deployPolicy(h.t, "a list of sets")
 			h.succeeds(good, nil, "loaded")
 			h.requireLoaded(good)
-			h.expect(h.script(filepath.Join(good.dir, "remove.sh")), 0)
+			h.expect(h.remove(), 0)
 			h.reboot()
 			if h.t.Failed() {
 				h.t.FailNow()
@@ -128,41 +122,19 @@ func (h *target) requireClosed(what string) {
 	}
 }
 
-func TestSystemdAcceptsTheService(t *testing.T) {
-	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		testenv.SkipOrFail(t, err.Error())
-	}
-	dir := t.TempDir()
-	i := slices.IndexFunc(emit.Scripts(), func(f folder.File) bool { return f.Name == folder.BootService })
-	path := filepath.Join(dir, folder.BootService)
-	// systemd-analyze checks that the command exists.
-	text := strings.ReplaceAll(string(emit.Scripts()[i].Content), "=/etc/dockerfw/", "="+dir+"/")
-	err := os.WriteFile(path, []byte(text), 0o600)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, folder.ApplyScript), []byte("#!/bin/sh\n"), 0o700)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("systemd-analyze", "verify", "--man=no", path).CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
 // After an update of the kernel its modules may be missing.
 func TestBootClosesContainersWithoutIPSet(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
 		p := deployPolicy(h.t, "a jump")
 		h.wrap("ipset", `echo "ipset: Cannot open session to kernel." >&2; exit 1`)
-		h.expect(h.apply(p, "--boot"), 1, "ipset does not work on this host", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+		h.expect(h.boot(p), 1, "ipset does not work on this host", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
 		h.requireClosed("without ipset")
 	})
 }
 
 // A truncated file may not contain all external interfaces.
 func TestBootClosesAllInterfacesWhenTheFolderIsTruncated(t *testing.T) {
-	onOneBackend(t, lab.NFT, func(h *target) {
+	onBackends(t, func(h *target) {
 		p := compileFolder(h.t, "two interfaces", `
 host {
   external_interfaces = ["wg+", "eth0"]
@@ -179,7 +151,7 @@ host {
 		if err := os.Truncate(path, int64(end)+1); err != nil {
 			h.t.Fatal(err)
 		}
-		h.expect(h.apply(p, "--boot"), 1, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+		h.expect(h.boot(p), 1, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
 		h.requireClosed("with a truncated file")
 	})
 }
@@ -198,10 +170,10 @@ func TestADamagedBootCopyIsReplaced(t *testing.T) {
 	h.succeeds(p, nil, "nothing to do")
 	h.reboot()
 	broken := deployPolicy(t, "a jump")
-	if err := onlyScript(broken.dir); err != nil {
+	if err := empty(broken.dir); err != nil {
 		t.Fatal(err)
 	}
-	h.succeeds(broken, []string{"--boot"}, "loaded "+h.path("state"))
+	h.expect(h.boot(broken), 0, "loaded "+h.path("state"))
 	h.requireLoaded(p)
 }
 
@@ -213,9 +185,9 @@ func TestBootUsesTablesThatTheKernelSupports(t *testing.T) {
 	if err := errors.Join(os.Mkdir(h.path("state"), 0o755), os.WriteFile(h.path("state/backend"), []byte("legacy\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for _, tool := range []string{"iptables-legacy", "iptables-legacy-save", "iptables-legacy-restore"} {
-		h.wrap(tool, `echo "can't initialize iptables table filter" >&2; exit 3`)
+	for _, suffix := range []string{"", "-save", "-restore"} {
+		h.wrap("iptables-legacy"+suffix, `echo "can't initialize iptables table filter" >&2; exit 3`)
 	}
-	h.succeeds(p, []string{"--boot"}, "loaded")
+	h.expect(h.boot(p), 0, "loaded")
 	h.requireLoaded(p)
 }

@@ -3,9 +3,6 @@
 package e2e
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,13 +10,13 @@ import (
 )
 
 func TestASetInForeignRulesIsSwappedOrLeftAlone(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
 		a := h.withPolicy("clients")
 		h.rule(4, "-A", "OUTPUT", "-m", "set", "--match-set", "clients", "dst", "-j", "ACCEPT")
 		b := deployPolicy(h.t, "other clients, rechecked")
 		h.succeeds(b, nil, "loaded")
 		h.requireLoaded(b)
-		h.refuses(deployPolicy(h.t, "single addresses"), 1, nil, "rolled back to the previous rules and sets")
+		h.refuses(deployPolicy(h.t, "single addresses"), 1, nil, "set clients is used by a rule that dockerfw did not create", "nothing was changed")
 		h.requireLoaded(b)
 		h.succeeds(a, nil, "loaded")
 		h.requireLoaded(a)
@@ -28,7 +25,7 @@ func TestASetInForeignRulesIsSwappedOrLeftAlone(t *testing.T) {
 
 // A foreign set may have one of the names that dockerfw uses for new sets.
 func TestForeignSetsWithReservedNamesAreLeftAlone(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
 		a := h.withPolicy("clients")
 		if err := h.IPSetRestore("create clients-new hash:net\n"); err != nil {
 			h.t.Fatal(err)
@@ -45,14 +42,14 @@ func TestForeignSetsWithReservedNamesAreLeftAlone(t *testing.T) {
 		}
 		// At boot, a foreign set that is not in use is destroyed.
 		h.rule(4, "-F", "OUTPUT")
-		h.succeeds(a, []string{"--boot"}, "loaded")
+		h.expect(h.boot(a), 0, "loaded")
 		h.requireLoaded(a)
 		h.requireNoLeftovers()
 	})
 }
 
 func TestAnUnmanagedSetSurvivesAPolicyWithoutIt(t *testing.T) {
-	onOneBackend(t, lab.NFT, func(h *target) {
+	onBackends(t, func(h *target) {
 		if err := h.IPSetRestore("create clients hash:net\nadd clients 203.0.113.0/24\ncreate clients-v6 hash:net family inet6\n"); err != nil {
 			h.t.Fatal(err)
 		}
@@ -62,7 +59,7 @@ func TestAnUnmanagedSetSurvivesAPolicyWithoutIt(t *testing.T) {
 		h.unmanaged["clients"], h.unmanaged["clients-v6"] = true, true
 		h.succeeds(without, nil, "loaded")
 		h.requireLoaded(without)
-		h.expect(h.script(filepath.Join(without.dir, "remove.sh")), 0)
+		h.expect(h.remove(), 0)
 		if after := h.sets(); after != before {
 			h.t.Errorf("the foreign sets were\n%s\nand are\n%s", before, after)
 		}
@@ -81,9 +78,9 @@ func TestATableThatIptablesCannotPrintIsLeftAlone(t *testing.T) {
 		t.Fatal("iptables can print the table:", out)
 	}
 	for _, p := range []*deployed{a, deployPolicy(t, "a jump")} {
-		h.expect(h.apply(p), 1, "cannot print the tables", "nothing was changed")
+		h.expect(h.apply(p), 1, "has a rule of nft that iptables does not support", "nothing was changed")
 	}
-	h.expect(h.script(filepath.Join(a.dir, "remove.sh")), 1, "cannot print the tables", "the rules were not removed")
+	h.expect(h.remove(), 1, "has a rule of nft that iptables does not support", "nothing was changed")
 	if after := h.MustRun("nft", "list", "ruleset"); after != before {
 		t.Errorf("the ruleset was\n%s\nand is\n%s", before, after)
 	}
@@ -118,30 +115,11 @@ func TestANomatchElementIsADifference(t *testing.T) {
 	}
 }
 
-func TestCDPATHDoesNotChangeTheFolder(t *testing.T) {
-	t.Parallel()
-	h := newTarget(t, lab.NFT)
-	h.addDockerChains(h.backend)
-	p := deployPolicy(t, "clients")
-	base, name := filepath.Split(p.dir)
-	if err := os.MkdirAll(h.path("elsewhere/"+name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	h.prefix = []string{"sh", "-c", fmt.Sprintf(`cd %q && exec "$@"`, base), "sh"}
-	h.env = append(h.env, "CDPATH="+h.path("elsewhere"))
-	h.expect(h.script(filepath.Join(name, "apply.sh")), 0, "loaded")
-	h.prefix = nil
-	h.requireLoaded(p)
-}
-
 // A boot before Docker has ever run may load the rules into the other backend. The next run
 // moves them to the one that Docker uses.
 func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 	onBackends(t, func(h *target) {
-		other := lab.Backends[0]
-		if other == h.backend {
-			other = lab.Backends[1]
-		}
+		other := otherBackend(h.backend)
 		h.setDefault(other)
 		ours := func(b lab.Backend) (n int) {
 			for _, f := range []int{4, 6} {
@@ -152,12 +130,12 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 			return n
 		}
 		p := deployPolicy(h.t, "a list of sets")
-		h.succeeds(p, []string{"--boot"}, "loaded")
+		h.expect(h.boot(p), 0, "loaded")
 		if ours(other) == 0 {
 			h.t.Fatal("boot did not load the rules into the default backend")
 		}
 		h.addDockerChains(h.backend)
-		h.succeeds(p, []string{"--dry-run"}, "iptables-"+string(other)+": remove the dockerfw rules from these tables")
+		h.succeeds(p, []string{"--dry-run"}, "remove the rules of dockerfw from the tables that Docker does not use")
 		h.succeeds(p, nil, "loaded")
 		h.requireLoaded(p)
 		if n := ours(other); n > 0 {
@@ -168,7 +146,7 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 		// The next boot uses the right backend.
 		h.flush(other)
 		h.reboot()
-		h.succeeds(p, []string{"--boot"}, "loaded")
+		h.expect(h.boot(p), 0, "loaded")
 		h.requireLoaded(p)
 		if n := ours(other); n > 0 {
 			h.t.Errorf("boot put %d rules into iptables-%s", n, other)
@@ -178,11 +156,11 @@ func TestRulesMoveToTheBackendThatDockerUses(t *testing.T) {
 		h.reboot()
 		h.addDockerChains(other)
 		h.addDockerChains(h.backend)
-		h.succeeds(p, []string{"--boot"}, "loaded")
+		h.expect(h.boot(p), 0, "loaded")
 		h.requireLoaded(p)
-		h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0, "no dockerfw rules remain")
+		h.expect(h.remove(), 0, "no dockerfw rules remain")
 		if n := ours(h.backend) + ours(other); n > 0 {
-			h.t.Errorf("remove.sh left %d rules", n)
+			h.t.Errorf("dockerfw remove left %d rules", n)
 		}
 	})
 }
@@ -197,6 +175,6 @@ func TestRemoveLeavesForeignSetsAlone(t *testing.T) {
 	p := deployPolicy(t, "clients")
 	before := h.saved()
 	h.expect(h.apply(p), 1, "set clients exists and was not created by dockerfw")
-	h.expect(h.script(filepath.Join(p.dir, "remove.sh")), 0)
+	h.expect(h.remove(), 0)
 	h.requireUnchanged(before)
 }

@@ -20,42 +20,37 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-// target is a host to deploy to: a network namespace with the tools and folders that apply.sh
+// target is a host to deploy to: a network namespace with the tools and folders that dockerfw
 // uses.
 type target struct {
 	*lab.Namespace
 	t       *testing.T
 	backend lab.Backend
-	shell   []string
 	// dir contains the folders bin, which is the PATH, run and state.
 	dir string
 	env []string
-	// prefix is a command that runs the script, for example after a mount.
+	// prefix is a command that runs dockerfw, for example after a mount.
 	prefix []string
 	// unmanaged are unmanaged sets of earlier policies: they stay when a policy is replaced.
 	unmanaged map[string]bool
 }
 
-// scriptTools are the programs that the scripts run, besides the iptables of both backends.
-var scriptTools = strings.Fields("awk cat comm conntrack cp cut dirname env flock grep head id ip ipset mkdir mv rm sed setsid sh sha256sum sleep sort sync touch tr unshare")
-
 func newTarget(t *testing.T, backend lab.Backend) *target {
 	t.Helper()
-	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "conntrack")
+	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "nft")
 	return targetIn(t, backend, lab.NewNamespace(t, "dfw-target"))
 }
 
 // targetIn makes a host of an existing namespace.
 func targetIn(t *testing.T, backend lab.Backend, ns *lab.Namespace) *target {
 	t.Helper()
-	h := &target{Namespace: ns, t: t, backend: backend, shell: []string{"sh"}, dir: t.TempDir(), unmanaged: map[string]bool{}}
+	h := &target{Namespace: ns, t: t, backend: backend, dir: t.TempDir(), unmanaged: map[string]bool{}}
 	h.env = []string{"PATH=" + h.path("bin"), "DOCKERFW_RUN=" + h.path("run"), "DOCKERFW_STATE=" + h.path("state")}
 	if err := os.Mkdir(h.path("bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range scriptTools {
-		h.link(name, name)
-	}
+	h.link("ipset", "ipset")
+	h.link("nft", "nft")
 	for _, tool := range []string{"iptables", "ip6tables"} {
 		for _, suffix := range []string{"", "-save", "-restore"} {
 			h.link(tool+"-nft"+suffix, tool+"-nft"+suffix)
@@ -89,7 +84,12 @@ func (h *target) setDefault(backend lab.Backend) {
 	h.t.Helper()
 	for family, tool := range map[int]string{4: "iptables", 6: "ip6tables"} {
 		for _, suffix := range []string{"", "-save", "-restore"} {
-			h.link(tool+suffix, backend.Tool(family, suffix))
+			path := h.path("bin/" + tool + suffix)
+			_ = os.Remove(path)
+			// A wrapper of the program is one under both names.
+			if err := os.Symlink(backend.Tool(family, suffix), path); err != nil {
+				h.t.Fatal(err)
+			}
 		}
 	}
 }
@@ -116,24 +116,41 @@ func (h *target) unwrap(name, real string) {
 	}
 }
 
-// outcome is the exit code and the output of a script.
+// outcome is the exit code and the output of dockerfw.
 type outcome struct {
 	code int // -1 if by a signal
 	text string
 }
 
-// apply runs a folder's apply.sh.
+// apply runs dockerfw apply with a folder.
 func (h *target) apply(p *deployed, args ...string) outcome {
 	h.t.Helper()
-	return h.script(filepath.Join(p.dir, "apply.sh"), args...)
+	return h.dockerfw(append([]string{"apply", p.dir}, args...)...)
 }
 
-func (h *target) script(path string, args ...string) outcome {
+// boot runs dockerfw apply --boot with a folder, as the systemd unit does.
+func (h *target) boot(p *deployed) outcome {
+	h.t.Helper()
+	return h.apply(p, "--boot")
+}
+
+// confirm runs dockerfw confirm, rollback dockerfw rollback, and remove dockerfw remove.
+func (h *target) confirm() outcome  { h.t.Helper(); return h.dockerfw("confirm") }
+func (h *target) rollback() outcome { h.t.Helper(); return h.dockerfw("rollback") }
+func (h *target) remove() outcome   { h.t.Helper(); return h.dockerfw("remove") }
+
+// command is what runs dockerfw on the host, with its environment and the tools of its bin.
+func (h *target) command(args ...string) []string {
 	h.t.Helper()
 	command := append(slices.Clone(h.prefix), "env")
-	command = append(command, h.env...)
-	command = append(append(command, h.shell...), path)
-	stdout, stderr, err := h.Run(append(command, args...)...)
+	command = append(append(command, h.env...), lab.Program(h.t))
+	return append(command, args...)
+}
+
+// dockerfw runs the program on the host.
+func (h *target) dockerfw(args ...string) outcome {
+	h.t.Helper()
+	stdout, stderr, err := h.Run(h.command(args...)...)
 	out := outcome{text: stdout + stderr}
 	var exit *exec.ExitError
 	switch {
@@ -145,18 +162,24 @@ func (h *target) script(path string, args ...string) outcome {
 	return out
 }
 
-// succeeds runs apply.sh, which has to exit with 0 and to print all of the words.
+// succeeds runs dockerfw apply, which has to exit with 0 and to print all of the words.
 func (h *target) succeeds(p *deployed, args []string, words ...string) {
 	h.t.Helper()
 	h.expect(h.apply(p, args...), 0, words...)
 }
 
-// refuses runs apply.sh, which has to exit with the code, to print all of the words, and to
+// refuses runs dockerfw apply, which has to exit with the code, to print all of the words, and to
 // change nothing.
 func (h *target) refuses(p *deployed, code int, args []string, words ...string) {
 	h.t.Helper()
+	h.leavesAlone(func() outcome { return h.apply(p, args...) }, code, words...)
+}
+
+// leavesAlone is refuses for any command.
+func (h *target) leavesAlone(run func() outcome, code int, words ...string) {
+	h.t.Helper()
 	before := h.saved()
-	h.expect(h.apply(p, args...), code, words...)
+	h.expect(run(), code, words...)
 	h.requireUnchanged(before)
 	h.requireNoLeftovers()
 }
@@ -231,7 +254,7 @@ func (h *target) requireNoLeftovers() {
 			h.t.Errorf("set %s is left over", s)
 		}
 	}
-	for _, pattern := range []string{"run/work.*", "state/*.part", "state/probe", "run/*.part"} {
+	for _, pattern := range []string{"state/*.part", "run/*.part", "run/snapshot"} {
 		found, err := filepath.Glob(h.path(pattern))
 		if err != nil || len(found) > 0 {
 			h.t.Error("left over:", found, err)

@@ -5,191 +5,278 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/golden/lab"
-	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
-
-// killer ends apply.sh by kill -9 at a call of a tool.
-type killer struct {
-	*target
-	calls string // a folder with a file for each call, and the file "at" for the wrappers
-}
-
-// changing are the tools that change something: a kill before or after any other tool has the
-// same result as one of these. A soak includes the others as well.
-var changing = []string{"cp", "ipset", "mkdir", "mv", "rm", "touch"}
-
-const killWrapper = `
-tool=%q calls=%q
-case $tool:$1 in ipset:list | ipset:save) exec "$real" "$@" ;; esac
-[ -e "$calls/at" ] || exec "$real" "$@"
-read -r at when pid <"$calls/at"
-set -C
-n=1
-until true >"$calls/$n"; do n=$((n + 1)); done 2>/dev/null
-[ $n = "$at" ] || exec "$real" "$@"
-[ $when = before ] || "$real" "$@"
-kill -9 "$pid"
-exit 1`
-
-func newKiller(h *target) *killer {
-	k := &killer{h, h.path("calls")}
-	tools := changing
-	if testenv.Soak() {
-		tools = append(tools, "awk", "cat", "comm", "cut", "dirname", "flock", "grep", "head", "sed", "sha256sum", "sort", "sync", "tr", "unshare")
-	}
-	for _, family := range []int{4, 6} {
-		tools = append(tools, h.backend.Tool(family, "-restore"))
-	}
-	for _, tool := range tools {
-		h.wrap(tool, fmt.Sprintf(killWrapper, tool, k.calls))
-	}
-	return k
-}
-
-// killAt runs apply.sh and kills it before or after its n-th call. It returns false if the run
-// ended by itself. Processes that the killed shell has started continue, as on a host.
-func (k *killer) killAt(p *deployed, n int, when string, args ...string) (killed bool) {
-	k.t.Helper()
-	if err := os.Mkdir(k.calls, 0o755); err != nil {
-		k.t.Fatal(err)
-	}
-	k.prefix = []string{"sh", "-c", fmt.Sprintf(`echo %d %s $$ >%s/at; exec "$@"`, n, when, k.calls), "sh"}
-	out := k.apply(p, args...)
-	k.prefix = nil
-	if err := os.RemoveAll(k.calls); err != nil {
-		k.t.Fatal(err)
-	}
-	if _, err := os.Stat(k.path("run/lock")); err == nil {
-		k.MustRun("flock", "-w", "10", k.path("run/lock"), "true")
-	}
-	if out.code == 0 {
-		return false
-	}
-	if out.code != -1 {
-		k.t.Fatalf("killed %s call %d, it exited with %d:\n%s", when, n, out.code, out.text)
-	}
-	return true
-}
 
 // requireOneOf fails the test unless the host treats the packets of each family as one of the
 // states does.
-func (k *killer) requireOneOf(what string, states ...*snapshot.Host) {
-	k.t.Helper()
+func (h *target) requireOneOf(what string, states ...*snapshot.Host) {
+	h.t.Helper()
 	families := map[string]bool{"IPv4": false, "IPv6": false}
 	for _, s := range states {
-		for f, same := range k.sameVerdicts(s) {
+		for f, same := range h.sameVerdicts(s) {
 			families[words.Family(f)] = families[words.Family(f)] || same
 		}
 	}
 	for f, same := range families {
 		if !same {
-			k.t.Errorf("%s: the %s rules are neither the old nor the new ones:\n%s", what, f, k.saved())
+			h.t.Errorf("%s: the %s rules are neither the old nor the new ones:\n%s", what, f, h.saved())
 		}
 	}
 }
 
-// onKilledBackends runs a series of kills on both backends: at all calls in a soak, otherwise
-// at some, which differ by backend.
-func onKilledBackends(t *testing.T, inTest map[lab.Backend][]string, series func(k *killer, when string, first, step int)) {
+// onKilledPairs runs a test for each change from one policy to another whose kills differ, in
+// both directions, on both backends.
+func onKilledPairs(t *testing.T, test func(h *calls, from, to *deployed)) {
 	t.Parallel()
-	for _, backend := range lab.Backends {
-		whens := inTest[backend]
-		if testenv.Soak() {
-			whens = []string{"before", "after"}
-		}
-		first, step := selection(t, 23, backend)
-		for _, when := range whens {
-			t.Run(string(backend)+" "+when, func(t *testing.T) {
+	for _, pair := range [][2]string{
+		{"a list of sets", "a shorter list"},
+		{"single addresses", "other clients, rechecked"},
+		{"a jump", "clients"},
+		{"inserted", "egress, without IPv6"},
+		{"a list of sets", "single addresses"},
+	} {
+		for _, backend := range lab.Backends {
+			t.Run(fmt.Sprintf("%s, %s, %s", backend, pair[0], pair[1]), func(t *testing.T) {
 				t.Parallel()
-				series(newKiller(newTarget(t, backend)), when, first, step)
+				from, to := deployPolicy(t, pair[0]), deployPolicy(t, pair[1])
+				h := newTarget(t, backend)
+				h.addDockerChains(backend)
+				h.succeeds(from, nil)
+				c := newCalls(h)
+				test(c, from, to)
+				h.succeeds(to, nil)
+				test(c, to, from)
 			})
 		}
 	}
 }
 
 func TestAKilledRunLeavesTheOldOrTheNewPolicyAndTheNextRunRepairs(t *testing.T) {
-	onKilledBackends(t, map[lab.Backend][]string{lab.NFT: {"before"}, lab.Legacy: {"after"}}, func(k *killer, when string, first, step int) {
-		k.addDockerChains(k.backend)
-		from, to, other := deployPolicy(k.t, "a list of sets"), deployPolicy(k.t, "a shorter list"), deployPolicy(k.t, "a jump")
-		k.succeeds(from, nil)
-		n := first
-		for ; k.killAt(to, n, when); n += step {
-			what := fmt.Sprintf("from %q to %q, killed %s call %d", from.name, to.name, when, n)
-			k.requireOneOf(what, from.state(k.t), to.state(k.t))
-			// The run after a killed run may be killed too.
-			if n%2 == 0 && k.killAt(to, n/2+1, when) {
-				k.requireOneOf(what+" and another", from.state(k.t), to.state(k.t))
-			}
-			next := to
-			if n%5 == 0 {
-				next = other
-			}
-			k.succeeds(next, nil)
-			k.requireLoaded(next)
-			if next == other {
-				k.succeeds(to, nil)
-			}
-			if k.t.Failed() {
-				k.t.Fatal(what)
-			}
-			from, to = to, from
+	onKilledPairs(t, func(h *calls, from, to *deployed) {
+		other := deployPolicy(h.t, "a jump")
+		if from.name == other.name || to.name == other.name {
+			other = deployPolicy(h.t, "a list of sets")
 		}
-		k.t.Logf("about %d calls", n)
-		if n < 20 {
-			k.t.Errorf("there were only %d calls", n)
+		states := []*snapshot.Host{from.state(h.t), to.state(h.t)}
+		most := h.each(func(n int, when string) bool {
+			call, killed := h.kill(n, when, func() outcome { return h.apply(to) })
+			if !killed {
+				return false
+			}
+			what := fmt.Sprintf("from %q to %q, killed %s call %d (%s)", from.name, to.name, when, n, call)
+			h.requireOneOf(what, states...)
+			// The run after a killed run may be killed too, also when it loads the old policy.
+			if n%2 == 0 {
+				again := []*deployed{to, from}[n/2%2]
+				if call, killed := h.kill(n/2+2, when, func() outcome { return h.apply(again) }); killed {
+					h.requireOneOf(what+", then "+call, states...)
+				}
+			}
+			next := []*deployed{to, from, other}[n%3]
+			h.succeeds(next, nil)
+			h.requireLoaded(next)
+			if next != from {
+				h.succeeds(from, nil)
+			}
+			if h.t.Failed() {
+				h.t.Fatal(what)
+			}
+			return true
+		})
+		h.t.Logf("from %q to %q: %d calls", from.name, to.name, most)
+		if most < 12 {
+			h.t.Errorf("from %q to %q there were only %d calls", from.name, to.name, most)
 		}
 	})
 }
 
-// Two calls test the files of the two tables; the third call changes the rules.
 func TestAKilledRunWithConfirmIsRolledBack(t *testing.T) {
-	onOneBackend(t, lab.Legacy, func(h *target) {
+	onBackends(t, func(h *target) {
+		c := newCalls(h)
 		old, b := h.withPolicy("a list of sets"), deployPolicy(h.t, "single addresses")
-		k := &killer{h, h.path("calls")}
-		restore := h.backend.Tool(4, "-restore")
-		h.wrap(restore, fmt.Sprintf(killWrapper, restore, k.calls))
-		h.stopTime()
-		if !k.killAt(b, 3, "after", "--confirm", "30") {
-			h.t.Fatal("it was not killed")
+		states := []*snapshot.Host{old.state(h.t), b.state(h.t)}
+		loaded := 0
+		c.each(func(n int, when string) bool {
+			call, killed := c.kill(n, when, func() outcome { return h.apply(b, notYet...) })
+			if !killed {
+				h.expect(h.rollback(), 0)
+				return false
+			}
+			what := fmt.Sprintf("killed %s call %d (%s)", when, n, call)
+			h.requireOneOf(what, states...)
+			if h.sameVerdicts(states[1])[ir.IPv4] {
+				loaded++
+				if !h.pending() {
+					h.t.Error(what + ": the new rules are loaded and no change waits for confirmation")
+				}
+			}
+			switch {
+			case h.pending() && n%2 == 0:
+				h.expect(h.rollback(), 0, "rolled back")
+			case h.pending():
+				if len(h.timers()) == 0 {
+					h.t.Errorf("%s: no process waits to roll back", what)
+				}
+				h.expire()
+				h.waitForRollback()
+			default:
+				h.succeeds(old, nil)
+			}
+			h.requireLoaded(old)
+			if h.t.Failed() {
+				h.t.Fatal(what)
+			}
+			return true
+		})
+		if loaded == 0 {
+			h.t.Error("no run was killed while the new rules were loaded")
 		}
-		if !k.sameVerdicts(b.state(h.t))[ir.IPv4] {
-			h.t.Error("the new rules were not loaded when it was killed")
-		}
-		h.startTime()
-		h.waitForRollback()
-		h.requireLoaded(old)
 	})
 }
 
 func TestAKilledFirstInstallationLeavesNoRulesOrThePolicy(t *testing.T) {
-	onKilledBackends(t, map[lab.Backend][]string{lab.NFT: {"after"}, lab.Legacy: {"before"}}, func(k *killer, when string, first, step int) {
-		k.addDockerChains(k.backend)
-		p := deployPolicy(k.t, "clients")
-		bare := k.state()
-		n := first
-		for ; k.killAt(p, n, when); n += step {
-			what := fmt.Sprintf("killed %s call %d", when, n)
+	onBackends(t, func(h *target) {
+		c := newCalls(h)
+		h.addDockerChains(h.backend)
+		p := deployPolicy(h.t, "clients")
+		bare := h.state()
+		c.each(func(n int, when string) bool {
+			call, killed := c.kill(n, when, func() outcome { return h.apply(p) })
+			if !killed {
+				h.expect(h.remove(), 0)
+				return false
+			}
+			what := fmt.Sprintf("killed %s call %d (%s)", when, n, call)
 			bare := *bare
-			k.requireOneOf(what, &bare, p.state(k.t))
+			h.requireOneOf(what, &bare, p.state(h.t))
 			if n%2 == 0 {
-				k.succeeds(p, nil)
-				k.requireLoaded(p)
+				h.succeeds(p, nil)
+				h.requireLoaded(p)
 			}
-			k.expect(k.script(filepath.Join(p.dir, "remove.sh")), 0)
-			if sets := k.setNames(); len(sets) > 0 {
-				k.t.Errorf("after %s and remove.sh there are sets: %s", what, sets)
+			h.expect(h.remove(), 0)
+			if sets := h.setNames(); len(sets) > 0 {
+				h.t.Errorf("after %s and dockerfw remove there are sets: %s", what, sets)
 			}
-			if k.t.Failed() {
-				k.t.Fatal(what)
+			return true
+		})
+	})
+}
+
+func TestAKilledRemovalLeavesThePolicyOrNoRulesAndTheNextCompletesIt(t *testing.T) {
+	onBackends(t, func(h *target) {
+		c := newCalls(h)
+		h.addDockerChains(h.backend)
+		bare := h.state()
+		p := deployPolicy(h.t, "a list of sets")
+		h.succeeds(p, nil)
+		c.each(func(n int, when string) bool {
+			call, killed := c.kill(n, when, h.remove)
+			if !killed {
+				h.succeeds(p, nil)
+				return false
+			}
+			what := fmt.Sprintf("killed %s call %d (%s)", when, n, call)
+			bare := *bare
+			h.requireOneOf(what, &bare, p.state(h.t))
+			if n%2 == 0 {
+				h.expect(h.remove(), 0, "no dockerfw rules remain")
+				if sets := h.setNames(); len(sets) > 0 {
+					h.t.Errorf("after %s and dockerfw remove there are sets: %s", what, sets)
+				}
+			}
+			h.succeeds(p, nil)
+			h.requireLoaded(p)
+			return true
+		})
+	})
+}
+
+func TestAKilledBootLeavesNoRulesOrThePolicyAndTheNextLoads(t *testing.T) {
+	onBackends(t, func(h *target) {
+		c := newCalls(h)
+		p := deployPolicy(h.t, "a list of sets")
+		h.succeeds(p, nil)
+		h.reboot()
+		bare := h.state()
+		c.each(func(n int, when string) bool {
+			call, killed := c.kill(n, when, func() outcome { return h.boot(p) })
+			if !killed {
+				h.reboot()
+				return false
+			}
+			what := fmt.Sprintf("killed %s call %d (%s)", when, n, call)
+			bare := *bare
+			h.requireOneOf(what, &bare, p.state(h.t))
+			h.expect(h.boot(p), 0, "loaded "+p.dir)
+			h.requireLoaded(p)
+			h.reboot()
+			return true
+		})
+	})
+}
+
+// Ctrl-C, a lost terminal and systemd end a run that has changed nothing yet; others complete.
+func TestASignalEndsOnlyARunThatHasChangedNothing(t *testing.T) {
+	onBackends(t, func(h *target) {
+		old := h.withPolicy("a list of sets")
+		b := deployPolicy(h.t, "a shorter list")
+		c := newCalls(h)
+		for _, signal := range []string{"INT", "TERM", "HUP"} {
+			ended, completed := 0, 0
+			for n := 1; ; n++ {
+				before := h.saved()
+				out, made, hit := c.with(fault{n: n, when: "before", action: signal}, func() outcome { return h.apply(b) })
+				if !hit {
+					h.succeeds(old, nil)
+					break
+				}
+				if out.code == 0 {
+					completed++
+					h.requireLoaded(b)
+					h.succeeds(old, nil)
+				} else {
+					ended++
+					h.requireUnchanged(before)
+					if completed > 0 {
+						h.t.Errorf("SIG%s at call %d (%s) ended the run after signals before it did not", signal, n, made[n-1])
+					}
+				}
+				if h.t.Failed() {
+					h.t.Fatalf("SIG%s at call %d (%s): %s", signal, n, made[n-1], out.text)
+				}
+			}
+			if ended == 0 || completed < 5 {
+				h.t.Errorf("SIG%s ended %d runs, and %d completed", signal, ended, completed)
 			}
 		}
-		k.t.Logf("about %d calls", n)
+	})
+}
+
+// A tool continues when dockerfw is killed: the next run must not read the host meanwhile.
+func TestTheNextRunWaitsForATool(t *testing.T) {
+	onBackends(t, func(h *target) {
+		h.withPolicy("a list of sets")
+		b := deployPolicy(h.t, "a shorter list")
+		// Not the call in the namespace where the sets are tested, which has a lock of its own.
+		h.wrap("ipset", fmt.Sprintf(`[ "$1" = restore ] && [ ! -e %q ] && [ "$XTABLES_LOCKFILE" != /proc/self/fd/3 ] || exec "$real" "$@"
+: >%[1]q
+kill -9 "$PPID"
+/bin/sleep 1
+"$real" "$@"
+: >%q`, h.path("killed"), h.path("ended")))
+		if out := h.apply(b); out.code != -1 {
+			h.t.Fatalf("it was not killed: %d\n%s", out.code, out.text)
+		}
+		h.succeeds(b, nil, "loaded")
+		if _, err := os.Stat(h.path("ended")); err != nil {
+			h.t.Error("it did not wait:", err)
+		}
+		h.requireLoaded(b)
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
-// deployed is a compiled folder as it is copied to a host, with its scripts.
+// deployed is a compiled folder as it is copied to a host.
 type deployed struct{ name, dir string }
 
 func (p *deployed) state(t *testing.T) *snapshot.Host { return openState(t, p.dir) }

@@ -46,18 +46,6 @@ func onBackends(t *testing.T, test func(h *target)) {
 	}
 }
 
-// onOneBackend runs a test with a host of one backend, because the result does not depend on
-// it; a soak uses a host of each.
-func onOneBackend(t *testing.T, backend lab.Backend, test func(h *target)) {
-	if testenv.Soak() {
-		onBackends(t, test)
-		return
-	}
-	t.Logf("only on iptables-%s; a soak uses both backends", backend)
-	t.Parallel()
-	test(newTarget(t, backend))
-}
-
 // selection is which numbered cases run on a backend, counted from 1: all of them in a soak,
 // otherwise one of step, and different ones on the other backend. It logs what is left out.
 func selection(t *testing.T, step int, b lab.Backend) (first, every int) {
@@ -102,21 +90,11 @@ func everyPair(n int) []int {
 func TestEachPolicyReplacesEachOther(t *testing.T) {
 	onBackends(t, func(h *target) {
 		h.addDockerChains(h.backend)
-		if h.backend == lab.Legacy {
-			h.shell = []string{"busybox", "sh"}
-			h.link("busybox", "busybox")
-		}
 		var folders []*deployed
 		for _, name := range slices.Sorted(maps.Keys(deployPolicies)) {
 			folders = append(folders, deployPolicy(h.t, name))
 		}
 		path := everyPair(len(folders))
-		if !testenv.Soak() {
-			part := len(path) / 8
-			start := part * slices.Index(lab.Backends, h.backend)
-			path = path[start : start+part+1]
-			h.t.Logf("an eighth of the changes from policy to policy; a soak makes all %d", part*8)
-		}
 		before := ""
 		for _, i := range path {
 			p := folders[i]
@@ -165,7 +143,7 @@ func TestAFirstInstallationLoadsAndASecondChangesNothing(t *testing.T) {
 			policy string
 			docker bool // its chains exist
 		}
-		for _, i := range selected(h.t, 4, h.backend, []installation{
+		for _, i := range []installation{
 			{"clients", false},
 			{"a list of sets", false},
 			{"a jump", false},
@@ -174,7 +152,7 @@ func TestAFirstInstallationLoadsAndASecondChangesNothing(t *testing.T) {
 			{"a jump", true},
 			{"a list of sets", true},
 			{"clients", true},
-		}) {
+		} {
 			p := deployPolicy(h.t, i.policy)
 			if i.docker {
 				h.addDockerChains(h.backend)
@@ -187,7 +165,7 @@ func TestAFirstInstallationLoadsAndASecondChangesNothing(t *testing.T) {
 			h.succeeds(p, nil, "nothing to do")
 			h.succeeds(p, []string{"--dry-run"}, "nothing to do")
 			h.requireUnchanged(loaded)
-			h.expect(h.script(strings.TrimSuffix(p.dir, "/")+"/remove.sh"), 0, "removed: no dockerfw rules remain")
+			h.expect(h.remove(), 0, "removed: no dockerfw rules remain")
 			if !i.docker {
 				// An empty DOCKER-USER with its jump may stay.
 				for _, f := range []int{4, 6} {

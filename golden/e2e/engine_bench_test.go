@@ -24,6 +24,13 @@ type bench struct {
 	backend lab.Backend
 }
 
+// newBench installs dockerfw on the host.
+func newBench(t *testing.T, site *lab.Lab, engine *lab.Engine, backend lab.Backend) *bench {
+	t.Helper()
+	engine.Install(lab.Program(t))
+	return &bench{t, site, engine, backend}
+}
+
 // onEngines runs a test against a real engine on each backend.
 func onEngines(t *testing.T, test func(*bench)) {
 	onHosts(t, nil, func(b *bench) {
@@ -41,7 +48,7 @@ func onHosts(t *testing.T, configuration map[string]any, test func(*bench)) {
 			t.Parallel()
 			site := lab.NewLab(t)
 			engine := site.NewEngine(lab.EngineOptions{Backend: backend, IPv6: true, Config: configuration})
-			test(&bench{t, site, engine, backend})
+			test(newBench(t, site, engine, backend))
 		})
 	}
 }
@@ -57,7 +64,7 @@ func (b *bench) web(publish ...string) *lab.Container {
 	})
 }
 
-// load compiles a policy for the host and loads it with apply.sh.
+// load compiles a policy for the host and loads it with dockerfw apply.
 func (b *bench) load(policy string) {
 	b.Helper()
 	b.apply(b.folder("policy", policy))
@@ -88,7 +95,7 @@ func filesOf(t *testing.T, policy string) map[string][]byte {
 	return files
 }
 
-// apply runs apply.sh of the folder, which has to succeed, and returns its output.
+// apply runs dockerfw apply, which has to succeed, and returns its output.
 func (b *bench) apply(folder string, options ...string) string {
 	b.Helper()
 	output, err := b.tryApply(folder, options...)
@@ -98,11 +105,16 @@ func (b *bench) apply(folder string, options ...string) string {
 	return output
 }
 
-// deployFolders make apply.sh use the lab's folders instead of /run and /var.
+func (b *bench) tryApply(folder string, options ...string) (output string, err error) {
+	return b.dockerfw(append([]string{"apply", folder}, options...)...)
+}
+
+// deployFolders make dockerfw use the lab's folders instead of /run and /var.
 var deployFolders = []string{"DOCKERFW_RUN=/mnt/dockerfw-run", "DOCKERFW_STATE=/mnt/dockerfw-state"}
 
-func (b *bench) tryApply(folder string, options ...string) (output string, err error) {
-	stdout, stderr, err := b.engine.RunTool(deployFolders, append([]string{"sh", folder + "/apply.sh"}, options...)...)
+// dockerfw runs the program with the tools of the engine, and returns what it prints.
+func (b *bench) dockerfw(args ...string) (output string, err error) {
+	stdout, stderr, err := b.engine.RunTool(deployFolders, append([]string{"dockerfw"}, args...)...)
 	return stdout + stderr, err
 }
 

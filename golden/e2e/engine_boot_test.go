@@ -78,6 +78,15 @@ func TestABootWithNothingToLoadClosesAllContainers(t *testing.T) {
 		if err == nil || !strings.Contains(output, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE") {
 			b.Fatalf("--boot: %v: %s", err, output)
 		}
+		// Services of the host, one on a port that the policy protects for docker-proxy.
+		b.Host.Serve("8443/tcp", "9090/tcp")
+		b.expectAll("closed", []try{
+			{b.Allowed, "tcp", b.Host.At(8443), lab.TimedOut},
+			{b.Allowed, "tcp", b.Host.At6(8443), lab.TimedOut},
+			{b.Inside, "tcp", b.Host.At(8443), lab.Answered},
+			{b.Allowed, "tcp", b.Host.At(9090), lab.Answered},
+			{b.Allowed, "tcp", b.Host.At6(9090), lab.Answered},
+		})
 		targets := b.published(8080, 5353)
 		outside := append(b.startProbes(targets), b.Allowed.StartProbe("tcp", b.Host.At(8080), probeInterval()))
 		b.engine.Start()

@@ -21,7 +21,7 @@ func TestAnInputBlockClosesWhatDockerProxyAnswers(t *testing.T) {
 			t.Parallel()
 			site := lab.NewLab(t)
 			engine := site.StartEngine(lab.EngineOptions{Backend: backend})
-			b := &bench{t, site, engine, backend}
+			b := newBench(t, site, engine, backend)
 			b.web("8080:80/tcp", "8443:81/tcp", "5353:53/udp")
 			b.engine.Docker("run", "--detach", "--name", "hostnet", "--network", "host", "lab", "/bin/busybox", "httpd", "-f", "-p", "7070", "-h", "/")
 			b.Host.Serve("22/tcp")

@@ -124,12 +124,12 @@ func TestRemoveRestoresTheHost(t *testing.T) {
 			if got := b.reached(b.Other, all); got != "nothing" {
 				b.Errorf("loaded: the other client reaches %s", got)
 			}
-			output, stderr, err := b.engine.RunTool(deployFolders, "sh", folder+"/remove.sh")
+			output, err := b.dockerfw("remove")
 			if err != nil || !strings.Contains(output, "removed:") {
-				b.Fatalf("remove.sh: %v: %s%s", err, output, stderr)
+				b.Fatalf("dockerfw remove: %v: %s", err, output)
 			}
 			if got := b.reached(b.Other, all); got != open {
-				b.Errorf("the other client reaches %s after remove.sh, and %s before", got, open)
+				b.Errorf("the other client reaches %s after dockerfw remove, and %s before", got, open)
 			}
 			for family, text := range before {
 				got := saved(family)

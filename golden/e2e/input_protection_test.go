@@ -37,7 +37,7 @@ func TestInputProtectionBlocksOtherClientsOnProtectedPortsOnly(t *testing.T) {
 			t.Parallel()
 			site := lab.NewLab(t)
 			engine := site.StartEngine(lab.EngineOptions{Backend: backend})
-			b := &bench{t, site, engine, backend}
+			b := newBench(t, site, engine, backend)
 			b.web("8080:80/tcp", "8443:80/tcp", "5353:53/udp")
 			// SSH, and services of the host that the policy does not mention.
 			b.Host.Serve("22/tcp", "9090/tcp", "5354/udp")

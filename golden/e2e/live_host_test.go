@@ -3,8 +3,6 @@
 package e2e
 
 import (
-	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
@@ -17,24 +15,11 @@ ipset "clients" { entries = ["192.0.2.10", "2001:db8::10"] }
 default { allow = [ipset.clients] }
 `
 
-// dockerfw runs the program on the host, with the tools of the host.
-func (h *target) dockerfw(args ...string) outcome {
-	h.t.Helper()
-	real, shell := h.path("dockerfw"), h.shell
-	defer func() { h.shell = shell }()
-	h.shell = nil // not a script
-	return h.script(real, args...)
-}
-
-// A live host is read from the backend that Docker uses, whichever is the default; apply.sh,
+// A live host is read from the backend that Docker uses, whichever is the default; apply,
 // verify, diff and explain agree on it.
 func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
-	command := t.TempDir() + "/dockerfw"
-	if out, err := exec.Command("go", "build", "-o", command, "../../cmd/dockerfw").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	p := compileFolder(t, "live", livePolicy)
 	explainDropped := []string{"explain", "live", "--from", "192.0.2.99", "--container-port", "443", "--interface", "eth0"}
 	const inForce = "Dropped by rule default"
@@ -43,9 +28,6 @@ func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
 			h := newTarget(t, backend)
-			if err := os.Symlink(command, h.path("dockerfw")); err != nil {
-				t.Fatal(err)
-			}
 			h.addDockerChains(backend)
 			h.succeeds(p, nil)
 			reading := "Docker's chains are in iptables-" + string(backend)
@@ -80,9 +62,6 @@ func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {
 func TestReadingALiveHostCreatesNoTables(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
-	if out, err := exec.Command("go", "build", "-o", h.path("dockerfw"), "../../cmd/dockerfw").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	h.addDockerChains(lab.NFT)
 	h.setDefault(lab.Legacy)
 	h.expect(h.dockerfw("explain", "live", "--from", "192.0.2.99", "--to-port", "443"), 0, "Docker's chains are in iptables-nft")

@@ -4,8 +4,11 @@ package e2e
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"testing"
+
+	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
 // Each random policy is loaded into a kernel, so that rapid's default of 100 would take too
@@ -14,5 +17,10 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "12"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := lab.RemoveProgram(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }

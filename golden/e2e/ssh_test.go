@@ -22,23 +22,16 @@ import (
 func TestAHostIsReadThroughSSHAsOnTheHostItself(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "conntrack", "ssh", "ssh-keygen", "sshd")
-	command := t.TempDir() + "/dockerfw"
-	if out, err := exec.Command("go", "build", "-o", command, "../../cmd/dockerfw").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	p := compileFolder(t, "ssh", livePolicy)
 	for _, backend := range lab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
 			network := lab.NewLab(t)
 			h := targetIn(t, backend, network.Host.Namespace)
-			if err := os.Symlink(command, h.path("dockerfw")); err != nil {
-				t.Fatal(err)
-			}
 			h.addDockerChains(backend)
 			h.succeeds(p, nil)
 			s := startSSHD(h, network.Host)
-			here := s.client(network.Allowed, command)
+			here := s.client(network.Allowed, lab.Program(t))
 
 			const host = "ssh://root@198.51.100.1"
 			same := func(code int, args ...string) {

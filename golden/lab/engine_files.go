@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// WriteFolder writes files, including scripts, to a folder that the engine's tools can read;
-// existing files are overwritten. It returns the path of the folder for Tools.
+// WriteFolder writes files to a folder that the engine's tools can read; existing files are
+// overwritten. It returns the path of the folder for Tools.
 func (e *Engine) WriteFolder(name string, files map[string][]byte) string {
 	e.t.Helper()
 	outside := e.cell.file(name)
@@ -16,15 +16,23 @@ func (e *Engine) WriteFolder(name string, files map[string][]byte) string {
 		e.t.Fatal(err)
 	}
 	for file, content := range files {
-		mode := os.FileMode(0o644)
-		if filepath.Ext(file) == ".sh" {
-			mode = 0o755
-		}
-		if err := os.WriteFile(filepath.Join(outside, file), content, mode); err != nil {
+		if err := os.WriteFile(filepath.Join(outside, file), content, 0o644); err != nil {
 			e.t.Fatal(err)
 		}
 	}
 	return filepath.Join(cellMount, name)
+}
+
+// Install copies a statically linked program to the PATH of RunTool.
+func (e *Engine) Install(program string) {
+	e.t.Helper()
+	content, err := os.ReadFile(program)
+	if err == nil {
+		err = os.WriteFile(e.cell.file("bin/"+filepath.Base(program)), content, 0o755)
+	}
+	if err != nil {
+		e.t.Fatal(err)
+	}
 }
 
 // RunTool runs a command as the engine does: iptables is the one of its backend. Variables

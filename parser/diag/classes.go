@@ -81,11 +81,6 @@ var classes = [...]Class{
 		Meaning: "a variable without a value, with one of another type, unknown, or whose validation fails",
 		Example: "`variable \"offices\" {}`",
 	},
-	CodeExpired: {
-		Name:    "expired",
-		Meaning: "a rule past its date",
-		Example: "`expires = \"2020-01-31\"` in `accept`",
-	},
 	CodeUnmanagedFill: {
 		Name:    "unmanaged-fill",
 		Meaning: "content for an unmanaged set",
@@ -105,6 +100,11 @@ var classes = [...]Class{
 		Name:    "set-element",
 		Meaning: "an element that the set's type cannot hold",
 		Example: "`type = \"hash:ip\"` and `entries = [\"10.0.0.0/8\"]` in `ipset`",
+	},
+	CodeTooFew: {
+		Name:    "too-few",
+		Meaning: "a set with fewer entries than `min_entries`, or without entries although it has `files` and a deny uses it",
+		Example: "`min_entries = 2` and `entries = [\"192.0.2.1\"]` in `ipset`",
 	},
 	CodeTooMany: {
 		Name:    "too-many",
@@ -192,6 +192,11 @@ var classes = [...]Class{
 		Meaning: "a rule within 14 days of its date",
 		Example: "`expires = \"2027-01-31\"` in `accept`, on 20 January",
 	},
+	CodeExpired: {
+		Name: "expired", Severity: SeverityWarning,
+		Meaning: "a rule past its date, which no longer matches any packet",
+		Example: "`expires = \"2020-01-31\"` in `accept`",
+	},
 	CodeUnusedSet: {
 		Name: "unused-set", Severity: SeverityWarning,
 		Meaning: "a set that no rule uses; it is created all the same",
@@ -267,6 +272,11 @@ var classes = [...]Class{
 		Name: "world-open", Severity: SeverityNote, OnlyCheck: true,
 		Meaning: "a note, not a warning: the published ports that accepts open to everyone, with their interfaces if the accepts list some, and the denies that block some clients",
 		Example: "`protocol = \"tcp\"` and `published_ports = [80]` in `accept`",
+	},
+	CodeDisabled: {
+		Name: "disabled", Severity: SeverityNote, OnlyCheck: true,
+		Meaning: "a note: a rule that is left out",
+		Example: "`enabled = false` in `accept`",
 	},
 	CodeTooLarge: {
 		Name: "too-large", Severity: SeverityWarning, OnlyCheck: true,

@@ -26,11 +26,11 @@ const (
 	CodeInterface
 	CodeConflict
 	CodeVariable
-	CodeExpired
 	CodeUnmanagedFill
 	CodeNoFamily
 	CodeSetFull
 	CodeSetElement
+	CodeTooFew
 	CodeTooMany
 	CodeAddressSyntax
 	CodePrefixLength
@@ -50,6 +50,7 @@ const (
 	CodeOpenDefault
 	CodeFamilyOpen
 	CodeExpiresSoon
+	CodeExpired
 	CodeUnusedSet
 	CodeEmptySet
 	CodeUnguarded
@@ -66,6 +67,7 @@ const (
 	CodeOverlappingSets
 	CodeUnusedName
 	CodeWorldOpen
+	CodeDisabled
 	CodeTooLarge
 	CodeProxyOpen
 )

@@ -14,7 +14,7 @@ import (
 
 // elsewhere are the directories that print nothing for people: this one, tests, those that
 // write files for tools or run git, and those that return strings or digests.
-var elsewhere = []string{"../../parser/escape", "../../golden", "../../emit", "../../parser/iptables", "../../cmd/dockerfw/driver", "../../compiler/packet", "../../cmd/dockerfw/revision"}
+var elsewhere = []string{"../../parser/escape", "../../golden", "../../emit", "../../parser/iptables", "../../cmd/dockerfw/driver", "../../cmd/dockerfw/plan", "../../compiler/packet", "../../cmd/dockerfw/revision"}
 
 // All output is written by this package, so that it is escaped: no other package writes
 // formatted text, and no format is computed.

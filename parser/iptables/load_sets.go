@@ -77,13 +77,13 @@ func (s *Sets) Clone() *Sets {
 }
 
 // Select returns sets of s under other names: the keys are the new names, the values those in s.
-// Names that s does not have are left out. The result shares the entries with s.
+// Names that s does not have are left out. Loading a file into s later does not change the result.
 func (s *Sets) Select(names map[string]string) *Sets {
 	out := &Sets{sets: map[string]*Set{}}
 	for name, from := range names {
 		if set := s.Set(from); set != nil {
 			copied := *set
-			copied.Name = name
+			copied.Name, copied.store = name, set.store.clone()
 			out.sets[name] = &copied
 		}
 	}

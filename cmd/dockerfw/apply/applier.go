@@ -24,8 +24,10 @@ type Applier struct {
 	Warn func(string)
 
 	store *store.Store
-	lock  *store.Lock
-	tools *hosttool.Runner
+	// unusable is why there is no store: only Boot can do without.
+	unusable error
+	lock     *store.Lock
+	tools    *hosttool.Runner
 }
 
 // lockWait is how long a run waits for another one.
@@ -39,9 +41,18 @@ func New() (*Applier, error) {
 	}
 	s, err := store.Open()
 	if err != nil {
-		return nil, err
+		return nil, unchanged(err)
 	}
 	return &Applier{store: s, tools: hosttool.New()}, nil
+}
+
+// NewForBoot returns an Applier for Boot. The error is about missing rights.
+func NewForBoot() (*Applier, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("root is required: sudo dockerfw …")
+	}
+	s, err := store.Open()
+	return &Applier{store: s, unusable: err, tools: hosttool.New()}, nil
 }
 
 // locked runs an operation while no other run can change anything.
@@ -49,7 +60,12 @@ func (a *Applier) locked(wait time.Duration, operation func() error) (err error)
 	if a.lock, err = a.store.Lock(wait); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.lock.Unlock()) }()
+	// If this run is killed, the next one waits for the tool that is running.
+	a.tools.Hold(a.lock.File())
+	defer func() {
+		a.tools.Hold(nil)
+		err = errors.Join(err, a.lock.Unlock())
+	}()
 	return operation()
 }
 
@@ -126,6 +142,9 @@ func unchanged(err error) error {
 type Result struct {
 	// Folder is the compiled folder that was loaded, without symbolic links.
 	Folder string
+	// Loaded is what was loaded, or in a dry run would be; nil where nothing is. Want is its host.
+	Loaded *store.InForce
+	Want   *snapshot.Host
 	// Backend is the kind of iptables that was used, and Note why it is not the default one.
 	Backend snapshot.Backend
 	Note    string

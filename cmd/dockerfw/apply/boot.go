@@ -20,13 +20,28 @@ const FallbackVariable = "DOCKERFW_BOOT_FALLBACK"
 // Boot loads a folder before the engine starts: or else the folder that was loaded last, or else
 // rules that close all containers to the outside. The error is nil if one of the folders is
 // loaded.
-func (a *Applier) Boot(path string) (*Result, error) {
-	var out *Result
+func (a *Applier) Boot(path string) (out *Result, err error) {
 	uninterrupted()
-	err := a.locked(lockWait, func() (err error) {
-		out, err = a.boot(path)
-		return err
-	})
+	locked := false
+	if err = a.unusable; err == nil {
+		err = a.locked(lockWait, func() (err error) {
+			locked = true
+			out, err = a.boot(path)
+			return err
+		})
+	}
+	var held *store.HeldError
+	if err != nil && !locked && !errors.As(err, &held) {
+		// Without a place for the lock, dockerfw must not load: but what nobody loads must not be
+		// open.
+		a.warn("%v", err)
+		a.warn("CANNOT LOAD %s", path)
+		files, resolved, unread := store.ReadFolder(path, 0)
+		if unread != nil {
+			a.warn("%v", unread)
+		}
+		return nil, a.bootClosed(files, resolved)
+	}
 	var failure *Failure
 	if err != nil && !errors.As(err, &failure) {
 		err = fmt.Errorf("%w\nNOTHING WAS LOADED: unless rules were loaded before, published ports are open to everyone", err)
@@ -38,6 +53,12 @@ func (a *Applier) boot(path string) (*Result, error) {
 	files, resolved, err := store.ReadFolder(path, 0)
 	if err != nil {
 		a.warn("%v", err)
+	}
+	// known are the files that show which interfaces and ports to close if nothing can be loaded.
+	known := files
+	var damaged *store.DamagedError
+	if errors.As(err, &damaged) {
+		known = damaged.Intact
 	}
 	confirmed := true
 	if unconfirmed, _ := a.store.Unconfirmed(); files != nil && unconfirmed == folder.Digest(files[folder.ManifestFile]) {
@@ -69,8 +90,18 @@ func (a *Applier) boot(path string) (*Result, error) {
 		}
 		a.warn("%v", err)
 		a.warn("CANNOT LOAD %s", goodPath)
+		switch {
+		case known == nil:
+			known = good
+		case damaged != nil:
+			for _, name := range damaged.Names {
+				if content, ok := good[name]; ok {
+					known[name] = content
+				}
+			}
+		}
 	}
-	return nil, a.bootClosed(files, resolved)
+	return nil, a.bootClosed(known, path)
 }
 
 // bootFolder loads one folder. keep makes it the copy for the next boot.

@@ -39,17 +39,17 @@ func (l *load) startTimer() error {
 	if err := l.lock.Begin(store.Pending{Change: change, Old: before, New: after, Files: l.files}); err != nil {
 		return err
 	}
-	log, err := l.log()
+	messages, err := l.log()
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer messages.Close()
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("the process that waits for the confirmation cannot be started: %w", err)
 	}
 	cmd := exec.Command(self, "rollback", "--"+ExpireFlag, change.Token)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = messages, messages
 	cmd.Dir = "/"
 	detach(cmd)
 	if err := cmd.Start(); err != nil {
@@ -68,15 +68,20 @@ func (a *Applier) Expire(token string) error {
 		}
 		return change != nil && change.Token == token, deadline(change)
 	}
+	var latest time.Time // by the clock that nobody sets: the other one may be set back meanwhile
 	for {
 		waiting, end := waits()
 		if !waiting {
 			return nil
 		}
-		if !time.Now().Before(end) {
+		if latest.IsZero() {
+			latest = time.Now().Add(time.Until(end))
+		}
+		left := min(time.Until(end), time.Until(latest))
+		if left <= 0 {
 			break
 		}
-		time.Sleep(min(time.Second, time.Until(end)))
+		time.Sleep(min(time.Second, left))
 	}
 	a.warn("not confirmed in time: rolling back to the previous rules")
 	for {

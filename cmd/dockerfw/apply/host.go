@@ -77,8 +77,10 @@ func (r *reader) standard() snapshot.Backend {
 // read reads the host.
 func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
 	o.Loading = true
-	if last, err := a.store.Backend(); err == nil {
-		o.Last = snapshot.Backend(last)
+	if a.store != nil {
+		if last, err := a.store.Backend(); err == nil {
+			o.Last = snapshot.Backend(last)
+		}
 	}
 	fleet, diags, err := snapshot.ReadLive(a.reader(), o)
 	switch {
@@ -114,6 +116,23 @@ func (a *Applier) needTools(h *snapshot.Host, want *snapshot.Host) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// mustRead returns an error if the rules of a family could not be read that a host may have. A
+// kernel without IPv6, and a host without a family's tools, has no rules of it.
+func mustRead(h *snapshot.Host) error {
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if err := h.Unread[f]; err != nil && !errors.Is(err, snapshot.ErrNoTool) && (f == ir.IPv4 || hasIPv6()) {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasIPv6 reports whether this kernel has IPv6.
+func hasIPv6() bool {
+	_, err := os.Stat("/proc/net/if_inet6")
+	return err == nil
 }
 
 // log is the file with the messages of the process that waits for a confirmation.

@@ -60,7 +60,7 @@ type load struct {
 	// input is what the plan was made from.
 	input plan.Input
 	// before is what a failure is rolled back to.
-	before *plan.Version
+	before earlier
 }
 
 // prepare finds all errors that can be found before anything is changed, and makes the plan.
@@ -81,7 +81,7 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.needTools(host, l.want); err != nil {
+	if err := errors.Join(a.needTools(host, l.want), mustRead(host)); err != nil {
 		return nil, err
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
@@ -120,6 +120,11 @@ func (l *load) use(files map[string][]byte, path string) (err error) {
 		return diags
 	}
 	l.want, l.version = want, want.Version()
+	in, err := l.inForce()
+	if err != nil {
+		return err
+	}
+	l.Loaded, l.Want = &in, want
 	for _, r := range l.version.Rules {
 		l.Rules += r.Count()
 	}
@@ -129,7 +134,7 @@ func (l *load) use(files map[string][]byte, path string) (err error) {
 
 // plan makes the plan for a host as it was read.
 func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
-	made, unmanaged, err := l.recorded()
+	records, err := l.records()
 	if err != nil {
 		return err
 	}
@@ -137,44 +142,48 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	if err != nil {
 		return err
 	}
-	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return !p.Move || p.Missing })
+	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return p.Behind == "" })
 	l.input = plan.Input{
-		Host: host.State(), Want: l.version, Printed: printed, Made: made, Unmanaged: unmanaged, Force: l.options.Force,
-		Late: func(j plan.Jump) bool {
-			return slices.ContainsFunc(l.Moved, func(p snapshot.Placement) bool { return p.Jump == j })
-		},
+		Host: host.State(), Want: l.version, Printed: printed, Records: records, Force: l.options.Force,
+		Late: snapshot.Late(placements),
 	}
 	l.Plan, err = plan.Make(l.input)
 	return err
 }
 
-// recorded are the names of sets that dockerfw made, and of unmanaged sets that it uses: those
-// that were recorded, and those of the last folder.
-func (a *Applier) recorded() (made, unmanaged []string, err error) {
-	made, err = a.store.Names(store.Made)
+// records are the names of sets that were recorded, and those of the last folder and of the
+// change that waits for confirmation.
+func (a *Applier) records() (r plan.Records, err error) {
+	r.Made, err = a.store.Names(store.Made)
 	for _, list := range []store.List{store.Unmanaged, store.UnmanagedNext} {
 		names, more := a.store.Names(list)
-		unmanaged, err = append(unmanaged, names...), errors.Join(err, more)
+		r.Unmanaged, err = append(r.Unmanaged, names...), errors.Join(err, more)
 	}
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
-	good, _, ok, err := a.store.Good()
-	if !ok || err != nil {
-		return made, unmanaged, nil // a damaged copy is replaced after the load
+	var folders []map[string][]byte
+	// A damaged copy is replaced after the load.
+	if good, _, ok, err := a.store.Good(); ok && err == nil {
+		folders = append(folders, good)
 	}
-	m, err := folder.ParseManifest(good[folder.ManifestFile])
-	if err != nil {
-		return made, unmanaged, nil
+	if pending, err := a.store.Pending(); err == nil && pending != nil {
+		folders = append(folders, pending.Files)
 	}
-	for _, s := range m.Sets {
-		if s.Managed {
-			made = append(made, s.Name)
-		} else {
-			unmanaged = append(unmanaged, s.Name)
+	for _, files := range folders {
+		m, err := folder.ParseManifest(files[folder.ManifestFile])
+		if err != nil {
+			continue
+		}
+		for _, s := range m.Sets {
+			if s.Managed {
+				r.Earlier = append(r.Earlier, s.Name)
+			} else {
+				r.Unmanaged = append(r.Unmanaged, s.Name)
+			}
 		}
 	}
-	return made, unmanaged, nil
+	return r, nil
 }
 
 // run changes the host.
@@ -182,7 +191,7 @@ func (l *load) run() error {
 	if err := l.lock.Room(l.size()); err != nil {
 		return unchanged(err)
 	}
-	l.before = l.input.Host.Before(l.version, l.input.Made, l.input.Unmanaged)
+	l.before = earlier{l.input.Host.Before(l.version, l.input.Records), l.input.Records.Made}
 	uninterrupted()
 	if err := l.record(); err != nil {
 		return unchanged(err)
@@ -218,7 +227,7 @@ func (l *load) size() (n int64) {
 // record keeps which sets the run may create, and which unmanaged ones it uses: if it is killed,
 // the next run needs to know.
 func (l *load) record() error {
-	if err := l.lock.SetNames(store.UnmanagedNext, l.version.Unmanaged.Names()); err != nil {
+	if err := l.lock.SetNames(store.UnmanagedNext, l.Plan.Unmanaged); err != nil {
 		return err
 	}
 	return l.lock.SetNames(store.Made, l.Plan.Made)
@@ -251,8 +260,14 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 
 // verify reads the host again: it has to have what was loaded.
 func (l *load) verify() error {
-	host, _, err := l.read(snapshot.LiveOptions{Backend: l.Backend})
-	if err != nil {
+	host, diags, err := l.Before.ReadAgain(l.reader())
+	switch {
+	case err != nil:
+		return err
+	case diags.HasErrors():
+		return diags
+	}
+	if err := mustRead(host); err != nil {
 		return err
 	}
 	l.After = host
@@ -296,7 +311,7 @@ func (l *load) settle() {
 
 // settleSteps removes what a version does not need, and returns the sets that something else uses.
 func (a *Applier) settleSteps(h *snapshot.Host, p *plan.Plan) (kept []string) {
-	kept = slices.Clone(p.InUse)
+	kept = slices.Clone(p.Left)
 	for _, s := range p.Settle {
 		err := a.step(h, s)
 		switch {

@@ -17,32 +17,27 @@ type iptablesRules = iptables.Ruleset
 func (a *Applier) Remove() (*Result, error) {
 	var out *Result
 	err := a.locked(lockWait, func() error {
-		made, unmanaged, err := a.recorded()
+		records, err := a.records()
 		if err != nil {
-			return err
+			return unchanged(err)
 		}
 		host, _, err := a.read(snapshot.LiveOptions{Removing: true})
 		if err != nil {
-			return err
+			return unchanged(err)
 		}
 		if host.SetsUnread != nil {
-			return fmt.Errorf("ipset does not work on this host: %w", host.SetsUnread)
+			return unchanged(fmt.Errorf("ipset does not work on this host: %w", host.SetsUnread))
 		}
-		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-			if err := host.Unread[f]; err != nil && f == ir.IPv4 {
-				return err
-			}
+		if err := mustRead(host); err != nil {
+			return unchanged(err)
 		}
-		if pending, err := a.store.Pending(); err == nil && pending != nil {
-			var now plan.Version
-			if now.UnmarshalJSON(pending.New) == nil {
-				made = append(made, now.Sets.Names()...)
-			}
+		if err := host.Unread[ir.IPv4]; err != nil {
+			return unchanged(err)
 		}
 		none := &plan.Version{Rules: map[ir.Family]*plan.Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
-		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Made: made, Unmanaged: unmanaged, Force: true})
+		p, err := plan.Make(plan.Input{Host: host.State(), Want: none, Records: records, Force: true})
 		if err != nil {
-			return err
+			return unchanged(err)
 		}
 		uninterrupted()
 		if err := a.lock.Drop(); err != nil {

@@ -4,12 +4,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
+
+// earlier is what a load is rolled back to.
+type earlier struct {
+	Version *plan.Version `json:"version"`
+	// Made are the sets that were recorded as dockerfw's besides those of the version before.
+	Made []string `json:"made,omitempty"`
+}
 
 // rollBack undoes a load that failed, and returns the failure.
 func (l *load) rollBack(cause error) error {
@@ -45,19 +53,25 @@ func (a *Applier) forgetChange() error {
 
 // restore puts an earlier version in force, with the names of sets that may have been made since,
 // and in the kind of iptables that was used. changed reports whether rules were changed.
-func (a *Applier) restore(version *plan.Version, made []string, backend snapshot.Backend) (changed bool, err error) {
-	recorded, unmanaged, err := a.recorded()
+func (a *Applier) restore(before earlier, made []string, backend snapshot.Backend) (changed bool, err error) {
+	records, err := a.records()
 	if err != nil {
 		return false, err
 	}
-	host, _, err := a.read(snapshot.LiveOptions{Backend: backend})
+	records.Made = append(records.Made, made...)
+	host, _, err := a.read(snapshot.LiveOptions{Backend: backend, Fixed: true})
 	if err != nil {
 		return false, err
 	}
-	p, err := plan.Make(plan.Input{Host: host.State(), Want: version, Made: append(recorded, made...), Unmanaged: unmanaged, Force: true})
+	if err := mustRead(host); err != nil {
+		return false, err
+	}
+	p, err := plan.Make(plan.Input{Host: host.State(), Want: before.Version, Records: records, Force: true})
 	if err != nil {
 		return false, err
 	}
+	// Rules in the tables that Docker does not use were there before as well.
+	p.Settle = slices.DeleteFunc(p.Settle, func(s plan.Step) bool { return s.Other })
 	if err := a.lock.SetNames(store.Made, p.Made); err != nil {
 		return false, err
 	}
@@ -68,7 +82,7 @@ func (a *Applier) restore(version *plan.Version, made []string, backend snapshot
 		return changed, err
 	}
 	kept := a.settleSteps(host, p)
-	return changed, errors.Join(a.lock.SetNames(store.Made, kept), a.lock.SetNames(store.UnmanagedNext, nil))
+	return changed, errors.Join(a.lock.SetNames(store.Made, append(kept, before.Made...)), a.lock.SetNames(store.UnmanagedNext, nil))
 }
 
 // Confirm keeps the change that waits for confirmation.
@@ -86,8 +100,11 @@ func (a *Applier) Confirm() (*Result, error) {
 		if err := l.use(pending.Files, pending.Folder); err != nil {
 			return err
 		}
-		host, _, err := a.read(snapshot.LiveOptions{Backend: snapshot.Backend(pending.Backend)})
+		host, _, err := a.read(snapshot.LiveOptions{Backend: snapshot.Backend(pending.Backend), Fixed: true})
 		if err != nil {
+			return err
+		}
+		if err := mustRead(host); err != nil {
 			return err
 		}
 		l.Backend, l.Result.Before, l.After = host.Backend, host, host
@@ -133,21 +150,25 @@ func (a *Applier) Rollback(token string) (done bool, err error) {
 		case pending == nil:
 			return unchanged(errors.New("no change waits for confirmation"))
 		}
-		var old, now plan.Version
+		var old earlier
+		var now plan.Version
 		if err := errors.Join(json.Unmarshal(pending.Old, &old), json.Unmarshal(pending.New, &now)); err != nil {
 			return unchanged(fmt.Errorf("the previous version cannot be read: %w", err))
 		}
+		if old.Version == nil {
+			return unchanged(errors.New("the previous version is missing"))
+		}
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-			if r := old.Rules[f]; r != nil {
+			if r := old.Version.Rules[f]; r != nil {
 				r.NoJump = false // the engine may use the jump by now
 			}
 		}
 		uninterrupted()
-		if _, err := a.restore(&old, now.Sets.Names(), snapshot.Backend(pending.Backend)); err != nil {
+		if _, err := a.restore(old, now.Sets.Names(), snapshot.Backend(pending.Backend)); err != nil {
 			return &Failure{Err: err, State: Unknown, Rollback: err, Saved: a.store.Run + "/pending"}
 		}
 		done = true
-		return a.forgetChange()
+		return errors.Join(a.forgetChange(), a.lock.ClearSnapshot())
 	})
 	return done, err
 }

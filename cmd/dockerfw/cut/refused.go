@@ -3,6 +3,7 @@ package cut
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -40,10 +41,10 @@ type Refusal struct {
 // (snapshot.Host.EntryChain). Connections to addresses of the host are judged by its INPUT
 // protection.
 //
-// Limits count as not reached. A connection is kept if no route leads to one of its ends, and
+// Limits count as not reached, and whether a rule has ended is decided now. A connection is kept if no route leads to one of its ends, and
 // if it reaches a rule with a condition that cannot be evaluated. An error is one of routes.
 func Refused(h *snapshot.Host, entry string, connections []Connection, routes Routes) ([]Refusal, error) {
-	j := &judge{host: h, entry: entry, routes: routes, found: map[netip.Addr]Route{}, chains: map[chainKey]*chain{}}
+	j := &judge{host: h, entry: entry, routes: routes, now: time.Now(), found: map[netip.Addr]Route{}, chains: map[chainKey]*chain{}}
 	var out []Refusal
 	for i := range connections {
 		r, refused, err := j.refusal(&connections[i])
@@ -62,6 +63,7 @@ type judge struct {
 	host   *snapshot.Host
 	entry  string
 	routes Routes
+	now    time.Time
 	found  map[netip.Addr]Route
 	chains map[chainKey]*chain
 }
@@ -120,7 +122,7 @@ func (j *judge) chain(f ir.Family, start string) *chain {
 	key := chainKey{f, start}
 	c := j.chains[key]
 	if c == nil {
-		c = &chain{j.host.Filter(f), settled(j.host.Program(f, start))}
+		c = &chain{j.host.Filter(f), settled(j.host.Program(f, start), j.now)}
 		j.chains[key] = c
 	}
 	return c

@@ -2,31 +2,32 @@ package cut
 
 import (
 	"strings"
+	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
 // settled returns a program in which every condition follows from the packet: limits are not
-// reached, and a rule with any other opaque condition accepts the packets that it may match. A
+// reached, it is now, and a rule with any other opaque condition accepts the packets that it may match. A
 // mark is opaque, because other tables may have set it.
-func settled(p *packet.Program) *packet.Program {
+func settled(p *packet.Program, now time.Time) *packet.Program {
 	out := &packet.Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
 	for _, c := range p.Chains {
 		chain := &packet.Chain{Name: c.Name}
 		for _, r := range c.Rules {
-			chain.Rules = append(chain.Rules, settledRule(r))
+			chain.Rules = append(chain.Rules, settledRule(r, now))
 		}
 		out.Chains = append(out.Chains, chain)
 	}
 	return out
 }
 
-func settledRule(r *packet.Rule) *packet.Rule {
+func settledRule(r *packet.Rule, now time.Time) *packet.Rule {
 	out := *r
 	out.Matches = nil
 	open := false
 	for _, c := range r.Matches {
-		out.Matches = append(out.Matches, possible(c, true, &open))
+		out.Matches = append(out.Matches, possible(c, true, now, &open))
 	}
 	if open && r.Verdict.Kind != packet.Continue {
 		out.Verdict = packet.Verdict{Kind: packet.Accept}
@@ -36,11 +37,11 @@ func settledRule(r *packet.Rule) *packet.Rule {
 
 // possible returns a condition without opaque ones. It holds if c may hold or, with holds
 // false, only if c certainly holds. open is set if it is not equivalent to c.
-func possible(c packet.Cond, holds bool, open *bool) packet.Cond {
+func possible(c packet.Cond, holds bool, now time.Time, open *bool) packet.Cond {
 	each := func(cs []packet.Cond) []packet.Cond {
 		out := make([]packet.Cond, 0, len(cs))
 		for _, c := range cs {
-			out = append(out, possible(c, holds, open))
+			out = append(out, possible(c, holds, now, open))
 		}
 		return out
 	}
@@ -51,17 +52,19 @@ func possible(c packet.Cond, holds bool, open *bool) packet.Cond {
 		}
 		*open = true
 		return truth(holds)
+	case packet.Until:
+		return truth(now.Unix() < c.End)
 	case packet.Mark:
 		*open = true
 		return truth(holds)
 	case packet.Not:
-		return packet.Not{C: possible(c.C, !holds, open)}
+		return packet.Not{C: possible(c.C, !holds, now, open)}
 	case packet.All:
 		return packet.All(each(c))
 	case packet.Any:
 		return packet.Any(each(c))
 	case packet.InSet:
-		return possible(c.C, holds, open)
+		return possible(c.C, holds, now, open)
 	}
 	return c
 }

@@ -2,10 +2,18 @@ package cut
 
 import (
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// judged is the time of a judgment: the second in which one rule has just ended.
+var (
+	judged  = time.Date(2027, 1, 31, 18, 0, 0, 0, time.UTC)
+	ended   = packet.Until{End: judged.Unix()}
+	lasting = packet.Until{End: judged.Unix() + 1}
 )
 
 // randomCond draws a condition on the protocol, limits and other opaque conditions.
@@ -25,6 +33,9 @@ func randomCond(t *rapid.T, depth int) packet.Cond {
 	case 0:
 		return packet.Proto{Numbers: []uint8{packet.ProtoTCP}}
 	case 1:
+		if rapid.Bool().Draw(t, "time") {
+			return rapid.SampledFrom([]packet.Cond{ended, lasting}).Draw(t, "end")
+		}
 		return packet.Proto{Numbers: []uint8{packet.ProtoUDP}}
 	case 2:
 		return packet.Opaque{Text: rapid.SampledFrom([]string{"time", "owner", "limitation"}).Draw(t, "opaque")}
@@ -52,7 +63,7 @@ func TestPossibleConditions(t *testing.T) {
 		p := packet.Packet{Protocol: packet.ProtoTCP, Marks: packet.Marks{Packet: packet.UnknownMark}}
 		p.Complete()
 		open, other := false, false
-		may, must := possible(c, true, &open), possible(c, false, &other)
+		may, must := possible(c, true, judged, &open), possible(c, false, judged, &other)
 		if open != other {
 			t.Fatalf("%s: open is %t and %t", c, open, other)
 		}
@@ -64,7 +75,7 @@ func TestPossibleConditions(t *testing.T) {
 		for values := range 1 << len(texts) {
 			p.Conditions = map[string]bool{}
 			for i, text := range texts {
-				p.Conditions[text] = isLimit(text) || values>>i&1 == 1
+				p.Conditions[text] = isLimit(text) || text == lasting.String() || text != ended.String() && values>>i&1 == 1
 			}
 			holds := packet.Holds(c, &p)
 			counts[holds]++

@@ -18,7 +18,7 @@ func (c *comparison) ahead(f ir.Family, loaded *snapshot.Host) (err error) {
 	defer packet.Catch(&err)
 	for _, p := range loaded.Placed {
 		switch {
-		case p.Family != f || p.Missing || !p.Move:
+		case p.Family != f || p.Behind == "":
 		case p.Undecided != nil:
 			c.note("loading moves the jump to %s ahead of %s, which may let through what the policy refuses (%v)", p.To, p.Behind, p.Undecided)
 		default:

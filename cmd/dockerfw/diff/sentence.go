@@ -136,8 +136,14 @@ func (s sentences) destination(d Destination) string {
 	if d.SNAT != nil {
 		text += map[bool]string{true: ", only connections with SNAT", false: ", only connections without SNAT"}[*d.SNAT]
 	}
-	for i, c := range d.Conditions {
-		text += map[bool]string{true: ", if ", false: " and "}[i == 0] + conditionText(c)
+	joint := ", if "
+	for _, c := range d.Conditions {
+		if end, ok := packet.UntilText(c.Name, c.Holds); ok {
+			text += ", " + end
+			continue
+		}
+		text += joint + conditionText(c)
+		joint = " and "
 	}
 	return text
 }

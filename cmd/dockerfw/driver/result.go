@@ -52,13 +52,27 @@ func (r *Result) distinctPolicies() []*parser.Policy {
 	return out
 }
 
-// Test returns the results of the test blocks of all hosts.
-func (r *Result) Test() []policytest.Result {
-	var out []policytest.Result
+// Policies returns the policies of all hosts, in their order.
+func (r *Result) Policies() []*parser.Policy {
+	var out []*parser.Policy
 	for _, h := range r.Hosts {
-		out = append(out, policytest.Run(h.Policy, r.lists.Ranges)...)
+		out = append(out, h.Policy)
 	}
 	return out
+}
+
+// Test returns the results of the test blocks of all hosts. It fails if those about several
+// clients take too much memory.
+func (r *Result) Test() ([]policytest.Result, error) {
+	var out []policytest.Result
+	for _, h := range r.Hosts {
+		results, err := policytest.Run(h.Policy, r.lists.Ranges)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, results...)
+	}
+	return out, nil
 }
 
 // Folder returns the contents of the output folder of all hosts.

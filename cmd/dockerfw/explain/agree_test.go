@@ -107,7 +107,11 @@ func agree(t fataler, dir, policy string, a request) *policytest.Result {
 			t.Fatalf("%s", err)
 		}
 	}
-	tested := result.Test()[0]
+	results, err := result.Test()
+	if err != nil {
+		t.Fatalf("%s", err)
+	}
+	tested := results[0]
 	for _, name := range []string{path, compiled} {
 		opened, diags, err := snapshot.Open(name, driver.Options{})
 		if err != nil || diags.HasErrors() {

@@ -32,7 +32,9 @@ func (e *explainer) cases() {
 				for k, v := range known {
 					more[k] = v
 				}
-				try(more)
+				if e.answer.possible(more) {
+					try(more)
+				}
 			}
 			return
 		}

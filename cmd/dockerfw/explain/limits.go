@@ -9,8 +9,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
-// limit is the rate or connections block of a rule of dockerfw. The rules know it as a
-// condition that holds or not, whatever the packet is.
+// limit is the rate or connections block of a rule of dockerfw, or the end of any rule. The
+// rules know it as a condition that holds or not, whatever the packet is.
 type limit struct {
 	// rule is the block that has it, and who is counted.
 	rule, who string
@@ -18,6 +18,8 @@ type limit struct {
 	within, exceeded string
 	// above is set if the condition holds above the limit.
 	above bool
+	// until is set if it is an end.
+	until packet.Until
 }
 
 // limits finds the conditions of the rules of dockerfw that are limits, by their text.
@@ -27,6 +29,9 @@ func (e *explainer) limits() map[string]limit {
 		for _, c := range h.Program.Chains {
 			for _, r := range c.Rules {
 				for _, m := range r.Matches {
+					if end, ok := m.(packet.Until); ok && r.At.Chain != "" && out[end.String()].rule == "" {
+						out[end.String()] = e.end(end, r.At)
+					}
 					o, ok := m.(packet.Opaque)
 					if !ok || r.At.Policy || r.At.Chain == "" {
 						continue
@@ -45,6 +50,37 @@ func (e *explainer) limits() map[string]limit {
 		}
 	}
 	return out
+}
+
+// end is the end of rules as a limit, which is exceeded after it. Rules with the same end share
+// its condition: it is named after the first of them.
+func (e *explainer) end(end packet.Until, at packet.Origin) limit {
+	before, _ := packet.UntilText(end.String(), true)
+	after, _ := packet.UntilText(end.String(), false)
+	l := limit{rule: "a rule of " + at.Chain, who: "it", within: "has not ended (" + before + ")", exceeded: "has ended (" + after + ")", until: end}
+	if at.Policy || e.state.Rules[e.family] == nil {
+		return l
+	}
+	if table := e.state.Rules[e.family].Table(at.Table); table != nil {
+		if rule := table.Chain(at.Chain).Rules[at.Rule]; identity.Ours(rule) {
+			l.rule = identity.BlockName(rule)
+		}
+	}
+	return l
+}
+
+// possible reports whether conditions can hold or not together: before one end it is also
+// before all later ones.
+func (a *Answer) possible(known map[string]bool) bool {
+	for early, before := range known {
+		for late, stillBefore := range known {
+			x, y := a.limits[early].until.End, a.limits[late].until.End
+			if before && !stillBefore && 0 < x && x < y {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 var units = map[string]string{"sec": "second", "min": "minute"}
@@ -117,7 +153,9 @@ func (a *Answer) usualFirst() {
 
 // condition is a condition of a case in words.
 func (a *Answer) condition(text string, holds bool) string {
-	if l, ok := a.limits[text]; ok {
+	if l, ok := a.limits[text]; ok && l.until.End != 0 {
+		return l.rule + strings.TrimPrefix(l.state(holds), l.who)
+	} else if ok {
 		return l.state(holds) + " of " + l.rule
 	}
 	if holds {
@@ -128,6 +166,9 @@ func (a *Answer) condition(text string, holds bool) string {
 
 // why is the reason why a rule does not match, in words where it is a limit.
 func (a *Answer) why(failed packet.Cond, p *packet.Packet) string {
+	if end, ok := failed.(packet.Until); ok && a.limits[end.String()].rule != "" {
+		return a.limits[end.String()].state(false)
+	}
 	if o, ok := failed.(packet.Opaque); ok {
 		if l, ok := a.limits[o.Text]; ok {
 			return l.state(false)

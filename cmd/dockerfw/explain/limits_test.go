@@ -1,6 +1,33 @@
 package explain
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+func TestAnEndIsInWords(t *testing.T) {
+	early, late := packet.Until{End: 1_801_440_000}, packet.Until{End: 1_803_859_200}
+	a := &Answer{limits: map[string]limit{
+		early.String(): (&explainer{state: &snapshot.Host{}}).end(early, packet.Origin{Chain: "X"}),
+		late.String():  (&explainer{state: &snapshot.Host{}}).end(late, packet.Origin{Chain: "X"}),
+	}}
+	if got, want := a.condition(early.String(), true), "a rule of X has not ended (until 2027-01-31)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := a.condition(early.String(), false), "a rule of X has ended (after 2027-01-31)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := a.why(early, nil), "it has ended (after 2027-01-31)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, c := range []struct{ early, late, possible bool }{{true, true, true}, {false, true, true}, {false, false, true}, {true, false, false}} {
+		if got := a.possible(map[string]bool{early.String(): c.early, late.String(): c.late}); got != c.possible {
+			t.Errorf("%+v: possible is %t", c, got)
+		}
+	}
+}
 
 func TestLimitsAreInWords(t *testing.T) {
 	for _, c := range []struct{ text, matches, fails string }{

@@ -34,6 +34,8 @@ func why(c packet.Cond, p *packet.Packet) string {
 		return whySet(c, p, false)
 	case packet.Opaque:
 		return "assumed not to match: " + c.Text
+	case packet.Until:
+		return "assumed to be past its end: " + c.String()
 	case packet.Mark:
 		return whyMark(c, p)
 	case packet.FamilyIs:
@@ -110,6 +112,8 @@ func whyNot(c packet.Cond, p *packet.Packet) string {
 		return whySet(c, p, true)
 	case packet.Opaque:
 		return "assumed to match: " + c.Text
+	case packet.Until:
+		return "assumed not to be past its end: " + c.String()
 	case packet.Port:
 		return fmt.Sprintf("its %s port is %d", c.End, port(c.End, p))
 	case packet.Proto:

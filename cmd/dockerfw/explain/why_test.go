@@ -94,6 +94,7 @@ func TestEveryTypeOfConditionHasReasons(t *testing.T) {
 		packet.State{States: ir.CTEstablished},
 		packet.Dir{Dir: ir.CTReply},
 		packet.Opaque{Text: "limit"},
+		packet.Until{End: 1_800_000_000},
 		packet.Mark{Value: 1, Mask: 1},
 		packet.InSet{Name: "s", Ends: []packet.End{packet.Source}, Dims: []string{"ip"}, C: tcp},
 		packet.Not{C: tcp},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -107,6 +109,37 @@ func TestALockOfTheHostDoesNotMatterInANamespace(t *testing.T) {
 	}
 }
 
+// The rehearsal of a compiled folder: sets, then rules that use them, of both backends.
+func TestRulesAndSetsInANamespace(t *testing.T) {
+	r, n, _ := newNamespace(t)
+	for _, kind := range []string{"nft", "legacy"} {
+		for _, tool := range []string{"ipset", "ip6tables-" + kind + "-restore"} {
+			if _, err := r.Find(tool); err != nil {
+				testenv.SkipOrFail(t, err.Error())
+			}
+		}
+		sets := []byte("create clients-" + kind + " hash:net family inet6\nadd clients-" + kind + " 2001:db8::/32\n")
+		rules := "-A DOCKERFW -m set --match-set clients-" + kind + " src -j RETURN\n"
+		if _, err := n.Output(t.Context(), sets, "ipset", "restore"); err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range []string{"filter", "security"} {
+			input := []byte("*" + table + "\n:DOCKERFW - [0:0]\n" + rules + "COMMIT\n")
+			if _, err := n.Output(t.Context(), input, "ip6tables-"+kind+"-restore", "--noflush"); err != nil {
+				t.Fatal(err)
+			}
+			out, err := n.Output(t.Context(), nil, "ip6tables-"+kind+"-save", "-t", table)
+			if err != nil || !strings.Contains(string(out), rules) {
+				t.Errorf("%s: %v\n%s", kind, err, out)
+			}
+		}
+	}
+	_, err := n.Output(t.Context(), []byte("create clients-nft hash:ip\n"), "ipset", "restore")
+	if err == nil || !strings.Contains(err.Error(), "ipset restore: ipset v") || !strings.Contains(err.Error(), "exit status 1") {
+		t.Errorf("a set that exists with another type: %v", err)
+	}
+}
+
 func TestACallInANamespaceCanBeCanceled(t *testing.T) {
 	_, n, _ := newNamespace(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -116,5 +149,20 @@ func TestACallInANamespaceCanBeCanceled(t *testing.T) {
 	}
 	if _, err := n.Output(t.Context(), nil, "true"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestANamespaceThatIsRefused(t *testing.T) {
+	if os.Geteuid() == 0 {
+		child := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
+		child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		if out, err := child.CombinedOutput(); err != nil {
+			t.Errorf("without root: %v\n%s", err, out)
+		}
+		return
+	}
+	n, err := New().NewNamespace()
+	if n != nil || !errors.Is(err, ErrNamespace) || !errors.Is(err, unix.EPERM) || err.Error() != "cannot create a network namespace: operation not permitted" {
+		t.Errorf("%v, %v", n, err)
 	}
 }

@@ -30,7 +30,12 @@ type Runner struct {
 	dirs    []string // where tools are looked up
 	env     []string
 	started atomic.Int64
+	held    *os.File
 }
+
+// Hold makes tools keep a file open, such as that of a lock: it remains locked until they have
+// ended, also if this process is killed meanwhile. Tools in a [Namespace] do not.
+func (r *Runner) Hold(f *os.File) { r.held = f }
 
 // New returns a runner with the PATH and the XTABLES_LOCKFILE of this process. /usr/sbin and /sbin
 // are added to a PATH without them, such as that of su without -. Directories that are not absolute
@@ -92,6 +97,9 @@ func (r *Runner) output(ctx context.Context, stdin []byte, change func(*exec.Cmd
 		}
 		defer input.Close()
 		cmd.Stdin = input
+	}
+	if r.held != nil {
+		cmd.ExtraFiles = []*os.File{r.held}
 	}
 	if change != nil {
 		change(cmd)

@@ -1,6 +1,7 @@
 package hosttool
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,7 +34,11 @@ func inputFile(content []byte) (*os.File, error) {
 
 // memoryFile returns an empty file without a path; see memfd_create(2).
 func memoryFile(name string) (*os.File, error) {
-	fd, err := unix.MemfdCreate("dockerfw "+name, unix.MFD_CLOEXEC)
+	// Required where the sysctl vm.memfd_noexec is 2, and unknown to kernels before 6.3.
+	fd, err := unix.MemfdCreate("dockerfw "+name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if errors.Is(err, unix.EINVAL) {
+		fd, err = unix.MemfdCreate("dockerfw "+name, unix.MFD_CLOEXEC)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}

@@ -11,9 +11,10 @@ import (
 
 // Before is the version that a host has now, to which a load of want is rolled back: dockerfw's
 // rules, those of the chains that want replaces, and dockerfw's sets. Sets that a load which was
-// cut off left in use as NAME-alt have their own names in it.
-func (h *Host) Before(want *Version, made, unmanaged []string) *Version {
-	return h.inForce(want, h.ownership(want, made, unmanaged))
+// cut off left in use as NAME-alt have their own names in it. r is that of [Input].
+// The plan back to it may have Problems, which are no reason not to roll back.
+func (h *Host) Before(want *Version, r Records) *Version {
+	return h.inForce(want, h.ownership(want, r))
 }
 
 func (h *Host) inForce(want *Version, o *ownership) *Version {
@@ -23,24 +24,32 @@ func (h *Host) inForce(want *Version, o *ownership) *Version {
 			continue
 		}
 		r := &Rules{Filter: h.ownBlock(f, filter, want), Security: h.ownBlock(f, security, want), Target: h.target(f, want)}
-		if mixed(r, h, f) {
+		if h.mixed(f) {
 			// The load was cut off between the two tables: the fallback rules use the content that
 			// a set had before.
 			r.Security = nil
 		}
-		if r.Target != "" && copies(h.table(f, filter), Jump{f, filter, "FORWARD", r.Target}) == 0 {
+		if r.Target != "" && Copies(h.table(f, filter), Jump{f, filter, "FORWARD", r.Target}) == 0 {
 			r.NoJump = true
 		}
 		out.Rules[f] = r
 	}
-	names := map[string]string{}
-	for name := range o.known {
-		names[name] = name
-		if slices.Contains(o.busy, name) {
+	names, unmanaged := map[string]string{}, map[string]string{}
+	for _, name := range o.sorted() {
+		switch {
+		case slices.Contains(o.busy, name):
 			names[name] = name + altSuffix
+		case o.known[name] || !o.recorded[name]:
+			// Also a set that want no longer fills: the version before fills it.
+			names[name] = name
 		}
 	}
-	out.Sets = h.Sets.Select(names)
+	for name := range o.unmanaged {
+		if names[name] == "" {
+			unmanaged[name] = name
+		}
+	}
+	out.Sets, out.Unmanaged = h.Sets.Select(names), h.Sets.Select(unmanaged)
 	return out
 }
 
@@ -48,7 +57,7 @@ func (h *Host) inForce(want *Version, o *ownership) *Version {
 // load.
 func (h *Host) target(f ir.Family, want *Version) string {
 	for _, c := range chains(h.table(f, filter)) {
-		if copies(h.table(f, filter), Jump{f, filter, c.Name, ir.OwnChain}) > 0 {
+		if Copies(h.table(f, filter), Jump{f, filter, c.Name, ir.OwnChain}) > 0 {
 			return c.Name
 		}
 	}
@@ -77,16 +86,15 @@ func (h *Host) ownBlock(f ir.Family, table string, want *Version) *iptables.Bloc
 	}
 	for _, c := range chains(t) {
 		for _, r := range c.Rules {
-			// transaction makes the jumps.
-			isJump := identity.JumpsTo(r, r.Jump) && identity.IsOwnChain(r.Jump)
-			if whole(c) && (identity.IsOwnChain(c.Name) || !isJump) {
-				b.Commands = append(b.Commands, &iptables.Command{Op: iptables.Append, Chain: c.Name, Rule: plain(r)})
+			if whole(c) {
+				b.Commands = append(b.Commands, &iptables.Command{Op: iptables.Append, Chain: c.Name, Rule: plain(c.Name, r)})
 			}
 		}
 		for _, r := range slices.Backward(c.Rules) {
+			// transaction makes the jumps.
 			isJump := identity.JumpsTo(r, r.Jump) && identity.IsOwnChain(r.Jump)
 			if !whole(c) && identity.Ours(r) && !isJump {
-				b.Commands = append(b.Commands, &iptables.Command{Op: iptables.Insert, Chain: c.Name, Rule: plain(r)})
+				b.Commands = append(b.Commands, &iptables.Command{Op: iptables.Insert, Chain: c.Name, Rule: plain(c.Name, r)})
 			}
 		}
 	}
@@ -96,22 +104,30 @@ func (h *Host) ownBlock(f ir.Family, table string, want *Version) *iptables.Bloc
 	return &b
 }
 
-// plain is a rule with the sets under their own names.
-func plain(r *iptables.Rule) *iptables.Rule {
+// plain is a rule of a chain; if it is dockerfw's, with the sets under their own names.
+func plain(chain string, r *iptables.Rule) *iptables.Rule {
+	if !ours(chain, r) {
+		return r
+	}
 	out := *r
 	out.Text = renamed(r.Text, func(set string) string { return strings.TrimSuffix(set, altSuffix) })
 	return &out
 }
 
-// mixed reports whether the two tables of a family use different contents of a set.
-func mixed(r *Rules, h *Host, f ir.Family) bool {
+// mixed reports whether the two tables of a family use different contents of a set: a load was
+// cut off between them.
+func (h *Host) mixed(f ir.Family) bool {
 	used := func(table string) map[string]bool {
 		out := map[string]bool{}
 		for _, c := range chains(h.table(f, table)) {
 			for _, rule := range c.Rules {
-				if ours(c.Name, rule) {
-					for _, set := range rule.Sets() {
-						out[set] = true
+				if !ours(c.Name, rule) {
+					continue
+				}
+				for _, set := range rule.Sets() {
+					out[set] = true
+					for member := range members(h.Sets.Set(set)) {
+						out[member] = true
 					}
 				}
 			}
@@ -124,9 +140,14 @@ func mixed(r *Rules, h *Host, f ir.Family) bool {
 		if base, isAlt := strings.CutSuffix(set, altSuffix); isAlt {
 			other = base
 		}
-		if a[other] {
+		if a[other] && !sameContent(h.Sets.Set(set), h.Sets.Set(other)) {
 			return true
 		}
 	}
 	return false
+}
+
+// sameContent reports whether two sets match the same packets, if the members of lists do.
+func sameContent(a, b *iptables.Set) bool {
+	return a != nil && b != nil && sameType(a, b) && len(missing(a, b))+len(missing(b, a)) == 0
 }

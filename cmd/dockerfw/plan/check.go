@@ -6,6 +6,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Problem is a reason not to load a version.
@@ -25,20 +26,33 @@ func (p Problem) Error() string {
 // chains that are replaced and foreign sets with names of the version are no reason.
 func (h *Host) problems(want *Version, o *ownership, force bool) []Problem {
 	var out []Problem
-	add := func(format string, args ...any) { out = append(out, Problem{Text: fmt.Sprintf(format, args...)}) }
-	if !force {
-		for _, f := range families {
-			if rules := h.foreignRules(want.Rules[f], f); len(rules) > 0 {
-				out = append(out, Problem{
-					Text:  fmt.Sprintf("chains that loading replaces contain rules that dockerfw did not create (IPv%d). To keep these rules, set install = \"jump\" in the host block; to delete them, use --force:", f),
-					Rules: rules,
-				})
-			}
+	for _, f := range families {
+		if want.Rules[f] != nil && h.Rules[f] == nil {
+			out = append(out, Problem{Text: fmt.Sprintf("the version has rules of IPv%d, but this host has no tables of IPv%d: install its tools, or set families in the host block", f, f)})
+		}
+		if rules := h.foreignRules(want.Rules[f], f); len(rules) > 0 && !force {
+			out = append(out, Problem{
+				Text:  fmt.Sprintf("chains that loading replaces contain rules that dockerfw did not create (IPv%d). To keep these rules, set install = \"jump\" in the host block; to delete them, use --force:", f),
+				Rules: rules,
+			})
+		}
+		if rules := h.foreignJumps(want.Rules[f], f); len(rules) > 0 {
+			out = append(out, Problem{
+				Text:  fmt.Sprintf("rules that dockerfw did not create jump to its chains, which loading deletes (IPv%d). Delete these rules first:", f),
+				Rules: rules,
+			})
 		}
 	}
+	return append(out, h.setProblems(want, o, force)...)
+}
+
+// setProblems are the problems with sets.
+func (h *Host) setProblems(want *Version, o *ownership, force bool) []Problem {
+	var out []Problem
+	add := func(format string, args ...any) { out = append(out, Problem{Text: fmt.Sprintf(format, args...)}) }
 	for _, name := range want.Sets.Names() {
 		set := h.Sets.Set(name)
-		mine := o.before[name] && !o.unmanaged[name]
+		mine := o.before[name] && (!o.unmanaged[name] || o.made[name])
 		switch {
 		case set == nil:
 		case !mine && !force:
@@ -47,6 +61,9 @@ func (h *Host) problems(want *Version, o *ownership, force bool) []Problem {
 			if by := h.holder(name, o); by != "" {
 				add("set %s is used by %s, so that its type cannot change from %s to %s", name, by, kindOf(set.Type, set.Family), kindOf(want.Sets.Set(name).Type, want.Sets.Set(name).Family))
 			}
+		}
+		if alt := name + altSuffix; o.other[alt] && h.Sets.Set(alt) != nil {
+			add("set %s is used by dockerfw's rules in the tables that Docker does not use, because a load was cut off: remove dockerfw's rules first, with dockerfw remove", alt)
 		}
 	}
 	for _, name := range want.Unmanaged.Names() {
@@ -61,30 +78,6 @@ func (h *Host) problems(want *Version, o *ownership, force bool) []Problem {
 		}
 	}
 	return out
-}
-
-// isTemporary reports whether a set with the name of a load under way is dockerfw's: a load that
-// was cut off has made it, or dockerfw's rules use it.
-func (o *ownership) isTemporary(name string) bool {
-	return o.made[name[:len(name)-len(altSuffix)]] || o.used[name]
-}
-
-// holder is what uses a set besides dockerfw: a foreign rule, or a foreign list; "" for nothing.
-func (h *Host) holder(name string, o *ownership) string {
-	if rule := o.foreign[name]; rule != "" {
-		return "a rule that dockerfw did not create (" + rule + ")"
-	}
-	for _, list := range h.Sets.Names() {
-		if o.known[strings.TrimSuffix(strings.TrimSuffix(list, altSuffix), newSuffix)] && o.foreign[list] == "" {
-			continue
-		}
-		for member := range members(h.Sets.Set(list)) {
-			if member == name {
-				return "the list " + list
-			}
-		}
-	}
-	return ""
 }
 
 func kindOf(typ, family string) string {
@@ -105,6 +98,32 @@ func (h *Host) foreignRules(want *Rules, f ir.Family) []string {
 		}
 		for _, r := range identity.ForeignRules(c) {
 			out = append(out, "-A "+c.Name+" "+r.Text)
+		}
+	}
+	return out
+}
+
+// foreignJumps are the rules that dockerfw did not create and that jump to chains of dockerfw
+// which a version does not have: such a chain cannot be deleted.
+func (h *Host) foreignJumps(want *Rules, f ir.Family) []string {
+	var out []string
+	find := func(t *iptables.Table, b *iptables.Block) {
+		own := declared(b)
+		for _, c := range chains(t) {
+			if own[c.Name] || identity.IsOwnChain(c.Name) {
+				continue
+			}
+			for _, r := range c.Rules {
+				if identity.IsOwnChain(r.Jump) && !own[r.Jump] && !identity.Ours(r) {
+					out = append(out, "-A "+c.Name+" "+r.Text)
+				}
+			}
+		}
+	}
+	for _, name := range tables {
+		find(h.table(f, name), want.block(name))
+		if h.Other[f] != nil {
+			find(h.Other[f].Table(name), nil)
 		}
 	}
 	return out

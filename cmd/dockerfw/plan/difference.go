@@ -35,6 +35,9 @@ type JumpChange struct {
 	Jump
 	// Late: the jump exists, and goes ahead of what comes before it.
 	Late bool
+	// Removed: the jump exists, and an earlier state of the host, to which it is rolled back, does
+	// not have it.
+	Removed bool
 }
 
 // Differences are what loading a version changes on a host.
@@ -52,11 +55,10 @@ func (d *Differences) Empty() bool {
 	return len(d.Chains)+len(d.Jumps)+len(d.Sets)+len(d.Other) == 0
 }
 
-// ofFamily reports whether a family differs in its rules, jumps or sets.
-func (d *Differences) ofFamily(f ir.Family) bool {
+// rulesOf reports whether a family differs in its rules or jumps.
+func (d *Differences) rulesOf(f ir.Family) bool {
 	return slices.ContainsFunc(d.Chains, func(c ChainChange) bool { return c.Family == f }) ||
-		slices.ContainsFunc(d.Jumps, func(j JumpChange) bool { return j.Family == f }) ||
-		slices.ContainsFunc(d.Sets, func(s SetChange) bool { return familyOf(s.Name) == f })
+		slices.ContainsFunc(d.Jumps, func(j JumpChange) bool { return j.Family == f })
 }
 
 // Printed are the tables as iptables-save prints them after a version is loaded into an empty
@@ -73,12 +75,17 @@ func (h *Host) differences(want *Version, printed Printed, o *ownership, move Mo
 			}
 			d.Chains = append(d.Chains, h.chainChanges(want.Rules[f], printed[f], f, table)...)
 			for _, j := range want.Rules[f].jumps(f, table) {
-				switch n := copies(h.table(f, table), j); {
-				case n == 0:
+				switch t := h.table(f, table); {
+				case Copies(t, j) == 0:
 					d.Jumps = append(d.Jumps, JumpChange{Jump: j})
-				case n > 1 || move(j):
+				case Misplaced(t, j) || move(j):
 					d.Jumps = append(d.Jumps, JumpChange{Jump: j, Late: true})
 				}
+			}
+		}
+		if r := want.Rules[f]; r != nil && r.NoJump && r.Target != "DOCKER" {
+			if j := (Jump{f, filter, "FORWARD", r.Target}); Copies(h.table(f, filter), j) > 0 {
+				d.Jumps = append(d.Jumps, JumpChange{Jump: j, Removed: true})
 			}
 		}
 		d.Sets = append(d.Sets, o.setChanges(h, want, f)...)

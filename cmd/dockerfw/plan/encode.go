@@ -74,18 +74,26 @@ func (v *Version) UnmarshalJSON(text []byte) error {
 		}
 		v.Rules[f] = rules
 	}
-	for _, part := range []struct {
-		text string
-		to   **iptables.Sets
-	}{{in.Sets, &v.Sets}, {in.Unmanaged, &v.Unmanaged}} {
-		*part.to = &iptables.Sets{}
-		file, diags := iptables.ParseSets(strings.NewReader(part.text), "version")
+	return v.readSets(in.Sets, in.Unmanaged)
+}
+
+// readSets reads the sets of a version. The unmanaged ones come first: lists may contain them.
+func (v *Version) readSets(own, unmanaged string) error {
+	all := &iptables.Sets{}
+	var names [2]map[string]string
+	for i, text := range []string{unmanaged, own} {
+		file, diags := iptables.ParseSets(strings.NewReader(text), "version")
 		if !diags.HasErrors() {
-			diags = (*part.to).Load(file)
+			diags = all.Load(file)
 		}
 		if diags.HasErrors() {
 			return diags
 		}
+		names[i] = map[string]string{}
+		for _, c := range file.Commands {
+			names[i][c.Set] = c.Set
+		}
 	}
+	v.Unmanaged, v.Sets = all.Select(names[0]), all.Select(names[1])
 	return nil
 }

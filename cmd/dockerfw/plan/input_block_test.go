@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -27,20 +26,10 @@ input {
   }
 }
 `)
-	h := newHost(t, dockers)
-	for _, v := range []*snapshot.Host{closed, without, closed, closed} {
-		p, err := plan.Make(plan.Input{Host: h, Want: v.Version()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, problem := range p.Problems {
-			t.Error(problem)
-		}
-		for _, s := range append(p.Load, p.Settle...) {
-			if err := h.Run(s); err != nil {
-				t.Fatal(err)
-			}
-		}
+	m := &machine{Host: newHost(t, dockers, "")}
+	h := m.Host
+	for _, v := range []*plan.Version{closed, without, closed, closed} {
+		m.load(t, v)
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 			if has := h.Rules[f].Table("filter").Chain(ir.HostChain) != nil; has != (v == closed) {
 				t.Errorf("IPv%d: the chain of the input block is there: %t", f, has)

@@ -45,15 +45,17 @@ type Plan struct {
 	// Settle are the steps after that: they remove what nothing uses any more. If one fails, the
 	// version is in force all the same.
 	Settle []Step
-	// Made are the sets of dockerfw while the plan runs, to be recorded before the first step: if
-	// the run is cut off, the next one knows them.
-	Made []string
+	// Made are the sets of dockerfw while the plan runs, and Unmanaged the unmanaged ones of the
+	// versions before and after. Both are to be recorded before the first step: if the run is cut
+	// off, the next one knows them.
+	Made, Unmanaged []string
+	// Left are the sets of dockerfw that the version does not have and that stay all the same,
+	// because foreign rules or lists use them. After a load, they are to be recorded as made.
+	Left []string
 	// Deleted are foreign rules in chains that the plan replaces.
 	Deleted []string
 	// Reserved are foreign sets with names that a load needs for a moment.
 	Reserved []string
-	// InUse are sets that the version does not need, and that stay because foreign rules use them.
-	InUse []string
 	// Repairs: a load was cut off before, and the first steps complete it.
 	Repairs bool
 }
@@ -65,14 +67,22 @@ type Input struct {
 	// Printed are the tables as the tools of the host print them after loading the version into
 	// an empty host; a nil Printed is computed.
 	Printed Printed
-	// Made and Unmanaged are the recorded names of sets that dockerfw made, and of unmanaged sets
-	// that the version before uses.
-	Made, Unmanaged []string
+	Records
 	// Late decides whether a jump that exists comes too late; nil looks at the targets of the
 	// rules ahead of it only.
 	Late Mover
 	// Force deletes foreign rules in chains that are replaced, and replaces foreign sets.
 	Force bool
+}
+
+// Records are names of sets that earlier runs recorded.
+type Records struct {
+	// Made are sets that a run made, or may have made before it was cut off. They may exist with
+	// the endings of a load under way.
+	Made []string
+	// Earlier are the sets of the version that was loaded last, and Unmanaged the unmanaged sets
+	// that it uses.
+	Earlier, Unmanaged []string
 }
 
 // Make returns the plan. It does not change the host.
@@ -85,8 +95,8 @@ func Make(in Input) (*Plan, error) {
 		in.Printed = printed
 	}
 	h := in.Host
-	o := h.ownership(in.Want, in.Made, in.Unmanaged)
-	p := &Plan{Problems: h.problems(in.Want, o, in.Force), Made: slices.Sorted(maps.Keys(o.known))}
+	o := h.ownership(in.Want, in.Records)
+	p := &Plan{Problems: h.problems(in.Want, o, in.Force), Made: o.mine(), Unmanaged: slices.Sorted(maps.Keys(o.unmanaged))}
 	for _, f := range families {
 		p.Deleted = append(p.Deleted, h.foreignRules(in.Want.Rules[f], f)...)
 	}
@@ -95,22 +105,19 @@ func Make(in Input) (*Plan, error) {
 			p.Reserved = append(p.Reserved, name)
 		}
 	}
-	for _, name := range o.unneeded(h, in.Want) {
-		if o.foreign[name] != "" {
-			p.InUse = append(p.InUse, name)
-		}
-	}
 	if len(o.busy) > 0 {
 		p.Repairs = true
-		p.Load, _ = h.ownNames(h.inForce(in.Want, o), o, o.busy)
-		repaired := h.clone()
-		for _, s := range p.Load {
-			if err := repaired.Run(s); err != nil {
-				return nil, fmt.Errorf("what an earlier run left cannot be repaired: %w", err)
+		repaired, steps, err := h.repaired(in.Want, o)
+		if err != nil {
+			return nil, fmt.Errorf("what an earlier run left cannot be repaired: %w", err)
+		}
+		p.Load, h = steps, repaired
+		o = h.ownership(in.Want, in.Records)
+		for _, problem := range h.problems(in.Want, o, in.Force) {
+			if !slices.ContainsFunc(p.Problems, func(p Problem) bool { return p.Text == problem.Text }) {
+				p.Problems = append(p.Problems, problem)
 			}
 		}
-		h = repaired
-		o = h.ownership(in.Want, in.Made, in.Unmanaged)
 	}
 	p.Differences = h.differences(in.Want, in.Printed, o, h.mover(in.Late))
 	steps, gone, err := h.load(in.Want, o, p.Differences, in.Late)
@@ -119,6 +126,7 @@ func Make(in Input) (*Plan, error) {
 	}
 	p.Load = append(p.Load, steps...)
 	p.Settle = h.settle(in.Want, o, gone)
+	p.Left = o.left(h, in.Want)
 	return p, nil
 }
 
@@ -133,14 +141,9 @@ func (h *Host) mover(late Mover) Mover {
 // load are the steps that put a version in force, on a host on which no load was cut off, and the
 // sets that they destroy for good.
 func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (steps []Step, gone []string, err error) {
-	if stale := o.stale(h); len(stale) > 0 {
-		var w setWriter
-		for _, name := range stale {
-			w.line("destroy %s", name)
-		}
-		steps = append(steps, Step{Name: "destroy sets that an earlier run left", Tool: IPSet, Input: w.buf.Bytes()})
-	}
-	changed := h.alternatives(want, d.Sets)
+	steps = h.destroyStale(o)
+	exchanged := h.exchangeable(want, d)
+	changed := h.alternatives(want, slices.DeleteFunc(slices.Clone(d.Sets), func(c SetChange) bool { return slices.Contains(exchanged, c.Name) }))
 	var w setWriter
 	w.unmanaged(h, want)
 	for _, name := range sortedSets(want.Sets) {
@@ -151,9 +154,16 @@ func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (st
 	if w.buf.Len() > 0 {
 		steps = append(steps, Step{Name: "create the new sets", Tool: IPSet, Input: w.buf.Bytes()})
 	}
+	if len(exchanged) > 0 {
+		var w setWriter
+		for _, name := range exchanged {
+			w.exchange(want.Sets.Set(name))
+		}
+		steps = append(steps, Step{Name: "exchange the content of sets", Tool: IPSet, Input: w.buf.Bytes()})
+	}
 	var rules []Step
 	for _, f := range families {
-		if d.ofFamily(f) {
+		if d.rulesOf(f) || changed.haveFamily(want, f) {
 			rules = append(rules, h.change(want, f, changed, h.mover(late), "change the rules")...)
 		}
 	}
@@ -170,6 +180,27 @@ func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (st
 	}
 	names, gone := after.ownNames(want, o, slices.Sorted(maps.Keys(changed)))
 	return append(steps, names...), gone, nil
+}
+
+// exchangeable are the sets whose content can be exchanged in one step, because nothing else of
+// their family changes: no packet is checked by old and new content.
+func (h *Host) exchangeable(want *Version, d *Differences) []string {
+	var out []string
+	for _, f := range families {
+		var changes []SetChange
+		for _, c := range d.Sets {
+			if want.familyOf(c.Name) == f {
+				changes = append(changes, c)
+			}
+		}
+		if d.rulesOf(f) || len(changes) != 1 || changes[0].Created {
+			continue
+		}
+		if name := changes[0].Name; sameType(h.Sets.Set(name), want.Sets.Set(name)) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // alternatives are the names NAME-alt of the existing sets that change, and of the lists that
@@ -191,12 +222,18 @@ func (h *Host) alternatives(want *Version, changes []SetChange) renames {
 	return out
 }
 
-// withSets is a host to simulate rules on, with the new sets of a version.
-func (h *Host) withSets(want *Version, changed renames) *Host {
-	out := &Host{Rules: map[ir.Family]*iptables.Ruleset{}, Other: h.Other, NoSecurity: h.NoSecurity}
+// withRules is a host to simulate rules on. It shares the sets.
+func (h *Host) withRules() *Host {
+	out := &Host{Rules: map[ir.Family]*iptables.Ruleset{}, Other: h.Other, Sets: h.Sets, NoSecurity: h.NoSecurity}
 	for f, rules := range h.Rules {
 		out.Rules[f] = rules.Clone()
 	}
+	return out
+}
+
+// withSets is a host to simulate rules on, with the new sets of a version.
+func (h *Host) withSets(want *Version, changed renames) *Host {
+	out := h.withRules()
 	names := map[string]string{}
 	for name, alt := range changed {
 		names[alt] = name
@@ -211,9 +248,59 @@ func (h *Host) withSets(want *Version, changed renames) *Host {
 	return out
 }
 
-// stale are the temporary sets that nothing uses.
-func (o *ownership) stale(h *Host) []string {
-	return slices.DeleteFunc(o.temporary(h), func(name string) bool { return o.used[name] || o.foreign[name] != "" })
+// destroyStale destroys the sets that a load which was cut off made, and that nothing uses.
+func (h *Host) destroyStale(o *ownership) []Step {
+	return destroySets("destroy sets that an earlier run left", o.stale(h))
+}
+
+// destroySets is the step that destroys sets, if there are any.
+func destroySets(name string, sets []string) []Step {
+	if len(sets) == 0 {
+		return nil
+	}
+	var w setWriter
+	for _, set := range sets {
+		w.line("destroy %s", set)
+	}
+	return []Step{{Name: name, Tool: IPSet, Input: w.buf.Bytes()}}
+}
+
+// repaired is the host after the steps that repair it.
+func (h *Host) repaired(want *Version, o *ownership) (*Host, []Step, error) {
+	steps, err := h.repair(want, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := h.clone()
+	for _, s := range steps {
+		if err := out.Run(s); err != nil {
+			return nil, nil, err
+		}
+	}
+	return out, steps, nil
+}
+
+// repair are the steps that complete a load which was cut off: they give the sets that rules use
+// as NAME-alt their own names.
+func (h *Host) repair(want *Version, o *ownership) ([]Step, error) {
+	now := h.inForce(want, o)
+	steps := h.destroyStale(o)
+	after := h.withRules()
+	for _, f := range families {
+		// Fallback rules of the version before would use the new content under the own names.
+		if now.Rules[f] != nil && h.mixed(f) {
+			step := Step{
+				Name: fmt.Sprintf("remove the fallback rules of the version before (IPv%d)", f),
+				Tool: IPTables, Family: f, Input: []byte(transaction(h.table(f, security), security, f, now.Rules[f], nil, stay)),
+			}
+			if err := after.Run(step); err != nil {
+				return nil, err
+			}
+			steps = append(steps, step)
+		}
+	}
+	names, _ := after.ownNames(now, o, o.busy)
+	return append(steps, names...), nil
 }
 
 // ownNames are the steps that give sets, which rules use as NAME-alt, their own names.
@@ -223,22 +310,27 @@ func (h *Host) ownNames(want *Version, o *ownership, names []string) (steps []St
 	steps = []Step{{Name: "give the sets their names", Tool: IPSet, Input: w.buf.Bytes()}}
 	affected := map[ir.Family]bool{}
 	for _, name := range names {
-		affected[familyOf(name)] = true
+		affected[want.familyOf(name)] = true
 	}
 	for _, f := range families {
 		if affected[f] {
 			steps = append(steps, h.change(want, f, nil, stay, "use the sets by their names")...)
 		}
 	}
-	var end setWriter
+	var alternatives []string
 	for _, name := range listsFirst(want.Sets, slices.Clone(names)) {
-		end.line("destroy %s%s", name, altSuffix)
+		if !o.other[name+altSuffix] {
+			alternatives = append(alternatives, name+altSuffix)
+		}
 	}
-	return append(steps, Step{Name: "destroy the sets with temporary names", Tool: IPSet, Input: end.buf.Bytes()}), gone
+	return append(steps, destroySets("destroy the sets with temporary names", alternatives)...), gone
 }
 
 // change is the step that changes the rules of a family.
 func (h *Host) change(want *Version, f ir.Family, to renames, move Mover, name string) []Step {
+	if h.Rules[f] == nil {
+		return nil // no tool can change them: see problems
+	}
 	var input []byte
 	for _, table := range tables {
 		if table == security && h.NoSecurity[f] {
@@ -282,14 +374,11 @@ func (h *Host) settle(want *Version, o *ownership, gone []string) []Step {
 			})
 		}
 	}
-	var w setWriter
-	for _, name := range o.unneeded(h, want) {
-		if o.foreign[name] == "" && !slices.Contains(gone, name) {
-			w.line("destroy %s", name)
+	unneeded := slices.DeleteFunc(o.unneeded(h, want), func(name string) bool { return slices.Contains(gone, name) })
+	for _, name := range o.temporary(h) {
+		if o.other[name] && !o.used[name] {
+			unneeded = append(unneeded, name)
 		}
 	}
-	if w.buf.Len() > 0 {
-		steps = append(steps, Step{Name: "destroy sets that are not needed", Tool: IPSet, Input: w.buf.Bytes()})
-	}
-	return steps
+	return append(steps, destroySets("destroy sets that are not needed", listsFirst(h.Sets, unneeded))...)
 }

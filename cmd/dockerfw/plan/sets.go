@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ func (o *ownership) inForce(h *Host, name string) *iptables.Set {
 func (o *ownership) setChanges(h *Host, want *Version, f ir.Family) []SetChange {
 	var out []SetChange
 	for _, name := range want.Sets.Names() {
-		if familyOf(name) != f {
+		if want.familyOf(name) != f {
 			continue
 		}
 		wanted, have := want.Sets.Set(name), o.inForce(h, name)
@@ -156,22 +157,23 @@ func (w *setWriter) command(c *iptables.SetCommand) {
 // fill creates a set under a name with the entries of s. Members of a list get other names.
 func (w *setWriter) fill(s *iptables.Set, name string, to renames) {
 	w.create(s, name)
-	add := &iptables.SetCommand{Op: iptables.SetAdd, Set: name}
+	one := &iptables.SetCommand{Op: iptables.SetAdd, Set: name, Entries: make([]iptables.Entry, 1)}
 	for e := range s.Entries() {
+		entry := *e
 		if isList(s) == 1 {
-			member := strings.TrimSuffix(e.String(), altSuffix)
-			if other, ok := to[member]; ok {
-				member = other
-			}
-			add.Entries = append(add.Entries, iptables.Entry{Text: member, NoMatch: e.NoMatch})
+			entry = iptables.Entry{Text: strings.TrimSuffix(e.String(), altSuffix), NoMatch: e.NoMatch}
+			entry.Text = to.of(entry.Text)
+		}
+		if entry.Prefix.IsValid() && len(entry.Options) == 0 && !entry.NoMatch {
+			// The usual case: there may be a million of them.
+			w.buf.WriteString("add " + name + " ")
+			w.buf.WriteString(entry.String())
+			w.buf.WriteByte('\n')
 			continue
 		}
-		entry := *e
 		entry.Exist = false
-		add.Entries = append(add.Entries, entry)
-	}
-	if len(add.Entries) > 0 {
-		w.command(add)
+		one.Entries[0] = entry
+		w.command(one)
 	}
 }
 
@@ -203,7 +205,7 @@ func (w *setWriter) ownNames(h *Host, o *ownership, want *Version, names []strin
 			}
 		}
 	}
-	for _, name := range slices.Sorted(setOf(retyped)) {
+	for _, name := range slices.Sorted(maps.Keys(retyped)) {
 		if !destroyed[name] {
 			w.line("destroy %s", name)
 			destroyed[name] = true
@@ -217,21 +219,16 @@ func (w *setWriter) ownNames(h *Host, o *ownership, want *Version, names []strin
 			w.fill(want.Sets.Set(name), name, nil)
 			continue
 		}
-		w.fill(want.Sets.Set(name), name+newSuffix, nil)
-		w.line("swap %s%s %s", name, newSuffix, name)
-		w.line("destroy %s%s", name, newSuffix)
+		w.exchange(want.Sets.Set(name))
 	}
 	return gone
 }
 
-func sameType(a, b *iptables.Set) bool { return a.Type == b.Type && a.Family == b.Family }
-
-func setOf(names map[string]bool) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for name, in := range names {
-			if in && !yield(name) {
-				return
-			}
-		}
-	}
+// exchange gives an existing set of the same type another content, in one step.
+func (w *setWriter) exchange(s *iptables.Set) {
+	w.fill(s, s.Name+newSuffix, nil)
+	w.line("swap %s%s %s", s.Name, newSuffix, s.Name)
+	w.line("destroy %s%s", s.Name, newSuffix)
 }
+
+func sameType(a, b *iptables.Set) bool { return a.Type == b.Type && a.Family == b.Family }

@@ -43,7 +43,7 @@ func (h *Host) Run(s Step) error {
 			if c.Rule == nil {
 				continue
 			}
-			for _, set := range c.Rule.Sets() {
+			for _, set := range setsOf(c.Rule) {
 				if c.Op != iptables.Delete && h.Sets.Set(set) == nil {
 					return fmt.Errorf("%s: %s: set %s does not exist", s.Name, c.Line, set)
 				}
@@ -61,9 +61,16 @@ func (h *Host) runIPSet(s Step) error {
 	if diags.HasErrors() {
 		return diags
 	}
-	own, foreign := h.usedSets()
+	used := map[string]bool{}
+	for _, side := range []map[ir.Family]*iptables.Ruleset{h.Rules, h.Other} {
+		for _, r := range rulesOf(side) {
+			for _, set := range setsOf(r) {
+				used[set] = true
+			}
+		}
+	}
 	for _, c := range file.Commands {
-		if c.Op == iptables.SetDestroy && (own[c.Set] || foreign[c.Set] != "") {
+		if c.Op == iptables.SetDestroy && used[c.Set] {
 			return fmt.Errorf("%s: set %s is used by a rule", s.Name, c.Set)
 		}
 		if diags := h.Sets.Load(&iptables.SetsFile{Name: s.Name, Commands: []*iptables.SetCommand{c}}); diags.HasErrors() {

@@ -89,7 +89,7 @@ func (r *Rules) jumps(f ir.Family, table string) []Jump {
 		if r.Target != "" && r.Target != "DOCKER" && !r.NoJump {
 			add("FORWARD", r.Target)
 		}
-		if own[ir.OwnChain] && r.Target != "" {
+		if own[ir.OwnChain] && r.Target != "" && !r.contains(r.Target, ir.OwnChain) {
 			add(r.Target, ir.OwnChain)
 		}
 		if own[ir.InputChain] {
@@ -97,6 +97,14 @@ func (r *Rules) jumps(f ir.Family, table string) []Jump {
 		}
 	}
 	return out
+}
+
+// contains reports whether the rules themselves have a jump: those of an earlier state of a chain
+// do, where foreign rules are ahead of it.
+func (r *Rules) contains(chain, to string) bool {
+	return slices.ContainsFunc(r.Filter.Commands, func(c *iptables.Command) bool {
+		return c.Op == iptables.Append && c.Chain == chain && identity.JumpsTo(c.Rule, to)
+	})
 }
 
 // The endings of sets while a load is under way: NAME-alt has the content that the rules use
@@ -121,9 +129,18 @@ func isList(s *iptables.Set) int {
 	return 0
 }
 
-// familyOf is the family of a set of dockerfw, by its name: those of IPv6, and no others, have
-// the ending -v6. A list:set has no family of its own.
-func familyOf(set string) ir.Family {
+// familyOf is the family of a set of a version. A list:set has none of its own, but the ending of its
+// name: dockerfw fills a set for each family, and the name of the one for IPv6 ends in -v6.
+func (v *Version) familyOf(set string) ir.Family {
+	for _, sets := range []*iptables.Sets{v.Sets, v.Unmanaged} {
+		switch s := sets.Set(set); {
+		case s == nil || s.Family == "":
+		case s.Family == "inet6":
+			return ir.IPv6
+		default:
+			return ir.IPv4
+		}
+	}
 	if strings.HasSuffix(set, "-v6") {
 		return ir.IPv6
 	}

@@ -22,16 +22,13 @@ func is(j plan.Jump) func(*iptables.Rule) bool {
 // rules ahead of it let through packets that the rules of dockerfw refuse.
 type Placement struct {
 	plan.Jump
-	// Missing: the chain has no unconditional jump. One with conditions does not count, and stays.
-	Missing bool
-	// Move: loading inserts the jump as the first rule of its chain, because it is missing or
-	// comes too late.
+	// Copies are how many times the chain has it. A jump with conditions does not count, and stays.
+	Copies int
+	// Move: loading makes the jump the first rule of its chain, because it is missing, is dockerfw's
+	// own and exists more than once, or comes too late.
 	Move bool
-	// Remove are the indexes, from 0 and ascending, of the copies of the jump that loading
-	// deletes, in the chain as the host has it: all where Move, else all but the first.
-	Remove []int
 	// Behind is the rule of the chain that lets packets through ahead of the jump, and Example
-	// one of these packets; "" and nil where the jump is missing or stays.
+	// one of these packets; "" and nil if that is not why it moves.
 	Behind  string
 	Example *packet.Packet
 	// Undecided is why there is no Example although Behind is set: whether the rule lets through
@@ -60,6 +57,13 @@ func (h *Host) Placements(host *Host) ([]Placement, error) {
 	return out, nil
 }
 
+// Late is the Mover for a plan that places jumps so.
+func Late(placements []Placement) plan.Mover {
+	return func(j plan.Jump) bool {
+		return slices.ContainsFunc(placements, func(p Placement) bool { return p.Jump == j && p.Move })
+	}
+}
+
 // Text is what loading did with the jump; "" if nothing.
 func (p Placement) Text() string {
 	where := words.Family(p.Family) + " " + p.Chain
@@ -67,55 +71,30 @@ func (p Placement) Text() string {
 		where = fmt.Sprintf("%s %s table, %s", words.Family(p.Family), p.Table, p.Chain)
 	}
 	switch {
-	case p.Missing:
+	case p.Copies == 0:
 		return fmt.Sprintf("%s: added the jump to %s as the first rule", where, p.To)
 	case p.Undecided != nil:
 		return fmt.Sprintf("%s: moved the jump to %s ahead of %s, which may let through packets that the policy refuses (%v)", where, p.To, p.Behind, p.Undecided)
-	case p.Move:
+	case p.Example != nil:
 		return fmt.Sprintf("%s: moved the jump to %s ahead of %s, which lets through packets that the policy refuses, such as %s", where, p.To, p.Behind, p.Example)
-	case len(p.Remove) > 0:
-		return fmt.Sprintf("%s: removed %s of the jump to %s", where, words.Count(len(p.Remove), "duplicate"), p.To)
+	case p.Move:
+		return fmt.Sprintf("%s: replaced %d jumps to %s by one, the first rule", where, p.Copies, p.To)
 	}
 	return ""
 }
 
-// jumps are the jumps that the rules of a family need, in the order in which they are placed:
-// the one in FORWARD comes after the one in the chain that it leads to.
-func (h *Host) jumps(f ir.Family) []plan.Jump {
-	var out []plan.Jump
-	if h.Install == ir.InstallJump {
-		out = append(out, plan.Jump{Family: f, Table: "filter", Chain: h.Target, To: identity.OwnPrefix})
-	}
-	if h.Target != "DOCKER" { // an engine that has no DOCKER-USER makes the jumps to DOCKER itself
-		out = append(out, plan.Jump{Family: f, Table: "filter", Chain: "FORWARD", To: h.Target})
-	}
-	if slices.Contains(h.Own[f], ir.InputChain) {
-		out = append(out, plan.Jump{Family: f, Table: "filter", Chain: "INPUT", To: ir.InputChain})
-	}
-	if slices.ContainsFunc(h.restore[f].Blocks, func(b *iptables.Block) bool { return b.Table == "security" }) {
-		out = append(out, plan.Jump{Family: f, Table: "security", Chain: "FORWARD", To: identity.OwnPrefix})
-	}
-	return out
-}
-
-// place puts the jumps into rules, which are those of a host with the rules of h loaded and the
-// jumps where the host has them.
-func (h *Host) place(host *Host, rules *iptables.Ruleset, f ir.Family) []Placement {
+// place puts the jumps where they have to be, in rules of a host with the rules of h loaded and the
+// jumps that exist where the host has them.
+func (h *Host) place(host *Host, rules *iptables.Ruleset, jumps []plan.Jump) []Placement {
 	var out []Placement
-	for _, j := range h.jumps(f) {
+	for _, j := range jumps {
 		if rules.Table(j.Table) == nil {
 			continue // a kernel without the security table
 		}
 		p := h.placement(host, rules, j)
-		c := rules.Table(j.Table).Chain(j.Chain)
-		first := !p.Move
-		c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), func(r *iptables.Rule) bool {
-			keep := !is(j)(r) || first
-			first = first && !is(j)(r)
-			return !keep
-		})
-		if p.Move {
-			insertJump(c, j.To)
+		if c := rules.Table(j.Table).Chain(j.Chain); p.Move {
+			c.Rules = slices.DeleteFunc(slices.Clone(c.Rules), is(j))
+			c.Rules = slices.Insert(c.Rules, 0, &iptables.Rule{Chain: c.Name, Jump: j.To, Text: "-j " + j.To})
 		}
 		out = append(out, p)
 	}
@@ -125,23 +104,12 @@ func (h *Host) place(host *Host, rules *iptables.Ruleset, f ir.Family) []Placeme
 func (h *Host) placement(host *Host, rules *iptables.Ruleset, j plan.Jump) Placement {
 	p := Placement{Jump: j}
 	if have := host.Rules[j.Family]; have != nil {
-		if c := have.Table(j.Table).Chain(j.Chain); c != nil {
-			for i, r := range c.Rules {
-				if is(j)(r) {
-					p.Remove = append(p.Remove, i)
-				}
-			}
+		p.Copies = plan.Copies(have.Table(j.Table), j)
+	}
+	if p.Move = p.Copies == 0 || plan.Misplaced(host.Rules[j.Family].Table(j.Table), j); !p.Move {
+		if at := slices.IndexFunc(rules.Table(j.Table).Chain(j.Chain).Rules, is(j)); at > 0 {
+			h.lookAhead(host, rules, at, &p)
 		}
-	}
-	at := slices.IndexFunc(rules.Table(j.Table).Chain(j.Chain).Rules, is(j))
-	switch {
-	case at < 0:
-		p.Missing, p.Move = true, true
-	case at > 0:
-		h.lookAhead(host, rules, at, &p)
-	}
-	if !p.Move {
-		p.Remove = p.Remove[min(1, len(p.Remove)):]
 	}
 	return p
 }

@@ -52,6 +52,9 @@ type chosen struct {
 // dockerfw has added a jump to DOCKER-USER.
 func chooseBackend(name string, t Tools, o LiveOptions) (chosen, error) {
 	standard := defaultBackend(t)
+	if o.Fixed {
+		return choose(o.Backend, standard), nil
+	}
 	var dockers, users []Backend
 	for _, b := range []Backend{NFT, Legacy} {
 		// The legacy tool creates its tables if they do not exist.
@@ -127,7 +130,7 @@ func defaultBackend(t Tools) Backend {
 var forwardJump = regexp.MustCompile(`(?m)^-A FORWARD(?: .*)? -[jg] (DOCKER\S*)$`)
 
 // forwardJumps reports whether FORWARD jumps to chains that only Docker makes, and whether it
-// jumps to DOCKER-USER, which apply.sh does too.
+// jumps to DOCKER-USER, which dockerfw does too.
 func forwardJumps(saved []byte) (docker, user bool) {
 	for _, m := range forwardJump.FindAllSubmatch(saved, -1) {
 		switch to := string(m[1]); {

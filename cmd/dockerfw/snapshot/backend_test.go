@@ -80,7 +80,7 @@ func testBackends(t *testing.T, host string) {
 		engine20 = "-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER"
 		engine28 = "-A FORWARD -j DOCKER-USER\n-A FORWARD -j DOCKER-FORWARD"
 		flushed  = "-A FORWARD -o docker0 -j DOCKER"
-		// What apply.sh adds before Docker has run.
+		// What dockerfw apply adds before Docker has run.
 		user  = "-A FORWARD -j DOCKER-USER"
 		jump  = "-A FORWARD -j DOCKERFW"
 		other = "-A FORWARD -s 192.0.2.1/32 -m comment --comment \"not -j DOCKER here\" -j DROP"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -18,6 +19,8 @@ type LiveOptions struct {
 	// Backend is the kind of iptables to use where Docker has not run, or has rules in both
 	// kinds; "" where it must be clear. Last is the one that was used last, "" if none was.
 	Backend, Last Backend
+	// Fixed reads the tables of Backend whichever kind Docker uses: a change there is undone.
+	Fixed bool
 	// Loading reads what a load needs as well: the tables of the other kind, and whether the
 	// kernel has the security table. The legacy tools create that table.
 	Loading bool
@@ -43,43 +46,11 @@ func readHost(name string, t Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, err
 	h := newHost(name, Live)
 	h.tools, h.Unread = t, map[ir.Family]error{}
 	h.Backend, h.suffix = choice.backend, choice.suffix
-	var diags hcl.Diagnostics
-	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		tool := h.Tool(f) + "-save"
-		text, err := t.Output(tool)
-		if o.Loading && err != nil {
-			h.Unread[f] = err // it matters only if the policy has rules of the family
-			continue
-		}
-		m := incompatible.FindSubmatch(text)
-		if o.Boot {
-			m = nil
-		}
-		if why := ""; err != nil || m != nil {
-			if h.Backend == NFT && !errors.Is(err, ErrNoTool) {
-				why = h.culprit(f)
-			}
-			switch {
-			case why != "":
-				return nil, nil, fmt.Errorf("%s: %s", h.Name, why)
-			case err != nil:
-				return nil, nil, err
-			}
-			return nil, nil, fmt.Errorf("%s: %s: %s It has rules of nft, which iptables-save does not print", h.Name, tool, m[1])
-		}
-		holds := map[ir.Family]saved.Content{ir.IPv4: saved.Rules4, ir.IPv6: saved.Rules6}[f]
-		diags = append(diags, h.add(saved.Part{Holds: holds, Text: string(text)}, tool)...)
-	}
-	text, err := t.Output("ipset", "save")
-	if err != nil && (o.Loading || !errors.Is(err, ErrNoTool)) {
-		if !o.Boot {
-			return nil, nil, err
-		}
-		// Boot can close all containers without ipset.
-		h.SetsUnread = err
-	}
-	diags = append(diags, h.add(saved.Part{Holds: saved.Sets, Text: string(text)}, "ipset save")...)
 	fleet := &Fleet{Name: name, Kind: Live, Hosts: []*Host{h}, Note: choice.note}
+	diags, err := h.readTables(o)
+	if err != nil {
+		return nil, nil, err
+	}
 	if diags.HasErrors() {
 		return fleet, diags, nil
 	}
@@ -96,6 +67,58 @@ func readHost(name string, t Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, err
 		return nil, nil, err
 	}
 	return fleet, diags, nil
+}
+
+// ReadAgain reads a live host that was read for loading once more. What a load does not change, the
+// tables of the other kind of iptables and of nft, is taken from h.
+func (h *Host) ReadAgain(t Tools) (*Host, hcl.Diagnostics, error) {
+	out := newHost(h.Name, Live)
+	out.tools, out.Unread = t, map[ir.Family]error{}
+	out.Backend, out.suffix = h.Backend, h.suffix
+	out.Other, out.NoSecurity, out.NFT, out.NFTUnread = h.Other, h.NoSecurity, h.NFT, h.NFTUnread
+	diags, err := out.readTables(LiveOptions{Loading: true})
+	return out, diags, err
+}
+
+// readTables reads the tables of iptables and the sets.
+func (h *Host) readTables(o LiveOptions) (hcl.Diagnostics, error) {
+	var diags hcl.Diagnostics
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		tool := h.Tool(f) + "-save"
+		text, err := h.tools.Output(tool)
+		if o.Loading && err != nil {
+			h.Unread[f] = err // it matters only if the policy has rules of the family
+			continue
+		}
+		m := incompatible.FindSubmatch(text)
+		if o.Boot {
+			m = nil
+		}
+		if why := ""; err != nil || m != nil {
+			if h.Backend == NFT && !errors.Is(err, ErrNoTool) {
+				why = h.culprit(f)
+			}
+			switch {
+			case why != "":
+				return nil, fmt.Errorf("%s: %s", h.Name, why)
+			case err != nil:
+				return nil, err
+			}
+			return nil, fmt.Errorf("%s: %s: %s It has rules of nft, which iptables-save does not print", h.Name, tool, m[1])
+		}
+		holds := map[ir.Family]saved.Content{ir.IPv4: saved.Rules4, ir.IPv6: saved.Rules6}[f]
+		diags = append(diags, h.add(saved.Part{Holds: holds, Text: string(text)}, tool)...)
+	}
+	text, err := h.tools.Output("ipset", "save")
+	if err != nil && (o.Loading || !errors.Is(err, ErrNoTool)) {
+		if !o.Boot {
+			return nil, err
+		}
+		// Boot can close all containers without ipset.
+		h.SetsUnread = err
+	}
+	diags = append(diags, h.add(saved.Part{Holds: saved.Sets, Text: string(text)}, "ipset save")...)
+	return diags, nil
 }
 
 // readForLoading reads the tables of the other kind of iptables, and whether the kernel has the
@@ -115,7 +138,11 @@ func (h *Host) readForLoading() (hcl.Diagnostics, error) {
 		tool := IPTables(f) + "-" + string(other) + "-save"
 		if other != Legacy || slices.Contains(h.tools.LegacyTables(), "filter") {
 			// A kind that is not installed, or that this kernel does not support, has no rules.
-			if text, err := h.tools.Output(tool); err == nil {
+			text, err := h.tools.Output(tool)
+			if err != nil && !errors.Is(err, ErrNoTool) && !unsupported(err) {
+				return nil, err
+			}
+			if err == nil {
 				file, more := iptables.ParseRules(bytes.NewReader(text), tool)
 				rules := iptables.NewRuleset(iptables.Family(f))
 				more = append(more, rules.Load(file)...)
@@ -128,6 +155,9 @@ func (h *Host) readForLoading() (hcl.Diagnostics, error) {
 		}
 		tool = h.Tool(f) + "-save"
 		text, err := h.tools.Output(tool, "-t", "security")
+		if err != nil && !strings.Contains(err.Error(), "Table does not exist") {
+			return nil, err
+		}
 		if err != nil {
 			h.NoSecurity[f] = true
 			continue
@@ -136,4 +166,15 @@ func (h *Host) readForLoading() (hcl.Diagnostics, error) {
 		diags = append(diags, append(more, h.Rules[f].Load(file)...)...)
 	}
 	return diags, nil
+}
+
+// unsupported reports whether a tool fails because the kernel has no nftables, or no tables of the
+// legacy kind.
+func unsupported(err error) bool {
+	for _, text := range []string{"Failed to initialize nft", "Could not fetch rule set generation id", "can't initialize"} {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
 }

@@ -16,17 +16,26 @@ func (h *Host) Version() *plan.Version {
 		}
 	}
 	out := &plan.Version{Rules: map[ir.Family]*plan.Rules{}, Sets: h.Sets.Select(managed), Unmanaged: h.Sets.Select(unmanaged)}
-	for f, file := range h.restore {
-		r := &plan.Rules{Target: h.Target}
-		for _, b := range file.Blocks {
-			switch b.Table {
-			case "filter":
-				r.Filter = b
-			case "security":
-				r.Security = b
-			}
+	for f := range h.restore {
+		out.Rules[f] = h.rulesVersion(f)
+	}
+	return out
+}
+
+// rulesVersion are the rules of a family that a compiled host loads; nil for none.
+func (h *Host) rulesVersion(f ir.Family) *plan.Rules {
+	file := h.restore[f]
+	if file == nil {
+		return nil
+	}
+	out := &plan.Rules{Target: h.Target}
+	for _, b := range file.Blocks {
+		switch b.Table {
+		case "filter":
+			out.Filter = b
+		case "security":
+			out.Security = b
 		}
-		out.Rules[f] = r
 	}
 	return out
 }

@@ -32,7 +32,11 @@ func TestTheFirstPolicyCompilesAndItsTestsPass(t *testing.T) {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	for _, r := range result.Test() {
+	results, err := result.Test()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
 		if !r.Passed() {
 			t.Errorf("%s: %s by %s", r.Test.Name.Value, r.Got, r.By)
 		}

@@ -76,14 +76,18 @@ func (d *disk) remove(path string) error {
 
 // create writes a new file, on disk when it returns.
 func (d *disk) create(path string, content []byte) error {
-	if err := d.announce("create", path); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	f, err := d.createEmpty(path)
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.write(f, content), f.Close())
+}
+
+func (d *disk) createEmpty(path string) (*os.File, error) {
+	if err := d.announce("create", path); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 }
 
 func (d *disk) write(f *os.File, content []byte) error {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
@@ -25,8 +26,9 @@ const (
 // digest is that of the bytes returned.
 //
 // It is an [*UnsafeError] if anyone but the user and root can change the folder, a file in it, or a
-// directory or symbolic link on the way to it. Other errors: there is no manifest, the folder is
-// that of a fleet with a folder for each host, or files are missing or not as they were compiled.
+// directory or symbolic link on the way to it, and a [*DamagedError] if files are missing or not as
+// they were compiled. Other errors: there is no manifest, or the folder is that of a fleet with a
+// folder for each host.
 func ReadFolder(path string, user int) (contents map[string][]byte, resolved string, err error) {
 	if !supported {
 		return nil, "", errors.New("loading rules is possible on Linux only")
@@ -61,7 +63,7 @@ func ReadFolder(path string, user int) (contents map[string][]byte, resolved str
 		return nil, "", fmt.Errorf("%s lists no files", filepath.Join(path, folder.ManifestFile))
 	}
 	contents = map[string][]byte{folder.ManifestFile: text}
-	var wrong []string
+	damaged := &DamagedError{Path: path}
 	for _, f := range manifest.Files {
 		if _, twice := contents[f.Name]; twice || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) || f.Name == "." {
 			return nil, "", fmt.Errorf("%s lists a file %q, which no compile writes", filepath.Join(path, folder.ManifestFile), f.Name)
@@ -69,18 +71,43 @@ func ReadFolder(path string, user int) (contents map[string][]byte, resolved str
 		content, err := readFile(dir, f.Name, user, &budget)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			wrong = append(wrong, f.Name+" (missing)")
+			damaged.Names = append(damaged.Names, f.Name)
+			damaged.missing = append(damaged.missing, f.Name)
+			continue
 		case err != nil:
 			return nil, "", err
 		case folder.Digest(content) != f.SHA256:
-			wrong = append(wrong, f.Name)
+			damaged.Names = append(damaged.Names, f.Name)
+			continue
 		}
 		contents[f.Name] = content
 	}
-	if len(wrong) > 0 {
-		return nil, "", fmt.Errorf("%s was changed after it was compiled: %s", path, enumeration(wrong))
+	if len(damaged.Names) > 0 {
+		damaged.Intact = contents
+		return nil, "", damaged
 	}
 	return contents, dir, nil
+}
+
+// DamagedError is the error of a compiled folder that is not as it was compiled.
+type DamagedError struct {
+	Path string
+	// Names are the files that are changed or missing.
+	Names []string
+	// Intact are the contents of the other files, with the manifest.
+	Intact map[string][]byte
+
+	missing []string
+}
+
+func (e *DamagedError) Error() string {
+	wrong := slices.Clone(e.Names)
+	for i, name := range wrong {
+		if slices.Contains(e.missing, name) {
+			wrong[i] += " (missing)"
+		}
+	}
+	return fmt.Sprintf("%s was changed after it was compiled: %s", e.Path, enumeration(wrong))
 }
 
 // readFile reads a file of a folder. What was checked is what is read: the file is open.

@@ -38,7 +38,7 @@ func (e *HeldError) Error() string {
 
 // Lock waits at most the given time for the lock, without limit if it is negative. Then it removes
 // what killed runs have left. The error is a [*HeldError] if another process has the lock.
-// Processes that this one starts do not inherit it.
+// Processes that this one starts do not inherit it, unless they are given its File.
 func (s *Store) Lock(wait time.Duration) (*Lock, error) {
 	path := filepath.Join(s.Run, "lock")
 	for begin := time.Now(); ; time.Sleep(lockInterval) {
@@ -94,7 +94,11 @@ func isAt(f *os.File, path string) bool {
 
 // Unlock ends the lock; l must not be used any more. The file stays: removing it would let two
 // processes have the lock.
-func (l *Lock) Unlock() error { return l.file.Close() }
+func (l *Lock) Unlock() error { return errors.Join(unlock(l.file), l.file.Close()) }
+
+// File is the open file of the lock. A process that inherits it keeps the lock if this one is
+// killed.
+func (l *Lock) File() *os.File { return l.file }
 
 // removeLeftovers removes what runs that were killed have not completed.
 func (l *Lock) removeLeftovers() error {

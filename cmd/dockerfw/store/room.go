@@ -33,15 +33,15 @@ func (l *Lock) probe(dir string, bytes int64) error {
 		return err
 	}
 	for i := range roomFiles {
-		if err := l.disk.create(filepath.Join(dir, fmt.Sprint(i)), nil); err != nil {
+		f, err := l.disk.createEmpty(filepath.Join(dir, fmt.Sprint(i)))
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
 			return err
 		}
 	}
-	path := filepath.Join(dir, "space")
-	if err := l.disk.announce("create", path); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	f, err := l.disk.createEmpty(filepath.Join(dir, "space"))
 	if err != nil {
 		return err
 	}

@@ -185,7 +185,7 @@ func TestReadFolder(t *testing.T) {
 			rename(t, web+"/ipset.restore", web+"/real")
 		}, "DIR/p/web was changed after it was compiled: ipset.restore (missing), iptables.restore"},
 		{"no manifest", func(t *testing.T, web string) { rename(t, web+"/manifest.json", web+"/real") }, "DIR/p/web has no manifest.json: it is not a compiled folder"},
-		{"another manifest", func(t *testing.T, web string) { write(t, web+"/manifest.json", `{"name": "web app"}`) }, "DIR/p/web: manifest.json: format 0 is not supported; this version of dockerfw reads format 1"},
+		{"another manifest", func(t *testing.T, web string) { write(t, web+"/manifest.json", `{"name": "web app"}`) }, "DIR/p/web: manifest.json: format 0 is not supported; this version of dockerfw reads formats 1 to 2"},
 		{"an empty manifest", func(t *testing.T, web string) { write(t, web+"/manifest.json", `{"format": 1}`) }, "DIR/p/web/manifest.json lists no files"},
 		{"a file elsewhere", func(t *testing.T, web string) {
 			write(t, web+"/manifest.json", `{"format": 1, "files": [{"name": "../web2/ipset.restore"}]}`)
@@ -298,5 +298,24 @@ func TestReadFolderIsBounded(t *testing.T) {
 	size := int64(len(compiled(t, "a")[folder.RulesFile4]))
 	if text, err := readFile(dir, folder.RulesFile4, os.Geteuid(), &size); err != nil || size != 0 || len(text) == 0 {
 		t.Errorf("%v, %d left", err, size)
+	}
+}
+
+func TestADamagedFolderStillShowsItsIntactFiles(t *testing.T) {
+	web := privateDir(t) + "/web"
+	writeFolder(t, web, compiled(t, "a"))
+	write(t, web+"/ipset.restore", "")
+	_, _, err := ReadFolder(web, os.Geteuid())
+	var damaged *DamagedError
+	if !errors.As(err, &damaged) {
+		t.Fatalf("%v", err)
+	}
+	want := compiled(t, "a")
+	delete(want, "ipset.restore")
+	if diff := cmp.Diff(want, damaged.Intact); diff != "" || len(want) < 2 {
+		t.Errorf("intact (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"ipset.restore"}, damaged.Names); diff != "" {
+		t.Errorf("damaged (-want +got):\n%s", diff)
 	}
 }

@@ -34,6 +34,14 @@ func tryFlock(f *os.File) (bool, error) {
 	return true, nil
 }
 
+// unlock ends the lock of an open file, also if other processes have it open.
+func unlock(f *os.File) error {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
+		return &fs.PathError{Op: "flock", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
 // allocate reserves space for a file on its disk. It returns errors.ErrUnsupported for a file system
 // that cannot, such as NFS.
 func allocate(f *os.File, bytes int64) error {

@@ -17,4 +17,6 @@ func openNoFollow(string, int, fs.FileMode) (*os.File, error) { return nil, erro
 
 func tryFlock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
 
+func unlock(*os.File) error { return errors.ErrUnsupported }
+
 func allocate(*os.File, int64) error { return errors.ErrUnsupported }

@@ -65,7 +65,7 @@ func Write(w io.Writer, result *driver.Result, policy string, changes []folder.C
 	} else {
 		escape.Fprintf(w, "Next, as root on each host (this is for %s):\n", first.Host)
 	}
-	escape.Fprintf(w, "  %s\n", shell.Word(filepath.Join(output, first.Host, folder.ApplyScript)))
+	escape.Fprintf(w, "  %s\n", shell.Command("dockerfw", "apply", filepath.Join(output, first.Host)))
 }
 
 // describe counts the rules and sets of one host.

@@ -30,7 +30,10 @@ func placeOf(r policytest.Result) string {
 
 // mismatch is what was expected, and what the packet got.
 func mismatch(r policytest.Result) string {
-	expected, got := verdictText(r.Test.Expect, r.Test.Proxy || r.Test.ToHost), verdictText(r.Got, r.Test.Proxy || r.Test.ToHost)
+	expected, got := verdictText(r.Test.Expect, r.Test.Proxy || r.Test.ToHost), verdictText(r.Got, r.ToProxy || r.Test.ToHost)
+	if r.Got == "" {
+		return "expected: " + expected + "; got: nothing: from_not excludes all clients of from, or they are of a family that is not compiled"
+	}
 	if r.Test.By != "" {
 		expected += " by " + r.Test.By
 	}
@@ -60,21 +63,54 @@ func verdictText(x parser.Expectation, proxy bool) string {
 	return string(x)
 }
 
+// Report is what a run of tests found. Coverage is nil if it was not asked for.
+type Report struct {
+	Results  []policytest.Result
+	Coverage *policytest.Coverage
+}
+
 // WriteText writes a line for each test; for one that failed what was expected, what the
-// packet got, and the packet.
-func WriteText(w io.Writer, results []policytest.Result) error {
+// packet got, and the packet. Then it writes the rules that no test decides.
+func WriteText(w io.Writer, report Report) error {
+	results := report.Results
 	for _, r := range results {
 		if r.Passed() {
 			escape.Fprintf(w, "ok    %s\n", nameOf(r))
 			continue
 		}
-		escape.Fprintf(w, "FAIL  %s\n      %s: %s\n      %s\n", nameOf(r), placeOf(r), mismatch(r), r.Packet)
+		escape.Fprintf(w, "FAIL  %s\n      %s: %s\n", nameOf(r), placeOf(r), mismatch(r))
+		if r.Got != "" {
+			escape.Fprintf(w, "      %s%s\n", counterexample(r), r.Packet)
+		}
 		for _, a := range r.Assumed {
 			escape.Fprintf(w, "        assumed: %s\n", a)
 		}
 	}
+	if c := report.Coverage; c != nil {
+		for _, r := range c.Untested {
+			escape.Fprintf(w, "no test decides by %s (%s)\n", ruleName(r), rulePlace(r))
+		}
+		escape.Fprintf(w, "coverage: %d of %s (%d%%)\n", c.Rules-len(c.Untested), words.Count(c.Rules, "rule"), c.Percent())
+	}
 	failed := policytest.Failed(results)
 	return escape.Fprintf(w, "%s: %d passed, %d failed\n", words.Count(len(results), "test"), len(results)-failed, failed)
+}
+
+// counterexample introduces the packet of a test about several clients.
+func counterexample(r policytest.Result) string {
+	switch {
+	case r.Test.Clients == nil:
+		return ""
+	case r.ToProxy:
+		return "counterexample, to docker-proxy: "
+	}
+	return "counterexample: "
+}
+
+func ruleName(r *parser.Rule) string { return fmt.Sprintf("%s %q", r.Kind, r.Name.Value) }
+
+func rulePlace(r *parser.Rule) string {
+	return fmt.Sprintf("%s:%d:%d", r.Name.Range.Filename, r.Name.Range.Start.Line, r.Name.Range.Start.Column)
 }
 
 type record struct {
@@ -87,20 +123,49 @@ type record struct {
 	Got    string `json:"got"`
 	GotBy  string `json:"got_by,omitempty"`
 	Packet string `json:"packet"`
+	// Proxy is set if the packet ends at docker-proxy.
+	Proxy bool `json:"proxy,omitempty"`
 	// Assumed are the fields of the packet that the test does not set.
 	Assumed []string `json:"assumed"`
 }
 
-// WriteJSON writes an array with an object for each test.
-func WriteJSON(w io.Writer, results []policytest.Result) error {
+type coverage struct {
+	Rules    int        `json:"rules"`
+	Percent  int        `json:"percent"`
+	Untested []untested `json:"untested"`
+}
+
+type untested struct {
+	Kind  string `json:"kind"`
+	Name  string `json:"name"`
+	Place string `json:"place"`
+}
+
+// WriteJSON writes an array with an object for each test; with coverage, an object with that
+// array and the coverage.
+func WriteJSON(w io.Writer, report Report) error {
 	records := []record{}
-	for _, r := range results {
+	for _, r := range report.Results {
+		shown := ""
+		if r.Got != "" {
+			shown = r.Packet.String()
+		}
 		records = append(records, record{
 			r.Test.Name.Value, r.Host, placeOf(r), r.Passed(),
-			string(r.Test.Expect), r.Test.By, string(r.Got), r.By, r.Packet.String(), append([]string{}, r.Assumed...),
+			string(r.Test.Expect), r.Test.By, string(r.Got), r.By, shown, r.ToProxy, append([]string{}, r.Assumed...),
 		})
 	}
-	return escape.JSON(w, records)
+	if report.Coverage == nil {
+		return escape.JSON(w, records)
+	}
+	c := coverage{report.Coverage.Rules, report.Coverage.Percent(), []untested{}}
+	for _, r := range report.Coverage.Untested {
+		c.Untested = append(c.Untested, untested{string(r.Kind), r.Name.Value, rulePlace(r)})
+	}
+	return escape.JSON(w, struct {
+		Tests    []record `json:"tests"`
+		Coverage coverage `json:"coverage"`
+	}{records, c})
 }
 
 type (
@@ -122,13 +187,19 @@ type (
 	}
 )
 
-// WriteJUnit writes a report in the XML format of JUnit, which CI systems display.
-func WriteJUnit(w io.Writer, results []policytest.Result) error {
+// WriteJUnit writes a report in the XML format of JUnit, which CI systems display. It has no
+// coverage.
+func WriteJUnit(w io.Writer, report Report) error {
+	results := report.Results
 	suite := junitSuite{Name: "dockerfw", Tests: len(results), Failures: policytest.Failed(results)}
 	for _, r := range results {
 		c := junitCase{Class: escape.Terminal(r.Test.DeclRange.Filename), Name: escape.Terminal(nameOf(r))}
 		if !r.Passed() {
-			c.Failure = &junitFailure{escape.Terminal(mismatch(r)), escape.Sprintf("%s: %s", placeOf(r), r.Packet)}
+			text := escape.Terminal(placeOf(r))
+			if r.Got != "" {
+				text = escape.Sprintf("%s: %s%s", placeOf(r), counterexample(r), r.Packet)
+			}
+			c.Failure = &junitFailure{escape.Terminal(mismatch(r)), text}
 		}
 		suite.Cases = append(suite.Cases, c)
 	}

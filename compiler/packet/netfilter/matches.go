@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -140,6 +141,20 @@ func setOption(m *iptables.Match, sets *Sets) ([]packet.Cond, bool) {
 		c = packet.All{c, packet.Opaque{Text: "counters of the entry in set " + name + ": " + words(counters...), Stateful: true}}
 	}
 	return []packet.Cond{inverted(c, *match)}, true
+}
+
+// timeOption reads a match that only has a last second, in UTC, as iptables-save prints it. The
+// kernel matches during that second, too (docs/contributing/netfilter.md, "The last second of
+// a rule").
+func timeOption(m *iptables.Match) ([]packet.Cond, bool) {
+	if len(m.Options) != 1 || m.Options[0].Name != "--datestop" || m.Options[0].Not {
+		return nil, false
+	}
+	last, err := time.Parse("2006-01-02T15:04:05", m.Options[0].Value())
+	if err != nil {
+		return nil, false
+	}
+	return []packet.Cond{packet.Until{End: last.Unix() + 1}}, true
 }
 
 func rangeOption(o iptables.Option) packet.Cond {

@@ -188,6 +188,8 @@ func matchConds(m *iptables.Match, f ir.Family, sets *Sets) []packet.Cond {
 		out, ok = setOption(m, sets)
 	case "mark", "connmark":
 		out, ok = markOption(m)
+	case "time":
+		out, ok = timeOption(m)
 	case "iprange":
 		for _, o := range m.Options {
 			out = append(out, rangeOption(o))

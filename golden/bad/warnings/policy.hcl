@@ -40,3 +40,22 @@ accept "open_but_for_a_set" {
   published_ports = [445]
   source_not      = [ipset.ipv4_only]
 }
+
+accept "off" {
+  enabled         = false
+  protocol        = "tcp"
+  published_ports = [446]
+  source          = [ipset.only_disabled]
+  expires         = "2026-11-01"
+}
+
+ipset "only_disabled" {
+  entries = ["192.0.2.67"]
+}
+
+accept "ended" {
+  protocol        = "tcp"
+  published_ports = [447]
+  source          = ["192.0.2.68"]
+  expires         = "2026-11-01"
+}

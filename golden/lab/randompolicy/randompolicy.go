@@ -81,6 +81,12 @@ func Text(t *rapid.T) string {
 			maybe("action = %s", `"drop"`, `"reject"`)
 		}
 		limits()
+		if rapid.IntRange(0, 5).Draw(t, "expires") == 0 {
+			fmt.Fprintf(&b, "expires = %s\n", pick(`"2036-12-31"`, `"2037-06-30T12:00:00Z"`))
+		}
+		if rapid.IntRange(0, 9).Draw(t, "enabled") == 0 {
+			b.WriteString("enabled = false\n")
+		}
 		b.WriteString("}\n")
 	}
 	defaultBlock := func() {

@@ -32,7 +32,7 @@ func Reloads(t testing.TB) int {
 	t.Helper()
 	text := os.Getenv("DOCKERFW_RELOADS")
 	if text == "" {
-		return 4
+		return 20
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {

@@ -195,7 +195,7 @@ func bootstrap(ctx context.Context, root, mirror, suite string) error {
 	// In namespaces, so that its processes and mounts always end with it. The script is
 	// given because debootstrap may not know the newest releases.
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-		"debootstrap", "--variant=minbase", "--include=docker.io,iptables,ipset,iproute2,conntrack",
+		"debootstrap", "--variant=minbase", "--include=docker.io,iptables,ipset,nftables",
 		suite, unfinished, mirror, "sid")
 	cmd.WaitDelay = time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {

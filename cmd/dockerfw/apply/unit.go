@@ -1,0 +1,72 @@
+package apply
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// UnitName is the name of the systemd unit, and BootFolder the folder that it loads.
+const (
+	UnitName   = "dockerfw.service"
+	BootFolder = "/etc/dockerfw"
+)
+
+// unit has no options that confine the service: most of them give it a mount namespace, and where
+// systemd cannot set that up, the service does not start and the containers are open.
+//
+//go:embed dockerfw.service
+var unit string
+
+// unitPath are the paths that systemd takes as they are, without quotes; see systemd.service(5).
+var unitPath = regexp.MustCompile(`^/[A-Za-z0-9/._+@,=:-]+$`)
+
+// Unit is the systemd unit that loads [BootFolder] before the engine starts, with the program at an
+// absolute path. The error is about a path that such a unit cannot contain.
+func Unit(program string) (string, error) {
+	if !unitPath.MatchString(program) {
+		return "", fmt.Errorf("a systemd unit cannot contain the path %s: install dockerfw at a path of letters, digits and ._+@,=:-, such as /usr/local/bin/dockerfw", program)
+	}
+	return strings.ReplaceAll(unit, "{{dockerfw}}", program), nil
+}
+
+// temporary are directories whose programs may be missing when the host starts, or are a person's.
+var temporary = []string{"/tmp/", "/var/tmp/", "/dev/shm/", "/run/", "/home/", "/root/"}
+
+// UnitWarning is why a program should not be started at boot from a path; "" for no reason.
+func UnitWarning(program string) string {
+	for _, dir := range temporary {
+		if strings.HasPrefix(program, dir) {
+			return fmt.Sprintf("the unit starts %s, which may be missing when the host starts: install dockerfw in /usr/local/bin and print the unit with that one", program)
+		}
+	}
+	return ""
+}
+
+// Program is the absolute path of this program. A symbolic link that it was started by stays, so that
+// the unit starts what the link refers to after an update.
+func Program() (string, error) {
+	resolved, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	// A path without "/" is one from PATH.
+	called, err := exec.LookPath(os.Args[0])
+	if err == nil {
+		called, err = filepath.Abs(called)
+	}
+	if err == nil && sameFile(called, resolved) {
+		return called, nil
+	}
+	return resolved, nil
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err == nil && err2 == nil && os.SameFile(x, y)
+}

@@ -1,0 +1,256 @@
+package outcome
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/cut"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+)
+
+// State is how an operation left the host.
+type State string
+
+// The states. The last four are those of failures; RolledBack is also that of rollback.
+const (
+	Planned    State = "planned"     // a dry run: nothing was changed
+	Current    State = "current"     // there was nothing to do
+	Loaded     State = "loaded"      // the folder is in force
+	Waiting    State = "waiting"     // the folder is in force, and waits for confirmation
+	Confirmed  State = "confirmed"   // the change that waited is kept
+	Removed    State = "removed"     // dockerfw has no rules
+	RolledBack State = "rolled_back" // the rules and sets are those from before
+	Unchanged  State = "unchanged"   // nothing was changed
+	Unknown    State = "unknown"     // rolling back failed too
+	Closed     State = "closed"      // at boot, no folder could be loaded
+)
+
+// Report is what an operation did. Its JSON is an interface: names and meanings are stable, more may
+// be added.
+type Report struct {
+	// Operation is the command: apply, confirm, rollback, remove.
+	Operation string `json:"operation"`
+	OK        bool   `json:"ok"`
+	State     State  `json:"state"`
+	// Error is why the operation failed.
+	Error string `json:"error,omitempty"`
+	// Version is what was loaded, or is in force again after a rollback.
+	Version *Version `json:"version,omitempty"`
+	// BackendNote is why the backend is not the default one.
+	BackendNote string `json:"backend_note,omitempty"`
+	Rules       int    `json:"rules"`
+	Sets        int    `json:"sets"`
+	// Changes are what differs from before, one in each line.
+	Changes []string `json:"changes"`
+	Moved   []Moved  `json:"moved"`
+	// Deleted are foreign rules that --force deletes.
+	Deleted []string `json:"deleted"`
+	// Plan is that of a dry run.
+	Plan *Plan `json:"plan,omitempty"`
+	// Meaning is which traffic is newly allowed or blocked.
+	Meaning *Meaning     `json:"meaning,omitempty"`
+	Facts   []apply.Fact `json:"facts"`
+	// Ended are the connections that were ended; nil without --cut.
+	Ended []cut.Refusal `json:"ended,omitempty"`
+	// Kept are sets that are not needed, and that foreign rules use.
+	Kept []string `json:"kept"`
+	// Deadline is when the change is rolled back unless it is confirmed.
+	Deadline *time.Time `json:"deadline,omitempty"`
+	// Next are what to do next, with the command.
+	Next []Step `json:"next"`
+
+	seconds int
+}
+
+// Version is a compiled folder.
+type Version struct {
+	Folder  string   `json:"folder"`
+	Digest  string   `json:"digest"`
+	Host    string   `json:"host,omitempty"`
+	Policy  []string `json:"policy"`
+	Backend string   `json:"backend,omitempty"`
+}
+
+// Moved is a jump that went ahead of a rule which lets packets through.
+type Moved struct {
+	Family string `json:"family"`
+	Table  string `json:"table"`
+	Chain  string `json:"chain"`
+	To     string `json:"to"`
+	Behind string `json:"behind,omitempty"`
+	// Example is a packet that the rule let through.
+	Example string `json:"example,omitempty"`
+}
+
+// Step is something to do.
+type Step struct {
+	Text    string `json:"text"`
+	Command string `json:"command"`
+}
+
+// VersionOf describes a recorded version; nil for none.
+func VersionOf(in *store.InForce) *Version {
+	if in == nil {
+		return nil
+	}
+	policy := in.Policy
+	if policy == nil {
+		policy = []string{}
+	}
+	return &Version{in.Folder, in.Digest, in.Host, policy, in.Backend}
+}
+
+func newReport(operation string, state State) *Report {
+	return &Report{
+		Operation: operation, OK: true, State: state,
+		Changes: []string{}, Moved: []Moved{}, Deleted: []string{}, Facts: []apply.Fact{}, Kept: []string{}, Next: []Step{},
+	}
+}
+
+// Apply describes a load, or a dry run of it. full finds all changes of traffic, however many.
+func Apply(r *apply.Result, o apply.Options, full bool, boot apply.BootUnit) *Report {
+	out := newReport("apply", Loaded)
+	out.fill(r)
+	empty := r.Plan.Differences.Empty() && len(r.Plan.Load) == 0
+	switch {
+	case o.DryRun:
+		out.State, out.Plan = Planned, planOf(r.Plan)
+	case empty:
+		out.State = Current
+	case !r.Deadline.IsZero():
+		out.State, out.seconds = Waiting, o.Confirm
+		deadline := r.Deadline
+		out.Deadline = &deadline
+	}
+	if o.Cut && !o.DryRun {
+		out.Ended = append([]cut.Refusal{}, r.Ended...)
+	}
+	if !empty {
+		out.Meaning = meaningOf(r, o.DryRun, full)
+	}
+	out.next(r, o, boot)
+	return out
+}
+
+// Boot describes a load at boot.
+func Boot(r *apply.Result) *Report {
+	out := newReport("apply", Loaded)
+	out.fill(r)
+	return out
+}
+
+// Confirm describes that a change is kept.
+func Confirm(r *apply.Result, boot apply.BootUnit) *Report {
+	out := newReport("confirm", Confirmed)
+	out.fill(r)
+	out.Changes, out.Moved = []string{}, []Moved{} // the load has made and reported them
+	out.next(r, apply.Options{}, boot)
+	return out
+}
+
+// Rollback describes that a change was undone. in is what is recorded as in force; nil for nothing.
+func Rollback(in *store.InForce) *Report {
+	out := newReport("rollback", RolledBack)
+	out.Version = VersionOf(in)
+	return out
+}
+
+// Remove describes that dockerfw's rules were removed.
+func Remove(r *apply.Result, boot apply.BootUnit) *Report {
+	out := newReport("remove", Removed)
+	out.Changes = append(out.Changes, r.Plan.Differences.Lines()...)
+	out.Kept = append(out.Kept, r.Kept...)
+	if boot.Enabled {
+		out.Next = append(out.Next, Step{"the boot unit is still enabled, and loads " + apply.BootFolder + " again; to disable it:", "systemctl disable --now dockerfw"})
+	}
+	return out
+}
+
+// Failed describes a failure of an operation.
+func Failed(operation string, err error) *Report {
+	out := newReport(operation, Unchanged)
+	out.OK, out.Error = false, err.Error()
+	var failure *apply.Failure
+	if errors.As(err, &failure) {
+		out.State = map[apply.State]State{apply.Unchanged: Unchanged, apply.RolledBack: RolledBack, apply.Unknown: Unknown, apply.Closed: Closed}[failure.State]
+	} else if operation == "remove" {
+		// It describes in the error how far it came.
+		out.State = Unknown
+	}
+	return out
+}
+
+// fill takes what is the same for all loads.
+func (out *Report) fill(r *apply.Result) {
+	out.Version = VersionOf(r.Loaded)
+	if out.Version != nil {
+		out.Version.Backend = string(r.Backend)
+	}
+	out.BackendNote, out.Rules, out.Sets = r.Note, r.Rules, r.Sets
+	out.Changes = append(out.Changes, r.Plan.Differences.Lines()...)
+	out.Deleted = append(out.Deleted, r.Plan.Deleted...)
+	out.Kept = append(out.Kept, r.Kept...)
+	out.Facts = append(out.Facts, r.Facts()...)
+	for _, p := range r.Moved {
+		m := Moved{Family: p.Family.String(), Table: p.Table, Chain: p.Chain, To: p.To, Behind: p.Behind}
+		if p.Example != nil {
+			m.Example = p.Example.String()
+		}
+		out.Moved = append(out.Moved, m)
+	}
+}
+
+// next finds what a person has to do.
+func (out *Report) next(r *apply.Result, o apply.Options, boot apply.BootUnit) {
+	add := func(text, command string) { out.Next = append(out.Next, Step{text, command}) }
+	switch out.State {
+	case Planned:
+		if len(out.Changes) > 0 {
+			command := []string{"dockerfw", "apply", "--confirm", "60"}
+			if o.Force {
+				command = append(command, "--force")
+			}
+			add("to load it, with a rollback unless you confirm:", shell.Command(append(command, r.Folder)...))
+		}
+		return
+	case Waiting:
+		add(fmt.Sprintf("rolling back in %d seconds unless you confirm:", out.seconds), "dockerfw confirm")
+		return
+	}
+	if !boot.Systemd {
+		return
+	}
+	if boot.Folder != r.Folder {
+		add("at boot "+bootFolder(boot)+"; to load this folder:", shell.Command("ln", "-sfn", r.Folder, apply.BootFolder))
+	}
+	if !boot.Enabled {
+		add("the boot unit is not enabled, so published ports are open after a reboot; to enable it:",
+			"dockerfw apply --print-unit > /etc/systemd/system/"+apply.UnitName+" && systemctl enable --now dockerfw")
+	}
+}
+
+func bootFolder(boot apply.BootUnit) string {
+	if boot.Folder == "" {
+		return apply.BootFolder + " is loaded, which does not exist"
+	}
+	return apply.BootFolder + " is loaded, which is " + boot.Folder
+}
+
+// name is the version in one line.
+func (v *Version) name() string {
+	text := v.Folder
+	if v.Host != "" {
+		text += " for host " + v.Host
+	}
+	if len(v.Policy) > 0 {
+		text += ", compiled from " + strings.Join(v.Policy, ", ")
+	}
+	return text + " (" + Short(v.Digest) + ")"
+}
+
+// Short is the beginning of a digest.
+func Short(digest string) string { return digest[:min(12, len(digest))] }

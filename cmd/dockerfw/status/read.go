@@ -1,0 +1,296 @@
+package status
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/outcome"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/folder"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// Read returns the status of this host. The error is about missing rights, the directories of the
+// store, or a host that cannot be read.
+func Read(now time.Time) (*Report, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("root is required, to read the rules of this host and what dockerfw recorded: sudo dockerfw status")
+	}
+	s, err := store.Open()
+	if err != nil {
+		return nil, err
+	}
+	out := &Report{Differences: []string{}, Drops: []Drops{}, Sets: []Set{}, Boot: apply.ReadBootUnit("/")}
+	in, err := s.InForce()
+	if err != nil {
+		return nil, err
+	}
+	change, err := s.Waiting()
+	if err != nil {
+		return nil, err
+	}
+	if change != nil {
+		out.Pending = pendingOf(change, now, waits("/proc", change.Token))
+	}
+	backend := lastBackend(s)
+	if change != nil {
+		backend = snapshot.Backend(change.Backend)
+	}
+	t := &tools{runner: hosttool.New(), texts: map[string][]byte{}}
+	fleet, diags, err := snapshot.ReadLive(t, snapshot.LiveOptions{Last: backend, Loading: true})
+	switch {
+	case err != nil:
+		return nil, err
+	case diags.HasErrors():
+		return nil, diags
+	}
+	host := fleet.Hosts[0]
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		out.Drops = append(out.Drops, dropsOf(t.texts[host.Tool(f)+"-save"], f)...)
+	}
+	contents, path, recorded := version(s, in, change, out)
+	if recorded != nil {
+		out.Version, out.Since = outcome.VersionOf(recorded), &recorded.Since
+	}
+	out.state(s, host, contents, path)
+	out.OK = out.State == InForce && (out.Pending == nil || !out.Pending.Overdue)
+	return out, nil
+}
+
+func lastBackend(s *store.Store) snapshot.Backend {
+	last, err := s.Backend()
+	if err != nil {
+		return ""
+	}
+	return snapshot.Backend(last)
+}
+
+// version is the version that should be in force: the change that waits, the copy of the one that
+// was loaded last, or the folder that it came from.
+func version(s *store.Store, in *store.InForce, change *store.Change, out *Report) (contents map[string][]byte, path string, recorded *store.InForce) {
+	good, goodPath, ok, err := s.Good()
+	if ok || err != nil {
+		out.Good = &Good{Path: goodPath}
+		if err != nil {
+			out.Good.Error = err.Error()
+		} else {
+			out.Good.Digest = folder.Digest(good[folder.ManifestFile])
+			out.Good.InForce = change == nil && in != nil && in.Digest == out.Good.Digest
+		}
+	}
+	if change != nil {
+		pending, err := s.Pending()
+		if err != nil || pending == nil {
+			return nil, "", in
+		}
+		return pending.Files, change.Folder, ofManifest(pending)
+	}
+	switch {
+	case in == nil:
+		return nil, "", nil
+	case ok && out.Good.Digest == in.Digest:
+		return good, goodPath, in
+	}
+	contents, path, err = store.ReadFolder(in.Folder, 0)
+	if err != nil || folder.Digest(contents[folder.ManifestFile]) != in.Digest {
+		return nil, "", in
+	}
+	return contents, path, in
+}
+
+// ofManifest describes a pending change as a version in force. It was loaded when its record was
+// made.
+func ofManifest(p *store.Pending) *store.InForce {
+	out := &store.InForce{Folder: p.Folder, Digest: p.Digest, Backend: p.Backend}
+	if m, err := folder.ParseManifest(p.Files[folder.ManifestFile]); err == nil {
+		out.Host, out.Version = m.Host, m.Version
+		for _, i := range m.Inputs {
+			out.Policy = append(out.Policy, i.Name)
+		}
+	}
+	return out
+}
+
+// state compares the host with the version that should be in force.
+func (out *Report) state(s *store.Store, host *snapshot.Host, contents map[string][]byte, path string) {
+	own := plan.HasOwn(host.Rules[ir.IPv4]) || plan.HasOwn(host.Rules[ir.IPv6])
+	switch {
+	case closed(host):
+		out.State = Closed
+		return
+	case out.Version == nil && own:
+		out.State = Unknown
+		return
+	case !own:
+		out.State = NotLoaded
+	case contents == nil:
+		out.State, out.Error = Unknown, fmt.Sprintf("the files of the version in force no longer exist: %s was changed or removed, and there is no copy", out.Version.Folder)
+		return
+	default:
+		out.State = InForce
+	}
+	if contents == nil {
+		return
+	}
+	if err := out.compare(s, host, contents, path); err != nil {
+		out.State, out.Error = Unknown, err.Error()
+	} else if out.State == InForce && len(out.Differences) > 0 {
+		out.State = Different
+	}
+}
+
+// compare finds how the host differs from a version, as a load of it would.
+func (out *Report) compare(s *store.Store, host *snapshot.Host, contents map[string][]byte, path string) error {
+	want, diags, err := snapshot.OpenFiles(path, contents)
+	switch {
+	case err != nil:
+		return err
+	case diags.HasErrors():
+		return diags
+	}
+	out.sets(want, host)
+	made, err := s.Names(store.Made)
+	if err != nil {
+		return err
+	}
+	unmanaged, err := s.Names(store.Unmanaged)
+	if err != nil {
+		return err
+	}
+	placements, err := want.Placements(host)
+	if err != nil {
+		return err
+	}
+	p, err := plan.Make(plan.Input{
+		Host: host.State(), Want: want.Version(), Records: plan.Records{Made: made, Unmanaged: unmanaged}, Force: true,
+		Late: snapshot.Late(placements),
+	})
+	if err != nil {
+		return err
+	}
+	if out.State != NotLoaded {
+		out.Differences = append(out.Differences, p.Differences.Lines()...)
+	}
+	return nil
+}
+
+// sets counts the entries of the sets of a version on the host.
+func (out *Report) sets(want, host *snapshot.Host) {
+	for _, name := range want.Sets.Names() {
+		one := Set{Name: name, Managed: !want.Unmanaged[name]}
+		if have := host.Sets.Set(name); have == nil {
+			one.Missing = true
+		} else {
+			for range have.Entries() {
+				one.Entries++
+			}
+		}
+		out.Sets = append(out.Sets, one)
+	}
+}
+
+// closed reports whether a host has the rules of plan.Closed.
+func closed(host *snapshot.Host) bool {
+	for _, f := range host.Families() {
+		if t := host.Filter(f); t != nil {
+			for _, c := range t.Chains {
+				if slices.ContainsFunc(c.Rules, func(r *iptables.Rule) bool { return r.Comment() == "dockerfw closed" }) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// pendingOf describes a change at a time; alive is whether the process that rolls it back exists.
+func pendingOf(c *store.Change, now time.Time, alive bool) *Pending {
+	left := c.Deadline.Sub(now)
+	return &Pending{
+		Folder: c.Folder, Deadline: c.Deadline, Partial: c.Partial, Seconds: max(0, int(left.Seconds())),
+		// Rolling back takes a moment, which is not overdue.
+		Overdue: !alive || left < -10*time.Second,
+	}
+}
+
+// waits reports whether the process exists that waits for a confirmation.
+func waits(proc, token string) bool {
+	files, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "cmdline"))
+	if err != nil {
+		return false
+	}
+	want := "\x00rollback\x00--" + apply.ExpireFlag + "\x00" + token + "\x00"
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err == nil && strings.HasSuffix(string(text), want) {
+			return true
+		}
+	}
+	return false
+}
+
+// tools are the tools that a host is read with: iptables-save prints the counters as well.
+type tools struct {
+	snapshot.LocalTools
+	runner *hosttool.Runner
+	texts  map[string][]byte
+}
+
+// Output runs a tool.
+func (t *tools) Output(tool string, args ...string) ([]byte, error) {
+	counted := strings.Contains(tool, "tables") && strings.HasSuffix(tool, "-save")
+	if counted {
+		args = append([]string{"-c"}, args...)
+	}
+	text, err := t.runner.Output(context.Background(), nil, tool, args...)
+	if counted && err == nil {
+		t.texts[tool] = append(t.texts[tool], text...)
+	}
+	return text, err
+}
+
+// dropsOf are the packets that dockerfw's rules in the output of iptables-save -c refused, with those
+// of a block in a chain together.
+func dropsOf(text []byte, f ir.Family) []Drops {
+	var out []Drops
+	file, diags := iptables.ParseRules(bytes.NewReader(text), "iptables-save")
+	if diags.HasErrors() {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, b := range file.Blocks {
+		if seen[b.Table] || b.Table != "filter" && b.Table != "security" {
+			continue // a table that was printed twice
+		}
+		seen[b.Table] = true
+		index := map[string]int{}
+		for _, c := range b.Commands {
+			if c.Rule == nil || c.Counters == nil || c.Rule.Jump != "DROP" && c.Rule.Jump != "REJECT" || !identity.Ours(c.Rule) {
+				continue
+			}
+			name := identity.BlockName(c.Rule)
+			i, ok := index[c.Chain+" "+name]
+			if !ok {
+				i = len(out)
+				index[c.Chain+" "+name] = i
+				out = append(out, Drops{Rule: name, Family: f.String(), Chain: c.Chain, Fallback: b.Table == "security"})
+			}
+			out[i].Packets += c.Counters.Packets
+			out[i].Bytes += c.Counters.Bytes
+		}
+	}
+	return out
+}

@@ -1,0 +1,146 @@
+package status
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/outcome"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+var now = time.Date(2026, 3, 4, 3, 0, 0, 0, time.UTC)
+
+func requireText(t *testing.T, r *Report, style Style, want string) {
+	t.Helper()
+	style.Now = now
+	var b bytes.Buffer
+	if err := WriteText(&b, r, style); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(strings.TrimPrefix(want, "\n"), b.String()); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+func inForce() *Report {
+	return &Report{
+		OK: true, State: InForce,
+		Version: &outcome.Version{Folder: "/etc/dockerfw.d/2", Digest: "0123456789abcdef", Host: "web1", Policy: []string{"policy.hcl"}, Backend: "nft"},
+		Good:    &Good{InForce: true},
+		Boot:    apply.BootUnit{Systemd: true, Enabled: true, Folder: "/etc/dockerfw.d/2"},
+		Drops: []Drops{
+			{Rule: "default", Family: "ipv4", Chain: "DOCKER-USER", Packets: 12},
+			{Rule: "default", Family: "ipv4", Chain: "DOCKERFW", Fallback: true, Packets: 1},
+			{Rule: `deny "scanners"`, Family: "ipv6", Chain: "DOCKER-USER"},
+		},
+		Sets: []Set{{Name: "clients", Entries: 3, Managed: true}, {Name: "bans", Entries: 1}, {Name: "office", Missing: true, Managed: true}},
+	}
+}
+
+func TestAHostInOrder(t *testing.T) {
+	requireText(t, inForce(), Style{}, `
+rules      in force, exactly as compiled
+folder     /etc/dockerfw.d/2 for host web1 (0123456789ab)
+policy     policy.hcl
+tables     iptables-nft
+boot       the unit is enabled, and loads /etc/dockerfw.d/2
+copy       the version in force, if the folder cannot be loaded at boot
+drops      packets since the rules were loaded:
+                   12  default (DOCKER-USER, IPv4)
+                    1  default (fallback rules, IPv4)
+sets       clients 3, bans 1 (unmanaged), office MISSING
+`)
+}
+
+func TestAHostThatDiffers(t *testing.T) {
+	r := inForce()
+	r.State, r.Differences = Different, []string{"IPv4 FORWARD: add the jump to DOCKER-USER", "set clients: add 1 entry"}
+	r.Pending = &Pending{Overdue: true}
+	r.Boot, r.Good, r.Drops, r.Sets = apply.BootUnit{Systemd: true}, &Good{Digest: "fedcba9876543210"}, nil, nil
+	requireText(t, r, Style{}, `
+rules      DIFFERENT from what was loaded: 2 differences
+folder     /etc/dockerfw.d/2 for host web1 (0123456789ab)
+policy     policy.hcl
+tables     iptables-nft
+to fix     IPv4 FORWARD: add the jump to DOCKER-USER
+           set clients: add 1 entry
+next       dockerfw apply /etc/dockerfw.d/2
+confirm    OVERDUE: the change is not confirmed, and the process that would roll it back is gone
+next       dockerfw rollback, or dockerfw confirm to keep the change
+boot       the unit dockerfw.service is not enabled: published ports are open after a reboot
+next       dockerfw apply --print-unit > /etc/systemd/system/dockerfw.service && systemctl enable --now dockerfw
+copy       another version (fedcba987654), if the folder cannot be loaded at boot
+`)
+}
+
+func TestPacketsOfABlockAreCountedTogether(t *testing.T) {
+	text := `*security
+:FORWARD ACCEPT [9:9]
+:DOCKERFW - [0:0]
+[4:40] -A DOCKERFW -m comment --comment "dockerfw default" -j DROP
+COMMIT
+*filter
+:FORWARD ACCEPT [0:0]
+:DOCKER-USER - [0:0]
+[1:60] -A DOCKER-USER -i eth0 -m comment --comment "dockerfw default" -j DROP
+[2:80] -A DOCKER-USER -i eth1 -m comment --comment "dockerfw default" -j DROP
+[5:50] -A DOCKER-USER -m comment --comment "dockerfw deny scanners" -j REJECT
+[7:70] -A DOCKER-USER -m comment --comment "dockerfw accept https" -j ACCEPT
+[8:80] -A DOCKER-USER -s 192.0.2.1/32 -j DROP
+COMMIT
+*nat
+:DOCKERFW - [0:0]
+[3:30] -A DOCKERFW -m comment --comment "dockerfw default" -j DROP
+COMMIT
+`
+	want := []Drops{
+		{"default", "ipv4", "DOCKERFW", true, 4, 40},
+		{"default", "ipv4", "DOCKER-USER", false, 3, 140},
+		{`deny "scanners"`, "ipv4", "DOCKER-USER", false, 5, 50},
+	}
+	// The legacy tool prints the security table a second time when it is asked for it.
+	for _, text := range []string{text, text + text[:strings.Index(text, "*filter")]} {
+		if d := cmp.Diff(want, dropsOf([]byte(text), ir.IPv4)); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+	}
+}
+
+func TestAChangeIsOverdueWithoutItsProcess(t *testing.T) {
+	for _, c := range []struct {
+		left    time.Duration
+		alive   bool
+		seconds int
+		overdue bool
+	}{{time.Minute, true, 60, false}, {time.Minute, false, 60, true}, {-time.Second, true, 0, false}, {-time.Minute, true, 0, true}} {
+		p := pendingOf(&store.Change{Deadline: now.Add(c.left)}, now, c.alive)
+		if p.Seconds != c.seconds || p.Overdue != c.overdue {
+			t.Errorf("%+v: %+v", c, p)
+		}
+	}
+}
+
+func TestTheProcessThatWaitsIsFoundByItsToken(t *testing.T) {
+	proc := t.TempDir()
+	for pid, args := range map[string]string{"7": "/usr/bin/dockerfw\x00rollback\x00--expire\x00ABC\x00", "8": "vi\x00ABC\x00"} {
+		if err := os.Mkdir(filepath.Join(proc, pid), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(proc, pid, "cmdline"), []byte(args), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for token, want := range map[string]bool{"ABC": true, "BC": false, "XYZ": false} {
+		if got := waits(proc, token); got != want {
+			t.Errorf("%s: %v, want %v", token, got, want)
+		}
+	}
+}

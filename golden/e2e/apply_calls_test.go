@@ -1,0 +1,143 @@
+//go:build linux
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/golden/lab"
+)
+
+// calls counts the tools that dockerfw runs, and can make one of these runs fail, or kill
+// dockerfw there.
+type calls struct {
+	*target
+	dir string // a folder with a file for each call, and the file "at" for the wrappers
+}
+
+// fault is what happens at the n-th call, from 1, of those that match a pattern of sh, such as
+// "ipset restore*".
+type fault struct {
+	n       int
+	when    string // before or after the tool has run
+	action  string // fail, or the signal that dockerfw gets
+	pattern string
+}
+
+// failure is what a tool prints that is made to fail.
+const failure = "failed on purpose"
+
+const callWrapper = `
+calls=%q call="%s $*"
+[ -e "$calls/at" ] || exec "$real" "$@"
+read -r at when action pattern <"$calls/at"
+case $call in $pattern) ;; *) exec "$real" "$@" ;; esac
+set -C
+n=1
+until echo "$call" >"$calls/$n"; do n=$((n + 1)); done 2>/dev/null
+[ $n = "$at" ] || exec "$real" "$@"
+[ $when = before ] || "$real" "$@"
+[ $action = fail ] || kill -s $action "$PPID"
+[ $action = fail ] || [ $action = KILL ] || { [ $when = after ] || exec "$real" "$@"; exit 0; }
+echo "` + failure + `" >&2
+exit 1`
+
+// newCalls wraps all tools of a host.
+func newCalls(h *target) *calls {
+	c := &calls{h, h.path("calls")}
+	names := []string{"ipset", "nft"}
+	for _, tool := range []string{"iptables", "ip6tables"} {
+		for _, kind := range []string{"-nft", "-legacy"} {
+			for _, suffix := range []string{"", "-save", "-restore"} {
+				names = append(names, tool+kind+suffix)
+			}
+		}
+	}
+	for _, name := range names {
+		h.wrap(name, fmt.Sprintf(callWrapper, c.dir, name))
+	}
+	return c
+}
+
+// with runs dockerfw with a fault and returns the calls of tools, each with its arguments. hit
+// reports whether there were enough calls for the fault.
+func (c *calls) with(f fault, run func() outcome) (out outcome, made []string, hit bool) {
+	c.t.Helper()
+	if f.pattern == "" {
+		f.pattern = "*"
+	}
+	if err := os.Mkdir(c.dir, 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.dir, "at"), fmt.Appendf(nil, "%d %s %s %s\n", f.n, f.when, f.action, f.pattern), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	out = run()
+	for n := 1; ; n++ {
+		text := readOr(c.t, filepath.Join(c.dir, strconv.Itoa(n)), "")
+		if text == "" {
+			break
+		}
+		made = append(made, strings.TrimSpace(text))
+	}
+	if err := os.RemoveAll(c.dir); err != nil {
+		c.t.Fatal(err)
+	}
+	return out, made, len(made) >= f.n
+}
+
+// count runs dockerfw without a fault and returns the calls of tools.
+func (c *calls) count(run func() outcome) (outcome, []string) {
+	c.t.Helper()
+	out, made, _ := c.with(fault{n: 1 << 20, when: "before", action: "fail"}, run)
+	return out, made
+}
+
+// kill runs dockerfw and kills it before or after a call. It returns the call, and false if the
+// run ended by itself, because it has fewer calls.
+func (c *calls) kill(n int, when string, run func() outcome) (call string, killed bool) {
+	c.t.Helper()
+	return c.killAt(fault{n: n, when: when}, run)
+}
+
+func (c *calls) killAt(f fault, run func() outcome) (call string, killed bool) {
+	c.t.Helper()
+	f.action = "KILL"
+	out, made, hit := c.with(f, run)
+	if !hit {
+		return "", false
+	}
+	if out.code != -1 {
+		c.t.Fatalf("killed %s call %d (%s), it exited with %d:\n%s", f.when, f.n, made[f.n-1], out.code, out.text)
+	}
+	return made[f.n-1], true
+}
+
+// each runs a test for each call, before and after the tool, until it returns false because a run
+// has no such call.
+func (c *calls) each(test func(n int, when string) bool) (most int) {
+	c.t.Helper()
+	for _, when := range []string{"before", "after"} {
+		n := 1
+		for test(n, when) {
+			if c.t.Failed() {
+				c.t.FailNow()
+			}
+			n++
+		}
+		most = max(most, n-1)
+	}
+	return most
+}
+
+// otherBackend is the other kind of iptables.
+func otherBackend(b lab.Backend) lab.Backend {
+	if b == lab.NFT {
+		return lab.Legacy
+	}
+	return lab.NFT
+}
