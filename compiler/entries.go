@@ -45,11 +45,7 @@ func denyWith(p *parser.Policy, set string) *parser.Rule {
 			}
 		}
 	}
-	rules := p.Rules
-	if p.Egress != nil {
-		rules = slices.Concat(rules, p.Egress.Rules)
-	}
-	for _, r := range rules {
+	for _, r := range p.AllRules() {
 		if r.Kind != parser.KindDeny {
 			continue
 		}

@@ -168,8 +168,12 @@ func (c *compilation) warnHostServices() {
 			}
 		}
 		if len(included) > 0 {
+			remedy := "Exclude them from the range, or set input_guard = false."
+			if c.policy.Input != nil {
+				remedy = "Exclude them from the range, and list them in input."
+			}
 			c.warn(diag.CodeHostService, ports.Range, "ports of the host's own services are protected",
-				"The range includes %s. INPUT protection cannot distinguish the host's own services from containers: clients that the policy blocks at these ports cannot reach those services either. Exclude them from the range, or set input_guard = false.", strings.Join(included, ", "))
+				"The range includes %s. INPUT protection cannot distinguish the host's own services from containers: clients that the policy blocks at these ports cannot reach those services either. %s", strings.Join(included, ", "), remedy)
 		}
 	}
 	for _, p := range c.policy.Host.ProxyPorts {
@@ -201,12 +205,12 @@ func (c *compilation) jumpToProxy(s *scope, f ir.Family) {
 	}
 }
 
-// pruneProxy removes rules without effect from INPUT protection of one family: accepts if
-// there is no default after them, and all rules if none of them drops or rejects.
-func (c *compilation) pruneProxy(f ir.Family) {
+// pruneInput removes rules without effect from ScopeProxy or ScopeHost of one family: accepts
+// if there is no default after them, and all rules if none of them drops or rejects.
+func (c *compilation) pruneInput(f ir.Family, s ir.Scope) {
 	refuses, hasDefault := false, false
 	p := c.program(f)
-	for _, r := range p.Scope(ir.ScopeProxy) {
+	for _, r := range p.Scope(s) {
 		hasDefault = hasDefault || r.Phase == ir.PhaseDefault
 		switch r.Verdict.(type) {
 		case ir.Drop, ir.Reject:
@@ -216,8 +220,10 @@ func (c *compilation) pruneProxy(f ir.Family) {
 	p.Rules = slices.DeleteFunc(p.Rules, func(r *ir.Rule) bool {
 		switch r.Scope {
 		case ir.ScopeInput:
-			return !refuses
-		case ir.ScopeProxy:
+			// The rules that keep protected ports from ScopeHost are there for its sake.
+			jump, jumps := r.Verdict.(ir.Jump)
+			return !refuses && (jumps && jump.To == s || !jumps && s == ir.ScopeHost)
+		case s:
 			return !refuses || r.Phase == ir.PhaseAccept && !hasDefault
 		}
 		return false

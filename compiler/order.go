@@ -20,7 +20,7 @@ func (c *compilation) order() {
 // checkOrder checks the insertion-order invariant on the finished IR.
 func (c *compilation) checkOrder() {
 	for _, p := range c.out.Programs {
-		for s := ir.ScopeForward; s <= ir.ScopeProxy; s++ {
+		for s := ir.ScopeForward; s <= ir.LastScope; s++ {
 			rules := p.Scope(s)
 			var ids []ir.RuleID
 			for _, r := range rules {

@@ -38,12 +38,18 @@ func (c *compilation) makeRules() {
 				c.jumpToEgress(s, f)
 			case ir.ScopeProxy:
 				c.jumpToProxy(s, f)
-				c.pruneProxy(f)
+				c.pruneInput(f, ir.ScopeProxy)
+			case ir.ScopeHost:
+				c.jumpToHost(s, f)
+				c.pruneInput(f, ir.ScopeHost)
 			}
 		}
 		if s.Scope == ir.ScopeProxy {
 			c.warnUnprotected(s)
 			c.warnHostServices()
+		}
+		if s.Scope == ir.ScopeHost {
+			c.warnSSHClosed(s)
 		}
 	}
 }
@@ -89,7 +95,9 @@ func (c *compilation) established(s *scope, f ir.Family) {
 			})
 		}
 	}
-	if c.policy.Established.Recheck {
+	// In ScopeHost open connections always pass: rechecking would end the session of the
+	// administrator who loads rules that no longer accept it.
+	if c.policy.Established.Recheck && s.Scope != ir.ScopeHost {
 		// ICMP errors about clients' connections are RELATED and go in the original direction:
 		// they pass in either direction, or path MTU discovery breaks.
 		add("", c.pass(s), ir.CTRelated, ir.CTAny)
@@ -116,10 +124,9 @@ func (c *compilation) jumpToEgress(s *scope, f ir.Family) {
 	}
 }
 
-// pass returns the verdict of established and accept. In ScopeProxy that is never ACCEPT,
-// which would skip the host's own rules in INPUT.
+// pass returns the verdict of established and accept. In INPUT that is never ACCEPT, which would skip the host's own rules in INPUT.
 func (c *compilation) pass(s *scope) ir.Verdict {
-	if c.policy.Host.Verdict == parser.VerdictReturn || s.Scope == ir.ScopeProxy {
+	if c.policy.Host.Verdict == parser.VerdictReturn || s.Scope == ir.ScopeProxy || s.Scope == ir.ScopeHost {
 		return ir.Return{}
 	}
 	return ir.Accept{}
@@ -153,7 +160,7 @@ func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 		Rate:              rate(r.Rate),
 		Connections:       connections(r.Connections, f),
 		Log:               logging(r.Log),
-		SessionsRechecked: c.policy.Established.Recheck,
+		SessionsRechecked: c.policy.Established.Recheck && s.Scope != ir.ScopeHost,
 		Verdict:           c.pass(s),
 	}
 	if r.Expires != nil {
@@ -161,6 +168,9 @@ func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 	}
 	if r.Kind == parser.KindDeny {
 		out.Phase, out.Verdict = ir.PhaseDeny, refuse(r.Action)
+	}
+	if s.Scope == ir.ScopeHost {
+		out.DestinationPorts = portRanges(values(r.HostPorts))
 	}
 	if len(out.In) == 0 {
 		out.In = s.in
@@ -304,10 +314,16 @@ func (c *compilation) defaultRule(s *scope, f ir.Family) {
 		Log:     logging(d.Log),
 		Verdict: refuse(d.Action),
 	}
-	if s.Scope == ir.ScopeEgress {
+	switch s.Scope {
+	case ir.ScopeEgress:
 		r.Name = "egress-default"
 		r.Destination.NotIn = allow.Addresses
-	} else {
+	case ir.ScopeHost:
+		r.Name = "input-default"
+		r.Source.NotIn = allow.Addresses
+		r.Protocols = closedProtocols
+		c.dhcpClient(s, f)
+	default:
 		r.Source.NotIn = allow.Addresses
 	}
 	c.add(f, r)

@@ -15,8 +15,8 @@ type scope struct {
 	// in and out are the interfaces on which packets arrive and leave, unless a rule
 	// lists others.
 	in, out []string
-	// protected are the ports that ScopeProxy is for, and entry the interfaces from
-	// which ScopeInput sends packets there.
+	// protected are the ports that ScopeProxy is for, and that ScopeHost is not for; entry
+	// are the interfaces from which ScopeInput sends packets to either.
 	protected []protocolPorts
 	entry     []string
 }
@@ -30,8 +30,12 @@ func (c *compilation) scopes() []*scope {
 	if e := c.policy.Egress; e != nil && (len(e.Rules) > 0 || e.Default.Action != parser.ActionReturn) {
 		all = append(all, &scope{Scope: ir.ScopeEgress, rules: e.Rules, def: e.Default, in: container, out: external})
 	}
-	if proxy := c.proxyScope(external); proxy != nil {
+	proxy := c.proxyScope(external)
+	if proxy != nil {
 		all = append(all, proxy)
+	}
+	if host := c.hostScope(external, proxy); host != nil {
+		all = append(all, host)
 	}
 	return all
 }

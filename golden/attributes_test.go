@@ -62,6 +62,7 @@ var attributeSamples = map[string]attributeSample{
 	"rule.protocol":             {`protocol = "tcp"`, `protocol = "udp"`, false, ""},
 	"rule.published_ports":      {webPort, "protocol = \"tcp\"\npublished_ports = [81]\n", false, ""},
 	"rule.published_address":    {webPort, webPort + `published_address = ["198.51.100.1"]`, false, ""},
+	"rule.ports":                {webPort, "protocol = \"tcp\"\nports = [81]\n", false, ""},
 	"rule.container_ports":      {webPort, webPort + `container_ports = [8080]`, false, ""},
 	"rule.source_ports":         {webPort, webPort + `source_ports = [53]`, false, ""},
 	"rule.icmp_types":           {`icmp_types = ["echo-request"]`, `icmp_types = ["echo-request", "timestamp-request"]`, false, ""},
@@ -154,9 +155,8 @@ func (s attributeSample) test(t *testing.T, kind string) {
 // sampleVariant is a place in a policy where the attributes of a rule must have an effect.
 type sampleVariant struct {
 	name string
-	// block is "deny" or "accept", of egress or not.
-	block  string
-	egress bool
+	// block is "deny" or "accept", and in the block around it, "" for none.
+	block, in string
 	// path is where the effect must show.
 	path diff.Path
 	// without are attributes that have none there.
@@ -168,13 +168,16 @@ type sampleVariant struct {
 var containerAttributes = []string{"destination", "destination_not", "container_ports", "out_interfaces", "icmp_types"}
 
 var sampleVariants = []sampleVariant{
-	{name: "deny", block: "deny", path: diff.Forwarded},
-	{name: "accept", block: "accept", path: diff.Forwarded, without: []string{"action"}},
-	{name: "deny in INPUT", block: "deny", path: diff.ToProxy, without: containerAttributes},
+	{name: "deny", block: "deny", path: diff.Forwarded, without: []string{"ports"}},
+	{name: "accept", block: "accept", path: diff.Forwarded, without: []string{"action", "ports"}},
+	{name: "deny in INPUT", block: "deny", path: diff.ToProxy, without: append([]string{"ports"}, containerAttributes...)},
 	// An accept with a container condition is left out of INPUT as a whole, which shows.
-	{name: "accept in INPUT", block: "accept", path: diff.ToProxy, without: []string{"action", "icmp_types"}},
-	{name: "deny in egress", block: "deny", egress: true, path: diff.Forwarded, without: []string{"published_ports", "published_address"}},
-	{name: "accept in egress", block: "accept", egress: true, path: diff.Forwarded, without: []string{"published_ports", "published_address", "action"}},
+	{name: "accept in INPUT", block: "accept", path: diff.ToProxy, without: []string{"action", "icmp_types", "ports"}},
+	{name: "deny in egress", block: "deny", in: "egress", path: diff.Forwarded, without: []string{"ports", "published_ports", "published_address"}},
+	{name: "accept in egress", block: "accept", in: "egress", path: diff.Forwarded, without: []string{"ports", "published_ports", "published_address", "action"}},
+	{name: "deny in the input block", block: "deny", in: "input", path: diff.ToProxy, without: []string{"published_ports", "published_address", "container_ports", "out_interfaces"}},
+	// ICMP is left alone by its default.
+	{name: "accept in the input block", block: "accept", in: "input", path: diff.ToProxy, without: []string{"published_ports", "published_address", "container_ports", "out_interfaces", "action", "icmp_types"}},
 }
 
 // compare compiles the sample with and without the attribute, and requires a change on one
@@ -217,10 +220,19 @@ func samplePolicy(t *testing.T, kind string, v sampleVariant, lines string) stri
 	block := "deny"
 	if v.block != "" {
 		block = v.block
-		blocks["host"] += "proxy_ports = [80, \"53/udp\", \"80/udp\"]\n"
+		if v.in != "input" { // which is not for the ports that the policy lists
+			blocks["host"] += "proxy_ports = [80, \"53/udp\", \"80/udp\"]\n"
+		}
 	}
 	rule := block + " \"sample\" {\n" + blocks["rule"] + "\n" + nested + "}\n"
-	if v.egress {
+	if v.in == "input" {
+		rule = strings.Replace(rule, "published_ports", "ports", 1)
+		if block == "deny" {
+			rule += "default {\n  action = \"return\"\n}\n"
+		}
+		rule = "input {\n" + rule + "}\n"
+	}
+	if v.in == "egress" {
 		if !strings.Contains(rule, "container_ports") {
 			rule = strings.Replace(rule, "published_ports", "container_ports", 1)
 		}
@@ -243,7 +255,7 @@ accept "ping" {
   protocol = ["icmp", "icmpv6"]
 }
 `
-	if block == "accept" {
+	if block == "accept" || v.in == "input" {
 		others = "" // they would let through what the sample lets through
 	}
 	dir := t.TempDir()

@@ -72,11 +72,16 @@ func TestPoliciesOfTheCookbookCompileAndPassTheirTests(t *testing.T) {
 			}
 			dir := t.TempDir()
 			s.files["policy.hcl"] = s.policies[0]
+			// Scenarios about other blocks do not repeat the input block that check asks for.
+			s.files["closed.hcl"] = s.policies[0]
+			if !strings.Contains(s.policies[0], "\ninput {") {
+				s.files["closed.hcl"] += "\ninput {\n  default {\n    action = \"return\"\n  }\n}\n"
+			}
 			writeFiles(t, dir, s.files)
 			commands := []string{"dockerfw fmt --check policy.hcl"}
 			for _, options := range append([]string{""}, s.options...) {
 				commands = append(commands,
-					"dockerfw check --strict policy.hcl "+options,
+					"dockerfw check --strict closed.hcl "+options,
 					"dockerfw test policy.hcl "+options)
 			}
 			for _, command := range commands {

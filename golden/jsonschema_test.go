@@ -45,7 +45,7 @@ func jsonSchema() object {
 	return out
 }
 
-// body describes the body of a block in a place, "" or "egress", and adds those of the
+// body describes the body of a block in a place, "", "egress" or "input", and adds those of the
 // blocks inside it to defs.
 func body(place, name string, b *parser.Block, defs object) object {
 	properties := object{"//": object{"description": "a comment"}}
@@ -66,8 +66,8 @@ func body(place, name string, b *parser.Block, defs object) object {
 	}
 	for _, inner := range b.Blocks {
 		innerName := inner.Type
-		if b.Type == "egress" {
-			innerName = "egress." + inner.Type
+		if b.Type == "egress" || b.Type == "input" {
+			innerName = b.Type + "." + inner.Type
 		}
 		if defs[innerName] == nil {
 			defs[innerName] = body(b.Type, innerName, inner, defs)
@@ -182,6 +182,10 @@ func TestTheJSONSchemaRefusesWhatThePolicyMustNotHave(t *testing.T) {
 		`{"accept": {"web": {"published_ports": [0]}}}`,
 		`{"accept": {"web": {"rate": {"burst": 5}}}}`,
 		`{"egress": {"accept": {"web": {"published_ports": [80]}}}}`,
+		`{"accept": {"web": {"ports": [80]}}}`,
+		`{"egress": {"deny": {"mail": {"ports": [25]}}}}`,
+		`{"input": {"accept": {"web": {"published_ports": [80]}}}}`,
+		`{"input": {"accept": {"web": {"container_ports": [80]}}}}`,
 		`{"deny": {"web": {"connections": {"max": 0}}}}`,
 		`{"ipset": {"office": {"members": ["office"]}}}`,
 	} {

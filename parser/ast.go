@@ -14,7 +14,7 @@ type At[T any] struct {
 }
 
 // Policy is the policy of one host. Blocks that were not written have their defaults,
-// except Egress.
+// except Egress and Input.
 type Policy struct {
 	// Files are the names of the policy's files, relative to its directory.
 	Files       []string
@@ -28,6 +28,9 @@ type Policy struct {
 	Default  *Default
 	// Egress is nil when containers may reach everything.
 	Egress *Egress
+	// Input is nil when the host itself is not closed: then INPUT protection covers only the
+	// ports that the policy lists.
+	Input *HostInput
 	// Tests are those for this host. They have no effect on what is compiled.
 	Tests []*Test
 }
@@ -130,6 +133,8 @@ type Rule struct {
 	Source, SourceNot, Destination, DestinationNot *Addresses
 	Protocols                                      []At[Protocol]
 	PublishedPorts, ContainerPorts, SourcePorts    []At[Ports]
+	// HostPorts are ports of the host itself, only in Input.
+	HostPorts []At[Ports]
 	// PublishedAddress are single addresses.
 	PublishedAddress          []At[netipx.IPRange]
 	ICMPTypes                 []At[ICMPType]
@@ -257,4 +262,24 @@ type Egress struct {
 	Rules     []*Rule
 	// Default is open (ActionReturn) unless written.
 	Default *Default
+}
+
+// HostInput is the input block: the same phases for packets to the host itself.
+type HostInput struct {
+	DeclRange hcl.Range
+	Rules     []*Rule
+	// Default is closed (ActionDrop) unless written.
+	Default *Default
+}
+
+// AllRules returns the rules of the policy, then those of its egress and input blocks.
+func (p *Policy) AllRules() []*Rule {
+	out := p.Rules[:len(p.Rules):len(p.Rules)]
+	if p.Egress != nil {
+		out = append(out, p.Egress.Rules...)
+	}
+	if p.Input != nil {
+		out = append(out, p.Input.Rules...)
+	}
+	return out
 }

@@ -48,10 +48,13 @@ func (e *evaluator) policy(host string) (*Policy, hcl.Diagnostics) {
 	}
 	p.Default = &Default{DeclRange: p.Host.DeclRange, Action: ActionDrop}
 	for _, b := range s.blocks["default"] {
-		p.Default = e.defaultBlock(b)
+		p.Default = e.defaultBlock(b, "Docker's rules")
 	}
 	for _, b := range s.blocks["egress"] {
 		p.Egress = e.egress(p, b)
+	}
+	for _, b := range s.blocks["input"] {
+		p.Input = e.input(p, b)
 	}
 	e.checkRuleNames(p)
 	p.Tests = e.tests(p)
@@ -62,12 +65,8 @@ func (e *evaluator) policy(host string) (*Policy, hcl.Diagnostics) {
 // checkRuleNames reports rules with the same name, including those of for_each and disabled
 // ones.
 func (e *evaluator) checkRuleNames(p *Policy) {
-	rules := slices.Concat(p.Rules, p.Disabled)
-	if p.Egress != nil {
-		rules = slices.Concat(p.Rules, p.Egress.Rules, p.Disabled)
-	}
 	first := map[string]*Rule{}
-	for _, r := range rules {
+	for _, r := range slices.Concat(p.AllRules(), p.Disabled) {
 		if other, dup := first[r.Name.Value]; dup {
 			e.diags = append(e.diags, diag.WithRelated(
 				diag.New(diag.CodeDuplicate, r.Name.Range, fmt.Sprintf("second rule %q", r.Name.Value), "Each rule needs a name of its own, including those of for_each. Rename one of the two."),
@@ -88,7 +87,22 @@ func (e *evaluator) egress(p *Policy, decl *hcl.Block) *Egress {
 		out.Rules = append(out.Rules, e.rules(p, b, decl.Type)...)
 	}
 	for _, b := range e.source.egress["default"] {
-		out.Default = e.defaultBlock(b)
+		out.Default = e.defaultBlock(b, "Docker's rules")
+	}
+	return out
+}
+
+// input decodes the input block, whose blocks Load collected.
+func (e *evaluator) input(p *Policy, decl *hcl.Block) *HostInput {
+	out := &HostInput{DeclRange: decl.DefRange, Default: &Default{DeclRange: decl.DefRange, Action: ActionDrop}}
+	if !p.Host.InputGuard {
+		e.error(diag.CodeConflict, decl.DefRange, "input with input_guard = false", "The input block also closes the ports that docker-proxy answers on the host. Without INPUT protection it would refuse clients that rules with published_ports accept. Remove input_guard.")
+	}
+	for _, b := range rulesIn(e.source.input) {
+		out.Rules = append(out.Rules, e.rules(p, b, decl.Type)...)
+	}
+	for _, b := range e.source.input["default"] {
+		out.Default = e.defaultBlock(b, "the host's own rules")
 	}
 	return out
 }
@@ -102,13 +116,14 @@ func (e *evaluator) established(decl *hcl.Block) *Established {
 	}
 }
 
-func (e *evaluator) defaultBlock(decl *hcl.Block) *Default {
+// defaultBlock decodes a default block; rest is what decides about the traffic it leaves alone.
+func (e *evaluator) defaultBlock(decl *hcl.Block, rest string) *Default {
 	b := e.open(decl, defaultSchema, e.ctx)
 	d := &Default{DeclRange: decl.DefRange, Written: true, Allow: b.operands("allow"), Log: b.log("default")}
 	action := b.choice("action")
 	d.Action = Action(action.Value)
 	if d.Action == ActionReturn && d.Allow != nil {
-		b.error(diag.CodeConflict, d.Allow.Range, "allow with action = \"return\"", "With \"return\" all traffic is left to Docker's rules, so allow has no effect. Leave one of the two out.")
+		b.error(diag.CodeConflict, d.Allow.Range, "allow with action = \"return\"", "With \"return\" all traffic is left to %s, so allow has no effect. Leave one of the two out.", rest)
 	}
 	return d
 }
@@ -121,6 +136,11 @@ func (e *evaluator) warnings(p *Policy) {
 	if p.Default.Action == ActionReturn {
 		e.warn(diag.CodeOpenDefault, p.Default.DeclRange, "open by default", "Every client that is not denied reaches the published ports. Use action = \"drop\" with allow for the clients to admit.")
 	}
+	if p.Input != nil {
+		for _, r := range p.Input.Rules {
+			e.warnNotExternal(p, r)
+		}
+	}
 	for _, r := range p.Rules {
 		if r.Kind != KindAccept {
 			continue
@@ -129,11 +149,19 @@ func (e *evaluator) warnings(p *Policy) {
 			e.warn(diag.CodeAcceptAll, r.Name.Range, fmt.Sprintf("accept %q skips Docker's own rules", r.Name.Value),
 				"Its ACCEPT also opens ports that are not published to every client with a route to the container. Add published_ports or destination, or set verdict = \"return\" on the host.")
 		}
-		for _, i := range r.Interfaces {
-			if coveredBy(p.Host.ExternalInterfaces, i.Value) == nil {
-				e.warn(diag.CodeNotExternal, i.Range, fmt.Sprintf("interface %q is not external", i.Value),
-					"default drops nothing there, so the accept has no effect. Add it to the host's external_interfaces.")
-			}
+		e.warnNotExternal(p, r)
+	}
+}
+
+// warnNotExternal warns of interfaces of an accept on which nothing is refused.
+func (e *evaluator) warnNotExternal(p *Policy, r *Rule) {
+	if r.Kind != KindAccept {
+		return
+	}
+	for _, i := range r.Interfaces {
+		if coveredBy(p.Host.ExternalInterfaces, i.Value) == nil {
+			e.warn(diag.CodeNotExternal, i.Range, fmt.Sprintf("interface %q is not external", i.Value),
+				"default drops nothing there, so the accept has no effect. Add it to the host's external_interfaces.")
 		}
 	}
 }

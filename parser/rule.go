@@ -59,6 +59,7 @@ func (b *block) rule(name At[string]) (r *Rule, enabled bool) {
 	r.Protocols = b.protocols()
 	r.PublishedPorts = b.ports("published_ports")
 	r.ContainerPorts = b.ports("container_ports")
+	r.HostPorts = b.ports("ports")
 	r.SourcePorts = b.ports("source_ports")
 	b.checkPortProtocols(r)
 	r.PublishedAddress = b.publishedAddress()
@@ -268,7 +269,7 @@ func parsePort(text string) (uint16, bool) {
 
 // checkPortProtocols reports ports without a protocol, or with one that has no ports.
 func (b *block) checkPortProtocols(r *Rule) {
-	for _, name := range []string{"published_ports", "container_ports", "source_ports"} {
+	for _, name := range []string{"ports", "published_ports", "container_ports", "source_ports"} {
 		if !b.has(name) {
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 // example come from it.
 var policySchema = &Block{Blocks: []*Block{
 	hostSchema, ipsetSchema, establishedSchema, denySchema, acceptSchema, defaultSchema,
-	egressSchema, variableSchema, localsSchema, testSchema,
+	egressSchema, inputSchema, variableSchema, localsSchema, testSchema,
 }}
 
 var hostSchema = &Block{
@@ -90,16 +90,17 @@ const ruleNull = "null could mean any or none. Leave %s out for any, or remove t
 var ruleAttributes = []Attribute{
 	{Name: "source", Type: TypeAddressesAndSets, Example: addressesExample, DefaultText: "any", Meaning: "the source address is one of these"},
 	{Name: "source_not", Type: TypeAddressesAndSets, Example: addressesExample, DefaultText: "none", Meaning: "the source address is none of these"},
-	{Name: "destination", Type: TypeAddressesAndSets, Example: addressesExample, DefaultText: "any", Meaning: "the container's address, after DNAT, is one of these"},
-	{Name: "destination_not", Type: TypeAddressesAndSets, Example: addressesExample, DefaultText: "none", Meaning: "the container's address, after DNAT, is none of these"},
+	{Name: "destination", Type: TypeAddressesAndSets, Example: addressesExample, DefaultText: "any", Meaning: "the container's address, after DNAT, is one of these; in `input` the host's own address"},
+	{Name: "destination_not", Type: TypeAddressesAndSets, Example: addressesExample, DefaultText: "none", Meaning: "the container's address, after DNAT, is none of these; in `input` the host's own address"},
 	{Name: "protocol", Type: TypeProtocols, DefaultText: "any", Meaning: "`\"tcp\"`, `\"udp\"`, `\"sctp\"`, `\"icmp\"`, `\"icmpv6\"`, or a number from 1 to 255; required with ports"},
-	{Name: "published_ports", Type: TypePorts, Example: portsExample, DefaultText: "any", Meaning: "the port of the host that the client connected to; not in `egress`", NotIn: notInEgress},
-	{Name: "published_address", Type: TypeAddresses, Example: `["192.0.2.10", "2001:db8::10"]`, DefaultText: "any", Meaning: "the address of the host that the client connected to; not in `egress`", NotIn: notInEgress},
-	{Name: "container_ports", Type: TypePorts, Example: portsExample, DefaultText: "any", Meaning: "the destination port after DNAT: that of the container"},
+	{Name: "ports", Type: TypePorts, Example: portsExample, DefaultText: "any", Meaning: "the port of the host itself; only in `input`", NotIn: onlyInInput},
+	{Name: "published_ports", Type: TypePorts, Example: portsExample, DefaultText: "any", Meaning: "the port of the host that the client connected to; not in `egress` and `input`", NotIn: publishedNotIn},
+	{Name: "published_address", Type: TypeAddresses, Example: `["192.0.2.10", "2001:db8::10"]`, DefaultText: "any", Meaning: "the address of the host that the client connected to; not in `egress` and `input`", NotIn: publishedNotIn},
+	{Name: "container_ports", Type: TypePorts, Example: portsExample, DefaultText: "any", Meaning: "the destination port after DNAT: that of the container; not in `input`", NotIn: containerNotInInput},
 	{Name: "source_ports", Type: TypePorts, Example: portsExample, DefaultText: "any", Meaning: "the source port"},
 	{Name: "icmp_types", Type: TypeICMPTypes, Example: `["echo-request"]`, DefaultText: "any", Meaning: "the type of an ICMP message"},
 	{Name: "interfaces", Type: TypeStrings, Example: `["eth0"]`, DefaultText: "those of the host", Meaning: "the packet arrives on one of these, instead of one of the host's `external_interfaces`"},
-	{Name: "out_interfaces", Type: TypeStrings, Example: `["eth0"]`, DefaultText: "those of the host", Meaning: "the packet leaves on one of these, instead of one of the host's `container_interfaces`"},
+	{Name: "out_interfaces", Type: TypeStrings, Example: `["eth0"]`, DefaultText: "those of the host", Meaning: "the packet leaves on one of these, instead of one of the host's `container_interfaces`; not in `input`", NotIn: containerNotInInput},
 	{Name: "hosts", Type: TypeStrings, Example: `["web*"]`, DefaultText: "all", Meaning: "the rule exists only on hosts whose label matches one of these patterns"},
 	{
 		Name: "action", Type: TypeString, Default: string(ActionDrop), Values: []string{string(ActionDrop), string(ActionReject)}, Meaning: "`\"drop\"` or `\"reject\"`; only in `deny`",
@@ -116,7 +117,22 @@ const (
 	portsExample     = `[80, "8000-8010"]`
 )
 
-var notInEgress = []Exception{{"egress", "Egress packets have no published port or address. Use container_ports for the port of the server outside, and destination for its address."}}
+// topLevel is the context of blocks that are in no other block.
+const topLevel = ""
+
+var (
+	onlyInInput = []Exception{
+		{topLevel, "ports is the port of a service of the host itself, in the input block. Use published_ports for the port that Docker publishes, or container_ports for the port of the container."},
+		{"egress", "ports is the port of a service of the host itself, in the input block. Use container_ports for the port of the server outside."},
+	}
+	publishedNotIn = []Exception{
+		{"egress", "Egress packets have no published port or address. Use container_ports for the port of the server outside, and destination for its address."},
+		{"input", "The policy's own rules decide about published ports, also where docker-proxy answers on the host. Use ports for the port of a service of the host, and destination for its address."},
+	}
+	containerNotInInput = []Exception{
+		{"input", "Packets to the host itself go to no container. Use ports for the port of a service of the host."},
+	}
+)
 
 var rateSchema = &Block{
 	Type:    "rate",
@@ -153,7 +169,7 @@ var defaultSchema = &Block{
 	Type:    "default",
 	Meaning: "what happens to all other traffic",
 	Attributes: []Attribute{
-		{Name: "allow", Type: TypeAddressesAndSets, Default: []string{}, Example: addressesExample, Meaning: "sources that are left to Docker's own rules"},
+		{Name: "allow", Type: TypeAddressesAndSets, Default: []string{}, Example: addressesExample, Meaning: "sources that are left to Docker's own rules; in `egress` destinations; in `input` sources that are left to the host's own rules"},
 		{Name: "action", Type: TypeString, Default: string(ActionDrop), Values: []string{string(ActionDrop), string(ActionReject), string(ActionReturn)}, Meaning: "`\"drop\"`, `\"reject\"`, or `\"return\"`: nothing is refused"},
 	},
 	Blocks:    []*Block{logSchema},
@@ -163,6 +179,12 @@ var defaultSchema = &Block{
 var egressSchema = &Block{
 	Type:    "egress",
 	Meaning: "the same for packets that leave containers",
+	Blocks:  []*Block{denySchema, acceptSchema, defaultSchema},
+}
+
+var inputSchema = &Block{
+	Type:    "input",
+	Meaning: "the same for packets to the host itself",
 	Blocks:  []*Block{denySchema, acceptSchema, defaultSchema},
 }
 
@@ -206,6 +228,7 @@ var testSchema = &Block{
 		{Name: "out_interface", Type: TypeString, DefaultText: "see below", Example: `"eth0"`, Meaning: "the interface on which the packet leaves"},
 		{Name: "state", Type: TypeString, Default: string(StateNew), Values: testStates, Meaning: "`\"new\"`, `\"established\"` (a client's packet), `\"reply\"` (to a container's connection), `\"related\"`, `\"invalid\"` or `\"untracked\"`"},
 		{Name: "proxy", Type: TypeBool, Default: false, Meaning: "the packet ends at docker-proxy on the host, at `to_port`: the INPUT protection decides, and what it does not refuse is `\"docker\"`"},
+		{Name: "to_host", Type: TypeBool, Default: false, Meaning: "the packet is for the host itself, at `to_port` if the protocol has ports: `input` and the INPUT protection decide, and what they do not refuse is `\"docker\"`, left to the host's own rules"},
 		{Name: "host", Type: TypeString, DefaultText: "all hosts", Example: `"web1"`, Meaning: "the host of a fleet it is for"},
 		{Name: "expect", Type: TypeString, Required: true, Values: expectations, Meaning: "`\"allowed\"` (`\"accept\"` or `\"docker\"`), `\"refused\"` (`\"drop\"` or `\"reject\"`), or exactly `\"accept\"`, `\"drop\"`, `\"reject\"`, or `\"docker\"`: left to Docker's own rules"},
 		{Name: "by", Type: TypeString, DefaultText: "any", Example: `"accept.https"`, Meaning: "the block that decides: `\"established\"`, `\"deny.NAME\"`, `\"accept.NAME\"` or `\"default\"`"},

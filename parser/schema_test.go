@@ -158,7 +158,7 @@ func TestUnknownNamesAreExplainedFromTheSchema(t *testing.T) {
 func TestTheExamplesOfTheSchemaAreAccepted(t *testing.T) {
 	// What an attribute needs beside it.
 	with := map[string]map[string]string{
-		"published_ports": {"protocol": `"tcp"`}, "container_ports": {"protocol": `"tcp"`}, "source_ports": {"protocol": `"tcp"`},
+		"ports": {"protocol": `"tcp"`}, "published_ports": {"protocol": `"tcp"`}, "container_ports": {"protocol": `"tcp"`}, "source_ports": {"protocol": `"tcp"`},
 		"icmp_types": {"protocol": `["icmp", "icmpv6"]`}, "members": {"type": `"list:set"`},
 		"ipv6_name": {"managed": "false"}, "from_not": {"from": `"anyone"`},
 	}
@@ -193,7 +193,10 @@ ipset "vpn" {
 			if a.refusedIn(b.Type) != "" {
 				return
 			}
-			fallthrough
+			text = blockText(b.Type+` "a"`, attributes)
+			if a.refusedIn(topLevel) != "" {
+				text = "input {\n" + text + "}\n"
+			}
 		case ipsetSchema, variableSchema, testSchema:
 			text = blockText(b.Type+` "a"`, attributes)
 		case hostSchema:

@@ -28,9 +28,9 @@ type Source struct {
 	Names []string
 
 	parser *hclparse.Parser
-	// blocks at the top and in egress, by type. Of blocks with the same name only the
+	// blocks at the top, in egress and in input, by type. Of blocks with the same name only the
 	// first is here.
-	blocks, egress map[string][]*hcl.Block
+	blocks, egress, input map[string][]*hcl.Block
 	// hosts by label, "" for the unlabeled one.
 	hosts map[string]*hcl.Block
 	// functions, source bytes and values from outside are the same for every host.

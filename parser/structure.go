@@ -54,13 +54,16 @@ func hasLabeledHost(body hcl.Body) bool {
 // hosts: how often a block occurs, and its name.
 func (s *Source) structure(found hcl.Blocks) hcl.Diagnostics {
 	diags := checkCounts(found, policySchema)
-	var inEgress hcl.Blocks
-	for _, b := range found.OfType(egressSchema.Type) {
-		content, more := b.Body.Content(egressSchema.bodySchema(false))
-		diags = append(diags, explainSchema(more, egressSchema)...)
-		inEgress = append(inEgress, content.Blocks...)
+	var nested [2]hcl.Blocks
+	for i, schema := range []*Block{egressSchema, inputSchema} {
+		for _, b := range found.OfType(schema.Type) {
+			content, more := b.Body.Content(schema.bodySchema(false))
+			diags = append(diags, explainSchema(more, schema)...)
+			nested[i] = append(nested[i], content.Blocks...)
+		}
+		diags = append(diags, checkCounts(nested[i], schema)...)
 	}
-	diags = append(diags, checkCounts(inEgress, egressSchema)...)
+	inEgress, inInput := nested[0], nested[1]
 
 	hosts, more := findHosts(found.OfType(hostSchema.Type))
 	s.hosts = hosts
@@ -79,7 +82,7 @@ func (s *Source) structure(found hcl.Blocks) hcl.Diagnostics {
 		{"ipset", found.OfType(ipsetSchema.Type), checkSetName},
 		{"variable", found.OfType(variableSchema.Type), checkVariableName},
 		{"test", found.OfType(testSchema.Type), checkTestName},
-		{"rule", slices.Concat(rulesAmong(found), rulesAmong(inEgress)), checkRuleName},
+		{"rule", slices.Concat(rulesAmong(found), rulesAmong(inEgress), rulesAmong(inInput)), checkRuleName},
 	} {
 		again, more := checkNames(named.blocks, named.what, named.check)
 		for _, b := range again {
@@ -87,7 +90,7 @@ func (s *Source) structure(found hcl.Blocks) hcl.Diagnostics {
 		}
 		diags = append(diags, more...)
 	}
-	s.blocks, s.egress = byType(found, repeated), byType(inEgress, repeated)
+	s.blocks, s.egress, s.input = byType(found, repeated), byType(inEgress, repeated), byType(inInput, repeated)
 	return diags
 }
 

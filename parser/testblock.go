@@ -32,7 +32,9 @@ type Test struct {
 	Interface     string
 	OutInterface  string
 	// Proxy is whether the packet ends at docker-proxy on the host, at ToPort.
-	Proxy  bool
+	Proxy bool
+	// ToHost is whether the packet is for the host itself, at ToPort if it has ports.
+	ToHost bool
 	State  TestState
 	Expect Expectation
 	// By is the block that is expected to match, such as "accept.https"; "" for any.
@@ -123,11 +125,7 @@ func (e *evaluator) tests(p *Policy) []*Test {
 // deciders are the blocks that a packet can match, as written in the attribute by.
 func deciders(p *Policy) []string {
 	out := []string{"established", "default"}
-	rules := p.Rules
-	if p.Egress != nil {
-		rules = slices.Concat(rules, p.Egress.Rules)
-	}
-	for _, r := range rules {
+	for _, r := range p.AllRules() {
 		out = append(out, string(r.Kind)+"."+r.Name.Value)
 	}
 	return out
@@ -166,7 +164,7 @@ func (b *block) testPacket(t *Test) {
 	t.Interface = b.testInterface("interface", "arrives on")
 	t.OutInterface = b.testInterface("out_interface", "leaves on")
 	t.State = TestState(b.choice("state").Value)
-	t.Proxy = b.flag("proxy")
+	t.Proxy, t.ToHost = b.flag("proxy"), b.flag("to_host")
 }
 
 // testClients reads the source address, or several of them.
@@ -198,7 +196,7 @@ func (b *block) testClients(t *Test) {
 		}
 	}
 	if t.Clients != nil {
-		t.Clients.AnyPath = !b.has("proxy")
+		t.Clients.AnyPath = !b.has("proxy") && !b.has("to_host")
 	}
 }
 
@@ -222,11 +220,22 @@ func (b *block) testExpectation(t *Test) {
 
 // checkExpectation reports an expectation that no packet can meet.
 func (b *block) checkExpectation(t *Test) {
-	if t.Proxy && t.Expect == ExpectAccept {
-		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with proxy", "INPUT protection for docker-proxy refuses a packet or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
+	if local := t.local(); local != "" && t.Expect == ExpectAccept {
+		b.error(diag.CodeConflict, b.rng("expect"), "expect = \"accept\" with "+local, "In INPUT the policy refuses a packet or leaves it to the host's own rules. Write expect = \"allowed\", or \"docker\", which is the same here.")
 	} else if problem := t.neverBy(); problem != "" {
 		b.error(diag.CodeConflict, b.rng("by"), fmt.Sprintf("by = %q with expect = %q", t.By, t.Expect), "%s", problem)
 	}
+}
+
+// local is the attribute that makes it a packet to the host; "" if neither does.
+func (t *Test) local() string {
+	switch {
+	case t.Proxy:
+		return "proxy"
+	case t.ToHost:
+		return "to_host"
+	}
+	return ""
 }
 
 // checkTestFamily reports a packet of a family that the host does not compile.

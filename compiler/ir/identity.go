@@ -12,6 +12,8 @@ const (
 	InputChain = "DOCKERFW-INPUT"
 	// ProxyChain has the rules of ScopeProxy.
 	ProxyChain = "DOCKERFW-PROXY"
+	// HostChain has the rules of ScopeHost.
+	HostChain = "DOCKERFW-HOST"
 )
 
 // ChainOf returns the name of the chain with the rules of a scope.
@@ -22,7 +24,7 @@ func (rs *Ruleset) ChainOf(s Scope) string {
 	case s == ScopeForward:
 		return rs.Chain
 	}
-	return [...]string{ScopeEgress: EgressChain, ScopeInput: InputChain, ScopeProxy: ProxyChain}[s]
+	return [...]string{ScopeEgress: EgressChain, ScopeInput: InputChain, ScopeProxy: ProxyChain, ScopeHost: HostChain}[s]
 }
 
 // SetName returns the name on the host that dockerfw gives a set with a label in the policy.

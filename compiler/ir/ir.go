@@ -72,16 +72,22 @@ const (
 	ScopeForward Scope = iota
 	// ScopeEgress has the rules for packets that leave containers.
 	ScopeEgress
-	// ScopeInput only has jumps to ScopeProxy, for packets to protected ports: docker-proxy
-	// on the host would answer them.
+	// ScopeInput sends packets on: those to protected ports to ScopeProxy, because docker-proxy
+	// on the host would answer them, and all others to ScopeHost.
 	ScopeInput
 	// ScopeProxy has the rules for packets to protected ports. It drops or rejects them, or
 	// returns them to the host's own rules in INPUT.
 	ScopeProxy
+	// ScopeHost has the rules of the input block, for packets to all other ports of the host.
+	// It drops or rejects them, or returns them to the host's own rules in INPUT.
+	ScopeHost
 )
 
+// LastScope is the last of the scopes.
+const LastScope = ScopeHost
+
 func (s Scope) String() string {
-	return [...]string{"forward", "egress", "input", "proxy"}[s]
+	return [...]string{"forward", "egress", "input", "proxy", "host"}[s]
 }
 
 // Install is how the chain of the host gets the rules.
@@ -113,7 +119,7 @@ const (
 	PhaseDefault
 	// PhaseEgress is the jump from ScopeForward to ScopeEgress.
 	PhaseEgress
-	// PhaseInput is the jump from ScopeInput to ScopeProxy.
+	// PhaseInput has the rules of ScopeInput.
 	PhaseInput
 )
 

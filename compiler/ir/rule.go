@@ -14,7 +14,7 @@ type Rule struct {
 	Phase  Phase
 	Origin Origin
 	// Name is the prefix for names of sets and other objects that are created for the rule:
-	// the label of its block, "default" or "egress-default".
+	// the label of its block, "default", "egress-default" or "input-default".
 	Name string
 	// Place is the rule's position in the policy. Sets that are created for rules are in this
 	// order, whatever the order of evaluation.
@@ -26,7 +26,7 @@ type Rule struct {
 	Source, Destination End
 	// Protocols are numbers, 1 to 255.
 	Protocols []uint8
-	// SourcePorts, and DestinationPorts after DNAT. A rule with ports has Protocols.
+	// SourcePorts, and DestinationPorts after DNAT, in ScopeHost those of the host. A rule with ports has Protocols.
 	SourcePorts, DestinationPorts []PortRange
 	// PublishedPorts and PublishedAddresses are the destination before DNAT. In ScopeProxy,
 	// where Docker has not translated the packet, they are the packet's own destination.

@@ -31,7 +31,7 @@ const (
 
 func (r *ruleEvidence) outcome() outcome {
 	logs := r.rule.Log != nil
-	publishes := len(r.rule.PublishedPorts)+len(r.rule.PublishedAddress) > 0
+	publishes := len(r.rule.PublishedPorts)+len(r.rule.PublishedAddress) > 0 || r.toHost
 	switch {
 	case !r.possible:
 		return impossible
@@ -113,6 +113,10 @@ func allowedAnyway(r *ruleEvidence) []finding {
 	if r.outcome() != admittedAnyway {
 		return nil
 	}
+	rest := "Docker's rules"
+	if r.toHost {
+		rest = "the host's own rules"
+	}
 	why, remedy := "other rules already admit its clients", "Remove it, or narrow the rules that accept the same packets."
 	switch {
 	case r.defaultReturns:
@@ -121,7 +125,7 @@ func allowedAnyway(r *ruleEvidence) []finding {
 		why, remedy = "default.allow already admits its clients", "Remove it, or remove its clients from default.allow if they should reach no other ports."
 	}
 	return r.finding(title(r.rule)+" has no effect: "+why,
-		"Without it, other rules would accept the same packets, or default would leave them to Docker's rules. "+remedy+r.protectedPortsNote())
+		"Without it, other rules would accept the same packets, or default would leave them to "+rest+". "+remedy+r.protectedPortsNote())
 }
 
 // coveredValues finds values without effect in the attributes of an effective rule.

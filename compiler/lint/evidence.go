@@ -51,10 +51,13 @@ type ruleEvidence struct {
 	// values are the ports and addresses of attributes that list several; byValue finds them.
 	values  []*valueEvidence
 	byValue map[valueKey]*valueEvidence
-	// protects: on some host INPUT protection covers a port because of this rule alone.
+	// protects: on some host INPUT protection covers a port because of this rule alone, and no
+	// input block would refuse clients there without it.
 	protects bool
 	// notExternal: it lists an interface that is not external on some host.
 	notExternal bool
+	// toHost: it is a rule of the input block.
+	toHost bool
 	// defaultReturns: default refuses nobody. defaultAllows: default.allow is set.
 	defaultReturns, defaultAllows bool
 }
@@ -104,13 +107,9 @@ type rulesByName map[string]*ruleEvidence
 
 // addRules adds the rules of a policy, with what the policy itself shows about them.
 func (e *evidence) addRules(p *parser.Policy) rulesByName {
-	rules := p.Rules
-	if p.Egress != nil {
-		rules = slices.Concat(rules, p.Egress.Rules)
-	}
 	byName := rulesByName{}
 	protected := protectedPorts(p)
-	for _, r := range rules {
+	for _, r := range p.AllRules() {
 		one := e.byKey[keyOf(r)]
 		if one == nil {
 			one = &ruleEvidence{rule: r}
@@ -118,10 +117,14 @@ func (e *evidence) addRules(p *parser.Policy) rulesByName {
 			e.rules = append(e.rules, one)
 		}
 		byName[string(r.Kind)+" "+r.Name.Value] = one
-		one.protects = one.protects || p.Host.InputGuard && protected.onlyBy(r)
+		one.protects = one.protects || p.Host.InputGuard && p.Input == nil && protected.onlyBy(r)
 		one.notExternal = one.notExternal || len(externalInterfaces(p, r)) < len(r.Interfaces)
-		one.defaultReturns = one.defaultReturns || p.Default.Action == parser.ActionReturn
-		one.defaultAllows = one.defaultAllows || p.Default.Allow != nil
+		def := p.Default
+		if p.Input != nil && slices.Contains(p.Input.Rules, r) {
+			one.toHost, def = true, p.Input.Default
+		}
+		one.defaultReturns = one.defaultReturns || def.Action == parser.ActionReturn
+		one.defaultAllows = one.defaultAllows || def.Allow != nil
 	}
 	return byName
 }
@@ -181,7 +184,7 @@ func evaluate(program *packet.Program, byName rulesByName) (err error) {
 		one.addFlaw(flaw, flawed)
 		// Of packets for docker-proxy it is not known to which container they go: a rule that
 		// is covered there may not be where the program of FORWARD is the one to fix.
-		if flawed && flaw.Flaw == packet.Covered && !program.ToHost {
+		if flawed && flaw.Flaw == packet.Covered && (!program.ToHost || one.toHost) {
 			for _, by := range flaw.CoveredBy {
 				one.addCover(byName[program.Rule(by).Text])
 			}
@@ -247,6 +250,7 @@ func valueProbes(program *packet.Program, byName rulesByName) probes {
 		r := one.rule
 		if program.ToHost {
 			addPorts(one, "published port", packet.Destination, r.PublishedPorts)
+			addPorts(one, "port", packet.Destination, r.HostPorts)
 		} else {
 			addPorts(one, "published port", packet.OriginalDestination, r.PublishedPorts)
 			addPorts(one, "container port", packet.Destination, r.ContainerPorts)

@@ -41,6 +41,7 @@ accept "https" {
 		fmt.Printf("line %d: %s\n", d.Subject.Start.Line, d.Summary)
 	}
 	// Output:
+	// line 2: closed for forwarded packets only
 	// line 5: published ports open to everyone
 	// line 9: accept "https" is unreachable
 }

@@ -36,6 +36,10 @@ func addressLists(p *parser.Policy) []*parser.Addresses {
 		}
 	}
 	add(p.Rules)
+	if p.Input != nil {
+		add(p.Input.Rules)
+		out = append(out, p.Input.Default.Allow)
+	}
 	if p.Egress != nil {
 		add(p.Egress.Rules)
 		out = append(out, p.Egress.Default.Allow)

@@ -67,7 +67,7 @@ func (r *runner) several(t *parser.Test) (Result, error) {
 // they are new connections from outside to a published port. INPUT protection accepts nothing,
 // so that a test that expects ACCEPT is about forwarded packets only.
 func (r *runner) alsoToProxy(t *parser.Test, q question.Question) bool {
-	if !t.Clients.AnyPath || t.ToPort == 0 || t.Expect == parser.ExpectAccept {
+	if !t.Clients.AnyPath || t.ToHost || t.ToPort == 0 || t.Expect == parser.ExpectAccept {
 		return false
 	}
 	return build(r.policy, q, t).Packet.DNAT
@@ -77,9 +77,9 @@ func (r *runner) alsoToProxy(t *parser.Test, q question.Question) bool {
 // counterexample stays.
 func (r *Result) path(run *runner, m *meaning, q question.Question, f ir.Family) (err error) {
 	defer packet.Catch(&err)
-	program := settled(run.policy, m.program(q.Proxy))
+	program := settled(run.policy, m.program(q.Local()))
 	asked := settled(run.policy, &packet.Program{
-		Family: f, ToHost: q.Proxy, Default: packet.Verdict{Kind: packet.Drop},
+		Family: f, ToHost: q.Local(), Default: packet.Verdict{Kind: packet.Drop},
 		Chains: []*packet.Chain{{Name: "test", Rules: []*packet.Rule{{
 			Matches: []packet.Cond{run.packets(m, r.Test, q)}, Verdict: packet.Verdict{Kind: packet.Accept},
 		}}}},
@@ -157,7 +157,7 @@ func truth(holds bool) packet.Cond {
 // the interfaces of the host.
 func (r *runner) packets(m *meaning, t *parser.Test, q question.Question) packet.Cond {
 	h, p := hostOf(r.policy), build(r.policy, q, t).Packet
-	outward := !q.Proxy && h.IsExternal(p.Out)
+	outward := !q.Local() && h.IsExternal(p.Out)
 	all := packet.All{
 		m.From(t.Clients.From, t.Clients.FromNot),
 		packet.Proto{Numbers: []uint8{p.Protocol}},
@@ -172,7 +172,7 @@ func (r *runner) packets(m *meaning, t *parser.Test, q question.Question) packet
 		all = append(all, packet.ICMPType{FirstType: p.ICMPType, LastType: p.ICMPType, FirstCode: p.ICMPCode, LastCode: p.ICMPCode})
 	}
 	switch {
-	case q.Proxy:
+	case q.Local():
 	case outward:
 		all = append(all, interfacesOf(packet.Destination, q.Out, h.External, nil))
 	default:

@@ -43,7 +43,7 @@ func CoverageOf(policies []*parser.Policy, results []Result) Coverage {
 		return key{fmt.Sprintf("%s.%s", r.Kind, r.Name.Value), r.DeclRange}
 	}
 	for _, p := range policies {
-		for _, r := range rules(p) {
+		for _, r := range p.AllRules() {
 			k := keyOf(r)
 			if _, known := tested[k]; !known {
 				all = append(all, r)

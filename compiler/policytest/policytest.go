@@ -134,7 +134,7 @@ func (r *runner) one(t *parser.Test) Result {
 	out := Result{Test: t, Host: p.Host.Name, Packet: built.Packet, Assumed: built.Assumed, ToProxy: t.Proxy}
 	asked := built.Packet
 	asked.Conditions = conditions(p)
-	out.decide(r.meaning(ir.FamilyOf(t.From)).program(t.Proxy), asked)
+	out.decide(r.meaning(ir.FamilyOf(t.From)).program(t.Proxy || t.ToHost), asked)
 	if out.By != "" {
 		out.Decides = []string{out.By}
 	}
@@ -160,7 +160,7 @@ func (r *Result) decide(program *packet.Program, p packet.Packet) {
 // blockOf returns the block of a rule, such as "accept.https"; "" without a rule, and for
 // packets that INPUT protection does not cover.
 func blockOf(rule *packet.Rule) string {
-	if rule == nil || rule.Text == semantics.Unprotected {
+	if rule == nil || !semantics.IsBlock(rule.Text) {
 		return ""
 	}
 	return strings.Replace(rule.Text, " ", ".", 1)
@@ -175,7 +175,7 @@ func questionOf(t *parser.Test) question.Question {
 	}
 	q := question.Question{
 		From: from, ToPort: t.ToPort, ToAddress: t.ToAddress, Container: t.Container, ContainerPort: t.ContainerPort,
-		Protocol: t.Protocol.Number, In: t.Interface, Out: t.OutInterface, Proxy: t.Proxy,
+		Protocol: t.Protocol.Number, In: t.Interface, Out: t.OutInterface, Proxy: t.Proxy, ToHost: t.ToHost,
 	}
 	q.SetState(string(t.State))
 	return q
@@ -183,7 +183,7 @@ func questionOf(t *parser.Test) question.Question {
 
 // hostOf is what a policy states about its host.
 func hostOf(p *parser.Policy) question.Host {
-	h := question.Host{SourcePorts: slices.ContainsFunc(rules(p), func(r *parser.Rule) bool { return len(r.SourcePorts) > 0 })}
+	h := question.Host{SourcePorts: slices.ContainsFunc(p.AllRules(), func(r *parser.Rule) bool { return len(r.SourcePorts) > 0 })}
 	for _, i := range p.Host.ExternalInterfaces {
 		h.External = append(h.External, i.Value)
 	}
@@ -193,20 +193,12 @@ func hostOf(p *parser.Policy) question.Host {
 	return h
 }
 
-// rules are those of both directions.
-func rules(p *parser.Policy) []*parser.Rule {
-	if p.Egress == nil {
-		return p.Rules
-	}
-	return slices.Concat(p.Rules, p.Egress.Rules)
-}
-
 // conditions are the values of conditions that a packet alone does not determine: limits are
 // not reached, which those of an accept match and those of a deny do not, and no rule is past
 // its end. Unmanaged sets are not among them.
 func conditions(p *parser.Policy) map[string]bool {
 	out := map[string]bool{}
-	for _, r := range rules(p) {
+	for _, r := range p.AllRules() {
 		if r.Expires != nil {
 			out[packet.Until{End: r.Expires.Value.Unix()}.String()] = true
 		}

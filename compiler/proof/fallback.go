@@ -40,11 +40,7 @@ func refusals(policy *parser.Policy, forwarded *packet.Program) *packet.Program 
 // match while no limit is reached: those of an accept always, those of a deny never.
 func limitsNotReached(policy *parser.Policy) func(packet.Cond) packet.Cond {
 	matches := map[packet.Cond]packet.Cond{}
-	rules := policy.Rules
-	if policy.Egress != nil {
-		rules = append(rules[:len(rules):len(rules)], policy.Egress.Rules...)
-	}
-	for _, r := range rules {
+	for _, r := range policy.AllRules() {
 		value := packet.Cond(packet.All{})
 		if r.Kind == parser.KindDeny {
 			value = packet.Any{}

@@ -82,7 +82,7 @@ func Build(q Question, h Host, words Words) (Built, Problems) {
 		b.p.In = b.external(InterfaceField, "arrives on")
 	}
 	switch {
-	case q.Proxy:
+	case q.Local():
 		b.toHost()
 	case b.outward():
 		b.toOutside()
@@ -179,7 +179,7 @@ func (b *builder) toContainer() {
 	q := b.q
 	untracked := q.State&(ir.CTInvalid|ir.CTUntracked) != 0
 	direct := fmt.Sprintf("Write %s for the port of the container, or %s for a packet that ends on the host.",
-		b.words.Name(ContainerPort), b.words.With(Proxy, "true"))
+		b.words.Name(ContainerPort), b.words.With(ToHost, "true"))
 	switch {
 	case q.ToPort != 0 && q.Reply:
 		b.problem(ToPort, b.words.Name(ToPort)+" in a reply", "A reply goes to the port from which the container opened the connection, and that port is not published. Write it with %s.", b.words.Name(ContainerPort))
@@ -276,7 +276,7 @@ func (b *builder) otherBridge() string {
 // Only the first packet of a connection passes that table: the others follow it, and replies
 // and packets of no connection are never translated.
 func (b *builder) redirect() {
-	if b.h.Redirect == nil || b.q.Proxy || b.p.Out == "" || b.p.DNAT ||
+	if b.h.Redirect == nil || b.q.Local() || b.p.Out == "" || b.p.DNAT ||
 		b.p.Direction != ir.CTOriginal || b.p.State&(ir.CTNew|ir.CTEstablished) == 0 {
 		return
 	}

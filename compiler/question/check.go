@@ -39,7 +39,7 @@ func Check(q Question, w Words) Problems {
 	}
 	b.checkFamilies()
 	b.checkPorts()
-	b.checkProxy()
+	b.checkLocal()
 	return b.problems
 }
 
@@ -80,21 +80,33 @@ func (b *builder) checkPorts() {
 		}
 		return
 	}
-	if q.ToPort == 0 && (q.ContainerPort == 0 || q.Proxy) {
+	if q.ToPort == 0 && (q.ContainerPort == 0 || q.Local()) {
 		detail := fmt.Sprintf("Protocol %s needs a port. Write %s for a published port, or %s for the port of a container.", name, b.words.Name(ToPort), b.words.Name(ContainerPort))
-		if q.Proxy {
+		switch {
+		case q.Proxy:
 			detail = fmt.Sprintf("A packet to docker-proxy goes to a published port. Write it with %s.", b.words.Name(ToPort))
+		case q.ToHost:
+			detail = fmt.Sprintf("Protocol %s needs a port. Write the port of the host with %s.", name, b.words.Name(ToPort))
 		}
 		b.problem(ToPort, "no port", "%s", detail)
 	}
 }
 
-func (b *builder) checkProxy() {
+// checkLocal reports what contradicts a packet to the host.
+func (b *builder) checkLocal() {
 	q := b.q
-	if !q.Proxy {
+	field, what := Proxy, "A packet to docker-proxy ends on the host and does not go to a container."
+	switch {
+	case !q.Local():
 		return
+	case q.Proxy && q.ToHost:
+		b.problem(Proxy, fmt.Sprintf("%s with %s", b.words.Name(Proxy), b.words.Name(ToHost)),
+			"Both are packets that end on the host, where only the port tells them apart. Remove %s.", b.words.Name(Proxy))
+		return
+	case q.ToHost:
+		field, what = ToHost, "A packet to the host itself does not go to a container."
 	}
-	if !(&packet.Packet{Protocol: q.Protocol}).HasPorts() {
+	if q.Proxy && !(&packet.Packet{Protocol: q.Protocol}).HasPorts() {
 		b.problem(Proxy, b.words.Name(Proxy)+" does not apply", "docker-proxy serves published ports, and this packet has no port. Remove %s.", b.words.Name(Proxy))
 	}
 	for _, f := range []struct {
@@ -102,8 +114,8 @@ func (b *builder) checkProxy() {
 		given bool
 	}{{Container, q.Container.IsValid()}, {ContainerPort, q.ContainerPort != 0}, {OutInterface, q.Out != ""}} {
 		if f.given {
-			b.problem(f.field, fmt.Sprintf("%s with %s", b.words.Name(f.field), b.words.Name(Proxy)),
-				"A packet to docker-proxy ends on the host and does not go to a container. Remove one of the two.")
+			b.problem(f.field, fmt.Sprintf("%s with %s", b.words.Name(f.field), b.words.Name(field)),
+				"%s Remove one of the two.", what)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func (b *builder) toKnownBridge() bool {
 // be one of Docker's bridges or one of the host's own.
 func (b *builder) checkDirection() {
 	in := b.q.In
-	if b.q.Proxy || len(b.h.Container) == 0 || len(b.h.Bridges) > 0 || b.h.IsExternal(in) || b.h.IsContainer(in) || !matches("br-+", in) {
+	if b.q.Local() || len(b.h.Container) == 0 || len(b.h.Bridges) > 0 || b.h.IsExternal(in) || b.h.IsContainer(in) || !matches("br-+", in) {
 		return
 	}
 	b.problem(InterfaceField, "no "+b.words.Name(OutInterface),

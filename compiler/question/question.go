@@ -30,9 +30,13 @@ type Question struct {
 	Reply bool
 	// ICMP is the type and code; nil is an echo request.
 	ICMP *ICMP
-	// Proxy makes it a packet to docker-proxy on the host.
-	Proxy bool
+	// Proxy makes it a packet to docker-proxy on the host, ToHost one to the host itself: they
+	// pass the same chains. ToPort is then the port of the host.
+	Proxy, ToHost bool
 }
+
+// Local reports whether the packet is for the host, and not forwarded.
+func (q Question) Local() bool { return q.Proxy || q.ToHost }
 
 // ToProxy is the same question about a packet that ends at docker-proxy.
 func (q Question) ToProxy() Question {

@@ -21,6 +21,7 @@ const (
 	OutInterface   = "out_interface"
 	State          = "state"
 	Proxy          = "proxy"
+	ToHost         = "to_host"
 )
 
 // Words is how a user writes the fields of a question.

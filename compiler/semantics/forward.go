@@ -40,11 +40,11 @@ func (b *builder) addDirection(rules []*parser.Rule, def *parser.Default, in, ou
 	for _, r := range rules {
 		paths = append(paths, path(ruleInterfaces(r, in, out)))
 	}
-	b.addEstablished(b.pass(), paths)
+	b.addEstablished(b.pass(), paths, b.policy.Established.Recheck)
 	for _, kind := range []parser.RuleKind{parser.KindDeny, parser.KindAccept} {
 		for _, r := range rules {
 			if r.Kind == kind {
-				b.addRule(r, b.pass(), b.forwardConditions(r, in, out))
+				b.addRule(r, b.pass(), b.policy.Established.Recheck, b.forwardConditions(r, in, out))
 			}
 		}
 	}

@@ -6,17 +6,38 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// Unprotected is the text of the rule in [Input] for packets to ports that INPUT protection
-// does not cover.
-const Unprotected = "not protected"
+// The texts of rules in [Input] that are no blocks of the policy.
+const (
+	// Unprotected is the rule for packets to ports that INPUT protection does not cover.
+	Unprotected = "not protected"
+	// NotRefused is the rule for packets to protected ports that no rule of the policy refuses.
+	NotRefused = "not refused"
+	// DHCPClient is the rule for the answers of DHCP servers.
+	DHCPClient = "DHCP client"
+)
+
+// IsBlock reports whether the text of a rule is that of a block of the policy.
+func IsBlock(text string) bool {
+	return text != Unprotected && text != NotRefused && text != DHCPClient
+}
 
 // input returns the program for packets to the host itself. INPUT protection refuses
-// packets to protected ports, where docker-proxy may answer for containers, and leaves
-// everything else to the host's own rules in INPUT.
+// packets to protected ports, where docker-proxy may answer for containers; the input block
+// refuses packets to all other ports; and everything else is left to the host's own rules in
+// INPUT.
 func (b *builder) input() *packet.Program {
 	b.rules = nil
-	if ports, protocols := b.protected(); len(ports) > 0 {
+	ports, protocols := b.protected()
+	switch {
+	case b.policy.Input == nil && len(ports) > 0:
+		b.add(Unprotected, packet.Verdict{Kind: packet.Docker}, packet.Not{C: ports})
+		b.addInput(packet.All{}, protocols)
+	case b.policy.Input != nil && len(ports) > 0:
 		b.addInput(ports, protocols)
+		b.add(NotRefused, packet.Verdict{Kind: packet.Docker}, ports)
+		b.addHost()
+	case b.policy.Input != nil:
+		b.addHost()
 	}
 	return &packet.Program{
 		Family:  b.family,
@@ -53,30 +74,81 @@ func (b *builder) protected() (ports packet.Any, protocols map[uint8]bool) {
 	return ports, protocols
 }
 
-// addInput adds a rule for packets to all other ports, and the phases for protected ports.
-func (b *builder) addInput(ports packet.Any, protocols map[uint8]bool) {
+// addInput adds the phases for protected ports, of the packets that are to ports.
+func (b *builder) addInput(ports packet.Cond, protocols map[uint8]bool) {
 	p := b.policy
 	pass := packet.Verdict{Kind: packet.Docker}
 	external := interfaces(p.Host.ExternalInterfaces, packet.Source)
-	b.add(Unprotected, pass, packet.Not{C: ports})
 	paths := packet.Any{external}
 	for _, r := range p.Rules {
 		if len(r.Interfaces) > 0 && appliesInInput(r) && canMatch(r, protocols) {
 			paths = append(paths, interfaces(r.Interfaces, packet.Source))
 		}
 	}
-	b.addEstablished(pass, paths)
+	recheck := p.Established.Recheck
+	b.addEstablished(pass, packet.All{ports, paths}, recheck)
 	for _, kind := range []parser.RuleKind{parser.KindDeny, parser.KindAccept} {
 		for _, r := range p.Rules {
 			if r.Kind == kind && appliesInInput(r) {
-				b.addRule(r, pass, b.inputConditions(r))
+				b.addRule(r, pass, recheck, append(b.inputConditions(r), ports))
 			}
 		}
 	}
 	if p.Default.Action == parser.ActionReturn {
 		return
 	}
-	b.addRefusal("default", p.Default.Action, false, external, b.notIn(p.Default.Allow, packet.Source))
+	b.addRefusal("default", p.Default.Action, false, ports, external, b.notIn(p.Default.Allow, packet.Source))
+}
+
+// addHost adds the phases of the input block. Packets of open connections pass even where the
+// policy rechecks them: nobody who loads it loses the session.
+func (b *builder) addHost() {
+	p := b.policy
+	pass := packet.Verdict{Kind: packet.Docker}
+	external := interfaces(p.Host.ExternalInterfaces, packet.Source)
+	paths := packet.Any{external}
+	for _, r := range p.Input.Rules {
+		if len(r.Interfaces) > 0 {
+			paths = append(paths, interfaces(r.Interfaces, packet.Source))
+		}
+	}
+	b.addEstablished(pass, paths, false)
+	for _, kind := range []parser.RuleKind{parser.KindDeny, parser.KindAccept} {
+		for _, r := range p.Input.Rules {
+			if r.Kind == kind {
+				b.addRule(r, pass, false, b.hostConditions(r))
+			}
+		}
+	}
+	def := p.Input.Default
+	if def.Action == parser.ActionReturn {
+		return
+	}
+	client := uint16(68)
+	if b.family == ir.IPv6 {
+		client = 546
+	}
+	b.add(DHCPClient, pass, external, packet.Proto{Numbers: []uint8{parser.UDP}},
+		packet.Port{End: packet.Destination, Ranges: []ir.PortRange{{First: client, Last: client}}})
+	// Besides TCP, UDP and SCTP: DCCP (33) and UDP-Lite (136). Other protocols may be what the
+	// host's network needs to work.
+	closed := packet.Proto{Numbers: []uint8{parser.TCP, parser.UDP, parser.SCTP, 33, 136}}
+	b.addRefusal("default", def.Action, false, external, closed, b.notIn(def.Allow, packet.Source))
+}
+
+// hostConditions returns the conditions of a rule in the input block, apart from its limits.
+func (b *builder) hostConditions(r *parser.Rule) []packet.Cond {
+	in := r.Interfaces
+	if len(in) == 0 {
+		in = b.policy.Host.ExternalInterfaces
+	}
+	return []packet.Cond{
+		interfaces(in, packet.Source),
+		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
+		b.in(r.Destination, packet.Destination), b.notIn(r.DestinationNot, packet.Destination),
+		protocols(r.Protocols), icmp(r.ICMPTypes), until(r),
+		ports(r.HostPorts, packet.Destination), ports(r.SourcePorts, packet.Source),
+	}
 }
 
 // appliesInInput reports whether a rule applies in INPUT, where no packet shows which

@@ -17,7 +17,7 @@ func Program(p *parser.Policy, f ir.Family, lists Lists) *packet.Program {
 }
 
 // Input returns the verdicts of a policy on packets of one family to the host itself, where
-// docker-proxy answers for containers. [packet.Docker] means there: continue with the
+// docker-proxy answers for containers, and services of the host for themselves. [packet.Docker] means there: continue with the
 // host's own rules in INPUT.
 func Input(p *parser.Policy, f ir.Family, lists Lists) *packet.Program {
 	return newBuilder(p, f, lists).input()
@@ -110,10 +110,11 @@ func (b *builder) addRefusal(name string, a parser.Action, oneAnswer bool, conds
 	b.add(name, packet.Verdict{Kind: packet.Reject, With: answer}, conds...)
 }
 
-// addEstablished adds the rules for replies and related packets on the given paths.
-func (b *builder) addEstablished(pass packet.Verdict, paths packet.Any) {
+// addEstablished adds the rules for replies and related packets on the given paths. With
+// recheck other packets of open connections are left to the rules after it.
+func (b *builder) addEstablished(pass packet.Verdict, paths packet.Cond, recheck bool) {
 	established := packet.Cond(packet.State{States: ir.CTEstablished})
-	if b.policy.Established.Recheck {
+	if recheck {
 		established = packet.All{established, packet.Dir{Dir: ir.CTReply}}
 	}
 	b.add("established", pass, paths, packet.Any{packet.State{States: ir.CTRelated}, established})
@@ -122,8 +123,10 @@ func (b *builder) addEstablished(pass packet.Verdict, paths packet.Any) {
 	}
 }
 
-// addRule adds the rules of a deny or accept block with the given conditions.
-func (b *builder) addRule(r *parser.Rule, pass packet.Verdict, conds []packet.Cond) {
+// addRule adds the rules of a deny or accept block with the given conditions. With recheck
+// packets of open connections get as far as this, and an accept lets them pass whatever its
+// limits.
+func (b *builder) addRule(r *parser.Rule, pass packet.Verdict, recheck bool, conds []packet.Cond) {
 	name := string(r.Kind) + " " + r.Name.Value
 	opening := conds[:len(conds):len(conds)]
 	limits := limits(r)
@@ -138,7 +141,7 @@ func (b *builder) addRule(r *parser.Rule, pass packet.Verdict, conds []packet.Co
 		return
 	}
 	b.add(name, pass, opening...)
-	if len(limits) > 0 && b.policy.Established.Recheck {
+	if len(limits) > 0 && recheck {
 		b.add(name, pass, append(conds[:len(conds):len(conds)], packet.State{States: ir.CTEstablished})...)
 	}
 }

@@ -43,7 +43,7 @@ func (e *expansion) product() []factor {
 	interfaces := func(d Direction) func(*combination, string) {
 		return func(c *combination, name string) { add(c, Interface{Dir: d, Name: name}) }
 	}
-	translated := e.Scope != ir.ScopeProxy
+	translated := e.Scope != ir.ScopeProxy // ScopeHost has no published ports
 	return []factor{
 		factorOf(e.protocolVerdicts(), func(c *combination, p protocolVerdict) {
 			c.protocol, c.verdict = p.number, p.verdict

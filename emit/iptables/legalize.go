@@ -98,12 +98,12 @@ func (l *legalization) countRules() {
 	}
 }
 
-// expand adds the chains with their rules. INPUT protection and egress have a chain only if
-// they have rules.
+// expand adds the chains with their rules. Egress, INPUT protection and the input block have a
+// chain only if they have rules.
 func (l *legalization) expand() {
 	for i, p := range l.in.Programs {
 		out := l.out.Programs[i]
-		for s := ir.ScopeForward; s <= ir.ScopeProxy; s++ {
+		for s := ir.ScopeForward; s <= ir.LastScope; s++ {
 			rules := p.Scope(s)
 			if len(rules) == 0 && s != ir.ScopeForward {
 				continue

@@ -25,7 +25,7 @@ type Program struct {
 	// Chains are the chain that packets enter first, then the chains that it jumps to. With
 	// InstallInsert the first has the name Target, and its rules are inserted into that
 	// chain; all other chains are dockerfw's own. The chains of INPUT protection, if any,
-	// are last: ir.InputChain, then ir.ProxyChain.
+	// are last: ir.InputChain, then ir.ProxyChain and ir.HostChain.
 	Chains []*Chain
 	// Fallback are the chains of the security table: FallbackChain, to which FORWARD of that
 	// table jumps, then ir.EgressChain if the first jumps to it. nil if nothing is loaded

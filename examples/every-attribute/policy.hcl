@@ -169,6 +169,32 @@ egress {
   }
 }
 
+input {
+  deny "scanners" {
+    source = ["192.0.2.128/25"]
+    action = "reject"
+  }
+
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22, "2200-2202"]
+    source   = [ipset.admins]
+
+    rate {
+      limit = "6/minute"
+    }
+  }
+
+  default {
+    allow  = [ipset.partners]
+    action = "drop"
+
+    log {
+      prefix = "dockerfw host: "
+    }
+  }
+}
+
 test "other clients do not reach the web at another address" {
   host       = "edge"
   from       = "192.0.2.200"
@@ -196,6 +222,15 @@ test "docker-proxy is closed to other clients" {
   to_port = 8443
   proxy   = true
   expect  = "reject"
+}
+
+test "administrators reach sshd" {
+  host    = "edge"
+  from    = "192.0.2.1"
+  to_port = 22
+  to_host = true
+  expect  = "allowed"
+  by      = "accept.ssh"
 }
 
 test "nobody else reaches the database through a published port" {

@@ -275,7 +275,8 @@ func linesOfChains(save string, chains map[string][]string) map[string][]string 
 			}
 		case len(words) > 1 && words[0] == "-A":
 			if _, ok := chains[words[1]]; ok {
-				out[words[1]] = append(out[words[1]], line)
+				// iptables-save prints the name if /etc/protocols has it; compiled files have the number.
+				out[words[1]] = append(out[words[1]], strings.Replace(line, " -p dccp ", " -p 33 ", 1))
 			}
 		}
 	}

@@ -222,6 +222,11 @@ var classes = [...]Class{
 		Meaning: "a `dockerfw:ignore` comment without a class or a reason, or for a warning that does not occur",
 		Example: "`# dockerfw:ignore empty-set`",
 	},
+	CodeSSHClosed: {
+		Name: "ssh-closed", Severity: SeverityWarning,
+		Meaning: "an `input` block that lets nobody reach port 22 of the host: load it with `--confirm`",
+		Example: "`input {}`",
+	},
 
 	CodeNeverMatches: {
 		Name: "never-matches", Severity: SeverityWarning, OnlyCheck: true,
@@ -276,5 +281,10 @@ var classes = [...]Class{
 	CodeTooLarge: {
 		Name: "too-large", Severity: SeverityWarning, OnlyCheck: true,
 		Meaning: "more rules than can be analyzed; the others were not",
+	},
+	CodeProxyOpen: {
+		Name: "proxy-open", Severity: SeverityWarning, OnlyCheck: true,
+		Meaning: "no `input` block, although `default` is closed: published ports that no rule lists stay reachable where docker-proxy answers, over IPv6 for example, and so does the host itself",
+		Example: "`host { external_interfaces = [\"eth0\"] }`",
 	},
 }

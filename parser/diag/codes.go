@@ -56,6 +56,7 @@ const (
 	CodeUnguarded
 	CodeHostService
 	CodeIgnore
+	CodeSSHClosed
 
 	CodeNeverMatches
 	CodeCovered
@@ -68,6 +69,7 @@ const (
 	CodeWorldOpen
 	CodeDisabled
 	CodeTooLarge
+	CodeProxyOpen
 )
 
 // Severity is how much a diagnostic of a class matters.

@@ -3,6 +3,7 @@ package diff
 import (
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -140,6 +141,9 @@ func (c *comparison) list(g *group) error {
 		}
 	}
 	for _, change := range all {
+		if change.Path == ToProxy && c.closesHost(change.Families[0]) {
+			change.Packets.onHost()
+		}
 		if change.Effect == None {
 			c.report.SameReach = append(c.report.SameReach, change)
 		} else {
@@ -147,4 +151,12 @@ func (c *comparison) list(g *group) error {
 		}
 	}
 	return nil
+}
+
+// closesHost reports whether either side has rules of an input block, so that packets in INPUT
+// are not only those that docker-proxy may answer.
+func (c *comparison) closesHost(f ir.Family) bool {
+	return slices.ContainsFunc([]*snapshot.Host{c.before, c.after}, func(s *snapshot.Host) bool {
+		return s.Filter(f).Chain(ir.HostChain) != nil
+	})
 }

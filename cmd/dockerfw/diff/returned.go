@@ -5,6 +5,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // byReturn divides changes whose packets reach the end of a program by the RETURN rules of
@@ -23,10 +24,11 @@ func (c *comparison) byReturn(f ir.Family, programs []*packet.Evaluation, change
 			if side == 1 {
 				at, verdict = &one.NewRule, one.New
 			}
-			if *at != packet.AtEnd || verdict.Kind != packet.Docker {
+			if *at != packet.AtEnd && !dispatches(hosts[side], f, e, *at) || verdict.Kind != packet.Docker {
 				out = append(out, one)
 				continue
 			}
+			end := *at
 			rest := one.Set
 			for {
 				witness, ok := rest.And(returned).Witness()
@@ -48,7 +50,7 @@ func (c *comparison) byReturn(f ir.Family, programs []*packet.Evaluation, change
 				}
 				*at = last
 				out = append(out, one)
-				rest, one.Set, *at = rest.Diff(handled), part, packet.AtEnd
+				rest, one.Set, *at = rest.Diff(handled), part, end
 			}
 			if one.Set = rest; !rest.IsEmpty() {
 				out = append(out, one)
@@ -89,10 +91,21 @@ func lastReturn(s *snapshot.Host, f ir.Family, e *packet.Evaluation, p packet.Pa
 }
 
 func isOwnReturn(s *snapshot.Host, f ir.Family, e *packet.Evaluation, at packet.Place) bool {
+	r := returning(s, f, e, at)
+	return identity.Ours(r) && !identity.Dispatches(r)
+}
+
+// dispatches reports whether a RETURN of dockerfw at the end of INPUT protection leaves to the
+// host what the protection has not refused: the reason is an earlier rule, or none.
+func dispatches(s *snapshot.Host, f ir.Family, e *packet.Evaluation, at packet.Place) bool {
+	return identity.Dispatches(returning(s, f, e, at))
+}
+
+// returning is the RETURN rule at a place; nil if that has another rule.
+func returning(s *snapshot.Host, f ir.Family, e *packet.Evaluation, at packet.Place) *iptables.Rule {
 	rule := e.Program.Rule(at)
-	from := rule.At
-	if rule.Verdict.Kind != packet.Return || from.Policy || from.Chain == "" {
-		return false
+	if rule == nil || rule.Verdict.Kind != packet.Return || rule.At.Policy || rule.At.Chain == "" {
+		return nil
 	}
-	return identity.Ours(s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule])
+	return s.Rules[f].Table(rule.At.Table).Chain(rule.At.Chain).Rules[rule.At.Rule]
 }

@@ -90,6 +90,9 @@ func (s sentences) destination(d Destination) string {
 		one, protocols = protocols, "" // part of the port: 443/tcp
 	}
 	text := s.target(d, one)
+	if d.OnHost {
+		text = s.targetOnHost(d, one)
+	}
 	if d.PublishedOn != nil {
 		if d.Target == Anything {
 			text += " published"
@@ -187,6 +190,21 @@ func (s sentences) target(d Destination, protocol string) string {
 		return matchedBy("new", d.Rules, "matches", "match")
 	}
 	return anything
+}
+
+// targetOnHost is target for packets to the host itself: "port 22/tcp of the host".
+func (s sentences) targetOnHost(d Destination, protocol string) string {
+	switch d.Target {
+	case Anything:
+		return "the host"
+	case Proxy:
+		return s.ports("", d.Ports, protocol) + " of the host"
+	case OtherPorts:
+		return "all other ports of the host"
+	case OpenConnections:
+		return "all other ports of the host, only packets of open connections"
+	}
+	return s.target(d, protocol)
 }
 
 // matchedBy names a single rule; several are in the report below the sentence.

@@ -44,6 +44,8 @@ type Clients struct {
 // Destination is what packets are sent to, and what else is true of them. Zero fields are any.
 type Destination struct {
 	Target Target
+	// OnHost: it is the host itself, which an input block closes.
+	OnHost bool
 	// Ports are those of the target: published ones, or the container's.
 	Ports []ir.PortRange
 	// MappedTo are the container's ports behind published ones, and PublishedOn the host's
@@ -160,3 +162,12 @@ func (d Description) destinations() []Destination {
 
 // lines is how many lines a report has for the description.
 func (d Description) lines() int { return len(whole.description(d)) }
+
+// onHost marks all destinations as the host itself.
+func (d Description) onHost() {
+	for _, t := range d.Traffic {
+		for i := range t.To {
+			t.To[i].OnHost = true
+		}
+	}
+}

@@ -134,13 +134,23 @@ func (e *explainer) decider(j packet.Journey) int {
 	return by
 }
 
-// returned is the step that leaves the packet to the rules after the program: a RETURN, if that
-// is the last rule that matched.
+// returned is the step that leaves the packet to the rules after the program: the accept of a
+// chain in INPUT that it returned from, or a RETURN if that is the last rule that matched.
 func (e *explainer) returned(j packet.Journey, last int) int {
-	if last < 1 || j.Steps[last].At != packet.AtEnd || j.Verdict.Kind != packet.Docker {
+	if last < 1 || j.Verdict.Kind != packet.Docker {
 		return last
 	}
-	if s := j.Steps[last-1]; s.Failed == nil && e.hooks[s.Hook].Program.Rule(s.At).Verdict.Kind == packet.Return {
+	if j.Steps[last].At != packet.AtEnd {
+		return last
+	}
+	for i := last - 1; i >= 0 && e.answer.Path == snapshot.ToHost; i-- {
+		s := j.Steps[i]
+		r := e.source(s)
+		if s.Failed == nil && e.hooks[s.Hook].Program.Rule(s.At).Verdict.Kind == packet.Return && identity.Ours(r) && !identity.Dispatches(r) {
+			return i
+		}
+	}
+	if s := j.Steps[last-1]; s.Failed == nil && !identity.Dispatches(e.source(s)) && e.hooks[s.Hook].Program.Rule(s.At).Verdict.Kind == packet.Return {
 		return last - 1
 	}
 	return last
@@ -164,6 +174,18 @@ func (e *explainer) by(j packet.Journey, i int) Rule {
 		return Rule{Name: fmt.Sprintf("the policy of chain %s of table %s", h.Chain, h.Table), Table: h.Table, Chain: h.Chain}
 	}
 	return Rule{Name: "the policy of chain " + h.Chain, Table: h.Table, Chain: h.Chain}
+}
+
+// source is the rule of the tables at a step; nil for one of nft, or of none.
+func (e *explainer) source(s packet.JourneyStep) *iptables.Rule {
+	r := e.hooks[s.Hook].Program.Rule(s.At)
+	if r == nil || r.At.Policy {
+		return nil
+	}
+	if c := e.state.Rules[e.family].Table(r.At.Table).Chain(r.At.Chain); c != nil && r.At.Rule < len(c.Rules) {
+		return c.Rules[r.At.Rule]
+	}
+	return nil
 }
 
 func (e *explainer) rule(at packet.Origin) Rule {

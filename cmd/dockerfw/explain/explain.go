@@ -136,7 +136,7 @@ func newExplainer(s *snapshot.Host, f ir.Family, given map[string]bool) *explain
 
 func (e *explainer) explain(q Question, chain string) error {
 	e.answer.Path = snapshot.Forward
-	if q.Proxy {
+	if q.Local() {
 		e.answer.Path = snapshot.ToHost
 	}
 	if err := e.route(e.answer.Path, chain); err != nil {

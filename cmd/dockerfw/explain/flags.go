@@ -21,7 +21,7 @@ type Flags struct {
 	Protocol, ICMPType string
 	In, Out            string
 	State              string
-	Proxy              bool
+	Proxy, ToHost      bool
 }
 
 // Question parses the flags, and checks that they fit together.
@@ -33,7 +33,7 @@ func (f Flags) Question() (Question, question.Problems) {
 		Container: r.address(question.Container, f.Container), ContainerPort: f.ContainerPort,
 		Protocol: r.protocol(f.Protocol),
 		In:       r.interfaceName(question.InterfaceField, f.In), Out: r.interfaceName(question.OutInterface, f.Out),
-		Proxy: f.Proxy,
+		Proxy: f.Proxy, ToHost: f.ToHost,
 	}
 	if f.State != "" && !q.SetState(f.State) {
 		var names []string

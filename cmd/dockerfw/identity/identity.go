@@ -18,10 +18,23 @@ const OwnPrefix = ir.OwnChain
 func IDOf(r *iptables.Rule) (id ir.RuleID, ok bool) { return ir.ParseComment(r.Comment()) }
 
 // Ours reports whether dockerfw made a rule: one with a comment of dockerfw, or an
-// unconditional jump to a chain of dockerfw.
+// unconditional jump to a chain of dockerfw. r may be nil.
 func Ours(r *iptables.Rule) bool {
+	if r == nil {
+		return false
+	}
 	comment := r.Comment()
 	return comment == "dockerfw" || ir.IsComment(comment) || JumpsTo(r, r.Jump) && IsOwnChain(r.Jump)
+}
+
+// Dispatches reports whether a rule of dockerfw only sends packets to the chain that decides
+// about them, or keeps them from one. r may be nil.
+func Dispatches(r *iptables.Rule) bool {
+	if r == nil {
+		return false
+	}
+	id, ok := IDOf(r)
+	return ok && id.Phase == ir.PhaseInput
 }
 
 // IsOwnChain reports whether a chain has one of the names that belong to dockerfw alone.

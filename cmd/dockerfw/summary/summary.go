@@ -102,11 +102,15 @@ func changeCounts(changes []folder.Change) string {
 
 // ruleCounts counts the rules of all chains by phase, and those of INPUT protection apart.
 func ruleCounts(p *iptables.Program) string {
-	rules, input := 0, 0
+	rules, input, host := 0, 0, 0
 	phases := map[ir.Phase]int{}
 	for _, c := range p.Chains {
 		if c.Name == ir.InputChain || c.Name == ir.ProxyChain {
 			input += len(c.Rules)
+			continue
+		}
+		if c.Name == ir.HostChain {
+			host += len(c.Rules)
 			continue
 		}
 		rules += len(c.Rules)
@@ -121,7 +125,10 @@ func ruleCounts(p *iptables.Program) string {
 		}
 	}
 	text := fmt.Sprintf("%s: %s", words.Count(rules, "rule"), strings.Join(parts, ", "))
-	if input > 0 {
+	switch {
+	case host > 0:
+		text += fmt.Sprintf("; and %d for packets to the host", input+host)
+	case input > 0:
 		text += fmt.Sprintf("; and %d for INPUT protection", input)
 	}
 	return text

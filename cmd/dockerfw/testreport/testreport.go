@@ -30,7 +30,7 @@ func placeOf(r policytest.Result) string {
 
 // mismatch is what was expected, and what the packet got.
 func mismatch(r policytest.Result) string {
-	expected, got := verdictText(r.Test.Expect, r.Test.Proxy), verdictText(r.Got, r.ToProxy)
+	expected, got := verdictText(r.Test.Expect, r.Test.Proxy || r.Test.ToHost), verdictText(r.Got, r.ToProxy || r.Test.ToHost)
 	if r.Got == "" {
 		return "expected: " + expected + "; got: nothing: from_not excludes all clients of from, or they are of a family that is not compiled"
 	}

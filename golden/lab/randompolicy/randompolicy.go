@@ -45,7 +45,7 @@ func Text(t *rapid.T) string {
 			b.WriteString("log {}\n")
 		}
 	}
-	rule := func(i int, egress bool) {
+	rule := func(i int, in string) {
 		kind := pick("deny", "accept")
 		fmt.Fprintf(&b, "%s \"r%d\" {\n", kind, i)
 		maybeList("source", addresses, 3)
@@ -55,21 +55,28 @@ func Text(t *rapid.T) string {
 		switch rapid.IntRange(0, 3).Draw(t, "protocol") {
 		case 0:
 			fmt.Fprintf(&b, "protocol = %s\n", list([]string{`"tcp"`, `"udp"`, `"sctp"`}, 2))
-			if !egress {
+			switch in {
+			case "":
 				maybeList("published_ports", []string{"80", "443", `"1000-2000"`, "53"}, 3)
+				fallthrough
+			case "egress":
+				maybeList("container_ports", []string{"80", `"3000-65535"`, "53"}, 2)
+			case "input":
+				maybeList("ports", []string{"22", "80", "68", `"440-1500"`}, 3)
 			}
-			maybeList("container_ports", []string{"80", `"3000-65535"`, "53"}, 2)
 			maybeList("source_ports", []string{"53", `"1024-65535"`}, 2)
 		case 1:
 			fmt.Fprintf(&b, "protocol = %s\n", list([]string{`"tcp"`, `"icmp"`, `"icmpv6"`, "47"}, 3))
 		case 2:
 			fmt.Fprintf(&b, "icmp_types = %s\n", list([]string{`"echo-request"`, `"packet-too-big"`, `"fragmentation-needed"`}, 2))
 		}
-		if !egress {
+		if in == "" {
 			maybeList("published_address", []string{`"198.51.100.1"`, `"198.51.100.2"`, `"2001:db8::80"`}, 2)
 		}
 		maybeList("interfaces", []string{`"eth0"`, `"wg+"`, `"wg0"`, `"docker0"`}, 1)
-		maybeList("out_interfaces", []string{`"docker0"`, `"br-+"`, `"eth0"`}, 1)
+		if in != "input" {
+			maybeList("out_interfaces", []string{`"docker0"`, `"br-+"`, `"eth0"`}, 1)
+		}
 		if kind == "deny" {
 			maybe("action = %s", `"drop"`, `"reject"`)
 		}
@@ -118,7 +125,7 @@ func Text(t *rapid.T) string {
 	}
 	n := rapid.IntRange(0, 5).Draw(t, "rules")
 	for i := range n {
-		rule(i, false)
+		rule(i, "")
 	}
 	if rapid.Bool().Draw(t, "default") {
 		defaultBlock()
@@ -126,9 +133,19 @@ func Text(t *rapid.T) string {
 	if rapid.Bool().Draw(t, "egress") {
 		b.WriteString("egress {\n")
 		for i := range rapid.IntRange(0, 3).Draw(t, "egress rules") {
-			rule(n+i, true)
+			rule(n+i, "egress")
 		}
 		if rapid.Bool().Draw(t, "egress default") {
+			defaultBlock()
+		}
+		b.WriteString("}\n")
+	}
+	if rapid.IntRange(0, 2).Draw(t, "input") == 0 {
+		b.WriteString("input {\n")
+		for i := range rapid.IntRange(0, 3).Draw(t, "input rules") {
+			rule(n+3+i, "input")
+		}
+		if rapid.Bool().Draw(t, "input default") {
 			defaultBlock()
 		}
 		b.WriteString("}\n")
