@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// policy admits listed clients to everything, and everyone to one port. %q is the name of
-// the external interface.
+// policy admits listed clients to every published port, everyone to one, and to ssh of the
+// host, which it closes otherwise. %q is the name of the external interface.
 const policy = `# Which clients may reach the ports that Docker publishes on this host.
 # The order of blocks does not matter: rules are always evaluated in the order
 # established, deny, accept, default.
@@ -41,9 +41,41 @@ default {
   allow = [ipset.clients]
 }
 
+# The host itself: closed on the external interface, except for what is listed here. That
+# includes containers with network_mode: host, and docker-proxy on ports that no rule lists.
+# List what the host serves, such as WireGuard; connections that the host opens need no rule.
+input {
+  # To restrict ssh to the office: source = ["192.0.2.0/24"]
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+  }
+}
+
 test "other clients do not reach postgres" {
   from    = "192.0.2.99"
   to_port = 5432
+  expect  = "refused"
+}
+
+test "nor over IPv6, where docker-proxy answers" {
+  from    = "2001:db8::99"
+  to_port = 5432
+  proxy   = true
+  expect  = "refused"
+}
+
+test "ssh reaches the host" {
+  from    = "192.0.2.99"
+  to_port = 22
+  to_host = true
+  expect  = "allowed"
+}
+
+test "nothing else reaches the host" {
+  from    = "192.0.2.99"
+  to_port = 9100
+  to_host = true
   expect  = "refused"
 }
 `

@@ -36,6 +36,9 @@ func TestTheFirstPolicyCompilesAndItsTestsPass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(results) != 4 {
+		t.Errorf("%d tests, not 4", len(results))
+	}
 	for _, r := range results {
 		if !r.Passed() {
 			t.Errorf("%s: %s by %s", r.Test.Name.Value, r.Got, r.By)
