@@ -133,6 +133,9 @@ func printUnit(cmd *cobra.Command) error {
 // load that takes over a second is doing.
 func newApplier(cmd *cobra.Command, start func() (*apply.Applier, error)) (*apply.Applier, error) {
 	a, err := start()
+	if failure := (*apply.Failure)(nil); errors.As(err, &failure) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, &apply.Failure{Err: err, State: apply.Unchanged}
 	}
