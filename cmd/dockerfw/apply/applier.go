@@ -97,6 +97,9 @@ const (
 	Unknown
 	// Closed: at boot, no folder could be loaded. The error describes what was done.
 	Closed
+	// Open: at boot, no folder could be loaded, and of at least one family there are no rules. The
+	// error describes what was done.
+	Open
 )
 
 // Failure is the error of an operation that could not complete.
@@ -122,7 +125,7 @@ func (f *Failure) Error() string {
 		}
 		return text + "\ncheck iptables-save and ip6tables-save now; the previous rules and sets are kept in " + f.Saved
 	}
-	if f.State == Closed {
+	if f.State == Closed || f.State == Open {
 		return f.Err.Error()
 	}
 	return fmt.Sprintf("%v\nnothing was changed", f.Err)

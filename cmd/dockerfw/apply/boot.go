@@ -181,18 +181,21 @@ func (a *Applier) destroyForeign(l *load) {
 func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 	host, _, err := a.read(snapshot.LiveOptions{Boot: true})
 	if err != nil {
-		return fmt.Errorf("%w\nCANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS: published ports are open to everyone", err)
+		return closedError([]string{err.Error(), "CANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS: published ports are open to everyone"}, Open)
 	}
 	var texts []string
+	state := Closed
 	if os.Getenv(FallbackVariable) == "open" {
+		state = Unchanged
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 			if plan.HasOwn(host.Rules[f]) {
 				texts = append(texts, fmt.Sprintf("NOTHING WAS LOADED for IPv%d: the existing rules remain", f))
 			} else {
+				state = Open
 				texts = append(texts, fmt.Sprintf("NO RULES ARE LOADED for IPv%d: published ports are open to everyone", f))
 			}
 		}
-		return closedError(texts)
+		return closedError(texts, state)
 	}
 	var want *plan.Version
 	if files != nil {
@@ -206,21 +209,26 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 		return err
 	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if host.Unread[f] != nil {
+		if err := host.Unread[f]; err != nil {
+			if f == ir.IPv4 || hasIPv6() {
+				state = Open
+				texts = append(texts, err.Error(), fmt.Sprintf("CANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS for IPv%d: published ports are open to everyone", f))
+			}
 			continue
 		}
 		if err := a.closeFamily(host, closed, f); err != nil {
+			state = Open
 			texts = append(texts, err.Error(), fmt.Sprintf("CANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS for IPv%d: published ports are open to everyone", f))
 		}
 	}
 	if len(texts) == 0 {
 		texts = append(texts, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE until dockerfw apply succeeds")
 	}
-	return closedError(texts)
+	return closedError(texts, state)
 }
 
-func closedError(texts []string) error {
-	return &Failure{Err: closedText(strings.Join(texts, "\n")), State: Closed}
+func closedError(texts []string, state State) error {
+	return &Failure{Err: closedText(strings.Join(texts, "\n")), State: state}
 }
 
 type closedText string

@@ -47,7 +47,7 @@ func (a *Applier) Remove() (*Result, error) {
 			return err
 		}
 		if err := a.steps(host, p.Load); err != nil {
-			return fmt.Errorf("%w\nnot all rules were removed", err)
+			return fmt.Errorf("%w\nnot all rules were removed: fix the cause, and run dockerfw remove again", err)
 		}
 		kept := a.settleSteps(host, p)
 		out = &Result{Plan: p, Backend: host.Backend, Before: host, Kept: kept}
