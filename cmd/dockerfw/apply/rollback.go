@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -108,8 +109,16 @@ func (a *Applier) Confirm() (*Result, error) {
 			return err
 		}
 		l.Backend, l.Result.Before, l.After = host.Backend, host, host
-		if err := l.plan(host, nil); err != nil {
+		printed, err := a.rehearse(host, l.version)
+		if err != nil {
 			return err
+		}
+		if err := l.plan(host, printed); err != nil {
+			return err
+		}
+		// A rollback that failed, or another tool, may have changed the rules since.
+		if d := l.Plan.Differences; len(d.Chains)+len(d.Jumps) > 0 {
+			return fmt.Errorf("the host no longer has what was loaded (%s): run dockerfw rollback, then load it again", strings.Join(d.Lines(), "; "))
 		}
 		uninterrupted()
 		if err := a.lock.Keep(pending.Files); err != nil {
