@@ -82,10 +82,12 @@ func (r *reader) installed(tool string) bool {
 	return err == nil
 }
 
-// standard is the kind of iptables that "iptables" is, by the name of the program; "" if that does
-// not show it.
-func (r *reader) standard() snapshot.Backend {
-	path, err := r.tools.Find("iptables")
+func (r *reader) standard() snapshot.Backend { return standard(r.tools, "iptables") }
+
+// standard is the kind of iptables that a tool is, by the name of its program; "" if that does not
+// show it.
+func standard(tools *hosttool.Runner, tool string) snapshot.Backend {
+	path, err := tools.Find(tool)
 	if err != nil {
 		return ""
 	}
@@ -125,7 +127,14 @@ func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
 }
 
 // tool is the name of a family's iptables of the host's kind, with a suffix such as "-restore".
-func tool(h *snapshot.Host, f ir.Family, suffix string) string { return h.Tool(f) + suffix }
+// ip6tables may be of another kind than iptables, which decides what is read.
+func (a *Applier) tool(h *snapshot.Host, f ir.Family, suffix string) string {
+	name := h.Tool(f)
+	if b := standard(a.tools, name); b != "" && b != h.Backend {
+		name = snapshot.IPTables(f) + "-" + string(h.Backend)
+	}
+	return name + suffix
+}
 
 // other is the name of the tool of the kind that Docker does not use.
 func other(h *snapshot.Host, f ir.Family, suffix string) string {
@@ -143,7 +152,7 @@ func (a *Applier) needTools(h *snapshot.Host, want *snapshot.Host) error {
 			problems = append(problems, err)
 			continue
 		}
-		if _, err := a.tools.Find(tool(h, f, "-restore")); err != nil {
+		if _, err := a.tools.Find(a.tool(h, f, "-restore")); err != nil {
 			problems = append(problems, err)
 		}
 	}

@@ -249,7 +249,7 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 	if s.Tool == plan.IPTables {
 		// Another program may hold the lock of the legacy tools; 10 seconds are enough for any of
 		// their runs.
-		name, args = tool(h, s.Family, "-restore"), []string{"-w", "10", "--noflush"}
+		name, args = a.tool(h, s.Family, "-restore"), []string{"-w", "10", "--noflush"}
 		if s.Other {
 			name = other(h, s.Family, "-restore")
 		}
