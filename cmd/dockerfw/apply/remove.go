@@ -50,6 +50,15 @@ func (a *Applier) Remove() (*Result, error) {
 			return fmt.Errorf("%w\nnot all rules were removed: fix the cause, and run dockerfw remove again", err)
 		}
 		kept := a.settleSteps(host, p)
+		// Steps that fail are no more than warnings after a load; here they leave rules in force.
+		if host, _, err = a.read(snapshot.LiveOptions{Removing: true}); err != nil {
+			return fmt.Errorf("%w\nit is not known whether all rules were removed", err)
+		}
+		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+			if plan.HasOwn(host.Rules[f]) || plan.HasOwn(host.Other[f]) {
+				return fmt.Errorf("rules of dockerfw for IPv%d remain\nnot all rules were removed", f)
+			}
+		}
 		out = &Result{Plan: p, Backend: host.Backend, Before: host, Kept: kept}
 		if err := a.lock.Forget(); err != nil {
 			return err
