@@ -167,9 +167,11 @@ type Result struct {
 	Deadline time.Time
 }
 
-// uninterrupted ignores the signals that a terminal or systemd sends: from here on the run must
-// complete.
-func uninterrupted() { signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) }
+// uninterrupted ignores the signals that a terminal or systemd sends, and the one of a message that
+// nobody reads any more: from here on the run must complete.
+func uninterrupted() {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
+}
 
 // background is the context of tools in a part of a run that must complete.
 var background = context.Background()
