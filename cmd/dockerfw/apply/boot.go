@@ -135,10 +135,11 @@ func (a *Applier) bootFolder(files map[string][]byte, path string, keep bool) (*
 		return nil, err
 	}
 	l.settle()
+	waits := false
 	if change, err := a.store.Waiting(); err == nil && change != nil {
 		// A change that waits for confirmation is no longer loaded, unless it is this folder.
 		if change.Digest == folder.Digest(files[folder.ManifestFile]) {
-			err = a.lock.Completed()
+			waits, err = true, a.lock.Completed()
 		} else {
 			err = a.lock.Drop()
 		}
@@ -148,6 +149,8 @@ func (a *Applier) bootFolder(files map[string][]byte, path string, keep bool) (*
 	}
 	if keep {
 		l.keep(true)
+	} else if waits {
+		// As after the load that it waits since: what is in force is recorded when it is confirmed.
 	} else if in, err := l.inForce(); err == nil {
 		if err := a.lock.SetInForce(in); err != nil {
 			a.warn("%v", err)
