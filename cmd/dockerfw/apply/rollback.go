@@ -71,6 +71,11 @@ func (a *Applier) restore(before earlier, made []string, backend snapshot.Backen
 	if err != nil {
 		return false, err
 	}
+	for _, rule := range p.Deleted {
+		if !before.Version.HasRule(rule) {
+			a.warn("deleting foreign rule, which was added since: %s", rule)
+		}
+	}
 	// Rules in the tables that Docker does not use were there before as well.
 	p.Settle = slices.DeleteFunc(p.Settle, func(s plan.Step) bool { return s.Other })
 	if err := a.lock.SetNames(store.Made, p.Made); err != nil {
