@@ -11,6 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // FallbackVariable is the variable of the environment that, with the value "open", leaves containers
@@ -212,15 +213,19 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 		return err
 	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if err := host.Unread[f]; err != nil {
-			if f == ir.IPv4 || hasIPv6() {
-				state = Open
-				texts = append(texts, err.Error(), fmt.Sprintf("CANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS for IPv%d: published ports are open to everyone", f))
+		unread := host.Unread[f]
+		if unread != nil {
+			if f == ir.IPv6 && !hasIPv6() {
+				continue
 			}
-			continue
+			// What cannot be read counts as empty: closing may work all the same.
+			host.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 		}
 		if err := a.closeFamily(host, closed, f); err != nil {
 			state = Open
+			if unread != nil {
+				texts = append(texts, unread.Error())
+			}
 			texts = append(texts, err.Error(), fmt.Sprintf("CANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS for IPv%d: published ports are open to everyone", f))
 		}
 	}
@@ -244,7 +249,7 @@ func (a *Applier) closeFamily(host *snapshot.Host, closed *plan.Version, f ir.Fa
 	one.Rules = map[ir.Family]*plan.Rules{f: closed.Rules[f]}
 	state := host.State()
 	only := *state
-	only.Rules = map[ir.Family]*iptablesRules{f: state.Rules[f]}
+	only.Rules = map[ir.Family]*iptables.Ruleset{f: state.Rules[f]}
 	only.Other = nil
 	p, err := plan.Make(plan.Input{Host: &only, Want: &one, Late: func(plan.Jump) bool { return true }, Force: true})
 	if err != nil {

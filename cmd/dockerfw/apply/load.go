@@ -290,7 +290,9 @@ func (l *load) verify() error {
 // for confirmation is finished when it is confirmed.
 func (l *load) finish() error {
 	if l.waits() {
-		if err := l.lock.Completed(); err != nil {
+		// The time to confirm begins when everything is loaded.
+		l.Deadline = time.Now().Add(time.Duration(l.options.Confirm) * time.Second)
+		if err := errors.Join(l.lock.Extend(l.Deadline), l.lock.Completed()); err != nil {
 			return l.rollBack(err)
 		}
 		return l.cut()

@@ -10,8 +10,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-type iptablesRules = iptables.Ruleset
-
 // Remove removes all rules, chains and sets of dockerfw, from both kinds of iptables. DOCKER-USER and
 // the jump to it stay for the engine.
 func (a *Applier) Remove() (*Result, error) {

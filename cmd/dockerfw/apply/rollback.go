@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -129,10 +130,14 @@ func (a *Applier) Confirm() (*Result, error) {
 		if err := a.lock.Keep(pending.Files); err != nil {
 			return fmt.Errorf("%w; the change is not confirmed yet", err)
 		}
-		l.settle()
+		// At once: a run that is killed later must not leave a change that is rolled back.
+		if err := a.lock.Drop(); err != nil {
+			return fmt.Errorf("%w; the change is not confirmed yet", err)
+		}
 		l.keep(true)
+		l.settle()
 		out = &l.Result
-		return a.forgetChange()
+		return nil
 	})
 	return out, unchanged(err)
 }
@@ -146,10 +151,16 @@ func (a *Applier) pending() (*store.Pending, error) {
 	return pending, err
 }
 
-// Rollback undoes the change that waits for confirmation. With a token, it waits for the lock as
-// long as it takes, and undoes only the change with that token: done is false if it was
-// confirmed or undone in the meantime.
-func (a *Applier) Rollback(token string) (done bool, err error) {
+// Rollback undoes the change that waits for confirmation.
+func (a *Applier) Rollback() error {
+	_, err := a.rollback("", time.Time{})
+	return err
+}
+
+// rollback undoes the change that waits for confirmation. With a token, it waits for the lock as
+// long as it takes, and undoes only the change with that token and that end: done is false if it was
+// confirmed or undone in the meantime, or got another deadline because it was still being loaded.
+func (a *Applier) rollback(token string, end time.Time) (done bool, err error) {
 	wait := lockWait
 	if token != "" {
 		wait = -1
@@ -159,7 +170,7 @@ func (a *Applier) Rollback(token string) (done bool, err error) {
 		switch {
 		case err != nil:
 			return unchanged(err)
-		case token != "" && (pending == nil || pending.Token != token):
+		case token != "" && (pending == nil || pending.Token != token || !pending.Deadline.Equal(end)):
 			return nil
 		case pending == nil:
 			return unchanged(errors.New("no change waits for confirmation"))
