@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -18,6 +19,8 @@ type reader struct {
 	snapshot.LocalTools
 	tools  *hosttool.Runner
 	output map[string]*answer
+	// running are the tools that have been started.
+	running sync.WaitGroup
 }
 
 type answer struct {
@@ -34,10 +37,10 @@ func (r *reader) ask(tool string, args ...string) *answer {
 	if r.output[key] == nil {
 		out := &answer{done: make(chan struct{})}
 		r.output[key] = out
-		go func() {
+		r.running.Go(func() {
 			defer close(out.done)
 			out.text, out.err = r.tools.Output(background, nil, tool, args...)
-		}()
+		})
 	}
 	return r.output[key]
 }
@@ -112,6 +115,7 @@ func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
 		}
 	}
 	r := a.reader()
+	defer r.running.Wait() // no tool outlives the lock
 	if b := r.standard(); b != "" && !o.Boot {
 		r.askTables(string(b))
 		r.ask("nft", "-j", "list", "ruleset")
