@@ -260,10 +260,7 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 
 // verify reads the host again: it has to have what was loaded.
 func (l *load) verify() error {
-	r := l.reader()
-	defer r.running.Wait()
-	r.askTables(string(l.Backend))
-	host, diags, err := l.Before.ReadAgain(r)
+	host, diags, err := l.Before.ReadAgain(l.reader())
 	switch {
 	case err != nil:
 		return err
