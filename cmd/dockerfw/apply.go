@@ -133,10 +133,17 @@ func printUnit(cmd *cobra.Command) error {
 // load that takes over a second is doing.
 func newApplier(cmd *cobra.Command, start func() (*apply.Applier, error)) (*apply.Applier, error) {
 	a, err := start()
+	if failure := (*apply.Failure)(nil); errors.As(err, &failure) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, &apply.Failure{Err: err, State: apply.Unchanged}
 	}
-	a.Warn = func(text string) { escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", text) }
+	a.Warn = func(text string) {
+		for i, line := range strings.Split(text, "\n") {
+			escape.Fprintf(cmd.ErrOrStderr(), "%s%s\n", escape.Safe([]string{"dockerfw: ", "  | "}[min(i, 1)]), line)
+		}
+	}
 	if f, ok := fileOf(cmd.ErrOrStderr()); ok && terminal(f) {
 		begin := time.Now()
 		a.Progress = func(step string) {

@@ -44,7 +44,7 @@ rules failed.`,
 		if token != "" {
 			return nil, a.Expire(token)
 		}
-		if _, err := a.Rollback(""); err != nil {
+		if err := a.Rollback(); err != nil {
 			return nil, err
 		}
 		return outcome.Rollback(a.InForce()), nil

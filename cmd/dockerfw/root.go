@@ -100,6 +100,8 @@ func flagError(cmd *cobra.Command, err error) error {
 		switch name := invalid.GetFlag().Name; invalid.GetFlag().Value.Type() {
 		case "bool":
 			return usageError(cmd, fmt.Sprintf("--%s=%s: write --%[1]s, or --%[1]s=false", name, invalid.GetValue()))
+		case "int":
+			return usageError(cmd, fmt.Sprintf("--%s %s: write a number", name, invalid.GetValue()))
 		case formatType:
 			return usageError(cmd, invalid.Unwrap().Error())
 		}

@@ -371,6 +371,23 @@ func TestAPartlyLoadedChangeCannotBeConfirmed(t *testing.T) {
 	h.requireLoaded(old)
 }
 
+// A rollback that failed may have restored one family only.
+func TestAChangeThatTheHostNoLongerHasCannotBeConfirmed(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	old, b := h.withPolicy("clients"), deployPolicy(t, "a jump")
+	h.succeeds(b, notYet, "loaded ")
+	if err := h.IPTables(h.backend, 6, "-F", "DOCKERFW"); err != nil {
+		t.Fatal(err)
+	}
+	h.expect(h.confirm(), 1, "the host no longer has what was loaded (IPv6 DOCKERFW: replace the rules)", "dockerfw rollback", "nothing was changed")
+	if !h.pending() {
+		t.Error("the change no longer waits for confirmation")
+	}
+	h.expect(h.rollback(), 0, "rolled back to the previous rules and sets")
+	h.requireLoaded(old)
+}
+
 func TestAnImmediateRollbackThatFailsIsRetried(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)

@@ -97,6 +97,9 @@ const (
 	Unknown
 	// Closed: at boot, no folder could be loaded. The error describes what was done.
 	Closed
+	// Open: at boot, no folder could be loaded, and of at least one family there are no rules. The
+	// error describes what was done.
+	Open
 )
 
 // Failure is the error of an operation that could not complete.
@@ -122,7 +125,7 @@ func (f *Failure) Error() string {
 		}
 		return text + "\ncheck iptables-save and ip6tables-save now; the previous rules and sets are kept in " + f.Saved
 	}
-	if f.State == Closed {
+	if f.State == Closed || f.State == Open {
 		return f.Err.Error()
 	}
 	return fmt.Sprintf("%v\nnothing was changed", f.Err)
@@ -164,9 +167,11 @@ type Result struct {
 	Deadline time.Time
 }
 
-// uninterrupted ignores the signals that a terminal or systemd sends: from here on the run must
-// complete.
-func uninterrupted() { signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) }
+// uninterrupted ignores the signals that a terminal or systemd sends, and the one of a message that
+// nobody reads any more: from here on the run must complete.
+func uninterrupted() {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
+}
 
 // background is the context of tools in a part of a run that must complete.
 var background = context.Background()

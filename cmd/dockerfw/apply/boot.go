@@ -11,6 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // FallbackVariable is the variable of the environment that, with the value "open", leaves containers
@@ -135,10 +136,11 @@ func (a *Applier) bootFolder(files map[string][]byte, path string, keep bool) (*
 		return nil, err
 	}
 	l.settle()
+	waits := false
 	if change, err := a.store.Waiting(); err == nil && change != nil {
 		// A change that waits for confirmation is no longer loaded, unless it is this folder.
 		if change.Digest == folder.Digest(files[folder.ManifestFile]) {
-			err = a.lock.Completed()
+			waits, err = true, a.lock.Completed()
 		} else {
 			err = a.lock.Drop()
 		}
@@ -148,6 +150,8 @@ func (a *Applier) bootFolder(files map[string][]byte, path string, keep bool) (*
 	}
 	if keep {
 		l.keep(true)
+	} else if waits {
+		// As after the load that it waits since: what is in force is recorded when it is confirmed.
 	} else if in, err := l.inForce(); err == nil {
 		if err := a.lock.SetInForce(in); err != nil {
 			a.warn("%v", err)
@@ -181,18 +185,21 @@ func (a *Applier) destroyForeign(l *load) {
 func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 	host, _, err := a.read(snapshot.LiveOptions{Boot: true})
 	if err != nil {
-		return fmt.Errorf("%w\nCANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS: published ports are open to everyone", err)
+		return closedError([]string{err.Error(), "CANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS: published ports are open to everyone"}, Open)
 	}
 	var texts []string
+	state := Closed
 	if os.Getenv(FallbackVariable) == "open" {
+		state = Unchanged
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 			if plan.HasOwn(host.Rules[f]) {
 				texts = append(texts, fmt.Sprintf("NOTHING WAS LOADED for IPv%d: the existing rules remain", f))
 			} else {
+				state = Open
 				texts = append(texts, fmt.Sprintf("NO RULES ARE LOADED for IPv%d: published ports are open to everyone", f))
 			}
 		}
-		return closedError(texts)
+		return closedError(texts, state)
 	}
 	var want *plan.Version
 	if files != nil {
@@ -206,21 +213,30 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 		return err
 	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if host.Unread[f] != nil {
-			continue
+		unread := host.Unread[f]
+		if unread != nil {
+			if f == ir.IPv6 && !hasIPv6() {
+				continue
+			}
+			// What cannot be read counts as empty: closing may work all the same.
+			host.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 		}
 		if err := a.closeFamily(host, closed, f); err != nil {
+			state = Open
+			if unread != nil {
+				texts = append(texts, unread.Error())
+			}
 			texts = append(texts, err.Error(), fmt.Sprintf("CANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS for IPv%d: published ports are open to everyone", f))
 		}
 	}
 	if len(texts) == 0 {
 		texts = append(texts, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE until dockerfw apply succeeds")
 	}
-	return closedError(texts)
+	return closedError(texts, state)
 }
 
-func closedError(texts []string) error {
-	return &Failure{Err: closedText(strings.Join(texts, "\n")), State: Closed}
+func closedError(texts []string, state State) error {
+	return &Failure{Err: closedText(strings.Join(texts, "\n")), State: state}
 }
 
 type closedText string
@@ -233,7 +249,7 @@ func (a *Applier) closeFamily(host *snapshot.Host, closed *plan.Version, f ir.Fa
 	one.Rules = map[ir.Family]*plan.Rules{f: closed.Rules[f]}
 	state := host.State()
 	only := *state
-	only.Rules = map[ir.Family]*iptablesRules{f: state.Rules[f]}
+	only.Rules = map[ir.Family]*iptables.Ruleset{f: state.Rules[f]}
 	only.Other = nil
 	p, err := plan.Make(plan.Input{Host: &only, Want: &one, Late: func(plan.Jump) bool { return true }, Force: true})
 	if err != nil {

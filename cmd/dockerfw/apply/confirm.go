@@ -61,45 +61,29 @@ func (l *load) startTimer() error {
 // Expire waits until the change with a token has been confirmed or rolled back, or its time is
 // over, and rolls it back then. It tries again every 5 seconds until that succeeds.
 func (a *Applier) Expire(token string) error {
-	waits := func() (bool, time.Time) {
-		change, err := a.store.Waiting()
-		if err != nil {
-			return true, time.Time{}
-		}
-		return change != nil && change.Token == token, deadline(change)
-	}
-	var latest time.Time // by the clock that nobody sets: the other one may be set back meanwhile
+	var end, latest time.Time // latest is by the clock that nobody sets: the other one may be set back meanwhile
 	for {
-		waiting, end := waits()
-		if !waiting {
+		change, err := a.store.Waiting()
+		switch {
+		case err != nil: // the deadline that was read before counts
+		case change == nil || change.Token != token:
 			return nil
-		}
-		if latest.IsZero() {
+		case !change.Deadline.Equal(end):
+			end = change.Deadline
 			latest = time.Now().Add(time.Until(end))
 		}
-		left := min(time.Until(end), time.Until(latest))
-		if left <= 0 {
-			break
+		if left := min(time.Until(end), time.Until(latest)); left > 0 {
+			time.Sleep(min(time.Second, left))
+			continue
 		}
-		time.Sleep(min(time.Second, left))
-	}
-	a.warn("not confirmed in time: rolling back to the previous rules")
-	for {
-		done, err := a.Rollback(token)
-		if err == nil {
-			if done {
-				a.warn("rolled back to the previous rules and sets")
-			}
-			return nil
+		done, err := a.rollback(token, end)
+		if err != nil {
+			a.warn("%v", err)
+			time.Sleep(5 * time.Second)
 		}
-		a.warn("%v", err)
-		time.Sleep(5 * time.Second)
+		if done {
+			a.warn("not confirmed in time: rolling back to the previous rules")
+			a.warn("rolled back to the previous rules and sets")
+		}
 	}
-}
-
-func deadline(c *store.Change) time.Time {
-	if c == nil {
-		return time.Time{}
-	}
-	return c.Deadline
 }

@@ -17,30 +17,15 @@ import (
 type reader struct {
 	snapshot.LocalTools
 	tools  *hosttool.Runner
-	output map[string]*answer
+	output map[string]answer
 }
 
 type answer struct {
-	done chan struct{}
 	text []byte
 	err  error
 }
 
-func (a *Applier) reader() *reader { return &reader{tools: a.tools, output: map[string]*answer{}} }
-
-// ask starts a tool whose output will be needed, so that several run at the same time.
-func (r *reader) ask(tool string, args ...string) *answer {
-	key := strings.Join(append([]string{tool}, args...), " ")
-	if r.output[key] == nil {
-		out := &answer{done: make(chan struct{})}
-		r.output[key] = out
-		go func() {
-			defer close(out.done)
-			out.text, out.err = r.tools.Output(background, nil, tool, args...)
-		}()
-	}
-	return r.output[key]
-}
+func (a *Applier) reader() *reader { return &reader{tools: a.tools, output: map[string]answer{}} }
 
 // Output runs a tool, or returns what it printed before.
 func (r *reader) Output(tool string, args ...string) ([]byte, error) {
@@ -61,20 +46,13 @@ func (r *reader) Output(tool string, args ...string) ([]byte, error) {
 	if isIPTables && len(args) == 2 && args[0] == "-t" && args[1] == "filter" {
 		args = nil
 	}
-	a := r.ask(tool, args...)
-	<-a.done
-	return a.text, a.err
-}
-
-// askTables starts the tools of one kind of iptables that print the tables, and the one that prints
-// the sets.
-func (r *reader) askTables(kind string) {
-	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if tool := snapshot.IPTables(f) + "-" + kind + "-save"; r.installed(tool) {
-			r.ask(tool)
-		}
+	key := strings.Join(append([]string{tool}, args...), " ")
+	if _, done := r.output[key]; !done {
+		text, err := r.tools.Output(background, nil, tool, args...)
+		r.output[key] = answer{text, err}
 	}
-	r.ask("ipset", "save")
+	a := r.output[key]
+	return a.text, a.err
 }
 
 func (r *reader) installed(tool string) bool {
@@ -82,10 +60,12 @@ func (r *reader) installed(tool string) bool {
 	return err == nil
 }
 
-// standard is the kind of iptables that "iptables" is, by the name of the program; "" if that does
-// not show it.
-func (r *reader) standard() snapshot.Backend {
-	path, err := r.tools.Find("iptables")
+func (r *reader) standard() snapshot.Backend { return standard(r.tools, "iptables") }
+
+// standard is the kind of iptables that a tool is, by the name of its program; "" if that does not
+// show it.
+func standard(tools *hosttool.Runner, tool string) snapshot.Backend {
+	path, err := tools.Find(tool)
 	if err != nil {
 		return ""
 	}
@@ -109,12 +89,7 @@ func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
 			o.Last = snapshot.Backend(last)
 		}
 	}
-	r := a.reader()
-	if b := r.standard(); b != "" && !o.Boot {
-		r.askTables(string(b))
-		r.ask("nft", "-j", "list", "ruleset")
-	}
-	fleet, diags, err := snapshot.ReadLive(r, o)
+	fleet, diags, err := snapshot.ReadLive(a.reader(), o)
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -125,7 +100,14 @@ func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
 }
 
 // tool is the name of a family's iptables of the host's kind, with a suffix such as "-restore".
-func tool(h *snapshot.Host, f ir.Family, suffix string) string { return h.Tool(f) + suffix }
+// ip6tables may be of another kind than iptables, which decides what is read.
+func (a *Applier) tool(h *snapshot.Host, f ir.Family, suffix string) string {
+	name := h.Tool(f)
+	if b := standard(a.tools, name); b != "" && b != h.Backend {
+		name = snapshot.IPTables(f) + "-" + string(h.Backend)
+	}
+	return name + suffix
+}
 
 // other is the name of the tool of the kind that Docker does not use.
 func other(h *snapshot.Host, f ir.Family, suffix string) string {
@@ -143,7 +125,7 @@ func (a *Applier) needTools(h *snapshot.Host, want *snapshot.Host) error {
 			problems = append(problems, err)
 			continue
 		}
-		if _, err := a.tools.Find(tool(h, f, "-restore")); err != nil {
+		if _, err := a.tools.Find(a.tool(h, f, "-restore")); err != nil {
 			problems = append(problems, err)
 		}
 	}

@@ -249,7 +249,7 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 	if s.Tool == plan.IPTables {
 		// Another program may hold the lock of the legacy tools; 10 seconds are enough for any of
 		// their runs.
-		name, args = tool(h, s.Family, "-restore"), []string{"-w", "10", "--noflush"}
+		name, args = a.tool(h, s.Family, "-restore"), []string{"-w", "10", "--noflush"}
 		if s.Other {
 			name = other(h, s.Family, "-restore")
 		}
@@ -260,9 +260,7 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 
 // verify reads the host again: it has to have what was loaded.
 func (l *load) verify() error {
-	r := l.reader()
-	r.askTables(string(l.Backend))
-	host, diags, err := l.Before.ReadAgain(r)
+	host, diags, err := l.Before.ReadAgain(l.reader())
 	switch {
 	case err != nil:
 		return err
@@ -290,7 +288,9 @@ func (l *load) verify() error {
 // for confirmation is finished when it is confirmed.
 func (l *load) finish() error {
 	if l.waits() {
-		if err := l.lock.Completed(); err != nil {
+		// The time to confirm begins when everything is loaded.
+		l.Deadline = time.Now().Add(time.Duration(l.options.Confirm) * time.Second)
+		if err := errors.Join(l.lock.Extend(l.Deadline), l.lock.Completed()); err != nil {
 			return l.rollBack(err)
 		}
 		return l.cut()

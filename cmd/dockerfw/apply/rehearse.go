@@ -34,14 +34,14 @@ func (a *Applier) rehearse(h *snapshot.Host, v *plan.Version) (plan.Printed, err
 		if v.Rules[f] == nil {
 			continue
 		}
-		if _, err := ns.Output(background, v.IntoEmpty(f, h.NoSecurity[f]), tool(h, f, "-restore"), "--noflush"); err != nil {
+		if _, err := ns.Output(background, v.IntoEmpty(f, h.NoSecurity[f]), a.tool(h, f, "-restore"), "--noflush"); err != nil {
 			return nil, fmt.Errorf("this host cannot load the IPv%d rules: %w", f, err)
 		}
-		text, err := ns.Output(background, nil, tool(h, f, "-save"))
+		text, err := ns.Output(background, nil, a.tool(h, f, "-save"))
 		if err != nil {
 			return nil, fmt.Errorf("this host cannot print the IPv%d rules: %w", f, err)
 		}
-		file, diags := iptables.ParseRules(bytes.NewReader(text), tool(h, f, "-save"))
+		file, diags := iptables.ParseRules(bytes.NewReader(text), a.tool(h, f, "-save"))
 		out[f] = iptables.NewRuleset(iptables.Family(f))
 		if diags = append(diags, out[f].Load(file)...); diags.HasErrors() {
 			return nil, diags

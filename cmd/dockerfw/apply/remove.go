@@ -10,8 +10,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-type iptablesRules = iptables.Ruleset
-
 // Remove removes all rules, chains and sets of dockerfw, from both kinds of iptables. DOCKER-USER and
 // the jump to it stay for the engine.
 func (a *Applier) Remove() (*Result, error) {
@@ -47,9 +45,18 @@ func (a *Applier) Remove() (*Result, error) {
 			return err
 		}
 		if err := a.steps(host, p.Load); err != nil {
-			return fmt.Errorf("%w\nnot all rules were removed", err)
+			return fmt.Errorf("%w\nnot all rules were removed: fix the cause, and run dockerfw remove again", err)
 		}
 		kept := a.settleSteps(host, p)
+		// Steps that fail are no more than warnings after a load; here they leave rules in force.
+		if host, _, err = a.read(snapshot.LiveOptions{Removing: true}); err != nil {
+			return fmt.Errorf("%w\nit is not known whether all rules were removed", err)
+		}
+		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+			if plan.HasOwn(host.Rules[f]) || plan.HasOwn(host.Other[f]) {
+				return fmt.Errorf("rules of dockerfw for IPv%d remain\nnot all rules were removed", f)
+			}
+		}
 		out = &Result{Plan: p, Backend: host.Backend, Before: host, Kept: kept}
 		if err := a.lock.Forget(); err != nil {
 			return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -70,6 +72,11 @@ func (a *Applier) restore(before earlier, made []string, backend snapshot.Backen
 	if err != nil {
 		return false, err
 	}
+	for _, rule := range p.Deleted {
+		if !before.Version.HasRule(rule) {
+			a.warn("deleting foreign rule, which was added since: %s", rule)
+		}
+	}
 	// Rules in the tables that Docker does not use were there before as well.
 	p.Settle = slices.DeleteFunc(p.Settle, func(s plan.Step) bool { return s.Other })
 	if err := a.lock.SetNames(store.Made, p.Made); err != nil {
@@ -108,17 +115,29 @@ func (a *Applier) Confirm() (*Result, error) {
 			return err
 		}
 		l.Backend, l.Result.Before, l.After = host.Backend, host, host
-		if err := l.plan(host, nil); err != nil {
+		printed, err := a.rehearse(host, l.version)
+		if err != nil {
 			return err
+		}
+		if err := l.plan(host, printed); err != nil {
+			return err
+		}
+		// A rollback that failed, or another tool, may have changed the rules since.
+		if d := l.Plan.Differences; len(d.Chains)+len(d.Jumps) > 0 {
+			return fmt.Errorf("the host no longer has what was loaded (%s): run dockerfw rollback, then load it again", strings.Join(d.Lines(), "; "))
 		}
 		uninterrupted()
 		if err := a.lock.Keep(pending.Files); err != nil {
 			return fmt.Errorf("%w; the change is not confirmed yet", err)
 		}
-		l.settle()
+		// At once: a run that is killed later must not leave a change that is rolled back.
+		if err := a.lock.Drop(); err != nil {
+			return fmt.Errorf("%w; the change is not confirmed yet", err)
+		}
 		l.keep(true)
+		l.settle()
 		out = &l.Result
-		return a.forgetChange()
+		return nil
 	})
 	return out, unchanged(err)
 }
@@ -132,10 +151,16 @@ func (a *Applier) pending() (*store.Pending, error) {
 	return pending, err
 }
 
-// Rollback undoes the change that waits for confirmation. With a token, it waits for the lock as
-// long as it takes, and undoes only the change with that token: done is false if it was
-// confirmed or undone in the meantime.
-func (a *Applier) Rollback(token string) (done bool, err error) {
+// Rollback undoes the change that waits for confirmation.
+func (a *Applier) Rollback() error {
+	_, err := a.rollback("", time.Time{})
+	return err
+}
+
+// rollback undoes the change that waits for confirmation. With a token, it waits for the lock as
+// long as it takes, and undoes only the change with that token and that end: done is false if it was
+// confirmed or undone in the meantime, or got another deadline because it was still being loaded.
+func (a *Applier) rollback(token string, end time.Time) (done bool, err error) {
 	wait := lockWait
 	if token != "" {
 		wait = -1
@@ -145,7 +170,7 @@ func (a *Applier) Rollback(token string) (done bool, err error) {
 		switch {
 		case err != nil:
 			return unchanged(err)
-		case token != "" && (pending == nil || pending.Token != token):
+		case token != "" && (pending == nil || pending.Token != token || !pending.Deadline.Equal(end)):
 			return nil
 		case pending == nil:
 			return unchanged(errors.New("no change waits for confirmation"))

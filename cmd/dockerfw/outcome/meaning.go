@@ -3,6 +3,7 @@ package outcome
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
@@ -39,6 +40,9 @@ func meaningOf(r *apply.Result, dryRun, full bool) *Meaning {
 	}
 	if !dryRun && (r.Rules > maxRules || entries > maxEntries) {
 		return &Meaning{Skipped: "the policy is large"}
+	}
+	if len(r.Plan.Differences.Other) > 0 {
+		return &Meaning{Skipped: fmt.Sprintf("dockerfw's rules are in the tables of iptables-%s too, which Docker does not use, and are removed there", r.Before.Backend.Other())}
 	}
 	opts := diff.Options{Changes: maxChanges}
 	if full {

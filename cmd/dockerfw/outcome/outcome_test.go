@@ -50,7 +50,7 @@ note: Docker has not run: the tables that were used last
 changed:
   IPv4 DOCKER-USER: replace the rules
   set clients: add 1 entry
-moved the jump to DOCKER-USER in FORWARD (ipv4) to the head of the chain: -j NETBIRD came first, which lets packets through
+moved the jump to DOCKER-USER in FORWARD (IPv4) to the head of the chain: it was behind -j NETBIRD, which lets through packets that the rules refuse
   for example tcp 1 -> 2
 traffic: not compared with before (the policy is large). Before a load, this shows it: dockerfw diff live /etc/dockerfw.d/2
 warning: IPv4: no security table

@@ -27,6 +27,7 @@ const (
 	Unchanged  State = "unchanged"   // nothing was changed
 	Unknown    State = "unknown"     // rolling back failed too
 	Closed     State = "closed"      // at boot, no folder could be loaded
+	Open       State = "open"        // the same, and containers are open over IPv4 or IPv6
 )
 
 // Report is what an operation did. Its JSON is an interface: names and meanings are stable, more may
@@ -55,7 +56,7 @@ type Report struct {
 	Meaning *Meaning     `json:"meaning,omitempty"`
 	Facts   []apply.Fact `json:"facts"`
 	// Ended are the connections that were ended; nil without --cut.
-	Ended []cut.Refusal `json:"ended,omitempty"`
+	Ended []cut.Refusal `json:"ended,omitzero"`
 	// Kept are sets that are not needed, and that foreign rules use.
 	Kept []string `json:"kept"`
 	// Deadline is when the change is rolled back unless it is confirmed.
@@ -176,7 +177,7 @@ func Failed(operation string, err error) *Report {
 	out.OK, out.Error = false, err.Error()
 	var failure *apply.Failure
 	if errors.As(err, &failure) {
-		out.State = map[apply.State]State{apply.Unchanged: Unchanged, apply.RolledBack: RolledBack, apply.Unknown: Unknown, apply.Closed: Closed}[failure.State]
+		out.State = map[apply.State]State{apply.Unchanged: Unchanged, apply.RolledBack: RolledBack, apply.Unknown: Unknown, apply.Closed: Closed, apply.Open: Open}[failure.State]
 	} else if operation == "remove" {
 		// It describes in the error how far it came.
 		out.State = Unknown

@@ -57,7 +57,7 @@ func (t *text) write(r *Report) {
 	}
 	t.moved(r)
 	if len(r.Deleted) > 0 {
-		t.line("%s foreign rules in chains of dockerfw:", escape.Safe(verb(r, "would delete", "deleted")))
+		t.line("%s foreign rules in chains that are replaced:", escape.Safe(verb(r, "would delete", "deleted")))
 		t.list(r.Deleted)
 	}
 	t.meaning(r)
@@ -137,7 +137,7 @@ func (t *text) list(lines []string) {
 
 func (t *text) moved(r *Report) {
 	for _, m := range r.Moved {
-		t.line("%s the jump to %s in %s (%s) to the head of the chain: %s came first, which lets packets through", escape.Safe(verb(r, "would move", "moved")), m.To, m.Chain, m.Family, m.Behind)
+		t.line("%s the jump to %s in %s (%s) to the head of the chain: it was behind %s, which lets through packets that the rules refuse", escape.Safe(verb(r, "would move", "moved")), m.To, m.Chain, strings.Replace(m.Family, "ipv", "IPv", 1), m.Behind)
 		if m.Example != "" {
 			t.line("  for example %s", m.Example)
 		}

@@ -10,7 +10,8 @@
 // No packet passes a mixture of old and new rules and sets of its family in the filter table. A
 // set whose content changes is first created a second time, as NAME-alt; one transaction changes
 // the rules to it; then the sets get their own names, and a second transaction changes the rules
-// to the same sets by these names. If only the content of one set changes, it is exchanged by a
-// swap, and the rules stay as they are. A plan that was cut off after any step, or in the middle of
-// one, leaves rules in force that the next plan starts from.
+// to the same sets by these names. A swap of the content would not do: a packet may meet the set in
+// two rules, the old content in the first and the new one in the second (measured: some packets of a
+// flood passed that neither policy lets through). A plan that was cut off after any step, or in
+// the middle of one, leaves rules in force that the next plan starts from.
 package plan

@@ -142,8 +142,7 @@ func (h *Host) mover(late Mover) Mover {
 // sets that they destroy for good.
 func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (steps []Step, gone []string, err error) {
 	steps = h.destroyStale(o)
-	exchanged := h.exchangeable(want, d)
-	changed := h.alternatives(want, slices.DeleteFunc(slices.Clone(d.Sets), func(c SetChange) bool { return slices.Contains(exchanged, c.Name) }))
+	changed := h.alternatives(want, d.Sets)
 	var w setWriter
 	w.unmanaged(h, want)
 	for _, name := range sortedSets(want.Sets) {
@@ -153,13 +152,6 @@ func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (st
 	}
 	if w.buf.Len() > 0 {
 		steps = append(steps, Step{Name: "create the new sets", Tool: IPSet, Input: w.buf.Bytes()})
-	}
-	if len(exchanged) > 0 {
-		var w setWriter
-		for _, name := range exchanged {
-			w.exchange(want.Sets.Set(name))
-		}
-		steps = append(steps, Step{Name: "exchange the content of sets", Tool: IPSet, Input: w.buf.Bytes()})
 	}
 	var rules []Step
 	for _, f := range families {
@@ -180,27 +172,6 @@ func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (st
 	}
 	names, gone := after.ownNames(want, o, slices.Sorted(maps.Keys(changed)))
 	return append(steps, names...), gone, nil
-}
-
-// exchangeable are the sets whose content can be exchanged in one step, because nothing else of
-// their family changes: no packet is checked by old and new content.
-func (h *Host) exchangeable(want *Version, d *Differences) []string {
-	var out []string
-	for _, f := range families {
-		var changes []SetChange
-		for _, c := range d.Sets {
-			if want.familyOf(c.Name) == f {
-				changes = append(changes, c)
-			}
-		}
-		if d.rulesOf(f) || len(changes) != 1 || changes[0].Created {
-			continue
-		}
-		if name := changes[0].Name; sameType(h.Sets.Set(name), want.Sets.Set(name)) {
-			out = append(out, name)
-		}
-	}
-	return out
 }
 
 // alternatives are the names NAME-alt of the existing sets that change, and of the lists that

@@ -42,6 +42,18 @@ func (r *Rules) block(table string) *iptables.Block {
 	return r.Security
 }
 
+// HasRule reports whether the filter table of a family has a rule, written "-A CHAIN RULE".
+func (v *Version) HasRule(text string) bool {
+	for _, f := range families {
+		for _, c := range commands(v.Rules[f].block(filter)) {
+			if c.Rule != nil && "-A "+c.Chain+" "+c.Rule.Text == text {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // The tables that dockerfw has rules in.
 const (
 	filter   = "filter"

@@ -58,7 +58,7 @@ func chooseBackend(name string, t Tools, o LiveOptions) (chosen, error) {
 	var dockers, users []Backend
 	for _, b := range []Backend{NFT, Legacy} {
 		// The legacy tool creates its tables if they do not exist.
-		if b == Legacy && !slices.Contains(t.LegacyTables(), "filter") {
+		if b == Legacy && !slices.Contains(t.LegacyTables(ir.IPv4), "filter") {
 			continue
 		}
 		// A backend that is not installed, or that this kernel does not support, has no rules.

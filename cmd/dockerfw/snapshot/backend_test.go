@@ -23,7 +23,7 @@ func fakeTools(t *testing.T, standard Backend, nft, legacy string) {
 		names = "nat\nfilter\n"
 	}
 	old := legacyTables
-	legacyTables = write(t, filepath.Join(t.TempDir(), "ip_tables_names"), names)
+	legacyTables = map[ir.Family]string{ir.IPv4: write(t, filepath.Join(t.TempDir(), "ip_tables_names"), names)}
 	t.Cleanup(func() { legacyTables = old })
 	script := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
@@ -50,7 +50,7 @@ func fakeTools(t *testing.T, standard Backend, nft, legacy string) {
 	script("nft", `echo '{"nftables": []}'`)
 	// ssh web1 is the same host. The script that it gets would add the directories of the tools of
 	// this machine to PATH.
-	script("cat", `while read -r line; do echo "$line"; done <`+legacyTables)
+	script("cat", `while read -r line; do echo "$line"; done <`+legacyTables[ir.IPv4])
 	script("id", "echo 0")
 	sed, err := exec.LookPath("sed")
 	if err != nil {

@@ -136,7 +136,7 @@ func (h *Host) readForLoading() (hcl.Diagnostics, error) {
 			h.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 		}
 		tool := IPTables(f) + "-" + string(other) + "-save"
-		if other != Legacy || slices.Contains(h.tools.LegacyTables(), "filter") {
+		if other != Legacy || slices.Contains(h.tools.LegacyTables(f), "filter") {
 			// A kind that is not installed, or that this kernel does not support, has no rules.
 			text, err := h.tools.Output(tool)
 			if err != nil && !errors.Is(err, ErrNoTool) && !unsupported(err) {

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/remote"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
 // IsRemote reports whether a name is that of a host that ssh connects to.
@@ -90,7 +92,10 @@ func (r remoteTools) failure(tool string, a remote.Answer) error {
 	return errors.New(text)
 }
 
-func (r remoteTools) LegacyTables() []string {
+func (r remoteTools) LegacyTables(f ir.Family) []string {
+	if f != ir.IPv4 {
+		return nil // only a load reads them, which is on this host
+	}
 	return strings.Fields(string(r.answers["cat /proc/net/ip_tables_names"].Output))
 }
 

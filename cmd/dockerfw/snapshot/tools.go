@@ -7,14 +7,16 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
 // Tools are the programs of a running host that print its rules and sets.
 type Tools interface {
 	// Output is what a tool prints. The error of one that is not installed is ErrNoTool.
 	Output(tool string, args ...string) ([]byte, error)
-	// LegacyTables are the names of the tables of the legacy backend that exist.
-	LegacyTables() []string
+	// LegacyTables are the names of the tables of the legacy backend that exist, of a family.
+	LegacyTables(ir.Family) []string
 	// HasDefaultBridge reports whether the interface exists that every engine creates.
 	HasDefaultBridge() bool
 }
@@ -67,12 +69,12 @@ func (LocalTools) Output(tool string, args ...string) ([]byte, error) {
 	return text, nil
 }
 
-// legacyTables is the file that lists the tables of the legacy backend.
-var legacyTables = "/proc/net/ip_tables_names"
+// legacyTables are the files that list the tables of the legacy backend.
+var legacyTables = map[ir.Family]string{ir.IPv4: "/proc/net/ip_tables_names", ir.IPv6: "/proc/net/ip6_tables_names"}
 
 // LegacyTables reads the list of the kernel, which the legacy tools would extend.
-func (LocalTools) LegacyTables() []string {
-	names, err := os.ReadFile(legacyTables)
+func (LocalTools) LegacyTables(f ir.Family) []string {
+	names, err := os.ReadFile(legacyTables[f])
 	if err != nil {
 		return nil
 	}

@@ -63,7 +63,10 @@ func Read(now time.Time) (*Report, error) {
 	}
 	contents, path, recorded := version(s, in, change, out)
 	if recorded != nil {
-		out.Version, out.Since = outcome.VersionOf(recorded), &recorded.Since
+		out.Version = outcome.VersionOf(recorded)
+		if !recorded.Since.IsZero() { // not of a change that waits
+			out.Since = &recorded.Since
+		}
 	}
 	out.state(s, host, contents, path)
 	out.OK = out.State == InForce && (out.Pending == nil || !out.Pending.Overdue)

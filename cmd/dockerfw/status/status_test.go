@@ -72,13 +72,27 @@ policy     policy.hcl
 tables     iptables-nft
 to fix     IPv4 FORWARD: add the jump to DOCKER-USER
            set clients: add 1 entry
-next       dockerfw apply /etc/dockerfw.d/2
 confirm    OVERDUE: the change is not confirmed, and the process that would roll it back is gone
 next       dockerfw rollback, or dockerfw confirm to keep the change
 boot       the unit dockerfw.service is not enabled: published ports are open after a reboot
 next       dockerfw apply --print-unit > /etc/systemd/system/dockerfw.service && systemctl enable --now dockerfw
 copy       another version (fedcba987654), if the folder cannot be loaded at boot
 `)
+}
+
+func TestAChangeThatIsNotInForceIsRolledBack(t *testing.T) {
+	r := inForce()
+	r.State, r.Differences = Different, []string{"IPv4 DOCKER-USER: replace the rules"}
+	r.Pending = &Pending{Seconds: 9}
+	r.Good, r.Drops, r.Sets = nil, nil, nil
+	var b strings.Builder
+	if err := WriteText(&b, r, Style{Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	want := "confirm    a change waits for confirmation, with 9 seconds left, but its rules are not in force\nnext       dockerfw rollback\n"
+	if got := b.String(); !strings.Contains(got, want) || strings.Count(got, "next ") != 1 {
+		t.Errorf("got:\n%s", got)
+	}
 }
 
 func TestPacketsOfABlockAreCountedTogether(t *testing.T) {

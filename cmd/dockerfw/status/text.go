@@ -30,7 +30,7 @@ func WriteJSON(w io.Writer, r *Report, _ Style) error { return escape.JSON(w, r)
 func WriteText(w io.Writer, r *Report, style Style) error {
 	t := &text{style: style}
 	t.inForce(r)
-	t.pending(r.Pending)
+	t.pending(r.Pending, r.State)
 	t.boot(r)
 	t.drops(r.Drops)
 	t.sets(r.Sets)
@@ -95,7 +95,7 @@ func (t *text) inForce(r *Report) {
 	if len(r.Differences) > 0 {
 		t.list("to fix", r.Differences)
 	}
-	if r.State != InForce {
+	if r.State != InForce && r.Pending == nil { // a load is refused as long as a change waits
 		t.line("next", "%s", again)
 	}
 }
@@ -119,7 +119,7 @@ func (t *text) limit() int {
 	return maxListed
 }
 
-func (t *text) pending(p *Pending) {
+func (t *text) pending(p *Pending, state State) {
 	switch {
 	case p == nil:
 	case p.Overdue:
@@ -127,6 +127,10 @@ func (t *text) pending(p *Pending) {
 		t.line("next", "dockerfw rollback, or dockerfw confirm to keep the change")
 	case p.Partial:
 		t.wrong("confirm", "the change is being loaded, or its run was killed; it is rolled back in %s", words.Count(p.Seconds, "second"))
+		t.line("next", "dockerfw rollback")
+	case state != InForce:
+		// Rolling it back failed, or another tool has changed the rules meanwhile.
+		t.wrong("confirm", "a change waits for confirmation, with %s left, but its rules are not in force", words.Count(p.Seconds, "second"))
 		t.line("next", "dockerfw rollback")
 	default:
 		t.line("confirm", "the change is rolled back in %s unless you confirm", words.Count(p.Seconds, "second"))

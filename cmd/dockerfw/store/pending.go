@@ -78,6 +78,20 @@ func (l *Lock) Completed() error {
 	return cannotWrite(l.Run, l.disk.remove(filepath.Join(l.pending(), partialFile)))
 }
 
+// Extend gives the pending change another deadline.
+func (l *Lock) Extend(deadline time.Time) error {
+	c, err := l.Waiting()
+	if err != nil || c == nil {
+		return err
+	}
+	c.Deadline = deadline
+	text, err := formatJSON(c)
+	if err != nil {
+		return err
+	}
+	return cannotWrite(l.Run, l.disk.replace(filepath.Join(l.pending(), changeFile), text))
+}
+
 // Drop removes the pending change, if there is one, in one step.
 func (l *Lock) Drop() error {
 	err := l.disk.remove(l.pending() + part)

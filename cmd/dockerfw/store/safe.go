@@ -59,7 +59,7 @@ func checkPrivate(dir string, user int) error {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return &UnsafeError{dir, "is a symbolic link, not a directory", shell.Command("rm", dir)}
 	case !info.IsDir():
-		return &UnsafeError{dir, "is not a directory", shell.Command("rm", dir)}
+		return &UnsafeError{Path: dir, Why: "is not a directory"} // it may be any file: no command deletes it
 	}
 	if why := changeable(info, user); why != "" {
 		return &UnsafeError{dir, why, shell.Command("chown", userName(user)+":", dir) + " && " + shell.Command("chmod", "0700", dir)}
@@ -98,6 +98,9 @@ func resolve(path string, user int) (string, error) {
 		}
 		next := filepath.Join(done, name)
 		info, err := os.Lstat(next)
+		if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+			return "", fmt.Errorf("%s: %w", next, failed.Err) // without the name of the system call
+		}
 		if err != nil {
 			return "", err
 		}
