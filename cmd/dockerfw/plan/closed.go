@@ -11,7 +11,8 @@ import (
 
 // Closed is the version for a boot at which nothing else can be loaded. It drops all packets
 // that arrive on the external interfaces for containers, and those for docker-proxy on protected
-// ports; containers can still open connections to the outside. It needs no sets.
+// ports; containers can still open connections to the outside. A host that the policy closes
+// with an input block stays closed: see closedHost. It needs no sets.
 //
 // The interfaces and ports are those of want. Without any, because the compiled folder cannot be
 // read, only packets from the interfaces of containers pass.
@@ -20,13 +21,16 @@ func Closed(want *Version) (*Version, error) {
 	external := want.external()
 	for _, f := range families {
 		forwarded := closedForward(external)
-		input := []string{established(ir.InputChain)}
+		chains, input := []string{ir.OwnChain, ir.InputChain}, []string{established(ir.InputChain)}
 		if want != nil {
 			input = append(input, want.Rules[f].protected()...)
+			if host := want.Rules[f].closedHost(f); host != nil {
+				chains, input = append(chains, ir.HostChain), append(input, host...)
+			}
 		}
 		var err error
 		r := &Rules{Target: "DOCKER-USER"}
-		if r.Filter, err = block(filter, []string{ir.OwnChain, ir.InputChain}, append(forwarded, input...)); err != nil {
+		if r.Filter, err = block(filter, chains, slices.Concat(forwarded, input)); err != nil {
 			return nil, err
 		}
 		if r.Security, err = block(security, []string{ir.OwnChain}, forwarded); err != nil {
@@ -83,15 +87,75 @@ func (v *Version) external() []string {
 }
 
 // protected are rules that drop the packets for docker-proxy which the rules of a version send to
-// the chain of its ports.
+// the chain of its ports. The rules that keep its packets from the input block stay, and the jumps
+// to that block.
 func (r *Rules) protected() []string {
 	var out []string
-	if b := r.block(filter); b != nil {
-		for _, c := range b.Commands {
-			if c.Rule != nil && c.Chain == ir.InputChain && c.Rule.Jump == ir.ProxyChain {
-				out = append(out, "-A "+c.Chain+" "+strings.TrimSuffix(c.Rule.Text, " -j "+ir.ProxyChain)+" -j DROP")
-			}
+	b := r.block(filter)
+	if b == nil {
+		return nil
+	}
+	for _, c := range b.Commands {
+		if c.Rule == nil || c.Chain != ir.InputChain {
+			continue
 		}
+		switch c.Rule.Jump {
+		case ir.ProxyChain:
+			out = append(out, "-A "+c.Chain+" "+strings.TrimSuffix(c.Rule.Text, " -j "+ir.ProxyChain)+" -j DROP")
+		case ir.HostChain, "RETURN":
+			out = append(out, "-A "+c.Chain+" "+c.Rule.Text)
+		}
+	}
+	return out
+}
+
+// sshPort is the port of sshd, unless its configuration changes it.
+const sshPort = 22
+
+// needless are the matches that closedHost does without: sets, because they may be what cannot be
+// loaded, and limits, because their kernel modules may be missing for the same reason. If one rule
+// cannot be loaded, iptables-restore loads none, and published ports are open.
+var needless = []string{"set", "hashlimit", "limit", "connlimit"}
+
+// closedHost are the rules of the input block of a version, without sets and limits; nil if the
+// version has no input block. Where the policy cannot be kept to without a set, a service of the host
+// that is open to some clients is open to all: after a boot at which nothing could be loaded, the
+// administrator has to reach sshd to repair the host, and sshd asks for a key or a password. So:
+//
+//   - What accepts packets stays, from any client if it was for those of a set.
+//   - What refuses packets stays, unless it needs a set or a limit: it could refuse the administrator.
+//   - The default stays. If it spares the clients of a set, it refuses these too, but not on port 22:
+//     else all ports of the host would be open to everyone.
+//
+// Nothing is logged.
+func (r *Rules) closedHost(f ir.Family) []string {
+	b := r.block(filter)
+	if b == nil || !declared(b)[ir.HostChain] {
+		return nil
+	}
+	out, spared := []string{established(ir.HostChain)}, false
+	for _, c := range b.Commands {
+		if c.Rule == nil || c.Chain != ir.HostChain {
+			continue
+		}
+		rule := *c.Rule
+		rule.Matches = slices.DeleteFunc(slices.Clone(rule.Matches), func(m iptables.Match) bool { return slices.Contains(needless, m.Name) })
+		whole := len(rule.Matches) == len(c.Rule.Matches)
+		byDefault := rule.Comment() == (ir.RuleID{Phase: ir.PhaseDefault}).Comment()
+		switch rule.Jump {
+		case "ACCEPT", "RETURN":
+		case "DROP", "REJECT":
+			if !whole && !byDefault {
+				continue
+			}
+			if !whole && !spared {
+				spared = true
+				out = append(out, fmt.Sprintf("-A %s -p tcp -m tcp --dport %d %s -j RETURN", ir.HostChain, sshPort, closedComment))
+			}
+		default: // LOG and NFLOG
+			continue
+		}
+		out = append(out, "-A "+ir.HostChain+" "+rule.Canonical(iptables.Family(f)))
 	}
 	return out
 }
