@@ -32,6 +32,18 @@ func (r *Result) Facts() []Fact {
 	return out
 }
 
+// warnSSHClosed warns, before anything is loaded, of a version after which nobody reaches sshd any
+// more: only --confirm brings the earlier one back then.
+func (l *load) warnSSHClosed() {
+	closes, err := l.want.ClosesSSH()
+	switch {
+	case err != nil:
+		l.warn("cannot tell whether the rules let anyone reach port 22/tcp of the host: %v", err)
+	case closes:
+		l.warn("no rule accepts port 22/tcp of the host: open sessions stay open, but new ones from external interfaces are refused; to have the change rolled back unless you confirm it, use --confirm 60")
+	}
+}
+
 // BootUnit is what this host loads at boot.
 type BootUnit struct {
 	// Systemd: the host runs systemd. Enabled: it starts the unit at boot.

@@ -37,6 +37,9 @@ func (a *Applier) Load(path string, o Options) (*Result, error) {
 			return unchanged(err)
 		}
 		out = &l.Result
+		if !l.Plan.Differences.Empty() && o.Confirm == 0 {
+			l.warnSSHClosed()
+		}
 		if o.DryRun {
 			return nil
 		}
