@@ -36,14 +36,11 @@ const lockWait = time.Minute
 // New returns an Applier. The error is about missing rights, or about the directories of the
 // store.
 func New() (*Applier, error) {
-	if os.Geteuid() != 0 {
-		return nil, errors.New("root is required: sudo dockerfw …")
+	a, err := NewForBoot()
+	if err == nil && a.unusable != nil {
+		return nil, unchanged(a.unusable)
 	}
-	s, err := store.Open()
-	if err != nil {
-		return nil, unchanged(err)
-	}
-	return &Applier{store: s, tools: hosttool.New()}, nil
+	return a, err
 }
 
 // NewForBoot returns an Applier for Boot. The error is about missing rights.
@@ -80,9 +77,6 @@ func (a *Applier) warn(format string, args ...any) {
 		a.Warn(fmt.Sprintf(format, args...))
 	}
 }
-
-// Processes is how many processes the Applier has started.
-func (a *Applier) Processes() int { return a.tools.Started() }
 
 // State is the state of a host after an operation that failed.
 type State int
@@ -124,8 +118,7 @@ func (f *Failure) Error() string {
 			text += fmt.Sprintf("\nit is retried in %d seconds; to retry now, run: dockerfw rollback", f.Retry)
 		}
 		return text + "\ncheck iptables-save and ip6tables-save now; the previous rules and sets are kept in " + f.Saved
-	}
-	if f.State == Closed || f.State == Open {
+	case Closed, Open:
 		return f.Err.Error()
 	}
 	return fmt.Sprintf("%v\nnothing was changed", f.Err)
