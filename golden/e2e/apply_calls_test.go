@@ -3,11 +3,15 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
@@ -77,6 +81,7 @@ func (c *calls) with(f fault, run func() outcome) (out outcome, made []string, h
 		c.t.Fatal(err)
 	}
 	out = run()
+	c.waitForTools()
 	for n := 1; ; n++ {
 		text := readOr(c.t, filepath.Join(c.dir, strconv.Itoa(n)), "")
 		if text == "" {
@@ -88,6 +93,25 @@ func (c *calls) with(f fault, run func() outcome) (out outcome, made []string, h
 		c.t.Fatal(err)
 	}
 	return out, made, len(made) >= f.n
+}
+
+// waitForTools waits until the tools have ended that a killed run has started. They keep its lock.
+func (c *calls) waitForTools() {
+	c.t.Helper()
+	lock, err := os.Open(c.path("run/lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	} else if err != nil {
+		c.t.Fatal(err)
+	}
+	defer lock.Close()
+	eventually(c.t, "no tool of a killed run is left", func() bool {
+		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+			c.t.Fatal(err)
+		}
+		return err == nil
+	})
 }
 
 // count runs dockerfw without a fault and returns the calls of tools.

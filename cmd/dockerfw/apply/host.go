@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -17,15 +18,32 @@ import (
 type reader struct {
 	snapshot.LocalTools
 	tools  *hosttool.Runner
-	output map[string]answer
+	output map[string]*answer
+	// running are the tools that have been started.
+	running sync.WaitGroup
 }
 
 type answer struct {
+	done chan struct{}
 	text []byte
 	err  error
 }
 
-func (a *Applier) reader() *reader { return &reader{tools: a.tools, output: map[string]answer{}} }
+func (a *Applier) reader() *reader { return &reader{tools: a.tools, output: map[string]*answer{}} }
+
+// ask starts a tool whose output will be needed, so that several run at the same time.
+func (r *reader) ask(tool string, args ...string) *answer {
+	key := strings.Join(append([]string{tool}, args...), " ")
+	if r.output[key] == nil {
+		out := &answer{done: make(chan struct{})}
+		r.output[key] = out
+		r.running.Go(func() {
+			defer close(out.done)
+			out.text, out.err = r.tools.Output(background, nil, tool, args...)
+		})
+	}
+	return r.output[key]
+}
 
 // Output runs a tool, or returns what it printed before.
 func (r *reader) Output(tool string, args ...string) ([]byte, error) {
@@ -46,13 +64,20 @@ func (r *reader) Output(tool string, args ...string) ([]byte, error) {
 	if isIPTables && len(args) == 2 && args[0] == "-t" && args[1] == "filter" {
 		args = nil
 	}
-	key := strings.Join(append([]string{tool}, args...), " ")
-	if _, done := r.output[key]; !done {
-		text, err := r.tools.Output(background, nil, tool, args...)
-		r.output[key] = answer{text, err}
-	}
-	a := r.output[key]
+	a := r.ask(tool, args...)
+	<-a.done
 	return a.text, a.err
+}
+
+// askTables starts the tools of one kind of iptables that print the tables, and the one that prints
+// the sets.
+func (r *reader) askTables(kind string) {
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if tool := snapshot.IPTables(f) + "-" + kind + "-save"; r.installed(tool) {
+			r.ask(tool)
+		}
+	}
+	r.ask("ipset", "save")
 }
 
 func (r *reader) installed(tool string) bool {
@@ -89,7 +114,13 @@ func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
 			o.Last = snapshot.Backend(last)
 		}
 	}
-	fleet, diags, err := snapshot.ReadLive(a.reader(), o)
+	r := a.reader()
+	defer r.running.Wait() // no tool outlives the lock
+	if b := r.standard(); b != "" && !o.Boot {
+		r.askTables(string(b))
+		r.ask("nft", "-j", "list", "ruleset")
+	}
+	fleet, diags, err := snapshot.ReadLive(r, o)
 	switch {
 	case err != nil:
 		return nil, "", err

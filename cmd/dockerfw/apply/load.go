@@ -263,7 +263,10 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 
 // verify reads the host again: it has to have what was loaded.
 func (l *load) verify() error {
-	host, diags, err := l.Before.ReadAgain(l.reader())
+	r := l.reader()
+	defer r.running.Wait()
+	r.askTables(string(l.Backend))
+	host, diags, err := l.Before.ReadAgain(r)
 	switch {
 	case err != nil:
 		return err
