@@ -16,7 +16,7 @@ build:
 # In under a minute, without root and, once the modules are there, without network. With
 # -short, property tests try a fifth of their cases.
 check: lint
-	@echo "left out: $(LAB_PACKAGES), and four fifths of the random cases; make test runs all"
+	@echo "left out: $(LAB_PACKAGES), and four fifths of the random cases, and a few slow tests; make test runs all"
 	$(GO) test -short $$($(GO) list ./... | grep -v -e '/golden/lab$$' -e '/golden/e2e$$')
 
 # Everything: style, unit tests, goldens, the compiled files in a real kernel on both
