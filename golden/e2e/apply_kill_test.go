@@ -5,7 +5,10 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
@@ -223,6 +226,7 @@ func TestAKilledBootLeavesNoRulesOrThePolicyAndTheNextLoads(t *testing.T) {
 
 // Ctrl-C, a lost terminal and systemd end a run that has changed nothing yet; others complete.
 func TestASignalEndsOnlyARunThatHasChangedNothing(t *testing.T) {
+	notIgnored(t, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	onBackends(t, func(h *target) {
 		old := h.withPolicy("a list of sets")
 		b := deployPolicy(h.t, "a shorter list")
@@ -256,6 +260,18 @@ func TestASignalEndsOnlyARunThatHasChangedNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// notIgnored makes programs start with the default action of signals, also where this process
+// ignores them: a shell starts it so in the background, and nohup does.
+func notIgnored(t *testing.T, signals ...os.Signal) {
+	for _, s := range signals {
+		if signal.Ignored(s) {
+			caught := make(chan os.Signal, 1)
+			signal.Notify(caught, s)
+			t.Cleanup(func() { signal.Stop(caught) })
+		}
+	}
 }
 
 // A tool continues when dockerfw is killed: the next run must not read the host meanwhile.
