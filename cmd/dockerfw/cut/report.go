@@ -39,7 +39,7 @@ func (r *Refusal) String() string {
 func (r Refusal) MarshalJSON() ([]byte, error) {
 	c := &r.Connection
 	out := struct {
-		// Protocol is a name, or a number where policies have no name.
+		// Protocol is a name, or a number where package packet has no name.
 		Protocol    string `json:"protocol"`
 		Source      string `json:"source"`
 		Destination string `json:"destination"`
