@@ -62,6 +62,8 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 			return usageError(cmd, fmt.Sprintf("--backend %s: write nft or legacy", backend))
 		case cmd.Flags().Changed("confirm") && (opts.Confirm < 1 || opts.Confirm > 99999):
 			return usageError(cmd, "--confirm takes a number of seconds, 1 to 99999")
+		case opts.CutHost && !opts.Cut:
+			return usageError(cmd, "--cut-host ends more connections than --cut: write both")
 		case opts.DryRun && (opts.Confirm > 0 || opts.Cut):
 			return usageError(cmd, "--dry-run cannot be combined with --confirm or --cut")
 		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || full || backend != ""):
@@ -95,7 +97,8 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 	f.BoolVar(&opts.DryRun, "dry-run", false, "make all checks and print the plan; change nothing")
 	f.BoolVar(&full, "full", false, "list all entries of sets and all changes")
 	f.IntVar(&opts.Confirm, "confirm", 0, "roll back after this many `seconds` unless \"dockerfw confirm\" is run")
-	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse")
+	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse, apart from those to the host itself")
+	f.BoolVar(&opts.CutHost, "cut-host", false, "with --cut: end those to the host itself too, your own session among them")
 	f.BoolVar(&opts.Force, "force", false, "delete foreign rules in chains that are replaced, and replace foreign sets with names of the policy")
 	f.StringVar(&backend, "backend", "", "`nft` or legacy: the iptables to use before Docker has run")
 	f.BoolVar(&boot, "boot", false, "for the systemd unit: load the folder, or else the one that was loaded last, or else close all containers")

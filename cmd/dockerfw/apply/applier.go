@@ -152,8 +152,9 @@ type Result struct {
 	Before, After *snapshot.Host
 	// Rules and Sets count what is in force.
 	Rules, Sets int
-	// Ended are the connections that were ended.
-	Ended []cut.Refusal
+	// Ended are the connections that were ended, and Spared those to the host itself that the rules
+	// refuse and that were not.
+	Ended, Spared []cut.Refusal
 	// Kept are sets that the version does not need and foreign rules use.
 	Kept []string
 	// Deadline is when the change is rolled back unless it is confirmed; zero for never.

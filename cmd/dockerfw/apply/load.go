@@ -20,8 +20,9 @@ type Options struct {
 	DryRun bool
 	// Force deletes foreign rules in chains that are replaced, and replaces foreign sets.
 	Force bool
-	// Cut ends open connections that the new rules refuse.
-	Cut bool
+	// Cut ends open connections that the new rules refuse, apart from those to the host itself:
+	// CutHost ends these too.
+	Cut, CutHost bool
 	// Confirm is how many seconds the change waits for confirmation, 1 to 99,999; 0: it does not.
 	Confirm int
 	// Backend is the kind of iptables to use before Docker has run; "" for the one used last.
@@ -392,35 +393,44 @@ func (l *load) cut() error {
 	if host == nil {
 		host = l.Before
 	}
-	ended, err := endRefused(host, l.want)
-	l.Ended = ended
+	var err error
+	l.Ended, l.Spared, err = endRefused(host, l.want, l.options.CutHost)
 	if err != nil {
 		l.warn("not all connections that the rules refuse were ended: %v", err)
 	}
 	return nil
 }
 
-// endRefused ends the connections that the rules of a host refuse as new ones.
-func endRefused(host, want *snapshot.Host) (ended []cut.Refusal, err error) {
+// endRefused ends the connections that the rules of a host refuse as new ones. It spares those to
+// the host itself unless toHost is set.
+func endRefused(host, want *snapshot.Host, toHost bool) (ended, spared []cut.Refusal, err error) {
 	routes, err := cut.OpenRoutes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, routes.Close()) }()
 	for _, f := range want.Families() {
 		connections, err := cut.Connections(f)
 		if err != nil {
-			return ended, err
+			return ended, spared, err
 		}
 		refused, err := cut.Refused(host, want.EntryChain(), connections, routes)
 		if err != nil {
-			return ended, err
+			return ended, spared, err
 		}
-		now, err := cut.End(refused)
+		var end []cut.Refusal
+		for _, r := range refused {
+			if r.ToHost() && !toHost {
+				spared = append(spared, r)
+			} else {
+				end = append(end, r)
+			}
+		}
+		now, err := cut.End(end)
 		ended = append(ended, now...)
 		if err != nil {
-			return ended, err
+			return ended, spared, err
 		}
 	}
-	return ended, nil
+	return ended, spared, nil
 }

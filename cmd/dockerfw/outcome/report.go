@@ -57,6 +57,9 @@ type Report struct {
 	Facts   []apply.Fact `json:"facts"`
 	// Ended are the connections that were ended; nil without --cut.
 	Ended []cut.Refusal `json:"ended,omitzero"`
+	// Spared are the connections to the host itself that the rules refuse, and that only
+	// --cut-host ends; nil without --cut.
+	Spared []cut.Refusal `json:"spared,omitzero"`
 	// Kept are sets that are not needed, and that foreign rules use.
 	Kept []string `json:"kept"`
 	// Deadline is when the change is rolled back unless it is confirmed.
@@ -129,6 +132,7 @@ func Apply(r *apply.Result, o apply.Options, full bool, boot apply.BootUnit) *Re
 	}
 	if o.Cut && !o.DryRun {
 		out.Ended = append([]cut.Refusal{}, r.Ended...)
+		out.Spared = append([]cut.Refusal{}, r.Spared...)
 	}
 	if !empty {
 		out.Meaning = meaningOf(r, o.DryRun, full)
