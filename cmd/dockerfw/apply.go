@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,6 +188,25 @@ func (r reporter) failed(err error) error {
 		return exitError(3)
 	}
 	return exitError(exitNo)
+}
+
+// wantsJSON reports whether a command line asks for JSON, also one that cannot be parsed.
+func wantsJSON(args []string) bool {
+	for i, a := range args {
+		if a == "--format=json" || a == "--format" && i+1 < len(args) && args[i+1] == "json" {
+			return true
+		}
+	}
+	return false
+}
+
+// writeUsageReport writes the report of a wrong command line, if the command is one whose failures
+// have a report.
+func writeUsageReport(w io.Writer, usage *usageProblem) {
+	operation := strings.TrimPrefix(usage.command, "dockerfw ")
+	if slices.Contains([]string{"apply", "confirm", "rollback", "remove"}, operation) {
+		_ = outcome.WriteJSON(w, outcome.Failed(operation, usage), outcome.Style{})
+	}
 }
 
 // operationCommand is a command without arguments that changes this host.

@@ -85,7 +85,7 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(a.needTools(host, l.want), mustRead(host)); err != nil {
+	if err := errors.Join(a.needTools(host, l.want), MustRead(host)); err != nil {
 		return nil, err
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
@@ -271,7 +271,7 @@ func (l *load) verify() error {
 	case diags.HasErrors():
 		return diags
 	}
-	if err := mustRead(host); err != nil {
+	if err := MustRead(host); err != nil {
 		return err
 	}
 	l.After = host

@@ -26,7 +26,7 @@ func (a *Applier) Remove() (*Result, error) {
 		if host.SetsUnread != nil {
 			return unchanged(fmt.Errorf("ipset does not work on this host: %w", host.SetsUnread))
 		}
-		if err := mustRead(host); err != nil {
+		if err := MustRead(host); err != nil {
 			return unchanged(err)
 		}
 		if err := host.Unread[ir.IPv4]; err != nil {

@@ -182,6 +182,9 @@ func Failed(operation string, err error) *Report {
 	var failure *apply.Failure
 	if errors.As(err, &failure) {
 		out.State = map[apply.State]State{apply.Unchanged: Unchanged, apply.RolledBack: RolledBack, apply.Unknown: Unknown, apply.Closed: Closed, apply.Open: Open}[failure.State]
+		if failure.Command != "" {
+			out.Next = append(out.Next, Step{"when the cause is fixed, to try again:", failure.Command})
+		}
 	} else if operation == "remove" {
 		// It describes in the error how far it came.
 		out.State = Unknown

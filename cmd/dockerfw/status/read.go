@@ -58,6 +58,9 @@ func Read(now time.Time) (*Report, error) {
 		return nil, diags
 	}
 	host := fleet.Hosts[0]
+	if err := apply.MustRead(host); err != nil {
+		return nil, err
+	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		out.Drops = append(out.Drops, dropsOf(t.texts[host.Tool(f)+"-save"], f)...)
 	}
