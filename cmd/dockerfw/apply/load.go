@@ -138,7 +138,7 @@ func (l *load) use(files map[string][]byte, path string) (err error) {
 
 // plan makes the plan for a host as it was read.
 func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
-	records, err := l.records()
+	records, err := Records(l.store)
 	if err != nil {
 		return err
 	}
@@ -155,12 +155,12 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	return err
 }
 
-// records are the names of sets that were recorded, and those of the last folder and of the
+// Records are the names of sets that were recorded, and those of the last folder and of the
 // change that waits for confirmation.
-func (a *Applier) records() (r plan.Records, err error) {
-	r.Made, err = a.store.Names(store.Made)
+func Records(s *store.Store) (r plan.Records, err error) {
+	r.Made, err = s.Names(store.Made)
 	for _, list := range []store.List{store.Unmanaged, store.UnmanagedNext} {
-		names, more := a.store.Names(list)
+		names, more := s.Names(list)
 		r.Unmanaged, err = append(r.Unmanaged, names...), errors.Join(err, more)
 	}
 	if err != nil {
@@ -168,10 +168,10 @@ func (a *Applier) records() (r plan.Records, err error) {
 	}
 	var folders []map[string][]byte
 	// A damaged copy is replaced after the load.
-	if good, _, ok, err := a.store.Good(); ok && err == nil {
+	if good, _, ok, err := s.Good(); ok && err == nil {
 		folders = append(folders, good)
 	}
-	if pending, err := a.store.Pending(); err == nil && pending != nil {
+	if pending, err := s.Pending(); err == nil && pending != nil {
 		folders = append(folders, pending.Files)
 	}
 	for _, files := range folders {
@@ -179,11 +179,11 @@ func (a *Applier) records() (r plan.Records, err error) {
 		if err != nil {
 			continue
 		}
-		for _, s := range m.Sets {
-			if s.Managed {
-				r.Earlier = append(r.Earlier, s.Name)
+		for _, set := range m.Sets {
+			if set.Managed {
+				r.Earlier = append(r.Earlier, set.Name)
 			} else {
-				r.Unmanaged = append(r.Unmanaged, s.Name)
+				r.Unmanaged = append(r.Unmanaged, set.Name)
 			}
 		}
 	}

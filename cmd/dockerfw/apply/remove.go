@@ -15,7 +15,7 @@ import (
 func (a *Applier) Remove() (*Result, error) {
 	var out *Result
 	err := a.locked(lockWait, func() error {
-		records, err := a.records()
+		records, err := Records(a.store)
 		if err != nil {
 			return unchanged(err)
 		}

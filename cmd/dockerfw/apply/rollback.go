@@ -62,7 +62,7 @@ func (a *Applier) forgetChange() error {
 // restore puts an earlier version in force, with the names of sets that may have been made since,
 // and in the kind of iptables that was used. changed reports whether rules were changed.
 func (a *Applier) restore(before earlier, made []string, backend snapshot.Backend) (changed bool, err error) {
-	records, err := a.records()
+	records, err := Records(a.store)
 	if err != nil {
 		return false, err
 	}
