@@ -18,7 +18,7 @@ var layers = []string{"parser", "compiler", "emit", "cmd"}
 // more. An edge that is not here is a decision: see docs/contributing/architecture.md.
 var imports = map[string]string{
 	"cmd/dockerfw":              "cmd/dockerfw/apply cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/environment cmd/dockerfw/explain cmd/dockerfw/findings cmd/dockerfw/outcome cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/status cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/policytest emit/folder parser parser/diag parser/escape parser/files",
-	"cmd/dockerfw/apply":        "cmd/dockerfw/cut cmd/dockerfw/hosttool cmd/dockerfw/plan cmd/dockerfw/snapshot cmd/dockerfw/store compiler/ir emit/folder parser/iptables",
+	"cmd/dockerfw/apply":        "cmd/dockerfw/cut cmd/dockerfw/hosttool cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store compiler/ir emit/folder parser/iptables",
 	"cmd/dockerfw/cut":          "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/diff":         "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/driver":       "compiler compiler/ir compiler/lint compiler/policytest compiler/proof emit emit/folder emit/iptables parser parser/diag parser/files parser/suggest",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,8 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 			return usageError(cmd, fmt.Sprintf("--backend %s: write nft or legacy", backend))
 		case cmd.Flags().Changed("confirm") && (opts.Confirm < 1 || opts.Confirm > 99999):
 			return usageError(cmd, "--confirm takes a number of seconds, 1 to 99999")
+		case opts.CutHost && !opts.Cut:
+			return usageError(cmd, "--cut-host ends more connections than --cut: write both")
 		case opts.DryRun && (opts.Confirm > 0 || opts.Cut):
 			return usageError(cmd, "--dry-run cannot be combined with --confirm or --cut")
 		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || full || backend != ""):
@@ -95,7 +98,8 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 	f.BoolVar(&opts.DryRun, "dry-run", false, "make all checks and print the plan; change nothing")
 	f.BoolVar(&full, "full", false, "list all entries of sets and all changes")
 	f.IntVar(&opts.Confirm, "confirm", 0, "roll back after this many `seconds` unless \"dockerfw confirm\" is run")
-	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse")
+	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse, apart from those to the host itself")
+	f.BoolVar(&opts.CutHost, "cut-host", false, "with --cut: end those to the host itself too, your own session among them")
 	f.BoolVar(&opts.Force, "force", false, "delete foreign rules in chains that are replaced, and replace foreign sets with names of the policy")
 	f.StringVar(&backend, "backend", "", "`nft` or legacy: the iptables to use before Docker has run")
 	f.BoolVar(&boot, "boot", false, "for the systemd unit: load the folder, or else the one that was loaded last, or else close all containers")
@@ -184,6 +188,25 @@ func (r reporter) failed(err error) error {
 		return exitError(3)
 	}
 	return exitError(exitNo)
+}
+
+// wantsJSON reports whether a command line asks for JSON, also one that cannot be parsed.
+func wantsJSON(args []string) bool {
+	for i, a := range args {
+		if a == "--format=json" || a == "--format" && i+1 < len(args) && args[i+1] == "json" {
+			return true
+		}
+	}
+	return false
+}
+
+// writeUsageReport writes the report of a wrong command line, if the command is one whose failures
+// have a report.
+func writeUsageReport(w io.Writer, usage *usageProblem) {
+	operation := strings.TrimPrefix(usage.command, "dockerfw ")
+	if slices.Contains([]string{"apply", "confirm", "rollback", "remove"}, operation) {
+		_ = outcome.WriteJSON(w, outcome.Failed(operation, usage), outcome.Style{})
+	}
 }
 
 // operationCommand is a command without arguments that changes this host.

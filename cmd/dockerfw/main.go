@@ -73,6 +73,10 @@ func run(args []string) (code int) {
 		return int(exit)
 	}
 	printError(root.ErrOrStderr(), err)
+	var usage *usageProblem
+	if errors.As(err, &usage) && wantsJSON(args) {
+		writeUsageReport(root.OutOrStdout(), usage)
+	}
 	return exitTrouble
 }
 

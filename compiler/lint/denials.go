@@ -20,7 +20,7 @@ type denial struct {
 // maxDenials is the number of denies past which a list of them is of no use.
 const maxDenials = 32
 
-// addDenials adds the denies that match packets of accepts with clients or published ports.
+// addDenials adds the denies that match packets of accepts with clients, published ports or ports of the host.
 func addDenials(e *packet.Evaluation, family ir.Family, byName rulesByName) error {
 	rules := e.Source().Chains[0].Rules
 	var denies []denyTree
@@ -41,7 +41,7 @@ func addDenials(e *packet.Evaluation, family ir.Family, byName rulesByName) erro
 	tree := newDenyTree(denies)
 	for i, r := range rules {
 		one := byName[r.Text]
-		if one == nil || one.rule.Kind != parser.KindAccept || len(one.rule.PublishedPorts) == 0 && one.rule.Source == nil {
+		if one == nil || one.rule.Kind != parser.KindAccept || len(one.rule.PublishedPorts) == 0 && one.rule.Source == nil && !one.toHost {
 			continue
 		}
 		matched := e.Match(packet.Place{Rule: i})

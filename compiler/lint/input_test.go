@@ -2,6 +2,7 @@ package lint_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
@@ -37,6 +38,31 @@ func TestFindingsInInput(t *testing.T) {
 				t.Errorf("got %q, want %q\n%s", got, c.want, text)
 			}
 		})
+	}
+}
+
+func TestOpenPortsOfTheHostAreListed(t *testing.T) {
+	const host = "host {\n  external_interfaces = [\"eth0\", \"eth1\"]\n}\n"
+	const web = "accept \"web\" {\n  protocol = \"tcp\"\n  published_ports = [443]\n}\n"
+	const ssh = "accept \"ssh\" {\n  protocol = \"tcp\"\n  ports = [22]\n}\n"
+	for _, c := range []struct{ policy, input, want string }{
+		{"", ssh, `ports open to everyone: 22/tcp of the host (accept "ssh").`},
+		{web, ssh, `ports open to everyone: 443/tcp (accept "web"); 22/tcp of the host (accept "ssh").`},
+		{"", "accept \"dns\" {\n  protocol = [\"tcp\", \"udp\"]\n  ports = [53, \"5300-5301\"]\n  interfaces = [\"eth1\"]\n}\n", `53/tcp+udp, 5300-5301/tcp+udp of the host on eth1 (accept "dns").`},
+		{"", "accept \"any\" {\n  protocol = \"udp\"\n}\n", `all udp ports of the host (accept "any").`},
+		{"", "accept \"any\" {\n}\n", `all ports of the host (accept "any").`},
+		{"", ssh + "deny \"net\" {\n  source = [\"192.0.2.0/24\"]\n}\n", `22/tcp of the host (accept "ssh"), except what deny "net" refuses.`},
+		{"", "accept \"ssh\" {\n  protocol = \"tcp\"\n  ports = [22]\n  source = [\"192.0.2.1\"]\n}\n", ""},
+		{"", ssh + "deny \"ssh-all\" {\n  protocol = \"tcp\"\n  ports = [22]\n}\n", ""},
+		{"", "accept \"ssh\" {\n  protocol = \"tcp\"\n  ports = [22]\n  interfaces = [\"wg0\"]\n}\n", ""},
+		{"", "accept \"ping\" {\n  icmp_types = [\"echo-request\"]\n}\naccept \"gre\" {\n  protocol = 47\n}\n", ""},
+		// The policy's own rules are about published ports.
+		{web, "accept \"web-too\" {\n  protocol = \"tcp\"\n  ports = [443]\n}\n", `published ports open to everyone: 443/tcp (accept "web").`},
+	} {
+		_, text := codes(t, host+c.policy+"input {\n"+c.input+"}\n")
+		if !strings.Contains(text, c.want) || c.want == "" && strings.Contains(text, "open to everyone") {
+			t.Errorf("%q is not in %s\n%s", c.want, text, c.input)
+		}
 	}
 }
 

@@ -10,50 +10,84 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// openPort is an accept that opens published ports to everyone.
+// openPort is an accept that opens ports to everyone.
 type openPort struct {
 	rule *parser.Rule
 	// text is the ports, the interfaces and the accept; except is what denies refuse of them.
 	text, except string
 }
 
-// worldOpen lists the published ports that accepts without a source open to everyone. One
-// whose packets are all denied opens nothing.
+// worldOpen lists the published ports, and the ports of the host, that accepts without a source
+// open to everyone. One whose packets are all denied opens nothing, and neither does one of the
+// input block for a port that is published.
 func worldOpen(e *evidence) []finding {
 	var open []openPort
 	seen := map[ruleKey]bool{}
-	for _, p := range e.policies {
-		for _, r := range p.Rules {
+	ofHost := false
+	add := func(p *parser.Policy, rules []*parser.Rule, opens func(*ruleEvidence) bool) {
+		for _, r := range rules {
 			external := externalInterfaces(p, r)
 			outside := len(r.Interfaces) == 0 || len(external) > 0
 			one := e.byKey[keyOf(r)]
-			if r.Kind != parser.KindAccept || seen[keyOf(r)] || r.Source != nil || len(r.PublishedPorts) == 0 || !outside || one.outcome() == allDenied {
+			if r.Kind != parser.KindAccept || seen[keyOf(r)] || r.Source != nil || !outside || !opens(one) {
 				continue
 			}
 			seen[keyOf(r)] = true
-			open = append(open, openPort{r, openText(r, external), exceptText(one.denials)})
+			ofHost = ofHost || one.toHost
+			open = append(open, openPort{r, openText(r, one.toHost, external), exceptText(one.denials)})
+		}
+	}
+	for _, p := range e.policies {
+		add(p, p.Rules, func(one *ruleEvidence) bool {
+			return len(one.rule.PublishedPorts) > 0 && one.outcome() != allDenied
+		})
+		if p.Input != nil {
+			add(p, p.Input.Rules, func(one *ruleEvidence) bool {
+				outcome := one.outcome()
+				return opensHost(one.rule) && outcome != allDenied && outcome != unreachable
+			})
 		}
 	}
 	if len(open) == 0 {
 		return nil
 	}
 	out := finding{place: open[0].rule.Name.Range, summary: "published ports open to everyone", detail: openPortsText(open) + "."}
+	if ofHost {
+		out.summary = "ports open to everyone"
+	}
 	for _, o := range open[1:] {
 		out.related = append(out.related, diag.Related{Message: title(o.rule), Range: o.rule.Name.Range})
 	}
 	return []finding{out}
 }
 
-// openText is the ports that an accept opens: 443/tcp on eth1 (accept "https").
-func openText(r *parser.Rule, external []string) string {
+// opensHost reports whether an accept of the input block is for packets to ports. Those of other
+// protocols are left to the host with or without it.
+func opensHost(r *parser.Rule) bool {
+	withPorts := slices.ContainsFunc(r.Protocols, func(p parser.At[parser.Protocol]) bool { return p.Value.HasPorts() })
+	return len(r.ICMPTypes) == 0 && (len(r.Protocols) == 0 || withPorts)
+}
+
+// openText is the ports that an accept opens: 443/tcp on eth1 (accept "https"). An accept of the
+// input block opens 22/tcp of the host, and without ports all ports of the host.
+func openText(r *parser.Rule, toHost bool, external []string) string {
 	var protocols, ports []string
 	for _, n := range r.Protocols {
 		protocols = append(protocols, packet.Proto{Numbers: []uint8{n.Value.Number}}.Name())
 	}
-	for _, port := range r.PublishedPorts {
+	for _, port := range slices.Concat(r.PublishedPorts, r.HostPorts) {
 		ports = append(ports, portText(port.Value)+"/"+strings.Join(protocols, "+"))
 	}
 	text := strings.Join(ports, ", ")
+	if toHost {
+		if len(ports) == 0 {
+			text = "all ports"
+			if len(protocols) > 0 {
+				text = "all " + strings.Join(protocols, "+") + " ports"
+			}
+		}
+		text += " of the host"
+	}
 	if len(external) > 0 {
 		text += " on " + strings.Join(external, ", ")
 	}

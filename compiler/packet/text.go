@@ -16,7 +16,8 @@ const (
 	ProtoUDP    = 17
 	ProtoICMPv6 = 58
 	ProtoSCTP   = 132
-	// Ports of UDP-Lite are no fields of a packet here.
+	// Ports of DCCP and UDP-Lite are no fields of a packet here.
+	ProtoDCCP    = 33
 	ProtoUDPLite = 136
 )
 
@@ -30,6 +31,8 @@ func isICMP(f ir.Family, protocol uint8) bool {
 	return f == ir.IPv4 && protocol == ProtoICMP || f == ir.IPv6 && protocol == ProtoICMPv6
 }
 
+// protocolText names the protocols that policies name, and those that the default of an input
+// block refuses. All reports use these names.
 func protocolText(n uint8) string {
 	switch n {
 	case ProtoICMP:
@@ -42,6 +45,10 @@ func protocolText(n uint8) string {
 		return "icmpv6"
 	case ProtoSCTP:
 		return "sctp"
+	case ProtoDCCP:
+		return "dccp"
+	case ProtoUDPLite:
+		return "udplite"
 	}
 	return strconv.Itoa(int(n))
 }

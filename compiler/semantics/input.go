@@ -130,9 +130,8 @@ func (b *builder) addHost() {
 	}
 	b.add(DHCPClient, pass, external, packet.Proto{Numbers: []uint8{parser.UDP}},
 		packet.Port{End: packet.Destination, Ranges: []ir.PortRange{{First: client, Last: client}}})
-	// Besides TCP, UDP and SCTP: DCCP (33) and UDP-Lite (136). Other protocols may be what the
-	// host's network needs to work.
-	closed := packet.Proto{Numbers: []uint8{parser.TCP, parser.UDP, parser.SCTP, 33, 136}}
+	// The protocols with ports. Others may be what the host's network needs to work.
+	closed := packet.Proto{Numbers: []uint8{parser.TCP, parser.UDP, parser.SCTP, packet.ProtoDCCP, packet.ProtoUDPLite}}
 	b.addRefusal("default", def.Action, false, external, closed, b.notIn(def.Allow, packet.Source))
 }
 

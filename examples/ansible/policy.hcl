@@ -38,3 +38,12 @@ accept "database" {
 default {
   allow = [ipset.offices]
 }
+
+# Ansible connects from the offices, too.
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+    source   = [ipset.offices]
+  }
+}

@@ -15,3 +15,11 @@ accept "web" {
   published_ports = [80, 443]
   source          = [ipset.cdn]
 }
+
+# The host itself: ssh for everyone, and nothing else.
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+  }
+}

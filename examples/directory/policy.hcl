@@ -17,3 +17,11 @@ accept "service" {
 default {
   allow = [ipset.vpn]
 }
+
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+    source   = [ipset.office, ipset.vpn]
+  }
+}

@@ -40,3 +40,12 @@ accept "web" {
 default {
   allow = [ipset.offices]
 }
+
+# The hosts themselves are closed, except for ssh from the offices.
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+    source   = [ipset.offices]
+  }
+}

@@ -1,9 +1,14 @@
 # Other tools use DOCKER-USER too, such as fail2ban: the rules are in a chain of their
-# own, and what they let through continues to the others and to Docker's own rules.
+# own, and what they let through continues to the others and to Docker's own rules. So it
+# does in INPUT, where the rules of fail2ban for sshd stay in force.
 
 host {
   external_interfaces = ["eth0"]
   install             = "jump"
+}
+
+locals {
+  office = ["198.51.100.0/24", "2001:db8::/32"]
 }
 
 # A deny overrides every accept.
@@ -23,5 +28,13 @@ accept "web" {
 }
 
 default {
-  allow = ["198.51.100.0/24", "2001:db8::/32"]
+  allow = local.office
+}
+
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+    source   = local.office
+  }
 }

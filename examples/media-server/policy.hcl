@@ -68,3 +68,11 @@ accept "trial" {
   expires         = "2037-12-31"
   description     = "the supplier's test, until the contract ends"
 }
+
+# The host itself: ssh for everyone, and nothing else.
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+  }
+}

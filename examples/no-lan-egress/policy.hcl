@@ -30,6 +30,14 @@ egress {
   }
 }
 
+# The host itself: ssh for everyone, and nothing else.
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+  }
+}
+
 test "containers reach the Internet" {
   from       = "172.17.0.2"
   interface  = "docker0"

@@ -22,3 +22,11 @@ accept "postgres" {
   published_ports = [5432]
   source          = [ipset.app-servers]
 }
+
+# The host itself: ssh for everyone, and nothing else.
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+  }
+}

@@ -1,5 +1,6 @@
 # The tutorial for engines before 17.06, which have no DOCKER-USER: the rules are
 # inserted at the head of DOCKER, ahead of Docker's own. Do not use it with newer ones.
+# It is about these rules alone: the host itself stays open (see the input block in tutorial).
 
 host {
   external_interfaces = ["eth0"]

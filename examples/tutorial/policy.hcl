@@ -1,5 +1,6 @@
 # The usual fix for published ports, written by hand in many tutorials: let replies
-# through, accept what is public, drop every source that is not in an ipset.
+# through, accept what is public, drop every source that is not in an ipset. The input
+# block does the same for the host itself.
 
 host {
   external_interfaces = ["eth0"]
@@ -29,4 +30,12 @@ accept "dns" {
 
 default {
   allow = [ipset.ipfriends]
+}
+
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+    source   = [ipset.ipfriends]
+  }
 }

@@ -4,6 +4,10 @@ host {
   external_interfaces = ["wan0", "wan1"]
 }
 
+locals {
+  admins = ["192.0.2.1", "2001:db8::1"]
+}
+
 accept "app" {
   interfaces      = ["wan0"]
   protocol        = "tcp"
@@ -25,5 +29,14 @@ accept "https" {
 accept "ssh" {
   protocol        = "tcp"
   published_ports = [22]
-  source          = ["192.0.2.1", "2001:db8::1"]
+  source          = local.admins
+}
+
+# A container has port 22: the sshd of the host listens on 2222.
+input {
+  accept "host-ssh" {
+    protocol = "tcp"
+    ports    = [2222]
+    source   = local.admins
+  }
 }

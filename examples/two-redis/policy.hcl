@@ -20,3 +20,14 @@ accept "redis-production" {
 default {
   action = "reject"
 }
+
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+  }
+
+  default {
+    action = "reject"
+  }
+}

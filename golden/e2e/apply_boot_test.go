@@ -177,6 +177,46 @@ func TestADamagedBootCopyIsReplaced(t *testing.T) {
 	h.requireLoaded(p)
 }
 
+func TestBootReportsThatTheEarlierVersionOfAnUnconfirmedOneIsDamaged(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	h.withPolicy("clients")
+	b := deployPolicy(t, "a jump")
+	h.succeeds(b, notYet, "loaded")
+	copies, err := filepath.Glob(h.path("state/folder-*/iptables.restore"))
+	if err != nil || len(copies) != 1 {
+		t.Fatal(copies, err)
+	}
+	if err := os.Truncate(copies[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	h.reboot()
+	h.expect(h.boot(b), 0, "was never confirmed, but the copy of the folder that was loaded before cannot be used", filepath.Dir(copies[0])+" was changed after it was compiled", "loaded "+b.dir)
+	h.requireLoaded(b)
+}
+
+// A match of a rule in an input block may need a kernel module that is missing.
+func TestBootClosesContainersIfTheInputBlockCannotBeLoaded(t *testing.T) {
+	onBackends(t, func(h *target) {
+		p := compileFolder(h.t, "closed host", `
+host { external_interfaces = ["eth0"] }
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+  }
+}
+`)
+		for _, family := range []int{4, 6} {
+			h.wrap(h.backend.Tool(family, "-restore"), `input=$(/bin/cat)
+case $input in *DOCKERFW-HOST*) echo "No chain/target/match by that name" >&2; exit 1 ;; esac
+echo "$input" | "$real" "$@"`)
+		}
+		h.expect(h.boot(p), 1, "No chain/target/match by that name", "ONLY PACKETS FROM CONTAINERS ARE FORWARDED for IPv4, and the host itself is not closed", "for IPv6", "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE")
+		h.requireClosed("without the input block")
+	})
+}
+
 // A newer kernel may not support iptables-legacy any more.
 func TestBootUsesTablesThatTheKernelSupports(t *testing.T) {
 	t.Parallel()

@@ -388,18 +388,37 @@ func TestAChangeThatTheHostNoLongerHasCannotBeConfirmed(t *testing.T) {
 	h.requireLoaded(old)
 }
 
+// failOnce makes one load of rules of each family fail, by its number.
+func (h *target) failOnce(calls map[int]int) {
+	h.t.Helper()
+	for family, n := range calls {
+		count := h.path(fmt.Sprint("calls", family))
+		h.wrap(h.backend.Tool(family, "-restore"), fmt.Sprintf(`[ "$1" = -w ] || exec "$real" "$@"
+echo >>%q
+[ $(/bin/grep -c "" %[1]q) != %d ] || exit 1
+exec "$real" "$@"`, count, n))
+	}
+}
+
+func TestAnImmediateRollbackThatFailsNamesTheCommand(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"clients", ""} {
+		h := newTarget(t, lab.NFT)
+		again := "dockerfw remove"
+		if name != "" {
+			again = "dockerfw apply " + h.withPolicy(name).dir
+		}
+		h.failOnce(map[int]int{6: 1, 4: 2})
+		h.expect(h.apply(deployPolicy(t, "a jump")), 3, "the rollback failed", "when the cause is fixed, run: "+again)
+	}
+}
+
 func TestAnImmediateRollbackThatFailsIsRetried(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t, lab.NFT)
 	old := h.withPolicy("clients")
 	// Loading fails for IPv6, then the rollback fails for IPv4, once each.
-	for family, n := range map[int]int{6: 1, 4: 2} {
-		calls := h.path(fmt.Sprint("calls", family))
-		h.wrap(h.backend.Tool(family, "-restore"), fmt.Sprintf(`[ "$1" = -w ] || exec "$real" "$@"
-echo >>%q
-[ $(/bin/grep -c "" %[1]q) != %d ] || exit 1
-exec "$real" "$@"`, calls, n))
-	}
+	h.failOnce(map[int]int{6: 1, 4: 2})
 	h.expect(h.apply(deployPolicy(t, "a jump"), notYet...), 3, "the rollback failed", "retried in 99999 seconds")
 	h.expire()
 	h.waitForRollback()

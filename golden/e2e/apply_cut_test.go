@@ -163,6 +163,56 @@ default { allow = [ipset.all] }`, nil},
 	}
 }
 
+// The administrator's own session is one to the host itself: --cut alone keeps it. It does not keep
+// those to a published port that docker-proxy answers.
+func TestCutKeepsConnectionsToTheHostItself(t *testing.T) {
+	t.Parallel()
+	for _, backend := range lab.Backends {
+		t.Run(string(backend), func(t *testing.T) {
+			t.Parallel()
+			s := newPublishing(t, backend)
+			s.Host.Serve("8443/tcp") // stands for docker-proxy
+			s.host.succeeds(compileFolder(t, "all", cutHost+"default { allow = [ipset.all] }\n"), nil)
+			closed := compileFolder(t, "closed", cutHost+`
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [8443]
+  source          = [ipset.allowed]
+}
+default { allow = [ipset.allowed] }
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+    source   = [ipset.allowed]
+  }
+}
+`)
+			allowed, ssh, ssh6 := s.Allowed.OpenSession("tcp", s.Host.At(22)), s.Other.OpenSession("tcp", s.Host.At(22)), s.Other.OpenSession("tcp", s.Host.At6(22))
+			proxy := s.Other.OpenSession("tcp", s.Host.At(8443))
+			s.host.succeeds(closed, []string{"--cut"}, ended(1), ":8443: default refuses it",
+				"kept tcp 198.51.100.3:", ":22: default refuses it", "kept 2 connections that the rules refuse: they end at the host itself")
+			for name, session := range map[string]*lab.Session{"allowed": allowed, "ssh": ssh, "ssh over IPv6": ssh6} {
+				if got := session.Ping(); got != lab.Answered {
+					t.Errorf("%s after --cut: %s", name, got)
+				}
+			}
+			if got := proxy.Ping(); got == lab.Answered {
+				t.Error("a published port after --cut: answered")
+			}
+			s.host.succeeds(closed, []string{"--cut", "--cut-host"}, ended(2), "ended tcp 198.51.100.3:")
+			for name, session := range map[string]*lab.Session{"ssh": ssh, "ssh over IPv6": ssh6} {
+				if got := session.Ping(); got == lab.Answered {
+					t.Errorf("%s after --cut-host: answered", name)
+				}
+			}
+			if got := allowed.Ping(); got != lab.Answered {
+				t.Errorf("allowed after --cut-host: %s", got)
+			}
+		})
+	}
+}
+
 // ended is how apply reports how many connections it ended.
 func ended(n int) string {
 	if n == 1 {

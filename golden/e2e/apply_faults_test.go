@@ -30,6 +30,27 @@ func (h *target) mounted(dir, command string) {
 	h.prefix = []string{"unshare", "-m", "sh", "-c", fmt.Sprintf(`%s && shift && exec "$@"`, command), "sh", dir}
 }
 
+// What a tool could not read is no difference.
+func TestStatusReportsAToolThatFails(t *testing.T) {
+	onBackends(t, func(h *target) {
+		h.withPolicy("a list of sets")
+		h.expect(h.dockerfw("status"), 0, "in force, exactly as compiled")
+		for _, tool := range []string{"ipset", h.backend.Tool(4, "-save"), h.backend.Tool(6, "-save")} {
+			real, err := os.Readlink(h.path("bin/" + tool))
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			h.wrap(tool, "echo broken module >&2; exit 1")
+			out := h.dockerfw("status")
+			h.unwrap(tool, real)
+			h.expect(out, 2, "broken module")
+			if strings.Contains(out.text, "DIFFERENT") || strings.Contains(out.text, "NOT LOADED") {
+				h.t.Errorf("%s fails:\n%s", tool, out.text)
+			}
+		}
+	})
+}
+
 func TestAFullDiskChangesNothing(t *testing.T) {
 	onBackends(t, func(h *target) {
 		old := h.withPolicy("a list of sets")

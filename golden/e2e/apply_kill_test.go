@@ -40,7 +40,7 @@ func onKilledPairs(t *testing.T, test func(h *calls, from, to *deployed)) {
 	for _, pair := range [][2]string{
 		{"a list of sets", "a shorter list"},
 		{"single addresses", "other clients, rechecked"},
-		{"a jump", "clients"},
+		{"a jump", "a closed host"},
 		{"inserted", "egress, without IPv6"},
 		{"a list of sets", "single addresses"},
 	} {

@@ -80,7 +80,7 @@ func TestAHeldLockIsReportedAfterAMinute(t *testing.T) {
 		}
 		out <- o
 	}()
-	h.expect(<-out, 1, "another dockerfw has held the lock "+h.path("run/lock")+" for a minute", "nothing was changed")
+	h.expect(<-out, 1, "waiting for another dockerfw …", "another dockerfw has held the lock "+h.path("run/lock")+" for a minute", "nothing was changed")
 	h.requireUnchanged(before)
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)

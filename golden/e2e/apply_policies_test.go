@@ -9,6 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/golden/lab/policies"
 )
 
 // deployed is a compiled folder as it is copied to a host.
@@ -35,128 +36,20 @@ func compileFolder(t *testing.T, name, text string) *deployed {
 	return p
 }
 
-// deployPolicies are versions of a host's policy. Each has something that a change to another
-// version has to handle.
-var deployPolicies = map[string]string{
-	"clients": `
-host { external_interfaces = ["eth0"] }
-ipset "clients" { entries = ["192.0.2.10", "2001:db8::10"] }
-accept "https" {
-  protocol        = "tcp"
-  published_ports = [443]
-}
-default { allow = [ipset.clients] }
-`,
-	"other clients, rechecked": `
-host { external_interfaces = ["eth0"] }
-ipset "clients" { entries = ["192.0.2.11", "192.0.2.64/26", "2001:db8:1::/64"] }
-ipset "banned" { entries = ["198.51.100.0/24"] }
-established { sessions = "recheck" }
-deny "banned" { source = [ipset.banned] }
-accept "https" {
-  protocol        = "tcp"
-  published_ports = [443, "8000-8100"]
-}
-default { allow = [ipset.clients] }
-`,
-	"a list of sets": `
-host { external_interfaces = ["eth0"] }
-ipset "clients" { entries = ["192.0.2.10", "2001:db8::10"] }
-ipset "office" { entries = ["203.0.113.0/28", "2001:db8:f::/48"] }
-ipset "known" {
-  type    = "list:set"
-  members = [ipset.clients, ipset.office]
-}
-default { allow = [ipset.known] }
-`,
-	"a shorter list": `
-host { external_interfaces = ["eth0"] }
-ipset "clients" { entries = ["192.0.2.12", "2001:db8::10"] }
-ipset "office" { entries = ["203.0.113.0/28"] }
-ipset "known" {
-  type    = "list:set"
-  members = [ipset.clients]
-}
-accept "office" {
-  source          = [ipset.office]
-  protocol        = "tcp"
-  published_ports = [22]
-}
-default { allow = [ipset.known] }
-`,
-	"single addresses": `
-host { external_interfaces = ["eth0"] }
-ipset "clients" {
-  type     = "hash:ip"
-  entries  = ["192.0.2.10", "192.0.2.12", "2001:db8::10"]
-  hashsize = 4096
-  maxelem  = 2048
-  counters = true
-}
-ipset "office" {
-  type    = "hash:ip"
-  entries = ["203.0.113.1"]
-  timeout = 600
-  comment = true
-}
-default { allow = [ipset.clients, ipset.office] }
-`,
-	"an unmanaged set": `
-host { external_interfaces = ["eth0"] }
-ipset "clients" { managed = false }
-deny "office" { source = ["203.0.113.0/28", "203.0.113.64"] }
-default { allow = [ipset.clients] }
-`,
-	"a jump": `
-host {
-  external_interfaces = ["eth0", "wg+"]
-  install             = "jump"
-}
-ipset "clients" { entries = ["192.0.2.10", "192.0.2.32/29", "2001:db8::20"] }
-accept "https" {
-  protocol        = "tcp"
-  published_ports = [443]
-}
-default {
-  allow  = [ipset.clients]
-  action = "reject"
-}
-`,
-	"inserted": `
-host {
-  external_interfaces = ["eth0"]
-  install             = "insert"
-}
-ipset "clients" { entries = ["192.0.2.10", "2001:db8::10"] }
-ipset "known" {
-  type    = "list:set"
-  members = [ipset.clients]
-}
-accept "mail" {
-  source          = [ipset.known]
-  protocol        = "tcp"
-  published_ports = [25, 587]
-}
-`,
-	"egress, without IPv6": `
-host {
-  external_interfaces = ["eth0"]
-  families            = ["ipv4"]
-}
-ipset "clients" { entries = ["192.0.2.10"] }
-ipset "mirrors" { entries = ["198.51.100.80"] }
-default { allow = [ipset.clients] }
-egress {
-  accept "mirrors" { destination = [ipset.mirrors] }
-  default { action = "drop" }
-}
-`,
+// deployPolicies returns the compiled folders of all policies for real hosts.
+func deployPolicies(t *testing.T) []*deployed {
+	t.Helper()
+	var out []*deployed
+	for _, p := range policies.Real() {
+		out = append(out, compileFolder(t, p.Name, p.Text))
+	}
+	return out
 }
 
 func deployPolicy(t *testing.T, name string) *deployed {
 	t.Helper()
-	text, ok := deployPolicies[name]
-	if !ok {
+	text := policies.Text(name)
+	if text == "" {
 		t.Fatalf("no policy %q", name)
 	}
 	return compileFolder(t, name, text)

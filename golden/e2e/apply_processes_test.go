@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
@@ -23,10 +21,7 @@ func TestARunStartsFewProcesses(t *testing.T) {
 				h := newTarget(t, backend)
 				h.addDockerChains(backend)
 				c := newCalls(h)
-				var folders []*deployed
-				for _, name := range slices.Sorted(maps.Keys(deployPolicies)) {
-					folders = append(folders, deployPolicy(t, name))
-				}
+				folders := deployPolicies(t)
 				least, most, sum, runs := 1<<20, 0, 0, 0
 				before := "nothing"
 				for _, i := range everyPair(len(folders)) {

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -90,10 +89,7 @@ func everyPair(n int) []int {
 func TestEachPolicyReplacesEachOther(t *testing.T) {
 	onBackends(t, func(h *target) {
 		h.addDockerChains(h.backend)
-		var folders []*deployed
-		for _, name := range slices.Sorted(maps.Keys(deployPolicies)) {
-			folders = append(folders, deployPolicy(h.t, name))
-		}
+		folders := deployPolicies(h.t)
 		path := everyPair(len(folders))
 		before := ""
 		for _, i := range path {

@@ -194,15 +194,28 @@ default {
 }
 `
 
+// sshForAllowed closes the host itself, except for ssh of the allowed client.
+const sshForAllowed = `
+input {
+  accept "ssh" {
+    protocol = "tcp"
+    ports    = [22]
+    source   = ["198.51.100.2", "2001:db8:1::2"]
+  }
+}
+`
+
 func TestReloadsInterruptNoConnectionAndAdmitNoOtherClient(t *testing.T) {
 	n := testenv.Reloads(t)
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
-		folders := []string{b.folder("allowed-only", allowedOnly), b.folder("other-types", otherTypes), b.folder("own-chain", ownChain)}
+		folders := []string{b.folder("allowed-only", allowedOnly+sshForAllowed), b.folder("other-types", otherTypes+sshForAllowed), b.folder("own-chain", ownChain+sshForAllowed)}
+		b.Host.Serve("22/tcp")
+		ssh := []endpoint{{"tcp", b.Host.At(22)}, {"tcp", b.Host.At6(22)}}
 		b.apply(folders[0])
 
-		allowed := b.startLoad(b.published(8080, 5353))
-		other := b.startProbes(append(b.published(8080, 5353), direct(web)...))
+		allowed := b.startLoad(slices.Concat(b.published(8080, 5353), ssh))
+		other := b.startProbes(slices.Concat(b.published(8080, 5353), direct(web), ssh))
 		began := time.Now()
 		for i := range n {
 			if out := b.apply(folders[(i+1)%len(folders)]); !strings.Contains(out, "loaded ") {

@@ -270,7 +270,7 @@ var classes = [...]Class{
 	},
 	CodeWorldOpen: {
 		Name: "world-open", Severity: SeverityNote, OnlyCheck: true,
-		Meaning: "a note, not a warning: the published ports that accepts open to everyone, with their interfaces if the accepts list some, and the denies that block some clients",
+		Meaning: "a note, not a warning: the published ports, and the ports of the host, that accepts open to everyone, with their interfaces if the accepts list some, and the denies that block some clients",
 		Example: "`protocol = \"tcp\"` and `published_ports = [80]` in `accept`",
 	},
 	CodeDisabled: {

@@ -36,6 +36,14 @@ type Set struct {
 	store store
 }
 
+// Kind returns the type with the family, as in "hash:net family inet".
+func (s *Set) Kind() string {
+	if s.Family == "" {
+		return s.Type
+	}
+	return s.Type + " family " + s.Family
+}
+
 // Option returns the value of an option of create, and whether it is there.
 func (s *Set) Option(name string) (string, bool) {
 	for _, o := range s.Options {

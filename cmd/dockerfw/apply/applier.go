@@ -54,7 +54,7 @@ func NewForBoot() (*Applier, error) {
 
 // locked runs an operation while no other run can change anything.
 func (a *Applier) locked(wait time.Duration, operation func() error) (err error) {
-	if a.lock, err = a.store.Lock(wait); err != nil {
+	if a.lock, err = a.store.Lock(wait, func() { a.warn("waiting for another dockerfw …") }); err != nil {
 		return err
 	}
 	// If this run is killed, the next one waits for the tool that is running.
@@ -105,6 +105,8 @@ type Failure struct {
 	Saved    string
 	// Retry is after how many seconds rolling back is tried again; 0 for never.
 	Retry int
+	// Command is what to run where rolling back failed.
+	Command string
 }
 
 // Error describes what failed, and the state of the host.
@@ -115,7 +117,9 @@ func (f *Failure) Error() string {
 	case Unknown:
 		text := fmt.Sprintf("%v\nthe rollback failed: %v", f.Err, f.Rollback)
 		if f.Retry > 0 {
-			text += fmt.Sprintf("\nit is retried in %d seconds; to retry now, run: dockerfw rollback", f.Retry)
+			text += fmt.Sprintf("\nit is retried in %d seconds; to retry now, run: %s", f.Retry, f.Command)
+		} else {
+			text += "\nwhen the cause is fixed, run: " + f.Command
 		}
 		return text + "\ncheck iptables-save and ip6tables-save now; the previous rules and sets are kept in " + f.Saved
 	case Closed, Open:
@@ -152,8 +156,9 @@ type Result struct {
 	Before, After *snapshot.Host
 	// Rules and Sets count what is in force.
 	Rules, Sets int
-	// Ended are the connections that were ended.
-	Ended []cut.Refusal
+	// Ended are the connections that were ended, and Spared those to the host itself that the rules
+	// refuse and that were not.
+	Ended, Spared []cut.Refusal
 	// Kept are sets that the version does not need and foreign rules use.
 	Kept []string
 	// Deadline is when the change is rolled back unless it is confirmed; zero for never.

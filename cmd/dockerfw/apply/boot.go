@@ -64,10 +64,13 @@ func (a *Applier) boot(path string) (*Result, error) {
 	confirmed := true
 	if unconfirmed, _ := a.store.Unconfirmed(); files != nil && unconfirmed == folder.Digest(files[folder.ManifestFile]) {
 		confirmed = false
-		if _, _, ok, err := a.store.Good(); ok && err == nil {
+		switch _, _, ok, err := a.store.Good(); {
+		case err != nil:
+			a.warn("%s was never confirmed, but the copy of the folder that was loaded before cannot be used: loading it\n%v", resolved, err)
+		case ok:
 			a.warn("%s was never confirmed: loading the folder that was loaded before", resolved)
 			files = nil
-		} else {
+		default:
 			a.warn("%s was never confirmed, but nothing was loaded before: loading it", resolved)
 		}
 	}
@@ -212,6 +215,10 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 	if err != nil {
 		return err
 	}
+	least, err := plan.Closed(nil)
+	if err != nil {
+		return err
+	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		unread := host.Unread[f]
 		if unread != nil {
@@ -221,7 +228,15 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 			// What cannot be read counts as empty: closing may work all the same.
 			host.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 		}
-		if err := a.closeFamily(host, closed, f); err != nil {
+		err := a.closeFamily(host, closed, f)
+		if err != nil && want != nil {
+			// A rule of the input block may be what cannot be loaded.
+			if a.closeFamily(host, least, f) == nil {
+				texts = append(texts, err.Error(), fmt.Sprintf("ONLY PACKETS FROM CONTAINERS ARE FORWARDED for IPv%d, and the host itself is not closed", f))
+				continue
+			}
+		}
+		if err != nil {
 			state = Open
 			if unread != nil {
 				texts = append(texts, unread.Error())
@@ -229,7 +244,7 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 			texts = append(texts, err.Error(), fmt.Sprintf("CANNOT LOAD EVEN RULES THAT CLOSE ALL CONTAINERS for IPv%d: published ports are open to everyone", f))
 		}
 	}
-	if len(texts) == 0 {
+	if state == Closed {
 		texts = append(texts, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE until dockerfw apply succeeds")
 	}
 	return closedError(texts, state)

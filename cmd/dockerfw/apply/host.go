@@ -163,9 +163,9 @@ func (a *Applier) needTools(h *snapshot.Host, want *snapshot.Host) error {
 	return errors.Join(problems...)
 }
 
-// mustRead returns an error if the rules of a family could not be read that a host may have. A
+// MustRead returns an error if the rules of a family could not be read that a host may have. A
 // kernel without IPv6, and a host without a family's tools, has no rules of it.
-func mustRead(h *snapshot.Host) error {
+func MustRead(h *snapshot.Host) error {
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		if err := h.Unread[f]; err != nil && !errors.Is(err, snapshot.ErrNoTool) && (f == ir.IPv4 || hasIPv6()) {
 			return err

@@ -20,8 +20,9 @@ type Options struct {
 	DryRun bool
 	// Force deletes foreign rules in chains that are replaced, and replaces foreign sets.
 	Force bool
-	// Cut ends open connections that the new rules refuse.
-	Cut bool
+	// Cut ends open connections that the new rules refuse, apart from those to the host itself:
+	// CutHost ends these too.
+	Cut, CutHost bool
 	// Confirm is how many seconds the change waits for confirmation, 1 to 99,999; 0: it does not.
 	Confirm int
 	// Backend is the kind of iptables to use before Docker has run; "" for the one used last.
@@ -84,7 +85,7 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(a.needTools(host, l.want), mustRead(host)); err != nil {
+	if err := errors.Join(a.needTools(host, l.want), MustRead(host)); err != nil {
 		return nil, err
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
@@ -137,7 +138,7 @@ func (l *load) use(files map[string][]byte, path string) (err error) {
 
 // plan makes the plan for a host as it was read.
 func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
-	records, err := l.records()
+	records, err := Records(l.store)
 	if err != nil {
 		return err
 	}
@@ -154,12 +155,12 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	return err
 }
 
-// records are the names of sets that were recorded, and those of the last folder and of the
+// Records are the names of sets that were recorded, and those of the last folder and of the
 // change that waits for confirmation.
-func (a *Applier) records() (r plan.Records, err error) {
-	r.Made, err = a.store.Names(store.Made)
+func Records(s *store.Store) (r plan.Records, err error) {
+	r.Made, err = s.Names(store.Made)
 	for _, list := range []store.List{store.Unmanaged, store.UnmanagedNext} {
-		names, more := a.store.Names(list)
+		names, more := s.Names(list)
 		r.Unmanaged, err = append(r.Unmanaged, names...), errors.Join(err, more)
 	}
 	if err != nil {
@@ -167,10 +168,10 @@ func (a *Applier) records() (r plan.Records, err error) {
 	}
 	var folders []map[string][]byte
 	// A damaged copy is replaced after the load.
-	if good, _, ok, err := a.store.Good(); ok && err == nil {
+	if good, _, ok, err := s.Good(); ok && err == nil {
 		folders = append(folders, good)
 	}
-	if pending, err := a.store.Pending(); err == nil && pending != nil {
+	if pending, err := s.Pending(); err == nil && pending != nil {
 		folders = append(folders, pending.Files)
 	}
 	for _, files := range folders {
@@ -178,11 +179,11 @@ func (a *Applier) records() (r plan.Records, err error) {
 		if err != nil {
 			continue
 		}
-		for _, s := range m.Sets {
-			if s.Managed {
-				r.Earlier = append(r.Earlier, s.Name)
+		for _, set := range m.Sets {
+			if set.Managed {
+				r.Earlier = append(r.Earlier, set.Name)
 			} else {
-				r.Unmanaged = append(r.Unmanaged, s.Name)
+				r.Unmanaged = append(r.Unmanaged, set.Name)
 			}
 		}
 	}
@@ -273,7 +274,7 @@ func (l *load) verify() error {
 	case diags.HasErrors():
 		return diags
 	}
-	if err := mustRead(host); err != nil {
+	if err := MustRead(host); err != nil {
 		return err
 	}
 	l.After = host
@@ -395,35 +396,44 @@ func (l *load) cut() error {
 	if host == nil {
 		host = l.Before
 	}
-	ended, err := endRefused(host, l.want)
-	l.Ended = ended
+	var err error
+	l.Ended, l.Spared, err = endRefused(host, l.want, l.options.CutHost)
 	if err != nil {
 		l.warn("not all connections that the rules refuse were ended: %v", err)
 	}
 	return nil
 }
 
-// endRefused ends the connections that the rules of a host refuse as new ones.
-func endRefused(host, want *snapshot.Host) (ended []cut.Refusal, err error) {
+// endRefused ends the connections that the rules of a host refuse as new ones. It spares those to
+// the host itself unless toHost is set.
+func endRefused(host, want *snapshot.Host, toHost bool) (ended, spared []cut.Refusal, err error) {
 	routes, err := cut.OpenRoutes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, routes.Close()) }()
 	for _, f := range want.Families() {
 		connections, err := cut.Connections(f)
 		if err != nil {
-			return ended, err
+			return ended, spared, err
 		}
 		refused, err := cut.Refused(host, want.EntryChain(), connections, routes)
 		if err != nil {
-			return ended, err
+			return ended, spared, err
 		}
-		now, err := cut.End(refused)
+		var end []cut.Refusal
+		for _, r := range refused {
+			if r.ToHost() && !toHost {
+				spared = append(spared, r)
+			} else {
+				end = append(end, r)
+			}
+		}
+		now, err := cut.End(end)
 		ended = append(ended, now...)
 		if err != nil {
-			return ended, err
+			return ended, spared, err
 		}
 	}
-	return ended, nil
+	return ended, spared, nil
 }

@@ -15,7 +15,7 @@ import (
 func (a *Applier) Remove() (*Result, error) {
 	var out *Result
 	err := a.locked(lockWait, func() error {
-		records, err := a.records()
+		records, err := Records(a.store)
 		if err != nil {
 			return unchanged(err)
 		}
@@ -26,7 +26,7 @@ func (a *Applier) Remove() (*Result, error) {
 		if host.SetsUnread != nil {
 			return unchanged(fmt.Errorf("ipset does not work on this host: %w", host.SetsUnread))
 		}
-		if err := mustRead(host); err != nil {
+		if err := MustRead(host); err != nil {
 			return unchanged(err)
 		}
 		if err := host.Unread[ir.IPv4]; err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -42,8 +43,13 @@ func (l *load) rollBack(cause error) error {
 			l.warn("%v", err)
 		}
 	}
-	if l.waits() {
-		out.Retry = l.options.Confirm
+	switch in := l.InForce(); {
+	case l.waits():
+		out.Retry, out.Command = l.options.Confirm, "dockerfw rollback"
+	case in != nil:
+		out.Command = shell.Command("dockerfw", "apply", in.Folder)
+	default: // nothing was loaded before
+		out.Command = "dockerfw remove"
 	}
 	return out
 }
@@ -56,7 +62,7 @@ func (a *Applier) forgetChange() error {
 // restore puts an earlier version in force, with the names of sets that may have been made since,
 // and in the kind of iptables that was used. changed reports whether rules were changed.
 func (a *Applier) restore(before earlier, made []string, backend snapshot.Backend) (changed bool, err error) {
-	records, err := a.records()
+	records, err := Records(a.store)
 	if err != nil {
 		return false, err
 	}
@@ -65,7 +71,7 @@ func (a *Applier) restore(before earlier, made []string, backend snapshot.Backen
 	if err != nil {
 		return false, err
 	}
-	if err := mustRead(host); err != nil {
+	if err := MustRead(host); err != nil {
 		return false, err
 	}
 	p, err := plan.Make(plan.Input{Host: host.State(), Want: before.Version, Records: records, Force: true})
@@ -111,7 +117,7 @@ func (a *Applier) Confirm() (*Result, error) {
 		if err != nil {
 			return err
 		}
-		if err := mustRead(host); err != nil {
+		if err := MustRead(host); err != nil {
 			return err
 		}
 		l.Backend, l.Result.Before, l.After = host.Backend, host, host
@@ -190,7 +196,7 @@ func (a *Applier) rollback(token string, end time.Time) (done bool, err error) {
 		}
 		uninterrupted()
 		if _, err := a.restore(old, now.Sets.Names(), snapshot.Backend(pending.Backend)); err != nil {
-			return &Failure{Err: err, State: Unknown, Rollback: err, Saved: a.store.Run + "/pending"}
+			return &Failure{Err: err, State: Unknown, Rollback: err, Saved: a.store.Run + "/pending", Command: "dockerfw rollback"}
 		}
 		done = true
 		return errors.Join(a.forgetChange(), a.lock.ClearSnapshot())

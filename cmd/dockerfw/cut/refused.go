@@ -36,6 +36,10 @@ type Refusal struct {
 	Rule, Chain string
 }
 
+// ToHost reports whether the connection is one to the host itself that the policy's input block
+// refuses. The session of whoever loads the rules is such a connection.
+func (r *Refusal) ToHost() bool { return r.Chain == ir.HostChain }
+
 // Refused returns the connections that dockerfw's rules on a host refuse as new ones, in their
 // order. The host was read after loading; entry is the first chain of what was loaded
 // (snapshot.Host.EntryChain). Connections to addresses of the host are judged by its INPUT

@@ -16,9 +16,22 @@ const maxListed = 10
 // Write writes a line for each of the connections that were ended, up to maxListed and one,
 // and how many there are.
 func Write(w io.Writer, ended []Refusal) error {
-	shown, more := words.First(len(ended), maxListed)
-	for i := range ended[:shown] {
-		if err := escape.Fprintf(w, "ended %s\n", ended[i].String()); err != nil {
+	return write(w, "ended", ended, "")
+}
+
+// WriteKept writes the connections to the host itself that were kept, as Write does; nothing
+// if there are none.
+func WriteKept(w io.Writer, kept []Refusal) error {
+	if len(kept) == 0 {
+		return nil
+	}
+	return write(w, "kept", kept, ": they end at the host itself, and your own session may be among them; --cut --cut-host ends them too")
+}
+
+func write(w io.Writer, verb escape.Safe, refused []Refusal, note escape.Safe) error {
+	shown, more := words.First(len(refused), maxListed)
+	for i := range refused[:shown] {
+		if err := escape.Fprintf(w, "%s %s\n", verb, refused[i].String()); err != nil {
 			return err
 		}
 	}
@@ -26,7 +39,7 @@ func Write(w io.Writer, ended []Refusal) error {
 	if more > 0 {
 		rest = fmt.Sprintf("; %d are not listed", more)
 	}
-	return escape.Fprintf(w, "ended %s that the rules refuse%s\n", words.Count(len(ended), "connection"), rest)
+	return escape.Fprintf(w, "%s %s that the rules refuse%s%s\n", verb, words.Count(len(refused), "connection"), rest, note)
 }
 
 // String is the connection and the rule that refuses it.
@@ -39,7 +52,7 @@ func (r *Refusal) String() string {
 func (r Refusal) MarshalJSON() ([]byte, error) {
 	c := &r.Connection
 	out := struct {
-		// Protocol is a name, or a number where policies have no name.
+		// Protocol is a name, or a number where package packet has no name.
 		Protocol    string `json:"protocol"`
 		Source      string `json:"source"`
 		Destination string `json:"destination"`

@@ -46,6 +46,27 @@ func TestWriteListsTheFirstConnections(t *testing.T) {
 	}
 }
 
+func TestWriteKeptExplainsWhy(t *testing.T) {
+	kept := []cut.Refusal{{Connection: connection("tcp 198.51.100.3:40000 198.51.100.1:22"), Rule: "default"}}
+	for _, c := range []struct {
+		kept []cut.Refusal
+		want string
+	}{
+		{nil, ""},
+		{kept, `kept tcp 198.51.100.3:40000 -> 198.51.100.1:22: default refuses it
+kept 1 connection that the rules refuse: they end at the host itself, and your own session may be among them; --cut --cut-host ends them too
+`},
+	} {
+		var got strings.Builder
+		if err := cut.WriteKept(&got, c.kept); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, got.String()); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+	}
+}
+
 func TestRefusalsAsText(t *testing.T) {
 	for _, c := range []struct{ connection, want string }{
 		{proxied, "tcp 198.51.100.3:40000 -> 198.51.100.1:8080: deny \"a\" refuses it"},

@@ -239,7 +239,8 @@ func TestExplainAndTestAgreeOnRandomQuestions(t *testing.T) {
 		}
 	})
 	t.Logf("%d agreed, %d refused", agreed, refused)
-	if agreed == 0 {
+	// Nine of ten random questions are refused: a short run may have no other.
+	if agreed == 0 && !testing.Short() {
 		t.Errorf("no question was answered: %d refused", refused)
 	}
 }

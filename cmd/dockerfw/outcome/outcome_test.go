@@ -157,6 +157,13 @@ func TestAFailureHasAStateAndNoText(t *testing.T) {
 	}
 }
 
+func TestAFailedRollbackNamesTheCommand(t *testing.T) {
+	failure := &apply.Failure{Err: errors.New("no ipset"), Rollback: errors.New("x"), State: apply.Unknown, Command: "dockerfw remove"}
+	if r := Failed("apply", failure); len(r.Next) != 1 || r.Next[0].Command != "dockerfw remove" {
+		t.Errorf("%+v", r.Next)
+	}
+}
+
 // Programs read lists without checking for null.
 func TestJSONHasListsForNothing(t *testing.T) {
 	var b bytes.Buffer

@@ -57,6 +57,9 @@ type Report struct {
 	Facts   []apply.Fact `json:"facts"`
 	// Ended are the connections that were ended; nil without --cut.
 	Ended []cut.Refusal `json:"ended,omitzero"`
+	// Spared are the connections to the host itself that the rules refuse, and that only
+	// --cut-host ends; nil without --cut.
+	Spared []cut.Refusal `json:"spared,omitzero"`
 	// Kept are sets that are not needed, and that foreign rules use.
 	Kept []string `json:"kept"`
 	// Deadline is when the change is rolled back unless it is confirmed.
@@ -129,6 +132,7 @@ func Apply(r *apply.Result, o apply.Options, full bool, boot apply.BootUnit) *Re
 	}
 	if o.Cut && !o.DryRun {
 		out.Ended = append([]cut.Refusal{}, r.Ended...)
+		out.Spared = append([]cut.Refusal{}, r.Spared...)
 	}
 	if !empty {
 		out.Meaning = meaningOf(r, o.DryRun, full)
@@ -178,6 +182,9 @@ func Failed(operation string, err error) *Report {
 	var failure *apply.Failure
 	if errors.As(err, &failure) {
 		out.State = map[apply.State]State{apply.Unchanged: Unchanged, apply.RolledBack: RolledBack, apply.Unknown: Unknown, apply.Closed: Closed, apply.Open: Open}[failure.State]
+		if failure.Command != "" {
+			out.Next = append(out.Next, Step{"when the cause is fixed, to try again:", failure.Command})
+		}
 	} else if operation == "remove" {
 		// It describes in the error how far it came.
 		out.State = Unknown

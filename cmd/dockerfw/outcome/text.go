@@ -73,6 +73,7 @@ func (t *text) write(r *Report) {
 	}
 	if r.Ended != nil {
 		cut.Write(t, r.Ended)
+		cut.WriteKept(t, r.Spared)
 	}
 	if len(r.Kept) > 0 && r.State != Planned {
 		t.line("kept, because foreign rules use them: %s", words.List(r.Kept, maxDifferences))

@@ -59,7 +59,7 @@ func (h *Host) setProblems(want *Version, o *ownership, force bool) []Problem {
 			add("set %s exists and was not created by dockerfw: rename the set in the policy, set managed = false to use this one, or use --force to replace it", name)
 		case !sameType(set, want.Sets.Set(name)):
 			if by := h.holder(name, o); by != "" {
-				add("set %s is used by %s, so that its type cannot change from %s to %s", name, by, kindOf(set), kindOf(want.Sets.Set(name)))
+				add("set %s is used by %s, so that its type cannot change from %s to %s", name, by, set.Kind(), want.Sets.Set(name).Kind())
 			}
 		}
 		if alt := name + altSuffix; o.other[alt] && h.Sets.Set(alt) != nil {
@@ -69,7 +69,7 @@ func (h *Host) setProblems(want *Version, o *ownership, force bool) []Problem {
 	for _, name := range want.Unmanaged.Names() {
 		have, wanted := h.Sets.Set(name), want.Unmanaged.Set(name)
 		if have != nil && !sameType(have, wanted) {
-			add("unmanaged set %s is a %s on this host, but the policy declares a %s", name, kindOf(have), kindOf(wanted))
+			add("unmanaged set %s is a %s on this host, but the policy declares a %s", name, have.Kind(), wanted.Kind())
 		}
 	}
 	for _, name := range o.temporary(h) {
@@ -78,13 +78,6 @@ func (h *Host) setProblems(want *Version, o *ownership, force bool) []Problem {
 		}
 	}
 	return out
-}
-
-func kindOf(s *iptables.Set) string {
-	if s.Family == "" {
-		return s.Type
-	}
-	return s.Type + " family " + s.Family
 }
 
 // foreignRules are the rules that dockerfw did not create in the chains of the filter table that a

@@ -61,7 +61,7 @@ func TestHostsOfAllKinds(t *testing.T) {
 		}
 		return append(out, named{"nothing", nothing()})
 	}
-	few := list("clients", "jump", "shorter list", "list of an unmanaged set")
+	few := list("clients", "a jump", "a shorter list", "a list of an unmanaged set")
 	for _, c := range []struct {
 		name     string
 		host     func() *plan.Host
@@ -101,11 +101,11 @@ func TestHostsOfAllKinds(t *testing.T) {
 // A foreign rule and a foreign list that use sets of dockerfw see their old or new content, and
 // keep them from being destroyed.
 func TestForeignRulesUseSetsOfDockerfw(t *testing.T) {
-	all := []named{{"clients", version(t, "clients")}, {"list", version(t, "list")}, {"shorter", version(t, "shorter list")}, {"nothing", nothing()}}
+	all := []named{{"clients", version(t, "clients")}, {"list", version(t, "a list of sets")}, {"shorter", version(t, "a shorter list")}, {"nothing", nothing()}}
 	for i, from := range all {
 		for k, to := range all {
 			m := &machine{Host: newHost(t, dockers, ""), every: 2, shift: i + k}
-			m.load(t, version(t, "list"))
+			m.load(t, version(t, "a list of sets"))
 			loadFamily(t, m.Host, ir.IPv4, "*filter\n-A OUTPUT -m set --match-set known dst -j ACCEPT\nCOMMIT\n*raw\n-A PREROUTING -j SET --add-set office src\nCOMMIT\n")
 			loadSets(t, m.Sets, "create collected list:set\nadd collected clients\n")
 			third := all[(i+k+1)%len(all)]
@@ -115,7 +115,7 @@ func TestForeignRulesUseSetsOfDockerfw(t *testing.T) {
 		}
 	}
 	m := &machine{Host: newHost(t, dockers, "")}
-	m.load(t, version(t, "list"))
+	m.load(t, version(t, "a list of sets"))
 	loadSets(t, m.Sets, "create collected list:set\nadd collected clients\n")
 	p := m.make(t, nothing())
 	if got := strings.Join(p.Left, " "); got != "clients" {

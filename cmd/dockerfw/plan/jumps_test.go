@@ -50,7 +50,7 @@ func TestJumpsThatComeTooLate(t *testing.T) {
 // Duplicates of jumps to dockerfw's chains become one; the jump to DOCKER-USER is Docker's. A mover of
 // the caller decides instead.
 func TestDuplicatesOfJumps(t *testing.T) {
-	v := version(t, "jump")
+	v := version(t, "a jump")
 	m := &machine{Host: newHost(t, dockers, "")}
 	m.load(t, v)
 	load(t, m.Rules, "*filter\n-A DOCKER-USER -j DOCKERFW\n-A FORWARD -j DOCKER-USER\n-A INPUT -j DOCKERFW-INPUT\nCOMMIT\n")

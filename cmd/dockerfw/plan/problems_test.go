@@ -9,7 +9,7 @@ import (
 )
 
 func TestProblems(t *testing.T) {
-	list := version(t, "list")
+	list := version(t, "a list of sets")
 	for _, c := range []struct {
 		name string
 		// rules and sets are foreign; other are rules in the tables that Docker does not use.
@@ -30,7 +30,7 @@ chains that loading replaces contain rules that dockerfw did not create (IPv6). 
 		},
 		{
 			name:  "the same rules beside a jump",
-			rules: "*filter\n-I DOCKER-USER 1 -s 203.0.113.9/32 -j DROP\nCOMMIT\n", want: "jump",
+			rules: "*filter\n-I DOCKER-USER 1 -s 203.0.113.9/32 -j DROP\nCOMMIT\n", want: "a jump",
 		},
 		{
 			name: "a foreign set", sets: "create clients hash:net\n", want: "clients",
@@ -62,17 +62,17 @@ chains that loading replaces contain rules that dockerfw did not create (IPv6). 
 			forced:  "the same",
 		},
 		{
-			name: "an unmanaged set of another type", sets: "create clients-v6 hash:net\n", want: "unmanaged set",
+			name: "an unmanaged set of another type", sets: "create clients-v6 hash:net\n", want: "an unmanaged set",
 			problem: "unmanaged set clients-v6 is a hash:net family inet on this host, but the policy declares a hash:net family inet6",
 			forced:  "the same",
 		},
 		{
-			name: "a foreign set with a name for a load under way", sets: "create clients-alt hash:net\ncreate office-new hash:net\n", want: "list",
+			name: "a foreign set with a name for a load under way", sets: "create clients-alt hash:net\ncreate office-new hash:net\n", want: "a list of sets",
 			problem: "set clients-alt exists and was not created by dockerfw, which needs this name: rename or destroy the set\n" +
 				"set office-new exists and was not created by dockerfw, which needs this name: rename or destroy the set",
 			forced: "the same",
 		},
-		{name: "such a set of a load that was cut off", sets: "create clients-alt hash:net\n", made: []string{"clients"}, want: "list"},
+		{name: "such a set of a load that was cut off", sets: "create clients-alt hash:net\n", made: []string{"clients"}, want: "a list of sets"},
 		{
 			name:  "a foreign jump to a chain that goes",
 			rules: "*filter\n:DOCKERFW-OLD - [0:0]\n-A FORWARD -i eth7 -j DOCKERFW-OLD\nCOMMIT\n", want: "clients",

@@ -113,7 +113,7 @@ add known clients
 // the chain was replaced.
 func TestRollbackOfAReplacedChain(t *testing.T) {
 	m := &machine{Host: newHost(t, dockers, "")}
-	m.load(t, version(t, "jump"))
+	m.load(t, version(t, "a jump"))
 	load(t, m.Rules, "*filter\n-I DOCKER-USER 1 -s 203.0.113.9/32 -j DROP\nCOMMIT\n")
 	chain := func() string {
 		var b strings.Builder
@@ -123,8 +123,8 @@ func TestRollbackOfAReplacedChain(t *testing.T) {
 		return b.String()
 	}
 	want := chain()
-	before := m.Before(version(t, "list"), plan.Records{Made: m.made, Unmanaged: m.unmanaged})
-	m.load(t, version(t, "list"))
+	before := m.Before(version(t, "a list of sets"), plan.Records{Made: m.made, Unmanaged: m.unmanaged})
+	m.load(t, version(t, "a list of sets"))
 	if chain() == want {
 		t.Fatal("nothing was replaced")
 	}
@@ -137,7 +137,7 @@ func TestRollbackOfAReplacedChain(t *testing.T) {
 // A set that a policy no longer fills has its earlier content again after a rollback, and is never
 // destroyed.
 func TestSetThatBecomesUnmanagedAndBack(t *testing.T) {
-	clients, unmanaged := version(t, "clients"), version(t, "unmanaged set")
+	clients, unmanaged := version(t, "clients"), version(t, "an unmanaged set")
 	m := &machine{Host: newHost(t, dockers, "")}
 	m.load(t, clients)
 	made, recorded := m.made, m.unmanaged

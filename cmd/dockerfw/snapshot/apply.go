@@ -58,16 +58,9 @@ func (h *Host) setsLoadedOnto(host *Host) (*iptables.Sets, error) {
 			continue
 		}
 		if want := h.Sets.Set(name); have.Type != want.Type || have.Family != want.Family {
-			return nil, fmt.Errorf("the unmanaged set %s is %s on %s and %s in %s", name, setKind(have), host.Name, setKind(want), h.Name)
+			return nil, fmt.Errorf("the unmanaged set %s is %s on %s and %s in %s", name, have.Kind(), host.Name, want.Kind(), h.Name)
 		}
 		keep[name] = true
 	}
 	return host.Sets.Overlay(h.Sets, func(name string) bool { return !keep[name] }), nil
-}
-
-func setKind(s *iptables.Set) string {
-	if s.Family == "" {
-		return s.Type
-	}
-	return s.Type + " of family " + s.Family
 }

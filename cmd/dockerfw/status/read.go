@@ -58,6 +58,9 @@ func Read(now time.Time) (*Report, error) {
 		return nil, diags
 	}
 	host := fleet.Hosts[0]
+	if err := apply.MustRead(host); err != nil {
+		return nil, err
+	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		out.Drops = append(out.Drops, dropsOf(t.texts[host.Tool(f)+"-save"], f)...)
 	}
@@ -165,11 +168,7 @@ func (out *Report) compare(s *store.Store, host *snapshot.Host, contents map[str
 		return diags
 	}
 	out.sets(want, host)
-	made, err := s.Names(store.Made)
-	if err != nil {
-		return err
-	}
-	unmanaged, err := s.Names(store.Unmanaged)
+	records, err := apply.Records(s)
 	if err != nil {
 		return err
 	}
@@ -178,7 +177,7 @@ func (out *Report) compare(s *store.Store, host *snapshot.Host, contents map[str
 		return err
 	}
 	p, err := plan.Make(plan.Input{
-		Host: host.State(), Want: want.Version(), Records: plan.Records{Made: made, Unmanaged: unmanaged}, Force: true,
+		Host: host.State(), Want: want.Version(), Records: records, Force: true,
 		Late: snapshot.Late(placements),
 	})
 	if err != nil {

@@ -71,7 +71,11 @@ func (t *text) inForce(r *Report) {
 	case Closed:
 		t.wrong("rules", "CLOSED: no folder could be loaded at boot, so all containers are closed to the outside")
 	case Unknown:
-		t.wrong("rules", "UNKNOWN: this host has rules of dockerfw, and %s", escape.Safe(map[bool]string{true: "there is no record of what was loaded", false: "they could not be compared with what was loaded"}[r.Error == ""]))
+		if r.Error == "" {
+			t.wrong("rules", "UNKNOWN: this host has rules of dockerfw, and there is no record of what was loaded")
+		} else {
+			t.wrong("rules", "UNKNOWN: the host could not be compared with what was loaded")
+		}
 	}
 	if v := r.Version; v != nil {
 		text := v.Folder

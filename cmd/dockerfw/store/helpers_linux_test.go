@@ -35,7 +35,7 @@ func lock(t testing.TB, dir string) *Lock {
 	t.Helper()
 	s := open(t, dir)
 	s.disk.fast = true
-	l, err := s.Lock(0)
+	l, err := s.Lock(0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

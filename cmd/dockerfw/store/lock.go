@@ -36,10 +36,14 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("another dockerfw has held the lock %s for %s", e.Path, e.Waited)
 }
 
-// Lock waits at most the given time for the lock, without limit if it is negative. Then it removes
+// noticeable is after which time a person wonders what a run waits for.
+const noticeable = time.Second
+
+// Lock waits at most the given time for the lock, without limit if it is negative. After a second it
+// calls waiting once, unless that is nil. Then it removes
 // what killed runs have left. The error is a [*HeldError] if another process has the lock.
 // Processes that this one starts do not inherit it, unless they are given its File.
-func (s *Store) Lock(wait time.Duration) (*Lock, error) {
+func (s *Store) Lock(wait time.Duration, waiting func()) (*Lock, error) {
 	path := filepath.Join(s.Run, "lock")
 	for begin := time.Now(); ; time.Sleep(lockInterval) {
 		f, err := s.tryLock(path)
@@ -54,8 +58,13 @@ func (s *Store) Lock(wait time.Duration) (*Lock, error) {
 			}
 			return l, nil
 		}
-		if waited := time.Since(begin); wait >= 0 && waited >= wait {
+		waited := time.Since(begin)
+		if wait >= 0 && waited >= wait {
 			return nil, &HeldError{path, wait}
+		}
+		if waited >= noticeable && waiting != nil {
+			waiting()
+			waiting = nil
 		}
 	}
 }

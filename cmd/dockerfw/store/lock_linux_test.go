@@ -18,7 +18,7 @@ import (
 func requireHeld(t *testing.T, dir string) {
 	t.Helper()
 	s := open(t, dir)
-	l, err := s.Lock(0)
+	l, err := s.Lock(0, nil)
 	var held *HeldError
 	if !errors.As(err, &held) || held.Path != filepath.Join(s.Run, "lock") {
 		t.Errorf("a lock that is held: %v, %v", l, err)
@@ -32,7 +32,7 @@ func TestOneLockAtATime(t *testing.T) {
 	for range 8 {
 		s := open(t, dir)
 		all.Go(func() {
-			l, err := s.Lock(-1)
+			l, err := s.Lock(-1, nil)
 			if err != nil {
 				t.Error(err)
 				return
@@ -67,9 +67,23 @@ func TestTheErrorOfALockThatIsHeld(t *testing.T) {
 	lock(t, dir)
 	requireHeld(t, dir)
 	begin := time.Now()
-	_, err := open(t, dir).Lock(250 * time.Millisecond)
+	_, err := open(t, dir).Lock(250*time.Millisecond, nil)
 	if err == nil || !strings.HasSuffix(err.Error(), "for 250ms") || time.Since(begin) < 250*time.Millisecond {
 		t.Errorf("after %v: %v", time.Since(begin), err)
+	}
+}
+
+func TestALockThatTakesLongIsAnnouncedOnce(t *testing.T) {
+	dir := privateDir(t)
+	lock(t, dir)
+	for wait, want := range map[time.Duration]int{noticeable / 2: 0, noticeable + 5*lockInterval: 1} {
+		got := 0
+		if l, err := open(t, dir).Lock(wait, func() { got++ }); err == nil {
+			t.Fatal(l)
+		}
+		if got != want {
+			t.Errorf("%d announcements in %s, want %d", got, wait, want)
+		}
 	}
 }
 
@@ -193,7 +207,7 @@ func TestALinkIsNoLock(t *testing.T) {
 	dir := privateDir(t)
 	s := open(t, dir)
 	symlink(t, dir+"/elsewhere", filepath.Join(s.Run, "lock"))
-	if _, err := s.Lock(0); err == nil {
+	if _, err := s.Lock(0, nil); err == nil {
 		t.Error("a symbolic link was opened")
 	}
 	if _, err := os.Lstat(dir + "/elsewhere"); err == nil {

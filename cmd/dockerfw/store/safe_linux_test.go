@@ -105,7 +105,7 @@ func TestOpenRefusesDirectoriesThatOthersCanChange(t *testing.T) {
 				if err != nil {
 					continue
 				}
-				if _, err := s.Lock(0); err != nil {
+				if _, err := s.Lock(0, nil); err != nil {
 					t.Error(err)
 				}
 			}

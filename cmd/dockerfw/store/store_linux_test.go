@@ -244,7 +244,7 @@ func TestAFullDisk(t *testing.T) {
 		if err := syscall.Mount("tmpfs", c.dir, "tmpfs", 0, c.options); err != nil {
 			testenv.SkipOrFail(t, fmt.Sprintf("cannot mount a tmpfs: %v", err))
 		}
-		l, err := open(t, dir).Lock(0)
+		l, err := open(t, dir).Lock(0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,7 +285,7 @@ func TestAFullDisk(t *testing.T) {
 		if err := syscall.Mount("", c.dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 			t.Fatal(err)
 		}
-		l, err = open(t, dir).Lock(0)
+		l, err = open(t, dir).Lock(0, nil)
 		if err == nil {
 			err = l.Room(1)
 			l.Unlock()

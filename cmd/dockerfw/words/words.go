@@ -104,7 +104,7 @@ func PortRanges(ranges []ir.PortRange) []string {
 	return out
 }
 
-// Protocol is the name of a protocol, or "protocol 47" for one without a name in policies.
+// Protocol is the name of a protocol, or "protocol 47" for one that package packet does not name.
 func Protocol(n uint8) string {
 	name := packet.Proto{Numbers: []uint8{n}}.Name()
 	if _, err := strconv.Atoi(name); err == nil {

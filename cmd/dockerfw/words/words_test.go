@@ -22,6 +22,16 @@ func TestNounsHaveTheirPlural(t *testing.T) {
 	}
 }
 
+func TestProtocolsThatReportsListHaveNames(t *testing.T) {
+	for number, want := range map[uint8]string{
+		1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "protocol 47", 58: "icmpv6", 132: "sctp", 136: "udplite",
+	} {
+		if got := words.Protocol(number); got != want {
+			t.Errorf("protocol %d is %q, want %q", number, got, want)
+		}
+	}
+}
+
 func TestAListNeverLeavesOutASingleItem(t *testing.T) {
 	items := []string{"a", "b", "c", "d"}
 	for limit, want := range map[int]string{0: "a, b, c, d", 2: "a, b and 2 more", 3: "a, b, c, d", 4: "a, b, c, d"} {

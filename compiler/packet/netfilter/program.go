@@ -176,7 +176,7 @@ func matchConds(m *iptables.Match, f ir.Family, sets *Sets) []packet.Cond {
 			out = append(out, portOption(m.Name, o))
 		}
 	case "multiport":
-		out = append(out, packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP, 33, 136}})
+		out = append(out, packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP, packet.ProtoDCCP, packet.ProtoUDPLite}})
 		for _, o := range m.Options {
 			out = append(out, portOption(m.Name, o))
 		}

@@ -74,7 +74,7 @@ func TestRulesOfIPTablesSaveBecomeConditions(t *testing.T) {
 	want := []string{
 		"source 203.0.113.0/24: drop",
 		"protocol icmp, ICMP type 8, limit --limit 5/sec: accept",
-		"protocol tcp, protocol tcp, udp, sctp, 33, 136, not (destination port 80, 443, 8000-9000), mark 0x1/0xff: reject icmp-port-unreachable",
+		"protocol tcp, protocol tcp, udp, sctp, dccp, udplite, not (destination port 80, 443, 8000-9000), mark 0x1/0xff: reject icmp-port-unreachable",
 		"source 192.0.2.10/31, 192.0.2.12/30, 192.0.2.16/30, …: target NFQUEUE --queue-num 3",
 		"protocol tcp, state NEW, not (original destination port 443), string --string a b --algo bm: continue",
 		": return",
