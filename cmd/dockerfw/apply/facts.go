@@ -1,32 +1,23 @@
 package apply
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 )
 
-// Fact is something about the host that decides whether the rules have their effect.
-type Fact struct {
-	// Name is a word for programs, such as "fallback". There may be several facts with a name.
-	Name string `json:"name"`
-	// OK is false for a warning.
-	OK   bool   `json:"ok"`
-	Text string `json:"text"`
-}
-
 // Facts are those about a host after an operation that loaded a version.
-func (r *Result) Facts() []Fact {
-	out := []Fact{}
+func (r *Result) Facts() []facts.Fact {
+	out := []facts.Fact{}
 	if r.Want == nil || r.Before == nil {
 		return out
 	}
 	version := r.Want.Version()
 	for _, f := range r.Want.Families() {
 		if rules := version.Rules[f]; rules != nil && rules.Security != nil && r.Before.NoSecurity[f] {
-			out = append(out, Fact{"fallback", false, fmt.Sprintf("IPv%d: the kernel has no security table, so the fallback rules are not loaded: if another program deletes the jump to dockerfw's rules, published ports are open until the next load", f)})
+			out = append(out, facts.New("fallback", facts.Warning, "IPv%d: the kernel has no security table, so the fallback rules are not loaded: if another program deletes the jump to dockerfw's rules, published ports are open until the next load", f))
 		}
 	}
 	return out

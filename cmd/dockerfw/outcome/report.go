@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/cut"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 )
@@ -54,7 +55,7 @@ type Report struct {
 	Plan *Plan `json:"plan,omitempty"`
 	// Meaning is which traffic is newly allowed or blocked.
 	Meaning *Meaning     `json:"meaning,omitempty"`
-	Facts   []apply.Fact `json:"facts"`
+	Facts   []facts.Fact `json:"facts"`
 	// Ended are the connections that were ended; nil without --cut.
 	Ended []cut.Refusal `json:"ended,omitzero"`
 	// Kept are sets that are not needed, and that foreign rules use.
@@ -108,7 +109,7 @@ func VersionOf(in *store.InForce) *Version {
 func newReport(operation string, state State) *Report {
 	return &Report{
 		Operation: operation, OK: true, State: state,
-		Changes: []string{}, Moved: []Moved{}, Deleted: []string{}, Facts: []apply.Fact{}, Kept: []string{}, Next: []Step{},
+		Changes: []string{}, Moved: []Moved{}, Deleted: []string{}, Facts: []facts.Fact{}, Kept: []string{}, Next: []Step{},
 	}
 }
 
