@@ -64,7 +64,7 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 			return usageError(cmd, "--confirm takes a number of seconds, 1 to 99999")
 		case opts.DryRun && (opts.Confirm > 0 || opts.Cut):
 			return usageError(cmd, "--dry-run cannot be combined with --confirm or --cut")
-		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || full || backend != ""):
+		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || opts.AllowMissing || full || backend != ""):
 			return usageError(cmd, "--boot cannot be combined with other options")
 		case unit:
 			return printUnit(cmd)
@@ -97,6 +97,7 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 	f.IntVar(&opts.Confirm, "confirm", 0, "roll back after this many `seconds` unless \"dockerfw confirm\" is run")
 	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse")
 	f.BoolVar(&opts.Force, "force", false, "delete foreign rules in chains that are replaced, and replace foreign sets with names of the policy")
+	f.BoolVar(&opts.AllowMissing, "allow-missing-interface", false, "load rules for interfaces that this host does not have yet")
 	f.StringVar(&backend, "backend", "", "`nft` or legacy: the iptables to use before Docker has run")
 	f.BoolVar(&boot, "boot", false, "for the systemd unit: load the folder, or else the one that was loaded last, or else close all containers")
 	f.BoolVar(&unit, "print-unit", false, "print the systemd unit that loads "+apply.BootFolder+" before Docker starts")

@@ -1,11 +1,15 @@
 package apply
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/emit/folder"
 )
 
 // Facts are those about a host after an operation that loaded a version.
@@ -21,6 +25,20 @@ func (r *Result) Facts() []facts.Fact {
 		}
 	}
 	return out
+}
+
+// missing returns an error for the interfaces of a version on which nothing would be filtered.
+func missing(want, host *snapshot.Host) error {
+	var problems []error
+	for _, f := range facts.Interfaces(want, host) {
+		if f.Status == facts.Error || host.Network == nil {
+			problems = append(problems, errors.New(f.Text))
+		}
+	}
+	if len(problems) > 0 {
+		problems = append(problems, errors.New("to load the folder all the same, because the interfaces come later: --allow-missing-interface"))
+	}
+	return errors.Join(problems...)
 }
 
 // warnSSHClosed warns, before anything is loaded, of a version after which nobody reaches sshd any
@@ -60,6 +78,31 @@ func ReadBootUnit(root string) BootUnit {
 		out.Folder = folder
 	}
 	return out
+}
+
+// Fact is whether a host loads at boot what was compiled for it. It is a note if not: until then the
+// policy holds.
+func (b BootUnit) Fact(want *snapshot.Host) facts.Fact {
+	const name = "boot"
+	switch {
+	case !b.Systemd:
+		return facts.New(name, facts.Note, "this host does not run systemd: what loads the rules at boot is not known")
+	case !b.Enabled:
+		return facts.New(name, facts.Note, "the unit %s is not enabled: published ports are open after a reboot. dockerfw apply --print-unit prints it", UnitName)
+	case b.Folder == "":
+		return facts.New(name, facts.Note, "the unit %s is enabled, but %s does not exist", UnitName, BootFolder)
+	case want.Kind == snapshot.Folder && !sameFolder(want.Name, b.Folder):
+		return facts.New(name, facts.Note, "the unit %s loads %s, which is another version than %s", UnitName, b.Folder, want.Name)
+	}
+	return facts.New(name, facts.OK, "the unit %s is enabled, and loads %s", UnitName, b.Folder)
+}
+
+// sameFolder reports whether two compiled folders are equal: their manifests have the digests of all
+// files.
+func sameFolder(a, b string) bool {
+	one, err := os.ReadFile(filepath.Join(a, folder.ManifestFile))
+	other, err2 := os.ReadFile(filepath.Join(b, folder.ManifestFile))
+	return err == nil && err2 == nil && bytes.Equal(one, other)
 }
 
 // InForce is what the host has in force as recorded; nil if that is not known.

@@ -2,9 +2,11 @@ package facts
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // Status is how serious a fact is. Its values are an interface for programs.
@@ -40,12 +42,27 @@ func New(name string, s Status, format string, args ...any) Fact {
 // Fault reports whether a fact is an error or a warning.
 func (f Fact) Fault() bool { return f.Status == Error || f.Status == Warning }
 
+// Heading is what a fact begins with in text: a fault is a warning there, unless a command refuses
+// because of it.
+func (f Fact) Heading() string {
+	if f.Fault() {
+		return "warning"
+	}
+	return "note"
+}
+
+// Sentence is the text, after the name if that has the family: "IPv4 FORWARD: never reaches …".
+func (f Fact) Sentence() string {
+	if strings.HasPrefix(f.Name, "IPv") {
+		return f.Name + ": " + f.Text
+	}
+	return f.Text
+}
+
 // MarshalJSON writes name, status and text, and ok, which is true unless it is a fault.
 func (f Fact) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false) // package escape decides what is escaped
-	err := e.Encode(struct {
+	err := escape.JSON(&out, struct {
 		Name   string `json:"name"`
 		OK     bool   `json:"ok"`
 		Status Status `json:"status"`

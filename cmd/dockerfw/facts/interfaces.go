@@ -138,7 +138,7 @@ func Interfaces(want, have *snapshot.Host) []Fact {
 	case len(out) > 0:
 		return out
 	case len(names) == 0:
-		return []Fact{New(InterfacesName, Note, "no rule of dockerfw matches an interface")}
+		return nil // without rules of dockerfw there is no policy
 	case len(names) == 1:
 		return []Fact{New(InterfacesName, OK, "%s exists", names[0])}
 	}
@@ -155,12 +155,39 @@ func unread(want, have *snapshot.Host) []Fact {
 	for _, u := range lists {
 		names = append(names, u.names...)
 	}
-	names = distinct(names)
+	if names = distinct(names); len(names) == 0 {
+		return []Fact{New(InterfacesName, Note, "%s", have.NetworkUnread)}
+	}
 	exist := "exists, and that the default routes are on it"
 	if len(names) > 1 {
 		exist = "exist, and that the default routes are on them"
 	}
 	return []Fact{New(InterfacesName, Note, "%s: check there that %s %s", have.NetworkUnread, words.And(names), exist)}
+}
+
+// Network returns what commands other than verify report of Interfaces and Uplinks: the faults, and
+// that the network is unknown.
+func Network(want, have *snapshot.Host) []Fact {
+	out := append(Interfaces(want, have), Uplinks(want, have)...)
+	if have.Network != nil {
+		return Faults(out)
+	}
+	return out
+}
+
+// Named checks an interface that somebody asks about: a packet that arrives on a port of a bridge is
+// one on the bridge for iptables.
+func Named(have *snapshot.Host, name string) []Fact {
+	if have.Network == nil || name == "" {
+		return nil
+	}
+	switch l := have.Network.Named(name); {
+	case l == nil:
+		return []Fact{New(InterfacesName, Warning, "this host has no interface %s. %s", name, offer(have.Network, name))}
+	case seenAs(have.Network, l) != l:
+		return []Fact{New(InterfacesName, Warning, "%s", whyNever(have.Network, l))}
+	}
+	return nil
 }
 
 // interfaceFault is what is wrong with an interface of a policy; "" if packets arrive on it. One in a

@@ -103,8 +103,16 @@ var setups = []struct {
 		[]string{"error: this host has no interface enp0s3, which external_interfaces lists, so nothing is filtered there. It is an altname, which iptables does not know. Write br0", "warning: br0 has"},
 	},
 	{
-		"a VLAN", "eth0 device\neth0.10 vlan on=eth0 192.0.2.1/24 default", "eth0.10", "eth0",
+		"a VLAN", "eth0 device\neth0.10 vlan on=eth0 192.0.2.1/24 default", "eth0.10 eth0", "eth0",
 		[]string{"warning: eth0.10 has the IPv4 default route, and no rule of the policy is for eth0.10: published ports are open to everyone who can reach them there. Add it to external_interfaces, or"},
+	},
+	{
+		"a VLAN without its parent", "eth0 device\neth0.10 vlan on=eth0 192.0.2.1/24 default", "eth0.10 eth0", "eth0.10",
+		[]string{"warning: packets for the addresses of eth0.10 can arrive on eth0, which carries it, and no rule of the policy is for eth0"},
+	},
+	{
+		"a VLAN in a VLAN on a bond", "bond0 bond\nbond0.7 vlan on=bond0\nbond0.7.8 vlan on=bond0.7 192.0.2.1/24 default\neth0 device in=bond0", "bond+", "bond0.7.8",
+		[]string{"warning: packets for the addresses of bond0.7.8 can arrive on bond0.7", "warning: packets for the addresses of bond0.7 can arrive on bond0,"},
 	},
 	{
 		"a bridge", "br0 bridge 192.0.2.1/24 default\neth0 device in=br0", "br0", "eth0",
@@ -135,12 +143,12 @@ var setups = []struct {
 		[]string{"error: eth0 in external_interfaces never matches: eth0 is in the VRF vrf0, and iptables sees its forwarded packets on vrf0. Write vrf0", "warning: eth0 has the IPv4 default route and is part of vrf0, and no rule of the policy is for vrf0"},
 	},
 	{
-		"a MACVLAN", "eth0 device\nmv0 macvlan on=eth0 192.0.2.1/24 default", "mv0", "eth0",
+		"a MACVLAN", "eth0 device\nmv0 macvlan on=eth0 192.0.2.1/24 default", "mv0 eth0", "eth0",
 		[]string{"warning: mv0 has the IPv4 default route"},
 	},
 	{
 		"an IPVLAN", "eth0 device\nipv0 ipvlan on=eth0 192.0.2.1/24 default", "ipv0 eth0", "ipv0",
-		[]string{"warning: ipv0 is an IPVLAN on eth0, and no rule of the policy is for eth0"},
+		[]string{"warning: packets for the addresses of ipv0 can arrive on eth0, which carries it, and no rule of the policy is for eth0"},
 	},
 	{
 		"an IPVLAN by its parent", "eth0 device\nipv0 ipvlan on=eth0 192.0.2.1/24 default", "ipv0 eth0", "eth0",
@@ -233,12 +241,11 @@ func TestOnlyUplinksAreReported(t *testing.T) {
 		internal string
 		want     []string
 	}{
-		{"", []string{"warning: lan0 has the address 10.0.0.1/24, and no rule of the policy is for lan0: published ports are open to everyone who can reach them there. Add it to external_interfaces, or to internal_interfaces if all its clients are trusted"}},
+		{"lan1", []string{"warning: lan0 has the address 10.0.0.1/24, and no rule of the policy is for lan0: published ports are open to everyone who can reach them there. Add it to external_interfaces, or to internal_interfaces if all its clients are trusted"}},
 		{"lan0", nil},
 		{"lan+", nil},
 	} {
-		want := compiled(t, `external_interfaces = ["eth0"]`, "")
-		want.Internal = strings.Fields(c.internal)
+		want := compiled(t, `external_interfaces = ["eth0"]`+"\ninternal_interfaces = [\""+c.internal+"\"]", "")
 		if d := cmp.Diff(c.want, faultsOf(want, hostOf(t, inner))); d != "" {
 			t.Errorf("internal %q (-want +got):\n%s", c.internal, d)
 		}
@@ -321,5 +328,23 @@ func TestAnUnreadNetworkIsUnknown(t *testing.T) {
 	}
 	if got := append(Interfaces(want, &snapshot.Host{Kind: snapshot.Saved}), Uplinks(want, &snapshot.Host{Kind: snapshot.Saved})...); len(got) > 0 {
 		t.Error("saved rules:", got)
+	}
+}
+
+func TestAnInterfaceOfAQuestionIsChecked(t *testing.T) {
+	host := hostOf(t, "br0 bridge 192.0.2.1/24 default\neth0 device in=br0 alt=enp0s3")
+	for name, want := range map[string]string{
+		"": "", "br0": "", "lo": "",
+		"eth0":   "eth0 is a port of the bridge br0, and iptables sees its packets on br0. Write br0",
+		"enp0s3": "this host has no interface enp0s3. It is an altname, which iptables does not know. Write br0",
+		"br1":    "this host has no interface br1. Did you mean br0? The default route is on br0",
+	} {
+		got := ""
+		for _, f := range Named(host, name) {
+			got += f.Text
+		}
+		if got != want {
+			t.Errorf("%q: %q", name, got)
+		}
 	}
 }

@@ -64,10 +64,9 @@ func uplinksOf(s *network.State) []uplink {
 		if !is(seen.Name) {
 			out = append(out, uplink{seen.Name, why})
 		}
-		// Packets for the address of a container itself arrive on the interface below.
-		if below := s.Link(l.Lower); l.Kind == "ipvlan" && below != nil {
+		for below := s.Link(l.Lower); shares(l.Kind) && below != nil; l, below = below, s.Link(below.Lower) {
 			if seen = seenAs(s, below); seen != nil && !is(seen.Name) {
-				out = append(out, uplink{seen.Name, fmt.Sprintf("%s is an IPVLAN on %s", l.Name, below.Name)})
+				out = append(out, uplink{seen.Name, fmt.Sprintf("packets for the addresses of %s can arrive on %s, which carries it", l.Name, below.Name)})
 			}
 		}
 	}
@@ -82,6 +81,14 @@ func uplinksOf(s *network.State) []uplink {
 		}
 	}
 	return out
+}
+
+// shares reports whether a kind of interface shares the link of the one that it is on. The kernel
+// accepts packets for any of its addresses on any interface, so that neighbors can send those of the
+// upper interface to the lower one; of an IPVLAN, packets for the addresses of containers arrive there
+// anyway.
+func shares(kind string) bool {
+	return slices.Contains([]string{"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"}, kind)
 }
 
 // defaultsOn are the families whose default route is on an interface.

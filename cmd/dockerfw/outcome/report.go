@@ -11,6 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
 )
 
 // State is how an operation left the host.
@@ -134,14 +135,45 @@ func Apply(r *apply.Result, o apply.Options, full bool, boot apply.BootUnit) *Re
 	if !empty {
 		out.Meaning = meaningOf(r, o.DryRun, full)
 	}
+	out.Facts = append(out.Facts, hostFacts(r, o.DryRun)...)
 	out.next(r, o, boot)
 	return out
 }
 
-// Boot describes a load at boot.
+// maxRulesChecked bounds the check of foreign rules after a load, which must stay fast: for 1,000
+// rules of both families together it takes a quarter of a second.
+const maxRulesChecked = 1000
+
+// hostFacts are the faults of the host with the version loaded.
+func hostFacts(r *apply.Result, dryRun bool) []facts.Fact {
+	host := r.After
+	var err error
+	switch {
+	case dryRun:
+		host, err = r.Want.LoadedOnto(r.Before)
+	case host == nil: // there was nothing to do
+		host = r.Before
+	}
+	quick := !dryRun && r.Rules > maxRulesChecked
+	var out []facts.Fact
+	if err == nil {
+		out, err = verify.Loaded(r.Want, host, quick)
+	}
+	if quick {
+		out = append(out, facts.New("host", facts.Note, "the policy is large, so foreign rules ahead of dockerfw's were not checked. To check them: %s", shell.Command("dockerfw", "verify", r.Folder)))
+	}
+	if err != nil {
+		out = append(out, facts.New("host", facts.Warning, "the rest of the host could not be checked: %v", err))
+	}
+	return out
+}
+
+// Boot describes a load at boot. Then interfaces may be missing that come later, and Docker's rules
+// always are.
 func Boot(r *apply.Result) *Report {
 	out := newReport("apply", Loaded)
 	out.fill(r)
+	out.Facts = append(out.Facts, facts.Faults(facts.Interfaces(r.Want, r.Before))...)
 	return out
 }
 

@@ -65,13 +65,11 @@ func (t *text) write(r *Report) {
 	for _, f := range r.Facts {
 		switch {
 		case f.Status == facts.OK:
-			t.line("%s", f.Text)
-		case f.Status == facts.Note:
-			t.line("note: %s", f.Text)
-		case t.style.Color:
-			t.line("\x1b[1;33mwarning:\x1b[0m %s", f.Text)
+			t.line("%s", f.Sentence())
+		case t.style.Color && f.Fault():
+			t.line("\x1b[1;33mwarning:\x1b[0m %s", f.Sentence())
 		default:
-			t.line("warning: %s", f.Text)
+			t.line("%s: %s", f.Heading(), f.Sentence())
 		}
 	}
 	if r.Ended != nil {
