@@ -171,8 +171,8 @@ func TestWhatOthersDoToAHostIsReported(t *testing.T) {
 		{
 			name:   "the unlisted interface comes up",
 			run:    "ip link add mv0 link eth0 type macvlan mode bridge; ip address add 192.0.2.1/24 dev mv0; ip link set mv0 up",
-			verify: []string{"FAIL  uplinks       mv0 has the address 192.0.2.1/24, and no rule of the policy is for mv0"},
-			left:   []string{"mv0 has the address 192.0.2.1/24, and no rule of the policy is for mv0: published ports are open to everyone who can reach them there"},
+			verify: []string{"FAIL  uplinks       mv0 has the address 192.0.2.1/24, and external_interfaces does not list mv0"},
+			left:   []string{"mv0 has the address 192.0.2.1/24, and external_interfaces does not list mv0: published ports are open to everyone who can reach them there"},
 			served: true,
 		},
 	}

@@ -47,12 +47,12 @@ var uplinkSetups = []struct {
 	{
 		name: "altname", host: []string{"link property add dev eth0 altname enp0s3"},
 		wrong: "enp0s3", refused: "this host has no interface enp0s3, which external_interfaces lists, so nothing is filtered there. It is an altname, which iptables does not know. Write eth0",
-		warned: "eth0 has the address 198.51.100.1/24, and no rule of the policy is for eth0", right: "eth0",
+		warned: "eth0 has the address 198.51.100.1/24, and external_interfaces does not list eth0", right: "eth0",
 	},
 	{
 		name: "typing error", host: []string{"route add default via 198.51.100.2"},
 		wrong: "etho", refused: "this host has no interface etho, which external_interfaces lists, so nothing is filtered there. Did you mean eth0? The default route is on eth0",
-		warned: "eth0 has the IPv4 default route, and no rule of the policy is for eth0", right: "eth0",
+		warned: "eth0 has the IPv4 default route, and external_interfaces does not list eth0", right: "eth0",
 	},
 	{
 		name: "bridge", host: append([]string{"link add br0 type bridge", "link set eth0 master br0"}, move("br0")...),
@@ -64,21 +64,21 @@ var uplinkSetups = []struct {
 	{
 		name: "bridge with the default route", host: append(append([]string{"link add br0 type bridge", "link set eth0 master br0"}, move("br0")...), "route add default via 198.51.100.2"),
 		wrong: "eth0", refused: "never matches: eth0 is a port of the bridge br0",
-		warned: "br0 has the IPv4 default route, and no rule of the policy is for br0", right: "br0",
+		warned: "br0 has the IPv4 default route, and external_interfaces does not list br0", right: "br0",
 	},
 	{
 		name: "macvlan", host: append([]string{"link add link eth0 name mv0 type macvlan mode bridge"}, move("mv0")...),
-		wrong: "eth0", warned: "mv0 has the address 198.51.100.1/24, and no rule of the policy is for mv0", right: "mv0 eth0",
+		wrong: "eth0", warned: "mv0 has the address 198.51.100.1/24, and external_interfaces does not list mv0", right: "mv0 eth0",
 	},
 	{
 		name: "vxlan", host: []string{"link add vx0 type vxlan id 5 dev eth0 dstport 4789 remote 198.51.100.3", "address add 10.5.0.1/24 dev vx0", "link set vx0 up"},
 		client: []string{"link add vx0 type vxlan id 5 dev eth0 dstport 4789 remote 198.51.100.1", "address add 10.5.0.3/24 dev vx0", "link set vx0 up"},
-		seen:   "10.5.0.1", wrong: "eth0", warned: "vx0 has the address 10.5.0.1/24, and no rule of the policy is for vx0", right: "eth0 vx0",
+		seen:   "10.5.0.1", wrong: "eth0", warned: "vx0 has the address 10.5.0.1/24, and external_interfaces does not list vx0", right: "eth0 vx0",
 	},
 	{
 		name: "vlan", host: append([]string{"link add link eth0 name eth0.10 type vlan id 10"}, move("eth0.10")...),
 		client: []string{"link add link eth0 name eth0.10 type vlan id 10", "address flush dev eth0", "link set eth0.10 up", "address add 198.51.100.3/24 dev eth0.10"},
-		wrong:  "eth0", warned: "eth0.10 has the address 198.51.100.1/24, and no rule of the policy is for eth0.10", right: "eth0.10 eth0",
+		wrong:  "eth0", warned: "eth0.10 has the address 198.51.100.1/24, and external_interfaces does not list eth0.10", right: "eth0.10 eth0",
 	},
 	{
 		name: "bond", host: append([]string{"link add bond0 type bond mode active-backup", "link set eth0 down", "link set eth0 master bond0"}, move("bond0")...),
@@ -87,7 +87,7 @@ var uplinkSetups = []struct {
 	},
 	{
 		name: "ipvlan", host: append([]string{"link add link eth0 name ipv0 type ipvlan mode l2"}, move("ipv0")...),
-		wrong: "eth0", warned: "ipv0 has the address 198.51.100.1/24, and no rule of the policy is for ipv0", right: "ipv0 eth0",
+		wrong: "eth0", warned: "ipv0 has the address 198.51.100.1/24, and external_interfaces does not list ipv0", right: "ipv0 eth0",
 	},
 }
 
@@ -167,7 +167,7 @@ func TestTheInterfaceBelowAnUplinkIsOpenToNeighbors(t *testing.T) {
 	ip(t, s.Host.Namespace, append([]string{"link add link eth0 name mv0 type macvlan mode bridge"}, move("mv0")...)...)
 	fields := strings.Fields(s.Host.MustRun("ip", "-brief", "link", "show", "eth0"))
 	ip(t, s.Other.Namespace, "neighbor replace 198.51.100.1 lladdr "+fields[2]+" dev eth0 nud permanent")
-	s.host.succeeds(compileFolder(t, "mv0", externalInterfaces("mv0")), nil, "warning: packets for the addresses of mv0 can arrive on eth0, which carries it, and no rule of the policy is for eth0")
+	s.host.succeeds(compileFolder(t, "mv0", externalInterfaces("mv0")), nil, "warning: packets for the addresses of mv0 can arrive on eth0, which carries it, and external_interfaces does not list eth0")
 	if got := s.Other.Connect("tcp", s.Host.At(8080)); got != lab.Answered {
 		t.Errorf("with mv0 only: %s", got)
 	}
@@ -194,17 +194,17 @@ func TestFurtherUplinks(t *testing.T) {
 		{
 			"wireguard",
 			[]string{"link add wg1 type wireguard", "address add 10.8.0.1/24 dev wg1", "link set wg1 up"},
-			"eth0", "", "wg1 has the address 10.8.0.1/24, and no rule of the policy is for wg1", "eth0 wg+",
+			"eth0", "", "wg1 has the address 10.8.0.1/24, and external_interfaces does not list wg1", "eth0 wg+",
 		},
 		{
 			"tun, as of a VPN or PPP",
 			[]string{"tuntap add dev tun0 mode tun", "address add 100.64.0.1/32 dev tun0", "link set tun0 up"},
-			"eth0", "", "tun0 has the address 100.64.0.1/32, and no rule of the policy is for tun0", "eth0 tun0",
+			"eth0", "", "tun0 has the address 100.64.0.1/32, and external_interfaces does not list tun0", "eth0 tun0",
 		},
 		{
 			"another routing table",
 			[]string{"address add 198.51.100.1/24 dev eth0", "link set eth0 up", "link set wg0 up", "rule add fwmark 7 lookup 100", "route add default dev wg0 table 100"},
-			"eth0", "", "wg0 has the IPv4 default route, and no rule of the policy is for wg0", "eth0 wg0",
+			"eth0", "", "wg0 has the IPv4 default route, and external_interfaces does not list wg0", "eth0 wg0",
 		},
 		{
 			"a VPN for both halves",

@@ -84,7 +84,7 @@ var setups = []struct {
 }{
 	{
 		"one interface", "eth0 device 192.0.2.1/24 default default6", "eth0", "ens3",
-		[]string{"error: this host has no interface ens3, which external_interfaces lists, so nothing is filtered there. The default route is on eth0", "warning: eth0 has the IPv4 and IPv6 default route, and no rule of the policy is for eth0"},
+		[]string{"error: this host has no interface ens3, which external_interfaces lists, so nothing is filtered there. The default route is on eth0", "warning: eth0 has the IPv4 and IPv6 default route, and external_interfaces does not list eth0"},
 	},
 	{
 		"a typing error", "eth0 device 192.0.2.1/24 default", "eth0", "etho",
@@ -104,11 +104,11 @@ var setups = []struct {
 	},
 	{
 		"a VLAN", "eth0 device\neth0.10 vlan on=eth0 192.0.2.1/24 default", "eth0.10 eth0", "eth0",
-		[]string{"warning: eth0.10 has the IPv4 default route, and no rule of the policy is for eth0.10: published ports are open to everyone who can reach them there. Add it to external_interfaces, or"},
+		[]string{"warning: eth0.10 has the IPv4 default route, and external_interfaces does not list eth0.10: published ports are open to everyone who can reach them there. Add it, or list"},
 	},
 	{
 		"a VLAN without its parent", "eth0 device\neth0.10 vlan on=eth0 192.0.2.1/24 default", "eth0.10 eth0", "eth0.10",
-		[]string{"warning: packets for the addresses of eth0.10 can arrive on eth0, which carries it, and no rule of the policy is for eth0"},
+		[]string{"warning: packets for the addresses of eth0.10 can arrive on eth0, which carries it, and external_interfaces does not list eth0"},
 	},
 	{
 		"a VLAN in a VLAN on a bond", "bond0 bond\nbond0.7 vlan on=bond0\nbond0.7.8 vlan on=bond0.7 192.0.2.1/24 default\neth0 device in=bond0", "bond+", "bond0.7.8",
@@ -140,7 +140,7 @@ var setups = []struct {
 	},
 	{
 		"a VRF", "vrf0 vrf\neth0 device in=vrf0 192.0.2.1/24 default", "vrf0", "eth0",
-		[]string{"error: eth0 in external_interfaces never matches: eth0 is in the VRF vrf0, and iptables sees its forwarded packets on vrf0. Write vrf0", "warning: eth0 has the IPv4 default route and is part of vrf0, and no rule of the policy is for vrf0"},
+		[]string{"error: eth0 in external_interfaces never matches: eth0 is in the VRF vrf0, and iptables sees its forwarded packets on vrf0. Write vrf0", "warning: eth0 has the IPv4 default route and is part of vrf0, and external_interfaces does not list vrf0"},
 	},
 	{
 		"a MACVLAN", "eth0 device\nmv0 macvlan on=eth0 192.0.2.1/24 default", "mv0 eth0", "eth0",
@@ -148,7 +148,7 @@ var setups = []struct {
 	},
 	{
 		"an IPVLAN", "eth0 device\nipv0 ipvlan on=eth0 192.0.2.1/24 default", "ipv0 eth0", "ipv0",
-		[]string{"warning: packets for the addresses of ipv0 can arrive on eth0, which carries it, and no rule of the policy is for eth0"},
+		[]string{"warning: packets for the addresses of ipv0 can arrive on eth0, which carries it, and external_interfaces does not list eth0"},
 	},
 	{
 		"an IPVLAN by its parent", "eth0 device\nipv0 ipvlan on=eth0 192.0.2.1/24 default", "ipv0 eth0", "eth0",
@@ -156,7 +156,7 @@ var setups = []struct {
 	},
 	{
 		"a VXLAN", "eth0 device 192.0.2.1/24 default\nvx0 vxlan on=eth0 10.5.0.1/24", "eth0 vx0", "eth0",
-		[]string{"warning: vx0 has the address 10.5.0.1/24, and no rule of the policy is for vx0"},
+		[]string{"warning: vx0 has the address 10.5.0.1/24, and external_interfaces does not list vx0"},
 	},
 	{
 		"WireGuard", "eth0 device 192.0.2.1/24 default\nwg0 wireguard 10.8.0.1/24", "eth0 wg0", "eth0",
@@ -241,13 +241,26 @@ func TestOnlyUplinksAreReported(t *testing.T) {
 		internal string
 		want     []string
 	}{
-		{"lan1", []string{"warning: lan0 has the address 10.0.0.1/24, and no rule of the policy is for lan0: published ports are open to everyone who can reach them there. Add it to external_interfaces, or to internal_interfaces if all its clients are trusted"}},
+		{"lan1", []string{"warning: lan0 has the address 10.0.0.1/24, and external_interfaces does not list lan0: published ports are open to everyone who can reach them there. Add it, or list it in internal_interfaces if everyone there may connect"}},
 		{"lan0", nil},
 		{"lan+", nil},
 	} {
 		want := compiled(t, `external_interfaces = ["eth0"]`+"\ninternal_interfaces = [\""+c.internal+"\"]", "")
 		if d := cmp.Diff(c.want, faultsOf(want, hostOf(t, inner))); d != "" {
 			t.Errorf("internal %q (-want +got):\n%s", c.internal, d)
+		}
+	}
+}
+
+// container_interfaces hide a bridge without the default route only.
+func TestAnUplinkWithTheDefaultRouteIsNoBridgeToContainers(t *testing.T) {
+	want := compiled(t, list("external_interfaces", "eth0")+"\n"+list("container_interfaces", "br-+ docker0"), "")
+	for host, fault := range map[string]bool{
+		"eth0 device 192.0.2.1/24 default\nbr-web bridge 172.30.0.1/24\neth9 device in=br-web":   false,
+		"eth0 device 192.0.2.1/24\nbr-lan bridge 198.51.100.1/24 default\neth1 device in=br-lan": true,
+	} {
+		if got := faultsOf(want, hostOf(t, host)); (len(got) > 0) != fault {
+			t.Errorf("%s: %q", host, got)
 		}
 	}
 }

@@ -24,12 +24,12 @@ func Uplinks(want, have *snapshot.Host) []Fact {
 	var out []Fact
 	var names []string
 	for _, u := range uplinksOf(have.Network) {
-		if isDockerBridge(u.name) || matches(containers, u.name) && !matches(listed, u.name) {
+		if isDockerBridge(u.name) || !u.route && matches(containers, u.name) && !matches(listed, u.name) {
 			continue
 		}
 		names = append(names, u.name)
 		if !matches(listed, u.name) {
-			out = append(out, New(UplinksName, Warning, "%s, and no rule of the policy is for %s: published ports are open to everyone who can reach them there. Add it to external_interfaces, or to internal_interfaces if all its clients are trusted", u.why, u.name))
+			out = append(out, New(UplinksName, Warning, "%s, and external_interfaces does not list %s: published ports are open to everyone who can reach them there. Add it, or list it in internal_interfaces if everyone there may connect", u.why, u.name))
 		}
 	}
 	switch {
@@ -45,11 +45,13 @@ func Uplinks(want, have *snapshot.Host) []Fact {
 type uplink struct {
 	// why is the sentence that says so.
 	name, why string
+	// route: a default route is on it.
+	route bool
 }
 
 func uplinksOf(s *network.State) []uplink {
 	var out []uplink
-	add := func(l *network.Link, has string) {
+	add := func(l *network.Link, has string, route bool) {
 		seen := seenAs(s, l)
 		if seen == nil || seen.Loopback {
 			return
@@ -62,22 +64,22 @@ func uplinksOf(s *network.State) []uplink {
 			return slices.ContainsFunc(out, func(u uplink) bool { return u.name == name })
 		}
 		if !is(seen.Name) {
-			out = append(out, uplink{seen.Name, why})
+			out = append(out, uplink{seen.Name, why, route})
 		}
 		for below := s.Link(l.Lower); shares(l.Kind) && below != nil; l, below = below, s.Link(below.Lower) {
 			if seen = seenAs(s, below); seen != nil && !is(seen.Name) {
-				out = append(out, uplink{seen.Name, fmt.Sprintf("packets for the addresses of %s can arrive on %s, which carries it", l.Name, below.Name)})
+				out = append(out, uplink{seen.Name, fmt.Sprintf("packets for the addresses of %s can arrive on %s, which carries it", l.Name, below.Name), route})
 			}
 		}
 	}
 	for i := range s.Links {
 		if families := defaultsOn(s, s.Links[i].Index); len(families) > 0 {
-			add(&s.Links[i], fmt.Sprintf("the %s default route", words.And(families)))
+			add(&s.Links[i], fmt.Sprintf("the %s default route", words.And(families)), true)
 		}
 	}
 	for i := range s.Links {
 		if l := &s.Links[i]; len(l.Addresses) > 0 && !inside(s, l) {
-			add(l, fmt.Sprintf("the address %s", l.Addresses[0]))
+			add(l, fmt.Sprintf("the address %s", l.Addresses[0]), false)
 		}
 	}
 	return out

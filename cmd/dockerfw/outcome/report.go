@@ -163,7 +163,7 @@ func hostFacts(r *apply.Result, dryRun bool) []facts.Fact {
 		out = append(out, facts.New("host", facts.Note, "the policy is large, so foreign rules ahead of dockerfw's were not checked. To check them: %s", shell.Command("dockerfw", "verify", r.Folder)))
 	}
 	if err != nil {
-		out = append(out, facts.New("host", facts.Warning, "the rest of the host could not be checked: %v", err))
+		out = append(out, verify.Unchecked(err))
 	}
 	return out
 }

@@ -125,6 +125,11 @@ func Loaded(want, have *snapshot.Host, quick bool) ([]facts.Fact, error) {
 	return out, err
 }
 
+// Unchecked is the fact that Loaded failed.
+func Unchecked(err error) facts.Fact {
+	return facts.New("host", facts.Warning, "foreign rules and Docker's were not checked: %v", err)
+}
+
 func run(checks []check, h *hosts) ([]facts.Fact, error) {
 	var out []facts.Fact
 	add := func(c check, name string) error {
@@ -145,7 +150,7 @@ func run(checks []check, h *hosts) ([]facts.Fact, error) {
 	for i := 0; i < len(checks); i++ {
 		if !checks[i].ofFamily {
 			if err := add(checks[i], checks[i].name); err != nil {
-				return nil, err
+				return out, err
 			}
 			continue
 		}
@@ -156,7 +161,7 @@ func run(checks []check, h *hosts) ([]facts.Fact, error) {
 		for _, h.family = range h.want.Families() {
 			for _, c := range checks[i : last+1] {
 				if err := add(c, words.Family(h.family)+" "+c.name); err != nil {
-					return nil, err
+					return out, err
 				}
 			}
 		}
