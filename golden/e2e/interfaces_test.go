@@ -272,6 +272,28 @@ default {}
 	}
 }
 
+// A load of what is in force restores it, whatever has become of the interfaces: to refuse would leave
+// the host open.
+func TestALoadOfWhatIsInForceIsNotRefused(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	p := compileFolder(t, "a VPN", `host { external_interfaces = ["eth0", "wg+"] }`)
+	h.succeeds(p, nil, "loaded ")
+	ip(t, h.Namespace, "link set wg0 name later0")
+	if err := h.IPTables(lab.NFT, 4, "-F"); err != nil {
+		t.Fatal(err)
+	}
+	h.succeeds(p, nil, "loaded ", "warning: no interface of this host matches wg+ in external_interfaces, so nothing is filtered there.")
+	h.requireLoaded(p)
+	h.refuses(compileFolder(t, "the next", `host { external_interfaces = ["eth0", "wg+", "lo"] }`), 1, nil, "no interface of this host matches wg+")
+	stdout, _, _ := h.Run(h.command("apply", "--format", "json", compileFolder(t, "the next", `host { external_interfaces = ["wg+"] }`).dir)...)
+	for _, w := range []string{`"state": "unchanged"`, `"name": "interfaces"`, `"status": "error"`, `"text": "no interface of this host matches wg+`} {
+		if !strings.Contains(stdout, w) {
+			t.Errorf("%s is missing:\n%s", w, stdout)
+		}
+	}
+}
+
 // At boot, interfaces may come later than the rules.
 func TestBootLoadsRulesForMissingInterfaces(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 
@@ -27,18 +26,36 @@ func (r *Result) Facts() []facts.Fact {
 	return out
 }
 
-// missing returns an error for the interfaces of a version on which nothing would be filtered.
-func missing(want, host *snapshot.Host) error {
-	var problems []error
-	for _, f := range facts.Interfaces(want, host) {
+// MissingError is the error of a version with interfaces on which nothing would be filtered.
+type MissingError struct{ Facts []facts.Fact }
+
+// Error has a line for each interface, and how to load the version all the same.
+func (e *MissingError) Error() string {
+	text := ""
+	for _, f := range e.Facts {
+		text += f.Text + "\n"
+	}
+	return text + "to load the folder all the same, for interfaces that come later: --allow-missing-interface"
+}
+
+// missing returns a *MissingError for interfaces of the version on which nothing would be filtered. A
+// version that is in force already is loaded again all the same: that restores what other tools have
+// deleted, and to refuse would leave more open.
+func (l *load) missing(host *snapshot.Host) error {
+	in, err := l.store.InForce()
+	if l.options.AllowMissing || err == nil && in != nil && in.Digest == l.Loaded.Digest {
+		return nil
+	}
+	out := &MissingError{}
+	for _, f := range facts.Interfaces(l.want, host) {
 		if f.Status == facts.Error || host.Network == nil {
-			problems = append(problems, errors.New(f.Text))
+			out.Facts = append(out.Facts, f)
 		}
 	}
-	if len(problems) > 0 {
-		problems = append(problems, errors.New("to load the folder all the same, because the interfaces come later: --allow-missing-interface"))
+	if len(out.Facts) == 0 {
+		return nil
 	}
-	return errors.Join(problems...)
+	return out
 }
 
 // warnSSHClosed warns, before anything is loaded, of a version after which nobody reaches sshd any

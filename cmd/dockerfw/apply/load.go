@@ -89,10 +89,8 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err := errors.Join(a.needTools(host, l.want), mustRead(host)); err != nil {
 		return nil, err
 	}
-	if !o.AllowMissing {
-		if err := missing(l.want, host); err != nil {
-			return nil, err
-		}
+	if err := l.missing(host); err != nil {
+		return nil, err
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
 	a.progress("testing the rules and sets in a network namespace")

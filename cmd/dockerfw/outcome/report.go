@@ -208,6 +208,10 @@ func Remove(r *apply.Result, boot apply.BootUnit) *Report {
 func Failed(operation string, err error) *Report {
 	out := newReport(operation, Unchanged)
 	out.OK, out.Error = false, err.Error()
+	var missing *apply.MissingError
+	if errors.As(err, &missing) {
+		out.Facts = append(out.Facts, missing.Facts...)
+	}
 	var failure *apply.Failure
 	if errors.As(err, &failure) {
 		out.State = map[apply.State]State{apply.Unchanged: Unchanged, apply.RolledBack: RolledBack, apply.Unknown: Unknown, apply.Closed: Closed, apply.Open: Open}[failure.State]
