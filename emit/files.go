@@ -18,6 +18,8 @@ type Source struct {
 	Policy []string
 	// Inputs are the policy's files and address lists, with digests of their contents.
 	Inputs []folder.Input
+	// Internal are the internal_interfaces of the host.
+	Internal []string
 }
 
 // Files returns all files of one host: restore and removal files, and the manifest.
@@ -66,7 +68,7 @@ func policyName(files []string) string {
 func manifest(t *iptables.Tables, src Source, files []folder.File) (folder.File, error) {
 	m := folder.Manifest{
 		Format: folder.ManifestFormat, Version: src.Version, Host: t.Host,
-		Inputs: src.Inputs, Chains: []folder.ChainReport{}, Sets: []folder.SetReport{},
+		Internal: src.Internal, Inputs: src.Inputs, Chains: []folder.ChainReport{}, Sets: []folder.SetReport{},
 	}
 	for _, p := range t.Programs {
 		for _, c := range p.Chains {

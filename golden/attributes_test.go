@@ -87,10 +87,11 @@ var attributeSamples = map[string]attributeSample{
 	"default.action":            {``, `action = "reject"`, false, ""},
 }
 
-// withoutEffect are attributes that change no file, and why.
+// withoutEffect are attributes that change no rule and no set, and why.
 var withoutEffect = map[string]string{
-	"ipset.min_entries": "it stops a compile",
-	"rule.description":  "it is for people",
+	"host.internal_interfaces": "the manifest has it, for the checks of a host",
+	"ipset.min_entries":        "it stops a compile",
+	"rule.description":         "it is for people",
 }
 
 // TestEveryAttributeHasAnEffect compiles each attribute's sample with and without the

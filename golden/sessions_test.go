@@ -87,7 +87,8 @@ func newHost(t *testing.T, dir string) []string {
 	}
 	enter := []string{"nsenter", "--target", strconv.Itoa(holder.Process.Pid), "--net"}
 	writeFiles(t, dir, map[string]string{"docker.v4": dockerRules, "docker.v6": dockerRules6})
-	setup := "ip link add eth0 type veth peer name peer0 && iptables-restore < docker.v4 && ip6tables-restore < docker.v6"
+	setup := "ip link add eth0 type veth peer name peer0 && ip link set peer0 up && ip link set eth0 up && " +
+		"ip address add 203.0.113.10/24 dev eth0 && ip route add default via 203.0.113.1 && iptables-restore < docker.v4 && ip6tables-restore < docker.v6"
 	if text, code := runShell(t, dir, setup, os.Environ(), enter...); code != 0 {
 		t.Fatalf("the host: %s", text)
 	}

@@ -42,10 +42,12 @@ type Host struct {
 	DeclRange           hcl.Range
 	ExternalInterfaces  []At[string]
 	ContainerInterfaces []At[string]
-	IPv4, IPv6          bool
-	Chain               At[string]
-	Install             At[Install]
-	Verdict             Verdict
+	// InternalInterfaces are left open on purpose. They have no effect on rules.
+	InternalInterfaces []At[string]
+	IPv4, IPv6         bool
+	Chain              At[string]
+	Install            At[Install]
+	Verdict            Verdict
 	// InputGuard is whether INPUT also filters the ports that docker-proxy accepts.
 	InputGuard bool
 	// ProxyPorts are published ports to protect in INPUT although no rule lists them.

@@ -50,6 +50,14 @@ func (b *block) hostBlock() *Host {
 		b.error(diag.CodeInterface, it.rng, "no external interface", "List at least one interface on which traffic from outside arrives, such as [\"eth0\"].")
 	}
 	h.ContainerInterfaces = b.interfaces("container_interfaces")
+	h.InternalInterfaces = b.interfaces("internal_interfaces")
+	for _, i := range h.InternalInterfaces {
+		for _, e := range h.ExternalInterfaces {
+			if Covers(e.Value, i.Value) {
+				b.error(diag.CodeConflict, i.Range, fmt.Sprintf("interface %q internal and external", i.Value), "%q in external_interfaces covers it, so that rules match there. Remove one of them.", e.Value)
+			}
+		}
+	}
 	h.IPv4, h.IPv6 = b.families()
 
 	h.Chain = b.choice("chain")

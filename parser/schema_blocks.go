@@ -20,6 +20,7 @@ var hostSchema = &Block{
 	Attributes: []Attribute{
 		{Name: "external_interfaces", Type: TypeStrings, Required: true, Example: `["eth0"]`, Meaning: "interfaces on which traffic from outside arrives"},
 		{Name: "container_interfaces", Type: TypeStrings, DefaultText: "any", Example: `["eth0"]`, Meaning: "rules match only packets that leave on these interfaces"},
+		{Name: "internal_interfaces", Type: TypeStrings, Default: []string{}, Example: `["wg0"]`, Meaning: "interfaces with an address or a default route, on which everyone may connect: rules do not match there, and `verify` does not expect them in `external_interfaces`"},
 		{Name: "families", Type: TypeStrings, Default: []string{"ipv4", "ipv6"}, Values: []string{"ipv4", "ipv6"}, Example: `["ipv4", "ipv6"]`, Meaning: "the address families to compile"},
 		{Name: "chain", Type: TypeString, Default: ChainDockerUser, Values: []string{ChainDockerUser, ChainDocker}, Meaning: "the chain of Docker that gets the rules, or `\"DOCKER\"`"},
 		{Name: "install", Type: TypeString, Default: string(InstallReplace), Values: []string{string(InstallReplace), string(InstallJump), string(InstallInsert)}, Meaning: "how the rules get into the chain: `\"replace\"`, `\"jump\"` or `\"insert\"`"},

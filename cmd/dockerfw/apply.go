@@ -67,7 +67,7 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 			return usageError(cmd, "--cut-host ends more connections than --cut: write both")
 		case opts.DryRun && (opts.Confirm > 0 || opts.Cut):
 			return usageError(cmd, "--dry-run cannot be combined with --confirm or --cut")
-		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || full || backend != ""):
+		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || opts.AllowMissing || full || backend != ""):
 			return usageError(cmd, "--boot cannot be combined with other options")
 		case unit:
 			return printUnit(cmd)
@@ -101,6 +101,7 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse, apart from those to the host itself")
 	f.BoolVar(&opts.CutHost, "cut-host", false, "with --cut: end those to the host itself too, your own session among them")
 	f.BoolVar(&opts.Force, "force", false, "delete foreign rules in chains that are replaced, and replace foreign sets with names of the policy")
+	f.BoolVar(&opts.AllowMissing, "allow-missing-interface", false, "load rules for interfaces that this host does not have yet")
 	f.StringVar(&backend, "backend", "", "`nft` or legacy: the iptables to use before Docker has run")
 	f.BoolVar(&boot, "boot", false, "for the systemd unit: load the folder, or else the one that was loaded last, or else close all containers")
 	f.BoolVar(&unit, "print-unit", false, "print the systemd unit that loads "+apply.BootFolder+" before Docker starts")

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
@@ -13,7 +15,7 @@ import (
 
 func verifyCommand() *cobra.Command {
 	var flags policyFlags
-	type writer func(io.Writer, []verify.Check) error
+	type writer func(io.Writer, []facts.Fact) error
 	cmd := &cobra.Command{
 		Use:   "verify COMPILED [HOST]",
 		Short: "Check that a host has the rules that were compiled for it",
@@ -59,6 +61,9 @@ The exit code is 1 if a check fails, and 2 if a check cannot be made.`,
 		checks, err := verify.Fleet(want, have)
 		if err != nil {
 			return err
+		}
+		if have.Kind == snapshot.Live && !snapshot.IsRemote(host) {
+			checks = append(checks, apply.ReadBootUnit("/").Fact(want.Hosts[0]))
 		}
 		if err := format.write()(cmd.OutOrStdout(), checks); err != nil {
 			return err

@@ -37,13 +37,15 @@ type Input struct {
 
 // Manifest is manifest.json: the inputs and outputs of a compile, so that they can be checked.
 type Manifest struct {
-	Format  int           `json:"format"`
-	Version string        `json:"dockerfw"`
-	Host    string        `json:"host,omitempty"`
-	Inputs  []Input       `json:"inputs"`
-	Chains  []ChainReport `json:"chains"`
-	Sets    []SetReport   `json:"sets"`
-	Files   []Input       `json:"files"`
+	Format  int    `json:"format"`
+	Version string `json:"dockerfw"`
+	Host    string `json:"host,omitempty"`
+	// Internal are the interfaces that the policy leaves open on purpose: rules do not show them.
+	Internal []string      `json:"internal_interfaces,omitempty"`
+	Inputs   []Input       `json:"inputs"`
+	Chains   []ChainReport `json:"chains"`
+	Sets     []SetReport   `json:"sets"`
+	Files    []Input       `json:"files"`
 }
 
 // ChainReport is a chain in the manifest.

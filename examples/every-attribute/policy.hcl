@@ -4,6 +4,7 @@
 host "edge" {
   external_interfaces  = ["eth0", "wg+"]
   container_interfaces = ["docker0", "br-+"]
+  internal_interfaces  = ["lan0"]
   families             = ["ipv4", "ipv6"]
   chain                = "DOCKER-USER"
   install              = "jump"

@@ -63,6 +63,7 @@ func newFleet(t *testing.T) *fleet {
 	inventory := "docker_hosts:\n  hosts:\n"
 	for _, name := range fleetHosts {
 		host := lab.NewNamespace(t, "dfw-ansible")
+		host.MustRun("ip", "link", "add", "eth0", "type", "veth")
 		f.hosts[name] = host
 		for _, folder := range []string{"etc", "bin"} {
 			if err := os.MkdirAll(filepath.Join(dir, host.Name, folder), 0o700); err != nil {

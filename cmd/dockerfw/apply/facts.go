@@ -1,33 +1,59 @@
 package apply
 
 import (
-	"fmt"
+	"bytes"
 	"os"
 	"path/filepath"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/emit/folder"
 )
 
-// Fact is something about the host that decides whether the rules have their effect.
-type Fact struct {
-	// Name is a word for programs, such as "fallback". There may be several facts with a name.
-	Name string `json:"name"`
-	// OK is false for a warning.
-	OK   bool   `json:"ok"`
-	Text string `json:"text"`
-}
-
 // Facts are those about a host after an operation that loaded a version.
-func (r *Result) Facts() []Fact {
-	out := []Fact{}
+func (r *Result) Facts() []facts.Fact {
+	out := []facts.Fact{}
 	if r.Want == nil || r.Before == nil {
 		return out
 	}
 	version := r.Want.Version()
 	for _, f := range r.Want.Families() {
 		if rules := version.Rules[f]; rules != nil && rules.Security != nil && r.Before.NoSecurity[f] {
-			out = append(out, Fact{"fallback", false, fmt.Sprintf("IPv%d: the kernel has no security table, so the fallback rules are not loaded: if another program deletes the jump to dockerfw's rules, published ports are open until the next load", f)})
+			out = append(out, facts.New("fallback", facts.Warning, "IPv%d: the kernel has no security table, so the fallback rules are not loaded: if another program deletes the jump to dockerfw's rules, published ports are open until the next load", f))
 		}
+	}
+	return out
+}
+
+// MissingError is the error of a version with interfaces on which nothing would be filtered.
+type MissingError struct{ Facts []facts.Fact }
+
+// Error has a line for each interface, and how to load the version all the same.
+func (e *MissingError) Error() string {
+	text := ""
+	for _, f := range e.Facts {
+		text += f.Text + "\n"
+	}
+	return text + "to load the folder all the same, for interfaces that come later: --allow-missing-interface"
+}
+
+// missing returns a *MissingError for interfaces of the version on which nothing would be filtered. A
+// version that is in force already is loaded again all the same: that restores what other tools have
+// deleted, and to refuse would leave more open.
+func (l *load) missing(host *snapshot.Host) error {
+	in, err := l.store.InForce()
+	if l.options.AllowMissing || err == nil && in != nil && in.Digest == l.Loaded.Digest {
+		return nil
+	}
+	out := &MissingError{}
+	for _, f := range facts.Interfaces(l.want, host) {
+		if f.Status == facts.Error || host.Network == nil {
+			out.Facts = append(out.Facts, f)
+		}
+	}
+	if len(out.Facts) == 0 {
+		return nil
 	}
 	return out
 }
@@ -69,6 +95,31 @@ func ReadBootUnit(root string) BootUnit {
 		out.Folder = folder
 	}
 	return out
+}
+
+// Fact is whether a host loads at boot what was compiled for it. It is a note if not: until then the
+// policy holds.
+func (b BootUnit) Fact(want *snapshot.Host) facts.Fact {
+	const name = "boot"
+	switch {
+	case !b.Systemd:
+		return facts.New(name, facts.Note, "this host does not run systemd: what loads the rules at boot is not known")
+	case !b.Enabled:
+		return facts.New(name, facts.Note, "the unit %s is not enabled: published ports are open after a reboot. dockerfw apply --print-unit prints it", UnitName)
+	case b.Folder == "":
+		return facts.New(name, facts.Note, "the unit %s is enabled, but %s does not exist", UnitName, BootFolder)
+	case want.Kind == snapshot.Folder && !sameFolder(want.Name, b.Folder):
+		return facts.New(name, facts.Note, "the unit %s loads %s, which is another version than %s", UnitName, b.Folder, want.Name)
+	}
+	return facts.New(name, facts.OK, "the unit %s is enabled, and loads %s", UnitName, b.Folder)
+}
+
+// sameFolder reports whether two compiled folders are equal: their manifests have the digests of all
+// files.
+func sameFolder(a, b string) bool {
+	one, err := os.ReadFile(filepath.Join(a, folder.ManifestFile))
+	other, err2 := os.ReadFile(filepath.Join(b, folder.ManifestFile))
+	return err == nil && err2 == nil && bytes.Equal(one, other)
 }
 
 // InForce is what the host has in force as recorded; nil if that is not known.

@@ -3,8 +3,38 @@ package apply
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
+
+func TestTheBootUnitHasToLoadTheSameVersion(t *testing.T) {
+	dirs := map[string]string{}
+	for name, text := range map[string]string{"one": "1", "same": "1", "other": "2"} {
+		dirs[name] = t.TempDir()
+		if err := os.WriteFile(filepath.Join(dirs[name], "manifest.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := &snapshot.Host{Kind: snapshot.Folder, Name: dirs["one"]}
+	for _, c := range []struct {
+		unit   BootUnit
+		status facts.Status
+		text   string
+	}{
+		{BootUnit{}, facts.Note, "this host does not run systemd"},
+		{BootUnit{Systemd: true, Folder: dirs["one"]}, facts.Note, "the unit dockerfw.service is not enabled: published ports are open after a reboot"},
+		{BootUnit{Systemd: true, Enabled: true}, facts.Note, "the unit dockerfw.service is enabled, but /etc/dockerfw does not exist"},
+		{BootUnit{Systemd: true, Enabled: true, Folder: dirs["other"]}, facts.Note, "the unit dockerfw.service loads " + dirs["other"] + ", which is another version"},
+		{BootUnit{Systemd: true, Enabled: true, Folder: dirs["same"]}, facts.OK, "the unit dockerfw.service is enabled, and loads " + dirs["same"]},
+	} {
+		if got := c.unit.Fact(want); got.Status != c.status || !strings.HasPrefix(got.Text, c.text) || got.Name != "boot" {
+			t.Errorf("%+v: %+v", c.unit, got)
+		}
+	}
+}
 
 func TestTheBootUnitIsReadFromLinks(t *testing.T) {
 	root := t.TempDir()

@@ -25,6 +25,8 @@ type Options struct {
 	Cut, CutHost bool
 	// Confirm is how many seconds the change waits for confirmation, 1 to 99,999; 0: it does not.
 	Confirm int
+	// AllowMissing loads rules for interfaces that do not exist, or on which no packet arrives.
+	AllowMissing bool
 	// Backend is the kind of iptables to use before Docker has run; "" for the one used last.
 	Backend snapshot.Backend
 }
@@ -86,6 +88,9 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 		return nil, err
 	}
 	if err := errors.Join(a.needTools(host, l.want), MustRead(host)); err != nil {
+		return nil, err
+	}
+	if err := l.missing(host); err != nil {
 		return nil, err
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host

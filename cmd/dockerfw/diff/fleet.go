@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -19,7 +20,11 @@ func Fleet(before, after *snapshot.Fleet, opts Options) ([]*Report, error) {
 	}
 	if len(before.Hosts) == 1 && len(after.Hosts) == 1 {
 		r, err := Compare(before.Hosts[0], after.Hosts[0], opts)
-		return []*Report{r}, err
+		if err != nil {
+			return nil, err
+		}
+		r.Facts = append(factsOf(before.Hosts[0], after.Hosts[0]), factsOf(after.Hosts[0], before.Hosts[0])...)
+		return []*Report{r}, nil
 	}
 	var out []*Report
 	add := func(a, b *snapshot.Host, note string) error {
@@ -56,6 +61,18 @@ func Fleet(before, after *snapshot.Fleet, opts Options) ([]*Report, error) {
 		}
 	}
 	return out, nil
+}
+
+// factsOf are the facts about the interfaces of a live host: those of the other side, if that is
+// compiled, or else of its own rules.
+func factsOf(host, other *snapshot.Host) []facts.Fact {
+	switch {
+	case host.Kind != snapshot.Live:
+		return nil
+	case other.Kind.Compiled():
+		return facts.Network(other, host)
+	}
+	return facts.Network(host, host)
 }
 
 // noRules is a host like another, without rules.

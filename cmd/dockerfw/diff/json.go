@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/netip"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -32,6 +33,8 @@ type (
 		Rules         []jsonChain   `json:"rules"`
 		Foreign       []jsonForeign `json:"foreign"`
 		Notes         []string      `json:"notes"`
+		// Facts are about the live side.
+		Facts []facts.Fact `json:"facts,omitempty"`
 	}
 	jsonChange struct {
 		Path        Path       `json:"path"`
@@ -118,7 +121,7 @@ func WriteJSON(w io.Writer, reports []*Report, style Style) error {
 func (r *Report) json(style Style) jsonReport {
 	out := jsonReport{
 		Host: r.Host, Old: r.Old, New: r.New, Effect: r.Effect, More: r.More, MoreSameReach: r.MoreSameReach,
-		Changes: []jsonChange{}, Sets: []jsonSet{}, Rules: []jsonChain{}, Foreign: []jsonForeign{}, Notes: list(r.Notes),
+		Changes: []jsonChange{}, Sets: []jsonSet{}, Rules: []jsonChain{}, Foreign: []jsonForeign{}, Notes: list(r.Notes), Facts: r.Facts,
 	}
 	for _, c := range r.Changes {
 		out.Changes = append(out.Changes, c.json(style))

@@ -40,6 +40,9 @@ func (m *markdown) report(group []*Report) {
 	for _, n := range r.Notes {
 		m.line("\n> %s.", n)
 	}
+	for _, f := range r.Facts {
+		m.line("\n> %s: %s", f.Heading(), f.Text)
+	}
 	if len(r.Foreign) > 0 {
 		m.line("\n**Rules that dockerfw did not create** in %s%s:\n", foreignChains(r.Foreign), map[bool]escape.Markdown{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
 		m.block("", func(t *text) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -75,6 +76,8 @@ type Report struct {
 	Foreign []Foreign
 	// Notes are about the comparison itself.
 	Notes []string
+	// Facts are what is wrong with the interfaces of a live side, or that they are unknown.
+	Facts []facts.Fact
 }
 
 // Different reports whether any packet is newly allowed, newly blocked or refused in another

@@ -117,6 +117,9 @@ func (t *text) body(r *Report) {
 	for _, n := range r.Notes {
 		t.line("  note: %s.", n)
 	}
+	for _, f := range r.Facts {
+		t.line("  %s: %s", f.Heading(), f.Text)
+	}
 	t.foreign(r.Foreign, r)
 	if len(r.Changes) > 0 {
 		t.line("\nChanges")

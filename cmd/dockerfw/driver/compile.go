@@ -64,8 +64,12 @@ func (c *compilation) emitFiles(hosts []Host) hcl.Diagnostics {
 	proofs := &proofCache{lists: c.lists, results: map[[sha256.Size]byte]*proofResult{}}
 	return c.forEachHost(func(i int) hcl.Diagnostics {
 		h := &hosts[i]
+		source := inputs
+		for _, name := range h.Policy.Host.InternalInterfaces {
+			source.Internal = append(source.Internal, name.Value)
+		}
 		var err error
-		if h.Files, err = emit.Files(h.Tables, inputs); err != nil {
+		if h.Files, err = emit.Files(h.Tables, source); err != nil {
 			return hcl.Diagnostics{internalError(err)}
 		}
 		text := iptablesText(h.Files)

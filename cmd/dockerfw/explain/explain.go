@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -27,6 +28,8 @@ type Answer struct {
 	Cases []Case
 	// Notes are about the rules and the path.
 	Notes []string
+	// Facts are what is wrong with the interfaces of a live host, or that they are unknown.
+	Facts []facts.Fact
 	// ofHost is set if the rules are those of a host, and not what dockerfw compiles.
 	ofHost bool
 	// limits are the conditions that are limits of dockerfw's rules, by their text.
@@ -76,6 +79,14 @@ type Passed struct {
 // Explain sends the packet of a question through the rules of a host, on each path that it can
 // take: from a chain of the filter table on, or with "" through all chains that it passes.
 func Explain(s *snapshot.Host, q Question, chain string) ([]*Answer, error) {
+	out, err := answers(s, q, chain)
+	if err == nil && s.Kind == snapshot.Live {
+		out[0].Facts = append(facts.Network(s, s), facts.Named(s, q.In)...)
+	}
+	return out, err
+}
+
+func answers(s *snapshot.Host, q Question, chain string) ([]*Answer, error) {
 	f := ir.FamilyOf(q.From)
 	if s.Rules[f] == nil {
 		if !s.Kind.Compiled() {

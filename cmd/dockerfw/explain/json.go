@@ -3,6 +3,7 @@ package explain
 import (
 	"io"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -10,11 +11,13 @@ import (
 type (
 	jsonAnswer struct {
 		// Path is "forwarded" or "docker-proxy".
-		Path    string     `json:"path"`
-		Packet  string     `json:"packet"`
-		Assumed []string   `json:"assumed"`
-		Notes   []string   `json:"notes"`
-		Cases   []jsonCase `json:"cases"`
+		Path    string   `json:"path"`
+		Packet  string   `json:"packet"`
+		Assumed []string `json:"assumed"`
+		Notes   []string `json:"notes"`
+		// Facts are about a live host; none on other answers than the first.
+		Facts []facts.Fact `json:"facts,omitempty"`
+		Cases []jsonCase   `json:"cases"`
 		// OtherPaths are the answers for other paths that the packet can take.
 		OtherPaths []*jsonAnswer `json:"other_paths,omitempty"`
 	}
@@ -56,6 +59,7 @@ func (a *Answer) json() *jsonAnswer {
 	out := &jsonAnswer{
 		Path: [...]string{"forwarded", "docker-proxy"}[a.Path], Packet: a.Packet.String(),
 		Assumed: append([]string{}, a.Assumed...), Notes: append([]string{}, a.Notes...),
+		Facts: a.Facts,
 	}
 	for _, c := range a.Cases {
 		one := jsonCase{Holds: c.Holds, Fails: c.Fails, Verdict: c.Verdict.String(), By: c.By.json(), Passed: []jsonPassed{}}

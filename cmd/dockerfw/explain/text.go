@@ -54,6 +54,9 @@ func (a *Answer) write(b *strings.Builder) {
 	for _, n := range a.Notes {
 		line("  note: %s", n)
 	}
+	for _, f := range a.Facts {
+		line("  %s: %s", f.Heading(), f.Text)
+	}
 	for _, c := range a.Cases {
 		line("")
 		if conditions := a.conditions(c); conditions != "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -40,7 +41,7 @@ func TestALoadIsReportedWithALineForEachFact(t *testing.T) {
 	r.Changes = []string{"IPv4 DOCKER-USER: replace the rules", "set clients: add 1 entry"}
 	r.Moved = []Moved{{Family: "ipv4", Table: "filter", Chain: "FORWARD", To: "DOCKER-USER", Behind: "-j NETBIRD", Example: "tcp 1 -> 2"}}
 	r.Meaning = &Meaning{Skipped: "the policy is large"}
-	r.Facts = []apply.Fact{{Name: "fallback", Text: "IPv4: no security table"}, {Name: "x", OK: true, Text: "all is well"}}
+	r.Facts = []facts.Fact{{Name: "fallback", Status: facts.Warning, Text: "IPv4: no security table"}, {Name: "x", Status: facts.OK, Text: "all is well"}}
 	r.Kept = []string{"old"}
 	r.seconds = 60
 	r.next(&apply.Result{}, apply.Options{}, apply.BootUnit{})

@@ -8,8 +8,10 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/cut"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
 )
 
 // State is how an operation left the host.
@@ -54,7 +56,7 @@ type Report struct {
 	Plan *Plan `json:"plan,omitempty"`
 	// Meaning is which traffic is newly allowed or blocked.
 	Meaning *Meaning     `json:"meaning,omitempty"`
-	Facts   []apply.Fact `json:"facts"`
+	Facts   []facts.Fact `json:"facts"`
 	// Ended are the connections that were ended; nil without --cut.
 	Ended []cut.Refusal `json:"ended,omitzero"`
 	// Spared are the connections to the host itself that the rules refuse, and that only
@@ -111,7 +113,7 @@ func VersionOf(in *store.InForce) *Version {
 func newReport(operation string, state State) *Report {
 	return &Report{
 		Operation: operation, OK: true, State: state,
-		Changes: []string{}, Moved: []Moved{}, Deleted: []string{}, Facts: []apply.Fact{}, Kept: []string{}, Next: []Step{},
+		Changes: []string{}, Moved: []Moved{}, Deleted: []string{}, Facts: []facts.Fact{}, Kept: []string{}, Next: []Step{},
 	}
 }
 
@@ -137,14 +139,45 @@ func Apply(r *apply.Result, o apply.Options, full bool, boot apply.BootUnit) *Re
 	if !empty {
 		out.Meaning = meaningOf(r, o.DryRun, full)
 	}
+	out.Facts = append(out.Facts, hostFacts(r, o.DryRun)...)
 	out.next(r, o, boot)
 	return out
 }
 
-// Boot describes a load at boot.
+// maxRulesChecked bounds the check of foreign rules after a load, which must stay fast: for 1,000
+// rules of both families together it takes a quarter of a second.
+const maxRulesChecked = 1000
+
+// hostFacts are the faults of the host with the version loaded.
+func hostFacts(r *apply.Result, dryRun bool) []facts.Fact {
+	host := r.After
+	var err error
+	switch {
+	case dryRun:
+		host, err = r.Want.LoadedOnto(r.Before)
+	case host == nil: // there was nothing to do
+		host = r.Before
+	}
+	quick := !dryRun && r.Rules > maxRulesChecked
+	var out []facts.Fact
+	if err == nil {
+		out, err = verify.Loaded(r.Want, host, quick)
+	}
+	if quick {
+		out = append(out, facts.New("host", facts.Note, "the policy is large, so foreign rules ahead of dockerfw's were not checked. To check them: %s", shell.Command("dockerfw", "verify", r.Folder)))
+	}
+	if err != nil {
+		out = append(out, verify.Unchecked(err))
+	}
+	return out
+}
+
+// Boot describes a load at boot. Then interfaces may be missing that come later, and Docker's rules
+// always are.
 func Boot(r *apply.Result) *Report {
 	out := newReport("apply", Loaded)
 	out.fill(r)
+	out.Facts = append(out.Facts, facts.Faults(facts.Interfaces(r.Want, r.Before))...)
 	return out
 }
 
@@ -179,6 +212,10 @@ func Remove(r *apply.Result, boot apply.BootUnit) *Report {
 func Failed(operation string, err error) *Report {
 	out := newReport(operation, Unchanged)
 	out.OK, out.Error = false, err.Error()
+	var missing *apply.MissingError
+	if errors.As(err, &missing) {
+		out.Facts = append(out.Facts, missing.Facts...)
+	}
 	var failure *apply.Failure
 	if errors.As(err, &failure) {
 		out.State = map[apply.State]State{apply.Unchanged: Unchanged, apply.RolledBack: RolledBack, apply.Unknown: Unknown, apply.Closed: Closed, apply.Open: Open}[failure.State]

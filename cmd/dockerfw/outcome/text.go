@@ -7,6 +7,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/cut"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -63,12 +64,12 @@ func (t *text) write(r *Report) {
 	t.meaning(r)
 	for _, f := range r.Facts {
 		switch {
-		case f.OK:
-			t.line("%s", f.Text)
-		case t.style.Color:
-			t.line("\x1b[1;33mwarning:\x1b[0m %s", f.Text)
+		case f.Status == facts.OK:
+			t.line("%s", f.Sentence())
+		case t.style.Color && f.Fault():
+			t.line("\x1b[1;33mwarning:\x1b[0m %s", f.Sentence())
 		default:
-			t.line("warning: %s", f.Text)
+			t.line("%s: %s", f.Heading(), f.Sentence())
 		}
 	}
 	if r.Ended != nil {

@@ -17,6 +17,8 @@ func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 		Install: h.Install, Target: h.Target, Own: h.Own, Unmanaged: h.Unmanaged,
 		Origins: h.Origins, Implicit: h.Implicit, Sources: h.Sources,
 		Backend: host.Backend, suffix: host.suffix, savedBy: host.savedBy, tools: host.tools, NFT: host.NFT, NFTUnread: host.NFTUnread,
+		Other: host.Other, NoSecurity: host.NoSecurity,
+		Network: host.Network, NetworkUnread: host.NetworkUnread, Internal: h.Internal,
 	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		if host.Rules[f] == nil && h.Rules[f] == nil {

@@ -144,7 +144,7 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 	if err != nil {
 		return nil, err
 	}
-	h.Label = manifest.Host
+	h.Label, h.Internal = manifest.Host, manifest.Internal
 	for _, set := range manifest.Sets {
 		if !set.Managed {
 			h.Unmanaged[set.Name] = true

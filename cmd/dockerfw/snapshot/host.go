@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/network"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
@@ -61,6 +62,12 @@ type Host struct {
 	// External and Container are the patterns of the policy's interfaces; nil without a
 	// policy. See Interfaces.
 	External, Container []string
+	// Internal are the patterns of internal_interfaces of a compiled host.
+	Internal []string
+	// Network are the interfaces and routes of a live host, and NetworkUnread is why they were not
+	// read; nil and "" for others.
+	Network       *network.State
+	NetworkUnread string
 	// Sources are the bytes of the policy's files, by name.
 	Sources map[string][]byte
 	// Backend is the kind of iptables that a live host was read with; suffix is what the

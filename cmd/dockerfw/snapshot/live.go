@@ -47,6 +47,9 @@ func readHost(name string, t Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, err
 	h.tools, h.Unread = t, map[ir.Family]error{}
 	h.Backend, h.suffix = choice.backend, choice.suffix
 	fleet := &Fleet{Name: name, Kind: Live, Hosts: []*Host{h}, Note: choice.note}
+	if h.Network, err = t.Network(); err != nil {
+		h.NetworkUnread = err.Error()
+	}
 	diags, err := h.readTables(o)
 	if err != nil {
 		return nil, nil, err
@@ -70,12 +73,13 @@ func readHost(name string, t Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, err
 }
 
 // ReadAgain reads a live host that was read for loading once more. What a load does not change, the
-// tables of the other kind of iptables and of nft, is taken from h.
+// tables of the other kind of iptables and of nft, and the interfaces, is taken from h.
 func (h *Host) ReadAgain(t Tools) (*Host, hcl.Diagnostics, error) {
 	out := newHost(h.Name, Live)
 	out.tools, out.Unread = t, map[ir.Family]error{}
 	out.Backend, out.suffix = h.Backend, h.suffix
 	out.Other, out.NoSecurity, out.NFT, out.NFTUnread = h.Other, h.NoSecurity, h.NFT, h.NFTUnread
+	out.Network, out.NetworkUnread = h.Network, h.NetworkUnread
 	diags, err := out.readTables(LiveOptions{Loading: true})
 	return out, diags, err
 }

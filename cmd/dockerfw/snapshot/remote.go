@@ -8,8 +8,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/network"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/remote"
-
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -97,6 +97,11 @@ func (r remoteTools) LegacyTables(f ir.Family) []string {
 		return nil // only a load reads them, which is on this host
 	}
 	return strings.Fields(string(r.answers["cat /proc/net/ip_tables_names"].Output))
+}
+
+// Network fails: no tool that every host has prints interfaces and routes in a form for programs.
+func (r remoteTools) Network() (*network.State, error) {
+	return nil, errors.New("the interfaces of another host are not read")
 }
 
 func (r remoteTools) HasDefaultBridge() bool {

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/network"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -19,6 +21,8 @@ type Tools interface {
 	LegacyTables(ir.Family) []string
 	// HasDefaultBridge reports whether the interface exists that every engine creates.
 	HasDefaultBridge() bool
+	// Network reads the interfaces and routes.
+	Network() (*network.State, error)
 }
 
 // ErrNoTool is the error of a tool that is not installed.
@@ -81,8 +85,12 @@ func (LocalTools) LegacyTables(f ir.Family) []string {
 	return strings.Fields(string(names))
 }
 
-// HasDefaultBridge looks for the interface docker0.
+// HasDefaultBridge looks for the interface docker0. Files below /sys can be those of another network
+// namespace.
 func (LocalTools) HasDefaultBridge() bool {
-	_, err := os.Stat("/sys/class/net/docker0")
+	_, err := net.InterfaceByName("docker0")
 	return err == nil
 }
+
+// Network reads the network namespace of the calling thread.
+func (LocalTools) Network() (*network.State, error) { return network.Read() }

@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/outcome"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -33,7 +35,7 @@ func Read(now time.Time) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Report{Differences: []string{}, Drops: []Drops{}, Sets: []Set{}, Boot: apply.ReadBootUnit("/")}
+	out := &Report{Differences: []string{}, Facts: []facts.Fact{}, Drops: []Drops{}, Sets: []Set{}, Boot: apply.ReadBootUnit("/")}
 	in, err := s.InForce()
 	if err != nil {
 		return nil, err
@@ -144,11 +146,11 @@ func (out *Report) state(s *store.Store, host *snapshot.Host, contents map[strin
 		out.State = NotLoaded
 	case contents == nil:
 		out.State, out.Error = Unknown, fmt.Sprintf("the files of the version in force no longer exist: %s was changed or removed, and there is no copy", out.Version.Folder)
-		return
 	default:
 		out.State = InForce
 	}
 	if contents == nil {
+		out.Facts = append(out.Facts, facts.Network(host, host)...)
 		return
 	}
 	if err := out.compare(s, host, contents, path); err != nil {
@@ -185,6 +187,14 @@ func (out *Report) compare(s *store.Store, host *snapshot.Host, contents map[str
 	}
 	if out.State != NotLoaded {
 		out.Differences = append(out.Differences, p.Differences.Lines()...)
+	}
+	loaded, err := want.LoadedOnto(host)
+	if err != nil {
+		return err
+	}
+	found, err := verify.Loaded(want, loaded, false)
+	if out.Facts = append(out.Facts, found...); err != nil {
+		out.Facts = append(out.Facts, verify.Unchecked(err))
 	}
 	return nil
 }

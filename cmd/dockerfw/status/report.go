@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/outcome"
 )
 
@@ -30,8 +31,10 @@ type Report struct {
 	// Differences are what the host lacks or has otherwise, one in each line.
 	Differences []string `json:"differences"`
 	// Error is why the host could not be compared.
-	Error   string   `json:"error,omitempty"`
-	Pending *Pending `json:"pending,omitempty"`
+	Error string `json:"error,omitempty"`
+	// Facts are the faults of the host that loading the version again does not fix.
+	Facts   []facts.Fact `json:"facts"`
+	Pending *Pending     `json:"pending,omitempty"`
 	// Good is the copy of the folder that boot loads if it cannot load its own.
 	Good  *Good          `json:"good,omitempty"`
 	Boot  apply.BootUnit `json:"boot"`

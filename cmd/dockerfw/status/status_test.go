@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/outcome"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -77,6 +78,22 @@ next       dockerfw rollback, or dockerfw confirm to keep the change
 boot       the unit dockerfw.service is not enabled: published ports are open after a reboot
 next       dockerfw apply --print-unit > /etc/systemd/system/dockerfw.service && systemctl enable --now dockerfw
 copy       another version (fedcba987654), if the folder cannot be loaded at boot
+`)
+}
+
+func TestFaultsOfTheHostAreWarnings(t *testing.T) {
+	r := &Report{OK: true, State: InForce, Facts: []facts.Fact{
+		facts.New("IPv4 Docker", facts.Error, "FORWARD does not jump to Docker's chains"),
+		facts.New("uplinks", facts.Warning, "eth1 has the IPv4 default route"),
+		facts.New("interfaces", facts.Note, "not read"),
+	}}
+	requireText(t, r, Style{}, `
+rules      in force, exactly as compiled
+warning    IPv4 Docker: FORWARD does not jump to Docker's chains
+warning    eth1 has the IPv4 default route
+note       not read
+boot       this host does not run systemd: what loads the rules at boot is not known
+copy       none: if the folder cannot be loaded at boot, all containers are closed
 `)
 }
 

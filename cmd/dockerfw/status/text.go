@@ -30,6 +30,13 @@ func WriteJSON(w io.Writer, r *Report, _ Style) error { return escape.JSON(w, r)
 func WriteText(w io.Writer, r *Report, style Style) error {
 	t := &text{style: style}
 	t.inForce(r)
+	for _, f := range r.Facts {
+		if f.Fault() {
+			t.wrong("warning", "%s", f.Sentence())
+		} else {
+			t.line(f.Heading(), "%s", f.Sentence())
+		}
+	}
 	t.pending(r.Pending, r.State)
 	t.boot(r)
 	t.drops(r.Drops)

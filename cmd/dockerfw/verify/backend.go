@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
 // unsupportedChains are the base chains of nft that no check covers, of all families.
@@ -37,20 +39,13 @@ func nftTables(h *hosts) (result, error) {
 // backend checks that dockerfw's rules are in the same kind of iptables as Docker's, and that
 // the other kind has none of either: packets traverse both.
 func backend(h *hosts) (result, error) {
-	other := h.have.Backend.Other()
 	for _, f := range h.want.Families() {
-		tool := fmt.Sprintf("%s-%s", snapshot.IPTables(f), other)
-		text, err := h.have.ToolOutput(tool + "-save")
-		if errors.Is(err, snapshot.ErrNoTool) {
-			continue
-		}
+		rule, err := leftOver(h, f)
 		if err != nil {
 			return result{}, err
 		}
-		for line := range strings.Lines(string(text)) {
-			if strings.HasPrefix(line, "-A DOCKER") || strings.HasPrefix(line, "-A FORWARD -j DOCKER") {
-				return failed("%s has rules of Docker or dockerfw too, such as %s: packets traverse both kinds of iptables. The rules are left over from a change; delete them if Docker does not use %[1]s", tool, strings.TrimSpace(line))
-			}
+		if rule != "" {
+			return failed("%s-%s has rules of Docker or dockerfw too, such as %s: packets traverse both kinds of iptables. The rules are left over from a change; delete them if Docker does not use %[1]s-%[2]s", snapshot.IPTables(f), h.have.Backend.Other(), rule)
 		}
 	}
 	var docker, ours, native bool
@@ -73,4 +68,35 @@ func backend(h *hosts) (result, error) {
 		return nothing("dockerfw's rules are in the tables of iptables-%s; Docker has no rules", h.have.Backend)
 	}
 	return nothing("neither Docker nor dockerfw has rules in the tables of iptables-nft or iptables-legacy")
+}
+
+// leftOver is a rule of Docker or dockerfw in the kind of iptables that Docker does not use; "" for
+// none. A host that was read for a load has these tables: then the load reports and removes
+// dockerfw's rules.
+func leftOver(h *hosts, f ir.Family) (string, error) {
+	if h.have.Other == nil {
+		text, err := h.have.ToolOutput(fmt.Sprintf("%s-%s-save", snapshot.IPTables(f), h.have.Backend.Other()))
+		if err != nil && !errors.Is(err, snapshot.ErrNoTool) {
+			return "", err
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "-A DOCKER") || strings.HasPrefix(line, "-A FORWARD -j DOCKER") {
+				return strings.TrimSpace(line), nil
+			}
+		}
+		return "", nil
+	}
+	if h.have.Other[f] == nil {
+		return "", nil
+	}
+	for _, t := range h.have.Other[f].Tables {
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if identity.IsDockerChain(c.Name) || c.Name == "FORWARD" && identity.IsDockerChain(r.Jump) {
+					return "-A " + c.Name + " " + r.Text, nil
+				}
+			}
+		}
+	}
+	return "", nil
 }

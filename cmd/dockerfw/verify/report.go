@@ -3,14 +3,14 @@ package verify
 import (
 	"fmt"
 	"io"
-	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
 // Fleet checks a host against the one host that was opened as compiled for it.
-func Fleet(want, have *snapshot.Fleet) ([]Check, error) {
+func Fleet(want, have *snapshot.Fleet) ([]facts.Fact, error) {
 	compiled, host := want.Hosts[0], have.Hosts[0]
 	switch {
 	case !want.Kind.Compiled():
@@ -24,18 +24,16 @@ func Fleet(want, have *snapshot.Fleet) ([]Check, error) {
 }
 
 // OK reports whether no check failed.
-func OK(checks []Check) bool {
-	return !slices.ContainsFunc(checks, func(c Check) bool { return !c.OK })
-}
+func OK(checks []facts.Fact) bool { return len(facts.Faults(checks)) == 0 }
 
 // WriteText writes a line for each check.
-func WriteText(w io.Writer, checks []Check) error {
+func WriteText(w io.Writer, checks []facts.Fact) error {
 	for _, c := range checks {
 		word := "ok  "
 		switch {
-		case !c.OK:
+		case c.Fault():
 			word = "FAIL"
-		case c.Nothing:
+		case c.Status == facts.Note:
 			word = "--  "
 		}
 		if err := escape.Fprintf(w, "%s  %-13s %s\n", word, c.Name, c.Text); err != nil {
@@ -46,16 +44,17 @@ func WriteText(w io.Writer, checks []Check) error {
 }
 
 // WriteJSON writes an array with an object for each check.
-func WriteJSON(w io.Writer, checks []Check) error {
+func WriteJSON(w io.Writer, checks []facts.Fact) error {
 	type record struct {
-		Check   string `json:"check"`
-		OK      bool   `json:"ok"`
-		Nothing bool   `json:"nothing_to_check,omitempty"`
-		Text    string `json:"text"`
+		Check   string       `json:"check"`
+		OK      bool         `json:"ok"`
+		Nothing bool         `json:"nothing_to_check,omitempty"`
+		Status  facts.Status `json:"status"`
+		Text    string       `json:"text"`
 	}
 	records := []record{}
 	for _, c := range checks {
-		records = append(records, record{c.Name, c.OK, c.Nothing, c.Text})
+		records = append(records, record{c.Name, !c.Fault(), c.Status == facts.Note, c.Status, c.Text})
 	}
 	return escape.JSON(w, records)
 }

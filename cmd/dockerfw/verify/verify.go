@@ -2,7 +2,9 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -13,26 +15,34 @@ import (
 // then for IPv6.
 var checks = []check{
 	{name: "files", needs: fromFolder, run: files},
+	{name: facts.InterfacesName, ofHost: true, facts: facts.Interfaces},
+	{name: facts.UplinksName, ofHost: true, facts: facts.Uplinks},
 	{name: "rules", ofFamily: true, run: rules},
 	{name: "order", ofFamily: true, needs: filterRead, run: order},
-	{name: "FORWARD", ofFamily: true, needs: rulesRead, run: forward},
-	{name: "INPUT", ofFamily: true, needs: protectsInput, run: input},
-	{name: "security", ofFamily: true, needs: rulesRead, run: security},
-	{name: "Docker", ofFamily: true, needs: rulesRead, run: docker},
-	{name: "foreign", ofFamily: true, needs: rulesRead, run: foreign},
+	{name: "FORWARD", ofFamily: true, ofHost: true, slow: true, needs: rulesRead, run: forward},
+	{name: "INPUT", ofFamily: true, ofHost: true, slow: true, needs: protectsInput, run: input},
+	{name: "security", ofFamily: true, ofHost: true, slow: true, needs: rulesRead, run: security},
+	{name: "Docker", ofFamily: true, ofHost: true, needs: rulesRead, run: docker},
+	{name: "foreign", ofFamily: true, ofHost: true, needs: rulesRead, run: foreign},
 	{name: "sets", run: sets},
-	{name: "nft", needs: nftNotCovered, run: nftTables},
-	{name: "backend", needs: live, run: backend},
+	{name: "nft", ofHost: true, needs: nftNotCovered, run: nftTables},
+	{name: "backend", ofHost: true, needs: live, run: backend},
 }
 
 // check is one thing to check.
 type check struct {
 	name     string
 	ofFamily bool
+	// ofHost: it is about the rest of the host, which a load does not change, too.
+	ofHost bool
+	// slow: it computes with all rules of the policy, which takes a second for some thousand.
+	slow bool
 	// needs reports whether there is anything to check; nil: always. Where it reports false,
 	// the check is left out of the output.
 	needs func(*hosts) bool
 	run   func(*hosts) (result, error)
+	// facts is in place of run where a check can find several things, or none.
+	facts func(want, have *snapshot.Host) []facts.Fact
 }
 
 // hosts are the two hosts to compare.
@@ -76,15 +86,16 @@ func nothing(format string, args ...any) (result, error) {
 	return result{ok: true, nothing: true, text: fmt.Sprintf(format, args...)}, nil
 }
 
-// Check is the result of a check.
-type Check struct {
-	// Name is what was checked, such as "IPv4 rules".
-	Name string
-	OK   bool
-	// Nothing: there was nothing to check.
-	Nothing bool
-	// Text is what was found; of a fault, what is wrong and how to fix it.
-	Text string
+// fact is the result of a check with a name.
+func (r result) fact(name string) facts.Fact {
+	status := facts.Error
+	switch {
+	case r.nothing:
+		status = facts.Note
+	case r.ok:
+		status = facts.OK
+	}
+	return facts.Fact{Name: name, Status: status, Text: r.text}
 }
 
 func newHosts(want, have *snapshot.Host) *hosts {
@@ -97,11 +108,35 @@ func newHosts(want, have *snapshot.Host) *hosts {
 	return h
 }
 
-// Host checks a host against what was compiled for it.
-func Host(want, have *snapshot.Host) ([]Check, error) {
-	h := newHosts(want, have)
-	var out []Check
+// Host checks a host against what was compiled for it. The facts are in the order of the checks, one
+// or more for each; a note is a check with nothing to check.
+func Host(want, have *snapshot.Host) ([]facts.Fact, error) {
+	return run(checks, newHosts(want, have))
+}
+
+// Loaded returns the faults of a host that has what was compiled for it: those that loading it again
+// does not fix. quick leaves out the checks that are slow for large policies.
+func Loaded(want, have *snapshot.Host, quick bool) ([]facts.Fact, error) {
+	ofHost := slices.DeleteFunc(slices.Clone(checks), func(c check) bool { return !c.ofHost || quick && c.slow })
+	out, err := run(ofHost, newHosts(want, have))
+	if out = facts.Faults(out); have.NetworkUnread != "" {
+		out = append(facts.Interfaces(want, have), out...)
+	}
+	return out, err
+}
+
+// Unchecked is the fact that Loaded failed.
+func Unchecked(err error) facts.Fact {
+	return facts.New("host", facts.Warning, "foreign rules and Docker's were not checked: %v", err)
+}
+
+func run(checks []check, h *hosts) ([]facts.Fact, error) {
+	var out []facts.Fact
 	add := func(c check, name string) error {
+		if c.facts != nil {
+			out = append(out, c.facts(h.want, h.have)...)
+			return nil
+		}
 		if c.needs != nil && !c.needs(h) {
 			return nil
 		}
@@ -109,13 +144,13 @@ func Host(want, have *snapshot.Host) ([]Check, error) {
 		if err != nil {
 			return fmt.Errorf("%s cannot be checked: %w", name, err)
 		}
-		out = append(out, Check{name, r.ok, r.nothing, r.text})
+		out = append(out, r.fact(name))
 		return nil
 	}
 	for i := 0; i < len(checks); i++ {
 		if !checks[i].ofFamily {
 			if err := add(checks[i], checks[i].name); err != nil {
-				return nil, err
+				return out, err
 			}
 			continue
 		}
@@ -123,10 +158,10 @@ func Host(want, have *snapshot.Host) ([]Check, error) {
 		for last+1 < len(checks) && checks[last+1].ofFamily {
 			last++
 		}
-		for _, h.family = range want.Families() {
+		for _, h.family = range h.want.Families() {
 			for _, c := range checks[i : last+1] {
 				if err := add(c, words.Family(h.family)+" "+c.name); err != nil {
-					return nil, err
+					return out, err
 				}
 			}
 		}

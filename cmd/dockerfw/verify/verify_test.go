@@ -335,7 +335,7 @@ func TestEachFaultOfAHostIsReported(t *testing.T) {
 				}
 				var failed []string
 				for _, check := range checks {
-					if !check.OK {
+					if check.Fault() {
 						failed = append(failed, check.Name+": "+check.Text)
 					}
 				}
@@ -363,7 +363,7 @@ func TestForeignRulesAreReportedWhereLoadingDeletesThem(t *testing.T) {
 		}
 		got := ""
 		for _, c := range checks {
-			if c.Name == "IPv4 foreign" && !c.OK {
+			if c.Name == "IPv4 foreign" && c.Fault() {
 				got = c.Text
 			}
 		}
@@ -381,7 +381,7 @@ func TestAFamilyThatWasNotSavedFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range checks {
-		if c.Name == "IPv6 rules" && !c.OK && strings.HasSuffix(c.Text, "has no saved IPv6 rules") {
+		if c.Name == "IPv6 rules" && c.Fault() && strings.HasSuffix(c.Text, "has no saved IPv6 rules") {
 			return
 		}
 	}

@@ -1,0 +1,217 @@
+package facts
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/network"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+// The names of the facts about interfaces.
+const (
+	InterfacesName = "interfaces"
+	UplinksName    = "uplinks"
+)
+
+// external is what the policy calls the list of the host's external interfaces.
+const external = "external_interfaces"
+
+// use is a list of interfaces in a policy.
+type use struct {
+	// where is external, or the block with a list of its own, such as deny "scanners".
+	where string
+	names []string
+}
+
+// usesOf are the lists of interfaces on which traffic from outside arrives, or to the outside leaves;
+// the first is that of the host. Without a policy they are read from the rules of dockerfw. Patterns
+// of the interfaces of containers are returned apart: Docker makes and removes these.
+func usesOf(want *snapshot.Host) (lists []use, containers []string) {
+	host := use{where: external}
+	for _, f := range want.Families() {
+		outside, inside := want.Interfaces(f)
+		host.names, containers = append(host.names, outside...), append(containers, inside...)
+	}
+	host.names = distinct(host.names)
+	lists = []use{host}
+	for _, f := range want.Families() {
+		for _, r := range ownRules(want.Filter(f)) {
+			name := outer(r, host.names, containers)
+			if name == "" {
+				continue
+			}
+			where := identity.BlockName(r)
+			i := slices.IndexFunc(lists, func(u use) bool { return u.where == where })
+			if i < 0 {
+				i = len(lists)
+				lists = append(lists, use{where: where})
+			}
+			lists[i].names = distinct(append(lists[i].names, name))
+		}
+	}
+	// A rule without a list of its own has the interfaces of the host.
+	lists = slices.DeleteFunc(lists, func(u use) bool { return u.where != external && slices.Equal(u.names, host.names) })
+	return lists, containers
+}
+
+// distinct returns names in lexical order, each once.
+func distinct(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
+
+// ownRules are the rules of deny and accept blocks. All others are for the interfaces that these and
+// the host list.
+func ownRules(t *iptables.Table) []*iptables.Rule {
+	if t == nil {
+		return nil
+	}
+	var out []*iptables.Rule
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			if id, ok := identity.IDOf(r); ok && (id.Phase == ir.PhaseDeny || id.Phase == ir.PhaseAccept) {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// outer is the interface to the outside that a rule of dockerfw matches; "" for none. A rule for
+// traffic from containers has it in -o, all others in -i.
+func outer(r *iptables.Rule, external, containers []string) string {
+	ofContainers := func(name string) bool {
+		return !slices.Contains(external, name) && (isDockerBridge(name) || slices.Contains(containers, name) || matches(containers, name))
+	}
+	if in := value(r, "-i"); in != "" && !ofContainers(in) {
+		return in
+	}
+	if out := value(r, "-o"); out != "" && !ofContainers(out) {
+		return out
+	}
+	return ""
+}
+
+// value is the value of an option that is not negated; "" without one.
+func value(r *iptables.Rule, option string) string {
+	if o := r.Option(option); o != nil && !o.Not {
+		return o.Value()
+	}
+	return ""
+}
+
+// matches reports whether one of some patterns of iptables, in which + at the end is a wildcard,
+// matches a name, or is the same pattern.
+func matches(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		if prefix, ok := strings.CutSuffix(p, "+"); ok {
+			return strings.HasPrefix(name, prefix)
+		}
+		return p == name
+	})
+}
+
+// Interfaces checks that each interface of a policy exists on a host, and that packets arrive on it
+// by that name. want is compiled, or the host itself without a policy; have is the host, with its
+// network.
+func Interfaces(want, have *snapshot.Host) []Fact {
+	if have.Network == nil {
+		return unread(want, have)
+	}
+	lists, _ := usesOf(want)
+	var out []Fact
+	var names, reported []string
+	for _, u := range lists {
+		for _, name := range u.names {
+			names = append(names, name)
+			if fault := interfaceFault(have.Network, u, name); fault != "" && !slices.Contains(reported, name) {
+				reported = append(reported, name)
+				out = append(out, Fact{InterfacesName, Error, fault})
+			}
+		}
+	}
+	names = distinct(names)
+	switch {
+	case len(out) > 0:
+		return out
+	case len(names) == 0:
+		return nil // without rules of dockerfw there is no policy
+	case len(names) == 1:
+		return []Fact{New(InterfacesName, OK, "%s exists", names[0])}
+	}
+	return []Fact{New(InterfacesName, OK, "%s exist", words.And(names))}
+}
+
+// unread is for a host whose network was not read. Saved rules never have it.
+func unread(want, have *snapshot.Host) []Fact {
+	if have.NetworkUnread == "" {
+		return nil
+	}
+	lists, _ := usesOf(want)
+	var names []string
+	for _, u := range lists {
+		names = append(names, u.names...)
+	}
+	if names = distinct(names); len(names) == 0 {
+		return []Fact{New(InterfacesName, Note, "%s", have.NetworkUnread)}
+	}
+	exist := "exists, and that the default routes are on it"
+	if len(names) > 1 {
+		exist = "exist, and that the default routes are on them"
+	}
+	return []Fact{New(InterfacesName, Note, "%s: check there that %s %s", have.NetworkUnread, words.And(names), exist)}
+}
+
+// Network returns what commands other than verify report of Interfaces and Uplinks: the faults, and
+// that the network is unknown.
+func Network(want, have *snapshot.Host) []Fact {
+	out := append(Interfaces(want, have), Uplinks(want, have)...)
+	if have.Network != nil {
+		return Faults(out)
+	}
+	return out
+}
+
+// Named checks an interface that somebody asks about: a packet that arrives on a port of a bridge is
+// one on the bridge for iptables.
+func Named(have *snapshot.Host, name string) []Fact {
+	if have.Network == nil || name == "" {
+		return nil
+	}
+	switch l := have.Network.Named(name); {
+	case l == nil:
+		return []Fact{New(InterfacesName, Warning, "this host has no interface %s. %s", name, offer(have.Network, name))}
+	case seenAs(have.Network, l) != l:
+		return []Fact{New(InterfacesName, Warning, "%s", whyNever(have.Network, l))}
+	}
+	return nil
+}
+
+// interfaceFault is what is wrong with an interface of a policy; "" if packets arrive on it. One in a
+// bridge, bond or VRF is harmless in a list that has the latter, too: lists of fleets do.
+func interfaceFault(s *network.State, u use, name string) string {
+	pattern := strings.HasSuffix(name, "+")
+	var never *network.Link
+	for i := range s.Links {
+		l := &s.Links[i]
+		if !matches([]string{name}, l.Name) {
+			continue
+		}
+		if seen := seenAs(s, l); seen != nil && (seen == l || matches(u.names, seen.Name)) {
+			return ""
+		}
+		never = l
+	}
+	switch {
+	case never != nil && pattern:
+		return fmt.Sprintf("%s in %s matches no interface on which iptables sees packets: %s", name, u.where, whyNever(s, never))
+	case never != nil:
+		return fmt.Sprintf("%s in %s never matches: %s", name, u.where, whyNever(s, never))
+	case pattern:
+		return fmt.Sprintf("no interface of this host matches %s in %s, so nothing is filtered there. %s", name, u.where, offerDefaults(s))
+	}
+	return fmt.Sprintf("this host has no interface %s, which %s lists, so nothing is filtered there. %s", name, u.where, offer(s, name))
+}
