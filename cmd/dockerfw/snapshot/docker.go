@@ -55,8 +55,8 @@ type Published struct {
 	Bridge    string // the interface that the rule excludes: the container's
 }
 
-// Published returns the ports of the DNAT rules in the chain DOCKER, or in Docker's own nft
-// tables. Rules of another form than those that engines make are left out.
+// Published returns the ports of Docker's DNAT rules, those of Swarm's routing mesh among them, or
+// in Docker's own nft tables. Rules of another form than those that engines make are left out.
 func (h *Host) Published(f ir.Family) []Published {
 	if h.Rules[f] == nil {
 		return nil
@@ -64,38 +64,88 @@ func (h *Host) Published(f ir.Family) []Published {
 	if native := h.nativePublished(f); len(native) > 0 {
 		return native
 	}
-	c := h.Rules[f].Table("nat").Chain("DOCKER")
-	if c == nil {
-		return nil
-	}
+	nat := h.Rules[f].Table("nat")
 	var out []Published
-	for _, r := range c.Rules {
-		if r.Jump != "DNAT" {
+	for _, name := range []string{"DOCKER", "DOCKER-INGRESS"} {
+		c := nat.Chain(name)
+		if c == nil {
 			continue
 		}
-		p := Published{}
-		for _, o := range r.Target {
-			if to, err := netip.ParseAddrPort(o.Value()); o.Name == "--to-destination" && err == nil {
-				p.Container = to
+		for _, r := range c.Rules {
+			p, ok := translatedBy(r)
+			if ok && p.Bridge == "" {
+				p.Bridge = h.bridgeOf(f, p.Container.Addr())
 			}
-		}
-		if o := r.Option("-p"); o != nil && !o.Not {
-			p.Protocol, _ = iptables.ProtocolNumber(o.Value())
-		}
-		if o := r.Option("-i"); o != nil && o.Not {
-			p.Bridge = o.Value()
-		}
-		for i := range r.Matches {
-			if o := r.Matches[i].Option("--dport"); o != nil && !o.Not {
-				n, _ := strconv.ParseUint(o.Value(), 10, 16)
-				p.Port = uint16(n)
+			if ok && p.Bridge != "" {
+				out = append(out, p)
 			}
-		}
-		if p.Container.IsValid() && p.Protocol != 0 && p.Port != 0 && p.Bridge != "" {
-			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// translatedBy reads a DNAT rule, whose bridge is empty if the rule excludes none: with
+// "userland-proxy": false a container reaches its own published port through the rule.
+func translatedBy(r *iptables.Rule) (p Published, ok bool) {
+	if r.Jump != "DNAT" {
+		return p, false
+	}
+	for _, o := range r.Target {
+		if to, err := netip.ParseAddrPort(o.Value()); o.Name == "--to-destination" && err == nil {
+			p.Container = to
+		}
+	}
+	if o := r.Option("-p"); o != nil && !o.Not {
+		p.Protocol, _ = iptables.ProtocolNumber(o.Value())
+	}
+	if o := r.Option("-i"); o != nil && o.Not {
+		p.Bridge = o.Value()
+	}
+	for i := range r.Matches {
+		if o := r.Matches[i].Option("--dport"); o != nil && !o.Not {
+			n, _ := strconv.ParseUint(o.Value(), 10, 16)
+			p.Port = uint16(n)
+		}
+	}
+	return p, p.Container.IsValid() && p.Protocol != 0 && p.Port != 0
+}
+
+// bridgeOf is the interface to a container in Docker's other rules: in the one that accepts its
+// published port, or in the one that masquerades its network. It is empty if there is neither.
+func (h *Host) bridgeOf(f ir.Family, container netip.Addr) string {
+	if t := h.Filter(f); t != nil {
+		for _, c := range t.Chains {
+			if !identity.IsDockerChain(c.Name) {
+				continue
+			}
+			for _, r := range c.Rules {
+				if o := r.Option("-o"); o != nil && !o.Not && holds(r.Option("-d"), container) {
+					return o.Value()
+				}
+			}
+		}
+	}
+	if c := h.Rules[f].Table("nat").Chain("POSTROUTING"); c != nil {
+		for _, r := range c.Rules {
+			if o := r.Option("-o"); r.Jump == "MASQUERADE" && o != nil && o.Not && holds(r.Option("-s"), container) {
+				return o.Value()
+			}
+		}
+	}
+	return ""
+}
+
+// holds reports whether an address is in the network of an option, which may be nil.
+func holds(o *iptables.Option, address netip.Addr) bool {
+	if o == nil || o.Not {
+		return false
+	}
+	network, err := netip.ParsePrefix(o.Value())
+	if err != nil {
+		host, err := netip.ParseAddr(o.Value())
+		return err == nil && host == address
+	}
+	return network.Contains(address)
 }
 
 // ProxyPort is a published port as proxy_ports has it: 8443, or "53/udp".
