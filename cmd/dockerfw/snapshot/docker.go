@@ -148,6 +148,41 @@ func holds(o *iptables.Option, address netip.Addr) bool {
 	return network.Contains(address)
 }
 
+// GatewayMode is a mode in which clients reach containers at their own addresses.
+type GatewayMode string
+
+// The modes, as Docker's options com.docker.network.bridge.gateway_mode_ipv4 and _ipv6 have them.
+const (
+	Routed         GatewayMode = "routed"          // published ports, which no rule translates
+	NATUnprotected GatewayMode = "nat-unprotected" // all ports
+)
+
+// Gateways returns the bridges of a mode, in the order of the rules; docs/contributing/docker.md,
+// "Gateway modes", has the rules. Those of Docker's own nft tables are not read.
+func (h *Host) Gateways(f ir.Family, mode GatewayMode) []string {
+	c := h.Filter(f).Chain("DOCKER")
+	if c == nil {
+		return nil
+	}
+	ping := map[ir.Family]uint8{ir.IPv4: 1, ir.IPv6: 58}[f]
+	var out []string
+	for _, r := range c.Rules {
+		o := r.Option("-o")
+		if r.Jump != "ACCEPT" || len(r.Matches) > 0 || len(r.Base) != 2 || o == nil || o.Not {
+			continue
+		}
+		switch i, p := r.Option("-i"), r.Option("-p"); {
+		case mode == NATUnprotected && i != nil && i.Not && i.Value() == o.Value():
+			out = append(out, o.Value())
+		case mode == Routed && p != nil && !p.Not:
+			if n, ok := iptables.ProtocolNumber(p.Value()); ok && n == ping {
+				out = append(out, o.Value())
+			}
+		}
+	}
+	return out
+}
+
 // ProxyPort is a published port as proxy_ports has it: 8443, or "53/udp".
 func ProxyPort(protocol uint8, port uint16) string {
 	switch protocol {

@@ -58,3 +58,23 @@ COMMIT
 		t.Error(diff)
 	}
 }
+
+func TestNetworksWithGatewayModes(t *testing.T) {
+	host := open(t, write(t, filepath.Join(t.TempDir(), "host.v4"), `*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOCKER - [0:0]
+-A DOCKER -d 10.211.0.2/32 ! -i br-routed -o br-routed -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER ! -i br-nat -o br-nat -j DROP
+-A DOCKER -o br-routed -p icmp -j ACCEPT
+-A DOCKER ! -i br-routed -o br-routed -j DROP
+-A DOCKER ! -i br-open -o br-open -j ACCEPT
+COMMIT
+`))
+	for mode, want := range map[GatewayMode][]string{Routed: {"br-routed"}, NATUnprotected: {"br-open"}} {
+		if diff := cmp.Diff(want, host.Gateways(ir.IPv4, mode)); diff != "" {
+			t.Errorf("%s: %s", mode, diff)
+		}
+	}
+}
