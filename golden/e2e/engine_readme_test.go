@@ -64,7 +64,7 @@ func testReadmePolicy(b *bench, policy string) {
 
 	listed, unlisted := b.socketsAndPorts(443)
 	unlisted = append(unlisted, atContainers(containers)...)
-	local := b.loopbackThroughTheHost()
+	local := b.loopbackThroughTheHost(b.Other, 9000)
 	unlisted = append(unlisted, local)
 
 	// Without rules the other client gets in on each path, which shows that the test can fail.
@@ -200,15 +200,14 @@ func atContainers(containers []*lab.Container) []endpoint {
 	return slices.DeleteFunc(out, func(e endpoint) bool { return strings.HasPrefix(e.to, "invalid") })
 }
 
-// loopbackThroughTheHost makes the other client send packets for 127.0.0.1 to the host, where
-// DNAT of engines before 28 matches them: docs/contributing/docker.md, "Direct access to
-// containers".
-func (b *bench) loopbackThroughTheHost() endpoint {
+// loopbackThroughTheHost makes a client send packets for 127.0.0.1 to the host, where DNAT of
+// engines before 28 matches them: docs/contributing/docker.md, "Direct access to containers".
+func (b *bench) loopbackThroughTheHost(client *lab.Node, port uint16) endpoint {
 	b.Helper()
-	b.Other.Sysctl("net.ipv4.conf.all.route_localnet", "1")
-	b.Other.MustRun("ip", "address", "delete", "127.0.0.1/8", "dev", "lo")
-	b.Other.MustRun("ip", "route", "add", "127.0.0.1/32", "via", b.Host.V4.String(), "src", b.Other.V4.String())
-	return endpoint{"tcp", "127.0.0.1:9000"}
+	client.Sysctl("net.ipv4.conf.all.route_localnet", "1")
+	client.MustRun("ip", "address", "delete", "127.0.0.1/8", "dev", "lo")
+	client.MustRun("ip", "route", "add", "127.0.0.1/32", "via", b.Host.V4.String(), "src", client.V4.String())
+	return endpoint{"tcp", fmt.Sprintf("127.0.0.1:%d", port)}
 }
 
 // open returns the endpoints that answer a client, all asked at once.

@@ -183,12 +183,19 @@ func TestDirectRoutingIsClosed(t *testing.T) {
 
 func testGatewayModes(b *bench, direct bool) {
 	var open, openDirect, closed []endpoint
-	published := 0
+	// Port 9000 is published on 127.0.0.1.
+	b.loopbackThroughTheHost(b.Allowed, 9000)
+	local := b.loopbackThroughTheHost(b.Other, 9000)
+	published := 1
 	for i, mode := range gatewayModes {
 		b.engine.CreateNetwork(mode.name, fmt.Sprintf("10.21%d.0.0/24", i), fmt.Sprintf("fd00:21%d::/64", i), mode.flags...)
 		port := uint16(8080 + i)
+		publish := []string{fmt.Sprintf("%d:80/tcp", port)}
+		if i == 0 {
+			publish = append(publish, "127.0.0.1:9000:81/tcp")
+		}
 		c := b.engine.RunContainer(lab.ContainerOptions{
-			Name: mode.name, Network: mode.name, Publish: []string{fmt.Sprintf("%d:80/tcp", port)}, Listen: []string{"80/tcp", "81/tcp"},
+			Name: mode.name, Network: mode.name, Publish: publish, Listen: []string{"80/tcp", "81/tcp"},
 		})
 		add := func(isOpen bool, list *[]endpoint, targets ...endpoint) {
 			if !isOpen {
@@ -203,13 +210,19 @@ func testGatewayModes(b *bench, direct bool) {
 		}
 		v4, v6 := ownPorts(c, 80, 81)
 		add(mode.port || direct && mode.nat, &openDirect, v4[0], v6[0])
-		add(mode.other, &openDirect, v4[1], v6[1])
+		add(mode.other || direct && i == 0, &openDirect, v4[1])
+		add(mode.other, &openDirect, v6[1])
+	}
+	if direct {
+		openDirect = append(openDirect, local)
+	} else {
+		closed = append(closed, local)
 	}
 	b.requireOpen("without rules", b.Other, slices.Concat(open, openDirect), closed)
 	b.loadAndVerify(closedButWeb, fmt.Sprintf("%d ports published", published),
 		"without DNAT on br-routed (gateway mode routed)", "on br-unprotected (gateway mode nat-unprotected)")
 	b.requireOpen("loaded", b.Other, nil, slices.Concat(open, openDirect, closed, b.everywhere(22)))
-	// default.allow leaves the allowed client to Docker's rules: docs/engines.md, "Settings of the engine".
+	// default.allow leaves the allowed client, which is on the same segment, to Docker's rules: docs/engines.md, "Settings of the engine".
 	b.requireOpen("loaded", b.Allowed, slices.Concat(open, openDirect), closed)
 	// A published port has no meaning where nothing translates it; its container's does.
 	b.load(strings.Replace(closedButWeb, "published_ports = [8443]", `container_ports = [80]
