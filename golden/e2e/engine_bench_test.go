@@ -154,6 +154,17 @@ func (b *bench) expect(when string, tries ...try) {
 	b.expectAll(when, b.forwarded(tries))
 }
 
+// connect makes one connection to each endpoint, all at once.
+func (b *bench) connect(from *lab.Node, targets []endpoint) []lab.Result {
+	var wait sync.WaitGroup
+	got := make([]lab.Result, len(targets))
+	for i, target := range targets {
+		wait.Go(func() { got[i] = from.Connect(target.network, target.to) })
+	}
+	wait.Wait()
+	return got
+}
+
 // expectAll makes connections, whether a container answers or docker-proxy.
 func (b *bench) expectAll(when string, tries []try) {
 	b.Helper()

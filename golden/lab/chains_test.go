@@ -87,7 +87,7 @@ func loadDrop(t *testing.T, engine *Engine, backend Backend) {
 	for family, rules := range dropRules {
 		must(t, engine.Tools.IPTablesRestore(backend, family,
 			"*filter\n:DOCKER-USER - [0:0]\n:PROTECT - [0:0]\n"+strings.Join(rules, "")+"COMMIT\n"))
-		if engine.Tools.IPTables(backend, family, "-C", "FORWARD", "-j", "DOCKER-USER") != nil {
+		if !strings.Contains(engine.Tools.IPTablesSave(backend, family, "filter"), "-A FORWARD -j DOCKER-USER\n") {
 			must(t, engine.Tools.IPTables(backend, family, "-I", "FORWARD", "-j", "DOCKER-USER"))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,8 +33,12 @@ type EngineOptions struct {
 	// IPv6 adds fd00:200::/64 to the default bridge and turns on ip6tables.
 	IPv6 bool
 
-	// Config has additional keys of daemon.json, such as "userland-proxy": false.
+	// Config has additional keys of daemon.json, such as "userland-proxy": false. A nil value
+	// removes a key that the lab sets itself.
 	Config map[string]any
+
+	// Environment has additional variables of dockerd: "NAME=VALUE".
+	Environment []string
 
 	// Dockerd is the path of another dockerd, with containerd, runc and
 	// docker-proxy beside it. The default is testenv.Dockerd.
@@ -61,6 +66,7 @@ type Engine struct {
 	dockerd    string
 	log        string
 	config     string // the docker command's configuration directory
+	variables  []string
 	containers []*Container
 	daemon     *daemon
 }
@@ -121,6 +127,8 @@ func (lab *Lab) NewEngine(options EngineOptions) *Engine {
 		dockerd: options.Dockerd,
 		log:     filepath.Join(scratch, "dockerd.log"),
 		config:  filepath.Join(scratch, "docker"),
+
+		variables: options.Environment,
 	}
 	if beside := filepath.Dir(options.Dockerd); beside != "." {
 		engine.path = beside + ":" + engine.path
@@ -195,6 +203,7 @@ func (e *Engine) writeConfig(options EngineOptions, cgroup string) {
 		config["experimental"] = true // ip6tables required it before 27
 	}
 	maps.Copy(config, options.Config)
+	maps.DeleteFunc(config, func(_ string, value any) bool { return value == nil })
 	text, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		e.t.Fatal(err)
@@ -214,8 +223,8 @@ func (e *Engine) Start() {
 		e.t.Fatal(err)
 	}
 	defer log.Close()
-	args := e.cell.command("env", "PATH="+e.path, "XTABLES_LOCKFILE="+e.cell.lock,
-		e.dockerd, "--config-file="+cellMount+"/daemon.json")
+	args := e.cell.command(slices.Concat([]string{"env", "PATH=" + e.path, "XTABLES_LOCKFILE=" + e.cell.lock},
+		e.variables, []string{e.dockerd, "--config-file=" + cellMount + "/daemon.json"})...)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
@@ -327,10 +336,11 @@ func (e *Engine) run(stdin string, args ...string) (stdout, stderr string, err e
 }
 
 // CreateNetwork creates a bridge network with the device br-NAME. Without
-// subnet6 it has IPv4 only.
-func (e *Engine) CreateNetwork(name, subnet4, subnet6 string) {
+// subnet6 it has IPv4 only. Flags are more flags of docker network create.
+func (e *Engine) CreateNetwork(name, subnet4, subnet6 string, flags ...string) {
 	e.t.Helper()
 	args := []string{"network", "create", "--subnet", subnet4, "--opt", "com.docker.network.bridge.name=br-" + name}
+	args = append(args, flags...)
 	if subnet6 != "" {
 		args = append(args, "--ipv6", "--subnet", subnet6)
 	}

@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
@@ -30,7 +32,7 @@ func docker(h *hosts) (result, error) {
 	case !d.Filter && d.NAT:
 		return failed("the filter table has none of Docker's chains, so the policy of FORWARD applies to published ports. %s", restart)
 	case !d.Filter && engineRan(h) && h.family == ir.IPv4:
-		return failed("the bridge docker0 exists, but none of Docker's rules: docker-proxy answers for published ports. %s", restart)
+		return failed("the bridge docker0 exists, but none of Docker's rules: docker-proxy answers for published ports. %s, unless it is configured with \"iptables\": false", restart)
 	case !d.Filter && h.family == ir.IPv6:
 		return nothing("Docker has no IPv6 rules: over IPv6 docker-proxy answers for published ports, and its packets pass through INPUT")
 	case !d.Filter:
@@ -75,7 +77,20 @@ func published(h *hosts) (result, error) {
 			return failed("Docker publishes port %d for %s, but no rule accepts its packets: the policy of FORWARD drops them. Restart the engine", p.Port, p.Container)
 		}
 	}
-	return ok("FORWARD jumps to Docker's chains, %s published", words.Count(len(ports), "port"))
+	return ok("FORWARD jumps to Docker's chains, %s published%s", words.Count(len(ports), "port"), gateways(h))
+}
+
+// gateways lists the networks on which containers have other clients, or other ports, than the
+// rules for published ports suggest.
+func gateways(h *hosts) string {
+	var out string
+	if on := h.have.Gateways(h.family, snapshot.Routed); len(on) > 0 {
+		out += fmt.Sprintf("; without DNAT on %s (gateway mode routed), where published_ports match nothing", strings.Join(on, ", "))
+	}
+	if on := h.have.Gateways(h.family, snapshot.NATUnprotected); len(on) > 0 {
+		out += fmt.Sprintf("; clients that the rules leave to Docker reach every port of containers on %s (gateway mode nat-unprotected)", strings.Join(on, ", "))
+	}
+	return out
 }
 
 // droppedByFilterPolicy reports whether the policy of FORWARD drops a packet that no rule
