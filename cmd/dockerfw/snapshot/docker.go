@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -52,7 +53,12 @@ type Published struct {
 	Container netip.AddrPort
 	Protocol  uint8
 	Port      uint16
-	Bridge    string // the interface that the rule excludes: the container's
+	Bridge    string // the interface to the container
+	// Address is the host's address that the port is bound to; the zero Addr for all of them.
+	Address netip.Addr
+	// Proxied: the rule excludes the container's interface, as engines write it while docker-proxy
+	// serves the port for the containers there.
+	Proxied bool
 }
 
 // Published returns the ports of the DNAT rules in the chain DOCKER, or in Docker's own nft
@@ -83,7 +89,13 @@ func (h *Host) Published(f ir.Family) []Published {
 			p.Protocol, _ = iptables.ProtocolNumber(o.Value())
 		}
 		if o := r.Option("-i"); o != nil && o.Not {
-			p.Bridge = o.Value()
+			p.Bridge, p.Proxied = o.Value(), true
+		} else {
+			p.Bridge = h.bridgeTo(f, p.Container.Addr())
+		}
+		if o := r.Option("-d"); o != nil && !o.Not {
+			host, _, _ := strings.Cut(o.Value(), "/")
+			p.Address, _ = netip.ParseAddr(host)
 		}
 		for i := range r.Matches {
 			if o := r.Matches[i].Option("--dport"); o != nil && !o.Not {
@@ -96,6 +108,27 @@ func (h *Host) Published(f ir.Family) []Published {
 		}
 	}
 	return out
+}
+
+// bridgeTo is the interface that Docker's filter rules accept packets to a container on; "" if
+// they do not say.
+func (h *Host) bridgeTo(f ir.Family, container netip.Addr) string {
+	t := h.Filter(f)
+	if t == nil {
+		return ""
+	}
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			d, o := r.Option("-d"), r.Option("-o")
+			if !identity.IsDockerChain(c.Name) || d == nil || o == nil || d.Not || o.Not {
+				continue
+			}
+			if host, _, _ := strings.Cut(d.Value(), "/"); host == container.String() {
+				return o.Value()
+			}
+		}
+	}
+	return ""
 }
 
 // ProxyPort is a published port as proxy_ports has it: 8443, or "53/udp".

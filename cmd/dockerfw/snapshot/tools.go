@@ -86,3 +86,9 @@ func (LocalTools) HasDefaultBridge() bool {
 	_, err := os.Stat("/sys/class/net/docker0")
 	return err == nil
 }
+
+// Here reports whether h is the host that this runs on, whose processes can be read as well.
+func (h *Host) Here() bool {
+	_, elsewhere := h.tools.(remoteTools)
+	return h.Kind == Live && !elsewhere
+}

@@ -20,6 +20,7 @@ var checks = []check{
 	{name: "security", ofFamily: true, needs: rulesRead, run: security},
 	{name: "Docker", ofFamily: true, needs: rulesRead, run: docker},
 	{name: "foreign", ofFamily: true, needs: rulesRead, run: foreign},
+	{name: "published", needs: publishes, run: publishedPorts},
 	{name: "sets", run: sets},
 	{name: "nft", needs: nftNotCovered, run: nftTables},
 	{name: "backend", needs: live, run: backend},

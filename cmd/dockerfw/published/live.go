@@ -1,0 +1,325 @@
+package published
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// Path is how clients reach a port of a host.
+type Path string
+
+// The paths. Ports of containers with network_mode: host are ports of the host.
+const (
+	Forwarded   Path = "forwarded"
+	DockerProxy Path = "docker-proxy"
+	HostNetwork Path = "network_mode: host"
+)
+
+// Exposure is a port of a host, and who reaches it on one path over one family, with the rules that
+// the host has now.
+type Exposure struct {
+	Port   Port
+	Family ir.Family
+	Path   Path
+	// Some and Everyone report who gets through: somebody, and all whom no deny of the policy
+	// refuses. Example is a packet that does.
+	Some, Everyone bool
+	Example        packet.Packet
+	// Leak is set if docker-proxy lets clients through whom the policy refuses where packets are
+	// forwarded.
+	Leak bool
+	// Covered: INPUT protection covers the port, so that the rules of the host are to blame.
+	// Listed: a rule of the policy lists it. Accepts are the blocks that let clients in.
+	Covered, Listed bool
+	Accepts         []ir.RuleID
+	// Uncompiled: the policy has no rules for the family.
+	Uncompiled bool
+	// Inferred: no process was seen; the rules of the engine show that docker-proxy is in use.
+	Inferred bool
+}
+
+// what is the port with its container, as in 8080/tcp (container 172.17.0.2:80).
+func (x *Exposure) what() string {
+	if x.Path == HostNetwork {
+		return portsText(x.Port.Protocol, x.Port.First, x.Port.Last) + " (container " + x.Port.By + ")"
+	}
+	return x.Port.text() + " (container " + x.Port.By + ")"
+}
+
+// Live returns the ports that containers publish on a host as it is, or as it would be after
+// loading, and who reaches them. want is what was compiled for it. The ports are read from the nat
+// rules; if the host is the one that this runs on, also from its processes.
+func Live(want, have *snapshot.Host) ([]Exposure, error) {
+	var listeners []Listener
+	seen := have.Here()
+	if seen {
+		var err error
+		if listeners, err = Listeners(); err != nil {
+			return nil, err
+		}
+	}
+	return Exposures(want, have, listeners, seen)
+}
+
+// Exposures is Live with the listening processes of the host. If they are not known, those of
+// docker-proxy follow from the nat rules.
+func Exposures(want, have *snapshot.Host, listeners []Listener, known bool) ([]Exposure, error) {
+	l := &liveHost{want: want, have: have}
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if have.Rules[f] == nil {
+			continue
+		}
+		l.forwarded(f)
+		for _, one := range listeners {
+			l.listener(f, one)
+		}
+		if !known && f == ir.IPv6 {
+			l.infer()
+		}
+	}
+	return l.answer()
+}
+
+// liveHost collects the ports of a host, and what is to be asked about them.
+type liveHost struct {
+	want, have *snapshot.Host
+	found      []found
+}
+
+// found is a port that was found, with the container of a forwarded one.
+type found struct {
+	Exposure
+	container netip.Addr
+	bridge    string
+}
+
+// forwarded adds the ports that the nat rules of a family forward.
+func (l *liveHost) forwarded(f ir.Family) {
+	for _, p := range l.have.Published(f) {
+		port := Port{Protocol: p.Protocol, First: p.Port, Last: p.Port, Address: p.Address, Target: p.Container.Port(), By: p.Container.String()}
+		l.found = append(l.found, found{Exposure{Port: port, Family: f, Path: Forwarded}, p.Container.Addr(), p.Bridge})
+	}
+}
+
+// listener adds a port on which a process waits for clients of a family. Over IPv4 none of them
+// reach docker-proxy while Docker forwards the port; over IPv6 those with a link-local address do.
+func (l *liveHost) listener(f ir.Family, one Listener) {
+	port := Port{Protocol: one.Protocol, First: one.Port, Last: one.Port, Address: one.Address, By: one.ID}
+	path := HostNetwork
+	if one.Container.IsValid() {
+		path, port.By, port.Target = DockerProxy, one.Container.String(), one.Container.Port()
+	}
+	both := path == HostNetwork && one.Address == netip.IPv6Unspecified()
+	if both {
+		port.Address = netip.Addr{}
+	}
+	if !port.in(f) || path == DockerProxy && f == ir.IPv4 && l.forwards(f, &port) {
+		return
+	}
+	l.found = append(l.found, found{Exposure: Exposure{Port: port, Family: f, Path: path}})
+}
+
+// forwards reports whether nat rules forward a port that is bound to an address.
+func (l *liveHost) forwards(f ir.Family, p *Port) bool {
+	return slices.ContainsFunc(l.have.Published(f), func(o snapshot.Published) bool {
+		return o.Protocol == p.Protocol && o.Port == p.First && (!o.Address.IsValid() || o.Address == p.Address)
+	})
+}
+
+// infer adds what docker-proxy answers over IPv6: the ports that are forwarded over IPv4 without a
+// condition on the address, by rules of an engine that uses docker-proxy. The rules do not show
+// whether a port is published on 0.0.0.0 alone.
+func (l *liveHost) infer() {
+	for _, p := range l.have.Published(ir.IPv4) {
+		if p.Proxied && !p.Address.IsValid() {
+			port := Port{Protocol: p.Protocol, First: p.Port, Last: p.Port, Target: p.Container.Port(), By: p.Container.String()}
+			l.found = append(l.found, found{Exposure: Exposure{Port: port, Family: ir.IPv6, Path: DockerProxy, Inferred: true}})
+		}
+	}
+}
+
+// maxForwarded limits the forwarded ports about which the rules of the host are asked one by one;
+// of the others the policy's rules are.
+const maxForwarded = 500
+
+// answer asks the rules of the host, and those of the policy, about all ports.
+func (l *liveHost) answer() ([]Exposure, error) {
+	lists := rulesWithPorts(l.want)
+	var out []Exposure
+	for _, f := range l.have.Families() {
+		// Of a family that the policy has no rules for, the other one shows whom it refuses.
+		meant := f
+		if l.want.Rules[f] == nil {
+			meant = other(f)
+		}
+		policy := compiledAsker(l.want, meant, snapshot.Forward)
+		forward, err := hostAsker(l.want, l.have, f, snapshot.Forward)
+		if err != nil {
+			return nil, err
+		}
+		local, err := hostAsker(l.want, l.have, f, snapshot.ToHost)
+		if err != nil {
+			return nil, err
+		}
+		type place struct {
+			found      *found
+			asked      *asker
+			at, policy int
+		}
+		var places []place
+		for i := range l.found {
+			x := &l.found[i]
+			if x.Family != f {
+				continue
+			}
+			port := x.Port
+			if meant != f {
+				port.Address = netip.Addr{}
+			}
+			at := place{found: x, policy: policy.ask(&port)}
+			switch {
+			case x.Path != Forwarded:
+				at.asked, at.at = local, local.ask(&x.Port)
+			case len(places) < maxForwarded:
+				at.asked, at.at = forward, forward.askAbout(&x.Port, x.container, x.bridge)
+			default:
+				at.asked, at.at = policy, at.policy
+			}
+			places = append(places, at)
+		}
+		answers := map[*asker][]clients{}
+		for _, a := range []*asker{policy, forward, local} {
+			if answers[a], err = a.answers(); err != nil {
+				return nil, err
+			}
+		}
+		for _, at := range places {
+			x := at.found.Exposure
+			for k := range policy.externals() {
+				x.add(&answers[at.asked][at.at+k], &answers[policy][at.policy+k], meant == f)
+			}
+			x.Uncompiled, x.Covered = meant != f, covered(l.want, f, &x.Port)
+			for _, listings := range lists {
+				x.Listed = x.Listed || slices.ContainsFunc(listings, func(r listing) bool { return r.lists(&x.Port) })
+			}
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}
+
+func other(f ir.Family) ir.Family {
+	if f == ir.IPv6 {
+		return ir.IPv4
+	}
+	return ir.IPv6
+}
+
+// add adds who gets through on the host, and compares it with whom the policy admits, by the rules
+// of the same family or of the other one.
+func (x *Exposure) add(through, admitted *clients, same bool) {
+	if x.Port.local() {
+		return // no packet from outside has such a destination
+	}
+	if through.ok && !x.Some {
+		x.Example = through.example
+		if x.Path != Forwarded {
+			x.Example.DestinationPort = x.Port.First // several ports may have one answer
+		}
+	}
+	x.Some = x.Some || through.ok
+	x.Everyone = x.Everyone || through.everyone()
+	for _, id := range through.accepts {
+		if !slices.Contains(x.Accepts, id) {
+			x.Accepts = append(x.Accepts, id)
+		}
+	}
+	switch {
+	case x.Path != DockerProxy:
+	case same:
+		x.Leak = x.Leak || !through.pass.Minus(admitted.pass).IsEmpty()
+	default:
+		x.Leak = x.Leak || through.ok && !admitted.asked.Minus(admitted.pass).IsEmpty()
+	}
+}
+
+// Finding is what there is to say about what a host publishes.
+type Finding struct {
+	// Fault: the policy is untrue for the port.
+	Fault bool
+	Text  string
+}
+
+// Findings puts exposures into words: one finding for each port that docker-proxy opens, and one for
+// everything else that is not as a reader of the policy expects.
+func Findings(want *snapshot.Host, all []Exposure) []Finding {
+	var out []Finding
+	for i := range all {
+		if x := &all[i]; x.Leak {
+			out = append(out, Finding{true, x.leakText()})
+		}
+	}
+	out = append(out, listed("open to everyone", all, func(x *Exposure) (string, bool) {
+		return x.Port.text() + blocksText(x.Accepts), x.Path == Forwarded && x.Everyone
+	})...)
+	out = append(out, listed("in no rule of the policy", all, func(x *Exposure) (string, bool) {
+		return x.Port.text(), x.Path != HostNetwork && !x.Port.local() && !x.Listed && !x.Covered && !x.Leak
+	})...)
+	var ports []Port
+	for _, x := range all {
+		ports = append(ports, x.Port)
+	}
+	for _, d := range notPublished(want, ports) {
+		out = append(out, Finding{Text: d.Summary})
+	}
+	out = append(out, listed("network_mode: host, reachable by everyone because no input block closes them", all, func(x *Exposure) (string, bool) {
+		return fmt.Sprintf("%s over %s", x.what(), words.Family(x.Family)), x.Path == HostNetwork && x.Everyone
+	})...)
+	return append(out, listed("published on a loopback address, so that no client outside reaches them (engines before 28 forward them for the network segment)", all, func(x *Exposure) (string, bool) {
+		return x.Port.text(), x.Port.local() && x.Path == Forwarded
+	})...)
+}
+
+// listed is a finding that lists the ports of which it is true, each once.
+func listed(heading string, all []Exposure, text func(*Exposure) (string, bool)) []Finding {
+	var texts []string
+	for i := range all {
+		if t, ok := text(&all[i]); ok && !slices.Contains(texts, t) {
+			texts = append(texts, t)
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	const shown = 10
+	return []Finding{{Text: heading + ": " + words.List(texts, shown)}}
+}
+
+// leakText is what docker-proxy opens, and how to close it.
+func (x *Exposure) leakText() string {
+	who := "clients that the policy refuses"
+	if x.Everyone {
+		who = "everyone"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is reachable over %s through docker-proxy by %s, for example %s.", x.what(), words.Family(x.Family), who, x.Example)
+	if x.Inferred {
+		b.WriteString(" (The nat rules show docker-proxy; a port published on 0.0.0.0 alone has none over IPv6.)")
+	}
+	switch {
+	case x.Uncompiled:
+		fmt.Fprintf(&b, " The policy has no rules for %s: add it to families of the host block", words.Family(x.Family))
+	case x.Covered:
+		b.WriteString(" The policy covers it, but the rules of the host let it through. Run: dockerfw apply FOLDER")
+	default:
+		fmt.Fprintf(&b, " Add an input block to the policy, or proxy_ports = [%s] to its host block", snapshot.ProxyPort(x.Port.Protocol, x.Port.First))
+	}
+	return b.String()
+}
