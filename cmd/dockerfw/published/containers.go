@@ -69,6 +69,8 @@ type containerReader struct {
 	file  string
 	list  List
 	diags hcl.Diagnostics
+	// last is the place of the last container: an array may be one line of megabytes.
+	last hcl.Pos
 }
 
 // skip is the offset of the next value: after blanks and a comma.
@@ -79,23 +81,27 @@ func (r *containerReader) skip(offset int) int {
 	return offset
 }
 
-// place is the rest of the line at an offset.
+// place is the rest of the line at an offset, or the beginning of a long one.
 func (r *containerReader) place(offset int) hcl.Range {
 	offset = min(offset, len(r.text))
-	before := r.text[:offset]
-	line := 1 + bytes.Count(before, []byte("\n"))
+	if r.last.Line == 0 || offset < r.last.Byte {
+		r.last = hcl.InitialPos
+	}
+	between := r.text[r.last.Byte:offset]
+	if n := bytes.Count(between, []byte("\n")); n > 0 {
+		r.last.Line, r.last.Column = r.last.Line+n, 1
+		between = between[bytes.LastIndexByte(between, '\n')+1:]
+	}
+	r.last.Column += diag.Columns(string(between))
+	r.last.Byte = offset
 	if r.file == "" {
-		return diag.Outside(fmt.Sprintf("standard input, line %d", line))
+		return diag.Outside(fmt.Sprintf("standard input, line %d", r.last.Line))
 	}
-	start := bytes.LastIndexByte(before, '\n') + 1
-	rest, _, _ := bytes.Cut(r.text[offset:], []byte("\n"))
-	rest = bytes.TrimRight(rest, "\r")
-	column := 1 + diag.Columns(string(before[start:]))
-	return hcl.Range{
-		Filename: r.file,
-		Start:    hcl.Pos{Line: line, Column: column, Byte: offset},
-		End:      hcl.Pos{Line: line, Column: column + diag.Columns(string(rest)), Byte: offset + len(rest)},
-	}
+	const longest = 400
+	rest, _, _ := bytes.Cut(r.text[offset:min(offset+longest, len(r.text))], []byte("\n"))
+	rest = bytes.TrimRight(bytes.ToValidUTF8(rest, nil), "\r")
+	end := hcl.Pos{Line: r.last.Line, Column: r.last.Column + diag.Columns(string(rest)), Byte: offset + len(rest)}
+	return hcl.Range{Filename: r.file, Start: r.last, End: end}
 }
 
 func (r *containerReader) problem(offset int, summary, format string, args ...any) *hcl.Diagnostic {

@@ -14,7 +14,7 @@ import (
 )
 
 // Listeners are the sockets of this host's network namespace that docker-proxy and containers with
-// network_mode: host listen on. It reads /proc, and needs root to see the processes of others.
+// network_mode: host listen on. It reads /proc, and needs root to see the processes of other users.
 func Listeners() ([]Listener, error) {
 	own, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {

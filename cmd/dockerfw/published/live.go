@@ -28,17 +28,18 @@ type Exposure struct {
 	Port   Port
 	Family ir.Family
 	Path   Path
-	// Some and Everyone report who gets through: somebody, and all whom no deny of the policy
+	// Some and Everyone report who gets through: some clients, and all that no deny of the policy
 	// refuses. Example is a packet that does.
 	Some, Everyone bool
 	Example        packet.Packet
-	// Leak is set if docker-proxy lets clients through whom the policy refuses where packets are
+	// Leak is set if docker-proxy lets clients through that the policy refuses where packets are
 	// forwarded.
 	Leak bool
-	// Covered: INPUT protection covers the port, so that the rules of the host are to blame.
-	// Listed: a rule of the policy lists it. Accepts are the blocks that let clients in.
-	Covered, Listed bool
-	Accepts         []ir.RuleID
+	// Closed: the policy refuses them in INPUT as well, so that its rules are not in force on the
+	// host. Covered: INPUT protection covers the port; Listed: a rule of the policy lists it.
+	// Accepts are the blocks that let clients in.
+	Closed, Covered, Listed bool
+	Accepts                 []ir.RuleID
 	// Uncompiled: the policy has no rules for the family.
 	Uncompiled bool
 	// Inferred: no process was seen; the rules of the engine show that docker-proxy is in use.
@@ -108,8 +109,9 @@ func (l *liveHost) forwarded(f ir.Family) {
 	}
 }
 
-// listener adds a port on which a process waits for clients of a family. Over IPv4 none of them
-// reach docker-proxy while Docker forwards the port; over IPv6 those with a link-local address do.
+// listener adds a port on which a process waits for clients of a family. Those whose packets
+// Docker's nat rules translate do not get there: over IPv4 all, over IPv6 those without a
+// link-local address.
 func (l *liveHost) listener(f ir.Family, one Listener) {
 	port := Port{Protocol: one.Protocol, First: one.Port, Last: one.Port, Address: one.Address, By: one.ID}
 	path := HostNetwork
@@ -120,17 +122,10 @@ func (l *liveHost) listener(f ir.Family, one Listener) {
 	if both {
 		port.Address = netip.Addr{}
 	}
-	if !port.in(f) || path == DockerProxy && f == ir.IPv4 && l.forwards(f, &port) {
+	if !port.in(f) {
 		return
 	}
 	l.found = append(l.found, found{Exposure: Exposure{Port: port, Family: f, Path: path}})
-}
-
-// forwards reports whether nat rules forward a port that is bound to an address.
-func (l *liveHost) forwards(f ir.Family, p *Port) bool {
-	return slices.ContainsFunc(l.have.Published(f), func(o snapshot.Published) bool {
-		return o.Protocol == p.Protocol && o.Port == p.First && (!o.Address.IsValid() || o.Address == p.Address)
-	})
 }
 
 // infer adds what docker-proxy answers over IPv6: the ports that are forwarded over IPv4 without a
@@ -154,12 +149,12 @@ func (l *liveHost) answer() ([]Exposure, error) {
 	lists := rulesWithPorts(l.want)
 	var out []Exposure
 	for _, f := range l.have.Families() {
-		// Of a family that the policy has no rules for, the other one shows whom it refuses.
+		// Of a family that the policy has no rules for, the other one shows which clients it refuses.
 		meant := f
 		if l.want.Rules[f] == nil {
 			meant = other(f)
 		}
-		policy := compiledAsker(l.want, meant, snapshot.Forward)
+		policy, input := compiledAsker(l.want, meant, snapshot.Forward), compiledAsker(l.want, meant, snapshot.ToHost)
 		forward, err := hostAsker(l.want, l.have, f, snapshot.Forward)
 		if err != nil {
 			return nil, err
@@ -169,9 +164,9 @@ func (l *liveHost) answer() ([]Exposure, error) {
 			return nil, err
 		}
 		type place struct {
-			found      *found
-			asked      *asker
-			at, policy int
+			found             *found
+			asked             *asker
+			at, policy, input int
 		}
 		var places []place
 		for i := range l.found {
@@ -183,7 +178,7 @@ func (l *liveHost) answer() ([]Exposure, error) {
 			if meant != f {
 				port.Address = netip.Addr{}
 			}
-			at := place{found: x, policy: policy.ask(&port)}
+			at := place{found: x, policy: policy.ask(&port), input: input.ask(&port)}
 			switch {
 			case x.Path != Forwarded:
 				at.asked, at.at = local, local.ask(&x.Port)
@@ -195,16 +190,20 @@ func (l *liveHost) answer() ([]Exposure, error) {
 			places = append(places, at)
 		}
 		answers := map[*asker][]clients{}
-		for _, a := range []*asker{policy, forward, local} {
+		for _, a := range []*asker{policy, input, forward, local} {
 			if answers[a], err = a.answers(); err != nil {
 				return nil, err
 			}
 		}
 		for _, at := range places {
 			x := at.found.Exposure
+			closed := true
 			for k := range policy.externals() {
-				x.add(&answers[at.asked][at.at+k], &answers[policy][at.policy+k], meant == f)
+				admitted := &answers[policy][at.policy+k]
+				x.add(&answers[at.asked][at.at+k], admitted, meant == f)
+				closed = closed && answers[input][at.input+k].pass.Minus(admitted.pass).IsEmpty()
 			}
+			x.Closed = closed && meant == f
 			x.Uncompiled, x.Covered = meant != f, covered(l.want, f, &x.Port)
 			for _, listings := range lists {
 				x.Listed = x.Listed || slices.ContainsFunc(listings, func(r listing) bool { return r.lists(&x.Port) })
@@ -222,8 +221,8 @@ func other(f ir.Family) ir.Family {
 	return ir.IPv6
 }
 
-// add adds who gets through on the host, and compares it with whom the policy admits, by the rules
-// of the same family or of the other one.
+// add adds who gets through on the host, and compares it with the clients that the policy admits, by
+// the rules of the same family or of the other one.
 func (x *Exposure) add(through, admitted *clients, same bool) {
 	if x.Port.local() {
 		return // no packet from outside has such a destination
@@ -316,8 +315,8 @@ func (x *Exposure) leakText() string {
 	switch {
 	case x.Uncompiled:
 		fmt.Fprintf(&b, " The policy has no rules for %s: add it to families of the host block", words.Family(x.Family))
-	case x.Covered:
-		b.WriteString(" The policy covers it, but the rules of the host let it through. Run: dockerfw apply FOLDER")
+	case x.Closed:
+		b.WriteString(" The policy refuses them, but its rules are not in force. Run: dockerfw apply FOLDER")
 	default:
 		fmt.Fprintf(&b, " Add an input block to the policy, or proxy_ports = [%s] to its host block", snapshot.ProxyPort(x.Port.Protocol, x.Port.First))
 	}

@@ -11,13 +11,13 @@ import (
 // decision is what a policy decides about a published port, on all paths and families.
 type decision struct {
 	port Port
-	// leaks are the families in which docker-proxy lets clients through whom the policy refuses
+	// leaks are the families in which docker-proxy lets clients through that the policy refuses
 	// where packets are forwarded, everyoneLeaks whether there are no others, and leak a packet.
 	leaks         []ir.Family
 	everyoneLeaks bool
 	leak          packet.Packet
-	// some and everyone report who reaches the port where packets are forwarded: somebody, and
-	// all whom no deny refuses. accepts are the accept blocks that let them in.
+	// some and everyone report who reaches the port where packets are forwarded: some clients, and
+	// all that no deny refuses. accepts are the accept blocks that let them in.
 	some, everyone bool
 	accepts        []ir.RuleID
 	// listed: a deny or accept lists the port. covered: INPUT protection covers it, for a rule or

@@ -62,7 +62,7 @@ func (p *Port) local() bool { return p.Address.IsLoopback() }
 func (p *Port) text() string {
 	text := portsText(p.Protocol, p.First, p.Last)
 	switch {
-	case !p.Address.IsValid():
+	case !p.Address.IsValid() || p.Address.IsUnspecified():
 		return text
 	case p.Address.Is6():
 		return "[" + p.Address.String() + "]:" + text

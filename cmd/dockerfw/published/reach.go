@@ -3,6 +3,7 @@ package published
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -27,7 +28,7 @@ type clients struct {
 	ok      bool
 }
 
-// everyone reports whether all get through whom no deny block drops.
+// everyone reports whether all clients get through that no deny block drops.
 func (c *clients) everyone() bool {
 	return c.ok && c.asked.Minus(c.pass).Minus(c.denied).IsEmpty()
 }
@@ -41,7 +42,10 @@ type asker struct {
 	// about is the host as package question knows it.
 	about   question.Host
 	program *packet.Program
-	asked   []packet.Cond
+	// nat are the chains that translate destinations before packets get to the host itself: what
+	// they translate is forwarded instead.
+	nat   []*packet.Program
+	asked []packet.Cond
 	// ports are the conditions on ports in the program. Ports for which the same ones hold have
 	// the same answer, and known are the answers by what they have in common: a range of thousands
 	// of ports needs few questions.
@@ -76,10 +80,25 @@ func hostAsker(want, have *snapshot.Host, f ir.Family, path snapshot.Path) (*ask
 		return nil, err
 	}
 	a := newAsker(have, f, path, program)
+	for _, h := range have.Hooks(f, path) {
+		if path == snapshot.ToHost && h.Translates() {
+			nat := h.Program.Map(func(_ *packet.Rule, c packet.Cond) packet.Cond { return packet.Map(c, toLocal) })
+			nat.ToHost = true
+			a.nat = append(a.nat, nat)
+		}
+	}
 	if a.about.External, _ = want.Interfaces(f); len(a.about.External) == 0 {
 		a.about.External, _ = want.Interfaces(other(f))
 	}
 	return a, nil
+}
+
+// toLocal replaces the condition that a packet is for an address of the host by one that holds.
+func toLocal(c packet.Cond) packet.Cond {
+	if o, ok := c.(packet.Opaque); ok && o.Text == packet.DestinationIsLocal.Text {
+		return packet.All{}
+	}
+	return c
 }
 
 func newAsker(h *snapshot.Host, f ir.Family, path snapshot.Path, program *packet.Program) *asker {
@@ -203,12 +222,19 @@ func (a *asker) answers() (out []clients, err error) {
 	for _, c := range a.asked {
 		questions.Chains[0].Rules = append(questions.Chains[0].Rules, &packet.Rule{Matches: []packet.Cond{c}, Verdict: packet.Verdict{Kind: packet.Accept}})
 	}
-	space, err := packet.New(a.program, questions)
+	space, err := packet.New(append([]*packet.Program{a.program, questions}, a.nat...)...)
 	if err != nil {
 		return nil, err
 	}
 	rules, asked := space.Programs()[0], space.Programs()[1]
 	through := through(rules)
+	for _, nat := range space.Programs()[2:] {
+		for _, o := range nat.Outcomes() {
+			if strings.HasPrefix(o.Verdict.With, "DNAT ") {
+				through = through.Diff(o.Set)
+			}
+		}
+	}
 	accepts, denied, err := a.blocks(rules)
 	if err != nil {
 		return nil, err

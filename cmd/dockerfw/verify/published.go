@@ -39,10 +39,13 @@ func publishedPorts(h *hosts) (result, error) {
 		const shown = 5
 		return failed("%s", words.List(faults, shown))
 	}
-	var ports []published.Port
+	type port struct {
+		protocol uint8
+		number   uint16
+	}
+	var ports []port
 	for _, x := range exposed {
-		p := x.Port
-		p.By = "" // a port of two families has two containers' addresses
+		p := port{x.Port.Protocol, x.Port.First}
 		if x.Path != published.HostNetwork && !slices.Contains(ports, p) {
 			ports = append(ports, p)
 		}
