@@ -26,6 +26,7 @@ import (
 // the files keeps no places: a port is found again by its values.
 type index struct {
 	sources map[string][]byte
+	main    string // the first file
 	roots   []root
 	// seen are the files that were read, by their absolute paths.
 	seen     map[string]bool
@@ -63,6 +64,9 @@ func (x *index) file(path string, variables types.Mapping, depth int) ([]byte, h
 		return x.sources[path], nil
 	}
 	x.seen[absolute(path)] = true
+	if x.main == "" {
+		x.main = path
+	}
 	start := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
 	text, err := files.Read(files.Disk, path)
 	switch {
@@ -98,8 +102,8 @@ func (x *index) document(path string, node *yaml.Node, variables types.Mapping, 
 	}
 	for name, s := range fields(field(top, "services")) {
 		x.services[name.Value] = x.rangeOf(path, name)
-		if file := resolve(field(field(s, "extends"), "file")); file != nil && !(noNetwork{}).Accept(file.Value) {
-			x.other(filepath.Join(filepath.Dir(path), file.Value), file.Value, variables, depth)
+		if file := resolve(field(field(s, "extends"), "file")); file != nil {
+			diags = append(diags, x.other(path, file, beside(path, file.Value), variables, depth)...)
 		}
 		if mode := resolve(field(s, "network_mode")); mode != nil {
 			diags = append(diags, x.unset(path, mode, variables)...)
@@ -111,13 +115,24 @@ func (x *index) document(path string, node *yaml.Node, variables types.Mapping, 
 	return diags
 }
 
-// other reads a file that another one refers to. Whether it can be read is for the library to
-// report.
-func (x *index) other(path, written string, variables types.Mapping, depth int) {
-	if filepath.IsAbs(written) {
-		path = written
+// other reads a file that a node of another one names.
+func (x *index) other(path string, at *yaml.Node, file string, variables types.Mapping, depth int) hcl.Diagnostics {
+	if (noNetwork{}).Accept(at.Value) {
+		return hcl.Diagnostics{problem(x.rangeOf(path, at), "file from the network", at.Value+" is not on this machine, and nothing is read from the network. Save it beside the other files.")}
 	}
-	_, _ = x.file(path, variables, depth+1)
+	if _, err := files.Disk.Stat(file); err != nil {
+		return hcl.Diagnostics{problem(x.rangeOf(path, at), "Compose file that cannot be read", at.Value+": "+files.Reason(err)+".")}
+	}
+	_, diags := x.file(file, variables, depth+1)
+	return diags
+}
+
+// beside is the path of a file that another one refers to.
+func beside(path, written string) string {
+	if filepath.IsAbs(written) {
+		return written
+	}
+	return filepath.Join(filepath.Dir(path), written)
 }
 
 // include reads the files of an element of include, with variables of their own.
@@ -130,30 +145,28 @@ func (x *index) include(path string, item *yaml.Node, variables types.Mapping, d
 	var diags hcl.Diagnostics
 	for _, p := range paths {
 		p = resolve(p)
-		if (noNetwork{}).Accept(p.Value) {
-			diags = append(diags, problem(x.rangeOf(path, p), "file from the network", p.Value+" is not on this machine, and nothing is read from the network. Save it beside the other files."))
-			continue
-		}
-		dir := filepath.Join(filepath.Dir(path), filepath.Dir(p.Value))
+		file := beside(path, p.Value)
+		dir := filepath.Dir(file)
 		more, _ := readVariables(dir, nil)
 		for _, f := range elements(field(item, "env_file")) {
-			these, _ := readVariables(dir, []string{filepath.Join(filepath.Dir(path), resolve(f).Value)})
+			these, _ := readVariables(dir, []string{beside(path, resolve(f).Value)})
 			more = maps.Clone(more)
 			maps.Copy(more, these)
 		}
 		both := maps.Clone(more)
 		maps.Copy(both, variables)
-		x.other(filepath.Join(filepath.Dir(path), p.Value), p.Value, both, depth)
+		diags = append(diags, x.other(path, p, file, both, depth)...)
 	}
 	return diags
 }
 
 // port1 adds one element of ports, which may be several ports.
 func (x *index) port1(path, service string, item *yaml.Node, variables types.Mapping) hcl.Diagnostics {
-	item = resolve(item)
 	at := x.rangeOf(path, item)
+	item = resolve(item)
 	var diags hcl.Diagnostics
 	var configs []types.ServicePortConfig
+	var err error
 	value := func(n *yaml.Node) string {
 		if n = resolve(n); n == nil {
 			return ""
@@ -164,7 +177,7 @@ func (x *index) port1(path, service string, item *yaml.Node, variables types.Map
 	}
 	switch item.Kind {
 	case yaml.ScalarNode:
-		configs, _ = types.ParsePortConfig(value(item))
+		configs, err = types.ParsePortConfig(value(item))
 	case yaml.MappingNode:
 		target, _ := strconv.ParseUint(value(field(item, "target")), 10, 32)
 		c := types.ServicePortConfig{HostIP: value(field(item, "host_ip")), Published: value(field(item, "published")), Target: uint32(target), Protocol: value(field(item, "protocol"))}
@@ -172,12 +185,21 @@ func (x *index) port1(path, service string, item *yaml.Node, variables types.Map
 			c.Protocol = "tcp"
 		}
 		configs = []types.ServicePortConfig{c}
+		_, err = portOf(c)
+	}
+	if err != nil && len(diags) == 0 {
+		diags = append(diags, notPublishable(at, service, err))
 	}
 	for _, c := range configs {
 		x.ports[portKey{service, keyOf(c)}] = at
 		x.ports[portKey{"", keyOf(c)}] = at
 	}
 	return diags
+}
+
+// notPublishable is the error about a port that the engine would refuse.
+func notPublishable(at hcl.Range, service string, err error) *hcl.Diagnostic {
+	return problem(at, "no port that the engine can publish", fmt.Sprintf("Service %s: %v.", service, err))
 }
 
 // keyOf is a port by its values.
@@ -211,7 +233,7 @@ func (x *index) service(name string) hcl.Range {
 
 // first is the beginning of the first file.
 func (x *index) first() hcl.Range {
-	return hcl.Range{Filename: x.roots[0].file, Start: hcl.InitialPos, End: hcl.InitialPos}
+	return hcl.Range{Filename: x.main, Start: hcl.InitialPos, End: hcl.InitialPos}
 }
 
 // port is where a port of a service is written: that of a service that it extends if need be, and
@@ -233,7 +255,11 @@ func (x *index) problem(err error) *hcl.Diagnostic {
 		text = strings.ReplaceAll(text, absolute(r.file), r.file)
 	}
 	at, found := hcl.Range{}, 0
-	for _, m := range nodePath.FindAllString(text, -1) {
+	paths := nodePath.FindAllString(text, -1)
+	if m := serviceName.FindStringSubmatch(text); m != nil {
+		paths = append(paths, "services."+m[1])
+	}
+	for _, m := range paths {
 		for _, r := range x.roots {
 			if node, depth := lookup(resolve(r.node), strings.FieldsFunc(m, func(c rune) bool { return strings.ContainsRune(".[]", c) })); depth > found {
 				at, found = x.rangeOf(r.file, node), depth
@@ -246,7 +272,11 @@ func (x *index) problem(err error) *hcl.Diagnostic {
 	return problem(at, "Compose project that cannot be read", strings.TrimSuffix(text, ".")+".")
 }
 
-var nodePath = regexp.MustCompile(`(?:services|networks|include|volumes)(?:[.\[][\w-]+\]?)+`)
+// nodePath and serviceName are what errors of the library name.
+var (
+	nodePath    = regexp.MustCompile(`(?:services|networks|include|volumes)(?:[.\[][\w-]*\]?)+`)
+	serviceName = regexp.MustCompile(`service "([\w.-]+)"`)
+)
 
 // lookup follows the names and indexes of a path as far as they exist, and returns the key or the
 // element there and how far it got.
@@ -296,20 +326,16 @@ func fields(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
 			if n == nil || n.Kind != yaml.MappingNode || depth > maxDepth {
 				return true
 			}
+			var merged []*yaml.Node
 			for i := 0; i+1 < len(n.Content); i += 2 {
 				if n.Content[i].Value == "<<" {
-					for _, m := range elements(n.Content[i+1]) {
-						if !visit(m, depth+1) {
-							return false
-						}
-					}
-					continue
-				}
-				if !yield(n.Content[i], n.Content[i+1]) {
+					merged = append(merged, elements(n.Content[i+1])...)
+				} else if !yield(n.Content[i], n.Content[i+1]) {
 					return false
 				}
 			}
-			return true
+			// A mapping's own keys come first: they replace those that are merged into it.
+			return !slices.ContainsFunc(merged, func(m *yaml.Node) bool { return !visit(m, depth+1) })
 		}
 		visit(n, 0)
 	}
@@ -366,7 +392,8 @@ func (x *index) rangeOf(path string, n *yaml.Node) hcl.Range {
 	}
 }
 
-// marks are the positions in the errors of the YAML library, which counts lines from 0 there.
+// marks are the positions in the errors of the YAML library. Its parser counts lines from 0, and
+// leaves out the first one; its scanner counts from 1.
 var marks = regexp.MustCompile(`(?: at )?(?:line (\d+)(?:, column (\d+))?|<unknown position>): ?`)
 
 // syntaxError is the position of an error in text that is no YAML, and its message without
@@ -377,15 +404,19 @@ func syntaxError(path string, text []byte, err error) (hcl.Range, string) {
 	if all := marks.FindAllStringSubmatch(message, -1); len(all) > 0 {
 		last := all[len(all)-1]
 		if n, err := strconv.Atoi(last[1]); err == nil {
-			line = n + 1
+			line = n
+		}
+		if strings.HasPrefix(message, "while parsing") && last[1] != "" {
+			line++
 		}
 		if n, err := strconv.Atoi(last[2]); err == nil {
 			column = n
 		}
 	}
-	message = strings.TrimSuffix(strings.TrimSpace(marks.ReplaceAllString(message, ": ")), ".")
+	message = strings.TrimSuffix(marks.ReplaceAllString(message, "\x00"), ".")
+	parts := strings.FieldsFunc(message, func(r rune) bool { return r == 0 })
 	x := &index{sources: map[string][]byte{path: text}}
-	return x.rangeOf(path, &yaml.Node{Line: line, Column: column}), strings.TrimPrefix(message, ": ") + "."
+	return x.rangeOf(path, &yaml.Node{Line: line, Column: column}), strings.Join(parts, ": ") + "."
 }
 
 // lineOf is the position in an error of a library that has a line; the first otherwise.

@@ -22,7 +22,6 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/published"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
-	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
@@ -53,6 +52,9 @@ func Load(paths []string, o Options) (Project, hcl.Diagnostics) {
 	out := Project{Sources: p.index.sources}
 	dir := filepath.Dir(paths[0])
 	variables, diags := readVariables(dir, o.EnvFiles)
+	if diags.HasErrors() {
+		return out, diags
+	}
 	details := types.ConfigDetails{WorkingDir: absolute(dir), Environment: variables}
 	for _, path := range paths {
 		text, more := p.index.add(path, variables)
@@ -131,7 +133,7 @@ func (p *project) service(out *published.List, s *types.ServiceConfig, inactive 
 		place := p.index.port(s.Name, keyOf(c))
 		port, err := portOf(c)
 		if err != nil {
-			diags = append(diags, diag.New(diag.CodeCompose, place, "no port that the engine can publish", fmt.Sprintf("Service %s: %v.", s.Name, err)))
+			diags = append(diags, notPublishable(place, s.Name, err))
 			continue
 		}
 		port.By, port.At, port.Inactive = s.Name, place, inactive

@@ -53,8 +53,10 @@ func Listeners() ([]Listener, error) {
 		file, state string
 		protocol    uint8
 	}{
-		{"tcp", tcpListen, packet.ProtoTCP}, {"tcp6", tcpListen, packet.ProtoTCP},
-		{"udp", udpBound, packet.ProtoUDP}, {"udp6", udpBound, packet.ProtoUDP},
+		{"tcp", tcpListen, packet.ProtoTCP},
+		{"tcp6", tcpListen, packet.ProtoTCP},
+		{"udp", udpBound, packet.ProtoUDP},
+		{"udp6", udpBound, packet.ProtoUDP},
 	} {
 		text, err := os.ReadFile("/proc/thread-self/net/" + t.file)
 		if err != nil {

@@ -16,15 +16,18 @@ func TestDockerProxiesAreReadFromTheirArguments(t *testing.T) {
 	}{
 		{
 			"/usr/sbin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80",
-			Listener{6, netip.MustParseAddr("0.0.0.0"), 8080, netip.MustParseAddrPort("172.17.0.2:80"), ""}, true,
+			Listener{6, netip.MustParseAddr("0.0.0.0"), 8080, netip.MustParseAddrPort("172.17.0.2:80"), ""},
+			true,
 		},
 		{
 			"docker-proxy -proto udp -host-ip :: -host-port 53 -container-ip fd00::2 -container-port 5353 -use-listen-fd",
-			Listener{17, netip.MustParseAddr("::"), 53, netip.MustParseAddrPort("[fd00::2]:5353"), ""}, true,
+			Listener{17, netip.MustParseAddr("::"), 53, netip.MustParseAddrPort("[fd00::2]:5353"), ""},
+			true,
 		},
 		{
 			"docker-proxy -use-listen-fd -proto=sctp --host-ip=127.0.0.1 -host-port 9 -container-ip 172.17.0.2 -container-port 9",
-			Listener{132, netip.MustParseAddr("127.0.0.1"), 9, netip.MustParseAddrPort("172.17.0.2:9"), ""}, true,
+			Listener{132, netip.MustParseAddr("127.0.0.1"), 9, netip.MustParseAddrPort("172.17.0.2:9"), ""},
+			true,
 		},
 		{"docker-proxy", Listener{}, false},
 		{"docker-proxy -proto tcp -host-ip x -host-port 80 -container-ip 172.17.0.2 -container-port 80", Listener{}, false},

@@ -106,8 +106,11 @@ func TestPublishedPortsOfHosts(t *testing.T) {
 		{"inferred from the nat rules", onePort, []string{nat4 + filter4, filter6}, nil, true, []string{everyone6, "published on 0.0.0.0 alone"}, 1},
 		{"no docker-proxy", onePort, []string{nat4 + filter4, filter6}, nil, false, []string{"in no rule of the policy: 5432/tcp"}, 0},
 		{
-			"no docker-proxy and no interface in the rules", onePort, []string{strings.ReplaceAll(nat4, "! -i docker0 ", "") + filter4, filter6}, nil, true,
-			[]string{"in no rule of the policy: 5432/tcp"}, 0,
+			"no docker-proxy and no interface in the rules", onePort,
+			[]string{strings.ReplaceAll(nat4, "! -i docker0 ", "") + filter4, filter6},
+			nil, true,
+			[]string{"in no rule of the policy: 5432/tcp"},
+			0,
 		},
 		{"proxy_ports", strings.Replace(onePort, "\n}", "\n  proxy_ports = [5432]\n}", 1), []string{nat4 + filter4, filter6}, proxies, false, []string{"loopback address"}, 0},
 		{"an input block", onePort + "input {}\n", []string{nat4 + filter4, filter6}, append(proxies, hostNetwork), false, []string{"in no rule of the policy: 5432/tcp"}, 0},
@@ -122,8 +125,11 @@ func TestPublishedPortsOfHosts(t *testing.T) {
 			everyone6, "The policy has no rules for IPv6: add it to families",
 		}, 1},
 		{
-			"an open default", onePort + "default {\n  action = \"return\"\n}\n", []string{nat4 + filter4, filter6}, proxies, false,
-			[]string{"open to everyone: 443/tcp", "5432/tcp", "in no rule of the policy: 5432/tcp"}, 0,
+			"an open default", onePort + "default {\n  action = \"return\"\n}\n",
+			[]string{nat4 + filter4, filter6},
+			proxies, false,
+			[]string{"open to everyone: 443/tcp", "5432/tcp", "in no rule of the policy: 5432/tcp"},
+			0,
 		},
 		{"a container in the host's network", onePort, []string{nat4 + filter4, filter6}, append(proxies, hostNetwork), false, []string{
 			"network_mode: host, reachable by everyone because no input block closes them: 7070/tcp (container 3f2ab7) over IPv4, 7070/tcp (container 3f2ab7) over IPv6",
