@@ -55,15 +55,14 @@ func (g *group) text() string {
 	return p.text()
 }
 
-// proxyPorts is the group as an element of proxy_ports.
-func (g *group) proxyPorts() string {
-	first, last := g.port.First, max(g.port.Last, g.last)
+// proxyPortsText is a range of ports as an element of proxy_ports.
+func proxyPortsText(protocol uint8, first, last uint16) string {
 	if first == last {
-		return snapshot.ProxyPort(g.port.Protocol, first)
+		return snapshot.ProxyPort(protocol, first)
 	}
 	text := fmt.Sprintf("%d-%d", first, last)
-	if g.port.Protocol != packet.ProtoTCP {
-		text += "/" + words.Protocol(g.port.Protocol)
+	if protocol != packet.ProtoTCP {
+		text += "/" + words.Protocol(protocol)
 	}
 	return strconv.Quote(text)
 }
@@ -121,7 +120,7 @@ func (g *group) diagnostic() *hcl.Diagnostic {
 		case g.listed:
 			why = "The rules that list it do not protect it in INPUT"
 		}
-		fix := "Close it with an input block, or list it in proxy_ports of the host block:\n\n  proxy_ports = [" + g.proxyPorts() + "]"
+		fix := "Close it with an input block, or list it in proxy_ports of the host block:\n\n  proxy_ports = [" + proxyPortsText(g.port.Protocol, g.port.First, max(g.port.Last, g.last)) + "]"
 		return diag.New(diag.CodePublishedOpen, at, what+" is open through docker-proxy", fmt.Sprintf(
 			"%s: %s it where docker-proxy answers on the host itself, over %s. Forwarded packets of the same clients are refused. %s"+example,
 			why, who, leakText(g.leaks), fix, g.leak))

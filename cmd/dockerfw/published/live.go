@@ -1,13 +1,10 @@
 package published
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -44,14 +41,6 @@ type Exposure struct {
 	Uncompiled bool
 	// Inferred: no process was seen; the rules of the engine show that docker-proxy is in use.
 	Inferred bool
-}
-
-// what is the port with its container, as in 8080/tcp (container 172.17.0.2:80).
-func (x *Exposure) what() string {
-	if x.Path == HostNetwork {
-		return portsText(x.Port.Protocol, x.Port.First, x.Port.Last) + " (container " + x.Port.By + ")"
-	}
-	return x.Port.text() + " (container " + x.Port.By + ")"
 }
 
 // Live returns the ports that containers publish on a host as it is, or as it would be after
@@ -228,10 +217,7 @@ func (x *Exposure) add(through, admitted *clients, same bool) {
 		return // no packet from outside has such a destination
 	}
 	if through.ok && !x.Some {
-		x.Example = through.example
-		if x.Path != Forwarded {
-			x.Example.DestinationPort = x.Port.First // several ports may have one answer
-		}
+		x.Example = through.exampleFrom(through.pass, &x.Port)
 	}
 	x.Some = x.Some || through.ok
 	x.Everyone = x.Everyone || through.everyone()
@@ -243,82 +229,10 @@ func (x *Exposure) add(through, admitted *clients, same bool) {
 	switch {
 	case x.Path != DockerProxy:
 	case same:
-		x.Leak = x.Leak || !through.pass.Minus(admitted.pass).IsEmpty()
+		if refused := through.pass.Minus(admitted.pass); !refused.IsEmpty() && !x.Leak {
+			x.Leak, x.Example = true, through.exampleFrom(refused, &x.Port)
+		}
 	default:
 		x.Leak = x.Leak || through.ok && !admitted.asked.Minus(admitted.pass).IsEmpty()
 	}
-}
-
-// Finding is what there is to say about what a host publishes.
-type Finding struct {
-	// Fault: the policy is untrue for the port.
-	Fault bool
-	Text  string
-}
-
-// Findings puts exposures into words: one finding for each port that docker-proxy opens, and one for
-// everything else that is not as a reader of the policy expects.
-func Findings(want *snapshot.Host, all []Exposure) []Finding {
-	var out []Finding
-	for i := range all {
-		if x := &all[i]; x.Leak {
-			out = append(out, Finding{true, x.leakText()})
-		}
-	}
-	out = append(out, listed("open to everyone", all, func(x *Exposure) (string, bool) {
-		return x.Port.text() + blocksText(x.Accepts), x.Path == Forwarded && x.Everyone
-	})...)
-	out = append(out, listed("in no rule of the policy", all, func(x *Exposure) (string, bool) {
-		return x.Port.text(), x.Path != HostNetwork && !x.Port.local() && !x.Listed && !x.Covered && !x.Leak
-	})...)
-	var ports []Port
-	for _, x := range all {
-		ports = append(ports, x.Port)
-	}
-	for _, d := range notPublished(want, ports) {
-		out = append(out, Finding{Text: d.Summary})
-	}
-	out = append(out, listed("network_mode: host, reachable by everyone because no input block closes them", all, func(x *Exposure) (string, bool) {
-		return fmt.Sprintf("%s over %s", x.what(), words.Family(x.Family)), x.Path == HostNetwork && x.Everyone
-	})...)
-	return append(out, listed("published on a loopback address, so that no client outside reaches them (engines before 28 forward them for the network segment)", all, func(x *Exposure) (string, bool) {
-		return x.Port.text(), x.Port.local() && x.Path == Forwarded
-	})...)
-}
-
-// listed is a finding that lists the ports of which it is true, each once.
-func listed(heading string, all []Exposure, text func(*Exposure) (string, bool)) []Finding {
-	var texts []string
-	for i := range all {
-		if t, ok := text(&all[i]); ok && !slices.Contains(texts, t) {
-			texts = append(texts, t)
-		}
-	}
-	if len(texts) == 0 {
-		return nil
-	}
-	const shown = 10
-	return []Finding{{Text: heading + ": " + words.List(texts, shown)}}
-}
-
-// leakText is what docker-proxy opens, and how to close it.
-func (x *Exposure) leakText() string {
-	who := "clients that the policy refuses"
-	if x.Everyone {
-		who = "everyone"
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s is reachable over %s through docker-proxy by %s, for example %s.", x.what(), words.Family(x.Family), who, x.Example)
-	if x.Inferred {
-		b.WriteString(" (The nat rules show docker-proxy; a port published on 0.0.0.0 alone has none over IPv6.)")
-	}
-	switch {
-	case x.Uncompiled:
-		fmt.Fprintf(&b, " The policy has no rules for %s: add it to families of the host block", words.Family(x.Family))
-	case x.Closed:
-		b.WriteString(" The policy refuses them, but its rules are not in force. Run: dockerfw apply FOLDER")
-	default:
-		fmt.Fprintf(&b, " Add an input block to the policy, or proxy_ports = [%s] to its host block", snapshot.ProxyPort(x.Port.Protocol, x.Port.First))
-	}
-	return b.String()
 }

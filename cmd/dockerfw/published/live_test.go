@@ -131,6 +131,17 @@ func TestPublishedPortsOfHosts(t *testing.T) {
 			[]string{"open to everyone: 443/tcp", "5432/tcp", "in no rule of the policy: 5432/tcp"},
 			0,
 		},
+		{
+			"the example is a client that the policy refuses", onePort + "default {\n  allow = [\"2001:db8::/64\"]\n}\n", []string{nat4 + filter4, filter6}, proxies, false,
+			[]string{everyone6 + ", for example tcp [2001:db8:ffff::1]:40000"}, 1,
+		},
+		{
+			"a range of ports", onePort,
+			[]string{nat4 + filter4, filter6},
+			[]published.Listener{proxy("::", 6001, 6001), proxy("::", 6000, 6000), proxy("::", 6002, 6002), proxy("::", 6004, 6004)}, false, []string{
+				"FAIL 6000-6002/tcp (container 172.17.0.3) is reachable over IPv6", `proxy_ports = ["6000-6002"]`, "FAIL 6004/tcp (container 172.17.0.3:6004)",
+			}, 2,
+		},
 		{"a container in the host's network", onePort, []string{nat4 + filter4, filter6}, append(proxies, hostNetwork), false, []string{
 			"network_mode: host, reachable by everyone because no input block closes them: 7070/tcp (container 3f2ab7) over IPv4, 7070/tcp (container 3f2ab7) over IPv6",
 		}, 1},

@@ -92,13 +92,13 @@ func (d *decision) add(c *clients) {
 
 // addProxy adds the clients that docker-proxy lets through and the policy refuses.
 func (d *decision) addProxy(f ir.Family, forwarded, proxied *clients) {
-	if proxied.pass.Minus(forwarded.pass).IsEmpty() {
+	refused := proxied.pass.Minus(forwarded.pass)
+	if refused.IsEmpty() {
 		return
 	}
 	// Over IPv6 it needs no fault of the host: that is the better example.
 	if len(d.leaks) == 0 || f == ir.IPv6 {
-		d.leak = proxied.example
-		d.leak.DestinationPort = d.port.First // several ports may have one answer
+		d.leak = proxied.exampleFrom(refused, &d.port)
 	}
 	if !slices.Contains(d.leaks, f) {
 		d.leaks = append(d.leaks, f)

@@ -26,6 +26,37 @@ type clients struct {
 	// example is a packet that gets through; ok is false if there is none.
 	example packet.Packet
 	ok      bool
+	program *packet.Program
+}
+
+// exampleFrom is an example packet to a port of a client that is in a set of those that get
+// through: at a documentation address if one is, else in the first prefixes.
+func (c *clients) exampleFrom(from *packet.AddrSet, p *Port) packet.Packet {
+	out := c.example
+	if out.DNAT {
+		out.OriginalPort = p.First // several ports may have one answer
+	} else {
+		out.DestinationPort = p.First
+	}
+	candidates := []netip.Addr{out.Source}
+	for _, text := range []string{"198.51.100.1", "203.0.113.1", "2001:db8::1", "2001:db8:ffff::1"} {
+		candidates = append(candidates, netip.MustParseAddr(text))
+	}
+	const tried = 8
+	for _, prefix := range from.Prefixes(tried) {
+		candidates = append(candidates, prefix.Addr().Next(), prefix.Addr())
+	}
+	for _, source := range candidates {
+		if !from.Contains(source) {
+			continue
+		}
+		one := out
+		one.Source = source
+		if k := c.program.Decide(one).Verdict.Kind; k != packet.Drop && k != packet.Reject {
+			return one
+		}
+	}
+	return out
 }
 
 // everyone reports whether all clients get through that no deny block drops.
@@ -241,7 +272,7 @@ func (a *asker) answers() (out []clients, err error) {
 	}
 	for i := range a.asked {
 		packets := asked.Match(packet.Place{Rule: i})
-		c := clients{asked: packets.Sources(a.f), pass: packets.And(through).Sources(a.f), denied: packets.And(denied).Sources(a.f)}
+		c := clients{asked: packets.Sources(a.f), pass: packets.And(through).Sources(a.f), denied: packets.And(denied).Sources(a.f), program: a.program}
 		c.example, c.ok = packets.And(through).Witness()
 		for _, accept := range accepts {
 			if !accept.packets.And(packets).IsEmpty() && !slices.Contains(c.accepts, accept.id) {
