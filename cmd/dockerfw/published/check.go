@@ -115,8 +115,10 @@ func (g *group) diagnostic() *hcl.Diagnostic {
 		}
 		why := "No rule lists it, so that INPUT protection does not cover it"
 		switch {
+		case g.port.ephemeral():
+			why = fmt.Sprintf("The engine chooses a port from %d to %d, which no rule lists", g.port.First, g.port.Last)
 		case g.port.chosen():
-			why = "The engine chooses the port, so that no rule can list it"
+			why = "The engine chooses one of these ports, and no rule lists all of them"
 		case g.listed:
 			why = "The rules that list it do not protect it in INPUT"
 		}
@@ -126,8 +128,11 @@ func (g *group) diagnostic() *hcl.Diagnostic {
 			why, who, leakText(g.leaks), fix, g.leak))
 	case diag.CodeUnlistedPort:
 		chosen := ""
-		if g.port.chosen() {
-			chosen = fmt.Sprintf(" The engine chooses the port, from %d to %d, so that no rule can list it: publish it on a port of its own.", g.port.First, g.port.Last)
+		switch {
+		case g.port.ephemeral():
+			chosen = fmt.Sprintf(" The engine chooses a port from %d to %d: to list it in a rule, publish it on a port of your choice.", g.port.First, g.port.Last)
+		case g.port.chosen():
+			chosen = " The engine chooses one of these ports: a rule has to list all of them."
 		}
 		summary := what + " is in no rule"
 		switch {

@@ -121,11 +121,17 @@ func (l listing) lists(p *Port) bool {
 	switch {
 	case len(l.protocols) > 0 && !slices.Contains(l.protocols, p.Protocol),
 		l.addresses != nil && p.Address.IsValid() && !p.Address.IsUnspecified() && !l.addresses.Contains(p.Address),
-		len(l.published) > 0 && !covers(l.published, p.First, p.Last),
+		len(l.published) > 0 && !contains(l.published, p.First, p.Last),
 		len(l.container) > 0 && p.Target != 0 && !covers(l.container, p.Target, p.Target):
 		return false
 	}
 	return true
+}
+
+// contains reports whether one of the ranges has all ports of another one: the engine may choose any
+// of these.
+func contains(ranges []ir.PortRange, first, last uint16) bool {
+	return slices.ContainsFunc(ranges, func(r ir.PortRange) bool { return r.First <= first && last <= r.Last })
 }
 
 // rulesWithPorts are the rules of the deny and accept blocks that list ports, by family.
@@ -180,7 +186,7 @@ func covered(want *snapshot.Host, f ir.Family, p *Port) bool {
 				case packet.Proto:
 					protocol = slices.Contains(c.Numbers, p.Protocol)
 				case packet.Port:
-					port = c.End == packet.Destination && covers(c.Ranges, p.First, p.Last)
+					port = c.End == packet.Destination && contains(c.Ranges, p.First, p.Last)
 				}
 				return true
 			})

@@ -55,12 +55,19 @@ const (
 // chosen reports whether the engine chooses the port.
 func (p *Port) chosen() bool { return p.First != p.Last }
 
+// ephemeral reports whether the engine chooses the port out of all that are free.
+func (p *Port) ephemeral() bool { return p.First == EphemeralFirst && p.Last == EphemeralLast }
+
 // local reports whether the port is bound to an address of the loopback interface.
 func (p *Port) local() bool { return p.Address.IsLoopback() }
 
-// text is the port as in 5432/tcp, 8000-8010/tcp or 198.51.100.1:53/udp.
+// text is the port as in 5432/tcp, 8000-8010/tcp or 198.51.100.1:53/udp; "any port for 80/tcp" of
+// the container if the engine chooses it.
 func (p *Port) text() string {
 	text := portsText(p.Protocol, p.First, p.Last)
+	if p.ephemeral() && p.Target != 0 {
+		text = "any port for " + portsText(p.Protocol, p.Target, p.Target)
+	}
 	switch {
 	case !p.Address.IsValid() || p.Address.IsUnspecified():
 		return text
