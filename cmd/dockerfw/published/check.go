@@ -235,7 +235,7 @@ func notPublished(want *snapshot.Host, ports []Port) hcl.Diagnostics {
 						continue
 					}
 					seen[key] = true
-					local, by, published := publisher(ports, protocol, r)
+					local, by, published := publisher(ports, l, protocol, r)
 					if published && !local {
 						continue
 					}
@@ -276,12 +276,13 @@ func isOrAre(ports []string) string {
 	return words.List(ports, shown) + " are"
 }
 
-// publisher looks for a container that publishes a port of a range; local reports that all of
+// publisher looks for a container that publishes a port of a range, where a rule that lists it is
+// about it; local reports that all of
 // them do so on a loopback address.
-func publisher(ports []Port, protocol uint8, r ir.PortRange) (local bool, by string, published bool) {
+func publisher(ports []Port, l listing, protocol uint8, r ir.PortRange) (local bool, by string, published bool) {
 	for i := range ports {
 		p := &ports[i]
-		if p.Protocol != protocol || p.Last < r.First || p.First > r.Last {
+		if p.Protocol != protocol || p.Last < r.First || p.First > r.Last || !p.local() && !l.at(p) {
 			continue
 		}
 		if !p.local() {

@@ -63,7 +63,7 @@ func Live(want, have *snapshot.Host) ([]Exposure, error) {
 func Exposures(want, have *snapshot.Host, listeners []Listener, known bool) ([]Exposure, error) {
 	l := &liveHost{want: want, have: have}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if have.Rules[f] == nil {
+		if !readCompletely(have, f) {
 			continue
 		}
 		l.forwarded(f)
@@ -75,6 +75,16 @@ func Exposures(want, have *snapshot.Host, listeners []Listener, known bool) ([]E
 		}
 	}
 	return l.answer()
+}
+
+// readCompletely reports whether the rules of a family that were read tell what happens to its
+// packets: saved ones may be a part of those that the host has.
+func readCompletely(have *snapshot.Host, f ir.Family) bool {
+	if have.Rules[f] == nil || have.Kind != snapshot.Saved {
+		return have.Rules[f] != nil
+	}
+	t := have.Filter(f)
+	return t != nil && snapshot.Declared(t.Chain("FORWARD")) && snapshot.Declared(t.Chain("INPUT"))
 }
 
 // liveHost collects the ports of a host, and what is to be asked about them.

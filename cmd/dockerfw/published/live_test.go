@@ -10,6 +10,8 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/published"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // openSide opens a policy, or the saved tables of a host in the texts of files.
@@ -132,15 +134,21 @@ func TestPublishedPortsOfHosts(t *testing.T) {
 			0,
 		},
 		{
-			"the example is a client that the policy refuses", onePort + "default {\n  allow = [\"2001:db8::/64\"]\n}\n", []string{nat4 + filter4, filter6}, proxies, false,
-			[]string{everyone6 + ", for example tcp [2001:db8:ffff::1]:40000"}, 1,
+			"the example is a client that the policy refuses", onePort + "default {\n  allow = [\"2001:db8::/64\"]\n}\n",
+			[]string{nat4 + filter4, filter6},
+			proxies, false,
+			[]string{everyone6 + ", for example tcp [2001:db8:ffff::1]:40000"},
+			1,
 		},
 		{
 			"a range of ports", onePort,
 			[]string{nat4 + filter4, filter6},
-			[]published.Listener{proxy("::", 6001, 6001), proxy("::", 6000, 6000), proxy("::", 6002, 6002), proxy("::", 6004, 6004)}, false, []string{
+			[]published.Listener{proxy("::", 6001, 6001), proxy("::", 6000, 6000), proxy("::", 6002, 6002), proxy("::", 6004, 6004)},
+			false,
+			[]string{
 				"FAIL 6000-6002/tcp (container 172.17.0.3) is reachable over IPv6", `proxy_ports = ["6000-6002"]`, "FAIL 6004/tcp (container 172.17.0.3:6004)",
-			}, 2,
+			},
+			2,
 		},
 		{"a container in the host's network", onePort, []string{nat4 + filter4, filter6}, append(proxies, hostNetwork), false, []string{
 			"network_mode: host, reachable by everyone because no input block closes them: 7070/tcp (container 3f2ab7) over IPv4, 7070/tcp (container 3f2ab7) over IPv6",
@@ -191,5 +199,37 @@ func TestFindingsAreAboutTheRulesOfTheHost(t *testing.T) {
 	found := published.Findings(want, exposed)
 	if len(found) == 0 || !found[0].Fault || !strings.HasPrefix(found[0].Text, "5432/tcp") || !strings.HasSuffix(found[0].Text, "Run: dockerfw apply FOLDER") {
 		t.Errorf("%+v", found)
+	}
+}
+
+// A host that has no tables of a family is open over it. That is so where nothing has used
+// ip6tables.
+func TestAHostWithoutTablesOfAFamily(t *testing.T) {
+	want := policy(t, onePort)
+	have := openSide(t, map[string]string{"rules.v4": nat4 + filter4})
+	have.Kind = snapshot.Live
+	have.Rules[ir.IPv6] = iptables.NewRuleset(iptables.IPv6)
+	exposed, err := published.Exposures(want, have, []published.Listener{proxy("::", 5432, 5432)}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := published.Findings(want, exposed); len(found) == 0 || !found[0].Fault || !strings.Contains(found[0].Text, "over IPv6") {
+		t.Errorf("%+v", found)
+	}
+}
+
+func TestAPartOfTheTablesOfAFamilyTellsNothing(t *testing.T) {
+	have := openSide(t, map[string]string{"rules.v4": nat4 + filter4, "rules.v6": strings.Replace(filter6, ":INPUT ACCEPT [0:0]\n", "", 1)})
+	exposed, err := published.Exposures(policy(t, onePort), have, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range exposed {
+		if x.Family == ir.IPv6 {
+			t.Errorf("%+v", x)
+		}
+	}
+	if len(exposed) != 3 {
+		t.Errorf("%d exposures over IPv4", len(exposed))
 	}
 }

@@ -20,8 +20,8 @@ type decision struct {
 	// all that no deny refuses. accepts are the accept blocks that let them in.
 	some, everyone bool
 	accepts        []ir.RuleID
-	// listed: a deny or accept lists the port. covered: INPUT protection covers it, for a rule or
-	// because of proxy_ports.
+	// listed: a deny or accept lists the port. covered: INPUT protection covers it because of
+	// proxy_ports.
 	listed, covered bool
 }
 
@@ -68,7 +68,8 @@ func decide(want *snapshot.Host, ports []Port) ([]decision, error) {
 				}
 			}
 			d.listed = d.listed || slices.ContainsFunc(lists[f], func(r listing) bool { return r.lists(&d.port) })
-			d.covered = d.covered || covered(want, f, &d.port)
+			elsewhere := slices.ContainsFunc(lists[f], func(r listing) bool { return !r.at(&d.port) && r.listsNumber(&d.port) })
+			d.covered = d.covered || !elsewhere && covered(want, f, &d.port)
 		}
 	}
 	return out, nil
@@ -117,10 +118,17 @@ type listing struct {
 }
 
 // lists reports whether the rule lists a port, by its number or by that of the container.
-func (l listing) lists(p *Port) bool {
+func (l listing) lists(p *Port) bool { return l.at(p) && l.listsNumber(p) }
+
+// at reports whether the rule is about an address that the port is bound to.
+func (l listing) at(p *Port) bool {
+	return l.addresses == nil || !p.Address.IsValid() || p.Address.IsUnspecified() || l.addresses.Contains(p.Address)
+}
+
+// listsNumber is lists for a port on any address.
+func (l listing) listsNumber(p *Port) bool {
 	switch {
 	case len(l.protocols) > 0 && !slices.Contains(l.protocols, p.Protocol),
-		l.addresses != nil && p.Address.IsValid() && !p.Address.IsUnspecified() && !l.addresses.Contains(p.Address),
 		len(l.published) > 0 && !contains(l.published, p.First, p.Last),
 		len(l.container) > 0 && p.Target != 0 && !covers(l.container, p.Target, p.Target):
 		return false
