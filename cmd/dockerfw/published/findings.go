@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
@@ -126,18 +125,15 @@ func (s *span) leakText() string {
 	if s.last != x.Port.First {
 		container = x.container()
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s (container %s) is reachable over %s through docker-proxy by %s, for example %s.", s.ports(), container, words.Family(x.Family), who, x.Example)
+	text := fmt.Sprintf("%s (container %s) is reachable over %s through docker-proxy by %s, for example %s.", s.ports(), container, words.Family(x.Family), who, x.Example)
 	if x.Inferred {
-		b.WriteString(" (The nat rules show docker-proxy; a port published on 0.0.0.0 alone has none over IPv6.)")
+		text += " (The nat rules show docker-proxy; a port published on 0.0.0.0 alone has none over IPv6.)"
 	}
 	switch {
 	case x.Uncompiled:
-		fmt.Fprintf(&b, " The policy has no rules for %s: add it to families of the host block", words.Family(x.Family))
+		return text + fmt.Sprintf(" The policy has no rules for %s: add it to families of the host block", words.Family(x.Family))
 	case x.Closed:
-		b.WriteString(" The policy refuses them, but its rules are not in force. Run: dockerfw apply FOLDER")
-	default:
-		fmt.Fprintf(&b, " Add an input block to the policy, or proxy_ports = [%s] to its host block", proxyPortsText(x.Port.Protocol, x.Port.First, s.last))
+		return text + " The policy refuses them, but its rules are not in force. Run: dockerfw apply FOLDER"
 	}
-	return b.String()
+	return text + fmt.Sprintf(" Add an input block to the policy, or proxy_ports = [%s] to its host block", proxyPortsText(x.Port.Protocol, x.Port.First, s.last))
 }
