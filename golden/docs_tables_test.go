@@ -143,6 +143,8 @@ func classTables() map[string]string {
 	for _, c := range diag.Classes() {
 		name := "codes: warnings"
 		switch {
+		case c.Published:
+			name = "codes: published"
 		case c.Severity == diag.SeverityError:
 			name = "codes: errors"
 		case c.OnlyCheck:

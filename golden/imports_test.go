@@ -17,8 +17,9 @@ var layers = []string{"parser", "compiler", "emit", "cmd"}
 // imports are the packages of the module that each package may import; tests may import
 // more. An edge that is not here is a decision: see docs/contributing/architecture.md.
 var imports = map[string]string{
-	"cmd/dockerfw":              "cmd/dockerfw/apply cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/environment cmd/dockerfw/explain cmd/dockerfw/facts cmd/dockerfw/findings cmd/dockerfw/outcome cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/status cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/policytest emit/folder parser parser/diag parser/escape parser/files",
+	"cmd/dockerfw":              "cmd/dockerfw/apply cmd/dockerfw/compose cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/environment cmd/dockerfw/explain cmd/dockerfw/facts cmd/dockerfw/findings cmd/dockerfw/outcome cmd/dockerfw/published cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/status cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/policytest emit/folder parser parser/diag parser/escape parser/files",
 	"cmd/dockerfw/apply":        "cmd/dockerfw/cut cmd/dockerfw/facts cmd/dockerfw/hosttool cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store compiler/ir emit/folder parser/iptables",
+	"cmd/dockerfw/compose":      "cmd/dockerfw/published cmd/dockerfw/words parser/diag parser/files",
 	"cmd/dockerfw/cut":          "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/diff":         "cmd/dockerfw/facts cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/driver":       "compiler compiler/ir compiler/lint compiler/policytest compiler/proof emit emit/folder emit/iptables parser parser/diag parser/files parser/suggest",
@@ -31,6 +32,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/network":      "compiler/ir",
 	"cmd/dockerfw/outcome":      "cmd/dockerfw/apply cmd/dockerfw/cut cmd/dockerfw/diff cmd/dockerfw/facts cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/store cmd/dockerfw/verify cmd/dockerfw/words compiler/ir parser/escape",
 	"cmd/dockerfw/plan":         "cmd/dockerfw/identity compiler/ir parser/iptables",
+	"cmd/dockerfw/published":    "cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser/diag",
 	"cmd/dockerfw/remote":       "",
 	"cmd/dockerfw/revision":     "cmd/dockerfw/shell parser/files parser/suggest",
 	"cmd/dockerfw/shell":        "",
@@ -40,7 +42,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/store":        "cmd/dockerfw/shell emit/folder parser/files",
 	"cmd/dockerfw/summary":      "cmd/dockerfw/driver cmd/dockerfw/shell cmd/dockerfw/words compiler/ir emit/folder emit/iptables parser/escape",
 	"cmd/dockerfw/testreport":   "cmd/dockerfw/words compiler/policytest parser parser/escape",
-	"cmd/dockerfw/verify":       "cmd/dockerfw/facts cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet emit/folder parser/escape parser/files parser/iptables",
+	"cmd/dockerfw/verify":       "cmd/dockerfw/facts cmd/dockerfw/identity cmd/dockerfw/published cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet emit/folder parser/escape parser/files parser/iptables",
 	"cmd/dockerfw/words":        "compiler/ir compiler/packet compiler/question",
 	"compiler":                  "compiler/ir parser parser/addrlist parser/budget parser/diag parser/files",
 	"compiler/ir":               "",

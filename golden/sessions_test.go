@@ -158,7 +158,8 @@ func (s *session) run(t *testing.T, c step) []string {
 }
 
 // Each console block of the documents shows what the program prints. An hcl block is the
-// policy.hcl of the commands after it, and a diff block changes that. A line with "…"
+// policy.hcl of the commands after it, a yaml block their compose.yaml, and a diff block changes the
+// policy. A line with "…"
 // stands for any lines. With -update, the outputs are rewritten.
 func TestSessionsOfTheDocsPrintWhatTheDocsShow(t *testing.T) {
 	bin := buildProgram(t)
@@ -180,6 +181,8 @@ func TestSessionsOfTheDocsPrintWhatTheDocsShow(t *testing.T) {
 				switch f.language {
 				case "hcl":
 					writeFiles(t, s.dir, map[string]string{"policy.hcl": f.text})
+				case "yaml":
+					writeFiles(t, s.dir, map[string]string{"compose.yaml": f.text})
 				case "diff":
 					old := readDoc(t, policy)
 					writeFiles(t, s.dir, map[string]string{"policy.hcl": patch(t, place, old, f.lines())})

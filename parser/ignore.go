@@ -115,14 +115,19 @@ func Silence(diags hcl.Diagnostics, ignores []*Ignore) hcl.Diagnostics {
 }
 
 // Unused warns of comments that silence nothing. It is called after all warnings were
-// silenced.
+// silenced. Comments for classes that compare the policy with what is published are never unused:
+// which warnings there are depends on more than the policy.
 func Unused(ignores []*Ignore) hcl.Diagnostics {
 	var out hcl.Diagnostics
 	for _, i := range ignores {
-		if !i.used {
+		if !i.used && !aboutPublished(i.Code) {
 			out = append(out, diag.Warn(diag.CodeIgnore, i.Range, "unused dockerfw:ignore",
 				fmt.Sprintf("There is no warning of class %s here. Remove the comment.", i.Code)))
 		}
 	}
 	return out
+}
+
+func aboutPublished(code string) bool {
+	return slices.ContainsFunc(diag.Classes(), func(c diag.Class) bool { return c.Name == code && c.Published })
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -17,8 +18,9 @@ import (
 
 func checkCommand() *cobra.Command {
 	var (
-		flags  policyFlags
-		strict bool
+		flags    policyFlags
+		compared publishedFlags
+		strict   bool
 	)
 	type writer func(io.Writer, hcl.Diagnostics, map[string][]byte) error
 	cmd := &cobra.Command{
@@ -28,12 +30,19 @@ func checkCommand() *cobra.Command {
 effect: rules that can never match, that other rules shadow, or whose removal would
 change no verdict. It considers every possible packet. It writes no files.
 
+With --compose or --published it also compares the policy with what containers publish:
+published ports that no rule lists, rules that list ports which nothing publishes, ports
+that are open to everyone, also through docker-proxy, and containers that are reached in
+other ways. Each host of the policy is compared; --host chooses one.
+
 A comment # dockerfw:ignore CLASS REASON suppresses the warnings of a class on its
 line, on the next line, or in the block that begins there.
 
 The exit code is 1 if there is an error, or a warning with --strict, and 2 if the
-policy cannot be read.`,
+policy, a Compose file or the list of containers cannot be read.`,
 		Example: `  dockerfw check policy.hcl
+  dockerfw check --compose compose.yaml --compose compose.prod.yaml policy.hcl
+  docker ps --format json | dockerfw check --published - policy.hcl
   dockerfw check policy.hcl --format github --strict    # in CI`,
 		Args:              onePolicy,
 		ValidArgsFunction: completePolicies,
@@ -47,25 +56,40 @@ policy cannot be read.`,
 		if err != nil {
 			return err
 		}
-		result, diags := driver.Policy(args[0], opts)
-		if !diags.HasErrors() {
-			diags = diag.Unique(append(diags, result.Lint()...))
+		if problem := compared.problem(); problem != "" {
+			return usageError(cmd, problem)
 		}
+		result, diags := driver.Policy(args[0], opts)
+		list, sources, unread := compared.read(cmd.InOrStdin())
+		switch {
+		case diags.HasErrors():
+			diags = append(diags, unread...)
+		case unread.HasErrors():
+			diags = diag.Unique(append(append(diags, result.Lint()...), unread...))
+		default:
+			more, err := compared.compare(args[0], result, list)
+			if err != nil {
+				return err
+			}
+			diags = diag.Unique(append(append(diags, more...), compared.lint(result)...))
+		}
+		maps.Copy(sources, result.Sources)
 		levels := countLevels(diags)
 		if write := format.write(); write != nil {
-			if err := write(cmd.OutOrStdout(), diags, result.Sources); err != nil {
+			if err := write(cmd.OutOrStdout(), diags, sources); err != nil {
 				return err
 			}
 		} else {
-			printDiagnostics(cmd.ErrOrStderr(), diags, result.Sources)
+			printDiagnostics(cmd.ErrOrStderr(), diags, sources)
 			escape.Fprintf(cmd.ErrOrStderr(), "%s\n", checkSummary(args[0], levels))
 		}
-		if len(result.Sources) == 0 { // nothing could be read
+		if len(result.Sources) == 0 || unread.HasErrors() { // something could not be read
 			return exitError(exitTrouble)
 		}
 		return exitUnless(levels["error"] == 0 && (!strict || levels["warning"] == 0))
 	}
 	flags.add(cmd)
+	compared.add(cmd)
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings too")
 	return cmd
 }

@@ -152,70 +152,11 @@ func truth(holds bool) packet.Cond {
 	return packet.Any{}
 }
 
-// packets returns the condition of being a packet of the test on the path of a question. What
-// the test does not set is free where the packet of the question shows an assumption, within
-// the interfaces of the host.
+// packets returns the condition of being a packet of the test on the path of a question.
 func (r *runner) packets(m *meaning, t *parser.Test, q question.Question) packet.Cond {
-	h, p := hostOf(r.policy), build(r.policy, q, t).Packet
-	outward := !q.Local() && h.IsExternal(p.Out)
-	all := packet.All{
-		m.From(t.Clients.From, t.Clients.FromNot),
-		packet.Proto{Numbers: []uint8{p.Protocol}},
-		packet.State{States: p.State},
-		packet.Not{C: packet.State{States: ir.CTSNAT}},
-		interfacesOf(packet.Source, q.In, h.External, nil),
+	packets, problems := question.Packets(q, hostOf(r.policy), question.Attributes)
+	if len(problems) > 0 {
+		panic("test " + t.Name.Value + " was not checked: " + problems.Error())
 	}
-	if p.Tracked() {
-		all = append(all, packet.Dir{Dir: p.Direction})
-	}
-	if p.HasICMP() {
-		all = append(all, packet.ICMPType{FirstType: p.ICMPType, LastType: p.ICMPType, FirstCode: p.ICMPCode, LastCode: p.ICMPCode})
-	}
-	switch {
-	case q.Local():
-	case outward:
-		all = append(all, interfacesOf(packet.Destination, q.Out, h.External, nil))
-	default:
-		all = append(all, interfacesOf(packet.Destination, q.Out, h.Container, h.External))
-	}
-	asked := packet.Destination
-	if p.DNAT {
-		asked = packet.OriginalDestination
-		all = append(all, packet.State{States: ir.CTDNAT})
-	} else {
-		all = append(all, packet.Not{C: packet.State{States: ir.CTDNAT}})
-	}
-	all = append(all, at(asked, q.ToAddress, q.ToPort)...)
-	return append(all, at(packet.Destination, q.Container, q.ContainerPort)...)
-}
-
-// at returns the conditions on one end; none for what is not set.
-func at(end packet.End, address netip.Addr, port uint16) []packet.Cond {
-	var out []packet.Cond
-	if address.IsValid() {
-		out = append(out, packet.Addr{End: end, In: packet.NewAddrSet("", []netip.Prefix{netip.PrefixFrom(address, address.BitLen())})})
-	}
-	if port != 0 {
-		out = append(out, packet.Port{End: end, Ranges: []ir.PortRange{{First: port, Last: port}}})
-	}
-	return out
-}
-
-// interfacesOf returns the condition on an interface: the one that is written, or any that one
-// of the patterns matches, or without patterns any but the others.
-func interfacesOf(end packet.End, written string, patterns, others []string) packet.Cond {
-	if written != "" {
-		return packet.Interface{End: end, Name: written}
-	}
-	list := func(names []string) packet.Any {
-		var out packet.Any
-		for _, name := range names {
-			out = append(out, packet.Interface{End: end, Name: name})
-		}
-		return out
-	}
-	if len(patterns) > 0 {
-		return list(patterns)
-	}
-	return packet.Not{C: list(others)}
+	return packet.All{m.From(t.Clients.From, t.Clients.FromNot), packets}
 }

@@ -287,4 +287,41 @@ var classes = [...]Class{
 		Meaning: "no `input` block, although `default` is closed: published ports that no rule lists stay reachable where docker-proxy answers, over IPv6 for example, and so does the host itself",
 		Example: "`host { external_interfaces = [\"eth0\"] }`",
 	},
+
+	CodeCompose: {
+		Name: "compose", Published: true,
+		Meaning: "an error: a Compose file that cannot be read, a variable without a value in a port, or a file from the network",
+	},
+	CodeContainers: {
+		Name: "containers", Published: true,
+		Meaning: "an error: `--published` with something else than the output of `docker ps --format json`",
+	},
+	CodePublishedOpen: {
+		Name: "published-open", Published: true,
+		Meaning: "an error: a published port that docker-proxy opens to clients that the policy refuses: no rule lists the port, `proxy_ports` neither, and there is no `input` block",
+	},
+	CodeUnlistedPort: {
+		Name: "unlisted-port", Severity: SeverityWarning, Published: true,
+		Meaning: "a published port that no rule lists, so that only `default` decides; a note where `default` lets some clients in. Ports in `proxy_ports` are not reported",
+	},
+	CodeNotPublished: {
+		Name: "not-published", Severity: SeverityWarning, Published: true,
+		Meaning: "an accept that lists a port that no container publishes, or only on 127.0.0.1",
+	},
+	CodeLoopbackPort: {
+		Name: "loopback-port", Severity: SeverityNote, Published: true,
+		Meaning: "a note: ports that are published on 127.0.0.1; a warning if everyone on the network segment reaches them with engines before 28",
+	},
+	CodeHostNetwork: {
+		Name: "host-network", Severity: SeverityWarning, Published: true,
+		Meaning: "a container with `network_mode: host`, without an `input` block that closes its ports; a note with one",
+	},
+	CodeOwnAddress: {
+		Name: "own-address", Severity: SeverityWarning, Published: true,
+		Meaning: "a container in a `macvlan` or `ipvlan` network, whose packets pass no rules of the host",
+	},
+	CodeInactive: {
+		Name: "inactive", Severity: SeverityNote, Published: true,
+		Meaning: "a note: a service that publishes ports and was left out, because none of its profiles is active",
+	},
 }

@@ -70,6 +70,16 @@ const (
 	CodeDisabled
 	CodeTooLarge
 	CodeProxyOpen
+
+	CodeCompose
+	CodeContainers
+	CodePublishedOpen
+	CodeUnlistedPort
+	CodeNotPublished
+	CodeLoopbackPort
+	CodeHostNetwork
+	CodeOwnAddress
+	CodeInactive
 )
 
 // Severity is how much a diagnostic of a class matters.
@@ -91,6 +101,9 @@ type Class struct {
 	Severity Severity
 	// OnlyCheck is set for classes that only dockerfw check reports.
 	OnlyCheck bool
+	// Published is set for classes that compare a policy with what containers publish: check
+	// reports them with --compose or --published.
+	Published bool
 	// Meaning completes the sentence "the policy has …", in Markdown.
 	Meaning string
 	// Example is a minimal policy of the class, or lines of one and their block, in

@@ -11,6 +11,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // Result is the output of a policy.
@@ -36,6 +37,17 @@ func (r *Result) Lint() hcl.Diagnostics {
 		return diags
 	}
 	return append(diags, parser.Unused(r.ignores)...)
+}
+
+// Join joins diagnostics about the hosts, in their order, that were found by other means than
+// compiling: those that several hosts have become one, and comments in the policy silence
+// warnings. It is called before Lint, which reports comments that silence nothing.
+func (r *Result) Join(perHost []hcl.Diagnostics) hcl.Diagnostics {
+	var labels []string
+	for _, h := range r.Hosts {
+		labels = append(labels, h.Policy.Host.Name)
+	}
+	return parser.Silence(diag.Unique(joinHosts(labels, r.Partial, perHost)), r.ignores)
 }
 
 // distinctPolicies returns the policies of the hosts without those that differ only in the

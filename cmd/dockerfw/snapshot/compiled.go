@@ -25,6 +25,13 @@ import (
 // openPolicy compiles a policy. Its hosts are read from the compiled text, like folders.
 func openPolicy(name string, opts driver.Options) (*Fleet, hcl.Diagnostics) {
 	result, diags := driver.Policy(name, opts)
+	fleet, more := OfResult(name, result)
+	return fleet, append(diags, more...)
+}
+
+// OfResult returns the hosts of a policy that was compiled.
+func OfResult(name string, result *driver.Result) (*Fleet, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
 	fleet := &Fleet{Name: name, Kind: Policy, Sources: result.Sources}
 	for _, compiled := range result.Hosts {
 		h := newHost(name, Policy)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -52,7 +53,12 @@ type Published struct {
 	Container netip.AddrPort
 	Protocol  uint8
 	Port      uint16
-	Bridge    string // the interface that the rule excludes: the container's
+	Bridge    string // the interface to the container
+	// Address is the host's address that the port is bound to; the zero Addr for all of them.
+	Address netip.Addr
+	// Proxied: the rule excludes the container's interface, as engines write it while docker-proxy
+	// serves the port for the containers there.
+	Proxied bool
 }
 
 // Published returns the ports of Docker's DNAT rules, those of Swarm's routing mesh among them, or
@@ -99,7 +105,11 @@ func translatedBy(r *iptables.Rule) (p Published, ok bool) {
 		p.Protocol, _ = iptables.ProtocolNumber(o.Value())
 	}
 	if o := r.Option("-i"); o != nil && o.Not {
-		p.Bridge = o.Value()
+		p.Bridge, p.Proxied = o.Value(), true
+	}
+	if o := r.Option("-d"); o != nil && !o.Not {
+		host, _, _ := strings.Cut(o.Value(), "/")
+		p.Address, _ = netip.ParseAddr(host)
 	}
 	for i := range r.Matches {
 		if o := r.Matches[i].Option("--dport"); o != nil && !o.Not {

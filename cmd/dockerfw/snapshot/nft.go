@@ -214,7 +214,11 @@ func publishedBy(r *packet.Rule) Published {
 			}
 		case packet.Not:
 			if i, ok := c.C.(packet.Interface); ok && i.End == packet.Source {
-				p.Bridge = i.Name
+				p.Bridge, p.Proxied = i.Name, true
+			}
+		case packet.Addr:
+			if one := c.In.Prefixes(2); c.End == packet.Destination && len(one) == 1 && one[0].IsSingleIP() {
+				p.Address = one[0].Addr()
 			}
 		case packet.Proto:
 			p.Protocol = c.Numbers[0]

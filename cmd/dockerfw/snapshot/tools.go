@@ -94,3 +94,9 @@ func (LocalTools) HasDefaultBridge() bool {
 
 // Network reads the network namespace of the calling thread.
 func (LocalTools) Network() (*network.State, error) { return network.Read() }
+
+// Here reports whether h is the host that this runs on, whose processes can be read as well.
+func (h *Host) Here() bool {
+	_, elsewhere := h.tools.(remoteTools)
+	return h.Kind == Live && !elsewhere
+}

@@ -40,7 +40,7 @@ func docker(h *hosts) (result, error) {
 	case !d.NATSaved:
 		return nothing("%s has no nat table, so Docker's rules for published ports cannot be checked", h.have.Name)
 	}
-	return published(h)
+	return acceptsPublished(h)
 }
 
 // dockerNative checks the rules of Docker's nftables backend. An engine that used the iptables
@@ -68,9 +68,9 @@ func dockerNative(h *hosts, d snapshot.DockerRules) (result, error) {
 	return ok("Docker's rules are in table %s (its nftables backend), %s published", table, words.Count(len(ports), "port"))
 }
 
-// published checks that the policy of FORWARD drops nothing that Docker publishes: Docker's
+// acceptsPublished checks that the policy of FORWARD drops nothing that Docker publishes: Docker's
 // rules accept each port for the address of its container.
-func published(h *hosts) (result, error) {
+func acceptsPublished(h *hosts) (result, error) {
 	ports := h.have.Published(h.family)
 	for _, p := range ports[:min(len(ports), maxPublished)] {
 		if droppedByFilterPolicy(h, arriving(h.family, p, unlisted)) {
