@@ -63,6 +63,7 @@ type Engine struct {
 	config     string // the docker command's configuration directory
 	containers []*Container
 	daemon     *daemon
+	firewalls  bool // AddFirewalls was called
 }
 
 // daemon is one run of dockerd.
