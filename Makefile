@@ -5,10 +5,14 @@ GO ?= go
 # Debian packages of the kernel and Docker tests. Those of docker.io and openssh-server start
 # their services where they were not installed before.
 TEST_PACKAGES = iptables ipset iproute2 conntrack nftables openssh-client openssh-server docker.io busybox-static util-linux systemd tcpdump ca-certificates ansible-core python3
+# Debian packages that are unpacked into a directory of the user's cache and not installed: installed,
+# they would start a firewall on this machine.
+FIREWALLS = ufw firewalld fail2ban crowdsec-firewall-bouncer
+FIREWALLS_DIR = $${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfw/firewalls
 # The tests in golden/lab and golden/e2e need root, a kernel and engines.
 LAB_PACKAGES = ./golden/lab ./golden/e2e
 
-.PHONY: build check test test-packages lint e2e-matrix golden fuzz soak bench
+.PHONY: build check test test-packages firewalls lint e2e-matrix golden fuzz soak bench
 
 build:
 	$(GO) build -o dockerfw ./cmd/dockerfw
@@ -35,6 +39,21 @@ test-packages:
 	elif ! dpkg -s $(TEST_PACKAGES) >/dev/null 2>&1; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null; \
+	fi
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) -s firewalls; fi
+
+# Downloads $(FIREWALLS) and what they need and this machine lacks, unless that was done for the same
+# packages. /lib is a link to usr/lib on a merged system.
+firewalls:
+	@set -e; dir="$(FIREWALLS_DIR)"; \
+	if [ "$$(cat "$$dir/packages" 2>/dev/null)" != "$(FIREWALLS)" ]; then \
+		rm -rf "$$dir"; mkdir -p "$$dir/debs/partial" "$$dir/root"; \
+		apt-get update -qq; \
+		apt-get install -y -qq --download-only --reinstall --no-install-recommends -o APT::Sandbox::User=root \
+			-o Dir::Cache::archives="$$dir/debs" $(FIREWALLS) >/dev/null; \
+		for deb in "$$dir"/debs/*.deb; do dpkg-deb -x "$$deb" "$$dir/root"; done; \
+		if [ -d "$$dir/root/lib" ]; then cp -a "$$dir/root/lib/." "$$dir/root/usr/lib"; fi; \
+		echo "$(FIREWALLS)" > "$$dir/packages"; \
 	fi
 
 lint:

@@ -69,6 +69,7 @@ type Engine struct {
 	variables  []string
 	containers []*Container
 	daemon     *daemon
+	firewalls  bool // AddFirewalls was called
 }
 
 // daemon is one run of dockerd.

@@ -114,13 +114,20 @@ func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
 			o.Last = snapshot.Backend(last)
 		}
 	}
-	r := a.reader()
-	defer r.running.Wait() // no tool outlives the lock
-	if b := r.standard(); b != "" && !o.Boot {
-		r.askTables(string(b))
-		r.ask("nft", "-j", "list", "ruleset")
+	var r *reader
+	again := func() snapshot.Tools {
+		if r != nil {
+			r.running.Wait()
+		}
+		r = a.reader()
+		if b := r.standard(); b != "" && !o.Boot {
+			r.askTables(string(b))
+			r.ask("nft", "-j", "list", "ruleset")
+		}
+		return r
 	}
-	fleet, diags, err := snapshot.ReadLive(r, o)
+	defer func() { r.running.Wait() }() // no tool outlives the lock
+	fleet, diags, err := snapshot.ReadLive(again, o)
 	switch {
 	case err != nil:
 		return nil, "", err

@@ -47,7 +47,7 @@ func Open(name string, opts driver.Options) (*Fleet, hcl.Diagnostics, error) {
 		if _, err := os.Stat(name); err == nil {
 			return nil, nil, fmt.Errorf("%q is the name of this host, and a file has that name too: write ./%s for the file", name, name)
 		}
-		return readHost(LiveName, LocalTools{}, LiveOptions{})
+		return ReadLive(func() Tools { return LocalTools{} }, LiveOptions{})
 	}
 	if IsRemote(name) {
 		return OpenRemote(context.Background(), name)

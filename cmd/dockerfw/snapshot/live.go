@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -31,10 +32,30 @@ type LiveOptions struct {
 	Removing bool
 }
 
-// ReadLive reads the host that this runs on, with the given tools.
-func ReadLive(t Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, error) {
-	return readHost(LiveName, t, o)
+// ReadLive reads the host that this runs on, with the tools that the function returns.
+//
+// iptables-save and nft list the rules one after the other. An engine that restores its rules after
+// a reload of firewalld changes them in between, for seconds, and then their lists differ like those
+// of a table that nft changed. So the host is read again, with new tools, until the lists agree or
+// differ in the same way twice in a row.
+func ReadLive(tools func() Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, error) {
+	earlier := ""
+	for try := 1; ; try++ {
+		fleet, diags, err := readHost(LiveName, tools(), o)
+		var differs *listsDifferError
+		if !errors.As(err, &differs) || err.Error() == earlier || try == readTries {
+			return fleet, diags, err
+		}
+		earlier = err.Error()
+		time.Sleep(readPause)
+	}
 }
+
+// An engine needs a second or two to restore its rules, several times that on a slow machine.
+const (
+	readTries = 40
+	readPause = 250 * time.Millisecond
+)
 
 // readHost reads a running host, this one or another, with its tools: of the two kinds of
 // iptables it uses the one that has Docker's rules.

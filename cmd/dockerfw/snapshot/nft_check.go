@@ -47,11 +47,15 @@ func (h *Host) checkNFT() error {
 			f = ir.IPv6
 		}
 		if err := sameTable(t, h.Rules[f].Table(t.Name), IPTables(f)+"-save"); err != nil {
-			return fmt.Errorf("%s: %w", h.Name, err)
+			return &listsDifferError{fmt.Errorf("%s: %w", h.Name, err)}
 		}
 	}
 	return nil
 }
+
+// listsDifferError is the error for a table of iptables-nft that iptables-save and nft list
+// differently: nft changed it, or another program between the two.
+type listsDifferError struct{ error }
 
 const deleteRule = "Delete it (nft delete rule %s %s %s handle %d) and add it with iptables, or move it to a table of its own (nft add table inet NAME)"
 

@@ -51,8 +51,12 @@ func Read(now time.Time) (*Report, error) {
 	if change != nil {
 		backend = snapshot.Backend(change.Backend)
 	}
-	t := &tools{runner: hosttool.New(), texts: map[string][]byte{}}
-	fleet, diags, err := snapshot.ReadLive(t, snapshot.LiveOptions{Last: backend, Loading: true})
+	var t *tools
+	again := func() snapshot.Tools {
+		t = &tools{runner: hosttool.New(), texts: map[string][]byte{}}
+		return t
+	}
+	fleet, diags, err := snapshot.ReadLive(again, snapshot.LiveOptions{Last: backend, Loading: true})
 	switch {
 	case err != nil:
 		return nil, err

@@ -34,7 +34,9 @@ type path struct {
 }
 
 // onPath checks that no packet that the rules refuse bypasses them, and that nothing else drops
-// all packets of an accept.
+// all packets of an accept. To the host, the rules hand on what they accept, and the host's own INPUT
+// rules may refuse it: ufw and firewalld have no rule for a published port, because the packets that
+// Docker forwards do not need one.
 func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
 	if h.have.Filter(h.family).Chain(chain) == nil {
 		return failed("chain %s does not exist", chain)
@@ -43,7 +45,7 @@ func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	for _, fault := range []func() (string, error){p.untracked, p.bypassed, p.unreachable, p.blocked} {
+	for _, fault := range []func() (string, error){p.untracked, p.bypassed, p.unreachable} {
 		text, err := fault()
 		if err != nil {
 			return result{}, err
@@ -51,6 +53,14 @@ func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
 		if text != "" {
 			return failed("%s", text)
 		}
+	}
+	switch text, err := p.blocked(); {
+	case err != nil:
+		return result{}, err
+	case text != "" && on == snapshot.ToHost:
+		return nothing("%s. Packets that Docker forwards to containers do not get there", text)
+	case text != "":
+		return failed("%s", text)
 	}
 	refused := snapshot.Refused(p.rules)
 	if unaided := snapshot.Bypassing(p.unaided).And(refused).Diff(p.others); !unaided.IsEmpty() {

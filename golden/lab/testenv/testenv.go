@@ -6,6 +6,7 @@ package testenv
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 )
@@ -47,3 +48,16 @@ func Dockerd() string { return os.Getenv("DOCKERFW_DOCKERD") }
 // EngineRoot is the root directory of another distribution, whose engine and tools are used
 // (DOCKERFW_ENGINE_ROOT, as make e2e-matrix sets it); "" for this machine's.
 func EngineRoot() string { return os.Getenv("DOCKERFW_ENGINE_ROOT") }
+
+// Firewalls is the directory of the unpacked Debian packages of other firewalls
+// (DOCKERFW_FIREWALLS); by default the one that make test-packages writes.
+func Firewalls() string {
+	if dir := os.Getenv("DOCKERFW_FIREWALLS"); dir != "" {
+		return dir
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "dockerfw", "firewalls", "root")
+}
