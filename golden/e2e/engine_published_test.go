@@ -123,6 +123,10 @@ func TestVerifyReportsThePublishedPortsThatClientsReach(t *testing.T) {
 			requireTexts("no input block", text,
 				[]string{"8080/tcp (container", "5353/udp (container", "is reachable over IPv6 through docker-proxy by everyone", "proxy_ports = [8080]", `proxy_ports = ["5353/udp"]`},
 				[]string{"8443/tcp (container", "9090/tcp (container", "over IPv4"})
+			status, _ := b.dockerfw("status")
+			requireTexts("status without an input block", strings.Join(strings.Fields(status), " "), []string{"8080/tcp (container", "is reachable over IPv6 through docker-proxy by everyone"}, nil)
+			loaded, _ := b.dockerfw("apply", folder)
+			requireTexts("apply without an input block", strings.Join(strings.Fields(loaded), " "), []string{"warning: ", "is reachable over IPv6 through docker-proxy by everyone"}, nil)
 			requireTexts("no input block", checked(policy),
 				[]string{"error: 8080/tcp of web is open through docker-proxy [published-open]", "error: 5353/udp of web is open through docker-proxy", "127.0.0.1:9090/tcp of web is published on a loopback address", "warning: hostnet uses the network of the host [host-network]", `accept "public": 4433/tcp is not published [not-published]`, `443/tcp of web (accept "public")`},
 				[]string{"error: 8443", "error: 127"})
@@ -156,6 +160,8 @@ func TestVerifyReportsThePublishedPortsThatClientsReach(t *testing.T) {
 			if !ok {
 				t.Errorf("verify fails: %s", text)
 			}
+			status, _ = b.dockerfw("status")
+			requireTexts("status with an input block", status, nil, []string{"docker-proxy"})
 			requireTexts("input block", text, []string{"in no rule of the policy: 8080/tcp, 5353/udp"}, []string{"network_mode: host"})
 			requireTexts("input block", checked(policy),
 				[]string{"warning: 8080/tcp of web is in no rule [unlisted-port]", "note: hostnet uses the network of the host [host-network]"}, []string{"error:"})

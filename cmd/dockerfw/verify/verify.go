@@ -24,7 +24,7 @@ var checks = []check{
 	{name: "security", ofFamily: true, ofHost: true, slow: true, needs: rulesRead, run: security},
 	{name: "Docker", ofFamily: true, ofHost: true, needs: rulesRead, run: docker},
 	{name: "foreign", ofFamily: true, ofHost: true, needs: rulesRead, run: foreign},
-	{name: "published", needs: publishes, run: publishedPorts},
+	{name: "published", ofHost: true, slow: true, needs: publishes, run: publishedPorts},
 	{name: "sets", run: sets},
 	{name: "nft", ofHost: true, needs: nftNotCovered, run: nftTables},
 	{name: "backend", ofHost: true, needs: live, run: backend},
