@@ -39,6 +39,9 @@ var uplinkSetups = []struct {
 	// is another one than before.
 	host, client []string
 	seen         string
+	// at is the device whose link-layer address the clients use; "" for what they find out. The
+	// interface below a MACVLAN answers for its addresses, too.
+	at string
 	// wrong is what a policy lists, and refused is why apply refuses it; warned is what is warned of.
 	wrong, refused, warned string
 	// right are the interfaces to list.
@@ -68,7 +71,7 @@ var uplinkSetups = []struct {
 	},
 	{
 		name: "macvlan", host: append([]string{"link add link eth0 name mv0 type macvlan mode bridge"}, move("mv0")...),
-		wrong: "eth0", warned: "mv0 has the address 198.51.100.1/24, and external_interfaces does not list mv0", right: "mv0 eth0",
+		at: "mv0", wrong: "eth0", warned: "mv0 has the address 198.51.100.1/24, and external_interfaces does not list mv0", right: "mv0 eth0",
 	},
 	{
 		name: "vxlan", host: []string{"link add vx0 type vxlan id 5 dev eth0 dstport 4789 remote 198.51.100.3", "address add 10.5.0.1/24 dev vx0", "link set vx0 up"},
@@ -111,6 +114,9 @@ func TestUplinksNeedTheNameThatIptablesSees(t *testing.T) {
 			// The address may be on a device with another link-layer address now.
 			for _, client := range []*lab.Node{s.Allowed, s.Other} {
 				ip(t, client.Namespace, "neighbor flush all")
+				if c.at != "" {
+					pin(t, s, client, c.at)
+				}
 			}
 			to := s.Host.At(8080)
 			if c.seen != "" {
@@ -159,14 +165,20 @@ func TestUplinksNeedTheNameThatIptablesSees(t *testing.T) {
 	}
 }
 
+// pin makes a client send packets for the host to the link-layer address of a device.
+func pin(t *testing.T, s *publishing, client *lab.Node, device string) {
+	t.Helper()
+	fields := strings.Fields(s.Host.MustRun("ip", "-brief", "link", "show", device))
+	ip(t, client.Namespace, "neighbor replace 198.51.100.1 lladdr "+fields[2]+" dev eth0 nud permanent")
+}
+
 // The kernel accepts packets for the address of a MACVLAN on the interface that carries it, too: a
 // neighbor that sends them there is filtered only if the policy lists both.
 func TestTheInterfaceBelowAnUplinkIsOpenToNeighbors(t *testing.T) {
 	t.Parallel()
 	s := newPublishing(t, lab.NFT)
 	ip(t, s.Host.Namespace, append([]string{"link add link eth0 name mv0 type macvlan mode bridge"}, move("mv0")...)...)
-	fields := strings.Fields(s.Host.MustRun("ip", "-brief", "link", "show", "eth0"))
-	ip(t, s.Other.Namespace, "neighbor replace 198.51.100.1 lladdr "+fields[2]+" dev eth0 nud permanent")
+	pin(t, s, s.Other, "eth0")
 	s.host.succeeds(compileFolder(t, "mv0", externalInterfaces("mv0")), nil, "warning: packets for the addresses of mv0 can arrive on eth0, which carries it, and external_interfaces does not list eth0")
 	if got := s.Other.Connect("tcp", s.Host.At(8080)); got != lab.Answered {
 		t.Errorf("with mv0 only: %s", got)

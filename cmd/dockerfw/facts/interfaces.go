@@ -81,18 +81,13 @@ func ownRules(t *iptables.Table) []*iptables.Rule {
 }
 
 // outer is the interface to the outside that a rule of dockerfw matches; "" for none. A rule for
-// traffic from containers has it in -o, all others in -i.
+// traffic from containers has it in -o, and one of theirs or none in -i; all others have it in -i.
 func outer(r *iptables.Rule, external, containers []string) string {
-	ofContainers := func(name string) bool {
-		return !slices.Contains(external, name) && (isDockerBridge(name) || slices.Contains(containers, name) || matches(containers, name))
+	in := value(r, "-i")
+	if in == "" || !slices.Contains(external, in) && (isDockerBridge(in) || matches(containers, in)) {
+		return value(r, "-o")
 	}
-	if in := value(r, "-i"); in != "" && !ofContainers(in) {
-		return in
-	}
-	if out := value(r, "-o"); out != "" && !ofContainers(out) {
-		return out
-	}
-	return ""
+	return in
 }
 
 // value is the value of an option that is not negated; "" without one.

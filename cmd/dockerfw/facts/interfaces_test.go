@@ -124,7 +124,11 @@ var setups = []struct {
 	},
 	{
 		"a bridge without ports and the default route", "br0 bridge 192.0.2.1/24 default\neth0 veth in=br0", "br0", "eth1",
-		[]string{"error: this host has no interface eth1", "warning: br0 has the IPv4 default route"},
+		[]string{"error: this host has no interface eth1, which external_interfaces lists, so nothing is filtered there. The default route is on br0", "warning: br0 has the IPv4 default route"},
+	},
+	{
+		"a name like that of a bridge of Docker", "eth0 device 192.0.2.1/24 default", "eth0", "docker1",
+		[]string{"error: this host has no interface docker1, which external_interfaces lists, so nothing is filtered there. The default route is on eth0", "warning: eth0 has"},
 	},
 	{
 		"a bond", "bond0 bond 192.0.2.1/24 default\neth0 device in=bond0\neth1 device in=bond0", "bond0", "eth0",
@@ -236,7 +240,7 @@ func TestEachUplinkIsReportedByTheNameThatIptablesSees(t *testing.T) {
 func TestOnlyUplinksAreReported(t *testing.T) {
 	inner := "eth0 device 192.0.2.1/24 default\n" + docker0 +
 		"br-0123456789ab bridge 172.18.0.1/16\nveth2 veth in=br-0123456789ab\ndocker_gwbridge bridge 172.19.0.1/16\n" +
-		"virbr0 bridge 192.168.122.1/24\nvnet0 tuntap in=virbr0\ndummy0 dummy 203.0.113.9/32\nlan0 device 10.0.0.1/24\ndm-eth0.20 vlan on=eth0"
+		"virbr0 bridge 192.168.122.1/24\nens9 device in=docker_gwbridge\nvnet0 tuntap in=virbr0\ndummy0 dummy 203.0.113.9/32\nlan0 device 10.0.0.1/24\ndm-eth0.20 vlan on=eth0"
 	for _, c := range []struct {
 		internal string
 		want     []string
@@ -309,6 +313,40 @@ input {
 	}
 	if len(got) != len(begin) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Interfaces of containers come and go with them: in rules for their traffic, too.
+func TestInterfacesOfContainersNeedNotExist(t *testing.T) {
+	for _, c := range [][2]string{{"", "br-0123456789ab"}, {"\n" + list("container_interfaces", "docker0 br-web lxd+"), "lxd5"}} {
+		want := compiled(t, list("external_interfaces", "eth0")+c[0], strings.ReplaceAll(`
+deny "scanners" {
+  source         = ["203.0.113.0/24"]
+  out_interfaces = ["br-later"]
+}
+egress {
+  deny "mail" {
+    protocol    = "tcp"
+    destination = ["203.0.113.0/24"]
+  }
+  deny "web" {
+    interfaces  = ["docker0", "BRIDGE"]
+    destination = ["203.0.113.0/24"]
+  }
+}`, "BRIDGE", c[1]))
+		if got := faultsOf(want, hostOf(t, "eth0 device 192.0.2.1/24 default")); got != nil {
+			t.Errorf("%s: %q", c, got)
+		}
+	}
+}
+
+// What is wrong with an interface is reported once, not for each rule that lists it.
+func TestAMissingInterfaceIsReportedOnce(t *testing.T) {
+	want := compiled(t, list("external_interfaces", "eth0 eth7"), `
+deny "a" { interfaces = ["eth7"] }
+deny "b" { interfaces = ["eth7"] }`)
+	if got := faultsOf(want, hostOf(t, "eth0 device 192.0.2.1/24 default")); len(got) != 1 {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -24,7 +24,7 @@ func Uplinks(want, have *snapshot.Host) []Fact {
 	var out []Fact
 	var names []string
 	for _, u := range uplinksOf(have.Network) {
-		if isDockerBridge(u.name) || !u.route && matches(containers, u.name) && !matches(listed, u.name) {
+		if !u.route && matches(containers, u.name) && !matches(listed, u.name) {
 			continue
 		}
 		names = append(names, u.name)
