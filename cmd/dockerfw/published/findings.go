@@ -1,6 +1,7 @@
 package published
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -63,7 +64,8 @@ type span struct {
 	after string
 }
 
-// spans joins the exposures that about chooses: those with the same text, of consecutive ports.
+// spans joins the exposures that about chooses: those with the same text, of consecutive ports. They
+// are sorted by protocol and port; the order of Docker's rules depends on the engine.
 func spans(all []Exposure, about func(*Exposure) (after string, ok bool)) []span {
 	type key struct {
 		protocol       uint8
@@ -78,7 +80,7 @@ func spans(all []Exposure, about func(*Exposure) (after string, ok bool)) []span
 			continue
 		}
 		k := key{protocol: x.Port.Protocol, after: after}
-		if !x.Port.Address.IsUnspecified() {
+		if a := x.Port.Address; a.IsValid() && !a.IsUnspecified() {
 			k.address = x.Port.Address.String()
 		}
 		if byKey[k] == nil {
@@ -97,6 +99,9 @@ func spans(all []Exposure, about func(*Exposure) (after string, ok bool)) []span
 			}
 		}
 	}
+	slices.SortStableFunc(out, func(a, b span) int {
+		return cmp.Or(int(a.first.Port.Protocol)-int(b.first.Port.Protocol), int(a.first.Port.First)-int(b.first.Port.First))
+	})
 	return out
 }
 

@@ -45,16 +45,18 @@ type Exposure struct {
 
 // Live returns the ports that containers publish on a host as it is, or as it would be after
 // loading, and who reaches them. want is what was compiled for it. The ports are read from the nat
-// rules; if the host is the one that this runs on, also from its processes.
+// rules; if the host is the one that this runs on, also from its processes. Where no docker-proxy is
+// seen, the nat rules show whether the engine uses it.
 func Live(want, have *snapshot.Host) ([]Exposure, error) {
 	var listeners []Listener
-	seen := have.Here()
-	if seen {
+	if have.Here() {
 		var err error
 		if listeners, err = Listeners(); err != nil {
 			return nil, err
 		}
 	}
+	// A program in a container may see the network of the host and not its processes.
+	seen := slices.ContainsFunc(listeners, func(l Listener) bool { return l.Container.IsValid() })
 	return Exposures(want, have, listeners, seen)
 }
 

@@ -107,6 +107,7 @@ func TestPublishedPortsOfHosts(t *testing.T) {
 		}, 1},
 		{"inferred from the nat rules", onePort, []string{nat4 + filter4, filter6}, nil, true, []string{everyone6, "published on 0.0.0.0 alone"}, 1},
 		{"no docker-proxy", onePort, []string{nat4 + filter4, filter6}, nil, false, []string{"in no rule of the policy: 5432/tcp"}, 0},
+		{"each port once", onePort + "input {}\n", []string{nat4 + filter4, nat6 + filter6}, proxies, false, []string{"in no rule of the policy: 5432/tcp\n"}, 0},
 		{
 			"no docker-proxy and no interface in the rules", onePort,
 			[]string{strings.ReplaceAll(nat4, "! -i docker0 ", "") + filter4, filter6},
