@@ -92,6 +92,9 @@ func (c firewalldCase) test(b *bench) {
 		if got := b.failedChecks(); !strings.Contains(got, "has no effect") {
 			b.Errorf("panic mode drops all packets, and verify fails with\n%s", got)
 		}
+		if output := b.apply("/etc/dockerfw"); !strings.Contains(output, `accept "https" has no effect`) {
+			b.Errorf("panic mode drops all packets, and apply does not report it:\n%s", output)
+		}
 		b.expectAll("panic mode", []try{{b.Allowed, "tcp", b.Host.At(443), lab.TimedOut}})
 		b.run("firewall-cmd", "--panic-off")
 	})

@@ -74,6 +74,12 @@ func TestUFWThatFlushesAllRulesIsHealedByItsHook(t *testing.T) {
 
 		b.run("ufw", "disable")
 		b.waitFor("disabled", restartTheEngine)
+		// Loading does not restore Docker's rules, and says so.
+		for _, command := range [][]string{{"apply", "/etc/dockerfw"}, {"status"}} {
+			if output, _ := b.dockerfw(command...); !strings.Contains(strings.ToLower(output), strings.ToLower(restartTheEngine)) {
+				b.Errorf("disabled: dockerfw %s does not report that Docker's rules are gone:\n%s", command[0], output)
+			}
+		}
 		if got := b.reached(b.Other, b.closedPorts(web)); got != "nothing" {
 			b.Errorf("disabled: the other client reaches %s", got)
 		}
