@@ -5,7 +5,6 @@ package e2e
 import (
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,22 +69,16 @@ func besideFirewalls(t *testing.T, test func(*bench)) {
 	}
 }
 
-// unitCommands are the commands of dockerfw's unit with some keys, as a shell script.
-func (b *bench) unitCommands(keys ...string) string {
+// unitCommand is the command of dockerfw's unit with a key.
+func (b *bench) unitCommand(key string) string {
 	b.Helper()
-	script := ""
 	for line := range strings.Lines(b.run("dockerfw", "apply", "--print-unit")) {
-		key, command, ok := strings.Cut(strings.TrimSpace(line), "=")
-		if !ok || !slices.Contains(keys, key) {
-			continue
+		if command, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
+			return command
 		}
-		command, ignored := strings.CutPrefix(command, "-")
-		if ignored {
-			command += " || true"
-		}
-		script += command + "\n"
 	}
-	return "set -e\n" + script
+	b.Fatalf("the unit has no %s", key)
+	return ""
 }
 
 // writeSystemctl writes a program that does what systemd does with dockerfw's unit while it is
@@ -95,8 +88,7 @@ func (b *bench) writeSystemctl() {
 	b.engine.WriteFile("/mnt/bin/systemctl", `#!/bin/sh
 case "$*" in
 "is-active --quiet dockerfw.service") ;;
-"reload-or-restart dockerfw.service")
-`+b.unitCommands("ExecReload")+`;;
+"reload-or-restart dockerfw.service") `+b.unitCommand("ExecReload")+` ;;
 *)
 	echo "systemctl $* is not expected" >&2
 	exit 1

@@ -134,7 +134,7 @@ func (b *bench) boot() {
 	b.Helper()
 	b.engine.StartService("firewalld", nil, "firewalld", "--nofork", "--nopid")
 	b.run("sh", "-c", "until dbus-send --system --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:org.fedoraproject.FirewallD1 | grep -q true; do :; done")
-	b.run("sh", "-c", b.unitCommands("ExecStartPre", "ExecStart"))
+	b.run("sh", "-c", b.unitCommand("ExecStart"))
 	b.run("sh", "-c", "until firewall-cmd --state; do sleep 0.1; done")
 	for _, family := range []int{4, 6} {
 		if rules := b.engine.Tools.IPTablesSave(b.backend, family, "filter"); !strings.Contains(rules, "-A DOCKER-USER -j DOCKERFW") {

@@ -23,6 +23,7 @@ const FallbackVariable = "DOCKERFW_BOOT_FALLBACK"
 // loaded.
 func (a *Applier) Boot(path string) (out *Result, err error) {
 	uninterrupted()
+	a.waitForFirewalld()
 	locked := false
 	if err = a.unusable; err == nil {
 		err = a.locked(lockWait, func() (err error) {

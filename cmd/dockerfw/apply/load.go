@@ -34,6 +34,7 @@ type Options struct {
 // Load loads a compiled folder.
 func (a *Applier) Load(path string, o Options) (*Result, error) {
 	var out *Result
+	a.waitForFirewalld()
 	err := a.locked(lockWait, func() error {
 		l, err := a.prepare(path, o)
 		if err != nil {
