@@ -17,6 +17,7 @@ import (
 const closedButWeb = `
 host {
   external_interfaces = ["eth0"]
+  internal_interfaces = ["eth1"]
 }
 ipset "clients" {
   entries = ["198.51.100.2", "2001:db8:1::2"]

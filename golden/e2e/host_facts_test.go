@@ -104,7 +104,7 @@ func TestWhatOthersDoToAHostIsReported(t *testing.T) {
 		{
 			name:   "the drops of firewalld's panic mode",
 			run:    "iptables -t security -I FORWARD -j DROP; iptables -t mangle -I PREROUTING -j DROP; iptables -t raw -I PREROUTING -j DROP",
-			verify: []string{"FAIL  IPv4 FORWARD  accept \"web\" has no effect: -t raw -A PREROUTING -j DROP", "FAIL  IPv4 INPUT    accept \"web\" has no effect", "FAIL  IPv4 security -t security -A FORWARD -j DROP, "},
+			verify: []string{"FAIL  IPv4 FORWARD  accept \"web\" has no effect: -t raw -A PREROUTING -j DROP", "--    IPv4 INPUT    accept \"web\" has no effect", "FAIL  IPv4 security -t security -A FORWARD -j DROP, "},
 			left:   []string{"IPv4 FORWARD: accept \"web\" has no effect: -t raw -A PREROUTING -j DROP", "IPv4 security: -t security -A FORWARD -j DROP, ", "It is a foreign rule"},
 		},
 		{

@@ -28,8 +28,12 @@ func Findings(want *snapshot.Host, all []Exposure) []Finding {
 	}
 	list := func(heading string, about func(*Exposure) (after string, ok bool)) {
 		var texts []string
+		said := map[string]bool{} // a port can be published on two bridges
 		for _, s := range spans(all, about) {
-			texts = append(texts, s.ports()+s.after)
+			if text := s.ports() + s.after; !said[text] {
+				said[text] = true
+				texts = append(texts, text)
+			}
 		}
 		if len(texts) > 0 {
 			const shown = 10
