@@ -78,12 +78,12 @@ The exit code is 0 whatever the verdict, and 2 on errors.`,
 	f.StringVar(&packet.Protocol, "protocol", "tcp", "the `protocol`: tcp, udp, sctp, icmp, icmpv6 or a number")
 	f.StringVar(&packet.ICMPType, "icmp-type", "", "the ICMP `type`: a name, a number, or type and code such as 3/4 (default echo-request)")
 	f.Var(portFlag{&packet.FromPort}, "from-port", "the source `port` (default 40000)")
-	f.StringVar(&packet.In, "interface", "", "the interface it arrives on (default the first external one)")
-	f.StringVar(&packet.Out, "out-interface", "", "the interface it leaves on (default docker0, or the first external one for a packet from a container)")
-	f.StringVar(&packet.State, "state", "new", "the connection state: new, established, related, reply, invalid or untracked")
+	f.StringVar(&packet.In, "interface", "", "the `interface` it arrives on (default the first external one)")
+	f.StringVar(&packet.Out, "out-interface", "", "the `interface` it leaves on (default docker0, or the first external one for a packet from a container)")
+	f.StringVar(&packet.State, "state", "new", "the connection `state`: new, established, related, reply, invalid or untracked")
 	f.BoolVar(&packet.Proxy, "proxy", false, "send the packet to docker-proxy on the host, through INPUT")
 	f.BoolVar(&packet.ToHost, "to-host", false, "send the packet to the host itself, at --to-port, through INPUT")
 	f.StringVar(&chain, "chain", "", "start at this `chain` of the filter table (default all chains of a host, or the chain that dockerfw fills)")
-	f.StringVar(&format, "format", format, "the output format: text or json")
+	f.StringVar(&format, "format", format, "the output `format`: text or json")
 	return cmd
 }
