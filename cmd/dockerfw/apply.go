@@ -41,7 +41,14 @@ as before, 2 if the command line is wrong or the report could not be written, an
 restoring the rules failed. With --boot it is 0 if the folder, or the one that was loaded
 last, is loaded, and 1 if all containers are closed instead.`,
 		Example: `  dockerfw apply --dry-run /etc/dockerfw.d/web-2
+  dockerfw apply --dry-run --full --format json /etc/dockerfw.d/web-2
   dockerfw apply --confirm 60 /etc/dockerfw.d/web-2
+  dockerfw apply --cut /etc/dockerfw.d/web-2                # and end connections that it refuses
+  dockerfw apply --cut --cut-host /etc/dockerfw.d/web-2     # and those to sshd, yours too
+  dockerfw apply --force /etc/dockerfw.d/web-2              # if DOCKER-USER has foreign rules
+  dockerfw apply --allow-missing-interface /etc/dockerfw.d/web-2    # wg0 comes later
+  dockerfw apply --backend legacy /etc/dockerfw.d/web-2     # before Docker has run
+  dockerfw apply --boot /etc/dockerfw                       # what the systemd unit runs
   dockerfw apply --print-unit > /etc/systemd/system/dockerfw.service`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if unit {

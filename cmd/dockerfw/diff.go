@@ -39,6 +39,8 @@ way, 1 if any is, 2 on errors.`,
   dockerfw diff --base origin/main policy.hcl --exit-on widened --format markdown
   dockerfw diff live compiled              # on the host, before loading
   dockerfw diff ssh://root@web1 compiled   # the same, from here
+  dockerfw diff --full --strict live compiled
+  dockerfw diff --chain FORWARD old.v4 new.v4
   dockerfw diff old.v4,old.v6,old.ipset policy.hcl`,
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -34,6 +34,9 @@ The exit code is 0 whatever the verdict, and 2 on errors.`,
   dockerfw explain live --from 2001:db8::9 --to-port 53 --protocol udp --interface eth0
   dockerfw explain compiled --from 192.0.2.9 --container-port 80    # directly to a container
   dockerfw explain policy.hcl --from 192.0.2.9 --to-port 22 --to-host    # to a service of the host
+  dockerfw explain policy.hcl --from 2001:db8::9 --to-port 443 --proxy    # to docker-proxy
+  dockerfw explain policy.hcl --from 192.0.2.9 --protocol icmp --icmp-type 3/4 --format json
+  dockerfw explain live --from 192.0.2.9 --to-port 443 --state established --chain DOCKER-USER
   dockerfw explain policy.hcl --from 172.17.0.2 --interface docker0 --to-address 203.0.113.80 --to-port 443    # from a container`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
