@@ -37,10 +37,18 @@ and sets. It prints what changed, which traffic is newly allowed or blocked, and
 do next.
 
 The exit code is 0 if the rules are in force, 1 if they are not and the rules are the same
-as before, and 3 if restoring them failed. With --boot it is 0 if the folder, or the one
-that was loaded last, is loaded, and 1 if all containers are closed instead.`,
+as before, 2 if the command line is wrong or the report could not be written, and 3 if
+restoring the rules failed. With --boot it is 0 if the folder, or the one that was loaded
+last, is loaded, and 1 if all containers are closed instead.`,
 		Example: `  dockerfw apply --dry-run /etc/dockerfw.d/web-2
+  dockerfw apply --dry-run --full --format json /etc/dockerfw.d/web-2
   dockerfw apply --confirm 60 /etc/dockerfw.d/web-2
+  dockerfw apply --cut /etc/dockerfw.d/web-2                # and end connections that it refuses
+  dockerfw apply --cut --cut-host /etc/dockerfw.d/web-2     # and those to sshd, yours too
+  dockerfw apply --force /etc/dockerfw.d/web-2              # if DOCKER-USER has foreign rules
+  dockerfw apply --allow-missing-interface /etc/dockerfw.d/web-2    # wg0 comes later
+  dockerfw apply --backend legacy /etc/dockerfw.d/web-2     # before Docker has run
+  dockerfw apply --boot /etc/dockerfw                       # what the systemd unit runs
   dockerfw apply --print-unit > /etc/systemd/system/dockerfw.service`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if unit {
@@ -101,8 +109,8 @@ that was loaded last, is loaded, and 1 if all containers are closed instead.`,
 	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse, apart from those to the host itself")
 	f.BoolVar(&opts.CutHost, "cut-host", false, "with --cut: end those to the host itself too, your own session among them")
 	f.BoolVar(&opts.Force, "force", false, "delete foreign rules in chains that are replaced, and replace foreign sets with names of the policy")
-	f.BoolVar(&opts.AllowMissing, "allow-missing-interface", false, "load rules for interfaces that this host does not have yet")
-	f.StringVar(&backend, "backend", "", "`nft` or legacy: the iptables to use before Docker has run")
+	f.BoolVar(&opts.AllowMissing, "allow-missing-interface", false, "load rules for interfaces that this host does not have yet, or on which iptables sees no packet")
+	f.StringVar(&backend, "backend", "", "the `kind` of iptables to use before Docker has run: nft or legacy")
 	f.BoolVar(&boot, "boot", false, "for the systemd unit: load the folder, or else the one that was loaded last, or else close all containers")
 	f.BoolVar(&unit, "print-unit", false, "print the systemd unit that loads "+apply.BootFolder+" before Docker starts")
 	return cmd

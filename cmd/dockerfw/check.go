@@ -42,8 +42,10 @@ The exit code is 1 if there is an error, or a warning with --strict, and 2 if th
 policy, a Compose file or the list of containers cannot be read.`,
 		Example: `  dockerfw check policy.hcl
   dockerfw check --compose compose.yaml --compose compose.prod.yaml policy.hcl
+  dockerfw check --compose compose.yaml --env-file prod.env --profile debug policy.hcl
   docker ps --format json | dockerfw check --published - policy.hcl
-  dockerfw check policy.hcl --format github --strict    # in CI`,
+  dockerfw check policy.hcl --format github --strict    # in CI
+  dockerfw check policy.hcl --now 2027-01-31            # what has expired by then`,
 		Args:              onePolicy,
 		ValidArgsFunction: completePolicies,
 	}

@@ -29,6 +29,8 @@ are read as one policy. The output folder may contain nothing but compiled files
 With --check nothing is written; the exit code is 1 if the folder is out of date.`,
 		Example: `  dockerfw compile policy.hcl -o compiled
   dockerfw compile policy/ -o compiled -var 'clients=["192.0.2.10"]'
+  dockerfw compile policy/ -o compiled --var-file prod.hcl --host web1 --quiet
+  dockerfw compile policy.hcl -o compiled --allow-outside   # the policy reads ../lists
   dockerfw compile policy.hcl -o compiled --check     # in CI`,
 		Args:              onePolicy,
 		ValidArgsFunction: completePolicies,

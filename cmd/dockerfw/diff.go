@@ -39,6 +39,8 @@ way, 1 if any is, 2 on errors.`,
   dockerfw diff --base origin/main policy.hcl --exit-on widened --format markdown
   dockerfw diff live compiled              # on the host, before loading
   dockerfw diff ssh://root@web1 compiled   # the same, from here
+  dockerfw diff --full --strict live compiled
+  dockerfw diff --chain FORWARD old.v4 new.v4
   dockerfw diff old.v4,old.v6,old.ipset policy.hcl`,
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -87,8 +89,8 @@ way, 1 if any is, 2 on errors.`,
 	flags.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&base, "base", "", "compare a path with itself at this git `revision`")
-	f.StringVar(&format, "format", format, "the output format: text, json or markdown")
-	f.StringVar(&gate.On, "exit-on", "any", "exit with 1 on any difference, or only if traffic is newly allowed (widened) or newly blocked (narrowed)")
+	f.StringVar(&format, "format", format, "the output `format`: text, json or markdown")
+	f.StringVar(&gate.On, "exit-on", "any", "the `kind` of difference to exit with 1 on: any, or only if traffic is newly allowed (widened) or newly blocked (narrowed)")
 	f.BoolVar(&gate.Strict, "strict", false, "also exit with 1 on rules written differently, other set entries, and a different verdict for the same reach")
 	f.BoolVar(&style.Full, "full", false, "list all changes, set entries and rules")
 	f.StringVar(&opts.Chain, "chain", "", "compare two hosts from this `chain` on (default DOCKER-USER, or FORWARD if neither has it)")

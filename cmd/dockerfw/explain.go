@@ -34,6 +34,9 @@ The exit code is 0 whatever the verdict, and 2 on errors.`,
   dockerfw explain live --from 2001:db8::9 --to-port 53 --protocol udp --interface eth0
   dockerfw explain compiled --from 192.0.2.9 --container-port 80    # directly to a container
   dockerfw explain policy.hcl --from 192.0.2.9 --to-port 22 --to-host    # to a service of the host
+  dockerfw explain policy.hcl --from 2001:db8::9 --to-port 443 --proxy    # to docker-proxy
+  dockerfw explain policy.hcl --from 192.0.2.9 --protocol icmp --icmp-type 3/4 --format json
+  dockerfw explain live --from 192.0.2.9 --to-port 443 --state established --chain DOCKER-USER
   dockerfw explain policy.hcl --from 172.17.0.2 --interface docker0 --to-address 203.0.113.80 --to-port 443    # from a container`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -78,12 +81,12 @@ The exit code is 0 whatever the verdict, and 2 on errors.`,
 	f.StringVar(&packet.Protocol, "protocol", "tcp", "the `protocol`: tcp, udp, sctp, icmp, icmpv6 or a number")
 	f.StringVar(&packet.ICMPType, "icmp-type", "", "the ICMP `type`: a name, a number, or type and code such as 3/4 (default echo-request)")
 	f.Var(portFlag{&packet.FromPort}, "from-port", "the source `port` (default 40000)")
-	f.StringVar(&packet.In, "interface", "", "the interface it arrives on (default the first external one)")
-	f.StringVar(&packet.Out, "out-interface", "", "the interface it leaves on (default docker0, or the first external one for a packet from a container)")
-	f.StringVar(&packet.State, "state", "new", "the connection state: new, established, related, reply, invalid or untracked")
+	f.StringVar(&packet.In, "interface", "", "the `interface` it arrives on (default the first external one)")
+	f.StringVar(&packet.Out, "out-interface", "", "the `interface` it leaves on (default docker0, or the first external one for a packet from a container)")
+	f.StringVar(&packet.State, "state", "new", "the connection `state`: new, established, related, reply, invalid or untracked")
 	f.BoolVar(&packet.Proxy, "proxy", false, "send the packet to docker-proxy on the host, through INPUT")
 	f.BoolVar(&packet.ToHost, "to-host", false, "send the packet to the host itself, at --to-port, through INPUT")
 	f.StringVar(&chain, "chain", "", "start at this `chain` of the filter table (default all chains of a host, or the chain that dockerfw fills)")
-	f.StringVar(&format, "format", format, "the output format: text or json")
+	f.StringVar(&format, "format", format, "the output `format`: text or json")
 	return cmd
 }

@@ -49,7 +49,7 @@ sets. init overwrites nothing.`,
 			if err != nil {
 				return err
 			}
-			escape.Fprintf(cmd.ErrOrStderr(), "Wrote %s. The external interface is %s (%s).\nNext: add your clients to ipset \"clients\", then run\n  %s && %s\n",
+			escape.Fprintf(cmd.ErrOrStderr(), "Wrote %s. The external interface is %s (%s).\nNext: add your clients to ipset \"clients\", and what else the host serves to input, then run\n  %s && %s\n",
 				path, external, how, shell.Command("dockerfw", "check", path),
 				shell.Command("dockerfw", "compile", path, "-o", filepath.Join(dir, "compiled")))
 			return nil

@@ -24,6 +24,7 @@ root, and changes nothing.
 The exit code is 0 if all is in order, 1 if the rules are missing or differ or a
 confirmation is overdue, and 2 if the host cannot be read.`,
 		Example: `  dockerfw status
+  dockerfw status --full
   dockerfw status --format json`,
 		Args: noArguments,
 	}

@@ -37,7 +37,7 @@ The exit code is 1 if a test fails or the coverage is below --threshold, and 2 i
 		outputFormat[writer]{"text", testreport.WriteText}, outputFormat[writer]{"json", testreport.WriteJSON}, outputFormat[writer]{"junit", testreport.WriteJUnit})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if threshold < 0 || threshold > 100 {
-			return fmt.Errorf("--threshold %d: write a percentage from 0 to 100", threshold)
+			return usageError(cmd, fmt.Sprintf("--threshold %d: write a percentage from 0 to 100", threshold))
 		}
 		coverage = coverage || cmd.Flags().Changed("threshold")
 		if coverage && format.String() == "junit" {

@@ -31,7 +31,8 @@ output of iptables-save, ip6tables-save and ipset save, or such files separated 
 The exit code is 1 if a check fails, and 2 if a check cannot be made.`,
 		Example: `  dockerfw verify /etc/dockerfw
   dockerfw verify compiled --host web1 ssh://root@web1
-  dockerfw verify compiled --host web1 saved/web1`,
+  dockerfw verify compiled --host web1 saved/web1
+  dockerfw verify --format json /etc/dockerfw live    # for monitoring`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
 				return usageError(cmd, fmt.Sprintf("a compiled folder and at most one host expected, got %s", words.Count(len(args), "argument")))

@@ -74,6 +74,42 @@ func (s *publishing) reaches(want bool, when string) {
 	}
 }
 
+// Rules for a bridge that does not exist close nothing, which is reported after the load.
+func TestAMisspeltBridgeOfContainersIsReported(t *testing.T) {
+	t.Parallel()
+	s, _ := newOrdinaryHost(t, lab.NFT)
+	p := compileFolder(t, "misspelt", strings.Replace(ordinaryPolicy, "host {", "host {\n  container_interfaces = [\"docker7\"]", 1))
+	const fault = "no interface of this host matches container_interfaces (docker7), so no traffic to containers is filtered. Docker's bridges are docker0"
+	s.host.succeeds(p, nil, "warning: "+fault)
+	if got := s.Other.Connect("tcp", s.Host.At(8080)); got != lab.Answered {
+		t.Errorf("the other client: %s", got)
+	}
+	s.host.expect(s.host.dockerfw("verify", p.dir), 1, "FAIL  interfaces    "+fault)
+	s.host.expect(s.host.dockerfw("status"), 0, "warning    "+fault)
+}
+
+// The next step that status shows is one that works.
+func TestStatusShowsHowToLoadAgain(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	a := h.withPolicy("clients")
+	h.rule(4, "-I", "DOCKER-USER", "1", "-s", "203.0.113.9", "-j", "DROP")
+	h.expect(h.dockerfw("status"), 1, "next       dockerfw apply "+a.dir, "warning    chains that loading replaces contain rules that dockerfw did not create, so that apply refuses to load: -A DOCKER-USER -s 203.0.113.9/32 -j DROP.")
+	h.rule(4, "-D", "DOCKER-USER", "1")
+	h.rule(4, "-F", "DOCKER-USER")
+	if err := os.Rename(a.dir, a.dir+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	got := h.dockerfw("status")
+	_, command, _ := strings.Cut(got.text, "next       dockerfw apply ")
+	folder, _, _ := strings.Cut(command, "\n")
+	h.expect(got, 1, "DIFFERENT")
+	h.expect(h.dockerfw("apply", folder), 0, "loaded "+folder)
+	h.expect(h.dockerfw("rollback"), 1, "no change waits for confirmation: dockerfw status shows what is in force", "to return to an earlier version, load its folder: dockerfw apply FOLDER")
+	h.expect(h.remove(), 0, "removed: no dockerfw rules remain")
+	h.expect(h.remove(), 0, "nothing to remove: this host has no dockerfw rules")
+}
+
 // What other programs do to a host is what verify reports, and after a load, which does not fix it, what
 // apply and status warn of.
 func TestWhatOthersDoToAHostIsReported(t *testing.T) {

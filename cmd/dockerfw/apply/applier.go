@@ -46,7 +46,7 @@ func New() (*Applier, error) {
 // NewForBoot returns an Applier for Boot. The error is about missing rights.
 func NewForBoot() (*Applier, error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("root is required: sudo dockerfw …")
+		return nil, errors.New("root is required, to change the rules of this host: run the command with sudo")
 	}
 	s, err := store.Open()
 	return &Applier{store: s, unusable: err, tools: hosttool.New()}, nil

@@ -35,7 +35,7 @@ func (e *MissingError) Error() string {
 	for _, f := range e.Facts {
 		text += f.Text + "\n"
 	}
-	return text + "to load the folder all the same, for interfaces that come later: --allow-missing-interface"
+	return text + "change the policy and compile it again; if the interface comes later, as that of a VPN does, load with --allow-missing-interface"
 }
 
 // missing returns a *MissingError for interfaces of the version on which nothing would be filtered. A

@@ -148,11 +148,14 @@ func (a *Applier) Confirm() (*Result, error) {
 	return out, unchanged(err)
 }
 
+// errNoneWaits is the error of confirm and rollback without a change that waits.
+var errNoneWaits = errors.New("no change waits for confirmation: dockerfw status shows what is in force")
+
 // pending is the change that waits for confirmation.
 func (a *Applier) pending() (*store.Pending, error) {
 	pending, err := a.store.Pending()
 	if err == nil && pending == nil {
-		err = errors.New("no change waits for confirmation")
+		err = errNoneWaits
 	}
 	return pending, err
 }
@@ -179,7 +182,7 @@ func (a *Applier) rollback(token string, end time.Time) (done bool, err error) {
 		case token != "" && (pending == nil || pending.Token != token || !pending.Deadline.Equal(end)):
 			return nil
 		case pending == nil:
-			return unchanged(errors.New("no change waits for confirmation"))
+			return unchanged(fmt.Errorf("%w\nto return to an earlier version, load its folder: dockerfw apply FOLDER", errNoneWaits))
 		}
 		var old earlier
 		var now plan.Version

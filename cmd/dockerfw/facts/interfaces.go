@@ -110,13 +110,13 @@ func matches(patterns []string, name string) bool {
 }
 
 // Interfaces checks that each interface of a policy exists on a host, and that packets arrive on it
-// by that name. want is compiled, or the host itself without a policy; have is the host, with its
-// network.
+// by that name; and that container_interfaces, if there are any, match an interface where Docker has
+// bridges. want is compiled, or the host itself without a policy; have is the host, with its network.
 func Interfaces(want, have *snapshot.Host) []Fact {
 	if have.Network == nil {
 		return unread(want, have)
 	}
-	lists, _ := usesOf(want)
+	lists, containers := usesOf(want)
 	var out []Fact
 	var names, reported []string
 	for _, u := range lists {
@@ -129,6 +129,9 @@ func Interfaces(want, have *snapshot.Host) []Fact {
 		}
 	}
 	names = distinct(names)
+	if fault := noContainers(have.Network, distinct(containers)); fault != "" {
+		out = append(out, Fact{InterfacesName, Warning, fault})
+	}
 	switch {
 	case len(out) > 0:
 		return out
@@ -138,6 +141,27 @@ func Interfaces(want, have *snapshot.Host) []Fact {
 		return []Fact{New(InterfacesName, OK, "%s exists", names[0])}
 	}
 	return []Fact{New(InterfacesName, OK, "%s exist", words.And(names))}
+}
+
+// noContainers is what is wrong with container_interfaces of which none exists although Docker has
+// bridges: the rules match no packet for a container. Some of them may be missing: Docker makes a
+// bridge with its network.
+func noContainers(s *network.State, patterns []string) string {
+	var bridges []string
+	for i := range s.Links {
+		name := s.Links[i].Name
+		if matches(patterns, name) {
+			return ""
+		}
+		if isDockerBridge(name) {
+			bridges = append(bridges, name)
+		}
+	}
+	if len(patterns) == 0 || len(bridges) == 0 {
+		return ""
+	}
+	const shown = 5
+	return fmt.Sprintf("no interface of this host matches container_interfaces (%s), so no traffic to containers is filtered. Docker's bridges are %s", strings.Join(patterns, ", "), words.List(bridges, shown))
 }
 
 // unread is for a host whose network was not read. Saved rules never have it.

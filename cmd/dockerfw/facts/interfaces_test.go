@@ -340,6 +340,25 @@ egress {
 	}
 }
 
+// Rules for traffic that leaves on a misspelt bridge match no packet, and all of Docker's are open.
+func TestContainerInterfacesMatchOneWhereDockerHasBridges(t *testing.T) {
+	const eth0 = "eth0 device 192.0.2.1/24 default\n"
+	for _, c := range []struct{ container, host, want string }{
+		{"docker1 br-+", eth0 + docker0, "warning: no interface of this host matches container_interfaces (br-+, docker1), so no traffic to containers is filtered. Docker's bridges are docker0"},
+		{"docker0 br-+", eth0 + docker0, ""}, // no network but the default one
+		{"docker1", eth0, ""},                // the engine has not run yet
+		{"", eth0 + docker0, ""},
+	} {
+		host := list("external_interfaces", "eth0")
+		if c.container != "" {
+			host += "\n" + list("container_interfaces", c.container)
+		}
+		if got := strings.Join(faultsOf(compiled(t, host, ""), hostOf(t, c.host)), "\n"); got != c.want {
+			t.Errorf("%q: %q", c.container, got)
+		}
+	}
+}
+
 // What is wrong with an interface is reported once, not for each rule that lists it.
 func TestAMissingInterfaceIsReportedOnce(t *testing.T) {
 	want := compiled(t, list("external_interfaces", "eth0 eth7"), `

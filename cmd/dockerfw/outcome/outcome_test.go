@@ -13,6 +13,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/apply"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -181,6 +182,17 @@ func TestJSONHasListsForNothing(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// What a dry run shows as next would be refused without its options.
+func TestTheCommandAfterADryRunHasItsOptions(t *testing.T) {
+	r := newReport("apply", Planned)
+	r.Changes = []string{"IPv4 DOCKER-USER: add the rules"}
+	r.next(&apply.Result{Folder: "/etc/dockerfw.d/1"}, apply.Options{DryRun: true, Force: true, AllowMissing: true, Backend: snapshot.Legacy}, apply.BootUnit{})
+	const want = "dockerfw apply --confirm 60 --force --allow-missing-interface --backend legacy /etc/dockerfw.d/1"
+	if len(r.Next) != 1 || r.Next[0].Command != want {
+		t.Errorf("%+v", r.Next)
 	}
 }
 

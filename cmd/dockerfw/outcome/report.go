@@ -259,6 +259,12 @@ func (out *Report) next(r *apply.Result, o apply.Options, boot apply.BootUnit) {
 			if o.Force {
 				command = append(command, "--force")
 			}
+			if o.AllowMissing {
+				command = append(command, "--allow-missing-interface")
+			}
+			if o.Backend != "" {
+				command = append(command, "--backend", string(o.Backend))
+			}
 			add("to load it, with a rollback unless you confirm:", shell.Command(append(command, r.Folder)...))
 		}
 		return

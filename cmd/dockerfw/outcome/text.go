@@ -119,6 +119,10 @@ func (t *text) heading(r *Report) {
 			t.line("no version of dockerfw was in force before")
 		}
 	case Removed:
+		if len(r.Changes) == 0 {
+			t.line("nothing to remove: this host has no dockerfw rules. Published ports are open to everyone, unless other rules refuse")
+			return
+		}
 		t.line("removed: no dockerfw rules remain. Published ports are open to everyone, unless other rules refuse")
 	}
 }

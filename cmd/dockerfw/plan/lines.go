@@ -13,7 +13,7 @@ func (d *Differences) Lines() []string {
 		if c.Table != filter {
 			where += " in the " + c.Table + " table"
 		}
-		what := map[Kind]string{Add: "add the rules", Replace: "replace the rules", Remove: "remove the rules of an earlier version"}[c.Kind]
+		what := map[Kind]string{Add: "add the rules", Replace: "replace the rules", Remove: "remove the rules"}[c.Kind]
 		out = append(out, where+": "+what)
 	}
 	for _, j := range d.Jumps {

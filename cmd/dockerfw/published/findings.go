@@ -142,7 +142,7 @@ func (s *span) leakText() string {
 	case x.Uncompiled:
 		return text + fmt.Sprintf(" The policy has no rules for %s: add it to families of the host block", words.Family(x.Family))
 	case x.Closed:
-		return text + " The policy refuses them, but its rules are not in force. Run: dockerfw apply FOLDER"
+		return text + " The policy refuses them, but its rules are not in force, or others come before them. Run: dockerfw apply FOLDER"
 	}
 	return text + fmt.Sprintf(" Add an input block to the policy, or proxy_ports = [%s] to its host block", proxyPortsText(x.Port.Protocol, x.Port.First, s.last))
 }

@@ -64,11 +64,10 @@ func (LocalTools) Output(tool string, args ...string) ([]byte, error) {
 		if why == "" {
 			why = err.Error()
 		}
-		hint := ""
 		if os.Geteuid() != 0 {
-			hint = " (reading the rules of this host needs root)"
+			return nil, fmt.Errorf("root is required, to read the rules of this host: run the command with sudo (%s: %s: %w)", tool, why, err)
 		}
-		return nil, fmt.Errorf("%s: %s%s: %w", tool, why, hint, err)
+		return nil, fmt.Errorf("%s: %s: %w", tool, why, err)
 	}
 	return text, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/verify"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -77,6 +78,7 @@ func Read(now time.Time) (*Report, error) {
 			out.Since = &recorded.Since
 		}
 	}
+	out.again = out.folder(path)
 	out.state(s, host, contents, path)
 	out.OK = out.State == InForce && (out.Pending == nil || !out.Pending.Overdue)
 	return out, nil
@@ -121,6 +123,19 @@ func version(s *store.Store, in *store.InForce, change *store.Change, out *Repor
 		return nil, "", in
 	}
 	return contents, path, in
+}
+
+// folder is the folder of the recorded version as long as a load of it would be the same version, or
+// else the path of its files.
+func (out *Report) folder(path string) string {
+	if out.Version == nil {
+		return ""
+	}
+	contents, _, err := store.ReadFolder(out.Version.Folder, 0)
+	if path == "" || err == nil && folder.Digest(contents[folder.ManifestFile]) == out.Version.Digest {
+		return out.Version.Folder
+	}
+	return path
 }
 
 // ofManifest describes a pending change as a version in force. It was loaded when its record was
@@ -192,6 +207,9 @@ func (out *Report) compare(s *store.Store, host *snapshot.Host, contents map[str
 	if out.State != NotLoaded {
 		out.Differences = append(out.Differences, p.Differences.Lines()...)
 	}
+	if len(p.Deleted) > 0 {
+		out.Facts = append(out.Facts, foreign(p.Deleted))
+	}
 	loaded, err := want.LoadedOnto(host)
 	if err != nil {
 		return err
@@ -201,6 +219,12 @@ func (out *Report) compare(s *store.Store, host *snapshot.Host, contents map[str
 		out.Facts = append(out.Facts, verify.Unchecked(err))
 	}
 	return nil
+}
+
+// foreign is why a load is refused that would delete foreign rules.
+func foreign(rules []string) facts.Fact {
+	const shown = 3
+	return facts.New("foreign", facts.Warning, "chains that loading replaces contain rules that dockerfw did not create, so that apply refuses to load: %s. To keep them, set install = \"jump\" in the host block; to delete them, load with --force", words.List(rules, shown))
 }
 
 // sets counts the entries of the sets of a version on the host.

@@ -40,6 +40,10 @@ type Report struct {
 	Boot  apply.BootUnit `json:"boot"`
 	Drops []Drops        `json:"drops"`
 	Sets  []Set          `json:"sets"`
+
+	// again is the folder to load in order to have the version in force again: the one that it came
+	// from, or the copy of it if that was changed or removed.
+	again string
 }
 
 // Pending is a change that waits for confirmation.

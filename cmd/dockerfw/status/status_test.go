@@ -81,6 +81,21 @@ copy       another version (fedcba987654), if the folder cannot be loaded at boo
 `)
 }
 
+// The folder that the version came from may be gone.
+func TestTheNextStepLoadsAFolderThatExists(t *testing.T) {
+	r := &Report{State: Different, Version: inForce().Version, again: "/var/lib/dockerfw/folder-0123", Differences: []string{"set clients: add 1 entry"}}
+	requireText(t, r, Style{}, `
+rules      DIFFERENT from what was loaded: 1 difference
+folder     /etc/dockerfw.d/2 for host web1 (0123456789ab)
+policy     policy.hcl
+tables     iptables-nft
+to fix     set clients: add 1 entry
+next       dockerfw apply /var/lib/dockerfw/folder-0123
+boot       this host does not run systemd: what loads the rules at boot is not known
+copy       none: if the folder cannot be loaded at boot, all containers are closed
+`)
+}
+
 func TestFaultsOfTheHostAreWarnings(t *testing.T) {
 	r := &Report{OK: true, State: InForce, Facts: []facts.Fact{
 		facts.New("IPv4 Docker", facts.Error, "FORWARD does not jump to Docker's chains"),

@@ -65,8 +65,8 @@ func (t *text) wrong(name string, format escape.Literal, args ...any) {
 
 func (t *text) inForce(r *Report) {
 	again := "dockerfw apply FOLDER"
-	if r.Version != nil {
-		again = shell.Command("dockerfw", "apply", r.Version.Folder)
+	if r.again != "" {
+		again = shell.Command("dockerfw", "apply", r.again)
 	}
 	switch r.State {
 	case InForce:

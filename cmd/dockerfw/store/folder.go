@@ -42,7 +42,7 @@ func ReadFolder(path string, user int) (contents map[string][]byte, resolved str
 		return nil, "", err
 	}
 	if !info.IsDir() {
-		return nil, "", fmt.Errorf("%s is not a folder", path)
+		return nil, "", fmt.Errorf("%s is not a folder. A policy is compiled to one first: dockerfw compile POLICY -o FOLDER", path)
 	}
 	if err := checkFolder(dir, info, dir, user); err != nil {
 		return nil, "", err
@@ -107,7 +107,7 @@ func (e *DamagedError) Error() string {
 			wrong[i] += " (missing)"
 		}
 	}
-	return fmt.Sprintf("%s was changed after it was compiled: %s", e.Path, enumeration(wrong))
+	return fmt.Sprintf("%s was changed after it was compiled: %s. Compile the policy again, or copy the folder again", e.Path, enumeration(wrong))
 }
 
 // readFile reads a file of a folder. What was checked is what is read: the file is open.

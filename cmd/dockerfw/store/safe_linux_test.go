@@ -183,7 +183,7 @@ func TestReadFolder(t *testing.T) {
 		{"changed", func(t *testing.T, web string) {
 			write(t, web+"/iptables.restore", "*filter\n")
 			rename(t, web+"/ipset.restore", web+"/real")
-		}, "DIR/p/web was changed after it was compiled: ipset.restore (missing), iptables.restore"},
+		}, "DIR/p/web was changed after it was compiled: ipset.restore (missing), iptables.restore. Compile the policy again, or copy the folder again"},
 		{"no manifest", func(t *testing.T, web string) { rename(t, web+"/manifest.json", web+"/real") }, "DIR/p/web has no manifest.json: it is not a compiled folder"},
 		{"another manifest", func(t *testing.T, web string) { write(t, web+"/manifest.json", `{"name": "web app"}`) }, "DIR/p/web: manifest.json: format 0 is not supported; this version of dockerfw reads formats 1 to 2"},
 		{"an empty manifest", func(t *testing.T, web string) { write(t, web+"/manifest.json", `{"format": 1}`) }, "DIR/p/web/manifest.json lists no files"},
@@ -208,7 +208,7 @@ func TestReadFolder(t *testing.T) {
 		{"a file", func(t *testing.T, web string) {
 			rename(t, web, web+"2")
 			write(t, web, "")
-		}, "DIR/p/web is not a folder"},
+		}, "DIR/p/web is not a folder. A policy is compiled to one first: dockerfw compile POLICY -o FOLDER"},
 		{"nothing", func(t *testing.T, web string) { rename(t, web, web+"2") }, "DIR/p/web: no such file or directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -65,7 +65,7 @@ func Write(w io.Writer, result *driver.Result, policy string, changes []folder.C
 	} else {
 		escape.Fprintf(w, "Next, as root on each host (this is for %s):\n", first.Host)
 	}
-	escape.Fprintf(w, "  %s\n", shell.Command("dockerfw", "apply", filepath.Join(output, first.Host)))
+	escape.Fprintf(w, "  %s\n", shell.Command("dockerfw", "apply", "--confirm", "60", filepath.Join(output, first.Host)))
 }
 
 // describe counts the rules and sets of one host.

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -36,8 +37,13 @@ func publishedPorts(h *hosts) (result, error) {
 		}
 	}
 	if len(faults) > 0 {
-		const shown = 5
-		return failed("%s", words.List(faults, shown))
+		const most = 5
+		shown, more := words.First(len(faults), most)
+		text := strings.Join(faults[:shown], "; ") // with commas inside
+		if more > 0 {
+			text += fmt.Sprintf("; and %d more", more)
+		}
+		return failed("%s", text)
 	}
 	type port struct {
 		protocol uint8
