@@ -202,7 +202,18 @@ func TestHostileProjectsAreRefused(t *testing.T) {
 	for _, c := range "bcdefghij" {
 		bomb += fmt.Sprintf("x-%c: &%[1]c [*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c]\n", c, c-1)
 	}
+	merges := "x-a: &a {k: v}\n"
+	for _, c := range "bcdefghijklm" {
+		merges += fmt.Sprintf("x-%c: &%[1]c {<<: [*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c,*%[2]c]}\n", c, c-1)
+	}
+	const many = 2000
+	ports := "x-p: &p [" + strings.Repeat("\"80:80\",", many) + "]\nservices:\n"
+	for i := range many {
+		ports += fmt.Sprintf("  s%d: {image: x, ports: *p}\n", i)
+	}
 	for name, files := range map[string]map[string]string{
+		"merges":       {"compose.yaml": merges + head + "    <<: *m\n"},
+		"ports":        {"compose.yaml": ports},
 		"aliases":      {"compose.yaml": bomb + head + "    labels: *j\n"},
 		"a loop":       {"compose.yaml": "include: [other.yaml]\n" + head, "other.yaml": "include: [compose.yaml]\n"},
 		"itself":       {"compose.yaml": "x-a: &a\n  b: *a\n" + head},
@@ -214,6 +225,8 @@ func TestHostileProjectsAreRefused(t *testing.T) {
 			write(t, files)
 			if _, diags := Load([]string{"compose.yaml"}, Options{}); !diags.HasErrors() {
 				t.Error("no error")
+			} else if fast := name == "merges" || name == "ports"; fast && diags[0].Summary != "too many aliases" {
+				t.Errorf("only the library refuses it, after its ports were found: %s", diags[0].Detail)
 			} else {
 				t.Logf("%s: %.200s", placeText(*diags[0].Subject), diags[0].Detail)
 			}

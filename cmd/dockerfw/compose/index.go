@@ -88,6 +88,14 @@ func (x *index) file(path string, variables types.Mapping, depth int) ([]byte, h
 			at, message := syntaxError(path, text, err)
 			return text, append(diags, problem(at, "no YAML", message))
 		}
+		if bytes.IndexByte(text, '*') >= 0 {
+			// A few lines with aliases can be billions of services or ports. The YAML library refuses
+			// that only where it makes values of nodes.
+			var values any
+			if err := node.Decode(&values); err != nil && strings.Contains(err.Error(), "excessive aliasing") {
+				return text, append(diags, problem(start, "too many aliases", "The aliases of the file repeat so much of it that reading it could take hours. Write fewer of them."))
+			}
+		}
 		x.roots = append(x.roots, root{path, node})
 		diags = append(diags, x.document(path, node, variables, depth)...)
 	}

@@ -256,16 +256,37 @@ func TestOnlyUplinksAreReported(t *testing.T) {
 	}
 }
 
-// container_interfaces hide a bridge without the default route only.
-func TestAnUplinkWithTheDefaultRouteIsNoBridgeToContainers(t *testing.T) {
-	want := compiled(t, list("external_interfaces", "eth0")+"\n"+list("container_interfaces", "br-+ docker0"), "")
-	for host, fault := range map[string]bool{
-		"eth0 device 192.0.2.1/24 default\nbr-web bridge 172.30.0.1/24\neth9 device in=br-web":   false,
-		"eth0 device 192.0.2.1/24\nbr-lan bridge 198.51.100.1/24 default\neth1 device in=br-lan": true,
+// container_interfaces hide a bridge that they list by its name, without the default route, only: a
+// wildcard matches the bridge of a LAN, too.
+func TestOnlyABridgeThatIsListedByNameIsNoUplink(t *testing.T) {
+	const named, wildcard = "br-web br-uplink docker0", "br-+ docker0"
+	for _, c := range []struct {
+		containers, host string
+		fault            bool
+	}{
+		{named, "eth0 device 192.0.2.1/24 default\nbr-web bridge 172.30.0.1/24\neth9 device in=br-web", false},
+		{wildcard, "eth0 device 192.0.2.1/24 default\nbr-web bridge 172.30.0.1/24\nveth1 veth in=br-web", false},
+		{wildcard, "eth0 device 192.0.2.1/24 default\nbr-lan bridge 192.168.1.1/24\neth1 device in=br-lan", true},
+		{named, "eth0 device 192.0.2.1/24\nbr-uplink bridge 198.51.100.1/24 default\neth1 device in=br-uplink", true},
 	} {
-		if got := faultsOf(want, hostOf(t, host)); (len(got) > 0) != fault {
-			t.Errorf("%s: %q", host, got)
+		want := compiled(t, list("external_interfaces", "eth0")+"\n"+list("container_interfaces", c.containers), "")
+		if got := faultsOf(want, hostOf(t, c.host)); (len(got) > 0) != c.fault {
+			t.Errorf("%s: %s: %q", c.containers, c.host, got)
 		}
+	}
+}
+
+// The kernel can report a nexthop object in place of an interface.
+func TestADefaultRouteWithoutAnInterfaceIsReported(t *testing.T) {
+	want := compiled(t, list("external_interfaces", "eth0"), "")
+	host := hostOf(t, "eth0 device 192.0.2.1/24")
+	host.Network.Defaults = []network.DefaultRoute{{Family: ir.IPv4}, {Family: ir.IPv6}}
+	got := faultsOf(want, host)
+	if len(got) != 1 || !strings.Contains(got[0], "the IPv4 and IPv6 default route leads to a nexthop object") {
+		t.Errorf("%q", got)
+	}
+	if got := Interfaces(compiled(t, list("external_interfaces", "ethernet0"), ""), host); len(got) != 1 || !strings.HasSuffix(got[0].Text, "The interface of the default route is not known") {
+		t.Errorf("%q", got)
 	}
 }
 

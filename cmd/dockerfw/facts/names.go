@@ -79,10 +79,12 @@ func offerDefaults(s *network.State) string {
 			names = append(names, seenAs(s, l).Name)
 		}
 	}
-	switch names = distinct(names); len(names) {
-	case 0:
+	switch names = distinct(names); {
+	case len(names) == 0 && len(s.Defaults) > 0:
+		return "The interface of the default route is not known"
+	case len(names) == 0:
 		return "This host has no default route"
-	case 1:
+	case len(names) == 1:
 		return "The default route is on " + names[0]
 	}
 	return "The default routes are on " + words.And(names)

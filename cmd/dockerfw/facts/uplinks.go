@@ -3,6 +3,7 @@ package facts
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/network"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -18,11 +19,15 @@ func Uplinks(want, have *snapshot.Host) []Fact {
 	if have.Network == nil || len(lists[0].names) == 0 {
 		return nil
 	}
+	containers = slices.DeleteFunc(containers, func(name string) bool { return strings.HasSuffix(name, "+") })
 	for _, f := range have.Families() {
 		containers = append(containers, have.Bridges(f)...)
 	}
 	var out []Fact
 	var names []string
+	if families := defaultsOn(have.Network, 0); len(families) > 0 {
+		out = append(out, New(UplinksName, Warning, "the %s default route leads to a nexthop object, and the kernel does not report the interface of it: whether external_interfaces lists that is not known. To have it reported: sysctl -w net.ipv4.nexthop_compat_mode=1", words.And(families)))
+	}
 	for _, u := range uplinksOf(have.Network) {
 		if !u.route && matches(containers, u.name) && !matches(listed, u.name) {
 			continue

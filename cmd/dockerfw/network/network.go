@@ -40,7 +40,8 @@ type Link struct {
 // DefaultRoute is a default route of a family.
 type DefaultRoute struct {
 	Family ir.Family
-	// Link is the index of the interface that it leads to.
+	// Link is the index of the interface that it leads to; 0 if the kernel reports a nexthop object
+	// instead, as it does where net.ipv4.nexthop_compat_mode is 0.
 	Link int
 }
 

@@ -104,7 +104,7 @@ func readDefaults(f ir.Family, links []netlink.Link) ([]DefaultRoute, error) {
 	}
 	var out []DefaultRoute
 	add := func(index int) {
-		if r := (DefaultRoute{f, index}); index != 0 && !slices.Contains(out, r) {
+		if r := (DefaultRoute{f, index}); !slices.Contains(out, r) {
 			out = append(out, r)
 		}
 	}
@@ -113,7 +113,9 @@ func readDefaults(f ir.Family, links []netlink.Link) ([]DefaultRoute, error) {
 		if to, ok := prefixOf(r.Dst); ok && !isDefault(to) || r.Type != unix.RTN_UNICAST || !tables[r.Table] {
 			return true
 		}
-		add(r.LinkIndex)
+		if r.LinkIndex != 0 || len(r.MultiPath) == 0 {
+			add(r.LinkIndex)
+		}
 		for _, hop := range r.MultiPath {
 			add(hop.LinkIndex)
 		}
