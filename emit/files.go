@@ -78,7 +78,7 @@ func manifest(t *iptables.Tables, src Source, files []folder.File) (folder.File,
 	}
 	for _, s := range t.Sets {
 		m.Sets = append(m.Sets, folder.SetReport{
-			Name: s.Name, Family: s.Family.String(), Type: string(s.Type), Managed: s.Managed, Elements: len(s.Prefixes) + len(s.Members),
+			Name: s.Name, Family: s.Family.String(), Type: string(s.Type), Managed: s.Managed, Elements: s.Prefixes.Len() + len(s.Members),
 		})
 	}
 	for _, f := range files {

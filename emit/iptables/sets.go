@@ -3,7 +3,6 @@ package iptables
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -33,13 +32,7 @@ func Sets(sets []*Set, header string) []byte {
 		temporary := s.Name + temporarySuffix
 		fmt.Fprintf(&b, "destroy %s -exist\n", temporary)
 		fmt.Fprintf(&b, "create %s %s\n", temporary, setHeader(s))
-		for _, p := range s.Prefixes {
-			b.WriteString("add ")
-			b.WriteString(temporary)
-			b.WriteByte(' ')
-			b.Write(appendElement(b.AvailableBuffer(), p))
-			b.WriteByte('\n')
-		}
+		writeElements(&b, "add "+temporary+" ", s.Prefixes)
 		for _, m := range s.Members {
 			fmt.Fprintf(&b, "add %s %s\n", temporary, m)
 		}
@@ -100,10 +93,39 @@ func setHeader(s *Set) string {
 	return strings.Join(words, " ")
 }
 
-// appendElement appends a prefix as ipset save prints it: a single address has no length.
-func appendElement(b []byte, p netip.Prefix) []byte {
-	if p.IsSingleIP() {
-		return p.Addr().AppendTo(b)
+// writeElements writes a line for each prefix, as ipset save prints it: a single address has
+// no length.
+func writeElements(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
+	// Room for the longest lines of IPv4 and the usual ones of IPv6.
+	b.Grow(len(prefixes.V4)*(len(before)+19) + len(prefixes.V6)*(len(before)+24))
+	for _, p := range prefixes.V4 {
+		line := append(b.AvailableBuffer(), before...)
+		line = appendByte(line, p.Address>>24)
+		line = appendByte(append(line, '.'), p.Address>>16&255)
+		line = appendByte(append(line, '.'), p.Address>>8&255)
+		line = appendByte(append(line, '.'), p.Address&255)
+		if p.Bits < 32 {
+			line = appendByte(append(line, '/'), uint32(p.Bits))
+		}
+		b.Write(append(line, '\n'))
 	}
-	return p.AppendTo(b)
+	for _, p := range prefixes.V6 {
+		line := append(b.AvailableBuffer(), before...)
+		line = p.Prefix().Addr().AppendTo(line)
+		if p.Bits < 128 {
+			line = appendByte(append(line, '/'), uint32(p.Bits))
+		}
+		b.Write(append(line, '\n'))
+	}
+}
+
+// appendByte appends a number below 256 in decimal.
+func appendByte(b []byte, n uint32) []byte {
+	switch {
+	case n >= 100:
+		return append(b, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
+	case n >= 10:
+		return append(b, byte('0'+n/10), byte('0'+n%10))
+	}
+	return append(b, byte('0'+n))
 }

@@ -1,12 +1,15 @@
 package iptables
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"math"
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -27,18 +30,44 @@ const (
 // the code [diag.CodeDumpSyntax], report the others up to a limit.
 func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
 	p := &setParser{file: &SetsFile{Name: filename}}
-	var src strings.Builder
-	_, err := io.Copy(&src, r)
-	if err != nil {
+	if err := p.read(bufio.NewReaderSize(r, 64<<10)); err != nil {
 		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
 		p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
 	}
-	eachLine(filename, src.String(), func(l line, _ bool) {
-		if !p.done {
+	return p.file, p.problems.done()
+}
+
+// read reads all lines. The text of a file with a million entries is never in memory as a
+// whole.
+func (p *setParser) read(r *bufio.Reader) error {
+	l := line{file: p.file.Name}
+	for {
+		text, err := r.ReadSlice('\n')
+		for err == bufio.ErrBufferFull {
+			var rest []byte
+			text = bytes.Clone(text)
+			rest, err = r.ReadSlice('\n')
+			text = append(text, rest...)
+		}
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if len(text) == 0 || p.done {
+			return nil
+		}
+		l.number++
+		size := len(text)
+		text = bytes.TrimSuffix(text, []byte("\n"))
+		if !p.plainLine(text, l.number) {
+			l.text = string(text)
+			l.wide = utf8.RuneCountInString(l.text) != len(l.text)
 			p.line(l)
 		}
-	})
-	return p.file, p.problems.done()
+		l.offset += size
+		if err == io.EOF {
+			return nil
+		}
+	}
 }
 
 type setParser struct {
@@ -308,6 +337,7 @@ func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
 		p.run = &SetCommand{Op: op, Set: strings.Clone(words[1].text), Exist: exist, Range: l.whole()}
 		p.file.Commands = append(p.file.Commands, p.run)
 	}
+	p.run.expand()
 	if n := len(p.run.Entries); n == cap(p.run.Entries) {
 		// append grows long slices by a quarter, which copies a million entries too often.
 		p.run.Entries = slices.Grow(p.run.Entries, max(n, 1))
@@ -315,6 +345,10 @@ func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
 	p.run.Entries = append(p.run.Entries, e)
 	if op == SetTest {
 		p.run = nil
+		return
+	}
+	if op == SetAdd && len(p.run.Entries) == plainLength {
+		p.run.compact()
 	}
 }
 

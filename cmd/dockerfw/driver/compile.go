@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"crypto/sha256"
 	"maps"
 	"slices"
 	"time"
@@ -61,7 +60,7 @@ func compile(policy *parser.Policy, diags hcl.Diagnostics, lists *compiler.Lists
 // then have all input files been read, whose digests are in every manifest.
 func (c *compilation) emitFiles(hosts []Host) hcl.Diagnostics {
 	inputs := emitSource(c.source)
-	proofs := &proofCache{lists: c.lists, results: map[[sha256.Size]byte]*proofResult{}}
+	proofs := newProofCache(c.addresses)
 	return c.forEachHost(func(i int) hcl.Diagnostics {
 		h := &hosts[i]
 		var err error

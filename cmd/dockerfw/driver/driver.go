@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerfw/dockerfw/compiler"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
@@ -60,9 +61,10 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	labels, more := chooseHosts(source.Hosts(), opts.Hosts)
 	diags = append(diags, more...)
 	result.Partial = len(labels) < len(source.Hosts())
-	result.lists = compiler.NewLists(source.Dir)
+	lists := compiler.NewLists(source.Dir)
+	result.addresses = semantics.NewLists(lists.Ranges)
 
-	c := &compilation{source: source, lists: result.lists, labels: labels, partial: result.Partial}
+	c := &compilation{source: source, lists: lists, addresses: result.addresses, labels: labels, partial: result.Partial}
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
 	if diags = append(diags, more...); diags.HasErrors() {
 		return result, diag.Unique(diags)
@@ -81,6 +83,8 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 type compilation struct {
 	source *parser.Source
 	lists  *compiler.Lists
+	// addresses are those of lists for the semantics.
+	addresses *semantics.Lists
 	// labels are those of the hosts to compile; partial means that the policy has others.
 	labels  []string
 	partial bool

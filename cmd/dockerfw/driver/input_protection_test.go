@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
@@ -240,7 +239,7 @@ func TestAnInterfaceLostInTheJumpIsRefused(t *testing.T) {
 func TestINPUTProtectionThatThePolicyDisablesIsRefused(t *testing.T) {
 	host := compileText(t, strings.ReplaceAll(protecting, "INSTALL", "replace")).Hosts[0]
 	host.Policy.Host.InputGuard = false
-	diags := prove(host, compiler.NewLists(nil), iptablesText(host.Files))
+	diags := prove(host, iptablesText(host.Files))
 	if !refused(diags) {
 		t.Error("accepted")
 	}

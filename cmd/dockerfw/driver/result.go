@@ -6,9 +6,9 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/lint"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 )
@@ -21,8 +21,8 @@ type Result struct {
 	// Sources are the contents of the policy's files, to print diagnostics with.
 	Sources map[string][]byte
 
-	lists   *compiler.Lists
-	ignores []*parser.Ignore
+	addresses *semantics.Lists
+	ignores   []*parser.Ignore
 	// unused are warnings of unused variables and locals, which only Lint reports.
 	unused hcl.Diagnostics
 }
@@ -30,7 +30,7 @@ type Result struct {
 // Lint returns the warnings that compiling does not report, except for those that comments
 // in the policy silence, and warnings of comments that silence nothing.
 func (r *Result) Lint() hcl.Diagnostics {
-	diags := parser.Silence(append(lint.Hosts(r.distinctPolicies(), r.lists.Ranges), r.unused...), r.ignores)
+	diags := parser.Silence(append(lint.Hosts(r.distinctPolicies(), r.addresses), r.unused...), r.ignores)
 	if r.Partial {
 		// A comment may silence a warning of a host that was left out.
 		return diags
@@ -66,7 +66,7 @@ func (r *Result) Policies() []*parser.Policy {
 func (r *Result) Test() ([]policytest.Result, error) {
 	var out []policytest.Result
 	for _, h := range r.Hosts {
-		results, err := policytest.Run(h.Policy, r.lists.Ranges)
+		results, err := policytest.Run(h.Policy, r.addresses)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,130 @@
+package iptables
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// longRun is the text of a set that is kept as numbers, with other lines at the given
+// positions.
+func longRun(header string, element func(i int) string, others map[int]string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "create a %s\ncreate b %s\n", header, header)
+	for i := range plainLength + 40 {
+		if other, ok := others[i]; ok {
+			b.WriteString(other + "\n")
+		}
+		fmt.Fprintf(&b, "add a %s\n", element(i))
+	}
+	b.WriteString("swap a b\n")
+	return b.String()
+}
+
+// loadBoth loads a text as it is read and again with all runs as entries, and returns both
+// results.
+func loadBoth(t interface{ Fatal(args ...any) }, text string) (plain bool, results [2]string) {
+	for i := range results {
+		file, diags := ParseSets(strings.NewReader(text), "file")
+		for _, c := range file.Commands {
+			if c.plain != nil && i == 0 {
+				plain = true
+			}
+			if i == 1 {
+				c.expand()
+			}
+		}
+		var b bytes.Buffer
+		if err := file.Print(&b); err != nil {
+			t.Fatal(err)
+		}
+		sets := &Sets{}
+		diags = append(diags, sets.Load(file)...)
+		for _, d := range diags {
+			fmt.Fprintln(&b, d)
+		}
+		copied := sets.Clone()
+		more, _ := ParseSets(strings.NewReader("add b 192.0.2.255\ndel b 10.0.0.1\n"), "more")
+		fmt.Fprintln(&b, copied.Load(more))
+		for _, s := range []*Sets{sets, copied} {
+			for _, name := range s.Names() {
+				fmt.Fprintln(&b, name, s.Set(name).Len())
+				for e := range s.Set(name).Entries() {
+					same := *e
+					fmt.Fprintln(&b, e, e.Line, s.Set(name).Has(*e), s.Set(name).HasSame(&same))
+					same.NoMatch = !same.NoMatch
+					fmt.Fprintln(&b, s.Set(name).HasSame(&same), s.Set(name).Has(Entry{Prefix: netip.MustParsePrefix("203.0.113.0/24")}))
+				}
+			}
+		}
+		results[i] = b.String()
+	}
+	return plain, results
+}
+
+func TestLongRunsAreLoadedAsTheirEntries(t *testing.T) {
+	v4 := func(i int) string { return fmt.Sprintf("10.0.%d.%d", i/128, i%128*2+1) }
+	v6 := func(i int) string { return fmt.Sprintf("2001:db8::%x", i+1) }
+	headers := []string{
+		"hash:net family inet maxelem 1000", "hash:net family inet6 maxelem 1000", "hash:ip family inet maxelem 1000", "hash:ip family inet6 maxelem 1000",
+		"hash:net family inet maxelem 280", "hash:ip family inet maxelem 1000 netmask 24", "hash:ip family inet maxelem 1000 bitmask 255.255.0.0", "hash:net,net family inet maxelem 1000", "bitmap:ip range 10.0.0.0/16",
+	}
+	others := []string{
+		"", "# comment", "add a 10.0.0.1", "add a 192.0.2.0/24", "add a 192.0.2.0/24 nomatch", "add a 192.0.2.1 -exist", "add a  192.0.2.1", "add a 192.0.2.1 ", "add -q a 192.0.2.1",
+		"add a 0.0.0.0/0", "add a 0.0.0.0", "add a ::/0", "add a ::", "add a 192.0.2.1/24", "add a 192.0.2.01", "add a 192.0.2", "add a 192.0.2.1/032", "add a 192.0.2.1/33", "add a ::ffff:192.0.2.1",
+		"add a 192.0.2.1-192.0.2.3", "add b 192.0.2.1", "add a name.example", "del a 10.0.0.1", "add \"a\" 192.0.2.1", "flush a", "add a fe80::1%eth0", "add a 2001:db8::ffff/64", "add a 192.0.2.1\r", "quit", "bad",
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		element := rapid.SampledFrom([]func(int) string{v4, v6}).Draw(t, "element")
+		between := map[int]string{}
+		for range rapid.IntRange(0, 2).Draw(t, "others") {
+			between[rapid.IntRange(0, plainLength+39).Draw(t, "at")] = rapid.SampledFrom(others).Draw(t, "other")
+		}
+		text := longRun(rapid.SampledFrom(headers).Draw(t, "header"), element, between)
+		_, results := loadBoth(t, text)
+		if diff := cmp.Diff(results[1], results[0]); diff != "" {
+			t.Fatalf("(-entries +numbers):\n%s", diff)
+		}
+	})
+	// What the emitter prints must not miss the short cut.
+	for header, element := range map[string]func(int) string{headers[0]: v4, headers[1]: v6, headers[2]: v4} {
+		text := longRun(header, element, nil)
+		if plain, _ := loadBoth(t, text); !plain {
+			t.Errorf("%s: the run is not kept as numbers", header)
+		}
+		file, _ := ParseSets(strings.NewReader(text), "file")
+		sets := &Sets{}
+		if diags := sets.Load(file); diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		prefixes, ok := sets.Set("b").Prefixes()
+		if !ok || len(slices.Collect(prefixes)) != plainLength+40 {
+			t.Errorf("%s: the set is not kept as numbers", header)
+			continue
+		}
+		if missing, ok := sets.Set("b").HasAll(prefixes); !ok {
+			t.Errorf("%s: %s is missing", header, missing)
+		}
+		other := netip.MustParsePrefix("203.0.113.0/24")
+		for _, list := range [][]netip.Prefix{{other}, append(slices.Collect(prefixes), other)} {
+			if missing, ok := sets.Set("b").HasAll(slices.Values(list)); ok || missing != other {
+				t.Errorf("%s: HasAll of a set without %s: %s, %t", header, other, missing, ok)
+			}
+		}
+	}
+}
+
+// A line may be longer than the buffer of the reader, and the last one may have no newline.
+func TestLinesOfSetsOfAnyLengthAreRead(t *testing.T) {
+	text := "create a hash:net\n" + "# " + strings.Repeat("x", 200_000) + "\nadd a " + strings.Repeat("y", 200_000) + "\nadd a 10.0.0.1"
+	file, diags := ParseSets(strings.NewReader(text), "file")
+	if len(diags) != 2 || diags[0].Subject.Start.Line != 2 || diags[1].Subject.Start.Line != 3 || len(file.Commands) != 2 || file.Commands[1].Entries[0].String() != "10.0.0.1" {
+		t.Errorf("%v, %d commands", diags, len(file.Commands))
+	}
+}
