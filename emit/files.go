@@ -18,6 +18,8 @@ type Source struct {
 	Policy []string
 	// Inputs are the policy's files and address lists, with digests of their contents.
 	Inputs []folder.Input
+	// Elements are the lines of sets that hosts share; nil for one host.
+	Elements *iptables.Elements
 }
 
 // Files returns all files of one host: restore and removal files, and the manifest.
@@ -28,7 +30,7 @@ func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 	}
 	from += "; do not edit. "
 	files := []folder.File{
-		{Name: folder.SetsFile, Content: iptables.Sets(t.Sets, from+"Loading it "+iptables.SetsEffect(t.Sets)+".")},
+		{Name: folder.SetsFile, Content: iptables.SetsWith(src.Elements, t.Sets, from+"Loading it "+iptables.SetsEffect(t.Sets)+".")},
 	}
 	removal := folder.File{Name: folder.SetsRemoval, Content: iptables.RemoveSets(t.Sets, from+"Loading it, after the rules are removed, destroys dockerfw's sets.")}
 	for _, p := range t.Programs {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -19,7 +20,10 @@ const temporarySuffix = "-new"
 //
 // Once one line has -exist, it applies to all later lines of the same run
 // (docs/contributing/netfilter.md, "-exist"): no line relies on failing without it.
-func Sets(sets []*Set, header string) []byte {
+func Sets(sets []*Set, header string) []byte { return SetsWith(nil, sets, header) }
+
+// SetsWith is Sets with lines that were printed before; known may be nil.
+func SetsWith(known *Elements, sets []*Set, header string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n", header)
 	for _, s := range sets {
@@ -32,7 +36,7 @@ func Sets(sets []*Set, header string) []byte {
 		temporary := s.Name + temporarySuffix
 		fmt.Fprintf(&b, "destroy %s -exist\n", temporary)
 		fmt.Fprintf(&b, "create %s %s\n", temporary, setHeader(s))
-		writeElements(&b, "add "+temporary+" ", s.Prefixes)
+		known.write(&b, "add "+temporary+" ", s.Prefixes)
 		for _, m := range s.Members {
 			fmt.Fprintf(&b, "add %s %s\n", temporary, m)
 		}
@@ -91,6 +95,60 @@ func setHeader(s *Set) string {
 		words = append(words, "comment")
 	}
 	return strings.Join(words, " ")
+}
+
+// Elements are the lines of large sets that were printed before, which the hosts of a fleet
+// share. The zero value is ready to use, and safe for concurrent use; nil keeps nothing.
+type Elements struct {
+	mu    sync.Mutex
+	lines map[elementsKey][]byte
+	size  int // of all lines, in bytes
+}
+
+// elementsKey identifies the lines of a set: what precedes the elements, and the elements by
+// where they are in memory. Prefixes are not changed once they are in a set.
+type elementsKey struct {
+	before string
+	v4     *ir.Prefix4
+	v6     *ir.Prefix6
+	length int
+}
+
+// sharedElements is the number of elements from which on the lines of a set are kept.
+const sharedElements = 1024
+
+// maxElements is the size in bytes of the lines that are kept: the sets of a host that no other
+// host has must not stay in memory.
+const maxElements = 64 << 20
+
+// write writes the lines of elements.
+func (e *Elements) write(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
+	if e == nil || prefixes.Len() < sharedElements {
+		writeElements(b, before, prefixes)
+		return
+	}
+	key := elementsKey{before: before, length: prefixes.Len()}
+	if len(prefixes.V4) > 0 {
+		key.v4 = &prefixes.V4[0]
+	}
+	if len(prefixes.V6) > 0 {
+		key.v6 = &prefixes.V6[0]
+	}
+	e.mu.Lock()
+	lines, ok := e.lines[key]
+	e.mu.Unlock()
+	if !ok {
+		var own bytes.Buffer
+		writeElements(&own, before, prefixes)
+		lines = own.Bytes()
+		e.mu.Lock()
+		if e.size += len(lines); e.lines == nil || e.size > maxElements {
+			e.lines, e.size = map[elementsKey][]byte{}, len(lines)
+		}
+		e.lines[key] = lines
+		e.mu.Unlock()
+	}
+	b.Write(lines)
 }
 
 // writeElements writes a line for each prefix, as ipset save prints it: a single address has

@@ -15,7 +15,6 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
-	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -37,6 +36,10 @@ type loadedSets struct {
 	err        error
 }
 
+// maxLoaded is the number of different texts of sets that are kept: in a fleet whose hosts all
+// have sets of their own they must not stay in memory.
+const maxLoaded = 8
+
 // load returns the sets after loading the text.
 func (c *proofCache) load(text iptables.Text) *loadedSets {
 	sum := sha256.New()
@@ -46,6 +49,9 @@ func (c *proofCache) load(text iptables.Text) *loadedSets {
 	c.mu.Lock()
 	sets := c.sets[key]
 	if sets == nil {
+		if len(c.sets) == maxLoaded {
+			clear(c.sets)
+		}
 		sets = &loadedSets{}
 		c.sets[key] = sets
 	}
@@ -80,20 +86,18 @@ func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
 }
 
 // proofKey returns a digest of everything that a proof depends on, except for the lists,
-// which are the same for all hosts. The digest covers the policy without the host's name
-// and without positions, and the text without its first line, a comment with the host's
+// which are the same for all hosts. The fingerprint covers the policy without the host's name
+// and without positions; the text is taken without its first line, a comment with the host's
 // name.
-func proofKey(policy *parser.Policy, text iptables.Text) (key [sha256.Size]byte, err error) {
+func proofKey(policy [sha256.Size]byte, text iptables.Text) [sha256.Size]byte {
 	sum := sha256.New()
-	if err := policy.Fingerprint(sum); err != nil {
-		return key, err
-	}
+	sum.Write(policy[:])
 	for _, t := range [][]byte{
 		text.Rules[ir.IPv4], text.Rules[ir.IPv6], text.RulesRemoval[ir.IPv4], text.RulesRemoval[ir.IPv6], text.Sets, text.SetsRemoval,
 	} {
 		writeBody(sum, t)
 	}
-	return [sha256.Size]byte(sum.Sum(nil)), nil
+	return [sha256.Size]byte(sum.Sum(nil))
 }
 
 // writeBody writes the length of a text without its first line, and that text.

@@ -16,6 +16,9 @@ import (
 // Result is the output of a policy.
 type Result struct {
 	Hosts []Host
+	// EmitError is the first error of Options.Emit, or the cause for which Options.Context
+	// was done. Emit was not called again.
+	EmitError error
 	// Partial reports whether Options.Hosts left out hosts of the policy.
 	Partial bool
 	// Sources are the contents of the policy's files, to print diagnostics with.
@@ -75,12 +78,15 @@ func (r *Result) Test() ([]policytest.Result, error) {
 	return out, nil
 }
 
+// path returns the path of a file in the output folder.
+func (h *Host) path(f folder.File) string { return path.Join(h.Tables.Host, f.Name) }
+
 // Folder returns the contents of the output folder of all hosts.
 func (r *Result) Folder() folder.Contents {
 	all := folder.Contents{}
 	for _, h := range r.Hosts {
 		for _, f := range h.Files {
-			all[path.Join(h.Tables.Host, f.Name)] = f.Content
+			all[h.path(f)] = f.Content
 		}
 	}
 	return all
