@@ -28,6 +28,7 @@ type sameEntry struct {
 
 func (f sameEntry) Read(b []byte) (int, error) { return f.Reader.Read(b) }
 func (sameEntry) Close() error                 { return nil }
+func (sameEntry) Stat() (fs.FileInfo, error)   { return nil, fs.ErrInvalid }
 
 type entries map[string]int
 

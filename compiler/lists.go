@@ -66,10 +66,15 @@ func (l *Lists) ranges(name string) (addrlist.Ranges, hcl.Diagnostics, error) {
 			return
 		}
 		defer f.Close()
+		size := int64(0)
+		if info, err := f.Stat(); err == nil {
+			size = info.Size()
+		}
 		shown, tooMany := l.files.Display(name), (*hcl.Diagnostic)(nil)
 		entry.diags = addrlist.Read(f, shown, name, func(r netipx.IPRange, at hcl.Range) {
 			switch {
 			case entry.ranges.Len() < budget.MaxEntries:
+				entry.ranges.Reserve(r, size)
 				entry.ranges.Add(r)
 			case tooMany == nil:
 				at.Filename = shown

@@ -20,12 +20,15 @@ func merged(include, exclude addrlist.Ranges, f ir.Family) addrlist.Ranges {
 	return addrlist.Ranges{V6: minus6(joined6(include.V6), joined6(exclude.V6))}
 }
 
-// joined4 returns the ranges sorted, those that overlap or touch as one.
+// joined4 returns the ranges sorted, those that overlap or touch as one; in itself if it is so.
 func joined4(in []addrlist.Range4) []addrlist.Range4 {
 	sorted := addrlist.Ranges{V4: in}
 	if !slices.IsSortedFunc(in, less4) {
 		sorted.V4 = slices.Clone(in)
 		sorted.Sort()
+	}
+	if isJoined4(sorted.V4) {
+		return sorted.V4
 	}
 	out := make([]addrlist.Range4, 0, len(in))
 	for _, r := range sorted.V4 {
@@ -36,6 +39,27 @@ func joined4(in []addrlist.Range4) []addrlist.Range4 {
 		out = append(out, r)
 	}
 	return out
+}
+
+// isJoined4 reports whether no two of the sorted ranges overlap or touch: then they need no
+// copy.
+func isJoined4(sorted []addrlist.Range4) bool {
+	for i := 1; i < len(sorted); i++ {
+		if uint64(sorted[i].First) <= uint64(sorted[i-1].Last)+1 {
+			return false
+		}
+	}
+	return true
+}
+
+// isJoined6 is isJoined4 for IPv6.
+func isJoined6(sorted []addrlist.Range6) bool {
+	for i := 1; i < len(sorted); i++ {
+		if after, ok := next6(sorted[i-1].Last); !ok || sorted[i].First.Compare(after) <= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func less4(a, b addrlist.Range4) int {
@@ -81,6 +105,9 @@ func joined6(in []addrlist.Range6) []addrlist.Range6 {
 	if !slices.IsSortedFunc(in, func(a, b addrlist.Range6) int { return a.First.Compare(b.First) }) {
 		sorted.V6 = slices.Clone(in)
 		sorted.Sort()
+	}
+	if isJoined6(sorted.V6) {
+		return sorted.V6
 	}
 	out := make([]addrlist.Range6, 0, len(in))
 	for _, r := range sorted.V6 {
@@ -137,6 +164,46 @@ func minus6(in, holes []addrlist.Range6) []addrlist.Range6 {
 		}
 	}
 	return out
+}
+
+// prefixesOf returns the fewest prefixes that cover exactly joined ranges, or ok false if there
+// are more than limit. It counts them first, because a copy of millions costs more.
+func prefixesOf(r addrlist.Ranges, limit int) (out ir.Prefixes, ok bool) {
+	count := 0
+	var one4 [64]ir.Prefix4
+	for _, x := range r.V4 {
+		if x.First == x.Last {
+			count++
+		} else {
+			count += len(prefixes4(one4[:0], x))
+		}
+	}
+	var one6 [256]ir.Prefix6
+	for _, x := range r.V6 {
+		if x.First == x.Last {
+			count++
+		} else {
+			count += len(prefixes6(one6[:0], x))
+		}
+		if count > limit {
+			return ir.Prefixes{}, false
+		}
+	}
+	if count > limit {
+		return ir.Prefixes{}, false
+	}
+	if len(r.V4) > 0 {
+		out.V4 = make([]ir.Prefix4, 0, count)
+	} else {
+		out.V6 = make([]ir.Prefix6, 0, count)
+	}
+	for _, x := range r.V4 {
+		out.V4 = prefixes4(out.V4, x)
+	}
+	for _, x := range r.V6 {
+		out.V6 = prefixes6(out.V6, x)
+	}
+	return out, true
 }
 
 // prefixes4 appends the fewest prefixes that cover exactly a range.

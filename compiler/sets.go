@@ -201,21 +201,9 @@ func overlapping6(sorted []addrlist.Range6, r addrlist.Range6) []addrlist.Range6
 // are in include and not in exclude. It reports an error at rng if they are too many for a
 // set.
 func (c *compilation) merge(include, exclude addrlist.Ranges, f ir.Family, rng hcl.Range) ir.Prefixes {
-	var out ir.Prefixes
-	ranges := merged(include, exclude, f)
-	out.V4 = make([]ir.Prefix4, 0, len(ranges.V4))
-	for _, r := range ranges.V4 {
-		if out.V4 = prefixes4(out.V4, r); len(out.V4) > budget.MaxEntries {
-			c.tooManyElements(rng)
-			return ir.Prefixes{}
-		}
-	}
-	out.V6 = make([]ir.Prefix6, 0, len(ranges.V6))
-	for _, r := range ranges.V6 {
-		if out.V6 = prefixes6(out.V6, r); len(out.V6) > budget.MaxEntries {
-			c.tooManyElements(rng)
-			return ir.Prefixes{}
-		}
+	out, ok := prefixesOf(merged(include, exclude, f), budget.MaxEntries)
+	if !ok {
+		c.tooManyElements(rng)
 	}
 	return out
 }

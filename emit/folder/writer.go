@@ -263,4 +263,3 @@ func (w *Writer) Close() error {
 	}
 	return errors.Join(os.RemoveAll(w.fresh), w.locked.Close())
 }
-

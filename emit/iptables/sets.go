@@ -154,8 +154,8 @@ func (e *Elements) write(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
 // writeElements writes a line for each prefix, as ipset save prints it: a single address has
 // no length.
 func writeElements(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
-	// Room for the longest lines of IPv4 and the usual ones of IPv6.
-	b.Grow(len(prefixes.V4)*(len(before)+19) + len(prefixes.V6)*(len(before)+24))
+	// Room for the longest lines of IPv4, and for those of IPv6 without an embedded IPv4 address.
+	b.Grow(len(prefixes.V4)*(len(before)+19) + len(prefixes.V6)*(len(before)+44))
 	for _, p := range prefixes.V4 {
 		line := append(b.AvailableBuffer(), before...)
 		line = appendByte(line, p.Address>>24)

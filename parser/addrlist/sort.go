@@ -11,11 +11,11 @@ import (
 // tenth of the time of a sort by comparisons.
 func (r *Ranges) Sort() {
 	if !slices.IsSortedFunc(r.V4, func(a, b Range4) int { return compare(uint64(a.First), uint64(b.First)) }) {
-		r.V4 = distribute(r.V4, 32, func(x *Range4) uint64 { return uint64(x.First) })
+		r.V4, _ = distribute(r.V4, nil, 32, func(x *Range4) uint64 { return uint64(x.First) })
 	}
 	if !slices.IsSortedFunc(r.V6, func(a, b Range6) int { return a.First.Compare(b.First) }) {
-		r.V6 = distribute(r.V6, 64, func(x *Range6) uint64 { return x.First.Low })
-		r.V6 = distribute(r.V6, 64, func(x *Range6) uint64 { return x.First.High })
+		low, spare := distribute(r.V6, nil, 64, func(x *Range6) uint64 { return x.First.Low })
+		r.V6, _ = distribute(low, spare, 64, func(x *Range6) uint64 { return x.First.High })
 	}
 }
 
@@ -30,14 +30,14 @@ func compare(a, b uint64) int {
 }
 
 // distribute sorts by a key of so many bits, and keeps the order of elements with equal keys.
-// Digits that all keys share cost no pass.
-func distribute[T any](in []T, bits int, key func(*T) uint64) []T {
+// Digits that all keys share cost no pass. out is memory of the same length to use, or nil;
+// the second result is the memory that is not the first.
+func distribute[T any](in, out []T, bits int, key func(*T) uint64) (sorted, spare []T) {
 	if len(in) < 256 {
 		slices.SortStableFunc(in, func(a, b T) int { return compare(key(&a), key(&b)) })
-		return in
+		return in, out
 	}
 	const digit = 11
-	var out []T
 	for shift := 0; shift < bits; shift += digit {
 		var next [1 << digit]int
 		for i := range in {
@@ -61,5 +61,5 @@ func distribute[T any](in []T, bits int, key func(*T) uint64) []T {
 		}
 		in, out = out, in
 	}
-	return in
+	return in, out
 }

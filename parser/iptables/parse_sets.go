@@ -30,6 +30,9 @@ const (
 // the code [diag.CodeDumpSyntax], report the others up to a limit.
 func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
 	p := &setParser{file: &SetsFile{Name: filename}}
+	if sized, ok := r.(interface{ Len() int }); ok {
+		p.left = sized.Len
+	}
 	if err := p.read(bufio.NewReaderSize(r, 64<<10)); err != nil {
 		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
 		p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
@@ -76,6 +79,7 @@ type setParser struct {
 	run      *SetCommand // the command that a further add or del joins; nil after any other
 	words    []word      // reused from line to line
 	done     bool        // after quit
+	left     func() int  // the bytes still to be read; nil if not known
 }
 
 func (p *setParser) errorf(l line, rng hcl.Range, summary, format string, args ...any) {
@@ -349,6 +353,9 @@ func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
 	}
 	if op == SetAdd && len(p.run.Entries) == plainLength {
 		p.run.compact()
+		if p.run.plain != nil && p.left != nil {
+			p.run.plain.grow(p.left() / (len(l.text) + 1))
+		}
 	}
 }
 

@@ -81,6 +81,15 @@ func (r *plainRun) add6(x plain6) {
 	r.v6 = append(r.v6, x)
 }
 
+// grow makes room for more entries, which a copy each time would cost more than.
+func (r *plainRun) grow(n int) {
+	if r.v4 != nil {
+		r.v4 = slices.Grow(r.v4, n)
+	} else {
+		r.v6 = slices.Grow(r.v6, n)
+	}
+}
+
 // compact turns the entries of a run into numbers if all of them can be.
 func (c *SetCommand) compact() {
 	if quoteSet(c.Set) != c.Set {

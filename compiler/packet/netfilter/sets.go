@@ -76,6 +76,11 @@ func (s *Sets) addressSet(name string) *packet.AddrSet {
 	case "hash:ip", "hash:net", "bitmap:ip":
 		if prefixes, ok := set.Prefixes(); ok {
 			var b packet.AddrSetBuilder
+			if set.Family == "inet6" {
+				b.Grow(0, set.Len())
+			} else {
+				b.Grow(set.Len(), 0)
+			}
 			for p := range prefixes {
 				b.AddPrefix(p)
 			}
