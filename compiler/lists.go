@@ -3,6 +3,7 @@ package compiler
 import (
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -102,9 +103,9 @@ func (l *Lists) elementsOf(s *parser.Set, f ir.Family, compute func() (setElemen
 	if s.MaxElem != nil {
 		maxElem = s.MaxElem.Value
 	}
-	fmt.Fprintf(&key, "%s %s %t %t %d %d %q %d %q\n", f, s.Type, s.Aggregate, s.MinEntries != nil, maxElem, len(s.Files), values(s.Files), len(s.ExcludeFiles), values(s.ExcludeFiles))
+	key.WriteString(fmt.Sprintf("%s %s %t %t %d %d %q %d %q\n", f, s.Type, s.Aggregate, s.MinEntries != nil, maxElem, len(s.Files), values(s.Files), len(s.ExcludeFiles), values(s.ExcludeFiles)))
 	for _, list := range [][]parser.At[netipx.IPRange]{s.Entries, s.Exclude} {
-		fmt.Fprintf(&key, "%d", len(list))
+		key.WriteString(strconv.Itoa(len(list)))
 		for _, e := range list {
 			key.WriteByte(' ')
 			key.WriteString(e.Value.String())

@@ -1,7 +1,7 @@
 package semantics
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -41,7 +41,7 @@ func (l *Lists) Addresses(entries []parser.At[netipx.IPRange], files []parser.At
 		text.WriteString(e.Value.String() + " ")
 	}
 	for _, f := range files {
-		fmt.Fprintf(&text, "%q ", f.Value)
+		text.WriteString(strconv.Quote(f.Value) + " ")
 	}
 	key := text.String()
 	l.mu.Lock()
