@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // plainLength is the number of entries from which on a run of adds is kept as numbers.
@@ -187,32 +188,79 @@ func readNumber(text []byte) (n, length int) {
 	return n, length
 }
 
-// readPlain6 reads an IPv6 address or network without host bits.
+// readPlain6 reads an IPv6 address or network without host bits. It leaves embedded IPv4
+// addresses and mapped ones to the caller.
 func readPlain6(text []byte) (_ plain6, ok bool) {
-	var buffer [64]byte // conversions of this size stay on the stack
-	if len(text) > len(buffer) {
-		return plain6{}, false
-	}
-	length := 128
-	for i, c := range text {
-		if c == '/' {
-			n, digits := readNumber(text[i+1:])
-			if digits == 0 || i+1+digits != len(text) || n > 128 {
+	var groups [8]uint64
+	n, gap, i := 0, -1, 0
+	for i < len(text) && text[i] != '/' {
+		if text[i] == ':' {
+			if i+1 < len(text) && text[i+1] == ':' {
+				if gap >= 0 {
+					return plain6{}, false
+				}
+				gap = n
+				i += 2
+				continue
+			}
+			// A single colon is between two groups.
+			if n == 0 || gap == n || i+1 == len(text) || text[i+1] == '/' {
 				return plain6{}, false
 			}
-			length, text = n, text[:i]
-			break
+			i++
+		} else if n > 0 && gap != n {
+			return plain6{}, false // more than four digits, or another character
+		}
+		begin := i
+		if n == len(groups) {
+			return plain6{}, false
+		}
+		for i < len(text) && i-begin < 4 {
+			digit := strings.IndexByte("0123456789abcdef", text[i])
+			if digit < 0 {
+				break
+			}
+			groups[n] = groups[n]<<4 | uint64(digit)
+			i++
+		}
+		if i == begin {
+			return plain6{}, false
+		}
+		n++
+	}
+	if gap < 0 && n < 8 || gap >= 0 && n == 8 {
+		return plain6{}, false
+	}
+	var out plain6
+	for g, value := range groups[:n] {
+		if gap >= 0 && g >= gap {
+			g += 8 - n
+		}
+		if g < 4 {
+			out.high |= value << (48 - 16*g)
+		} else {
+			out.low |= value << (112 - 16*g)
 		}
 	}
-	addr, err := netip.ParseAddr(string(text))
-	if err != nil || !addr.Is6() || addr.Is4In6() || addr.Zone() != "" {
+	out.bits = 128
+	if i < len(text) {
+		bits, digits := readNumber(text[i+1:])
+		if digits == 0 || i+1+digits != len(text) || bits > 128 {
+			return plain6{}, false
+		}
+		out.bits = uint8(bits)
+	}
+	high, low := ^uint64(0)>>min(out.bits, 64), ^uint64(0)
+	if out.bits > 64 {
+		low >>= out.bits - 64
+	}
+	if out.bits >= 64 {
+		high = 0
+	}
+	if out.high&high != 0 || out.low&low != 0 || out.high == 0 && out.low>>32 == 0xffff {
 		return plain6{}, false
 	}
-	prefix := netip.PrefixFrom(addr, length)
-	if prefix.Masked() != prefix {
-		return plain6{}, false
-	}
-	return plain6Of(prefix), true
+	return out, true
 }
 
 // fill makes a run the content of an empty set if that is what adding its entries one by one

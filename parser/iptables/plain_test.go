@@ -128,3 +128,41 @@ func TestLinesOfSetsOfAnyLengthAreRead(t *testing.T) {
 		t.Errorf("%v, %d commands", diags, len(file.Commands))
 	}
 }
+
+func TestPlainAddressesAreReadAsByNetip(t *testing.T) {
+	check := func(t interface{ Errorf(string, ...any) }, text string) {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		good := err == nil && prefix == prefix.Masked()
+		if x, ok := readPlain4([]byte(text)); ok && (!good || x.prefix() != prefix) {
+			t.Errorf("%q is read as %s, not %v", text, x.prefix(), prefix)
+		}
+		x, ok := readPlain6([]byte(text))
+		if ok && (!good || x.prefix() != prefix) {
+			t.Errorf("%q is read as %s, not %v", text, x.prefix(), prefix)
+		}
+		// What is printed must not miss the short cut.
+		if usual := good && prefix.Addr().Is6() && !prefix.Addr().Is4In6() && text == strings.TrimSuffix(prefix.String(), "/128"); usual && !ok && !strings.Contains(text, ".") {
+			t.Errorf("%q is not read", text)
+		}
+	}
+	for _, text := range []string{
+		"::", "::/1", "::1", "1::", "1::/16", "8000::/1", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1::8/128", "2001:db8::/64", "2001:db8::/65", "2001:db8:0:0:8000::/65",
+		"", ":", ":::", "::1::", "1:::2", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8", ":1::", "1:", "1:/3", "12345::", "::12345", "1::/", "1::/129", "1::/016", "1::g", "::ffff:1.2.3.4", "::ffff:102:304", "fe80::1%a", "1:2:3:4:5:6:7", "::1:", "::1:/64", "2001:db8::1/64", "/64", "::ffff:0:0/96",
+	} {
+		check(t, text)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var b [16]byte
+		for i := range b {
+			b[i] = rapid.SampledFrom([]byte{0, 0, 0, 1, 0x20, 0xff}).Draw(t, "byte")
+		}
+		prefix, _ := netip.AddrFrom16(b).Prefix(rapid.IntRange(0, 128).Draw(t, "bits"))
+		text := strings.TrimSuffix(prefix.String(), "/128")
+		check(t, text)
+		i := rapid.IntRange(0, len(text)).Draw(t, "at")
+		check(t, text[:i]+rapid.SampledFrom([]string{"", ":", "::", "0", "f", "g", "/", "."}).Draw(t, "insert")+text[min(len(text), i+rapid.IntRange(0, 2).Draw(t, "cut")):])
+	})
+}

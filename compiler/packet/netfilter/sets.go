@@ -39,6 +39,9 @@ func NewSets(file *iptables.Sets, hidden func(name string) bool) *Sets {
 // Hiding returns the sets, of which the members of those for which hidden reports true are not
 // known. It shares with s what does not depend on that.
 func (s *Sets) Hiding(hidden func(name string) bool) *Sets {
+	if s == nil {
+		return nil
+	}
 	out := &Sets{file: s.file, hidden: hidden, addrs: map[string]*packet.AddrSet{}, conds: map[string]packet.Cond{}}
 	for _, name := range s.file.Names() {
 		switch {
