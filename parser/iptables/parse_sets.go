@@ -29,7 +29,12 @@ const (
 // a bad line: the file that it returns has each line that it could read. Diagnostics, of
 // the code [diag.CodeDumpSyntax], report the others up to a limit.
 func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
-	p := &setParser{file: &SetsFile{Name: filename}}
+	return parseSets(r, filename, plainLength)
+}
+
+// parseSets is ParseSets with the number of entries from which on a run is kept as numbers.
+func parseSets(r io.Reader, filename string, long int) (*SetsFile, hcl.Diagnostics) {
+	p := &setParser{file: &SetsFile{Name: filename}, long: long}
 	if sized, ok := r.(interface{ Len() int }); ok {
 		p.left = sized.Len
 	}
@@ -79,6 +84,7 @@ type setParser struct {
 	run      *SetCommand // the command that a further add or del joins; nil after any other
 	words    []word      // reused from line to line
 	done     bool        // after quit
+	long     int         // the number of entries from which on a run is kept as numbers
 	left     func() int  // the bytes still to be read; nil if not known
 }
 
@@ -351,7 +357,7 @@ func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
 		p.run = nil
 		return
 	}
-	if op == SetAdd && len(p.run.Entries) == plainLength {
+	if op == SetAdd && len(p.run.Entries) == p.long {
 		p.run.compact()
 		if p.run.plain != nil && p.left != nil {
 			p.run.plain.grow(p.left() / (len(l.text) + 1))

@@ -3,6 +3,7 @@ package iptables
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,18 +28,13 @@ func longRun(header string, element func(i int) string, others map[int]string) s
 	return b.String()
 }
 
-// loadBoth loads a text as it is read and again with all runs as entries, and returns both
+// loadBoth loads a text as it is read and again with no run as numbers, and returns both
 // results.
 func loadBoth(t interface{ Fatal(args ...any) }, text string) (plain bool, results [2]string) {
 	for i := range results {
-		file, diags := ParseSets(strings.NewReader(text), "file")
+		file, diags := parseSets(strings.NewReader(text), "file", []int{plainLength, math.MaxInt}[i])
 		for _, c := range file.Commands {
-			if c.plain != nil && i == 0 {
-				plain = true
-			}
-			if i == 1 {
-				c.expand()
-			}
+			plain = plain || c.plain != nil
 		}
 		var b bytes.Buffer
 		if err := file.Print(&b); err != nil {
@@ -80,18 +76,35 @@ func TestLongRunsAreLoadedAsTheirEntries(t *testing.T) {
 		"add a 0.0.0.0/0", "add a 0.0.0.0", "add a ::/0", "add a ::", "add a 192.0.2.1/24", "add a 192.0.2.01", "add a 192.0.2", "add a 192.0.2.1/032", "add a 192.0.2.1/33", "add a ::ffff:192.0.2.1",
 		"add a 192.0.2.1-192.0.2.3", "add b 192.0.2.1", "add a name.example", "del a 10.0.0.1", "add \"a\" 192.0.2.1", "flush a", "add a fe80::1%eth0", "add a 2001:db8::ffff/64", "add a 192.0.2.1\r", "quit", "bad",
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		element := rapid.SampledFrom([]func(int) string{v4, v6}).Draw(t, "element")
-		between := map[int]string{}
-		for range rapid.IntRange(0, 2).Draw(t, "others") {
-			between[rapid.IntRange(0, plainLength+39).Draw(t, "at")] = rapid.SampledFrom(others).Draw(t, "other")
+	// Each other line before the run, after its first lines, so that a long one follows, and
+	// among the numbers.
+	for _, header := range headers {
+		for i, element := range []func(int) string{v4, v6} {
+			for _, other := range others {
+				for _, at := range []int{0, 10, plainLength + 20} {
+					_, results := loadBoth(t, longRun(header, element, map[int]string{at: other}))
+					if results[0] != results[1] {
+						t.Errorf("%s, IPv%d, %q before line %d (-entries +numbers):\n%.2000s", header, 4+2*i, other, at, cmp.Diff(results[1], results[0]))
+					}
+				}
+			}
 		}
-		text := longRun(rapid.SampledFrom(headers).Draw(t, "header"), element, between)
-		_, results := loadBoth(t, text)
-		if diff := cmp.Diff(results[1], results[0]); diff != "" {
-			t.Fatalf("(-entries +numbers):\n%s", diff)
+	}
+	// A second long run for a set that has been filled.
+	first := longRun(headers[0], v4, nil)
+	second := longRun(headers[0], func(i int) string { return fmt.Sprintf("10.9.%d.%d", i/128, i%128*2+1) }, nil)
+	second = second[strings.Index(second, "add"):]
+	for _, text := range []string{first[:strings.Index(first, "swap")] + "add b 192.0.2.1\n" + second, first[:strings.Index(first, "swap")] + "add b 192.0.2.1\n" + first[strings.Index(first, "add"):]} {
+		if _, results := loadBoth(t, text); results[0] != results[1] {
+			t.Errorf("two long runs (-entries +numbers):\n%.2000s", cmp.Diff(results[1], results[0]))
 		}
-	})
+	}
+	// A name that looks like an option is quoted.
+	quoted := longRun(headers[0], v4, map[int]string{plainLength: "add -q 10.9.9.9"})
+	_, results := loadBoth(t, strings.ReplaceAll(quoted, " a ", ` "-q" `))
+	if results[0] != results[1] {
+		t.Errorf("a quoted name (-entries +numbers):\n%s", cmp.Diff(results[1], results[0]))
+	}
 	// What the emitter prints must not miss the short cut.
 	for header, element := range map[string]func(int) string{headers[0]: v4, headers[1]: v6, headers[2]: v4} {
 		text := longRun(header, element, nil)
