@@ -6,13 +6,16 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
 	"go4.org/netipx"
 
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -25,6 +28,7 @@ type sameEntry struct {
 
 func (f sameEntry) Read(b []byte) (int, error) { return f.Reader.Read(b) }
 func (sameEntry) Close() error                 { return nil }
+func (sameEntry) Stat() (fs.FileInfo, error)   { return nil, fs.ErrInvalid }
 
 type entries map[string]int
 
@@ -49,8 +53,8 @@ func budgetErrors(t *testing.T, diags hcl.Diagnostics) string {
 func TestAListHasABudgetOfEntries(t *testing.T) {
 	lists := NewLists(entries{"full": budget.MaxEntries, "over": budget.MaxEntries + 5})
 	ranges, diags, err := lists.ranges("full")
-	if len(ranges) != budget.MaxEntries || len(diags) > 0 || err != nil {
-		t.Errorf("a list of %d entries: read %d, %v, %v", budget.MaxEntries, len(ranges), diags, err)
+	if ranges.Len() != budget.MaxEntries || len(diags) > 0 || err != nil {
+		t.Errorf("a list of %d entries: read %d, %v, %v", budget.MaxEntries, ranges.Len(), diags, err)
 	}
 	_, diags, _ = lists.ranges("over")
 	got := budgetErrors(t, diags)
@@ -80,8 +84,8 @@ func TestASetHasABudgetOfElements(t *testing.T) {
 		"not aggregated": {Type: parser.SetHashNet, DeclRange: at(5)},
 	} {
 		c := &compilation{}
-		if got := c.elements(set, ranges, nil); len(got) > 0 {
-			t.Errorf("%s: %d elements despite the error", name, len(got))
+		if got := c.elements(set, rangesOf(ranges), rangesOf(nil), ir.IPv6); got.Len() > 0 {
+			t.Errorf("%s: %d elements despite the error", name, got.Len())
 		}
 		if got := budgetErrors(t, c.diags); !strings.HasPrefix(got, "policy.hcl:5,") {
 			t.Errorf("%s: got %q", name, got)
@@ -93,7 +97,7 @@ func TestASetHasABudgetOfElements(t *testing.T) {
 	for i := range budget.MaxEntries/maxExpansion + 1 {
 		single = append(single, netipx.RangeOfPrefix(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i)}), 16)))
 	}
-	c.elements(&parser.Set{Type: parser.SetHashIP, MaxElem: &parser.At[int]{Value: 1 << 30}, DeclRange: at(5)}, single, nil)
+	c.elements(&parser.Set{Type: parser.SetHashIP, MaxElem: &parser.At[int]{Value: 1 << 30}, DeclRange: at(5)}, rangesOf(single), rangesOf(nil), ir.IPv4)
 	if got := budgetErrors(t, c.diags); !strings.HasPrefix(got, "policy.hcl:5,") {
 		t.Errorf("hash:ip: got %q", got)
 	}
@@ -104,12 +108,21 @@ func TestExclusionsSplitOnlyNetworksThatTheyOverlap(t *testing.T) {
 	ipRange := func(text string) netipx.IPRange { return netipx.MustParseIPRange(text) }
 	c := &compilation{}
 	got := c.elements(&parser.Set{Type: parser.SetHashNet},
-		[]netipx.IPRange{ipRange("10.0.0.0-10.0.0.255"), ipRange("10.0.1.0-10.0.1.255"), ipRange("10.0.2.0-10.0.2.255"), ipRange("10.0.0.128-10.0.0.255")},
-		[]netipx.IPRange{ipRange("10.0.0.255-10.0.1.0"), ipRange("10.0.3.0-10.0.3.0"), ipRange("9.0.0.0-10.0.0.3")},
+		rangesOf([]netipx.IPRange{ipRange("10.0.0.0-10.0.0.255"), ipRange("10.0.1.0-10.0.1.255"), ipRange("10.0.2.0-10.0.2.255"), ipRange("10.0.0.128-10.0.0.255")}),
+		rangesOf([]netipx.IPRange{ipRange("10.0.0.255-10.0.1.0"), ipRange("10.0.3.0-10.0.3.0"), ipRange("9.0.0.0-10.0.0.3")}),
+		ir.IPv4,
 	)
 	want := "[10.0.0.4/30 10.0.0.8/29 10.0.0.16/28 10.0.0.32/27 10.0.0.64/26 10.0.0.128/26 10.0.0.192/27 10.0.0.224/28 10.0.0.240/29 10.0.0.248/30 10.0.0.252/31 10.0.0.254/32 " +
 		"10.0.1.1/32 10.0.1.2/31 10.0.1.4/30 10.0.1.8/29 10.0.1.16/28 10.0.1.32/27 10.0.1.64/26 10.0.1.128/25 10.0.2.0/24]"
-	if fmt.Sprint(got) != want {
-		t.Errorf("\n got %v\nwant %s", got, want)
+	if fmt.Sprint(slices.Collect(got.All())) != want {
+		t.Errorf("\n got %v\nwant %s", slices.Collect(got.All()), want)
 	}
+}
+
+func rangesOf(list []netipx.IPRange) addrlist.Ranges {
+	var out addrlist.Ranges
+	for _, r := range list {
+		out.Add(r)
+	}
+	return out
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"go4.org/netipx"
-
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -58,16 +58,31 @@ func denyWith(p *parser.Policy, set string) *parser.Rule {
 	return nil
 }
 
-// countEntries returns how many different entries have an address that is not excluded.
-func countEntries(include, exclude []netipx.IPRange) int {
-	entries := slices.Clone(include)
-	slices.SortFunc(entries, func(a, b netipx.IPRange) int { return cmp.Or(a.From().Compare(b.From()), a.To().Compare(b.To())) })
-	entries = slices.Compact(entries)
-	without := ipSet(exclude, nil).Ranges()
+// countEntries returns how many different entries of one family have an address that is not
+// excluded.
+func countEntries(include, exclude addrlist.Ranges, f ir.Family) int {
+	without := merged(exclude, addrlist.Ranges{}, f)
 	n := 0
-	for _, r := range entries {
-		// The excluded ranges do not touch, so that one of them contains all of r or none does.
-		if holes := overlapping(without, r); len(holes) != 1 || holes[0].From().Compare(r.From()) > 0 || holes[0].To().Compare(r.To()) < 0 {
+	// The excluded ranges do not touch, so that one of them contains all of an entry or none
+	// does.
+	if f == ir.IPv4 {
+		entries := slices.Clone(include.V4)
+		slices.SortFunc(entries, func(a, b addrlist.Range4) int {
+			return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last))
+		})
+		for _, r := range slices.Compact(entries) {
+			if holes := overlapping4(without.V4, r); len(holes) != 1 || holes[0].First > r.First || holes[0].Last < r.Last {
+				n++
+			}
+		}
+		return n
+	}
+	entries := slices.Clone(include.V6)
+	slices.SortFunc(entries, func(a, b addrlist.Range6) int {
+		return cmp.Or(a.First.Compare(b.First), a.Last.Compare(b.Last))
+	})
+	for _, r := range slices.Compact(entries) {
+		if holes := overlapping6(without.V6, r); len(holes) != 1 || holes[0].First.Compare(r.First) > 0 || holes[0].Last.Compare(r.Last) < 0 {
 			n++
 		}
 	}

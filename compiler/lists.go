@@ -3,11 +3,15 @@ package compiler
 import (
 	"fmt"
 	"io/fs"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"go4.org/netipx"
 
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
@@ -19,6 +23,13 @@ type Lists struct {
 	files Files
 	mu    sync.Mutex
 	read  map[string]*list
+	sets  map[string]setElements
+}
+
+// setElements are the elements of a set in one family, and the number of its entries.
+type setElements struct {
+	prefixes ir.Prefixes
+	entries  int
 }
 
 // Files opens files by their names in policies. Display returns a name for messages.
@@ -29,19 +40,19 @@ type Files interface {
 
 type list struct {
 	once   sync.Once
-	ranges []netipx.IPRange
+	ranges addrlist.Ranges
 	diags  hcl.Diagnostics
 	err    error
 }
 
 // NewLists returns a reader of the lists that files opens.
 func NewLists(files Files) *Lists {
-	return &Lists{files: files, read: map[string]*list{}}
+	return &Lists{files: files, read: map[string]*list{}, sets: map[string]setElements{}}
 }
 
-// ranges returns the ranges of a list, diagnostics of its lines, and the error if it could
-// not be opened.
-func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
+// ranges returns the ranges of a list, sorted by their first addresses, diagnostics of its
+// lines, and the error if it could not be opened. The ranges are shared: do not change them.
+func (l *Lists) ranges(name string) (addrlist.Ranges, hcl.Diagnostics, error) {
 	l.mu.Lock()
 	entry := l.read[name]
 	if entry == nil {
@@ -56,11 +67,16 @@ func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
 			return
 		}
 		defer f.Close()
+		size := int64(0)
+		if info, err := f.Stat(); err == nil {
+			size = info.Size()
+		}
 		shown, tooMany := l.files.Display(name), (*hcl.Diagnostic)(nil)
 		entry.diags = addrlist.Read(f, shown, name, func(r netipx.IPRange, at hcl.Range) {
 			switch {
-			case len(entry.ranges) < budget.MaxEntries:
-				entry.ranges = append(entry.ranges, r)
+			case entry.ranges.Len() < budget.MaxEntries:
+				entry.ranges.Reserve(r, size)
+				entry.ranges.Add(r)
 			case tooMany == nil:
 				at.Filename = shown
 				tooMany = diag.New(diag.CodeBudget, at, "too many entries", fmt.Sprintf("This is entry %d; the maximum of a list is %d. Combine neighbouring addresses into networks.", budget.MaxEntries+1, budget.MaxEntries))
@@ -69,12 +85,50 @@ func (l *Lists) ranges(name string) ([]netipx.IPRange, hcl.Diagnostics, error) {
 		if tooMany != nil {
 			entry.diags = append(entry.diags, tooMany)
 		}
+		entry.ranges.Sort()
 	})
 	return entry.ranges, entry.diags, entry.err
 }
 
-// Ranges returns the ranges of a list, or nil if the list could not be read.
-func (l *Lists) Ranges(name string) []netipx.IPRange {
+// elementsOf returns the elements of a set in one family, and how many entries it has. It
+// calls compute only once for all hosts whose set has the same entries and files. An error
+// is not kept: it is reported for each host.
+func (l *Lists) elementsOf(s *parser.Set, f ir.Family, compute func() (setElements, bool)) setElements {
+	if len(s.Files) == 0 {
+		out, _ := compute() // costs less than a key with all entries
+		return out
+	}
+	var key strings.Builder
+	maxElem := 0
+	if s.MaxElem != nil {
+		maxElem = s.MaxElem.Value
+	}
+	key.WriteString(fmt.Sprintf("%s %s %t %t %d %d %q %d %q\n", f, s.Type, s.Aggregate, s.MinEntries != nil, maxElem, len(s.Files), values(s.Files), len(s.ExcludeFiles), values(s.ExcludeFiles)))
+	for _, list := range [][]parser.At[netipx.IPRange]{s.Entries, s.Exclude} {
+		key.WriteString(strconv.Itoa(len(list)))
+		for _, e := range list {
+			key.WriteByte(' ')
+			key.WriteString(e.Value.String())
+		}
+	}
+	l.mu.Lock()
+	out, ok := l.sets[key.String()]
+	l.mu.Unlock()
+	if ok {
+		return out
+	}
+	out, ok = compute()
+	if ok {
+		l.mu.Lock()
+		l.sets[key.String()] = out
+		l.mu.Unlock()
+	}
+	return out
+}
+
+// Ranges returns the ranges of a list, or none if the list could not be read. They are
+// shared: do not change them.
+func (l *Lists) Ranges(name string) addrlist.Ranges {
 	ranges, _, _ := l.ranges(name)
 	return ranges
 }

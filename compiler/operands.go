@@ -1,10 +1,11 @@
 package compiler
 
 import (
-	"go4.org/netipx"
+	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 )
 
 // operands are the addresses of one family in an attribute of a rule.
@@ -38,11 +39,11 @@ func (c *compilation) operands(a *parser.Addresses, f ir.Family) operands {
 		return operands{}
 	}
 	o := operands{written: true, Addresses: ir.Addresses{Range: a.Range}}
-	var literals []netipx.IPRange
+	var literals addrlist.Ranges
 	seen := map[string]bool{}
 	for _, item := range a.Items {
 		if item.Set == "" {
-			literals = append(literals, item.Literal)
+			literals.Add(item.Literal)
 			continue
 		}
 		c.used[item.Set] = true
@@ -52,7 +53,7 @@ func (c *compilation) operands(a *parser.Addresses, f ir.Family) operands {
 			o.Sets = append(o.Sets, set)
 		}
 	}
-	o.Prefixes = c.merge(ofFamily(literals, f), nil, o.Range)
+	o.Prefixes = slices.Collect(c.merge(literals, addrlist.Ranges{}, f, o.Range).All())
 	if o.whole() {
 		o.Sets = nil
 	}

@@ -284,7 +284,7 @@ func (c *compilation) isEmpty(a ir.Addresses) bool {
 
 // canHaveElements reports whether a set has elements or is unmanaged.
 func (c *compilation) canHaveElements(s *ir.Set) bool {
-	return !s.Managed || len(s.Prefixes) > 0 || slices.ContainsFunc(s.Members, func(member string) bool {
+	return !s.Managed || s.Prefixes.Len() > 0 || slices.ContainsFunc(s.Members, func(member string) bool {
 		m := c.declared[member][s.Family]
 		return m != nil && c.canHaveElements(m)
 	})

@@ -1,9 +1,10 @@
 package compiler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
@@ -54,15 +56,20 @@ func (c *compilation) readSets() {
 				if s.HashSize != nil {
 					set.HashSize = s.HashSize.Value
 				}
-				set.Prefixes = c.elements(s, ofFamily(include, f), ofFamily(exclude, f))
+				of := c.lists.elementsOf(s, f, func() (setElements, bool) {
+					errors := len(c.diags)
+					out := setElements{prefixes: c.elements(s, include, exclude, f)}
+					out.entries = out.prefixes.Len()
+					if s.MinEntries != nil {
+						out.entries = countEntries(include, exclude, f)
+					}
+					return out, len(c.diags) == errors
+				})
+				set.Prefixes = of.prefixes
+				entries += of.entries
 				set.MaxElem = c.maxElem(s, set)
 			}
-			elements += len(set.Prefixes) + len(set.Members)
-			if s.MinEntries != nil {
-				entries += countEntries(ofFamily(include, f), ofFamily(exclude, f))
-			} else {
-				entries += len(set.Prefixes)
-			}
+			elements += set.Prefixes.Len() + len(set.Members)
 			c.declared[s.Name.Value][f] = set
 			c.out.Sets = append(c.out.Sets, set)
 		}
@@ -76,11 +83,12 @@ func (c *compilation) readSets() {
 	}
 }
 
-// entries returns the literal entries and those of list files.
-func (c *compilation) entries(literals []parser.At[netipx.IPRange], names []parser.At[string]) []netipx.IPRange {
-	var out []netipx.IPRange
+// entries returns the literal entries and those of list files. The result may be shared: do
+// not change it.
+func (c *compilation) entries(literals []parser.At[netipx.IPRange], names []parser.At[string]) addrlist.Ranges {
+	var out addrlist.Ranges
 	for _, e := range literals {
-		out = append(out, e.Value)
+		out.Add(e.Value)
 	}
 	for _, f := range names {
 		ranges, diags, err := c.lists.ranges(f.Value)
@@ -100,73 +108,102 @@ func (c *compilation) entries(literals []parser.At[netipx.IPRange], names []pars
 			}
 		}
 		c.diags = append(c.diags, diags...)
-		if len(out)+len(ranges) > budget.MaxEntries {
-			c.error(diag.CodeBudget, f.Range, "too many entries", "With this list the set has %d entries; the maximum is %d. Combine neighbouring addresses into networks.", len(out)+len(ranges), budget.MaxEntries)
+		if out.Len()+ranges.Len() > budget.MaxEntries {
+			c.error(diag.CodeBudget, f.Range, "too many entries", "With this list the set has %d entries; the maximum is %d. Combine neighbouring addresses into networks.", out.Len()+ranges.Len(), budget.MaxEntries)
 			continue
 		}
-		out = append(out, ranges...)
-	}
-	return out
-}
-
-func ofFamily(ranges []netipx.IPRange, f ir.Family) []netipx.IPRange {
-	var out []netipx.IPRange
-	for _, r := range ranges {
-		if r.From().Is4() == (f == ir.IPv4) {
-			out = append(out, r)
+		if out.Len() == 0 {
+			// The capacity makes a further append copy the ranges, which the list keeps.
+			out = addrlist.Ranges{V4: slices.Clip(ranges.V4), V6: slices.Clip(ranges.V6)}
+			continue
 		}
+		out.Append(ranges)
 	}
 	return out
 }
 
 // elements returns the elements of a set in one family: sorted, distinct and without the
 // excluded addresses.
-func (c *compilation) elements(s *parser.Set, include, exclude []netipx.IPRange) []netip.Prefix {
+func (c *compilation) elements(s *parser.Set, include, exclude addrlist.Ranges, f ir.Family) ir.Prefixes {
 	switch {
 	case s.Type == parser.SetHashIP:
-		return c.addresses(s, include, exclude)
+		return c.addresses(s, include, exclude, f)
 	case s.Aggregate:
-		return c.merge(include, exclude, s.DeclRange)
+		return c.merge(include, exclude, f, s.DeclRange)
 	}
-	without := ipSet(exclude, nil).Ranges()
-	var out []netip.Prefix
-	for _, r := range include {
-		for _, p := range r.Prefixes() {
-			if holes := overlapping(without, netipx.RangeOfPrefix(p)); len(holes) > 0 {
-				out = append(out, c.merge([]netipx.IPRange{netipx.RangeOfPrefix(p)}, holes, s.DeclRange)...)
+	without := merged(exclude, addrlist.Ranges{}, f)
+	var out ir.Prefixes
+	for _, r := range include.V4 {
+		if f != ir.IPv4 {
+			break
+		}
+		for _, p := range prefixes4(nil, r) {
+			whole := addrlist.Range4{First: p.Address, Last: p.Address | uint32(ones(32-int(p.Bits)))}
+			if holes := overlapping4(without.V4, whole); len(holes) > 0 {
+				for _, rest := range minus4([]addrlist.Range4{whole}, holes) {
+					out.V4 = prefixes4(out.V4, rest)
+				}
 			} else {
-				out = append(out, p)
+				out.V4 = append(out.V4, p)
 			}
 		}
-		if len(out) > budget.MaxEntries {
+		if out.Len() > budget.MaxEntries {
 			c.tooManyElements(s.DeclRange)
-			return nil
+			return ir.Prefixes{}
 		}
 	}
-	slices.SortFunc(out, netip.Prefix.Compare)
-	return slices.Compact(out)
+	for _, r := range include.V6 {
+		if f != ir.IPv6 {
+			break
+		}
+		for _, p := range prefixes6(nil, r) {
+			whole := range6(p)
+			if holes := overlapping6(without.V6, whole); len(holes) > 0 {
+				for _, rest := range minus6([]addrlist.Range6{whole}, holes) {
+					out.V6 = prefixes6(out.V6, rest)
+				}
+			} else {
+				out.V6 = append(out.V6, p)
+			}
+		}
+		if out.Len() > budget.MaxEntries {
+			c.tooManyElements(s.DeclRange)
+			return ir.Prefixes{}
+		}
+	}
+	slices.SortFunc(out.V4, ir.Prefix4.Compare)
+	slices.SortFunc(out.V6, ir.Prefix6.Compare)
+	out.V4, out.V6 = slices.Compact(out.V4), slices.Compact(out.V6)
+	return out
 }
 
-// overlapping returns the ranges that overlap r, of sorted ones that do not overlap each
-// other.
-func overlapping(sorted []netipx.IPRange, r netipx.IPRange) []netipx.IPRange {
-	from, _ := slices.BinarySearchFunc(sorted, r.From(), func(one netipx.IPRange, a netip.Addr) int { return one.To().Compare(a) })
+// overlapping4 returns the ranges that overlap r, of joined ones.
+func overlapping4(sorted []addrlist.Range4, r addrlist.Range4) []addrlist.Range4 {
+	from, _ := slices.BinarySearchFunc(sorted, r.First, func(one addrlist.Range4, a uint32) int { return cmp.Compare(one.Last, a) })
 	to := from
-	for to < len(sorted) && sorted[to].From().Compare(r.To()) <= 0 {
+	for to < len(sorted) && sorted[to].First <= r.Last {
 		to++
 	}
 	return sorted[from:to]
 }
 
-// merge returns the shortest list of prefixes with exactly the addresses that are in
-// include and not in exclude. It reports an error at rng if they are too many for a set.
-func (c *compilation) merge(include, exclude []netipx.IPRange, rng hcl.Range) []netip.Prefix {
-	var out []netip.Prefix
-	for _, r := range ipSet(include, exclude).Ranges() {
-		if out = r.AppendPrefixes(out); len(out) > budget.MaxEntries {
-			c.tooManyElements(rng)
-			return nil
-		}
+// overlapping6 is overlapping4 for IPv6.
+func overlapping6(sorted []addrlist.Range6, r addrlist.Range6) []addrlist.Range6 {
+	from, _ := slices.BinarySearchFunc(sorted, r.First, func(one addrlist.Range6, a addrlist.Number6) int { return one.Last.Compare(a) })
+	to := from
+	for to < len(sorted) && sorted[to].First.Compare(r.Last) <= 0 {
+		to++
+	}
+	return sorted[from:to]
+}
+
+// merge returns the shortest list of prefixes of one family with exactly the addresses that
+// are in include and not in exclude. It reports an error at rng if they are too many for a
+// set.
+func (c *compilation) merge(include, exclude addrlist.Ranges, f ir.Family, rng hcl.Range) ir.Prefixes {
+	out, ok := prefixesOf(merged(include, exclude, f), budget.MaxEntries)
+	if !ok {
+		c.tooManyElements(rng)
 	}
 	return out
 }
@@ -175,41 +212,27 @@ func (c *compilation) tooManyElements(rng hcl.Range) {
 	c.error(diag.CodeBudget, rng, "too many elements", "The entries make more than %d addresses and networks, the maximum of a set. A range that does not begin and end at a network boundary takes many: write networks instead.", budget.MaxEntries)
 }
 
-func ipSet(include, exclude []netipx.IPRange) *netipx.IPSet {
-	var b netipx.IPSetBuilder
-	for _, r := range include {
-		b.AddRange(r)
-	}
-	for _, r := range exclude {
-		b.RemoveRange(r)
-	}
-	set, err := b.IPSet()
-	if err != nil {
-		panic(err) // ranges from the parser are valid
-	}
-	return set
-}
-
 // addresses returns the elements of a hash:ip set, which are single addresses.
-func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange) []netip.Prefix {
+func (c *compilation) addresses(s *parser.Set, include, exclude addrlist.Ranges, f ir.Family) ir.Prefixes {
 	limit := uint64(maxAddresses)
 	if s.MaxElem != nil {
 		limit = uint64(s.MaxElem.Value)
 	}
-	for _, r := range include {
-		if n := rangeSize(r); n > maxExpansion {
-			c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", r), "A hash:ip set contains every address as an element, and this entry has more than %d addresses. Use type = \"hash:net\".", maxExpansion)
-			return nil
-		}
+	if text := tooLarge(include, f); text != "" {
+		c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", text), "A hash:ip set contains every address as an element, and this entry has more than %d addresses. Use type = \"hash:net\".", maxExpansion)
+		return ir.Prefixes{}
 	}
-	prefixes := c.merge(include, exclude, s.DeclRange)
+	ranges := merged(include, exclude, f)
 	total := uint64(0)
-	for _, p := range prefixes {
-		total += rangeSize(netipx.RangeOfPrefix(p))
+	for _, r := range ranges.V4 {
+		total += uint64(r.Last-r.First) + 1
+	}
+	for _, r := range ranges.V6 {
+		total += addressesIn(r)
 	}
 	if total > budget.MaxEntries {
 		c.tooManyElements(s.DeclRange)
-		return nil
+		return ir.Prefixes{}
 	}
 	if total > limit {
 		rng := s.DeclRange
@@ -217,17 +240,27 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 			rng = s.MaxElem.Range
 		}
 		c.error(diag.CodeSetFull, rng, "too many elements", "ipset %q has %d addresses; the maximum is %d. Use type = \"hash:net\", or increase maxelem.", s.Name.Value, total, limit)
-		return nil
+		return ir.Prefixes{}
 	}
-	out := make([]netip.Prefix, 0, total)
-	for _, p := range prefixes {
-		r := netipx.RangeOfPrefix(p)
-		for a := r.From(); ; a = a.Next() {
-			if a.IsUnspecified() {
-				c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", a), "The ipset command does not accept this address in a hash:ip set. Remove it, or use type = \"hash:net\".")
+	unspecified := func(text string) {
+		c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", text), "The ipset command does not accept this address in a hash:ip set. Remove it, or use type = \"hash:net\".")
+	}
+	var out ir.Prefixes
+	for _, r := range ranges.V4 {
+		for a := uint64(r.First); a <= uint64(r.Last); a++ {
+			if a == 0 {
+				unspecified("0.0.0.0")
 			}
-			out = append(out, netip.PrefixFrom(a, a.BitLen()))
-			if a == r.To() {
+			out.V4 = append(out.V4, ir.Prefix4{Address: uint32(a), Bits: 32})
+		}
+	}
+	for _, r := range ranges.V6 {
+		for a := r.First; ; a, _ = next6(a) {
+			if a == (addrlist.Number6{}) {
+				unspecified("::")
+			}
+			out.V6 = append(out.V6, ir.Prefix6{High: a.High, Low: a.Low, Bits: 128})
+			if a == r.Last {
 				break
 			}
 		}
@@ -235,22 +268,29 @@ func (c *compilation) addresses(s *parser.Set, include, exclude []netipx.IPRange
 	return out
 }
 
-// rangeSize returns the number of addresses in r, or a number that exceeds every limit.
-func rangeSize(r netipx.IPRange) uint64 {
-	from, to := r.From().As16(), r.To().As16()
-	for i := range 8 {
-		if from[i] != to[i] {
-			return 1 << 63
+// tooLarge returns an entry with more addresses than one entry of a hash:ip set may have, or
+// "".
+func tooLarge(include addrlist.Ranges, f ir.Family) string {
+	for _, r := range include.V4 {
+		if f == ir.IPv4 && r.Last-r.First >= maxExpansion {
+			return r.String()
 		}
 	}
-	var a, b uint64
-	for i := 8; i < 16; i++ {
-		a, b = a<<8|uint64(from[i]), b<<8|uint64(to[i])
+	for _, r := range include.V6 {
+		if f == ir.IPv6 && addressesIn(r) > maxExpansion {
+			return r.String()
+		}
 	}
-	if b-a >= 1<<62 {
-		return 1 << 63
+	return ""
+}
+
+// addressesIn returns the number of addresses in r, or a number that exceeds every limit.
+func addressesIn(r addrlist.Range6) uint64 {
+	low, borrow := bits.Sub64(r.Last.Low, r.First.Low, 0)
+	if high, _ := bits.Sub64(r.Last.High, r.First.High, borrow); high > 0 || low >= 1<<62 {
+		return 1 << 62
 	}
-	return b - a + 1
+	return low + 1
 }
 
 // maxElem returns maxelem of the policy, 0 without one. It reports an error if the set has
@@ -259,8 +299,8 @@ func (c *compilation) maxElem(s *parser.Set, set *ir.Set) int {
 	if s.MaxElem == nil {
 		return 0
 	}
-	elements := len(set.Prefixes)
-	if slices.ContainsFunc(set.Prefixes, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+	elements := set.Prefixes.Len()
+	if set.Prefixes.HasWhole() {
 		elements++ // hash:net cannot store /0: the emitter splits it into two /1
 	}
 	if elements > s.MaxElem.Value {

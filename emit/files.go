@@ -20,6 +20,8 @@ type Source struct {
 	Inputs []folder.Input
 	// Internal are the internal_interfaces of the host.
 	Internal []string
+	// Elements are the lines of sets that hosts share; nil for one host.
+	Elements *iptables.Elements
 }
 
 // Files returns all files of one host: restore and removal files, and the manifest.
@@ -30,7 +32,7 @@ func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 	}
 	from += "; do not edit. "
 	files := []folder.File{
-		{Name: folder.SetsFile, Content: iptables.Sets(t.Sets, from+"Loading it "+iptables.SetsEffect(t.Sets)+".")},
+		{Name: folder.SetsFile, Content: iptables.SetsWith(src.Elements, t.Sets, from+"Loading it "+iptables.SetsEffect(t.Sets)+".")},
 	}
 	removal := folder.File{Name: folder.SetsRemoval, Content: iptables.RemoveSets(t.Sets, from+"Loading it, after the rules are removed, destroys dockerfw's sets.")}
 	for _, p := range t.Programs {
@@ -80,7 +82,7 @@ func manifest(t *iptables.Tables, src Source, files []folder.File) (folder.File,
 	}
 	for _, s := range t.Sets {
 		m.Sets = append(m.Sets, folder.SetReport{
-			Name: s.Name, Family: s.Family.String(), Type: string(s.Type), Managed: s.Managed, Elements: len(s.Prefixes) + len(s.Members),
+			Name: s.Name, Family: s.Family.String(), Type: string(s.Type), Managed: s.Managed, Elements: s.Prefixes.Len() + len(s.Members),
 		})
 	}
 	for _, f := range files {

@@ -18,7 +18,7 @@ func TestFilesReturnsAllFilesOfAHost(t *testing.T) {
 	v6.Fallback = []*iptables.Chain{{Name: iptables.FallbackChain, Rules: []*iptables.Rule{{ID: ir.RuleID{Phase: ir.PhaseDefault}, Verdict: iptables.Drop{}}}}}
 	rs := &iptables.Tables{
 		Host:     "web1",
-		Sets:     []*iptables.Set{{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, MaxElem: 64, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}},
+		Sets:     []*iptables.Set{{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, MaxElem: 64, Prefixes: ir.PrefixesOf(netip.MustParsePrefix("10.0.0.0/8"))}},
 		Programs: []*iptables.Program{program(), v6},
 	}
 	src := Source{Version: "1.2.3", Policy: []string{"a.hcl"}, Inputs: []folder.Input{{Name: "a.hcl", SHA256: "00"}}}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"io"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
@@ -43,31 +45,13 @@ With --check nothing is written; the exit code is 1 if the folder is out of date
 				return err
 			}
 			stderr := cmd.ErrOrStderr()
-			result, diags := driver.Policy(args[0], opts)
-			if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
-				escape.Fprintf(stderr, "%s; nothing was written.\n", words.Count(n, "error"))
-				return exitError(exitTrouble)
+			if check || len(opts.Hosts) > 0 {
+				return compileAtOnce(cmd, args[0], output, opts, flags, check, quiet)
 			}
-			files := result.Folder()
-			if result.Partial {
-				if err := files.KeepOtherHosts(output); err != nil {
-					return err
-				}
-			}
-			if check {
-				changes, err := files.Compare(output)
-				if err != nil {
-					return err
-				}
-				again := append([]string{"dockerfw", "compile", args[0], "-o", output}, flags.words()...)
-				if !quiet || len(changes) > 0 {
-					summary.WriteComparison(cmd.OutOrStdout(), changes, args[0], output, shell.Command(again...))
-				}
-				return exitUnless(len(changes) == 0)
-			}
+			var result *driver.Result
 			var changes []folder.Change
-			err = cleanly(func(ctx context.Context) error {
-				changes, err = files.WriteContext(ctx, output)
+			err = cleanly(func(ctx context.Context) (err error) {
+				result, changes, err = compileHosts(ctx, stderr, args[0], output, opts)
 				return err
 			})
 			if err == nil && !quiet {
@@ -84,4 +68,73 @@ With --check nothing is written; the exit code is 1 if the folder is out of date
 		panic(err)
 	}
 	return cmd
+}
+
+// compileHosts compiles a policy and writes the files of each host once it is proved, so that
+// those of a fleet are never in memory together. The output folder changes in the end, if there
+// is no error.
+func compileHosts(ctx context.Context, stderr io.Writer, policy, output string, opts driver.Options) (*driver.Result, []folder.Change, error) {
+	w, err := folder.NewWriter(ctx, output)
+	if err == nil {
+		defer w.Close()
+		opts.Emit = w.Add
+	} else {
+		// Errors of the policy come first.
+		opts.Emit = func(string, []byte) error { return err }
+	}
+	opts.Context = ctx
+	result, diags := driver.Policy(policy, opts)
+	if err := printErrors(stderr, diags, result); err != nil {
+		return nil, nil, err
+	}
+	if result.EmitError != nil {
+		return nil, nil, result.EmitError
+	}
+	changes, err := w.Commit()
+	return result, changes, err
+}
+
+// compileAtOnce compiles a policy in memory. It compares the result with the output folder, or
+// writes it there; files of hosts that were not chosen stay.
+func compileAtOnce(cmd *cobra.Command, policy, output string, opts driver.Options, flags policyFlags, check, quiet bool) error {
+	stderr := cmd.ErrOrStderr()
+	result, diags := driver.Policy(policy, opts)
+	if err := printErrors(stderr, diags, result); err != nil {
+		return err
+	}
+	files := result.Folder()
+	if result.Partial {
+		if err := files.KeepOtherHosts(output); err != nil {
+			return err
+		}
+	}
+	if check {
+		changes, err := files.Compare(output)
+		if err != nil {
+			return err
+		}
+		again := append([]string{"dockerfw", "compile", policy, "-o", output}, flags.words()...)
+		if !quiet || len(changes) > 0 {
+			summary.WriteComparison(cmd.OutOrStdout(), changes, policy, output, shell.Command(again...))
+		}
+		return exitUnless(len(changes) == 0)
+	}
+	var changes []folder.Change
+	err := cleanly(func(ctx context.Context) (err error) {
+		changes, err = files.WriteContext(ctx, output)
+		return err
+	})
+	if err == nil && !quiet {
+		summary.Write(stderr, result, policy, changes, output)
+	}
+	return err
+}
+
+// printErrors prints diagnostics. It returns an error if one of them is an error.
+func printErrors(stderr io.Writer, diags hcl.Diagnostics, result *driver.Result) error {
+	if n := printDiagnostics(stderr, diags, result.Sources); n > 0 {
+		escape.Fprintf(stderr, "%s; nothing was written.\n", words.Count(n, "error"))
+		return exitError(exitTrouble)
+	}
+	return nil
 }

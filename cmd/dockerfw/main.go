@@ -27,8 +27,10 @@ const (
 )
 
 func main() {
-	// The process is short-lived: collecting less often saves a fifth of the time. Sets of a
-	// million prefixes need 2 GB with this value, and twice as much with 400.
+	// The process is short-lived: collecting less often saves an eighth of the CPU time. 5,000
+	// rules take 1.9 s and 500 MB; with 100, the default, 2.1 s and 360 MB, and with 400 1.7 s.
+	// For large sets and fleets, whose memory has no pointers or is short-lived, the value
+	// makes little difference.
 	debug.SetGCPercent(200)
 	os.Exit(run(os.Args[1:]))
 }

@@ -169,7 +169,7 @@ type Set struct {
 	// Counters and Comment are the set extensions of these names.
 	Counters, Comment bool
 	// Prefixes are sorted, distinct, and have no bits set below the mask.
-	Prefixes []netip.Prefix
+	Prefixes Prefixes
 	// Members are the labels of the sets in a list:set.
 	Members []string
 	Origin  Origin

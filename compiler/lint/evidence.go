@@ -16,7 +16,7 @@ import (
 // answers. What has an effect anywhere is not reported as having none.
 type evidence struct {
 	policies []*parser.Policy
-	lists    semantics.Lists
+	lists    *semantics.Lists
 	// rules in the order of the text; byKey finds them.
 	rules []*ruleEvidence
 	byKey map[ruleKey]*ruleEvidence
@@ -91,7 +91,7 @@ func (r *ruleEvidence) value(text string, place hcl.Range) *valueEvidence {
 }
 
 // gather evaluates the policies of all hosts.
-func gather(policies []*parser.Policy, lists semantics.Lists) *evidence {
+func gather(policies []*parser.Policy, lists *semantics.Lists) *evidence {
 	e := &evidence{policies: policies, lists: lists, byKey: map[ruleKey]*ruleEvidence{}}
 	for _, p := range policies {
 		byName := e.addRules(p)

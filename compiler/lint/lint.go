@@ -40,7 +40,7 @@ type finding struct {
 }
 
 // Hosts returns the findings in the policies of all hosts, in the order of the text.
-func Hosts(policies []*parser.Policy, lists semantics.Lists) hcl.Diagnostics {
+func Hosts(policies []*parser.Policy, lists *semantics.Lists) hcl.Diagnostics {
 	e := gather(policies, lists)
 	var diags hcl.Diagnostics
 	for _, row := range findings {

@@ -19,7 +19,7 @@ const maxElements = 50
 // addressesOfSets are the addresses of a policy's sets, by name; nil for unmanaged ones.
 type addressesOfSets map[string]*packet.AddrSet
 
-func setAddresses(p *parser.Policy, lists semantics.Lists) addressesOfSets {
+func setAddresses(p *parser.Policy, lists *semantics.Lists) addressesOfSets {
 	out := addressesOfSets{}
 	for _, s := range p.Sets {
 		out[s.Name.Value] = addresses(p, s, lists)
@@ -138,7 +138,7 @@ func prefixes(n int) string {
 }
 
 // addresses are the entries of a set; nil if it is unmanaged.
-func addresses(p *parser.Policy, s *parser.Set, lists semantics.Lists) *packet.AddrSet {
+func addresses(p *parser.Policy, s *parser.Set, lists *semantics.Lists) *packet.AddrSet {
 	if !s.Managed {
 		return nil
 	}
@@ -158,19 +158,7 @@ func addresses(p *parser.Policy, s *parser.Set, lists semantics.Lists) *packet.A
 		}
 		return packet.Union("", members...)
 	}
-	all := func(entries []parser.At[netipx.IPRange], files []parser.At[string]) *packet.AddrSet {
-		var out []netip.Prefix
-		for _, e := range entries {
-			out = e.Value.AppendPrefixes(out)
-		}
-		for _, f := range files {
-			for _, r := range lists(f.Value) {
-				out = r.AppendPrefixes(out)
-			}
-		}
-		return packet.NewAddrSet("", out)
-	}
-	return all(s.Entries, s.Files).Minus(all(s.Exclude, s.ExcludeFiles))
+	return lists.Addresses(s.Entries, s.Files).Minus(lists.Addresses(s.Exclude, s.ExcludeFiles))
 }
 
 func addressText(p netip.Prefix) string {

@@ -3,11 +3,13 @@ package packet
 import (
 	"cmp"
 	"encoding/binary"
-	"hash/fnv"
+	"math/bits"
 	"net/netip"
 	"slices"
 
 	"go4.org/netipx"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
 // span is a range of numbers, both ends inclusive.
@@ -77,28 +79,87 @@ type AddrSet struct {
 
 // NewAddrSet returns the set of all addresses in prefixes.
 func NewAddrSet(name string, prefixes []netip.Prefix) *AddrSet {
-	s := &AddrSet{Name: name}
+	b := AddrSetBuilder{}
 	for _, p := range prefixes {
-		if !p.IsValid() {
-			continue
-		}
-		p = p.Masked()
-		if p.Addr().Is4() {
-			lo := number4(p.Addr())
-			s.v4 = append(s.v4, span{lo, lo | uint32(1<<(32-p.Bits())-1)})
-			continue
-		}
-		lo, hi := number6(p.Addr()), u128{^uint64(0), ^uint64(0)}
-		if b := p.Bits(); b < 64 {
-			hi.hi = lo.hi | ^uint64(0)>>b
-		} else {
-			hi.hi, hi.lo = lo.hi, lo.lo|(1<<(128-b)-1)
-		}
-		s.v6 = append(s.v6, span6{lo, hi})
+		b.AddPrefix(p)
 	}
-	s.finish()
-	return s
+	return b.Set(name)
 }
+
+// AddrSetBuilder collects the addresses of a set. The zero value is ready to use.
+type AddrSetBuilder struct{ set AddrSet }
+
+// Grow makes room for so many spans of each family.
+func (b *AddrSetBuilder) Grow(v4, v6 int) {
+	b.set.v4, b.set.v6 = slices.Grow(b.set.v4, v4), slices.Grow(b.set.v6, v6)
+}
+
+// AddRange adds the addresses from first to last, which are of one family.
+func (b *AddrSetBuilder) AddRange(first, last netip.Addr) {
+	if first.Is4() {
+		b.add4(span{number4(first), number4(last)})
+	} else {
+		b.add6(span6{number6(first), number6(last)})
+	}
+}
+
+// AddPrefix adds the addresses of a prefix; none if it is invalid.
+func (b *AddrSetBuilder) AddPrefix(p netip.Prefix) {
+	if !p.IsValid() {
+		return
+	}
+	n := p.Bits()
+	if p.Addr().Is4() {
+		host := uint32(1<<(32-n) - 1)
+		lo := number4(p.Addr()) &^ host
+		b.add4(span{lo, lo | host})
+		return
+	}
+	host := u128{^uint64(0), ^uint64(0)}
+	if n <= 64 {
+		host.hi >>= n
+	} else {
+		host = u128{0, host.lo >> (n - 64)}
+	}
+	lo := number6(p.Addr())
+	lo = u128{lo.hi &^ host.hi, lo.lo &^ host.lo}
+	b.add6(span6{lo, u128{lo.hi | host.hi, lo.lo | host.lo}})
+}
+
+// add4 joins a span at once with the one before it if they are in order, so that a sorted
+// list takes only the memory of what it is joined to.
+func (b *AddrSetBuilder) add4(x span) {
+	if n := len(b.set.v4); n > 0 {
+		if before := &b.set.v4[n-1]; before.lo <= x.lo && uint64(x.lo) <= uint64(before.hi)+1 {
+			before.hi = max(before.hi, x.hi)
+			return
+		}
+	}
+	b.set.v4 = append(b.set.v4, x)
+}
+
+func (b *AddrSetBuilder) add6(x span6) {
+	if n := len(b.set.v6); n > 0 {
+		if before := &b.set.v6[n-1]; before.lo.compare(x.lo) <= 0 && (before.hi == top6 || x.lo.compare(before.hi.next()) <= 0) {
+			if x.hi.compare(before.hi) > 0 {
+				before.hi = x.hi
+			}
+			return
+		}
+	}
+	b.set.v6 = append(b.set.v6, x)
+}
+
+// Set returns the set of the addresses that were added. The builder must not be used
+// afterwards.
+func (b *AddrSetBuilder) Set(name string) *AddrSet {
+	b.set.Name = name
+	b.set.finish()
+	return &b.set
+}
+
+// top6 is the last IPv6 address.
+var top6 = u128{^uint64(0), ^uint64(0)}
 
 // NewNetSet returns what an ipset of type hash:net matches: the longest prefix that
 // contains an address counts, and those in nomatch do not match.
@@ -156,14 +217,31 @@ func Union(name string, sets ...*AddrSet) *AddrSet {
 	return s
 }
 
+// OfFamily returns the addresses of one family. The set shares them with s.
+func (s *AddrSet) OfFamily(f ir.Family) *AddrSet {
+	out := &AddrSet{Name: s.Name}
+	switch {
+	case f == ir.IPv4 && len(s.v6) == 0, f == ir.IPv6 && len(s.v4) == 0:
+		return s
+	case f == ir.IPv4:
+		out.v4 = s.v4
+	default:
+		out.v6 = s.v6
+	}
+	out.setHash()
+	return out
+}
+
 // finish sorts and joins the spans and takes their hash.
 func (s *AddrSet) finish() {
 	s.v4 = join(s.v4)
-	slices.SortFunc(s.v6, func(a, b span6) int { return a.lo.compare(b.lo) })
+	less := func(a, b span6) int { return a.lo.compare(b.lo) }
+	if !slices.IsSortedFunc(s.v6, less) {
+		slices.SortFunc(s.v6, less)
+	}
 	out := s.v6[:0]
-	top := u128{^uint64(0), ^uint64(0)}
 	for _, x := range s.v6 {
-		if n := len(out); n > 0 && (out[n-1].hi == top || x.lo.compare(out[n-1].hi.next()) <= 0) {
+		if n := len(out); n > 0 && (out[n-1].hi == top6 || x.lo.compare(out[n-1].hi.next()) <= 0) {
 			if x.hi.compare(out[n-1].hi) > 0 {
 				out[n-1].hi = x.hi
 			}
@@ -172,21 +250,27 @@ func (s *AddrSet) finish() {
 		out = append(out, x)
 	}
 	s.v6 = slices.Clip(out)
-	h := fnv.New64a()
-	var buf [32]byte
+	s.setHash()
+}
+
+func (s *AddrSet) setHash() {
+	h := hash(0)
 	for _, x := range s.v4 {
-		binary.BigEndian.PutUint32(buf[:], x.lo)
-		binary.BigEndian.PutUint32(buf[4:], x.hi)
-		h.Write(buf[:8])
+		h = h.with(uint64(x.lo)<<32 | uint64(x.hi))
 	}
+	h = h.with(uint64(len(s.v4)))
 	for _, x := range s.v6 {
-		binary.BigEndian.PutUint64(buf[:], x.lo.hi)
-		binary.BigEndian.PutUint64(buf[8:], x.lo.lo)
-		binary.BigEndian.PutUint64(buf[16:], x.hi.hi)
-		binary.BigEndian.PutUint64(buf[24:], x.hi.lo)
-		h.Write(buf[:])
+		h = h.with(x.lo.hi).with(x.lo.lo).with(x.hi.hi).with(x.hi.lo)
 	}
-	s.hash = h.Sum64()
+	s.hash = uint64(h)
+}
+
+// hash is a hash of numbers, a word at a time: equal hashes are only a hint that sets are equal.
+type hash uint64
+
+func (h hash) with(n uint64) hash {
+	hi, lo := bits.Mul64(uint64(h)^0x9e3779b97f4a7c15^n, 0xd6e8feb86659fd93)
+	return hash(hi ^ bits.RotateLeft64(lo, 29) ^ n)
 }
 
 // join sorts spans and joins those that overlap or touch.

@@ -86,6 +86,14 @@ func cut(atoms [][]span, max uint32) *classes {
 	signature := uint64(0)
 	known := map[uint64][]int32{}
 	var members [][]uint64 // by class: the atoms that hold it
+	spans := 0
+	for _, atom := range atoms {
+		spans += len(atom)
+	}
+	if spans > 1<<10 {
+		// Each begins and ends at most one interval; growing copies millions too often.
+		c.starts, c.of = make([]uint32, 0, 2*spans+1), make([]int32, 0, 2*spans+1)
+	}
 	for at := uint64(0); at <= uint64(max); {
 		for len(queue) > 0 && queue[0].at == at {
 			a := queue[0].atom

@@ -248,7 +248,13 @@ func (s *Space) cutColumns() {
 // number6 collects the addresses where IPv6 sets begin and end. Their indexes represent the
 // intervals between them, so that numbers of 32 bits are enough for both families.
 func (s *Space) number6() {
-	s.bounds6 = []u128{{}}
+	spans := 0
+	for _, c := range s.columns {
+		for _, set := range c.sets {
+			spans += len(set.v6)
+		}
+	}
+	s.bounds6 = make([]u128, 1, 2*spans+1) // begins with ::
 	for _, c := range s.columns {
 		for _, set := range c.sets {
 			for _, x := range set.v6 {
@@ -259,7 +265,9 @@ func (s *Space) number6() {
 			}
 		}
 	}
-	slices.SortFunc(s.bounds6, u128.compare)
+	if !slices.IsSortedFunc(s.bounds6, u128.compare) {
+		slices.SortFunc(s.bounds6, u128.compare)
+	}
 	s.bounds6 = slices.Clip(slices.Compact(s.bounds6))
 }
 
@@ -274,8 +282,24 @@ func (s *Space) index6(a u128) uint32 {
 
 func (s *Space) spans6(set *AddrSet) []span {
 	out := make([]span, 0, len(set.v6))
+	at := 0
 	for _, x := range set.v6 {
-		out = append(out, span{s.index6(x.lo), s.index6(x.hi)})
+		// A set with most of the bounds is walked along with them.
+		for near := 0; near < 8 && at+1 < len(s.bounds6) && s.bounds6[at+1].compare(x.lo) <= 0; near++ {
+			at++
+		}
+		if s.bounds6[at] != x.lo {
+			at = int(s.index6(x.lo))
+		}
+		last := at
+		for near := 0; near < 8 && last+1 < len(s.bounds6) && s.bounds6[last+1].compare(x.hi) <= 0; near++ {
+			last++
+		}
+		if last+1 < len(s.bounds6) && s.bounds6[last+1].compare(x.hi) <= 0 {
+			last = int(s.index6(x.hi))
+		}
+		out = append(out, span{uint32(at), uint32(last)})
+		at = last
 	}
 	return join(out)
 }

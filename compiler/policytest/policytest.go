@@ -72,7 +72,7 @@ func Check(p *parser.Policy) hcl.Diagnostics {
 
 // Run runs the tests of a policy in the order they were written. It fails if those about
 // several clients take too much memory.
-func Run(p *parser.Policy, lists semantics.Lists) ([]Result, error) {
+func Run(p *parser.Policy, lists *semantics.Lists) ([]Result, error) {
 	run := &runner{policy: p, lists: lists, meanings: map[ir.Family]*meaning{}}
 	var out []Result
 	for _, t := range p.Tests {
@@ -92,7 +92,7 @@ func Run(p *parser.Policy, lists semantics.Lists) ([]Result, error) {
 // runner has what the tests of a policy have in common.
 type runner struct {
 	policy   *parser.Policy
-	lists    semantics.Lists
+	lists    *semantics.Lists
 	meanings map[ir.Family]*meaning
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/compiler/proof"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -52,5 +53,5 @@ func load(rules, sets string) proof.Loaded {
 	if diags := append(hostSets.Load(setsFile), host.Load(rulesFile)...); diags.HasErrors() {
 		panic(diags)
 	}
-	return proof.Loaded{Family: ir.IPv4, Filter: host.Table("filter"), Forward: "DOCKER-USER", Security: host.Table("security"), Sets: hostSets}
+	return proof.Loaded{Family: ir.IPv4, Filter: host.Table("filter"), Forward: "DOCKER-USER", Security: host.Table("security"), Sets: netfilter.NewSets(hostSets, nil)}
 }

@@ -28,13 +28,13 @@ type Loaded struct {
 	// Security has the chains of the fallback rules, which forwarded packets enter in
 	// ir.OwnChain; it has no chains, or is nil, if there are none.
 	Security *iptables.Table
-	Sets     *iptables.Sets
+	Sets     *netfilter.Sets
 }
 
 // Prove returns an error if the verdict of the filter table and the sets on any packet of the
 // family differs from that of the policy, or if the security table does not refuse exactly
 // the forwarded packets that the policy refuses as long as no limit is reached.
-func Prove(policy *parser.Policy, lists semantics.Lists, loaded Loaded) error {
+func Prove(policy *parser.Policy, lists *semantics.Lists, loaded Loaded) error {
 	forwarded, input := semantics.Programs(policy, loaded.Family, lists)
 	t := newTranslator(policy, loaded)
 	loadedInput := t.program(loaded.Filter, ir.InputChain)
@@ -114,7 +114,7 @@ func newTranslator(policy *parser.Policy, loaded Loaded) *translator {
 			t.unmanaged[netfilter.InUnknownSet(name, end).Text] = semantics.InUnmanaged(name, end)
 		}
 	}
-	t.sets = netfilter.NewSets(loaded.Sets, func(name string) bool { return names[name] })
+	t.sets = loaded.Sets.Hiding(func(name string) bool { return names[name] })
 	return t
 }
 

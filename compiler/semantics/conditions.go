@@ -2,7 +2,6 @@ package semantics
 
 import (
 	"fmt"
-	"net/netip"
 
 	"go4.org/netipx"
 
@@ -110,29 +109,17 @@ func (b *builder) set(s *parser.Set, end packet.End) packet.Cond {
 		return out
 	}
 	return packet.All{
-		inRanges(end, b.ranges(s.Entries, s.Files)...),
-		packet.Not{C: inRanges(end, b.ranges(s.Exclude, s.ExcludeFiles)...)},
+		b.lists.in(end, b.family, s.Entries, s.Files),
+		packet.Not{C: b.lists.in(end, b.family, s.Exclude, s.ExcludeFiles)},
 	}
-}
-
-// ranges returns the literal entries and those of list files.
-func (b *builder) ranges(entries []parser.At[netipx.IPRange], files []parser.At[string]) []netipx.IPRange {
-	var out []netipx.IPRange
-	for _, e := range entries {
-		out = append(out, e.Value)
-	}
-	for _, f := range files {
-		out = append(out, b.lists(f.Value)...)
-	}
-	return out
 }
 
 func inRanges(end packet.End, ranges ...netipx.IPRange) packet.Cond {
-	var prefixes []netip.Prefix
+	var b packet.AddrSetBuilder
 	for _, r := range ranges {
-		prefixes = r.AppendPrefixes(prefixes)
+		b.AddRange(r.From(), r.To())
 	}
-	return packet.Addr{End: end, In: packet.NewAddrSet("", prefixes)}
+	return packet.Addr{End: end, In: b.Set("")}
 }
 
 // protocols returns the condition of having one of the protocols. ICMP matches only in

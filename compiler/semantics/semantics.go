@@ -1,31 +1,26 @@
 package semantics
 
 import (
-	"go4.org/netipx"
-
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// Lists returns the addresses of an address-list file that has been read.
-type Lists func(file string) []netipx.IPRange
-
 // Program returns the verdicts of a policy on forwarded packets of one family.
-func Program(p *parser.Policy, f ir.Family, lists Lists) *packet.Program {
+func Program(p *parser.Policy, f ir.Family, lists *Lists) *packet.Program {
 	return newBuilder(p, f, lists).forwarded()
 }
 
 // Input returns the verdicts of a policy on packets of one family to the host itself, where
 // docker-proxy answers for containers, and services of the host for themselves. [packet.Docker] means there: continue with the
 // host's own rules in INPUT.
-func Input(p *parser.Policy, f ir.Family, lists Lists) *packet.Program {
+func Input(p *parser.Policy, f ir.Family, lists *Lists) *packet.Program {
 	return newBuilder(p, f, lists).input()
 }
 
 // Programs returns the results of both [Program] and [Input]. It evaluates the policy's
 // sets, which can have millions of addresses, only once.
-func Programs(p *parser.Policy, f ir.Family, lists Lists) (forwarded, input *packet.Program) {
+func Programs(p *parser.Policy, f ir.Family, lists *Lists) (forwarded, input *packet.Program) {
 	b := newBuilder(p, f, lists)
 	return b.forwarded(), b.input()
 }
@@ -34,7 +29,7 @@ func Programs(p *parser.Policy, f ir.Family, lists Lists) (forwarded, input *pac
 type Meaning struct{ b *builder }
 
 // Of returns the meaning of a policy for one family.
-func Of(p *parser.Policy, f ir.Family, lists Lists) Meaning { return Meaning{newBuilder(p, f, lists)} }
+func Of(p *parser.Policy, f ir.Family, lists *Lists) Meaning { return Meaning{newBuilder(p, f, lists)} }
 
 // Forwarded is the result of [Program].
 func (m Meaning) Forwarded() *packet.Program { return m.b.forwarded() }
@@ -59,7 +54,7 @@ func (m Meaning) From(from, not *parser.Addresses) packet.Cond {
 type builder struct {
 	policy *parser.Policy
 	family ir.Family
-	lists  Lists
+	lists  *Lists
 	// sets are the conditions for being in a set, by name and end.
 	sets  map[setKey]packet.Cond
 	rules []*packet.Rule
@@ -70,7 +65,7 @@ type setKey struct {
 	end  packet.End
 }
 
-func newBuilder(p *parser.Policy, f ir.Family, lists Lists) *builder {
+func newBuilder(p *parser.Policy, f ir.Family, lists *Lists) *builder {
 	b := &builder{policy: p, family: f, lists: lists, sets: map[setKey]packet.Cond{}}
 	for _, end := range []packet.End{packet.Source, packet.Destination} {
 		for _, s := range p.Sets {

@@ -18,6 +18,12 @@ import (
 // "iptables.restore" or "web1/iptables.restore".
 type Contents map[string][]byte
 
+// has reports whether a path is in f.
+func (f Contents) has(path string) bool {
+	_, ok := f[path]
+	return ok
+}
+
 // Change is a difference between a folder on disk and its new contents.
 type Change struct {
 	Path string
@@ -61,31 +67,49 @@ func resolve(dir string) (string, error) {
 func (f Contents) compare(dir string) ([]Change, error) {
 	var out []Change
 	for path, content := range f {
-		have, err := files.Read(files.Disk, filepath.Join(dir, path))
-		switch {
-		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
-			out = append(out, Change{path, "missing"})
-		case err != nil:
+		kind, err := compareFile(dir, path, content)
+		if err != nil {
 			return nil, err
-		case !bytes.Equal(have, content):
-			out = append(out, Change{path, "changed"})
+		}
+		if kind != "" {
+			out = append(out, Change{path, kind})
 		}
 	}
-	extra, err := f.extra(dir)
+	extra, err := extra(dir, f.has)
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range extra {
-		out = append(out, Change{path, "extra"})
-	}
-	slices.SortFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
-	return out, nil
+	return sorted(out, extra), nil
 }
 
-// extra returns the files below dir that are not in f, and its empty folders. A compile
+// compareFile returns the kind of the change that makes content of a file below dir, or "" if
+// it has that content.
+func compareFile(dir, path string, content []byte) (kind string, err error) {
+	have, err := files.Read(files.Disk, filepath.Join(dir, path))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+		return "missing", nil
+	case err != nil:
+		return "", err
+	case !bytes.Equal(have, content):
+		return "changed", nil
+	}
+	return "", nil
+}
+
+// sorted adds changes for extra files, and sorts all of them by path.
+func sorted(changes []Change, extra []string) []Change {
+	for _, path := range extra {
+		changes = append(changes, Change{path, "extra"})
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+	return changes
+}
+
+// extra returns the files below dir that are not expected, and its empty folders. A compile
 // writes at most one level of folders: deeper ones, which may contain a whole disk, are
 // returned by name and not read.
-func (f Contents) extra(dir string) ([]string, error) {
+func extra(dir string, expected func(path string) bool) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -108,7 +132,7 @@ func (f Contents) extra(dir string) ([]string, error) {
 			}
 			rel += string(filepath.Separator)
 		}
-		if _, expected := f[rel]; !expected {
+		if !expected(rel) {
 			out = append(out, rel)
 		}
 		return nil
@@ -127,7 +151,7 @@ func (f Contents) KeepOtherHosts(dir string) error {
 	for path := range f {
 		hosts[filepath.Dir(path)] = true
 	}
-	extra, err := f.extra(dir)
+	extra, err := extra(dir, f.has)
 	if err != nil {
 		return err
 	}

@@ -117,18 +117,14 @@ func containsOnly(dir string, compiled func(name string) bool, depth int) bool {
 	})
 }
 
-// isCompiledName reports whether a compile may have written a file of this name.
-func (f Contents) isCompiledName(name string) bool {
+// isCompiledName reports whether a compile may have written a file of this name: it is a
+// name that dockerfw uses, or one of those being written.
+func isCompiledName(name string, written map[string]bool) bool {
 	switch name {
 	case SetsFile, RulesFile4, RulesFile6, SetsRemoval, RulesRemoval4, RulesRemoval6, ManifestFile:
 		return true
 	case "apply.sh", "remove.sh", "dockerfw.service": // of earlier versions
 		return true
 	}
-	for path := range f {
-		if filepath.Base(path) == name {
-			return true
-		}
-	}
-	return false
+	return written[name]
 }

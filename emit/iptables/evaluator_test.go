@@ -237,6 +237,6 @@ func inSet(rs *iptables.Tables, name string, a netip.Addr) bool {
 		panic("no set " + name)
 	}
 	s := rs.Sets[i]
-	return slices.ContainsFunc(s.Prefixes, func(p netip.Prefix) bool { return p.Contains(a) }) ||
+	return slices.ContainsFunc(slices.Collect(s.Prefixes.All()), func(p netip.Prefix) bool { return p.Contains(a) }) ||
 		slices.ContainsFunc(s.Members, func(m string) bool { return inSet(rs, m, a) })
 }

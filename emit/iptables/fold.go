@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"go4.org/netipx"
-
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -60,7 +58,7 @@ func (l *legalization) declareSets() {
 			set.HashSize = hashSize(s.HashSize)
 			set.MaxElem = s.MaxElem
 			if set.MaxElem == 0 {
-				set.MaxElem = maxElem(len(set.Prefixes))
+				set.MaxElem = maxElem(set.Prefixes.Len())
 			}
 		}
 		l.out.Sets = append(l.out.Sets, set)
@@ -103,22 +101,29 @@ func powerOfTwo(n int) int {
 
 // splitWhole replaces the prefix of length 0 by the two of length 1, because a hash:net set
 // accepts no prefix of length 0: docs/contributing/netfilter.md, "Set entries".
-func splitWhole(prefixes []netip.Prefix) []netip.Prefix {
-	if !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+func splitWhole(prefixes ir.Prefixes) ir.Prefixes {
+	if !prefixes.HasWhole() {
 		return prefixes
 	}
-	var out []netip.Prefix
-	for _, p := range prefixes {
-		if p.Bits() > 0 {
-			out = append(out, p)
-			continue
+	var out ir.Prefixes
+	for _, p := range prefixes.V4 {
+		if p.Bits == 0 {
+			out.V4 = append(out.V4, ir.Prefix4{Bits: 1}, ir.Prefix4{Address: 1 << 31, Bits: 1})
+		} else {
+			out.V4 = append(out.V4, p)
 		}
-		low, _ := p.Addr().Prefix(1)
-		high, _ := netipx.RangeOfPrefix(p).To().Prefix(1)
-		out = append(out, low, high)
 	}
-	slices.SortFunc(out, netip.Prefix.Compare)
-	return slices.Compact(out)
+	for _, p := range prefixes.V6 {
+		if p.Bits == 0 {
+			out.V6 = append(out.V6, ir.Prefix6{Bits: 1}, ir.Prefix6{High: 1 << 63, Bits: 1})
+		} else {
+			out.V6 = append(out.V6, p)
+		}
+	}
+	slices.SortFunc(out.V4, ir.Prefix4.Compare)
+	slices.SortFunc(out.V6, ir.Prefix6.Compare)
+	out.V4, out.V6 = slices.Compact(out.V4), slices.Compact(out.V6)
+	return out
 }
 
 // operands are the addresses of one end in terms of iptables: each prefix and each set is a
@@ -168,11 +173,11 @@ func operandsOf(a ir.Addresses) operands {
 
 // foldLiterals replaces the literal addresses by a set, placed before the other sets.
 func (l *legalization) foldLiterals(r *ir.Rule, f ir.Family, o *operands, suffix string, written hcl.Range) {
-	prefixes := splitWhole(o.prefixes)
+	prefixes := splitWhole(ir.PrefixesOf(o.prefixes...))
 	set := l.setFor(r, f, suffix, &Set{
 		Type:     ir.HashNet,
 		HashSize: defaultHashSize,
-		MaxElem:  maxElem(len(prefixes)),
+		MaxElem:  maxElem(prefixes.Len()),
 		Prefixes: prefixes,
 	}, written)
 	o.prefixes, o.sets = nil, append([]string{set.Name}, o.sets...)

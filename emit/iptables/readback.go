@@ -40,13 +40,23 @@ type Loaded struct {
 //
 // Each failure is an internal error at the block of the rule or set.
 func ReadBack(t *Tables, printed Text) (*Loaded, hcl.Diagnostics) {
+	sets, err := LoadSets(printed.Sets, printed.SetsRemoval)
+	return ReadBackWith(t, printed, sets, err)
+}
+
+// ReadBackWith is ReadBack with the result of [LoadSets] for the text of the sets, which hosts
+// with equal text can share.
+func ReadBackWith(t *Tables, printed Text, sets *LoadedSets, err error) (*Loaded, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	loaded := &Loaded{Filter: map[ir.Family]*text.Table{}, Security: map[ir.Family]*text.Table{}}
-	sets, rng, err := readSets(t.Sets, printed.Sets, printed.SetsRemoval)
+	var rng hcl.Range
+	if err == nil {
+		loaded.Sets = sets.Sets
+		rng, err = sets.compare(t.Sets)
+	}
 	if err != nil {
 		diags = append(diags, diag.Internal(rng, "printed sets: %s", err))
 	}
-	loaded.Sets = sets
 	for _, p := range t.Programs {
 		filter, security, rng, err := readRules(p, printed.Rules[p.Family], printed.RulesRemoval[p.Family])
 		if err != nil {
@@ -225,42 +235,54 @@ func sameRule(a, b *Rule) bool {
 		slices.EqualFunc(a.Matches, b.Matches, func(a, b Match) bool { return reflect.DeepEqual(a, b) })
 }
 
-// readSets returns the sets after loading.
-func readSets(want []*Set, load, remove []byte) (*text.Sets, hcl.Range, error) {
-	var none hcl.Range
+// LoadedSets are the sets of a simulated host after loading their text.
+type LoadedSets struct {
+	Sets *text.Sets
+	// removed are the sets that are left after the removal file.
+	removed *text.Sets
+}
+
+// LoadSets loads the text of sets, twice, and then the removal file on a copy. It returns an
+// error where ipset restore would fail.
+func LoadSets(load, remove []byte) (*LoadedSets, error) {
 	file, err := parseSets(load)
 	if err != nil {
-		return nil, none, err
+		return nil, err
 	}
-	host := &text.Sets{}
+	out := &LoadedSets{Sets: &text.Sets{}, removed: &text.Sets{}}
 	for range 2 {
-		if diags := host.Load(file); diags.HasErrors() {
-			return nil, none, diags
+		if diags := out.Sets.Load(file); diags.HasErrors() {
+			return nil, diags
 		}
 	}
-	if names := host.Names(); len(names) != len(want) {
-		return nil, none, fmt.Errorf("loading creates %d sets, not %d: %s", len(names), len(want), strings.Join(names, ", "))
-	}
-	for _, s := range want {
-		if err := compareSet(s, host.Set(s.Name)); err != nil {
-			return nil, s.Origin.Range, fmt.Errorf("set %s: %w", s.Name, err)
-		}
-	}
-
 	removal, err := parseSets(remove)
 	if err != nil {
-		return nil, none, fmt.Errorf("removal: %w", err)
+		return nil, fmt.Errorf("removal: %w", err)
 	}
-	empty := &text.Sets{}
-	if diags := append(empty.Load(file), empty.Load(removal)...); diags.HasErrors() {
-		return nil, none, fmt.Errorf("removal: %w", diags)
+	if diags := append(out.removed.Load(file), out.removed.Load(removal)...); diags.HasErrors() {
+		return nil, fmt.Errorf("removal: %w", diags)
+	}
+	return out, nil
+}
+
+// compare returns an error if the loaded sets are not exactly those that were printed, or if
+// the removal file leaves others than the unmanaged ones.
+func (l *LoadedSets) compare(want []*Set) (hcl.Range, error) {
+	var none hcl.Range
+	if names := l.Sets.Names(); len(names) != len(want) {
+		return none, fmt.Errorf("loading creates %d sets, not %d: %s", len(names), len(want), strings.Join(names, ", "))
 	}
 	for _, s := range want {
-		if removed := empty.Set(s.Name) == nil; removed != s.Managed {
-			return nil, s.Origin.Range, fmt.Errorf("set %s: removed is %t, managed is %t", s.Name, removed, s.Managed)
+		if err := compareSet(s, l.Sets.Set(s.Name)); err != nil {
+			return s.Origin.Range, fmt.Errorf("set %s: %w", s.Name, err)
 		}
 	}
-	return host, none, nil
+	for _, s := range want {
+		if removed := l.removed.Set(s.Name) == nil; removed != s.Managed {
+			return s.Origin.Range, fmt.Errorf("set %s: removed is %t, managed is %t", s.Name, removed, s.Managed)
+		}
+	}
+	return none, nil
 }
 
 func parseSets(sets []byte) (*text.SetsFile, error) {
@@ -282,13 +304,11 @@ func compareSet(want *Set, have *text.Set) error {
 		return fmt.Errorf("the family is %s", have.Family)
 	case want.Type != ir.ListSet && have.MaxElem != want.MaxElem:
 		return fmt.Errorf("maxelem is %d, not %d", have.MaxElem, want.MaxElem)
-	case have.Len() != len(want.Prefixes)+len(want.Members):
-		return fmt.Errorf("%d elements, not %d", have.Len(), len(want.Prefixes)+len(want.Members))
+	case have.Len() != want.Prefixes.Len()+len(want.Members):
+		return fmt.Errorf("%d elements, not %d", have.Len(), want.Prefixes.Len()+len(want.Members))
 	}
-	for _, p := range want.Prefixes {
-		if !have.Has(text.Entry{Prefix: p}) {
-			return fmt.Errorf("element %s is missing", p)
-		}
+	if missing, ok := have.HasAll(want.Prefixes.All()); !ok {
+		return fmt.Errorf("element %s is missing", missing)
 	}
 	for _, m := range want.Members {
 		if !have.Has(text.Entry{Text: m}) {

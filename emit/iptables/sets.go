@@ -3,8 +3,8 @@ package iptables
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -20,7 +20,10 @@ const temporarySuffix = "-new"
 //
 // Once one line has -exist, it applies to all later lines of the same run
 // (docs/contributing/netfilter.md, "-exist"): no line relies on failing without it.
-func Sets(sets []*Set, header string) []byte {
+func Sets(sets []*Set, header string) []byte { return SetsWith(nil, sets, header) }
+
+// SetsWith is Sets with lines that were printed before; known may be nil.
+func SetsWith(known *Elements, sets []*Set, header string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n", header)
 	for _, s := range sets {
@@ -33,13 +36,7 @@ func Sets(sets []*Set, header string) []byte {
 		temporary := s.Name + temporarySuffix
 		fmt.Fprintf(&b, "destroy %s -exist\n", temporary)
 		fmt.Fprintf(&b, "create %s %s\n", temporary, setHeader(s))
-		for _, p := range s.Prefixes {
-			b.WriteString("add ")
-			b.WriteString(temporary)
-			b.WriteByte(' ')
-			b.Write(appendElement(b.AvailableBuffer(), p))
-			b.WriteByte('\n')
-		}
+		known.write(&b, "add "+temporary+" ", s.Prefixes)
 		for _, m := range s.Members {
 			fmt.Fprintf(&b, "add %s %s\n", temporary, m)
 		}
@@ -100,10 +97,93 @@ func setHeader(s *Set) string {
 	return strings.Join(words, " ")
 }
 
-// appendElement appends a prefix as ipset save prints it: a single address has no length.
-func appendElement(b []byte, p netip.Prefix) []byte {
-	if p.IsSingleIP() {
-		return p.Addr().AppendTo(b)
+// Elements are the lines of large sets that were printed before, which the hosts of a fleet
+// share. The zero value is ready to use, and safe for concurrent use; nil keeps nothing.
+type Elements struct {
+	mu    sync.Mutex
+	lines map[elementsKey][]byte
+	size  int // of all lines, in bytes
+}
+
+// elementsKey identifies the lines of a set: what precedes the elements, and the elements by
+// where they are in memory. Prefixes are not changed once they are in a set.
+type elementsKey struct {
+	before string
+	v4     *ir.Prefix4
+	v6     *ir.Prefix6
+	length int
+}
+
+// sharedElements is the number of elements from which on the lines of a set are kept.
+const sharedElements = 1024
+
+// maxElements is the size in bytes of the lines that are kept: the sets of a host that no other
+// host has must not stay in memory.
+const maxElements = 64 << 20
+
+// write writes the lines of elements.
+func (e *Elements) write(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
+	if e == nil || prefixes.Len() < sharedElements {
+		writeElements(b, before, prefixes)
+		return
 	}
-	return p.AppendTo(b)
+	key := elementsKey{before: before, length: prefixes.Len()}
+	if len(prefixes.V4) > 0 {
+		key.v4 = &prefixes.V4[0]
+	}
+	if len(prefixes.V6) > 0 {
+		key.v6 = &prefixes.V6[0]
+	}
+	e.mu.Lock()
+	lines, ok := e.lines[key]
+	e.mu.Unlock()
+	if !ok {
+		var own bytes.Buffer
+		writeElements(&own, before, prefixes)
+		lines = own.Bytes()
+		e.mu.Lock()
+		if e.size += len(lines); e.lines == nil || e.size > maxElements {
+			e.lines, e.size = map[elementsKey][]byte{}, len(lines)
+		}
+		e.lines[key] = lines
+		e.mu.Unlock()
+	}
+	b.Write(lines)
+}
+
+// writeElements writes a line for each prefix, as ipset save prints it: a single address has
+// no length.
+func writeElements(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
+	// Room for the longest lines of IPv4, and for those of IPv6 without an embedded IPv4 address.
+	b.Grow(len(prefixes.V4)*(len(before)+19) + len(prefixes.V6)*(len(before)+44))
+	for _, p := range prefixes.V4 {
+		line := append(b.AvailableBuffer(), before...)
+		line = appendByte(line, p.Address>>24)
+		line = appendByte(append(line, '.'), p.Address>>16&255)
+		line = appendByte(append(line, '.'), p.Address>>8&255)
+		line = appendByte(append(line, '.'), p.Address&255)
+		if p.Bits < 32 {
+			line = appendByte(append(line, '/'), uint32(p.Bits))
+		}
+		b.Write(append(line, '\n'))
+	}
+	for _, p := range prefixes.V6 {
+		line := append(b.AvailableBuffer(), before...)
+		line = p.Prefix().Addr().AppendTo(line)
+		if p.Bits < 128 {
+			line = appendByte(append(line, '/'), uint32(p.Bits))
+		}
+		b.Write(append(line, '\n'))
+	}
+}
+
+// appendByte appends a number below 256 in decimal.
+func appendByte(b []byte, n uint32) []byte {
+	switch {
+	case n >= 100:
+		return append(b, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
+	case n >= 10:
+		return append(b, byte('0'+n/10), byte('0'+n%10))
+	}
+	return append(b, byte('0'+n))
 }

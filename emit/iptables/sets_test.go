@@ -15,8 +15,8 @@ import (
 
 func TestSetsAndRemoval(t *testing.T) {
 	sets := []*Set{
-		{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, HashSize: 1024, MaxElem: 1048576, Prefixes: []netip.Prefix{prefix("10.0.0.0/8"), prefix("192.0.2.1/32")}},
-		{Name: "a-v6", Family: ir.IPv6, Type: ir.HashIP, Managed: true, MaxElem: 64, HasTimeout: true, Counters: true, Comment: true, Prefixes: []netip.Prefix{prefix("2001:db8::1/128")}},
+		{Name: "a", Family: ir.IPv4, Type: ir.HashNet, Managed: true, HashSize: 1024, MaxElem: 1048576, Prefixes: ir.PrefixesOf(prefix("10.0.0.0/8"), prefix("192.0.2.1/32"))},
+		{Name: "a-v6", Family: ir.IPv6, Type: ir.HashIP, Managed: true, MaxElem: 64, HasTimeout: true, Counters: true, Comment: true, Prefixes: ir.PrefixesOf(prefix("2001:db8::1/128"))},
 		{Name: "ban", Family: ir.IPv4, Type: ir.HashIP, MaxElem: 65536, HasTimeout: true, Timeout: 600},
 		{Name: "all", Family: ir.IPv4, Type: ir.ListSet, Managed: true, MaxElem: 8, Members: []string{"a", "ban"}},
 	}
@@ -180,17 +180,17 @@ func TestSetsAreNeverPartlyFilled(t *testing.T) {
 	})
 }
 
-func drawPrefixes(t *rapid.T, label string) []netip.Prefix {
-	var out []netip.Prefix
+func drawPrefixes(t *rapid.T, label string) ir.Prefixes {
+	var out ir.Prefixes
 	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(1, 9), 0, 4, rapid.ID[int]).Draw(t, label) {
-		out = append(out, netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), 32))
+		out.Append(netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), 32))
 	}
 	return out
 }
 
 func elements(s *Set) []string {
 	out := slices.Clone(s.Members)
-	for _, p := range s.Prefixes {
+	for p := range s.Prefixes.All() {
 		out = append(out, p.Addr().String())
 	}
 	return out

@@ -1,8 +1,6 @@
 package iptables
 
 import (
-	"net/netip"
-
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -78,7 +76,7 @@ type Set struct {
 	// Counters and Comment are the set extensions of these names.
 	Counters, Comment bool
 	// Prefixes are sorted, distinct, masked and longer than 0.
-	Prefixes []netip.Prefix
+	Prefixes ir.Prefixes
 	// Members are the names of a list:set's members.
 	Members []string
 	Origin  ir.Origin

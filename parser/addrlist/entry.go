@@ -69,8 +69,8 @@ func parsePrefix(text string, slash int) (netipx.IPRange, *Problem) {
 }
 
 // parseBits is strconv.Atoi without signs and leading zeros.
-func parseBits(s string, limit int) (int, bool) {
-	if s == "" || len(s) > 3 || len(s) > 1 && s[0] == '0' {
+func parseBits[T string | []byte](s T, limit int) (int, bool) {
+	if len(s) == 0 || len(s) > 3 || len(s) > 1 && s[0] == '0' {
 		return 0, false
 	}
 	n := 0

@@ -55,7 +55,7 @@ func (l *list) line(line []byte, number, base int) {
 		return
 	}
 	if i := bytes.IndexByte(line, 0); i >= 0 {
-		l.badLine(line, number, base, binary(i))
+		l.badLine(line, number, base, binaryData(i))
 		return
 	}
 	start, end := 0, len(line)
@@ -75,12 +75,17 @@ func (l *list) line(line []byte, number, base int) {
 		return
 	}
 	stop := start + entryLen(line[start:end])
-	text := string(line[start:stop])
-	entry, p := ParseEntry(text)
+	entry, plain := plainEntry(line[start:stop])
+	var text string
+	var p *Problem
+	if !plain {
+		text = string(line[start:stop])
+		entry, p = ParseEntry(text)
+	}
 	switch {
 	case p != nil:
 		if i := strings.IndexFunc(text, notText); i >= 0 {
-			p = binary(i)
+			p = binaryData(i)
 		} else if other := punctuation(text); other != nil {
 			p = other
 		}
@@ -166,7 +171,7 @@ func notText(r rune) bool {
 	return r < ' ' && r != '\t' || r == 0x7f || r == utf8.RuneError
 }
 
-func binary(offset int) *Problem {
+func binaryData(offset int) *Problem {
 	return &Problem{
 		diag.CodeListSyntax, "binary data",
 		"A list is UTF-8 text with one entry per line; check that this is the right file.", offset, 1,

@@ -6,8 +6,8 @@
 package files
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -79,8 +79,17 @@ func Read(t Tree, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(f)
+	var b bytes.Buffer
+	if info, err := f.Stat(); err == nil && info.Size() < maxPresized {
+		b.Grow(int(info.Size()) + bytes.MinRead)
+	}
+	_, err = b.ReadFrom(f)
+	return b.Bytes(), err
 }
+
+// maxPresized is the size in bytes up to which the size of a file is believed before it has
+// been read.
+const maxPresized = 1 << 30
 
 // Disk is the file system.
 var Disk Tree = disk{}

@@ -21,6 +21,9 @@ type store struct {
 	v6      map[netip.Prefix]uint32
 	other   map[string]uint32
 	live    int
+	// sorted are the entries instead of the fields above, in a set that was filled at once.
+	// The run is shared with the file and never changed.
+	sorted *plainRun
 	// byAddress makes the text before the comma the key of an entry: bitmap:ip,mac has
 	// one MAC address for each address.
 	byAddress bool
@@ -66,6 +69,10 @@ func (s *store) index(e *Entry) (uint32, bool) {
 }
 
 func (s *store) has(e *Entry) bool {
+	if s.sorted != nil {
+		_, ok := s.sorted.find(e)
+		return ok
+	}
 	_, ok := s.index(e)
 	return ok
 }
@@ -73,6 +80,7 @@ func (s *store) has(e *Entry) bool {
 // add returns false for an entry that already exists. With exist it replaces the entry
 // instead, which also turns nomatch into match: docs/contributing/netfilter.md, "-exist".
 func (s *store) add(e *Entry, exist bool) bool {
+	s.general()
 	if i, ok := s.index(e); ok {
 		if exist {
 			s.entries[i] = e
@@ -103,6 +111,7 @@ func (s *store) add(e *Entry, exist bool) bool {
 }
 
 func (s *store) del(e *Entry) bool {
+	s.general()
 	i, ok := s.index(e)
 	if !ok {
 		return false
@@ -129,6 +138,9 @@ func (s *Set) Has(e Entry) bool { return s.store.has(&e) }
 // HasSame reports whether the set has the entry with the same effect on packets: nomatch and
 // wildcard too.
 func (s *Set) HasSame(e *Entry) bool {
+	if s.store.sorted != nil {
+		return s.store.has(e) && !e.NoMatch && !e.wildcard()
+	}
 	i, ok := s.store.index(e)
 	if !ok {
 		return false
@@ -144,6 +156,14 @@ func (e *Entry) wildcard() bool {
 // Entries yields the entries in the order they were added.
 func (s *Set) Entries() iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
+		if run := s.store.sorted; run != nil {
+			for i := range run.len() {
+				if !yield(run.entry(i)) {
+					return
+				}
+			}
+			return
+		}
 		for _, e := range s.store.entries {
 			if e != nil && !yield(e) {
 				return

@@ -141,7 +141,7 @@ func (s *Sets) Load(file *SetsFile) hcl.Diagnostics {
 		s.exist = exist
 		for i := range c.Entries {
 			s.exist = s.exist || c.Entries[i].Exist
-		}
+		} // a plain run has no -exist
 	}
 	return nil
 }
@@ -165,8 +165,8 @@ func (s *Sets) apply(c *SetCommand, exist bool) (*refusal, *Entry) {
 			return nil, nil
 		}
 		r := refuse("No such set", "The set %q does not exist.", c.Set)
-		if len(c.Entries) > 0 {
-			return r, &c.Entries[0]
+		for e := range c.AllEntries() {
+			return r, e
 		}
 		return r, nil
 	}
@@ -191,9 +191,12 @@ func (s *Sets) apply(c *SetCommand, exist bool) (*refusal, *Entry) {
 	case SetSwap:
 		return s.swap(set, c.Other), nil
 	case SetAdd, SetDel, SetTest:
-		for i := range c.Entries {
-			if r := s.entry(set, c.Op, &c.Entries[i], exist); r != nil {
-				return r, &c.Entries[i]
+		if c.Op == SetAdd && set.fill(c.plain) {
+			return nil, nil
+		}
+		for e := range c.AllEntries() {
+			if r := s.entry(set, c.Op, e, exist); r != nil {
+				return r, e
 			}
 		}
 	default:

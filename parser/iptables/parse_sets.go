@@ -1,12 +1,15 @@
 package iptables
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"math"
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -26,19 +29,53 @@ const (
 // a bad line: the file that it returns has each line that it could read. Diagnostics, of
 // the code [diag.CodeDumpSyntax], report the others up to a limit.
 func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
-	p := &setParser{file: &SetsFile{Name: filename}}
-	var src strings.Builder
-	_, err := io.Copy(&src, r)
-	if err != nil {
+	return parseSets(r, filename, plainLength)
+}
+
+// parseSets is ParseSets with the number of entries from which on a run is kept as numbers.
+func parseSets(r io.Reader, filename string, long int) (*SetsFile, hcl.Diagnostics) {
+	p := &setParser{file: &SetsFile{Name: filename}, long: long}
+	if sized, ok := r.(interface{ Len() int }); ok {
+		p.left = sized.Len
+	}
+	if err := p.read(bufio.NewReaderSize(r, 64<<10)); err != nil {
 		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
 		p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
 	}
-	eachLine(filename, src.String(), func(l line, _ bool) {
-		if !p.done {
+	return p.file, p.problems.done()
+}
+
+// read reads all lines. The text of a file with a million entries is never in memory as a
+// whole.
+func (p *setParser) read(r *bufio.Reader) error {
+	l := line{file: p.file.Name}
+	for {
+		text, err := r.ReadSlice('\n')
+		for err == bufio.ErrBufferFull {
+			var rest []byte
+			text = bytes.Clone(text)
+			rest, err = r.ReadSlice('\n')
+			text = append(text, rest...)
+		}
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if len(text) == 0 || p.done {
+			return nil
+		}
+		l.number++
+		size := len(text)
+		text = bytes.TrimSuffix(text, []byte("\n"))
+		if !p.plainLine(text, l.number) {
+			l.text = string(text)
+			l.wide = utf8.RuneCountInString(l.text) != len(l.text)
 			p.line(l)
 		}
-	})
-	return p.file, p.problems.done()
+		l.offset += size
+		if err == io.EOF {
+			return nil
+		}
+	}
 }
 
 type setParser struct {
@@ -47,6 +84,8 @@ type setParser struct {
 	run      *SetCommand // the command that a further add or del joins; nil after any other
 	words    []word      // reused from line to line
 	done     bool        // after quit
+	long     int         // the number of entries from which on a run is kept as numbers
+	left     func() int  // the bytes still to be read; nil if not known
 }
 
 func (p *setParser) errorf(l line, rng hcl.Range, summary, format string, args ...any) {
@@ -308,6 +347,7 @@ func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
 		p.run = &SetCommand{Op: op, Set: strings.Clone(words[1].text), Exist: exist, Range: l.whole()}
 		p.file.Commands = append(p.file.Commands, p.run)
 	}
+	p.run.expand()
 	if n := len(p.run.Entries); n == cap(p.run.Entries) {
 		// append grows long slices by a quarter, which copies a million entries too often.
 		p.run.Entries = slices.Grow(p.run.Entries, max(n, 1))
@@ -315,6 +355,13 @@ func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
 	p.run.Entries = append(p.run.Entries, e)
 	if op == SetTest {
 		p.run = nil
+		return
+	}
+	if op == SetAdd && len(p.run.Entries) == p.long {
+		p.run.compact()
+		if p.run.plain != nil && p.left != nil {
+			p.run.plain.grow(p.left() / (len(l.text) + 1))
+		}
 	}
 }
 

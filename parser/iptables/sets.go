@@ -3,6 +3,7 @@ package iptables
 import (
 	"bufio"
 	"io"
+	"iter"
 	"net/netip"
 	"strings"
 
@@ -39,8 +40,31 @@ type SetCommand struct {
 	Type    string      // of create, such as "hash:net"
 	Options []SetOption // of create, as written, without -exist
 	Exist   bool        // -exist on the first line
-	Entries []Entry     // of add and del; one for test
 	Range   hcl.Range   // of the first line
+
+	// Entries of add and del; one for test. Those of a long run of adds with nothing but
+	// addresses are only in AllEntries.
+	Entries []Entry
+	plain   *plainRun // instead of Entries
+}
+
+// AllEntries yields the entries of add, del and test.
+func (c *SetCommand) AllEntries() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for i := range c.Entries {
+			if !yield(&c.Entries[i]) {
+				return
+			}
+		}
+		if c.plain == nil {
+			return
+		}
+		for i := range c.plain.len() {
+			if !yield(c.plain.entry(i)) {
+				return
+			}
+		}
+	}
 }
 
 // SetOption is an option of create or of an entry; Value is "" for a flag.
@@ -125,12 +149,12 @@ func quoteSet(s string) string {
 func (f *SetsFile) Print(w io.Writer) error {
 	buf := bufio.NewWriter(w)
 	for _, c := range f.Commands {
-		if len(c.Entries) == 0 {
+		if len(c.Entries) == 0 && c.plain == nil {
 			buf.WriteString(c.line(nil))
 			buf.WriteByte('\n')
 		}
-		for i := range c.Entries {
-			buf.WriteString(c.line(&c.Entries[i]))
+		for e := range c.AllEntries() {
+			buf.WriteString(c.line(e))
 			buf.WriteByte('\n')
 		}
 	}

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -33,13 +34,89 @@ func (c *compilation) compileHosts(now time.Time, broken bool) ([]Host, hcl.Diag
 // always would slow down all policies that have no error.
 func (c *compilation) compileHost(label string, now time.Time, broken bool) (Host, hcl.Diagnostics) {
 	policy, diags := c.source.Evaluate(label, now)
+	h := Host{label: label, Policy: policy}
+	if !diags.HasErrors() {
+		h.fingerprint = digest(policy)
+	}
+	if len(diags) == 0 && !broken {
+		if equal := c.equalHost(h.fingerprint); equal != nil {
+			h.Tables = tablesFor(label, equal.Tables)
+			if c.streaming {
+				h.Policy = equal.Policy
+			}
+			return h, nil
+		}
+	}
 	tables, diags := compile(policy, diags, c.lists, broken)
 	if !diags.HasErrors() {
-		return Host{Policy: policy, Tables: tables}, diags
+		h.Tables = tables
+		return c.keepHost(h, diags), diags
 	}
 	policy, origins, diags := c.source.EvaluateOrigins(label, now)
 	_, diags = compile(policy, diags, c.lists, broken)
 	return Host{}, origins.Explain(diags)
+}
+
+// digest returns the digest of a policy's fingerprint, in which positions and the host's name
+// are left out.
+func digest(policy *parser.Policy) [sha256.Size]byte {
+	sum := sha256.New()
+	if err := policy.Fingerprint(sum); err != nil {
+		panic(err) // a hash has no errors
+	}
+	return [sha256.Size]byte(sum.Sum(nil))
+}
+
+// tablesFor returns the tables of a host whose policy differs only in the host's name: nothing
+// else in them depends on it. The hosts of a fleet are often equal but for their names.
+func tablesFor(label string, tables *iptables.Tables) *iptables.Tables {
+	out := *tables
+	out.Host = label
+	return &out
+}
+
+// maxKeptHosts is the number of hosts with different policies whose tables are kept between
+// compiling and printing. Tables of 200 rules take a megabyte; those of further hosts are
+// compiled twice if the files are not kept either.
+const maxKeptHosts = 128
+
+// equalHost returns a host of which nothing was reported whose policy has the fingerprint, or
+// nil.
+func (c *compilation) equalHost(fingerprint [sha256.Size]byte) *Host {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.equal[fingerprint]
+}
+
+// keepHost keeps a compiled host for those that are equal, unless something was reported: the
+// positions in a report are those of each host. While streaming, it returns hosts that do not
+// fit into memory without policy and tables.
+func (c *compilation) keepHost(h Host, diags hcl.Diagnostics) Host {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept == maxKeptHosts {
+		if c.streaming {
+			h.Policy, h.Tables = nil, nil
+		}
+		return h
+	}
+	c.kept++
+	if len(diags) == 0 {
+		kept := h
+		c.equal[h.fingerprint] = &kept
+	}
+	return h
+}
+
+// compileAgain returns a host that keepHost did not keep.
+func (c *compilation) compileAgain(h Host, now time.Time) (Host, error) {
+	policy, diags := c.source.Evaluate(h.label, now)
+	tables, diags := compile(policy, diags, c.lists, false)
+	if diags.HasErrors() {
+		return h, fmt.Errorf("compiling host %s twice: %w", h.label, diags)
+	}
+	h.Policy, h.Tables = policy, tables
+	return h, nil
 }
 
 // compile returns the tables of an evaluated policy and adds to the diagnostics of its
@@ -57,27 +134,66 @@ func compile(policy *parser.Policy, diags hcl.Diagnostics, lists *compiler.Lists
 	return tables, append(diags, more...)
 }
 
-// emitFiles adds the files to the hosts and proves them. It needs all hosts compiled: only
-// then have all input files been read, whose digests are in every manifest.
-func (c *compilation) emitFiles(hosts []Host) hcl.Diagnostics {
+// emitFiles adds the files to the hosts and proves them, or passes them to write. It needs all
+// hosts compiled: only then have all input files been read, whose digests are in every
+// manifest.
+func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path string, content []byte) error) hcl.Diagnostics {
 	inputs := emitSource(c.source)
-	proofs := &proofCache{lists: c.lists, results: map[[sha256.Size]byte]*proofResult{}}
+	if len(hosts) > 1 {
+		inputs.Elements = &iptables.Elements{}
+	}
+	proofs := newProofCache(c.addresses)
 	return c.forEachHost(func(i int) hcl.Diagnostics {
-		h := &hosts[i]
+		h := hosts[i]
+		var err error
+		if h.Tables == nil {
+			if h, err = c.compileAgain(h, now); err != nil {
+				return hcl.Diagnostics{internalError(err)}
+			}
+		}
 		source := inputs
 		for _, name := range h.Policy.Host.InternalInterfaces {
 			source.Internal = append(source.Internal, name.Value)
 		}
-		var err error
 		if h.Files, err = emit.Files(h.Tables, source); err != nil {
 			return hcl.Diagnostics{internalError(err)}
 		}
 		text := iptablesText(h.Files)
-		if h.key, err = proofKey(h.Policy, text); err != nil {
-			return hcl.Diagnostics{internalError(err)}
+		h.key = proofKey(h.fingerprint, text)
+		if diags := proofs.prove(h, text); diags.HasErrors() {
+			return diags
 		}
-		return proofs.prove(*h, text)
+		if write != nil {
+			for _, f := range h.Files {
+				if err := write(h.path(f), f.Content); err != nil {
+					c.stop(err)
+					break
+				}
+			}
+			h.Files = nil
+			if i >= DescribedHosts {
+				h.Policy, h.Tables = nil, nil
+			}
+		}
+		hosts[i] = h
+		return nil
 	})
+}
+
+// stopped reports whether a file could not be written.
+func (c *compilation) stopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.emitError != nil
+}
+
+// stop keeps the first error of writing a file.
+func (c *compilation) stop(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.emitError == nil {
+		c.emitError = err
+	}
 }
 
 // emitSource returns the version, the policy and the digests for the manifests.

@@ -1,14 +1,17 @@
 package driver
 
 import (
+	"context"
 	"crypto/sha256"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerfw/dockerfw/compiler"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
@@ -32,7 +35,18 @@ type Options struct {
 	// Now is the time at which rules can have expired; zero means that none has. It can
 	// cause errors and warnings, but never changes a byte of the output.
 	Now time.Time
+	// Context, if not nil, ends the work between two hosts when it is done. The EmitError of
+	// the result is then its cause.
+	Context context.Context
+	// Emit, if not nil, is called with each file of each host as soon as the host is proved,
+	// for several hosts at a time. path is that in the output folder. The hosts of the result
+	// then have no Files, and after the first [DescribedHosts] no Policy and no Tables: those of
+	// a large fleet do not fit into memory. It may have been called although there is an error for another host.
+	Emit func(path string, content []byte) error
 }
+
+// DescribedHosts is the number of hosts of which a summary needs more than the name.
+const DescribedHosts = 4
 
 // Host is one host of the policy and its output.
 type Host struct {
@@ -40,6 +54,9 @@ type Host struct {
 	Tables *iptables.Tables
 	Files  []folder.File
 
+	label string
+	// fingerprint is that of its policy.
+	fingerprint [sha256.Size]byte
 	// key is the digest of what its proof depends on; see proofKey.
 	key [sha256.Size]byte
 }
@@ -49,6 +66,9 @@ type Host struct {
 func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	if opts.Tree == nil {
 		opts.Tree = files.Disk
+	}
+	if opts.Context == nil {
+		opts.Context = context.Background()
 	}
 	source, diags := parser.LoadFrom(opts.Tree, name, opts.Inputs, opts.AllowOutside)
 	result := &Result{Sources: source.Sources()}
@@ -60,16 +80,19 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	labels, more := chooseHosts(source.Hosts(), opts.Hosts)
 	diags = append(diags, more...)
 	result.Partial = len(labels) < len(source.Hosts())
-	result.lists = compiler.NewLists(source.Dir)
+	lists := compiler.NewLists(source.Dir)
+	result.addresses = semantics.NewLists(lists.Ranges)
 
-	c := &compilation{source: source, lists: result.lists, labels: labels, partial: result.Partial}
+	c := &compilation{ctx: opts.Context, source: source, lists: lists, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
-	if diags = append(diags, more...); diags.HasErrors() {
+	if diags = append(diags, more...); diags.HasErrors() || c.stopped() {
+		result.EmitError = c.emitError
 		return result, diag.Unique(diags)
 	}
-	if more := c.emitFiles(hosts); more.HasErrors() {
+	if more := c.emitFiles(hosts, opts.Now, opts.Emit); more.HasErrors() {
 		return result, diag.Unique(more)
 	}
+	result.EmitError = c.emitError
 	result.Hosts = hosts
 
 	result.ignores, more = source.Ignores()
@@ -79,22 +102,42 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 
 // compilation is the state of one call of Policy.
 type compilation struct {
+	ctx    context.Context
 	source *parser.Source
 	lists  *compiler.Lists
+	// addresses are those of lists for the semantics.
+	addresses *semantics.Lists
 	// labels are those of the hosts to compile; partial means that the policy has others.
 	labels  []string
 	partial bool
+
+	// streaming means that nothing is kept of a host once its files are written.
+	streaming bool
+
+	mu sync.Mutex
+	// equal are compiled hosts by the fingerprint of their policies; kept counts all hosts
+	// that are kept.
+	equal map[[sha256.Size]byte]*Host
+	kept  int
+	// emitError is the first error of Options.Emit.
+	emitError error
 }
 
 // forEachHost calls work for all hosts, as many at a time as there are processors, and
-// returns the joined diagnostics.
+// returns the joined diagnostics. It skips hosts once the work is stopped.
 func (c *compilation) forEachHost(work func(i int) hcl.Diagnostics) hcl.Diagnostics {
 	perHost := make([]hcl.Diagnostics, len(c.labels))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range c.labels {
 		group.Go(func() error {
-			perHost[i] = work(i)
+			if c.ctx.Err() != nil {
+				c.stop(context.Cause(c.ctx))
+				return nil
+			}
+			if !c.stopped() {
+				perHost[i] = work(i)
+			}
 			return nil
 		})
 	}

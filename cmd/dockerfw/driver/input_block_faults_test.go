@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
@@ -174,7 +173,7 @@ func TestFaultsInThePrintedInputBlockAreRefused(t *testing.T) {
 			if bytes.Equal(broken.Rules[ir.IPv6], good.Rules[ir.IPv6]) {
 				t.Errorf("%s, %s: the fault changes nothing; fix the test", install, fault.name)
 			}
-			if !refused(prove(host, compiler.NewLists(nil), broken)) {
+			if !refused(prove(host, broken)) {
 				t.Errorf("%s, %s: accepted:\n%s", install, fault.name, broken.Rules[ir.IPv6])
 			}
 		}
@@ -185,7 +184,7 @@ func TestFaultsInThePrintedInputBlockAreRefused(t *testing.T) {
 			}
 			text := iptablesText(host.Files)
 			text.RulesRemoval[ir.IPv4] = []byte(strings.Join(slices.Delete(slices.Clone(removal), i, i+1), ""))
-			if !refused(prove(host, compiler.NewLists(nil), text)) {
+			if !refused(prove(host, text)) {
 				t.Errorf("%s: removal without %q accepted", install, line)
 			}
 		}
@@ -197,17 +196,13 @@ func TestAnInputBlockThatThePolicyDoesNotHaveIsRefused(t *testing.T) {
 	key := func(in *parser.HostInput) [32]byte {
 		policy := *host.Policy
 		policy.Input = in
-		key, err := proofKey(&policy, iptablesText(host.Files))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
+		return proofKey(digest(&policy), iptablesText(host.Files))
 	}
 	if key(nil) == key(host.Policy.Input) {
 		t.Error("hosts with and without an input block share a proof")
 	}
 	host.Policy.Input = nil
-	if !refused(prove(host, compiler.NewLists(nil), iptablesText(host.Files))) {
+	if !refused(prove(host, iptablesText(host.Files))) {
 		t.Error("accepted")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
@@ -240,7 +239,7 @@ func TestAnInterfaceLostInTheJumpIsRefused(t *testing.T) {
 func TestINPUTProtectionThatThePolicyDisablesIsRefused(t *testing.T) {
 	host := compileText(t, strings.ReplaceAll(protecting, "INSTALL", "replace")).Hosts[0]
 	host.Policy.Host.InputGuard = false
-	diags := prove(host, compiler.NewLists(nil), iptablesText(host.Files))
+	diags := prove(host, iptablesText(host.Files))
 	if !refused(diags) {
 		t.Error("accepted")
 	}
@@ -253,11 +252,7 @@ func TestHostsWithDifferentINPUTProtectionShareNoProof(t *testing.T) {
 		policy, h := *host.Policy, *host.Policy.Host
 		change(&h)
 		policy.Host = &h
-		key, err := proofKey(&policy, iptablesText(host.Files))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
+		return proofKey(digest(&policy), iptablesText(host.Files))
 	}
 	same := key(func(*parser.Host) {})
 	if key(func(h *parser.Host) { h.InputGuard = false }) == same {

@@ -4,30 +4,73 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/compiler/proof"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
-	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
 // proofCache proves equal policies with equal text only once: the hosts of a fleet often
 // differ only in their names.
 type proofCache struct {
-	lists   *compiler.Lists
-	mu      sync.Mutex
-	results map[[sha256.Size]byte]*proofResult
+	addresses *semantics.Lists
+	mu        sync.Mutex
+	results   map[[sha256.Size]byte]*proofResult
+	sets      map[[sha256.Size]byte]*loadedSets
+}
+
+// loadedSets are the sets of a host after loading their text, which the hosts of a fleet often
+// share although their rules differ.
+type loadedSets struct {
+	once       sync.Once
+	loaded     *iptables.LoadedSets
+	conditions *netfilter.Sets
+	err        error
+}
+
+// maxLoaded is the number of different texts of sets that are kept: in a fleet whose hosts all
+// have sets of their own they must not stay in memory.
+const maxLoaded = 8
+
+// load returns the sets after loading the text.
+func (c *proofCache) load(text iptables.Text) *loadedSets {
+	sum := sha256.New()
+	writeBody(sum, text.Sets)
+	writeBody(sum, text.SetsRemoval)
+	key := [sha256.Size]byte(sum.Sum(nil))
+	c.mu.Lock()
+	sets := c.sets[key]
+	if sets == nil {
+		if len(c.sets) == maxLoaded {
+			clear(c.sets)
+		}
+		sets = &loadedSets{}
+		c.sets[key] = sets
+	}
+	c.mu.Unlock()
+	sets.once.Do(func() {
+		if sets.loaded, sets.err = iptables.LoadSets(text.Sets, text.SetsRemoval); sets.err == nil {
+			sets.conditions = netfilter.NewSets(sets.loaded.Sets, nil)
+		}
+	})
+	return sets
 }
 
 type proofResult struct {
 	once  sync.Once
 	diags hcl.Diagnostics
+}
+
+func newProofCache(addresses *semantics.Lists) *proofCache {
+	return &proofCache{addresses: addresses, results: map[[sha256.Size]byte]*proofResult{}, sets: map[[sha256.Size]byte]*loadedSets{}}
 }
 
 func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
@@ -38,27 +81,30 @@ func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
 		c.results[h.key] = result
 	}
 	c.mu.Unlock()
-	result.once.Do(func() { result.diags = prove(h, c.lists, text) })
+	result.once.Do(func() { result.diags = c.compare(h, text) })
 	return result.diags
 }
 
 // proofKey returns a digest of everything that a proof depends on, except for the lists,
-// which are the same for all hosts. The digest covers the policy without the host's name
-// and without positions, and the text without its first line, a comment with the host's
+// which are the same for all hosts. The fingerprint covers the policy without the host's name
+// and without positions; the text is taken without its first line, a comment with the host's
 // name.
-func proofKey(policy *parser.Policy, text iptables.Text) (key [sha256.Size]byte, err error) {
+func proofKey(policy [sha256.Size]byte, text iptables.Text) [sha256.Size]byte {
 	sum := sha256.New()
-	if err := policy.Fingerprint(sum); err != nil {
-		return key, err
-	}
+	sum.Write(policy[:])
 	for _, t := range [][]byte{
 		text.Rules[ir.IPv4], text.Rules[ir.IPv6], text.RulesRemoval[ir.IPv4], text.RulesRemoval[ir.IPv6], text.Sets, text.SetsRemoval,
 	} {
-		_, body, _ := bytes.Cut(t, []byte("\n"))
-		fmt.Fprintf(sum, "%d\n", len(body))
-		sum.Write(body)
+		writeBody(sum, t)
 	}
-	return [sha256.Size]byte(sum.Sum(nil)), nil
+	return [sha256.Size]byte(sum.Sum(nil))
+}
+
+// writeBody writes the length of a text without its first line, and that text.
+func writeBody(w io.Writer, text []byte) {
+	_, body, _ := bytes.Cut(text, []byte("\n"))
+	fmt.Fprintf(w, "%d\n", len(body))
+	_, _ = w.Write(body) // a hash has no errors
 }
 
 // iptablesText returns the files to prove: everything that iptables-restore and ipset read.
@@ -83,17 +129,18 @@ func iptablesText(files []folder.File) iptables.Text {
 	return t
 }
 
-// prove returns errors if the text does not load exactly the host's rules and sets, or if
+// compare returns errors if the text does not load exactly the host's rules and sets, or if
 // these treat any packet otherwise than the policy.
-func prove(h Host, lists *compiler.Lists, text iptables.Text) hcl.Diagnostics {
-	loaded, diags := iptables.ReadBack(h.Tables, text)
+func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
+	sets := c.load(text)
+	loaded, diags := iptables.ReadBackWith(h.Tables, text, sets.loaded, sets.err)
 	if diags.HasErrors() {
 		return diags
 	}
 	for _, p := range h.Tables.Programs {
-		err := proof.Prove(h.Policy, lists.Ranges, proof.Loaded{
+		err := proof.Prove(h.Policy, c.addresses, proof.Loaded{
 			Family: p.Family, Filter: loaded.Filter[p.Family], Forward: p.Chains[0].Name,
-			Security: loaded.Security[p.Family], Sets: loaded.Sets,
+			Security: loaded.Security[p.Family], Sets: sets.conditions,
 		})
 		if err != nil {
 			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", p.Family, err))

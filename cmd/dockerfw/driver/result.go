@@ -6,9 +6,9 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/lint"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
@@ -17,13 +17,16 @@ import (
 // Result is the output of a policy.
 type Result struct {
 	Hosts []Host
+	// EmitError is the first error of Options.Emit, or the cause for which Options.Context
+	// was done. Emit was not called again.
+	EmitError error
 	// Partial reports whether Options.Hosts left out hosts of the policy.
 	Partial bool
 	// Sources are the contents of the policy's files, to print diagnostics with.
 	Sources map[string][]byte
 
-	lists   *compiler.Lists
-	ignores []*parser.Ignore
+	addresses *semantics.Lists
+	ignores   []*parser.Ignore
 	// unused are warnings of unused variables and locals, which only Lint reports.
 	unused hcl.Diagnostics
 }
@@ -31,7 +34,7 @@ type Result struct {
 // Lint returns the warnings that compiling does not report, except for those that comments
 // in the policy silence, and warnings of comments that silence nothing.
 func (r *Result) Lint() hcl.Diagnostics {
-	diags := parser.Silence(append(lint.Hosts(r.distinctPolicies(), r.lists.Ranges), r.unused...), r.ignores)
+	diags := parser.Silence(append(lint.Hosts(r.distinctPolicies(), r.addresses), r.unused...), r.ignores)
 	if r.Partial {
 		// A comment may silence a warning of a host that was left out.
 		return diags
@@ -78,7 +81,7 @@ func (r *Result) Policies() []*parser.Policy {
 func (r *Result) Test() ([]policytest.Result, error) {
 	var out []policytest.Result
 	for _, h := range r.Hosts {
-		results, err := policytest.Run(h.Policy, r.lists.Ranges)
+		results, err := policytest.Run(h.Policy, r.addresses)
 		if err != nil {
 			return nil, err
 		}
@@ -87,12 +90,15 @@ func (r *Result) Test() ([]policytest.Result, error) {
 	return out, nil
 }
 
+// path returns the path of a file in the output folder.
+func (h *Host) path(f folder.File) string { return path.Join(h.Tables.Host, f.Name) }
+
 // Folder returns the contents of the output folder of all hosts.
 func (r *Result) Folder() folder.Contents {
 	all := folder.Contents{}
 	for _, h := range r.Hosts {
 		for _, f := range h.Files {
-			all[path.Join(h.Tables.Host, f.Name)] = f.Content
+			all[h.path(f)] = f.Content
 		}
 	}
 	return all

@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/emit/iptables"
@@ -227,11 +226,11 @@ var ruleFaults = []struct {
 			return []*iptables.Rule{r}
 		})
 	}},
-	{"an element lost", func(l lowered) { l.set("clients").Prefixes = nil }},
+	{"an element lost", func(l lowered) { l.set("clients").Prefixes = ir.Prefixes{} }},
 	{"a wider element", func(l lowered) {
-		l.set("vpn").Prefixes = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/23").Masked()}
+		l.set("vpn").Prefixes = ir.PrefixesOf(netip.MustParsePrefix("198.51.100.0/23").Masked())
 	}},
-	{"IPv6 elements lost", func(l lowered) { l.set("clients-v6").Prefixes = nil }},
+	{"IPv6 elements lost", func(l lowered) { l.set("clients-v6").Prefixes = ir.Prefixes{} }},
 	{"a member lost", func(l lowered) { l.set("all").Members = []string{"vpn"} }},
 }
 
@@ -242,7 +241,7 @@ func emitAndProve(t *testing.T, host Host) hcl.Diagnostics {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return prove(host, compiler.NewLists(nil), iptablesText(files))
+	return prove(host, iptablesText(files))
 }
 
 func TestFaultsOfPassesAreRefused(t *testing.T) {
@@ -290,7 +289,7 @@ func TestAFailedProofReportsAPacketWithBothVerdicts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	diags := prove(host, compiler.NewLists(nil), iptablesText(files))
+	diags := prove(host, iptablesText(files))
 	want := `the verdict on tcp 192.0.2.1:40000 -> 198.51.100.1:443 in eth0 out br-0 NEW [connections of web] is "reject tcp-reset" by the policy (default) and "accept" by the text (dockerfw accept web)`
 	if !refused(diags) || !strings.Contains(diags[0].Detail, want) {
 		t.Errorf("want %s, got %v", want, diags)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/compiler"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -172,7 +171,7 @@ func TestFaultsInPrintedRulesAreRefused(t *testing.T) {
 					}
 					continue
 				}
-				diags := prove(host, compiler.NewLists(nil), broken)
+				diags := prove(host, broken)
 				if !refused(diags) {
 					t.Errorf("%s, %s, %s: accepted:\n%s", install, f, fault.name, broken.Rules[f])
 				}
@@ -202,7 +201,7 @@ func TestFaultsInPrintedSetsAreRefused(t *testing.T) {
 		if bytes.Equal(good, text.Sets) {
 			t.Errorf("%s: the fault changes nothing; fix the test", fault.name)
 		}
-		if !refused(prove(host, compiler.NewLists(nil), text)) {
+		if !refused(prove(host, text)) {
 			t.Errorf("%s: accepted:\n%s", fault.name, text.Sets)
 		}
 	}
@@ -220,10 +219,10 @@ func TestIncompleteRemovalIsRefused(t *testing.T) {
 			text := iptablesText(host.Files)
 			text.RulesRemoval[ir.IPv4] = []byte(strings.Join(slices.Delete(slices.Clone(lines), i, i+1), ""))
 			// A chain without rules needs no flush before it is deleted.
-			if strings.HasPrefix(line, "-F") && refused(prove(host, compiler.NewLists(nil), text)) {
+			if strings.HasPrefix(line, "-F") && refused(prove(host, text)) {
 				continue
 			}
-			if !refused(prove(host, compiler.NewLists(nil), text)) {
+			if !refused(prove(host, text)) {
 				t.Errorf("%s: removal without %q accepted", install, line)
 			}
 		}

@@ -139,7 +139,7 @@ func ruleCounts(p *iptables.Program) string {
 func setCounts(sets []*iptables.Set) string {
 	var parts []string
 	for _, s := range sets {
-		switch n := len(s.Prefixes) + len(s.Members); {
+		switch n := s.Prefixes.Len() + len(s.Members); {
 		case !s.Managed:
 			parts = append(parts, s.Name+" (unmanaged)")
 		case n > 0:

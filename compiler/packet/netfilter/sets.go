@@ -36,6 +36,27 @@ func NewSets(file *iptables.Sets, hidden func(name string) bool) *Sets {
 	return s
 }
 
+// Hiding returns the sets, of which the members of those for which hidden reports true are not
+// known. It shares with s what does not depend on that.
+func (s *Sets) Hiding(hidden func(name string) bool) *Sets {
+	if s == nil {
+		return nil
+	}
+	out := &Sets{file: s.file, hidden: hidden, addrs: map[string]*packet.AddrSet{}, conds: map[string]packet.Cond{}}
+	for _, name := range s.file.Names() {
+		switch {
+		case hidden(name):
+		case s.file.Set(name).Type == "list:set":
+			if set := out.addressSet(name); set != nil {
+				out.addrs[name] = set
+			}
+		case s.addrs[name] != nil:
+			out.addrs[name] = s.addrs[name]
+		}
+	}
+	return out
+}
+
 // KnownSets returns sets of addresses that come from no file.
 func KnownSets(addrs map[string]*packet.AddrSet) *Sets { return &Sets{addrs: addrs} }
 
@@ -56,6 +77,18 @@ func (s *Sets) addressSet(name string) *packet.AddrSet {
 	}
 	switch set.Type {
 	case "hash:ip", "hash:net", "bitmap:ip":
+		if prefixes, ok := set.Prefixes(); ok {
+			var b packet.AddrSetBuilder
+			if set.Family == "inet6" {
+				b.Grow(0, set.Len())
+			} else {
+				b.Grow(set.Len(), 0)
+			}
+			for p := range prefixes {
+				b.AddPrefix(p)
+			}
+			return b.Set(name)
+		}
 		e := s.read(set)
 		if len(e.unread) > 0 {
 			return nil

@@ -1,0 +1,109 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// policyFile writes a policy and the list that it may use.
+func policyFile(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	var list strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&list, "10.%d.%d.1\n2001:db8:%x::/48\n", i/250, i%250, 2*i)
+	}
+	for name, text := range map[string]string{"policy.hcl": text, "list.txt": list.String()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "policy.hcl")
+}
+
+// emitted returns the files that Policy emits.
+func emitted(t *testing.T, path string) (map[string]string, *Result) {
+	t.Helper()
+	var mu sync.Mutex
+	files := map[string]string{}
+	result, diags := Policy(path, Options{Emit: func(path string, content []byte) error {
+		mu.Lock()
+		defer mu.Unlock()
+		files[path] = string(content)
+		return nil
+	}})
+	if diags.HasErrors() || result.EmitError != nil {
+		t.Fatal(diags, result.EmitError)
+	}
+	return files, result
+}
+
+// Hosts that are equal but for their names, hosts that all differ and are too many to be kept,
+// and hosts about which a warning is reported.
+func TestEmittedFilesAreThoseOfAllHostsInMemory(t *testing.T) {
+	list := "ipset \"list\" {\n  files = [\"list.txt\"]\n}\ndeny \"list\" {\n  source = [ipset.list]\n}\n"
+	own := "accept \"own\" {\n  protocol        = \"tcp\"\n  published_ports = [20000 + var.number]\n}\n"
+	unused := "ipset \"unused\" {\n  entries = [\"192.0.2.1\"]\n}\n"
+	for name, text := range map[string]string{
+		"equal hosts":     fleet(12, 3) + list,
+		"different hosts": fleet(maxKeptHosts+9, 3) + list + own,
+		"a warning":       fleet(12, 3) + list + unused,
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := policyFile(t, text)
+			atOnce, diags := Policy(path, Options{})
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			want := map[string]string{}
+			for path, content := range atOnce.Folder() {
+				want[path] = string(content)
+			}
+			got, result := emitted(t, path)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-at once +emitted):\n%.2000s", diff)
+			}
+			for i, h := range result.Hosts {
+				if i < DescribedHosts && h.Tables.Host != atOnce.Hosts[i].Tables.Host || i >= DescribedHosts && h.Tables != nil || h.Files != nil {
+					t.Errorf("host %d of the result: %+v", i, h)
+				}
+			}
+		})
+	}
+}
+
+func TestAnErrorOfEmitEndsTheWork(t *testing.T) {
+	full := errors.New("the disk is full")
+	calls := 0
+	var mu sync.Mutex
+	result, diags := Policy(policyFile(t, fleet(50, 1)), Options{Emit: func(string, []byte) error {
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		return full
+	}})
+	if diags.HasErrors() || !errors.Is(result.EmitError, full) || calls > 20 {
+		t.Errorf("%v, %v, %d calls", diags, result.EmitError, calls)
+	}
+}
+
+func TestACancelledContextEndsTheWork(t *testing.T) {
+	why := errors.New("cancelled by the test")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(why)
+	result, diags := Policy(policyFile(t, fleet(3, 1)), Options{Context: ctx, Emit: func(string, []byte) error {
+		t.Error("a file was emitted")
+		return nil
+	}})
+	if diags.HasErrors() || !errors.Is(result.EmitError, why) || result.Hosts != nil {
+		t.Errorf("%v, %v", diags, result.EmitError)
+	}
+}

@@ -1,0 +1,56 @@
+package packet
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go4.org/netipx"
+	"pgregory.net/rapid"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+func TestAddressSetsEqualThoseOfNetipx(t *testing.T) {
+	address := rapid.Custom(func(t *rapid.T) netip.Addr {
+		base := rapid.SampledFrom([]string{"0.0.0.0", "10.0.255.0", "10.1.0.0", "255.255.255.0", "::", "2001:db8::ffff:ffff:ffff:ff00", "2001:db8:0:1::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff00"}).Draw(t, "base")
+		b := netip.MustParseAddr(base).AsSlice()
+		b[len(b)-1] += rapid.Byte().Draw(t, "low")
+		a, _ := netip.AddrFromSlice(b)
+		return a
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		var b AddrSetBuilder
+		var oracle netipx.IPSetBuilder
+		for range rapid.IntRange(0, 12).Draw(t, "n") {
+			first, last := address.Draw(t, "first"), address.Draw(t, "last")
+			switch {
+			case first.BitLen() != last.BitLen():
+				p := netip.PrefixFrom(first, rapid.IntRange(0, first.BitLen()).Draw(t, "bits"))
+				b.AddPrefix(p)
+				oracle.AddPrefix(p.Masked())
+				continue
+			case last.Less(first):
+				first, last = last, first
+			}
+			b.AddRange(first, last)
+			oracle.AddRange(netipx.IPRangeFrom(first, last))
+		}
+		got := b.Set("")
+		want, err := oracle.IPSet()
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+		if diff := cmp.Diff(want.Prefixes(), got.Prefixes(0), equal); diff != "" && len(want.Prefixes())+len(got.Prefixes(0)) > 0 {
+			t.Errorf("(-netipx +got):\n%s", diff)
+		}
+		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+			of := slices.DeleteFunc(want.Prefixes(), func(p netip.Prefix) bool { return p.Addr().Is4() != (f == ir.IPv4) })
+			if !got.OfFamily(f).Equal(NewAddrSet("", of)) {
+				t.Errorf("the addresses of %s are %v, not %v", f, got.OfFamily(f).Prefixes(0), of)
+			}
+		}
+	})
+}

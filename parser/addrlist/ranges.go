@@ -1,0 +1,114 @@
+package addrlist
+
+import (
+	"cmp"
+	"encoding/binary"
+	"iter"
+	"net/netip"
+
+	"go4.org/netipx"
+)
+
+// Ranges are ranges of addresses of both families as integers: a list of a million entries
+// takes 8 MB for IPv4 and 32 MB for IPv6, a sixth and two thirds of what netipx takes, and is
+// compared and sorted without calls.
+type Ranges struct {
+	V4 []Range4
+	V6 []Range6
+}
+
+// Range4 is a range of IPv4 addresses, both ends inclusive.
+type Range4 struct{ First, Last uint32 }
+
+// Range6 is a range of IPv6 addresses, both ends inclusive.
+type Range6 struct{ First, Last Number6 }
+
+// String returns the range as in a list: FIRST-LAST.
+func (r Range4) String() string { return netipx.IPRangeFrom(addr4(r.First), addr4(r.Last)).String() }
+
+// String returns the range as in a list: FIRST-LAST.
+func (r Range6) String() string { return netipx.IPRangeFrom(addr6(r.First), addr6(r.Last)).String() }
+
+// Number6 is an IPv6 address as an integer.
+type Number6 struct{ High, Low uint64 }
+
+// Compare returns -1, 0 or 1 if a is less than, equal to or greater than b.
+func (a Number6) Compare(b Number6) int {
+	if a.High != b.High {
+		return cmp.Compare(a.High, b.High)
+	}
+	return cmp.Compare(a.Low, b.Low)
+}
+
+// Number6Of returns an IPv6 address as an integer.
+func Number6Of(a netip.Addr) Number6 {
+	b := a.As16()
+	return Number6{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+// Number4Of returns an IPv4 address as an integer.
+func Number4Of(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+// Add appends a valid range.
+func (r *Ranges) Add(one netipx.IPRange) {
+	if one.From().Is4() {
+		r.V4 = append(r.V4, Range4{Number4Of(one.From()), Number4Of(one.To())})
+		return
+	}
+	r.V6 = append(r.V6, Range6{Number6Of(one.From()), Number6Of(one.To())})
+}
+
+// Reserve makes room for the ranges of the family of one in a text of so many bytes, unless
+// there are some already: growing would copy millions of them several times.
+func (r *Ranges) Reserve(one netipx.IPRange, size int64) {
+	// The shortest usual lines have 12 and 20 bytes. A size says nothing of a file with long
+	// comments, so that it is believed only up to a limit.
+	size = min(size, 64<<20)
+	if one.From().Is4() && r.V4 == nil {
+		r.V4 = make([]Range4, 0, size/12+1)
+	}
+	if one.From().Is6() && r.V6 == nil {
+		r.V6 = make([]Range6, 0, size/20+1)
+	}
+}
+
+// Append appends all ranges of o.
+func (r *Ranges) Append(o Ranges) {
+	r.V4 = append(r.V4, o.V4...)
+	r.V6 = append(r.V6, o.V6...)
+}
+
+// All yields the first and last addresses of all ranges, IPv4 first.
+func (r Ranges) All() iter.Seq2[netip.Addr, netip.Addr] {
+	return func(yield func(first, last netip.Addr) bool) {
+		for _, x := range r.V4 {
+			if !yield(addr4(x.First), addr4(x.Last)) {
+				return
+			}
+		}
+		for _, x := range r.V6 {
+			if !yield(addr6(x.First), addr6(x.Last)) {
+				return
+			}
+		}
+	}
+}
+
+// Len returns the number of ranges.
+func (r Ranges) Len() int { return len(r.V4) + len(r.V6) }
+
+func addr4(n uint32) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], n)
+	return netip.AddrFrom4(b)
+}
+
+func addr6(n Number6) netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], n.High)
+	binary.BigEndian.PutUint64(b[8:], n.Low)
+	return netip.AddrFrom16(b)
+}
