@@ -180,6 +180,40 @@ func TestFaultsInPrintedRulesAreRefused(t *testing.T) {
 	}
 }
 
+// Long runs of elements are read back as numbers.
+func TestFaultsInALargeSetAreRefused(t *testing.T) {
+	result := compileText(t, `
+host {
+  external_interfaces = ["eth0"]
+}
+ipset "many" {
+  entries = flatten([for i in range(1000) : ["10.0.${floor(i / 100)}.${2 * (i % 100)}", format("2001:db8::%x", 2 * i)]])
+}
+default {
+  allow = [ipset.many]
+}
+`)
+	host := result.Hosts[0]
+	for _, fault := range []struct{ name, old, new string }{
+		{"another address", `(add many-new 10.0.5.100)\n`, "add many-new 10.0.5.101\n"},
+		{"another network", `(add many-new 10.0.5.100)\n`, "$1/31\n"},
+		{"another IPv6 address", `(add many-v6-new 2001:db8::100)\n`, "add many-v6-new 2001:db8::101\n"},
+		{"an address twice instead of the next one", `(add many-new 10.0.5.100\n)add many-new 10.0.5.102\n`, "$1$1"},
+		{"the last address lost", `add many-new 10.0.9.198\n`, ""},
+		{"an additional address", `(add many-new 10.0.5.100\n)`, "${1}add many-new 10.0.5.101\n"},
+	} {
+		text := iptablesText(host.Files)
+		good := text.Sets
+		text.Sets = regexp.MustCompile(fault.old).ReplaceAll(good, []byte(fault.new))
+		if bytes.Equal(text.Sets, good) {
+			t.Fatalf("%s: the fault changes nothing; fix the test", fault.name)
+		}
+		if !refused(prove(host, text)) {
+			t.Errorf("%s: accepted", fault.name)
+		}
+	}
+}
+
 func TestFaultsInPrintedSetsAreRefused(t *testing.T) {
 	result := compileText(t, strings.ReplaceAll(everything, "INSTALL", "replace"))
 	host := result.Hosts[0]
