@@ -265,6 +265,19 @@ func TestAnUnusedRoutingTableIsNoUplink(t *testing.T) {
 	}
 }
 
+// A kernel can be told to report only the nexthop object of a route, and not the interface of that.
+func TestADefaultRouteWhoseInterfaceIsNotReportedIsNoUplinkInOrder(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	ip(t, h.Namespace, "link set eth0 up", "link set wg0 up", "nexthop add id 9 dev wg0", "route add default nhid 9")
+	p := compileFolder(t, "eth0", strings.Replace(externalInterfaces("eth0"), `"eth1", `, "", 1))
+	h.succeeds(p, nil, "loaded ", "warning: wg0 has the IPv4 default route")
+	if _, stderr, err := h.Namespace.Run("sysctl", "-qw", "net.ipv4.nexthop_compat_mode=0"); err != nil {
+		t.Skip("this kernel always reports the interface: ", stderr)
+	}
+	h.expect(h.dockerfw("verify", p.dir), 1, "the IPv4 default route leads to a nexthop object")
+}
+
 // A fleet with one misspelled interface is refused on that host alone, with the right name.
 func TestAFleetIsRefusedOnlyWhereItsInterfaceIsMissing(t *testing.T) {
 	t.Parallel()

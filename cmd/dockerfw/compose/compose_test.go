@@ -212,6 +212,7 @@ func TestHostileProjectsAreRefused(t *testing.T) {
 		ports += fmt.Sprintf("  s%d: {image: x, ports: *p}\n", i)
 	}
 	for name, files := range map[string]map[string]string{
+		"ranges":       {"compose.yaml": head + "    ports:\n" + strings.Repeat("    - \"1-65535:1-65535\"\n", 1000)},
 		"merges":       {"compose.yaml": merges + head + "    <<: *m\n"},
 		"ports":        {"compose.yaml": ports},
 		"aliases":      {"compose.yaml": bomb + head + "    labels: *j\n"},

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/published"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
@@ -32,6 +33,8 @@ type index struct {
 	seen     map[string]bool
 	services map[string]hcl.Range
 	ports    map[portKey]hcl.Range
+	// count is the number of ports of all services.
+	count int
 }
 
 // root is a document of a file.
@@ -118,6 +121,9 @@ func (x *index) document(path string, node *yaml.Node, variables types.Mapping, 
 		}
 		for _, item := range elements(field(s, "ports")) {
 			diags = append(diags, x.port1(path, name.Value, item, variables)...)
+			if x.count > published.MaxPorts {
+				return append(diags, problem(x.rangeOf(path, item), "too many ports", fmt.Sprintf("At most %d published ports of a project are read.", published.MaxPorts)))
+			}
 		}
 	}
 	return diags
@@ -198,6 +204,7 @@ func (x *index) port1(path, service string, item *yaml.Node, variables types.Map
 	if err != nil && len(diags) == 0 {
 		diags = append(diags, notPublishable(at, service, err))
 	}
+	x.count += len(configs)
 	for _, c := range configs {
 		x.ports[portKey{service, keyOf(c)}] = at
 		x.ports[portKey{"", keyOf(c)}] = at

@@ -15,8 +15,9 @@ import (
 // bridges to containers do not matter. want and have are as for Interfaces.
 func Uplinks(want, have *snapshot.Host) []Fact {
 	lists, containers := usesOf(want)
-	listed := append(slices.Clone(lists[0].names), want.Internal...)
-	if have.Network == nil || len(lists[0].names) == 0 {
+	external := lists[0].names
+	listed := append(slices.Clone(external), want.Internal...)
+	if have.Network == nil || len(external) == 0 {
 		return nil
 	}
 	containers = slices.DeleteFunc(containers, func(name string) bool { return strings.HasSuffix(name, "+") })
@@ -24,7 +25,7 @@ func Uplinks(want, have *snapshot.Host) []Fact {
 		containers = append(containers, have.Bridges(f)...)
 	}
 	var out []Fact
-	var names []string
+	var names, open []string
 	if families := defaultsOn(have.Network, 0); len(families) > 0 {
 		out = append(out, New(UplinksName, Warning, "the %s default route leads to a nexthop object, and the kernel does not report the interface of it: whether external_interfaces lists that is not known. To have it reported: sysctl -w net.ipv4.nexthop_compat_mode=1", words.And(families)))
 	}
@@ -32,7 +33,11 @@ func Uplinks(want, have *snapshot.Host) []Fact {
 		if !u.route && matches(containers, u.name) && !matches(listed, u.name) {
 			continue
 		}
-		names = append(names, u.name)
+		if matches(external, u.name) {
+			names = append(names, u.name)
+		} else {
+			open = append(open, u.name)
+		}
 		if !matches(listed, u.name) {
 			out = append(out, New(UplinksName, Warning, "%s, and external_interfaces does not list %s: published ports are open to everyone who can reach them there. Add it, or list it in internal_interfaces if everyone there may connect", u.why, u.name))
 		}
@@ -40,10 +45,17 @@ func Uplinks(want, have *snapshot.Host) []Fact {
 	switch {
 	case len(out) > 0:
 		return out
-	case len(names) == 0:
+	case len(names)+len(open) == 0:
 		return []Fact{New(UplinksName, Note, "this host has neither a default route nor a global address")}
 	}
-	return []Fact{New(UplinksName, OK, "the policy lists all interfaces with a default route or a global address: %s", words.And(names))}
+	text := words.And(names)
+	switch {
+	case len(names) == 0:
+		text = words.And(open) + ", as internal only, so that published ports are open to everyone there"
+	case len(open) > 0:
+		text += ", and as internal " + words.And(open) + ", so that published ports are open to everyone there"
+	}
+	return []Fact{New(UplinksName, OK, "the policy lists all interfaces with a default route or a global address: %s", text)}
 }
 
 // uplink is an interface that the outside may be on, by the name that iptables sees.

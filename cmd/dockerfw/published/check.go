@@ -88,7 +88,7 @@ func grouped(decisions []decision) []group {
 func (g *group) joins(d *decision) bool {
 	a, b := g.port, d.port
 	return !a.chosen() && !b.chosen() && a.By == b.By && a.Protocol == b.Protocol && a.Address == b.Address && int(g.last)+1 == int(b.First) &&
-		g.class() == d.class() && g.some == d.some && slices.Equal(g.leaks, d.leaks)
+		g.class() == d.class() && g.some == d.some && slices.Equal(g.leaks, d.leaks) && slices.Equal(g.byInput, d.byInput)
 }
 
 // class is what is to be said about a port; 0 for nothing.
@@ -113,8 +113,12 @@ func (g *group) diagnostic() *hcl.Diagnostic {
 		if g.everyoneLeaks {
 			who = "everyone reaches"
 		}
+		fix := "Close it with an input block, or list it in proxy_ports of the host block:\n\n  proxy_ports = [" + proxyPortsText(g.port.Protocol, g.port.First, max(g.port.Last, g.last)) + "]"
 		why := "No rule lists it, so that INPUT protection does not cover it"
 		switch {
+		case len(g.byInput) > 0:
+			// With proxy_ports the accept would have no effect: it may be the one for ssh.
+			why, fix = "The input block accepts it"+blocksText(g.byInput), "Publish the container's port on another port of the host, or narrow that block."
 		case g.port.ephemeral():
 			why = fmt.Sprintf("The engine chooses a port from %d to %d, which no rule lists", g.port.First, g.port.Last)
 		case g.port.chosen():
@@ -122,7 +126,6 @@ func (g *group) diagnostic() *hcl.Diagnostic {
 		case g.listed:
 			why = "The rules that list it do not protect it in INPUT"
 		}
-		fix := "Close it with an input block, or list it in proxy_ports of the host block:\n\n  proxy_ports = [" + proxyPortsText(g.port.Protocol, g.port.First, max(g.port.Last, g.last)) + "]"
 		return diag.New(diag.CodePublishedOpen, at, what+" is open through docker-proxy", fmt.Sprintf(
 			"%s: %s it where docker-proxy answers on the host itself, over %s. Forwarded packets of the same clients are refused. %s"+example,
 			why, who, leakText(g.leaks), fix, g.leak))

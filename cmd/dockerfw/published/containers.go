@@ -18,6 +18,10 @@ import (
 // MaxInput is the most bytes that are read: a thousand containers take a megabyte.
 const MaxInput = 64 << 20
 
+// MaxPorts is the most published ports that are read: a few lines with ranges can be millions, which
+// take gigabytes. All ports of two containers over both families are fewer.
+const MaxPorts = 1 << 19
+
 // containerRecord is a container as docker ps --format json prints it, one object a line. docker
 // compose ps --format json has Name in place of Names.
 type containerRecord struct {
@@ -54,6 +58,10 @@ func ReadContainers(text []byte, file string) (List, hcl.Diagnostics) {
 			return r.list, r.diags
 		}
 		r.container(raw, start)
+		if len(r.list.Ports) > MaxPorts {
+			r.diags = append(r.diags, r.problem(start, "too many ports", "At most %d published ports are read.", MaxPorts))
+			return List{}, r.diags
+		}
 	}
 	if array {
 		if _, err := decoder.Token(); err != nil || len(bytes.TrimSpace(text[decoder.InputOffset():])) > 0 {

@@ -174,3 +174,15 @@ func FuzzReadContainers(f *testing.F) {
 		}
 	})
 }
+
+// A few lines can be millions of ports.
+func TestTooManyPortsAreRefused(t *testing.T) {
+	const all = `{"Names":"c","Ports":"0.0.0.0:1-65535->1-65535/udp, [::]:1-65535->1-65535/udp"}` + "\n"
+	if _, diags := ReadContainers([]byte(strings.Repeat(all, 4)), "ps.json"); diags.HasErrors() {
+		t.Error(diags)
+	}
+	_, diags := ReadContainers([]byte(strings.Repeat(all, 100)), "ps.json")
+	if len(diags) != 1 || diags[0].Summary != "too many ports" || diags[0].Subject.Start.Line != 5 {
+		t.Error(diags)
+	}
+}

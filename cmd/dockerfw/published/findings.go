@@ -22,7 +22,7 @@ type Finding struct {
 func Findings(want *snapshot.Host, all []Exposure) []Finding {
 	var out []Finding
 	for _, s := range spans(all, func(x *Exposure) (string, bool) {
-		return fmt.Sprint(x.container(), x.Family, x.Everyone, x.Inferred, x.Uncompiled, x.Closed), x.Leak
+		return fmt.Sprint(x.container(), x.Family, x.Everyone, x.Inferred, x.Uncompiled, x.Closed, x.ByInput), x.Leak
 	}) {
 		out = append(out, Finding{true, s.leakText()})
 	}
@@ -143,6 +143,9 @@ func (s *span) leakText() string {
 		return text + fmt.Sprintf(" The policy has no rules for %s: add it to families of the host block", words.Family(x.Family))
 	case x.Closed:
 		return text + " The policy refuses them, but its rules are not in force, or others come before them. Run: dockerfw apply FOLDER"
+	}
+	if len(x.ByInput) > 0 {
+		return text + fmt.Sprintf(" The input block accepts them%s: publish the container's port on another port of the host, or narrow that block", blocksText(x.ByInput))
 	}
 	return text + fmt.Sprintf(" Add an input block to the policy, or proxy_ports = [%s] to its host block", proxyPortsText(x.Port.Protocol, x.Port.First, s.last))
 }

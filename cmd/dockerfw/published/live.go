@@ -37,6 +37,8 @@ type Exposure struct {
 	// Accepts are the blocks that let clients in.
 	Closed, Covered, Listed bool
 	Accepts                 []ir.RuleID
+	// ByInput are the accept blocks of the input block that are why there is a leak, if they are.
+	ByInput []ir.RuleID
 	// Uncompiled: the policy has no rules for the family.
 	Uncompiled bool
 	// Inferred: no process was seen; the rules of the engine show that docker-proxy is in use.
@@ -201,8 +203,14 @@ func (l *liveHost) answer() ([]Exposure, error) {
 			closed := true
 			for k := range policy.externals() {
 				admitted := &answers[policy][at.policy+k]
+				leak := x.Leak
 				x.add(&answers[at.asked][at.at+k], admitted, meant == f)
-				closed = closed && answers[input][at.input+k].pass.Minus(admitted.pass).IsEmpty()
+				toHost := &answers[input][at.input+k]
+				refused := toHost.pass.Minus(admitted.pass)
+				closed = closed && refused.IsEmpty()
+				if x.Leak && !leak {
+					x.ByInput = toHost.admittedByInput(refused)
+				}
 			}
 			x.Closed = closed && meant == f
 			x.Uncompiled, x.Covered = meant != f, covered(l.want, f, &x.Port)

@@ -117,6 +117,9 @@ func TestPublishedPortsOfHosts(t *testing.T) {
 		},
 		{"proxy_ports", strings.Replace(onePort, "\n}", "\n  proxy_ports = [5432]\n}", 1), []string{nat4 + filter4, filter6}, proxies, false, []string{"loopback address"}, 0},
 		{"an input block", onePort + "input {}\n", []string{nat4 + filter4, filter6}, append(proxies, hostNetwork), false, []string{"in no rule of the policy: 5432/tcp"}, 0},
+		{"the input block accepts the port for the host", onePort + "input {\n  accept \"ssh\" {\n    protocol = \"tcp\"\n    ports = [5432]\n  }\n}\n", []string{nat4 + filter4, filter6}, proxies, false, []string{
+			everyone6, `The input block accepts them (accept "ssh"): publish the container's port on another port of the host, or narrow that block`,
+		}, 1},
 		{"the host's own INPUT rules close it", onePort, []string{nat4 + filter4, strings.Replace(filter6, "INPUT ACCEPT", "INPUT DROP", 1)}, proxies, false, []string{"in no rule of the policy: 5432/tcp"}, 0},
 		{"only link-local clients get to docker-proxy", onePort, []string{nat4 + filter4, nat6 + filter6}, proxies, false, []string{
 			"FAIL 5432/tcp (container 172.17.0.3:5432) is reachable over IPv6 through docker-proxy by clients that the policy refuses, for example tcp [fe80:",

@@ -16,6 +16,8 @@ type decision struct {
 	leaks         []ir.Family
 	everyoneLeaks bool
 	leak          packet.Packet
+	// byInput are the accept blocks of the input block that let them in, for a port of the host.
+	byInput []ir.RuleID
 	// some and everyone report who reaches the port where packets are forwarded: some clients, and
 	// all that no deny refuses. accepts are the accept blocks that let them in.
 	some, everyone bool
@@ -100,6 +102,7 @@ func (d *decision) addProxy(f ir.Family, forwarded, proxied *clients) {
 	// Over IPv6 it needs no fault of the host: that is the better example.
 	if len(d.leaks) == 0 || f == ir.IPv6 {
 		d.leak = proxied.exampleFrom(refused, &d.port)
+		d.byInput = proxied.admittedByInput(refused)
 	}
 	if !slices.Contains(d.leaks, f) {
 		d.leaks = append(d.leaks, f)

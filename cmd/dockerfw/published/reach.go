@@ -23,6 +23,10 @@ type clients struct {
 	asked, pass, denied *packet.AddrSet
 	// accepts are the accept blocks that let some of them through, each once.
 	accepts []ir.RuleID
+	// byInput are the accept blocks of the input block among these, and input the clients that they
+	// let through.
+	byInput []ir.RuleID
+	input   *packet.AddrSet
 	// example is a packet that gets through; ok is false if there is none.
 	example packet.Packet
 	ok      bool
@@ -62,6 +66,15 @@ func (c *clients) exampleFrom(from *packet.AddrSet, p *Port) packet.Packet {
 // everyone reports whether all clients get through that no deny block drops.
 func (c *clients) everyone() bool {
 	return c.ok && c.asked.Minus(c.pass).Minus(c.denied).IsEmpty()
+}
+
+// admittedByInput returns the accept blocks of the input block if they let all of some clients
+// through; nil otherwise, and for no clients.
+func (c *clients) admittedByInput(some *packet.AddrSet) []ir.RuleID {
+	if some.IsEmpty() || !some.Minus(c.input).IsEmpty() {
+		return nil
+	}
+	return c.byInput
 }
 
 // asker asks one program about ports: that of a compiled host, or the route of packets through a
@@ -278,11 +291,22 @@ func (a *asker) answers() (out []clients, err error) {
 		packets := asked.Match(packet.Place{Rule: i})
 		c := clients{asked: packets.Sources(a.f), pass: packets.And(through).Sources(a.f), denied: packets.And(denied).Sources(a.f), program: a.program}
 		c.example, c.ok = packets.And(through).Witness()
+		ofInput := space.None()
 		for _, accept := range accepts {
-			if !accept.packets.And(packets).IsEmpty() && !slices.Contains(c.accepts, accept.id) {
+			if accept.packets.And(packets).IsEmpty() {
+				continue
+			}
+			if !slices.Contains(c.accepts, accept.id) {
 				c.accepts = append(c.accepts, accept.id)
 			}
+			if accept.input {
+				ofInput = ofInput.Or(accept.packets)
+				if !slices.Contains(c.byInput, accept.id) {
+					c.byInput = append(c.byInput, accept.id)
+				}
+			}
 		}
+		c.input = packets.And(ofInput).Sources(a.f)
 		out = append(out, c)
 	}
 	return out, nil
@@ -303,6 +327,8 @@ func through(rules *packet.Evaluation) packet.Set {
 type handled struct {
 	id      ir.RuleID
 	packets packet.Set
+	// input: the block is in the input block.
+	input bool
 }
 
 // blocks returns what the accept blocks decide, and all that deny blocks refuse.
@@ -321,7 +347,7 @@ func (a *asker) blocks(rules *packet.Evaluation) (accepts []handled, denied pack
 		case id.Phase == ir.PhaseDeny:
 			denied = denied.Or(set)
 		default:
-			accepts = append(accepts, handled{id, set})
+			accepts = append(accepts, handled{id, set, r.At.Chain == ir.HostChain})
 		}
 	}
 	return accepts, denied, nil
