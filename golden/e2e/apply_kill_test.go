@@ -188,7 +188,7 @@ func TestAKilledRemovalLeavesThePolicyOrNoRulesAndTheNextCompletesIt(t *testing.
 			bare := *bare
 			h.requireOneOf(what, &bare, p.state(h.t))
 			if n%2 == 0 {
-				h.expect(h.remove(), 0, "no dockerfw rules remain")
+				h.expect(h.remove(), 0, "no dockerfw rules") // the killed run may have removed all
 				if sets := h.setNames(); len(sets) > 0 {
 					h.t.Errorf("after %s and dockerfw remove there are sets: %s", what, sets)
 				}

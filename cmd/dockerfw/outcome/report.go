@@ -70,6 +70,8 @@ type Report struct {
 	Next []Step `json:"next"`
 
 	seconds int
+	// nothing: there was nothing to remove.
+	nothing bool
 }
 
 // Version is a compiled folder.
@@ -202,6 +204,7 @@ func Remove(r *apply.Result, boot apply.BootUnit) *Report {
 	out := newReport("remove", Removed)
 	out.Changes = append(out.Changes, r.Plan.Differences.Lines()...)
 	out.Kept = append(out.Kept, r.Kept...)
+	out.nothing = r.Plan.Differences.Empty() && len(r.Plan.Load) == 0 && len(r.Plan.Settle) == 0
 	if boot.Enabled {
 		out.Next = append(out.Next, Step{"the boot unit is still enabled, and loads " + apply.BootFolder + " again; to disable it:", "systemctl disable --now dockerfw"})
 	}

@@ -100,7 +100,7 @@ func (r *Report) size() string {
 func (t *text) heading(r *Report) {
 	switch r.State {
 	case Planned:
-		if len(r.Changes) == 0 {
+		if r.nothing {
 			t.line("nothing to do: the folder is already loaded: %s", r.Version.name())
 			return
 		}
