@@ -298,7 +298,7 @@ var classes = [...]Class{
 	},
 	CodePublishedOpen: {
 		Name: "published-open", Published: true,
-		Meaning: "an error: a published port that docker-proxy opens to clients that the policy refuses: no rule lists the port, `proxy_ports` neither, and there is no `input` block",
+		Meaning: "an error: a published port that docker-proxy opens to clients that the policy refuses: no rule lists the port, `proxy_ports` neither, and there is no `input` block, or its `accept` blocks accept the port for the host",
 	},
 	CodeUnlistedPort: {
 		Name: "unlisted-port", Severity: SeverityWarning, Published: true,
