@@ -53,8 +53,11 @@ func (b *block) hostBlock() *Host {
 	h.InternalInterfaces = b.interfaces("internal_interfaces")
 	for _, i := range h.InternalInterfaces {
 		for _, e := range h.ExternalInterfaces {
-			if Covers(e.Value, i.Value) {
+			switch {
+			case Covers(e.Value, i.Value):
 				b.error(diag.CodeConflict, i.Range, fmt.Sprintf("interface %q internal and external", i.Value), "%q in external_interfaces covers it, so that rules match there. Remove one of them.", e.Value)
+			case Covers(i.Value, e.Value):
+				b.error(diag.CodeConflict, i.Range, fmt.Sprintf("interface %q internal and external", e.Value), "%q covers it, and every other interface of such a name would count as internal. List the internal ones one by one.", i.Value)
 			}
 		}
 	}

@@ -15,7 +15,7 @@ func TestApplyWarnsBeforeItClosesSSH(t *testing.T) {
 	h := newTarget(t, lab.NFT)
 	h.addDockerChains(h.backend)
 	const begin = "host { external_interfaces = [\"eth0\"] }\n"
-	const warning = "dockerfw: no rule accepts port 22/tcp of the host: open sessions stay open, but new ones from external interfaces are refused"
+	const warning = "dockerfw: warning: no rule accepts port 22/tcp of the host: open sessions stay open, but new ones from external interfaces are refused"
 	open := compileFolder(t, "ssh is open", begin+"input {\n  accept \"ssh\" {\n    protocol = \"tcp\"\n    ports    = [22]\n  }\n}\n")
 	closed := compileFolder(t, "ssh is closed", begin+"input {\n}\n")
 	h.expect(h.apply(closed, "--dry-run"), 0, warning, "use --confirm 60")

@@ -66,7 +66,7 @@ func (l *load) warnSSHClosed() {
 	case err != nil:
 		l.warn("cannot tell whether the rules let anyone reach port 22/tcp of the host: %v", err)
 	case closes:
-		l.warn("no rule accepts port 22/tcp of the host: open sessions stay open, but new ones from external interfaces are refused; to have the change rolled back unless you confirm it, use --confirm 60")
+		l.warn("warning: no rule accepts port 22/tcp of the host: open sessions stay open, but new ones from external interfaces are refused; to have the change rolled back unless you confirm it, use --confirm 60")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -13,8 +14,12 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// attempts is how often a list is read that changes meanwhile.
-const attempts = 5
+// A list that changes while it is read is read again, for two seconds. With 3,000 interfaces of which
+// one changes all the time, five attempts in a row were not enough.
+const (
+	attempts     = 20
+	attemptPause = 100 * time.Millisecond
+)
 
 // Read reads the network namespace of the calling thread.
 func Read() (*State, error) {
@@ -46,8 +51,9 @@ func stable[T any](read func() ([]T, error)) (out []T, err error) {
 		if out, err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
 			return out, err
 		}
+		time.Sleep(attemptPause)
 	}
-	return out, err
+	return nil, fmt.Errorf("they change all the time: %w", err)
 }
 
 func linkOf(l netlink.Link) Link {
