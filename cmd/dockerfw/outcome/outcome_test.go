@@ -185,6 +185,23 @@ func TestJSONHasListsForNothing(t *testing.T) {
 	}
 }
 
+func TestADryRunOrARemovalWithNothingToDo(t *testing.T) {
+	planned := newReport("apply", Planned)
+	planned.Version = version
+	requireText(t, planned, Style{}, `
+nothing to do: the folder is already loaded: /etc/dockerfw.d/2 for host web1, compiled from policy.hcl (0123456789ab)
+`)
+	// A killed removal leaves what is no difference of rules.
+	removed := newReport("remove", Removed)
+	requireText(t, removed, Style{}, `
+removed: no dockerfw rules remain. Published ports are open to everyone, unless other rules refuse
+`)
+	removed.nothing = true
+	requireText(t, removed, Style{}, `
+nothing to remove: this host has no dockerfw rules. Published ports are open to everyone, unless other rules refuse
+`)
+}
+
 // What a dry run shows as next would be refused without its options.
 func TestTheCommandAfterADryRunHasItsOptions(t *testing.T) {
 	r := newReport("apply", Planned)

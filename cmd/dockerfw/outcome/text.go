@@ -100,7 +100,7 @@ func (r *Report) size() string {
 func (t *text) heading(r *Report) {
 	switch r.State {
 	case Planned:
-		if r.nothing {
+		if len(r.Changes) == 0 {
 			t.line("nothing to do: the folder is already loaded: %s", r.Version.name())
 			return
 		}
@@ -119,7 +119,7 @@ func (t *text) heading(r *Report) {
 			t.line("no version of dockerfw was in force before")
 		}
 	case Removed:
-		if len(r.Changes) == 0 {
+		if r.nothing {
 			t.line("nothing to remove: this host has no dockerfw rules. Published ports are open to everyone, unless other rules refuse")
 			return
 		}
