@@ -42,7 +42,7 @@ func schemaTables() map[string]string {
 }
 
 func attributeTable(b *parser.Block) string {
-	defaults := slices.ContainsFunc(b.Attributes, func(a parser.Attribute) bool { return defaultText(a) != "" })
+	defaults := slices.ContainsFunc(b.Attributes, func(a parser.Attribute) bool { return a.DefaultMarkdown() != "" })
 	out := "| attribute | type | default | meaning |\n|---|---|---|---|\n"
 	if !defaults {
 		out = strings.ReplaceAll(strings.ReplaceAll(out, " default |", ""), "---|---|---|---", "---|---|---")
@@ -50,33 +50,11 @@ func attributeTable(b *parser.Block) string {
 	for _, a := range b.Attributes {
 		out += fmt.Sprintf("| `%s` | %s |", a.Name, a.Type)
 		if defaults {
-			out += fmt.Sprintf(" %s |", defaultText(a))
+			out += fmt.Sprintf(" %s |", a.DefaultMarkdown())
 		}
 		out += fmt.Sprintf(" %s |\n", a.Meaning)
 	}
 	return out
-}
-
-func defaultText(a parser.Attribute) string {
-	switch value := a.Default.(type) {
-	case nil:
-		if a.Required {
-			return "required"
-		}
-		return a.DefaultText
-	case []string:
-		quoted := make([]string, len(value))
-		for i, v := range value {
-			quoted[i] = fmt.Sprintf("%q", v)
-		}
-		return "`[" + strings.Join(quoted, ", ") + "]`"
-	case string:
-		return fmt.Sprintf("`%q`", value)
-	case bool:
-		return fmt.Sprintf("`%t`", value)
-	default:
-		return fmt.Sprint(value)
-	}
 }
 
 func blockTable(b *parser.Block, often bool) string {

@@ -18,7 +18,11 @@ import (
 )
 
 // FunctionNames returns the names of all functions of policy expressions, sorted.
-func FunctionNames() []string { return slices.Sorted(maps.Keys(policyFunctions(nil))) }
+func FunctionNames() []string { return slices.Sorted(maps.Keys(Functions())) }
+
+// Functions returns the functions of policy expressions by name, to describe them: file
+// cannot be called.
+func Functions() map[string]function.Function { return policyFunctions(nil) }
 
 type functions = map[string]function.Function
 

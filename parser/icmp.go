@@ -167,7 +167,7 @@ func (b *block) icmpType(it item, v4, v6 bool) (ICMPType, bool) {
 		case in6:
 			return fail("%q is a type of ICMPv6, and the rule's protocol is not \"icmpv6\".", text)
 		}
-		known := slices.AppendSeq(slices.Collect(maps.Keys(icmpNames)), maps.Keys(icmpv6Names))
+		known := ICMPTypeNames()
 		return fail("%s %q is not.%s", want, text, suggest.DidYouMean(text, known))
 	}
 	return t, true
@@ -190,4 +190,11 @@ func parseICMPCode(text string) (ICMPCode, bool) {
 		out.Code = int(c)
 	}
 	return out, true
+}
+
+// ICMPTypeNames returns the names of ICMP types of both families, sorted.
+func ICMPTypeNames() []string {
+	all := maps.Clone(icmpNames)
+	maps.Copy(all, icmpv6Names)
+	return slices.Sorted(maps.Keys(all))
 }

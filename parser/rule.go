@@ -108,8 +108,11 @@ func (b *block) protocols() []At[Protocol] {
 	return out
 }
 
+// ProtocolNames returns the names of protocols that a policy may contain.
+func ProtocolNames() []string { return []string{"tcp", "udp", "sctp", "icmp", "icmpv6"} }
+
 func (b *block) protocol(it item) (Protocol, bool) {
-	known := []string{"tcp", "udp", "sctp", "icmp", "icmpv6"}
+	known := ProtocolNames()
 	fail := func(detail string) (Protocol, bool) {
 		b.error(diag.CodeProtocol, it.rng, "not a protocol", "A protocol is %s, or a number from 1 to 255.%s%s", suggest.OneOf(known), detail, b.valueOf(it, detail))
 		return Protocol{}, false

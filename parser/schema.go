@@ -1,7 +1,9 @@
 package parser
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -54,6 +56,30 @@ type Attribute struct {
 	Meaning string
 	// NotIn are the contexts in which the attribute has no meaning and is an error.
 	NotIn []Exception
+}
+
+// DefaultMarkdown describes what the attribute is if it is not written: "required", or its
+// default.
+func (a Attribute) DefaultMarkdown() string {
+	switch value := a.Default.(type) {
+	case nil:
+		if a.Required {
+			return "required"
+		}
+		return a.DefaultText
+	case []string:
+		quoted := make([]string, len(value))
+		for i, v := range value {
+			quoted[i] = fmt.Sprintf("%q", v)
+		}
+		return "`[" + strings.Join(quoted, ", ") + "]`"
+	case string:
+		return fmt.Sprintf("`%q`", value)
+	case bool:
+		return fmt.Sprintf("`%t`", value)
+	default:
+		return fmt.Sprint(value)
+	}
 }
 
 // Exception is a context in which a block does not take one of its attributes.

@@ -188,7 +188,7 @@ func policyFiles(tree files.Tree, name string) (dir string, names []string, err 
 		return "", nil, err
 	}
 	if !info.IsDir() {
-		if !isPolicyFile(name) {
+		if !IsPolicyFile(name) {
 			return "", nil, fmt.Errorf("the name of a policy file must end in .hcl or .hcl.json")
 		}
 		if err := files.Check(name, info); err != nil {
@@ -201,7 +201,7 @@ func policyFiles(tree files.Tree, name string) (dir string, names []string, err 
 		return "", nil, err
 	}
 	for _, e := range entries {
-		if !isPolicyFile(e.Name()) || strings.HasPrefix(e.Name(), ".") {
+		if !IsPolicyFile(e.Name()) || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
 		// Other errors are reported when the file is read.
@@ -221,6 +221,8 @@ func policyFiles(tree files.Tree, name string) (dir string, names []string, err 
 	return name, names, nil
 }
 
-func isPolicyFile(name string) bool {
+// IsPolicyFile reports whether a file may be a policy, by its name. In a directory, those whose
+// names begin with a dot are no part of the policy.
+func IsPolicyFile(name string) bool {
 	return strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json")
 }

@@ -1,0 +1,146 @@
+package lsp
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.lsp.dev/protocol"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser"
+)
+
+// maxShown is the number of emitted lines in a hover.
+const maxShown = 12
+
+// hover describes what is at a position: a block, an attribute, a value or a name. For rules
+// and sets it adds what is emitted for them.
+func (s *Server) hover(ctx context.Context, p *protocol.HoverParams) (any, error) {
+	v := s.view(p.TextDocument.URI)
+	if v == nil {
+		return nil, nil
+	}
+	all := v.occurrences()
+	if o := v.occurrenceAt(all, p.Position); o != nil {
+		if text := s.describeName(v, *o, all); text != "" {
+			return hoverText(text, v.document.rangeOf(o.Range)), nil
+		}
+	}
+	data, err := v.decoder.HoverAtPos(ctx, v.document.path, v.document.pos(p.Position))
+	if err != nil || data == nil {
+		return nil, nil // the position is at nothing that has a description
+	}
+	return hoverText(data.Content.Value, v.document.rangeOf(data.Range)), nil
+}
+
+func hoverText(text string, rng protocol.Range) *protocol.Hover {
+	return &protocol.Hover{Contents: protocol.MarkupContent{Kind: protocol.Markdown, Value: text}, Range: &rng}
+}
+
+// describeName describes what a name stands for, by its definition and the last compilation.
+func (s *Server) describeName(v *view, o parser.Occurrence, all []parser.Occurrence) string {
+	i := slices.IndexFunc(all, func(other parser.Occurrence) bool { return other.Definition && sameName(other, o) })
+	if i < 0 {
+		return ""
+	}
+	defined := all[i]
+	compiled := s.compiled(v.document.path)
+	switch o.Kind {
+	case parser.NameOfSet:
+		return fmt.Sprintf("`ipset.%s`", o.Name) + entries(compiled, o.Name)
+	case parser.NameOfRule:
+		return fmt.Sprintf("rule `%s`", o.Name) + emittedRules(compiled, defined)
+	case parser.NameOfVariable, parser.NameOfLocal:
+		return "```hcl\n" + v.source(defined) + "\n```"
+	case parser.NameOfHost:
+		return fmt.Sprintf("host `%s`", o.Name)
+	}
+	return ""
+}
+
+// source is the text of a definition.
+func (v *view) source(o parser.Occurrence) string {
+	file := v.files[o.Block.Filename]
+	if file == nil {
+		return ""
+	}
+	return string(o.Block.SliceBytes(file.Bytes))
+}
+
+// entries describes the entries of a set in the first host that has it.
+func entries(compiled *driver.Result, label string) string {
+	if compiled == nil {
+		return ""
+	}
+	for _, h := range compiled.Hosts {
+		var parts []string
+		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+			for _, set := range h.Tables.Sets {
+				if set.Name != ir.SetName(label, f) {
+					continue
+				}
+				if !set.Managed {
+					return "\n\nNot managed: dockerfw creates the set if it is missing, and never changes its entries."
+				}
+				parts = append(parts, fmt.Sprintf("`%s`: %d entries (%s)", set.Name, set.Prefixes.Len()+len(set.Members), set.Type))
+			}
+		}
+		if len(parts) > 0 {
+			return "\n\n" + strings.Join(parts, "  \n")
+		}
+	}
+	return "\n\nNo rule uses it, so no set is emitted."
+}
+
+// emittedRules returns the rules in the filter table that come from a rule of the policy, in
+// the first host that has it.
+func emittedRules(compiled *driver.Result, rule parser.Occurrence) string {
+	if compiled == nil {
+		return ""
+	}
+	for _, h := range compiled.Hosts {
+		var lines []string
+		for _, f := range h.Files {
+			if f.Name == "iptables.restore" || f.Name == "ip6tables.restore" {
+				lines = append(lines, rulesOf(f.Name, string(f.Content), rule)...)
+			}
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		if left := len(lines) - maxShown; left > 0 {
+			lines = append(lines[:maxShown], fmt.Sprintf("# and %d more", left))
+		}
+		return "\n\n```\n" + strings.Join(lines, "\n") + "\n```"
+	}
+	return "\n\nNo rule is emitted for it."
+}
+
+// rulesOf returns the lines of a restore file, up to the end of its filter table, whose
+// comment is that of a rule of the policy, after a heading with the name of the file.
+func rulesOf(name, text string, rule parser.Occurrence) []string {
+	filter, _, _ := strings.Cut(text, "\nCOMMIT\n")
+	var out []string
+	for line := range strings.Lines(filter) {
+		_, rest, ok := strings.Cut(line, ` --comment "`)
+		comment, _, _ := strings.Cut(rest, `"`)
+		if id, ours := ir.ParseComment(comment); ok && ours && isRule(id, rule) {
+			out = append(out, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if len(out) > 0 {
+		out = append([]string{"# " + name}, out...)
+	}
+	return out
+}
+
+// isRule reports whether an emitted rule comes from a deny or accept block.
+func isRule(id ir.RuleID, rule parser.Occurrence) bool {
+	if id.Phase != ir.PhaseDeny && id.Phase != ir.PhaseAccept {
+		return false
+	}
+	return id.Name == rule.Name || rule.Each && strings.HasPrefix(id.Name, rule.Name+"-")
+}
