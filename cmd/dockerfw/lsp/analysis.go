@@ -22,7 +22,7 @@ type analysis struct {
 	cancel context.CancelFunc
 	// result is that of the last compilation without errors; nil before it.
 	result *driver.Result
-	// reported are the files with diagnostics, which have to be removed once they are mended.
+	// reported are the files with diagnostics, which have to be removed once they are fixed.
 	reported map[string]bool
 }
 

@@ -15,7 +15,7 @@ import (
 
 // Server answers one editor.
 type Server struct {
-	// Compile compiles a policy as dockerfw check does; the tree replaces that of the options.
+	// options are those of dockerfw check; the tree is replaced.
 	options func() driver.Options
 	files   *workspace
 	conn    jsonrpc2.Conn
@@ -27,7 +27,7 @@ type Server struct {
 	analyses map[string]*analysis
 }
 
-// errExit ends Serve.
+// errNoShutdown is an error of the protocol.
 var errNoShutdown = errors.New("the editor sent exit without shutdown")
 
 // Serve answers an editor until it sends exit or closes its end, with the options of
