@@ -124,7 +124,6 @@ func (c *Container) refresh() {
 		c.V6, _ = netip.ParseAddr(network.GlobalIPv6Address)
 	}
 	c.path = filepath.Join(e.cell.root, settings.SandboxKey)
-	c.enter = []string{"--net=" + c.path}
 	c.lock = e.lab.Host.lock
 
 	deadline := time.Now().Add(engineLimit)

@@ -333,7 +333,7 @@ func (e *Engine) run(stdin string, args ...string) (stdout, stderr string, err e
 		"DOCKER_CONFIG=" + e.config,
 		"DOCKER_CONTEXT=",
 	}
-	return runBounded(stdin, env, append([]string{"docker"}, args...)...)
+	return runBounded((*exec.Cmd).Start, stdin, env, append([]string{"docker"}, args...)...)
 }
 
 // CreateNetwork creates a bridge network with the device br-NAME. Without
