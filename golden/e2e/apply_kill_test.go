@@ -69,7 +69,7 @@ func TestAKilledRunLeavesTheOldOrTheNewPolicyAndTheNextRunRepairs(t *testing.T) 
 			other = deployPolicy(h.t, "a list of sets")
 		}
 		states := []*snapshot.Host{from.state(h.t), to.state(h.t)}
-		most, _ := h.each(5, variant, func(n int, when string) bool {
+		most, _ := h.each(7, variant, func(n int, when string) bool {
 			call, killed := h.kill(n, when, func() outcome { return h.apply(to) })
 			if !killed {
 				return false

@@ -209,7 +209,7 @@ var imageTar = sync.OnceValues(func() (string, error) {
 })
 
 func buildServer() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "labserver")
+	dir, err := os.MkdirTemp("", fmt.Sprintf("labserver-%d-", os.Getpid()))
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // commandLimit bounds every command run in a namespace.
-const commandLimit = time.Minute
+const commandLimit = 3 * time.Minute
 
 // Namespace is a network namespace.
 type Namespace struct {
@@ -114,7 +114,7 @@ func runBounded(start func(*exec.Cmd) error, stdin string, env []string, args ..
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.WaitDelay = time.Second // for a grandchild that keeps the pipes open
+	cmd.WaitDelay = 10 * time.Second // for a grandchild that keeps the pipes open
 	if err = start(cmd); err == nil {
 		err = cmd.Wait()
 	}
