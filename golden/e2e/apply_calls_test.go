@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // calls counts the tools that dockerfw runs, and can make one of these runs fail, or kill
@@ -21,6 +24,9 @@ import (
 type calls struct {
 	*target
 	dir string // a folder with a file for each call, and the file "at" for the wrappers
+	bin string // the PATH with the wrappers
+	// made is how many calls the last run made.
+	made int
 }
 
 // fault is what happens at the n-th call, from 1, of those that match a pattern of sh, such as
@@ -35,8 +41,8 @@ type fault struct {
 // failure is what a tool prints that is made to fail.
 const failure = "failed on purpose"
 
-const callWrapper = `
-calls=%q call="%s $*"
+const callWrapper = `#!/bin/sh
+real=%q calls=%q call="%s $*"
 [ -e "$calls/at" ] || exec "$real" "$@"
 read -r at when action pattern <"$calls/at"
 case $call in $pattern) ;; *) exec "$real" "$@" ;; esac
@@ -48,11 +54,15 @@ until echo "$call" >"$calls/$n"; do n=$((n + 1)); done 2>/dev/null
 [ $action = fail ] || kill -s $action "$PPID"
 [ $action = fail ] || [ $action = KILL ] || { [ $when = after ] || exec "$real" "$@"; exit 0; }
 echo "` + failure + `" >&2
-exit 1`
+exit 1
+`
 
-// newCalls wraps all tools of a host.
+// newCalls wraps all tools of a host, for the runs with a fault.
 func newCalls(h *target) *calls {
-	c := &calls{h, h.path("calls")}
+	h.t.Helper()
+	c := &calls{target: h, dir: h.path("calls"), bin: h.path("bin-calls")}
+	// The links of setDefault, which lead to wrappers here.
+	err := exec.Command("cp", "-a", h.path("bin"), c.bin).Run()
 	names := []string{"ipset", "nft"}
 	for _, tool := range []string{"iptables", "ip6tables"} {
 		for _, kind := range []string{"-nft", "-legacy"} {
@@ -62,7 +72,12 @@ func newCalls(h *target) *calls {
 		}
 	}
 	for _, name := range names {
-		h.wrap(name, fmt.Sprintf(callWrapper, c.dir, name))
+		path := filepath.Join(c.bin, name)
+		text := fmt.Sprintf(callWrapper, h.path("bin/"+name), c.dir, name)
+		err = errors.Join(err, os.Remove(path), os.WriteFile(path, []byte(text), 0o755))
+	}
+	if err != nil {
+		h.t.Fatal(err)
 	}
 	return c
 }
@@ -80,7 +95,10 @@ func (c *calls) with(f fault, run func() outcome) (out outcome, made []string, h
 	if err := os.WriteFile(filepath.Join(c.dir, "at"), fmt.Appendf(nil, "%d %s %s %s\n", f.n, f.when, f.action, f.pattern), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
+	env := c.env
+	c.env = append(slices.Clone(env), "PATH="+c.bin)
 	out = run()
+	c.env = env
 	c.waitForTools()
 	for n := 1; ; n++ {
 		text := readOr(c.t, filepath.Join(c.dir, strconv.Itoa(n)), "")
@@ -92,6 +110,7 @@ func (c *calls) with(f fault, run func() outcome) (out outcome, made []string, h
 	if err := os.RemoveAll(c.dir); err != nil {
 		c.t.Fatal(err)
 	}
+	c.made = len(made)
 	return out, made, len(made) >= f.n
 }
 
@@ -141,22 +160,36 @@ func (c *calls) killAt(f fault, run func() outcome) (call string, killed bool) {
 	return made[f.n-1], true
 }
 
-// each runs a test for each call, before and after the tool, until it returns false because a run
-// has no such call.
-func (c *calls) each(test func(n int, when string) bool) (most int) {
+// each runs a test for the calls of a run, before and after the tool, until it returns false because
+// a run has no such call. A soak takes every call, other runs one of step; a test that runs in several
+// variants, numbered from 0, takes other calls in each, and before the tool other ones than after it.
+// It returns how many calls a run makes, and how many faults were tested.
+func (c *calls) each(step, variant int, test func(n int, when string) bool) (most, tested int) {
 	c.t.Helper()
-	for _, when := range []string{"before", "after"} {
-		n := 1
+	if testenv.Soak() {
+		step = 1
+	} else {
+		c.t.Logf("only every %dth call has a fault; a soak tests all", step)
+	}
+	for i, when := range []string{"before", "after"} {
+		n := 1 + (variant+i*(step/2))%step
 		for test(n, when) {
 			if c.t.Failed() {
 				c.t.FailNow()
 			}
-			n++
+			n += step
+			tested++
 		}
-		most = max(most, n-1)
+		most = max(most, c.made)
 	}
-	return most
+	if tested == 0 {
+		c.t.Error("no call had a fault")
+	}
+	return most, tested
 }
+
+// onBackend is the variant of a test that differs in the backend alone.
+func onBackend(b lab.Backend) int { return slices.Index(lab.Backends, b) }
 
 // otherBackend is the other kind of iptables.
 func otherBackend(b lab.Backend) lab.Backend {

@@ -14,6 +14,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // requireOneOf fails the test unless the host treats the packets of each family as one of the
@@ -34,10 +35,10 @@ func (h *target) requireOneOf(what string, states ...*snapshot.Host) {
 }
 
 // onKilledPairs runs a test for each change from one policy to another whose kills differ, in
-// both directions, on both backends.
-func onKilledPairs(t *testing.T, test func(h *calls, from, to *deployed)) {
+// both directions, on both backends: as variants that are numbered from 0.
+func onKilledPairs(t *testing.T, test func(h *calls, variant int, from, to *deployed)) {
 	t.Parallel()
-	for _, pair := range [][2]string{
+	for i, pair := range [][2]string{
 		{"a list of sets", "a shorter list"},
 		{"single addresses", "other clients, rechecked"},
 		{"a jump", "a closed host"},
@@ -52,22 +53,23 @@ func onKilledPairs(t *testing.T, test func(h *calls, from, to *deployed)) {
 				h.addDockerChains(backend)
 				h.succeeds(from, nil)
 				c := newCalls(h)
-				test(c, from, to)
+				variant := 4*i + 2*onBackend(backend)
+				test(c, variant, from, to)
 				h.succeeds(to, nil)
-				test(c, to, from)
+				test(c, variant+1, to, from)
 			})
 		}
 	}
 }
 
 func TestAKilledRunLeavesTheOldOrTheNewPolicyAndTheNextRunRepairs(t *testing.T) {
-	onKilledPairs(t, func(h *calls, from, to *deployed) {
+	onKilledPairs(t, func(h *calls, variant int, from, to *deployed) {
 		other := deployPolicy(h.t, "a jump")
 		if from.name == other.name || to.name == other.name {
 			other = deployPolicy(h.t, "a list of sets")
 		}
 		states := []*snapshot.Host{from.state(h.t), to.state(h.t)}
-		most := h.each(func(n int, when string) bool {
+		most, _ := h.each(7, variant, func(n int, when string) bool {
 			call, killed := h.kill(n, when, func() outcome { return h.apply(to) })
 			if !killed {
 				return false
@@ -105,7 +107,7 @@ func TestAKilledRunWithConfirmIsRolledBack(t *testing.T) {
 		old, b := h.withPolicy("a list of sets"), deployPolicy(h.t, "single addresses")
 		states := []*snapshot.Host{old.state(h.t), b.state(h.t)}
 		loaded := 0
-		c.each(func(n int, when string) bool {
+		c.each(3, onBackend(h.backend), func(n int, when string) bool {
 			call, killed := c.kill(n, when, func() outcome { return h.apply(b, notYet...) })
 			if !killed {
 				h.expect(h.rollback(), 0)
@@ -149,7 +151,7 @@ func TestAKilledFirstInstallationLeavesNoRulesOrThePolicy(t *testing.T) {
 		h.addDockerChains(h.backend)
 		p := deployPolicy(h.t, "clients")
 		bare := h.state()
-		c.each(func(n int, when string) bool {
+		c.each(3, onBackend(h.backend), func(n int, when string) bool {
 			call, killed := c.kill(n, when, func() outcome { return h.apply(p) })
 			if !killed {
 				h.expect(h.remove(), 0)
@@ -178,7 +180,7 @@ func TestAKilledRemovalLeavesThePolicyOrNoRulesAndTheNextCompletesIt(t *testing.
 		bare := h.state()
 		p := deployPolicy(h.t, "a list of sets")
 		h.succeeds(p, nil)
-		c.each(func(n int, when string) bool {
+		c.each(3, onBackend(h.backend), func(n int, when string) bool {
 			call, killed := c.kill(n, when, h.remove)
 			if !killed {
 				h.succeeds(p, nil)
@@ -207,7 +209,7 @@ func TestAKilledBootLeavesNoRulesOrThePolicyAndTheNextLoads(t *testing.T) {
 		h.succeeds(p, nil)
 		h.reboot()
 		bare := h.state()
-		c.each(func(n int, when string) bool {
+		c.each(3, onBackend(h.backend), func(n int, when string) bool {
 			call, killed := c.kill(n, when, func() outcome { return h.boot(p) })
 			if !killed {
 				h.reboot()
@@ -231,9 +233,14 @@ func TestASignalEndsOnlyARunThatHasChangedNothing(t *testing.T) {
 		old := h.withPolicy("a list of sets")
 		b := deployPolicy(h.t, "a shorter list")
 		c := newCalls(h)
-		for _, signal := range []string{"INT", "TERM", "HUP"} {
-			ended, completed := 0, 0
-			for n := 1; ; n++ {
+		for i, signal := range []string{"INT", "TERM", "HUP"} {
+			ended, completed, step := 0, 0, 3
+			if testenv.Soak() {
+				step = 1
+			} else {
+				h.t.Logf("SIG%s at every %drd call; a soak tests all", signal, step)
+			}
+			for n := 1 + (i+onBackend(h.backend))%step; ; n += step {
 				before := h.saved()
 				out, made, hit := c.with(fault{n: n, when: "before", action: signal}, func() outcome { return h.apply(b) })
 				if !hit {
@@ -255,7 +262,7 @@ func TestASignalEndsOnlyARunThatHasChangedNothing(t *testing.T) {
 					h.t.Fatalf("SIG%s at call %d (%s): %s", signal, n, made[n-1], out.text)
 				}
 			}
-			if ended == 0 || completed < 5 {
+			if ended == 0 || completed*step < 5 {
 				h.t.Errorf("SIG%s ended %d runs, and %d completed", signal, ended, completed)
 			}
 		}

@@ -120,7 +120,7 @@ func (b *bench) requireAllAnswered(when string, s trafficSet) {
 func (b *bench) requireReachable(when string, targets []endpoint) {
 	b.Helper()
 	for _, t := range targets {
-		if got := b.Allowed.Connect(t.network, t.to); got != lab.Answered {
+		if got, _ := b.Allowed.AskFor(lab.LongPatience, t.network, t.to); got != lab.Answered {
 			b.Errorf("%s: %s to %s %s: %s", when, b.Allowed.Name, t.network, t.to, got)
 		}
 	}

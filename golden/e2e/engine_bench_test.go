@@ -171,7 +171,11 @@ func (b *bench) expectAll(when string, tries []try) {
 	var wait sync.WaitGroup
 	got, answers := make([]lab.Result, len(tries)), make([]string, len(tries))
 	for i, c := range tries {
-		wait.Go(func() { got[i], answers[i] = c.from.Ask(c.network, c.to) })
+		patience := lab.LongPatience
+		if c.want == lab.TimedOut {
+			patience = lab.Patience
+		}
+		wait.Go(func() { got[i], answers[i] = c.from.AskFor(patience, c.network, c.to) })
 	}
 	wait.Wait()
 	for i, c := range tries {

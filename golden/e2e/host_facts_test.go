@@ -81,7 +81,7 @@ func TestAMisspeltBridgeOfContainersIsReported(t *testing.T) {
 	p := compileFolder(t, "misspelt", strings.Replace(ordinaryPolicy, "host {", "host {\n  container_interfaces = [\"docker7\"]", 1))
 	const fault = "no interface of this host matches container_interfaces (docker7), so no traffic to containers is filtered. Docker's bridges are docker0"
 	s.host.succeeds(p, nil, "warning: "+fault)
-	if got := s.Other.Connect("tcp", s.Host.At(8080)); got != lab.Answered {
+	if got, _ := s.Other.AskFor(lab.LongPatience, "tcp", s.Host.At(8080)); got != lab.Answered {
 		t.Errorf("the other client: %s", got)
 	}
 	s.host.expect(s.host.dockerfw("verify", p.dir), 1, "FAIL  interfaces    "+fault)

@@ -155,7 +155,7 @@ func TestUplinksNeedTheNameThatIptablesSees(t *testing.T) {
 			}
 			other("with the right name", false)
 			if c.client == nil {
-				if got := s.Allowed.Connect("tcp", to); got != lab.Answered {
+				if got, _ := s.Allowed.AskFor(lab.LongPatience, "tcp", to); got != lab.Answered {
 					t.Errorf("the allowed client: %s", got)
 				}
 			}
@@ -180,7 +180,7 @@ func TestTheInterfaceBelowAnUplinkIsOpenToNeighbors(t *testing.T) {
 	ip(t, s.Host.Namespace, append([]string{"link add link eth0 name mv0 type macvlan mode bridge"}, move("mv0")...)...)
 	pin(t, s, s.Other, "eth0")
 	s.host.succeeds(compileFolder(t, "mv0", externalInterfaces("mv0")), nil, "warning: packets for the addresses of mv0 can arrive on eth0, which carries it, and external_interfaces does not list eth0")
-	if got := s.Other.Connect("tcp", s.Host.At(8080)); got != lab.Answered {
+	if got, _ := s.Other.AskFor(lab.LongPatience, "tcp", s.Host.At(8080)); got != lab.Answered {
 		t.Errorf("with mv0 only: %s", got)
 	}
 	s.host.succeeds(compileFolder(t, "both", externalInterfaces("mv0 eth0")), nil, "loaded ")

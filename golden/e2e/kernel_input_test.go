@@ -151,7 +151,7 @@ func testClosedHost(t *testing.T, backend lab.Backend, sessions string) {
 	for _, program := range p.programs {
 		p.must(t, backend, l.Host.IPTablesRestore(backend, int(program.Family), p.files[rulesFile(int(program.Family), "remove")]))
 	}
-	if got := l.Other.Connect("tcp", l.Host.At6(8080)); got != answered {
+	if got, _ := l.Other.AskFor(lab.LongPatience, "tcp", l.Host.At6(8080)); got != answered {
 		t.Errorf("after removal: %s", got)
 	}
 }

@@ -111,7 +111,7 @@ func (c *cell) file(name string) string {
 // removeCgroups removes the control groups of killed containers, in the
 // hierarchy of version 2 or in those of version 1.
 func removeCgroups(name string) error {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		var failed error
 		for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {

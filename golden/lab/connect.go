@@ -19,9 +19,13 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/internal/talk"
 )
 
-// Patience is how long a client waits for an answer. A lost SYN is sent again
+// Patience is how long a client waits for an answer that may not come. A lost SYN is sent again
 // after one second, so it takes two drops in a row to time out.
 const Patience = 1500 * time.Millisecond
+
+// LongPatience is how long a client waits for an answer that has to come: an answer ends the wait,
+// and a busy machine may delay it.
+const LongPatience = 15 * time.Second
 
 // Result is the result of a connection. Any other error is a Result with the
 // text of the error.
@@ -60,7 +64,12 @@ func (n *Node) Connect(network, addrPort string) Result {
 // Ask is like Connect and returns the answer as well:
 // "web tcp 80 from 198.51.100.2", with the client address as the server sees it.
 func (n *Node) Ask(network, addrPort string) (Result, string) {
-	deadline := time.Now().Add(Patience)
+	return n.AskFor(Patience, network, addrPort)
+}
+
+// AskFor is like Ask with another patience.
+func (n *Node) AskFor(patience time.Duration, network, addrPort string) (Result, string) {
+	deadline := time.Now().Add(patience)
 	session, err := n.dial(network, addrPort, deadline)
 	if err != nil {
 		return classify(err), ""
@@ -97,12 +106,12 @@ type Session struct {
 // OpenSession connects and fails the test unless the server answers.
 func (n *Node) OpenSession(network, addrPort string) *Session {
 	n.t.Helper()
-	session, err := n.dial(network, addrPort, time.Now().Add(Patience))
+	session, err := n.dial(network, addrPort, time.Now().Add(LongPatience))
 	if err != nil {
 		n.t.Fatalf("%s: %s session with %s: %v", n.Name, network, addrPort, err)
 	}
 	n.t.Cleanup(session.Close)
-	if result := session.Ping(); result != Answered {
+	if result, _ := session.ask(time.Now().Add(LongPatience)); result != Answered {
 		n.t.Fatalf("%s: %s session with %s: %s", n.Name, network, addrPort, result)
 	}
 	return session

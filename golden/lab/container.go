@@ -124,7 +124,6 @@ func (c *Container) refresh() {
 		c.V6, _ = netip.ParseAddr(network.GlobalIPv6Address)
 	}
 	c.path = filepath.Join(e.cell.root, settings.SandboxKey)
-	c.enter = []string{"--net=" + c.path}
 	c.lock = e.lab.Host.lock
 
 	deadline := time.Now().Add(engineLimit)
@@ -210,7 +209,7 @@ var imageTar = sync.OnceValues(func() (string, error) {
 })
 
 func buildServer() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "labserver")
+	dir, err := os.MkdirTemp("", fmt.Sprintf("labserver-%d-", os.Getpid()))
 	if err != nil {
 		return nil, err
 	}

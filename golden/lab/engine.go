@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,12 +137,12 @@ func (lab *Lab) NewEngine(options EngineOptions) *Engine {
 	}
 	engine.linkTools(options.Backend)
 	engine.writeConfig(options, cgroup)
-	engine.Version = engine.toolVersion("dockerd")
+	engine.Version = engine.toolVersion(options, "dockerd")
 	for name, value := range map[string]string{
 		"engine":   engine.Version,
 		"backend":  string(options.Backend),
-		"iptables": engine.toolVersion("iptables"),
-		"ipset":    engine.toolVersion("ipset"),
+		"iptables": engine.toolVersion(options, "iptables"),
+		"ipset":    engine.toolVersion(options, "ipset"),
 	} {
 		t.Attr(name, value)
 	}
@@ -150,14 +151,23 @@ func (lab *Lab) NewEngine(options EngineOptions) *Engine {
 
 var versionNumber = regexp.MustCompile(`\d+(\.\d+)+`)
 
-// toolVersion returns the version of one of the engine's programs.
-func (e *Engine) toolVersion(tool string) string {
+// toolVersions are known versions: those of a program of the root directory, dockerd and backend of
+// an engine.
+var toolVersions sync.Map
+
+// toolVersion returns the version of one of the engine's programs, which each test process asks once.
+func (e *Engine) toolVersion(options EngineOptions, tool string) string {
 	e.t.Helper()
+	key := [4]string{options.Root, options.Dockerd, string(options.Backend), tool}
+	if known, ok := toolVersions.Load(key); ok {
+		return known.(string)
+	}
 	text := e.Tools.MustRun("env", "PATH="+e.path, tool, "--version")
 	version := versionNumber.FindString(text)
 	if version == "" {
 		e.t.Fatalf("no version in %s --version: %q", tool, text)
 	}
+	toolVersions.Store(key, version)
 	return version
 }
 
@@ -333,7 +343,7 @@ func (e *Engine) run(stdin string, args ...string) (stdout, stderr string, err e
 		"DOCKER_CONFIG=" + e.config,
 		"DOCKER_CONTEXT=",
 	}
-	return runBounded(stdin, env, append([]string{"docker"}, args...)...)
+	return runBounded((*exec.Cmd).Start, stdin, env, append([]string{"docker"}, args...)...)
 }
 
 // CreateNetwork creates a bridge network with the device br-NAME. Without

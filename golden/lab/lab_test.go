@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -165,28 +166,41 @@ COMMIT
 // Not parallel: it examines the whole test process.
 func TestNothingIsLeftOver(t *testing.T) {
 	for _, backend := range Backends {
-		before := footprint(t)
+		before := footprint(t, nil)
+		var own []string
 		t.Run(string(backend), func(t *testing.T) {
 			lab := NewLab(t)
 			engine := lab.StartEngine(EngineOptions{Backend: backend})
-			engine.RunContainer(ContainerOptions{Name: "web", Publish: []string{"8080:80"}})
+			web := engine.RunContainer(ContainerOptions{Name: "web", Publish: []string{"8080:80"}})
+			for _, ns := range []*Namespace{lab.Host.Namespace, lab.Allowed.Namespace, web.Namespace} {
+				err := ns.within(func() error {
+					id, err := os.Readlink("/proc/thread-self/ns/net")
+					own = append(own, id)
+					return err
+				})
+				must(t, err)
+			}
+			if during := footprint(t, own); during == before || !strings.Contains(during, "labserver") {
+				t.Errorf("the test does not see what may be left over:\n%s", during)
+			}
 			engine.Kill() // leaves containers and the shims of containerd
 		})
-		if after := footprint(t); after != before {
+		if after := footprint(t, own); after != before {
 			t.Errorf("before:\n%s\nafter:\n%s", before, after)
 		}
 	}
 }
 
 // footprint lists this process's namespaces, mounts, temporary files and
-// cgroups, and all processes that descend from it or live in its namespaces.
-func footprint(t *testing.T) string {
+// cgroups, its child processes, and all processes in some network namespaces. (Other test processes
+// on this machine have namespaces of their own.)
+func footprint(t *testing.T, namespaces []string) string {
 	t.Helper()
 	var out strings.Builder
 	for _, pattern := range []string{
 		fmt.Sprintf("/run/netns/*-%d-*", os.Getpid()),
-		filepath.Join(os.TempDir(), "Test*"),
-		filepath.Join(os.TempDir(), "labserver*"),
+		filepath.Join(os.TempDir(), "TestNothingIsLeftOver*"),
+		filepath.Join(os.TempDir(), fmt.Sprintf("labserver-%d-*", os.Getpid())),
 		fmt.Sprintf("/sys/fs/cgroup/dfw-host-%d-*", os.Getpid()),
 		fmt.Sprintf("/sys/fs/cgroup/*/dfw-host-%d-*", os.Getpid()),
 	} {
@@ -199,10 +213,15 @@ func footprint(t *testing.T) string {
 
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	must(t, err)
-	fmt.Fprintln(&out, "mounts:", strings.Count(string(mounts), "\n"))
+	count := 0
+	for line := range strings.Lines(string(mounts)) {
+		// ip netns mounts each namespace, also those of other processes.
+		if !strings.Contains(line, "/netns/") || strings.Contains(line, fmt.Sprintf("-%d-", os.Getpid())) {
+			count++
+		}
+	}
+	fmt.Fprintln(&out, "mounts:", count)
 
-	host, err := os.Readlink("/proc/self/ns/net")
-	must(t, err)
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	must(t, err)
 	for _, process := range processes {
@@ -212,7 +231,7 @@ func footprint(t *testing.T) string {
 		}
 		net, _ := os.Readlink(process + "/ns/net")
 		child := strings.Contains(string(status), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid()))
-		if child || net != "" && net != host {
+		if child || slices.Contains(namespaces, net) {
 			command, _ := os.ReadFile(process + "/cmdline")
 			fmt.Fprintf(&out, "%s %s %q\n", process, net, command)
 		}
@@ -227,14 +246,18 @@ func makesNoDockerUser6(engine *Engine) bool { return engine.Before(26) }
 
 func answers(t *testing.T, from *Node, network, to, want string) {
 	t.Helper()
-	if result, answer := from.Ask(network, to); answer != want {
+	if result, answer := from.AskFor(LongPatience, network, to); answer != want {
 		t.Errorf("%s to %s/%s: %s %q, want %q", from.Name, to, network, result, answer, want)
 	}
 }
 
 func requireResult(t *testing.T, from *Node, network, to string, want Result) {
 	t.Helper()
-	if got := from.Connect(network, to); got != want {
+	patience := LongPatience
+	if want == TimedOut {
+		patience = Patience
+	}
+	if got, _ := from.AskFor(patience, network, to); got != want {
 		t.Errorf("%s to %s/%s: %s, want %s", from.Name, to, network, got, want)
 	}
 }

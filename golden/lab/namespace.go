@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,7 @@ import (
 )
 
 // commandLimit bounds every command run in a namespace.
-const commandLimit = time.Minute
+const commandLimit = 3 * time.Minute
 
 // Namespace is a network namespace.
 type Namespace struct {
@@ -27,7 +28,7 @@ type Namespace struct {
 
 	t     testing.TB
 	path  string   // of the namespace, for setns
-	enter []string // nsenter's flags
+	enter []string // nsenter's flags; none if the network namespace is all that differs
 	lock  string   // XTABLES_LOCKFILE, as a command sees it
 }
 
@@ -49,10 +50,9 @@ func NewNamespace(t testing.TB, prefix string) *Namespace {
 	})
 	path := "/run/netns/" + name
 	ns := &Namespace{
-		Name:  name,
-		t:     t,
-		path:  path,
-		enter: []string{"--net=" + path},
+		Name: name,
+		t:    t,
+		path: path,
 		// The legacy tools take one lock for the whole machine by default.
 		lock: filepath.Join(t.TempDir(), "xtables.lock"),
 	}
@@ -78,7 +78,19 @@ func (ns *Namespace) MustRun(args ...string) string {
 
 // Input is Run with text as the stdin of the command.
 func (ns *Namespace) Input(stdin string, args ...string) (stdout, stderr string, err error) {
-	stdout, stderr, err = runBounded(stdin, []string{"XTABLES_LOCKFILE=" + ns.lock}, ns.command(args...)...)
+	return ns.InputEnv(stdin, nil, args...)
+}
+
+// InputEnv is Input with more variables of the environment, "NAME=VALUE".
+func (ns *Namespace) InputEnv(stdin string, env []string, args ...string) (stdout, stderr string, err error) {
+	env = append([]string{"XTABLES_LOCKFILE=" + ns.lock}, env...)
+	if ns.enter == nil {
+		// A process begins in the namespace of the thread that starts it: nsenter would be one more
+		// program for each of the thousands of commands of a test.
+		stdout, stderr, err = runBounded(func(cmd *exec.Cmd) error { return ns.within(cmd.Start) }, stdin, env, args...)
+	} else {
+		stdout, stderr, err = runBounded((*exec.Cmd).Start, stdin, env, ns.command(args...)...)
+	}
 	if err != nil {
 		err = fmt.Errorf("%s: %s: %w: %s", ns.Name, strings.Join(args, " "), err, strings.TrimSpace(stderr))
 	}
@@ -86,12 +98,15 @@ func (ns *Namespace) Input(stdin string, args ...string) (stdout, stderr string,
 }
 
 func (ns *Namespace) command(args ...string) []string {
+	enter := ns.enter
+	if enter == nil {
+		enter = []string{"--net=" + ns.path}
+	}
 	// nsenter and not ip netns exec, which mounts a /sys without the cgroups.
-	command := append([]string{"nsenter"}, ns.enter...)
-	return append(append(command, "--"), args...)
+	return slices.Concat([]string{"nsenter"}, enter, []string{"--"}, args)
 }
 
-func runBounded(stdin string, env []string, args ...string) (stdout, stderr string, err error) {
+func runBounded(start func(*exec.Cmd) error, stdin string, env []string, args ...string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
 	var out, errs bytes.Buffer
@@ -99,8 +114,10 @@ func runBounded(stdin string, env []string, args ...string) (stdout, stderr stri
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.WaitDelay = time.Second // for a grandchild that keeps the pipes open
-	err = cmd.Run()
+	cmd.WaitDelay = 10 * time.Second // for a grandchild that keeps the pipes open
+	if err = start(cmd); err == nil {
+		err = cmd.Wait()
+	}
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("not finished after %s: %w", commandLimit, err)
 	}

@@ -126,7 +126,7 @@ func (n *Node) startTraffic(network, addrPort string, loop func(*Traffic) error)
 }
 
 // StartLoad starts a load client: one connection or socket after the other to a lab server,
-// each of which waits up to Patience for its answer. A datagram is sent once. The pause
+// each of which waits up to LongPatience for its answer. A datagram is sent once. The pause
 // between two attempts may be 0; see StartProbe for the cost of a short one.
 func (n *Node) StartLoad(network, addrPort string, pause time.Duration) *Traffic {
 	n.t.Helper()
@@ -157,7 +157,7 @@ func (n *Node) StartLoad(network, addrPort string, pause time.Duration) *Traffic
 
 // askOnce has to be called within the namespace.
 func (n *Node) askOnce(network, addrPort string) (resent int, err error) {
-	deadline := time.Now().Add(Patience)
+	deadline := time.Now().Add(LongPatience)
 	conn, err := (&net.Dialer{Deadline: deadline}).Dial(network, addrPort)
 	if err != nil {
 		return 0, err

@@ -87,12 +87,7 @@ var fallbackFaults = []struct {
 // The proof of the fallback rules finds faults in them alone, whatever the rules of the filter
 // table, which are correct here.
 func TestFaultsInFallbackRulesAreRefused(t *testing.T) {
-	installs := []string{"replace", "jump", "insert"}
-	if testing.Short() {
-		t.Log("-short: only with install = \"replace\"")
-		installs = installs[:1]
-	}
-	for _, install := range installs {
+	for _, install := range installs(t) {
 		policy := strings.ReplaceAll(everything, "INSTALL", install)
 		for _, fault := range fallbackFaults {
 			host := compileText(t, policy).Hosts[0]

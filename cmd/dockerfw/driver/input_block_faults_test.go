@@ -132,7 +132,7 @@ func inChain(tables *iptables.Tables, chain string, do func(lowered)) {
 }
 
 func TestFaultsInTheInputBlockAreRefused(t *testing.T) {
-	for _, install := range []string{"replace", "jump", "insert"} {
+	for _, install := range installs(t) {
 		policy := strings.ReplaceAll(closedHost, "INSTALL", install)
 		for _, fault := range hostFaults {
 			host := compileText(t, policy).Hosts[0]
@@ -156,7 +156,7 @@ func TestFaultsInTheInputBlockAreRefused(t *testing.T) {
 }
 
 func TestFaultsInThePrintedInputBlockAreRefused(t *testing.T) {
-	for _, install := range []string{"replace", "jump", "insert"} {
+	for _, install := range installs(t) {
 		host := compileText(t, strings.ReplaceAll(closedHost, "INSTALL", install)).Hosts[0]
 		good := iptablesText(host.Files)
 		for _, fault := range []struct{ name, old, new string }{

@@ -198,7 +198,7 @@ var inputFaults = []struct {
 }
 
 func TestFaultsInINPUTProtectionAreRefused(t *testing.T) {
-	for _, install := range []string{"replace", "jump", "insert"} {
+	for _, install := range installs(t) {
 		policy := strings.ReplaceAll(protecting, "INSTALL", install)
 		for _, fault := range inputFaults {
 			host := compileText(t, policy).Hosts[0]

@@ -244,13 +244,18 @@ func emitAndProve(t *testing.T, host Host) hcl.Diagnostics {
 	return prove(host, iptablesText(files))
 }
 
-func TestFaultsOfPassesAreRefused(t *testing.T) {
-	installs := []string{"replace", "jump", "insert"}
+// installs are the ways to install rules, each of which the faults are tried with.
+func installs(t *testing.T) []string {
+	t.Helper()
 	if testing.Short() {
 		t.Log("-short: only with install = \"replace\"")
-		installs = installs[:1]
+		return []string{"replace"}
 	}
-	for _, install := range installs {
+	return []string{"replace", "jump", "insert"}
+}
+
+func TestFaultsOfPassesAreRefused(t *testing.T) {
+	for _, install := range installs(t) {
 		policy := strings.ReplaceAll(everything, "INSTALL", install)
 		for _, fault := range ruleFaults {
 			host := compileText(t, policy).Hosts[0]

@@ -152,7 +152,7 @@ var textFaults = []struct{ name, old, new string }{
 }
 
 func TestFaultsInPrintedRulesAreRefused(t *testing.T) {
-	for _, install := range []string{"replace", "jump", "insert"} {
+	for _, install := range installs(t) {
 		result := compileText(t, strings.ReplaceAll(everything, "INSTALL", install))
 		host := result.Hosts[0]
 		good := iptablesText(host.Files)

@@ -84,7 +84,7 @@ func TestHostsOfAllKinds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for i, from := range c.versions {
 				for k, to := range c.versions {
-					if !selected(i + k) {
+					if !selected(i+k, 5) {
 						continue
 					}
 					third := c.versions[(i+2*k+1)%len(c.versions)]
@@ -130,7 +130,7 @@ func TestRepairsMayBeCutOff(t *testing.T) {
 	all := versions(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := range 40 {
-		if !selected(n) {
+		if !selected(n, 5) {
 			continue
 		}
 		m := &machine{Host: newHost(t, dockers, "")}
