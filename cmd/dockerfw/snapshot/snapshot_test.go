@@ -309,3 +309,17 @@ func TestOpenRevision(t *testing.T) {
 		}
 	}
 }
+
+func TestLabelsOfAFleet(t *testing.T) {
+	fleet := &Fleet{}
+	for i := range 12 {
+		fleet.Hosts = append(fleet.Hosts, &Host{Label: fmt.Sprintf("web%d", i+1)})
+	}
+	if got, want := fleet.Labels(), "web1, web2, web3, web4, web5, web6, web7, web8, web9, web10 and 2 more"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	fleet.Hosts = fleet.Hosts[:2]
+	if got, want := fleet.Labels(), "web1, web2"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -118,6 +118,7 @@ host {
 default {}
 `))
 	const (
+		noTrack    = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -j NOTRACK\nCOMMIT\n"
 		inputJump  = "-A INPUT -j DOCKERFW-INPUT\n"
 		toProxy    = `-A DOCKERFW-INPUT -i eth0 -p tcp -m tcp --dport 8080 -m comment --comment "dockerfw input" -j DOCKERFW-PROXY` + "\n"
 		proxyDrops = `-A DOCKERFW-PROXY -m comment --comment "dockerfw default" -j DROP` + "\n"
@@ -156,6 +157,35 @@ default {}
 		}
 		if !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
+		}
+	}
+	// Packets that are not tracked are one fault, which FORWARD and INPUT share.
+	dir = t.TempDir()
+	write(t, filepath.Join(dir, "rules.v4"), whole+noTrack)
+	checks, err := Host(compiled, open(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reported := 0
+	for _, c := range checks {
+		if strings.Contains(c.Text, "exempts packets from connection tracking") {
+			reported++
+		}
+	}
+	if reported != 1 {
+		t.Errorf("NOTRACK is reported %d times: %+v", reported, checks)
+	}
+
+	// Without the rules, their checks do not say that all is well.
+	write(t, filepath.Join(dir, "rules.v4"), "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n"+jump+inputJump+"COMMIT\n")
+	if checks, err = Host(compiled, open(t, dir)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range checks {
+		if want := map[string]string{
+			"IPv4 FORWARD": "chain DOCKER-USER has no rules of dockerfw", "IPv4 INPUT": "chain DOCKERFW-INPUT has no rules of dockerfw",
+		}[c.Name]; want != "" && !c.Fault() && (c.Status != "note" || !strings.HasPrefix(c.Text, want)) {
+			t.Errorf("without rules: %+v", c)
 		}
 	}
 }
