@@ -55,7 +55,7 @@ func openHost(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.H
 		return nil, err
 	}
 	if len(side.Hosts) > 1 {
-		return nil, fmt.Errorf("%s has %d hosts: choose one with --host", name, len(side.Hosts))
+		return nil, fmt.Errorf("%s has %d hosts: choose one with --host: %s", name, len(side.Hosts), side.Labels())
 	}
 	return side.Hosts[0], nil
 }

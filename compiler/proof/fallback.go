@@ -6,20 +6,24 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// refusals returns what the fallback rules must be equal to: they drop the packets that the
-// policy's program for forwarded packets refuses while no limit is reached, and leave all
-// others to the rest of the table. They never accept, so that foreign rules there apply.
-//
-// With the chain DOCKER, where only some of the forwarded packets meet the policy, there are
-// no fallback rules.
-func refusals(policy *parser.Policy, forwarded *packet.Program) *packet.Program {
-	out := &packet.Program{Family: forwarded.Family, Default: packet.Verdict{Kind: packet.Docker}}
+// refusalsForwarded returns what the fallback rules for forwarded packets must be equal to: with
+// the chain DOCKER, where only some of the forwarded packets meet the policy, there are none.
+func refusalsForwarded(policy *parser.Policy, forwarded *packet.Program) *packet.Program {
 	if policy.Host.Chain.Value == parser.ChainDocker {
-		out.Chains = []*packet.Chain{{Name: "no fallback rules"}}
-		return out
+		return &packet.Program{
+			Family: forwarded.Family, Default: packet.Verdict{Kind: packet.Docker}, Chains: []*packet.Chain{{Name: "no fallback rules"}},
+		}
 	}
+	return refusals(policy, forwarded)
+}
+
+// refusals returns what fallback rules must be equal to: they drop the packets that a program of
+// the policy refuses while no limit is reached, and leave all others to the rest of the table.
+// They never accept, so that foreign rules there apply.
+func refusals(policy *parser.Policy, program *packet.Program) *packet.Program {
+	out := &packet.Program{Family: program.Family, ToHost: program.ToHost, Default: packet.Verdict{Kind: packet.Docker}}
 	unreached := limitsNotReached(policy)
-	for _, c := range forwarded.Chains {
+	for _, c := range program.Chains {
 		chain := &packet.Chain{Name: c.Name}
 		for _, r := range c.Rules {
 			rule := &packet.Rule{Text: r.Text, Verdict: packet.Verdict{Kind: packet.Docker}}

@@ -26,27 +26,31 @@ type Loaded struct {
 	Filter  *iptables.Table
 	Forward string
 	// Security has the chains of the fallback rules, which forwarded packets enter in
-	// ir.OwnChain; it has no chains, or is nil, if there are none.
+	// ir.OwnChain, and those for the host in ir.InputChain; it has no chains, or is nil, if
+	// there are none.
 	Security *iptables.Table
 	Sets     *netfilter.Sets
 }
 
 // Prove returns an error if the verdict of the filter table and the sets on any packet of the
 // family differs from that of the policy, or if the security table does not refuse exactly
-// the forwarded packets that the policy refuses as long as no limit is reached.
+// the packets, forwarded and to the host, that the policy refuses as long as no limit is reached.
 func Prove(policy *parser.Policy, lists *semantics.Lists, loaded Loaded) error {
 	forwarded, input := semantics.Programs(policy, loaded.Family, lists)
 	t := newTranslator(policy, loaded)
-	loadedInput := t.program(loaded.Filter, ir.InputChain)
-	loadedInput.ToHost = true
+	loadedInput, fallbackInput := t.program(loaded.Filter, ir.InputChain), t.program(loaded.Security, ir.InputChain)
+	loadedInput.ToHost, fallbackInput.ToHost = true, true
 	err := compare(
 		pair{forwarded, t.program(loaded.Filter, loaded.Forward), ""},
-		pair{refusals(policy, forwarded), t.program(loaded.Security, ir.OwnChain), "security table: "},
+		pair{refusalsForwarded(policy, forwarded), t.program(loaded.Security, ir.OwnChain), "security table: "},
 	)
 	if err != nil {
 		return err
 	}
-	return compare(pair{input, loadedInput, ""})
+	return compare(
+		pair{input, loadedInput, ""},
+		pair{refusals(policy, input), fallbackInput, "security table: "},
+	)
 }
 
 // pair is the programs of a policy and of its text, which must be equal. context begins the

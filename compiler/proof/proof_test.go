@@ -47,7 +47,17 @@ COMMIT
 -A DOCKERFW -i eth0 -m set --match-set banned src -m comment --comment "dockerfw deny banned" -j DROP
 -A DOCKERFW -i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL -m conntrack --ctstate NEW -m comment --comment "dockerfw accept web" -j RETURN
 -A DOCKERFW -i eth0 -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP
-COMMIT
+` + fallbackInput + `COMMIT
+`
+
+// fallbackInput are the fallback rules for packets to the host.
+const fallbackInput = `:DOCKERFW-INPUT - [0:0]
+:DOCKERFW-PROXY - [0:0]
+-A DOCKERFW-INPUT -i eth0 -p tcp -m tcp --dport 443 -m comment --comment "dockerfw input" -j DOCKERFW-PROXY
+-A DOCKERFW-PROXY -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j RETURN
+-A DOCKERFW-PROXY -m set --match-set banned src -m comment --comment "dockerfw deny banned" -j DROP
+-A DOCKERFW-PROXY -p tcp -m tcp --dport 443 -m conntrack --ctstate NEW -m comment --comment "dockerfw accept web" -j RETURN
+-A DOCKERFW-PROXY -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP
 `
 
 // Rules of the security table, for faults.
@@ -84,6 +94,9 @@ func TestOnlyTextWithTheVerdictsOfThePolicyIsProved(t *testing.T) {
 		{"a fallback rule that refuses more", `-A DOCKERFW -i eth0 -m set !`, `-A DOCKERFW -m set !`, `is "docker" by the policy (no rule) and "drop" by the text (dockerfw default)`},
 		{"a fallback rule that accepts", fallbackWeb, strings.Replace(fallbackWeb, "RETURN", "ACCEPT", 1), `is "docker" by the policy (accept web) and "accept" by the text (dockerfw accept web)`},
 		{"a fallback rule that answers", fallbackDefault, strings.Replace(fallbackDefault, "-j DROP", "-j REJECT --reject-with icmp-admin-prohibited", 1), `is "drop" by the policy (default) and "reject icmp-admin-prohibited" by the text (dockerfw default)`},
+		{"no fallback rules for the host", fallbackInput, "", `security table: the verdict on tcp 198.51.100.1:40000 -> 192.0.2.1:443 in eth0 NEW [source in banned] is "drop" by the policy (deny banned) and "docker" by the text (no rule)`},
+		{"fallback rules for the host that refuse more", fallbackInput, strings.Replace(fallbackInput, "-p tcp -m tcp --dport 443 -m comment", "-p tcp -m comment", 1), `is "docker" by the policy (not protected) and "drop" by the text (dockerfw deny banned)`},
+		{"a fallback rule for the host that accepts", fallbackInput, strings.Replace(fallbackInput, "web\" -j RETURN", "web\" -j ACCEPT", 1), `is "docker" by the policy (accept web) and "accept" by the text (dockerfw accept web)`},
 		{"a missing limit", " -m hashlimit --hashlimit-upto 90/min --hashlimit-burst 5 --hashlimit-name web", "", `and "accept" by the text (dockerfw accept web)`},
 
 		{"INPUT protection without its default", `-A DOCKERFW-PROXY -m set ! --match-set office src -m comment --comment "dockerfw default" -j DROP` + "\n", "", `is "drop" by the policy (default) and "docker" by the text (no rule)`},
@@ -105,9 +118,9 @@ func TestOnlyTextWithTheVerdictsOfThePolicyIsProved(t *testing.T) {
 	}
 }
 
-// With the chain DOCKER, only packets for containers meet the policy, and nothing may be in
-// the security table.
-func TestWithTheChainDockerThereAreNoFallbackRules(t *testing.T) {
+// With the chain DOCKER, only packets for containers meet the policy, and the security table may
+// refuse nothing in FORWARD.
+func TestWithTheChainDockerThereAreNoFallbackRulesForForwardedPackets(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "policy.hcl")
 	text := strings.Replace(policyText, `external_interfaces = ["eth0"]`, "external_interfaces = [\"eth0\"]\nchain = \"DOCKER\"\ninstall = \"insert\"", 1)
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
@@ -115,6 +128,7 @@ func TestWithTheChainDockerThereAreNoFallbackRules(t *testing.T) {
 	}
 	policy := evaluate(name)
 	filter, _, _ := strings.Cut(correctRules, "*security")
+	filter += "*security\n" + fallbackInput + "COMMIT\n"
 	if err := proof.Prove(policy, nil, load(filter, correctSets)); err != nil {
 		t.Error(err)
 	}

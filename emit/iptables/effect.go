@@ -55,40 +55,50 @@ func Repeated(p *Program) string {
 // FallbackEffect returns an addition to [RulesEffect] for the security table; "" if p has no
 // fallback rules.
 func FallbackEffect(p *Program) string {
-	if len(p.Fallback) == 0 {
+	switch jumps := p.FallbackJumps(); len(jumps) {
+	case 0:
 		return ""
+	case 1:
+		return fmt.Sprintf(", and the fallback rules in chain %s of the security table", jumps[0].To)
+	default:
+		return fmt.Sprintf(", and the fallback rules in chains %s and %s of the security table", jumps[0].To, jumps[1].To)
 	}
-	return fmt.Sprintf(", and the fallback rules in chain %s of the security table", FallbackChain)
 }
 
-// FallbackJump returns the sentence about the jump to the fallback rules, which the restore
-// file does not have: loading it again would add another one. It is "" if p has no fallback
-// rules.
+// FallbackJump returns the sentence about the jumps to the fallback rules, which the restore
+// file does not have: loading it again would add others. It is "" if p has no fallback rules.
 func FallbackJump(p *Program) string {
-	if len(p.Fallback) == 0 {
+	switch jumps := p.FallbackJumps(); len(jumps) {
+	case 0:
 		return ""
+	case 1:
+		return fmt.Sprintf(" The jump to it in %s of that table is not in this file; dockerfw apply adds it.", jumps[0].From)
+	default:
+		return fmt.Sprintf(" The jumps to them in %s and %s of that table are not in this file; dockerfw apply adds them.", jumps[0].From, jumps[1].From)
 	}
-	return " The jump to it in FORWARD of that table is not in this file; dockerfw apply adds it."
 }
 
 // RemovalEffect returns what loading the removal file of p removes, as a predicate.
 func RemovalEffect(p *Program) string {
-	var others, jumps []string
-	if p.ProtectsInput() {
-		others, jumps = append(others, "chain "+ir.InputChain), append(jumps, "INPUT")
-	}
-	if len(p.Fallback) > 0 {
-		others, jumps = append(others, "the fallback rules"), append(jumps, "FORWARD of the security table")
-	}
+	input := p.ProtectsInput()
 	more := ""
-	switch len(others) {
-	case 1:
-		more = fmt.Sprintf(", and %s with the jump to it in %s, which must be there", others[0], jumps[0])
-		if !p.ProtectsInput() {
-			more = strings.Replace(more, " to it ", " to them ", 1)
+	switch jumps := p.FallbackJumps(); {
+	case len(jumps) == 0 && input:
+		more = fmt.Sprintf(", and chain %s with the jump to it in INPUT, which must be there", ir.InputChain)
+	case len(jumps) > 0:
+		var from []string
+		for _, j := range jumps {
+			from = append(from, j.From)
 		}
-	case 2:
-		more = fmt.Sprintf(", and %s and %s with the jumps to them in %s and %s, which must be there", others[0], others[1], jumps[0], jumps[1])
+		where := strings.Join(from, " and ") + " of the security table"
+		switch {
+		case input && len(jumps) == 1:
+			more = fmt.Sprintf(", and chain %s and the fallback rules with the jumps to them in INPUT and %s, which must be there", ir.InputChain, where)
+		case input:
+			more = fmt.Sprintf(", and chain %s and the fallback rules with the jumps to them in INPUT, and in %s, which must be there", ir.InputChain, where)
+		default:
+			more = fmt.Sprintf(", and the fallback rules with the jump to them in %s, which must be there", where)
+		}
 	}
 	switch p.Install {
 	case ir.InstallReplace:

@@ -13,40 +13,64 @@ const FallbackChain = ir.OwnChain
 // addFallbacks adds the fallback rules of each family.
 func (l *legalization) addFallbacks() {
 	for _, p := range l.out.Programs {
-		p.Fallback = fallback(p)
+		p.Fallback = append(fallbackForward(p), fallbackInput(p)...)
 	}
 }
 
-// fallback returns the chains of the security table that refuse what p refuses of forwarded
-// packets; nil if it refuses none whatever the limits.
-//
-// Packets traverse that table after the filter table, and no engine changes it. It refuses
-// what would get through while FORWARD does not lead to the rules in the filter table:
-// docs/operations.md, "Fallback rules". To pass is to return from it, so that foreign rules
-// of the table apply. It neither logs nor counts: limits are not reached, and each packet has
-// been logged, counted and answered by the filter table.
+// Packets traverse the security table after the filter table, and no engine changes it. The
+// fallback rules refuse what would get through while FORWARD or INPUT does not lead to the rules
+// in the filter table: docs/operations.md, "Fallback rules". To pass is to return from them, so
+// that foreign rules of the table apply. They neither log nor count: limits are not reached, and
+// each packet has been logged, counted and answered by the filter table.
+
+// fallbackForward returns the chains that refuse what p refuses of forwarded packets; nil if it
+// refuses none whatever the limits.
 //
 // Only the chain DOCKER-USER gets all forwarded packets. Engines before 17.06 send those for
 // containers to the chain DOCKER; a jump in FORWARD would lead others to the fallback rules.
-func fallback(p *Program) []*Chain {
+func fallbackForward(p *Program) []*Chain {
 	if p.Target != "DOCKER-USER" {
 		return nil
 	}
+	chains := fallback(p, p.Chains[0].Name)
+	if chains != nil {
+		chains[0].Name = FallbackChain
+	}
+	return chains
+}
+
+// fallbackInput returns the chains that refuse what p refuses of packets to the host itself; nil
+// if it refuses none whatever the limits. They have the names of those in the filter table.
+func fallbackInput(p *Program) []*Chain {
+	if !p.ProtectsInput() {
+		return nil
+	}
+	return fallback(p, ir.InputChain)
+}
+
+// fallback returns the fallback rules of a chain of p and of all to which it leads, in the order
+// of p; nil if none of them drops a packet.
+func fallback(p *Program, start string) []*Chain {
 	var chains []*Chain
 	refuses := false
-	for i, c := range p.Chains {
-		out := &Chain{Name: c.Name}
-		switch {
-		case i == 0:
-			out.Name = FallbackChain
-		case c.Name != ir.EgressChain:
+	reached := map[string]bool{start: true}
+	// A chain only jumps to later ones.
+	for _, c := range p.Chains {
+		if !reached[c.Name] {
 			continue
 		}
+		out := &Chain{Name: c.Name}
 		for _, r := range c.Rules {
-			if f := fallbackRule(r); f != nil {
-				out.Rules = append(out.Rules, f)
-				_, drops := f.Verdict.(Drop)
-				refuses = refuses || drops
+			f := fallbackRule(r)
+			if f == nil {
+				continue
+			}
+			out.Rules = append(out.Rules, f)
+			switch v := f.Verdict.(type) {
+			case Drop:
+				refuses = true
+			case Jump:
+				reached[v.Chain] = true
 			}
 		}
 		chains = append(chains, out)

@@ -95,8 +95,12 @@ func jumps(p *Program) string {
 		lines += "-I INPUT 1 -j " + ir.InputChain + "\n"
 	}
 	lines += "COMMIT\n"
-	if len(p.Fallback) > 0 {
-		lines += "*security\n-I FORWARD 1 -j " + FallbackChain + "\nCOMMIT\n"
+	if fallback := p.FallbackJumps(); len(fallback) > 0 {
+		lines += "*security\n"
+		for _, j := range fallback {
+			lines += "-I " + j.From + " 1 -j " + j.To + "\n"
+		}
+		lines += "COMMIT\n"
 	}
 	return lines
 }

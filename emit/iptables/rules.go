@@ -93,7 +93,9 @@ func RemoveRules(p *Program, header string) []byte {
 	t.removeFilter(p)
 	if len(p.Fallback) > 0 {
 		t.begin("security")
-		t.remove("FORWARD", "-j "+FallbackChain)
+		for _, j := range p.FallbackJumps() {
+			t.remove(j.From, "-j "+j.To)
+		}
 		t.destroyChains(p.Fallback)
 		t.commit()
 	}

@@ -111,20 +111,26 @@ func TestFallbackRulesAndTheirRemoval(t *testing.T) {
 			{ID: ir.RuleID{Phase: ir.PhaseEgress}, Verdict: Jump{Chain: ir.EgressChain}},
 		}},
 		{Name: ir.EgressChain, Rules: []*Rule{{ID: ir.RuleID{Phase: ir.PhaseDeny, Name: "d"}, Verdict: Drop{}}}},
+		{Name: ir.InputChain, Rules: []*Rule{{ID: ir.RuleID{Phase: ir.PhaseInput}, Verdict: Drop{}}}},
 	}
 	const load, remove = `*security
 :DOCKERFW - [0:0]
 :DOCKERFW-EGRESS - [0:0]
+:DOCKERFW-INPUT - [0:0]
 -A DOCKERFW -m comment --comment "dockerfw default" -j DROP
 -A DOCKERFW -m comment --comment "dockerfw egress" -j DOCKERFW-EGRESS
 -A DOCKERFW-EGRESS -m comment --comment "dockerfw deny d" -j DROP
+-A DOCKERFW-INPUT -m comment --comment "dockerfw input" -j DROP
 COMMIT
 `, `*security
 -D FORWARD -j DOCKERFW
+-D INPUT -j DOCKERFW-INPUT
 -F DOCKERFW
 -F DOCKERFW-EGRESS
+-F DOCKERFW-INPUT
 -X DOCKERFW
 -X DOCKERFW-EGRESS
+-X DOCKERFW-INPUT
 COMMIT
 `
 	without := program(ir.InstallReplace)
@@ -139,26 +145,27 @@ COMMIT
 // The comment of a removal file lists what must be there: iptables-restore refuses to delete a
 // jump that does not exist.
 func TestRemovalEffectListsTheJumps(t *testing.T) {
-	fallback := []*Chain{{Name: FallbackChain}}
-	input := &Chain{Name: ir.InputChain}
+	input, forwarded := &Chain{Name: ir.InputChain}, &Chain{Name: FallbackChain}
+	none, ofForward, ofInput, both := []*Chain(nil), []*Chain{forwarded}, []*Chain{input}, []*Chain{forwarded, input}
 	for _, c := range []struct {
-		install         ir.Install
-		input, fallback bool
-		want            string
+		install  ir.Install
+		input    bool
+		fallback []*Chain
+		want     string
 	}{
-		{ir.InstallReplace, false, false, "empties chain DOCKER-USER"},
-		{ir.InstallReplace, true, false, "empties chain DOCKER-USER, and removes chain DOCKERFW-INPUT with the jump to it in INPUT, which must be there"},
-		{ir.InstallReplace, false, true, "empties chain DOCKER-USER, and removes the fallback rules with the jump to them in FORWARD of the security table, which must be there"},
-		{ir.InstallJump, false, true, "removes chain DOCKERFW and the jump to it in DOCKER-USER, and the fallback rules with the jump to them in FORWARD of the security table, which must be there"},
-		{ir.InstallInsert, true, true, "removes dockerfw's rules from chain DOCKER-USER, and chain DOCKERFW-INPUT and the fallback rules with the jumps to them in INPUT and FORWARD of the security table, which must be there"},
+		{ir.InstallReplace, false, none, "empties chain DOCKER-USER"},
+		{ir.InstallReplace, true, none, "empties chain DOCKER-USER, and removes chain DOCKERFW-INPUT with the jump to it in INPUT, which must be there"},
+		{ir.InstallReplace, false, ofForward, "empties chain DOCKER-USER, and removes the fallback rules with the jump to them in FORWARD of the security table, which must be there"},
+		{ir.InstallJump, false, ofForward, "removes chain DOCKERFW and the jump to it in DOCKER-USER, and the fallback rules with the jump to them in FORWARD of the security table, which must be there"},
+		{ir.InstallReplace, true, ofInput, "empties chain DOCKER-USER, and removes chain DOCKERFW-INPUT and the fallback rules with the jumps to them in INPUT and INPUT of the security table, which must be there"},
+		{ir.InstallReplace, true, both, "empties chain DOCKER-USER, and removes chain DOCKERFW-INPUT and the fallback rules with the jumps to them in INPUT, and in FORWARD and INPUT of the security table, which must be there"},
+		{ir.InstallInsert, true, ofForward, "removes dockerfw's rules from chain DOCKER-USER, and chain DOCKERFW-INPUT and the fallback rules with the jumps to them in INPUT and FORWARD of the security table, which must be there"},
 	} {
 		p := program(c.install)
 		if c.input {
 			p.Chains = append(p.Chains, input)
 		}
-		if c.fallback {
-			p.Fallback = fallback
-		}
+		p.Fallback = c.fallback
 		if got := RemovalEffect(p); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.install, got, c.want)
 		}

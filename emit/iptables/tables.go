@@ -25,10 +25,28 @@ type Program struct {
 	// chain; all other chains are dockerfw's own. The chains of INPUT protection, if any,
 	// are last: ir.InputChain, then ir.ProxyChain and ir.HostChain.
 	Chains []*Chain
-	// Fallback are the chains of the security table: FallbackChain, to which FORWARD of that
-	// table jumps, then ir.EgressChain if the first jumps to it. nil if nothing is loaded
-	// into that table.
+	// Fallback are the chains of the security table: FallbackChain and those to which it jumps,
+	// then ir.InputChain and those to which it jumps. nil if nothing is loaded into that table.
+	// See FallbackJumps.
 	Fallback []*Chain
+}
+
+// BuiltinJump is a jump from a built-in chain of a table.
+type BuiltinJump struct{ From, To string }
+
+// FallbackJumps are the jumps to the fallback rules that the security table needs: from FORWARD
+// to FallbackChain, and from INPUT to ir.InputChain.
+func (p *Program) FallbackJumps() []BuiltinJump {
+	var out []BuiltinJump
+	for _, c := range p.Fallback {
+		switch c.Name {
+		case FallbackChain:
+			out = append(out, BuiltinJump{"FORWARD", c.Name})
+		case ir.InputChain:
+			out = append(out, BuiltinJump{"INPUT", c.Name})
+		}
+	}
+	return out
 }
 
 // ProtectsInput reports whether the program has the chains of INPUT protection.

@@ -47,7 +47,8 @@ func TestUFWWithItsDefaultsOpensNothing(t *testing.T) {
 }
 
 // With MANAGE_BUILTINS=yes ufw deletes all rules of filter, nat and mangle. Its hook loads
-// dockerfw's again; until then only the fallback rules are left.
+// dockerfw's again; until then only the fallback rules are left. Without Docker's nat rules, clients
+// of published ports reach docker-proxy, through INPUT.
 func TestUFWThatFlushesAllRulesIsHealedByItsHook(t *testing.T) {
 	besideFirewalls(t, func(b *bench) {
 		b.engine.Start()
@@ -58,22 +59,24 @@ func TestUFWThatFlushesAllRulesIsHealedByItsHook(t *testing.T) {
 
 		containers, proxy := b.startProbes(direct(web)), b.startProbes(b.published(5432))
 		b.enableUFW()
-		b.logged("docker-proxy, through ufw enable", proxy)
+		b.requireNoneAnswered("docker-proxy, through ufw enable", proxy)
 		b.waitFor("enabled", restartTheEngine)
 		b.engine.Stop()
 		b.engine.Start()
 		b.requireProtected("enabled, and the engine restarted", web)
 		proxy = b.startProbes(b.published(5432))
 		b.run("ufw", "reload")
-		b.logged("docker-proxy, through ufw reload", proxy)
+		b.requireNoneAnswered("docker-proxy, through ufw reload", proxy)
 		b.waitFor("reloaded", restartTheEngine)
 		b.requireNoneAnswered("containers' own addresses, through ufw enable and reload", containers)
 		if got := b.reached(b.Other, b.closedPorts(web)); got != "nothing" {
 			b.Errorf("reloaded: the other client reaches %s", got)
 		}
 
+		proxy = b.startProbes(b.published(5432))
 		b.run("ufw", "disable")
 		b.waitFor("disabled", restartTheEngine)
+		b.requireNoneAnswered("docker-proxy, through ufw disable", proxy)
 		// Loading does not restore Docker's rules, and says so.
 		for _, command := range [][]string{{"apply", "/etc/dockerfw"}, {"status"}} {
 			if output, _ := b.dockerfw(command...); !strings.Contains(strings.ToLower(output), strings.ToLower(restartTheEngine)) {

@@ -157,7 +157,7 @@ func TestWhatOthersDoToAHostIsReported(t *testing.T) {
 		},
 		{
 			name:   "a save from before dockerfw is restored",
-			run:    "for t in filter security; do iptables -t $t -S | sed -n 's/^-N \\(DOCKERFW[^ ]*\\)$/\\1/p' | while read c; do iptables -t $t -F $c; done; done; iptables -D INPUT -j DOCKERFW-INPUT; iptables -t security -D FORWARD -j DOCKERFW; iptables -t security -X DOCKERFW; iptables -F DOCKER-USER",
+			run:    "for t in filter security; do iptables -t $t -S | sed -n 's/^-N \\(DOCKERFW[^ ]*\\)$/\\1/p' | while read c; do iptables -t $t -F $c; done; done; iptables -D INPUT -j DOCKERFW-INPUT; iptables -t security -F; iptables -t security -X; iptables -F DOCKER-USER",
 			verify: []string{"FAIL  IPv4 rules ", "FAIL  IPv4 INPUT ", "FAIL  IPv4 security the fallback rules are missing"},
 			served: true,
 		},

@@ -170,8 +170,11 @@ func loadAndRemove(t *testing.T, c compiled, backend lab.Backend) {
 		if strings.Contains(c.read(t, rulesFile(f, "restore")), "\n:"+ir.InputChain+" ") {
 			ok(host.IPTables(backend, f, "-I", "INPUT", "1", "-j", ir.InputChain))
 		}
-		if strings.Contains(c.read(t, rulesFile(f, "restore")), "\n*security\n") {
-			ok(host.IPTables(backend, f, "-t", "security", "-I", "FORWARD", "1", "-j", ir.OwnChain))
+		fallback := blocks(c.read(t, rulesFile(f, "restore")))["security"]
+		for _, jump := range [][2]string{{"FORWARD", ir.OwnChain}, {"INPUT", ir.InputChain}} {
+			if strings.Contains(fallback, "\n:"+jump[1]+" ") {
+				ok(host.IPTables(backend, f, "-t", "security", "-I", jump[0], "1", "-j", jump[1]))
+			}
 		}
 	}
 	loaded := rules()

@@ -29,8 +29,8 @@ func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 	t.Parallel()
 	routers := []*lab.Router{lab.NewRouter(t, lab.NFT), lab.NewRouter(t, lab.Legacy)}
 	dir := t.TempDir()
-	policies, protections, fallbacks := 0, 0, 0
-	sent, input, fallback := map[lab.Backend]int{}, map[lab.Backend]int{}, map[lab.Backend]int{}
+	policies, protections, fallbacks, inputFallbacks := 0, 0, 0, 0
+	sent, input, fallback, inputFallback := map[lab.Backend]int{}, map[lab.Backend]int{}, map[lab.Backend]int{}, map[lab.Backend]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		p, ok := compilePolicy(t, dir, randompolicy.Text(t))
 		if !ok {
@@ -44,18 +44,23 @@ func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 			if program.ProtectsInput() {
 				protections++
 			}
-			if len(program.Fallback) > 0 {
+			if hasFallback(program, rules.FallbackChain) {
 				fallbacks++
+			}
+			if hasFallback(program, ir.InputChain) {
+				inputFallbacks++
 			}
 			for _, r := range routers {
 				got := p.loadSendRemove(t, r, program, packets, toHost)
 				sent[r.Backend] += got.forwarded
 				input[r.Backend] += got.input
 				fallback[r.Backend] += got.fallback
+				inputFallback[r.Backend] += got.inputFallback
 			}
 		}
 	})
-	t.Logf("%d policies; packets: %v; %d with INPUT protection, packets: %v; %d with fallback rules, packets: %v", policies, sent, protections, input, fallbacks, fallback)
+	t.Logf("%d policies; packets: %v; %d with INPUT protection, packets: %v; %d with fallback rules, packets: %v; %d with fallback rules for the host, packets: %v",
+		policies, sent, protections, input, fallbacks, fallback, inputFallbacks, inputFallback)
 	for _, r := range routers {
 		if sent[r.Backend] < 200*policies {
 			t.Errorf("%s: only %d policies, %d packets", r.Backend, policies, sent[r.Backend])
@@ -67,12 +72,15 @@ func TestRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 		if policies >= 100 && fallbacks < policies/4 || fallback[r.Backend] < 100*fallbacks {
 			t.Errorf("%s: only %d policies with fallback rules, %d packets", r.Backend, fallbacks, fallback[r.Backend])
 		}
+		if policies >= 100 && inputFallbacks < policies/4 || inputFallback[r.Backend] < 50*inputFallbacks {
+			t.Errorf("%s: only %d policies with fallback rules for the host, %d packets", r.Backend, inputFallbacks, inputFallback[r.Backend])
+		}
 	}
 }
 
 // sentPackets are the numbers of packets sent through the rules for forwarded packets, through
-// the INPUT protection, and through the fallback rules alone.
-type sentPackets struct{ forwarded, input, fallback int }
+// the INPUT protection, and through the fallback rules of each alone.
+type sentPackets struct{ forwarded, input, fallback, inputFallback int }
 
 // loadSendRemove loads the rules of one family, compares the saved rules with the compiled
 // ones, sends packets through them, and removes them.
@@ -100,9 +108,15 @@ func (p *policy) loadSendRemove(t *rapid.T, r *lab.Router, program *rules.Progra
 	if program.ProtectsInput() {
 		p.throughInputChain(t, r, program, func() { sent.input = compare(ir.InputChain, toHost) })
 	}
-	if len(program.Fallback) > 0 {
+	if hasFallback(program, rules.FallbackChain) {
 		found, n := p.fallbackDisagreements(t, r, f, packets)
 		sent.fallback = check("fallback rules", found, n)
+	}
+	if hasFallback(program, ir.InputChain) {
+		p.throughInputChain(t, r, program, func() {
+			found, n := p.inputFallbackDisagreements(t, r, f, toHost)
+			sent.inputFallback = check("fallback rules for the host", found, n)
+		})
 	}
 	p.remove(t, r.Namespace, r.Backend, program)
 	for _, table := range tablesLoaded {
@@ -162,6 +176,11 @@ default { allow = [ipset.a] }
 		}
 		if table == "security" {
 			send(packets, func(chunk []packet.Packet) ([]string, int) { return p.fallbackDisagreements(t, r, ir.IPv4, chunk) })
+			if len(found) == 0 {
+				p.throughInputChain(t, r, &program, func() {
+					send(toHost, func(chunk []packet.Packet) ([]string, int) { return p.inputFallbackDisagreements(t, r, ir.IPv4, chunk) })
+				})
+			}
 			return found
 		}
 		through := func(start string) func([]packet.Packet) ([]string, int) {
@@ -201,10 +220,6 @@ default { allow = [ipset.a] }
 			{"--dport 80 ", "--dport 81 "},
 			{"--ctstate RELATED", "--ctstate NEW"},
 		} {
-			inputOnly := strings.HasPrefix(pair[0], "-p tcp -m tcp") || strings.HasPrefix(pair[0], "--dport")
-			if table == "security" && inputOnly {
-				continue
-			}
 			if !strings.Contains(rules[table], pair[0]) {
 				t.Errorf("%s is not in\n%s", pair[0], rules[table])
 			}

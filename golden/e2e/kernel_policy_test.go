@@ -72,14 +72,19 @@ func (p *policy) load(t fataler, host *lab.Namespace, b lab.Backend, program *ru
 	if program.ProtectsInput() {
 		p.must(t, b, host.IPTables(b, family, "-I", "INPUT", "1", "-j", ir.InputChain))
 	}
-	if len(program.Fallback) > 0 {
-		p.must(t, b, jumpToFallback(host, b, family, "-A"))
+	for _, j := range program.FallbackJumps() {
+		p.must(t, b, jumpToFallback(host, b, family, "-A", j))
 	}
 }
 
-// jumpToFallback adds (-A) or deletes (-D) the jump to the fallback rules.
-func jumpToFallback(host *lab.Namespace, b lab.Backend, family int, command string) error {
-	return host.IPTables(b, family, "-t", "security", command, "FORWARD", "-j", rules.FallbackChain)
+// jumpToFallback adds (-A) or deletes (-D) a jump to the fallback rules.
+func jumpToFallback(host *lab.Namespace, b lab.Backend, family int, command string, j rules.BuiltinJump) error {
+	return host.IPTables(b, family, "-t", "security", command, j.From, "-j", j.To)
+}
+
+// hasFallback reports whether a program has fallback rules that begin in a chain.
+func hasFallback(program *rules.Program, chain string) bool {
+	return slices.ContainsFunc(program.Fallback, func(c *rules.Chain) bool { return c.Name == chain })
 }
 
 // scrub deletes everything that policies load, also after a failure.
@@ -140,11 +145,28 @@ func (p *policy) disagreements(t fataler, r *lab.Router, f ir.Family, start stri
 // of the filter table, and those that these refuse are dropped all the same.
 func (p *policy) fallbackDisagreements(t fataler, r *lab.Router, f ir.Family, packets []packet.Packet) (found []string, sent int) {
 	t.Helper()
+	return p.withoutFilter(t, r, f, p.state.Target, "DOCKER-USER", packets)
+}
+
+// inputFallbackDisagreements does the same for the fallback rules for packets to the host, which
+// the router forwards. It is called by throughInputChain.
+func (p *policy) inputFallbackDisagreements(t fataler, r *lab.Router, f ir.Family, packets []packet.Packet) (found []string, sent int) {
+	t.Helper()
+	jump := rules.BuiltinJump{From: "FORWARD", To: ir.InputChain}
+	p.must(t, r.Backend, jumpToFallback(r.Namespace, r.Backend, int(f), "-A", jump))
+	defer func() { p.must(t, r.Backend, jumpToFallback(r.Namespace, r.Backend, int(f), "-D", jump)) }()
+	return p.withoutFilter(t, r, f, ir.InputChain, ir.InputChain, packets)
+}
+
+// withoutFilter is disagreements for the fallback rules of what begins in a chain of the filter
+// table, while packets pass a chain without rules there; afterwards they pass another one again.
+func (p *policy) withoutFilter(t fataler, r *lab.Router, f ir.Family, start, after string, packets []packet.Packet) (found []string, sent int) {
+	t.Helper()
 	const empty = "NO-RULES"
 	p.must(t, r.Backend, r.IPTablesRestore(r.Backend, int(f), "*filter\n:"+empty+" - [0:0]\nCOMMIT\n"))
 	r.SetChain(f, empty)
-	defer r.SetChain(f, "DOCKER-USER")
-	return p.disagreementsAs(t, r, f, p.state.Target, packets, func(v packet.Verdict) packet.Verdict {
+	defer r.SetChain(f, after)
+	return p.disagreementsAs(t, r, f, start, packets, func(v packet.Verdict) packet.Verdict {
 		if v.Kind == packet.Drop || v.Kind == packet.Reject {
 			return packet.Verdict{Kind: packet.Drop}
 		}
@@ -239,9 +261,10 @@ func (p *policy) throughInputChain(t fataler, r *lab.Router, program *rules.Prog
 	f := program.Family
 	r.SetChain(f, ir.InputChain)
 	defer r.SetChain(f, "DOCKER-USER")
-	if len(program.Fallback) > 0 {
-		p.must(t, r.Backend, jumpToFallback(r.Namespace, r.Backend, int(f), "-D"))
-		defer func() { p.must(t, r.Backend, jumpToFallback(r.Namespace, r.Backend, int(f), "-A")) }()
+	if hasFallback(program, rules.FallbackChain) {
+		jump := rules.BuiltinJump{From: "FORWARD", To: rules.FallbackChain}
+		p.must(t, r.Backend, jumpToFallback(r.Namespace, r.Backend, int(f), "-D", jump))
+		defer func() { p.must(t, r.Backend, jumpToFallback(r.Namespace, r.Backend, int(f), "-A", jump)) }()
 	}
 	do()
 }

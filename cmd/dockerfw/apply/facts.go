@@ -27,7 +27,11 @@ func (r *Result) Facts() []facts.Fact {
 }
 
 // MissingError is the error of a version with interfaces on which nothing would be filtered.
-type MissingError struct{ Facts []facts.Fact }
+type MissingError struct {
+	Facts []facts.Fact
+	// Later: one of them does not exist under any name, and may be created later.
+	Later bool
+}
 
 // Error has a line for each interface, and how to load the version all the same.
 func (e *MissingError) Error() string {
@@ -35,7 +39,11 @@ func (e *MissingError) Error() string {
 	for _, f := range e.Facts {
 		text += f.Text + "\n"
 	}
-	return text + "change the policy and compile it again; if the interface comes later, as that of a VPN does, load with --allow-missing-interface"
+	text += "change the policy and compile it again"
+	if e.Later {
+		text += "; if the interface comes later, as that of a VPN does, load with --allow-missing-interface"
+	}
+	return text
 }
 
 // missing returns a *MissingError for interfaces of the version on which nothing would be filtered. A
@@ -46,7 +54,7 @@ func (l *load) missing(host *snapshot.Host) error {
 	if l.options.AllowMissing || err == nil && in != nil && in.Digest == l.Loaded.Digest {
 		return nil
 	}
-	out := &MissingError{}
+	out := &MissingError{Later: facts.MayComeLater(l.want, host)}
 	for _, f := range facts.Interfaces(l.want, host) {
 		if f.Status == facts.Error || host.Network == nil {
 			out.Facts = append(out.Facts, f)

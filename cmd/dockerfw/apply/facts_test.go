@@ -66,3 +66,17 @@ func TestTheBootUnitIsReadFromLinks(t *testing.T) {
 		t.Errorf("with the unit: %+v", got)
 	}
 }
+
+// A port of a bridge is there already: that the interface may come later is no advice.
+func TestOnlyAnInterfaceThatIsMissingMayComeLater(t *testing.T) {
+	found := []facts.Fact{facts.New(facts.InterfacesName, facts.Error, "the fault")}
+	const change = "the fault\nchange the policy and compile it again"
+	for later, want := range map[bool]string{
+		false: change,
+		true:  change + "; if the interface comes later, as that of a VPN does, load with --allow-missing-interface",
+	} {
+		if got := (&MissingError{Facts: found, Later: later}).Error(); got != want {
+			t.Errorf("later %t: %s", later, got)
+		}
+	}
+}

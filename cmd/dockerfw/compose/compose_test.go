@@ -234,3 +234,35 @@ func TestHostileProjectsAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// A service that uses the network of one on the host's network is on it, too.
+func TestAServiceInTheNetworkOfAnotherIsWhereThatOneIs(t *testing.T) {
+	write(t, map[string]string{"compose.yaml": `services:
+  node:
+    image: a
+    network_mode: host
+  sidecar:
+    image: a
+    network_mode: service:node
+  inner:
+    image: a
+    network_mode: service:sidecar
+  web:
+    image: a
+    ports: ["8080:80"]
+  logs:
+    image: a
+    network_mode: service:web
+`})
+	p, diags := Load([]string{"compose.yaml"}, Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	var others []string
+	for _, c := range p.Others {
+		others = append(others, c.By)
+	}
+	if got := strings.Join(others, " "); got != "inner node sidecar" || len(p.Ports) != 1 {
+		t.Errorf("on the host's network: %s; %d ports", got, len(p.Ports))
+	}
+}

@@ -112,12 +112,26 @@ func (p *project) list() (published.List, hcl.Diagnostics) {
 	return out, diags
 }
 
+// onHost reports whether a service is in the network namespace of the host: by itself, or with the
+// service whose network it uses (network_mode: service:NAME).
+func (p *project) onHost(s *types.ServiceConfig) bool {
+	mode := s.NetworkMode
+	for range len(p.read.Services) {
+		name, shared := strings.CutPrefix(mode, types.ServicePrefix)
+		if !shared {
+			break
+		}
+		mode = p.read.Services[name].NetworkMode
+	}
+	return mode == "host"
+}
+
 // service adds what a service publishes.
 func (p *project) service(out *published.List, s *types.ServiceConfig, inactive string) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	at := p.index.service(s.Name)
 	if inactive == "" {
-		if s.NetworkMode == "host" {
+		if p.onHost(s) {
 			out.Others = append(out.Others, published.Container{By: s.Name, At: at})
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.Networks)) {
@@ -126,7 +140,7 @@ func (p *project) service(out *published.List, s *types.ServiceConfig, inactive 
 			}
 		}
 	}
-	if s.NetworkMode == "host" {
+	if p.onHost(s) {
 		return nil // the engine ignores the ports
 	}
 	for _, c := range s.Ports {

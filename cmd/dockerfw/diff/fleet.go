@@ -15,7 +15,7 @@ import (
 func Fleet(before, after *snapshot.Fleet, opts Options) ([]*Report, error) {
 	for _, side := range []struct{ one, other *snapshot.Fleet }{{before, after}, {after, before}} {
 		if !side.one.Kind.Compiled() && len(side.other.Hosts) > 1 {
-			return nil, fmt.Errorf("%s is one host and %s has %d: choose one with --host", side.one.Hosts[0].Name, side.other.Hosts[0].Name, len(side.other.Hosts))
+			return nil, fmt.Errorf("%s is one host and %s has %d: choose one with --host: %s", side.one.Hosts[0].Name, side.other.Hosts[0].Name, len(side.other.Hosts), side.other.Labels())
 		}
 	}
 	if len(before.Hosts) == 1 && len(after.Hosts) == 1 {

@@ -79,6 +79,8 @@ var fallbackFaults = []struct {
 	{"the wrong set", func(l lowered) {
 		change(l, "deny blocked", func(m *iptables.SetMatch) { m.Set = l.Sets[0].Name })
 	}},
+	{"INPUT protection missing", func(l lowered) { l.each("input", drop) }},
+	{"the chain of INPUT protection empty", func(l lowered) { inChain(l.Tables, ir.ProxyChain, func(l lowered) { l.each("", drop) }) }},
 	{"the DNAT state lost", func(l lowered) {
 		change(l, "accept web", func(m *iptables.Conntrack) { m.States &^= ir.CTDNAT })
 	}},

@@ -135,21 +135,30 @@ func TestFaultsInTheInputBlockAreRefused(t *testing.T) {
 	for _, install := range installs(t) {
 		policy := strings.ReplaceAll(closedHost, "INSTALL", install)
 		for _, fault := range hostFaults {
-			host := compileText(t, policy).Hosts[0]
-			before := fingerprint(host.Tables)
-			inChain(host.Tables, fault.chain, fault.do)
-			if fingerprint(host.Tables) == before {
-				t.Errorf("%s, %s: the fault changes nothing; fix the test", install, fault.name)
-				continue
-			}
-			diags := emitAndProve(t, host)
-			if !refused(diags) {
-				t.Errorf("%s, %s: accepted", install, fault.name)
-				continue
-			}
-			text := diags[0].Detail
-			if !strings.Contains(text, "by the policy") || !strings.Contains(text, "by the text") || strings.Contains(text, " out ") {
-				t.Errorf("%s, %s: refused without an example packet in INPUT: %s", install, fault.name, text)
+			for _, table := range []string{"filter", "security"} {
+				if testing.Short() && table == "security" && install != "replace" {
+					continue
+				}
+				host := compileText(t, policy).Hosts[0]
+				tables, beginning := host.Tables, "the verdict on "
+				if table == "security" {
+					tables, beginning = fallbackOnly(host.Tables).Tables, "security table: the verdict on "
+				}
+				before := fingerprint(host.Tables)
+				inChain(tables, fault.chain, fault.do)
+				if fingerprint(host.Tables) == before {
+					t.Errorf("%s, %s, %s: the fault changes nothing; fix the test", install, table, fault.name)
+					continue
+				}
+				diags := emitAndProve(t, host)
+				if !refused(diags) {
+					t.Errorf("%s, %s, %s: accepted", install, table, fault.name)
+					continue
+				}
+				text := diags[0].Detail
+				if !strings.Contains(text, ": "+beginning) || !strings.Contains(text, "by the policy") || !strings.Contains(text, "by the text") || strings.Contains(text, " out ") {
+					t.Errorf("%s, %s, %s: refused without an example packet in INPUT: %s", install, table, fault.name, text)
+				}
 			}
 		}
 	}

@@ -209,6 +209,27 @@ func Named(have *snapshot.Host, name string) []Fact {
 	return nil
 }
 
+// MayComeLater reports whether a policy lists an interface that a host does not have under any name,
+// or whether the host's interfaces are not known: unlike a port of a bridge or an altname, it may be
+// created later.
+func MayComeLater(want, have *snapshot.Host) bool {
+	if have.Network == nil {
+		return true
+	}
+	lists, _ := usesOf(want)
+	for _, u := range lists {
+		for _, name := range u.names {
+			known := slices.ContainsFunc(have.Network.Links, func(l network.Link) bool {
+				return matches([]string{name}, l.Name) || slices.Contains(l.Alternatives, name)
+			})
+			if !known {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // interfaceFault is what is wrong with an interface of a policy; "" if packets arrive on it. One in a
 // bridge, bond or VRF is harmless in a list that has the latter, too: lists of fleets do.
 func interfaceFault(s *network.State, u use, name string) string {

@@ -64,7 +64,11 @@ func hostOf(t *testing.T, lines string) *snapshot.Host {
 			case "default6":
 				s.Defaults = append(s.Defaults, network.DefaultRoute{Family: ir.IPv6, Link: l.Index})
 			default:
-				l.Addresses = append(l.Addresses, netip.MustParsePrefix(word))
+				if p := netip.MustParsePrefix(word); p.Addr().IsLinkLocalUnicast() {
+					l.LinkLocal = p.Addr()
+				} else {
+					l.Addresses = append(l.Addresses, p)
+				}
 			}
 		}
 	}
@@ -199,6 +203,18 @@ var setups = []struct {
 		[]string{"error: eth0 in external_interfaces never matches: eth0 is a port of the bridge br-lan", "warning: br-lan has"},
 	},
 	{
+		"a VPN in bridge mode", "eth0 device 192.0.2.1/24 default\nbr0 bridge 10.8.0.1/24\ntap0 tuntap in=br0", "eth0 br0", "eth0",
+		[]string{"warning: br0 has the address 10.8.0.1/24"},
+	},
+	{
+		"an uplink with a link-local address only", "eth0 device 192.0.2.1/24 default\neth1 device fe80::1/64", "eth0 eth1", "eth0",
+		[]string{"warning: eth1 has the link-local address fe80::1, and external_interfaces does not list eth1"},
+	},
+	{
+		"a bridge over a port with a link-local address", "eth0 device 192.0.2.1/24 default\nbr0 bridge\neth1 device in=br0 fe80::1/64", "eth0 br0", "eth0",
+		[]string{"warning: eth1 has the link-local address fe80::1 and is part of br0, and external_interfaces does not list br0"},
+	},
+	{
 		"no default route", "eth0 device 192.0.2.1/24", "eth0", "ens3",
 		[]string{"error: this host has no interface ens3, which external_interfaces lists, so nothing is filtered there. This host has no default route", "warning: eth0 has the address 192.0.2.1/24"},
 	},
@@ -239,7 +255,7 @@ func TestEachUplinkIsReportedByTheNameThatIptablesSees(t *testing.T) {
 // What is inside of the host, or listed as internal, is not an uplink.
 func TestOnlyUplinksAreReported(t *testing.T) {
 	inner := "eth0 device 192.0.2.1/24 default\n" + docker0 +
-		"br-0123456789ab bridge 172.18.0.1/16\nveth2 veth in=br-0123456789ab\ndocker_gwbridge bridge 172.19.0.1/16\n" +
+		"br-0123456789ab bridge 172.18.0.1/16\nveth2 veth in=br-0123456789ab fe80::2/64\nveth3 veth fe80::3/64\ndocker_gwbridge bridge 172.19.0.1/16\n" +
 		"virbr0 bridge 192.168.122.1/24\nens9 device in=docker_gwbridge\nvnet0 tuntap in=virbr0\ndummy0 dummy 203.0.113.9/32\nlan0 device 10.0.0.1/24\ndm-eth0.20 vlan on=eth0"
 	for _, c := range []struct {
 		internal string
@@ -451,5 +467,17 @@ func TestAnInterfaceOfAQuestionIsChecked(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %q", name, got)
 		}
+	}
+}
+
+func TestMayComeLater(t *testing.T) {
+	host := hostOf(t, "br0 bridge 192.0.2.1/24 default\neth0 device in=br0 alt=enp0s3")
+	for names, want := range map[string]bool{"br0": false, "eth0": false, "enp0s3": false, "eth+": false, "wg0": true, "eth0 wg+": true} {
+		if got := MayComeLater(compiled(t, list("external_interfaces", names), ""), host); got != want {
+			t.Errorf("%s: %t", names, got)
+		}
+	}
+	if !MayComeLater(compiled(t, list("external_interfaces", "eth0"), ""), &snapshot.Host{Kind: snapshot.Live}) {
+		t.Error("of a host whose interfaces are not known, one may come later")
 	}
 }

@@ -90,13 +90,18 @@ func offerDefaults(s *network.State) string {
 	return "The default routes are on " + words.And(names)
 }
 
+// libvirtPort is a name that libvirt gives to the TAP device of a virtual machine. That of a VPN in
+// bridge mode is tap0.
+var libvirtPort = regexp.MustCompile(`^vnet[0-9]+$`)
+
 // inside reports whether nothing but the host itself, its containers and its virtual machines is
-// behind an interface: the loopback, and a bridge of which all ports are virtual cables.
+// behind an interface: the loopback, and a bridge of which all ports are virtual cables. A TAP device
+// may be that of a VPN, and whoever is on the other side of it is not inside.
 func inside(s *network.State, l *network.Link) bool {
 	if l.Loopback || l.Kind == "dummy" || isDockerBridge(l.Name) {
 		return true
 	}
 	return l.Kind == "bridge" && !slices.ContainsFunc(s.Links, func(port network.Link) bool {
-		return port.Controller == l.Index && port.Kind != "veth" && port.Kind != "tuntap"
+		return port.Controller == l.Index && port.Kind != "veth" && !(port.Kind == "tuntap" && libvirtPort.MatchString(port.Name))
 	})
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // Uplinks checks that a policy lists each interface that the outside may be on: those of the default
-// routes, and those with a global address. internal_interfaces of the policy count as listed, and
-// bridges to containers do not matter. want and have are as for Interfaces.
+// routes, those with a global address, and those with an IPv6 link-local one, at which neighbors reach
+// docker-proxy. internal_interfaces of the policy count as listed, and bridges to containers do not matter. want and have are as for Interfaces.
 func Uplinks(want, have *snapshot.Host) []Fact {
 	lists, containers := usesOf(want)
 	external := lists[0].names
@@ -97,6 +97,13 @@ func uplinksOf(s *network.State) []uplink {
 	for i := range s.Links {
 		if l := &s.Links[i]; len(l.Addresses) > 0 && !inside(s, l) {
 			add(l, fmt.Sprintf("the address %s", l.Addresses[0]), false)
+		}
+	}
+	// The other end of a virtual cable is another namespace of this host.
+	for i := range s.Links {
+		l := &s.Links[i]
+		if seen := seenAs(s, l); l.LinkLocal.IsValid() && l.Kind != "veth" && !inside(s, l) && seen != nil && !inside(s, seen) {
+			add(l, fmt.Sprintf("the link-local address %s", l.LinkLocal), false)
 		}
 	}
 	return out

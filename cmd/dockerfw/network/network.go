@@ -35,6 +35,9 @@ type Link struct {
 	Loopback bool
 	// Addresses are those with scope global, private ones too, with the length of their network.
 	Addresses []netip.Prefix
+	// LinkLocal is an IPv6 link-local address, at which neighbors reach the host although there is no
+	// other; invalid for none.
+	LinkLocal netip.Addr
 }
 
 // DefaultRoute is a default route of a family.

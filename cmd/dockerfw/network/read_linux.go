@@ -81,8 +81,13 @@ func (s *State) readAddresses() error {
 	}
 	for _, a := range list {
 		l := s.Link(a.LinkIndex)
-		if p, ok := prefixOf(a.IPNet); ok && l != nil && a.Scope == unix.RT_SCOPE_UNIVERSE {
+		p, ok := prefixOf(a.IPNet)
+		switch {
+		case !ok || l == nil:
+		case a.Scope == unix.RT_SCOPE_UNIVERSE:
 			l.Addresses = append(l.Addresses, p)
+		case p.Addr().Is6() && p.Addr().IsLinkLocalUnicast():
+			l.LinkLocal = p.Addr()
 		}
 	}
 	return nil

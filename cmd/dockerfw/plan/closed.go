@@ -18,27 +18,38 @@ import (
 // read, only packets from the interfaces of containers pass.
 func Closed(want *Version) (*Version, error) {
 	out := &Version{Rules: map[ir.Family]*Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
-	external := want.external()
+	forwarded := closedForward(want.external())
 	for _, f := range families {
-		forwarded := closedForward(external)
-		chains, input := []string{ir.OwnChain, ir.InputChain}, []string{established(ir.InputChain)}
+		var rules *Rules
 		if want != nil {
-			input = append(input, want.Rules[f].protected()...)
-			if host := want.Rules[f].closedHost(f); host != nil {
-				chains, input = append(chains, ir.HostChain), append(input, host...)
-			}
+			rules = want.Rules[f]
 		}
-		var err error
 		r := &Rules{Target: "DOCKER-USER"}
-		if r.Filter, err = block(filter, chains, slices.Concat(forwarded, input)); err != nil {
+		chains, input := closedInput(rules.block(filter), f)
+		var err error
+		if r.Filter, err = block(filter, append([]string{ir.OwnChain}, chains...), slices.Concat(forwarded, input)); err != nil {
 			return nil, err
 		}
-		if r.Security, err = block(security, []string{ir.OwnChain}, forwarded); err != nil {
+		chains, input = nil, nil
+		if declared(rules.block(security))[ir.InputChain] {
+			chains, input = closedInput(rules.block(security), f)
+		}
+		if r.Security, err = block(security, append([]string{ir.OwnChain}, chains...), slices.Concat(forwarded, input)); err != nil {
 			return nil, err
 		}
 		out.Rules[f] = r
 	}
 	return out, nil
+}
+
+// closedInput are the chains for packets to the host and their rules, from those that a block of a
+// version has.
+func closedInput(b *iptables.Block, f ir.Family) (chains, rules []string) {
+	chains, rules = []string{ir.InputChain}, append([]string{established(ir.InputChain)}, protected(b)...)
+	if host := closedHost(b, f); host != nil {
+		chains, rules = append(chains, ir.HostChain), append(rules, host...)
+	}
+	return chains, rules
 }
 
 const closedComment = `-m comment --comment "dockerfw closed"`
@@ -86,16 +97,12 @@ func (v *Version) external() []string {
 	return out
 }
 
-// protected are rules that drop the packets for docker-proxy which the rules of a version send to
+// protected are rules that drop the packets for docker-proxy which the rules of a block send to
 // the chain of its ports. The rules that keep its packets from the input block stay, and the jumps
 // to that block.
-func (r *Rules) protected() []string {
+func protected(b *iptables.Block) []string {
 	var out []string
-	b := r.block(filter)
-	if b == nil {
-		return nil
-	}
-	for _, c := range b.Commands {
+	for _, c := range commands(b) {
 		if c.Rule == nil || c.Chain != ir.InputChain {
 			continue
 		}
@@ -117,8 +124,8 @@ const sshPort = 22
 // cannot be loaded, iptables-restore loads none, and published ports are open.
 var needless = []string{"set", "hashlimit", "limit", "connlimit"}
 
-// closedHost are the rules of the input block of a version, without sets and limits; nil if the
-// version has no input block. Where the policy cannot be kept to without a set, a service of the host
+// closedHost are the rules for the input block of the policy that a block of a table has, without
+// sets and limits; nil if it has none. Where the policy cannot be kept to without a set, a service of the host
 // that is open to some clients is open to all: after a boot at which nothing could be loaded, the
 // administrator has to reach sshd to repair the host, and sshd asks for a key or a password. So:
 //
@@ -128,9 +135,8 @@ var needless = []string{"set", "hashlimit", "limit", "connlimit"}
 //     else all ports of the host would be open to everyone.
 //
 // Nothing is logged.
-func (r *Rules) closedHost(f ir.Family) []string {
-	b := r.block(filter)
-	if b == nil || !declared(b)[ir.HostChain] {
+func closedHost(b *iptables.Block, f ir.Family) []string {
+	if !declared(b)[ir.HostChain] {
 		return nil
 	}
 	out, spared := []string{established(ir.HostChain)}, false

@@ -53,14 +53,14 @@ func TestDuplicatesOfJumps(t *testing.T) {
 	v := version(t, "a jump")
 	m := &machine{Host: newHost(t, dockers, "")}
 	m.load(t, v)
-	load(t, m.Rules, "*filter\n-A DOCKER-USER -j DOCKERFW\n-A FORWARD -j DOCKER-USER\n-A INPUT -j DOCKERFW-INPUT\nCOMMIT\n")
+	load(t, m.Rules, "*filter\n-A DOCKER-USER -j DOCKERFW\n-A FORWARD -j DOCKER-USER\n-A INPUT -j DOCKERFW-INPUT\nCOMMIT\n*security\n-A INPUT -j DOCKERFW-INPUT\nCOMMIT\n")
 	p := m.make(t, v)
-	if len(p.Differences.Jumps) != 4 {
+	if len(p.Differences.Jumps) != 6 {
 		t.Errorf("the jumps that change are %+v", p.Differences.Jumps)
 	}
 	m.load(t, v)
 	for _, f := range families {
-		if got := jumps(m.Host, f); len(got) != 5 {
+		if got := jumps(m.Host, f); len(got) != 6 {
 			t.Errorf("the jumps are %v", got)
 		}
 	}
@@ -69,7 +69,7 @@ func TestDuplicatesOfJumps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(p.Differences.Jumps); n != 2 || strings.Count(text(p), "-I INPUT 1 -j DOCKERFW-INPUT") != 2 || strings.Contains(text(p), "DOCKER-USER") {
+	if n := len(p.Differences.Jumps); n != 4 || strings.Count(text(p), "-I INPUT 1 -j DOCKERFW-INPUT") != 4 || strings.Contains(text(p), "DOCKER-USER") {
 		t.Errorf("%d jumps move:\n%s", n, text(p))
 	}
 }

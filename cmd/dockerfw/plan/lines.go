@@ -5,16 +5,22 @@ import (
 	"strings"
 )
 
-// Lines describe the differences, one in each line.
+// Lines describe the differences, one in each line. The chains of the security table, which are
+// those of the filter table once more, share a line.
 func (d *Differences) Lines() []string {
 	var out []string
-	for _, c := range d.Chains {
-		where := fmt.Sprintf("IPv%d %s", c.Family, c.Chain)
+	for i := 0; i < len(d.Chains); i++ {
+		c := d.Chains[i]
+		names := c.Chain
 		if c.Table != filter {
-			where += " in the " + c.Table + " table"
+			first := i
+			for i+1 < len(d.Chains) && d.Chains[i+1].Family == c.Family && d.Chains[i+1].Table == c.Table && d.Chains[i+1].Kind == c.Kind {
+				i++
+			}
+			names = joined(d.Chains[first:i+1]) + " in the " + c.Table + " table"
 		}
 		what := map[Kind]string{Add: "add the rules", Replace: "replace the rules", Remove: "remove the rules"}[c.Kind]
-		out = append(out, where+": "+what)
+		out = append(out, fmt.Sprintf("IPv%d %s: %s", c.Family, names, what))
 	}
 	for _, j := range d.Jumps {
 		where := fmt.Sprintf("IPv%d %s", j.Family, j.Chain)
@@ -34,6 +40,19 @@ func (d *Differences) Lines() []string {
 		out = append(out, fmt.Sprintf("IPv%d: remove the rules of dockerfw from the tables that Docker does not use", f))
 	}
 	return out
+}
+
+// joined are the names of chains: A, B and C.
+func joined(chains []ChainChange) string {
+	var names []string
+	for _, c := range chains {
+		names = append(names, c.Chain)
+	}
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // text describes the change of a set in numbers.

@@ -94,21 +94,35 @@ func (w *passage) judge(h *plan.Host, f ir.Family) (err error) {
 	if err := oldOrNew(e[0], e[2], e[4], f, "FORWARD"); err != nil {
 		return err
 	}
-	wrong := refused(e[5]).Diff(refused(e[0])).Diff(refused(e[2])).Diff(refused(e[1]))
-	if p, ok := wrong.Witness(); ok {
-		return fmt.Errorf("IPv%d: the fallback rules refuse %v, which both versions accept", f, p)
+	if err := fallbackRefusesMore(e, f, "FORWARD"); err != nil {
+		return err
 	}
 	programs = nil
 	for _, host := range []*plan.Host{w.before, w.after, h} {
-		p := program(host, f, "filter", "INPUT", netfilter.NewSets(host.Sets, nil))
-		p.ToHost = true
-		programs = append(programs, p)
+		for _, table := range []string{"filter", "security"} {
+			p := program(host, f, table, "INPUT", netfilter.NewSets(host.Sets, nil))
+			p.ToHost = true
+			programs = append(programs, p)
+		}
 	}
 	if s, err = packet.New(programs...); err != nil {
 		return err
 	}
 	e = s.Programs()
-	return oldOrNew(e[0], e[1], e[2], f, "INPUT")
+	if err := oldOrNew(e[0], e[2], e[4], f, "INPUT"); err != nil {
+		return err
+	}
+	return fallbackRefusesMore(e, f, "INPUT")
+}
+
+// fallbackRefusesMore reports a packet that the fallback rules refuse now and both versions accept.
+// The programs are those of the filter and the security table before, after and now.
+func fallbackRefusesMore(e []*packet.Evaluation, f ir.Family, chain string) error {
+	wrong := refused(e[5]).Diff(refused(e[0])).Diff(refused(e[2])).Diff(refused(e[1]))
+	if p, ok := wrong.Witness(); ok {
+		return fmt.Errorf("IPv%d, %s: the fallback rules refuse %v, which both versions accept", f, chain, p)
+	}
+	return nil
 }
 
 func oldOrNew(before, after, now *packet.Evaluation, f ir.Family, chain string) error {

@@ -96,6 +96,9 @@ func (r *Rules) jumps(f ir.Family, table string) []Jump {
 		if own[ir.OwnChain] {
 			add("FORWARD", ir.OwnChain)
 		}
+		if own[ir.InputChain] {
+			add("INPUT", ir.InputChain)
+		}
 	default:
 		// An engine before 17.06 makes the jumps to DOCKER itself.
 		if r.Target != "" && r.Target != "DOCKER" && !r.NoJump {

@@ -69,7 +69,8 @@ func failure(err error, reported string) error {
 	case errors.As(err, &exit) && exit.ExitCode() != 255:
 		return fmt.Errorf("sh: %s (%w)", reported, err)
 	}
-	return fmt.Errorf("ssh: %s", reported)
+	// Most messages of ssh begin with its name.
+	return fmt.Errorf("ssh: %s", strings.TrimPrefix(reported, "ssh: "))
 }
 
 // message is what ssh or a shell printed. The lines of ssh end with CR LF.

@@ -71,7 +71,7 @@ func TestEveryProgramsOutputComesBackUnchanged(t *testing.T) {
 
 func TestErrorsShowWhatSSHReported(t *testing.T) {
 	for _, c := range []struct{ name, ssh, want string }{
-		{"refused", `printf 'ssh: connect to host web1 port 22: Connection refused\r\n' >&2; exit 255`, "ssh: ssh: connect to host web1 port 22: Connection refused"},
+		{"refused", `printf 'ssh: connect to host web1 port 22: Connection refused\r\n' >&2; exit 255`, "ssh: connect to host web1 port 22: Connection refused"},
 		{"no key", `printf 'Only for staff\r\nroot@web1: Permission denied (publickey).\r\n' >&2; exit 255`, "ssh: Only for staff\nroot@web1: Permission denied (publickey)."},
 		{"silent", "exit 255", "ssh: exit status 255"},
 		{"no sh", "echo 'bash: sh: command not found' >&2; exit 127", "sh: bash: sh: command not found (exit status 127)"},

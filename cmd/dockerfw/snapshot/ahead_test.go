@@ -24,8 +24,8 @@ const (
 	toBridges              = "  container_interfaces = [\"docker0\", \"br-+\"]\n"
 )
 
-// fallbackLoaded is the jump to the fallback rules, where it should be.
-const fallbackLoaded = "*security\n:FORWARD ACCEPT [0:0]\n:DOCKERFW - [0:0]\n-A FORWARD -j DOCKERFW\nCOMMIT\n"
+// fallbackLoaded are the jumps to the fallback rules, where they should be.
+const fallbackLoaded = "*security\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:DOCKERFW - [0:0]\n:DOCKERFW-INPUT - [0:0]\n-A INPUT -j DOCKERFW-INPUT\n-A FORWARD -j DOCKERFW\nCOMMIT\n"
 
 // beside are the rules of other tools, as their versions of 2024 and 2025 make them.
 var beside = []struct {
@@ -404,6 +404,29 @@ func TestJumpInTheSecurityTable(t *testing.T) {
 		rules := after.Rules[ir.IPv4].Table("security").Chain("FORWARD").Rules
 		if n := len(rules); c.want != "" && rules[0].Jump != "DOCKERFW" || c.want == "" && rules[n-1].Jump != "DOCKERFW" || len(after.Placed) != 2 {
 			t.Errorf("%s: %d rules, %+v", c.host, n, after.Placed)
+		}
+	}
+}
+
+// The fallback rules for packets to the host have a jump in INPUT of the security table.
+func TestJumpInInputOfTheSecurityTable(t *testing.T) {
+	for _, c := range []struct{ host, want string }{
+		{"", "IPv4 security table, INPUT: added the jump to DOCKERFW-INPUT as the first rule"},
+		{"-A INPUT -p udp -j ACCEPT\n-A INPUT -j DOCKERFW-INPUT\n", ""},
+		{"-A INPUT -j DOCKERFW-INPUT\n-A INPUT -j DOCKERFW-INPUT\n", "IPv4 security table, INPUT: replaced 2 jumps to DOCKERFW-INPUT by one, the first rule"},
+		{"-A INPUT -p tcp -j ACCEPT\n-A INPUT -j DOCKERFW-INPUT\n", "IPv4 security table, INPUT: moved the jump to DOCKERFW-INPUT ahead of -t security -A INPUT -p tcp -j ACCEPT, which lets through packets that the policy refuses, such as tcp 198.51.100.1:40000 -> 192.0.2.1:5432 in eth0 NEW"},
+	} {
+		dir := t.TempDir()
+		compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), policy("")+"deny \"db\" {\n  protocol = \"tcp\"\n  published_ports = [5432]\n}\n"))
+		text := head + ":DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n-A FORWARD -j DOCKER-USER\n-A INPUT -j DOCKERFW-INPUT\nCOMMIT\n" +
+			strings.Replace(fallbackLoaded, "-A INPUT -j DOCKERFW-INPUT\n", c.host, 1)
+		after, said := loaded(t, compiled, open(t, write(t, filepath.Join(dir, "v4.save"), text)))
+		if got := strings.Join(said, "\n"); got != c.want {
+			t.Errorf("%s\ngot  %s\nwant %s", c.host, got, c.want)
+		}
+		rules := after.Rules[ir.IPv4].Table("security").Chain("INPUT").Rules
+		if c.want != "" && rules[0].Jump != "DOCKERFW-INPUT" || c.want == "" && rules[len(rules)-1].Jump != "DOCKERFW-INPUT" {
+			t.Errorf("%s: INPUT has %d rules, and the jump is elsewhere", c.host, len(rules))
 		}
 	}
 }

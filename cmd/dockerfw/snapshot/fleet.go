@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser/files"
 )
@@ -30,6 +31,16 @@ type Fleet struct {
 	Sources map[string][]byte
 	// Note is what a user should know about how it was read, in lines; "" for nothing.
 	Note string
+}
+
+// Labels lists the labels of the hosts, the first ones of many.
+func (f *Fleet) Labels() string {
+	const shown = 10
+	var labels []string
+	for _, h := range f.Hosts {
+		labels = append(labels, h.Label)
+	}
+	return words.List(labels, shown)
 }
 
 // Open reads what a name refers to:

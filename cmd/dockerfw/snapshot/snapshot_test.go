@@ -143,14 +143,18 @@ func TestLoadingReplacesTheFallbackRules(t *testing.T) {
 		foreign = "-A FORWARD -s 10.0.0.1/32 -j DROP\n"
 		earlier = ":DOCKERFW - [0:0]\n:DOCKERFW-EGRESS - [0:0]\n" + foreign + "-A FORWARD -j DOCKERFW\n-A DOCKERFW -j DOCKERFW-EGRESS\n-A DOCKERFW-EGRESS " + ours + "\nCOMMIT\n"
 		https   = "-i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443 --ctdir ORIGINAL -m comment --comment \"dockerfw accept https\" -j RETURN"
-		loaded  = ":DOCKERFW - [0:0]\n%s-A FORWARD -j DOCKERFW\n-A DOCKERFW -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment \"dockerfw established\" -j RETURN\n-A DOCKERFW " + https + "\n-A DOCKERFW " + ours + "\nCOMMIT\n"
+		input   = "-A DOCKERFW-INPUT -i eth0 -p tcp -m tcp --dport 443 -m comment --comment \"dockerfw input\" -j DOCKERFW-PROXY\n" +
+			"-A DOCKERFW-PROXY -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment \"dockerfw established\" -j RETURN\n" +
+			"-A DOCKERFW-PROXY -p tcp -m tcp --dport 443 -m comment --comment \"dockerfw accept https\" -j RETURN\n" +
+			"-A DOCKERFW-PROXY -m comment --comment \"dockerfw default\" -j DROP\nCOMMIT\n"
+		loaded = ":DOCKERFW - [0:0]\n:DOCKERFW-INPUT - [0:0]\n:DOCKERFW-PROXY - [0:0]\n-A INPUT -j DOCKERFW-INPUT\n%s-A FORWARD -j DOCKERFW\n-A DOCKERFW -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment \"dockerfw established\" -j RETURN\n-A DOCKERFW " + https + "\n-A DOCKERFW " + ours + "\n" + input
 	)
 	for _, c := range []struct{ name, policy, security, want string }{
 		{"on a fresh host", policy(""), "", builtin + fmt.Sprintf(loaded, "")},
 		{"after another version", policy(""), builtin + earlier, builtin + fmt.Sprintf(loaded, foreign)},
 		{"jump after another version", policy("install = \"jump\"\n"), builtin + earlier, builtin + fmt.Sprintf(loaded, foreign)},
 		{"a policy without refusals", policy("") + "default { action = \"return\" }\n", builtin + earlier, builtin + foreign + "COMMIT\n"},
-		{"rules in the chain DOCKER", policy("chain = \"DOCKER\"\ninstall = \"insert\"\n"), builtin + earlier, builtin + foreign + "COMMIT\n"},
+		{"rules in the chain DOCKER", policy("chain = \"DOCKER\"\ninstall = \"insert\"\n"), builtin + earlier, builtin + ":DOCKERFW-INPUT - [0:0]\n:DOCKERFW-PROXY - [0:0]\n-A INPUT -j DOCKERFW-INPUT\n" + foreign + input},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -303,5 +307,19 @@ func TestOpenRevision(t *testing.T) {
 		if _, _, err := OpenRevision(bad, path, driver.Options{}); err == nil {
 			t.Errorf("revision %q: no error", bad)
 		}
+	}
+}
+
+func TestLabelsOfAFleet(t *testing.T) {
+	fleet := &Fleet{}
+	for i := range 12 {
+		fleet.Hosts = append(fleet.Hosts, &Host{Label: fmt.Sprintf("web%d", i+1)})
+	}
+	if got, want := fleet.Labels(), "web1, web2, web3, web4, web5, web6, web7, web8, web9, web10 and 2 more"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	fleet.Hosts = fleet.Hosts[:2]
+	if got, want := fleet.Labels(), "web1, web2"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -80,6 +80,11 @@ func Read(now time.Time) (*Report, error) {
 	}
 	out.again = out.folder(path)
 	out.state(s, host, contents, path)
+	for _, f := range facts.Firewalld("/") {
+		if f.Status != facts.OK {
+			out.Facts = append(out.Facts, f)
+		}
+	}
 	out.OK = out.State == InForce && (out.Pending == nil || !out.Pending.Overdue)
 	return out, nil
 }

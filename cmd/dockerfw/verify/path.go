@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -62,6 +63,9 @@ func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
 	case text != "":
 		return failed("%s", text)
 	}
+	if !p.filtered() {
+		return nothing("chain %s has no rules of dockerfw, as the check of rules reports", chain)
+	}
 	refused := snapshot.Refused(p.rules)
 	if unaided := snapshot.Bypassing(p.unaided).And(refused).Diff(p.others); !unaided.IsEmpty() {
 		witness, _ := unaided.Witness()
@@ -73,6 +77,15 @@ func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
 		return ok("no earlier rule accepts packets to or from containers that %s refuses, %s; other packets are accepted earlier by %s", chain, nothingElse, p.ruleText(snapshot.AdmittingRule(p.route, witness)))
 	}
 	return ok("no earlier rule accepts packets that %s refuses, %s", chain, nothingElse)
+}
+
+// filtered reports whether the chain has a rule of dockerfw on the host, or needs none.
+func (p *path) filtered() bool {
+	has := func(h *snapshot.Host) bool {
+		c := h.Filter(p.family).Chain(p.chain)
+		return c != nil && slices.ContainsFunc(c.Rules, identity.Ours)
+	}
+	return !has(p.loaded) || has(p.have)
 }
 
 func newPath(h *hosts, on snapshot.Path, chain string) (*path, error) {
@@ -119,7 +132,7 @@ func (p *path) untracked() (string, error) {
 		matched = matched.Or(set)
 	}
 	lost := p.route.Outcome(packet.CannotBe).And(matched)
-	if lost.IsEmpty() {
+	if lost.IsEmpty() || p.path == snapshot.ToHost && p.exempted[p.family] {
 		return "", nil
 	}
 	witness, _ := lost.Witness()
@@ -141,6 +154,7 @@ func (p *path) untracked() (string, error) {
 		}
 		witness = arriving(p.family, ports[i], witness.In)
 	}
+	p.exempted[p.family] = true
 	return fmt.Sprintf("the raw table exempts packets from connection tracking (%s): Docker does not translate them, and docker-proxy answers, for example %s", rule, witness), nil
 }
 

@@ -16,7 +16,7 @@ func Fleet(want, have *snapshot.Fleet) ([]facts.Fact, error) {
 	case !want.Kind.Compiled():
 		return nil, fmt.Errorf("%s is neither a compiled folder nor a policy", compiled.Name)
 	case len(want.Hosts) > 1:
-		return nil, fmt.Errorf("%s has %d hosts: choose one with --host", want.Name, len(want.Hosts))
+		return nil, fmt.Errorf("%s has %d hosts: choose one with --host: %s", want.Name, len(want.Hosts), want.Labels())
 	case have.Kind.Compiled():
 		return nil, fmt.Errorf("%s is not a host: give the output of iptables-save and ipset save (to compare two policies or folders, use dockerfw diff)", host.Name)
 	}

@@ -16,24 +16,33 @@ import (
 const loadAgain = "Run: dockerfw apply FOLDER"
 
 // security checks the fallback rules in the security table: that they are those that were
-// compiled, that FORWARD of the table leads to them, and that the table refuses nothing that
-// the rules of the filter table admit; nothing there would show why.
+// compiled, that FORWARD and INPUT of the table lead to them, and that the table refuses nothing
+// that the rules of the filter table admit; nothing there would show why. In INPUT, foreign rules
+// may refuse more, as in the filter table.
 func security(h *hosts) (result, error) {
 	if h.have.NoSecurity[h.family] {
 		return nothing("the kernel has no security table, and so no fallback rules")
 	}
 	want := h.want.Rules[h.family].Table("security")
 	have := h.have.Rules[h.family].Table("security")
-	s, err := newSecurityTable(h)
+	forwarded, err := newSecurityTable(h, snapshot.Forward)
+	if err != nil {
+		return result{}, err
+	}
+	toHost, err := newSecurityTable(h, snapshot.ToHost)
 	if err != nil {
 		return result{}, err
 	}
 	var faults []string
-	excess, ours := s.excess()
+	excess, ours := forwarded.excess()
 	if excess != "" {
 		faults = append(faults, excess)
 	}
-	needed := want.Chain(identity.OwnPrefix) != nil
+	other, oursToHost := toHost.excess()
+	if oursToHost {
+		faults, ours, other = append(faults, other), true, ""
+	}
+	needed := len(ownChains(want)) > 0
 	exist := slices.ContainsFunc(ownChains(want), func(c *iptables.Chain) bool { return have.Chain(c.Name) != nil })
 	switch {
 	case !needed || ours:
@@ -49,10 +58,15 @@ func security(h *hosts) (result, error) {
 		if version != "" {
 			faults = append(faults, fmt.Sprintf("fallback rules: %s. %s", version, loadAgain))
 		}
-		if text := s.noJump(); text != "" {
-			faults = append(faults, text)
-		} else if text := s.bypassed(); text != "" && version == "" {
-			faults = append(faults, text)
+		for _, s := range []*securityTable{forwarded, toHost} {
+			if want.Chain(s.chain()) == nil {
+				continue
+			}
+			if text := s.noJump(); text != "" {
+				faults = append(faults, text)
+			} else if text := s.bypassed(); text != "" && version == "" {
+				faults = append(faults, text)
+			}
 		}
 	}
 	switch {
@@ -60,6 +74,8 @@ func security(h *hosts) (result, error) {
 		return failed("%s", strings.Join(faults, "; "))
 	case !needed:
 		return nothing("no fallback rules were compiled, and the table refuses nothing that the rules admit")
+	case other != "":
+		return ok("the fallback rules are complete. Besides, %s", other)
 	}
 	return ok("the fallback rules are complete, and the security table refuses nothing else")
 }
@@ -101,38 +117,52 @@ func texts(c *iptables.Chain, f ir.Family) []string {
 	return out
 }
 
-// securityTable is what FORWARD of the security table does, evaluated with the algebra.
+// securityTable is what a built-in chain of the security table does, evaluated with the algebra.
 type securityTable struct {
 	*hosts
+	path snapshot.Path
 	// table is the host's, wanted the same after loading, and rules those of dockerfw in the
 	// filter table.
 	table, wanted, rules *packet.Evaluation
 }
 
-func newSecurityTable(h *hosts) (*securityTable, error) {
-	table, err := securityRoute(h.have, h.family)
+func newSecurityTable(h *hosts, path snapshot.Path) (*securityTable, error) {
+	table, err := securityRoute(h.have, h.family, path)
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := securityRoute(h.filled, h.family)
+	wanted, err := securityRoute(h.filled, h.family, path)
 	if err != nil {
 		return nil, err
 	}
-	space, err := packet.New(table, wanted, h.filled.Program(h.family, h.want.EntryChain()))
+	entry := h.want.EntryChain()
+	if path == snapshot.ToHost {
+		entry = ir.InputChain
+	}
+	space, err := packet.New(table, wanted, h.filled.Program(h.family, entry))
 	if err != nil {
 		return nil, err
 	}
 	all := space.Programs()
-	return &securityTable{hosts: h, table: all[0], wanted: all[1], rules: all[2]}, nil
+	return &securityTable{hosts: h, path: path, table: all[0], wanted: all[1], rules: all[2]}, nil
 }
 
-// securityRoute is the route of forwarded packets through the security table alone.
-func securityRoute(h *snapshot.Host, f ir.Family) (*packet.Program, error) {
-	hooks := slices.DeleteFunc(h.Hooks(f, snapshot.Forward), func(hook packet.Hook) bool { return hook.Table != "security" })
+// securityRoute is the route of packets of a path through the security table alone.
+func securityRoute(h *snapshot.Host, f ir.Family, path snapshot.Path) (*packet.Program, error) {
+	toHost := path == snapshot.ToHost
+	hooks := slices.DeleteFunc(h.Hooks(f, path), func(hook packet.Hook) bool { return hook.Table != "security" })
 	if len(hooks) == 0 {
-		return &packet.Program{Family: f, Chains: []*packet.Chain{{Name: "FORWARD"}}, Default: packet.Verdict{Kind: packet.Accept}}, nil
+		return &packet.Program{Family: f, ToHost: toHost, Chains: []*packet.Chain{{Name: path.FilterChain()}}, Default: packet.Verdict{Kind: packet.Accept}}, nil
 	}
-	return packet.Route(f, false, hooks)
+	return packet.Route(f, toHost, hooks)
+}
+
+// chain is the chain of the table with the fallback rules of the path.
+func (s *securityTable) chain() string {
+	if s.path == snapshot.ToHost {
+		return ir.InputChain
+	}
+	return identity.OwnPrefix
 }
 
 // excess describes packets that the table refuses and the rules of dockerfw in the filter table
@@ -147,7 +177,7 @@ func (s *securityTable) excess() (text string, ours bool) {
 	advice := "It is a foreign rule; delete it if it should not be there"
 	switch r := s.have.RuleAt(s.family, at); {
 	case at.Policy:
-		advice = fmt.Sprintf("If it should not, run: %s -t security -P FORWARD ACCEPT", s.have.Tool(s.family))
+		advice = fmt.Sprintf("If it should not, run: %s -t security -P %s ACCEPT", s.have.Tool(s.family), s.path.FilterChain())
 	case r != nil && identity.Ours(r):
 		ours = true
 		advice = "The fallback rules are of another version. " + loadAgain
@@ -157,10 +187,11 @@ func (s *securityTable) excess() (text string, ours bool) {
 
 // noJump reports a missing jump to the fallback rules; "" if it is there.
 func (s *securityTable) noJump() string {
-	if snapshot.Reaches(s.have.Rules[s.family].Table("security"), "FORWARD", identity.OwnPrefix) {
+	builtin := s.path.FilterChain()
+	if snapshot.Reaches(s.have.Rules[s.family].Table("security"), builtin, s.chain()) {
 		return ""
 	}
-	return fmt.Sprintf("FORWARD of the security table does not jump to its chain %s. %s, which adds the jump, or: %s -t security -I FORWARD 1 -j %[1]s", identity.OwnPrefix, loadAgain, s.have.Tool(s.family))
+	return fmt.Sprintf("%s of the security table does not jump to its chain %s. %s, which adds the jump, or: %s -t security -I %[1]s 1 -j %[2]s", builtin, s.chain(), loadAgain, s.have.Tool(s.family))
 }
 
 // bypassed describes packets that the fallback rules refuse and that another rule of the table
@@ -171,7 +202,7 @@ func (s *securityTable) bypassed() string {
 		return ""
 	}
 	witness, _ := missed.Witness()
-	rule := "FORWARD jumps to them only under conditions"
+	rule := s.path.FilterChain() + " jumps to them only under conditions"
 	if at := s.table.Decide(witness).At; at != packet.AtEnd && !s.table.Program.Rule(at).At.Policy {
 		rule = s.have.RuleText(s.family, s.table.Program.Rule(at).At) + " is before them"
 	}

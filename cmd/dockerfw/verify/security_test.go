@@ -105,6 +105,91 @@ func TestAdviceAboutTheSecurityTable(t *testing.T) {
 	}
 }
 
+// The fallback rules for packets to the host are checked as those for forwarded packets are, but
+// what foreign rules of INPUT refuse is no fault.
+func TestFallbackRulesForTheHost(t *testing.T) {
+	dir := t.TempDir()
+	compiled := open(t, write(t, filepath.Join(dir, "policy.hcl"), `
+host {
+  external_interfaces = ["eth0"]
+  families            = ["ipv4"]
+  proxy_ports         = [8080]
+}
+default {}
+`))
+	const (
+		noTrack    = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth0 -j NOTRACK\nCOMMIT\n"
+		inputJump  = "-A INPUT -j DOCKERFW-INPUT\n"
+		toProxy    = `-A DOCKERFW-INPUT -i eth0 -p tcp -m tcp --dport 8080 -m comment --comment "dockerfw input" -j DOCKERFW-PROXY` + "\n"
+		proxyDrops = `-A DOCKERFW-PROXY -m comment --comment "dockerfw default" -j DROP` + "\n"
+		chains     = toProxy + `-A DOCKERFW-PROXY -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j RETURN` + "\n" + proxyDrops
+		forward    = `-i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "dockerfw established" -j `
+		drop       = ` -i eth0 -m comment --comment "dockerfw default" -j DROP` + "\n"
+		whole      = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n:DOCKERFW-PROXY - [0:0]\n" +
+			jump + inputJump + "-A DOCKER-USER " + forward + "ACCEPT\n-A DOCKER-USER" + drop + chains + "COMMIT\n" +
+			"*security\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:DOCKERFW - [0:0]\n:DOCKERFW-INPUT - [0:0]\n:DOCKERFW-PROXY - [0:0]\n" +
+			"-A FORWARD -j DOCKERFW\n" + inputJump + "-A DOCKERFW " + forward + "RETURN\n-A DOCKERFW" + drop + chains + "COMMIT\n"
+	)
+	for _, c := range []struct{ name, old, new, want string }{
+		{"complete", "", "", "ok: the fallback rules are complete, and the security table refuses nothing else"},
+		{"no jump", inputJump, "", "INPUT of the security table does not jump to its chain DOCKERFW-INPUT. Run: dockerfw apply FOLDER, which adds the jump, or: iptables -t security -I INPUT 1 -j DOCKERFW-INPUT"},
+		{"a conditional jump", inputJump, "-A INPUT -p udp -j DOCKERFW-INPUT\n", "the fallback rules do not get packets such as tcp 198.51.100.1:40000 -> 192.0.2.1:8080 in eth0 NEW: INPUT jumps to them only under conditions."},
+		{"behind an accept", inputJump, "-A INPUT -p tcp -j ACCEPT\n" + inputJump, "the fallback rules do not get packets such as tcp 198.51.100.1:40000 -> 192.0.2.1:8080 in eth0 NEW: -t security -A INPUT -p tcp -j ACCEPT, "},
+		{"a rule missing", proxyDrops, "", "fallback rules: chain DOCKERFW-PROXY lacks 1 rule: "},
+		{"a version that refuses more", toProxy, strings.Replace(toProxy, "8080", "22", 1), "-t security -A DOCKERFW-PROXY -m comment --comment \"dockerfw default\" -j DROP, "},
+		{"a foreign rule", inputJump, inputJump + "-A INPUT -p udp -j DROP\n", "ok: the fallback rules are complete. Besides, -t security -A INPUT -p udp -j DROP, "},
+	} {
+		dir := t.TempDir()
+		filter, fallback, _ := strings.Cut(whole, "*security")
+		text := strings.Replace(fallback, c.old, c.new, 1)
+		if c.old != "" && text == fallback {
+			t.Fatalf("%s: the fault changes nothing", c.name)
+		}
+		write(t, filepath.Join(dir, "rules.v4"), filter+"*security"+text)
+		write(t, filepath.Join(dir, "sets"), savedSets)
+		r, err := security(hostsOfIPv4(compiled, open(t, dir)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := r.text
+		if r.ok {
+			got = "ok: " + got
+		}
+		if !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
+		}
+	}
+	// Packets that are not tracked are one fault, which FORWARD and INPUT share.
+	dir = t.TempDir()
+	write(t, filepath.Join(dir, "rules.v4"), whole+noTrack)
+	checks, err := Host(compiled, open(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reported := 0
+	for _, c := range checks {
+		if strings.Contains(c.Text, "exempts packets from connection tracking") {
+			reported++
+		}
+	}
+	if reported != 1 {
+		t.Errorf("NOTRACK is reported %d times: %+v", reported, checks)
+	}
+
+	// Without the rules, their checks do not say that all is well.
+	write(t, filepath.Join(dir, "rules.v4"), "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n"+jump+inputJump+"COMMIT\n")
+	if checks, err = Host(compiled, open(t, dir)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range checks {
+		if want := map[string]string{
+			"IPv4 FORWARD": "chain DOCKER-USER has no rules of dockerfw", "IPv4 INPUT": "chain DOCKERFW-INPUT has no rules of dockerfw",
+		}[c.Name]; want != "" && !c.Fault() && (c.Status != "note" || !strings.HasPrefix(c.Text, want)) {
+			t.Errorf("without rules: %+v", c)
+		}
+	}
+}
+
 // A policy that refuses nothing has no fallback rules, and needs none.
 func TestAPolicyThatRefusesNothingNeedsNoFallbackRules(t *testing.T) {
 	compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), "host { external_interfaces = [\"eth0\"] }\ndefault { action = \"return\" }\n"))

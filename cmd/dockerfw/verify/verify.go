@@ -28,6 +28,7 @@ var checks = []check{
 	{name: "sets", run: sets},
 	{name: "nft", ofHost: true, needs: nftNotCovered, run: nftTables},
 	{name: "backend", ofHost: true, needs: live, run: backend},
+	{name: facts.FirewalldName, facts: firewalld},
 }
 
 // check is one thing to check.
@@ -54,6 +55,9 @@ type hosts struct {
 	loaded, filled *snapshot.Host
 	// family is that of the check.
 	family ir.Family
+	// exempted are the families for which the check of FORWARD has reported that packets for
+	// published ports are not tracked: to INPUT, it is the same fault.
+	exempted map[ir.Family]bool
 }
 
 func fromFolder(h *hosts) bool { return h.want.Kind == snapshot.Folder }
@@ -66,6 +70,14 @@ func filterRead(h *hosts) bool { return h.have.Filter(h.family) != nil }
 
 func protectsInput(h *hosts) bool {
 	return rulesRead(h) && h.want.Owns(h.family, ir.InputChain)
+}
+
+// firewalld checks what runs beside dockerfw on this host.
+func firewalld(_, have *snapshot.Host) []facts.Fact {
+	if have.Kind != snapshot.Live || have.Name != snapshot.LiveName {
+		return nil
+	}
+	return facts.Firewalld("/")
 }
 
 // result is the outcome of a check.
@@ -100,7 +112,7 @@ func (r result) fact(name string) facts.Fact {
 }
 
 func newHosts(want, have *snapshot.Host) *hosts {
-	h := &hosts{want: want, have: have, loaded: want}
+	h := &hosts{want: want, have: have, loaded: want, exempted: map[ir.Family]bool{}}
 	// An unmanaged set of another type cannot be loaded: the check of sets reports it.
 	if loaded, err := want.LoadedOnto(have); err == nil {
 		h.loaded = loaded
