@@ -55,7 +55,7 @@ func (s *Space) settlePorts(boxes []box) (out []box) {
 	}
 	protocol := s.columns[fProtocol]
 	anyProtocol := []span{{0, uint32(protocol.cut[0].n - 1)}}
-	withPorts := protocol.cut[0].atoms[protocol.byText[0][spansKey(portProtocols)]]
+	withPorts := protocol.cut[0].atoms[protocol.index(0, portProtocols)]
 	withoutPorts := invert(withPorts, protocol.cut[0].n)
 	with := func(b box, f fieldID, runs []span) box {
 		c := maps.Clone(b)
@@ -165,10 +165,10 @@ func (s *Space) key(b box, without fieldID, order []fieldID) string {
 		if runs, ok := b[f]; ok {
 			if s.columns[f].field.byFamily && without == fFamily {
 				// The same numbers of two families are different addresses.
-				k.WriteString(spansKey(b[fFamily]))
+				k.Write(spansKey(nil, b[fFamily]))
 			}
 			k.WriteString(string(rune(f)))
-			k.WriteString(spansKey(runs))
+			k.Write(spansKey(nil, runs))
 		}
 		k.WriteByte('|')
 	}

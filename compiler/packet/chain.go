@@ -12,6 +12,8 @@ type chainSets struct {
 	// does is the effect of the rules from i on; len(rules) is the end of the chain. Within
 	// a sequence of jumps to one chain it may be later: see from.
 	does []ref
+	// leaves is filled by the method of that name.
+	leaves ref
 	// reach is the set of packets that reach rule i if all packets enter the chain; filled
 	// by follow.
 	reach []ref
@@ -24,7 +26,7 @@ func (e *Evaluation) chain(i int) *chainSets {
 	}
 	d := e.space.d
 	rules := e.Program.Chains[i].Rules
-	c := &chainSets{index: i, rules: rules, calls: map[int]*chainSets{}, does: make([]ref, len(rules)+1)}
+	c := &chainSets{index: i, rules: rules, calls: map[int]*chainSets{}, does: make([]ref, len(rules)+1), leaves: later}
 	back, end := returns, passes
 	if i == 0 {
 		back, end = outcome(0), outcome(0) // no chain jumps to the first: packets that return from it leave the program
@@ -64,8 +66,8 @@ func (e *Evaluation) chain(i int) *chainSets {
 	return c
 }
 
-// later is the effect of the rules from one within such a sequence on, which is computed
-// only when it is needed.
+// later is what is computed only when it is needed: the effect of the rules from one within such
+// a sequence on, and the packets that leave a chain.
 const later = ^ref(0)
 
 // from returns the effect of the rules from i on.
@@ -85,12 +87,20 @@ func (e *Evaluation) takes(c *chainSets, k int) ref {
 	case Continue:
 		return none
 	case Jump:
-		does := c.calls[k].does[0]
-		return d.diff(m, d.or(d.has(does, passes), d.has(does, returns)))
+		return d.diff(m, e.leaves(c.calls[k]))
 	case Docker, Accept, Drop, Reject, Other, Return, Goto:
 		return m
 	}
 	panic(c.rules[k].Verdict.unknown())
+}
+
+// leaves returns the packets that reach the end of a chain or return from it.
+func (e *Evaluation) leaves(c *chainSets) ref {
+	if c.leaves == later {
+		d := e.space.d
+		c.leaves = d.or(d.has(c.does[0], passes), d.has(c.does[0], returns))
+	}
+	return c.leaves
 }
 
 // follow fills c.reach.

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
@@ -53,21 +54,32 @@ func (c *column) addSet(s *AddrSet) {
 
 // addSpans adds a set of numbers to the atoms.
 func (c *column) addSpans(family int, spans []span) {
-	key := spansKey(spans)
-	if _, ok := c.byText[family][key]; ok {
+	var buffer [32]byte
+	key := spansKey(buffer[:0], spans)
+	if _, ok := c.byText[family][string(key)]; ok {
 		return
 	}
-	c.byText[family][key] = len(c.atoms[family])
+	c.byText[family][string(key)] = len(c.atoms[family])
 	c.atoms[family] = append(c.atoms[family], spans)
 }
 
-func spansKey(spans []span) string {
-	b := make([]byte, 0, 8*len(spans))
+// index returns the index of an atom that addSpans has added.
+func (c *column) index(family int, spans []span) int {
+	var buffer [32]byte
+	atom, ok := c.byText[family][string(spansKey(buffer[:0], spans))]
+	if !ok {
+		panic(fmt.Sprintf("numbers of %s that were not noted: %v", c.field.name, spans))
+	}
+	return atom
+}
+
+// spansKey appends spans to b, as text that no other spans have.
+func spansKey(b []byte, spans []span) []byte {
 	for _, s := range spans {
 		b = append(b, byte(s.lo>>24), byte(s.lo>>16), byte(s.lo>>8), byte(s.lo),
 			byte(s.hi>>24), byte(s.hi>>16), byte(s.hi>>8), byte(s.hi))
 	}
-	return string(b)
+	return b
 }
 
 // families returns how many of the two have classes of their own.

@@ -15,7 +15,9 @@ type Evaluation struct {
 	decided  []ref     // by outcome
 	matches  map[*Rule]ref
 	chains   []*chainSets  // nil for those that no rule calls
-	reached  map[Place]ref // by Handled, when it is first called
+	order    []*chainSets  // those that are called, each after all that call it
+	reached  map[Place]ref // by Handled, when it is called often
+	asked    int           // how often Handled was called before it filled reached
 }
 
 // Outcome is a verdict and the packets that get it.
@@ -54,7 +56,7 @@ func (e *Evaluation) Outcome(v Verdict) Set {
 // decide computes the verdicts of all packets. It panics with a *BudgetError.
 func (e *Evaluation) decide() {
 	d := e.space.d
-	e.matches, e.reached = map[*Rule]ref{}, nil
+	e.matches, e.reached, e.asked, e.order = make(map[*Rule]ref, e.Program.size()), nil, 0, nil
 	e.outcomes = []Verdict{e.Program.Default}
 	for _, c := range e.Program.Chains {
 		for _, r := range c.Rules {
@@ -87,6 +89,11 @@ func (e *Evaluation) match(r *Rule) ref {
 	return m
 }
 
+// handledAlone is how many calls of Handled follow only the packets of their own rule. Each takes
+// the time of a small operation for each rule before it; with more calls it is faster to follow
+// all packets once.
+const handledAlone = 16
+
 // Handled returns the packets that reach a rule and match it; AtEnd, those that get the
 // default.
 func (e *Evaluation) Handled(at Place) (_ Set, err error) {
@@ -94,14 +101,37 @@ func (e *Evaluation) Handled(at Place) (_ Set, err error) {
 	if at == AtEnd {
 		return Set{e.space, e.part(e.family)[AtEnd]}, nil
 	}
+	if e.asked++; e.asked <= handledAlone && e.reached == nil {
+		matching := e.space.d.and(e.family, e.match(e.Program.Rule(at)))
+		return Set{e.space, e.join(e.reachedOf(matching, at), at, none)}, nil
+	}
 	if e.reached == nil {
-		reached := map[Place]ref{}
-		e.forward(e.chains[0], e.family, true, func(at Place, set ref, _ bool) {
-			reached[at] = e.join(reached, at, set)
-		})
-		e.reached = reached
+		e.reached = e.reachedOf(e.family, AtEnd)
 	}
 	return Set{e.space, e.join(e.reached, at, none)}, nil
+}
+
+// HandledOf returns those packets of a set that reach a rule and match it, by rule. Rules without
+// such packets are left out.
+func (e *Evaluation) HandledOf(in Set) (_ map[Place]Set, err error) {
+	defer Catch(&err)
+	out := map[Place]Set{}
+	for at, set := range e.reachedOf(e.space.d.and(e.family, in.ref), AtEnd) {
+		out[at] = Set{e.space, set}
+	}
+	return out, nil
+}
+
+// reachedOf returns the packets of a set that reach a rule and match it: for the rule at only,
+// or for all if only is AtEnd.
+func (e *Evaluation) reachedOf(in ref, only Place) map[Place]ref {
+	out := map[Place]ref{}
+	e.forward(in, func(at Place, set ref, _ bool) {
+		if only == AtEnd || at == only {
+			out[at] = e.join(out, at, set)
+		}
+	})
+	return out
 }
 
 // join returns the set that a map has at a place, together with set.
@@ -117,7 +147,7 @@ func (e *Evaluation) join(in map[Place]ref, at Place, set ref) ref {
 func (e *Evaluation) part(in ref) map[Place]ref {
 	out := map[Place]ref{}
 	rest := in
-	e.forward(e.chains[0], in, true, func(at Place, set ref, ends bool) {
+	e.forward(in, func(at Place, set ref, ends bool) {
 		if ends {
 			out[at] = e.join(out, at, set)
 			rest = e.space.d.diff(rest, set)
@@ -127,26 +157,97 @@ func (e *Evaluation) part(in ref) map[Place]ref {
 	return out
 }
 
-// forward sends packets through a chain and calls handle for each rule with the packets
-// that match it, if there are any. ends is true if the rule gives them their verdict; top,
-// if packets that return from the chain leave the program.
-func (e *Evaluation) forward(c *chainSets, in ref, top bool, handle func(at Place, set ref, ends bool)) {
+// forward sends packets through the program and calls handle for each rule with the packets
+// that match it, if there are any. ends is true if the rule gives them their verdict. It may call
+// handle twice for a rule, and in any order.
+//
+// What happens to a packet in a chain does not depend on the rule that called it, so that each
+// chain is followed once, with the packets of all calls; only where packets that return go
+// differs (top: they leave the program).
+func (e *Evaluation) forward(in ref, handle func(at Place, set ref, ends bool)) {
 	d := e.space.d
-	for k, r := range c.rules {
-		if in == none {
+	type entry struct {
+		chain int
+		top   bool
+	}
+	entering := map[entry]ref{{0, true}: in}
+	enter := func(to entry, m ref) {
+		if before, ok := entering[to]; ok {
+			m = d.or(before, m)
+		}
+		entering[to] = m
+	}
+	for _, c := range e.called() {
+		for _, top := range []bool{true, false} {
+			in, ok := entering[entry{c.index, top}]
+			if !ok {
+				continue
+			}
+			for k := 0; k < len(c.rules) && in != none; k++ {
+				v := c.rules[k].Verdict
+				if v.Kind == Jump {
+					last, m := e.jumps(c, k, in, handle)
+					enter(entry{c.calls[k].index, false}, m)
+					in = d.diff(in, d.diff(m, e.leaves(c.calls[k])))
+					k = last
+					continue
+				}
+				m := d.and(in, e.match(c.rules[k]))
+				if m == none {
+					continue
+				}
+				handle(Place{c.index, k}, m, v.final() || v.Kind == Return && top)
+				if call := c.calls[k]; call != nil {
+					enter(entry{call.index, top && v.Kind == Goto}, m)
+				}
+				in = d.diff(in, e.takes(c, k))
+			}
+		}
+	}
+}
+
+// jumps sends packets through the sequence of jumps to one chain that begins with rule k. It
+// returns the last rule of the sequence, and the packets that enter the chain. A packet that
+// returns from the chain would return from it again, so that what the chain does need not be
+// computed for each jump: with a jump for each of many ports that took quadratic time.
+func (e *Evaluation) jumps(c *chainSets, k int, in ref, handle func(at Place, set ref, ends bool)) (last int, entering ref) {
+	d := e.space.d
+	entering = none
+	for last = k; ; last++ {
+		m := d.and(in, e.match(c.rules[last]))
+		if again := d.and(m, entering); again != none {
+			m = d.or(d.diff(m, again), d.and(again, e.leaves(c.calls[k])))
+		}
+		if m != none {
+			handle(Place{c.index, last}, m, false)
+			entering = d.or(entering, m)
+		}
+		if last+1 == len(c.rules) || c.rules[last+1].Verdict != c.rules[k].Verdict {
+			return last, entering
+		}
+	}
+}
+
+// called returns the first chain and those that are called, each after all that call it.
+func (e *Evaluation) called() []*chainSets {
+	if e.order != nil {
+		return e.order
+	}
+	seen := map[int]bool{}
+	var visit func(c *chainSets)
+	visit = func(c *chainSets) {
+		if seen[c.index] {
 			return
 		}
-		m := d.and(in, e.match(r))
-		if m == none {
-			continue
+		seen[c.index] = true
+		for _, call := range c.calls {
+			visit(call)
 		}
-		v := r.Verdict
-		handle(Place{c.index, k}, m, v.final() || v.Kind == Return && top)
-		if call := c.calls[k]; call != nil {
-			e.forward(call, m, top && v.Kind == Goto, handle)
-		}
-		in = d.diff(in, e.takes(c, k))
+		e.order = append(e.order, c)
 	}
+	visit(e.chains[0])
+	slices.Reverse(e.order)
+	return e.order
 }
 
 // Match returns the packets of the program's family for which the conditions of a rule

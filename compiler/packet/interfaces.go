@@ -48,9 +48,10 @@ func newInterfaces(mentioned []string) *interfaces {
 		prefix, isPattern := strings.CutSuffix(m, "+")
 		if !isPattern {
 			add(m)
+			continue
 		}
 		for _, name := range expansions(prefix) {
-			if isPattern && fresh(name, prefix) {
+			if fresh(name, prefix) {
 				add(name)
 				break
 			}

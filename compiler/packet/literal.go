@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -22,14 +23,18 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 		return s.family(c.Family)
 	case Addr:
 		if c.End == OriginalDestination {
-			return s.original(fOrigDst, fDestination, fSource, family, func(f fieldID) ref {
-				return s.address(f, c.In, family)
+			return s.once(condition{kind: kindOriginal, family: family, atom: s.columns[fOrigDst].bySet[c.In]}, func() ref {
+				return s.original(fOrigDst, fDestination, fSource, family, func(f fieldID) ref {
+					return s.address(f, c.In, family)
+				})
 			})
 		}
 		return s.address(addressOf[c.End], c.In, family)
 	case Port:
 		spans := portSpans(c.Ranges)
-		return s.port(c.End, spans, family)
+		return s.once(condition{kind: kindPort, end: c.End, family: family, atom: s.columns[portOf[c.End]].index(0, spans)}, func() ref {
+			return s.port(c.End, spans, family)
+		})
 	case Proto:
 		return s.literal(fProtocol, 0, protoSpans(c.Numbers...))
 	case ICMPType:
@@ -39,9 +44,11 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 	case Interface:
 		return s.literal(interfaceOf[c.End], 0, s.ifaces.spans(c.Name))
 	case State:
-		return s.states(c.States)
+		return s.once(condition{kind: kindState, atom: int(c.States)}, func() ref { return s.states(c.States) })
 	case Dir:
-		return s.trackings(func(t tracking) bool { return t <= trackRelatedReply && (c.Dir == ir.CTAny || t.direction() == c.Dir) })
+		return s.once(condition{kind: kindDir, atom: int(c.Dir)}, func() ref {
+			return s.trackings(func(t tracking) bool { return t <= trackRelatedReply && (c.Dir == ir.CTAny || t.direction() == c.Dir) })
+		})
 	case Opaque:
 		return s.literal(s.opaque[c.Text], 0, []span{{1, 1}})
 	case Until:
@@ -51,9 +58,17 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 	case Not:
 		return not(s.compile(c.C, family))
 	case All:
-		r := all
+		// From the lowest field to the highest: each set is then extended upwards by a few
+		// nodes. In the other order each step would rebuild all of those before it.
+		var buffer [8]ref
+		sets := buffer[:0]
 		for _, x := range c {
-			r = d.and(r, s.compile(x, family))
+			sets = append(sets, s.compile(x, family))
+		}
+		slices.SortFunc(sets, func(a, b ref) int { return cmp.Or(cmp.Compare(d.level(b), d.level(a)), cmp.Compare(a, b)) })
+		r := all
+		for _, x := range sets {
+			r = d.and(r, x)
 		}
 		return r
 	case Any:
@@ -64,6 +79,35 @@ func (s *Space) compile(c Cond, family ir.Family) ref {
 		return r
 	}
 	panic(fmt.Sprintf("unknown condition %T", c))
+}
+
+// condition identifies a condition whose set is made of several literals. atom is what it is
+// about: the index of the atom in its column, or the states or the direction themselves.
+type condition struct {
+	kind   conditionKind
+	end    End
+	family ir.Family
+	atom   int
+}
+
+type conditionKind int
+
+const (
+	kindPort conditionKind = iota
+	kindOriginal
+	kindState
+	kindDir
+)
+
+// once returns the set of a condition, which is made when it is first asked for: the programs of
+// a space mostly have the same conditions.
+func (s *Space) once(c condition, set func() ref) ref {
+	r, ok := s.made[c]
+	if !ok {
+		r = set()
+		s.made[c] = r
+	}
+	return r
 }
 
 func (s *Space) port(end End, spans []span, family ir.Family) ref {
@@ -111,11 +155,7 @@ func (s *Space) byFamily(family ir.Family, of func(ir.Family) ref) ref {
 // literal returns the set of packets with one of the numbers in a field.
 func (s *Space) literal(f fieldID, family int, spans []span) ref {
 	c := s.columns[f]
-	atom, ok := c.byText[family][spansKey(spans)]
-	if !ok {
-		panic(fmt.Sprintf("numbers of %s that were not noted: %v", c.field.name, spans))
-	}
-	return s.atom(c, family, atom)
+	return s.atom(c, family, c.index(family, spans))
 }
 
 func (s *Space) atom(c *column, family, atom int) ref {

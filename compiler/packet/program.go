@@ -160,6 +160,15 @@ func (p *Program) Rules() iter.Seq2[Place, *Rule] {
 	}
 }
 
+// size returns the number of rules of all chains.
+func (p *Program) size() int {
+	n := 0
+	for _, c := range p.Chains {
+		n += len(c.Rules)
+	}
+	return n
+}
+
 // Map returns a copy of the program in which f replaces each condition of each rule, as the
 // function Map does.
 func (p *Program) Map(f func(*Rule, Cond) Cond) *Program {

@@ -24,8 +24,9 @@ type Space struct {
 	ifaces   *interfaces
 	bounds6  []u128 // the IPv6 addresses where an interval begins, the first ::
 	d        *diagram
-	owners   []*column // by level
-	byTurn   []*column // in the order in which an example is chosen
+	made     map[condition]ref // the sets of conditions that were made
+	owners   []*column         // by level
+	byTurn   []*column         // in the order in which an example is chosen
 	programs []*Evaluation
 	budget   int
 	// published: rules list more ports before DNAT than after it. Then the column of
@@ -105,6 +106,7 @@ func (s *Space) Nodes() int { return len(s.d.nodes) }
 func (s *Space) attempt(order []*column, budget int) (err error) {
 	defer Catch(&err)
 	s.d = newDiagram(budget)
+	s.made = map[condition]ref{}
 	s.owners = nil
 	level := uint32(0)
 	for _, c := range order {
@@ -133,7 +135,7 @@ func publishes(programs []*Program) bool {
 		for _, r := range p.Rules() {
 			Walk(All(r.Matches), func(c Cond) bool {
 				if c, ok := c.(Port); ok {
-					named[c.End][spansKey(portSpans(c.Ranges))] = true
+					named[c.End][string(spansKey(nil, portSpans(c.Ranges)))] = true
 				}
 				return true
 			})

@@ -96,7 +96,7 @@ func (c *comparison) membersDiffer(name string) bool {
 
 // blocks returns the text of all rules that a block compiles to, by the block's name.
 func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
-	out := map[string]string{}
+	texts := map[string]*strings.Builder{}
 	for _, name := range c.chains[f] {
 		chain := s.Filter(f).Chain(name)
 		if chain == nil {
@@ -104,8 +104,17 @@ func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
 		}
 		for _, r := range chain.Rules {
 			block, _ := nameOf(r)
-			out[block] += name + " " + r.Canonical(iptables.Family(f)) + "\n"
+			text := texts[block]
+			if text == nil {
+				text = &strings.Builder{}
+				texts[block] = text
+			}
+			text.WriteString(name + " " + r.Canonical(iptables.Family(f)) + "\n")
 		}
+	}
+	out := map[string]string{}
+	for block, text := range texts {
+		out[block] = text.String()
 	}
 	return out
 }

@@ -14,21 +14,23 @@ import (
 func (c *comparison) byReturn(f ir.Family, programs []*packet.Evaluation, changes []packet.Change) ([]packet.Change, error) {
 	hosts := []*snapshot.Host{c.before, c.after}
 	for side, e := range programs[:2] {
-		returned, err := ownReturns(hosts[side], f, e)
+		toEnd := func(one *packet.Change) bool {
+			at, verdict := one.OldRule, one.Old
+			if side == 1 {
+				at, verdict = one.NewRule, one.New
+			}
+			return (at == packet.AtEnd || dispatches(hosts[side], f, e, at)) && verdict.Kind == packet.Docker
+		}
+		handled, returned, err := ownReturns(hosts[side], f, e, changes, toEnd)
 		if err != nil {
 			return nil, err
 		}
 		var out []packet.Change
 		for _, one := range changes {
-			at, verdict := &one.OldRule, one.Old
-			if side == 1 {
-				at, verdict = &one.NewRule, one.New
-			}
-			if *at != packet.AtEnd && !dispatches(hosts[side], f, e, *at) || verdict.Kind != packet.Docker {
+			if !toEnd(&one) {
 				out = append(out, one)
 				continue
 			}
-			end := *at
 			rest := one.Set
 			for {
 				witness, ok := rest.And(returned).Witness()
@@ -39,18 +41,19 @@ func (c *comparison) byReturn(f ir.Family, programs []*packet.Evaluation, change
 				if !found {
 					break
 				}
-				handled, err := e.Handled(last)
-				if err != nil {
-					return nil, err
-				}
-				part := one.Set
-				if one.Set = rest.And(handled); one.Set.IsEmpty() {
-					one.Set = part
+				matched, ok := handled[last]
+				if !ok || rest.And(matched).IsEmpty() {
 					break
 				}
-				*at = last
-				out = append(out, one)
-				rest, one.Set, *at = rest.Diff(handled), part, end
+				part := one
+				part.Set = rest.And(matched)
+				if side == 0 {
+					part.OldRule = last
+				} else {
+					part.NewRule = last
+				}
+				out = append(out, part)
+				rest = rest.Diff(matched)
 			}
 			if one.Set = rest; !rest.IsEmpty() {
 				out = append(out, one)
@@ -61,23 +64,30 @@ func (c *comparison) byReturn(f ir.Family, programs []*packet.Evaluation, change
 	return changes, nil
 }
 
-// ownReturns are the packets that match a RETURN of dockerfw.
-func ownReturns(s *snapshot.Host, f ir.Family, e *packet.Evaluation) (packet.Set, error) {
-	all := e.Space().None()
-	for c, chain := range e.Program.Chains {
-		for i := range chain.Rules {
-			at := packet.Place{Chain: c, Rule: i}
-			if !isOwnReturn(s, f, e, at) {
-				continue
-			}
-			set, err := e.Handled(at)
-			if err != nil {
-				return all, err
-			}
-			all = all.Or(set)
+// ownReturns are the packets of the chosen changes that match a RETURN of dockerfw, by that rule
+// and together.
+func ownReturns(s *snapshot.Host, f ir.Family, e *packet.Evaluation, changes []packet.Change, chosen func(*packet.Change) bool) (map[packet.Place]packet.Set, packet.Set, error) {
+	of, all := e.Space().None(), e.Space().None()
+	for _, one := range changes {
+		if chosen(&one) {
+			of = of.Or(one.Set)
 		}
 	}
-	return all, nil
+	if of.IsEmpty() {
+		return nil, all, nil
+	}
+	handled, err := e.HandledOf(of)
+	if err != nil {
+		return nil, all, err
+	}
+	for at, set := range handled {
+		if isOwnReturn(s, f, e, at) {
+			all = all.Or(set)
+		} else {
+			delete(handled, at)
+		}
+	}
+	return handled, all, nil
 }
 
 // lastReturn is the last RETURN of dockerfw that a packet matches.

@@ -1,0 +1,102 @@
+package packet
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"pgregory.net/rapid"
+)
+
+// slowHandled follows packets from call to call, one rule at a time: what forward must equal.
+func slowHandled(e *Evaluation, in ref) map[Place]ref {
+	d, out := e.space.d, map[Place]ref{}
+	var walk func(c *chainSets, in ref)
+	walk = func(c *chainSets, in ref) {
+		for k, r := range c.rules {
+			m := d.and(in, e.match(r))
+			if m == none {
+				continue
+			}
+			at := Place{c.index, k}
+			out[at] = e.join(out, at, m)
+			if call := c.calls[k]; call != nil {
+				walk(call, m)
+			}
+			in = d.diff(in, e.takes(c, k))
+		}
+	}
+	walk(e.chains[0], in)
+	return out
+}
+
+func TestAllWaysToFollowPacketsAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := genProgram(t, ir.IPv4)
+		other := genProgram(t, ir.IPv4)
+		s := space(t, p, other)
+		e := s.Programs()[0]
+		want := slowHandled(e, e.family)
+		equal := func(way string, got map[Place]ref) {
+			t.Helper()
+			if !maps.Equal(got, want) {
+				t.Fatalf("%s: %v, want %v", way, got, want)
+			}
+		}
+		equal("all packets", e.reachedOf(e.family, AtEnd))
+		alone := map[Place]ref{}
+		for at := range p.Rules() {
+			e.asked = 0
+			set, err := e.Handled(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !set.IsEmpty() {
+				alone[at] = set.ref
+			}
+		}
+		equal("each rule alone", alone)
+
+		in := s.Programs()[1].Outcomes()[0].Set
+		some, err := e.HandledOf(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := range p.Rules() {
+			got, part := none, s.d.and(e.join(want, at, none), in.ref)
+			if set, ok := some[at]; ok {
+				got = set.ref
+			}
+			if got != part {
+				t.Fatalf("of some packets, rule %v gets %v, want %v", at, got, part)
+			}
+		}
+	})
+}
+
+// A policy with many published ports has a jump for each of them to one chain, which has rules for
+// each. Following every jump through that chain needed the square of their number of nodes.
+func TestManyJumpsToAChainNeedFewNodes(t *testing.T) {
+	nodes := func(n int) int {
+		p := &Program{Family: ir.IPv4, ToHost: true, Chains: []*Chain{{Name: "INPUT"}, {Name: "PROXY"}}}
+		for i := range n {
+			port := uint16(1000 + i)
+			p.Chains[0].Rules = append(p.Chains[0].Rules, rule(Jump, Proto{[]uint8{6}}, ports(Destination, port, port)))
+			p.Chains[0].Rules[i].Verdict.Chain = "PROXY"
+			p.Chains[1].Rules = append(p.Chains[1].Rules, rule(Return,
+				Proto{[]uint8{6}}, ports(Destination, port, port), Addr{Source, cidrs(fmt.Sprintf("10.%d.%d.0/24", i*7%256, i*13%256))}))
+		}
+		p.Chains[1].Rules = append(p.Chains[1].Rules, rule(Drop))
+		s := space(t, p)
+		all := slices.Collect(maps.Keys(s.Programs()[0].reachedOf(s.Programs()[0].family, AtEnd)))
+		if len(all) != 2*n+1 {
+			t.Fatalf("%d of %d rules are reached", len(all), 2*n+1)
+		}
+		return s.Nodes()
+	}
+	if few, many := nodes(100), nodes(1000); many > 20*few {
+		t.Errorf("%d nodes for 100 ports, %d for 1,000", few, many)
+	}
+}
