@@ -97,6 +97,10 @@ const (
 	kindOriginal
 	kindState
 	kindDir
+	kindTracked
+	kindReply
+	kindPorts
+	kindNAT
 )
 
 // once returns the set of a condition, which is made when it is first asked for: the programs of
@@ -120,7 +124,9 @@ func (s *Space) port(end End, spans []span, family ir.Family) ref {
 	case end != OriginalDestination:
 		return d.and(s.under(portOf[end], family), at(portOf[end]))
 	case s.published:
-		reply := s.trackings(func(t tracking) bool { return t.direction() == ir.CTReply })
+		reply := s.once(condition{kind: kindReply}, func() ref {
+			return s.trackings(func(t tracking) bool { return t.direction() == ir.CTReply })
+		})
 		return d.and(s.tracked(), d.choose(d.and(some, d.diff(reply, s.nat(fDNAT))), at(fSourcePort), at(fOrigPort)))
 	}
 	// For protocols without ports connection tracking has something else in its place,
@@ -184,7 +190,9 @@ func (s *Space) trackings(has func(tracking) bool) ref {
 }
 
 func (s *Space) tracked() ref {
-	return s.trackings(func(t tracking) bool { return t <= trackRelatedReply })
+	return s.once(condition{kind: kindTracked}, func() ref {
+		return s.trackings(func(t tracking) bool { return t <= trackRelatedReply })
+	})
 }
 
 func (s *Space) icmp(f ir.Family) ref {
@@ -202,11 +210,15 @@ func (s *Space) under(f fieldID, family ir.Family) ref {
 	return all
 }
 
-func (s *Space) havePorts() ref { return s.literal(fProtocol, 0, portProtocols) }
+func (s *Space) havePorts() ref {
+	return s.once(condition{kind: kindPorts}, func() ref { return s.literal(fProtocol, 0, portProtocols) })
+}
 
 // nat returns the set of tracked packets whose connections are subject to a kind of NAT.
 func (s *Space) nat(f fieldID) ref {
-	return s.d.and(s.under(f, 0), s.literal(f, 0, []span{{1, 1}}))
+	return s.once(condition{kind: kindNAT, atom: int(f)}, func() ref {
+		return s.d.and(s.under(f, 0), s.literal(f, 0, []span{{1, 1}}))
+	})
 }
 
 func (s *Space) states(states ir.CTState) ref {

@@ -142,7 +142,7 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 	if len(hosts) > 1 {
 		inputs.Elements = &iptables.Elements{}
 	}
-	proofs := newProofCache(c.addresses)
+	proofs := newProofCache(c.addresses, len(hosts))
 	return c.forEachHost(func(i int) hcl.Diagnostics {
 		h := hosts[i]
 		var err error

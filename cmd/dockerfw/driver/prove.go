@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
@@ -23,8 +24,10 @@ import (
 type proofCache struct {
 	addresses *semantics.Lists
 	mu        sync.Mutex
-	results   map[[sha256.Size]byte]*proofResult
-	sets      map[[sha256.Size]byte]*loadedSets
+	// families is how many families of a host are proved at a time.
+	families int
+	results  map[[sha256.Size]byte]*proofResult
+	sets     map[[sha256.Size]byte]*loadedSets
 }
 
 // loadedSets are the sets of a host after loading their text, which the hosts of a fleet often
@@ -69,8 +72,14 @@ type proofResult struct {
 	diags hcl.Diagnostics
 }
 
-func newProofCache(addresses *semantics.Lists) *proofCache {
-	return &proofCache{addresses: addresses, results: map[[sha256.Size]byte]*proofResult{}, sets: map[[sha256.Size]byte]*loadedSets{}}
+// newProofCache returns the cache for that many hosts. The families of a single host are proved at
+// the same time; with several, hosts are, and a proof takes memory.
+func newProofCache(addresses *semantics.Lists, hosts int) *proofCache {
+	families := 1
+	if hosts == 1 {
+		families = 2
+	}
+	return &proofCache{addresses: addresses, families: families, results: map[[sha256.Size]byte]*proofResult{}, sets: map[[sha256.Size]byte]*loadedSets{}}
 }
 
 func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
@@ -137,13 +146,22 @@ func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
 	if diags.HasErrors() {
 		return diags
 	}
-	for _, p := range h.Tables.Programs {
-		err := proof.Prove(h.Policy, c.addresses, proof.Loaded{
-			Family: p.Family, Filter: loaded.Filter[p.Family], Forward: p.Chains[0].Name,
-			Security: loaded.Security[p.Family], Sets: sets.conditions,
+	errs := make([]error, len(h.Tables.Programs))
+	var group errgroup.Group
+	group.SetLimit(c.families)
+	for i, p := range h.Tables.Programs {
+		group.Go(func() error {
+			errs[i] = proof.Prove(h.Policy, c.addresses, proof.Loaded{
+				Family: p.Family, Filter: loaded.Filter[p.Family], Forward: p.Chains[0].Name,
+				Security: loaded.Security[p.Family], Sets: sets.conditions,
+			})
+			return nil
 		})
-		if err != nil {
-			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", p.Family, err))
+	}
+	_ = group.Wait() // the errors are in errs
+	for i, p := range h.Tables.Programs {
+		if errs[i] != nil {
+			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", p.Family, errs[i]))
 		}
 	}
 	return diags

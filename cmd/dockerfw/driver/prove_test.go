@@ -8,5 +8,5 @@ import (
 
 // prove returns the errors of the proof of one host of a policy without lists.
 func prove(h Host, text iptables.Text) hcl.Diagnostics {
-	return newProofCache(nil).compare(h, text)
+	return newProofCache(nil, 1).compare(h, text)
 }
