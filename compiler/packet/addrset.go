@@ -341,6 +341,30 @@ func (s *AddrSet) Prefixes(limit int) []netip.Prefix {
 	return out
 }
 
+// prefixCount returns the number of prefixes that Prefixes returns without a limit.
+func (s *AddrSet) prefixCount() int {
+	n := 0
+	for _, x := range s.v4 {
+		for lo, end := uint64(x.lo), uint64(x.hi)+1; lo < end; n++ {
+			// The largest block that begins at lo, is aligned, and does not go past the end.
+			size := uint64(1) << 32
+			if lo > 0 {
+				size = lo & -lo
+			}
+			for size > end-lo {
+				size /= 2
+			}
+			lo += size
+		}
+	}
+	var buffer []netip.Prefix
+	for _, x := range s.v6 {
+		buffer = netipx.IPRangeFrom(x.lo.addr(), x.hi.addr()).AppendPrefixes(buffer[:0])
+		n += len(buffer)
+	}
+	return n
+}
+
 // Minus returns the addresses of s that are not in o.
 func (s *AddrSet) Minus(o *AddrSet) *AddrSet {
 	out := &AddrSet{}

@@ -54,3 +54,23 @@ func TestAddressSetsEqualThoseOfNetipx(t *testing.T) {
 		}
 	})
 }
+
+func TestPrefixesAreCountedAsTheyAreListed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := AddrSetBuilder{}
+		for range rapid.IntRange(0, 5).Draw(t, "ranges") {
+			lo, hi := genAddr(t, false), genAddr(t, false)
+			if rapid.Bool().Draw(t, "v6") {
+				lo, hi = genAddr(t, true), genAddr(t, true)
+			}
+			if hi.Less(lo) {
+				lo, hi = hi, lo
+			}
+			b.AddRange(lo, hi)
+		}
+		set := b.Set("")
+		if got, want := set.prefixCount(), len(set.Prefixes(0)); got != want {
+			t.Fatalf("%d prefixes, want %d: %v", got, want, set.Prefixes(0))
+		}
+	})
+}

@@ -75,15 +75,9 @@ func usualOut(s *Space) string {
 // intervals between the addresses where a set begins or ends: see number6.
 func addressField(name string, turn int, under func(*Space, ir.Family) ref, liked func(*Space) *examples, at func(*Packet) *netip.Addr, in func(*Region) **Addresses) field {
 	return field{
-		name: name, turn: turn, byFamily: true,
+		name: name, turn: turn, byFamily: true, addresses: true,
 		under:   under,
 		highest: func(s *Space) [2]uint32 { return [2]uint32{1<<32 - 1, uint32(len(s.bounds6) - 1)} },
-		atoms: func(s *Space, c *column) {
-			for _, set := range c.sets {
-				c.atoms[0] = append(c.atoms[0], set.v4)
-				c.atoms[1] = append(c.atoms[1], s.spans6(set))
-			}
-		},
 		read: func(s *Space, p *Packet) uint32 {
 			a := *at(p)
 			switch {

@@ -46,6 +46,8 @@ type field struct {
 	turn int
 	// byFamily: a number is a different value in IPv4 than in IPv6.
 	byFamily bool
+	// addresses: conditions list sets of addresses, which Cuts divides.
+	addresses bool
 	// under returns the packets that have the field; nil if all have it. No diagram depends
 	// on a field that a packet does not have.
 	under func(s *Space, f ir.Family) ref

@@ -39,8 +39,10 @@ type Addresses struct {
 
 // Prefixes returns the first prefixes of the set and how many there are.
 func (a *Addresses) Prefixes(limit int) (shown []netip.Prefix, total int) {
-	every := a.In.Prefixes(0)
-	return every[:min(limit, len(every))], len(every)
+	if limit > 0 {
+		shown = a.In.Prefixes(limit)
+	}
+	return shown, a.In.prefixCount()
 }
 
 // ProtoRange is a range of protocol numbers, both ends inclusive.

@@ -29,6 +29,9 @@ type Space struct {
 	byTurn   []*column         // in the order in which an example is chosen
 	programs []*Evaluation
 	budget   int
+	// only is the family of all programs, 0 if they have several. The addresses of another
+	// family are then not divided.
+	only ir.Family
 	// published: rules list more ports before DNAT than after it. Then the column of
 	// original ports also holds the destination ports of packets without DNAT, which are
 	// the same ports except for replies; otherwise the reverse. Either way the more
@@ -44,6 +47,10 @@ func New(programs ...*Program) (*Space, error) { return WithBudget(DefaultBudget
 
 // WithBudget is New with another limit on the number of nodes.
 func WithBudget(nodes int, programs ...*Program) (*Space, error) {
+	return newSpace(nodes, nil, programs)
+}
+
+func newSpace(nodes int, shared *Cuts, programs []*Program) (*Space, error) {
 	s := &Space{opaque: map[string]fieldID{}, budget: nodes}
 	for id := range fOpaque {
 		s.columns = append(s.columns, newColumn(id, &fields[id]))
@@ -60,10 +67,11 @@ func WithBudget(nodes int, programs ...*Program) (*Space, error) {
 	}
 	s.published = publishes(resolved)
 	s.toHost = len(programs) > 0 && programs[0].ToHost
+	s.only = onlyFamily(programs)
 	for _, p := range resolved {
 		s.note(p)
 	}
-	s.cutColumns()
+	s.cutColumns(shared)
 	// The first order is nearly always good; a bad one exceeds its share of the budget.
 	tries := orders(s.columns)
 	tries = append(tries, tries[0])
@@ -227,19 +235,42 @@ func (c ICMPType) spans() []span {
 // portProtocols are those whose packets have ports.
 var portProtocols = protoSpans(ProtoTCP, ProtoUDP, ProtoSCTP)
 
+// onlyFamily returns the family that all programs have, 0 if there is none.
+func onlyFamily(programs []*Program) ir.Family {
+	var family ir.Family
+	for i, p := range programs {
+		if i > 0 && p.Family != family {
+			return 0
+		}
+		family = p.Family
+	}
+	return family
+}
+
 // cutColumns divides the values of all fields into classes.
-func (s *Space) cutColumns() {
+func (s *Space) cutColumns(shared *Cuts) {
 	slices.Sort(s.names)
 	s.names = slices.Compact(s.names)
 	s.ifaces = newInterfaces(s.names)
-	s.number6()
+	var addresses []*column
 	for _, c := range s.columns {
+		if len(c.sets) > 0 {
+			addresses = append(addresses, c)
+			continue
+		}
 		if c.field.atoms != nil {
 			c.field.atoms(s, c)
 		}
-		top := c.field.highest(s)
+		if !c.field.addresses {
+			c.divide(c.field.highest(s))
+		}
+	}
+	shared.divide(s, addresses)
+	for _, c := range s.columns {
+		if c.field.addresses && len(c.sets) == 0 {
+			c.divide(c.field.highest(s)) // as high as the other columns of addresses
+		}
 		for f := range c.families() {
-			c.cut[f] = cut(c.atoms[f], top[f])
 			c.bits = max(c.bits, c.cut[f].bits())
 		}
 	}
@@ -247,30 +278,11 @@ func (s *Space) cutColumns() {
 	slices.SortStableFunc(s.byTurn, func(a, b *column) int { return cmp.Compare(a.field.turn, b.field.turn) })
 }
 
-// number6 collects the addresses where IPv6 sets begin and end. Their indexes represent the
-// intervals between them, so that numbers of 32 bits are enough for both families.
-func (s *Space) number6() {
-	spans := 0
-	for _, c := range s.columns {
-		for _, set := range c.sets {
-			spans += len(set.v6)
-		}
+// divide divides the values of a field, up to the highest, into classes.
+func (c *column) divide(highest [2]uint32) {
+	for f := range c.families() {
+		c.cut[f] = cut(c.atoms[f], highest[f])
 	}
-	s.bounds6 = make([]u128, 1, 2*spans+1) // begins with ::
-	for _, c := range s.columns {
-		for _, set := range c.sets {
-			for _, x := range set.v6 {
-				s.bounds6 = append(s.bounds6, x.lo)
-				if x.hi != (u128{^uint64(0), ^uint64(0)}) {
-					s.bounds6 = append(s.bounds6, x.hi.next())
-				}
-			}
-		}
-	}
-	if !slices.IsSortedFunc(s.bounds6, u128.compare) {
-		slices.SortFunc(s.bounds6, u128.compare)
-	}
-	s.bounds6 = slices.Clip(slices.Compact(s.bounds6))
 }
 
 // index6 returns the index of the interval an address lies in.

@@ -30,6 +30,8 @@ type Loaded struct {
 	// there are none.
 	Security *iptables.Table
 	Sets     *netfilter.Sets
+	// Cuts are shared with the proofs of other hosts; nil if there are none.
+	Cuts *packet.Cuts
 }
 
 // Prove returns an error if the verdict of the filter table and the sets on any packet of the
@@ -40,14 +42,14 @@ func Prove(policy *parser.Policy, lists *semantics.Lists, loaded Loaded) error {
 	t := newTranslator(policy, loaded)
 	loadedInput, fallbackInput := t.program(loaded.Filter, ir.InputChain), t.program(loaded.Security, ir.InputChain)
 	loadedInput.ToHost, fallbackInput.ToHost = true, true
-	err := compare(
+	err := compare(loaded.Cuts,
 		pair{forwarded, t.program(loaded.Filter, loaded.Forward), ""},
 		pair{refusalsForwarded(policy, forwarded), t.program(loaded.Security, ir.OwnChain), "security table: "},
 	)
 	if err != nil {
 		return err
 	}
-	return compare(
+	return compare(loaded.Cuts,
 		pair{input, loadedInput, ""},
 		pair{refusals(policy, input), fallbackInput, "security table: "},
 	)
@@ -62,12 +64,12 @@ type pair struct {
 
 // compare returns an error if the programs of a pair differ. All pairs are in one space, which
 // divides their sets of addresses once.
-func compare(pairs ...pair) error {
+func compare(cuts *packet.Cuts, pairs ...pair) error {
 	var programs []*packet.Program
 	for _, p := range pairs {
 		programs = append(programs, p.policy, p.text)
 	}
-	space, err := packet.New(programs...)
+	space, err := cuts.New(programs...)
 	if err != nil {
 		return fmt.Errorf("too many rules to prove: %w", err)
 	}

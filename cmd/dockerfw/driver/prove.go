@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/compiler/proof"
 	"github.com/dockerfw/dockerfw/compiler/semantics"
@@ -23,6 +24,7 @@ import (
 // differ only in their names.
 type proofCache struct {
 	addresses *semantics.Lists
+	cuts      packet.Cuts
 	mu        sync.Mutex
 	// families is how many families of a host are proved at a time.
 	families int
@@ -153,7 +155,7 @@ func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
 		group.Go(func() error {
 			errs[i] = proof.Prove(h.Policy, c.addresses, proof.Loaded{
 				Family: p.Family, Filter: loaded.Filter[p.Family], Forward: p.Chains[0].Name,
-				Security: loaded.Security[p.Family], Sets: sets.conditions,
+				Security: loaded.Security[p.Family], Sets: sets.conditions, Cuts: &c.cuts,
 			})
 			return nil
 		})

@@ -1,0 +1,139 @@
+package packet
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// Cuts are the classes of addresses that spaces have in common: the hosts of a fleet mostly have
+// the same sets, although their rules differ. It is safe for concurrent use.
+type Cuts struct {
+	mu      sync.Mutex
+	known   map[string][]*addressCut
+	entries int
+}
+
+// maxCuts is the number of different collections of sets that are kept: in a fleet whose hosts
+// all have sets of their own they must not stay in memory.
+const maxCuts = 16
+
+// addressCut is what the columns of addresses of a space are divided into, which depends on
+// nothing but the sets of each column and the family of the space.
+type addressCut struct {
+	only ir.Family
+	sets [][]*AddrSet // by column
+
+	once    sync.Once
+	bounds6 []u128
+	atoms   [][2][][]span
+	classes [][2]*classes
+}
+
+// New is the function New with shared classes.
+func (s *Cuts) New(programs ...*Program) (*Space, error) {
+	return newSpace(DefaultBudget, s, programs)
+}
+
+// divide divides the columns of a space that have sets of addresses. s may be nil.
+func (s *Cuts) divide(space *Space, columns []*column) {
+	cut := s.find(space.only, columns)
+	cut.once.Do(func() { cut.divide(space, columns) })
+	space.bounds6 = cut.bounds6
+	for i, c := range columns {
+		c.atoms = cut.atoms[i]
+		for f := range c.families() {
+			classes := *cut.classes[i][f] // each space chooses examples of its own
+			c.cut[f] = &classes
+		}
+	}
+}
+
+// find returns the cut of the columns, which may not be divided yet.
+func (s *Cuts) find(only ir.Family, columns []*column) *addressCut {
+	fresh := &addressCut{only: only}
+	key := []byte{byte(only)}
+	for _, c := range columns {
+		fresh.sets = append(fresh.sets, c.sets)
+		key = binary.AppendUvarint(key, uint64(len(c.sets)))
+		for _, set := range c.sets {
+			key = binary.LittleEndian.AppendUint64(key, set.hash)
+		}
+	}
+	if s == nil {
+		return fresh
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, known := range s.known[string(key)] {
+		if known.is(fresh) {
+			return known
+		}
+	}
+	if s.known == nil || s.entries == maxCuts {
+		s.known, s.entries = map[string][]*addressCut{}, 0
+	}
+	s.known[string(key)] = append(s.known[string(key)], fresh)
+	s.entries++
+	return fresh
+}
+
+// is reports whether two cuts are of the same addresses: the hashes in the key of one are not
+// enough for a proof.
+func (a *addressCut) is(b *addressCut) bool {
+	return a.only == b.only && slices.EqualFunc(a.sets, b.sets, func(x, y []*AddrSet) bool {
+		return slices.EqualFunc(x, y, (*AddrSet).Equal)
+	})
+}
+
+func (a *addressCut) divide(space *Space, columns []*column) {
+	a.bounds6 = make([]u128, 1)
+	if a.only != ir.IPv4 {
+		a.bounds6 = numbers6(columns)
+	}
+	space.bounds6 = a.bounds6
+	for _, c := range columns {
+		var atoms [2][][]span
+		for _, set := range c.sets {
+			var v4, v6 []span
+			if a.only != ir.IPv6 {
+				v4 = set.v4
+			}
+			if a.only != ir.IPv4 {
+				v6 = space.spans6(set)
+			}
+			atoms[0], atoms[1] = append(atoms[0], v4), append(atoms[1], v6)
+		}
+		c.atoms = atoms
+		c.divide(c.field.highest(space))
+		a.atoms, a.classes = append(a.atoms, atoms), append(a.classes, c.cut)
+	}
+}
+
+// numbers6 returns the addresses where IPv6 sets of some columns begin and end. Their indexes
+// represent the intervals between them, so that numbers of 32 bits are enough for both families.
+func numbers6(columns []*column) []u128 {
+	spans := 0
+	for _, c := range columns {
+		for _, set := range c.sets {
+			spans += len(set.v6)
+		}
+	}
+	bounds := make([]u128, 1, 2*spans+1) // begins with ::
+	for _, c := range columns {
+		for _, set := range c.sets {
+			for _, x := range set.v6 {
+				bounds = append(bounds, x.lo)
+				if x.hi != (u128{^uint64(0), ^uint64(0)}) {
+					bounds = append(bounds, x.hi.next())
+				}
+			}
+		}
+	}
+	if !slices.IsSortedFunc(bounds, u128.compare) {
+		slices.SortFunc(bounds, u128.compare)
+	}
+	return slices.Clip(slices.Compact(bounds))
+}
