@@ -1,9 +1,11 @@
 package lint
 
 import (
+	"runtime"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -130,15 +132,61 @@ func (e *evidence) addRules(p *parser.Policy) rulesByName {
 }
 
 // evaluate runs the policy of a host in each of its families, for what is forwarded and
-// for what docker-proxy answers.
+// for what docker-proxy answers. It looks for flaws in several programs at a time.
 func (e *evidence) evaluate(p *parser.Policy, byName rulesByName) error {
+	var runs []*run
 	for _, family := range families(p) {
 		forwarded, input := semantics.Programs(p, family, e.lists)
 		for _, program := range []*packet.Program{forwarded, input} {
-			if err := evaluate(program, byName); err != nil {
-				return err
+			if len(program.Chains[0].Rules) > 0 {
+				runs = append(runs, &run{program: program, probes: valueProbes(program, byName)})
 			}
 		}
+	}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, r := range runs {
+		group.Go(func() error {
+			r.err = r.findFlaws()
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in runs
+	for _, r := range runs {
+		if r.err != nil {
+			return r.err
+		}
+		if err := r.add(byName); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run is the evaluation of one program.
+type run struct {
+	program *packet.Program
+	probes  probes
+	// rules and values are the program and the probes once they are evaluated.
+	rules, values *packet.Evaluation
+	flaws         map[packet.Place]packet.Lint
+	err           error
+}
+
+// findFlaws evaluates the program.
+func (r *run) findFlaws() error {
+	space, err := packet.New(r.program, r.probes.program)
+	if err != nil {
+		return err
+	}
+	r.rules, r.values = space.Programs()[0], space.Programs()[1]
+	lints, err := r.rules.Lints()
+	if err != nil {
+		return err
+	}
+	r.flaws = map[packet.Place]packet.Lint{}
+	for _, l := range lints {
+		r.flaws[l.At] = l
 	}
 	return nil
 }
@@ -154,33 +202,17 @@ func families(p *parser.Policy) []ir.Family {
 	return out
 }
 
-// evaluate adds what the rules of one program do.
-func evaluate(program *packet.Program, byName rulesByName) (err error) {
+// add adds what the rules of the program do.
+func (r *run) add(byName rulesByName) (err error) {
 	defer packet.Catch(&err)
-	if len(program.Chains[0].Rules) == 0 {
-		return nil
-	}
-	probes := valueProbes(program, byName)
-	space, err := packet.New(program, probes.program)
-	if err != nil {
-		return err
-	}
-	rules, values := space.Programs()[0], space.Programs()[1]
-	lints, err := rules.Lints()
-	if err != nil {
-		return err
-	}
-	flaws := map[packet.Place]packet.Lint{}
-	for _, l := range lints {
-		flaws[l.At] = l
-	}
+	program, probes := r.program, r.probes
 	for i, rule := range program.Chains[0].Rules {
 		one := byName[rule.Text]
 		if one == nil {
 			continue // established and default
 		}
 		at := packet.Place{Rule: i}
-		flaw, flawed := flaws[at]
+		flaw, flawed := r.flaws[at]
 		one.addFlaw(flaw, flawed)
 		// Of packets for docker-proxy it is not known to which container they go: a rule that
 		// is covered there may not be where the program of FORWARD is the one to fix.
@@ -192,15 +224,15 @@ func evaluate(program *packet.Program, byName rulesByName) (err error) {
 		if flawed && flaw.Flaw < packet.Redundant || len(probes.of[one]) == 0 {
 			continue
 		}
-		handled, err := rules.Handled(at)
+		handled, err := r.rules.Handled(at)
 		if err != nil {
 			return err
 		}
 		for _, p := range probes.of[one] {
-			p.value.reached = p.value.reached || !values.Match(p.at).And(handled).IsEmpty()
+			p.value.reached = p.value.reached || !r.values.Match(p.at).And(handled).IsEmpty()
 		}
 	}
-	return addDenials(rules, program.Family, byName)
+	return addDenials(r.rules, program.Family, byName)
 }
 
 // addFlaw adds what the algebra finds of one of the block's rules.
