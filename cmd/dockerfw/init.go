@@ -19,7 +19,6 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/starter"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
-	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
@@ -97,16 +96,8 @@ func (f *initFlags) check(cmd *cobra.Command) error {
 		return usageError(cmd, problem)
 	}
 	f.interfaces, f.office = split(f.interfaces), split(f.office)
-	for i, name := range f.interfaces {
-		problem := parser.CheckInterface(name)
-		for _, other := range f.interfaces[:i] {
-			if problem == "" && (parser.Covers(other, name) || parser.Covers(name, other)) {
-				problem = fmt.Sprintf("%q is or includes it already", other)
-			}
-		}
-		if problem != "" {
-			return usageError(cmd, fmt.Sprintf("bad interface %q: %s", name, problem))
-		}
+	if problem := checkInterfaces(f.interfaces); problem != "" {
+		return usageError(cmd, problem)
 	}
 	for _, entry := range f.office {
 		if _, problem := addrlist.ParseEntry(entry); problem != nil {
