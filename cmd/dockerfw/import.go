@@ -207,6 +207,9 @@ func writeImportSummary(cmd *cobra.Command, o imported.Options, r *imported.Resu
 	if r.EgressCut {
 		escape.Fprintf(w, "  note: the rules also refuse connections that containers open. The policy does the same in block egress: delete that if it was not intended.\n")
 	}
+	if r.Protects {
+		escape.Fprintf(w, "  note: beyond the rules, the policy refuses the same clients in INPUT, where docker-proxy answers for the ports that it lists.\n")
+	}
 	var families []string
 	for _, f := range r.Compared {
 		families = append(families, words.Family(f))

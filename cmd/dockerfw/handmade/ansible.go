@@ -98,12 +98,15 @@ func (a *ansible) list(name string) []*yaml.Node {
 		a.bad(n, "not a list", "%s%s is a list.", prefix, name)
 		return nil
 	}
+	var out []*yaml.Node
 	for _, item := range n.Content {
 		if item.Kind != yaml.ScalarNode || strings.Contains(item.Value, "{{") {
 			a.bad(item, "not a value", "import does not evaluate templates of Ansible: write the value.")
+			continue
 		}
+		out = append(out, item)
 	}
-	return n.Content
+	return out
 }
 
 // text is a scalar, or its default.

@@ -137,6 +137,9 @@ func (b *builder) externals(are, not []string) (out []string, ok bool) {
 func (b *builder) build(rules []*flat) direction {
 	for i, r := range rules {
 		l := read(r.conds, setNames(r.rules))
+		if l.never {
+			continue
+		}
 		for _, n := range r.not {
 			if !b.exclude(&l, n, r) {
 				l.other = append(l.other, "not ("+packet.All(n.conds).String()+")")
@@ -435,6 +438,8 @@ func (b *builder) inexpressible(one *block) string {
 		return "there is nothing for: " + strings.Join(l.other, "; ")
 	case ports && (l.protocols == nil || len(protocols) > 0):
 		return "ports need a protocol that Docker publishes"
+	case onlyZero(l.dports) || onlyZero(l.sports) || onlyZero(l.origins):
+		return "there is no port 0"
 	case b.egress && published:
 		return "published ports are about packets that enter"
 	case l.states&ir.CTNew == 0:
@@ -455,6 +460,11 @@ func (b *builder) inexpressible(one *block) string {
 		return "several lists of the same addresses must match at once"
 	}
 	return ""
+}
+
+// onlyZero reports whether no port of a list is one of the language.
+func onlyZero(ranges []ir.PortRange) bool {
+	return ranges != nil && !slices.ContainsFunc(ranges, func(r ir.PortRange) bool { return r.Last > 0 && r.First <= r.Last })
 }
 
 func hasPorts(n uint8) bool { return parser.Protocol{Number: n}.HasPorts() }

@@ -19,19 +19,19 @@ import (
 )
 
 // compare compiles a policy and compares it with the hand-made rules, over all packets that are
-// forwarded. What INPUT protection adds is not part of it.
-func compare(host *snapshot.Host, name string, text []byte, lists map[string][]byte, families []ir.Family) (*diff.Report, error) {
+// forwarded. What INPUT protection adds is not part of it; protects reports whether it adds something.
+func compare(host *snapshot.Host, name string, text []byte, lists map[string][]byte, families []ir.Family) (report *diff.Report, protects bool, err error) {
 	tree := memory{name: text}
 	for list, content := range lists {
 		tree[path.Join(path.Dir(filepath.ToSlash(name)), list)] = content
 	}
 	result, diags := driver.Policy(name, driver.Options{Tree: tree})
 	if diags.HasErrors() {
-		return nil, fmt.Errorf("internal error: the policy does not compile: %w", diags)
+		return nil, false, fmt.Errorf("internal error: the policy does not compile: %w", diags)
 	}
 	fleet, diags := snapshot.OfResult(name, result)
 	if diags.HasErrors() {
-		return nil, fmt.Errorf("internal error: the policy cannot be read: %w", diags)
+		return nil, false, fmt.Errorf("internal error: the policy cannot be read: %w", diags)
 	}
 	after := fleet.Hosts[0]
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
@@ -47,10 +47,10 @@ func compare(host *snapshot.Host, name string, text []byte, lists map[string][]b
 	for f, rules := range after.Rules {
 		after.Rules[f] = withoutTables(rules)
 	}
-	report, err := diff.Compare(&comparedHost, after, diff.Options{Full: true})
-	if err != nil {
-		return nil, err
+	if report, err = diff.Compare(&comparedHost, after, diff.Options{Full: true}); err != nil {
+		return nil, false, err
 	}
+	protects = slices.ContainsFunc(report.Changes, func(c diff.Change) bool { return c.Path == diff.ToProxy || len(c.Proxy) > 0 })
 	report.Changes = forwarded(report.Changes)
 	report.SameReach = forwarded(report.SameReach)
 	report.Sets, report.Rules, report.Foreign, report.Notes, report.Facts = nil, nil, nil, nil, nil
@@ -58,7 +58,7 @@ func compare(host *snapshot.Host, name string, text []byte, lists map[string][]b
 	for _, c := range report.Changes {
 		report.Effect = joinedEffect(report.Effect, c.Effect)
 	}
-	return report, nil
+	return report, protects, nil
 }
 
 // tableOptions say where and how long a limit keeps its counts, which no policy sets: two limits are

@@ -47,8 +47,9 @@ type Result struct {
 	External     []string
 	// Left are rules that the policy has only as comments.
 	Left int
-	// EgressCut: the rules refuse connections that containers open.
-	EgressCut bool
+	// EgressCut: the rules refuse connections that containers open. Protects: the policy refuses
+	// clients in INPUT as well, where docker-proxy answers.
+	EgressCut, Protects bool
 	Notes     []string
 }
 
@@ -100,7 +101,7 @@ func Import(source *handmade.Source, o Options) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		report, err := compare(host, o.Policy, text, lists, families)
+		report, protects, err := compare(host, o.Policy, text, lists, families)
 		if err != nil {
 			return nil, err
 		}
@@ -109,13 +110,13 @@ func Import(source *handmade.Source, o Options) (*Result, error) {
 		}
 		out.Policy, out.Lists, out.Report = text, lists, report
 		out.Sets, out.EgressCut, out.External = len(p.sets.used), p.egress, external
-		out.Left = p.comments()
+		out.Left, out.Protects = p.comments(), protects
 		if !report.Different() || p.in.dropInvalid {
 			break
 		}
 	}
 	if !out.Equal() {
-		outside, err := compare(outsideOnly(host, external), o.Policy, out.Policy, out.Lists, families)
+		outside, _, err := compare(outsideOnly(host, external), o.Policy, out.Policy, out.Lists, families)
 		if err != nil {
 			return nil, err
 		}

@@ -34,7 +34,7 @@ func limitOf(r *flat, l *literals) (*limit, string) {
 	}
 	switch m.Name {
 	case "limit":
-		rate, ok := rateText(value("--limit"))
+		rate, ok := rateText(value("--limit"), value("--limit-burst"))
 		if !ok || refuses {
 			return nil, "a deny refuses what is above a limit, and -m limit matches what is below it"
 		}
@@ -48,7 +48,7 @@ func limitOf(r *flat, l *literals) (*limit, string) {
 		if refuses {
 			text = above
 		}
-		rate, ok := rateText(text)
+		rate, ok := rateText(text, value("--hashlimit-burst"))
 		mode := value("--hashlimit-mode")
 		if !ok || mode != "" && mode != "srcip" || m.Option("--hashlimit-srcmask") != nil {
 			return nil, "a rate counts new connections of each source address, or of the rule"
@@ -84,18 +84,32 @@ func limitAbove(m *iptables.Match) (*limit, string) {
 	return nil, "a deny refuses what is above a rate of each source, and -m " + m.Name + " counts otherwise"
 }
 
-// rateText is a rate of iptables as the language has it: 20/sec is 20/second.
-func rateText(text string) (string, bool) {
-	n, unit, _ := strings.Cut(text, "/")
-	if _, err := strconv.Atoi(n); err != nil {
-		return "", false
-	}
-	for _, long := range []string{"second", "minute", "hour", "day"} {
-		if unit != "" && strings.HasPrefix(long, strings.ToLower(unit)) {
-			return n + "/" + long, true
+// rateText is a rate of iptables as the language has it: 20/sec is 20/second. ok is false if the
+// language, or the kernel, does not have it.
+func rateText(text, burst string) (_ string, ok bool) {
+	number, unit, _ := strings.Cut(text, "/")
+	n, err := strconv.Atoi(number)
+	most := 5 // what iptables takes where none is written
+	if burst != "" {
+		var bad error
+		if most, bad = strconv.Atoi(burst); bad != nil {
+			return "", false
 		}
 	}
-	return n + "/second", unit == ""
+	if err != nil || n < 1 || most < 1 || most > 10000 {
+		return "", false
+	}
+	const day = 24 * 60 * 60
+	for _, long := range []struct {
+		name    string
+		seconds int
+	}{{"second", 1}, {"minute", 60}, {"hour", 60 * 60}, {"day", day}} {
+		if strings.HasPrefix(long.name, strings.ToLower(unit)) {
+			// docs/language.md, rate: up to 10000 a second, and a burst is restored within a day.
+			return fmt.Sprintf("%d/%s", n, long.name), n <= 10000*long.seconds && most*long.seconds <= day*n
+		}
+	}
+	return "", false
 }
 
 // logAttributes are the attributes of a log block for a LOG or NFLOG rule.
@@ -125,7 +139,7 @@ func logAttributes(r *iptables.Rule) []string {
 	}
 	for i := range r.Matches {
 		if o := r.Matches[i].Option("--limit"); r.Matches[i].Name == "limit" && o != nil {
-			if rate, ok := rateText(o.Value()); ok {
+			if rate, ok := rateText(o.Value(), ""); ok {
 				out = append(out, fmt.Sprintf("limit = %q", rate))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
+	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -45,6 +46,8 @@ type literals struct {
 	limited, syn bool
 	// above: only packets above a limit, of a rule that lets those below it through.
 	above *iptables.Match
+	// never: two conditions exclude each other.
+	never bool
 	// other are conditions that the language does not have.
 	other []string
 }
@@ -79,9 +82,9 @@ func (l *literals) add(c packet.Cond, setNames []string) {
 		l.icmp = []packet.ICMPType{c}
 	case packet.Interface:
 		if c.End == packet.Source {
-			l.in = append(l.in, c.Name)
+			l.in = l.narrowed(l.in, c.Name)
 		} else {
-			l.out = append(l.out, c.Name)
+			l.out = l.narrowed(l.out, c.Name)
 		}
 	case packet.State:
 		l.state(c.States, c)
@@ -100,6 +103,18 @@ func (l *literals) add(c packet.Cond, setNames []string) {
 	default:
 		l.unknown(c)
 	}
+}
+
+// narrowed is the pattern of interfaces that match another one as well.
+func (l *literals) narrowed(have []string, name string) []string {
+	switch {
+	case name == "+": // any
+	case len(have) == 0 || parser.Covers(have[0], name):
+		return []string{name}
+	case have[0] != name && !parser.Covers(name, have[0]):
+		l.never = true
+	}
+	return have
 }
 
 func (l *literals) unknown(c packet.Cond) { l.other = append(l.other, c.String()) }
@@ -192,6 +207,7 @@ func (l *literals) negated(c packet.Not, setNames []string) {
 			l.dst = append(l.dst, a)
 		}
 	case packet.Interface:
+		l.never = l.never || x.Name == "+"
 		if x.End == packet.Source {
 			l.notIn = append(l.notIn, x.Name)
 		} else {

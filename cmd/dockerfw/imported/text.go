@@ -260,7 +260,10 @@ func (w *writer) attributes(b *block) []string {
 func portList(ranges []ir.PortRange) []string {
 	var out []string
 	for _, r := range ranges {
-		first := max(r.First, 1) // no connection has port 0
+		first := max(r.First, 1) // the language has no port 0
+		if r.Last == 0 {
+			continue
+		}
 		if first == r.Last {
 			out = append(out, fmt.Sprint(first))
 		} else {
