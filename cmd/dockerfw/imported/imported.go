@@ -50,7 +50,7 @@ type Result struct {
 	// EgressCut: the rules refuse connections that containers open. Protects: the policy refuses
 	// clients in INPUT as well, where docker-proxy answers.
 	EgressCut, Protects bool
-	Notes     []string
+	Notes               []string
 }
 
 // Equal reports whether the policy treats all packets like the rules.
@@ -284,7 +284,7 @@ func ownRules(c *iptables.Chain) []*iptables.Rule {
 	})
 }
 
-// expiring are the sets whose entries somebody else adds while the host runs: those with a timeout.
+// expiring are the sets whose entries other programs add while the host runs: those with a timeout.
 func expiring(sets *iptables.Sets) map[string]bool {
 	out := map[string]bool{}
 	for _, name := range sets.Names() {
