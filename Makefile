@@ -85,6 +85,8 @@ fuzz:
 	$(GO) test -fuzz=FuzzJSON -fuzztime=1m ./parser/budget
 	$(GO) test -fuzz=FuzzExplainSyntax -fuzztime=1m ./parser
 	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./parser/saved
+	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./cmd/dockerfw/handmade
+	$(GO) test -fuzz=FuzzImport -fuzztime=1m ./cmd/dockerfw/imported
 	$(GO) test -fuzz='FuzzParse$$' -fuzztime=1m ./parser/nft
 	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape

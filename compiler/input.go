@@ -157,17 +157,22 @@ var hostServices = []struct {
 	{parser.UDP, 7946, "Swarm (7946/udp)"},
 }
 
+// HostServices returns those that a range of ports of some protocols includes, as in "ssh (22/tcp)"; none for a single
+// port, which is intentional.
+func HostServices(protocols []uint8, first, last uint16) []string {
+	var out []string
+	for _, s := range hostServices {
+		if slices.Contains(protocols, s.protocol) && first < last && first <= s.port && s.port <= last {
+			out = append(out, s.name)
+		}
+	}
+	return out
+}
+
 // warnHostServices warns of ranges that protect ports of the host's own services.
 func (c *compilation) warnHostServices() {
 	warn := func(protocols []uint8, ports parser.At[parser.Ports]) {
-		var included []string
-		for _, s := range hostServices {
-			// A single port is intentional.
-			if slices.Contains(protocols, s.protocol) && ports.Value.First < ports.Value.Last && ports.Value.First <= s.port && s.port <= ports.Value.Last {
-				included = append(included, s.name)
-			}
-		}
-		if len(included) > 0 {
+		if included := HostServices(protocols, ports.Value.First, ports.Value.Last); len(included) > 0 {
 			remedy := "Exclude them from the range, or set input_guard = false."
 			if c.policy.Input != nil {
 				remedy = "Exclude them from the range, and list them in input."

@@ -158,8 +158,8 @@ func (s *session) run(t *testing.T, c step) []string {
 }
 
 // Each console block of the documents shows what the program prints. An hcl block is the
-// policy.hcl of the commands after it, a yaml block their compose.yaml, and a diff block changes the
-// policy. A line with "…"
+// policy.hcl of the commands after it, a yaml block their compose.yaml, a script their firewall.sh, and a
+// diff block changes the policy. A line with "…"
 // stands for any lines. With -update, the outputs are rewritten.
 func TestSessionsOfTheDocsPrintWhatTheDocsShow(t *testing.T) {
 	bin := buildProgram(t)
@@ -183,6 +183,10 @@ func TestSessionsOfTheDocsPrintWhatTheDocsShow(t *testing.T) {
 					writeFiles(t, s.dir, map[string]string{"policy.hcl": f.text})
 				case "yaml":
 					writeFiles(t, s.dir, map[string]string{"compose.yaml": f.text})
+				case "sh":
+					if strings.HasPrefix(f.text, "#!") {
+						writeFiles(t, s.dir, map[string]string{"firewall.sh": f.text})
+					}
 				case "diff":
 					old := readDoc(t, policy)
 					writeFiles(t, s.dir, map[string]string{"policy.hcl": patch(t, place, old, f.lines())})

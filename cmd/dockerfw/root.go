@@ -34,7 +34,7 @@ policy says.`,
 	}
 	root.SetVersionTemplate("dockerfw {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(initCommand(), compileCommand(), checkCommand(), testCommand(), diffCommand(), explainCommand(), verifyCommand(), applyCommand(), confirmCommand(), rollbackCommand(), removeCommand(), statusCommand(), fmtCommand(), lspCommand(), versionCommand())
+	root.AddCommand(initCommand(), importCommand(), compileCommand(), checkCommand(), testCommand(), diffCommand(), explainCommand(), verifyCommand(), applyCommand(), confirmCommand(), rollbackCommand(), removeCommand(), statusCommand(), fmtCommand(), lspCommand(), versionCommand())
 	refuseUnknown(root)
 	return root
 }

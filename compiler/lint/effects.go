@@ -61,7 +61,7 @@ func (r *ruleEvidence) finding(summary, detail string, related ...diag.Related) 
 }
 
 func neverMatches(r *ruleEvidence) []finding {
-	if r.outcome() != impossible {
+	if r.outcome() != impossible || r.unfilled {
 		return nil
 	}
 	return r.finding(title(r.rule)+" never matches",

@@ -60,6 +60,8 @@ type ruleEvidence struct {
 	notExternal bool
 	// toHost: it is a rule of the input block.
 	toHost bool
+	// unfilled: an attribute has nothing but empty sets, on each host; that is the warning empty-set.
+	unfilled bool
 	// defaultReturns: default refuses nobody. defaultAllows: default.allow is set.
 	defaultReturns, defaultAllows bool
 }
@@ -110,16 +112,17 @@ type rulesByName map[string]*ruleEvidence
 // addRules adds the rules of a policy, with what the policy itself shows about them.
 func (e *evidence) addRules(p *parser.Policy) rulesByName {
 	byName := rulesByName{}
-	protected := protectedPorts(p)
+	protected, empty := protectedPorts(p), emptySets(p)
 	for _, r := range p.AllRules() {
 		one := e.byKey[keyOf(r)]
 		if one == nil {
-			one = &ruleEvidence{rule: r}
+			one = &ruleEvidence{rule: r, unfilled: true}
 			e.byKey[keyOf(r)] = one
 			e.rules = append(e.rules, one)
 		}
 		byName[string(r.Kind)+" "+r.Name.Value] = one
 		one.protects = one.protects || p.Host.InputGuard && p.Input == nil && protected.onlyBy(r)
+		one.unfilled = one.unfilled && (onlySets(r.Source, empty) || onlySets(r.Destination, empty))
 		one.notExternal = one.notExternal || len(externalInterfaces(p, r)) < len(r.Interfaces)
 		def := p.Default
 		if p.Input != nil && slices.Contains(p.Input.Rules, r) {

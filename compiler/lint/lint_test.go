@@ -159,6 +159,21 @@ accept "nobody" {
   source          = ["192.0.2.7"]
   source_not      = ["192.0.2.0/24"]
 }`, []string{`5 never-matches accept "nobody" never matches`}},
+		{"a source that is a set without entries, which is the warning empty-set", host + `
+ipset "nobody" {}
+accept "nobody" {
+  protocol        = "tcp"
+  published_ports = [443]
+  source          = [ipset.nobody]
+}`, nil},
+		{"a set without entries beside an address that is excluded again", host + `
+ipset "nobody" {}
+accept "nobody" {
+  protocol        = "tcp"
+  published_ports = [443]
+  source          = [ipset.nobody, "192.0.2.7"]
+  source_not      = ["192.0.2.0/24"]
+}`, []string{`6 never-matches accept "nobody" never matches`}},
 		{"a deny of what the default drops", host + `
 deny "bad" {
   source = ["203.0.113.0/24"]

@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"go4.org/netipx"
@@ -45,6 +46,21 @@ func addressLists(p *parser.Policy) []*parser.Addresses {
 		out = append(out, p.Egress.Default.Allow)
 	}
 	return out
+}
+
+// emptySets are the sets of a policy without entries and files, which the compiler warns about where
+// they are declared.
+func emptySets(p *parser.Policy) map[string]bool {
+	out := map[string]bool{}
+	for _, s := range p.Sets {
+		out[s.Name.Value] = s.Managed && len(s.Entries)+len(s.Files)+len(s.Members) == 0
+	}
+	return out
+}
+
+// onlySets reports whether a list has nothing but such sets.
+func onlySets(list *parser.Addresses, empty map[string]bool) bool {
+	return list != nil && !slices.ContainsFunc(list.Items, func(item parser.Address) bool { return !empty[item.Set] })
 }
 
 // element is a set or literal of a list.

@@ -230,8 +230,8 @@ var classes = [...]Class{
 
 	CodeNeverMatches: {
 		Name: "never-matches", Severity: SeverityWarning, OnlyCheck: true,
-		Meaning: "a rule that no packet can match",
-		Example: "`ipset \"a\" {}` and `deny \"b\" { source = [ipset.a] }`",
+		Meaning: "a rule that no packet can match; one that uses only empty sets is reported at the set, as `empty-set`",
+		Example: "`source = [\"192.0.2.1\"]` and `source_not = [\"192.0.2.0/24\"]` in `accept`",
 	},
 	CodeCovered: {
 		Name: "covered", Severity: SeverityWarning, OnlyCheck: true,

@@ -58,6 +58,26 @@ func Uplinks(want, have *snapshot.Host) []Fact {
 	return []Fact{New(UplinksName, OK, "the policy lists all interfaces with a default route or a global address: %s", text)}
 }
 
+// Uplink is an interface that the outside may be on, and in Why the sentence that says so. Route: a
+// default route is on it.
+type Uplink struct {
+	Name, Why string
+	Route     bool
+}
+
+// External returns the interfaces of a host that the outside may be on, by the names that iptables
+// sees: those of the default routes and those with a global address, without bridges to containers,
+// of which some are given. It is what Uplinks expects a policy to list.
+func External(s *network.State, bridges []string) []Uplink {
+	var out []Uplink
+	for _, u := range uplinksOf(s) {
+		if u.route || !matches(bridges, u.name) {
+			out = append(out, Uplink{u.name, u.why, u.route})
+		}
+	}
+	return out
+}
+
 // uplink is an interface that the outside may be on, by the name that iptables sees.
 type uplink struct {
 	// why is the sentence that says so.

@@ -55,8 +55,9 @@ func proxyListener(args []string) (Listener, bool) {
 
 // socket is a line of /proc/net/tcp and its like.
 type socket struct {
-	address netip.AddrPort
-	inode   string
+	address  netip.AddrPort
+	inode    string
+	protocol uint8
 }
 
 // The states of sockets that wait for clients, in /proc/net/tcp and /proc/net/udp.
@@ -77,7 +78,7 @@ func sockets(table, state string) []socket {
 		address, port, ok := strings.Cut(f[1], ":")
 		n, err := strconv.ParseUint(port, 16, 16)
 		if a, valid := kernelAddress(address); ok && err == nil && valid && n != 0 {
-			out = append(out, socket{netip.AddrPortFrom(a, uint16(n)), f[9]})
+			out = append(out, socket{address: netip.AddrPortFrom(a, uint16(n)), inode: f[9]})
 		}
 	}
 	return out

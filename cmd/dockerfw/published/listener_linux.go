@@ -49,6 +49,17 @@ func Listeners() ([]Listener, error) {
 	if len(containers) == 0 {
 		return out, nil
 	}
+	for _, s := range listening() {
+		if id := containers[s.inode]; id != "" {
+			out = append(out, Listener{Protocol: s.protocol, Address: s.address.Addr().Unmap(), Port: s.address.Port(), ID: id})
+		}
+	}
+	return out, nil
+}
+
+// listening are the sockets of this host's network namespace that wait for clients.
+func listening() []socket {
+	var out []socket
 	for _, t := range []struct {
 		file, state string
 		protocol    uint8
@@ -63,12 +74,40 @@ func Listeners() ([]Listener, error) {
 			continue // a kernel without IPv6
 		}
 		for _, s := range sockets(string(text), t.state) {
-			if id := containers[s.inode]; id != "" {
-				out = append(out, Listener{Protocol: t.protocol, Address: s.address.Addr().Unmap(), Port: s.address.Port(), ID: id})
-			}
+			s.protocol = t.protocol
+			out = append(out, s)
 		}
 	}
-	return out, nil
+	return out
+}
+
+// Services are the sockets of this host's network namespace on which programs other than docker-proxy
+// and those of containers wait for clients. It reads /proc; without root the programs of other users
+// are unknown.
+func Services() ([]Service, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	programs, contained := map[string]string{}, map[string]bool{} // by the inodes of sockets
+	mine, _ := os.ReadFile("/proc/self/cgroup")
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err != nil {
+			continue
+		}
+		dir := filepath.Join("/proc", e.Name())
+		name, err := os.ReadFile(filepath.Join(dir, "comm"))
+		if err != nil {
+			continue // it has ended
+		}
+		_, proxy := dockerProxy(dir)
+		inContainer := containerID(dir, string(mine)) != ""
+		for _, inode := range socketInodes(dir) {
+			programs[inode] = strings.TrimSpace(string(name))
+			contained[inode] = contained[inode] || proxy || inContainer
+		}
+	}
+	return services(listening(), programs, contained), nil
 }
 
 // dockerProxy reads a process of the engine that answers for a published port.

@@ -1,87 +1,39 @@
 // Package starter writes the first policy of a host, which a user then edits.
 //
-// In: a directory, and the name of the external interface if the user knows it.
-// Out: policy.hcl, or an error if the directory has a policy. It overwrites nothing.
+// In: what is known about the host: its external interfaces, what containers publish and what
+// else listens, each with where it was found ([Host]); and the clients that the user lists. Out:
+// policy.hcl, or an error if the directory has a policy. The policy lets nobody in but those
+// clients. The package reads nothing of a host, and overwrites nothing.
 package starter
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/published"
+	"github.com/dockerfw/dockerfw/parser"
 )
 
-// policy admits listed clients to every published port, everyone to one, and to ssh of the
-// host, which it closes otherwise. %q is the name of the external interface.
-const policy = `# Which clients may reach the ports that Docker publishes on this host.
-# The order of blocks does not matter: rules are always evaluated in the order
-# established, deny, accept, default.
-
-host {
-  external_interfaces = [%q]
+// Host is what is known about the host of the policy.
+type Host struct {
+	// Source is what it was read from, as in "compose.yaml"; "" for nothing.
+	Source string
+	// External are the external interfaces, at least one.
+	External []Interface
+	// PortsKnown: Published is all that containers publish.
+	PortsKnown bool
+	Published  published.List
+	// ServicesKnown: Services are all programs of the host that wait for clients.
+	ServicesKnown bool
+	Services      []published.Service
+	// Office are the clients that the user lists, each an address, network or range.
+	Office []string
 }
 
-# Clients that may reach every published port: addresses, networks and ranges, IPv4
-# and IPv6. To read them from a file: files = ["lists/office.txt"]
-ipset "clients" {
-  entries = []
-}
-
-# A port that everyone may reach: the published one, which is the left one of "443:8443".
-accept "https" {
-  protocol        = "tcp"
-  published_ports = [443]
-}
-
-# All other traffic is dropped, except from these clients.
-default {
-  allow = [ipset.clients]
-}
-
-# The host itself: closed on the external interface, except for what is listed here. That
-# includes containers with network_mode: host, and docker-proxy on ports that no rule lists.
-# List what the host serves, such as WireGuard; connections that the host opens need no rule.
-input {
-  # To restrict ssh to the office: source = ["192.0.2.0/24"]
-  accept "ssh" {
-    protocol = "tcp"
-    ports    = [22]
-  }
-}
-
-test "other clients do not reach postgres" {
-  from    = "192.0.2.99"
-  to_port = 5432
-  expect  = "refused"
-}
-
-test "nor over IPv6, where docker-proxy answers" {
-  from    = "2001:db8::99"
-  to_port = 5432
-  proxy   = true
-  expect  = "refused"
-}
-
-test "ssh reaches the host" {
-  from    = "192.0.2.99"
-  to_port = 22
-  to_host = true
-  expect  = "allowed"
-}
-
-test "nothing else reaches the host" {
-  from    = "192.0.2.99"
-  to_port = 9100
-  to_host = true
-  expect  = "refused"
-}
-`
-
-// Text returns the policy for an external interface.
-func Text(external string) []byte { return fmt.Appendf(nil, policy, external) }
+// Interface is an external interface, with the sentence that says why it is one; "" for none.
+type Interface struct{ Name, Why string }
 
 // Existing returns the policy that a directory has already; "" if it has none.
 func Existing(dir string) string {
@@ -94,15 +46,19 @@ func Existing(dir string) string {
 
 // Write writes policy.hcl into a directory, which it creates if it does not exist, and
 // returns its path.
-func Write(dir, external string) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
+func Write(dir string, h Host) (string, error) {
 	if existing := Existing(dir); existing != "" {
 		return "", fmt.Errorf("%s already exists; not overwritten", existing)
 	}
 	path := filepath.Join(dir, "policy.hcl")
-	return path, writeNew(path, Text(external))
+	text, diags := parser.Format(Text(h), path)
+	if diags.HasErrors() {
+		return "", diags
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return path, writeNew(path, text)
 }
 
 // writeNew writes a file that does not exist yet; after an error there is none.
@@ -116,29 +72,4 @@ func writeNew(path string, text []byte) error {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
-}
-
-// DefaultInterface returns the interface of the default route, and how it was found; see
-// proc(5), /proc/net/route. Without a default route it is a guess.
-func DefaultInterface() (name, how string) {
-	f, err := os.Open("/proc/net/route")
-	if err != nil {
-		return guess()
-	}
-	defer f.Close()
-	return defaultInterface(f)
-}
-
-func guess() (name, how string) { return "eth0", "a guess, because there is no default route" }
-
-func defaultInterface(routes io.Reader) (name, how string) {
-	lines := bufio.NewScanner(routes)
-	for lines.Scan() {
-		// Interface, destination, gateway, flags, reference count, use, metric, mask.
-		fields := strings.Fields(lines.Text())
-		if len(fields) > 7 && fields[1] == "00000000" && fields[7] == "00000000" {
-			return fields[0], "the interface of the default route"
-		}
-	}
-	return guess()
 }

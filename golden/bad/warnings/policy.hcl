@@ -53,6 +53,13 @@ ipset "only_disabled" {
   entries = ["192.0.2.67"]
 }
 
+accept "excluded_again" {
+  protocol        = "tcp"
+  published_ports = [448]
+  source          = ["192.0.2.69"]
+  source_not      = ["192.0.2.0/24"]
+}
+
 accept "ended" {
   protocol        = "tcp"
   published_ports = [447]

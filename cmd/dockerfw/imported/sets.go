@@ -1,0 +1,165 @@
+package imported
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/parser/iptables"
+)
+
+func prefixes(texts ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, t := range texts {
+		out = append(out, netip.MustParsePrefix(t))
+	}
+	return out
+}
+
+// setNamer gives the sets of the policy their names, and remembers which there are.
+type setNamer struct {
+	host  *iptables.Sets
+	names map[string]string // of the policy, by the name on the host
+	// pairs are the IPv6 sets of IPv4 sets, of those with unknown entries.
+	pairs map[string]string
+	used  []usedSet
+}
+
+// usedSet is a set that a block uses.
+type usedSet struct {
+	name, onHost string
+	// members are its addresses; nil if they are not known.
+	members *packet.AddrSet
+}
+
+// keepsName reports whether a set with unknown entries can have its own name in a policy.
+func keepsName(onHost string) bool {
+	return goodName.MatchString(onHost) && !slices.ContainsFunc([]string{"-v6", "-new", "-alt"}, func(end string) bool { return strings.HasSuffix(onHost, end) })
+}
+
+var goodName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,23}$`)
+
+// longest is how long a name of a set may be in a policy.
+const longest = 24
+
+// name is the name in the policy of a set on the host.
+func (n *setNamer) name(onHost string, members *packet.AddrSet) string {
+	if have, ok := n.names[onHost]; ok {
+		return have
+	}
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, onHost)
+	if ipv6 := n.host.Set(onHost); members == nil && ipv6 != nil && ipv6.Family == "inet6" {
+		name += "-ipv4" // the label is the name of the IPv4 set, which nobody has
+	}
+	if name == "" || (name[0] < 'A' || name[0] > 'Z') && (name[0] < 'a' || name[0] > 'z') {
+		name = "set-" + name
+	}
+	for _, end := range []string{"-v6", "-new", "-alt"} {
+		if stem, ok := strings.CutSuffix(name, end); ok {
+			name = stem + "_" + end[1:]
+		}
+	}
+	name = name[:min(len(name), longest)]
+	is := func(name string) bool {
+		return slices.ContainsFunc(n.used, func(u usedSet) bool { return u.name == name })
+	}
+	for i := 2; is(name); i++ {
+		suffix := fmt.Sprintf("_%d", i)
+		name = name[:min(len(name), longest-len(suffix))] + suffix
+	}
+	n.names[onHost] = name
+	n.used = append(n.used, usedSet{name, onHost, members})
+	return name
+}
+
+// list is addresses as the elements of a list of the language.
+func (n *setNamer) list(all []addresses) []string {
+	var out []string
+	add := func(text string) {
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	for _, a := range all {
+		for _, s := range a.sets {
+			if s.Name != "" {
+				add("ipset." + n.name(s.Name, s))
+				continue
+			}
+			if s.Equal(everyone[4]) || s.Equal(everyone[6]) {
+				add(fmt.Sprintf("%q", map[bool]string{true: "0.0.0.0/0", false: "::/0"}[s.Equal(everyone[4])]))
+				continue
+			}
+			for _, p := range s.Prefixes(0) {
+				add(fmt.Sprintf("%q", prefixText(p)))
+			}
+		}
+		for _, name := range a.unknown {
+			add("ipset." + n.name(name, nil))
+		}
+	}
+	return out
+}
+
+func prefixText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// inline is how many entries are written into the policy rather than into a file beside it.
+const inline = 40
+
+// attributes are those of the block of a set; list is the file for its entries, "" for none.
+func (n *setNamer) attributes(u usedSet, files bool) (attributes []string, list string, content []byte) {
+	if u.members == nil {
+		attributes = append(attributes, "managed = false")
+		set := n.host.Set(u.onHost)
+		if set == nil {
+			if ipv6 := n.pairs[u.onHost]; ipv6 != "" {
+				attributes = append(attributes, fmt.Sprintf("ipv6_name = %q", ipv6))
+			}
+			return attributes, "", nil
+		}
+		if set.Type == "hash:ip" {
+			attributes = append(attributes, "type = \"hash:ip\"")
+		}
+		for _, name := range []string{"hashsize", "maxelem", "timeout"} {
+			if value, ok := set.Option(name); ok && (name != "hashsize" || value != "1024") {
+				attributes = append(attributes, name+" = "+value)
+			}
+		}
+		for _, name := range []string{"counters", "comment"} {
+			if _, ok := set.Option(name); ok {
+				attributes = append(attributes, name+" = true")
+			}
+		}
+		if ipv6 := n.pairs[u.onHost]; ipv6 != "" {
+			attributes = append(attributes, fmt.Sprintf("ipv6_name = %q", ipv6))
+		} else if set.Family == "inet6" {
+			attributes = append(attributes, fmt.Sprintf("ipv6_name = %q", u.onHost))
+		}
+		return attributes, "", nil
+	}
+	var lines []string
+	for _, p := range u.members.Prefixes(0) {
+		lines = append(lines, prefixText(p))
+	}
+	if !files || len(lines) <= inline {
+		for i := range lines {
+			lines[i] = fmt.Sprintf("%q", lines[i])
+		}
+		return []string{"entries = [" + strings.Join(lines, ", ") + "]"}, "", nil
+	}
+	list = "lists/" + u.name + ".txt"
+	return []string{fmt.Sprintf("files = [%q]", list)}, list, []byte(strings.Join(lines, "\n") + "\n")
+}
