@@ -288,7 +288,7 @@ func TestCommandLinesOfTheDocsHaveOptionsOfTheProgram(t *testing.T) {
 			for _, m := range regexp.MustCompile(`(?m)^dockerfw ([a-z]+)( .*)?$`).FindAllStringSubmatch(f.text, -1) {
 				command := m[1]
 				if _, ok := help[command]; !ok {
-					text, code := runShell(t, ".", "dockerfw "+command+" --help", docsEnvironment(bin, t.TempDir()))
+					text, code := runShell(t, ".", "dockerfw help "+command, docsEnvironment(bin, t.TempDir()))
 					if code != 0 || !strings.Contains(text, "dockerfw "+command) {
 						t.Errorf("%s:%d: no command %s", doc, f.line, command)
 					}

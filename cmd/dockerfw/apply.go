@@ -27,7 +27,7 @@ func applyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:        "apply FOLDER",
 		Short:      "Load a compiled folder on this host",
-		SuggestFor: []string{"up", "load", "install", "deploy", "restore"},
+		SuggestFor: []string{"up", "load", "install", "deploy", "restore", "reload", "start", "enable", "push"},
 		Long: `apply loads a compiled folder on the host that it runs on. It needs root.
 
 First it makes all checks and loads the folder into a temporary network namespace. Then it
@@ -105,14 +105,14 @@ last, is loaded, and 1 if all containers are closed instead.`,
 	f := cmd.Flags()
 	f.BoolVar(&opts.DryRun, "dry-run", false, "make all checks and print the plan; change nothing")
 	f.BoolVar(&full, "full", false, "list all entries of sets and all changes")
-	f.IntVar(&opts.Confirm, "confirm", 0, "roll back after this many `seconds` unless \"dockerfw confirm\" is run")
-	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse, apart from those to the host itself")
-	f.BoolVar(&opts.CutHost, "cut-host", false, "with --cut: end those to the host itself too, your own session among them")
-	f.BoolVar(&opts.Force, "force", false, "delete foreign rules in chains that are replaced, and replace foreign sets with names of the policy")
-	f.BoolVar(&opts.AllowMissing, "allow-missing-interface", false, "load rules for interfaces that this host does not have yet, or on which iptables sees no packet")
+	f.IntVar(&opts.Confirm, "confirm", 0, "roll back after this many `seconds` unless confirmed; \"dockerfw confirm\" does that")
+	f.BoolVar(&opts.Cut, "cut", false, "end open connections that the new rules refuse; those to the host itself stay open")
+	f.BoolVar(&opts.CutHost, "cut-host", false, "with --cut, end those to the host itself too; your own session is among them")
+	f.BoolVar(&opts.Force, "force", false, "delete or replace foreign rules and sets; rules in chains that are replaced, and sets with names of the policy")
+	f.BoolVar(&opts.AllowMissing, "allow-missing-interface", false, "load rules for interfaces that this host lacks; it does not have them yet, or iptables sees no packet on them")
 	f.StringVar(&backend, "backend", "", "the `kind` of iptables to use before Docker has run: nft or legacy")
-	f.BoolVar(&boot, "boot", false, "for the systemd unit: load the folder, or else the one that was loaded last, or else close all containers")
-	f.BoolVar(&unit, "print-unit", false, "print the systemd unit that loads "+apply.BootFolder+" before Docker starts")
+	f.BoolVar(&boot, "boot", false, "load the folder at boot; if that fails, the one that was loaded last, or else close all containers")
+	f.BoolVar(&unit, "print-unit", false, "print the systemd unit that loads the rules at boot; it loads "+apply.BootFolder+" before Docker starts")
 	return cmd
 }
 

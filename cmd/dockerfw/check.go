@@ -24,8 +24,9 @@ func checkCommand() *cobra.Command {
 	)
 	type writer func(io.Writer, hcl.Diagnostics, map[string][]byte) error
 	cmd := &cobra.Command{
-		Use:   "check POLICY",
-		Short: "Report errors, warnings and rules without effect",
+		Use:        "check POLICY",
+		Short:      "Report errors, warnings and rules without effect",
+		SuggestFor: []string{"validate", "lint", "vet", "analyze", "audit"},
 		Long: `check compiles a policy and reports all errors and warnings. It finds rules without
 effect: rules that can never match, that other rules shadow, or whose removal would
 change no verdict. It considers every possible packet. It writes no files.

@@ -22,8 +22,9 @@ func compileCommand() *cobra.Command {
 		check, quiet bool
 	)
 	cmd := &cobra.Command{
-		Use:   "compile POLICY -o FOLDER",
-		Short: "Write the files that a host loads",
+		Use:        "compile POLICY -o FOLDER",
+		Short:      "Write the files that a host loads",
+		SuggestFor: []string{"build", "make", "render", "generate", "export"},
 		Long: `compile writes the files that a host loads into the output folder: all of them, or none
 if there is an error. POLICY is a file, or a directory whose *.hcl and *.hcl.json files
 are read as one policy. The output folder may contain nothing but compiled files.

@@ -20,8 +20,9 @@ func diffCommand() *cobra.Command {
 	)
 	format := "text"
 	cmd := &cobra.Command{
-		Use:   "diff OLD NEW",
-		Short: "Show which traffic a change newly allows or blocks",
+		Use:        "diff OLD NEW",
+		Short:      "Show which traffic a change newly allows or blocks",
+		SuggestFor: []string{"plan", "compare", "preview", "changes"},
 		Long: `diff compares two sides and reports exactly which packets get a different verdict:
 from which clients, on which interface, to which ports; the old and the new rule; and an
 example. It lists the entries that sets gain and lose, and the rules that are added,
@@ -90,8 +91,8 @@ way, 1 if any is, 2 on errors.`,
 	f := cmd.Flags()
 	f.StringVar(&base, "base", "", "compare a path with itself at this git `revision`")
 	f.StringVar(&format, "format", format, "the output `format`: text, json or markdown")
-	f.StringVar(&gate.On, "exit-on", "any", "the `kind` of difference to exit with 1 on: any, or only if traffic is newly allowed (widened) or newly blocked (narrowed)")
-	f.BoolVar(&gate.Strict, "strict", false, "also exit with 1 on rules written differently, other set entries, and a different verdict for the same reach")
+	f.StringVar(&gate.On, "exit-on", "any", "the `kind` to exit with 1 on: any, widened or narrowed; widened is newly allowed traffic, narrowed is newly blocked traffic")
+	f.BoolVar(&gate.Strict, "strict", false, "also exit with 1 on other differences: rules written differently, other set entries, and a different verdict for the same reach")
 	f.BoolVar(&style.Full, "full", false, "list all changes, set entries and rules")
 	f.StringVar(&opts.Chain, "chain", "", "compare two hosts from this `chain` on (default DOCKER-USER, or FORWARD if neither has it)")
 	return cmd

@@ -18,8 +18,9 @@ func explainCommand() *cobra.Command {
 	)
 	format := "text"
 	cmd := &cobra.Command{
-		Use:   "explain WHAT --from ADDRESS [--to-port PORT]",
-		Short: "Show the verdict of one packet, and the reason",
+		Use:        "explain WHAT --from ADDRESS [--to-port PORT]",
+		Short:      "Show the verdict of one packet, and the reason",
+		SuggestFor: []string{"trace", "why", "simulate", "query"},
 		Long: `explain sends one packet through the rules and reports its verdict, the rule that gave
 it and where that rule was written, and for each rule before it why that one did not match.
 WHAT is ` + sides + `.
@@ -78,14 +79,14 @@ The exit code is 0 whatever the verdict, and 2 on errors.`,
 	f.StringVar(&packet.ToAddress, "to-address", "", "the host's `address` that the packet is sent to; for a packet to the outside, its destination")
 	f.StringVar(&packet.Container, "container", "", "the container's `address`, after DNAT")
 	f.Var(portFlag{&packet.ContainerPort}, "container-port", "the container's `port`, after DNAT")
-	f.StringVar(&packet.Protocol, "protocol", "tcp", "the `protocol`: tcp, udp, sctp, icmp, icmpv6 or a number")
+	f.StringVar(&packet.Protocol, "protocol", "tcp", "the `protocol`: tcp, udp, sctp, icmp, icmpv6, or a number")
 	f.StringVar(&packet.ICMPType, "icmp-type", "", "the ICMP `type`: a name, a number, or type and code such as 3/4 (default echo-request)")
 	f.Var(portFlag{&packet.FromPort}, "from-port", "the source `port` (default 40000)")
-	f.StringVar(&packet.In, "interface", "", "the `interface` it arrives on (default the first external one)")
-	f.StringVar(&packet.Out, "out-interface", "", "the `interface` it leaves on (default docker0, or the first external one for a packet from a container)")
+	f.StringVar(&packet.In, "interface", "", "the `name` of the interface it arrives on (default the first external one)")
+	f.StringVar(&packet.Out, "out-interface", "", "the `name` of the interface it leaves on (default docker0, or the first external one for a packet from a container)")
 	f.StringVar(&packet.State, "state", "new", "the connection `state`: new, established, related, reply, invalid or untracked")
-	f.BoolVar(&packet.Proxy, "proxy", false, "send the packet to docker-proxy on the host, through INPUT")
-	f.BoolVar(&packet.ToHost, "to-host", false, "send the packet to the host itself, at --to-port, through INPUT")
+	f.BoolVar(&packet.Proxy, "proxy", false, "send it to docker-proxy on the host, through INPUT")
+	f.BoolVar(&packet.ToHost, "to-host", false, "send it to the host itself, at --to-port, through INPUT")
 	f.StringVar(&chain, "chain", "", "start at this `chain` of the filter table (default all chains of a host, or the chain that dockerfw fills)")
 	f.StringVar(&format, "format", format, "the output `format`: text or json")
 	return cmd

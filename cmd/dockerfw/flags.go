@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/manual"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -46,6 +47,9 @@ func (f *policyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.allowOutside, "allow-outside", false, "allow the policy to read files outside its directory")
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil, "use only the host with this `label`; may be repeated")
 	cmd.Flags().StringVar(&f.now, "now", "", "the `date` to compare expires with, such as 2027-01-31 (default today)")
+	for _, name := range []string{"var", "var-file", "allow-outside", "host", "now"} {
+		manual.Share(cmd.Flags().Lookup(name))
+	}
 }
 
 func (f *policyFlags) options() (driver.Options, error) {

@@ -17,8 +17,9 @@ import (
 func fmtCommand() *cobra.Command {
 	var write, check bool
 	cmd := &cobra.Command{
-		Use:   "fmt [FILE | DIRECTORY | -]...",
-		Short: "Rewrite policies in the canonical style",
+		Use:        "fmt [FILE | DIRECTORY | -]...",
+		Short:      "Rewrite policies in the canonical style",
+		SuggestFor: []string{"format", "tidy"},
 		Long: `fmt prints policies in the canonical style of HCL. In a directory it formats the *.hcl
 files; JSON policies stay as they are. Without arguments, or for -, it formats standard
 input.`,
@@ -65,7 +66,7 @@ input.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&write, "write", "w", false, "write the result to the file instead of standard output")
-	cmd.Flags().BoolVar(&check, "check", false, "write nothing; list files that differ, and exit with 1 if there are any")
+	cmd.Flags().BoolVar(&check, "check", false, "list files that differ; write nothing, and exit with 1 if there are any")
 	return cmd
 }
 

@@ -33,8 +33,9 @@ type initFlags struct {
 func initCommand() *cobra.Command {
 	var flags initFlags
 	cmd := &cobra.Command{
-		Use:   "init [DIRECTORY]",
-		Short: "Write a first policy",
+		Use:        "init [DIRECTORY]",
+		Short:      "Write a first policy",
+		SuggestFor: []string{"new", "create", "setup", "allow", "deny", "block"},
 		Long: `init writes a first policy, policy.hcl, into the directory (default: the current one).
 It lets nobody in: fill in the set office, or list its clients with --office.
 

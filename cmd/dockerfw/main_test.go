@@ -147,26 +147,11 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 		if !strings.Contains(docs, "`dockerfw "+cmd.Name()) {
 			t.Errorf("%s is not documented", cmd.Name())
 		}
-		if cmd.Name() == "completion" {
-			continue // cobra's own flags
-		}
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			if !f.Hidden && f.Name != "help" && f.Name != "output" && !strings.Contains(docs, "--"+f.Name) &&
 				(f.Shorthand == "" || !strings.Contains(docs, "`-"+f.Shorthand+"`")) {
 				t.Errorf("%s --%s is not documented", cmd.Name(), f.Name)
 			}
 		})
-	}
-}
-
-func TestEveryHelpHasAnExampleAndFitsAScreen(t *testing.T) {
-	const lines = 50
-	for _, cmd := range rootCommand().Commands() {
-		if cmd.Example == "" {
-			t.Errorf("%s has no example", cmd.Name())
-		}
-		if n := strings.Count(cmd.Long+"\n"+cmd.UsageString(), "\n"); n > lines {
-			t.Errorf("the help of %s has %d lines", cmd.Name(), n)
-		}
 	}
 }

@@ -28,7 +28,7 @@ func (f *publishedFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.composeFiles, "compose", nil, "compare with the ports of this Compose `file`; may be repeated, files are merged as docker compose does")
 	cmd.Flags().StringArrayVar(&f.compose.EnvFiles, "env-file", nil, "the `file` with the variables of --compose (default .env beside the first one); may be repeated")
 	cmd.Flags().StringArrayVar(&f.compose.Profiles, "profile", nil, "an active `profile` of --compose, or \"*\" for all (default COMPOSE_PROFILES of the file with the variables); may be repeated")
-	cmd.Flags().StringVar(&f.containers, "published", "", "compare with the ports in the output of docker ps --format json: a `file`, or - for standard input")
+	cmd.Flags().StringVar(&f.containers, "published", "", "compare with the ports of docker ps --format json: its output in a `file`, or - for standard input")
 }
 
 // given reports whether there is anything to compare with.

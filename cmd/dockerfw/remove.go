@@ -11,7 +11,7 @@ func removeCommand() *cobra.Command {
 	return operationCommand(&cobra.Command{
 		Use:        "remove",
 		Short:      "Remove all rules, chains and sets of dockerfw from this host",
-		SuggestFor: []string{"uninstall", "down", "delete", "unload", "flush"},
+		SuggestFor: []string{"uninstall", "down", "delete", "destroy", "unload", "flush", "stop", "disable", "reset", "clear"},
 		Long: `remove removes all rules, chains and sets of dockerfw from the host that it runs on, and what
 dockerfw recorded there. It needs root. DOCKER-USER and the jump to it stay for the engine.
 All published ports are open then. The boot unit stays: disable it first.

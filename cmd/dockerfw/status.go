@@ -15,7 +15,7 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:        "status",
 		Short:      "Show what dockerfw has in force on this host",
-		SuggestFor: []string{"show", "list", "info"},
+		SuggestFor: []string{"show", "list", "ls", "ps", "info", "inspect", "state", "counters", "metrics"},
 		Long: `status shows what is in force on the host that it runs on: the folder and the policy, since
 when, and whether the host still has exactly those rules and sets; a change that waits for
 confirmation; what is loaded at boot; and how many packets each rule has dropped. It needs

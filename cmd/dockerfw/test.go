@@ -20,8 +20,9 @@ func testCommand() *cobra.Command {
 	var coverage bool
 	type writer func(io.Writer, testreport.Report) error
 	cmd := &cobra.Command{
-		Use:   "test POLICY",
-		Short: "Run the test blocks of a policy",
+		Use:        "test POLICY",
+		Short:      "Run the test blocks of a policy",
+		SuggestFor: []string{"tests", "run"},
 		Long: `test compiles a policy and runs its test blocks. It writes no files.
 
 With --coverage it lists the deny and accept blocks that decide about no packet of a test.
@@ -68,6 +69,6 @@ The exit code is 1 if a test fails or the coverage is below --threshold, and 2 i
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&coverage, "coverage", false, "list the deny and accept blocks by which no test decides")
-	cmd.Flags().IntVar(&threshold, "threshold", 0, "fail if tests decide by less than this `percent`age of the blocks; implies --coverage")
+	cmd.Flags().IntVar(&threshold, "threshold", 0, "fail if the coverage is below this `percent`age; implies --coverage")
 	return cmd
 }

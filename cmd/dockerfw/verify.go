@@ -17,8 +17,9 @@ func verifyCommand() *cobra.Command {
 	var flags policyFlags
 	type writer func(io.Writer, []facts.Fact) error
 	cmd := &cobra.Command{
-		Use:   "verify COMPILED [HOST]",
-		Short: "Check that a host has the rules that were compiled for it",
+		Use:        "verify COMPILED [HOST]",
+		Short:      "Check that a host has the rules that were compiled for it",
+		SuggestFor: []string{"drift", "doctor", "assert"},
 		Long: `verify checks that a host has what was compiled for it. COMPILED is a compiled folder or
 a policy. It checks that the rules are present, complete and in order, that nothing lets
 packets through before they reach the rules, that the jumps are in place, that the sets

@@ -12,11 +12,12 @@ import (
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Long:    `version prints the version and, in a build from a git repository, the commit.`,
-		Example: `  dockerfw version`,
-		Args:    noArguments,
+		Use:        "version",
+		Short:      "Print the version",
+		SuggestFor: []string{"about"},
+		Long:       `version prints the version and, in a build from a git repository, the commit.`,
+		Example:    `  dockerfw version`,
+		Args:       noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return escape.Fprintf(cmd.OutOrStdout(), "dockerfw %s\n", driver.Version+revision())
 		},
