@@ -20,7 +20,7 @@ policy says.`,
 		Example: `  dockerfw init                                  # write a first policy.hcl
   dockerfw check policy.hcl
   dockerfw compile policy.hcl -o compiled`,
-		Version:       driver.Version + revision(),
+		Version:       driver.Version + built().suffix(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {

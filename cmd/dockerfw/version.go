@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,36 +14,74 @@ import (
 )
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
+	type writer func(io.Writer) error
+	cmd := &cobra.Command{
 		Use:        "version",
 		Short:      "Print the version",
 		SuggestFor: []string{"about"},
-		Long:       `version prints the version and, in a build from a git repository, the commit.`,
-		Example:    `  dockerfw version`,
-		Args:       noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return escape.Fprintf(cmd.OutOrStdout(), "dockerfw %s\n", driver.Version+revision())
-		},
+		Long: `version prints the version and, in a build from a git repository, the commit. With
+--format json it also prints the date of the commit, and what the program was built with
+and for.`,
+		Example: `  dockerfw version
+  dockerfw version --format json`,
+		Args: noArguments,
 	}
+	format := newFormatFlag(cmd, outputFormat[writer]{"text", writeVersion}, outputFormat[writer]{"json", writeVersionJSON})
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return format.write()(cmd.OutOrStdout()) }
+	return cmd
 }
 
-// revision is the commit that the program was built from; "" if the build recorded none.
-func revision() string {
+func writeVersion(w io.Writer) error {
+	return escape.Fprintf(w, "dockerfw %s\n", driver.Version+built().suffix())
+}
+
+// writeVersionJSON writes an object. Names and meanings are stable; more may be added.
+func writeVersionJSON(w io.Writer) error {
+	b := built()
+	return escape.JSON(w, struct {
+		Version  string `json:"version"`
+		Commit   string `json:"commit,omitempty"`
+		Date     string `json:"date,omitempty"`
+		Modified bool   `json:"modified"`
+		Go       string `json:"go"`
+		OS       string `json:"os"`
+		Arch     string `json:"arch"`
+	}{driver.Version, b.commit, b.date, b.modified, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+}
+
+// build is what the program was built from, as far as the build recorded it.
+type build struct {
+	commit   string // all digits
+	date     string // of the commit, in UTC: 2026-03-04
+	modified bool   // there were changes that were not committed
+}
+
+func built() (b build) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return ""
+		return b
 	}
-	commit, dirty := "", ""
 	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision" && len(s.Value) >= 12:
-			commit = s.Value[:12]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = ", modified"
+		switch s.Key {
+		case "vcs.revision":
+			b.commit = s.Value
+		case "vcs.time":
+			b.date, _, _ = strings.Cut(s.Value, "T")
+		case "vcs.modified":
+			b.modified = s.Value == "true"
 		}
 	}
-	if commit == "" {
+	return b
+}
+
+// suffix is what follows the version in text: " (0123456789ab, modified)", or "".
+func (b build) suffix() string {
+	if len(b.commit) < 12 {
 		return ""
 	}
-	return fmt.Sprintf(" (%s%s)", commit, dirty)
+	modified := ""
+	if b.modified {
+		modified = ", modified"
+	}
+	return fmt.Sprintf(" (%s%s)", b.commit[:12], modified)
 }
