@@ -78,7 +78,7 @@ last, is loaded, and 1 if all containers are closed instead.`,
 		case boot && (opts.DryRun || opts.Confirm > 0 || opts.Cut || opts.Force || opts.AllowMissing || full || backend != ""):
 			return usageError(cmd, "--boot cannot be combined with other options")
 		case unit:
-			return printUnit(cmd)
+			return printUnit(cmd, apply.UnitName)
 		}
 		report := reporter{cmd, "apply", format.write(), outcome.Style{Color: colored(cmd.OutOrStdout()), Full: full}}
 		start := apply.New
@@ -121,13 +121,13 @@ func completeFolders(*cobra.Command, []string, string) ([]string, cobra.ShellCom
 	return nil, cobra.ShellCompDirectiveFilterDirs
 }
 
-// printUnit prints the systemd unit with the path of this program.
-func printUnit(cmd *cobra.Command) error {
+// printUnit prints a systemd unit with the path of this program.
+func printUnit(cmd *cobra.Command, name string) error {
 	program, err := apply.Program()
 	if err != nil {
 		return err
 	}
-	text, err := apply.Unit(program)
+	text, err := apply.Unit(name, program)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 func verifyCommand() *cobra.Command {
 	var flags policyFlags
+	var unit, timer bool
 	type writer func(io.Writer, []facts.Fact) error
 	cmd := &cobra.Command{
 		Use:        "verify COMPILED [HOST]",
@@ -29,12 +30,20 @@ HOST is "live" (the default: the host that this runs on), ssh://[user@]host[:por
 another host (it needs root there, and nothing is installed or changed), a folder with the
 output of iptables-save, ip6tables-save and ipset save, or such files separated by commas.
 
+--print-unit and --print-timer print a systemd service that verifies /etc/dockerfw, and the
+timer that starts it every five minutes.
+
 The exit code is 1 if a check fails, and 2 if a check cannot be made.`,
 		Example: `  dockerfw verify /etc/dockerfw
   dockerfw verify compiled --host web1 ssh://root@web1
   dockerfw verify compiled --host web1 saved/web1
-  dockerfw verify --format json /etc/dockerfw live    # for monitoring`,
+  dockerfw verify --format json /etc/dockerfw live    # for monitoring
+  dockerfw verify --print-unit > /etc/systemd/system/dockerfw-verify.service
+  dockerfw verify --print-timer > /etc/systemd/system/dockerfw-verify.timer`,
 		Args: func(cmd *cobra.Command, args []string) error {
+			if unit || timer {
+				return noArguments(cmd, args)
+			}
 			if len(args) < 1 || len(args) > 2 {
 				return usageError(cmd, fmt.Sprintf("a compiled folder and at most one host expected, got %s", words.Count(len(args), "argument")))
 			}
@@ -44,6 +53,14 @@ The exit code is 1 if a check fails, and 2 if a check cannot be made.`,
 	}
 	format := newFormatFlag(cmd, outputFormat[writer]{"text", verify.WriteText}, outputFormat[writer]{"json", verify.WriteJSON})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case (unit || timer) && cmd.Flags().NFlag() > 1:
+			return usageError(cmd, "--print-unit and --print-timer cannot be combined with other options")
+		case unit:
+			return printUnit(cmd, apply.VerifyUnit)
+		case timer:
+			return printUnit(cmd, apply.VerifyTimer)
+		}
 		opts, err := flags.options()
 		if err != nil {
 			return err
@@ -73,5 +90,7 @@ The exit code is 1 if a check fails, and 2 if a check cannot be made.`,
 		return exitUnless(verify.OK(checks))
 	}
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&unit, "print-unit", false, "print the systemd unit that verifies "+apply.BootFolder)
+	cmd.Flags().BoolVar(&timer, "print-timer", false, "print the systemd timer that starts the unit regularly")
 	return cmd
 }

@@ -8,6 +8,23 @@ import (
 	"testing"
 )
 
+func TestPutFileWritesANewFileAndReplacesAnOldOne(t *testing.T) {
+	parent := t.TempDir()
+	path := filepath.Join(parent, "metrics.prom")
+	for _, want := range []string{"first", "second"} {
+		if err := PutFile(path, []byte(want)); err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := os.ReadFile(path); string(text) != want {
+			t.Errorf("%q, want %q", text, want)
+		}
+		requireEntries(t, parent, "metrics.prom")
+	}
+	if err := PutFile(filepath.Join(parent, "none", "metrics.prom"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("writing into a missing directory: %v", err)
+	}
+}
+
 func TestReplaceFileKeepsModeAndLink(t *testing.T) {
 	parent := t.TempDir()
 	path, alias := filepath.Join(parent, "policy.hcl"), filepath.Join(parent, "alias.hcl")

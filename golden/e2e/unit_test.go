@@ -12,8 +12,8 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-// The unit has the path of a program that exists: systemd-analyze checks it.
-func TestSystemdAcceptsTheUnit(t *testing.T) {
+// The units have the path of a program that exists: systemd-analyze checks it.
+func TestSystemdAcceptsTheUnits(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		testenv.SkipOrFail(t, err.Error())
 	}
@@ -21,18 +21,28 @@ func TestSystemdAcceptsTheUnit(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/dockerfw").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	text, err := exec.Command(program, "apply", "--print-unit").Output()
-	if err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	args := []string{"verify", "--man=no"}
+	for _, unit := range []struct{ name, command, want string }{
+		{"dockerfw.service", "apply --print-unit", "ExecStart=" + program + " apply --boot /etc/dockerfw\n"},
+		{"dockerfw-verify.service", "verify --print-unit", "ExecStart=" + program + " verify /etc/dockerfw live\n"},
+		{"dockerfw-verify.timer", "verify --print-timer", "OnUnitInactiveSec=5min\n"},
+		{"dockerfw-metrics.service", "status --print-unit", "ExecStart=" + program + " status --format prometheus --output /var/lib/prometheus/node-exporter/dockerfw.prom\n"},
+	} {
+		text, err := exec.Command(program, strings.Fields(unit.command)...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), unit.want) {
+			t.Errorf("%s does not contain %s:\n%s", unit.name, unit.want, text)
+		}
+		path := filepath.Join(dir, unit.name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, path)
 	}
-	if want := "ExecStart=" + program + " apply --boot /etc/dockerfw\n"; !strings.Contains(string(text), want) {
-		t.Errorf("the unit does not contain %s:\n%s", want, text)
-	}
-	path := filepath.Join(t.TempDir(), "dockerfw.service")
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("systemd-analyze", "verify", "--man=no", path).CombinedOutput()
+	out, err := exec.Command("systemd-analyze", args...).CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -80,9 +80,11 @@ func (l *load) warnSSHClosed() {
 
 // BootUnit is what this host loads at boot.
 type BootUnit struct {
-	// Systemd: the host runs systemd. Enabled: it starts the unit at boot.
-	Systemd bool `json:"systemd"`
-	Enabled bool `json:"enabled"`
+	// Systemd: the host runs systemd. Enabled: it starts the unit at boot. Installed: it has the unit,
+	// from a package for example.
+	Systemd   bool `json:"systemd"`
+	Installed bool `json:"installed"`
+	Enabled   bool `json:"enabled"`
 	// Folder is where /etc/dockerfw leads to, without symbolic links; "" if it does not exist.
 	Folder string `json:"folder,omitempty"`
 }
@@ -94,6 +96,9 @@ func ReadBootUnit(root string) BootUnit {
 		out.Systemd = true
 	}
 	for _, dir := range []string{"etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"} {
+		if _, err := os.Stat(filepath.Join(root, dir, UnitName)); err == nil {
+			out.Installed = true
+		}
 		for _, by := range []string{"wants", "requires"} {
 			links, err := filepath.Glob(filepath.Join(root, dir, "*."+by, UnitName))
 			out.Enabled = out.Enabled || err == nil && len(links) > 0
@@ -105,6 +110,15 @@ func ReadBootUnit(root string) BootUnit {
 	return out
 }
 
+// Enable is the command that enables the unit.
+func (b BootUnit) Enable() string {
+	const enable = "systemctl enable --now dockerfw"
+	if b.Installed {
+		return enable
+	}
+	return "dockerfw apply --print-unit > /etc/systemd/system/" + UnitName + " && " + enable
+}
+
 // Fact is whether a host loads at boot what was compiled for it. It is a note if not: until then the
 // policy holds.
 func (b BootUnit) Fact(want *snapshot.Host) facts.Fact {
@@ -113,7 +127,7 @@ func (b BootUnit) Fact(want *snapshot.Host) facts.Fact {
 	case !b.Systemd:
 		return facts.New(name, facts.Note, "this host does not run systemd: what loads the rules at boot is not known")
 	case !b.Enabled:
-		return facts.New(name, facts.Note, "the unit %s is not enabled: published ports are open after a reboot. dockerfw apply --print-unit prints it", UnitName)
+		return facts.New(name, facts.Note, "the unit %s is not enabled: published ports are open after a reboot. To enable it: %s", UnitName, b.Enable())
 	case b.Folder == "":
 		return facts.New(name, facts.Note, "the unit %s is enabled, but %s does not exist", UnitName, BootFolder)
 	case want.Kind == snapshot.Folder && !sameFolder(want.Name, b.Folder):

@@ -59,10 +59,21 @@ func TestTheBootUnitIsReadFromLinks(t *testing.T) {
 	if got := ReadBootUnit(root); got != (BootUnit{Systemd: true, Folder: resolved}) {
 		t.Errorf("without the unit: %+v", got)
 	}
+	// A package installs the unit, and does not enable it.
+	packaged := filepath.Join(root, "usr/lib/systemd/system")
+	if err := os.MkdirAll(packaged, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(packaged, UnitName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := ReadBootUnit(root); got != (BootUnit{Systemd: true, Installed: true, Folder: resolved}) || got.Enable() != "systemctl enable --now dockerfw" {
+		t.Errorf("with the unit of a package: %+v, enabled by %s", got, got.Enable())
+	}
 	if err := os.WriteFile(filepath.Join(wants, UnitName), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := ReadBootUnit(root); got != (BootUnit{Systemd: true, Enabled: true, Folder: resolved}) {
+	if got := ReadBootUnit(root); got != (BootUnit{Systemd: true, Installed: true, Enabled: true, Folder: resolved}) {
 		t.Errorf("with the unit: %+v", got)
 	}
 }

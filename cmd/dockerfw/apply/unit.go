@@ -1,7 +1,7 @@
 package apply
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,28 +10,39 @@ import (
 	"strings"
 )
 
-// UnitName is the name of the systemd unit, and BootFolder the folder that it loads.
+// UnitName is the name of the systemd unit that loads the rules at boot, and BootFolder the folder
+// that it loads. VerifyTimer starts VerifyUnit regularly, and that starts MetricsUnit.
 const (
-	UnitName   = "dockerfw.service"
-	BootFolder = "/etc/dockerfw"
+	UnitName    = "dockerfw.service"
+	VerifyUnit  = "dockerfw-verify.service"
+	VerifyTimer = "dockerfw-verify.timer"
+	MetricsUnit = "dockerfw-metrics.service"
+	BootFolder  = "/etc/dockerfw"
 )
 
-// unit has no options that confine the service: most of them give it a mount namespace, and where
+// Units are the names of all systemd units.
+var Units = []string{UnitName, VerifyUnit, VerifyTimer, MetricsUnit}
+
+// units have no options that confine the service: most of them give it a mount namespace, and where
 // systemd cannot set that up, the service does not start and the containers are open.
 //
-//go:embed dockerfw.service
-var unit string
+//go:embed *.service *.timer
+var units embed.FS
 
 // unitPath are the paths that systemd takes as they are, without quotes; see systemd.service(5).
 var unitPath = regexp.MustCompile(`^/[A-Za-z0-9/._+@,=:-]+$`)
 
-// Unit is the systemd unit that loads [BootFolder] before the engine starts, with the program at an
-// absolute path. The error is about a path that such a unit cannot contain.
-func Unit(program string) (string, error) {
+// Unit is the text of one of [Units], with the program at an absolute path. The error is about a path
+// that such a unit cannot contain.
+func Unit(name, program string) (string, error) {
 	if !unitPath.MatchString(program) {
 		return "", fmt.Errorf("a systemd unit cannot contain the path %s: install dockerfw at a path of letters, digits and ._+@,=:-, such as /usr/local/bin/dockerfw", program)
 	}
-	return strings.ReplaceAll(unit, "{{dockerfw}}", program), nil
+	text, err := units.ReadFile(name)
+	if err != nil {
+		return "", err
+	}
+	return strings.ReplaceAll(string(text), "{{dockerfw}}", program), nil
 }
 
 // temporary are directories whose programs may be missing when the host starts, or are a person's.

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTheUnitStartsTheProgram(t *testing.T) {
-	text, err := Unit("/usr/local/bin/dockerfw")
+	text, err := Unit(UnitName, "/usr/local/bin/dockerfw")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,10 +23,22 @@ func TestTheUnitStartsTheProgram(t *testing.T) {
 	}
 }
 
+func TestEachUnitStartsTheProgramOrAUnit(t *testing.T) {
+	for _, name := range Units {
+		text, err := Unit(name, "/usr/bin/dockerfw")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if starts := strings.Contains(text, "\nExecStart=/usr/bin/dockerfw "); starts == strings.HasSuffix(name, ".timer") || strings.Contains(text, "{{") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}
+
 // systemd would split the path, or replace a part of it.
 func TestAUnitHasNoPathThatSystemdReadsInAnotherWay(t *testing.T) {
 	for _, path := range []string{"/opt/my tools/dockerfw", "/opt/%n/dockerfw", "/opt/$x/dockerfw", `/opt/a"b`, `/opt/a\x41`, "/opt/a;b", "dockerfw", "", "/a\nExecStart=/b", "-/bin/x"} {
-		if text, err := Unit(path); err == nil {
+		if text, err := Unit(UnitName, path); err == nil {
 			t.Errorf("%q is in the unit:\n%s", path, text)
 		}
 	}

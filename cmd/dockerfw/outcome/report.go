@@ -283,7 +283,7 @@ func (out *Report) next(r *apply.Result, o apply.Options, boot apply.BootUnit) {
 	}
 	if !boot.Enabled {
 		add("the boot unit is not enabled, so published ports are open after a reboot; to enable it:",
-			"dockerfw apply --print-unit > /etc/systemd/system/"+apply.UnitName+" && systemctl enable --now dockerfw")
+			boot.Enable())
 	}
 }
 

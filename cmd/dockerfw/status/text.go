@@ -18,6 +18,8 @@ type Style struct {
 	// Color marks what is wrong. Full lists all rules, sets and differences.
 	Color, Full bool
 	Now         time.Time
+	// Program is the version of this program, for [WritePrometheus].
+	Program string
 }
 
 // maxListed is how many differences, rules and sets are listed without Full.
@@ -155,7 +157,7 @@ func (t *text) boot(r *Report) {
 		t.line("boot", "this host does not run systemd: what loads the rules at boot is not known")
 	case !b.Enabled:
 		t.wrong("boot", "the unit %s is not enabled: published ports are open after a reboot", apply.UnitName)
-		t.line("next", "dockerfw apply --print-unit > /etc/systemd/system/%s && systemctl enable --now dockerfw", apply.UnitName)
+		t.line("next", "%s", b.Enable())
 	case b.Folder == "":
 		t.wrong("boot", "the unit is enabled, but %s does not exist", apply.BootFolder)
 	case r.Version != nil && b.Folder != r.Version.Folder:
