@@ -5,18 +5,26 @@ GO ?= go
 # Debian packages of the kernel and Docker tests. Those of docker.io and openssh-server start
 # their services where they were not installed before.
 TEST_PACKAGES = iptables ipset iproute2 conntrack nftables openssh-client openssh-server docker.io busybox-static util-linux systemd tcpdump ca-certificates ansible-core python3 neovim
-TEST_PACKAGES += mandoc groff-base dnsmasq-base
+TEST_PACKAGES += rpm debootstrap mandoc groff-base dnsmasq-base
 # Debian packages that are unpacked into a directory of the user's cache and not installed: installed,
 # they would start a firewall on this machine.
 FIREWALLS = ufw firewalld fail2ban crowdsec-firewall-bouncer
 FIREWALLS_DIR = $${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfw/firewalls
+# A small Debian with the tools that the package depends on, in which a test installs it.
+DEBIAN_DIR = $${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfw/debian
 # The tests in golden/lab and golden/e2e need root, a kernel and engines.
 LAB_PACKAGES = ./golden/lab ./golden/e2e
 
-.PHONY: build check test test-packages firewalls lint e2e-matrix golden fuzz soak bench
+.PHONY: build release check test test-packages firewalls debian lint e2e-matrix golden fuzz soak bench
 
 build:
 	$(GO) build -o dockerfw ./cmd/dockerfw
+
+# The files of a release from the commit that is checked out, in DIST: the same bytes wherever it is
+# run, with the same Go. See docs/contributing/releases.md.
+DIST ?= dist
+release:
+	$(GO) run ./cmd/release $(DIST)
 
 # In under a minute, without root and, once the modules are there, without network. With
 # -short, property tests try a fifth of their cases. The package that takes longest begins. lint has
@@ -42,7 +50,7 @@ test-packages:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null; \
 	fi
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) -s firewalls; fi
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) -s firewalls debian; fi
 
 # Downloads $(FIREWALLS) and what they need and this machine lacks, unless that was done for the same
 # packages. /lib is a link to usr/lib on a merged system.
@@ -58,6 +66,17 @@ firewalls:
 		echo "$(FIREWALLS)" > "$$dir/packages"; \
 	fi
 
+# Creates the root directory under another name, so that it is whole or missing.
+debian:
+	@set -e; dir="$(DEBIAN_DIR)"; \
+	if [ ! -e "$$dir" ]; then \
+		rm -rf "$$dir.unfinished"; mkdir -p "$$dir.unfinished"; \
+		unshare --mount --pid --fork --kill-child --mount-proc \
+			debootstrap --variant=minbase --include=iptables,ipset,man-db stable "$$dir.unfinished" >"$$dir.log" 2>&1 || \
+			{ tail -20 "$$dir.log"; exit 1; }; \
+		mv "$$dir.unfinished" "$$dir"; rm "$$dir.log"; \
+	fi
+
 lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
@@ -68,7 +87,6 @@ lint:
 # iptables and ipset of each, and writes the results to docs/engines.md. Needs root. The
 # first run creates the root directories of the releases in ~/.cache/dockerfw/engines
 # (1.6 GB, a few minutes); remove one there to create it again. MATRIX_FLAGS: see -help.
-e2e-matrix: TEST_PACKAGES += debootstrap
 e2e-matrix: test-packages
 	$(GO) run ./golden/lab/cmd/enginematrix $(MATRIX_FLAGS) docs/engines.md
 

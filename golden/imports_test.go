@@ -17,7 +17,7 @@ var layers = []string{"parser", "compiler", "emit", "cmd"}
 // imports are the packages of the module that each package may import; tests may import
 // more. An edge that is not here is a decision: see docs/contributing/architecture.md.
 var imports = map[string]string{
-	"cmd/dockerfw":              "cmd/dockerfw/apply cmd/dockerfw/compose cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/environment cmd/dockerfw/explain cmd/dockerfw/facts cmd/dockerfw/findings cmd/dockerfw/handmade cmd/dockerfw/imported cmd/dockerfw/lsp cmd/dockerfw/network cmd/dockerfw/manual cmd/dockerfw/outcome cmd/dockerfw/published cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/status cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/ir compiler/policytest emit/folder parser parser/addrlist parser/diag parser/escape parser/files parser/suggest",
+	"cmd/dockerfw":              "cmd/dockerfw/apply cmd/dockerfw/compose cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/environment cmd/dockerfw/explain cmd/dockerfw/facts cmd/dockerfw/findings cmd/dockerfw/handmade cmd/dockerfw/imported cmd/dockerfw/lsp cmd/dockerfw/manual cmd/dockerfw/network cmd/dockerfw/outcome cmd/dockerfw/published cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/status cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/ir compiler/policytest emit/folder parser parser/addrlist parser/diag parser/escape parser/files parser/suggest",
 	"cmd/dockerfw/apply":        "cmd/dockerfw/cut cmd/dockerfw/facts cmd/dockerfw/hosttool cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store compiler/ir emit/folder parser/iptables",
 	"cmd/dockerfw/compose":      "cmd/dockerfw/published cmd/dockerfw/words parser/diag parser/files",
 	"cmd/dockerfw/cut":          "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
@@ -48,6 +48,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/testreport":   "cmd/dockerfw/words compiler/policytest parser parser/escape",
 	"cmd/dockerfw/verify":       "cmd/dockerfw/facts cmd/dockerfw/identity cmd/dockerfw/published cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet emit/folder parser/escape parser/files parser/iptables",
 	"cmd/dockerfw/words":        "compiler/ir compiler/packet compiler/question",
+	"cmd/release":               "cmd/dockerfw/apply cmd/dockerfw/driver",
 	"compiler":                  "compiler/ir parser parser/addrlist parser/budget parser/diag parser/files",
 	"compiler/ir":               "",
 	"compiler/lint":             "compiler/ir compiler/packet compiler/semantics parser parser/diag",

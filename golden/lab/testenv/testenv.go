@@ -61,3 +61,16 @@ func Firewalls() string {
 	}
 	return filepath.Join(cache, "dockerfw", "firewalls", "root")
 }
+
+// Debian is the root directory of a small Debian, in which the package is installed (DOCKERFW_DEBIAN); by
+// default the one that make debian creates.
+func Debian() string {
+	if dir := os.Getenv("DOCKERFW_DEBIAN"); dir != "" {
+		return dir
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "dockerfw", "debian")
+}
