@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
@@ -50,7 +51,7 @@ func newInterfaces(mentioned []string) *interfaces {
 			add(m)
 			continue
 		}
-		for _, name := range expansions(prefix) {
+		for name := range expansions(prefix) {
 			if fresh(name, prefix) {
 				add(name)
 				break
@@ -58,7 +59,7 @@ func newInterfaces(mentioned []string) *interfaces {
 		}
 	}
 	if !slices.ContainsFunc(is.names, func(n string) bool { return fresh(n, "") }) {
-		for _, name := range expansions("") {
+		for name := range expansions("") {
 			if fresh(name, "") {
 				add(name)
 				break
@@ -68,23 +69,27 @@ func newInterfaces(mentioned []string) *interfaces {
 	return is
 }
 
-// expansions returns names that begin with prefix, usual ones first, and so many that one
+// expansions are names that begin with prefix, usual ones first, and so many that one
 // is free unless patterns are written to cover them all.
-func expansions(prefix string) []string {
+func expansions(prefix string) iter.Seq[string] {
 	const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-.@"
-	out := make([]string, 0, 1+len(letters)*(1+len(letters)))
-	for _, a := range letters {
-		out = append(out, prefix+string(a))
-	}
-	if prefix != "" {
-		out = append(out, prefix)
-	}
-	for _, a := range letters {
-		for _, b := range letters {
-			out = append(out, prefix+string(a)+string(b))
+	return func(yield func(string) bool) {
+		for _, a := range letters {
+			if !yield(prefix + string(a)) {
+				return
+			}
+		}
+		if prefix != "" && !yield(prefix) {
+			return
+		}
+		for _, a := range letters {
+			for _, b := range letters {
+				if !yield(prefix + string(a) + string(b)) {
+					return
+				}
+			}
 		}
 	}
-	return out
 }
 
 // spans returns the indexes of the names a pattern matches.

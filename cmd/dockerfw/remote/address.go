@@ -24,8 +24,13 @@ type Address struct {
 
 // word is a name of a user or a host. ssh substitutes both into commands of its configuration
 // (%r and %h of ProxyCommand), so they contain no character that is special to a shell, and do
-// not look like an option.
-var word = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$`)
+// not look like an option. It has at most maxWord bytes: a count in the expression would make it a
+// program of 250 steps, which each run of dockerfw would pay for.
+var word = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+
+const maxWord = 255
+
+func isWord(s string) bool { return len(s) <= maxWord && word.MatchString(s) }
 
 // inBrackets is an IPv6 address, perhaps with a zone.
 var inBrackets = regexp.MustCompile(`^[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?$`)
@@ -51,7 +56,7 @@ func parse(text string) (a Address, why string) {
 	if _, _, password := strings.Cut(user, ":"); password {
 		return a, "a password cannot be part of it; ssh asks for it"
 	}
-	if ok && !word.MatchString(user) {
+	if ok && !isWord(user) {
 		return a, fmt.Sprintf("%q is not the name of a user", user)
 	}
 	host, port, ok := rest, "", false
@@ -69,7 +74,7 @@ func parse(text string) (a Address, why string) {
 			return a, "an IPv6 address has to be in brackets"
 		}
 		host, port, ok = strings.Cut(rest, ":")
-		if !word.MatchString(host) {
+		if !isWord(host) {
 			return a, fmt.Sprintf("%q is not the name or address of a host", host)
 		}
 	}
