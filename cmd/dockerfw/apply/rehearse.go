@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
@@ -29,7 +30,7 @@ func (a *Applier) rehearse(h *snapshot.Host, v *plan.Version) (plan.Printed, err
 			return nil, fmt.Errorf("this host cannot load the sets: %w", err)
 		}
 	}
-	out := plan.Printed{}
+	var loaded []ir.Family
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		if v.Rules[f] == nil {
 			continue
@@ -37,15 +38,34 @@ func (a *Applier) rehearse(h *snapshot.Host, v *plan.Version) (plan.Printed, err
 		if _, err := ns.Output(background, v.IntoEmpty(f, h.NoSecurity[f]), a.tool(h, f, "-restore"), "--noflush"); err != nil {
 			return nil, fmt.Errorf("this host cannot load the IPv%d rules: %w", f, err)
 		}
-		text, err := ns.Output(background, nil, a.tool(h, f, "-save"))
-		if err != nil {
-			return nil, fmt.Errorf("this host cannot print the IPv%d rules: %w", f, err)
-		}
-		file, diags := iptables.ParseRules(bytes.NewReader(text), a.tool(h, f, "-save"))
-		out[f] = iptables.NewRuleset(iptables.Family(f))
-		if diags = append(diags, out[f].Load(file)...); diags.HasErrors() {
-			return nil, diags
-		}
+		loaded = append(loaded, f)
 	}
-	return out, nil
+	return a.printed(ns, h, loaded)
+}
+
+// printed are the tables of families in a namespace, which nothing changes any more: their tools run
+// at the same time.
+func (a *Applier) printed(ns *hosttool.Namespace, h *snapshot.Host, families []ir.Family) (plan.Printed, error) {
+	rules, errs := make([]*iptables.Ruleset, len(families)), make([]error, len(families))
+	var running sync.WaitGroup
+	for i, f := range families {
+		running.Go(func() {
+			text, err := ns.Output(background, nil, a.tool(h, f, "-save"))
+			if err != nil {
+				errs[i] = fmt.Errorf("this host cannot print the IPv%d rules: %w", f, err)
+				return
+			}
+			file, diags := iptables.ParseRules(bytes.NewReader(text), a.tool(h, f, "-save"))
+			rules[i] = iptables.NewRuleset(iptables.Family(f))
+			if diags = append(diags, rules[i].Load(file)...); diags.HasErrors() {
+				errs[i] = diags
+			}
+		})
+	}
+	running.Wait()
+	out := plan.Printed{}
+	for i, f := range families {
+		out[f] = rules[i]
+	}
+	return out, errors.Join(errs...)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Namespace is a new network namespace, without rules, sets or interfaces but a loopback that is
-// down. Tools that it runs cannot change this host. Its methods must not be called concurrently.
+// down. Tools that it runs cannot change this host. Its Output can be called concurrently.
 type Namespace struct {
 	runner *Runner
 	jobs   chan func() // run on the thread that is in the namespace
@@ -70,19 +70,18 @@ func onSeparateThread(f func()) {
 // Output is [Runner.Output] in the namespace. The tools have a lock of their own there: a lock that
 // another process holds on this host does not matter.
 func (n *Namespace) Output(ctx context.Context, stdin []byte, tool string, args ...string) ([]byte, error) {
-	var out []byte
-	var err error
-	done := make(chan struct{})
+	var wait func() ([]byte, error)
+	started := make(chan struct{})
 	n.jobs <- func() {
-		defer close(done)
-		out, err = n.runner.output(ctx, stdin, func(cmd *exec.Cmd) {
+		defer close(started)
+		wait = n.runner.start(ctx, stdin, func(cmd *exec.Cmd) {
 			// The tool opens it again by this path, so that there is no file to remove later.
 			cmd.ExtraFiles = []*os.File{n.lock} // 3
 			cmd.Env = append(slices.Clip(cmd.Env), lockVariable+"=/proc/self/fd/3")
 		}, tool, args...)
 	}
-	<-done
-	return out, err
+	<-started
+	return wait()
 }
 
 // Close ends the namespace.

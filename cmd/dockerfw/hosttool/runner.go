@@ -72,14 +72,15 @@ func (r *Runner) Find(tool string) (string, error) {
 // is stdin; if that is nil, /dev/null. The tool is killed when ctx is done. The error is an
 // [*Error].
 func (r *Runner) Output(ctx context.Context, stdin []byte, tool string, args ...string) ([]byte, error) {
-	return r.output(ctx, stdin, nil, tool, args...)
+	return r.start(ctx, stdin, nil, tool, args...)()
 }
 
-// output is Output with changes of the command before it starts.
-func (r *Runner) output(ctx context.Context, stdin []byte, change func(*exec.Cmd), tool string, args ...string) ([]byte, error) {
+// start starts a tool, after a change of the command, and returns a function that waits for it.
+func (r *Runner) start(ctx context.Context, stdin []byte, change func(*exec.Cmd), tool string, args ...string) func() ([]byte, error) {
+	fails := func(err error) func() ([]byte, error) { return func() ([]byte, error) { return nil, err } }
 	path, err := r.Find(tool)
 	if err != nil {
-		return nil, err
+		return fails(err)
 	}
 	failed := &Error{Tool: tool, Args: args}
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -93,9 +94,9 @@ func (r *Runner) output(ctx context.Context, stdin []byte, change func(*exec.Cmd
 		input, err := inputFile(stdin)
 		if err != nil {
 			failed.Err = err
-			return nil, failed
+			return fails(failed)
 		}
-		defer input.Close()
+		defer input.Close() // the tool has it once it is started
 		cmd.Stdin = input
 	}
 	if r.held != nil {
@@ -105,20 +106,22 @@ func (r *Runner) output(ctx context.Context, stdin []byte, change func(*exec.Cmd
 		change(cmd)
 	}
 	if failed.Err = cmd.Start(); failed.Err != nil {
-		return nil, failed
+		return fails(failed)
 	}
 	r.started.Add(1)
-	if failed.Err = cmd.Wait(); failed.Err != nil {
-		if ctx.Err() != nil {
-			failed.Err = fmt.Errorf("%w: %w", context.Cause(ctx), failed.Err)
+	return func() ([]byte, error) {
+		if failed.Err = cmd.Wait(); failed.Err != nil {
+			if ctx.Err() != nil {
+				failed.Err = fmt.Errorf("%w: %w", context.Cause(ctx), failed.Err)
+			}
+			if stdout.exceeded {
+				failed.Err = errTooMuchOutput
+			}
+			failed.Stderr = beginning(stderr.Bytes())
+			return nil, failed
 		}
-		if stdout.exceeded {
-			failed.Err = errTooMuchOutput
-		}
-		failed.Stderr = beginning(stderr.Bytes())
-		return nil, failed
+		return stdout.Bytes(), nil
 	}
-	return stdout.Bytes(), nil
 }
 
 var errTooMuchOutput = fmt.Errorf("printed more than %d MiB", maxOutput>>20)
