@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -76,6 +77,14 @@ func (d *disk) remove(path string) error {
 
 // create writes a new file, on disk when it returns.
 func (d *disk) create(path string, content []byte) error {
+	if err := d.createUnflushed(path, content); err != nil {
+		return err
+	}
+	return d.sync(path)
+}
+
+// createUnflushed writes a new file, which may not be on disk when it returns.
+func (d *disk) createUnflushed(path string, content []byte) error {
 	f, err := d.createEmpty(path)
 	if err != nil {
 		return err
@@ -95,10 +104,8 @@ func (d *disk) write(f *os.File, content []byte) error {
 		_, _ = f.Write(content[:len(content)/2]) // as a full disk does
 		return err
 	}
-	if _, err := f.Write(content); err != nil {
-		return err
-	}
-	return d.flush(f)
+	_, err := f.Write(content)
+	return err
 }
 
 func (d *disk) flush(f *os.File) error {
@@ -108,9 +115,9 @@ func (d *disk) flush(f *os.File) error {
 	return f.Sync()
 }
 
-// sync waits until the entries of a directory are on disk.
-func (d *disk) sync(dir string) error {
-	f, err := os.Open(dir)
+// sync waits until a file, or the entries of a directory, are on disk.
+func (d *disk) sync(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -118,8 +125,12 @@ func (d *disk) sync(dir string) error {
 	return d.flush(f)
 }
 
-// replace writes a file in one step.
+// replace writes a file in one step. A file with this content stays, as on each load of the version in
+// force; a killed run may not have waited until it is on disk.
 func (d *disk) replace(path string, content []byte) error {
+	if have, err := read(path); err == nil && have != nil && bytes.Equal(have, content) {
+		return d.sync(filepath.Dir(path))
+	}
 	err := d.remove(path + part)
 	if err == nil {
 		err = d.create(path+part, content)
@@ -146,7 +157,7 @@ func (d *disk) fill(dir string, contents map[string][]byte) error {
 	if err := d.remove(dir); err != nil {
 		return err
 	}
-	dirs := []string{dir}
+	dirs, written := []string{dir}, []string{}
 	if err := d.mkdir(dir); err != nil {
 		return err
 	}
@@ -158,12 +169,14 @@ func (d *disk) fill(dir string, contents map[string][]byte) error {
 			}
 			dirs = append(dirs, sub)
 		}
-		if err := d.create(target, contents[name]); err != nil {
+		if err := d.createUnflushed(target, contents[name]); err != nil {
 			return err
 		}
+		written = append(written, target)
 	}
-	for _, dir := range dirs {
-		if err := d.sync(dir); err != nil {
+	// A file system that keeps a journal writes it once for all of them, at the first one.
+	for _, path := range append(written, dirs...) {
+		if err := d.sync(path); err != nil {
 			return err
 		}
 	}

@@ -3,8 +3,10 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // roomFiles is more than the number of files that a run writes to a directory: a file system may
@@ -27,12 +29,20 @@ func (l *Lock) Room(bytes int64) error {
 	return nil
 }
 
-// probe creates a folder with files and space.
+// probe creates a folder with files and space. Files are created only where the file system does not
+// tell how many are possible: ext4 takes milliseconds for them if others have just been removed.
 func (l *Lock) probe(dir string, bytes int64) error {
 	if err := l.disk.mkdir(dir); err != nil {
 		return err
 	}
+	free, counted := freeFiles(dir)
+	if counted && free < roomFiles {
+		return &fs.PathError{Op: "create", Path: dir, Err: syscall.ENOSPC}
+	}
 	for i := range roomFiles {
+		if counted {
+			break
+		}
 		f, err := l.disk.createEmpty(filepath.Join(dir, fmt.Sprint(i)))
 		if err == nil {
 			err = f.Close()

@@ -61,3 +61,12 @@ func allocate(f *os.File, bytes int64) error {
 		}
 	}
 }
+
+// freeFiles is how many more files the file system of a directory can have, if it limits them.
+func freeFiles(dir string) (free uint64, limited bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil || s.Files == 0 {
+		return 0, false
+	}
+	return s.Ffree, true
+}
