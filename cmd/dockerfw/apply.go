@@ -96,11 +96,13 @@ last, is loaded, and 1 if all containers are closed instead.`,
 			}
 			return report.write(outcome.Boot(result))
 		}
+		early := &outcome.Early{DryRun: opts.DryRun, Full: full}
+		a.OnPlan, a.OnLoad = early.Planned, early.Loaded
 		result, err := a.Load(args[0], opts)
 		if err != nil {
 			return report.failed(err)
 		}
-		return report.write(outcome.Apply(result, opts, full, apply.ReadBootUnit("/")))
+		return report.write(outcome.Apply(result, opts, early, apply.ReadBootUnit("/")))
 	}
 	f := cmd.Flags()
 	f.BoolVar(&opts.DryRun, "dry-run", false, "make all checks and print the plan; change nothing")

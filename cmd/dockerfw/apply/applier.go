@@ -22,6 +22,11 @@ type Applier struct {
 	Progress func(string)
 	// Warn is called with what a person has to know and what is not an error; nil for nothing.
 	Warn func(string)
+	// OnPlan is called before a load changes anything, and OnLoad when the host has the version,
+	// before what nothing uses any more is removed; nil for nothing. What they are given is final,
+	// apart from Ended, Spared, Kept and Deadline. They start what a report needs and return, so that
+	// it is computed while tools run.
+	OnPlan, OnLoad func(Result)
 
 	store *store.Store
 	// unusable is why there is no store: only Boot can do without.

@@ -44,6 +44,9 @@ func (a *Applier) Load(path string, o Options) (*Result, error) {
 		if !l.Plan.Differences.Empty() && o.Confirm == 0 {
 			l.warnSSHClosed()
 		}
+		if a.OnPlan != nil {
+			a.OnPlan(l.Result)
+		}
 		if o.DryRun {
 			return nil
 		}
@@ -300,6 +303,9 @@ func (l *load) verify() error {
 // finish records the version in force, and removes what nothing uses any more. A change that waits
 // for confirmation is finished when it is confirmed.
 func (l *load) finish() error {
+	if l.OnLoad != nil {
+		l.OnLoad(l.Result)
+	}
 	if l.waits() {
 		// The time to confirm begins when everything is loaded.
 		l.Deadline = time.Now().Add(time.Duration(l.options.Confirm) * time.Second)

@@ -119,15 +119,14 @@ func newReport(operation string, state State) *Report {
 	}
 }
 
-// Apply describes a load, or a dry run of it. full finds all changes of traffic, however many.
-func Apply(r *apply.Result, o apply.Options, full bool, boot apply.BootUnit) *Report {
+// Apply describes a load, or a dry run of it. early are the parts of it that were computed meanwhile.
+func Apply(r *apply.Result, o apply.Options, early *Early, boot apply.BootUnit) *Report {
 	out := newReport("apply", Loaded)
 	out.fill(r)
-	empty := r.Plan.Differences.Empty() && len(r.Plan.Load) == 0
 	switch {
 	case o.DryRun:
 		out.State, out.Plan = Planned, planOf(r.Plan)
-	case empty:
+	case nothingToDo(r):
 		out.State = Current
 	case !r.Deadline.IsZero():
 		out.State, out.seconds = Waiting, o.Confirm
@@ -138,12 +137,17 @@ func Apply(r *apply.Result, o apply.Options, full bool, boot apply.BootUnit) *Re
 		out.Ended = append([]cut.Refusal{}, r.Ended...)
 		out.Spared = append([]cut.Refusal{}, r.Spared...)
 	}
-	if !empty {
-		out.Meaning = meaningOf(r, o.DryRun, full)
+	out.Meaning = early.meaning()
+	if early.facts == nil { // a dry run
+		early.Loaded(*r)
 	}
-	out.Facts = append(out.Facts, hostFacts(r, o.DryRun)...)
+	out.Facts = append(out.Facts, early.facts()...)
 	out.next(r, o, boot)
 	return out
+}
+
+func nothingToDo(r *apply.Result) bool {
+	return r.Plan.Differences.Empty() && len(r.Plan.Load) == 0
 }
 
 // maxRulesChecked bounds the check of foreign rules after a load, which must stay fast: for 1,000
