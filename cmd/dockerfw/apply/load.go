@@ -87,6 +87,8 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err := l.open(path); err != nil {
 		return nil, err
 	}
+	early := a.beginRehearsal(l.version)
+	defer early.wait()
 	host, note, err := a.read(snapshot.LiveOptions{Backend: o.Backend})
 	if err != nil {
 		return nil, err
@@ -99,7 +101,7 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
 	a.progress("testing the rules and sets in a network namespace")
-	printed, err := a.rehearse(host, l.version)
+	printed, err := a.rehearse(host, l.version, early)
 	if err != nil {
 		return nil, err
 	}

@@ -15,13 +15,70 @@ import (
 
 // rehearse loads a version into a new network namespace: it fails there if this kernel or these
 // tools do not support something. It returns the tables as iptables-save of this host prints
-// them, so that they can be compared with those of the host.
-func (a *Applier) rehearse(h *snapshot.Host, v *plan.Version) (plan.Printed, error) {
-	ns, err := a.tools.NewNamespace()
+// them, so that they can be compared with those of the host. early is what beginRehearsal returned, or nil.
+func (a *Applier) rehearse(h *snapshot.Host, v *plan.Version, early *rehearsal) (plan.Printed, error) {
+	var printed plan.Printed
+	var err error
+	if early.wait(); early.of(a, h) {
+		printed, err = early.printed, early.err
+	} else {
+		printed, err = a.rehearseQuietly(h, v)
+	}
 	if errors.Is(err, hosttool.ErrNamespace) {
 		a.warn("%v: the files are not tested before they are loaded", err)
 		return plan.Simulate(v, h.NoSecurity)
-	} else if err != nil {
+	}
+	return printed, err
+}
+
+// rehearsal is a rehearsal that began before the host was read.
+type rehearsal struct {
+	host    *snapshot.Host
+	done    chan struct{}
+	printed plan.Printed
+	err     error
+}
+
+// beginRehearsal begins to rehearse a version while the host is read, on what a host with
+// iptables-nft probably turns out to be. nil: iptables is of the other kind, whose tables in the
+// kernel have to be known.
+func (a *Applier) beginRehearsal(v *plan.Version) *rehearsal {
+	if standard(a.tools, "iptables") != snapshot.NFT {
+		return nil
+	}
+	r := &rehearsal{host: &snapshot.Host{Backend: snapshot.NFT}, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.printed, r.err = a.rehearseQuietly(r.host, v)
+	}()
+	return r
+}
+
+// wait waits until no tool of the rehearsal runs any more.
+func (r *rehearsal) wait() {
+	if r != nil {
+		<-r.done
+	}
+}
+
+// of reports whether the rehearsal is one for a host as it was read.
+func (r *rehearsal) of(a *Applier, h *snapshot.Host) bool {
+	if r == nil || h.Backend != r.host.Backend {
+		return false
+	}
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if h.NoSecurity[f] || a.tool(h, f, "") != a.tool(r.host, f, "") {
+			return false
+		}
+	}
+	return true
+}
+
+// rehearseQuietly is rehearse. It returns an error that wraps [hosttool.ErrNamespace] if there can be
+// no namespace.
+func (a *Applier) rehearseQuietly(h *snapshot.Host, v *plan.Version) (plan.Printed, error) {
+	ns, err := a.tools.NewNamespace()
+	if err != nil {
 		return nil, err
 	}
 	defer ns.Close()

@@ -121,7 +121,7 @@ func (a *Applier) Confirm() (*Result, error) {
 			return err
 		}
 		l.Backend, l.Result.Before, l.After = host.Backend, host, host
-		printed, err := a.rehearse(host, l.version)
+		printed, err := a.rehearse(host, l.version, nil)
 		if err != nil {
 			return err
 		}
