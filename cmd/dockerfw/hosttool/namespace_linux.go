@@ -76,7 +76,7 @@ func (n *Namespace) Output(ctx context.Context, stdin []byte, tool string, args 
 		defer close(started)
 		wait = n.runner.start(ctx, stdin, func(cmd *exec.Cmd) {
 			// The tool opens it again by this path, so that there is no file to remove later.
-			cmd.ExtraFiles = []*os.File{n.lock} // 3
+			cmd.ExtraFiles = append([]*os.File{n.lock}, cmd.ExtraFiles...) // 3
 			cmd.Env = append(slices.Clip(cmd.Env), lockVariable+"=/proc/self/fd/3")
 		}, tool, args...)
 	}

@@ -34,7 +34,7 @@ type Runner struct {
 }
 
 // Hold makes tools keep a file open, such as that of a lock: it remains locked until they have
-// ended, also if this process is killed meanwhile. Tools in a [Namespace] do not.
+// ended, also if this process is killed meanwhile.
 func (r *Runner) Hold(f *os.File) { r.held = f }
 
 // New returns a runner with the PATH and the XTABLES_LOCKFILE of this process. /usr/sbin and /sbin
