@@ -102,7 +102,11 @@ last, is loaded, and 1 if all containers are closed instead.`,
 		if err != nil {
 			return report.failed(err)
 		}
-		return report.write(outcome.Apply(result, opts, early, apply.ReadBootUnit("/")))
+		done, fault := outcome.Apply(result, opts, early, apply.ReadBootUnit("/"))
+		if err := report.write(done); err != nil {
+			return err
+		}
+		return fault
 	}
 	f := cmd.Flags()
 	f.BoolVar(&opts.DryRun, "dry-run", false, "make all checks and print the plan; change nothing")

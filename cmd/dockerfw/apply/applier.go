@@ -25,7 +25,7 @@ type Applier struct {
 	// OnPlan is called before a load changes anything, and OnLoad when the host has the version,
 	// before what nothing uses any more is removed; nil for nothing. What they are given is final,
 	// apart from Ended, Spared, Kept and Deadline. They start what a report needs and return, so that
-	// it is computed while tools run.
+	// it is computed while tools run, with copies of the hosts: the load goes on to use these.
 	OnPlan, OnLoad func(Result)
 
 	store *store.Store

@@ -119,8 +119,9 @@ func newReport(operation string, state State) *Report {
 	}
 }
 
-// Apply describes a load, or a dry run of it. early are the parts of it that were computed meanwhile.
-func Apply(r *apply.Result, o apply.Options, early *Early, boot apply.BootUnit) *Report {
+// Apply describes a load, or a dry run of it. early are the parts of it that were computed meanwhile;
+// the error is that some could not be. The rest of the report is right all the same.
+func Apply(r *apply.Result, o apply.Options, early *Early, boot apply.BootUnit) (*Report, error) {
 	out := newReport("apply", Loaded)
 	out.fill(r)
 	switch {
@@ -137,13 +138,21 @@ func Apply(r *apply.Result, o apply.Options, early *Early, boot apply.BootUnit) 
 		out.Ended = append([]cut.Refusal{}, r.Ended...)
 		out.Spared = append([]cut.Refusal{}, r.Spared...)
 	}
-	out.Meaning = early.meaning()
+	meaning, err := early.meaning()
+	if err != nil {
+		meaning = &Meaning{Skipped: err.Error()}
+	}
+	out.Meaning = meaning
 	if early.facts == nil { // a dry run
 		early.Loaded(*r)
 	}
-	out.Facts = append(out.Facts, early.facts()...)
+	found, fault := early.facts()
+	if fault != nil {
+		found = []facts.Fact{verify.Unchecked(fault)}
+	}
+	out.Facts = append(out.Facts, found...)
 	out.next(r, o, boot)
-	return out
+	return out, errors.Join(err, fault)
 }
 
 func nothingToDo(r *apply.Result) bool {

@@ -104,6 +104,23 @@ func (h *Host) WithMembersOf(other *Host) *Host {
 	return &out
 }
 
+// Copy is the same host for a goroutine of its own: what is computed on first use, here and in the
+// tables, is computed for each again. They share the rules, sets and files, which nobody changes.
+func (h *Host) Copy() *Host {
+	out := *h
+	out.ipsets, out.programs, out.hooks = nil, nil, nil
+	for _, tables := range []*map[ir.Family]*iptables.Ruleset{&out.Rules, &out.Other} {
+		copies := map[ir.Family]*iptables.Ruleset{}
+		for f, rules := range *tables {
+			if rules != nil {
+				copies[f] = rules.Clone()
+			}
+		}
+		*tables = copies
+	}
+	return &out
+}
+
 // DistinguishSets adds the name of the host to the names of sets that have other addresses on
 // the one host than on the other, so that messages can refer to each.
 func DistinguishSets(a, b *Host) {
