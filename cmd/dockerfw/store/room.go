@@ -3,10 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // roomFiles is more than the number of files that a run writes to a directory: a file system may
@@ -29,20 +27,17 @@ func (l *Lock) Room(bytes int64) error {
 	return nil
 }
 
-// probe creates a folder with files and space. Files are created only where the file system does not
-// tell how many are possible: ext4 takes milliseconds for them if others have just been removed.
+// probe creates a folder with files and space. No more than one file is created where the file system
+// tells that it can have enough: ext4 takes milliseconds for them if others have just been removed.
 func (l *Lock) probe(dir string, bytes int64) error {
 	if err := l.disk.mkdir(dir); err != nil {
 		return err
 	}
-	free, counted := freeFiles(dir)
-	if counted && free < roomFiles {
-		return &fs.PathError{Op: "create", Path: dir, Err: syscall.ENOSPC}
+	files := roomFiles
+	if l.disk.freeFiles(dir) >= roomFiles {
+		files = 0
 	}
-	for i := range roomFiles {
-		if counted {
-			break
-		}
+	for i := range files {
 		f, err := l.disk.createEmpty(filepath.Join(dir, fmt.Sprint(i)))
 		if err == nil {
 			err = f.Close()

@@ -62,11 +62,12 @@ func allocate(f *os.File, bytes int64) error {
 	}
 }
 
-// freeFiles is how many more files the file system of a directory can have, if it limits them.
-func freeFiles(dir string) (free uint64, limited bool) {
+// freeFiles is how many more files the file system of a directory can have; 0 if it does not tell, as
+// btrfs, which has no limit, and some network file systems.
+func freeFiles(dir string) uint64 {
 	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil || s.Files == 0 {
-		return 0, false
+	if err := unix.Statfs(dir, &s); err != nil || s.Ffree > s.Files {
+		return 0
 	}
-	return s.Ffree, true
+	return s.Ffree
 }

@@ -21,4 +21,4 @@ func unlock(*os.File) error { return errors.ErrUnsupported }
 
 func allocate(*os.File, int64) error { return errors.ErrUnsupported }
 
-func freeFiles(string) (uint64, bool) { return 0, false }
+func freeFiles(string) uint64 { return 0 }
