@@ -106,14 +106,21 @@ func standard(tools *hosttool.Runner, tool string) snapshot.Backend {
 	return ""
 }
 
+// lastBackend is the kind of iptables that was used last, also before a reboot; "" if that is not known.
+func (a *Applier) lastBackend() snapshot.Backend {
+	if a.store == nil {
+		return ""
+	}
+	last, err := a.store.Backend()
+	if err != nil {
+		return ""
+	}
+	return snapshot.Backend(last)
+}
+
 // read reads the host.
 func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
-	o.Loading = true
-	if a.store != nil {
-		if last, err := a.store.Backend(); err == nil {
-			o.Last = snapshot.Backend(last)
-		}
-	}
+	o.Loading, o.Last = true, a.lastBackend()
 	var r *reader
 	again := func() snapshot.Tools {
 		if r != nil {

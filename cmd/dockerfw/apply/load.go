@@ -87,7 +87,7 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err := l.open(path); err != nil {
 		return nil, err
 	}
-	early := a.beginRehearsal(l.version)
+	early := a.beginRehearsal(l.version, o.Backend)
 	defer early.wait()
 	host, note, err := a.read(snapshot.LiveOptions{Backend: o.Backend})
 	if err != nil {

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -41,9 +42,10 @@ type rehearsal struct {
 
 // beginRehearsal begins to rehearse a version while the host is read, on what a host with
 // iptables-nft probably turns out to be. nil: iptables is of the other kind, whose tables in the
-// kernel have to be known.
-func (a *Applier) beginRehearsal(v *plan.Version) *rehearsal {
-	if standard(a.tools, "iptables") != snapshot.NFT {
+// kernel have to be known; or the other kind is asked for, or was used last: a rehearsal that does not
+// count costs time and processes.
+func (a *Applier) beginRehearsal(v *plan.Version, asked snapshot.Backend) *rehearsal {
+	if standard(a.tools, "iptables") != snapshot.NFT || cmp.Or(asked, a.lastBackend()) == snapshot.Legacy {
 		return nil
 	}
 	r := &rehearsal{host: &snapshot.Host{Backend: snapshot.NFT}, done: make(chan struct{})}
