@@ -166,3 +166,40 @@ func TestANamespaceThatIsRefused(t *testing.T) {
 		t.Errorf("%v, %v", n, err)
 	}
 }
+
+func TestToolsOfANamespaceRunAtTheSameTimeAndKeepAFileThatIsHeld(t *testing.T) {
+	r, n, _ := newNamespace(t)
+	held, err := os.CreateTemp(t.TempDir(), "held")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	r.Hold(held)
+	defer r.Hold(nil)
+	// Each waits until the other one runs.
+	dir := t.TempDir()
+	const wait = `
+touch "$1/$2"
+n=0
+until [ -e "$1/$3" ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; sleep 0.1; done
+readlink /proc/self/fd/3 /proc/self/fd/4
+`
+	type answer struct {
+		out []byte
+		err error
+	}
+	answers := make(chan answer)
+	for _, names := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		go func() {
+			out, err := n.Output(t.Context(), nil, "sh", "-c", wait, "sh", dir, names[0], names[1])
+			answers <- answer{out, err}
+		}()
+	}
+	for range 2 {
+		a := <-answers
+		lines := strings.Split(string(a.out), "\n")
+		if a.err != nil || len(lines) != 3 || !strings.Contains(lines[0], "xtables.lock") || lines[1] != held.Name() {
+			t.Errorf("%v: %q", a.err, lines)
+		}
+	}
+}
