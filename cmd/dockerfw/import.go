@@ -139,7 +139,7 @@ func runImport(cmd *cobra.Command, args []string, o imported.Options, target str
 		return err
 	}
 	result, err := imported.Import(source, o)
-	if errors.Is(err, imported.NoInterface) {
+	if errors.Is(err, imported.ErrNoInterface) {
 		return usageError(cmd, err.Error())
 	}
 	if err != nil {
