@@ -411,6 +411,8 @@ func FuzzImport(f *testing.F) {
 	f.Add(table("-A DOCKER-USER -i eth0 -j DROP"))
 	f.Add(table("-A DOCKER-USER -i eth0 -m set --match-set cc src -j ACCEPT", "-A DOCKER-USER -i eth0 -g SUB", "-A SUB ! -s 10.0.0.0/8 -p tcp -m multiport ! --dports 1,2 -j DROP"))
 	f.Add(table("-A DOCKER-USER -i eth0 -p tcp -m connlimit --connlimit-above 5 -j REJECT --reject-with tcp-reset", "-A DOCKER-USER -o eth0 -m limit --limit 1/day -j LOG --log-prefix \"${x} \"", "-A DOCKER-USER -o eth0 -j DROP"))
+	f.Add(table("-A DOCKER-USER -i :th0 -j DROP", "-A DOCKER-USER -i et*0 -g SUB", "-A SUB -p tcp -m connlimit --connlimit-above 0 -j DROP"))
+	f.Add(table("-A DOCKER-USER -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "-A DOCKER-USER -i + ! -o br-+ -p 47 -m set --match-set banned dst -j SUB", "-A SUB -m hashlimit --hashlimit-above 0/sec --hashlimit-name x -j RETURN"))
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 2000 {
 			return
