@@ -139,7 +139,7 @@ func runImport(cmd *cobra.Command, args []string, o imported.Options, target str
 		return err
 	}
 	result, err := imported.Import(source, o)
-	if errors.Is(err, imported.NoInterface) {
+	if errors.Is(err, imported.ErrNoInterface) {
 		return usageError(cmd, err.Error())
 	}
 	if err != nil {
@@ -215,10 +215,16 @@ func writeImportSummary(cmd *cobra.Command, o imported.Options, r *imported.Resu
 		families = append(families, words.Family(f))
 	}
 	switch {
-	case r.Equal() && r.Left == 0:
-		escape.Fprintf(w, "Equal: proved for %s, over all packets that Docker forwards.\n", words.And(families))
 	case r.Equal():
-		escape.Fprintf(w, "Equal: proved for %s, over all packets that Docker forwards. %s in the policy as comments.\n", words.And(families), isAre(r.Left))
+		result := "Equal"
+		if len(r.Report.SameReach) > 0 {
+			result = "The same packets get through"
+		}
+		comments := ""
+		if r.Left > 0 {
+			comments = " " + isAre(r.Left) + " in the policy as comments."
+		}
+		escape.Fprintf(w, "%s: proved for %s, over all packets that Docker forwards.%s\n", result, words.And(families), comments)
 	case r.EqualOutside:
 		escape.Fprintf(w, "Equal for all packets that arrive on %s or leave through it: proved for %s. Rules without an interface are also about other packets, such as those between containers, which a policy leaves to Docker:\n", words.Or(r.External), words.And(families))
 	default:

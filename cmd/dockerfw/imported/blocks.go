@@ -3,11 +3,9 @@ package imported
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
@@ -74,66 +72,6 @@ type closing struct {
 	passed int
 }
 
-// project adapts a rule to packets of the direction. ok is false if it does not match any.
-func (b *builder) project(l *literals) (in, out []string, ok bool) {
-	if b.egress {
-		if len(l.in) > 0 && b.covered(l.in) != nil {
-			return nil, nil, false
-		}
-		if out, ok = b.externals(l.out, l.notOut); !ok {
-			return nil, nil, false
-		}
-		for _, name := range l.notIn {
-			if !slices.ContainsFunc(b.external, func(e string) bool { return e == name || parser.Covers(name, e) }) {
-				l.other = append(l.other, "not (arriving on "+name+")")
-			}
-		}
-		return l.in, out, true
-	}
-	if in, ok = b.externals(l.in, l.notIn); !ok {
-		return nil, nil, false
-	}
-	if len(l.out) > 0 && b.covered(l.out) != nil {
-		return nil, nil, false // from outside to outside
-	}
-	for _, name := range l.notOut {
-		if !slices.ContainsFunc(b.external, func(e string) bool { return e == name || parser.Covers(name, e) }) {
-			l.other = append(l.other, "not (leaving on "+name+")")
-		}
-	}
-	return in, l.out, true
-}
-
-// covered are the external interfaces that each of some patterns covers.
-func (b *builder) covered(patterns []string) []string {
-	var out []string
-	for _, e := range b.external {
-		if !slices.ContainsFunc(patterns, func(p string) bool { return p != e && !parser.Covers(p, e) && p != "+" }) {
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
-// externals are the external interfaces for which conditions hold; nil if that is each of them.
-func (b *builder) externals(are, not []string) (out []string, ok bool) {
-	out = b.covered(are)
-	for _, name := range are {
-		for _, e := range b.external {
-			if e != name && parser.Covers(e, name) && !slices.Contains(out, name) {
-				out = append(out, name) // one of several that a pattern is about
-			}
-		}
-	}
-	for _, name := range not {
-		out = slices.DeleteFunc(out, func(e string) bool { return e == name || parser.Covers(name, e) || name == "+" })
-	}
-	if len(out) == len(b.external) && len(b.covered(are)) == len(b.external) {
-		return nil, true
-	}
-	return out, len(out) > 0
-}
-
 func (b *builder) build(rules []*flat) direction {
 	for i, r := range rules {
 		l := read(r.conds, setNames(r.rules))
@@ -171,34 +109,6 @@ func (b *builder) build(rules []*flat) direction {
 	}
 	b.openElsewhere()
 	return b.out
-}
-
-// side are the interfaces that the direction is about.
-func (b *builder) side(one *block) *[]string {
-	if b.egress {
-		return &one.outInterfaces
-	}
-	return &one.interfaces
-}
-
-// notClosed leaves out the interfaces on which a rule before has refused everything.
-func (b *builder) notClosed(in, out []string) (_, _ []string, ok bool) {
-	one := &block{interfaces: in, outInterfaces: out}
-	side := b.side(one)
-	left := *side
-	if left == nil {
-		left = b.external
-	}
-	before := len(left)
-	for _, c := range b.closed {
-		if len(c.allow) == 0 {
-			left = slices.DeleteFunc(slices.Clone(left), func(name string) bool { return slices.Contains(*b.side(c.block), name) })
-		}
-	}
-	if len(left) < before {
-		*side = left
-	}
-	return one.interfaces, one.outInterfaces, len(left) > 0
 }
 
 // close adds a rule that refuses everything on some interfaces. done: that is all of them.
@@ -425,65 +335,6 @@ func (b *builder) deny(one *block) {
 		}
 		b.out.blocks = append(b.out.blocks, &part)
 	}
-}
-
-// inexpressible is why the language has no block for a rule; "" if it has.
-func (b *builder) inexpressible(one *block) string {
-	l := &one.literals
-	ports := l.dports != nil || l.sports != nil || l.origins != nil
-	published := l.origins != nil || l.original != nil
-	protocols := slices.DeleteFunc(slices.Clone(l.protocols), hasPorts)
-	switch {
-	case len(l.other) > 0:
-		return "there is nothing for: " + strings.Join(l.other, "; ")
-	case ports && (l.protocols == nil || len(protocols) > 0):
-		return "ports need a protocol that Docker publishes"
-	case onlyZero(l.dports) || onlyZero(l.sports) || onlyZero(l.origins):
-		return "there is no port 0"
-	case b.egress && published:
-		return "published ports are about packets that enter"
-	case l.states&ir.CTNew == 0:
-		return "there is nothing for packets of these states alone"
-	case !one.deny && l.above != nil:
-		return "an accept is for what is below a limit"
-	case l.dir == ir.CTReply:
-		return "there is nothing for replies alone"
-	case l.dnat && !published:
-		return "there is nothing for all translated packets"
-	case len(l.icmp) > 0 && !single(l.icmp):
-		return "there is nothing for ranges of ICMP types"
-	case b.family == ir.IPv4 && slices.ContainsFunc(slices.Concat(l.src, l.dst), func(a addresses) bool {
-		return slices.ContainsFunc(a.unknown, func(name string) bool { return !keepsName(name) })
-	}):
-		return "the name of a set with unknown entries is the name of its block, which has other rules for names"
-	case many(l.src) || many(l.dst):
-		return "several lists of the same addresses must match at once"
-	}
-	return ""
-}
-
-// onlyZero reports whether no port of a list is one of the language.
-func onlyZero(ranges []ir.PortRange) bool {
-	return ranges != nil && !slices.ContainsFunc(ranges, func(r ir.PortRange) bool { return r.Last > 0 && r.First <= r.Last })
-}
-
-func hasPorts(n uint8) bool { return parser.Protocol{Number: n}.HasPorts() }
-
-func single(types []packet.ICMPType) bool {
-	return !slices.ContainsFunc(types, func(t packet.ICMPType) bool {
-		return t.FirstType != t.LastType || t.FirstCode != t.LastCode && (t.FirstCode != 0 || t.LastCode != 255)
-	})
-}
-
-// many reports whether addresses must be in several lists: an attribute is one list.
-func many(all []addresses) bool {
-	n := 0
-	for _, a := range all {
-		if !a.not {
-			n++
-		}
-	}
-	return n > 1
 }
 
 func ruleText(r *iptables.Rule) string { return "-A " + r.Chain + " " + r.Text }

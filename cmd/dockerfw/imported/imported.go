@@ -56,8 +56,8 @@ type Result struct {
 // Equal reports whether the policy treats all packets like the rules.
 func (r *Result) Equal() bool { return !r.Report.Different() && !r.Report.More }
 
-// NoInterface is the error about rules without an interface.
-var NoInterface = errors.New("no rule has an external interface: say which it is with --external, such as --external eth0")
+// ErrNoInterface is the error about rules without an interface.
+var ErrNoInterface = errors.New("no rule has an external interface: say which it is with --external, such as --external eth0")
 
 // Import returns the policy that hand-made rules amount to.
 func Import(source *handmade.Source, o Options) (*Result, error) {
@@ -90,7 +90,7 @@ func Import(source *handmade.Source, o Options) (*Result, error) {
 		external = interfacesOf(flats)
 	}
 	if len(external) == 0 {
-		return nil, NoInterface
+		return nil, ErrNoInterface
 	}
 	// Whether packets in state INVALID are dropped as a whole does not follow from single rules:
 	// the policy that differs less is the right one.
@@ -307,7 +307,7 @@ func interfacesOf(flats map[ir.Family]*flattener) []string {
 			for _, name := range slices.Concat(l.in, l.out) {
 				docker := strings.HasPrefix(name, "docker") || strings.HasPrefix(name, "br-") || name == "lo" || name == "+"
 				covered := slices.ContainsFunc(out, func(o string) bool { return o == name || parser.Covers(o, name) || parser.Covers(name, o) })
-				if !docker && !covered {
+				if !docker && !covered && parser.CheckInterface(name) == "" {
 					out = append(out, name)
 				}
 			}

@@ -1,6 +1,7 @@
 package imported
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -63,10 +64,13 @@ func limitOf(r *flat, l *literals) (*limit, string) {
 		if refuses {
 			n = value("--connlimit-above")
 		}
-		if _, err := strconv.Atoi(n); err != nil || m.Option("--connlimit-daddr") != nil {
-			return nil, "an accept is for up to a number of connections of a source, a deny above it"
+		max, err := strconv.Atoi(n)
+		mask := value("--connlimit-mask")
+		bits, bad := strconv.Atoi(cmp.Or(mask, "1"))
+		if err != nil || max < 1 || max > 1<<24 || bad != nil || bits < 1 || m.Option("--connlimit-daddr") != nil {
+			return nil, "an accept is for up to a number of connections of a source or a prefix, a deny above it"
 		}
-		return &limit{max: n, prefix: value("--connlimit-mask")}, ""
+		return &limit{max: n, prefix: mask}, ""
 	}
 	return nil, fmt.Sprintf("there is nothing for -m %s", m.Name)
 }

@@ -156,7 +156,7 @@ func (w *writer) block(b *block) {
 		w.line("  %s", escape.Safe(a))
 	}
 	if b.limit != nil {
-		w.limit(b.limit)
+		w.limit(b.limit, b.family)
 	}
 	w.log(b.log)
 	w.line("}\n")
@@ -174,11 +174,14 @@ func (w *writer) log(r *iptables.Rule) {
 	w.line("  }")
 }
 
-func (w *writer) limit(l *limit) {
+func (w *writer) limit(l *limit, family ir.Family) {
 	if l.max != "" {
 		w.line("  connections {\n    max = %s", l.max)
-		if l.prefix != "" {
+		if l.prefix != "" && family != ir.IPv6 {
 			w.line("    per_prefix_v4 = %s", l.prefix)
+		}
+		if l.prefix != "" && family != ir.IPv4 {
+			w.line("    per_prefix_v6 = %s", l.prefix)
 		}
 		w.line("  }")
 		return
