@@ -110,6 +110,7 @@ fuzz:
 	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./cmd/dockerfw/diff
+	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./cmd/dockerfw/report
 	$(GO) test -fuzz=FuzzParsePorts -fuzztime=1m ./cmd/dockerfw/published
 	$(GO) test -fuzz=FuzzReadContainers -fuzztime=1m ./cmd/dockerfw/published
 	$(GO) test -fuzz=FuzzIPSets -fuzztime=1m ./compiler/packet/netfilter
