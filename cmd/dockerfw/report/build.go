@@ -292,7 +292,7 @@ func (g *grid) mergeClients(classes []class) {
 		for _, side := range g.sides {
 			for i, d := range side {
 				if part := d.set.And(c.set); !part.IsEmpty() {
-					fmt.Fprintf(&k, "%d:%d ", i, ids.of(part.ForAnyClient(g.unmanaged)))
+					k.WriteString(fmt.Sprintf("%d:%d ", i, ids.of(part.ForAnyClient(g.unmanaged))))
 				}
 			}
 			k.WriteByte('|')

@@ -296,3 +296,18 @@ func TestTwoSidesShowWhatChanges(t *testing.T) {
 		t.Errorf("two equal sides: %v, %v", same.changed(), err)
 	}
 }
+
+// changed counts the cells that differ from the old side, by effect.
+func (r *Report) changed() map[Effect]int {
+	out := map[Effect]int{}
+	for _, t := range r.Tables {
+		for _, row := range t.Cells {
+			for _, c := range row {
+				for _, x := range c.Changes {
+					out[x.Effect]++
+				}
+			}
+		}
+	}
+	return out
+}

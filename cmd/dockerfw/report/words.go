@@ -186,21 +186,6 @@ func (t *Table) summary() string {
 	return "Nothing is open to " + strings.ToLower(strings.TrimPrefix(who, "Open to ")) + "."
 }
 
-// changed counts the cells that differ from the old side, by effect.
-func (r *Report) changed() map[Effect]int {
-	out := map[Effect]int{}
-	for _, t := range r.Tables {
-		for _, row := range t.Cells {
-			for _, c := range row {
-				for _, x := range c.Changes {
-					out[x.Effect]++
-				}
-			}
-		}
-	}
-	return out
-}
-
 func familyNames(families []ir.Family) []string {
 	var out []string
 	for _, f := range families {
