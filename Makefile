@@ -5,7 +5,7 @@ GO ?= go
 # Debian packages of the kernel and Docker tests. Those of docker.io and openssh-server start
 # their services where they were not installed before.
 TEST_PACKAGES = iptables ipset iproute2 conntrack nftables openssh-client openssh-server docker.io busybox-static util-linux systemd tcpdump ca-certificates ansible-core python3 neovim
-TEST_PACKAGES += rpm debootstrap mandoc groff-base dnsmasq-base
+TEST_PACKAGES += rpm debootstrap mandoc groff-base dnsmasq-base git jq chromium fonts-dejavu-core
 # Debian packages that are unpacked into a directory of the user's cache and not installed: installed,
 # they would start a firewall on this machine.
 FIREWALLS = ufw firewalld fail2ban crowdsec-firewall-bouncer
@@ -110,6 +110,7 @@ fuzz:
 	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./cmd/dockerfw/diff
+	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./cmd/dockerfw/report
 	$(GO) test -fuzz=FuzzParsePorts -fuzztime=1m ./cmd/dockerfw/published
 	$(GO) test -fuzz=FuzzReadContainers -fuzztime=1m ./cmd/dockerfw/published
 	$(GO) test -fuzz=FuzzIPSets -fuzztime=1m ./compiler/packet/netfilter

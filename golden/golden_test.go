@@ -45,7 +45,7 @@ func examples(t *testing.T) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() {
+		if e.IsDir() && e.Name() != "ci" { // for CI systems, without a policy
 			names = append(names, e.Name())
 		}
 	}

@@ -17,7 +17,7 @@ var layers = []string{"parser", "compiler", "emit", "cmd"}
 // imports are the packages of the module that each package may import; tests may import
 // more. An edge that is not here is a decision: see docs/contributing/architecture.md.
 var imports = map[string]string{
-	"cmd/dockerfw":              "cmd/dockerfw/apply cmd/dockerfw/compose cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/environment cmd/dockerfw/explain cmd/dockerfw/facts cmd/dockerfw/findings cmd/dockerfw/handmade cmd/dockerfw/imported cmd/dockerfw/lsp cmd/dockerfw/manual cmd/dockerfw/network cmd/dockerfw/outcome cmd/dockerfw/published cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/status cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/ir compiler/policytest emit/folder parser parser/addrlist parser/diag parser/escape parser/files parser/suggest",
+	"cmd/dockerfw":              "cmd/dockerfw/apply cmd/dockerfw/compose cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/environment cmd/dockerfw/explain cmd/dockerfw/facts cmd/dockerfw/findings cmd/dockerfw/handmade cmd/dockerfw/imported cmd/dockerfw/lsp cmd/dockerfw/manual cmd/dockerfw/network cmd/dockerfw/outcome cmd/dockerfw/published cmd/dockerfw/report cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/starter cmd/dockerfw/status cmd/dockerfw/summary cmd/dockerfw/testreport cmd/dockerfw/verify cmd/dockerfw/words compiler/ir compiler/policytest emit/folder parser parser/addrlist parser/diag parser/escape parser/files parser/suggest",
 	"cmd/dockerfw/apply":        "cmd/dockerfw/cut cmd/dockerfw/facts cmd/dockerfw/hosttool cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store compiler/ir emit/folder parser/iptables",
 	"cmd/dockerfw/compose":      "cmd/dockerfw/published cmd/dockerfw/words parser/diag parser/files",
 	"cmd/dockerfw/cut":          "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
@@ -38,6 +38,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/plan":         "cmd/dockerfw/identity compiler/ir parser/iptables",
 	"cmd/dockerfw/published":    "cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser/diag",
 	"cmd/dockerfw/remote":       "",
+	"cmd/dockerfw/report":       "cmd/dockerfw/diff cmd/dockerfw/identity cmd/dockerfw/published cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/revision":     "cmd/dockerfw/shell parser/files parser/suggest",
 	"cmd/dockerfw/shell":        "",
 	"cmd/dockerfw/snapshot":     "cmd/dockerfw/driver cmd/dockerfw/identity cmd/dockerfw/network cmd/dockerfw/plan cmd/dockerfw/remote cmd/dockerfw/revision cmd/dockerfw/words compiler/ir compiler/packet compiler/packet/netfilter emit/folder emit/iptables parser parser/diag parser/files parser/iptables parser/nft parser/saved parser/suggest",

@@ -53,7 +53,7 @@ policy, a Compose file or the list of containers cannot be read.`,
 	// Text goes to standard error, the formats for programs to standard output.
 	format := newFormatFlag(cmd,
 		outputFormat[writer]{"text", nil}, outputFormat[writer]{"json", findings.WriteJSON},
-		outputFormat[writer]{"sarif", findings.WriteSARIF}, outputFormat[writer]{"github", findings.WriteGitHub})
+		outputFormat[writer]{"sarif", findings.WriteSARIF}, outputFormat[writer]{"github", findings.WriteGitHub}, outputFormat[writer]{"gitlab", findings.WriteGitLab})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts, err := flags.options()
 		if err != nil {

@@ -29,7 +29,9 @@ func compileCommand() *cobra.Command {
 if there is an error. POLICY is a file, or a directory whose *.hcl and *.hcl.json files
 are read as one policy. The output folder may contain nothing but compiled files.
 
-With --check nothing is written; the exit code is 1 if the folder is out of date.`,
+With --check nothing is written; the exit code is 1 if the folder is out of date. A
+change of the policy's text alone, such as of a comment, changes no file that a host loads:
+the folder is up to date then.`,
 		Example: `  dockerfw compile policy.hcl -o compiled
   dockerfw compile policy/ -o compiled -var 'clients=["192.0.2.10"]'
   dockerfw compile policy/ -o compiled --var-file prod.hcl --host web1 --quiet
@@ -114,9 +116,10 @@ func compileAtOnce(cmd *cobra.Command, policy, output string, opts driver.Option
 		if err != nil {
 			return err
 		}
+		changes, same := files.SameButInputs(output, changes)
 		again := append([]string{"dockerfw", "compile", policy, "-o", output}, flags.words()...)
 		if !quiet || len(changes) > 0 {
-			summary.WriteComparison(cmd.OutOrStdout(), changes, policy, output, shell.Command(again...))
+			summary.WriteComparison(cmd.OutOrStdout(), changes, same, policy, output, shell.Command(again...))
 		}
 		return exitUnless(len(changes) == 0)
 	}

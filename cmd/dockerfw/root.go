@@ -42,6 +42,7 @@ policy says.`,
 		testCommand(),
 		compileCommand(),
 		diffCommand(),
+		reportCommand(),
 		explainCommand(),
 		applyCommand(),
 		confirmCommand(),
@@ -49,11 +50,10 @@ policy says.`,
 		statusCommand(),
 		verifyCommand(),
 		removeCommand(),
-		fmtCommand(),
-		lspCommand(),
 	}
 	root.AddCommand(commands...)
-	root.AddCommand(completionCommand(), versionCommand())
+	// With a line for each of these too, the help would not fit a screen.
+	root.AddCommand(completionCommand(), fmtCommand(), lspCommand(), versionCommand())
 	root.InitDefaultHelpCmd()
 	setHelp(root, commands)
 	return root

@@ -17,7 +17,7 @@ import (
 func testCommand() *cobra.Command {
 	var flags policyFlags
 	var threshold int
-	var coverage bool
+	var coverage, required bool
 	type writer func(io.Writer, testreport.Report) error
 	cmd := &cobra.Command{
 		Use:        "test POLICY",
@@ -27,9 +27,11 @@ func testCommand() *cobra.Command {
 
 With --coverage it lists the deny and accept blocks that decide about no packet of a test.
 
-The exit code is 1 if a test fails or the coverage is below --threshold, and 2 if the policy has errors.`,
+The exit code is 1 if a test fails or the coverage is below --threshold, and with
+--require-tests also if there is no test; it is 2 if the policy has errors.`,
 		Example: `  dockerfw test policy.hcl
   dockerfw test policy.hcl --format junit > report.xml     # in CI
+  dockerfw test policy.hcl --require-tests                 # no tests are a failure
   dockerfw test policy.hcl --coverage --threshold 90`,
 		Args:              onePolicy,
 		ValidArgsFunction: completePolicies,
@@ -65,10 +67,18 @@ The exit code is 1 if a test fails or the coverage is below --threshold, and 2 i
 		if err := format.write()(cmd.OutOrStdout(), report); err != nil {
 			return err
 		}
+		if len(results) == 0 {
+			// On standard error: the report has its own form, and this is for people in each.
+			escape.Fprintf(cmd.ErrOrStderr(), "%s has no test blocks: nothing was tested.\n", args[0])
+			if required {
+				return exitError(exitNo)
+			}
+		}
 		return exitUnless(policytest.Failed(results) == 0 && (!coverage || report.Coverage.Percent() >= threshold))
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&coverage, "coverage", false, "list the deny and accept blocks by which no test decides")
+	cmd.Flags().BoolVar(&required, "require-tests", false, "fail if the policy has no test blocks")
 	cmd.Flags().IntVar(&threshold, "threshold", 0, "fail if the coverage is below this `percent`age; implies --coverage")
 	return cmd
 }

@@ -63,6 +63,31 @@ func (s Set) Routes() Set {
 	return Set{s.space, d.and(only(fFamily), d.and(only(fIn, fOut), only(fSource)))}
 }
 
+// ForAnyClient returns all packets that differ from some packet of s in nothing but where they
+// come from: their source address and port, the interface they arrive on, and whether some
+// opaque conditions about the client hold. ForAnyTarget does the same for where they go:
+// protocol, destinations before and after DNAT, ports, ICMP type, and the interface they leave
+// on. What either returns is for comparing: two parts of a set that a report shows as one column
+// have the same packets for any client.
+func (s Set) ForAnyClient(conditions []string) Set {
+	fields := []fieldID{fSource, fSourcePort, fIn}
+	for _, text := range conditions {
+		if id, known := s.space.opaque[text]; known {
+			fields = append(fields, id)
+		}
+	}
+	return s.without(fields...)
+}
+
+// ForAnyTarget is described at ForAnyClient.
+func (s Set) ForAnyTarget() Set {
+	return s.without(fProtocol, fOut, fDestination, fOrigDst, fDestPort, fOrigPort, fICMP)
+}
+
+func (s Set) without(fields ...fieldID) Set {
+	return Set{s.space, s.space.d.keep(s.ref, func(level uint32) bool { return !slices.Contains(fields, s.space.owners[level].id) })}
+}
+
 // Sources returns the source addresses of a family that some packet of s has.
 func (s Set) Sources(f ir.Family) *AddrSet {
 	d, c := s.space.d, s.space.columns[fSource]

@@ -31,6 +31,9 @@ type Change struct {
 	Kind string
 }
 
+// changed is the kind of a file with other content.
+const changed = "changed"
+
 // Compare returns the differences between the folder dir and f, sorted by path.
 func (f Contents) Compare(dir string) ([]Change, error) {
 	dir, err := resolve(dir)
@@ -92,7 +95,7 @@ func compareFile(dir, path string, content []byte) (kind string, err error) {
 	case err != nil:
 		return "", err
 	case !bytes.Equal(have, content):
-		return "changed", nil
+		return changed, nil
 	}
 	return "", nil
 }

@@ -8,11 +8,16 @@ import (
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
-// WriteMarkdown writes reports for a comment on a merge request: the heading and the changes
-// stay in sight, the rest is folded.
+// Marker is the first line of every report in Markdown: a comment that renderers do not show.
+// A CI job finds the report that it wrote before by it.
+const Marker = "<!-- dockerfw diff -->"
+
+// WriteMarkdown writes reports for a comment on a merge request: the result as a sentence and a
+// line for each change stay in sight, the rest is folded.
 func WriteMarkdown(w io.Writer, reports []*Report, style Style) error {
 	m := &markdown{style: style}
 	m.style.Color = false
+	m.line(Marker)
 	for i, group := range sameReports(reports) {
 		if i > 0 {
 			m.line("")
@@ -52,14 +57,21 @@ func (m *markdown) report(group []*Report) {
 		})
 	}
 	if len(r.Changes) > 0 {
-		m.line("\n| | clients and ports | verdict | old rule → new rule | example |")
-		m.line("|---|---|---|---|---|")
+		m.line("\n| | clients and ports | verdict | because of |")
+		m.line("|---|---|---|---|")
 		for _, c := range r.Changes {
 			m.change(c)
 		}
 		if r.More {
 			m.line("\nMore changes are not listed (`--full` lists them).")
 		}
+		m.line("\n<details><summary>Rules and examples</summary>\n")
+		m.block("", func(t *text) {
+			for _, c := range r.Changes {
+				t.change(c)
+			}
+		})
+		m.line("</details>")
 	}
 	if len(r.SameReach) > 0 {
 		m.line("\n<details><summary>%s</summary>\n\n%s.\n", escape.Markdown(sameReachTitle), escape.Markdown(sameReachText))
@@ -107,8 +119,17 @@ func (m *markdown) change(c Change) {
 	if conditions := c.dependsOn(); len(conditions) > 0 {
 		packets = append(packets, "depends on "+escape.MarkdownCode(strings.Join(conditions, "; ")))
 	}
-	m.line("| **%s**%s | %s | %s → **%s** | %s → %s | %s |", titles[c.Effect], family, joined(packets, "<br>"),
-		c.Path.verdicts(c.Old), c.Path.verdicts(c.New), m.rules(c.OldRules), m.rules(c.NewRules), escape.MarkdownCode(c.example()))
+	m.line("| **%s**%s | %s | %s → **%s** | %s |", titles[c.Effect], family, joined(packets, "<br>"),
+		c.Path.verdicts(c.Old), c.Path.verdicts(c.New), m.reason(c))
+}
+
+// reason is the rules because of which a change is there: those that match now, or those that
+// matched before if no block of the policy does now.
+func (m *markdown) reason(c Change) escape.Markdown {
+	if !explicit(c.NewRules) && explicit(c.OldRules) {
+		return "no longer " + m.rules(c.OldRules)
+	}
+	return m.rules(c.NewRules)
 }
 
 func (m *markdown) rules(rules []Rule) escape.Markdown {

@@ -227,13 +227,13 @@ func TestValuesOfTheCommandLineHaveNoFile(t *testing.T) {
 				t.Fatalf("%s: nothing is wrong", value)
 			}
 			for format, write := range map[string]func(io.Writer, hcl.Diagnostics, map[string][]byte) error{
-				"json": WriteJSON, "sarif": WriteSARIF, "github": WriteGitHub,
+				"json": WriteJSON, "sarif": WriteSARIF, "github": WriteGitHub, "gitlab": WriteGitLab,
 			} {
 				var out bytes.Buffer
 				if err := write(&out, diags, result.Sources); err != nil {
 					t.Fatal(err)
 				}
-				for _, m := range regexp.MustCompile(`(?:"(?:file|uri)": "|file=)([^",]*)`).FindAllStringSubmatch(out.String(), -1) {
+				for _, m := range regexp.MustCompile(`(?:"(?:file|uri|path)": "|file=)([^",]*)`).FindAllStringSubmatch(out.String(), -1) {
 					if strings.TrimPrefix(m[1], "file://") != file {
 						t.Errorf("%s as %s refers to the file %q:\n%s", value, format, m[1], out.String())
 					}

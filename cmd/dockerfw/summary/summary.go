@@ -24,10 +24,19 @@ import (
 func folderText(output string) string { return strings.TrimRight(output, "/") + "/" }
 
 // WriteComparison lists how an output folder differs from what the policy compiles to, and
-// the command that brings it up to date.
-func WriteComparison(w io.Writer, changes []folder.Change, policy, output, command string) {
+// the command that brings it up to date. same are manifests of which only the digests of the
+// policy's files differ.
+func WriteComparison(w io.Writer, changes []folder.Change, same []string, policy, output, command string) {
 	if len(changes) == 0 {
 		escape.Fprintf(w, "%s is up to date with %s.\n", folderText(output), policy)
+		var paths []string
+		for _, path := range same {
+			paths = append(paths, filepath.Join(output, path))
+		}
+		if len(paths) > 0 {
+			const shown = 3 // of a fleet
+			escape.Fprintf(w, "The text of the policy or of its lists has changed since, but no rule, set or entry: only the digests in %s differ.\n", words.List(paths, shown))
+		}
 		return
 	}
 	for _, c := range changes {

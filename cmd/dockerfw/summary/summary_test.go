@@ -11,13 +11,13 @@ import (
 
 func TestAComparisonListsChangesAndTheCommand(t *testing.T) {
 	var b strings.Builder
-	WriteComparison(&b, []folder.Change{{Kind: "missing", Path: "ipset.restore"}, {Kind: "extra", Path: "notes"}}, "policy.hcl", "out", "dockerfw compile policy.hcl -o out")
+	WriteComparison(&b, []folder.Change{{Kind: "missing", Path: "ipset.restore"}, {Kind: "extra", Path: "notes"}}, nil, "policy.hcl", "out", "dockerfw compile policy.hcl -o out")
 	want := "missing  out/ipset.restore\nextra    out/notes\nout/ is out of date. Run: dockerfw compile policy.hcl -o out\n"
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
 	b.Reset()
-	WriteComparison(&b, nil, "policy.hcl", "out/", "")
+	WriteComparison(&b, nil, nil, "policy.hcl", "out/", "")
 	if want := "out/ is up to date with policy.hcl.\n"; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}

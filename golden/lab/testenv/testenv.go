@@ -74,3 +74,7 @@ func Debian() string {
 	}
 	return filepath.Join(cache, "dockerfw", "debian")
 }
+
+// Artifacts is a directory for what tests make for people to look at, such as screenshots
+// (DOCKERFW_ARTIFACTS); "" for a temporary one.
+func Artifacts() string { return os.Getenv("DOCKERFW_ARTIFACTS") }

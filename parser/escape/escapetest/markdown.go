@@ -26,8 +26,8 @@ type Rendered struct {
 	Live []string
 }
 
-// ourTags are the tags that dockerfw writes.
-var ourTags = []string{"<br>", "<details>", "</details>", "<summary>", "</summary>"}
+// ourTags are the tags and comments that dockerfw writes.
+var ourTags = []string{"<!-- dockerfw diff -->", "<!-- dockerfw report -->", "<br>", "<details>", "</details>", "<summary>", "</summary>"}
 
 // found matches what code hosts search in rendered text.
 var found = regexp.MustCompile(`@[\w-]|[#!$%&~][\w"]|:[\w+-]+:|(?i:https?://\S|www\.\w|\bgh-[0-9]|\b[0-9a-f]{7,40}\b)|\b[A-Z]+-[0-9]|\w@\w`)

@@ -1,0 +1,212 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+)
+
+// maxClasses limits the classes of clients, and those of ports, of a table.
+const maxClasses = 4096
+
+// partition collects conditions that divide the packets of a table.
+type partition struct {
+	conds []packet.Cond
+	index map[string]int
+}
+
+// add adds a condition unless it has it, and returns its index.
+func (p *partition) add(c packet.Cond) int {
+	k := key(c)
+	if i, known := p.index[k]; known {
+		return i
+	}
+	if p.index == nil {
+		p.index = map[string]int{}
+	}
+	p.index[k] = len(p.conds)
+	p.conds = append(p.conds, c)
+	return len(p.conds) - 1
+}
+
+// key is a text that two conditions share only if they are the same.
+func key(c packet.Cond) string {
+	list := func(sign string, cs []packet.Cond) string {
+		var parts []string
+		for _, x := range cs {
+			parts = append(parts, key(x))
+		}
+		return sign + "(" + strings.Join(parts, " ") + ")"
+	}
+	switch c := c.(type) {
+	case packet.InSet:
+		return key(c.C)
+	case packet.Not:
+		return "!" + key(c.C)
+	case packet.All:
+		return list("&", c)
+	case packet.Any:
+		return list("|", c)
+	case packet.Addr:
+		return fmt.Sprintf("%d in %x", c.End, c.In.Hash())
+	}
+	return fmt.Sprintf("[%T %[1]v]", c)
+}
+
+// What a condition is about.
+const (
+	aboutClient = 1 << iota
+	aboutTarget
+	aboutOther
+)
+
+// about reports what the conditions that c consists of are about.
+func about(c packet.Cond) int {
+	out := 0
+	packet.Walk(c, func(c packet.Cond) bool {
+		switch c := c.(type) {
+		case packet.Addr:
+			out |= aboutEnd(c.End)
+		case packet.Port:
+			out |= aboutEnd(c.End)
+		case packet.Interface:
+			out |= aboutEnd(c.End)
+		case packet.Proto, packet.ICMPType:
+			out |= aboutTarget
+		case packet.State:
+			if c.States&ir.CTDNAT != 0 {
+				out |= aboutTarget
+			}
+		case packet.Opaque:
+			if _, ok := unmanagedSource(c.Text); ok {
+				out |= aboutClient
+			} else {
+				out |= aboutOther
+			}
+		case packet.Until, packet.Mark:
+			out |= aboutOther
+		}
+		return true
+	})
+	return out
+}
+
+// unmanagedSource returns the set whose members another program lists, if a condition is that the
+// source is in it.
+func unmanagedSource(condition string) (set string, ok bool) {
+	set, ok = strings.CutPrefix(condition, "source in set ")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(set, " (members unknown)")
+}
+
+func aboutEnd(e packet.End) int {
+	if e == packet.Source {
+		return aboutClient
+	}
+	return aboutTarget
+}
+
+// divide adds the conditions of the rules of a program to those about clients and those about
+// targets, so that no rule divides a class of clients and of targets further. The conditions of a
+// rule about targets count together: 443/tcp is one of them, and not all of tcp and port 443 of
+// any protocol. A condition about both counts as its parts. Without nat, rules of nat tables are
+// left out: they decide nothing.
+func divide(p *packet.Program, nat bool, clients, targets *partition) {
+	for _, r := range p.Rules() {
+		if r.At.Table == "nat" && !nat {
+			continue
+		}
+		var target packet.All
+		for _, c := range r.Matches {
+			switch about(c) {
+			case aboutClient:
+				clients.addEach(packet.All{c})
+			case aboutTarget:
+				target = append(target, c)
+			case 0, aboutOther:
+			default:
+				packet.Walk(c, func(c packet.Cond) bool {
+					switch about(c) {
+					case aboutClient:
+						clients.addEach(packet.All{c})
+						return false
+					case aboutTarget:
+						targets.addEach(packet.All{c})
+						return false
+					}
+					return true
+				})
+			}
+		}
+		targets.addEach(target)
+	}
+}
+
+// addEach adds the conjunction of conditions. One that consists of negations alone is replaced by
+// what they negate: the class that is in none of the conditions is then that of all others.
+func (p *partition) addEach(all packet.All) {
+	if len(all) == 0 {
+		return
+	}
+	for _, c := range all {
+		if _, negated := c.(packet.Not); negated {
+			continue
+		}
+		if len(all) == 1 {
+			p.add(c)
+		} else {
+			p.add(all)
+		}
+		return
+	}
+	for _, c := range all {
+		p.addEach(packet.All{c.(packet.Not).C})
+	}
+}
+
+// class is the packets for which the same conditions of a partition hold.
+type class struct {
+	// holds has '1' for each condition that does, and '0' for each other one.
+	holds string
+	set   packet.Set
+	// rest: it is of clients that no rule lists.
+	rest bool
+}
+
+// refine divides packets by conditions, all of them or none of which a class is in.
+func refine(packets packet.Set, conditions []packet.Set) ([]class, error) {
+	classes := []class{{set: packets}}
+	for _, c := range conditions {
+		var next []class
+		for _, k := range classes {
+			in, out := k.set.And(c), k.set.Diff(c)
+			if !in.IsEmpty() {
+				next = append(next, class{holds: k.holds + "1", set: in})
+			}
+			if !out.IsEmpty() {
+				next = append(next, class{holds: k.holds + "0", set: out})
+			}
+		}
+		if classes = next; len(classes) > maxClasses {
+			return nil, fmt.Errorf("the rules distinguish more than %d classes of clients or of ports: too many for a report. dockerfw explain answers single questions", maxClasses)
+		}
+	}
+	return slices.DeleteFunc(classes, func(k class) bool { return k.set.IsEmpty() }), nil
+}
+
+// numbers gives sets numbers, the same for equal ones.
+type numbers map[packet.Set]int
+
+func (n numbers) of(s packet.Set) int {
+	i, known := n[s]
+	if !known {
+		i = len(n)
+		n[s] = i
+	}
+	return i
+}

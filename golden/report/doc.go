@@ -1,0 +1,2 @@
+// Package report tests the HTML report in a browser.
+package report
