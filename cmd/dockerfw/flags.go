@@ -12,6 +12,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/manual"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -37,6 +38,7 @@ func terraformFlags(args []string) []string {
 type policyFlags struct {
 	inputs       []parser.Input
 	allowOutside bool
+	noFold       bool
 	hosts        []string
 	now          string
 }
@@ -45,9 +47,10 @@ func (f *policyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().Var(inputFlag{&f.inputs, false}, "var", "set a variable of the policy: `name=value`; may be repeated")
 	cmd.Flags().Var(inputFlag{&f.inputs, true}, "var-file", "set variables from a `file`; may be repeated, later ones win")
 	cmd.Flags().BoolVar(&f.allowOutside, "allow-outside", false, "allow the policy to read files outside its directory")
+	cmd.Flags().BoolVar(&f.noFold, "no-fold", false, "compile each rule to rules of its own, however many there are")
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil, "use only the host with this `label`; may be repeated")
 	cmd.Flags().StringVar(&f.now, "now", "", "the `date` to compare expires with, such as 2027-01-31 (default today)")
-	for _, name := range []string{"var", "var-file", "allow-outside", "host", "now"} {
+	for _, name := range []string{"var", "var-file", "allow-outside", "no-fold", "host", "now"} {
 		manual.Share(cmd.Flags().Lookup(name))
 	}
 }
@@ -63,6 +66,7 @@ func (f *policyFlags) options() (driver.Options, error) {
 	return driver.Options{
 		Inputs:       parser.Inputs{Command: f.inputs, Environment: os.Environ()},
 		AllowOutside: f.allowOutside,
+		Fold:         iptables.Options{NoFold: f.noFold},
 		Hosts:        f.hosts,
 		Now:          now,
 	}, nil
@@ -80,6 +84,9 @@ func (f *policyFlags) words() []string {
 	}
 	if f.allowOutside {
 		out = append(out, "--allow-outside")
+	}
+	if f.noFold {
+		out = append(out, "--no-fold")
 	}
 	for _, h := range f.hosts {
 		out = append(out, "--host", h)
