@@ -36,7 +36,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/network":      "compiler/ir",
 	"cmd/dockerfw/outcome":      "cmd/dockerfw/apply cmd/dockerfw/cut cmd/dockerfw/diff cmd/dockerfw/facts cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/store cmd/dockerfw/verify cmd/dockerfw/words compiler/ir parser/escape",
 	"cmd/dockerfw/plan":         "cmd/dockerfw/identity compiler/ir parser/iptables",
-	"cmd/dockerfw/published":    "cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser/diag",
+	"cmd/dockerfw/published":    "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser/diag",
 	"cmd/dockerfw/remote":       "",
 	"cmd/dockerfw/revision":     "cmd/dockerfw/shell parser/files parser/suggest",
 	"cmd/dockerfw/shell":        "",

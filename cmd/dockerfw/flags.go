@@ -12,7 +12,6 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/manual"
-	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -63,13 +62,14 @@ func (f *policyFlags) options() (driver.Options, error) {
 			return driver.Options{}, fmt.Errorf("--now %s: write a date such as 2027-01-31", f.now)
 		}
 	}
-	return driver.Options{
+	opts := driver.Options{
 		Inputs:       parser.Inputs{Command: f.inputs, Environment: os.Environ()},
 		AllowOutside: f.allowOutside,
-		Fold:         iptables.Options{NoFold: f.noFold},
 		Hosts:        f.hosts,
 		Now:          now,
-	}, nil
+	}
+	opts.Fold.NoFold = f.noFold
+	return opts, nil
 }
 
 // words are the flags as they have to be typed, for messages that propose a command.

@@ -50,11 +50,11 @@ type RuleID struct {
 	Name string
 }
 
-// MergedName returns the name of a rule that stands for several rules of the policy: those for a
+// MergedName returns the name of a rule that several rules of the policy were merged into: those for a
 // protocol and ports, as in "tcp/443". No rule of a policy has such a name.
 func MergedName(protocol, ports string) string { return protocol + "/" + ports }
 
-// Merged reports whether the rule stands for several rules of the policy. The comments of the
+// Merged reports whether several rules of the policy were merged into the rule. The comments of the
 // entries in its set are their names.
 func (id RuleID) Merged() bool { return strings.Contains(id.Name, "/") }
 

@@ -87,7 +87,7 @@ func mergedLabel(r *ir.Rule) string {
 func (f *ruleFolder) mergedSet(entries *firstEntries, label string, r *ir.Rule) string {
 	prefixes, origins := entries.sorted()
 	set := &Set{
-		Family: f.family, Type: ir.HashNet, Managed: true, Comment: true, HashSize: defaultHashSize,
+		Family: f.family, Type: ir.HashNet, Managed: true, Comment: true, HashSize: hashSize(max(prefixes.Len(), minHashSize)),
 		Prefixes: prefixes, Rules: origins, Origin: r.Origin,
 	}
 	set.MaxElem = maxElem(prefixes.Len())

@@ -2,15 +2,19 @@ package driver
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
 	"pgregory.net/rapid"
 
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
 	"github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/golden/lab/policies"
 	"github.com/dockerfw/dockerfw/golden/lab/randompolicy"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -56,19 +60,62 @@ func TestFoldedRandomPoliciesAreProved(t *testing.T) {
 	}
 }
 
-// manyAccepts returns a policy of 10,000 accepts for 500 ports, whose sources are addresses or sets.
-func manyAccepts(sets bool, verdict string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "host {\n  external_interfaces = [\"eth0\"]\n  verdict = %q\n}\n", verdict)
-	for i := range 20 {
-		fmt.Fprintf(&b, "ipset \"s%d\" {\n  entries = [\"192.0.%d.0/24\"]\n}\n", i, i)
+// A packet for a published port meets one rule on each level of the search, and the rules of its
+// port.
+func TestAPacketMeetsFewOfTenThousandRules(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles two policies of 10,000 rules")
 	}
-	for i := range 10_000 {
-		source := fmt.Sprintf("%q", fmt.Sprintf("10.0.%d.%d", i>>8, i&255))
-		if sets {
-			source = fmt.Sprintf("ipset.s%d", i/500)
-		}
-		fmt.Fprintf(&b, "accept \"r%d\" {\n  protocol        = \"tcp\"\n  published_ports = [%d]\n  source          = [%s]\n}\n", i, 10_000+7*(i%500), source)
+	for _, c := range []struct {
+		name  string
+		sets  bool
+		most  int
+		lines int // of the chains, without INPUT protection
+	}{
+		{"clients with addresses", false, 20, 900},
+		{"clients with sets", true, 40, 12000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := policyFile(t, policies.ManyAccepts("udp", c.sets))
+			result, diags := Policy(path, Options{})
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			tables := result.Hosts[0].Tables
+			lines := 0
+			for _, chain := range tables.Programs[0].Chains {
+				if chain.Scope == ir.ScopeForward {
+					lines += len(chain.Rules)
+				}
+			}
+			loaded, more := iptables.ReadBack(tables, iptablesText(result.Hosts[0].Files))
+			if more.HasErrors() {
+				t.Fatal(more)
+			}
+			program := netfilter.Program(loaded.Filter[ir.IPv4].Reachable("DOCKER-USER"), ir.IPv4, "DOCKER-USER", netfilter.NewSets(loaded.Sets, nil))
+			most, accepted := 0, 0
+			for i := range 500 {
+				for _, source := range []string{fmt.Sprintf("10.0.%d.%d", (i+9500)>>8, (i+9500)&255), "192.0.19.1", "198.51.100.2", "203.0.113.1"} {
+					p := packet.Packet{
+						Family: ir.IPv4, In: "eth0", Out: "docker0", Source: netip.MustParseAddr(source), Destination: netip.MustParseAddr("172.17.0.2"),
+						Protocol: 17, SourcePort: 40000, DestinationPort: 80, State: ir.CTNew, Direction: ir.CTOriginal, DNAT: true,
+						OriginalDestination: netip.MustParseAddr("198.51.100.1"), OriginalPort: uint16(policies.ManyAcceptsPort(i)),
+					}
+					p.Complete()
+					d := program.Decide(p)
+					if d.Verdict.Kind == packet.Accept {
+						accepted++
+					}
+					most = max(most, len(d.Steps))
+				}
+			}
+			t.Logf("at most %d rules met of %d", most, lines)
+			if most > c.most || lines > c.lines {
+				t.Errorf("a packet meets %d rules of %d; want at most %d of %d", most, lines, c.most, c.lines)
+			}
+			if accepted != 500 {
+				t.Errorf("%d packets are accepted, not one for each port", accepted)
+			}
+		})
 	}
-	return b.String()
 }

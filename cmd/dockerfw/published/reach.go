@@ -9,7 +9,6 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/question"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // sample are clients that determine the family of a question; its packets are of any client.
@@ -301,7 +300,7 @@ func (a *asker) answers() (out []clients, err error) {
 			if accept.input {
 				ofInput = ofInput.Or(accept.packets)
 			}
-			ids := a.host.MergedInto(a.f, accept.rule, matched)
+			ids := a.host.MergedInto(a.f, a.host.RuleAt(a.f, accept.at), matched)
 			if len(ids) == 0 {
 				ids = []ir.RuleID{accept.id}
 			}
@@ -334,7 +333,7 @@ func through(rules *packet.Evaluation) packet.Set {
 // handled are the packets that an accept block decides about.
 type handled struct {
 	id      ir.RuleID
-	rule    *iptables.Rule
+	at      packet.Origin
 	packets packet.Set
 	// input: the block is in the input block.
 	input bool
@@ -356,7 +355,7 @@ func (a *asker) blocks(rules *packet.Evaluation) (accepts []handled, denied pack
 		case id.Phase == ir.PhaseDeny:
 			denied = denied.Or(set)
 		default:
-			accepts = append(accepts, handled{id, a.host.RuleAt(a.f, r.At), set, r.At.Chain == ir.HostChain})
+			accepts = append(accepts, handled{id, r.At, set, r.At.Chain == ir.HostChain})
 		}
 	}
 	return accepts, denied, nil
