@@ -99,12 +99,10 @@ func byLength(s *iptables.Set) []*iptables.Entry {
 
 // ruleName is the name of the rule that an entry comes from; "" without one.
 func ruleName(e *iptables.Entry) string {
-	for _, o := range e.Options {
-		if o.Name == "comment" && e.Prefix.IsValid() {
-			return o.Value
-		}
+	if !e.Prefix.IsValid() {
+		return ""
 	}
-	return ""
+	return e.Comment()
 }
 
 // appendRule adds the rule of an entry, once.
