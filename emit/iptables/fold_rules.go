@@ -3,6 +3,7 @@ package iptables
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -52,7 +53,7 @@ type plannedRule struct {
 // one only if they have rules.
 func (l *legalization) planChains() {
 	for _, p := range l.in.Programs {
-		f := &ruleFolder{legalization: l, family: p.Family, merges: map[string]string{}, named: map[string]bool{}}
+		f := &ruleFolder{legalization: l, family: p.Family, merges: map[string]string{}, named: map[string]bool{}, contents: map[string][]netip.Prefix{}}
 		for s := ir.ScopeForward; s <= ir.LastScope; s++ {
 			rules := p.Scope(s)
 			if len(rules) == 0 && s != ir.ScopeForward {
@@ -123,6 +124,8 @@ type ruleFolder struct {
 	// with the ending of the family.
 	merges map[string]string
 	named  map[string]bool
+	// contents are the entries of the sets of merged rules.
+	contents map[string][]netip.Prefix
 }
 
 func (f *ruleFolder) add(name string) *plannedChain {
@@ -311,6 +314,9 @@ func (f *ruleFolder) step(groups []*group) (others []*group) {
 		t := &searchTree{ruleFolder: f, prefix: fmt.Sprintf("%s-%d-%s", ir.OwnChain, f.folds, g.name()), next: next.name, protocol: g.protocol}
 		chain := t.add(t.prefix)
 		from.lead(chain.name, g.condition())
+		if others := f.otherClients(g.rules); others != nil {
+			chain.lead(next.name, others)
+		}
 		t.fill(chain, g.stripped())
 	}
 	from.lead(next.name, unconditional(groups[0].rules[0]))

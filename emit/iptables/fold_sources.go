@@ -70,6 +70,38 @@ func (f *ruleFolder) merged(rules []*ir.Rule) *ir.Rule {
 	return &out
 }
 
+// otherClients returns a rule for packets of clients that none of the rules lists, which need not be searched
+// for; nil if not all rules list literal addresses. Most packets that rules refuse are of such clients.
+func (f *ruleFolder) otherClients(rules []*ir.Rule) *ir.Rule {
+	var entries firstEntries
+	for _, r := range rules {
+		in := otherEnd(r).In
+		prefixes := in.Prefixes
+		for _, s := range in.Sets {
+			merged, ok := f.contents[s.HostName()]
+			if !ok {
+				return nil
+			}
+			prefixes = append(prefixes[:len(prefixes):len(prefixes)], merged...)
+		}
+		if len(prefixes) == 0 {
+			return nil
+		}
+		for _, p := range prefixes {
+			entries.add(p, ir.Origin{})
+		}
+	}
+	out := unconditional(rules[0])
+	of := "any"
+	if len(rules[0].Protocols) == 1 {
+		of = protocol(rules[0].Protocols[0])
+	}
+	prefixes, _ := entries.sorted()
+	name := f.addSet(&Set{Prefixes: prefixes, Origin: out.Origin}, of+"-clients", rules[0].Phase)
+	otherEnd(out).NotIn = ir.Addresses{Sets: []*ir.Set{{Name: name, Family: f.family, Type: ir.HashNet, Managed: true}}}
+	return out
+}
+
 // mergedLabel describes what merged rules are about: tcp/443, tcp/8000:8010, udp/any or any.
 func mergedLabel(r *ir.Rule) string {
 	of, to := "any", "any"
@@ -86,21 +118,25 @@ func mergedLabel(r *ir.Rule) string {
 // name without the ending of the family.
 func (f *ruleFolder) mergedSet(entries *firstEntries, label string, r *ir.Rule) string {
 	prefixes, origins := entries.sorted()
-	set := &Set{
-		Family: f.family, Type: ir.HashNet, Managed: true, Comment: true, HashSize: hashSize(max(prefixes.Len(), minHashSize)),
-		Prefixes: prefixes, Rules: origins, Origin: r.Origin,
-	}
-	set.MaxElem = maxElem(prefixes.Len())
-	content := fmt.Sprint(f.family, r.Phase, prefixes, names(origins))
+	base := strings.NewReplacer("/", "-", ":", "-", "#", "-").Replace(label)
+	name := f.addSet(&Set{Comment: true, Prefixes: prefixes, Rules: origins, Origin: r.Origin}, base, r.Phase)
+	f.contents[ir.SetName(name, f.family)] = entries.list
+	return name
+}
+
+// addSet adds a set with a name that begins with base, unless it already has one with the same
+// content. It returns the name without the ending of the family.
+func (f *ruleFolder) addSet(set *Set, base string, phase ir.Phase) string {
+	content := fmt.Sprint(phase, set.Prefixes, set.Comment, names(set.Rules))
 	if name := f.merges[content]; name != "" {
 		return name
 	}
-	base := strings.NewReplacer("/", "-", ":", "-", "#", "-").Replace(label)
-	name := literalSetName(base, "."+r.Phase.String())
+	name := literalSetName(base, "."+phase.String())
 	for i := 2; f.named[ir.SetName(name, f.family)]; i++ {
-		name = literalSetName(base, fmt.Sprintf("-%d.%s", i, r.Phase))
+		name = literalSetName(base, fmt.Sprintf("-%d.%s", i, phase))
 	}
-	set.Name = ir.SetName(name, f.family)
+	set.Name, set.Family, set.Type, set.Managed = ir.SetName(name, f.family), f.family, ir.HashNet, true
+	set.HashSize, set.MaxElem = hashSize(max(set.Prefixes.Len(), minHashSize)), maxElem(set.Prefixes.Len())
 	f.named[set.Name] = true
 	f.merges[content] = name
 	f.out.Sets = append(f.out.Sets, set)
