@@ -1,5 +1,5 @@
 # A database for each of 80 tenants, on a port of its own. Each is for the network of its tenant and
-# for the server that makes the tenant's backups, so that there are 160 rules. A packet meets 14
+# for the server that makes the tenant's backups, so that there are 160 rules. A packet meets 15
 # at most: docs/language.md, "Folding".
 
 host {
