@@ -62,6 +62,8 @@ policy, a Compose file or the list of containers cannot be read.`,
 		if problem := compared.problem(); problem != "" {
 			return usageError(cmd, problem)
 		}
+		// The comparison names rules of the policy, and reads what each of them lists.
+		opts.Fold.NoFold = opts.Fold.NoFold || compared.given()
 		result, diags := driver.Policy(args[0], opts)
 		list, sources, unread := compared.read(cmd.InOrStdin())
 		switch {

@@ -37,6 +37,7 @@ func terraformFlags(args []string) []string {
 type policyFlags struct {
 	inputs       []parser.Input
 	allowOutside bool
+	noFold       bool
 	hosts        []string
 	now          string
 }
@@ -45,9 +46,10 @@ func (f *policyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().Var(inputFlag{&f.inputs, false}, "var", "set a variable of the policy: `name=value`; may be repeated")
 	cmd.Flags().Var(inputFlag{&f.inputs, true}, "var-file", "set variables from a `file`; may be repeated, later ones win")
 	cmd.Flags().BoolVar(&f.allowOutside, "allow-outside", false, "allow the policy to read files outside its directory")
+	cmd.Flags().BoolVar(&f.noFold, "no-fold", false, "compile each rule to rules of its own, however many there are")
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil, "use only the host with this `label`; may be repeated")
 	cmd.Flags().StringVar(&f.now, "now", "", "the `date` to compare expires with, such as 2027-01-31 (default today)")
-	for _, name := range []string{"var", "var-file", "allow-outside", "host", "now"} {
+	for _, name := range []string{"var", "var-file", "allow-outside", "no-fold", "host", "now"} {
 		manual.Share(cmd.Flags().Lookup(name))
 	}
 }
@@ -60,12 +62,14 @@ func (f *policyFlags) options() (driver.Options, error) {
 			return driver.Options{}, fmt.Errorf("--now %s: write a date such as 2027-01-31", f.now)
 		}
 	}
-	return driver.Options{
+	opts := driver.Options{
 		Inputs:       parser.Inputs{Command: f.inputs, Environment: os.Environ()},
 		AllowOutside: f.allowOutside,
 		Hosts:        f.hosts,
 		Now:          now,
-	}, nil
+	}
+	opts.Fold.NoFold = f.noFold
+	return opts, nil
 }
 
 // words are the flags as they have to be typed, for messages that propose a command.
@@ -80,6 +84,9 @@ func (f *policyFlags) words() []string {
 	}
 	if f.allowOutside {
 		out = append(out, "--allow-outside")
+	}
+	if f.noFold {
+		out = append(out, "--no-fold")
 	}
 	for _, h := range f.hosts {
 		out = append(out, "--host", h)

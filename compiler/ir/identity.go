@@ -50,6 +50,20 @@ type RuleID struct {
 	Name string
 }
 
+// MergedName returns the name of a rule that several rules of the policy were merged into: those for a
+// protocol and ports, as in "tcp/443". No rule of a policy has such a name.
+func MergedName(protocol, ports string) string { return protocol + "/" + ports }
+
+// Merged reports whether several rules of the policy were merged into the rule. The comments of the
+// entries in its set are their names.
+func (id RuleID) Merged() bool { return strings.Contains(id.Name, "/") }
+
+// Leads reports whether the rule only leads to a chain with others, as those of denies and accepts
+// without a name do.
+func (id RuleID) Leads() bool {
+	return id.Name == "" && (id.Phase == PhaseDeny || id.Phase == PhaseAccept)
+}
+
 // ID returns the identity of the rule.
 func (r *Rule) ID() RuleID { return RuleID{r.Phase, r.Origin.Name} }
 

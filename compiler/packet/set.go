@@ -89,8 +89,13 @@ func (s Set) without(fields ...fieldID) Set {
 }
 
 // Sources returns the source addresses of a family that some packet of s has.
-func (s Set) Sources(f ir.Family) *AddrSet {
-	d, c := s.space.d, s.space.columns[fSource]
+func (s Set) Sources(f ir.Family) *AddrSet { return s.addresses(fSource, f) }
+
+// Destinations returns the destination addresses of a family that some packet of s has.
+func (s Set) Destinations(f ir.Family) *AddrSet { return s.addresses(fDestination, f) }
+
+func (s Set) addresses(field fieldID, f ir.Family) *AddrSet {
+	d, c := s.space.d, s.space.columns[field]
 	of := d.and(s.ref, s.space.family(f))
 	out := &AddrSet{}
 	for _, x := range c.cut[index(f)].members(s.space.codes(d.project(of, c.level, c.level+uint32(c.bits)), c, index(f))) {

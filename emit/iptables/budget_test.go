@@ -15,6 +15,8 @@ func TestTooManyRulesAreAnErrorAtTheFirstBlockOverTheLimit(t *testing.T) {
 	}
 	count := func(rules ...*ir.Rule) *legalization {
 		l := newLegalization(&ir.Ruleset{Programs: []*ir.Program{{Family: ir.IPv4, Rules: rules}, {Family: ir.IPv6}}})
+		l.options.NoFold = true
+		l.planChains()
 		l.foldAddresses()
 		l.countRules()
 		return l

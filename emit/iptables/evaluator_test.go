@@ -169,6 +169,9 @@ func chainVerdict(rs *iptables.Tables, chains []*iptables.Chain, name string, p 
 				return "", logged
 			case iptables.Log, iptables.NFLog:
 				logged = true
+			case iptables.Goto:
+				inner, more := chainVerdict(rs, chains, v.Chain, p)
+				return inner, logged || more
 			case iptables.Jump:
 				inner, more := chainVerdict(rs, chains, v.Chain, p)
 				logged = logged || more

@@ -41,7 +41,7 @@ func ExampleLegalize() {
 		}}},
 	}
 
-	tables, diags := iptables.Legalize(ruleset)
+	tables, diags := iptables.Legalize(ruleset, iptables.Options{})
 	if diags.HasErrors() {
 		fmt.Println(diags)
 		return

@@ -16,6 +16,8 @@ import (
 // that each combination becomes one rule.
 type expansion struct {
 	*ir.Rule
+	// to is the chain that the rule leads to; "" for one with a verdict of its own.
+	to                  string
 	family              ir.Family
 	source, destination foldedEnd
 	// chainOf returns the name of a scope's chain.
@@ -244,6 +246,9 @@ func (e *expansion) protocolVerdicts() []protocolVerdict {
 
 // verdictFor returns the verdict for packets of a protocol, 0 for any.
 func (e *expansion) verdictFor(protocol uint8) Verdict {
+	if e.to != "" {
+		return Goto{Chain: e.to}
+	}
 	switch v := e.Verdict.(type) {
 	case ir.Accept:
 		return Accept{}

@@ -54,12 +54,12 @@ func fallback(p *Program, start string) []*Chain {
 	var chains []*Chain
 	refuses := false
 	reached := map[string]bool{start: true}
-	// A chain only jumps to later ones.
+	// A chain only leads to later ones.
 	for _, c := range p.Chains {
 		if !reached[c.Name] {
 			continue
 		}
-		out := &Chain{Name: c.Name}
+		out := &Chain{Name: c.Name, Scope: c.Scope, Protocol: c.Protocol}
 		for _, r := range c.Rules {
 			f := fallbackRule(r)
 			if f == nil {
@@ -70,6 +70,8 @@ func fallback(p *Program, start string) []*Chain {
 			case Drop:
 				refuses = true
 			case Jump:
+				reached[v.Chain] = true
+			case Goto:
 				reached[v.Chain] = true
 			}
 		}
@@ -122,7 +124,7 @@ func fallbackVerdict(v Verdict) Verdict {
 		return Return{}
 	case Drop, Reject:
 		return Drop{}
-	case Jump:
+	case Jump, Goto:
 		return v
 	case Log, NFLog:
 		return nil

@@ -61,6 +61,7 @@ func TestEveryFieldOfARuleIsLegalized(t *testing.T) {
 			}
 			change(r)
 			l := newLegalization(&ir.Ruleset{Chain: "DOCKER-USER", Programs: []*ir.Program{{Family: ir.IPv4, Rules: []*ir.Rule{r}}}})
+			l.planChains()
 			l.foldAddresses()
 			l.expand()
 			return string(Rules(l.out.Programs[0], "")) + string(Sets(l.out.Sets, ""))
@@ -78,7 +79,7 @@ func TestSetsKeepTheOrderOfThePolicy(t *testing.T) {
 	tables, diags := Legalize(&ir.Ruleset{Chain: "DOCKER-USER", Programs: []*ir.Program{{Family: ir.IPv4, Rules: []*ir.Rule{
 		{Place: 2, Phase: ir.PhaseDeny, Name: "b", Source: two, Verdict: ir.Drop{}},
 		{Place: 1, Phase: ir.PhaseAccept, Name: "a", Source: two, Verdict: ir.Accept{}},
-	}}}})
+	}}}}, Options{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

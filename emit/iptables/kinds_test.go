@@ -86,7 +86,7 @@ var matchStages = []struct {
 		return ""
 	}},
 	{"the operand check (operandProblem)", func(m Match, _ string) string {
-		operandProblem(&Program{Family: familyOf(m)}, &Rule{Matches: []Match{m}, Verdict: Drop{}}, nil)
+		operandProblem(familyOf(m), 0, &Rule{Matches: []Match{m}, Verdict: Drop{}}, nil)
 		return ""
 	}},
 	{"the fallback rules (isLimit)", func(m Match, _ string) string {
@@ -133,7 +133,7 @@ var verdictStages = []struct {
 }{
 	{"the fallback rules (fallbackVerdict)", func(v Verdict, _ string) string {
 		switch got := fallbackVerdict(v).(type) {
-		case nil, Return, Drop, Jump:
+		case nil, Return, Drop, Jump, Goto:
 			return ""
 		default:
 			return fmt.Sprintf("it becomes %T", got)
@@ -146,7 +146,7 @@ var verdictStages = []struct {
 		return ""
 	}},
 	{"read-back (readVerdict)", func(v Verdict, want string) string {
-		r, problem := parseRule(ir.IPv4, "-j "+want)
+		r, problem := parseRule(ir.IPv4, want)
 		if problem != "" {
 			return problem
 		}
@@ -160,7 +160,7 @@ var verdictStages = []struct {
 		return ""
 	}},
 	{"translation into packets (packet/netfilter)", func(_ Verdict, want string) string {
-		return packetsProblem(ir.IPv4, "-j "+want, false)
+		return packetsProblem(ir.IPv4, want, false)
 	}},
 }
 

@@ -22,6 +22,17 @@ type legalization struct {
 	// expansions are the rules after folding; byPlace has them in the order of the policy.
 	expansions map[*ir.Rule]*expansion
 	byPlace    []*expansion
+	// plans are the chains of each family.
+	plans   [][]*plannedChain
+	options Options
+}
+
+// Options of the legalization.
+type Options struct {
+	// NoFold makes each rule of the policy rules of its own, however many there are.
+	NoFold bool
+	// FoldAbove is the number of rules in a run above which it is folded; 0 means maxLinear.
+	FoldAbove int
 }
 
 // steps run in this order, until one of them finds an error.
@@ -30,6 +41,7 @@ var steps = []struct {
 	run  func(*legalization)
 }{
 	{"make the declared sets", (*legalization).declareSets},
+	{"plan chains and fold rules", (*legalization).planChains},
 	{"fold addresses into sets", (*legalization).foldAddresses},
 	{"order sets", (*legalization).orderSets},
 	{"count rules", (*legalization).countRules},
@@ -41,8 +53,9 @@ var steps = []struct {
 // Legalize returns the sets and rules that iptables and ipset load for a ruleset. It
 // returns nil tables if there is an error: too many rules on a host, or too many matches in
 // one rule.
-func Legalize(rs *ir.Ruleset) (*Tables, hcl.Diagnostics) {
+func Legalize(rs *ir.Ruleset, options Options) (*Tables, hcl.Diagnostics) {
 	l := newLegalization(rs)
+	l.options = options
 	for _, step := range steps {
 		if step.run(l); l.diags.HasErrors() {
 			return nil, l.diags
@@ -62,13 +75,14 @@ func (l *legalization) error(code diag.Code, rng hcl.Range, summary, detail stri
 
 // foldAddresses replaces addresses by a set wherever an iptables rule cannot list them.
 func (l *legalization) foldAddresses() {
-	for _, p := range l.in.Programs {
-		folded := &Program{Family: p.Family, Install: l.in.Install, Target: l.in.Chain}
-		l.out.Programs = append(l.out.Programs, folded)
-		for _, r := range p.Rules {
-			e := &expansion{Rule: r, family: p.Family, chainOf: l.in.ChainOf}
-			l.expansions[r] = e
-			l.byPlace = append(l.byPlace, e)
+	for i, p := range l.in.Programs {
+		l.out.Programs = append(l.out.Programs, &Program{Family: p.Family, Install: l.in.Install, Target: l.in.Chain})
+		for _, c := range l.plans[i] {
+			for _, r := range c.rules {
+				e := &expansion{Rule: r.Rule, to: r.to, family: p.Family, chainOf: l.in.ChainOf}
+				l.expansions[r.Rule] = e
+				l.byPlace = append(l.byPlace, e)
+			}
 		}
 	}
 	// Sets are made in the order of the policy, so that moving a rule to another phase does
@@ -98,19 +112,13 @@ func (l *legalization) countRules() {
 	}
 }
 
-// expand adds the chains with their rules. Egress, INPUT protection and the input block have a
-// chain only if they have rules.
+// expand adds the chains with their rules.
 func (l *legalization) expand() {
-	for i, p := range l.in.Programs {
-		out := l.out.Programs[i]
-		for s := ir.ScopeForward; s <= ir.LastScope; s++ {
-			rules := p.Scope(s)
-			if len(rules) == 0 && s != ir.ScopeForward {
-				continue
-			}
-			chain := &Chain{Name: l.in.ChainOf(s)}
-			for _, r := range rules {
-				chain.Rules = append(chain.Rules, l.expansions[r].rules()...)
+	for i, out := range l.out.Programs {
+		for _, planned := range l.plans[i] {
+			chain := &Chain{Name: planned.name, Scope: planned.scope, Protocol: planned.protocol}
+			for _, r := range planned.rules {
+				chain.Rules = append(chain.Rules, l.expansions[r.Rule].rules()...)
 			}
 			out.Chains = append(out.Chains, chain)
 		}

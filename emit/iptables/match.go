@@ -166,6 +166,12 @@ type Jump struct {
 	Chain string
 }
 
+// Goto continues in another chain of dockerfw; a packet without a verdict there continues where
+// this chain was called from (-g).
+type Goto struct {
+	Chain string
+}
+
 // Log writes the packet to the kernel log and continues with the next rule (-j LOG).
 type Log struct {
 	// Prefix has 1 to 29 bytes.
@@ -187,5 +193,6 @@ func (Return) isVerdict() {}
 func (Drop) isVerdict()   {}
 func (Reject) isVerdict() {}
 func (Jump) isVerdict()   {}
+func (Goto) isVerdict()   {}
 func (Log) isVerdict()    {}
 func (NFLog) isVerdict()  {}

@@ -31,7 +31,7 @@ func (l *legalization) checkOperands() {
 					l.error(diag.CodeTooMany, r.Origin.Range, "too many sets in one rule", "The block compiles to a rule with %d matches, and iptables accepts at most %d. Combine the sets that it lists into one ipset.", len(r.Matches), maxMatches)
 					continue
 				}
-				if problem := operandProblem(p, r, sets); problem != "" {
+				if problem := operandProblem(p.Family, chain.Protocol, r, sets); problem != "" {
 					l.internal(r.Origin.Range, "%q: %s", r.ID.Comment(), problem)
 				}
 			}
@@ -39,14 +39,15 @@ func (l *legalization) checkOperands() {
 	}
 }
 
-// operandProblem returns the first invalid operand of a rule, "" if there is none.
-func operandProblem(p *Program, r *Rule, sets map[string]*Set) string {
+// operandProblem returns the first invalid operand of a rule, "" if there is none. inChain is the
+// protocol of all packets that get to its chain; 0 if it is not known.
+func operandProblem(family ir.Family, inChain uint8, r *Rule, sets map[string]*Set) string {
 	var protocol uint8
 	for _, m := range r.Matches {
 		switch m := m.(type) {
 		case Address:
-			if m.Prefix.Addr().Is4() != (p.Family == ir.IPv4) || m.Prefix.Bits() == 0 || m.Prefix != m.Prefix.Masked() {
-				return fmt.Sprintf("address %s in a rule of %s", m.Prefix, p.Family)
+			if m.Prefix.Addr().Is4() != (family == ir.IPv4) || m.Prefix.Bits() == 0 || m.Prefix != m.Prefix.Masked() {
+				return fmt.Sprintf("address %s in a rule of %s", m.Prefix, family)
 			}
 		case Protocol:
 			if m.Number == 0 {
@@ -58,21 +59,21 @@ func operandProblem(p *Program, r *Rule, sets map[string]*Set) string {
 				return "ports without their protocol"
 			}
 		case ICMP:
-			if m.Family != p.Family {
+			if m.Family != family {
 				return "ICMP type of the other family"
 			}
 		case Conntrack:
-			if m.OrigDstPort != nil && (protocol == 0 || m.Dir != ir.CTOriginal) {
+			if m.OrigDstPort != nil && (protocol == 0 && inChain == 0 || m.Dir != ir.CTOriginal) {
 				return "published port without protocol or direction"
 			}
-			if m.OrigDst.IsValid() && m.OrigDst.Is4() != (p.Family == ir.IPv4) {
+			if m.OrigDst.IsValid() && m.OrigDst.Is4() != (family == ir.IPv4) {
 				return "published address of the other family"
 			}
 		case SetMatch:
 			switch set := sets[m.Set]; {
 			case set == nil:
 				return fmt.Sprintf("set %q does not exist", m.Set)
-			case set.Family != p.Family:
+			case set.Family != family:
 				return fmt.Sprintf("set %q is of the other family", m.Set)
 			}
 		case Time:

@@ -37,7 +37,7 @@ func compile(t testing.TB, text string) (*iptables.Tables, hcl.Diagnostics) {
 	if diags = append(diags, more...); ruleset == nil {
 		return nil, diags
 	}
-	tables, more := iptables.Legalize(ruleset)
+	tables, more := iptables.Legalize(ruleset, iptables.Options{})
 	return tables, append(diags, more...)
 }
 

@@ -326,7 +326,10 @@ func readLimit(m *text.Match) (Match, error) {
 
 func readVerdict(r *text.Rule) (Verdict, error) {
 	if r.Goto {
-		return nil, fmt.Errorf("-g is not supported")
+		if !strings.HasPrefix(r.Jump, ir.OwnChain) {
+			return nil, fmt.Errorf("-g %s is not supported", r.Jump)
+		}
+		return Goto{Chain: r.Jump}, nil
 	}
 	option := func(name string) string {
 		for _, o := range r.Target {

@@ -36,7 +36,11 @@ func SetsWith(known *Elements, sets []*Set, header string) []byte {
 		temporary := s.Name + temporarySuffix
 		fmt.Fprintf(&b, "destroy %s -exist\n", temporary)
 		fmt.Fprintf(&b, "create %s %s\n", temporary, setHeader(s))
-		known.write(&b, "add "+temporary+" ", s.Prefixes)
+		if s.Rules != nil {
+			writeMerged(&b, temporary, s)
+		} else {
+			known.write(&b, "add "+temporary+" ", s.Prefixes)
+		}
 		for _, m := range s.Members {
 			fmt.Fprintf(&b, "add %s %s\n", temporary, m)
 		}
@@ -174,6 +178,20 @@ func writeElements(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
 			line = appendByte(append(line, '/'), uint32(p.Bits))
 		}
 		b.Write(append(line, '\n'))
+	}
+}
+
+// writeMerged writes a line for each entry of the set of merged rules, with the name of its rule as
+// ipset save prints a comment.
+func writeMerged(b *bytes.Buffer, name string, s *Set) {
+	i := 0
+	for p := range s.Prefixes.All() {
+		text := p.String()
+		if p.IsSingleIP() {
+			text = p.Addr().String()
+		}
+		fmt.Fprintf(b, "add %s %s comment \"%s\"\n", name, text, s.Rules[i].Name)
+		i++
 	}
 }
 

@@ -16,7 +16,7 @@ func Spec(r *Rule) string {
 	}
 	words = append(words,
 		fmt.Sprintf("-m comment --comment %s", quote(r.ID.Comment())),
-		"-j "+verdict(r.Verdict))
+		verdict(r.Verdict))
 	return strings.Join(words, " ")
 }
 
@@ -85,26 +85,29 @@ const defaultLimitBurst = 5
 // defaultLogLevel is warning, the level that iptables-save omits.
 const defaultLogLevel = 4
 
+// verdict returns the text of a target with its option, -j or -g.
 func verdict(v Verdict) string {
 	switch v := v.(type) {
 	case Accept:
-		return "ACCEPT"
+		return "-j ACCEPT"
 	case Return:
-		return "RETURN"
+		return "-j RETURN"
 	case Drop:
-		return "DROP"
+		return "-j DROP"
 	case Reject:
-		return "REJECT --reject-with " + v.With
+		return "-j REJECT --reject-with " + v.With
 	case Jump:
-		return v.Chain
+		return "-j " + v.Chain
+	case Goto:
+		return "-g " + v.Chain
 	case Log:
-		text := "LOG --log-prefix " + quote(v.Prefix)
+		text := "-j LOG --log-prefix " + quote(v.Prefix)
 		if v.Level != defaultLogLevel {
 			text += fmt.Sprintf(" --log-level %d", v.Level)
 		}
 		return text
 	case NFLog:
-		text := "NFLOG"
+		text := "-j NFLOG"
 		if v.Prefix != "" {
 			text += " --nflog-prefix " + quote(v.Prefix)
 		}

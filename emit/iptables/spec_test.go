@@ -70,17 +70,18 @@ var verdictTexts = []struct {
 	verdict Verdict
 	want    string
 }{
-	{Accept{}, "ACCEPT"},
-	{Return{}, "RETURN"},
-	{Drop{}, "DROP"},
-	{Reject{With: "tcp-reset"}, "REJECT --reject-with tcp-reset"},
-	{Reject{With: "icmp6-adm-prohibited"}, "REJECT --reject-with icmp6-adm-prohibited"},
-	{Jump{Chain: "DOCKERFW-EGRESS"}, "DOCKERFW-EGRESS"},
-	{Log{Prefix: "DROP:", Level: 4}, `LOG --log-prefix "DROP:"`},
-	{Log{Prefix: "drop", Level: 6}, "LOG --log-prefix drop --log-level 6"},
-	{Log{Prefix: "two words", Level: 0}, `LOG --log-prefix "two words" --log-level 0`},
-	{NFLog{}, "NFLOG"},
-	{NFLog{Prefix: "drop ", Group: 5}, `NFLOG --nflog-prefix "drop " --nflog-group 5`},
+	{Accept{}, "-j ACCEPT"},
+	{Return{}, "-j RETURN"},
+	{Drop{}, "-j DROP"},
+	{Reject{With: "tcp-reset"}, "-j REJECT --reject-with tcp-reset"},
+	{Reject{With: "icmp6-adm-prohibited"}, "-j REJECT --reject-with icmp6-adm-prohibited"},
+	{Jump{Chain: "DOCKERFW-EGRESS"}, "-j DOCKERFW-EGRESS"},
+	{Goto{Chain: "DOCKERFW-EGRESS"}, "-g DOCKERFW-EGRESS"},
+	{Log{Prefix: "DROP:", Level: 4}, `-j LOG --log-prefix "DROP:"`},
+	{Log{Prefix: "drop", Level: 6}, "-j LOG --log-prefix drop --log-level 6"},
+	{Log{Prefix: "two words", Level: 0}, `-j LOG --log-prefix "two words" --log-level 0`},
+	{NFLog{}, "-j NFLOG"},
+	{NFLog{Prefix: "drop ", Group: 5}, `-j NFLOG --nflog-prefix "drop " --nflog-group 5`},
 }
 
 func TestMatchesArePrintedAsByIptablesSave(t *testing.T) {

@@ -20,13 +20,14 @@ type Program struct {
 	Install ir.Install
 	// Target is the chain that forwarded packets traverse, such as DOCKER-USER.
 	Target string
-	// Chains are the chain that packets enter first, then the chains that it jumps to. With
+	// Chains are the chain that packets enter first, then the chains that it leads to. With
 	// InstallInsert the first has the name Target, and its rules are inserted into that
 	// chain; all other chains are dockerfw's own. The chains of INPUT protection, if any,
-	// are last: ir.InputChain, then ir.ProxyChain and ir.HostChain.
+	// are last: ir.InputChain, then ir.ProxyChain and ir.HostChain. The chains of folded rules
+	// follow the one that leads to them.
 	Chains []*Chain
-	// Fallback are the chains of the security table: FallbackChain and those to which it jumps,
-	// then ir.InputChain and those to which it jumps. nil if nothing is loaded into that table.
+	// Fallback are the chains of the security table: FallbackChain and those to which it leads,
+	// then ir.InputChain and those to which it leads. nil if nothing is loaded into that table.
 	// See FallbackJumps.
 	Fallback []*Chain
 }
@@ -62,8 +63,12 @@ func (p *Program) ProtectsInput() bool {
 // Chain is a list of rules; the first matching rule with a terminating verdict applies.
 type Chain struct {
 	Name string
+	// Scope is the scope of the rules.
+	Scope ir.Scope
 	// Rules in the order of evaluation, independent of the install mode.
 	Rules []*Rule
+	// Protocol is that of all packets that get to the chain; 0 if it is not known.
+	Protocol uint8
 }
 
 // Rule is one rule of a chain.
@@ -97,5 +102,8 @@ type Set struct {
 	Prefixes ir.Prefixes
 	// Members are the names of a list:set's members.
 	Members []string
-	Origin  ir.Origin
+	// Rules are the rules that the entries of Prefixes come from, in the set of merged rules: the
+	// comments of the entries are their names. nil for other sets.
+	Rules  []ir.Origin
+	Origin ir.Origin
 }

@@ -33,15 +33,22 @@ type policy struct {
 // compilePolicy compiles a policy in a directory; ok is false if it has errors.
 func compilePolicy(t fataler, dir, text string) (_ *policy, ok bool) {
 	t.Helper()
+	return compileFolded(t, dir, text, rules.Options{})
+}
+
+// compileFolded is compilePolicy with other options for folding.
+func compileFolded(t fataler, dir, text string, fold rules.Options) (_ *policy, ok bool) {
+	t.Helper()
+	options := driver.Options{Fold: fold}
 	path := filepath.Join(dir, "policy.hcl")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	result, diags := driver.Policy(path, driver.Options{})
+	result, diags := driver.Policy(path, options)
 	if diags.HasErrors() {
 		return nil, false
 	}
-	opened, diags, err := snapshot.Open(path, driver.Options{})
+	opened, diags, err := snapshot.Open(path, options)
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}

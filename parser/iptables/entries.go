@@ -149,6 +149,28 @@ func (s *Set) HasSame(e *Entry) bool {
 	return (e.Prefix.IsValid() || same.Text == e.Text) && same.NoMatch == e.NoMatch && same.wildcard() == e.wildcard()
 }
 
+// Comment returns the comment of the entry; "" if it has none.
+func (e *Entry) Comment() string {
+	for _, o := range e.Options {
+		if o.Name == "comment" {
+			return o.Value
+		}
+	}
+	return ""
+}
+
+// CommentOf returns the comment that the set has for an entry; "" without one, or without the
+// entry.
+func (s *Set) CommentOf(e *Entry) string {
+	if s.store.sorted != nil {
+		return "" // entries with nothing but addresses
+	}
+	if i, ok := s.store.index(e); ok {
+		return s.store.entries[i].Comment()
+	}
+	return ""
+}
+
 func (e *Entry) wildcard() bool {
 	return slices.ContainsFunc(e.Options, func(o SetOption) bool { return o.Name == "wildcard" })
 }

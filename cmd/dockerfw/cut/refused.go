@@ -99,7 +99,11 @@ func (j *judge) refusal(c *Connection) (r Refusal, refused bool, err error) {
 	if rule == nil {
 		return r, false, nil
 	}
-	return Refusal{Connection: *c, In: p.In, Out: p.Out, Rule: identity.BlockName(rule), Chain: chain}, true, nil
+	block := identity.BlockName(rule)
+	if id, ok := j.host.BlockOf(rule, &p); ok {
+		block = identity.Block(id)
+	}
+	return Refusal{Connection: *c, In: p.In, Out: p.Out, Rule: block, Chain: chain}, true, nil
 }
 
 // route returns the route to an address, which is read once.

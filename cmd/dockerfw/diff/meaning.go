@@ -106,7 +106,7 @@ func (c *comparison) group(f ir.Family, path Path, programs []*packet.Evaluation
 		return err
 	}
 	for _, one := range all {
-		old, now := ruleAt(c.before, programs[0].Program, f, one.OldRule), ruleAt(c.after, programs[1].Program, f, one.NewRule)
+		old, now := ruleAt(c.before, programs[0].Program, f, one.OldRule, one.Set), ruleAt(c.after, programs[1].Program, f, one.NewRule, one.Set)
 		why := c.reason(blocks, &one, old, now)
 		g := index[why]
 		if g == nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -32,7 +33,9 @@ func (c *comparison) reason(blocks [2]map[string]string, one *packet.Change, old
 		}
 	}
 	out := reason{effect: effect, old: old.Name, new: now.Name, oldVerdict: class(one.Old), newVerdict: class(one.New)}
-	changed := func(r Rule) bool { return blocks[0][r.Name] != blocks[1][r.Name] }
+	changed := func(r Rule) bool {
+		return slices.ContainsFunc(r.blocks, func(block string) bool { return blocks[0][block] != blocks[1][block] })
+	}
 	if !changed(old) && !changed(now) {
 		if sets := c.otherMembers(old, now); sets != "" {
 			out.old, out.new, out.sets = "", "", sets
@@ -97,6 +100,14 @@ func (c *comparison) membersDiffer(name string) bool {
 // blocks returns the text of all rules that a block compiles to, by the block's name.
 func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
 	texts := map[string]*strings.Builder{}
+	add := func(block, line string) {
+		text := texts[block]
+		if text == nil {
+			text = &strings.Builder{}
+			texts[block] = text
+		}
+		text.WriteString(line + "\n")
+	}
 	for _, name := range c.chains[f] {
 		chain := s.Filter(f).Chain(name)
 		if chain == nil {
@@ -104,12 +115,11 @@ func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
 		}
 		for _, r := range chain.Rules {
 			block, _ := nameOf(r)
-			text := texts[block]
-			if text == nil {
-				text = &strings.Builder{}
-				texts[block] = text
+			add(block, name+" "+r.Canonical(iptables.Family(f)))
+			// Which chain merged rules are in depends on other rules.
+			for id, entries := range s.EntriesOfMerged(r) {
+				add(identity.Block(id), identity.BlockName(r)+entries)
 			}
-			text.WriteString(name + " " + r.Canonical(iptables.Family(f)) + "\n")
 		}
 	}
 	out := map[string]string{}
@@ -122,8 +132,9 @@ func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
 // noRule is the name where no rule matches.
 const noRule = "no rule"
 
-// ruleAt returns the rule at a place of a program.
-func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place) Rule {
+// ruleAt returns the rule at a place of a program. Rules that were merged into one are those which
+// match some of the packets.
+func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place, packets packet.Set) Rule {
 	if at == packet.AtEnd {
 		if len(p.Chains[0].Rules) == 0 {
 			return Rule{Name: noRule}
@@ -138,6 +149,14 @@ func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place) R
 	rule := s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule]
 	out := Rule{Text: found.Text, Place: s.Place(from.Chain, rule), MissingIn: s.MissingBlock(from.Chain, rule), sets: rule.Sets()}
 	out.Name, out.explicit = nameOf(rule)
+	out.blocks = []string{out.Name}
+	if merged := s.MergedInto(f, rule, packets); len(merged) > 0 {
+		out.blocks = nil
+		for _, id := range merged {
+			out.blocks = append(out.blocks, identity.Block(id))
+		}
+		out.Name, out.Place = words.List(out.blocks, namedRules), s.PlaceOf(from.Chain, merged[0], rule)
+	}
 	if out.foreign = !identity.Ours(rule); out.foreign {
 		// A foreign rule for all packets of an interface is like the end of a chain.
 		out.explicit = slices.ContainsFunc(rule.Matches, func(m iptables.Match) bool { return m.Name != "comment" }) ||
@@ -145,6 +164,9 @@ func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place) R
 	}
 	return out
 }
+
+// namedRules is the number of rules that the name of merged ones lists.
+const namedRules = 3
 
 // nameOf returns the name of a rule. Explicit rules match the packets they list; the others
 // match replies, or what is left.

@@ -101,6 +101,8 @@ type Rule struct {
 	explicit bool
 	foreign  bool     // not created by dockerfw
 	sets     []string // that it matches
+	// blocks are the names of the blocks that it comes from: several if they were merged.
+	blocks []string
 }
 
 // Change is packets that get a different verdict because of one block of the policy, or

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -86,7 +87,8 @@ func (c *comparison) usage(s *snapshot.Host) map[string]*use {
 	for _, f := range s.Families() {
 		for _, t := range s.Rules[f].Tables {
 			for _, chain := range t.Chains {
-				compared := t.Name == "filter" && c.listed[chainOf{f, chain.Name}]
+				// The fallback rules follow from those in the filter table.
+				compared := t.Name == "filter" && c.listed[chainOf{f, chain.Name}] || t.Name == "security" && identity.IsOwnChain(chain.Name)
 				for _, r := range chain.Rules {
 					for _, name := range r.Sets() {
 						note(name, !compared, 0)

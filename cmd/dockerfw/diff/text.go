@@ -30,6 +30,14 @@ func (s Style) limit() int {
 	return samples
 }
 
+// things is how many sets and chains are listed, or 0 for all.
+func (s Style) things() int {
+	if s.Full {
+		return 0
+	}
+	return 20
+}
+
 // Write writes reports in one of the Formats.
 func Write(w io.Writer, format string, reports []*Report, style Style) error {
 	switch format {
@@ -136,14 +144,22 @@ func (t *text) body(r *Report) {
 	}
 	if len(r.Sets) > 0 {
 		t.line("\nSet entries")
-		for _, s := range r.Sets {
+		shown, more := words.First(len(r.Sets), t.style.things())
+		for _, s := range r.Sets[:shown] {
 			t.set(s)
+		}
+		if more > 0 {
+			t.line("  … and %d more sets (--full lists them)", more)
 		}
 	}
 	if len(r.Rules) > 0 && (r.Different() || t.style.Full) {
 		t.line("\nRules")
-		for _, c := range r.Rules {
+		shown, more := words.First(len(r.Rules), t.style.things())
+		for _, c := range r.Rules[:shown] {
 			t.chain(c)
+		}
+		if more > 0 {
+			t.line("  … and %d more chains (--full lists them)", more)
 		}
 	}
 }

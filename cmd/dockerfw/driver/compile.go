@@ -47,13 +47,13 @@ func (c *compilation) compileHost(label string, now time.Time, broken bool) (Hos
 			return h, nil
 		}
 	}
-	tables, diags := compile(policy, diags, c.lists, broken)
+	tables, diags := c.compile(policy, diags, broken)
 	if !diags.HasErrors() {
 		h.Tables = tables
 		return c.keepHost(h, diags), diags
 	}
 	policy, origins, diags := c.source.EvaluateOrigins(label, now)
-	_, diags = compile(policy, diags, c.lists, broken)
+	_, diags = c.compile(policy, diags, broken)
 	return Host{}, origins.Explain(diags)
 }
 
@@ -111,7 +111,7 @@ func (c *compilation) keepHost(h Host, diags hcl.Diagnostics) Host {
 // compileAgain returns a host that keepHost did not keep.
 func (c *compilation) compileAgain(h Host, now time.Time) (Host, error) {
 	policy, diags := c.source.Evaluate(h.label, now)
-	tables, diags := compile(policy, diags, c.lists, false)
+	tables, diags := c.compile(policy, diags, false)
 	if diags.HasErrors() {
 		return h, fmt.Errorf("compiling host %s twice: %w", h.label, diags)
 	}
@@ -121,16 +121,16 @@ func (c *compilation) compileAgain(h Host, now time.Time) (Host, error) {
 
 // compile returns the tables of an evaluated policy and adds to the diagnostics of its
 // evaluation. The tables are nil if there is an error.
-func compile(policy *parser.Policy, diags hcl.Diagnostics, lists *compiler.Lists, broken bool) (*iptables.Tables, hcl.Diagnostics) {
+func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, broken bool) (*iptables.Tables, hcl.Diagnostics) {
 	diags = append(diags, policytest.Check(policy)...)
 	if broken || diags.HasErrors() {
-		return nil, append(diags, compiler.CheckLists(policy, lists)...)
+		return nil, append(diags, compiler.CheckLists(policy, c.lists)...)
 	}
-	ruleset, more := compiler.Compile(policy, lists)
+	ruleset, more := compiler.Compile(policy, c.lists)
 	if diags = append(diags, more...); ruleset == nil {
 		return nil, diags
 	}
-	tables, more := iptables.Legalize(ruleset)
+	tables, more := iptables.Legalize(ruleset, c.options)
 	return tables, append(diags, more...)
 }
 

@@ -30,6 +30,8 @@ type Options struct {
 	AllowOutside bool
 	// Tree contains the policy and the files it uses; nil means the disk.
 	Tree files.Tree
+	// Fold determines which rules are folded.
+	Fold iptables.Options
 	// Hosts are the labels of the hosts to compile; none means all.
 	Hosts []string
 	// Now is the time at which rules can have expired; zero means that none has. It can
@@ -83,7 +85,7 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	lists := compiler.NewLists(source.Dir)
 	result.addresses = semantics.NewLists(lists.Ranges)
 
-	c := &compilation{ctx: opts.Context, source: source, lists: lists, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
+	c := &compilation{ctx: opts.Context, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
 	if diags = append(diags, more...); diags.HasErrors() || c.stopped() {
 		result.EmitError = c.emitError
@@ -102,9 +104,10 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 
 // compilation is the state of one call of Policy.
 type compilation struct {
-	ctx    context.Context
-	source *parser.Source
-	lists  *compiler.Lists
+	ctx     context.Context
+	source  *parser.Source
+	lists   *compiler.Lists
+	options iptables.Options
 	// addresses are those of lists for the semantics.
 	addresses *semantics.Lists
 	// labels are those of the hosts to compile; partial means that the policy has others.

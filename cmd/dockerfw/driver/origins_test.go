@@ -63,13 +63,13 @@ func sameErrors(t *testing.T, text string) int {
 	}
 	defer source.Close()
 	broken := diags.HasErrors()
-	lists := compiler.NewLists(source.Dir)
+	c := &compilation{lists: compiler.NewLists(source.Dir)}
 	count := 0
 	for _, host := range source.Hosts() {
 		policy, diags := source.Evaluate(host, time.Time{})
-		_, plain := compile(policy, diags, lists, broken)
+		_, plain := c.compile(policy, diags, broken)
 		policy, origins, diags := source.EvaluateOrigins(host, time.Time{})
-		_, traced := compile(policy, diags, lists, broken)
+		_, traced := c.compile(policy, diags, broken)
 		if diff := cmp.Diff(summaries(plain), summaries(origins.Explain(traced))); diff != "" {
 			t.Fatalf("host %q of\n%s\n-plain +traced:\n%s", host, text, diff)
 		}

@@ -91,7 +91,7 @@ func (e *explainer) oneCase(j packet.Journey, known map[string]bool) Case {
 			continue
 		}
 		r := e.hooks[s.Hook].Program.Rule(s.At)
-		rule := e.rule(r.At)
+		rule := e.rule(r.At, &s.Packet)
 		switch {
 		case s.Failed == nil:
 			c.Passed = append(c.Passed, Passed{Rule: rule, To: r.Verdict.Chain, Returns: r.Verdict.Kind == packet.Return, Accepts: r.Verdict.Kind == packet.Accept, Translates: r.Verdict.Kind == packet.Other && e.hooks[s.Hook].Translates(), Does: does(r, j.Steps, i)})
@@ -165,7 +165,7 @@ func (e *explainer) by(j packet.Journey, i int) Rule {
 	h := e.hooks[s.Hook]
 	switch {
 	case s.At != packet.AtEnd:
-		return e.rule(h.Program.Rule(s.At).At)
+		return e.rule(h.Program.Rule(s.At).At, &s.Packet)
 	case h.Program.Default.Kind == packet.Docker:
 		return Rule{Name: noRule, Table: h.Table, Chain: h.Program.Chains[0].Name}
 	case h.Base != nil:
@@ -188,16 +188,21 @@ func (e *explainer) source(s packet.JourneyStep) *iptables.Rule {
 	return nil
 }
 
-func (e *explainer) rule(at packet.Origin) Rule {
+// rule is a rule of the tables; of merged ones, the one that matches the packet.
+func (e *explainer) rule(at packet.Origin, p *packet.Packet) Rule {
 	if text, ok := e.state.NFTRuleText(at); ok {
 		return Rule{Name: text, Table: at.Table, Chain: at.Chain, Text: text}
 	}
 	r := e.state.Rules[e.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
-	return Rule{
+	out := Rule{
 		Name: identity.BlockName(r), Table: at.Table, Chain: at.Chain, Text: r.Canonical(iptables.Family(e.family)),
 		Place:     snapshot.PlaceText(e.state.Place(at.Chain, r)),
 		MissingIn: e.state.MissingBlock(at.Chain, r),
 	}
+	if id, ok := e.state.BlockOf(r, p); ok {
+		out.Name, out.Place = identity.Block(id), snapshot.PlaceText(e.state.PlaceOf(at.Chain, id, r))
+	}
+	return out
 }
 
 // does is what a matching rule did to the packet. The next step has the marks that it set.

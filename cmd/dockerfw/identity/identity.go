@@ -74,14 +74,25 @@ func ForeignRules(c *iptables.Chain) []*iptables.Rule {
 	return out
 }
 
-// BlockName is a rule of dockerfw as the policy writes its block, accept "https"; any other
-// rule is its text.
+// BlockName is the name of a rule's block; that of any other rule is its text.
 func BlockName(r *iptables.Rule) string {
-	switch id, ok := IDOf(r); {
-	case !ok:
+	id, ok := IDOf(r)
+	if !ok {
 		return r.Text
+	}
+	return Block(id)
+}
+
+// Block is a rule of dockerfw as the policy writes its block, accept "https". A rule that several
+// blocks were merged into is the accept rules of tcp/443.
+func Block(id ir.RuleID) string {
+	switch {
+	case id.Leads():
+		return id.Phase.String() + " rules"
 	case id.Name == "":
 		return id.Phase.String()
+	case id.Merged():
+		return fmt.Sprintf("%s rules of %s", id.Phase, id.Name)
 	default:
 		return fmt.Sprintf("%s %q", id.Phase, id.Name)
 	}

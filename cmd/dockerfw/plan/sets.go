@@ -55,6 +55,9 @@ func (o *ownership) setChanges(h *Host, want *Version, f ir.Family) []SetChange 
 			c.Before, c.After = before+hashsize(have), after+hashsize(wanted)
 		}
 		c.Added, c.Removed = missing(wanted, have), missing(have, wanted)
+		if len(c.Added)+len(c.Removed) == 0 {
+			c.Added, c.Removed = renamedRules(wanted, have)
+		}
 		if c.Before != "" || len(c.Added)+len(c.Removed) > 0 {
 			out = append(out, c)
 		}
@@ -132,6 +135,22 @@ func missing(s, other *iptables.Set) []string {
 		}
 	}
 	return out
+}
+
+// renamedRules are the entries that have another rule in the set of merged rules, whose names are
+// their comments. Comments that somebody gave other entries are left alone.
+func renamedRules(want, have *iptables.Set) (added, removed []string) {
+	for e := range want.Entries() {
+		name := e.Comment()
+		if name == "" {
+			continue
+		}
+		if other := have.CommentOf(e); other != name {
+			added = append(added, fmt.Sprintf("%s comment %q", entryName(want, e), name))
+			removed = append(removed, fmt.Sprintf("%s comment %q", entryName(want, e), other))
+		}
+	}
+	return added, removed
 }
 
 // setWriter writes the input of ipset restore.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -186,7 +187,7 @@ func blocksText(ids []ir.RuleID) string {
 	return " (" + words.List(names, shown) + ")"
 }
 
-func blockName(id ir.RuleID) string { return fmt.Sprintf("%s %q", id.Phase, id.Name) }
+func blockName(id ir.RuleID) string { return identity.Block(id) }
 
 // openToEveryone is one note that lists the ports that rules open to everyone.
 func openToEveryone(decisions []decision) hcl.Diagnostics {

@@ -149,39 +149,86 @@ func contains(ranges []ir.PortRange, first, last uint16) bool {
 func rulesWithPorts(want *snapshot.Host) map[ir.Family][]listing {
 	out := map[ir.Family][]listing{}
 	for _, f := range want.Families() {
-		chain := want.EntryChain()
-		for _, r := range want.Program(f, chain).Rules() {
-			id, ours := want.IDAt(f, r.At)
-			if !ours || r.At.Chain != chain || id.Phase != ir.PhaseAccept && id.Phase != ir.PhaseDeny {
-				continue
-			}
-			l := listing{id: id}
-			for _, c := range r.Matches {
-				packet.Walk(c, func(c packet.Cond) bool {
-					switch c := c.(type) {
-					case packet.Proto:
-						l.protocols = append(l.protocols, c.Numbers...)
-					case packet.Port:
-						switch c.End {
-						case packet.OriginalDestination:
-							l.published = append(l.published, c.Ranges...)
-						case packet.Destination:
-							l.container = append(l.container, c.Ranges...)
-						}
-					case packet.Addr:
-						if c.End == packet.OriginalDestination {
-							l.addresses = c.In
-						}
-					}
-					return true
-				})
-			}
-			if len(l.published) > 0 || len(l.container) > 0 {
-				out[f] = append(out[f], l)
-			}
+		w := listingWalk{want: want, f: f, chains: map[string]*packet.Chain{}}
+		for _, c := range want.Program(f, want.EntryChain()).Chains {
+			w.chains[c.Name] = c
 		}
+		w.chain(want.EntryChain(), listing{})
+		out[f] = w.found
 	}
 	return out
+}
+
+// listingWalk reads the listings of a chain and of those with its folded rules.
+type listingWalk struct {
+	want   *snapshot.Host
+	f      ir.Family
+	chains map[string]*packet.Chain
+	found  []listing
+}
+
+// chain reads a chain whose packets have what from lists. The rules of folded chains list only
+// what those that lead to them do not.
+func (w *listingWalk) chain(name string, from listing) {
+	c := w.chains[name]
+	if c == nil {
+		return
+	}
+	delete(w.chains, name) // to which several rules may lead
+	for _, r := range c.Rules {
+		id, ours := w.want.IDAt(w.f, r.At)
+		if !ours || id.Phase != ir.PhaseAccept && id.Phase != ir.PhaseDeny {
+			continue
+		}
+		l := from.with(r)
+		l.id = id
+		switch {
+		case r.Verdict.Kind == packet.Goto && len(r.Matches) == 0:
+			w.chain(r.Verdict.Chain, listing{}) // what follows the folded rules
+		case r.Verdict.Kind == packet.Goto:
+			w.chain(r.Verdict.Chain, l)
+		case len(l.published) > 0 || len(l.container) > 0:
+			w.found = append(w.found, l)
+		}
+	}
+}
+
+// with returns what a rule lists, and else l.
+func (l listing) with(r *packet.Rule) listing {
+	var own listing
+	for _, c := range r.Matches {
+		packet.Walk(c, func(c packet.Cond) bool {
+			switch c := c.(type) {
+			case packet.Proto:
+				own.protocols = append(own.protocols, c.Numbers...)
+			case packet.Port:
+				switch c.End {
+				case packet.OriginalDestination:
+					own.published = append(own.published, c.Ranges...)
+				case packet.Destination:
+					own.container = append(own.container, c.Ranges...)
+				}
+			case packet.Addr:
+				if c.End == packet.OriginalDestination {
+					own.addresses = c.In
+				}
+			}
+			return true
+		})
+	}
+	if own.protocols == nil {
+		own.protocols = l.protocols
+	}
+	if own.published == nil {
+		own.published = l.published
+	}
+	if own.container == nil {
+		own.container = l.container
+	}
+	if own.addresses == nil {
+		own.addresses = l.addresses
+	}
+	return own
 }
 
 // covered reports whether INPUT protection covers a port.

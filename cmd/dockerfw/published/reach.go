@@ -293,16 +293,23 @@ func (a *asker) answers() (out []clients, err error) {
 		c.example, c.ok = packets.And(through).Witness()
 		ofInput := space.None()
 		for _, accept := range accepts {
-			if accept.packets.And(packets).IsEmpty() {
+			matched := accept.packets.And(packets)
+			if matched.IsEmpty() {
 				continue
-			}
-			if !slices.Contains(c.accepts, accept.id) {
-				c.accepts = append(c.accepts, accept.id)
 			}
 			if accept.input {
 				ofInput = ofInput.Or(accept.packets)
-				if !slices.Contains(c.byInput, accept.id) {
-					c.byInput = append(c.byInput, accept.id)
+			}
+			ids := a.host.MergedInto(a.f, a.host.RuleAt(a.f, accept.at), matched)
+			if len(ids) == 0 {
+				ids = []ir.RuleID{accept.id}
+			}
+			for _, id := range ids {
+				if !slices.Contains(c.accepts, id) {
+					c.accepts = append(c.accepts, id)
+				}
+				if accept.input && !slices.Contains(c.byInput, id) {
+					c.byInput = append(c.byInput, id)
 				}
 			}
 		}
@@ -326,6 +333,7 @@ func through(rules *packet.Evaluation) packet.Set {
 // handled are the packets that an accept block decides about.
 type handled struct {
 	id      ir.RuleID
+	at      packet.Origin
 	packets packet.Set
 	// input: the block is in the input block.
 	input bool
@@ -336,7 +344,7 @@ func (a *asker) blocks(rules *packet.Evaluation) (accepts []handled, denied pack
 	denied = rules.Space().None()
 	for at, r := range rules.Program.Rules() {
 		id, ours := a.host.IDAt(a.f, r.At)
-		if !ours || id.Phase != ir.PhaseAccept && id.Phase != ir.PhaseDeny {
+		if !ours || id.Leads() || id.Phase != ir.PhaseAccept && id.Phase != ir.PhaseDeny {
 			continue
 		}
 		set, err := rules.Handled(at)
@@ -347,7 +355,7 @@ func (a *asker) blocks(rules *packet.Evaluation) (accepts []handled, denied pack
 		case id.Phase == ir.PhaseDeny:
 			denied = denied.Or(set)
 		default:
-			accepts = append(accepts, handled{id, set, r.At.Chain == ir.HostChain})
+			accepts = append(accepts, handled{id, r.At, set, r.At.Chain == ir.HostChain})
 		}
 	}
 	return accepts, denied, nil

@@ -55,10 +55,24 @@ func OfResult(name string, result *driver.Result) (*Fleet, hcl.Diagnostics) {
 
 func origins(t *emitted.Tables) map[RuleKey]ir.Origin {
 	out := map[RuleKey]ir.Origin{}
+	merged := map[string][]ir.Origin{}
+	for _, s := range t.Sets {
+		merged[s.Name] = s.Rules
+	}
 	for _, p := range t.Programs {
 		for _, c := range p.Chains {
 			for _, r := range c.Rules {
 				out[RuleKey{c.Name, r.ID}] = r.Origin
+				if !r.ID.Merged() {
+					continue
+				}
+				for _, m := range r.Matches {
+					if m, isSet := m.(emitted.SetMatch); isSet {
+						for _, o := range merged[m.Set] {
+							out[RuleKey{c.Name, ir.RuleID{Phase: r.ID.Phase, Name: o.Name}}] = o
+						}
+					}
+				}
 			}
 		}
 	}

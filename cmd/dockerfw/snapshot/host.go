@@ -156,9 +156,19 @@ func PlaceText(r hcl.Range) string {
 // the rule was read from.
 func (h *Host) Place(chain string, r *iptables.Rule) hcl.Range {
 	if id, ok := identity.IDOf(r); ok {
-		if o, ok := h.Origins[RuleKey{chain, id}]; ok {
-			return o.Range
-		}
+		return h.PlaceOf(chain, id, r)
+	}
+	return r.Range
+}
+
+// PlaceOf is Place for one of the rules of the policy that were merged into a rule. It is empty for
+// rules that are no block of the policy, if there is a policy.
+func (h *Host) PlaceOf(chain string, id ir.RuleID, r *iptables.Rule) hcl.Range {
+	if h.Origins != nil && (id.Merged() || id.Leads()) {
+		return hcl.Range{}
+	}
+	if o, ok := h.Origins[RuleKey{chain, id}]; ok {
+		return o.Range
 	}
 	return r.Range
 }

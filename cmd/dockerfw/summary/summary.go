@@ -111,20 +111,23 @@ func changeCounts(changes []folder.Change) string {
 
 // ruleCounts counts the rules of all chains by phase, and those of INPUT protection apart.
 func ruleCounts(p *iptables.Program) string {
-	rules, input, host := 0, 0, 0
+	rules, input, host, merged := 0, 0, 0, 0
 	phases := map[ir.Phase]int{}
 	for _, c := range p.Chains {
-		if c.Name == ir.InputChain || c.Name == ir.ProxyChain {
+		switch c.Scope {
+		case ir.ScopeInput, ir.ScopeProxy:
 			input += len(c.Rules)
 			continue
-		}
-		if c.Name == ir.HostChain {
+		case ir.ScopeHost:
 			host += len(c.Rules)
 			continue
 		}
 		rules += len(c.Rules)
 		for _, r := range c.Rules {
 			phases[r.ID.Phase]++
+			if r.ID.Merged() {
+				merged++
+			}
 		}
 	}
 	var parts []string

@@ -217,7 +217,7 @@ func (p *path) blocked() (string, error) {
 	for c, chain := range p.filled.Program.Chains {
 		for i, rule := range chain.Rules {
 			id, ours := p.hosts.filled.IDAt(p.family, rule.At)
-			if !ours || id.Phase != ir.PhaseAccept || rule.Verdict.Kind == packet.Jump || rule.Verdict.Kind == packet.Continue {
+			if !ours || id.Phase != ir.PhaseAccept || id.Leads() || rule.Verdict.Kind == packet.Jump || rule.Verdict.Kind == packet.Continue {
 				continue
 			}
 			set, err := p.filled.Handled(packet.Place{Chain: c, Rule: i})
@@ -229,7 +229,11 @@ func (p *path) blocked() (string, error) {
 			}
 			at := mostOf(dropped, set)
 			witness, _ := set.And(dropped[at]).Witness()
-			return fmt.Sprintf("accept %q has no effect: %s drops its packets, for example %s", id.Name, p.ruleText(at), witness), nil
+			has, its := "has", "its"
+			if id.Merged() {
+				has, its = "have", "their"
+			}
+			return fmt.Sprintf("%s %s no effect: %s drops %s packets, for example %s", identity.Block(id), has, p.ruleText(at), its, witness), nil
 		}
 	}
 	return "", nil

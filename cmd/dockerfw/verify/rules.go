@@ -46,6 +46,9 @@ func files(h *hosts) (result, error) {
 	return ok("%s is unchanged since it was compiled", slashed)
 }
 
+// chainsShown is the number of chains that a check lists: folded rules have many.
+const chainsShown = 6
+
 // rules compares the rules of dockerfw in each chain.
 func rules(h *hosts) (result, error) {
 	f := h.family
@@ -71,7 +74,7 @@ func rules(h *hosts) (result, error) {
 	if len(faults) > 0 {
 		return failed("%s", strings.Join(faults, "; "))
 	}
-	return ok("%s, complete and in order, in %s", words.Count(total, "rule"), strings.Join(chains, ", "))
+	return ok("%s, complete and in order, in %s", words.Count(total, "rule"), words.List(chains, chainsShown))
 }
 
 // ownRules are the rules of dockerfw in a chain, as iptables-save prints them.
@@ -179,5 +182,5 @@ func foreign(h *hosts) (result, error) {
 	if len(existing) == 0 {
 		return nothing("none of dockerfw's chains exists")
 	}
-	return ok("no foreign rules in %s", strings.Join(existing, ", "))
+	return ok("no foreign rules in %s", words.List(existing, chainsShown))
 }

@@ -1,0 +1,195 @@
+package iptables
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+)
+
+// merge replaces atoms that differ only in their literal sources by one rule with a set. Each
+// entry of the set has the name of the first rule that lists it as its comment.
+func (f *ruleFolder) merge(rules []*ir.Rule) []*ir.Rule {
+	alike := map[string][]*ir.Rule{}
+	key := make([]string, len(rules))
+	for i, r := range rules {
+		if in := otherEnd(r).In; len(in.Prefixes) > 0 {
+			key[i] = conditionsKey(r)
+			alike[key[i]] = append(alike[key[i]], r)
+		}
+	}
+	var out []*ir.Rule
+	for i, r := range rules {
+		switch same := alike[key[i]]; {
+		case len(same) < 2:
+			out = append(out, r)
+		case same[0] == r:
+			out = append(out, f.merged(same))
+		}
+	}
+	return out
+}
+
+// conditionsKey is the same for atoms with the same conditions on everything but the literal
+// addresses of the other end.
+func conditionsKey(r *ir.Rule) string {
+	far, near := *otherEnd(r), r.Destination
+	if r.Scope == ir.ScopeEgress {
+		near = r.Source
+	}
+	return fmt.Sprint(r.Phase, r.Verdict, strings.Join(r.In, " "), "|", strings.Join(r.Out, " "), "|",
+		r.Protocols, r.SourcePorts, r.DestinationPorts, r.PublishedPorts, r.PublishedAddresses, r.ICMP, r.Until.Unix(), "|",
+		addressesKey(far.NotIn), "|", addressesKey(near.In), "|", addressesKey(near.NotIn))
+}
+
+func addressesKey(a ir.Addresses) string {
+	var sets []string
+	for _, s := range a.Sets {
+		sets = append(sets, s.HostName())
+	}
+	return fmt.Sprint(a.Prefixes, sets)
+}
+
+// merged returns one rule for atoms that differ only in literal addresses.
+func (f *ruleFolder) merged(rules []*ir.Rule) *ir.Rule {
+	var entries firstEntries
+	for _, r := range rules {
+		for _, p := range otherEnd(r).In.Prefixes {
+			entries.add(p, r.Origin)
+		}
+	}
+	out := *rules[0]
+	label := mergedLabel(&out)
+	if f.labels[label]++; f.labels[label] > 1 {
+		label += fmt.Sprintf("#%d", f.labels[label])
+	}
+	out.Origin.Name = label
+	otherEnd(&out).In = ir.Addresses{Sets: []*ir.Set{{Name: f.mergedSet(&entries, label, &out), Family: f.family, Type: ir.HashNet, Managed: true}}, Range: otherEnd(&out).In.Range}
+	return &out
+}
+
+// otherClients returns a rule for packets of clients that none of the rules lists, which need not be searched
+// for; nil if not all rules list literal addresses. Most packets that rules refuse are of such clients.
+func (f *ruleFolder) otherClients(rules []*ir.Rule) *ir.Rule {
+	var entries firstEntries
+	for _, r := range rules {
+		in := otherEnd(r).In
+		prefixes := in.Prefixes
+		for _, s := range in.Sets {
+			merged, ok := f.contents[s.HostName()]
+			if !ok {
+				return nil
+			}
+			prefixes = append(prefixes[:len(prefixes):len(prefixes)], merged...)
+		}
+		if len(prefixes) == 0 {
+			return nil
+		}
+		for _, p := range prefixes {
+			entries.add(p, ir.Origin{})
+		}
+	}
+	out := unconditional(rules[0])
+	of := "any"
+	if len(rules[0].Protocols) == 1 {
+		of = protocol(rules[0].Protocols[0])
+	}
+	prefixes, _ := entries.sorted()
+	name := f.addSet(&Set{Prefixes: prefixes, Origin: out.Origin}, of+"-clients", rules[0].Phase)
+	otherEnd(out).NotIn = ir.Addresses{Sets: []*ir.Set{{Name: name, Family: f.family, Type: ir.HashNet, Managed: true}}}
+	return out
+}
+
+// mergedLabel describes what merged rules are about: tcp/443, tcp/8000:8010, udp/any or any.
+func mergedLabel(r *ir.Rule) string {
+	of, to := "any", "any"
+	if len(r.Protocols) == 1 {
+		of = protocol(r.Protocols[0])
+	}
+	if p := port(r); p != nil {
+		to = ports(*p)
+	}
+	return ir.MergedName(of, to)
+}
+
+// mergedSet adds the set of merged rules, which rules with the same entries share. It returns its
+// name without the ending of the family.
+func (f *ruleFolder) mergedSet(entries *firstEntries, label string, r *ir.Rule) string {
+	prefixes, origins := entries.sorted()
+	base := strings.NewReplacer("/", "-", ":", "-", "#", "-").Replace(label)
+	name := f.addSet(&Set{Comment: true, Prefixes: prefixes, Rules: origins, Origin: r.Origin}, base, r.Phase)
+	f.contents[ir.SetName(name, f.family)] = entries.list
+	return name
+}
+
+// addSet adds a set with a name that begins with base, unless it already has one with the same
+// content. It returns the name without the ending of the family.
+func (f *ruleFolder) addSet(set *Set, base string, phase ir.Phase) string {
+	content := fmt.Sprint(phase, set.Prefixes, set.Comment, names(set.Rules))
+	if name := f.merges[content]; name != "" {
+		return name
+	}
+	name := literalSetName(base, "."+phase.String())
+	for i := 2; f.named[ir.SetName(name, f.family)]; i++ {
+		name = literalSetName(base, fmt.Sprintf("-%d.%s", i, phase))
+	}
+	set.Name, set.Family, set.Type, set.Managed = ir.SetName(name, f.family), f.family, ir.HashNet, true
+	set.HashSize, set.MaxElem = hashSize(max(set.Prefixes.Len(), minHashSize)), maxElem(set.Prefixes.Len())
+	f.named[set.Name] = true
+	f.merges[content] = name
+	f.out.Sets = append(f.out.Sets, set)
+	return name
+}
+
+func names(origins []ir.Origin) []string {
+	var out []string
+	for _, o := range origins {
+		out = append(out, o.Name)
+	}
+	return out
+}
+
+// firstEntries are entries with the first rule that lists each. One within an entry of an earlier
+// rule is left out, so that of those which contain an address the longest has the rule that
+// matches it first.
+type firstEntries struct {
+	rule map[netip.Prefix]ir.Origin
+	list []netip.Prefix
+}
+
+func (e *firstEntries) add(p netip.Prefix, rule ir.Origin) {
+	if e.rule == nil {
+		e.rule = map[netip.Prefix]ir.Origin{}
+	}
+	if p.Bits() == 0 {
+		// A hash:net set accepts no prefix of length 0: see splitWhole.
+		for half := range splitWhole(ir.PrefixesOf(p)).All() {
+			e.add(half, rule)
+		}
+		return
+	}
+	for bits := p.Bits(); bits > 0; bits-- {
+		if _, listed := e.rule[netip.PrefixFrom(p.Addr(), bits).Masked()]; listed {
+			return
+		}
+	}
+	e.rule[p.Masked()] = rule
+	e.list = append(e.list, p.Masked())
+}
+
+// sorted returns the entries in the order of a set, with their rules.
+func (e *firstEntries) sorted() (ir.Prefixes, []ir.Origin) {
+	slices.SortFunc(e.list, func(a, b netip.Prefix) int {
+		if c := a.Addr().Compare(b.Addr()); c != 0 {
+			return c
+		}
+		return a.Bits() - b.Bits()
+	})
+	var origins []ir.Origin
+	for _, p := range e.list {
+		origins = append(origins, e.rule[p])
+	}
+	return ir.PrefixesOf(e.list...), origins
+}
