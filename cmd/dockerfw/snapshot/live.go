@@ -160,25 +160,20 @@ func (h *Host) readForLoading() (hcl.Diagnostics, error) {
 			// iptables-save prints nothing where no table exists.
 			h.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 		}
-		tool := IPTables(f) + "-" + string(other) + "-save"
 		if other != Legacy || slices.Contains(h.tools.LegacyTables(f), "filter") {
-			// A kind that is not installed, or that this kernel does not support, has no rules.
-			text, err := h.tools.Output(tool)
-			if err != nil && !errors.Is(err, ErrNoTool) && !unsupported(err) {
+			rules, more, err := h.readOther(f)
+			if err != nil {
 				return nil, err
 			}
-			if err == nil {
-				file, more := iptables.ParseRules(bytes.NewReader(text), tool)
-				rules := iptables.NewRuleset(iptables.Family(f))
-				more = append(more, rules.Load(file)...)
-				diags = append(diags, more...)
+			diags = append(diags, more...)
+			if rules != nil {
 				h.Other[f] = rules
 			}
 		}
 		if h.Backend != Legacy || h.Rules[f].Table("security") != nil {
 			continue
 		}
-		tool = h.Tool(f) + "-save"
+		tool := h.Tool(f) + "-save"
 		text, err := h.tools.Output(tool, "-t", "security")
 		if err != nil && !strings.Contains(err.Error(), "Table does not exist") {
 			return nil, err
@@ -191,6 +186,34 @@ func (h *Host) readForLoading() (hcl.Diagnostics, error) {
 		diags = append(diags, append(more, h.Rules[f].Load(file)...)...)
 	}
 	return diags, nil
+}
+
+// OtherRules returns the tables of a family of the kind of iptables that Docker does not use, as
+// they were read for a load, or else reads them; nil where that kind is not installed, or this kernel
+// does not support it. Rules that cannot be parsed are an error.
+func (h *Host) OtherRules(f ir.Family) (*iptables.Ruleset, error) {
+	if h.Other != nil {
+		return h.Other[f], nil
+	}
+	rules, diags, err := h.readOther(f)
+	if err == nil && diags.HasErrors() {
+		err = diags
+	}
+	return rules, err
+}
+
+func (h *Host) readOther(f ir.Family) (*iptables.Ruleset, hcl.Diagnostics, error) {
+	tool := IPTables(f) + "-" + string(h.Backend.Other()) + "-save"
+	text, err := h.hostTools().Output(tool)
+	switch {
+	case errors.Is(err, ErrNoTool) || err != nil && unsupported(err):
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	file, diags := iptables.ParseRules(bytes.NewReader(text), tool)
+	rules := iptables.NewRuleset(iptables.Family(f))
+	return rules, append(diags, rules.Load(file)...), nil
 }
 
 // unsupported reports whether a tool fails because the kernel has no nftables, or no tables of the

@@ -1,8 +1,6 @@
 package verify
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -71,28 +69,21 @@ func backend(h *hosts) (result, error) {
 }
 
 // leftOver is a rule of Docker or dockerfw in the kind of iptables that Docker does not use; "" for
-// none. A host that was read for a load has these tables: then the load reports and removes
-// dockerfw's rules.
+// none. An empty chain DOCKER-USER, or one with Docker's RETURN, has no effect. Of a host that was
+// read for a load, dockerfw's rules do not count: the load reports and removes them.
 func leftOver(h *hosts, f ir.Family) (string, error) {
-	if h.have.Other == nil {
-		text, err := h.have.ToolOutput(fmt.Sprintf("%s-%s-save", snapshot.IPTables(f), h.have.Backend.Other()))
-		if err != nil && !errors.Is(err, snapshot.ErrNoTool) {
-			return "", err
-		}
-		for line := range strings.Lines(string(text)) {
-			if strings.HasPrefix(line, "-A DOCKER") || strings.HasPrefix(line, "-A FORWARD -j DOCKER") {
-				return strings.TrimSpace(line), nil
-			}
-		}
-		return "", nil
+	other, err := h.have.OtherRules(f)
+	if other == nil || err != nil {
+		return "", err
 	}
-	if h.have.Other[f] == nil {
-		return "", nil
-	}
-	for _, t := range h.have.Other[f].Tables {
+	loading := h.have.Other != nil
+	for _, t := range other.Tables {
 		for _, c := range t.Chains {
-			for _, r := range c.Rules {
-				if identity.IsDockerChain(c.Name) || c.Name == "FORWARD" && identity.IsDockerChain(r.Jump) {
+			for i, r := range c.Rules {
+				ours := identity.IsOwnChain(c.Name) || identity.Ours(r)
+				dockers := identity.IsDockerChain(c.Name) || c.Name == "FORWARD" && identity.IsDockerChain(r.Jump) ||
+					c.Name == "DOCKER-USER" && !identity.IsDockerReturn(c, i)
+				if ours && !loading || dockers && !ours {
 					return "-A " + c.Name + " " + r.Text, nil
 				}
 			}

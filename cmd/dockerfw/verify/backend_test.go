@@ -8,28 +8,69 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
-// The tools of a host are scripts: the backend that it was read with, and the rules of the
-// other one.
-// A host that was read for a load has the other tables already: Docker's rules there fail, and
-// dockerfw's are a matter of the load.
-func TestDockersRulesInTheOtherBackendFailAfterALoad(t *testing.T) {
+// The rules of the other backend are the same whether a host was read for a load, which has read
+// them, or for verify, which runs the host's tools, scripts here. After a load, dockerfw's rules there
+// are a matter of the load.
+func TestRulesInTheOtherBackendFail(t *testing.T) {
+	const fault = " has rules of Docker or dockerfw too, such as "
 	compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", "replace", 1)))
-	for rules, want := range map[string]string{
-		"":                                 "",
-		"-A DOCKER -o docker0 -j ACCEPT":   "iptables-legacy has rules of Docker or dockerfw too, such as -A DOCKER -o docker0 -j ACCEPT: packets traverse both",
-		"-A FORWARD -o docker0 -j DOCKER":  "iptables-legacy has rules of Docker or dockerfw too, such as -A FORWARD -o docker0 -j DOCKER",
-		"-A DOCKERFW-INPUT -j RETURN":      "",
-		"-A FORWARD -j DOCKER-USER":        "",
-		"-A FORWARD -o docker0 -j TAILNET": "",
+	for _, c := range []struct {
+		rule        string
+		live, after bool // whether it is a fault: as the host is, and after a load
+	}{
+		{"", false, false},
+		{"-A INPUT -j ACCEPT", false, false},
+		{"-A FORWARD -o docker0 -j TAILNET", false, false},
+		{"-A DOCKER -o docker0 -j ACCEPT", true, true},
+		{"-A DOCKER-FORWARD -o docker0 -j ACCEPT", true, true},
+		{"-A FORWARD -o docker0 -j DOCKER", true, true},
+		// Packets pass an empty chain.
+		{"-A FORWARD -j DOCKER-USER", false, false},
+		{"-A DOCKER-USER -j RETURN", false, false},
+		{"-A DOCKER-USER -s 192.0.2.1/32 -j DROP", true, true},
+		{"-A DOCKER-USER -m comment --comment dockerfw -j DROP", true, false},
+		{"-A DOCKERFW-INPUT -j RETURN", true, false},
+		{"-A INPUT -j DOCKERFW-INPUT", true, false},
 	} {
-		text := "*filter\n:FORWARD ACCEPT [0:0]\n:DOCKER - [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n:TAILNET - [0:0]\n" + rules + "\nCOMMIT\n"
+		text := "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:DOCKER - [0:0]\n:DOCKER-FORWARD - [0:0]\n:DOCKER-USER - [0:0]\n:DOCKERFW-INPUT - [0:0]\n:TAILNET - [0:0]\n" + c.rule + "\nCOMMIT\n"
 		other := open(t, write(t, filepath.Join(t.TempDir(), "rules.v4"), text))
-		r, err := backend(&hosts{want: compiled, have: &snapshot.Host{Kind: snapshot.Live, Backend: snapshot.NFT, Other: other.Rules}})
-		if err != nil {
-			t.Fatal(err)
+		for _, own := range []snapshot.Backend{snapshot.NFT, snapshot.Legacy} {
+			bin := t.TempDir()
+			write(t, filepath.Join(bin, "iptables-"+string(own)+"-save"), "#!/bin/sh\nprintf '*filter\\n-A DOCKER-USER -j DROP\\nCOMMIT\\n'\n")
+			write(t, filepath.Join(bin, "iptables-"+string(own.Other())+"-save"), "#!/bin/sh\nwhile read -r line; do echo \"$line\"; done <<'END'\n"+text+"END\n")
+			t.Setenv("PATH", bin)
+			for _, one := range []struct {
+				have snapshot.Host
+				want bool
+			}{
+				{snapshot.Host{Kind: snapshot.Live, Backend: own}, c.live},
+				{snapshot.Host{Kind: snapshot.Live, Backend: own, Other: other.Rules}, c.after},
+			} {
+				r, err := backend(&hosts{want: compiled, have: &one.have})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := "iptables-" + string(own.Other()) + fault + c.rule + ": packets traverse both"; r.ok == one.want || one.want && !strings.HasPrefix(r.text, want) {
+					t.Errorf("%q, read for a load: %t: %+v", c.rule, one.have.Other != nil, r)
+				}
+			}
 		}
-		if got := r.text; r.ok != (want == "") || !strings.HasPrefix(got, want) {
-			t.Errorf("%s: %+v", rules, r)
+	}
+}
+
+func TestRulesOfTheOtherBackendThatCannotBeReadAreAnError(t *testing.T) {
+	compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", "replace", 1)))
+	for script, want := range map[string]string{
+		"echo '-A DOCKER -j ACCEPT'":                     "iptables-legacy-save:1",
+		"echo out of memory >&2; exit 1":                 "out of memory",
+		"echo \"can't initialize iptables\" >&2; exit 3": "",
+	} {
+		bin := t.TempDir()
+		write(t, filepath.Join(bin, "iptables-legacy-save"), "#!/bin/sh\n"+script+"\n")
+		t.Setenv("PATH", bin)
+		_, err := backend(&hosts{want: compiled, have: &snapshot.Host{Kind: snapshot.Live, Backend: snapshot.NFT}})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", script, err)
 		}
 	}
 }
@@ -55,40 +96,6 @@ func TestTheChecksAfterALoadCanBeQuick(t *testing.T) {
 		}
 		if got := strings.Join(names, " "); got != want {
 			t.Errorf("quick %t: %s", quick, got)
-		}
-	}
-}
-
-func TestRulesInTheOtherBackendFail(t *testing.T) {
-	for _, c := range []struct {
-		own         snapshot.Backend
-		rules, want string
-	}{
-		{snapshot.NFT, "", ""},
-		{snapshot.NFT, "-A FORWARD -j DOCKER-USER", "iptables-legacy has rules of Docker or dockerfw too, such as -A FORWARD -j DOCKER-USER: packets traverse both"},
-		{snapshot.Legacy, "-A DOCKERFW-INPUT -j RETURN", "iptables-nft has rules of Docker or dockerfw too, such as -A DOCKERFW-INPUT -j RETURN: packets traverse both"},
-		{snapshot.NFT, "-A INPUT -j ACCEPT", ""},
-	} {
-		bin := t.TempDir()
-		for _, b := range []snapshot.Backend{snapshot.NFT, snapshot.Legacy} {
-			rules := "-A DOCKER-USER -j DROP" // in the backend of Docker
-			if b != c.own {
-				rules = c.rules
-			}
-			write(t, filepath.Join(bin, "iptables-"+string(b)+"-save"), "#!/bin/sh\necho '"+rules+"'\n")
-		}
-		t.Setenv("PATH", bin)
-		compiled := open(t, write(t, filepath.Join(t.TempDir(), "policy.hcl"), strings.Replace(policy, "INSTALL", "replace", 1)))
-		r, err := backend(&hosts{want: compiled, have: &snapshot.Host{Kind: snapshot.Live, Backend: c.own}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		if !r.ok {
-			got = r.text
-		}
-		if !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
-			t.Errorf("%+v: got %q", c, got)
 		}
 	}
 }
