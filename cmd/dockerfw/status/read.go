@@ -80,7 +80,7 @@ func Read(now time.Time) (*Report, error) {
 	}
 	out.again = out.folder(path)
 	out.state(s, host, contents, path)
-	for _, f := range facts.Firewalld("/") {
+	for _, f := range append(facts.Firewalld("/"), facts.UFW("/")...) {
 		if f.Status != facts.OK {
 			out.Facts = append(out.Facts, f)
 		}

@@ -28,7 +28,8 @@ var checks = []check{
 	{name: "sets", run: sets},
 	{name: "nft", ofHost: true, needs: nftNotCovered, run: nftTables},
 	{name: "backend", ofHost: true, needs: live, run: backend},
-	{name: facts.FirewalldName, facts: firewalld},
+	{name: facts.FirewalldName, facts: ofThisHost(facts.Firewalld)},
+	{name: facts.UFWName, facts: ofThisHost(facts.UFW)},
 }
 
 // check is one thing to check.
@@ -72,12 +73,15 @@ func protectsInput(h *hosts) bool {
 	return rulesRead(h) && h.want.Owns(h.family, ir.InputChain)
 }
 
-// firewalld checks what runs beside dockerfw on this host.
-func firewalld(_, have *snapshot.Host) []facts.Fact {
-	if have.Kind != snapshot.Live || have.Name != snapshot.LiveName {
-		return nil
+// ofThisHost is a check of the files of the host that this runs on, which tell nothing about another
+// one.
+func ofThisHost(check func(root string) []facts.Fact) func(want, have *snapshot.Host) []facts.Fact {
+	return func(_, have *snapshot.Host) []facts.Fact {
+		if have.Kind != snapshot.Live || have.Name != snapshot.LiveName {
+			return nil
+		}
+		return check("/")
 	}
-	return facts.Firewalld("/")
 }
 
 // result is the outcome of a check.
