@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -23,7 +24,7 @@ func (r *Result) Facts() []facts.Fact {
 			out = append(out, facts.New("fallback", facts.Warning, "IPv%d: the kernel has no security table, so the fallback rules are not loaded: if another program deletes the jump to dockerfw's rules, published ports are open until the next load", f))
 		}
 	}
-	return out
+	return append(out, facts.Expired(r.Want, time.Now())...)
 }
 
 // MissingError is the error of a version with interfaces on which nothing would be filtered.

@@ -230,6 +230,19 @@ func MayComeLater(want, have *snapshot.Host) bool {
 	return false
 }
 
+// dockerfwRules are the rules of dockerfw in a table.
+func dockerfwRules(t *iptables.Table) []*iptables.Rule {
+	var out []*iptables.Rule
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			if identity.Ours(r) {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
 // interfaceFault is what is wrong with an interface of a policy; "" if packets arrive on it. One in a
 // bridge, bond or VRF is harmless in a list that has the latter, too: lists of fleets do.
 func interfaceFault(s *network.State, u use, name string) string {

@@ -223,6 +223,7 @@ func (out *Report) compare(s *store.Store, host *snapshot.Host, contents map[str
 	if out.Facts = append(out.Facts, found...); err != nil {
 		out.Facts = append(out.Facts, verify.Unchecked(err))
 	}
+	out.Facts = append(out.Facts, facts.Expired(want, time.Now())...)
 	return nil
 }
 
