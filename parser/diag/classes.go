@@ -320,6 +320,10 @@ var classes = [...]Class{
 		Name: "own-address", Severity: SeverityWarning, Published: true,
 		Meaning: "a container in a `macvlan` or `ipvlan` network, whose packets pass no rules of the host",
 	},
+	CodeUnknownNetwork: {
+		Name: "unknown-network", Severity: SeverityNote, Published: true,
+		Meaning: "a note: a container in a network that the Compose files do not define (`external: true`, `network_mode`), or that of another container: whether rules of the host see its packets is not known",
+	},
 	CodeInactive: {
 		Name: "inactive", Severity: SeverityNote, Published: true,
 		Meaning: "a note: a service that publishes ports and was left out, because none of its profiles is active",

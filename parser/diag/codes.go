@@ -79,6 +79,7 @@ const (
 	CodeLoopbackPort
 	CodeHostNetwork
 	CodeOwnAddress
+	CodeUnknownNetwork
 	CodeInactive
 )
 

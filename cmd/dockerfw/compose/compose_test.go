@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -9,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
@@ -39,7 +40,7 @@ func describe(p Project, diags hcl.Diagnostics) string {
 		b.WriteByte('\n')
 	}
 	for _, c := range p.Others {
-		fmt.Fprintf(&b, "%s %s: network %q %s\n", placeText(c.At), c.By, c.Network, c.Driver)
+		fmt.Fprintf(&b, "%s %s: network %q %s\n", placeText(c.At), c.By, cmp.Or(c.Network, c.Shares), c.Driver)
 	}
 	for _, d := range diags {
 		fmt.Fprintf(&b, "%s %s: %s\n", placeText(*d.Subject), d.Summary, d.Detail)
@@ -72,7 +73,7 @@ func TestProjects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
+			if diff := gocmp.Diff(string(want), got); diff != "" {
 				t.Error(diff)
 			}
 		})

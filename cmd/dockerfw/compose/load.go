@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,9 +113,9 @@ func (p *project) list() (published.List, hcl.Diagnostics) {
 	return out, diags
 }
 
-// onHost reports whether a service is in the network namespace of the host: by itself, or with the
-// service whose network it uses (network_mode: service:NAME).
-func (p *project) onHost(s *types.ServiceConfig) bool {
+// mode is the network_mode that decides for a service: its own, or that of the service whose network
+// it uses (network_mode: service:NAME). "" is none.
+func (p *project) mode(s *types.ServiceConfig) string {
 	mode := s.NetworkMode
 	for range len(p.read.Services) {
 		name, shared := strings.CutPrefix(mode, types.ServicePrefix)
@@ -123,24 +124,54 @@ func (p *project) onHost(s *types.ServiceConfig) bool {
 		}
 		mode = p.read.Services[name].NetworkMode
 	}
-	return mode == "host"
+	return mode
 }
+
+// others are the ways in which a service is reached without published ports, or may be.
+func (p *project) others(s *types.ServiceConfig) []published.Container {
+	one := published.Container{By: s.Name, At: p.index.service(s.Name)}
+	var out []published.Container
+	in := func(network string, external bool, driver string) {
+		c := one
+		c.Network, c.Driver = network, driver
+		switch {
+		case external && network == "host":
+			out = append(out, one)
+		case external && !slices.Contains(engineNetworks, network):
+			out = append(out, c)
+		case driver == "macvlan" || driver == "ipvlan":
+			out = append(out, c)
+		}
+	}
+	mode := p.mode(s)
+	if container, shares := strings.CutPrefix(mode, types.ContainerPrefix); shares {
+		one.Shares = container
+		return append(out, one)
+	}
+	if mode != "" && !strings.HasPrefix(mode, types.ServicePrefix) {
+		in(mode, true, "")
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Networks)) {
+		if n := p.read.Networks[name]; n.External {
+			in(cmp.Or(n.Name, name), true, "")
+		} else {
+			in(name, false, n.Driver)
+		}
+	}
+	return out
+}
+
+// engineNetworks are the networks of every engine that have no address outside, and what network_mode
+// calls the default one.
+var engineNetworks = []string{"bridge", "default", "none"}
 
 // service adds what a service publishes.
 func (p *project) service(out *published.List, s *types.ServiceConfig, inactive string) hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	at := p.index.service(s.Name)
 	if inactive == "" {
-		if p.onHost(s) {
-			out.Others = append(out.Others, published.Container{By: s.Name, At: at})
-		}
-		for _, name := range slices.Sorted(maps.Keys(s.Networks)) {
-			if driver := p.read.Networks[name].Driver; driver == "macvlan" || driver == "ipvlan" {
-				out.Others = append(out.Others, published.Container{By: s.Name, At: at, Network: name, Driver: driver})
-			}
-		}
+		out.Others = append(out.Others, p.others(s)...)
 	}
-	if p.onHost(s) {
+	if p.mode(s) == "host" {
 		return nil // the engine ignores the ports
 	}
 	for _, c := range s.Ports {

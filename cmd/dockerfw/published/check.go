@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -322,6 +323,8 @@ func others(want *snapshot.Host, list []Container) (hcl.Diagnostics, error) {
 	}
 	for _, c := range list {
 		switch {
+		case c.Network != "" && c.Driver == "", c.Shares != "":
+			continue
 		case c.Driver != "":
 			diags = append(diags, diag.Warn(diag.CodeOwnAddress, c.At, fmt.Sprintf("%s has an address of its own in network %s (%s)", c.By, c.Network, c.Driver),
 				"Packets for it pass no rules of the host, so that the policy does not filter them: all its ports are open to everyone in that network. Filter them in the container or on the router, or use a bridge network."))
@@ -333,5 +336,45 @@ func others(want *snapshot.Host, list []Container) (hcl.Diagnostics, error) {
 				"The ports it listens on are ports of the host: the input block decides, and closes those that no accept lists in ports."))
 		}
 	}
-	return diags, nil
+	return append(diags, unknown(list)...), nil
+}
+
+// unknown notes what decides how containers are reached, and is not known: one note for each network
+// or container.
+func unknown(list []Container) hcl.Diagnostics {
+	type key struct{ network, shares string }
+	var keys []key
+	users := map[key][]Container{}
+	for _, c := range list {
+		k := key{c.Network, c.Shares}
+		if c.Driver != "" || k == (key{}) {
+			continue
+		}
+		if users[k] == nil {
+			keys = append(keys, k)
+		}
+		users[k] = append(users[k], c)
+	}
+	const open = "packets for it pass no rules of the host, and all its ports are open to everyone in that network"
+	var diags hcl.Diagnostics
+	for _, k := range keys {
+		first := users[k][0]
+		by := []string{}
+		for _, c := range users[k] {
+			by = append(by, c.By)
+		}
+		const shown = 6
+		who, verb := words.List(by, shown), "uses"
+		if len(by) > 1 {
+			verb = "use"
+		}
+		what, why, command := "the network "+k.network, "It is not defined in these files: if its driver is macvlan or ipvlan, a container there has an address of its own: "+open+". The driver is shown, on the host, by:",
+			shell.Command("docker", "network", "inspect", "--format", "{{.Driver}}", k.network)
+		if k.shares != "" {
+			what, why, command = "the network of container "+k.shares, "That container is not in these files. If it is in the network of the host, no rule for published ports applies; if it has an address of its own (macvlan, ipvlan), "+open+". Its network is shown, on the host, by:",
+				shell.Command("docker", "inspect", "--format", "{{.HostConfig.NetworkMode}}", k.shares)
+		}
+		diags = append(diags, diag.Note(diag.CodeUnknownNetwork, first.At, fmt.Sprintf("%s %s %s, which is not known here", who, verb, what), why+"\n\n  "+command))
+	}
+	return diags
 }

@@ -75,6 +75,9 @@ func TestWhatIsPublishedIsComparedWithAPolicy(t *testing.T) {
 		{"the host's network, closed", input, nil, []published.Container{{By: "n", At: hcl.Range{Filename: "ports"}}}, []string{"note host-network"}, ""},
 		{"the host's network, with an open input block", "input {\n  default {\n    action = \"return\"\n  }\n}\n", nil, []published.Container{{By: "n", At: hcl.Range{Filename: "ports"}}}, []string{"warning host-network"}, ""},
 		{"an address of its own", input, nil, []published.Container{{By: "n", Network: "lan", Driver: "macvlan", At: hcl.Range{Filename: "ports"}}}, []string{"warning own-address"}, "network lan (macvlan)"},
+		{"a network that is not defined", input, nil, []published.Container{{By: "n", Network: "my lan", At: hcl.Range{Filename: "ports"}}}, []string{"note unknown-network"}, "n uses the network my lan, which is not known here: It is not defined in these files: if its driver is macvlan or ipvlan, a container there has an address of its own: packets for it pass no rules of the host, and all its ports are open to everyone in that network. The driver is shown, on the host, by:\n\n  docker network inspect --format '{{.Driver}}' 'my lan'\n"},
+		{"two containers of it, and another network", input, nil, []published.Container{{By: "n", Network: "a", At: hcl.Range{Filename: "ports"}}, {By: "m", Network: "b", At: hcl.Range{Filename: "ports"}}, {By: "o", Network: "a", At: hcl.Range{Filename: "ports"}}}, []string{"note unknown-network", "note unknown-network"}, "n, o use the network a, which"},
+		{"the network of a container", input, nil, []published.Container{{By: "n", Shares: "vpn", At: hcl.Range{Filename: "ports"}}}, []string{"note unknown-network"}, "n uses the network of container vpn, which is not known here: That container is not in these files."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			diags, err := published.Check(policy(t, closedHost+c.policy), published.List{Ports: c.ports, Others: c.others})

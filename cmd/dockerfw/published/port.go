@@ -29,13 +29,17 @@ type Port struct {
 	Inactive string
 }
 
-// Container is one whose packets do not go through published ports.
+// Container is one whose packets do not go through published ports, or may not. With none of the
+// fields after At it is in the network of the host (network_mode: host).
 type Container struct {
 	By string
 	At hcl.Range
-	// Network is the name of the network of a container with an address of its own in the
-	// network of the host, and Driver macvlan or ipvlan; both are "" for network_mode: host.
+	// Network is the name of a network other than the engine's own: of one with Driver macvlan or
+	// ipvlan, in which the container has an address of its own; or, without a Driver, of one that is
+	// not defined where the container is, so that its driver is not known.
 	Network, Driver string
+	// Shares is the container whose network this one uses, if that is not known.
+	Shares string
 }
 
 // List is what the containers of a host publish.
