@@ -36,11 +36,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/network":      "compiler/ir",
 	"cmd/dockerfw/outcome":      "cmd/dockerfw/apply cmd/dockerfw/cut cmd/dockerfw/diff cmd/dockerfw/facts cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/store cmd/dockerfw/verify cmd/dockerfw/words compiler/ir parser/escape",
 	"cmd/dockerfw/plan":         "cmd/dockerfw/identity compiler/ir parser/iptables",
-<<<<<<< HEAD
-	"cmd/dockerfw/published":    "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser/diag",
-=======
-	"cmd/dockerfw/published":    "cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser/diag",
->>>>>>> e120a6f (check --compose: say which networks are not known)
+	"cmd/dockerfw/published":    "cmd/dockerfw/identity cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser/diag",
 	"cmd/dockerfw/remote":       "",
 	"cmd/dockerfw/report":       "cmd/dockerfw/diff cmd/dockerfw/identity cmd/dockerfw/published cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/revision":     "cmd/dockerfw/shell parser/files parser/suggest",

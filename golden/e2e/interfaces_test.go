@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -317,6 +319,44 @@ func TestALoadOfWhatIsInForceIsNotRefused(t *testing.T) {
 			t.Errorf("%s is missing:\n%s", w, stdout)
 		}
 	}
+}
+
+// Records can be lost, with /run or with the directory of the state: the rules on the host show what
+// is in force.
+func TestALoadOfWhatIsInForceIsNotRefusedWithoutARecord(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	p := compileFolder(t, "a VPN", `host { external_interfaces = ["eth0", "wg+"] }`)
+	h.succeeds(p, nil, "loaded ")
+	ip(t, h.Namespace, "link set wg0 name later0")
+	lose := func() {
+		t.Helper()
+		if err := errors.Join(os.RemoveAll(h.path("run")), os.RemoveAll(h.path("state"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const missing = "no interface of this host matches wg+"
+	lose()
+	h.succeeds(p, nil, "nothing to load: the host already has the rules and sets of ", "no version was recorded as in force; it is recorded now", "warning: "+missing)
+	h.succeeds(p, nil, "nothing to do: the folder is already loaded")
+
+	// Of the filter table nothing is left; the fallback rules are.
+	lose()
+	if err := h.IPTables(lab.NFT, 4, "-F"); err != nil {
+		t.Fatal(err)
+	}
+	h.succeeds(p, nil, "loaded ", "warning: "+missing)
+	h.requireLoaded(p)
+
+	// Nothing of it is in force, or another version.
+	lose()
+	h.refuses(compileFolder(t, "the next", `host { external_interfaces = ["eth0", "wg+", "lo"] }`), 1, nil, missing)
+	for _, table := range []string{"filter", "security"} {
+		if err := h.IPTables(lab.NFT, 4, "-t", table, "-F"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.refuses(p, 1, nil, missing)
 }
 
 // At boot, interfaces may come later than the rules.

@@ -150,6 +150,8 @@ type Result struct {
 	// Loaded is what was loaded, or in a dry run would be; nil where nothing is. Want is its host.
 	Loaded *store.InForce
 	Want   *snapshot.Host
+	// Was is what was recorded as in force before a load that is not one at boot; nil for nothing.
+	Was *store.InForce
 	// Backend is the kind of iptables that was used, and Note why it is not the default one.
 	Backend snapshot.Backend
 	Note    string

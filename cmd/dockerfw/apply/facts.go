@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 	"github.com/dockerfw/dockerfw/emit/folder"
@@ -49,10 +51,10 @@ func (e *MissingError) Error() string {
 
 // missing returns a *MissingError for interfaces of the version on which nothing would be filtered. A
 // version that is in force already is loaded again all the same: that restores what other tools have
-// deleted, and to refuse would leave more open.
+// deleted, and to refuse would leave more open. It is in force if it is recorded, or if the host has
+// its rules: records can be lost. The plan has been made.
 func (l *load) missing(host *snapshot.Host) error {
-	in, err := l.store.InForce()
-	if l.options.AllowMissing || err == nil && in != nil && in.Digest == l.Loaded.Digest {
+	if l.options.AllowMissing || l.Was != nil && l.Was.Digest == l.Loaded.Digest || l.restores(host) {
 		return nil
 	}
 	out := &MissingError{Later: facts.MayComeLater(l.want, host)}
@@ -65,6 +67,14 @@ func (l *load) missing(host *snapshot.Host) error {
 		return nil
 	}
 	return out
+}
+
+// restores reports whether the load only restores what is in force: the chains in which the host has
+// rules of dockerfw have those of the version, and they filter on each missing interface. Other tools
+// delete all rules of a chain; a chain with other rules is of another version.
+func (l *load) restores(host *snapshot.Host) bool {
+	other := func(c plan.ChainChange) bool { return len(c.Before) > 0 }
+	return !slices.ContainsFunc(l.Plan.Differences.Chains, other) && facts.FilteredOnMissing(l.want, host)
 }
 
 // warnSSHClosed warns, before anything is loaded, of a version after which nobody reaches sshd any

@@ -89,14 +89,14 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	}
 	early := a.beginRehearsal(l.version, o.Backend)
 	defer early.wait()
+	if l.Was, err = a.store.InForce(); err != nil {
+		l.Was = nil // a damaged record is replaced after the load
+	}
 	host, note, err := a.read(snapshot.LiveOptions{Backend: o.Backend})
 	if err != nil {
 		return nil, err
 	}
 	if err := errors.Join(a.needTools(host, l.want), MustRead(host)); err != nil {
-		return nil, err
-	}
-	if err := l.missing(host); err != nil {
 		return nil, err
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
@@ -108,7 +108,7 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err := l.plan(host, printed); err != nil {
 		return nil, err
 	}
-	var problems []error
+	problems := []error{l.missing(host)}
 	for _, p := range l.Plan.Problems {
 		problems = append(problems, p)
 	}

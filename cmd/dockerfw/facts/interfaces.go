@@ -230,6 +230,30 @@ func MayComeLater(want, have *snapshot.Host) bool {
 	return false
 }
 
+// FilteredOnMissing reports whether the rules of dockerfw that a host has filter on each interface of
+// a policy that is missing, in each family that has rules of the policy.
+func FilteredOnMissing(want, have *snapshot.Host) bool {
+	lists, _ := usesOf(want)
+	for _, f := range want.Families() {
+		var filtered []string
+		if have.Rules[f] != nil {
+			for _, t := range have.Rules[f].Tables {
+				for _, r := range dockerfwRules(t) {
+					filtered = append(filtered, value(r, "-i"), value(r, "-o"))
+				}
+			}
+		}
+		for _, u := range lists {
+			for _, name := range u.names {
+				if (have.Network == nil || interfaceFault(have.Network, u, name) != "") && !slices.Contains(filtered, name) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
 // dockerfwRules are the rules of dockerfw in a table.
 func dockerfwRules(t *iptables.Table) []*iptables.Rule {
 	var out []*iptables.Rule

@@ -481,3 +481,38 @@ func TestMayComeLater(t *testing.T) {
 		t.Error("of a host whose interfaces are not known, one may come later")
 	}
 }
+
+// A host that filters on a missing interface already is not less closed with the same rules again.
+func TestRulesInForceShowWhetherAMissingInterfaceIsFiltered(t *testing.T) {
+	policy := func(names string) *snapshot.Host {
+		return compiled(t, `external_interfaces = [`+names+`]`, "default { allow = [] }")
+	}
+	want := policy(`"eth0", "wg0"`)
+	for name, c := range map[string]struct {
+		loaded *snapshot.Host
+		links  string
+		want   bool
+	}{
+		"no rules":                      {nil, "eth0 device", false},
+		"no rules, nothing missing":     {nil, "eth0 device\nwg0 wireguard", true},
+		"the same rules":                {want, "eth0 device", true},
+		"rules for the other interface": {policy(`"eth0"`), "eth0 device", false},
+		"rules for all interfaces":      {policy(`"wg+"`), "eth0 device", false},
+	} {
+		have := hostOf(t, c.links)
+		if c.loaded != nil {
+			have.Rules = c.loaded.Rules
+		}
+		if got := FilteredOnMissing(want, have); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	unknown := &snapshot.Host{Name: snapshot.LiveName, Kind: snapshot.Live, Rules: want.Rules}
+	if !FilteredOnMissing(want, unknown) {
+		t.Error("the network was not read, and all interfaces are in the rules")
+	}
+	delete(unknown.Rules, ir.IPv6)
+	if FilteredOnMissing(policy(`"eth0", "wg0"`), unknown) {
+		t.Error("no IPv6 rules are in force")
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
@@ -67,6 +68,56 @@ func TestNothingToDoIsOneLine(t *testing.T) {
 	r := newReport("apply", Current)
 	r.Version = version
 	requireText(t, r, Style{Color: true}, "nothing to do: the folder is already loaded: /etc/dockerfw.d/2 for host web1, compiled from policy.hcl (0123456789ab)\n")
+}
+
+// The record of a folder with the same rules is replaced, which is said: another version of dockerfw
+// may have compiled it.
+func TestALoadThatChangesOnlyTheRecordSaysSo(t *testing.T) {
+	in := func(digest, program string) *store.InForce {
+		return &store.InForce{Folder: "/etc/dockerfw.d/" + digest, Digest: digest, Host: "web1", Policy: []string{"policy.hcl"}, Version: program}
+	}
+	host := &snapshot.Host{Name: snapshot.LiveName, Kind: snapshot.Live}
+	const has = "nothing to load: the host already has the rules and sets of /etc/dockerfw.d/2 for host web1, compiled from policy.hcl (2)\n"
+	for name, c := range map[string]struct {
+		was                    *store.InForce
+		applied, dryRun, other string
+	}{
+		"the same folder": {was: in("2", "1.1"), applied: "nothing to do: the folder is already loaded: /etc/dockerfw.d/2 for host web1, compiled from policy.hcl (2)\n"},
+		"another program": {
+			was: in("1", "1.0"), other: "1",
+			applied: has + "it is recorded now in place of /etc/dockerfw.d/1 for host web1, compiled from policy.hcl (1), which dockerfw 1.0 compiled, not 1.1\n",
+			dryRun:  has + "a load records it in place of /etc/dockerfw.d/1 for host web1, compiled from policy.hcl (1), which dockerfw 1.0 compiled, not 1.1\n",
+		},
+		"another policy": {
+			was: in("1", "1.1"), other: "1",
+			applied: has + "it is recorded now in place of /etc/dockerfw.d/1 for host web1, compiled from policy.hcl (1)\n",
+			dryRun:  has + "a load records it in place of /etc/dockerfw.d/1 for host web1, compiled from policy.hcl (1)\n",
+		},
+		"no record": {
+			applied: has + "no version was recorded as in force; it is recorded now\n",
+			dryRun:  has + "no version was recorded as in force; a load records it\n",
+		},
+	} {
+		result := &apply.Result{Loaded: in("2", "1.1"), Want: host, Before: host, Plan: &plan.Plan{Differences: &plan.Differences{}}, Was: c.was}
+		if c.dryRun == "" {
+			c.dryRun = c.applied
+		}
+		for dryRun, want := range map[bool]string{false: c.applied, true: c.dryRun} {
+			early := &Early{DryRun: dryRun}
+			early.Planned(*result)
+			early.Loaded(*result)
+			r, err := Apply(result, apply.Options{DryRun: dryRun}, early, apply.BootUnit{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := written(t, r, Style{}); got != want {
+				t.Errorf("%s, dry run: %t\n%swant\n%s", name, dryRun, got, want)
+			}
+			if replaced := r.Replaced; (replaced == nil) != (c.other == "") || replaced != nil && replaced.Digest != c.other {
+				t.Errorf("%s: %+v", name, replaced)
+			}
+		}
+	}
 }
 
 func differences() *plan.Differences {

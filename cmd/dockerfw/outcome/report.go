@@ -43,6 +43,9 @@ type Report struct {
 	Error string `json:"error,omitempty"`
 	// Version is what was loaded, or is in force again after a rollback.
 	Version *Version `json:"version,omitempty"`
+	// Replaced is what was recorded as in force before, if a load that changes nothing on the host
+	// records another version.
+	Replaced *Version `json:"replaced,omitempty"`
 	// BackendNote is why the backend is not the default one.
 	BackendNote string `json:"backend_note,omitempty"`
 	Rules       int    `json:"rules"`
@@ -70,6 +73,8 @@ type Report struct {
 	Next []Step `json:"next"`
 
 	seconds int
+	// unrecorded: a load that changes nothing, and nothing was recorded as in force before.
+	unrecorded bool
 	// nothing: there was nothing to remove.
 	nothing bool
 }
@@ -81,6 +86,9 @@ type Version struct {
 	Host    string   `json:"host,omitempty"`
 	Policy  []string `json:"policy"`
 	Backend string   `json:"backend,omitempty"`
+
+	// program is the version of dockerfw that compiled it.
+	program string
 }
 
 // Moved is a jump that went ahead of a rule which lets packets through.
@@ -109,7 +117,7 @@ func VersionOf(in *store.InForce) *Version {
 	if policy == nil {
 		policy = []string{}
 	}
-	return &Version{in.Folder, in.Digest, in.Host, policy, in.Backend}
+	return &Version{in.Folder, in.Digest, in.Host, policy, in.Backend, in.Version}
 }
 
 func newReport(operation string, state State) *Report {
@@ -137,6 +145,13 @@ func Apply(r *apply.Result, o apply.Options, early *Early, boot apply.BootUnit) 
 	if o.Cut && !o.DryRun {
 		out.Ended = append([]cut.Refusal{}, r.Ended...)
 		out.Spared = append([]cut.Refusal{}, r.Spared...)
+	}
+	switch {
+	case len(out.Changes) > 0:
+	case r.Was == nil:
+		out.unrecorded = true
+	case r.Was.Digest != r.Loaded.Digest:
+		out.Replaced = VersionOf(r.Was)
 	}
 	meaning, err := early.meaning()
 	if err != nil {
@@ -317,6 +332,14 @@ func (v *Version) name() string {
 		text += ", compiled from " + strings.Join(v.Policy, ", ")
 	}
 	return text + " (" + Short(v.Digest) + ")"
+}
+
+// compiler is the version of dockerfw that compiled a folder, if it is not the one of another folder.
+func (v *Version) compiler(other *Version) string {
+	if v.program == other.program {
+		return ""
+	}
+	return fmt.Sprintf(", which dockerfw %s compiled, not %s", v.program, other.program)
 }
 
 // Short is the beginning of a digest.

@@ -101,12 +101,12 @@ func (t *text) heading(r *Report) {
 	switch r.State {
 	case Planned:
 		if len(r.Changes) == 0 {
-			t.line("nothing to do: the folder is already loaded: %s", r.Version.name())
+			t.current(r, "a load records it")
 			return
 		}
 		t.line("would load %s: %s", r.Version.name(), escape.Safe(r.size()))
 	case Current:
-		t.line("nothing to do: the folder is already loaded: %s", r.Version.name())
+		t.current(r, "it is recorded now")
 	case Loaded, Waiting:
 		t.line("loaded %s: %s", r.Version.name(), escape.Safe(r.size()))
 	case Confirmed:
@@ -124,6 +124,22 @@ func (t *text) heading(r *Report) {
 			return
 		}
 		t.line("removed: no dockerfw rules remain. Published ports are open to everyone, unless other rules refuse")
+	}
+}
+
+// current is the heading of a load that changes nothing on the host. With rules that were loaded from
+// another folder, such as one that another version of dockerfw compiled, the record changes.
+func (t *text) current(r *Report, recorded string) {
+	const same = "nothing to load: the host already has the rules and sets of %s"
+	switch {
+	case r.unrecorded:
+		t.line(same, r.Version.name())
+		t.line("no version was recorded as in force; %s", escape.Safe(recorded))
+	case r.Replaced != nil:
+		t.line(same, r.Version.name())
+		t.line("%s in place of %s%s", escape.Safe(recorded), r.Replaced.name(), r.Replaced.compiler(r.Version))
+	default:
+		t.line("nothing to do: the folder is already loaded: %s", r.Version.name())
 	}
 }
 
