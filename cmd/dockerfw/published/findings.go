@@ -41,6 +41,9 @@ func Findings(want *snapshot.Host, all []Exposure) []Finding {
 		}
 	}
 	list("open to everyone", func(x *Exposure) (string, bool) { return blocksText(x.Accepts), x.Path == Forwarded && x.Everyone })
+	list("foreign rules ahead of Docker's DNAT decide about packets for these ports, which then do not get to the container", func(x *Exposure) (string, bool) {
+		return fmt.Sprintf(" (container %s, %s)", x.Port.By, x.Ahead), x.Ahead != ""
+	})
 	list("in no rule of the policy", func(x *Exposure) (string, bool) {
 		return "", x.Path != HostNetwork && !x.Port.local() && !x.Listed && !x.Covered && !x.Leak
 	})

@@ -43,6 +43,9 @@ type Exposure struct {
 	Uncompiled bool
 	// Inferred: no process was seen; the rules of the engine show that docker-proxy is in use.
 	Inferred bool
+	// Ahead is a foreign rule that decides about some packets for a forwarded port before Docker's DNAT,
+	// so that they do not get to the container; "" for none.
+	Ahead string
 }
 
 // Live returns the ports that containers publish on a host as it is, or as it would be after
@@ -71,6 +74,9 @@ func Exposures(want, have *snapshot.Host, listeners []Listener, known bool) ([]E
 			continue
 		}
 		l.forwarded(f)
+		if err := l.ahead(f); err != nil {
+			return nil, err
+		}
 		for _, one := range listeners {
 			l.listener(f, one)
 		}

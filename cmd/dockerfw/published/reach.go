@@ -260,16 +260,22 @@ func widen(cond packet.Cond, p *Port, path snapshot.Path) packet.Cond {
 	})
 }
 
+// questions is a program that accepts what was asked about, with a rule for each question.
+func (a *asker) questions() *packet.Program {
+	out := &packet.Program{Family: a.f, ToHost: a.path == snapshot.ToHost, Default: packet.Verdict{Kind: packet.Drop}, Chains: []*packet.Chain{{Name: "asked"}}}
+	for _, c := range a.asked {
+		out.Chains[0].Rules = append(out.Chains[0].Rules, &packet.Rule{Matches: []packet.Cond{c}, Verdict: packet.Verdict{Kind: packet.Accept}})
+	}
+	return out
+}
+
 // answers evaluates all questions at once.
 func (a *asker) answers() (out []clients, err error) {
 	defer packet.Catch(&err)
 	if len(a.asked) == 0 {
 		return nil, nil
 	}
-	questions := &packet.Program{Family: a.f, ToHost: a.path == snapshot.ToHost, Default: packet.Verdict{Kind: packet.Drop}, Chains: []*packet.Chain{{Name: "asked"}}}
-	for _, c := range a.asked {
-		questions.Chains[0].Rules = append(questions.Chains[0].Rules, &packet.Rule{Matches: []packet.Cond{c}, Verdict: packet.Verdict{Kind: packet.Accept}})
-	}
+	questions := a.questions()
 	space, err := packet.New(append([]*packet.Program{a.program, questions}, a.nat...)...)
 	if err != nil {
 		return nil, err
