@@ -34,7 +34,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/lsp":          "cmd/dockerfw/driver compiler/ir parser parser/diag parser/files",
 	"cmd/dockerfw/manual":       "",
 	"cmd/dockerfw/network":      "compiler/ir",
-	"cmd/dockerfw/outcome":      "cmd/dockerfw/apply cmd/dockerfw/cut cmd/dockerfw/diff cmd/dockerfw/facts cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/store cmd/dockerfw/verify cmd/dockerfw/words compiler/ir parser/escape",
+	"cmd/dockerfw/outcome":      "cmd/dockerfw/apply cmd/dockerfw/cut cmd/dockerfw/diff cmd/dockerfw/facts cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store cmd/dockerfw/verify cmd/dockerfw/words compiler/ir parser/escape",
 	"cmd/dockerfw/plan":         "cmd/dockerfw/identity compiler/ir parser/iptables",
 	"cmd/dockerfw/published":    "cmd/dockerfw/identity cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser/diag",
 	"cmd/dockerfw/remote":       "",
