@@ -46,7 +46,7 @@ func (f *policyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().Var(inputFlag{&f.inputs, false}, "var", "set a variable of the policy: `name=value`; may be repeated")
 	cmd.Flags().Var(inputFlag{&f.inputs, true}, "var-file", "set variables from a `file`; may be repeated, later ones win")
 	cmd.Flags().BoolVar(&f.allowOutside, "allow-outside", false, "allow the policy to read files outside its directory")
-	cmd.Flags().BoolVar(&f.noFold, "no-fold", false, "compile each rule to rules of its own, however many there are")
+	cmd.Flags().BoolVar(&f.noFold, "no-fold", false, "emit each rule alone; rules that are many are not merged")
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil, "use only the host with this `label`; may be repeated")
 	cmd.Flags().StringVar(&f.now, "now", "", "the `date` to compare expires with, such as 2027-01-31 (default today)")
 	for _, name := range []string{"var", "var-file", "allow-outside", "no-fold", "host", "now"} {

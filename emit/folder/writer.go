@@ -130,6 +130,8 @@ func (w *Writer) create() error {
 	return nil
 }
 
+var errChangedMeanwhile = errors.New("another program changed the file at the same time; run the command again")
+
 // keep links a file that was unchanged when it was added into the new folder, or copies it on
 // a file system without links.
 func (w *Writer) keep(k keptFile) error {
@@ -148,7 +150,7 @@ func (w *Writer) keep(k keptFile) error {
 		return err
 	}
 	if !same(content) {
-		return fmt.Errorf("another program changed %s at the same time; run the command again", source)
+		return fmt.Errorf("%s: %w", source, errChangedMeanwhile)
 	}
 	w.written = append(w.written, target)
 	return w.write(k.path, target, content)

@@ -13,8 +13,9 @@ import (
 )
 
 // elsewhere are the directories that print nothing for people: this one, tests, those that
-// write files for tools or run git, and those that return strings or digests.
-var elsewhere = []string{"../../parser/escape", "../../golden", "../../emit", "../../parser/iptables", "../../cmd/dockerfw/driver", "../../cmd/dockerfw/plan", "../../compiler/packet", "../../cmd/dockerfw/revision"}
+// write files for tools or run git, and those that return strings or digests; and those whose
+// texts are all dockerfw's own, such as help.
+var elsewhere = []string{"../../parser/escape", "../../golden", "../../emit", "../../parser/iptables", "../../cmd/dockerfw/driver", "../../cmd/dockerfw/plan", "../../compiler/packet", "../../cmd/dockerfw/revision", "../../cmd/dockerfw/manual", "../../cmd/release"}
 
 // All output is written by this package, so that it is escaped: no other package writes
 // formatted text, and no format is computed.

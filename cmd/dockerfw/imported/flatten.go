@@ -143,9 +143,9 @@ func (f *flattener) chain(c *packet.Chain, conds []packet.Cond, not []exception,
 var counts = map[string]bool{"limit": true, "hashlimit": true, "connlimit": true, "recent": true, "quota": true, "statistic": true}
 
 func (f *flattener) add(one *flat) {
-	for i, log := range f.logs {
-		if one.log == nil && sameConds(withoutOpaque(log.conds), withoutOpaque(one.conds)) {
-			one.log = log.origin()
+	for i, logged := range f.logs {
+		if one.log == nil && sameConds(withoutOpaque(logged.conds), withoutOpaque(one.conds)) {
+			one.log = logged.origin()
 			f.logs = append(f.logs[:i:i], f.logs[i+1:]...)
 			break
 		}

@@ -159,8 +159,8 @@ func newPolicy(flats map[ir.Family]*flattener, external []string, families []ir.
 		enter, leave := &builder{family: f, external: external}, &builder{family: f, external: external, egress: true}
 		in[f], out[f] = enter.build(flats[f].out), leave.build(flats[f].out)
 		p.left = append(p.left, flats[f].left...)
-		for _, log := range flats[f].logs {
-			p.left = append(p.left, left{log.origin(), "no rule after it refuses or accepts the same packets, so that there is no block to log in"})
+		for _, logged := range flats[f].logs {
+			p.left = append(p.left, left{logged.origin(), "no rule after it refuses or accepts the same packets, so that there is no block to log in"})
 		}
 	}
 	if len(flats) == 1 {

@@ -77,10 +77,10 @@ func key(x *block) string {
 	l := x.literals
 	var end strings.Builder
 	for _, a := range l.src {
-		fmt.Fprint(&end, "s", a.not)
+		end.WriteString(fmt.Sprint("s", a.not))
 	}
 	for _, a := range l.dst {
-		fmt.Fprint(&end, "d", a.not)
+		end.WriteString(fmt.Sprint("d", a.not))
 	}
 	icmp := ""
 	if len(l.icmp) > 0 || slices.Equal(l.protocols, []uint8{1}) || slices.Equal(l.protocols, []uint8{58}) {

@@ -26,7 +26,7 @@ func TestAComparisonListsChangesAndTheCommand(t *testing.T) {
 func TestRulesAreCountedByPhaseAndSetsByEntries(t *testing.T) {
 	p := &iptables.Program{Chains: []*iptables.Chain{
 		{Name: "DOCKER-USER", Rules: []*iptables.Rule{{ID: ir.RuleID{Phase: ir.PhaseEstablished}}, {ID: ir.RuleID{Phase: ir.PhaseAccept}}, {ID: ir.RuleID{Phase: ir.PhaseAccept}}, {ID: ir.RuleID{Phase: ir.PhaseDefault}}}},
-		{Name: ir.InputChain, Rules: []*iptables.Rule{{ID: ir.RuleID{Phase: ir.PhaseInput}}}},
+		{Name: ir.InputChain, Scope: ir.ScopeInput, Rules: []*iptables.Rule{{ID: ir.RuleID{Phase: ir.PhaseInput}}}},
 	}}
 	if got, want := ruleCounts(p), "4 rules: 1 established, 2 accept, 1 default; and 1 for INPUT protection"; got != want {
 		t.Errorf("got %q, want %q", got, want)
