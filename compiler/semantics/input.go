@@ -1,6 +1,9 @@
 package semantics
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser"
@@ -54,12 +57,10 @@ func (b *builder) protected() (ports packet.Any, protocols map[uint8]bool) {
 		return nil, nil
 	}
 	protocols = map[uint8]bool{}
+	ranges := map[uint8][]ir.PortRange{}
 	add := func(protocol uint8, p parser.Ports) {
 		protocols[protocol] = true
-		ports = append(ports, packet.All{
-			packet.Proto{Numbers: []uint8{protocol}},
-			packet.Port{End: packet.Destination, Ranges: []ir.PortRange{{First: p.First, Last: p.Last}}},
-		})
+		ranges[protocol] = append(ranges[protocol], ir.PortRange{First: p.First, Last: p.Last})
 	}
 	for _, p := range b.policy.Host.ProxyPorts {
 		add(p.Value.Protocol, p.Value.Ports)
@@ -70,6 +71,13 @@ func (b *builder) protected() (ports packet.Any, protocols map[uint8]bool) {
 				add(protocol.Value.Number, port.Value)
 			}
 		}
+	}
+	// One condition for each protocol: every rule for protected ports has them all.
+	for _, protocol := range slices.Sorted(maps.Keys(ranges)) {
+		ports = append(ports, packet.All{
+			packet.Proto{Numbers: []uint8{protocol}},
+			packet.Port{End: packet.Destination, Ranges: ranges[protocol]},
+		})
 	}
 	return ports, protocols
 }
