@@ -20,7 +20,8 @@ import (
 //
 // Rules lead to these chains with -g: to RETURN there is to return from the chain of the scope,
 // which is how some rules accept. A packet that no rule of the run matches goes on to the chain
-// with the rules that follow the run.
+// with the rules that follow the run. So each further folded run makes paths longer: a run with
+// which the kernel would refuse the chains stays as it is (see loadable).
 
 // maxLinear is the number of rules in a run up to which it is not folded: so many cost a packet
 // less than 10 % (docs/performance.md, "Folding").
@@ -53,7 +54,7 @@ type plannedRule struct {
 // one only if they have rules.
 func (l *legalization) planChains() {
 	for _, p := range l.in.Programs {
-		f := &ruleFolder{legalization: l, family: p.Family, merges: map[string]string{}, named: map[string]bool{}, contents: map[string][]netip.Prefix{}}
+		f := &ruleFolder{legalization: l, program: p, family: p.Family, merges: map[string]string{}, named: map[string]bool{}, contents: map[string][]netip.Prefix{}}
 		for s := ir.ScopeForward; s <= ir.LastScope; s++ {
 			rules := p.Scope(s)
 			if len(rules) == 0 && s != ir.ScopeForward {
@@ -67,7 +68,7 @@ func (l *legalization) planChains() {
 			}
 			for len(rules) > 0 {
 				n := runLength(rules)
-				f.run(rules[:n])
+				f.run(rules[:n], rules[n:])
 				rules = rules[n:]
 			}
 		}
@@ -112,9 +113,10 @@ func canFold(r *ir.Rule) bool {
 // ruleFolder folds the rules of one family.
 type ruleFolder struct {
 	*legalization
-	family ir.Family
-	scope  ir.Scope
-	chains []*plannedChain
+	program *ir.Program
+	family  ir.Family
+	scope   ir.Scope
+	chains  []*plannedChain
 	// chain is the one that gets the next rules of the scope.
 	chain *plannedChain
 	folds int
@@ -141,8 +143,9 @@ func (f *ruleFolder) keep(rules ...*ir.Rule) {
 	}
 }
 
-// run adds the rules of a run, folded if they are many.
-func (f *ruleFolder) run(rules []*ir.Rule) {
+// run adds the rules of a run, folded if they are many and the kernel accepts the chains. after are
+// the rules of the scope behind the run.
+func (f *ruleFolder) run(rules, after []*ir.Rule) {
 	if !canFold(rules[0]) || f.lines(rules) <= f.foldAbove() {
 		f.keep(rules...)
 		return
@@ -159,14 +162,23 @@ func (f *ruleFolder) run(rules []*ir.Rule) {
 	groups, rest := f.groups(merged)
 	f.keep(rest...)
 	for len(groups) > 0 {
-		if f.folds == maxFolds {
-			for _, g := range groups {
-				f.keep(g.rules...)
-			}
+		before := f.mark()
+		others := f.step(groups)
+		if f.folds > maxFolds || !f.loadable(append(rulesOf(others), after...)) {
+			f.undo(before)
+			f.keep(rulesOf(groups)...)
 			return
 		}
-		groups = f.step(groups)
+		groups = others
 	}
+}
+
+func rulesOf(groups []*group) []*ir.Rule {
+	var out []*ir.Rule
+	for _, g := range groups {
+		out = append(out, g.rules...)
+	}
+	return out
 }
 
 func (f *ruleFolder) foldAbove() int { return cmp.Or(f.options.FoldAbove, maxLinear) }

@@ -15,7 +15,12 @@ type searchTree struct {
 	// prefix begins the names of the chains, next is the chain for packets that no rule matches.
 	prefix, next string
 	protocol     uint8
+	// inlined is the number of rules in a range of ports up to which they get no chain.
+	inlined int
 }
+
+// maxRanges bounds the levels of a search: nine, of the 16 levels of chains that the kernel loads.
+const maxRanges = 512
 
 func (t *searchTree) add(name string) *plannedChain {
 	c := t.ruleFolder.add(name)
@@ -46,9 +51,12 @@ func (t *searchTree) fill(c *plannedChain, rules []*ir.Rule) {
 		}
 		index[*p].rules = append(index[*p].rules, r)
 	}
+	all := 0
 	for _, i := range items {
 		i.lines = t.lines(i.rules)
+		all += i.lines
 	}
+	t.inlined = max(maxInline, all/maxRanges)
 	slices.SortFunc(items, func(a, b *portRules) int {
 		return cmp.Or(cmp.Compare(a.ports.First, b.ports.First), cmp.Compare(a.ports.Last, b.ports.Last))
 	})
@@ -101,7 +109,7 @@ func (t *searchTree) branch(c *plannedChain, items []*portRules) {
 		lines += i.lines
 		whole.Last = max(whole.Last, i.ports.Last)
 	}
-	if lines <= maxInline {
+	if lines <= t.inlined {
 		for _, i := range items {
 			t.inline(c, i.rules...)
 		}

@@ -75,7 +75,11 @@ func TestInputProtectionBlocksOtherClientsOnProtectedPortsOnly(t *testing.T) {
 			if err := b.engine.Tools.IPTables(backend, 6, "-D", "INPUT", "-j", ir.InputChain); err != nil {
 				t.Fatal(err)
 			}
-			b.expectAll("without the jump", []try{{b.Other, "tcp", v6(8080), lab.Answered}})
+			b.expectAll("with the fallback rules alone", []try{{b.Other, "tcp", v6(8080), lab.TimedOut}, {b.Allowed, "tcp", v6(8080), lab.Answered}})
+			if err := b.engine.Tools.IPTables(backend, 6, "-t", "security", "-D", "INPUT", "-j", ir.InputChain); err != nil {
+				t.Fatal(err)
+			}
+			b.expectAll("without the jumps", []try{{b.Other, "tcp", v6(8080), lab.Answered}})
 		})
 	}
 }

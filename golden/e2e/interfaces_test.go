@@ -136,7 +136,7 @@ func TestUplinksNeedTheNameThatIptablesSees(t *testing.T) {
 			flags, why := []string(nil), "ok    interfaces"
 			warnings := []string{"loaded "}
 			if c.refused != "" {
-				s.host.refuses(p, 1, nil, c.refused, "--allow-missing-interface", "nothing was changed")
+				s.host.refuses(p, 1, nil, c.refused, "change the policy and compile it again", "nothing was changed")
 				s.host.refuses(p, 1, []string{"--dry-run"}, c.refused)
 				flags, why = []string{"--allow-missing-interface"}, "FAIL  interfaces    "
 				warnings = append(warnings, "warning: ", c.refused)

@@ -48,7 +48,7 @@ func TestALiveHostIsReadFromTheBackendThatDockerUses(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.expect(h.dockerfw(explainDropped...), 0, inForce, reading)
-			h.expect(h.dockerfw("verify", p.dir), 1, "FAIL  backend ", "iptables-"+string(other), "-A FORWARD -j DOCKER-USER")
+			h.expect(h.dockerfw("verify", p.dir), 1, "FAIL  backend ", "iptables-"+string(other), "-A DOCKER-USER -s 192.0.2.10/32 -j DROP")
 			// With Docker's chains in both, the backend is ambiguous.
 			h.addDockerChains(other)
 			for _, args := range [][]string{explainDropped, {"diff", "live", p.dir}, {"verify", p.dir}} {

@@ -86,7 +86,7 @@ func TestAHostIsReadThroughSSHAsOnTheHostItself(t *testing.T) {
 			h.expect(here("explain", "ssh://nobody@198.51.100.1", "--from", "192.0.2.99", "--to-port", "443"), 2,
 				"dockerfw: ssh://nobody@198.51.100.1: ", "Reading the rules of a host needs root: use ssh://root@198.51.100.1")
 			h.expect(here("verify", p.dir, "ssh://root@198.51.100.1:23"), 2,
-				"dockerfw: ssh://root@198.51.100.1:23: ssh: ssh: connect to host 198.51.100.1 port 23: Connection refused\n")
+				"dockerfw: ssh://root@198.51.100.1:23: ssh: connect to host 198.51.100.1 port 23: Connection refused\n")
 			h.expect(here("verify", p.dir, "ssh://daemon@198.51.100.1"), 2,
 				"dockerfw: ssh://daemon@198.51.100.1: ", "This account is")
 			s.forgetKey()
