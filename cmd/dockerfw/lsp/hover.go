@@ -10,6 +10,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -102,10 +103,11 @@ func emittedRules(compiled *driver.Result, rule parser.Occurrence) string {
 		return ""
 	}
 	for _, h := range compiled.Hosts {
+		names := emittedNames(h, rule)
 		var lines []string
 		for _, f := range h.Files {
 			if f.Name == "iptables.restore" || f.Name == "ip6tables.restore" {
-				lines = append(lines, rulesOf(f.Name, string(f.Content), rule)...)
+				lines = append(lines, rulesOf(f.Name, string(f.Content), names)...)
 			}
 		}
 		if len(lines) == 0 {
@@ -119,15 +121,45 @@ func emittedRules(compiled *driver.Result, rule parser.Occurrence) string {
 	return "\n\nNo rule is emitted for it."
 }
 
-// rulesOf returns the lines of a restore file, up to the end of its filter table, whose
-// comment is that of a rule of the policy, after a heading with the name of the file.
-func rulesOf(name, text string, rule parser.Occurrence) []string {
+// emittedNames returns the names by which emitted rules refer to a deny or accept block: its own, and
+// those of rules into which it was merged with others.
+func emittedNames(h driver.Host, rule parser.Occurrence) map[string]bool {
+	isRule := func(name string) bool {
+		return name == rule.Name || rule.Each && strings.HasPrefix(name, rule.Name+"-")
+	}
+	merged := map[string]bool{} // names of sets
+	for _, set := range h.Tables.Sets {
+		merged[set.Name] = slices.ContainsFunc(set.Rules, func(o ir.Origin) bool { return isRule(o.Name) })
+	}
+	out := map[string]bool{}
+	for _, program := range h.Tables.Programs {
+		for _, chain := range program.Chains {
+			for _, r := range chain.Rules {
+				out[r.ID.Name] = out[r.ID.Name] || isRule(r.ID.Name) || r.ID.Merged() && usesSet(r, merged)
+			}
+		}
+	}
+	return out
+}
+
+// usesSet reports whether a rule matches one of the sets.
+func usesSet(r *iptables.Rule, sets map[string]bool) bool {
+	return slices.ContainsFunc(r.Matches, func(m iptables.Match) bool {
+		in, ok := m.(iptables.SetMatch)
+		return ok && sets[in.Set]
+	})
+}
+
+// rulesOf returns the lines of a restore file, up to the end of its filter table, whose comments
+// have one of the names of rules, after a heading with the name of the file.
+func rulesOf(name, text string, names map[string]bool) []string {
 	filter, _, _ := strings.Cut(text, "\nCOMMIT\n")
 	var out []string
 	for line := range strings.Lines(filter) {
 		_, rest, ok := strings.Cut(line, ` --comment "`)
 		comment, _, _ := strings.Cut(rest, `"`)
-		if id, ours := ir.ParseComment(comment); ok && ours && isRule(id, rule) {
+		id, ours := ir.ParseComment(comment)
+		if ok && ours && (id.Phase == ir.PhaseDeny || id.Phase == ir.PhaseAccept) && names[id.Name] {
 			out = append(out, strings.TrimSuffix(line, "\n"))
 		}
 	}
@@ -135,12 +167,4 @@ func rulesOf(name, text string, rule parser.Occurrence) []string {
 		out = append([]string{"# " + name}, out...)
 	}
 	return out
-}
-
-// isRule reports whether an emitted rule comes from a deny or accept block.
-func isRule(id ir.RuleID, rule parser.Occurrence) bool {
-	if id.Phase != ir.PhaseDeny && id.Phase != ir.PhaseAccept {
-		return false
-	}
-	return id.Name == rule.Name || rule.Each && strings.HasPrefix(id.Name, rule.Name+"-")
 }

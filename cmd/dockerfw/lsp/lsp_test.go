@@ -3,6 +3,7 @@ package lsp
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -275,6 +276,22 @@ func TestHover(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestHoverShowsTheRuleThatManyWereMergedInto(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("host {\n  external_interfaces = [\"eth0\"]\n}\n")
+	for i := range 90 {
+		fmt.Fprintf(&text, "accept \"client%d\" {\n  protocol = \"tcp\"\n  published_ports = [%d]\n  source = [\"192.0.2.%d\"]\n}\n", i, 8000+i%3, i)
+	}
+	e := newEditor(t, map[string]string{"policy.hcl": text.String()})
+	e.open("policy.hcl", text.String())
+	e.diagnostics("policy.hcl", 1)
+	var got protocol.Hover
+	e.call(protocol.MethodTextDocumentHover, e.at("policy.hcl", strings.Replace(text.String(), `"client7"`, `"clie‸nt7"`, 1)), &got)
+	if want := "--match-set tcp-8001.accept src"; !strings.Contains(got.Contents.Value, want) || strings.Contains(got.Contents.Value, "tcp-8000") {
+		t.Errorf("the hover lacks %q:\n%s", want, got.Contents.Value)
 	}
 }
 
