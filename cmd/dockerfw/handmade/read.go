@@ -57,7 +57,7 @@ func (s *Source) add(path string, text []byte) (hcl.Diagnostics, error) {
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case ext == ".yml" || ext == ".yaml":
 		return s.addAnsible(path, text), nil
-	case isScript(string(text)):
+	case ext == ".sh" || isScript(string(text)):
 		return s.addScript(path, string(text)), nil
 	}
 	if m := ufwChain.FindStringSubmatch(string(text)); m != nil {
