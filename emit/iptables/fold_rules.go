@@ -24,7 +24,7 @@ import (
 // which the kernel would refuse the chains stays as it is (see loadable).
 
 // maxLinear is the number of rules in a run up to which it is not folded: so many cost a packet
-// less than 10 % (docs/performance.md, "Folding").
+// less than 10 % (BenchmarkForwarding in golden/e2e).
 const maxLinear = 64
 
 const (
