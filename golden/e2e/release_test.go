@@ -23,13 +23,13 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
-// releasePlatforms are those that the tests build, which takes a minute for each: Linux, of which there are
-// packages, and in a soak all.
+// releasePlatforms are those that the tests build, which takes a minute for each: that of the tests, and
+// in a soak all.
 func releasePlatforms() string {
 	if testenv.Soak() {
 		return ""
 	}
-	return "linux/amd64,linux/arm64"
+	return "linux/" + runtime.GOARCH
 }
 
 // built is a release that was built in this process, in a directory of its own.
@@ -94,7 +94,8 @@ func releaseFile(t *testing.T, dir, pattern string) string {
 	return found[0]
 }
 
-// The second build has another directory, build cache, umask, time zone and user's directory.
+// The second build has another directory, umask, time zone and user's directory, and in a soak another
+// build cache, which takes minutes: a path or a variable that has an effect is not in the cache of the first.
 func TestTwoReleasesOfACommitHaveTheSameBytes(t *testing.T) {
 	t.Parallel()
 	first := releaseFolder(t)
@@ -102,10 +103,16 @@ func TestTwoReleasesOfACommitHaveTheSameBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := filepath.Join(t.TempDir(), "cache")
+	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if testenv.Soak() {
+		cache = []byte(filepath.Join(t.TempDir(), "cache"))
+	}
 	native := "linux/" + runtime.GOARCH
 	second, err := buildRelease(filepath.Join(t.TempDir(), "elsewhere", "other"), native,
-		"GOCACHE="+cache, "TZ=Asia/Tokyo", "HOME="+t.TempDir(), "GOMODCACHE="+strings.TrimSpace(string(modules)), "GOAMD64=v3", "RELEASE_UMASK=077", "LC_ALL=C.UTF-8")
+		"GOCACHE="+strings.TrimSpace(string(cache)), "TZ=Asia/Tokyo", "HOME="+t.TempDir(), "GOMODCACHE="+strings.TrimSpace(string(modules)), "GOAMD64=v3", "RELEASE_UMASK=077", "LC_ALL=C.UTF-8")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +156,7 @@ func TestTheProgramsOfAReleaseAreStaticAndHaveTheCommit(t *testing.T) {
 	t.Parallel()
 	dir := releaseFolder(t)
 	programs, err := filepath.Glob(filepath.Join(dir, "dockerfw_*.cdx.json"))
-	if err != nil || len(programs) < 2 {
+	if err != nil || len(programs) == 0 {
 		t.Fatal(programs, err)
 	}
 	for _, sbom := range programs {
@@ -184,7 +191,7 @@ func TestTheReadmeInstallsFilesOfTheRelease(t *testing.T) {
 		t.Errorf("README.md has only %q", names)
 	}
 	for _, name := range names {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, strings.ReplaceAll(name, "amd64", runtime.GOARCH))); err != nil {
 			t.Error(err)
 		}
 	}
@@ -282,7 +289,12 @@ func TestTheRPMPackageHasTheSameFiles(t *testing.T) {
 		}
 	}
 	dir := releaseFolder(t)
-	for _, arch := range []string{"amd64", "arm64"} {
+	packages, err := filepath.Glob(filepath.Join(dir, "*.rpm"))
+	if err != nil || len(packages) == 0 {
+		t.Fatal(packages, err)
+	}
+	for _, name := range packages {
+		arch := strings.TrimSuffix(name[strings.LastIndex(name, "_")+1:], ".rpm")
 		rpm, deb := releaseFile(t, dir, "*_"+arch+".rpm"), releaseFile(t, dir, "*_"+arch+".deb")
 		root := t.TempDir()
 		run := func(name string, args ...string) string {
