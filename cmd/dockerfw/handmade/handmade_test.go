@@ -94,10 +94,25 @@ func TestScripts(t *testing.T) {
 			"a rule that is added if it is missing", "iptables -C DOCKER-USER -j DROP || iptables -A DOCKER-USER -j DROP\niptables -C DOCKER-USER -j DROP || iptables -I DOCKER-USER 1 -j DROP\n",
 			"ipv4:1 -j DROP\n",
 		},
-		{"other commands", "#!/bin/sh\nset -e\necho done | true && :\n", "s.sh:3:1 pipe in a script\nnote s.sh: commands that change no rules were skipped: set, :\n"},
+		{"other commands", "#!/bin/sh\nset -e\necho done | true && :\n", "s.sh:3:1 pipe in a script\nnote s.sh: commands that change no rules were skipped: set\n"},
 		{
 			"failures that are ignored", "iptables -A NOWHERE -j DROP || true\niptables -A NOWHERE -j DROP 2>/dev/null\n",
 			"note s.sh:1: skipped, because it fails where nothing but Docker's chains is there: No such chain\nnote s.sh:2: skipped, because it fails where nothing but Docker's chains is there: No such chain\n",
+		},
+		{"nothing runs after exit", "iptables -A DOCKER-USER -j DROP\nexit 0\niptables -F DOCKER-USER\n", "ipv4:1 -j DROP\n"},
+		{"a block that ends the script", "iptables -N A || { echo no; exit 1; }\niptables -N A || { echo no; exit 1; }\niptables -A DOCKER-USER -j RETURN\n", "note s.sh: commands that change no rules were skipped: echo\nnote s.sh:2: skipped, because it fails where nothing but Docker's chains is there: Chain exists\n"},
+		{
+			"commands run if the one before succeeds or fails", "iptables -A DOCKER-USER -j DROP && iptables -C DOCKER-USER -j DROP && iptables -I DOCKER-USER -i a -j DROP\niptables -C DOCKER-USER -j RETURN && iptables -F DOCKER-USER\niptables -nL NONE 2>/dev/null && iptables -F DOCKER-USER\nipset list -n none || iptables -A DOCKER-USER -i b -j DROP\niptables -S DOCKER-USER || iptables -F DOCKER-USER\n",
+			"ipv4:1 -i a -j DROP\nipv4:1 -j DROP\nipv4:4 -i b -j DROP\n",
+		},
+		{"a comment is no command", "iptables -A DOCKER-USER -m comment --comment -L -j DROP\n", "ipv4:1 -m comment --comment -L -j DROP\n"},
+		{
+			"a rule that is not understood is never skipped", "iptables -A DOCKER-USER --weird 5 -j DROP 2>/dev/null\niptables -A DOCKER-USER -j WEIRD || true\niptables -D DOCKER-USER --weird 5 -j DROP\n",
+			"s.sh:1:1 Unknown option\ns.sh:2:1 No such target\ns.sh:3:1 Unknown option\n",
+		},
+		{
+			"services that load or flush rules", "systemctl restart docker\nnetfilter-persistent save\nservice iptables save\nsystemctl stop iptables.service\nservice ipset restart\nnetfilter-persistent flush\nsystemctl is-active docker && iptables -A DOCKER-USER -j DROP\n",
+			"s.sh:4:1 command \"systemctl\" in a script\ns.sh:5:1 command \"service\" in a script\ns.sh:6:1 command \"netfilter-persistent\" in a script\ns.sh:7:1 command that depends on another one in a script\nnote s.sh: commands that change no rules were skipped: systemctl, netfilter-persistent, service\n",
 		},
 		{
 			"variables, loops and downloads", "A=1\niptables -A DOCKER-USER -s $A -j DROP\nfor i in 1 2; do iptables -A DOCKER-USER -j DROP; done\nif true; then :; fi\ncurl x\nf() { :; }\niptables -A DOCKER-USER -s `x` -j DROP\niptables -A DOCKER-USER -i eth* -j DROP\nwhile :; do :; done\niptables -A DOCKER-USER -j DROP &\nipset restore < x\n. ./other\n",

@@ -20,9 +20,25 @@ const instead = "Import the state that it makes instead. On the host: iptables-s
 
 // harmless are commands that change no rules and no sets.
 var harmless = []string{
-	"echo", "printf", "true", ":", "set", "exit", "sleep", "logger", "date", "id",
+	"echo", "printf", "set", "sleep", "logger", "date", "id",
 	"systemctl", "service", "sysctl", "modprobe", "apt", "apt-get", "yum", "dnf", "apk", "mkdir", "chmod", "touch",
 	"netfilter-persistent", "iptables-save", "ip6tables-save",
+}
+
+// ruleServices are services that load rules or sets of their own, or flush them.
+var ruleServices = []string{"iptables", "ip6tables", "netfilter-persistent", "ipset", "ipset-persistent", "nftables"}
+
+// isHarmless reports whether a command changes no rules and no sets.
+func isHarmless(words []string) bool {
+	tool, arguments := path.Base(words[0]), words[1:]
+	switch tool {
+	case "netfilter-persistent":
+		return slices.Equal(arguments, []string{"save"})
+	case "systemctl", "service":
+		return slices.Contains(arguments, "save") || slices.Contains(arguments, "enable") && !slices.Contains(arguments, "--now") ||
+			!slices.ContainsFunc(arguments, func(w string) bool { return slices.Contains(ruleServices, strings.TrimSuffix(w, ".service")) })
+	}
+	return slices.Contains(harmless, tool)
 }
 
 // script executes the commands of a shell script on simulated tables.
@@ -34,6 +50,8 @@ type script struct {
 	ignored []string
 	// failed are commands that fail on a host, and change nothing there.
 	failed []string
+	// ended is whether the script has run exit.
+	ended bool
 }
 
 // addScript executes the iptables and ipset commands of a script, one after the other.
@@ -76,39 +94,43 @@ func (x *script) refuse(n syntax.Node, what string) {
 
 func (x *script) statements(stmts []*syntax.Stmt) {
 	for _, s := range stmts {
-		x.statement(s, false)
+		if x.statement(s, false); x.ended {
+			return
+		}
 	}
 }
 
-// statement executes a command; mayFail if the script goes on after a failure on purpose.
-func (x *script) statement(s *syntax.Stmt, mayFail bool) {
+// statement executes a command, and reports whether it succeeds; mayFail if the script goes on after a
+// failure on purpose.
+func (x *script) statement(s *syntax.Stmt, mayFail bool) (ok bool) {
 	switch {
 	case s.Background:
 		x.refuse(s, "background command")
-		return
+		return false
 	case s.Negated:
 		x.refuse(s, "negated command")
-		return
+		return false
 	}
 	for _, r := range s.Redirs {
 		to, ok := literal(r.Word)
 		switch {
 		case r.Op == syntax.RdrIn || r.Hdoc != nil || r.Op == syntax.WordHdoc:
 			x.refuse(r, "input from a file")
-			return
+			return false
 		case !ok:
 			x.refuse(r, "redirection to a computed name")
-			return
+			return false
 		case to == "/dev/null" && (r.N == nil || r.N.Value == "2"):
 			mayFail = true
 		}
 	}
 	switch c := s.Cmd.(type) {
 	case nil:
+		return true
 	case *syntax.CallExpr:
-		x.call(c, mayFail)
+		return x.call(c, mayFail)
 	case *syntax.BinaryCmd:
-		x.binary(c)
+		return x.binary(c)
 	case *syntax.ForClause, *syntax.WhileClause:
 		x.refuse(c, "loop")
 	case *syntax.IfClause, *syntax.CaseClause, *syntax.TestClause:
@@ -116,61 +138,40 @@ func (x *script) statement(s *syntax.Stmt, mayFail bool) {
 	case *syntax.FuncDecl:
 		x.refuse(c, "function")
 	case *syntax.Block:
-		x.statements(c.Stmts)
+		for _, inner := range c.Stmts {
+			if ok = x.statement(inner, mayFail); x.ended {
+				return ok
+			}
+		}
+		return ok
 	default:
 		x.refuse(c, "command of another kind")
 	}
+	return false
 }
 
-// binary executes "a && b" as both, and two idioms with "||": "a || true", and "iptables -C RULE ||
-// iptables -A RULE", which adds a rule that is not there.
-func (x *script) binary(c *syntax.BinaryCmd) {
-	switch c.Op {
-	case syntax.AndStmt:
-		x.statement(c.X, false)
-		x.statement(c.Y, false)
-		return
-	case syntax.OrStmt:
-		if words := wordsOf(c.Y); len(words) > 0 && slices.Contains([]string{"true", ":", "echo", "exit"}, words[0]) {
-			x.statement(c.X, true)
-			return
-		}
-		check, add := wordsOf(c.X), wordsOf(c.Y)
-		if i := slices.Index(check, "-C"); i > 0 && len(add) > i && sameBut(check, add, i) {
-			x.addIfMissing(c)
-			return
-		}
+// binary executes the second command only if the first succeeds ("&&") or fails ("||") on a host with
+// nothing but Docker's chains.
+func (x *script) binary(c *syntax.BinaryCmd) (ok bool) {
+	switch {
+	case c.Op != syntax.AndStmt && c.Op != syntax.OrStmt:
+		x.refuse(c, "pipe")
+		return false
+	case queriesHost(wordsOf(c.X)):
 		x.refuse(c, "command that depends on another one")
-		return
-	}
-	x.refuse(c, "pipe")
-}
-
-// sameBut reports whether two commands differ only in the word at an index, or in the number after
-// it, as of -I CHAIN 1.
-func sameBut(check, add []string, at int) bool {
-	if !slices.Contains([]string{"-A", "-I"}, add[at]) || !slices.Equal(check[:at], add[:at]) {
 		return false
 	}
-	rest := slices.Clone(add[at+1:])
-	if len(rest) > 1 && strings.Trim(rest[1], "0123456789") == "" {
-		rest = slices.Delete(rest, 1, 2)
+	problems := len(x.diags)
+	ok = x.statement(c.X, true)
+	if x.ended || len(x.diags) == problems && ok == (c.Op == syntax.OrStmt) {
+		return ok
 	}
-	return slices.Equal(check[at+1:], rest)
+	return x.statement(c.Y, false)
 }
 
-// addIfMissing executes the second command of "-C RULE || -A RULE" if the rule is not there.
-func (x *script) addIfMissing(c *syntax.BinaryCmd) {
-	call, ok := c.X.Cmd.(*syntax.CallExpr)
-	if !ok {
-		x.refuse(c, "command that depends on another one")
-		return
-	}
-	words, _ := x.words(call)
-	f, _ := familyOf(words[0])
-	if diags := x.load(f, call, words[1:]); diags.HasErrors() {
-		x.statement(c.Y, false)
-	}
+// queriesHost reports whether it depends on the services of a host if a command succeeds.
+func queriesHost(words []string) bool {
+	return len(words) > 0 && (path.Base(words[0]) == "systemctl" || path.Base(words[0]) == "service")
 }
 
 // familyOf is the family of a tool of iptables.
@@ -183,51 +184,80 @@ func familyOf(tool string) (f ir.Family, ok bool) {
 	return f, ok
 }
 
-func (x *script) call(c *syntax.CallExpr, mayFail bool) {
+// call executes a simple command, and reports whether it succeeds.
+func (x *script) call(c *syntax.CallExpr, mayFail bool) (ok bool) {
 	words, ok := x.words(c)
 	if !ok || len(words) == 0 {
-		return
+		return false
 	}
 	tool := path.Base(words[0])
 	f, isIPTables := familyOf(tool)
 	switch {
 	case isIPTables:
-		x.iptables(f, c, words[1:], mayFail)
+		return x.iptables(f, c, words[1:], mayFail)
 	case tool == "ipset":
-		x.ipset(c, words[1:], mayFail)
-	case slices.Contains(harmless, tool):
+		return x.ipset(c, words[1:], mayFail)
+	case tool == "exit":
+		x.ended = true
+	case tool == "true" || tool == ":":
+	case isHarmless(words):
 		if !slices.Contains(x.ignored, tool) {
 			x.ignored = append(x.ignored, tool)
 		}
 	default:
 		x.refuse(c, fmt.Sprintf("command %q", tool))
+		return false
 	}
+	return true
 }
 
-// iptables executes a command of iptables or ip6tables.
-func (x *script) iptables(f ir.Family, c *syntax.CallExpr, words []string, mayFail bool) {
-	if i := slices.IndexFunc(words, func(w string) bool { return w == "-L" || w == "-S" || w == "--list" || w == "--list-rules" }); i >= 0 {
-		return // it prints
+// iptablesCommand is the command among the words of iptables, such as "-A", and the words after it.
+func iptablesCommand(words []string) (command string, rest []string) {
+	long := map[string]string{
+		"append": "-A", "insert": "-I", "delete": "-D", "replace": "-R", "check": "-C", "flush": "-F", "zero": "-Z",
+		"new-chain": "-N", "delete-chain": "-X", "policy": "-P", "rename-chain": "-E", "list": "-L", "list-rules": "-S",
 	}
-	diags := x.load(f, c, words)
+	for i, w := range words {
+		switch name, isLong := strings.CutPrefix(w, "--"); {
+		case isLong && long[name] != "":
+			return long[name], words[i+1:]
+		case len(w) == 2 && w[0] == '-' && strings.ContainsRune("AIDRCFZNXPELS", rune(w[1])):
+			return w, words[i+1:]
+		case len(w) > 2 && w[0] == '-' && strings.Trim(w[1:], "Lnvx") == "": // -nvL
+			return "-L", words[i+1:]
+		}
+	}
+	return "", nil
+}
+
+// iptables executes a command of iptables or ip6tables, and reports whether it succeeds.
+func (x *script) iptables(f ir.Family, c *syntax.CallExpr, words []string, mayFail bool) (ok bool) {
+	command, rest := iptablesCommand(words)
+	if command == "-L" || command == "-S" { // it prints
+		chains := x.source.rules(f).Table("filter")
+		x.engineChains(x.source.rules(f), "filter")
+		return len(rest) == 0 || strings.HasPrefix(rest[0], "-") || chains.Chain(rest[0]) != nil
+	}
+	diags, understood := x.load(f, c, words)
 	if !diags.HasErrors() {
-		return
+		return true
 	}
 	// Removing what is not there is how scripts begin, also those that do not ignore the failure:
-	// here nothing is there before.
-	removes := slices.ContainsFunc(words, func(w string) bool {
-		return slices.Contains([]string{"-D", "-F", "-X", "--delete", "--flush", "--delete-chain"}, w)
-	})
-	creates := slices.ContainsFunc(words, func(w string) bool { return w == "-N" || w == "--new-chain" })
-	if mayFail || removes || creates {
-		x.failed = append(x.failed, fmt.Sprintf("%s:%d: skipped, because it fails where nothing but Docker's chains is there: %s", x.path, c.Pos().Line(), diags[0].Summary))
-		return
+	// here nothing is there before. A command that is not understood is another matter: the host may
+	// have its extension.
+	if understood && (mayFail || slices.Contains([]string{"-D", "-F", "-X", "-N"}, command)) {
+		if command != "-C" {
+			x.failed = append(x.failed, fmt.Sprintf("%s:%d: skipped, because it fails where nothing but Docker's chains is there: %s", x.path, c.Pos().Line(), diags[0].Summary))
+		}
+		return false
 	}
 	x.diags = append(x.diags, diags...)
+	return false
 }
 
-// load executes one command on the simulated tables.
-func (x *script) load(f ir.Family, c *syntax.CallExpr, words []string) hcl.Diagnostics {
+// load executes one command on the simulated tables. understood is false if its words are not those of
+// a command with known matches and targets.
+func (x *script) load(f ir.Family, c *syntax.CallExpr, words []string) (diags hcl.Diagnostics, understood bool) {
 	table := "filter"
 	var rest []string
 	for i := 0; i < len(words); i++ {
@@ -250,7 +280,7 @@ func (x *script) load(f ir.Family, c *syntax.CallExpr, words []string) hcl.Diagn
 	x.engineChains(rules, table)
 	at := x.rangeOf(c)
 	file, diags := iptables.ParseRules(strings.NewReader("*"+table+"\n"+commandText(rest)+"\nCOMMIT\n"), x.path)
-	if !diags.HasErrors() {
+	if understood = !diags.HasErrors(); understood {
 		for _, b := range file.Blocks {
 			b.Range, b.End = at, at
 			for _, command := range b.Commands {
@@ -261,8 +291,9 @@ func (x *script) load(f ir.Family, c *syntax.CallExpr, words []string) hcl.Diagn
 			}
 		}
 		diags = append(diags, rules.Load(file)...)
+		understood = !slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool { return d.Summary == "No such target" })
 	}
-	return x.relocated(diags, at)
+	return x.relocated(diags, at), understood
 }
 
 // relocated moves diagnostics about the text of one command to its place in the script.
@@ -285,8 +316,8 @@ func (x *script) engineChains(rules *iptables.Ruleset, table string) {
 	rules.Load(file)
 }
 
-// ipset executes a command of ipset.
-func (x *script) ipset(c *syntax.CallExpr, words []string, mayFail bool) {
+// ipset executes a command of ipset, and reports whether it succeeds.
+func (x *script) ipset(c *syntax.CallExpr, words []string, mayFail bool) (ok bool) {
 	if len(words) > 0 {
 		// Options may be written before the command: ipset -exist create NAME.
 		for len(words) > 1 && strings.HasPrefix(words[0], "-") && !slices.Contains([]string{"-N", "-A", "-D", "-F", "-X", "-T", "-E", "-W"}, words[0]) {
@@ -302,24 +333,27 @@ func (x *script) ipset(c *syntax.CallExpr, words []string, mayFail bool) {
 	}
 	switch {
 	case len(words) == 0:
-		return
+		return false
 	case slices.Contains([]string{"list", "save", "-L", "-S", "-l", "version"}, words[0]):
-		return
+		i := slices.IndexFunc(words[1:], func(w string) bool { return !strings.HasPrefix(w, "-") })
+		return i < 0 || x.source.Sets.Set(words[1+i]) != nil
 	case words[0] == "restore" || words[0] == "-R":
 		x.refuse(c, "ipset restore")
-		return
+		return false
 	}
 	at := x.rangeOf(c)
 	file, diags := iptables.ParseSets(strings.NewReader(commandText(words)+"\n"), x.path)
-	if !diags.HasErrors() {
+	understood := !diags.HasErrors()
+	if understood {
 		diags = append(diags, x.source.Sets.Load(file)...)
 	}
 	if !diags.HasErrors() {
-		return
+		return true
 	}
-	if mayFail || slices.Contains([]string{"flush", "destroy", "del"}, words[0]) {
+	if understood && (mayFail || slices.Contains([]string{"flush", "destroy", "del"}, words[0])) {
 		x.failed = append(x.failed, fmt.Sprintf("%s:%d: skipped, because it fails on a host without sets: %s", x.path, c.Pos().Line(), diags[0].Summary))
-		return
+		return false
 	}
 	x.diags = append(x.diags, x.relocated(diags, at)...)
+	return false
 }
