@@ -163,14 +163,19 @@ func TestVariablesOfTheRole(t *testing.T) {
 }
 
 func TestFilesOfUFW(t *testing.T) {
-	after := "*filter\n:ufw-after-input - [0:0]\nCOMMIT\n# BEGIN\n*filter\n:ufw-user-forward - [0:0]\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -j ufw-user-forward\n\n-A DOCKER-USER -j DROP -i eth0\nCOMMIT\n"
+	after := "*filter\n:ufw-after-input - [0:0]\n-A ufw-after-input -j ufw-skip-to-policy-input\nCOMMIT\n# BEGIN\n*filter\n:ufw-user-forward - [0:0]\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -j ufw-user-forward\n\n-A DOCKER-USER -j DROP -i eth0\nCOMMIT\n"
 	six := strings.ReplaceAll(after, "ufw-", "ufw6-")
 	user := "*filter\n:ufw-user-forward - [0:0]\n### RULES ###\n-A ufw-user-forward -p tcp --dport 80 -j ACCEPT\nCOMMIT\n"
 	got := describe(t, tree{"after.rules": after, "after6.rules": six, "user.rules": user}, "after.rules", "user.rules", "after6.rules")
-	if !strings.HasPrefix(got, "ipv4:8 -j ufw-user-forward\nipv4:10 -i eth0 -j DROP\nipv6:8 -j ufw6-user-forward\nipv6:10 -i eth0 -j DROP\nnote chain ufw-user-forward of after.rules is empty there") {
+	if !strings.HasPrefix(got, "ipv4:9 -j ufw-user-forward\nipv4:11 -i eth0 -j DROP\nipv6:9 -j ufw6-user-forward\nipv6:11 -i eth0 -j DROP\nnote chain ufw6-user-forward of after6.rules is empty there") {
 		t.Error(got)
 	}
-	if got := describe(t, tree{"after.rules": after + "x\n"}, "after.rules"); got != "after.rules:12:1 Line outside a table\n" {
+	if got := describe(t, tree{"after.rules": after + "x\n"}, "after.rules"); got != "after.rules:13:1 Line outside a table\n" {
+		t.Error(got)
+	}
+	// What a chain that ufw makes does is not in the file.
+	forwarded := strings.ReplaceAll(after, "-j ufw-user-forward", "-j ufw-skip-to-policy-forward")
+	if got := describe(t, tree{"after.rules": forwarded}, "after.rules"); got != "after.rules:9:1 No such target\n" {
 		t.Error(got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -26,6 +27,9 @@ type Source struct {
 	External []string
 	// Notes are what a user should know about how the files were read.
 	Notes []string
+
+	// forwarded are the files that declare ufw's chain for the rules of "ufw route".
+	forwarded map[ir.Family][]string
 }
 
 // maxFile limits the size of a file.
@@ -34,7 +38,7 @@ const maxFile = 64 << 20
 // Read reads files in their order, as a host would load them. Diagnostics are about lines of the
 // files; an error is about a file as a whole.
 func Read(tree files.Tree, paths []string) (*Source, hcl.Diagnostics, error) {
-	s := &Source{Rules: map[ir.Family]*iptables.Ruleset{}, Sets: &iptables.Sets{}, Files: map[string][]byte{}}
+	s := &Source{Rules: map[ir.Family]*iptables.Ruleset{}, Sets: &iptables.Sets{}, Files: map[string][]byte{}, forwarded: map[ir.Family][]string{}}
 	var diags hcl.Diagnostics
 	for _, path := range paths {
 		text, err := files.Read(tree, path)
@@ -50,6 +54,7 @@ func Read(tree files.Tree, paths []string) (*Source, hcl.Diagnostics, error) {
 			return s, diags, err
 		}
 	}
+	s.noteUserRules()
 	return s, diags, nil
 }
 
@@ -69,20 +74,48 @@ func (s *Source) add(path string, text []byte) (hcl.Diagnostics, error) {
 // ufwChain is the declaration of a chain of ufw; that of an IPv6 chain has a 6.
 var ufwChain = regexp.MustCompile(`(?m)^:ufw(6?)-`)
 
+// ufwHostChain is a chain of ufw for packets to or from the host. Their rules, which are not
+// imported, jump to chains that ufw makes and no file declares, such as ufw-skip-to-policy-input.
+var ufwHostChain = regexp.MustCompile(`^ufw6?-(.*-(input|output)|not-local)$`)
+
+// ufwUserForward is the chain with the rules of "ufw route".
+var ufwUserForward = map[ir.Family]string{ir.IPv4: "ufw-user-forward", ir.IPv6: "ufw6-user-forward"}
+
+// noteUserRules adds a note if the file with the rules of "ufw route" is probably missing: the chain is
+// empty, and only one file declares it.
+func (s *Source) noteUserRules() {
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		paths := s.forwarded[f]
+		if len(paths) != 1 {
+			continue
+		}
+		c := s.rules(f).Table("filter").Chain(ufwUserForward[f])
+		if c != nil && len(c.Rules) == 0 {
+			s.Notes = append(s.Notes, fmt.Sprintf("chain %s of %s is empty there: ufw keeps its rules in user.rules (IPv6: user6.rules). If there are any, import that file as well, after this one", ufwUserForward[f], paths[0]))
+		}
+	}
+}
+
 // addUFW loads a file of /etc/ufw, which ufw gives to iptables-restore as it is. It may have several
 // blocks for one table, which saved tables have not.
 func (s *Source) addUFW(path, text string, ipv6 bool) hcl.Diagnostics {
-	f, user := ir.IPv4, "ufw-user-forward"
+	f := ir.IPv4
 	if ipv6 {
-		f, user = ir.IPv6, "ufw6-user-forward"
+		f = ir.IPv6
 	}
+	user := ufwUserForward[f]
 	file, diags := iptables.ParseRules(strings.NewReader(text), path)
 	if diags.HasErrors() {
 		return diags
 	}
+	for _, b := range file.Blocks {
+		b.Commands = slices.DeleteFunc(b.Commands, func(c *iptables.Command) bool {
+			return c.Rule != nil && ufwHostChain.MatchString(c.Chain)
+		})
+	}
 	diags = append(diags, s.rules(f).Load(file)...)
-	if c := s.rules(f).Table("filter").Chain(user); c != nil && len(c.Rules) == 0 {
-		s.Notes = append(s.Notes, fmt.Sprintf("chain %s of %s is empty there: ufw keeps its rules in user.rules (IPv6: user6.rules). If there are any, import that file as well, after this one", user, path))
+	if strings.Contains(text, "\n:"+user+" ") {
+		s.forwarded[f] = append(s.forwarded[f], path)
 	}
 	return diags
 }
