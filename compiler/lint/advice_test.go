@@ -151,3 +151,34 @@ accept "telnet" {
 		t.Errorf("a port that is denied to everyone must not be listed as open: %s", text)
 	}
 }
+
+// A source or a set with every address of a family is everyone.
+func TestSourcesWithEveryAddressAreOpenToEveryone(t *testing.T) {
+	const head = "host {\n  external_interfaces = [\"eth0\"]\n}\nipset \"all\" {\n  entries = [\"0.0.0.0/1\", \"128.0.0.0-255.255.255.255\"]\n}\n"
+	const most = "ipset \"most\" {\n  entries = [\"0.0.0.0/0\", \"::/0\"]\n  exclude = [\"192.0.2.1\"]\n}\n"
+	web := func(source string) string {
+		return head + most + "accept \"web\" {\n  protocol = \"tcp\"\n  published_ports = [443]\n  source = [" + source + "]\n}\ndefault {\n  allow = [ipset.most]\n}\n"
+	}
+	const everyone, overIPv4, overIPv6 = "443/tcp (accept \"web\").", "443/tcp over IPv4 (accept \"web\").", "443/tcp over IPv6 (accept \"web\")."
+	for source, want := range map[string]string{
+		`"0.0.0.0/0", "::/0"`:           everyone,
+		`"0.0.0.0/0"`:                   overIPv4,
+		`ipset.all`:                     overIPv4,
+		`ipset.all, "::/1", "8000::/1"`: everyone,
+		`ipset.most`:                    overIPv6,
+		`ipset.most, "192.0.2.1"`:       everyone,
+		`"0.0.0.0/1", "255.0.0.0/8"`:    "",
+	} {
+		_, text := codes(t, web(source))
+		if !strings.Contains(text, want) || want == "" && strings.Contains(text, "open to everyone") {
+			t.Errorf("%s: %s", source, text)
+		}
+		if !strings.Contains(text, "open by default for IPv6") || strings.Contains(text, "open by default for IPv4") {
+			t.Errorf("%s: default: %s", source, text)
+		}
+	}
+	ssh := head + "input {\n  accept \"ssh\" {\n    protocol = \"tcp\"\n    ports = [22]\n    source = [ipset.all]\n  }\n}\n"
+	if _, text := codes(t, ssh); !strings.Contains(text, "22/tcp of the host over IPv4 (accept \"ssh\").") {
+		t.Error(text)
+	}
+}

@@ -28,6 +28,7 @@ var findings = []struct {
 	{diag.CodeOverlappingSets, diag.Warn, eachList(containedSets)},
 	{diag.CodeOverlappingSets, diag.Note, eachList(overlappingSets)},
 	{diag.CodeWorldOpen, diag.Note, worldOpen},
+	{diag.CodeOpenDefault, diag.Warn, openDefault},
 	{diag.CodeProxyOpen, diag.Warn, proxyOpen},
 	{diag.CodeDisabled, diag.Note, disabled},
 }
