@@ -55,6 +55,7 @@ type plannedRule struct {
 func (l *legalization) planChains() {
 	for _, p := range l.in.Programs {
 		f := &ruleFolder{legalization: l, program: p, family: p.Family, merges: map[string]string{}, named: map[string]bool{}, contents: map[string][]netip.Prefix{}}
+		f.countUnfolded()
 		for s := ir.ScopeForward; s <= ir.LastScope; s++ {
 			rules := p.Scope(s)
 			if len(rules) == 0 && s != ir.ScopeForward {
@@ -120,6 +121,8 @@ type ruleFolder struct {
 	// chain is the one that gets the next rules of the scope.
 	chain *plannedChain
 	folds int
+	// unfolded are the rules on all paths from the chain of a scope without folding.
+	unfolded map[ir.Scope]int
 	// labels counts the merged rules of the scope by label.
 	labels map[string]int
 	// merges are the names of the sets of merged rules by their content, and named has those names
@@ -187,7 +190,7 @@ func (f *ruleFolder) foldAbove() int { return cmp.Or(f.options.FoldAbove, maxLin
 func (f *ruleFolder) lines(rules []*ir.Rule) int {
 	n := 0
 	for _, r := range rules {
-		e := &expansion{Rule: r, family: f.family, source: foldedEnd{in: operandsOf(r.Source.In)}, destination: foldedEnd{in: operandsOf(r.Destination.In)}}
+		e := &expansion{Rule: r, family: f.family, chainOf: f.in.ChainOf, source: foldedEnd{in: operandsOf(r.Source.In)}, destination: foldedEnd{in: operandsOf(r.Destination.In)}}
 		for _, end := range []*foldedEnd{&e.source, &e.destination} {
 			if len(end.in.prefixes) > 1 {
 				end.in = operands{sets: append([]string{"one set of them"}, end.in.sets...)}
