@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -92,9 +93,12 @@ func (h *Host) merged(r *iptables.Rule) (id ir.RuleID, set *iptables.Set, end pa
 }
 
 // byLength returns the entries of a set, longest prefixes first: an address has the rule of the
-// longest entry that contains it.
+// longest entry that contains it. Those of the same length are in the order of their addresses, not
+// in that of the kernel, which differs from load to load.
 func byLength(s *iptables.Set) []*iptables.Entry {
-	return slices.SortedStableFunc(s.Entries(), func(a, b *iptables.Entry) int { return b.Prefix.Bits() - a.Prefix.Bits() })
+	return slices.SortedStableFunc(s.Entries(), func(a, b *iptables.Entry) int {
+		return cmp.Or(b.Prefix.Bits()-a.Prefix.Bits(), a.Prefix.Addr().Compare(b.Prefix.Addr()))
+	})
 }
 
 // ruleName is the name of the rule that an entry comes from; "" without one.
