@@ -60,3 +60,18 @@ func TestAnotherNameOfAMergedRuleIsLoaded(t *testing.T) {
 		t.Errorf("after the load: %+v", p.Differences)
 	}
 }
+
+// The chains of folded rules are an implementation of the rules: their names tell nobody anything.
+func TestChainsOfFoldedRulesShareALine(t *testing.T) {
+	m := &machine{Host: newHost(t, dockers, ""), every: 1}
+	lines := m.make(t, compile(t, foldedPolicy(1, 70, "other"))).Differences.Lines()
+	text := strings.Join(lines, "\n")
+	for _, want := range []string{"IPv4 DOCKER-USER: add the rules\n", " chains of folded rules: add the rules\n", " chains of folded rules in the security table: add the rules"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no line %q", want)
+		}
+	}
+	if strings.Contains(text, "DOCKERFW-1-") || strings.Count(text, "chains of folded rules") > 4 {
+		t.Errorf("each chain is listed:\n%s", text)
+	}
+}

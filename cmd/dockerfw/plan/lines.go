@@ -3,21 +3,23 @@ package plan
 import (
 	"fmt"
 	"strings"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
 // Lines describe the differences, one in each line. The chains of the security table, which are
-// those of the filter table once more, share a line.
+// those of the filter table once more, share a line, and so do those of folded rules.
 func (d *Differences) Lines() []string {
 	var out []string
 	for i := 0; i < len(d.Chains); i++ {
 		c := d.Chains[i]
-		names := c.Chain
+		first := i
+		for i+1 < len(d.Chains) && c.sharesLine(&d.Chains[i+1]) {
+			i++
+		}
+		names := joined(d.Chains[first : i+1])
 		if c.Table != filter {
-			first := i
-			for i+1 < len(d.Chains) && d.Chains[i+1].Family == c.Family && d.Chains[i+1].Table == c.Table && d.Chains[i+1].Kind == c.Kind {
-				i++
-			}
-			names = joined(d.Chains[first:i+1]) + " in the " + c.Table + " table"
+			names += " in the " + c.Table + " table"
 		}
 		what := map[Kind]string{Add: "add the rules", Replace: "replace the rules", Remove: "remove the rules"}[c.Kind]
 		out = append(out, fmt.Sprintf("IPv%d %s: %s", c.Family, names, what))
@@ -42,11 +44,34 @@ func (d *Differences) Lines() []string {
 	return out
 }
 
-// joined are the names of chains: A, B and C.
+// sharesLine reports whether the change of the next chain is in the same line.
+func (c *ChainChange) sharesLine(next *ChainChange) bool {
+	return next.Family == c.Family && next.Table == c.Table && next.Kind == c.Kind &&
+		(c.Table != filter || folded(c.Chain) && folded(next.Chain))
+}
+
+// folded reports whether a chain is one of folded rules, whose names begin with DOCKERFW and a number.
+func folded(chain string) bool {
+	rest, ok := strings.CutPrefix(chain, ir.OwnChain+"-")
+	return ok && rest != "" && '0' <= rest[0] && rest[0] <= '9'
+}
+
+// joined are the names of chains: A, B and C. Those of folded rules are only counted if they are several.
 func joined(chains []ChainChange) string {
 	var names []string
+	ofFolded := 0
 	for _, c := range chains {
-		names = append(names, c.Chain)
+		if folded(c.Chain) {
+			ofFolded++
+		}
+	}
+	for _, c := range chains {
+		if ofFolded < 2 || !folded(c.Chain) {
+			names = append(names, c.Chain)
+		}
+	}
+	if ofFolded > 1 {
+		names = append(names, fmt.Sprintf("%d chains of folded rules", ofFolded))
 	}
 	last := len(names) - 1
 	if last == 0 {
