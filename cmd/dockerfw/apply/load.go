@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/cut"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
@@ -270,6 +271,17 @@ func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 		}
 	}
 	_, err := a.tools.Output(background, s.Input, name, args...)
+	return tooDeep(err)
+}
+
+// tooDeep says what to do about an error of a kernel with nf_tables that refuses more than 16 levels
+// of chains (docs/contributing/netfilter.md, "Chains that lead to each other"). Folded rules leave two
+// levels for other programs.
+func tooDeep(err error) error {
+	var tool *hosttool.Error
+	if errors.As(err, &tool) && strings.Contains(tool.Stderr, "Too many links") {
+		return fmt.Errorf("%w\nthe kernel accepts 16 levels of chains, and other chains on this host lead to those of dockerfw: lead to DOCKER-USER from FORWARD itself, or compile with --no-fold, which needs fewer levels", err)
+	}
 	return err
 }
 
