@@ -63,7 +63,7 @@ egress {
 }
 `
 
-// compileManyRules compiles a policy whose rules are folded from five in a row on.
+// compileManyRules compiles a policy whose rules are folded, unless the options say not to.
 func compileManyRules(t *testing.T, name, text string, fold rules.Options) *deployed {
 	t.Helper()
 	dir := t.TempDir()
@@ -102,6 +102,9 @@ func foldedPolicies(t *testing.T) []*deployed {
 }
 
 func TestFoldedPoliciesReplaceAndRemoveEachOther(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	onBackends(t, func(h *target) {
 		h.addDockerChains(h.backend)
 		folders := foldedPolicies(h.t)
@@ -131,6 +134,9 @@ func TestFoldedPoliciesReplaceAndRemoveEachOther(t *testing.T) {
 }
 
 func TestAKilledRunLeavesTheOldOrTheNewFoldedRules(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	onBackends(t, func(h *target) {
 		h.addDockerChains(h.backend)
 		folders := foldedPolicies(h.t)
