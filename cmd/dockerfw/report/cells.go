@@ -22,10 +22,14 @@ func (b *builder) fill(t *Table, grids []*grid, rows []*row) {
 	var cells [][]Cell // by columns
 	where := map[string]string{}
 	for _, g := range grids {
+		decided := make([][][]decision, len(rows))
+		for i, r := range rows {
+			decided[i] = g.decidedAt(r)
+		}
 		for _, c := range g.clients {
 			var column []Cell
-			for _, r := range rows {
-				column = append(column, b.cell(t.Kind, g, r, c))
+			for i, r := range rows {
+				column = append(column, b.cell(t.Kind, g, r, c, decided[i]))
 			}
 			i := slices.IndexFunc(t.Clients, func(o Clients) bool {
 				return !slices.Contains(o.Families, g.family) && (o.Name == c.Name || o.Rest && c.Rest && where[o.Name] == c.where)
@@ -64,19 +68,35 @@ func (b *builder) fill(t *Table, grids []*grid, rows []*row) {
 	}
 }
 
-// cell is what the clients of a column get at the targets of a row.
-func (b *builder) cell(k Kind, g *grid, r *row, c *column) Cell {
-	var out Cell
+// decidedAt returns, for each side, the decisions about the targets of a row, which are few of all.
+func (g *grid) decidedAt(r *row) [][]decision {
 	targets, ok := r.sets[g.family]
 	if !ok {
+		return nil
+	}
+	out := make([][]decision, len(g.sides))
+	for i, side := range g.sides {
+		for _, d := range side {
+			if d.set = d.set.And(targets); !d.set.IsEmpty() {
+				out[i] = append(out[i], d)
+			}
+		}
+	}
+	return out
+}
+
+// cell is what the clients of a column get at the targets of a row, about which sides decide; nil if
+// the family has no such targets.
+func (b *builder) cell(k Kind, g *grid, r *row, c *column, sides [][]decision) Cell {
+	var out Cell
+	if sides == nil {
 		return out
 	}
-	packets := targets.And(c.set)
-	parts := make([][]part, len(g.sides))
-	for i, side := range g.sides {
+	parts := make([][]part, len(sides))
+	for i, side := range sides {
 		for k2 := range side {
 			d := &side[k2]
-			if set := d.set.And(packets); !set.IsEmpty() {
+			if set := d.set.And(c.set); !set.IsEmpty() {
 				example := b.example(set)
 				parts[i] = append(parts[i], part{set, Outcome{
 					Families: []ir.Family{g.family}, Verdict: d.verdict, Reach: d.reach(k, r.Direct), Rule: d.rule, Conditions: g.conditions(set), Examples: []packet.Packet{example},
