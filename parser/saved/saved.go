@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Content is what a part of a file contains.
@@ -27,6 +28,15 @@ type Part struct {
 	// Listing is set for the output of iptables -S: commands of the filter table without
 	// the lines *filter and COMMIT.
 	Listing bool
+}
+
+// ParseRules parses the rules of a part that has rules, in the form that they have there. path is the
+// name of the file in diagnostics.
+func (p Part) ParseRules(path string) (*iptables.RulesFile, hcl.Diagnostics) {
+	if p.Listing {
+		return iptables.ParseListing(strings.NewReader(p.Text), path, "filter")
+	}
+	return iptables.ParseRules(strings.NewReader(p.Text), path)
 }
 
 // File is a file split into its parts.

@@ -39,21 +39,27 @@ func TestFirewalldWithoutTheFilesOfTheDocsIsReported(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for process, namespace := range map[string]string{"self": "net:[1]", "7": c.namespace} {
-			dir := filepath.Join(root, "proc", process, "ns")
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(namespace, filepath.Join(dir, "net")); err != nil {
-				t.Fatal(err)
-			}
-		}
+		writeNamespaces(t, root, map[string]string{"self": "net:[1]", "7": c.namespace})
 		got := ""
 		for _, f := range Firewalld(root) {
 			got += string(f.Status) + ": " + f.Text
 		}
 		if !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
 			t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+// writeNamespaces writes the network namespaces of processes into a proc file system.
+func writeNamespaces(t *testing.T, root string, namespaces map[string]string) {
+	t.Helper()
+	for process, namespace := range namespaces {
+		dir := filepath.Join(root, "proc", process, "ns")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(namespace, filepath.Join(dir, "net")); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -54,15 +54,7 @@ func TestUFWThatDeletesRulesWithoutTheHookIsReported(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for process, namespace := range map[string]string{"self": "net:[1]", "1": c.first} {
-			dir := filepath.Join(root, "proc", process, "ns")
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(namespace, filepath.Join(dir, "net")); err != nil {
-				t.Fatal(err)
-			}
-		}
+		writeNamespaces(t, root, map[string]string{"self": "net:[1]", "1": c.first})
 		got := ""
 		for _, f := range UFW(root) {
 			got += string(f.Status) + ": " + f.Text

@@ -149,9 +149,8 @@ func (s *Source) addSaved(path string, text []byte) (hcl.Diagnostics, error) {
 }
 
 func (s *Source) addPart(part saved.Part, path string) hcl.Diagnostics {
-	text := strings.NewReader(part.Text)
 	if part.Holds == saved.Sets {
-		file, diags := iptables.ParseSets(text, path)
+		file, diags := iptables.ParseSets(strings.NewReader(part.Text), path)
 		if diags.HasErrors() {
 			return diags
 		}
@@ -161,13 +160,7 @@ func (s *Source) addPart(part saved.Part, path string) hcl.Diagnostics {
 	if part.Holds == saved.Rules6 {
 		f = ir.IPv6
 	}
-	var file *iptables.RulesFile
-	var diags hcl.Diagnostics
-	if part.Listing {
-		file, diags = iptables.ParseListing(text, path, "filter")
-	} else {
-		file, diags = iptables.ParseRules(text, path)
-	}
+	file, diags := part.ParseRules(path)
 	if diags.HasErrors() {
 		return diags
 	}

@@ -166,13 +166,7 @@ func (h *Host) add(part saved.Part, path string) hcl.Diagnostics {
 	if part.Holds == saved.Rules6 {
 		f = ir.IPv6
 	}
-	var file *iptables.RulesFile
-	var diags hcl.Diagnostics
-	if part.Listing {
-		file, diags = iptables.ParseListing(strings.NewReader(part.Text), path, "filter")
-	} else {
-		file, diags = iptables.ParseRules(strings.NewReader(part.Text), path)
-	}
+	file, diags := part.ParseRules(path)
 	if diags.HasErrors() {
 		return diags
 	}
