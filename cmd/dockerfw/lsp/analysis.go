@@ -77,14 +77,15 @@ func (s *Server) publish(ctx context.Context, a *analysis, policy string, result
 	for _, path := range s.files.openIn(policy) {
 		byFile[path] = nil
 	}
+	// Diagnostics without a place are shown in the first file.
+	first := policy
+	if files := s.files.filesOf(policy); len(files) > 0 {
+		first = files[0]
+	}
 	for _, d := range diags {
-		path := s.files.filesOf(policy)
-		at := policy
-		switch {
-		case d.Subject != nil:
+		at := first
+		if d.Subject != nil {
 			at = d.Subject.Filename
-		case len(path) > 0:
-			at = path[0]
 		}
 		byFile[at] = append(byFile[at], s.diagnostic(at, d))
 	}
