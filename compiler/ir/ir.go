@@ -34,6 +34,8 @@ func (f Family) String() string {
 type Ruleset struct {
 	// Host is the label of the host block; "" for the unlabeled one.
 	Host string
+	// Target is what loads the rules. With TargetNFTables there is no Install and no Chain.
+	Target Target
 	// Install is how Chain gets the rules.
 	Install Install
 	// Chain is the host's chain through which forwarded packets go: DOCKER-USER or, for
@@ -89,6 +91,19 @@ const LastScope = ScopeHost
 func (s Scope) String() string {
 	return [...]string{"forward", "egress", "input", "proxy", "host"}[s]
 }
+
+// Target is what loads the rules into the kernel.
+type Target int
+
+// The targets, named as in the policy language.
+const (
+	// TargetIPTables loads rules with iptables, and sets with ipset.
+	TargetIPTables Target = iota
+	// TargetNFTables loads one table of nft, with base chains of its own.
+	TargetNFTables
+)
+
+func (t Target) String() string { return [...]string{"iptables", "nftables"}[t] }
 
 // Install is how the chain of the host gets the rules.
 type Install int

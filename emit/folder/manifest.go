@@ -21,7 +21,10 @@ const (
 	SetsRemoval   = "ipset.remove"
 	RulesRemoval4 = "iptables.remove"
 	RulesRemoval6 = "ip6tables.remove"
-	ManifestFile  = "manifest.json"
+	// NFTFile and NFTRemoval are those of a host with target nftables.
+	NFTFile      = "dockerfw.nft"
+	NFTRemoval   = "dockerfw.remove.nft"
+	ManifestFile = "manifest.json"
 )
 
 // ManifestFormat is the version of the manifest's format. Format 1 had no chains of the
@@ -40,6 +43,8 @@ type Manifest struct {
 	Format  int    `json:"format"`
 	Version string `json:"dockerfw"`
 	Host    string `json:"host,omitempty"`
+	// Target is "nftables" for a host with that target, and "" for iptables.
+	Target string `json:"target,omitempty"`
 	// Internal are the interfaces that the policy leaves open on purpose: rules do not show them.
 	Internal []string      `json:"internal_interfaces,omitempty"`
 	Inputs   []Input       `json:"inputs"`
