@@ -35,7 +35,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/manual":       "",
 	"cmd/dockerfw/network":      "compiler/ir",
 	"cmd/dockerfw/outcome":      "cmd/dockerfw/apply cmd/dockerfw/cut cmd/dockerfw/diff cmd/dockerfw/facts cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store cmd/dockerfw/verify cmd/dockerfw/words compiler/ir parser/escape",
-	"cmd/dockerfw/plan":         "cmd/dockerfw/identity compiler/ir parser/iptables",
+	"cmd/dockerfw/plan":         "cmd/dockerfw/identity compiler/ir compiler/packet compiler/packet/netfilter parser/iptables",
 	"cmd/dockerfw/published":    "cmd/dockerfw/identity cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser/diag",
 	"cmd/dockerfw/remote":       "",
 	"cmd/dockerfw/report":       "cmd/dockerfw/diff cmd/dockerfw/identity cmd/dockerfw/published cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",

@@ -120,7 +120,7 @@ func Make(in Input) (*Plan, error) {
 		}
 	}
 	p.Differences = h.differences(in.Want, in.Printed, o, h.mover(in.Late))
-	steps, gone, err := h.load(in.Want, o, p.Differences, in.Late)
+	steps, gone, err := h.load(in, o, p.Differences)
 	if err != nil {
 		return nil, err
 	}
@@ -140,9 +140,14 @@ func (h *Host) mover(late Mover) Mover {
 
 // load are the steps that put a version in force, on a host on which no load was cut off, and the
 // sets that they destroy for good.
-func (h *Host) load(want *Version, o *ownership, d *Differences, late Mover) (steps []Step, gone []string, err error) {
+func (h *Host) load(in Input, o *ownership, d *Differences) (steps []Step, gone []string, err error) {
+	want, late := in.Want, in.Late
 	steps = h.destroyStale(o)
-	changed := h.alternatives(want, d.Sets)
+	exchanged := h.exchanged(want, in.Printed, d, o)
+	changed := h.alternatives(want, slices.DeleteFunc(slices.Clone(d.Sets), func(c SetChange) bool { return slices.Contains(exchanged, c.Name) }))
+	if len(exchanged) > 0 {
+		steps = append(steps, exchangeStep(want, exchanged))
+	}
 	var w setWriter
 	w.unmanaged(h, want)
 	for _, name := range sortedSets(want.Sets) {

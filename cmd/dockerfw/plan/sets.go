@@ -250,4 +250,20 @@ func (w *setWriter) exchange(s *iptables.Set) {
 	w.line("destroy %s%s", s.Name, newSuffix)
 }
 
+// exchangeStep gives existing sets of the same type another content. All are filled, which can fail,
+// before the first is swapped in.
+func exchangeStep(want *Version, names []string) Step {
+	var w setWriter
+	for _, name := range names {
+		w.fill(want.Sets.Set(name), name+newSuffix, nil)
+	}
+	for _, name := range names {
+		w.line("swap %s%s %s", name, newSuffix, name)
+	}
+	for _, name := range names {
+		w.line("destroy %s%s", name, newSuffix)
+	}
+	return Step{Name: "exchange the content of sets", Tool: IPSet, Input: w.buf.Bytes()}
+}
+
 func sameType(a, b *iptables.Set) bool { return a.Type == b.Type && a.Family == b.Family }
