@@ -47,6 +47,9 @@ the folder is up to date then.`,
 			if err != nil {
 				return err
 			}
+			if quiet {
+				opts.Progress = nil
+			}
 			stderr := cmd.ErrOrStderr()
 			if check || len(opts.Hosts) > 0 {
 				return compileAtOnce(cmd, args[0], output, opts, flags, check, quiet)

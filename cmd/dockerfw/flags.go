@@ -67,6 +67,7 @@ func (f *policyFlags) options() (driver.Options, error) {
 		AllowOutside: f.allowOutside,
 		Hosts:        f.hosts,
 		Now:          now,
+		Progress:     showProgress(),
 	}
 	opts.Fold.NoFold = f.noFold
 	return opts, nil

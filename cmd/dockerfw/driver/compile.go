@@ -22,7 +22,7 @@ import (
 // policy already has errors: the hosts then only get those that are still missing.
 func (c *compilation) compileHosts(now time.Time, broken bool) ([]Host, hcl.Diagnostics) {
 	hosts := make([]Host, len(c.labels))
-	diags := c.forEachHost(func(i int) (diags hcl.Diagnostics) {
+	diags := c.forEachHost("compiling", func(i int) (diags hcl.Diagnostics) {
 		hosts[i], diags = c.compileHost(c.labels[i], now, broken)
 		return diags
 	})
@@ -143,7 +143,7 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 		inputs.Elements = &iptables.Elements{}
 	}
 	proofs := newProofCache(c.addresses, len(hosts))
-	return c.forEachHost(func(i int) hcl.Diagnostics {
+	return c.forEachHost("proving", func(i int) hcl.Diagnostics {
 		h := hosts[i]
 		var err error
 		if h.Tables == nil {

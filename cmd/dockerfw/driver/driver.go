@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -37,6 +38,9 @@ type Options struct {
 	// Now is the time at which rules can have expired; zero means that none has. It can
 	// cause errors and warnings, but never changes a byte of the output.
 	Now time.Time
+	// Progress, if not nil, is called when a stage begins and after each host of it, for several
+	// hosts at a time, and with the zero Progress when the work ends.
+	Progress func(Progress)
 	// Context, if not nil, ends the work between two hosts when it is done. The EmitError of
 	// the result is then its cause.
 	Context context.Context
@@ -45,6 +49,12 @@ type Options struct {
 	// then have no Files, and after the first [DescribedHosts] no Policy and no Tables: those of
 	// a large fleet do not fit into memory. It may have been called although there is an error for another host.
 	Emit func(path string, content []byte) error
+}
+
+// Progress is how far a compilation has got: a stage, such as "compiling", and the number of its hosts.
+type Progress struct {
+	Stage       string
+	Done, Total int
 }
 
 // DescribedHosts is the number of hosts of which a summary needs more than the name.
@@ -72,6 +82,11 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	if opts.Context == nil {
 		opts.Context = context.Background()
 	}
+	if opts.Progress == nil {
+		opts.Progress = func(Progress) {}
+	}
+	opts.Progress(Progress{Stage: "reading the policy"})
+	defer func() { opts.Progress(Progress{}) }()
 	source, diags := parser.LoadFrom(opts.Tree, name, opts.Inputs, opts.AllowOutside)
 	result := &Result{Sources: source.Sources()}
 	if !source.Evaluable() {
@@ -85,7 +100,7 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	lists := compiler.NewLists(source.Dir)
 	result.addresses = semantics.NewLists(lists.Ranges)
 
-	c := &compilation{ctx: opts.Context, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
+	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
 	if diags = append(diags, more...); diags.HasErrors() || c.stopped() {
 		result.EmitError = c.emitError
@@ -104,10 +119,11 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 
 // compilation is the state of one call of Policy.
 type compilation struct {
-	ctx     context.Context
-	source  *parser.Source
-	lists   *compiler.Lists
-	options iptables.Options
+	ctx      context.Context
+	progress func(Progress)
+	source   *parser.Source
+	lists    *compiler.Lists
+	options  iptables.Options
 	// addresses are those of lists for the semantics.
 	addresses *semantics.Lists
 	// labels are those of the hosts to compile; partial means that the policy has others.
@@ -128,8 +144,10 @@ type compilation struct {
 
 // forEachHost calls work for all hosts, as many at a time as there are processors, and
 // returns the joined diagnostics. It skips hosts once the work is stopped.
-func (c *compilation) forEachHost(work func(i int) hcl.Diagnostics) hcl.Diagnostics {
+func (c *compilation) forEachHost(stage string, work func(i int) hcl.Diagnostics) hcl.Diagnostics {
 	perHost := make([]hcl.Diagnostics, len(c.labels))
+	var done atomic.Int64
+	c.progress(Progress{Stage: stage, Total: len(c.labels)})
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range c.labels {
@@ -140,6 +158,7 @@ func (c *compilation) forEachHost(work func(i int) hcl.Diagnostics) hcl.Diagnost
 			}
 			if !c.stopped() {
 				perHost[i] = work(i)
+				c.progress(Progress{Stage: stage, Done: int(done.Add(1)), Total: len(c.labels)})
 			}
 			return nil
 		})
