@@ -12,6 +12,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
@@ -170,6 +171,12 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 		if !set.Managed {
 			h.Unmanaged[set.Name] = true
 		}
+	}
+	if text, ok := content[folder.NFTFile]; ok {
+		if h.TableText, err = plan.ParseTable(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", display(folder.NFTFile), err)
+		}
+		return nil, nil
 	}
 	var diags hcl.Diagnostics
 	sets, more := iptables.ParseSets(bytes.NewReader(content[folder.SetsFile]), display(folder.SetsFile))

@@ -28,6 +28,9 @@ type LiveOptions struct {
 	// Boot reads a host on which the engine has not started: with Docker's rules in both kinds of
 	// tables it uses the last one. Tables that iptables cannot print count as empty.
 	Boot bool
+	// Optional reads a host on which iptables and ipset may be missing or not work, because what is
+	// loaded needs neither: without them it has no rules and sets of theirs.
+	Optional bool
 	// Removing reads the host whichever kind Docker uses: dockerfw is removed from both.
 	Removing bool
 }
@@ -101,7 +104,7 @@ func (h *Host) ReadAgain(t Tools) (*Host, hcl.Diagnostics, error) {
 	out.Backend, out.suffix = h.Backend, h.suffix
 	out.Other, out.NoSecurity, out.NFT, out.NFTUnread = h.Other, h.NoSecurity, h.NFT, h.NFTUnread
 	out.Network, out.NetworkUnread = h.Network, h.NetworkUnread
-	diags, err := out.readTables(LiveOptions{Loading: true})
+	diags, err := out.readTables(LiveOptions{Loading: true, Optional: h.SetsUnread != nil})
 	return out, diags, err
 }
 
@@ -136,10 +139,10 @@ func (h *Host) readTables(o LiveOptions) (hcl.Diagnostics, error) {
 	}
 	text, err := h.tools.Output("ipset", "save")
 	if err != nil && (o.Loading || !errors.Is(err, ErrNoTool)) {
-		if !o.Boot {
+		if !o.Boot && !o.Optional {
 			return nil, err
 		}
-		// Boot can close all containers without ipset.
+		// Boot can close all containers without ipset, and target nftables needs none.
 		h.SetsUnread = err
 	}
 	diags = append(diags, h.add(saved.Part{Holds: saved.Sets, Text: string(text)}, "ipset save")...)
