@@ -81,10 +81,10 @@ type Report struct {
 
 // Version is a compiled folder.
 type Version struct {
-	Folder  string   `json:"folder"`
-	Digest  string   `json:"digest"`
-	Host    string   `json:"host,omitempty"`
-	Policy  []string `json:"policy"`
+	Folder string   `json:"folder"`
+	Digest string   `json:"digest"`
+	Host   string   `json:"host,omitempty"`
+	Policy []string `json:"policy"`
 	// Target is "nftables" for a folder of that target; others are for iptables, of the kind Backend.
 	Target  string `json:"target,omitempty"`
 	Backend string `json:"backend,omitempty"`
