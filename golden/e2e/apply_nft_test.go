@@ -530,3 +530,35 @@ func TestBootLoadsATableOrTheLastOneOrClosesAll(t *testing.T) {
 	h.requireTable(a)
 	h.requireConnect()
 }
+
+// The configuration of nftables.service flushes all tables, and loads the table in the same
+// transaction.
+func TestAConfigurationOfNFTLoadsTheTableWhereItFlushes(t *testing.T) {
+	t.Parallel()
+	h := newNFTTarget(t)
+	a := tableFolder(t, "a", tableOf("0000000a", "203.0.113.10"))
+	h.succeeds(a, nil)
+	line := ""
+	for l := range strings.Lines(fileOfDocs(t, "/etc/nftables.conf")) {
+		if strings.HasPrefix(l, "include ") {
+			line = strings.Replace(l, "/etc/dockerfw/", a.dir+"/", 1)
+		}
+	}
+	config := h.path("nftables.conf")
+	if err := os.WriteFile(config, []byte("flush ruleset\ntable inet filter {\n}\n"+line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		h.MustRun("nft", "-f", config)
+		h.requireTable(a)
+		h.expect(h.dockerfw("status"), 0, "in force, exactly as compiled")
+	}
+	// Without a folder, the rest of the configuration is loaded.
+	if err := os.RemoveAll(a.dir); err != nil {
+		t.Fatal(err)
+	}
+	h.MustRun("nft", "-f", config)
+	if got := strings.TrimSpace(h.MustRun("nft", "list", "tables")); got != "table inet filter" {
+		t.Error(got)
+	}
+}

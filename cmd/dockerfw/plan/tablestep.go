@@ -11,7 +11,7 @@ import (
 // transaction; nil if nothing changes.
 //
 // The table is emptied of rules, not deleted: as its base chains stay, each packet is checked by all
-// old or by all new rules (docs/contributing/netfilter.md, "Replacing a table of nft"). Sets have the
+// old or by all new rules (docs/contributing/netfilter.md, "Reload of a table"). Sets have the
 // digest of their content in the name, so that the new rules come with the new sets. Elements that the
 // host has are not written: those of a large set take seconds, and those that other programs have added stay.
 //
@@ -46,7 +46,8 @@ func loadTable(have, want, printed *Table) []byte {
 	}
 	loaded := *want
 	loaded.Options = nil // a table is not dormant after it is loaded, and its comment cannot be changed
-	loaded.print(&b, func(o *Object) bool { return !kept[o] })
+	// What packets have added counts for limits, and nft does not read all that it prints of it.
+	loaded.print(&b, func(o *Object) bool { return !kept[o] && !o.Dynamic() })
 	return b.Bytes()
 }
 
