@@ -108,25 +108,29 @@ func KnownTables(s *store.Store) (out []*plan.Table) {
 	return out
 }
 
-// rehearseTable loads the table of a version into a new network namespace, and returns it as nft of
-// this host prints it.
+// rehearseTable is rehearse for target nftables.
 func (a *Applier) rehearseTable(v *plan.Version) (*plan.Table, error) {
-	ns, err := a.tools.NewNamespace()
-	if err != nil {
+	out, err := PrintedTable(a.tools, v.Table)
+	if errors.Is(err, hosttool.ErrNamespace) {
 		a.warn("%v: the file is checked, but not loaded there before it is loaded", err)
-		_, err := a.tools.Output(background, v.Table.Input(), "nft", "-c", "-f", "-")
-		return nil, cannotLoad(err)
+		_, err = a.tools.Output(background, v.Table.Input(), "nft", "-c", "-f", "-")
 	}
-	defer ns.Close()
-	if _, err := ns.Output(background, v.Table.Input(), "nft", "-f", "-"); err != nil {
-		return nil, cannotLoad(err)
+	if err != nil {
+		return nil, fmt.Errorf("this host cannot load the table: %w", err)
 	}
-	return ReadTable(func(args ...string) ([]byte, error) { return ns.Output(background, nil, "nft", args...) }, v.Table)
+	return out, nil
 }
 
-func cannotLoad(err error) error {
-	if err == nil {
-		return nil
+// PrintedTable loads a table into a new network namespace, and returns it as nft of this host prints it.
+// The error wraps [hosttool.ErrNamespace] if there can be no namespace.
+func PrintedTable(tools *hosttool.Runner, t *plan.Table) (*plan.Table, error) {
+	ns, err := tools.NewNamespace()
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("this host cannot load the table: %w", err)
+	defer ns.Close()
+	if _, err := ns.Output(background, t.Input(), "nft", "-f", "-"); err != nil {
+		return nil, err
+	}
+	return ReadTable(func(args ...string) ([]byte, error) { return ns.Output(background, nil, "nft", args...) }, t)
 }

@@ -60,8 +60,9 @@ func (t *Table) closedHost() *Object {
 	out := &Object{Kind: "chain", Name: old.Name, Lines: []string{"ct state established,related accept " + closedNFT}}
 	spared := false
 	for _, rule := range old.rules() {
+		rule, counted := t.withoutCount(rule)
 		least := withoutNeedless(rule)
-		whole := least == rule
+		whole := least == rule && !counted
 		byDefault := strings.HasSuffix(rule, `comment "`+(ir.RuleID{Phase: ir.PhaseDefault}).Comment()+`"`)
 		switch verdict, _ := verdictOf(rule); verdict {
 		case "accept", "return":
@@ -79,6 +80,31 @@ func (t *Table) closedHost() *Object {
 		out.Lines = append(out.Lines, least)
 	}
 	return out
+}
+
+// withoutCount is a rule that leads to the chain with the limits of a block, with the verdict of that
+// chain: the limits count for several rules. counted reports whether a limit decides about the verdict,
+// not only about what is logged.
+func (t *Table) withoutCount(rule string) (out string, counted bool) {
+	_, to := verdictOf(rule)
+	inner := t.Object("chain", to)
+	if inner == nil {
+		return rule, false
+	}
+	verdict := ""
+	for _, r := range inner.rules() {
+		switch v, _ := verdictOf(r); v {
+		case "accept", "return", "drop", "reject":
+			if v == "reject" {
+				v = "drop"
+			}
+			verdict, counted = v, withoutNeedless(r) != r
+		}
+	}
+	if verdict == "" {
+		return rule, false
+	}
+	return withVerdict(rule, verdict) + strings.TrimPrefix(rule, conditions(rule)), counted
 }
 
 // verdictOf is the verdict of a rule, and the chain that it jumps to.

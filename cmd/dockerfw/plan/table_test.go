@@ -13,6 +13,67 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
+// A rule of the input block of a policy, and what is left of it when nothing can be loaded.
+func TestTheClosedTableKeepsTheInputBlockWithoutSetsAndLimits(t *testing.T) {
+	const inner = `
+	chain accept.ssh.host {
+		limit rate 5/minute burst 5 packets log prefix "ssh " comment "dockerfw accept ssh"
+		ct state new limit rate 5/minute burst 5 packets accept comment "dockerfw accept ssh"
+	}
+
+	chain deny.bad.host {
+		limit rate 5/minute burst 5 packets log prefix "bad " comment "dockerfw deny bad"
+		meta l4proto tcp reject with tcp reset comment "dockerfw deny bad"
+		reject with icmpx admin-prohibited comment "dockerfw deny bad"
+	}
+`
+	const default22 = `tcp dport 22 accept comment "dockerfw closed"` + "\n"
+	for rule, want := range map[string]string{
+		`tcp dport 22 accept comment "dockerfw accept ssh"`:                                                                             "same",
+		`ip saddr { 192.0.2.1, 192.0.2.2 } tcp dport 22 accept comment "dockerfw accept ssh"`:                                           "same",
+		`tcp dport 22 ip saddr @office.0000000a accept comment "dockerfw accept ssh"`:                                                   `tcp dport 22 accept comment "dockerfw accept ssh"`,
+		`ct state new update @ssh.rate.0000000a { ip saddr limit rate 5/second burst 10 packets } accept comment "dockerfw accept ssh"`: `ct state new accept comment "dockerfw accept ssh"`,
+		`add @ssh.connections.0000000a { ip saddr & 255.255.255.0 ct count 3 } accept comment "dockerfw accept ssh"`:                    `accept comment "dockerfw accept ssh"`,
+		`tcp dport 22 ip saddr @office.0000000a jump accept.ssh.host comment "dockerfw accept ssh"`:                                     `tcp dport 22 accept comment "dockerfw accept ssh"`,
+		`ip saddr 192.0.2.1 drop comment "dockerfw deny bad"`:                                                                           "same",
+		`ip saddr @bad.0000000a drop comment "dockerfw deny bad"`:                                                                       "",
+		`limit rate over 5/minute burst 5 packets drop comment "dockerfw deny bad"`:                                                     "",
+		`limit rate 5/minute burst 5 packets log prefix "accept drop" comment "dockerfw deny bad"`:                                      "",
+		`ip saddr 192.0.2.1 jump deny.bad.host comment "dockerfw deny bad"`:                                                             `ip saddr 192.0.2.1 drop comment "dockerfw deny bad"`,
+		`ip saddr @bad.0000000a jump deny.bad.host comment "dockerfw deny bad"`:                                                         "",
+		`drop comment "dockerfw default"`:                                                                                               "same",
+		`ip saddr != @office.0000000a drop comment "dockerfw default"`:                                                                  default22 + `drop comment "dockerfw default"`,
+		`meta l4proto tcp ip6 saddr != @office-v6.0000000a reject with tcp reset comment "dockerfw default"`:                            default22 + `meta l4proto tcp reject with tcp reset comment "dockerfw default"`,
+	} {
+		policy := table(t, `table inet dockerfw {
+	chain forward {
+		type filter hook forward priority filter - 10; policy accept;
+	}
+
+	chain input {
+		type filter hook input priority filter - 10; policy accept;
+		iifname "eth0" jump dockerfw-host comment "dockerfw input"
+	}
+`+inner+`
+	chain dockerfw-host {
+		`+rule+`
+	}
+}
+`)
+		if want == "same" {
+			want = rule
+		}
+		closed := plan.ClosedTable(policy)
+		lines := closed.Object("chain", "dockerfw-host").Lines
+		if got := strings.Join(lines[1:], "\n"); got != want {
+			t.Errorf("%s:\n%s", rule, got)
+		}
+		if got := closed.Object("chain", "input").Lines; got[len(got)-1] != `iifname "eth0" jump dockerfw-host comment "dockerfw input"` {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 // The tables of these tests. Each pair differs in something that a load has to handle.
 const (
 	tableA = `table inet dockerfw {

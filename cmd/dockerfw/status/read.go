@@ -220,10 +220,20 @@ func (out *Report) compare(s *store.Store, host *snapshot.Host, contents map[str
 	if err != nil {
 		return err
 	}
-	p, err := plan.Make(plan.Input{
+	in := plan.Input{
 		Host: host.State(), Want: want.Version(), Records: records, Force: true,
 		Late: snapshot.Late(placements),
-	})
+	}
+	p, err := plan.Make(in)
+	if err == nil && p.Differences.Table != nil && in.Want.Table != nil {
+		// Another version of nft may print the same rules in other words.
+		if in.PrintedTable, err = apply.PrintedTable(hosttool.New(), in.Want.Table); errors.Is(err, hosttool.ErrNamespace) {
+			err = nil
+		}
+		if err == nil {
+			p, err = plan.Make(in)
+		}
+	}
 	if err != nil {
 		return err
 	}
