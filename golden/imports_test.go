@@ -70,7 +70,7 @@ var imports = map[string]string{
 	"parser/escape/escapetest":  "",
 	"parser/files":              "",
 	"parser/iptables":           "parser/diag",
-	"parser/nft":                "",
+	"parser/nft":                "parser/diag",
 	"parser/saved":              "parser/diag parser/iptables",
 	"parser/suggest":            "",
 }

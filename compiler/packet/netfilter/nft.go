@@ -17,6 +17,11 @@ func NFTTableName(t *nft.Table) string { return "nft " + t.Family + " " + t.Name
 // NFTProgram returns the program of a base chain of an nft table, for packets of a family.
 // An accept ends this base chain only, as it does for a table of iptables.
 func NFTProgram(t *nft.Table, start *nft.Chain, f ir.Family) *packet.Program {
+	return NewNFTSets(t).Program(start, f)
+}
+
+func nftProgram(sets *NFTSets, start *nft.Chain, f ir.Family) *packet.Program {
+	t := sets.table
 	p := &packet.Program{Family: f, Default: packet.Verdict{Kind: packet.Accept}}
 	if start.Policy == "drop" {
 		p.Default = packet.Verdict{Kind: packet.Drop}
@@ -25,7 +30,7 @@ func NFTProgram(t *nft.Table, start *nft.Chain, f ir.Family) *packet.Program {
 	for _, c := range t.Chains {
 		byName[c.Name] = c
 	}
-	n := &nftReader{table: t, family: f, chains: byName}
+	n := &nftReader{table: t, sets: sets, family: f, chains: byName}
 	seen := map[string]bool{start.Name: true}
 	for todo := []*nft.Chain{start}; len(todo) > 0; todo = todo[1:] {
 		c := todo[0]
@@ -49,6 +54,7 @@ func NFTProgram(t *nft.Table, start *nft.Chain, f ir.Family) *packet.Program {
 // nftReader reads the rules of one table.
 type nftReader struct {
 	table  *nft.Table
+	sets   *NFTSets
 	family ir.Family
 	chains map[string]*nft.Chain
 	// at and handle are those of the current rule.
@@ -316,7 +322,7 @@ func (n *nftReader) elements(v any) (elements []any, known bool) {
 	case string:
 		if len(v) > 1 && v[0] == '@' {
 			if s := n.table.Sets[v[1:]]; s != nil {
-				return s.Elem, !s.Changes
+				return s.Elem, !s.Changes && s.Addresses.Len() == 0
 			}
 		}
 		return nil, false

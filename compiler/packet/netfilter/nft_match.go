@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"go4.org/netipx"
+
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -21,6 +23,8 @@ type nftField struct {
 	guard []packet.Cond
 	// read returns the condition of a value; nil if the field is not supported.
 	read func(v any) (packet.Cond, bool)
+	// address is the end of the packet whose address the field is; nil for other fields.
+	address *packet.End
 	// bits: a packet may have several of the values. oneBit: it has one of them, although
 	// they are bits.
 	bits, oneBit bool
@@ -78,6 +82,12 @@ func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool
 	name := ""
 	if text, ok := right.(string); ok && strings.HasPrefix(text, "@") {
 		name = text[1:]
+		if c, ok := n.inSet(f, name); ok {
+			if op == "!=" {
+				c = packet.Not{C: c}
+			}
+			return c, true
+		}
 	}
 	m, _ := right.(map[string]any)
 	if name != "" || m["set"] != nil {
@@ -87,13 +97,34 @@ func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool
 		}
 	}
 	c, ok := anyOf(f.read, values)
-	if set, isAddr := c.(packet.Addr); isAddr && name != "" {
-		set.In.Name = name
-	}
 	if op == "!=" {
 		c = packet.Not{C: c}
 	}
 	return c, ok
+}
+
+// inSet returns the condition of being in a named set of addresses.
+func (n *nftReader) inSet(f nftField, name string) (packet.Cond, bool) {
+	set := n.table.Sets[name]
+	if f.address == nil || set == nil || set.Map {
+		return nil, false
+	}
+	if n.sets.unknown(set) {
+		return InUnknownSet(n.setName(name), *f.address), true
+	}
+	if a := n.sets.addresses(name); a != nil {
+		return packet.Addr{End: *f.address, In: a}, true
+	}
+	return nil, false
+}
+
+// setName returns what a set is called where its elements are not known: in the table of dockerfw
+// the name alone, as it is that of an ipset on a host with iptables.
+func (n *nftReader) setName(name string) string {
+	if n.table.Family == ir.NFTFamily && n.table.Name == ir.NFTTable {
+		return name
+	}
+	return name + " of table " + n.table.Family + " " + n.table.Name
 }
 
 // anyOf returns the condition of having any of the values. Addresses, and ports, become one
@@ -191,7 +222,7 @@ func (n *nftReader) field(v any) nftField {
 	case "ct original proto-dst":
 		return nftField{guard: []packet.Cond{tracked}, read: portValue(packet.OriginalDestination)}
 	case "ct original ip daddr", "ct original ip6 daddr", "ct original daddr":
-		return nftField{guard: []packet.Cond{tracked}, read: addressValue(packet.OriginalDestination)}
+		return addressField(packet.OriginalDestination, tracked)
 	}
 	return nftField{}
 }
@@ -219,7 +250,7 @@ func (n *nftReader) payload(name string) nftField {
 	case header == "ip" && field == "protocol", header == "ip6" && field == "nexthdr":
 		return nftField{guard: []packet.Cond{n.only(family)}, read: protocolValue}
 	case (header == "ip" || header == "ip6") && isEnd:
-		return nftField{guard: []packet.Cond{n.only(family)}, read: addressValue(end)}
+		return addressField(end, n.only(family))
 	case transports[header] != 0 && isEnd:
 		return nftField{guard: []packet.Cond{packet.Proto{Numbers: []uint8{transports[header]}}}, read: portValue(end)}
 	case header == "th" && isEnd:
@@ -331,25 +362,32 @@ func portValue(end packet.End) func(any) (packet.Cond, bool) {
 	}
 }
 
-func addressValue(end packet.End) func(any) (packet.Cond, bool) {
-	return func(v any) (packet.Cond, bool) {
-		if m, ok := v.(map[string]any); ok && m["prefix"] != nil {
-			p, err := netip.ParsePrefix(nft.Value(v))
-			if err != nil {
-				return nil, false
-			}
-			return packet.Addr{End: end, In: packet.NewAddrSet("", []netip.Prefix{p})}, true
-		}
-		from, to := bounds(v)
-		first, _ := from.(string)
-		last, _ := to.(string)
-		a, err1 := netip.ParseAddr(first)
-		b, err2 := netip.ParseAddr(last)
-		if err1 != nil || err2 != nil || a.Zone() != "" || a.BitLen() != b.BitLen() || b.Less(a) {
+func addressField(end packet.End, guard packet.Cond) nftField {
+	return nftField{address: &end, guard: []packet.Cond{guard}, read: func(v any) (packet.Cond, bool) {
+		first, last, ok := addressBounds(v)
+		if !ok {
 			return nil, false
 		}
-		return packet.Addr{End: end, In: packet.AddrRange(a, b)}, true
+		return packet.Addr{End: end, In: packet.AddrRange(first, last)}, true
+	}}
+}
+
+// addressBounds reads an address, a prefix or a range.
+func addressBounds(v any) (first, last netip.Addr, ok bool) {
+	if m, isMap := v.(map[string]any); isMap && m["prefix"] != nil {
+		p, err := netip.ParsePrefix(nft.Value(v))
+		if err != nil {
+			return first, last, false
+		}
+		r := netipx.RangeOfPrefix(p)
+		return r.From(), r.To(), true
 	}
+	from, to := bounds(v)
+	a, _ := from.(string)
+	b, _ := to.(string)
+	first, err1 := netip.ParseAddr(a)
+	last, err2 := netip.ParseAddr(b)
+	return first, last, err1 == nil && err2 == nil && first.Zone() == "" && last.Zone() == "" && first.BitLen() == last.BitLen() && first.Compare(last) <= 0
 }
 
 // bounds returns the ends of a range, or twice a value that is not one.
