@@ -158,7 +158,7 @@ func ofManifest(p *store.Pending) *store.InForce {
 
 // state compares the host with the version that should be in force.
 func (out *Report) state(s *store.Store, host *snapshot.Host, contents map[string][]byte, path string) {
-	own := plan.HasOwn(host.Rules[ir.IPv4]) || plan.HasOwn(host.Rules[ir.IPv6])
+	own := host.NFTables() || plan.HasOwn(host.Rules[ir.IPv4]) || plan.HasOwn(host.Rules[ir.IPv6])
 	switch {
 	case closed(host):
 		out.State = Closed
@@ -235,9 +235,9 @@ func foreign(rules []string) facts.Fact {
 
 // sets counts the entries of the sets of a version on the host.
 func (out *Report) sets(want, host *snapshot.Host) {
-	for _, name := range want.Sets.Names() {
+	for _, name := range want.OwnSets().Names() {
 		one := Set{Name: name, Managed: !want.Unmanaged[name]}
-		if have := host.Sets.Set(name); have == nil {
+		if have := host.OwnSets().Set(name); have == nil {
 			one.Missing = true
 		} else {
 			for range have.Entries() {
