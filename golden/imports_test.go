@@ -56,7 +56,7 @@ var imports = map[string]string{
 	"compiler/packet":           "compiler/ir",
 	"compiler/packet/netfilter": "compiler/ir compiler/packet parser/iptables parser/nft",
 	"compiler/policytest":       "compiler/ir compiler/packet compiler/question compiler/semantics parser parser/diag",
-	"compiler/proof":            "compiler/ir compiler/packet compiler/packet/netfilter compiler/semantics parser parser/iptables",
+	"compiler/proof":            "compiler/ir compiler/packet compiler/packet/netfilter compiler/semantics parser parser/iptables parser/nft",
 	"compiler/question":         "compiler/ir compiler/packet",
 	"compiler/semantics":        "compiler/ir compiler/packet parser parser/addrlist",
 	"emit":                      "compiler/ir emit/folder emit/iptables parser/escape",

@@ -8,4 +8,6 @@ const (
 	// NFTForward and NFTInput are the base chains.
 	NFTForward = "forward"
 	NFTInput   = "input"
+	// NFTPriority is the priority of the base chains: before those of Docker, whose priority is 0.
+	NFTPriority = -10
 )

@@ -3,6 +3,7 @@ package nft
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -281,4 +282,21 @@ func (l *loader) checkValue(t *Table, r *Rule, key string, v any) {
 			l.problem(r.Range, "Table %s %s has no set %s.", t.Family, t.Name, v[1:])
 		}
 	}
+}
+
+// Equal reports whether two tables are the same, apart from positions and handles.
+func (t *Table) Equal(other *Table) bool {
+	return t.Family == other.Family && t.Name == other.Name &&
+		slices.EqualFunc(t.Chains, other.Chains, (*Chain).equal) && maps.EqualFunc(t.Sets, other.Sets, (*Set).equal)
+}
+
+func (c *Chain) equal(other *Chain) bool {
+	return c.Name == other.Name && c.Type == other.Type && c.Hook == other.Hook && c.Priority == other.Priority && c.Policy == other.Policy &&
+		slices.EqualFunc(c.Rules, other.Rules, func(a, b *Rule) bool { return a.Comment == b.Comment && reflect.DeepEqual(a.Expr, b.Expr) })
+}
+
+func (s *Set) equal(other *Set) bool {
+	return s.Name == other.Name && s.Map == other.Map && s.Type == other.Type && slices.Equal(s.Flags, other.Flags) && s.Size == other.Size &&
+		s.AutoMerge == other.AutoMerge && s.Changes == other.Changes &&
+		slices.Equal(s.Addresses.V4, other.Addresses.V4) && slices.Equal(s.Addresses.V6, other.Addresses.V6) && reflect.DeepEqual(s.Elem, other.Elem)
 }

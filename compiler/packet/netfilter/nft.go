@@ -60,6 +60,8 @@ type nftReader struct {
 	// at and handle are those of the current rule.
 	at     packet.Origin
 	handle int
+	// counters is the number of rules that count in each set.
+	counters map[string]int
 }
 
 // rule returns the rules that one rule of nft is equivalent to: one for each verdict that
@@ -74,11 +76,15 @@ func (n *nftReader) rule(r *nft.Rule) []*packet.Rule {
 	}
 	for i, e := range r.Expr {
 		verdict, isVerdict := n.verdict(e.Kind, e.Body)
-		condition, isCondition := n.condition(e)
+		condition, isCondition := n.condition(r, e)
 		switch {
 		case isVerdict && verdict.Kind == packet.Continue:
 		case isVerdict:
-			add(verdict)
+			var implied []packet.Cond
+			if e.Kind == "reject" {
+				_, implied = n.reject(e.Body)
+			}
+			add(verdict, implied...)
 			return out
 		case isCondition:
 			if len(actions) > 0 {
@@ -116,18 +122,25 @@ func (n *nftReader) rule(r *nft.Rule) []*packet.Rule {
 	return out
 }
 
-// once returns an opaque condition of this rule alone: two limits with the same text are
-// two.
+// once returns an opaque condition of this rule alone.
 func (n *nftReader) once(text string) packet.Cond {
-	return packet.Opaque{Text: fmt.Sprintf("%s (table %s %s, chain %s, handle %d)", text, n.table.Family, n.table.Name, n.at.Chain, n.handle), Stateful: true}
+	place := fmt.Sprintf("rule %d", n.at.Rule+1)
+	if n.handle != 0 {
+		place = fmt.Sprintf("handle %d", n.handle)
+	}
+	return packet.Opaque{Text: fmt.Sprintf("%s (table %s %s, chain %s, %s)", text, n.table.Family, n.table.Name, n.at.Chain, place), Stateful: true}
 }
 
 // condition reads a statement that lets a rule continue or not.
-func (n *nftReader) condition(e nft.Expr) (packet.Cond, bool) {
+func (n *nftReader) condition(r *nft.Rule, e nft.Expr) (packet.Cond, bool) {
 	switch e.Kind {
 	case "match":
 		return n.match(e), true
-	case "limit", "quota", "ct count", "set", "map", "socket", "osf", "numgen":
+	case "limit", "ct count":
+		return n.limit(r, e), true
+	case "set":
+		return n.setLimits(r, e), true
+	case "quota", "map", "meter", "socket", "osf", "numgen":
 		return n.once(e.Text()), true
 	case "xt":
 		body, _ := e.Body.(map[string]any)
@@ -160,7 +173,8 @@ func (n *nftReader) verdict(kind string, body any) (packet.Verdict, bool) {
 		}
 		return packet.Verdict{Kind: packet.Jump, Chain: to}, true
 	case "reject":
-		return packet.Verdict{Kind: packet.Reject, With: nftReject(b, n.family)}, true
+		v, _ := n.reject(body)
+		return v, true
 	case "snat", "masquerade":
 		// It accepts; no later hook matches the new source.
 		return packet.Verdict{Kind: packet.Accept}, true
@@ -185,22 +199,6 @@ func (n *nftReader) dnat(b map[string]any) packet.Verdict {
 		addr = "[" + addr + "]"
 	}
 	return packet.Verdict{Kind: packet.Other, With: "DNAT --to-destination " + addr + ":" + port.String()}
-}
-
-// nftReject returns the kind of answer as iptables names it.
-func nftReject(b map[string]any, f ir.Family) string {
-	typ, _ := b["type"].(string)
-	with, _ := b["expr"].(string)
-	switch {
-	case typ == "tcp reset":
-		return "tcp-reset"
-	case with == "":
-		with = "port-unreachable"
-	}
-	if f == ir.IPv6 {
-		return "icmp6-" + with
-	}
-	return "icmp-" + with
 }
 
 // mangle reads a statement that changes a packet or its connection. ok is false if later

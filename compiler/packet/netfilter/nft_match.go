@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go4.org/netipx"
 
@@ -28,6 +29,8 @@ type nftField struct {
 	// bits: a packet may have several of the values. oneBit: it has one of them, although
 	// they are bits.
 	bits, oneBit bool
+	// time is set for the time of day and date, of which only < and >= are supported.
+	time bool
 }
 
 func (f nftField) one(v any) (packet.Cond, bool) {
@@ -53,6 +56,9 @@ func (n *nftReader) match(e nft.Expr) packet.Cond {
 }
 
 func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool) {
+	if f.time {
+		return compareTime(op, right)
+	}
 	if f.read == nil {
 		return nil, false
 	}
@@ -221,8 +227,14 @@ func (n *nftReader) field(v any) nftField {
 		}}
 	case "ct original proto-dst":
 		return nftField{guard: []packet.Cond{tracked}, read: portValue(packet.OriginalDestination)}
-	case "ct original ip daddr", "ct original ip6 daddr", "ct original daddr":
+	case "ct original ip daddr":
+		return addressField(packet.OriginalDestination, tracked, n.only(ir.IPv4))
+	case "ct original ip6 daddr":
+		return addressField(packet.OriginalDestination, tracked, n.only(ir.IPv6))
+	case "ct original daddr":
 		return addressField(packet.OriginalDestination, tracked)
+	case "time":
+		return nftField{time: true}
 	}
 	return nftField{}
 }
@@ -235,8 +247,11 @@ func (n *nftReader) only(f ir.Family) packet.Cond {
 	return packet.Any{}
 }
 
-// transports are the protocols that nft matches ports of by name.
-var transports = map[string]uint8{"tcp": packet.ProtoTCP, "udp": packet.ProtoUDP, "sctp": packet.ProtoSCTP}
+// transports are the protocols that nft matches ports of by name. To package packet DCCP and
+// UDP-Lite have no ports, also in rules of iptables.
+var transports = map[string]uint8{
+	"tcp": packet.ProtoTCP, "udp": packet.ProtoUDP, "sctp": packet.ProtoSCTP, "dccp": packet.ProtoDCCP, "udplite": packet.ProtoUDPLite,
+}
 
 func (n *nftReader) payload(name string) nftField {
 	header, field, _ := strings.Cut(name, " ")
@@ -260,10 +275,18 @@ func (n *nftReader) payload(name string) nftField {
 			c, ok := portValue(end)(v)
 			return packet.Any{packet.All{ports, c}, packet.All{packet.Not{C: ports}, packet.Opaque{Text: name + " " + nft.Value(v)}}}, ok
 		}}
-	case name == "icmp type":
-		return nftField{guard: []packet.Cond{n.only(ir.IPv4), packet.Proto{Numbers: []uint8{packet.ProtoICMP}}}, read: icmpValue(icmpTypes)}
-	case name == "icmpv6 type":
-		return nftField{guard: []packet.Cond{n.only(ir.IPv6), packet.Proto{Numbers: []uint8{packet.ProtoICMPv6}}}, read: icmpValue(icmpv6Types)}
+	}
+	icmp := []packet.Cond{n.only(ir.IPv4), packet.Proto{Numbers: []uint8{packet.ProtoICMP}}}
+	icmpv6 := []packet.Cond{n.only(ir.IPv6), packet.Proto{Numbers: []uint8{packet.ProtoICMPv6}}}
+	switch name {
+	case "icmp type":
+		return icmpTypeField(icmp, icmpTypes)
+	case "icmp code":
+		return icmpCodeField(icmp, icmpCodes)
+	case "icmpv6 type":
+		return icmpTypeField(icmpv6, icmpv6Types)
+	case "icmpv6 code":
+		return icmpCodeField(icmpv6, icmpv6Codes)
 	}
 	return nftField{}
 }
@@ -356,14 +379,14 @@ func protocolValue(v any) (packet.Cond, bool) {
 func portValue(end packet.End) func(any) (packet.Cond, bool) {
 	return func(v any) (packet.Cond, bool) {
 		from, to := bounds(v)
-		a, ok1 := nftNumber(from, 16)
-		b, ok2 := nftNumber(to, 16)
+		a, ok1 := nftPort(from)
+		b, ok2 := nftPort(to)
 		return packet.Port{End: end, Ranges: []ir.PortRange{{First: uint16(a), Last: uint16(b)}}}, ok1 && ok2 && a <= b
 	}
 }
 
-func addressField(end packet.End, guard packet.Cond) nftField {
-	return nftField{address: &end, guard: []packet.Cond{guard}, read: func(v any) (packet.Cond, bool) {
+func addressField(end packet.End, guard ...packet.Cond) nftField {
+	return nftField{address: &end, guard: guard, read: func(v any) (packet.Cond, bool) {
 		first, last, ok := addressBounds(v)
 		if !ok {
 			return nil, false
@@ -398,6 +421,45 @@ func bounds(v any) (from, to any) {
 		}
 	}
 	return v, v
+}
+
+// nftPort reads a port. nft 1.0.6 prints 0x50 [invalid type] for some, in its JSON, too.
+func nftPort(v any) (uint32, bool) {
+	if text, ok := v.(string); ok {
+		digits, ok := strings.CutSuffix(text, " [invalid type]")
+		n, err := strconv.ParseUint(digits, 0, 16)
+		return uint32(n), ok && err == nil
+	}
+	return nftNumber(v, 16)
+}
+
+// compareTime reads a comparison with a moment: a number of seconds, or a date and time. nft
+// converts it from and to the time zone of its process, which must be UTC: TZ=UTC.
+func compareTime(op string, right any) (packet.Cond, bool) {
+	var seconds int64
+	switch v := right.(type) {
+	case json.Number:
+		n, err := v.Int64()
+		if err != nil {
+			return nil, false
+		}
+		seconds = n
+	case string:
+		moment, err := time.Parse(time.DateTime, v)
+		if err != nil {
+			return nil, false
+		}
+		seconds = moment.Unix()
+	default:
+		return nil, false
+	}
+	switch op {
+	case "<":
+		return packet.Until{End: seconds}, true
+	case ">=":
+		return packet.Not{C: packet.Until{End: seconds}}, true
+	}
+	return nil, false
 }
 
 // nftNumber reads a number of that many bits.

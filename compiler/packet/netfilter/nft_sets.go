@@ -14,7 +14,9 @@ type NFTSets struct {
 	table *nft.Table
 	// hidden reports that the elements of a set are not known.
 	hidden func(name string) bool
-	cache  *nftSetCache
+	// limit returns the condition of a limit; nil for one that its text names.
+	limit func(r *nft.Rule, kind string) packet.Cond
+	cache *nftSetCache
 }
 
 // nftSetCache has the addresses of sets, each converted once; nil for a set with other elements.
@@ -31,7 +33,13 @@ func NewNFTSets(t *nft.Table) *NFTSets {
 // Hiding returns the sets, of which the elements of those for which hidden reports true are not
 // known. It shares the addresses of the others with s.
 func (s *NFTSets) Hiding(hidden func(name string) bool) *NFTSets {
-	return &NFTSets{table: s.table, hidden: hidden, cache: s.cache}
+	return &NFTSets{table: s.table, hidden: hidden, limit: s.limit, cache: s.cache}
+}
+
+// WithLimits returns the sets; in programs of the table the conditions of limits are those that
+// limit returns, for a rule and the kind of the limit, "limit" or "ct count".
+func (s *NFTSets) WithLimits(limit func(r *nft.Rule, kind string) packet.Cond) *NFTSets {
+	return &NFTSets{table: s.table, hidden: s.hidden, limit: limit, cache: s.cache}
 }
 
 // Addresses returns, by name, the sets that have nothing but addresses, which packets, timeouts and
