@@ -66,7 +66,7 @@ func TestDormantTablesAreMarked(t *testing.T) {
 	for text, want := range map[string]bool{
 		"table inet t {\n\tflags dormant\n\n\tchain a {\n\t}\n}\n": true,
 		"table inet t {\n\tflags owner,persist\n}\n":               false,
-		"table inet t {\n}\n":                                       false,
+		"table inet t {\n}\n":                                      false,
 	} {
 		rules, diags := ParseText([]byte(text), "file")
 		if diags.HasErrors() || rules.Tables[0].Dormant != want {
