@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/network"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
@@ -79,6 +80,9 @@ type Host struct {
 	suffix  string
 	// tools are those of a live host; nil for this one.
 	tools Tools
+	// TableText is table inet dockerfw of nft as text: the one that a compiled host of target nftables
+	// loads, or the one that a host has which was read for loading; nil for none.
+	TableText *plan.Table
 	// Other are the tables of the kind of iptables that Docker does not use, NoSecurity the families
 	// whose kernel has no security table. Unread is why the tables of a family were not read, and
 	// SetsUnread why the sets were not. Only a host that is read for loading has them.

@@ -29,8 +29,11 @@ type LiveOptions struct {
 	// tables it uses the last one. Tables that iptables cannot print count as empty.
 	Boot bool
 	// Compiled is a host of target nftables whose table this one may have, or nil. Elements of its sets
-	// of over LargeSet are not listed where the host has these sets by name: see Host.NotListed.
+	// of over plan.LargeSet are not listed where the host has these sets by name: see Host.NotListed.
 	Compiled *Host
+	// Optional reads a host on which iptables and ipset may be missing or not work, because what is
+	// loaded needs neither: without them it has no rules and sets of theirs.
+	Optional bool
 	// Removing reads the host whichever kind Docker uses: dockerfw is removed from both.
 	Removing bool
 }
@@ -104,7 +107,7 @@ func (h *Host) ReadAgain(t Tools) (*Host, hcl.Diagnostics, error) {
 	out.Backend, out.suffix = h.Backend, h.suffix
 	out.Other, out.NoSecurity, out.NFT, out.NFTUnread = h.Other, h.NoSecurity, h.NFT, h.NFTUnread
 	out.Network, out.NetworkUnread = h.Network, h.NetworkUnread
-	diags, err := out.readTables(LiveOptions{Loading: true})
+	diags, err := out.readTables(LiveOptions{Loading: true, Optional: h.SetsUnread != nil})
 	return out, diags, err
 }
 
@@ -143,10 +146,10 @@ func (h *Host) readTables(o LiveOptions) (hcl.Diagnostics, error) {
 	}
 	text, err := h.tools.Output("ipset", "save")
 	if err != nil && (o.Loading || !errors.Is(err, ErrNoTool)) {
-		if !o.Boot {
+		if !o.Boot && !o.Optional {
 			return nil, err
 		}
-		// Boot can close all containers without ipset.
+		// Boot can close all containers without ipset, and target nftables needs none.
 		h.SetsUnread = err
 	}
 	diags = append(diags, h.add(saved.Part{Holds: saved.Sets, Text: string(text)}, "ipset save")...)

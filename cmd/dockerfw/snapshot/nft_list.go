@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
@@ -17,7 +18,7 @@ func (h *Host) largeSets() map[string]*nft.Set {
 	}
 	out := map[string]*nft.Set{}
 	for name, s := range h.Table().Sets {
-		if identity.NamedByContent(name) && s.Addresses.Len() > LargeSet {
+		if identity.NamedByContent(name) && s.Addresses.Len() > plan.LargeSet {
 			out[name] = s
 		}
 	}

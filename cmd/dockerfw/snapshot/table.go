@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
@@ -20,10 +21,6 @@ import (
 
 // TableTitle is the table of dockerfw in messages.
 const TableTitle = "table " + identity.TableFamily + " " + identity.TableName
-
-// LargeSet is the number of elements above which a set is not listed where its name tells its content:
-// nft needs over a minute for a million.
-const LargeSet = 100_000
 
 // ownTable is the name of the table of dockerfw in positions and hooks.
 const ownTable = "nft " + identity.TableFamily + " " + identity.TableName
@@ -346,6 +343,10 @@ func (h *Host) readCompiledTable(manifest *folder.Manifest, content map[string][
 				h.families = append(h.families, f)
 			}
 		}
+	}
+	var err error
+	if h.TableText, err = plan.ParseTable(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", display(folder.NFTFile), err)
 	}
 	read, diags := nft.ParseText(text, display(folder.NFTFile))
 	if diags.HasErrors() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -199,7 +200,7 @@ func tableSets(h *hosts) (result, error) {
 	}
 	text := words.Count(len(want.Sets), "set") + ", with the compiled entries"
 	if unlisted > 0 {
-		text += fmt.Sprintf("; of those with over %s, which nft lists slowly, the name was compared, which has the digest of the entries (%d)", words.Count(snapshot.LargeSet, "entry"), unlisted)
+		text += fmt.Sprintf("; of those with over %s, which nft lists slowly, the name was compared, which has the digest of the entries (%d)", words.Count(plan.LargeSet, "entry"), unlisted)
 	}
 	return ok("%s", text)
 }
