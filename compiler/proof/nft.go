@@ -49,7 +49,7 @@ func LoadNFT(text, removal []byte) (*nft.Table, error) {
 	if err := load(host, file, "loading again"); err != nil {
 		return nil, err
 	}
-	if again := host.Table(ir.NFTFamily, ir.NFTTable); len(host.Tables) != 1 || !table.Equal(again) {
+	if again := host.Table(ir.NFTFamily, ir.NFTTable); len(host.Tables) != 1 || !table.SameAs(again) {
 		return nil, errors.New("loading again changes the table")
 	}
 	if err := load(host, remove, "removing"); err != nil {

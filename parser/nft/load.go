@@ -284,8 +284,8 @@ func (l *loader) checkValue(t *Table, r *Rule, key string, v any) {
 	}
 }
 
-// Equal reports whether two tables are the same, apart from positions and handles.
-func (t *Table) Equal(other *Table) bool {
+// SameAs reports whether two tables are the same, apart from positions and handles.
+func (t *Table) SameAs(other *Table) bool {
 	return t.Family == other.Family && t.Name == other.Name &&
 		slices.EqualFunc(t.Chains, other.Chains, (*Chain).equal) && maps.EqualFunc(t.Sets, other.Sets, (*Set).equal)
 }

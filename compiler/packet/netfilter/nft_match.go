@@ -270,7 +270,7 @@ func (n *nftReader) payload(name string) nftField {
 		return nftField{guard: []packet.Cond{packet.Proto{Numbers: []uint8{transports[header]}}}, read: portValue(end)}
 	case header == "th" && isEnd:
 		// For protocols without ports it matches the bytes in their place.
-		ports := packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP}}
+		ports := packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP, packet.ProtoDCCP, packet.ProtoUDPLite}}
 		return nftField{read: func(v any) (packet.Cond, bool) {
 			c, ok := portValue(end)(v)
 			return packet.Any{packet.All{ports, c}, packet.All{packet.Not{C: ports}, packet.Opaque{Text: name + " " + nft.Value(v)}}}, ok
