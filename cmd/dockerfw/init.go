@@ -46,8 +46,8 @@ init overwrites nothing.`,
 		Example: `  dockerfw init
   dockerfw init firewall --interface ens3 --office 192.0.2.0/24
   dockerfw init --compose compose.yaml --compose compose.prod.yaml
-  sudo dockerfw init --from live                        # on the host
-  dockerfw init --from ssh://root@web1 --interface eth0 # the same, from here`,
+  sudo dockerfw init --from live           # on the host
+  dockerfw init --from ssh://root@web1     # the same, from here`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError(cmd, fmt.Sprintf("one directory expected, got %d", len(args)))

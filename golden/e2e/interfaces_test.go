@@ -4,11 +4,16 @@ package e2e
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/network"
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
@@ -103,6 +108,34 @@ default { allow = [ipset.allowed] }
 `
 }
 
+// requireSameNetworkByIP reads the network of a host from what ip prints, as through ssh, and from the
+// kernel.
+func requireSameNetworkByIP(t *testing.T, ns *lab.Namespace) {
+	t.Helper()
+	byIP, err := network.FromIP(func(command string) ([]byte, error) {
+		stdout, stderr, err := ns.Run(append([]string{"ip"}, strings.Fields(command)...)...)
+		if err != nil {
+			err = errors.New(stderr)
+		}
+		return []byte(stdout), err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var byKernel *network.State
+	if err := ns.Within(func() (err error) { byKernel, err = network.Read(); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if len(byIP.Links) < 2 {
+		t.Fatalf("only %d interfaces were read", len(byIP.Links))
+	}
+	if d := cmp.Diff(byKernel, byIP, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.SortSlices(func(a, b network.DefaultRoute) bool {
+		return a.Family < b.Family || a.Family == b.Family && a.Link < b.Link
+	})); d != "" {
+		t.Errorf("the network by the kernel (-) and by ip (+):\n%s", d)
+	}
+}
+
 // A policy with the wrong name is refused, or warned of where the name may be right for other packets,
 // and filters nothing; one with the right name does.
 func TestUplinksNeedTheNameThatIptablesSees(t *testing.T) {
@@ -113,6 +146,7 @@ func TestUplinksNeedTheNameThatIptablesSees(t *testing.T) {
 			s := newPublishing(t, lab.NFT)
 			ip(t, s.Host.Namespace, c.host...)
 			ip(t, s.Other.Namespace, c.client...)
+			requireSameNetworkByIP(t, s.Host.Namespace)
 			// The address may be on a device with another link-layer address now.
 			for _, client := range []*lab.Node{s.Allowed, s.Other} {
 				ip(t, client.Namespace, "neighbor flush all")
@@ -367,4 +401,20 @@ func TestBootLoadsRulesForMissingInterfaces(t *testing.T) {
 	h.refuses(p, 1, nil, "this host has no interface ppp0")
 	h.expect(h.boot(p), 0, "loaded ", "warning: this host has no interface ppp0, which external_interfaces lists, so nothing is filtered there.")
 	h.requireLoaded(p)
+}
+
+// Routes in tables that rules lead to count, those of other tables and blackholes do not.
+func TestDefaultRoutesAreReadThroughIP(t *testing.T) {
+	t.Parallel()
+	s := newPublishing(t, lab.NFT)
+	ip(
+		t, s.Host.Namespace,
+		"route add default table 77 nexthop via 198.51.100.2 nexthop via 198.51.100.3", "rule add from 198.51.100.9 table 77",
+		"route add 128.0.0.0/1 via 198.51.100.2", "route add blackhole default metric 9", "route add default via 198.51.100.3 table 78",
+		"-6 route add default via 2001:db8:1::2 table 79", "-6 rule add from 2001:db8:1::9 table 79", "-6 route add 2000::/3 via 2001:db8:1::3",
+		"route add 10.0.0.0/8 via 198.51.100.2",
+	)
+	requireSameNetworkByIP(t, s.Host.Namespace)
+	ip(t, s.Host.Namespace, "rule flush", "-6 rule flush", "rule add table main", "-6 rule add table main")
+	requireSameNetworkByIP(t, s.Host.Namespace)
 }

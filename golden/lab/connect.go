@@ -84,7 +84,7 @@ func (n *Node) Serve(ports ...string) {
 	n.t.Helper()
 	parsed := parsePorts(n.t, ports)
 	var server *talk.Server
-	err := n.within(func() (err error) {
+	err := n.Within(func() (err error) {
 		server, err = talk.Serve(n.Name, parsed)
 		return err
 	})
@@ -138,7 +138,7 @@ func (n *Node) dial(network, addrPort string, deadline time.Time) (*Session, err
 		dialer.Control = reportAllICMP
 	}
 	var conn net.Conn
-	err := n.within(func() (err error) {
+	err := n.Within(func() (err error) {
 		conn, err = dialer.Dial(network, addrPort)
 		return err
 	})

@@ -125,7 +125,7 @@ func (e *Engine) StopService(name string) {
 func (ns *Namespace) Listen(network, address string) net.Listener {
 	ns.t.Helper()
 	var listener net.Listener
-	err := ns.within(func() (err error) {
+	err := ns.Within(func() (err error) {
 		listener, err = net.Listen(network, address)
 		return err
 	})

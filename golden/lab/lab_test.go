@@ -173,7 +173,7 @@ func TestNothingIsLeftOver(t *testing.T) {
 			engine := lab.StartEngine(EngineOptions{Backend: backend})
 			web := engine.RunContainer(ContainerOptions{Name: "web", Publish: []string{"8080:80"}})
 			for _, ns := range []*Namespace{lab.Host.Namespace, lab.Allowed.Namespace, web.Namespace} {
-				err := ns.within(func() error {
+				err := ns.Within(func() error {
 					id, err := os.Readlink("/proc/thread-self/ns/net")
 					own = append(own, id)
 					return err

@@ -87,7 +87,7 @@ func (ns *Namespace) InputEnv(stdin string, env []string, args ...string) (stdou
 	if ns.enter == nil {
 		// A process begins in the namespace of the thread that starts it: nsenter would be one more
 		// program for each of the thousands of commands of a test.
-		stdout, stderr, err = runBounded(func(cmd *exec.Cmd) error { return ns.within(cmd.Start) }, stdin, env, args...)
+		stdout, stderr, err = runBounded(func(cmd *exec.Cmd) error { return ns.Within(cmd.Start) }, stdin, env, args...)
 	} else {
 		stdout, stderr, err = runBounded((*exec.Cmd).Start, stdin, env, ns.command(args...)...)
 	}
@@ -133,15 +133,15 @@ func (ns *Namespace) Sysctl(name, value string) {
 }
 
 func (ns *Namespace) setSysctl(name, value string) error {
-	return ns.within(func() error {
+	return ns.Within(func() error {
 		return os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0)
 	})
 }
 
-// within calls f on a thread that is in the namespace. Sockets belong to the
+// Within calls f on a thread that is in the namespace. Sockets belong to the
 // namespace of the thread that makes them, so f may only make them in its own
 // goroutine; afterwards any goroutine can use them.
-func (ns *Namespace) within(f func() error) error {
+func (ns *Namespace) Within(f func() error) error {
 	done := make(chan error)
 	go func() {
 		done <- func() error {

@@ -150,7 +150,7 @@ func (r *Router) interfaceUp(name string) {
 	if _, ok := r.tuns[name]; ok {
 		return
 	}
-	err := r.within(func() error {
+	err := r.Within(func() error {
 		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err

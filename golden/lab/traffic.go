@@ -117,7 +117,7 @@ func (n *Node) startTraffic(network, addrPort string, loop func(*Traffic) error)
 	f := &Traffic{halt: make(chan struct{}), halted: make(chan struct{})}
 	go func() {
 		defer close(f.halted)
-		if err := n.within(func() error { return loop(f) }); err != nil {
+		if err := n.Within(func() error { return loop(f) }); err != nil {
 			n.t.Errorf("%s: traffic to %s %s: %v", n.Name, network, addrPort, err)
 		}
 	}()
@@ -282,7 +282,7 @@ func probeResult(fd int, network string) (answered, refused bool) {
 // Flood sends datagrams to ADDRESS:PORT as fast as it can for a while, from one socket. It returns how
 // many it sent.
 func (ns *Namespace) Flood(addrPort string, d time.Duration) (sent int, err error) {
-	err = ns.within(func() error {
+	err = ns.Within(func() error {
 		conn, err := net.Dial("udp", addrPort)
 		if err != nil {
 			return err

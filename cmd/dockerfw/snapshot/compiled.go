@@ -12,7 +12,6 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
@@ -128,7 +127,7 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diag
 	var all []string
 	for _, dir := range dirs {
 		content := map[string][]byte{}
-		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6} {
+		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6, folder.NFTFile} {
 			text, err := files.Read(tree, filepath.Join(dir, f))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, nil, err
@@ -172,11 +171,12 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 			h.Unmanaged[set.Name] = true
 		}
 	}
-	if text, ok := content[folder.NFTFile]; ok {
-		if h.TableText, err = plan.ParseTable(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", display(folder.NFTFile), err)
-		}
-		return nil, nil
+	switch manifest.Target {
+	case "":
+	case ir.TargetNFTables.String():
+		return h.readCompiledTable(manifest, content, display)
+	default:
+		return nil, fmt.Errorf("%s: unknown target %q; this version of dockerfw knows iptables and nftables", folder.ManifestFile, manifest.Target)
 	}
 	var diags hcl.Diagnostics
 	sets, more := iptables.ParseSets(bytes.NewReader(content[folder.SetsFile]), display(folder.SetsFile))

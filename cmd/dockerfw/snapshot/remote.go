@@ -23,7 +23,7 @@ func OpenRemote(ctx context.Context, name string) (*Fleet, hcl.Diagnostics, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	answers, err := address.Ask(ctx, questions)
+	answers, err := address.Ask(ctx, questions())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", address, err)
 	}
@@ -33,7 +33,15 @@ func OpenRemote(ctx context.Context, name string) (*Fleet, hcl.Diagnostics, erro
 // questions runs all tools that may be needed: which ones are depends on what others print, and
 // a second connection could need a second password. The legacy tool creates a table that it is
 // asked for, so it is asked for the filter table only if that exists.
-const questions = `
+func questions() string {
+	script := toolQuestions
+	for _, command := range network.Commands() {
+		script += "\task ip " + command + "\n"
+	}
+	return script
+}
+
+const toolQuestions = `
 	ask id -u
 	ask iptables --version
 	ask cat /proc/net/ip_tables_names
@@ -47,6 +55,7 @@ const questions = `
 		ask $tool-legacy-save
 	done
 	ask ipset save
+	ask nft list tables
 	ask nft -j list ruleset
 	ask test -e /sys/class/net/docker0
 `
@@ -99,9 +108,9 @@ func (r remoteTools) LegacyTables(f ir.Family) []string {
 	return strings.Fields(string(r.answers["cat /proc/net/ip_tables_names"].Output))
 }
 
-// Network fails: no tool that every host has prints interfaces and routes in a form for programs.
+// Network is what ip(8) prints, which has JSON since iproute2 4.13.
 func (r remoteTools) Network() (*network.State, error) {
-	return nil, errors.New("the interfaces of another host are not read")
+	return network.FromIP(func(command string) ([]byte, error) { return r.Output("ip", strings.Fields(command)...) })
 }
 
 func (r remoteTools) HasDefaultBridge() bool {

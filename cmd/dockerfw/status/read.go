@@ -176,7 +176,7 @@ func ofManifest(p *store.Pending) *store.InForce {
 
 // state compares the host with the version that should be in force.
 func (out *Report) state(s *store.Store, host *snapshot.Host, contents map[string][]byte, path string) {
-	own := plan.HasOwn(host.Rules[ir.IPv4]) || plan.HasOwn(host.Rules[ir.IPv6]) || host.TableText != nil
+	own := plan.HasOwn(host.Rules[ir.IPv4]) || plan.HasOwn(host.Rules[ir.IPv6]) || host.NFTables() || host.TableText != nil
 	switch {
 	case closed(host):
 		out.State = Closed
