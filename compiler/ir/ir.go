@@ -136,10 +136,13 @@ const (
 	PhaseEgress
 	// PhaseInput has the rules of ScopeInput.
 	PhaseInput
+	// PhaseForward is the jump from a base chain to the rules of ScopeForward. Only legalization for
+	// TargetNFTables adds it.
+	PhaseForward
 )
 
 func (p Phase) String() string {
-	return [...]string{"established", "deny", "accept", "default", "egress", "input"}[p]
+	return [...]string{"established", "deny", "accept", "default", "egress", "input", "forward"}[p]
 }
 
 // Origin is where in the policy a rule or set comes from.
