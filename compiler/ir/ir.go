@@ -136,13 +136,17 @@ const (
 	PhaseEgress
 	// PhaseInput has the rules of ScopeInput.
 	PhaseInput
-	// PhaseForward is the jump from a base chain to the rules of ScopeForward. Only legalization for
-	// TargetNFTables adds it.
-	PhaseForward
 )
 
+// PhaseForward is before all others: the jump from a base chain to the rules of ScopeForward. Only legalization for
+// TargetNFTables adds it.
+const PhaseForward Phase = -1
+
 func (p Phase) String() string {
-	return [...]string{"established", "deny", "accept", "default", "egress", "input", "forward"}[p]
+	if p == PhaseForward {
+		return "forward"
+	}
+	return [...]string{"established", "deny", "accept", "default", "egress", "input"}[p]
 }
 
 // Origin is where in the policy a rule or set comes from.

@@ -60,7 +60,7 @@ type ChainReport struct {
 	Family string `json:"family"`
 	// Table is "security" for the chains of the fallback rules, and "" for those of the filter
 	// table.
-	Table   string `json:"table,omitempty"`
+	Table string `json:"table,omitempty"`
 	// Install is "" with target nftables.
 	Install string `json:"install,omitempty"`
 	Rules   int    `json:"rules"`

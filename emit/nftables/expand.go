@@ -529,4 +529,3 @@ func rank(m Match) int {
 		panic(fmt.Sprintf("nftables: no rank for %T", m))
 	}
 }
-

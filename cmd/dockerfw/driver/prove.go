@@ -31,7 +31,7 @@ type proofCache struct {
 	// withoutNFT is Options.WithoutNFTProof.
 	withoutNFT bool
 	results    map[[sha256.Size]byte]*proofResult
-	sets     map[[sha256.Size]byte]*loadedSets
+	sets       map[[sha256.Size]byte]*loadedSets
 }
 
 // loadedSets are the sets of a host after loading their text, which the hosts of a fleet often
