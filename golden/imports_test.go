@@ -56,7 +56,7 @@ var imports = map[string]string{
 	"compiler/packet":           "compiler/ir",
 	"compiler/packet/netfilter": "compiler/ir compiler/packet parser/iptables parser/nft",
 	"compiler/policytest":       "compiler/ir compiler/packet compiler/question compiler/semantics parser parser/diag",
-	"compiler/proof":            "compiler/ir compiler/packet compiler/packet/netfilter compiler/semantics parser parser/iptables",
+	"compiler/proof":            "compiler/ir compiler/packet compiler/packet/netfilter compiler/semantics parser parser/iptables parser/nft",
 	"compiler/question":         "compiler/ir compiler/packet",
 	"compiler/semantics":        "compiler/ir compiler/packet parser parser/addrlist",
 	"emit":                      "compiler/ir emit/folder emit/iptables emit/nftables parser/escape",
@@ -71,7 +71,7 @@ var imports = map[string]string{
 	"parser/escape/escapetest":  "",
 	"parser/files":              "",
 	"parser/iptables":           "parser/diag",
-	"parser/nft":                "",
+	"parser/nft":                "parser/diag",
 	"parser/saved":              "parser/diag parser/iptables",
 	"parser/suggest":            "",
 }
