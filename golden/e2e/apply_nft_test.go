@@ -576,3 +576,23 @@ func TestAConfigurationOfNFTLoadsTheTableWhereItFlushes(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestCutEndsWhatATableRefuses(t *testing.T) {
+	t.Parallel()
+	h := newNFTTarget(t)
+	both := nftFolder(t, "both", "203.0.113.10", "203.0.113.66")
+	one := nftFolder(t, "one", "203.0.113.10")
+	h.succeeds(both, nil, "loaded")
+	stays, ends := h.allowed.OpenSession("tcp", h.container.At(80)), h.other.OpenSession("tcp", h.container.At(80))
+	h.succeeds(one, nil, "loaded")
+	if got := ends.Ping(); got != lab.Answered {
+		t.Fatalf("an open session without --cut: %s", got)
+	}
+	h.succeeds(one, []string{"--cut"}, "203.0.113.66", "default refuses it", "ended 1 connection")
+	if got := ends.Ping(); got == lab.Answered {
+		t.Error("the session of the other client goes on")
+	}
+	if got := stays.Ping(); got != lab.Answered {
+		t.Errorf("the session of the allowed client: %s", got)
+	}
+}
