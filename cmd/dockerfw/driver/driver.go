@@ -15,6 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/emit/nftables"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
@@ -41,12 +42,15 @@ type Options struct {
 	// Progress, if not nil, is called when a stage begins and after each host of it, for several
 	// hosts at a time, and with the zero Progress when the work ends.
 	Progress func(Progress)
+	// WithoutNFTProof lets tests have the files of hosts with target nftables although there is no proof of them
+	// yet.
+	WithoutNFTProof bool
 	// Context, if not nil, ends the work between two hosts when it is done. The EmitError of
 	// the result is then its cause.
 	Context context.Context
 	// Emit, if not nil, is called with each file of each host as soon as the host is proved,
 	// for several hosts at a time. path is that in the output folder. The hosts of the result
-	// then have no Files, and after the first [DescribedHosts] no Policy and no Tables: those of
+	// then have no Files, and after the first [DescribedHosts] no Policy and neither Tables nor NFT: those of
 	// a large fleet do not fit into memory. It may have been called although there is an error for another host.
 	Emit func(path string, content []byte) error
 }
@@ -63,14 +67,22 @@ const DescribedHosts = 4
 // Host is one host of the policy and its output.
 type Host struct {
 	Policy *parser.Policy
-	Tables *iptables.Tables
-	Files  []folder.File
+	output
+	Files []folder.File
 
 	label string
 	// fingerprint is that of its policy.
 	fingerprint [sha256.Size]byte
 	// key is the digest of what its proof depends on; see proofKey.
 	key [sha256.Size]byte
+}
+
+// output is what a host loads, before it is printed.
+type output struct {
+	// Tables are those of a host with target iptables, and NFT is the table of one with target nftables: the
+	// other is nil.
+	Tables *iptables.Tables
+	NFT    *nftables.Tables
 }
 
 // Policy compiles the policy at name for its hosts. The Hosts of the result are nil if
@@ -100,7 +112,7 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	lists := compiler.NewLists(source.Dir)
 	result.addresses = semantics.NewLists(lists.Ranges)
 
-	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
+	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, withoutNFTProof: opts.WithoutNFTProof, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
 	if diags = append(diags, more...); diags.HasErrors() || c.stopped() {
 		result.EmitError = c.emitError
@@ -129,6 +141,8 @@ type compilation struct {
 	// labels are those of the hosts to compile; partial means that the policy has others.
 	labels  []string
 	partial bool
+	// withoutNFTProof is that of the options.
+	withoutNFTProof bool
 
 	// streaming means that nothing is kept of a host once its files are written.
 	streaming bool

@@ -28,8 +28,10 @@ type proofCache struct {
 	mu        sync.Mutex
 	// families is how many families of a host are proved at a time.
 	families int
-	results  map[[sha256.Size]byte]*proofResult
-	sets     map[[sha256.Size]byte]*loadedSets
+	// withoutNFT is Options.WithoutNFTProof.
+	withoutNFT bool
+	results    map[[sha256.Size]byte]*proofResult
+	sets       map[[sha256.Size]byte]*loadedSets
 }
 
 // loadedSets are the sets of a host after loading their text, which the hosts of a fleet often
@@ -84,7 +86,7 @@ func newProofCache(addresses *semantics.Lists, hosts int) *proofCache {
 	return &proofCache{addresses: addresses, families: families, results: map[[sha256.Size]byte]*proofResult{}, sets: map[[sha256.Size]byte]*loadedSets{}}
 }
 
-func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
+func (c *proofCache) prove(h Host) hcl.Diagnostics {
 	c.mu.Lock()
 	result := c.results[h.key]
 	if result == nil {
@@ -92,7 +94,13 @@ func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
 		c.results[h.key] = result
 	}
 	c.mu.Unlock()
-	result.once.Do(func() { result.diags = c.compare(h, text) })
+	result.once.Do(func() {
+		if h.NFT != nil {
+			result.diags = c.compareNFT(h)
+		} else {
+			result.diags = c.compare(h, iptablesText(h.Files))
+		}
+	})
 	return result.diags
 }
 
@@ -107,6 +115,21 @@ func proofKey(policy [sha256.Size]byte, text iptables.Text) [sha256.Size]byte {
 		text.Rules[ir.IPv4], text.Rules[ir.IPv6], text.RulesRemoval[ir.IPv4], text.RulesRemoval[ir.IPv6], text.Sets, text.SetsRemoval,
 	} {
 		writeBody(sum, t)
+	}
+	return [sha256.Size]byte(sum.Sum(nil))
+}
+
+// keyOf is proofKey for the files of a host.
+func keyOf(h Host) [sha256.Size]byte {
+	if h.NFT == nil {
+		return proofKey(h.fingerprint, iptablesText(h.Files))
+	}
+	sum := sha256.New()
+	sum.Write(h.fingerprint[:])
+	for _, f := range h.Files {
+		if f.Name != folder.ManifestFile {
+			writeBody(sum, f.Content)
+		}
 	}
 	return [sha256.Size]byte(sum.Sum(nil))
 }
@@ -138,6 +161,15 @@ func iptablesText(files []folder.File) iptables.Text {
 		}
 	}
 	return t
+}
+
+// compareNFT returns errors if the text of a host with target nftables does not load exactly its table, or if that treats
+// any packet otherwise than the policy. There is no such proof yet, so that such a host is refused.
+func (c *proofCache) compareNFT(h Host) hcl.Diagnostics {
+	if c.withoutNFT {
+		return nil
+	}
+	return hcl.Diagnostics{diag.Internal(h.Policy.Host.DeclRange, "there is no proof yet of rules for target = \"nftables\"")}
 }
 
 // compare returns errors if the text does not load exactly the host's rules and sets, or if
