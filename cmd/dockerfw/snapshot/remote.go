@@ -42,6 +42,7 @@ func questions() string {
 }
 
 const toolQuestions = `
+	export TZ=UTC
 	ask id -u
 	ask iptables --version
 	ask cat /proc/net/ip_tables_names

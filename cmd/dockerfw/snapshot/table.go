@@ -20,13 +20,13 @@ import (
 )
 
 // TableTitle is the table of dockerfw in messages.
-const TableTitle = "table " + identity.TableFamily + " " + identity.TableName
+const TableTitle = "table " + ir.NFTFamily + " " + ir.NFTTable
 
 // ownTable is the name of the table of dockerfw in positions and hooks.
-const ownTable = "nft " + identity.TableFamily + " " + identity.TableName
+const ownTable = "nft " + ir.NFTFamily + " " + ir.NFTTable
 
 // Table returns the table of nft that belongs to dockerfw; nil if the host has none.
-func (h *Host) Table() *nft.Table { return h.NFT.Table(identity.TableFamily, identity.TableName) }
+func (h *Host) Table() *nft.Table { return h.NFT.Table(ir.NFTFamily, ir.NFTTable) }
 
 // NFTables reports whether the rules of dockerfw are in a table of nft: those of a host of target
 // nftables. A host that has them in the tables of iptables as well counts as one.
@@ -38,8 +38,8 @@ func IsOwnTable(at packet.Origin) bool { return at.Table == ownTable }
 // chainsOfTable are the chains of the table with the rules of a scope. Those of ScopeForward and
 // ScopeInput are base chains.
 var chainsOfTable = [...]string{
-	ir.ScopeForward: "forward", ir.ScopeEgress: "dockerfw-egress", ir.ScopeInput: "input",
-	ir.ScopeProxy: "dockerfw-proxy", ir.ScopeHost: "dockerfw-host",
+	ir.ScopeForward: ir.NFTForward, ir.ScopeEgress: ir.NFTEgress, ir.ScopeInput: ir.NFTInput,
+	ir.ScopeProxy: ir.NFTProxy, ir.ScopeHost: ir.NFTHost,
 }
 
 // ChainOf is the chain with the rules of dockerfw of a scope.
@@ -337,11 +337,9 @@ func (h *Host) readCompiledTable(manifest *folder.Manifest, content map[string][
 	if !ok {
 		return nil, fmt.Errorf("%s is missing, which has the rules of target nftables", folder.NFTFile)
 	}
-	for _, c := range manifest.Chains {
-		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-			if (c.Family == f.String() || c.Family == "" || c.Family == identity.TableFamily) && !slices.Contains(h.families, f) {
-				h.families = append(h.families, f)
-			}
+	for _, s := range manifest.Sets {
+		if !s.Managed {
+			h.Unmanaged[identity.SetOfTable(s.Name)] = true
 		}
 	}
 	var err error
@@ -356,7 +354,20 @@ func (h *Host) readCompiledTable(manifest *folder.Manifest, content map[string][
 	if h.Table() == nil {
 		return diags, fmt.Errorf("%s has no %s", folder.NFTFile, TableTitle)
 	}
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if h.tableFilters(f) {
+			h.families = append(h.families, f)
+		}
+	}
 	return diags, nil
+}
+
+// tableFilters reports whether packets of a family can match a rule of a base chain of the table: those
+// of a policy for one family match it.
+func (h *Host) tableFilters(f ir.Family) bool {
+	return slices.ContainsFunc(h.Table().Chains, func(c *nft.Chain) bool {
+		return c.Hook != "" && len(h.ChainRules(f, c.Name)) > 0
+	})
 }
 
 // ForeignInTable are the rules in the table of dockerfw on a host that dockerfw did not make. Loading h,
