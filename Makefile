@@ -107,6 +107,7 @@ fuzz:
 	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./cmd/dockerfw/handmade
 	$(GO) test -fuzz=FuzzImport -fuzztime=1m ./cmd/dockerfw/imported
 	$(GO) test -fuzz='FuzzParse$$' -fuzztime=1m ./parser/nft
+	$(GO) test -fuzz=FuzzParseText -fuzztime=1m ./parser/nft
 	$(GO) test -fuzz=FuzzTerminal -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzMarkdown -fuzztime=1m ./parser/escape
 	$(GO) test -fuzz=FuzzReportsAreInert -fuzztime=1m ./cmd/dockerfw/diff

@@ -74,6 +74,9 @@ func newCompilation(policy *parser.Policy, lists *Lists) *compilation {
 			Chain:   policy.Host.Chain.Value,
 		},
 	}
+	if policy.Host.Target == parser.TargetNFTables {
+		c.out.Target, c.out.Install, c.out.Chain = ir.TargetNFTables, 0, ""
+	}
 	if policy.Host.IPv4 {
 		c.families = append(c.families, ir.IPv4)
 	}

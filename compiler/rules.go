@@ -18,6 +18,7 @@ func (c *compilation) makeRules() {
 		c.out.Programs = append(c.out.Programs, &ir.Program{Family: f})
 	}
 	c.checkDisabled()
+	c.checkComments()
 	for _, s := range c.scopes() {
 		for _, f := range c.families {
 			c.established(s, f)
@@ -60,6 +61,22 @@ func (c *compilation) checkDisabled() {
 	for _, r := range c.policy.Disabled {
 		if !slices.ContainsFunc(c.families, func(f ir.Family) bool { return len(c.impossible(r, f)) == 0 }) {
 			c.error(diag.CodeNoFamily, r.DeclRange, fmt.Sprintf("%s %q matches nothing", r.Kind, r.Name.Value), "%s", c.whyNoFamily(r))
+		}
+	}
+}
+
+// checkComments reports rules whose names are too long for a comment of nft.
+func (c *compilation) checkComments() {
+	if c.out.Target != ir.TargetNFTables {
+		return
+	}
+	for _, r := range slices.Concat(c.policy.AllRules(), c.policy.Disabled) {
+		id := ir.RuleID{Phase: ir.PhaseAccept, Name: r.Name.Value}
+		if r.Kind == parser.KindDeny {
+			id.Phase = ir.PhaseDeny
+		}
+		if over := len(id.Comment()) - ir.MaxNFTComment; over > 0 {
+			c.error(diag.CodeName, r.Name.Range, "name too long for nftables", "The comment of the rule, %q, has %d bytes, and nft allows %d. Shorten the name to %d bytes.", id.Comment(), len(id.Comment()), ir.MaxNFTComment, len(r.Name.Value)-over)
 		}
 	}
 }

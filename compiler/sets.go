@@ -24,6 +24,8 @@ const (
 	maxAddresses = 1 << 20
 	// maxExpansion is the maximum number of addresses in one entry of a hash:ip set.
 	maxExpansion = 1 << 16
+	// largeNFTSet is the number of elements from which on nft becomes slow.
+	largeNFTSet = 100_000
 )
 
 // readSets adds the sets of ipset blocks, one for each family, and reads their lists.
@@ -68,6 +70,9 @@ func (c *compilation) readSets() {
 				set.Prefixes = of.prefixes
 				entries += of.entries
 				set.MaxElem = c.maxElem(s, set)
+			}
+			if n := set.Prefixes.Len(); c.out.Target == ir.TargetNFTables && n > largeNFTSet {
+				c.warn(diag.CodeLargeSet, s.Name.Range, fmt.Sprintf("ipset %q is large for nftables", s.Name.Value), "It has %d %s entries. nft needs more than a minute and over a gigabyte of memory to list a set of a million. With target = \"iptables\", ipset loads and lists it in seconds.", n, familyName(f))
 			}
 			elements += set.Prefixes.Len() + len(set.Members)
 			c.declared[s.Name.Value][f] = set

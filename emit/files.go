@@ -7,6 +7,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/emit/nftables"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -24,7 +25,7 @@ type Source struct {
 	Elements *iptables.Elements
 }
 
-// Files returns all files of one host: restore and removal files, and the manifest.
+// Files returns all files of one host with target iptables: restore and removal files, and the manifest.
 func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 	from := "Compiled by dockerfw from " + policyName(src.Policy)
 	if t.Host != "" {
@@ -47,6 +48,39 @@ func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 	}
 	files = append(files, removal)
 	manifest, err := manifest(t, src, files)
+	if err != nil {
+		return nil, err
+	}
+	return append(files, manifest), nil
+}
+
+// NFTFiles returns all files of one host with target nftables: the table, its removal, and the manifest.
+func NFTFiles(t *nftables.Tables, src Source) ([]folder.File, error) {
+	from := "Compiled by dockerfw from " + policyName(src.Policy)
+	if t.Host != "" {
+		from += " for host " + t.Host
+	}
+	table := ir.NFTFamily + " " + ir.NFTTable
+	files := []folder.File{
+		{Name: folder.NFTFile, Content: nftables.Table(t, from+"; do not edit. Loading it replaces all rules of table "+table+".")},
+		{Name: folder.NFTRemoval, Content: nftables.Removal(from + "; do not edit. Loading it deletes table " + table + ".")},
+	}
+	m := folder.Manifest{
+		Format: folder.ManifestFormat, Version: src.Version, Host: t.Host, Target: ir.TargetNFTables.String(),
+		Internal: src.Internal, Inputs: src.Inputs, Chains: []folder.ChainReport{}, Sets: []folder.SetReport{},
+	}
+	for _, c := range t.Chains {
+		m.Chains = append(m.Chains, folder.ChainReport{Name: c.Name, Family: ir.NFTFamily, Rules: len(c.Rules)})
+	}
+	for _, s := range t.Sets {
+		if s.Kind != nftables.Dynamic {
+			m.Sets = append(m.Sets, folder.SetReport{Name: s.Name, Family: s.Family.String(), Type: string(ir.HashNet), Managed: s.Kind == nftables.Managed, Elements: s.Prefixes.Len()})
+		}
+	}
+	for _, f := range files {
+		m.Files = append(m.Files, folder.Input{Name: f.Name, SHA256: folder.Digest(f.Content)})
+	}
+	manifest, err := m.File()
 	if err != nil {
 		return nil, err
 	}

@@ -90,6 +90,7 @@ var attributeSamples = map[string]attributeSample{
 // withoutEffect are attributes that change no rule and no set, and why.
 var withoutEffect = map[string]string{
 	"host.internal_interfaces": "the manifest has it, for the checks of a host",
+	"host.target":              "it changes which files there are: TestExamplesCompileForNFTables",
 	"ipset.min_entries":        "it stops a compile",
 	"rule.description":         "it is for people",
 }

@@ -99,26 +99,32 @@ func TestExamplesCompileToTheirGoldens(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			want := folder.Contents{}
-			err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-				if err != nil || d.IsDir() {
-					return err
-				}
-				rel, err := filepath.Rel(dir, path)
-				if err != nil {
-					return err
-				}
-				want[rel], err = os.ReadFile(path)
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(texts(want), texts(got)); diff != "" {
+			if diff := cmp.Diff(texts(filesIn(t, dir)), texts(got)); diff != "" {
 				t.Errorf("compiled files differ (-golden +compiled); if this is intended, run make golden and read its diff:\n%s", diff)
 			}
 		})
 	}
+}
+
+// filesIn returns the files below a directory.
+func filesIn(t *testing.T, dir string) folder.Contents {
+	t.Helper()
+	out := folder.Contents{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		out[rel], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func texts(f folder.Contents) map[string]string {

@@ -45,9 +45,12 @@ type Host struct {
 	// InternalInterfaces are left open on purpose. They have no effect on rules.
 	InternalInterfaces []At[string]
 	IPv4, IPv6         bool
-	Chain              At[string]
-	Install            At[Install]
-	Verdict            Verdict
+	// Target is what loads the rules. With TargetNFTables, Chain, Install and Verdict are their
+	// defaults and have no meaning.
+	Target  Target
+	Chain   At[string]
+	Install At[Install]
+	Verdict Verdict
 	// InputGuard is whether INPUT also filters the ports that docker-proxy accepts.
 	InputGuard bool
 	// ProxyPorts are published ports to protect in INPUT although no rule lists them.
@@ -60,6 +63,15 @@ type ProxyPorts struct {
 	Protocol uint8
 	Ports    Ports
 }
+
+// Target is what loads the rules of a host.
+type Target string
+
+// The values of target.
+const (
+	TargetIPTables Target = "iptables"
+	TargetNFTables Target = "nftables"
+)
 
 // Install is how the rules get into the host's chain.
 type Install string

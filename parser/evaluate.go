@@ -30,9 +30,11 @@ type evaluator struct {
 	// names are the declared names by root name (var, local, …), sorted.
 	names map[string][]string
 	// host is the label of the host, "" for the unlabeled one.
-	host  string
-	now   time.Time
-	diags hcl.Diagnostics
+	host string
+	// target is what loads the rules of the host; known once its block is decoded.
+	target Target
+	now    time.Time
+	diags  hcl.Diagnostics
 	// origins is set if values are to have the places where they were written.
 	origins *Origins
 	// work bounds the cost of expressions.

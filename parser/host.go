@@ -2,6 +2,7 @@ package parser
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -62,6 +63,8 @@ func (b *block) hostBlock() *Host {
 		}
 	}
 	h.IPv4, h.IPv6 = b.families()
+	h.Target = Target(b.choice("target").Value)
+	b = b.forTarget(h.Target)
 
 	h.Chain = b.choice("chain")
 	install := InstallReplace
@@ -91,6 +94,29 @@ func (b *block) hostBlock() *Host {
 			"proxy_ports lists ports to protect in INPUT, which input_guard = false turns off. Leave one of the two out.")
 	}
 	return h
+}
+
+// onlyIPTables are the attributes of a host that have no meaning in a table of nft, and why.
+var onlyIPTables = []Exception{
+	{"chain", "With target = \"nftables\" the rules are in a table of their own, not in a chain of Docker. Remove chain."},
+	{"install", "With target = \"nftables\" the rules are in a table of their own, which loading replaces as a whole. Remove install."},
+	{"verdict", "With target = \"nftables\" an accept only ends dockerfw's own chain: Docker's tables always decide as well, as with verdict = \"return\". Remove verdict."},
+}
+
+// forTarget returns b without the attributes that do not apply to the target, and reports those.
+func (b *block) forTarget(t Target) *block {
+	if t != TargetNFTables {
+		return b
+	}
+	out := *b
+	out.attributes = maps.Clone(b.attributes)
+	for _, a := range onlyIPTables {
+		if b.has(a.In) {
+			b.error(diag.CodeConflict, b.rng(a.In), a.In+" with target = \"nftables\"", "%s", a.Because)
+			delete(out.attributes, a.In)
+		}
+	}
+	return &out
 }
 
 // proxyPorts reads ports with protocols: 8080, "8000-8010" and "53/udp". The default is

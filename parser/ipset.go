@@ -11,6 +11,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/nft"
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
@@ -45,7 +46,39 @@ func (e *evaluator) ipset(decl *hcl.Block) *Set {
 	s.MinEntries = b.integer("min_entries")
 	s.IPv6Name = b.ipv6Name(s)
 	b.checkSet(s)
+	if e.target == TargetNFTables {
+		b.checkNFTSet(s)
+	}
 	return s
+}
+
+// checkNFTSet reports the attributes of a set that have no counterpart in nft.
+func (b *block) checkNFTSet(s *Set) {
+	for _, a := range []struct {
+		name    string
+		written bool
+		because string
+	}{
+		{"hashsize", s.HashSize != nil, "nft sets of networks have no hash table."},
+		{"timeout", s.Timeout != nil, "Entries of a set in nft have the timeout that the program which adds them gives to each."},
+		{"counters", s.Counters, "dockerfw replaces the sets of nft when their content changes, and counts would begin anew."},
+		{"comment", s.Comment, "dockerfw writes sets of nft without comments."},
+	} {
+		if a.written {
+			b.error(diag.CodeConflict, b.rng(a.name), a.name+" with target = \"nftables\"", "%s Remove %s.", a.because, a.name)
+		}
+	}
+	if s.Managed {
+		return
+	}
+	if s.Type == SetList {
+		b.error(diag.CodeConflict, b.rng("type"), "unmanaged list:set with target = \"nftables\"", "nft has no sets of sets, so that nobody can fill it. List the sets that it is to contain, each with managed = false.")
+	}
+	for _, name := range []At[string]{s.Name, s.IPv6Name} {
+		if nft.IsKeyword(name.Value) {
+			b.error(diag.CodeName, name.Range, fmt.Sprintf("bad name %q", name.Value), "nft reserves this word, so that no set can have it as its name. Choose another name, such as %q.", name.Value+"-set")
+		}
+	}
 }
 
 // checkSet checks what the attributes of a set mean together.

@@ -119,6 +119,8 @@ func (b *block) log(rule string) *Log {
 			l.error(diag.CodeValue, p.Range, "prefix too long", "It has %d bytes, and the kernel keeps only %d.", len(p.Value), longest)
 		case strings.ContainsFunc(p.Value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }):
 			l.error(diag.CodeValue, p.Range, "bad prefix", "A prefix has printable ASCII characters only, without \" and \\.")
+		case b.target == TargetNFTables && strings.Contains(p.Value, "$"):
+			l.error(diag.CodeValue, p.Range, "bad prefix", "nft takes what follows $ for the name of a variable. Leave $ out.")
 		}
 	}
 	if level := l.choice("level"); l.has("level") {

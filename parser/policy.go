@@ -34,6 +34,7 @@ func (e *evaluator) policy(host string) (*Policy, hcl.Diagnostics) {
 	e.locals()
 
 	p := &Policy{Files: s.Names, Host: hostBlock.hostBlock()}
+	e.target = p.Host.Target
 	for _, b := range s.blocks["ipset"] {
 		p.Sets = append(p.Sets, e.ipset(b))
 	}
@@ -145,11 +146,22 @@ func (e *evaluator) warnings(p *Policy) {
 		if r.Kind != KindAccept {
 			continue
 		}
-		if p.Host.Verdict == VerdictAccept && len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 && r.Destination == nil && !icmpOnly(r) {
+		if p.Host.Target == TargetNFTables {
+			e.warnNotOpened(r)
+		} else if p.Host.Verdict == VerdictAccept && len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 && r.Destination == nil && !icmpOnly(r) {
 			e.warn(diag.CodeAcceptAll, r.Name.Range, fmt.Sprintf("accept %q skips Docker's own rules", r.Name.Value),
 				"Its ACCEPT also opens ports that are not published to every client with a route to the container. Add published_ports or destination, or set verdict = \"return\" on the host.")
 		}
 		e.warnNotExternal(p, r)
+	}
+}
+
+// warnNotOpened warns of an accept of ports of a container which seems to open them, although with
+// nftables Docker's own tables still drop what is not published.
+func (e *evaluator) warnNotOpened(r *Rule) {
+	if len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 && (len(r.ContainerPorts) > 0 || r.Destination != nil) && !icmpOnly(r) {
+		e.warn(diag.CodeNotOpened, r.Name.Range, fmt.Sprintf("accept %q opens no unpublished port", r.Name.Value),
+			"With target = \"nftables\" an accept ends only dockerfw's own chain: Docker's tables still drop packets to ports that are not published. Publish the ports and list them in published_ports, or use target = \"iptables\".")
 	}
 }
 

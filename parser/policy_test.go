@@ -99,14 +99,14 @@ func showValue(v reflect.Value) (text string, zero bool) {
 
 func TestHosts(t *testing.T) {
 	for _, c := range []struct{ attributes, want string }{
-		{``, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Chain:"DOCKER-USER" Install:"replace" Verdict:"accept"}`},
-		{`container_interfaces = ["docker0", "br-+"]`, `{ExternalInterfaces:["eth0"] ContainerInterfaces:["docker0" "br-+"] IPv4:true IPv6:true Chain:"DOCKER-USER" Install:"replace" Verdict:"accept"}`},
-		{`families = ["ipv6"]`, `{ExternalInterfaces:["eth0"] IPv6:true Chain:"DOCKER-USER" Install:"replace" Verdict:"accept"}`},
-		{`chain = "DOCKER"`, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Chain:"DOCKER" Install:"insert" Verdict:"accept"}`},
-		{`install = "insert"`, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Chain:"DOCKER-USER" Install:"insert" Verdict:"accept"}`},
-		{`install = "jump"`, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Chain:"DOCKER-USER" Install:"jump" Verdict:"return"}`},
-		{"install = \"jump\"\nverdict = \"accept\"", `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Chain:"DOCKER-USER" Install:"jump" Verdict:"accept"}`},
-		{`verdict = "return"`, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Chain:"DOCKER-USER" Install:"replace" Verdict:"return"}`},
+		{``, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Target:"iptables" Chain:"DOCKER-USER" Install:"replace" Verdict:"accept"}`},
+		{`container_interfaces = ["docker0", "br-+"]`, `{ExternalInterfaces:["eth0"] ContainerInterfaces:["docker0" "br-+"] IPv4:true IPv6:true Target:"iptables" Chain:"DOCKER-USER" Install:"replace" Verdict:"accept"}`},
+		{`families = ["ipv6"]`, `{ExternalInterfaces:["eth0"] IPv6:true Target:"iptables" Chain:"DOCKER-USER" Install:"replace" Verdict:"accept"}`},
+		{`chain = "DOCKER"`, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Target:"iptables" Chain:"DOCKER" Install:"insert" Verdict:"accept"}`},
+		{`install = "insert"`, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Target:"iptables" Chain:"DOCKER-USER" Install:"insert" Verdict:"accept"}`},
+		{`install = "jump"`, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Target:"iptables" Chain:"DOCKER-USER" Install:"jump" Verdict:"return"}`},
+		{"install = \"jump\"\nverdict = \"accept\"", `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Target:"iptables" Chain:"DOCKER-USER" Install:"jump" Verdict:"accept"}`},
+		{`verdict = "return"`, `{ExternalInterfaces:["eth0"] IPv4:true IPv6:true Target:"iptables" Chain:"DOCKER-USER" Install:"replace" Verdict:"return"}`},
 	} {
 		p, diags := parse(t, "host {\n external_interfaces = [\"eth0\"]\n"+c.attributes+"\n}\n")
 		if diags.HasErrors() {

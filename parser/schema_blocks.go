@@ -22,6 +22,7 @@ var hostSchema = &Block{
 		{Name: "container_interfaces", Type: TypeStrings, DefaultText: "any", Example: `["eth0"]`, Meaning: "rules match only packets that leave on these interfaces"},
 		{Name: "internal_interfaces", Type: TypeStrings, Default: []string{}, Example: `["wg0"]`, Meaning: "interfaces with an address or a default route, on which everyone may connect: rules do not match there, and `verify` does not expect them in `external_interfaces`"},
 		{Name: "families", Type: TypeStrings, Default: []string{"ipv4", "ipv6"}, Values: []string{"ipv4", "ipv6"}, Example: `["ipv4", "ipv6"]`, Meaning: "the address families to compile"},
+		{Name: "target", Type: TypeString, Default: string(TargetIPTables), Values: []string{string(TargetIPTables), string(TargetNFTables)}, Meaning: "what loads the rules: `\"iptables\"` with ipset, or `\"nftables\"`, without `chain`, `install` and `verdict`"},
 		{Name: "chain", Type: TypeString, Default: ChainDockerUser, Values: []string{ChainDockerUser, ChainDocker}, Meaning: "the chain of Docker that gets the rules, or `\"DOCKER\"`"},
 		{Name: "install", Type: TypeString, Default: string(InstallReplace), Values: []string{string(InstallReplace), string(InstallJump), string(InstallInsert)}, Meaning: "how the rules get into the chain: `\"replace\"`, `\"jump\"` or `\"insert\"`"},
 		{Name: "verdict", Type: TypeString, DefaultText: "`\"accept\"`; `\"return\"` with `install = \"jump\"`", Values: []string{string(VerdictAccept), string(VerdictReturn)}, Meaning: "what `established` and `accept` do with a packet"},

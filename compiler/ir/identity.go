@@ -93,7 +93,7 @@ func ParseComment(text string) (id RuleID, ok bool) {
 	if named && (name == "" || strings.Contains(name, " ")) {
 		return RuleID{}, false
 	}
-	for p := PhaseEstablished; p <= PhaseInput; p++ {
+	for p := PhaseForward; p <= PhaseInput; p++ {
 		if p.String() == word {
 			return RuleID{p, name}, true
 		}

@@ -138,7 +138,14 @@ const (
 	PhaseInput
 )
 
+// PhaseForward is before all others: the jump from a base chain to the rules of ScopeForward. Only legalization for
+// TargetNFTables adds it.
+const PhaseForward Phase = -1
+
 func (p Phase) String() string {
+	if p == PhaseForward {
+		return "forward"
+	}
 	return [...]string{"established", "deny", "accept", "default", "egress", "input"}[p]
 }
 

@@ -1,6 +1,7 @@
 // Package proof checks that emitted text gives every packet the verdict of its policy.
 //
-// In: a policy's AST, and the tables and sets as they are after the text was loaded.
+// In: a policy's AST, and the tables and sets of iptables, or the table of nft, as they are after
+// the text was loaded.
 // Out: nil, or an error with a packet that shows the difference.
 //
 // The policy's programs come from package semantics, directly from the AST; those of the
@@ -97,31 +98,52 @@ func ruleName(p *packet.Program, at packet.Place) string {
 	return "no rule"
 }
 
-// translator translates loaded chains to programs of packets. Conditions that do not follow
-// from a packet's fields become those of package semantics.
-type translator struct {
-	loaded Loaded
-	sets   *netfilter.Sets
-	// unmanaged are the conditions of package semantics for being in an unmanaged set, by the
-	// text of those of package netfilter.
-	unmanaged map[string]packet.Cond
+// unmanagedSets are the sets of one family that the policy does not fill, by their names on the
+// host.
+type unmanagedSets struct {
+	names map[string]bool
+	// conditions are those of package semantics for being in one of them, by the text of those
+	// of package netfilter.
+	conditions map[string]packet.Cond
 }
 
-func newTranslator(policy *parser.Policy, loaded Loaded) *translator {
-	t := &translator{loaded: loaded, unmanaged: map[string]packet.Cond{}}
-	names := map[string]bool{}
+func unmanagedOf(policy *parser.Policy, f ir.Family) unmanagedSets {
+	u := unmanagedSets{names: map[string]bool{}, conditions: map[string]packet.Cond{}}
 	for _, s := range policy.Sets {
 		if s.Managed {
 			continue
 		}
-		name := semantics.UnmanagedName(s, loaded.Family)
-		names[name] = true
+		name := semantics.UnmanagedName(s, f)
+		u.names[name] = true
 		for _, end := range []packet.End{packet.Source, packet.Destination} {
-			t.unmanaged[netfilter.InUnknownSet(name, end).Text] = semantics.InUnmanaged(name, end)
+			u.conditions[netfilter.InUnknownSet(name, end).Text] = semantics.InUnmanaged(name, end)
 		}
 	}
-	t.sets = loaded.Sets.Hiding(func(name string) bool { return names[name] })
-	return t
+	return u
+}
+
+func (u unmanagedSets) has(name string) bool { return u.names[name] }
+
+// condition returns the condition of package semantics for one of being in an unmanaged
+// set, and any other condition unchanged.
+func (u unmanagedSets) condition(c packet.Cond) packet.Cond {
+	if o, ok := c.(packet.Opaque); ok && u.conditions[o.Text] != nil {
+		return u.conditions[o.Text]
+	}
+	return c
+}
+
+// translator translates loaded chains to programs of packets. Conditions that do not follow
+// from a packet's fields become those of package semantics.
+type translator struct {
+	loaded    Loaded
+	sets      *netfilter.Sets
+	unmanaged unmanagedSets
+}
+
+func newTranslator(policy *parser.Policy, loaded Loaded) *translator {
+	unmanaged := unmanagedOf(policy, loaded.Family)
+	return &translator{loaded: loaded, sets: loaded.Sets.Hiding(unmanaged.has), unmanaged: unmanaged}
 }
 
 // program returns the program that begins in a chain of a table; an empty one if there is
@@ -150,7 +172,7 @@ func (t *translator) program(from *iptables.Table, start string) *packet.Program
 	for _, c := range p.Chains {
 		for _, r := range c.Rules {
 			for i, m := range r.Matches {
-				r.Matches[i] = packet.Map(m, t.condition)
+				r.Matches[i] = packet.Map(m, t.unmanaged.condition)
 			}
 			parsed := rules[r.At]
 			r.Matches = append(r.Matches, parsed.limits...)
@@ -158,15 +180,6 @@ func (t *translator) program(from *iptables.Table, start string) *packet.Program
 		}
 	}
 	return p
-}
-
-// condition returns the condition of package semantics for one of being in an unmanaged
-// set, and any other condition unchanged.
-func (t *translator) condition(c packet.Cond) packet.Cond {
-	if o, ok := c.(packet.Opaque); ok && t.unmanaged[o.Text] != nil {
-		return t.unmanaged[o.Text]
-	}
-	return c
 }
 
 // parsedRule is a rule of the text with its limits separated.

@@ -55,12 +55,14 @@ type Manifest struct {
 
 // ChainReport is a chain in the manifest.
 type ChainReport struct {
-	Name   string `json:"name"`
+	Name string `json:"name"`
+	// Family is "inet" with target nftables.
 	Family string `json:"family"`
 	// Table is "security" for the chains of the fallback rules, and "" for those of the filter
 	// table.
-	Table   string `json:"table,omitempty"`
-	Install string `json:"install"`
+	Table string `json:"table,omitempty"`
+	// Install is "" with target nftables.
+	Install string `json:"install,omitempty"`
 	Rules   int    `json:"rules"`
 }
 

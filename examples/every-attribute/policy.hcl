@@ -6,6 +6,7 @@ host "edge" {
   container_interfaces = ["docker0", "br-+"]
   internal_interfaces  = ["lan0"]
   families             = ["ipv4", "ipv6"]
+  target               = "iptables"
   chain                = "DOCKER-USER"
   install              = "jump"
   verdict              = "return"

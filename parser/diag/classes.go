@@ -227,6 +227,14 @@ var classes = [...]Class{
 		Meaning: "an `input` block that lets nobody reach port 22 of the host: load it with `--confirm`",
 		Example: "`input {}`",
 	},
+	CodeNotOpened: {
+		Name: "not-opened", Severity: SeverityWarning,
+		Meaning: "with `target = \"nftables\"`, an accept with `container_ports` or `destination` and no published port or address: Docker's own tables still drop packets to ports that are not published",
+	},
+	CodeLargeSet: {
+		Name: "large-set", Severity: SeverityWarning,
+		Meaning: "with `target = \"nftables\"`, a set with more than 100,000 entries of a family: loading and listing it takes nft long, and much memory",
+	},
 
 	CodeNeverMatches: {
 		Name: "never-matches", Severity: SeverityWarning, OnlyCheck: true,

@@ -57,6 +57,8 @@ const (
 	CodeHostService
 	CodeIgnore
 	CodeSSHClosed
+	CodeNotOpened
+	CodeLargeSet
 
 	CodeNeverMatches
 	CodeCovered

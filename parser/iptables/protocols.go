@@ -20,7 +20,7 @@ var protocolNames = map[uint8]string{
 
 // protocolAliases are further names that iptables accepts or that older versions print.
 var protocolAliases = map[string]uint8{
-	"icmpv6": 58, "icmp6": 58, "ipv6-mh": 135, "mh": 135, "ip-encap": 4, "ospfigp": 89, "all": 0, "any": 0, "ip": 0, "hopopt": 0,
+	"manet": 138, "ethernet": 143, "icmpv6": 58, "icmp6": 58, "ipv6-mh": 135, "mh": 135, "ip-encap": 4, "ospfigp": 89, "all": 0, "any": 0, "ip": 0, "hopopt": 0,
 }
 
 // ProtocolNumber returns the number of a protocol as -p accepts it, a name or a number; 0

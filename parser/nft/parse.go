@@ -6,6 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
 )
 
 // Ruleset is the tables that nft lists.
@@ -16,6 +21,8 @@ type Table struct {
 	Family, Name string
 	Chains       []*Chain
 	Sets         map[string]*Set
+	// Range is its header in the text; empty if it was read from JSON, here and below.
+	Range hcl.Range
 }
 
 // Chain is a chain. With a Hook it is a base chain; others are reached by jumps only.
@@ -29,6 +36,7 @@ type Chain struct {
 	// Policy is accept or drop; "" means accept.
 	Policy string
 	Rules  []*Rule
+	Range  hcl.Range
 }
 
 // Rule is a rule with its expressions in order.
@@ -36,6 +44,8 @@ type Rule struct {
 	Handle  int
 	Comment string
 	Expr    []Expr
+	// Range is the whole rule.
+	Range hcl.Range
 }
 
 // Expr is a condition or statement: its kind, such as match or drop, and its JSON value,
@@ -50,11 +60,30 @@ type Set struct {
 	Name string
 	// Map is set for a map, whose elements are pairs of a key and a value.
 	Map bool
+	// Type is the type of its keys, such as ipv4_addr; parts of a concatenation have " . "
+	// between them. For a map it is followed by " : " and that of its values. It is "" if it
+	// is not written as names of types.
+	Type string
+	// Flags are constant, dynamic, interval and timeout, sorted. nft 1.0.6 leaves dynamic out
+	// of its JSON.
+	Flags []string
+	// Size is the largest number of elements; 0 means no limit.
+	Size int
+	// AutoMerge means that overlapping elements are merged; otherwise they are refused.
+	AutoMerge bool
 	// Changes is set if packets add elements or elements expire, so that the listed
 	// elements are only those of one moment.
 	Changes bool
-	Elem    []any
+	// Addresses are the plain elements of a set of addresses.
+	Addresses Addresses
+	// Elem are all other elements.
+	Elem []any
+	// Range is its header.
+	Range hcl.Range
 }
+
+// Dynamic reports whether rules of the table add elements to the set.
+func (s *Set) Dynamic() bool { return slices.Contains(s.Flags, "dynamic") }
 
 // Table returns the table with that family and name, or nil.
 func (r *Ruleset) Table(family, name string) *Table {
@@ -99,7 +128,10 @@ type object struct {
 	Hook, Policy, Comment      string
 	Prio, Handle               int
 	Flags                      any
-	Timeout, GCInterval        json.Number
+	Timeout, Size              json.Number
+	GCInterval                 json.Number `json:"gc-interval"`
+	AutoMerge                  bool        `json:"auto-merge"`
+	Map                        json.RawMessage
 	Elem                       []any
 	Expr                       []map[string]any
 }
@@ -124,7 +156,36 @@ func Parse(text []byte) (*Ruleset, error) {
 			}
 		}
 	}
+	for _, t := range out.Tables {
+		t.markDynamic()
+	}
 	return out, nil
+}
+
+// markDynamic marks the sets that rules of the table add elements to.
+func (t *Table) markDynamic() {
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			for _, e := range r.Expr {
+				body, _ := e.Body.(map[string]any)
+				name, _ := body[e.Kind].(string)
+				if e.Kind != "set" && e.Kind != "map" || len(name) < 2 {
+					continue
+				}
+				s := t.Sets[name[1:]]
+				if s == nil || s.Changes && (s.Dynamic() || body["op"] == "delete") {
+					continue
+				}
+				changed := *s
+				changed.Changes = true
+				if body["op"] != "delete" && !s.Dynamic() {
+					changed.Flags = append(slices.Clip(s.Flags), "dynamic")
+					slices.Sort(changed.Flags)
+				}
+				t.Sets[s.Name] = &changed
+			}
+		}
+	}
 }
 
 func (r *Ruleset) add(kind string, raw json.RawMessage) error {
@@ -160,7 +221,10 @@ func (r *Ruleset) add(kind string, raw json.RawMessage) error {
 		}
 		t.Chains = append(t.Chains, &Chain{Name: o.Name, Type: typ, Hook: o.Hook, Priority: o.Prio, Policy: o.Policy})
 	case "set", "map":
-		t.Sets[o.Name] = &Set{Name: o.Name, Map: kind == "map", Changes: o.changes(), Elem: o.Elem}
+		s := &Set{Name: o.Name, Map: kind == "map", Type: o.setType(), Flags: o.flags(), AutoMerge: o.AutoMerge, Changes: o.changes(), Elem: o.Elem}
+		s.Size, _ = strconv.Atoi(o.Size.String())
+		s.compact()
+		t.Sets[o.Name] = s
 	case "rule":
 		c := t.Chain(o.Chain)
 		if c == nil {
@@ -182,17 +246,39 @@ func (r *Ruleset) add(kind string, raw json.RawMessage) error {
 
 // changes reports whether packets add elements to a set, or elements expire.
 func (o *object) changes() bool {
-	if o.Timeout != "" || o.GCInterval != "" {
-		return true
-	}
-	flags, _ := o.Flags.([]any)
-	if one, ok := o.Flags.(string); ok {
-		flags = []any{one}
-	}
-	for _, f := range flags {
-		if f == "dynamic" || f == "timeout" {
-			return true
+	flags := o.flags()
+	return o.Timeout != "" || o.GCInterval != "" || slices.Contains(flags, "dynamic") || slices.Contains(flags, "timeout")
+}
+
+func (o *object) flags() []string {
+	var out []string
+	switch flags := o.Flags.(type) {
+	case string:
+		out = append(out, flags)
+	case []any:
+		for _, f := range flags {
+			if f, ok := f.(string); ok {
+				out = append(out, f)
+			}
 		}
 	}
-	return false
+	slices.Sort(out)
+	return out
+}
+
+// setType returns the type of a set, or of the keys and values of a map.
+func (o *object) setType() string {
+	read := func(raw json.RawMessage) string {
+		var one string
+		var several []string
+		if len(raw) == 0 || json.Unmarshal(raw, &one) == nil || json.Unmarshal(raw, &several) != nil {
+			return one
+		}
+		return strings.Join(several, " . ")
+	}
+	out := read(o.Type)
+	if value := read(o.Map); out != "" && value != "" {
+		out += " : " + value
+	}
+	return out
 }

@@ -23,6 +23,9 @@ func (r *Rule) Text() string {
 // Text returns the expression in the syntax of nft, or else as its JSON.
 func (e Expr) Text() string {
 	body, _ := e.Body.(map[string]any)
+	if name, ok := e.Body.(string); ok && slices.Contains([]string{"counter", "limit", "quota"}, e.Kind) {
+		return fmt.Sprintf("%s name %q", e.Kind, name)
+	}
 	switch e.Kind {
 	case "match":
 		op, _ := body["op"].(string)
@@ -50,7 +53,14 @@ func (e Expr) Text() string {
 		if body["inv"] == true {
 			over = "over "
 		}
-		return fmt.Sprintf("limit rate %s%s/%s", over, Value(body["rate"]), Value(body["per"]))
+		return limitText(body, over)
+	case "ct count":
+		if body["inv"] == true {
+			return "ct count over " + Value(body["val"])
+		}
+		return "ct count " + Value(body["val"])
+	case "set":
+		return setText(body)
 	case "reject":
 		if e.Body == nil {
 			return "reject"
@@ -73,6 +83,35 @@ func (e Expr) Text() string {
 	}
 	text, _ := json.Marshal(map[string]any{e.Kind: e.Body})
 	return string(text)
+}
+
+func limitText(body map[string]any, over string) string {
+	text := "limit rate " + over + Value(body["rate"])
+	if unit := optional(body["rate_unit"]); unit != "" && unit != "packets" {
+		text += " " + unit
+	}
+	text += "/" + Value(body["per"])
+	unit := "packets"
+	if u := optional(body["burst_unit"]); u != "" {
+		unit = u
+	}
+	if burst := optional(body["burst"]); burst != "" && (burst != "0" || unit == "packets") {
+		text += " burst " + burst + " " + unit
+	}
+	return text
+}
+
+// setText returns add @NAME { KEY STATEMENTS }.
+func setText(body map[string]any) string {
+	words := []string{optional(body["op"]), optional(body["set"]), "{", Value(body["elem"])}
+	stmts, _ := body["stmt"].([]any)
+	for _, s := range stmts {
+		m, _ := s.(map[string]any)
+		for kind, x := range m {
+			words = append(words, Expr{kind, x}.Text())
+		}
+	}
+	return strings.Join(append(words, "}"), " ")
 }
 
 func optional(v any) string {

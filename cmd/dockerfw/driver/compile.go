@@ -10,10 +10,12 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/emit"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/emit/nftables"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -40,16 +42,16 @@ func (c *compilation) compileHost(label string, now time.Time, broken bool) (Hos
 	}
 	if len(diags) == 0 && !broken {
 		if equal := c.equalHost(h.fingerprint); equal != nil {
-			h.Tables = tablesFor(label, equal.Tables)
+			h.output = equal.outputFor(label)
 			if c.streaming {
 				h.Policy = equal.Policy
 			}
 			return h, nil
 		}
 	}
-	tables, diags := c.compile(policy, diags, broken)
+	out, diags := c.compile(policy, diags, broken)
 	if !diags.HasErrors() {
-		h.Tables = tables
+		h.output = out
 		return c.keepHost(h, diags), diags
 	}
 	policy, origins, diags := c.source.EvaluateOrigins(label, now)
@@ -67,12 +69,20 @@ func digest(policy *parser.Policy) [sha256.Size]byte {
 	return [sha256.Size]byte(sum.Sum(nil))
 }
 
-// tablesFor returns the tables of a host whose policy differs only in the host's name: nothing
-// else in them depends on it. The hosts of a fleet are often equal but for their names.
-func tablesFor(label string, tables *iptables.Tables) *iptables.Tables {
-	out := *tables
-	out.Host = label
-	return &out
+// outputFor returns the output of a host whose policy differs only in the host's name: nothing
+// else in it depends on it. The hosts of a fleet are often equal but for their names.
+func (o output) outputFor(label string) output {
+	if o.Tables != nil {
+		tables := *o.Tables
+		tables.Host = label
+		o.Tables = &tables
+	}
+	if o.NFT != nil {
+		table := *o.NFT
+		table.Host = label
+		o.NFT = &table
+	}
+	return o
 }
 
 // maxKeptHosts is the number of hosts with different policies whose tables are kept between
@@ -96,7 +106,7 @@ func (c *compilation) keepHost(h Host, diags hcl.Diagnostics) Host {
 	defer c.mu.Unlock()
 	if c.kept == maxKeptHosts {
 		if c.streaming {
-			h.Policy, h.Tables = nil, nil
+			h.Policy, h.output = nil, output{}
 		}
 		return h
 	}
@@ -111,27 +121,32 @@ func (c *compilation) keepHost(h Host, diags hcl.Diagnostics) Host {
 // compileAgain returns a host that keepHost did not keep.
 func (c *compilation) compileAgain(h Host, now time.Time) (Host, error) {
 	policy, diags := c.source.Evaluate(h.label, now)
-	tables, diags := c.compile(policy, diags, false)
+	out, diags := c.compile(policy, diags, false)
 	if diags.HasErrors() {
 		return h, fmt.Errorf("compiling host %s twice: %w", h.label, diags)
 	}
-	h.Policy, h.Tables = policy, tables
+	h.Policy, h.output = policy, out
 	return h, nil
 }
 
-// compile returns the tables of an evaluated policy and adds to the diagnostics of its
-// evaluation. The tables are nil if there is an error.
-func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, broken bool) (*iptables.Tables, hcl.Diagnostics) {
+// compile returns the output of an evaluated policy and adds to the diagnostics of its
+// evaluation. There is none after an error.
+func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, broken bool) (output, hcl.Diagnostics) {
 	diags = append(diags, policytest.Check(policy)...)
 	if broken || diags.HasErrors() {
-		return nil, append(diags, compiler.CheckLists(policy, c.lists)...)
+		return output{}, append(diags, compiler.CheckLists(policy, c.lists)...)
 	}
 	ruleset, more := compiler.Compile(policy, c.lists)
 	if diags = append(diags, more...); ruleset == nil {
-		return nil, diags
+		return output{}, diags
 	}
-	tables, more := iptables.Legalize(ruleset, c.options)
-	return tables, append(diags, more...)
+	var out output
+	if ruleset.Target == ir.TargetNFTables {
+		out.NFT, more = nftables.Legalize(ruleset)
+	} else {
+		out.Tables, more = iptables.Legalize(ruleset, c.options)
+	}
+	return out, append(diags, more...)
 }
 
 // emitFiles adds the files to the hosts and proves them, or passes them to write. It needs all
@@ -146,7 +161,7 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 	return c.forEachHost("proving", func(i int) hcl.Diagnostics {
 		h := hosts[i]
 		var err error
-		if h.Tables == nil {
+		if h.output == (output{}) {
 			if h, err = c.compileAgain(h, now); err != nil {
 				return hcl.Diagnostics{internalError(err)}
 			}
@@ -155,12 +170,16 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 		for _, name := range h.Policy.Host.InternalInterfaces {
 			source.Internal = append(source.Internal, name.Value)
 		}
-		if h.Files, err = emit.Files(h.Tables, source); err != nil {
+		if h.NFT != nil {
+			h.Files, err = emit.NFTFiles(h.NFT, source)
+		} else {
+			h.Files, err = emit.Files(h.Tables, source)
+		}
+		if err != nil {
 			return hcl.Diagnostics{internalError(err)}
 		}
-		text := iptablesText(h.Files)
-		h.key = proofKey(h.fingerprint, text)
-		if diags := proofs.prove(h, text); diags.HasErrors() {
+		h.key = keyOf(h)
+		if diags := proofs.prove(h); diags.HasErrors() {
 			return diags
 		}
 		if write != nil {
@@ -172,7 +191,7 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 			}
 			h.Files = nil
 			if i >= DescribedHosts {
-				h.Policy, h.Tables = nil, nil
+				h.Policy, h.output = nil, output{}
 			}
 		}
 		hosts[i] = h

@@ -15,6 +15,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/emit/nftables"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/files"
@@ -46,7 +47,7 @@ type Options struct {
 	Context context.Context
 	// Emit, if not nil, is called with each file of each host as soon as the host is proved,
 	// for several hosts at a time. path is that in the output folder. The hosts of the result
-	// then have no Files, and after the first [DescribedHosts] no Policy and no Tables: those of
+	// then have no Files, and after the first [DescribedHosts] no Policy and neither Tables nor NFT: those of
 	// a large fleet do not fit into memory. It may have been called although there is an error for another host.
 	Emit func(path string, content []byte) error
 }
@@ -63,14 +64,22 @@ const DescribedHosts = 4
 // Host is one host of the policy and its output.
 type Host struct {
 	Policy *parser.Policy
-	Tables *iptables.Tables
-	Files  []folder.File
+	output
+	Files []folder.File
 
 	label string
 	// fingerprint is that of its policy.
 	fingerprint [sha256.Size]byte
 	// key is the digest of what its proof depends on; see proofKey.
 	key [sha256.Size]byte
+}
+
+// output is what a host loads, before it is printed.
+type output struct {
+	// Tables are those of a host with target iptables, and NFT is the table of one with target nftables: the
+	// other is nil.
+	Tables *iptables.Tables
+	NFT    *nftables.Tables
 }
 
 // Policy compiles the policy at name for its hosts. The Hosts of the result are nil if

@@ -84,7 +84,7 @@ func newProofCache(addresses *semantics.Lists, hosts int) *proofCache {
 	return &proofCache{addresses: addresses, families: families, results: map[[sha256.Size]byte]*proofResult{}, sets: map[[sha256.Size]byte]*loadedSets{}}
 }
 
-func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
+func (c *proofCache) prove(h Host) hcl.Diagnostics {
 	c.mu.Lock()
 	result := c.results[h.key]
 	if result == nil {
@@ -92,7 +92,13 @@ func (c *proofCache) prove(h Host, text iptables.Text) hcl.Diagnostics {
 		c.results[h.key] = result
 	}
 	c.mu.Unlock()
-	result.once.Do(func() { result.diags = c.compare(h, text) })
+	result.once.Do(func() {
+		if h.NFT != nil {
+			result.diags = c.compareNFT(h)
+		} else {
+			result.diags = c.compare(h, iptablesText(h.Files))
+		}
+	})
 	return result.diags
 }
 
@@ -107,6 +113,21 @@ func proofKey(policy [sha256.Size]byte, text iptables.Text) [sha256.Size]byte {
 		text.Rules[ir.IPv4], text.Rules[ir.IPv6], text.RulesRemoval[ir.IPv4], text.RulesRemoval[ir.IPv6], text.Sets, text.SetsRemoval,
 	} {
 		writeBody(sum, t)
+	}
+	return [sha256.Size]byte(sum.Sum(nil))
+}
+
+// keyOf is proofKey for the files of a host.
+func keyOf(h Host) [sha256.Size]byte {
+	if h.NFT == nil {
+		return proofKey(h.fingerprint, iptablesText(h.Files))
+	}
+	sum := sha256.New()
+	sum.Write(h.fingerprint[:])
+	for _, f := range h.Files {
+		if f.Name != folder.ManifestFile {
+			writeBody(sum, f.Content)
+		}
 	}
 	return [sha256.Size]byte(sum.Sum(nil))
 }
@@ -140,6 +161,49 @@ func iptablesText(files []folder.File) iptables.Text {
 	return t
 }
 
+// compareNFT returns errors if the text of a host with target nftables is not the text of one table, or if that treats
+// any packet otherwise than the policy.
+func (c *proofCache) compareNFT(h Host) hcl.Diagnostics {
+	var text, removal []byte
+	for _, f := range h.Files {
+		switch f.Name {
+		case folder.NFTFile:
+			text = f.Content
+		case folder.NFTRemoval:
+			removal = f.Content
+		}
+	}
+	table, err := proof.LoadNFT(text, removal)
+	if err != nil {
+		return hcl.Diagnostics{diag.Internal(h.Policy.Host.DeclRange, "the printed table: %s", err)}
+	}
+	sets := netfilter.NewNFTSets(table)
+	return c.proveFamilies(h, h.NFT.Families, func(f ir.Family) error {
+		return proof.ProveNFT(h.Policy, c.addresses, proof.LoadedNFT{Family: f, Table: table, Sets: sets, Cuts: &c.cuts})
+	})
+}
+
+// proveFamilies returns the errors of the proofs of some families of a host.
+func (c *proofCache) proveFamilies(h Host, families []ir.Family, prove func(ir.Family) error) hcl.Diagnostics {
+	errs := make([]error, len(families))
+	var group errgroup.Group
+	group.SetLimit(c.families)
+	for i, f := range families {
+		group.Go(func() error {
+			errs[i] = prove(f)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	var diags hcl.Diagnostics
+	for i, f := range families {
+		if errs[i] != nil {
+			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", f, errs[i]))
+		}
+	}
+	return diags
+}
+
 // compare returns errors if the text does not load exactly the host's rules and sets, or if
 // these treat any packet otherwise than the policy.
 func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
@@ -148,23 +212,16 @@ func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
 	if diags.HasErrors() {
 		return diags
 	}
-	errs := make([]error, len(h.Tables.Programs))
-	var group errgroup.Group
-	group.SetLimit(c.families)
-	for i, p := range h.Tables.Programs {
-		group.Go(func() error {
-			errs[i] = proof.Prove(h.Policy, c.addresses, proof.Loaded{
-				Family: p.Family, Filter: loaded.Filter[p.Family], Forward: p.Chains[0].Name,
-				Security: loaded.Security[p.Family], Sets: sets.conditions, Cuts: &c.cuts,
-			})
-			return nil
+	var families []ir.Family
+	forward := map[ir.Family]string{}
+	for _, p := range h.Tables.Programs {
+		families = append(families, p.Family)
+		forward[p.Family] = p.Chains[0].Name
+	}
+	return append(diags, c.proveFamilies(h, families, func(f ir.Family) error {
+		return proof.Prove(h.Policy, c.addresses, proof.Loaded{
+			Family: f, Filter: loaded.Filter[f], Forward: forward[f],
+			Security: loaded.Security[f], Sets: sets.conditions, Cuts: &c.cuts,
 		})
-	}
-	_ = group.Wait() // the errors are in errs
-	for i, p := range h.Tables.Programs {
-		if errs[i] != nil {
-			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", p.Family, errs[i]))
-		}
-	}
-	return diags
+	})...)
 }

@@ -91,7 +91,10 @@ func (r *Result) Test() ([]policytest.Result, error) {
 }
 
 // path returns the path of a file in the output folder.
-func (h *Host) path(f folder.File) string { return path.Join(h.Tables.Host, f.Name) }
+func (h *Host) path(f folder.File) string { return path.Join(h.Label(), f.Name) }
+
+// Label is the label of the host block, "" for the unlabeled one.
+func (h *Host) Label() string { return h.label }
 
 // Folder returns the contents of the output folder of all hosts.
 func (r *Result) Folder() folder.Contents {

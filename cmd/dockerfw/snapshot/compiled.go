@@ -55,6 +55,9 @@ func OfResult(name string, result *driver.Result) (*Fleet, hcl.Diagnostics) {
 
 func origins(t *emitted.Tables) map[RuleKey]ir.Origin {
 	out := map[RuleKey]ir.Origin{}
+	if t == nil {
+		return out // of a host with target nftables
+	}
 	merged := map[string][]ir.Origin{}
 	for _, s := range t.Sets {
 		merged[s.Name] = s.Rules

@@ -17,6 +17,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/emit/nftables"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -58,23 +59,63 @@ func Write(w io.Writer, result *driver.Result, policy string, changes []folder.C
 			escape.Fprintf(w, "and %d more hosts.\n", len(result.Hosts)-shown)
 			break
 		}
-		describe(w, host.Tables)
+		if host.NFT != nil {
+			describeNFT(w, host.NFT)
+		} else {
+			describe(w, host.Tables)
+		}
 	}
-	first := result.Hosts[0].Tables
-	if len(first.Programs) == 0 {
+	first := result.Hosts[0]
+	effect := effectOf(first)
+	if effect == "" {
 		return
 	}
-	effect := iptables.RulesEffect(first.Programs[0])
-	if len(first.Sets) > 0 {
-		effect += ", and " + iptables.SetsEffect(first.Sets)
-	}
 	escape.Fprintf(w, "Loading %s.\n", effect)
-	if first.Host == "" {
+	if first.Label() == "" {
 		escape.Fprintf(w, "Next, as root on the host:\n")
 	} else {
-		escape.Fprintf(w, "Next, as root on each host (this is for %s):\n", first.Host)
+		escape.Fprintf(w, "Next, as root on each host (this is for %s):\n", first.Label())
 	}
-	escape.Fprintf(w, "  %s\n", shell.Command("dockerfw", "apply", "--confirm", "60", filepath.Join(output, first.Host)))
+	escape.Fprintf(w, "  %s\n", shell.Command("dockerfw", "apply", "--confirm", "60", filepath.Join(output, first.Label())))
+}
+
+// effectOf returns what loading the files of a host changes, as a predicate; "" if that is nothing.
+func effectOf(h driver.Host) string {
+	if h.NFT != nil {
+		return fmt.Sprintf("replaces all rules of table %s %s", ir.NFTFamily, ir.NFTTable)
+	}
+	if len(h.Tables.Programs) == 0 {
+		return ""
+	}
+	effect := iptables.RulesEffect(h.Tables.Programs[0])
+	if len(h.Tables.Sets) > 0 {
+		effect += ", and " + iptables.SetsEffect(h.Tables.Sets)
+	}
+	return effect
+}
+
+// describeNFT counts the rules and sets of one host with target nftables.
+func describeNFT(w io.Writer, t *nftables.Tables) {
+	if t.Host != "" {
+		escape.Fprintf(w, "host %s:\n", t.Host)
+	}
+	rules := 0
+	for _, c := range t.Chains {
+		rules += len(c.Rules)
+	}
+	escape.Fprintf(w, "  nft   %s in %s\n", words.Count(rules, "rule"), words.Count(len(t.Chains), "chain"))
+	var parts []string
+	for _, s := range t.Sets {
+		switch n := s.Prefixes.Len(); {
+		case s.Kind == nftables.Unmanaged:
+			parts = append(parts, s.Name+" (unmanaged)")
+		case n > 0:
+			parts = append(parts, fmt.Sprintf("%s %d", ir.SetName(s.Label, s.Family), n))
+		}
+	}
+	if len(parts) > 0 {
+		escape.Fprintf(w, "  sets  %s\n", shortened(parts))
+	}
 }
 
 // describe counts the rules and sets of one host.
@@ -158,6 +199,11 @@ func setCounts(sets []*iptables.Set) string {
 			parts = append(parts, fmt.Sprintf("%s %d", s.Name, n))
 		}
 	}
+	return shortened(parts)
+}
+
+// shortened returns the first parts of a long list.
+func shortened(parts []string) string {
 	const shown = 12
 	if len(parts) > shown {
 		parts = append(parts[:shown], fmt.Sprintf("and %d more", len(parts)-shown))

@@ -17,6 +17,11 @@ func NFTTableName(t *nft.Table) string { return "nft " + t.Family + " " + t.Name
 // NFTProgram returns the program of a base chain of an nft table, for packets of a family.
 // An accept ends this base chain only, as it does for a table of iptables.
 func NFTProgram(t *nft.Table, start *nft.Chain, f ir.Family) *packet.Program {
+	return NewNFTSets(t).Program(start, f)
+}
+
+func nftProgram(sets *NFTSets, start *nft.Chain, f ir.Family) *packet.Program {
+	t := sets.table
 	p := &packet.Program{Family: f, Default: packet.Verdict{Kind: packet.Accept}}
 	if start.Policy == "drop" {
 		p.Default = packet.Verdict{Kind: packet.Drop}
@@ -25,7 +30,7 @@ func NFTProgram(t *nft.Table, start *nft.Chain, f ir.Family) *packet.Program {
 	for _, c := range t.Chains {
 		byName[c.Name] = c
 	}
-	n := &nftReader{table: t, family: f, chains: byName}
+	n := &nftReader{table: t, sets: sets, family: f, chains: byName}
 	seen := map[string]bool{start.Name: true}
 	for todo := []*nft.Chain{start}; len(todo) > 0; todo = todo[1:] {
 		c := todo[0]
@@ -49,11 +54,14 @@ func NFTProgram(t *nft.Table, start *nft.Chain, f ir.Family) *packet.Program {
 // nftReader reads the rules of one table.
 type nftReader struct {
 	table  *nft.Table
+	sets   *NFTSets
 	family ir.Family
 	chains map[string]*nft.Chain
 	// at and handle are those of the current rule.
 	at     packet.Origin
 	handle int
+	// counters is the number of rules that count in each set.
+	counters map[string]int
 }
 
 // rule returns the rules that one rule of nft is equivalent to: one for each verdict that
@@ -68,11 +76,15 @@ func (n *nftReader) rule(r *nft.Rule) []*packet.Rule {
 	}
 	for i, e := range r.Expr {
 		verdict, isVerdict := n.verdict(e.Kind, e.Body)
-		condition, isCondition := n.condition(e)
+		condition, isCondition := n.condition(r, e)
 		switch {
 		case isVerdict && verdict.Kind == packet.Continue:
 		case isVerdict:
-			add(verdict)
+			var implied []packet.Cond
+			if e.Kind == "reject" {
+				_, implied = n.reject(e.Body)
+			}
+			add(verdict, implied...)
 			return out
 		case isCondition:
 			if len(actions) > 0 {
@@ -110,18 +122,25 @@ func (n *nftReader) rule(r *nft.Rule) []*packet.Rule {
 	return out
 }
 
-// once returns an opaque condition of this rule alone: two limits with the same text are
-// two.
+// once returns an opaque condition of this rule alone.
 func (n *nftReader) once(text string) packet.Cond {
-	return packet.Opaque{Text: fmt.Sprintf("%s (table %s %s, chain %s, handle %d)", text, n.table.Family, n.table.Name, n.at.Chain, n.handle), Stateful: true}
+	place := fmt.Sprintf("rule %d", n.at.Rule+1)
+	if n.handle != 0 {
+		place = fmt.Sprintf("handle %d", n.handle)
+	}
+	return packet.Opaque{Text: fmt.Sprintf("%s (table %s %s, chain %s, %s)", text, n.table.Family, n.table.Name, n.at.Chain, place), Stateful: true}
 }
 
 // condition reads a statement that lets a rule continue or not.
-func (n *nftReader) condition(e nft.Expr) (packet.Cond, bool) {
+func (n *nftReader) condition(r *nft.Rule, e nft.Expr) (packet.Cond, bool) {
 	switch e.Kind {
 	case "match":
 		return n.match(e), true
-	case "limit", "quota", "ct count", "set", "map", "socket", "osf", "numgen":
+	case "limit", "ct count":
+		return n.limit(r, e), true
+	case "set":
+		return n.setLimits(r, e), true
+	case "quota", "map", "meter", "socket", "osf", "numgen":
 		return n.once(e.Text()), true
 	case "xt":
 		body, _ := e.Body.(map[string]any)
@@ -154,7 +173,8 @@ func (n *nftReader) verdict(kind string, body any) (packet.Verdict, bool) {
 		}
 		return packet.Verdict{Kind: packet.Jump, Chain: to}, true
 	case "reject":
-		return packet.Verdict{Kind: packet.Reject, With: nftReject(b, n.family)}, true
+		v, _ := n.reject(body)
+		return v, true
 	case "snat", "masquerade":
 		// It accepts; no later hook matches the new source.
 		return packet.Verdict{Kind: packet.Accept}, true
@@ -179,22 +199,6 @@ func (n *nftReader) dnat(b map[string]any) packet.Verdict {
 		addr = "[" + addr + "]"
 	}
 	return packet.Verdict{Kind: packet.Other, With: "DNAT --to-destination " + addr + ":" + port.String()}
-}
-
-// nftReject returns the kind of answer as iptables names it.
-func nftReject(b map[string]any, f ir.Family) string {
-	typ, _ := b["type"].(string)
-	with, _ := b["expr"].(string)
-	switch {
-	case typ == "tcp reset":
-		return "tcp-reset"
-	case with == "":
-		with = "port-unreachable"
-	}
-	if f == ir.IPv6 {
-		return "icmp6-" + with
-	}
-	return "icmp-" + with
 }
 
 // mangle reads a statement that changes a packet or its connection. ok is false if later
@@ -316,7 +320,7 @@ func (n *nftReader) elements(v any) (elements []any, known bool) {
 	case string:
 		if len(v) > 1 && v[0] == '@' {
 			if s := n.table.Sets[v[1:]]; s != nil {
-				return s.Elem, !s.Changes
+				return s.Elem, !s.Changes && s.Addresses.Len() == 0
 			}
 		}
 		return nil, false

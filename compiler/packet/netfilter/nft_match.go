@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"go4.org/netipx"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -21,9 +24,13 @@ type nftField struct {
 	guard []packet.Cond
 	// read returns the condition of a value; nil if the field is not supported.
 	read func(v any) (packet.Cond, bool)
+	// address is the end of the packet whose address the field is; nil for other fields.
+	address *packet.End
 	// bits: a packet may have several of the values. oneBit: it has one of them, although
 	// they are bits.
 	bits, oneBit bool
+	// time is set for the time of day and date, of which only < and >= are supported.
+	time bool
 }
 
 func (f nftField) one(v any) (packet.Cond, bool) {
@@ -49,6 +56,9 @@ func (n *nftReader) match(e nft.Expr) packet.Cond {
 }
 
 func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool) {
+	if f.time {
+		return compareTime(op, right)
+	}
 	if f.read == nil {
 		return nil, false
 	}
@@ -78,6 +88,12 @@ func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool
 	name := ""
 	if text, ok := right.(string); ok && strings.HasPrefix(text, "@") {
 		name = text[1:]
+		if c, ok := n.inSet(f, name); ok {
+			if op == "!=" {
+				c = packet.Not{C: c}
+			}
+			return c, true
+		}
 	}
 	m, _ := right.(map[string]any)
 	if name != "" || m["set"] != nil {
@@ -87,13 +103,34 @@ func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool
 		}
 	}
 	c, ok := anyOf(f.read, values)
-	if set, isAddr := c.(packet.Addr); isAddr && name != "" {
-		set.In.Name = name
-	}
 	if op == "!=" {
 		c = packet.Not{C: c}
 	}
 	return c, ok
+}
+
+// inSet returns the condition of being in a named set of addresses.
+func (n *nftReader) inSet(f nftField, name string) (packet.Cond, bool) {
+	set := n.table.Sets[name]
+	if f.address == nil || set == nil || set.Map {
+		return nil, false
+	}
+	if n.sets.unknown(set) {
+		return InUnknownSet(n.setName(name), *f.address), true
+	}
+	if a := n.sets.addresses(name); a != nil {
+		return packet.Addr{End: *f.address, In: a}, true
+	}
+	return nil, false
+}
+
+// setName returns what a set is called where its elements are not known: in the table of dockerfw
+// the name alone, as it is that of an ipset on a host with iptables.
+func (n *nftReader) setName(name string) string {
+	if n.table.Family == ir.NFTFamily && n.table.Name == ir.NFTTable {
+		return name
+	}
+	return name + " of table " + n.table.Family + " " + n.table.Name
 }
 
 // anyOf returns the condition of having any of the values. Addresses, and ports, become one
@@ -190,8 +227,14 @@ func (n *nftReader) field(v any) nftField {
 		}}
 	case "ct original proto-dst":
 		return nftField{guard: []packet.Cond{tracked}, read: portValue(packet.OriginalDestination)}
-	case "ct original ip daddr", "ct original ip6 daddr", "ct original daddr":
-		return nftField{guard: []packet.Cond{tracked}, read: addressValue(packet.OriginalDestination)}
+	case "ct original ip daddr":
+		return addressField(packet.OriginalDestination, tracked, n.only(ir.IPv4))
+	case "ct original ip6 daddr":
+		return addressField(packet.OriginalDestination, tracked, n.only(ir.IPv6))
+	case "ct original daddr":
+		return addressField(packet.OriginalDestination, tracked)
+	case "time":
+		return nftField{time: true}
 	}
 	return nftField{}
 }
@@ -204,8 +247,11 @@ func (n *nftReader) only(f ir.Family) packet.Cond {
 	return packet.Any{}
 }
 
-// transports are the protocols that nft matches ports of by name.
-var transports = map[string]uint8{"tcp": packet.ProtoTCP, "udp": packet.ProtoUDP, "sctp": packet.ProtoSCTP}
+// transports are the protocols that nft matches ports of by name. To package packet DCCP and
+// UDP-Lite have no ports, also in rules of iptables.
+var transports = map[string]uint8{
+	"tcp": packet.ProtoTCP, "udp": packet.ProtoUDP, "sctp": packet.ProtoSCTP, "dccp": packet.ProtoDCCP, "udplite": packet.ProtoUDPLite,
+}
 
 func (n *nftReader) payload(name string) nftField {
 	header, field, _ := strings.Cut(name, " ")
@@ -219,20 +265,28 @@ func (n *nftReader) payload(name string) nftField {
 	case header == "ip" && field == "protocol", header == "ip6" && field == "nexthdr":
 		return nftField{guard: []packet.Cond{n.only(family)}, read: protocolValue}
 	case (header == "ip" || header == "ip6") && isEnd:
-		return nftField{guard: []packet.Cond{n.only(family)}, read: addressValue(end)}
+		return addressField(end, n.only(family))
 	case transports[header] != 0 && isEnd:
 		return nftField{guard: []packet.Cond{packet.Proto{Numbers: []uint8{transports[header]}}}, read: portValue(end)}
 	case header == "th" && isEnd:
 		// For protocols without ports it matches the bytes in their place.
-		ports := packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP}}
+		ports := packet.Proto{Numbers: []uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP, packet.ProtoDCCP, packet.ProtoUDPLite}}
 		return nftField{read: func(v any) (packet.Cond, bool) {
 			c, ok := portValue(end)(v)
 			return packet.Any{packet.All{ports, c}, packet.All{packet.Not{C: ports}, packet.Opaque{Text: name + " " + nft.Value(v)}}}, ok
 		}}
-	case name == "icmp type":
-		return nftField{guard: []packet.Cond{n.only(ir.IPv4), packet.Proto{Numbers: []uint8{packet.ProtoICMP}}}, read: icmpValue(icmpTypes)}
-	case name == "icmpv6 type":
-		return nftField{guard: []packet.Cond{n.only(ir.IPv6), packet.Proto{Numbers: []uint8{packet.ProtoICMPv6}}}, read: icmpValue(icmpv6Types)}
+	}
+	icmp := []packet.Cond{n.only(ir.IPv4), packet.Proto{Numbers: []uint8{packet.ProtoICMP}}}
+	icmpv6 := []packet.Cond{n.only(ir.IPv6), packet.Proto{Numbers: []uint8{packet.ProtoICMPv6}}}
+	switch name {
+	case "icmp type":
+		return icmpTypeField(icmp, icmpTypes)
+	case "icmp code":
+		return icmpCodeField(icmp, icmpCodes)
+	case "icmpv6 type":
+		return icmpTypeField(icmpv6, icmpv6Types)
+	case "icmpv6 code":
+		return icmpCodeField(icmpv6, icmpv6Codes)
 	}
 	return nftField{}
 }
@@ -325,31 +379,38 @@ func protocolValue(v any) (packet.Cond, bool) {
 func portValue(end packet.End) func(any) (packet.Cond, bool) {
 	return func(v any) (packet.Cond, bool) {
 		from, to := bounds(v)
-		a, ok1 := nftNumber(from, 16)
-		b, ok2 := nftNumber(to, 16)
+		a, ok1 := nftPort(from)
+		b, ok2 := nftPort(to)
 		return packet.Port{End: end, Ranges: []ir.PortRange{{First: uint16(a), Last: uint16(b)}}}, ok1 && ok2 && a <= b
 	}
 }
 
-func addressValue(end packet.End) func(any) (packet.Cond, bool) {
-	return func(v any) (packet.Cond, bool) {
-		if m, ok := v.(map[string]any); ok && m["prefix"] != nil {
-			p, err := netip.ParsePrefix(nft.Value(v))
-			if err != nil {
-				return nil, false
-			}
-			return packet.Addr{End: end, In: packet.NewAddrSet("", []netip.Prefix{p})}, true
-		}
-		from, to := bounds(v)
-		first, _ := from.(string)
-		last, _ := to.(string)
-		a, err1 := netip.ParseAddr(first)
-		b, err2 := netip.ParseAddr(last)
-		if err1 != nil || err2 != nil || a.Zone() != "" || a.BitLen() != b.BitLen() || b.Less(a) {
+func addressField(end packet.End, guard ...packet.Cond) nftField {
+	return nftField{address: &end, guard: guard, read: func(v any) (packet.Cond, bool) {
+		first, last, ok := addressBounds(v)
+		if !ok {
 			return nil, false
 		}
-		return packet.Addr{End: end, In: packet.AddrRange(a, b)}, true
+		return packet.Addr{End: end, In: packet.AddrRange(first, last)}, true
+	}}
+}
+
+// addressBounds reads an address, a prefix or a range.
+func addressBounds(v any) (first, last netip.Addr, ok bool) {
+	if m, isMap := v.(map[string]any); isMap && m["prefix"] != nil {
+		p, err := netip.ParsePrefix(nft.Value(v))
+		if err != nil {
+			return first, last, false
+		}
+		r := netipx.RangeOfPrefix(p)
+		return r.From(), r.To(), true
 	}
+	from, to := bounds(v)
+	a, _ := from.(string)
+	b, _ := to.(string)
+	first, err1 := netip.ParseAddr(a)
+	last, err2 := netip.ParseAddr(b)
+	return first, last, err1 == nil && err2 == nil && first.Zone() == "" && last.Zone() == "" && first.BitLen() == last.BitLen() && first.Compare(last) <= 0
 }
 
 // bounds returns the ends of a range, or twice a value that is not one.
@@ -360,6 +421,45 @@ func bounds(v any) (from, to any) {
 		}
 	}
 	return v, v
+}
+
+// nftPort reads a port. nft 1.0.6 prints 0x50 [invalid type] for some, in its JSON, too.
+func nftPort(v any) (uint32, bool) {
+	if text, ok := v.(string); ok {
+		digits, ok := strings.CutSuffix(text, " [invalid type]")
+		n, err := strconv.ParseUint(digits, 0, 16)
+		return uint32(n), ok && err == nil
+	}
+	return nftNumber(v, 16)
+}
+
+// compareTime reads a comparison with a moment: a number of seconds, or a date and time. nft
+// converts it from and to the time zone of its process, which must be UTC: TZ=UTC.
+func compareTime(op string, right any) (packet.Cond, bool) {
+	var seconds int64
+	switch v := right.(type) {
+	case json.Number:
+		n, err := v.Int64()
+		if err != nil {
+			return nil, false
+		}
+		seconds = n
+	case string:
+		moment, err := time.Parse(time.DateTime, v)
+		if err != nil {
+			return nil, false
+		}
+		seconds = moment.Unix()
+	default:
+		return nil, false
+	}
+	switch op {
+	case "<":
+		return packet.Until{End: seconds}, true
+	case ">=":
+		return packet.Not{C: packet.Until{End: seconds}}, true
+	}
+	return nil, false
 }
 
 // nftNumber reads a number of that many bits.

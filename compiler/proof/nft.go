@@ -1,0 +1,158 @@
+package proof
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
+	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
+	"github.com/dockerfw/dockerfw/compiler/semantics"
+	"github.com/dockerfw/dockerfw/parser"
+	"github.com/dockerfw/dockerfw/parser/nft"
+)
+
+// LoadedNFT is what a host with nftables has after the text was loaded.
+type LoadedNFT struct {
+	Family ir.Family
+	// Sets are those of the table, which have its chains, too.
+	Table *nft.Table
+	Sets  *netfilter.NFTSets
+	// Cuts are shared with the proofs of other hosts; nil if there are none.
+	Cuts *packet.Cuts
+}
+
+// LoadNFT returns the table of a host without tables after the text was loaded. Loading it again
+// must change nothing, and loading the removal must leave nothing, however often.
+func LoadNFT(text, removal []byte) (*nft.Table, error) {
+	file, diags := nft.ParseFile(text, "the printed table")
+	remove, removalDiags := nft.ParseFile(removal, "the printed removal")
+	if diags = append(diags, removalDiags...); diags.HasErrors() {
+		return nil, diags
+	}
+	host := &nft.Ruleset{}
+	if err := load(host, remove, "removing from a host without the table"); err != nil {
+		return nil, err
+	}
+	if len(host.Tables) > 0 {
+		return nil, errors.New("removing from a host without the table leaves one")
+	}
+	if err := load(host, file, "loading"); err != nil {
+		return nil, err
+	}
+	table := host.Table(ir.NFTFamily, ir.NFTTable)
+	if len(host.Tables) != 1 || table == nil {
+		return nil, fmt.Errorf("the text must have the table %s %s and no other", ir.NFTFamily, ir.NFTTable)
+	}
+	if err := load(host, file, "loading again"); err != nil {
+		return nil, err
+	}
+	if again := host.Table(ir.NFTFamily, ir.NFTTable); len(host.Tables) != 1 || !table.SameAs(again) {
+		return nil, errors.New("loading again changes the table")
+	}
+	if err := load(host, remove, "removing"); err != nil {
+		return nil, err
+	}
+	if len(host.Tables) > 0 {
+		return nil, errors.New("the removal leaves the table")
+	}
+	return table, checkTable(table)
+}
+
+func load(host *nft.Ruleset, file *nft.File, doing string) error {
+	if diags := host.Load(file); diags.HasErrors() {
+		return fmt.Errorf("%s: %w", doing, diags)
+	}
+	return nil
+}
+
+// checkTable returns an error unless the base chains are those whose programs ProveNFT compares,
+// and the rules of each chain are in the order of their phases.
+func checkTable(t *nft.Table) error {
+	if t.Chain(ir.NFTForward) == nil {
+		return fmt.Errorf("chain %s is missing", ir.NFTForward)
+	}
+	for _, c := range t.Chains {
+		known := c.Name == ir.NFTForward || c.Name == ir.NFTInput
+		switch {
+		case c.Hook == "" && !known:
+		case !known:
+			return at(c.Range, "chain %s is at the hook %s, where the policy has no rules", c.Name, c.Hook)
+		case c.Type != "filter" || c.Hook != c.Name || c.Priority != ir.NFTPriority || c.Policy != "accept":
+			return at(c.Range, "chain %s must be of type filter at the hook %s with priority %d and policy accept", c.Name, c.Name, ir.NFTPriority)
+		}
+		ids := make([]ir.RuleID, len(c.Rules))
+		for i, r := range c.Rules {
+			id, ok := ir.ParseComment(r.Comment)
+			if !ok {
+				return at(r.Range, "a rule without the comment of a rule of the policy: %s", r.Text())
+			}
+			ids[i] = id
+		}
+		if wrong := ir.CheckOrder(ids); wrong != nil {
+			return at(c.Rules[wrong.Second].Range, "chain %s: %w", c.Name, wrong)
+		}
+	}
+	return nil
+}
+
+func at(place hcl.Range, format string, args ...any) error {
+	return fmt.Errorf("line %d: "+format, append([]any{place.Start.Line}, args...)...)
+}
+
+// ProveNFT returns an error if the verdict of the base chains of the table on any packet of the
+// family, forwarded or to the host, differs from that of the policy. An accept of the table is
+// the accept of the policy; with its end the packet continues with Docker's own rules.
+func ProveNFT(policy *parser.Policy, lists *semantics.Lists, loaded LoadedNFT) error {
+	forwarded, input := semantics.Programs(policy, loaded.Family, lists)
+	t := newNFTTranslator(policy, loaded)
+	loadedInput := t.program(ir.NFTInput)
+	loadedInput.ToHost = true
+	if err := compare(loaded.Cuts, pair{forwarded, t.program(ir.NFTForward), ""}); err != nil {
+		return err
+	}
+	return compare(loaded.Cuts, pair{input, loadedInput, ""})
+}
+
+// nftTranslator is the translator for tables of nft.
+type nftTranslator struct {
+	table     *nft.Table
+	family    ir.Family
+	sets      *netfilter.NFTSets
+	unmanaged unmanagedSets
+}
+
+func newNFTTranslator(policy *parser.Policy, loaded LoadedNFT) *nftTranslator {
+	t := &nftTranslator{table: loaded.Table, family: loaded.Family, unmanaged: unmanagedOf(policy, loaded.Family)}
+	t.sets = loaded.Sets.Hiding(t.unmanaged.has).WithLimits(func(r *nft.Rule, kind string) packet.Cond {
+		id, _ := ir.ParseComment(r.Comment)
+		if kind == "ct count" {
+			return semantics.ConnectionsOf(id.Name)
+		}
+		return semantics.RateOf(id.Name)
+	})
+	return t
+}
+
+// program returns the program of a base chain; an empty one if there is none.
+func (t *nftTranslator) program(start string) *packet.Program {
+	chain := t.table.Chain(start)
+	if chain == nil {
+		return &packet.Program{Family: t.family, Default: packet.Verdict{Kind: packet.Docker}, Chains: []*packet.Chain{{Name: start}}}
+	}
+	p := t.sets.Program(chain, t.family)
+	p.Default = packet.Verdict{Kind: packet.Docker} // the policy is accept: checkTable
+	for _, c := range p.Chains {
+		rules := t.table.Chain(c.Name).Rules
+		for _, r := range c.Rules {
+			for i, m := range r.Matches {
+				r.Matches[i] = packet.Map(m, t.unmanaged.condition)
+			}
+			id, _ := ir.ParseComment(rules[r.At.Rule].Comment)
+			r.Text = id.Comment()
+		}
+	}
+	return p
+}
