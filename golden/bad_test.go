@@ -35,7 +35,7 @@ func TestBadPoliciesHaveTheirDiagnostics(t *testing.T) {
 		}
 		t.Run(e.Name(), func(t *testing.T) {
 			dir := filepath.Join("bad", e.Name())
-			result, diags := driver.Policy(dir, driver.Options{Now: today, WithoutNFTProof: true})
+			result, diags := driver.Policy(dir, driver.Options{Now: today})
 			if diags.HasErrors() != (result.Hosts == nil) {
 				t.Errorf("errors: %t, files: %t", diags.HasErrors(), result.Hosts != nil)
 			}

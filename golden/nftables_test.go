@@ -64,7 +64,7 @@ func forNFTables(t *testing.T, name string) string {
 
 func nftFolder(t *testing.T, name string) folder.Contents {
 	t.Helper()
-	result, diags := driver.Policy(forNFTables(t, name), driver.Options{Now: today, WithoutNFTProof: true})
+	result, diags := driver.Policy(forNFTables(t, name), driver.Options{Now: today})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}

@@ -158,7 +158,6 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 		inputs.Elements = &iptables.Elements{}
 	}
 	proofs := newProofCache(c.addresses, len(hosts))
-	proofs.withoutNFT = c.withoutNFTProof
 	return c.forEachHost("proving", func(i int) hcl.Diagnostics {
 		h := hosts[i]
 		var err error

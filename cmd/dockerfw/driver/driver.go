@@ -42,9 +42,6 @@ type Options struct {
 	// Progress, if not nil, is called when a stage begins and after each host of it, for several
 	// hosts at a time, and with the zero Progress when the work ends.
 	Progress func(Progress)
-	// WithoutNFTProof lets tests have the files of hosts with target nftables although there is no proof of them
-	// yet.
-	WithoutNFTProof bool
 	// Context, if not nil, ends the work between two hosts when it is done. The EmitError of
 	// the result is then its cause.
 	Context context.Context
@@ -112,7 +109,7 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	lists := compiler.NewLists(source.Dir)
 	result.addresses = semantics.NewLists(lists.Ranges)
 
-	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, withoutNFTProof: opts.WithoutNFTProof, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
+	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
 	if diags = append(diags, more...); diags.HasErrors() || c.stopped() {
 		result.EmitError = c.emitError
@@ -141,8 +138,6 @@ type compilation struct {
 	// labels are those of the hosts to compile; partial means that the policy has others.
 	labels  []string
 	partial bool
-	// withoutNFTProof is that of the options.
-	withoutNFTProof bool
 
 	// streaming means that nothing is kept of a host once its files are written.
 	streaming bool

@@ -28,10 +28,8 @@ type proofCache struct {
 	mu        sync.Mutex
 	// families is how many families of a host are proved at a time.
 	families int
-	// withoutNFT is Options.WithoutNFTProof.
-	withoutNFT bool
-	results    map[[sha256.Size]byte]*proofResult
-	sets       map[[sha256.Size]byte]*loadedSets
+	results  map[[sha256.Size]byte]*proofResult
+	sets     map[[sha256.Size]byte]*loadedSets
 }
 
 // loadedSets are the sets of a host after loading their text, which the hosts of a fleet often
@@ -163,13 +161,47 @@ func iptablesText(files []folder.File) iptables.Text {
 	return t
 }
 
-// compareNFT returns errors if the text of a host with target nftables does not load exactly its table, or if that treats
-// any packet otherwise than the policy. There is no such proof yet, so that such a host is refused.
+// compareNFT returns errors if the text of a host with target nftables is not the text of one table, or if that treats
+// any packet otherwise than the policy.
 func (c *proofCache) compareNFT(h Host) hcl.Diagnostics {
-	if c.withoutNFT {
-		return nil
+	var text, removal []byte
+	for _, f := range h.Files {
+		switch f.Name {
+		case folder.NFTFile:
+			text = f.Content
+		case folder.NFTRemoval:
+			removal = f.Content
+		}
 	}
-	return hcl.Diagnostics{diag.Internal(h.Policy.Host.DeclRange, "there is no proof yet of rules for target = \"nftables\"")}
+	table, err := proof.LoadNFT(text, removal)
+	if err != nil {
+		return hcl.Diagnostics{diag.Internal(h.Policy.Host.DeclRange, "the printed table: %s", err)}
+	}
+	sets := netfilter.NewNFTSets(table)
+	return c.proveFamilies(h, h.NFT.Families, func(f ir.Family) error {
+		return proof.ProveNFT(h.Policy, c.addresses, proof.LoadedNFT{Family: f, Table: table, Sets: sets, Cuts: &c.cuts})
+	})
+}
+
+// proveFamilies returns the errors of the proofs of some families of a host.
+func (c *proofCache) proveFamilies(h Host, families []ir.Family, prove func(ir.Family) error) hcl.Diagnostics {
+	errs := make([]error, len(families))
+	var group errgroup.Group
+	group.SetLimit(c.families)
+	for i, f := range families {
+		group.Go(func() error {
+			errs[i] = prove(f)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	var diags hcl.Diagnostics
+	for i, f := range families {
+		if errs[i] != nil {
+			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", f, errs[i]))
+		}
+	}
+	return diags
 }
 
 // compare returns errors if the text does not load exactly the host's rules and sets, or if
@@ -180,23 +212,16 @@ func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
 	if diags.HasErrors() {
 		return diags
 	}
-	errs := make([]error, len(h.Tables.Programs))
-	var group errgroup.Group
-	group.SetLimit(c.families)
-	for i, p := range h.Tables.Programs {
-		group.Go(func() error {
-			errs[i] = proof.Prove(h.Policy, c.addresses, proof.Loaded{
-				Family: p.Family, Filter: loaded.Filter[p.Family], Forward: p.Chains[0].Name,
-				Security: loaded.Security[p.Family], Sets: sets.conditions, Cuts: &c.cuts,
-			})
-			return nil
+	var families []ir.Family
+	forward := map[ir.Family]string{}
+	for _, p := range h.Tables.Programs {
+		families = append(families, p.Family)
+		forward[p.Family] = p.Chains[0].Name
+	}
+	return append(diags, c.proveFamilies(h, families, func(f ir.Family) error {
+		return proof.Prove(h.Policy, c.addresses, proof.Loaded{
+			Family: f, Filter: loaded.Filter[f], Forward: forward[f],
+			Security: loaded.Security[f], Sets: sets.conditions, Cuts: &c.cuts,
 		})
-	}
-	_ = group.Wait() // the errors are in errs
-	for i, p := range h.Tables.Programs {
-		if errs[i] != nil {
-			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", p.Family, errs[i]))
-		}
-	}
-	return diags
+	})...)
 }
