@@ -28,6 +28,9 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 	if err != nil {
 		return err
 	}
+	if c.otherTargets() {
+		before, after = c.before.WithLimitsByBlock(before), c.after.WithLimitsByBlock(after)
+	}
 	// A side without the chain has an empty program, which is on either path.
 	before.ToHost, after.ToHost = path == ToProxy, path == ToProxy
 	rest := c.dockersAnswer(f)

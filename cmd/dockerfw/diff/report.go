@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -164,7 +163,7 @@ func (f Foreign) line() string {
 // familyName is the family as the tool that lists the rule names it.
 func (f Foreign) familyName() string {
 	if f.Family == 0 {
-		return identity.TableFamily
+		return ir.NFTFamily
 	}
 	return f.Family.String()
 }

@@ -98,12 +98,6 @@ func Block(id ir.RuleID) string {
 	}
 }
 
-// The table of nft that belongs to dockerfw alone, with the rules of a host of target nftables.
-const (
-	TableFamily = "inet"
-	TableName   = "dockerfw"
-)
-
 // digestLength is the number of hexadecimal digits at the end of the name of a set, after a period.
 const digestLength = 8
 

@@ -346,7 +346,7 @@ func (a *asker) blocks(rules *packet.Evaluation) (accepts []handled, denied pack
 	denied = rules.Space().None()
 	for at, r := range rules.Program.Rules() {
 		id, ours := a.host.IDAt(a.f, r.At)
-		if !ours || id.Leads() || id.Phase != ir.PhaseAccept && id.Phase != ir.PhaseDeny {
+		if !ours || id.Leads() || r.Verdict.Kind == packet.Jump || id.Phase != ir.PhaseAccept && id.Phase != ir.PhaseDeny {
 			continue
 		}
 		set, err := rules.Handled(at)

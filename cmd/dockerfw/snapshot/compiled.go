@@ -16,6 +16,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	emitted "github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/emit/nftables"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -37,7 +38,11 @@ func OfResult(name string, result *driver.Result) (*Fleet, hcl.Diagnostics) {
 		h := newHost(name, Policy)
 		h.Sources = result.Sources
 		h.External, h.Container = values(compiled.Policy.Host.ExternalInterfaces), values(compiled.Policy.Host.ContainerInterfaces)
-		h.Origins = origins(compiled.Tables)
+		if compiled.NFT != nil {
+			h.Origins = originsOfTable(compiled.NFT)
+		} else {
+			h.Origins = origins(compiled.Tables)
+		}
 		h.Implicit = implicit(h.Origins, compiled.Policy.Host.DeclRange)
 		content := map[string][]byte{}
 		for _, f := range compiled.Files {
@@ -77,6 +82,16 @@ func origins(t *emitted.Tables) map[RuleKey]ir.Origin {
 					}
 				}
 			}
+		}
+	}
+	return out
+}
+
+func originsOfTable(t *nftables.Tables) map[RuleKey]ir.Origin {
+	out := map[RuleKey]ir.Origin{}
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			out[RuleKey{c.Name, r.ID}] = r.Origin
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
@@ -75,7 +76,7 @@ func (h *Host) listNFT(large map[string]*nft.Set) ([]byte, error) {
 	tables := map[listed]*listing{}
 	for i, object := range all.Objects {
 		kind, s, ok := setOf(object)
-		own := s.Family == identity.TableFamily && s.Table == identity.TableName
+		own := s.Family == ir.NFTFamily && s.Table == ir.NFTTable
 		switch {
 		case !ok || own && large[s.Name] != nil:
 			continue

@@ -42,6 +42,7 @@ func questions() string {
 }
 
 const toolQuestions = `
+	export TZ=UTC
 	ask id -u
 	ask iptables --version
 	ask cat /proc/net/ip_tables_names
@@ -110,7 +111,11 @@ func (r remoteTools) LegacyTables(f ir.Family) []string {
 
 // Network is what ip(8) prints, which has JSON since iproute2 4.13.
 func (r remoteTools) Network() (*network.State, error) {
-	return network.FromIP(func(command string) ([]byte, error) { return r.Output("ip", strings.Fields(command)...) })
+	s, err := network.FromIP(func(command string) ([]byte, error) { return r.Output("ip", strings.Fields(command)...) })
+	if err != nil {
+		return nil, fmt.Errorf("the interfaces of another host are not read (%w)", err)
+	}
+	return s, nil
 }
 
 func (r remoteTools) HasDefaultBridge() bool {

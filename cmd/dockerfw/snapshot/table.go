@@ -1,11 +1,13 @@
 package snapshot
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -20,13 +22,13 @@ import (
 )
 
 // TableTitle is the table of dockerfw in messages.
-const TableTitle = "table " + identity.TableFamily + " " + identity.TableName
+const TableTitle = "table " + ir.NFTFamily + " " + ir.NFTTable
 
 // ownTable is the name of the table of dockerfw in positions and hooks.
-const ownTable = "nft " + identity.TableFamily + " " + identity.TableName
+const ownTable = "nft " + ir.NFTFamily + " " + ir.NFTTable
 
 // Table returns the table of nft that belongs to dockerfw; nil if the host has none.
-func (h *Host) Table() *nft.Table { return h.NFT.Table(identity.TableFamily, identity.TableName) }
+func (h *Host) Table() *nft.Table { return h.NFT.Table(ir.NFTFamily, ir.NFTTable) }
 
 // NFTables reports whether the rules of dockerfw are in a table of nft: those of a host of target
 // nftables. A host that has them in the tables of iptables as well counts as one.
@@ -38,8 +40,8 @@ func IsOwnTable(at packet.Origin) bool { return at.Table == ownTable }
 // chainsOfTable are the chains of the table with the rules of a scope. Those of ScopeForward and
 // ScopeInput are base chains.
 var chainsOfTable = [...]string{
-	ir.ScopeForward: "forward", ir.ScopeEgress: "dockerfw-egress", ir.ScopeInput: "input",
-	ir.ScopeProxy: "dockerfw-proxy", ir.ScopeHost: "dockerfw-host",
+	ir.ScopeForward: ir.NFTForward, ir.ScopeEgress: ir.NFTEgress, ir.ScopeInput: ir.NFTInput,
+	ir.ScopeProxy: ir.NFTProxy, ir.ScopeHost: ir.NFTHost,
 }
 
 // ChainOf is the chain with the rules of dockerfw of a scope.
@@ -150,22 +152,81 @@ func (h *Host) tableProgram(f ir.Family, start string) *packet.Program {
 	}
 	p := h.nftSets().Program(h.Table().Chain(start), f)
 	p.Default = packet.Verdict{Kind: packet.Docker}
-	if p.ToHost = h.ofInput(start); p.ToHost {
-		for _, c := range p.Chains {
-			for i, r := range c.Rules {
-				if r.Verdict.Kind == packet.Accept {
-					left := *r
-					left.Verdict = p.Default
-					c.Rules[i] = &left
-				}
+	p.ToHost = h.ofInput(start)
+	for _, c := range p.Chains {
+		var rules []*packet.Rule
+		for _, r := range c.Rules {
+			rule := *r
+			rule.Matches = flat(nil, r.Matches)
+			if slices.ContainsFunc(rule.Matches, never) {
+				continue // a rule for packets of the other family
 			}
+			if p.ToHost && r.Verdict.Kind == packet.Accept {
+				rule.Verdict = p.Default
+			}
+			rules = append(rules, &rule)
 		}
+		c.Rules = rules
+	}
+	if !p.ToHost {
+		withInterfaces(p)
 	}
 	if h.programs == nil {
 		h.programs = map[programKey]*packet.Program{}
 	}
 	h.programs[key] = p
 	return p
+}
+
+// flat adds conditions without those that only join others, as the rules of iptables have them.
+func flat(to, conds []packet.Cond) []packet.Cond {
+	for _, c := range conds {
+		if all, ok := c.(packet.All); ok {
+			to = flat(to, all)
+		} else {
+			to = append(to, c)
+		}
+	}
+	return to
+}
+
+// withInterfaces adds to the rules of a chain the interfaces of the only rule that leads there, as the
+// rules of iptables have them.
+func withInterfaces(p *packet.Program) {
+	callers := map[string][]*packet.Rule{}
+	for _, r := range p.Rules() {
+		if r.Verdict.Chain != "" {
+			callers[r.Verdict.Chain] = append(callers[r.Verdict.Chain], r)
+		}
+	}
+	for _, c := range p.Chains {
+		by := callers[c.Name]
+		if len(by) != 1 {
+			continue
+		}
+		for _, end := range []packet.End{packet.Source, packet.Destination} {
+			i := slices.IndexFunc(by[0].Matches, func(m packet.Cond) bool { return ofInterface(m, end) })
+			if i < 0 {
+				continue
+			}
+			for _, r := range c.Rules {
+				if !slices.ContainsFunc(r.Matches, func(m packet.Cond) bool { return ofInterface(m, end) }) {
+					r.Matches = append([]packet.Cond{by[0].Matches[i]}, r.Matches...)
+				}
+			}
+		}
+	}
+}
+
+// ofInterface reports whether a condition lists the interfaces at an end of a packet.
+func ofInterface(c packet.Cond, end packet.End) bool {
+	return len(interfacesOf([]packet.Cond{c}, end)) > 0
+}
+
+// never reports whether no packet fulfills a condition.
+func never(c packet.Cond) bool {
+	any, ok := c.(packet.Any)
+	return ok && len(any) == 0
 }
 
 // ofInput reports whether a chain of the table is for packets to the host itself.
@@ -337,11 +398,9 @@ func (h *Host) readCompiledTable(manifest *folder.Manifest, content map[string][
 	if !ok {
 		return nil, fmt.Errorf("%s is missing, which has the rules of target nftables", folder.NFTFile)
 	}
-	for _, c := range manifest.Chains {
-		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-			if (c.Family == f.String() || c.Family == "" || c.Family == identity.TableFamily) && !slices.Contains(h.families, f) {
-				h.families = append(h.families, f)
-			}
+	for _, s := range manifest.Sets {
+		if !s.Managed {
+			h.Unmanaged[identity.SetOfTable(s.Name)] = true
 		}
 	}
 	var err error
@@ -356,7 +415,41 @@ func (h *Host) readCompiledTable(manifest *folder.Manifest, content map[string][
 	if h.Table() == nil {
 		return diags, fmt.Errorf("%s has no %s", folder.NFTFile, TableTitle)
 	}
+	for _, c := range h.Table().Chains {
+		for _, r := range c.Rules {
+			datesAsListed(r)
+		}
+	}
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if h.tableFilters(f) {
+			h.families = append(h.families, f)
+		}
+	}
 	return diags, nil
+}
+
+// datesAsListed writes the times in a rule as nft lists them in UTC. The file has them in seconds, which
+// nft reads alike in every time zone.
+func datesAsListed(r *nft.Rule) {
+	for i, e := range r.Expr {
+		body, _ := e.Body.(map[string]any)
+		seconds, ok := body["right"].(json.Number)
+		n, err := seconds.Int64()
+		if e.Kind != "match" || !ok || err != nil || nft.Value(body["left"]) != "meta time" {
+			continue
+		}
+		listed := maps.Clone(body)
+		listed["right"] = time.Unix(n, 0).UTC().Format(time.DateTime)
+		r.Expr[i].Body = listed
+	}
+}
+
+// tableFilters reports whether packets of a family can match a rule of a base chain of the table: those
+// of a policy for one family match it.
+func (h *Host) tableFilters(f ir.Family) bool {
+	return slices.ContainsFunc(h.Table().Chains, func(c *nft.Chain) bool {
+		return c.Hook != "" && len(h.ChainRules(f, c.Name)) > 0
+	})
 }
 
 // ForeignInTable are the rules in the table of dockerfw on a host that dockerfw did not make. Loading h,
