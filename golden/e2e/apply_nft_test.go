@@ -596,3 +596,35 @@ func TestCutEndsWhatATableRefuses(t *testing.T) {
 		t.Errorf("the session of the allowed client: %s", got)
 	}
 }
+
+// What apply says about the host does not depend on the target.
+func TestAFolderOfTargetNFTablesIsCheckedAgainstTheHost(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t, lab.NFT)
+	closed := compileFolder(t, "closed", `
+host {
+  target              = "nftables"
+  external_interfaces = ["eth0"]
+}
+input {
+  accept "metrics" {
+    protocol = "tcp"
+    ports    = [9100]
+  }
+}
+`)
+	h.succeeds(closed, nil, "loaded", "no rule accepts port 22/tcp of the host")
+	open := compileFolder(t, "missing", strings.Replace(nftPolicy("nftables", "203.0.113.10"), `"eth0"`, `"eth0", "wg7"`, 1))
+	h.expect(h.apply(open), 1, "this host has no interface wg7", "--allow-missing-interface", "nothing was changed")
+	h.succeeds(open, []string{"--allow-missing-interface"}, "loaded")
+	// What is in force is loaded again, also where the record is lost and a chain was flushed.
+	if err := os.RemoveAll(h.path("state")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(h.path("run")); err != nil {
+		t.Fatal(err)
+	}
+	h.MustRun("nft", "flush", "chain", "inet", "dockerfw", "dockerfw-in")
+	h.succeeds(open, nil, "loaded")
+	h.requireTable(open)
+}

@@ -74,6 +74,9 @@ func (l *load) missing(host *snapshot.Host) error {
 // delete all rules of a chain; a chain with other rules is of another version.
 func (l *load) restores(host *snapshot.Host) bool {
 	other := func(c plan.ChainChange) bool { return len(c.Before) > 0 }
+	if t := l.Plan.Differences.Table; t != nil && t.ChangesRules() {
+		return false
+	}
 	return !slices.ContainsFunc(l.Plan.Differences.Chains, other) && facts.FilteredOnMissing(l.want, host)
 }
 

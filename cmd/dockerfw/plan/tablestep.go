@@ -116,6 +116,13 @@ type TableChange struct {
 	Dormant bool
 }
 
+// ChangesRules reports whether the table has chains with rules that change.
+func (t *TableChange) ChangesRules() bool {
+	return slices.ContainsFunc(t.Chains, func(c ChainChange) bool {
+		return len((&Object{Kind: "chain", Lines: c.Before}).rules()) > 0
+	})
+}
+
 // tableChange compares the table of a host with that of a version; nil if they are the same. printed
 // is the latter as nft prints it on the host.
 func tableChange(have, want, printed *Table) *TableChange {

@@ -13,8 +13,7 @@ const sshPort = 22
 func (h *Host) ClosesSSH() (bool, error) {
 	closes := false
 	for _, f := range h.Families() {
-		t := h.Filter(f)
-		if t == nil || t.Chain(ir.InputChain) == nil || t.Chain(ir.HostChain) == nil {
+		if !h.HasScope(f, ir.ScopeInput) || !h.HasScope(f, ir.ScopeHost) {
 			continue
 		}
 		passes, err := h.sshPasses(f)
@@ -46,7 +45,7 @@ func (h *Host) sshPasses(f ir.Family) (passes bool, err error) {
 			Verdict: accept,
 		}}}},
 	}
-	space, err := packet.New(h.Program(f, ir.InputChain), ssh)
+	space, err := packet.New(h.Program(f, h.ChainOf(ir.ScopeInput)), ssh)
 	if err != nil {
 		return false, err
 	}

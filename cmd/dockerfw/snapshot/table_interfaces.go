@@ -35,7 +35,8 @@ func (h *Host) RulesOnInterfaces(f ir.Family) []OnInterfaces {
 			if c == nil {
 				return
 			}
-			delete(chains, name) // a chain to which several rules lead
+			delete(chains, name) // a loop, which nft refuses
+			defer func() { chains[name] = c }()
 			for _, r := range c.Rules {
 				ownIn, ownOut := interfacesOf(r.Matches, packet.Source), interfacesOf(r.Matches, packet.Destination)
 				if ownIn == nil {
