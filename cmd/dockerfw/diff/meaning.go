@@ -28,7 +28,7 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 	if err != nil {
 		return err
 	}
-	if c.otherTargets() {
+	if c.before.NFTables() || c.after.NFTables() {
 		before, after = c.before.WithLimitsByBlock(before), c.after.WithLimitsByBlock(after)
 	}
 	// A side without the chain has an empty program, which is on either path.

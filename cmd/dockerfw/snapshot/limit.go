@@ -45,10 +45,13 @@ func (l Limit) Who(f ir.Family) string {
 
 // key is the same for limits that are the same, with either target.
 func (l Limit) key(f ir.Family) string {
-	if l.Rate != "" {
-		return fmt.Sprintf("%s stay within %s, burst %d", l.Who(f), l.Rate, l.Burst)
+	switch {
+	case l.Rate == "":
+		return fmt.Sprintf("%s has at most %d open connections", l.Who(f), l.Max)
+	case l.PerSource:
+		return fmt.Sprintf("%s stays within the rate %s with bursts of %d", l.Who(f), l.Rate, l.Burst)
 	}
-	return fmt.Sprintf("%s have at most %d open connections", l.Who(f), l.Max)
+	return fmt.Sprintf("%s stay within the rate %s with bursts of %d", l.Who(f), l.Rate, l.Burst)
 }
 
 // ParseLimit reads the text of an opaque condition: a match of hashlimit or connlimit as dockerfw writes
@@ -181,7 +184,7 @@ func (h *Host) WithLimitsByBlock(p *packet.Program) *packet.Program {
 		if !ok {
 			return c
 		}
-		var out packet.Cond = packet.Opaque{Text: l.key(p.Family) + " (" + rule.Block() + ")"}
+		var out packet.Cond = packet.Opaque{Text: l.key(p.Family) + ", of " + rule.Block()}
 		if l.Above {
 			out = packet.Not{C: out}
 		}

@@ -37,8 +37,8 @@ func openSaved(tree files.Tree, paths []string, name string) (*Fleet, hcl.Diagno
 			return nil, nil, err
 		}
 	}
-	if len(r.host.Rules) == 0 && r.host.NFTables() {
-		// A host of target nftables needs no iptables.
+	if len(r.host.Rules) == 0 && (r.host.NFTables() || r.host.Docker(ir.IPv4).Native || r.host.Docker(ir.IPv6).Native) {
+		// Neither a host of target nftables nor Docker's nftables backend needs iptables.
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 			r.host.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 		}

@@ -103,10 +103,15 @@ func (h *Host) ChainRules(f ir.Family, name string) []*Rule {
 func onlyFamily(r *nft.Rule) ir.Family {
 	for _, e := range r.Expr {
 		body, _ := e.Body.(map[string]any)
-		if e.Kind != "match" {
+		of := body["left"]
+		switch e.Kind {
+		case "match":
+		case "set":
+			of = body["elem"] // what a limit counts
+		default:
 			continue
 		}
-		switch word, _, _ := strings.Cut(nft.Value(body["left"]), " "); word {
+		switch word, _, _ := strings.Cut(nft.Value(of), " "); word {
 		case "ip", "icmp":
 			return ir.IPv4
 		case "ip6", "icmpv6":
