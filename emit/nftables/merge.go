@@ -1,6 +1,7 @@
 package nftables
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 
@@ -79,20 +80,28 @@ func (l *legalization) mergeFamilies() {
 // mergeRules merges the rules of two families. Those of one block that are next in both become a pair.
 // Whatever it finds, the rules of each family keep their order, on which their meaning depends.
 func mergeRules(v4, v6 []*ir.Rule) []*pair {
-	// left counts the rules of each block that are left in IPv6.
-	left := map[blockKey]int{}
+	// left4 and left6 count the rules of each block that are left in the families.
+	left4, left6 := map[blockKey]int{}, map[blockKey]int{}
+	for _, r := range v4 {
+		left4[keyOf(r)]++
+	}
 	for _, r := range v6 {
-		left[keyOf(r)]++
+		left6[keyOf(r)]++
 	}
 	var out []*pair
 	addV6 := func() {
 		out = append(out, &pair{v6: v6[0]})
-		left[keyOf(v6[0])]--
+		left6[keyOf(v6[0])]--
 		v6 = v6[1:]
 	}
 	for _, r := range v4 {
 		key := keyOf(r)
-		if left[key] == 0 {
+		left4[key]--
+		if left6[key] == 0 {
+			// In the order of phases, and in that of the policy.
+			for len(v6) > 0 && left4[keyOf(v6[0])] == 0 && cmp.Or(cmp.Compare(v6[0].Phase, r.Phase), cmp.Compare(v6[0].Place, r.Place)) < 0 {
+				addV6()
+			}
 			out = append(out, &pair{v4: r})
 			continue
 		}
@@ -100,7 +109,7 @@ func mergeRules(v4, v6 []*ir.Rule) []*pair {
 			addV6()
 		}
 		other := v6[0]
-		left[key]--
+		left6[key]--
 		v6 = v6[1:]
 		if same(r, other) {
 			out = append(out, &pair{both: r})
