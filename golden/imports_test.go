@@ -22,7 +22,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/compose":      "cmd/dockerfw/published cmd/dockerfw/words parser/diag parser/files",
 	"cmd/dockerfw/cut":          "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/diff":         "cmd/dockerfw/facts cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
-	"cmd/dockerfw/driver":       "compiler compiler/ir compiler/lint compiler/packet compiler/packet/netfilter compiler/policytest compiler/proof compiler/semantics emit emit/folder emit/iptables emit/nftables parser parser/diag parser/files parser/suggest",
+	"cmd/dockerfw/driver":       "compiler compiler/ir compiler/lint compiler/packet compiler/packet/netfilter compiler/policytest compiler/proof compiler/semantics emit emit/folder emit/iptables emit/nftables parser parser/diag parser/files parser/nft parser/suggest",
 	"cmd/dockerfw/environment":  "",
 	"cmd/dockerfw/explain":      "cmd/dockerfw/facts cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser parser/escape parser/iptables",
 	"cmd/dockerfw/facts":        "cmd/dockerfw/identity cmd/dockerfw/network cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir parser/escape parser/iptables parser/suggest",

@@ -198,13 +198,25 @@ func (l *legalization) splitForward() {
 		Scope: ir.ScopeForward, Phase: ir.PhaseForward, Origin: ir.Origin{Block: "host", Range: all[0].Origin.Range},
 		In: all[0].In, Out: all[0].Out, Verdict: ir.Jump{To: ir.ScopeForward},
 	}
-	base.rules = append([]*pair{{both: jump}}, base.rules[at:]...)
+	base.rules = append([]*pair{l.inFamilies(jump)}, base.rules[at:]...)
 	inner.withoutInterfaces()
 	after := slices.IndexFunc(l.chains, func(c *plannedChain) bool { return !c.base })
 	if after < 0 {
 		after = len(l.chains)
 	}
 	l.chains = slices.Insert(l.chains, after, inner)
+}
+
+// inFamilies returns a rule for the families that are compiled.
+func (l *legalization) inFamilies(r *ir.Rule) *pair {
+	switch f := l.out.Families; {
+	case len(f) > 1:
+		return &pair{both: r}
+	case f[0] == ir.IPv4:
+		return &pair{v4: r}
+	default:
+		return &pair{v6: r}
+	}
 }
 
 // jumpsTo returns the rules that lead to a chain.

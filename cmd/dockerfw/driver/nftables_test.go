@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -203,4 +204,38 @@ func refusedNFT(t *testing.T, h Host, fault func(*nftables.Tables)) bool {
 	}
 	h.Files = files
 	return newProofCache(nil, 1).compareNFT(h).HasErrors()
+}
+
+// The table is for both families: that of a host which compiles one of them must leave the other alone.
+func TestTheOtherFamilyIsLeftAlone(t *testing.T) {
+	tried := 0
+	for _, f := range []string{"ipv4", "ipv6"} {
+		policy := strings.Replace(nftFaultsPolicy, "host {", "host {\n  families = [\""+f+"\"]", 1)
+		if f == "ipv6" {
+			policy = strings.Replace(policy, `protocol   = "icmp"`, `protocol   = "icmpv6"`, 1)
+		}
+		host := compileText(t, policy).Hosts[0]
+		for c, chain := range host.NFT.Chains {
+			for i, r := range chain.Rules {
+				for m := range r.Matches {
+					_, onFamily := r.Matches[m].(nftables.Family)
+					if _, returns := r.Verdict.(nftables.Return); !onFamily || !chain.Base || returns {
+						continue
+					}
+					tried++
+					if !refusedNFT(t, host, func(t *nftables.Tables) {
+						one := *r
+						one.Matches = slices.Delete(slices.Clone(r.Matches), m, m+1)
+						rules := slices.Clone(chain.Rules)
+						rules[i] = &one
+						t.Chains[c] = &nftables.Chain{Name: chain.Name, Base: true, Rules: rules}
+					}) {
+						t.Errorf("%s: %s, for both families, is not found", f, nftables.Spec(r))
+					}
+				}
+			}
+		}
+	}	if tried < 8 {
+		t.Errorf("only %d faults", tried)
+	}
 }
