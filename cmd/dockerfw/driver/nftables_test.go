@@ -235,7 +235,8 @@ func TestTheOtherFamilyIsLeftAlone(t *testing.T) {
 				}
 			}
 		}
-	}	if tried < 8 {
+	}
+	if tried < 8 {
 		t.Errorf("only %d faults", tried)
 	}
 }
