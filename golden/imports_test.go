@@ -31,7 +31,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/hosttool":     "",
 	"cmd/dockerfw/identity":     "compiler/ir parser/iptables",
 	"cmd/dockerfw/imported":     "cmd/dockerfw/diff cmd/dockerfw/driver cmd/dockerfw/handmade cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/packet/netfilter parser parser/escape parser/files parser/iptables",
-	"cmd/dockerfw/lsp":          "cmd/dockerfw/driver compiler/ir emit/iptables parser parser/diag parser/files",
+	"cmd/dockerfw/lsp":          "cmd/dockerfw/driver compiler/ir emit/folder emit/iptables emit/nftables parser parser/diag parser/files",
 	"cmd/dockerfw/manual":       "",
 	"cmd/dockerfw/network":      "compiler/ir",
 	"cmd/dockerfw/outcome":      "cmd/dockerfw/apply cmd/dockerfw/cut cmd/dockerfw/diff cmd/dockerfw/facts cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store cmd/dockerfw/verify cmd/dockerfw/words compiler/ir parser/escape",
