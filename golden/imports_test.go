@@ -62,7 +62,7 @@ var imports = map[string]string{
 	"emit":                      "compiler/ir emit/folder emit/iptables emit/nftables parser/escape",
 	"emit/folder":               "parser/files",
 	"emit/iptables":             "compiler/ir parser/budget parser/diag parser/iptables",
-	"emit/nftables":             "compiler/ir parser/budget parser/diag",
+	"emit/nftables":             "compiler/ir parser/budget parser/diag parser/nft",
 	"parser":                    "parser/addrlist parser/budget parser/diag parser/files parser/nft parser/suggest",
 	"parser/addrlist":           "parser/diag",
 	"parser/budget":             "parser/diag",

@@ -163,7 +163,7 @@ func iptablesText(files []folder.File) iptables.Text {
 	return t
 }
 
-// compareNFT returns errors if the text of a host with target nftables is not the text of one table, or if that treats
+// compareNFT returns errors if the text of a host with target nftables does not load exactly its table, or if that treats
 // any packet otherwise than the policy.
 func (c *proofCache) compareNFT(h Host) hcl.Diagnostics {
 	var text, removal []byte
@@ -178,6 +178,9 @@ func (c *proofCache) compareNFT(h Host) hcl.Diagnostics {
 	table, err := proof.LoadNFT(text, removal)
 	if err != nil {
 		return hcl.Diagnostics{diag.Internal(h.Policy.Host.DeclRange, "the printed table: %s", err)}
+	}
+	if err := h.NFT.ReadBack(table); err != nil {
+		return hcl.Diagnostics{diag.Internal(h.Policy.Host.DeclRange, "the printed table is not that of the rules: %s", err)}
 	}
 	sets := netfilter.NewNFTSets(table)
 	return c.proveFamilies(h, []ir.Family{ir.IPv4, ir.IPv6}, func(f ir.Family) error {
