@@ -113,8 +113,8 @@ func TestNumbersThatNFTPrintsAsNamesAreKnown(t *testing.T) {
 	}
 }
 
-// nftPolicy has rules with every condition that nft prints otherwise than the compiled file.
-const nftPolicy = `
+// listedPolicy has rules with every condition that nft prints otherwise than the compiled file.
+const listedPolicy = `
 host {
   external_interfaces = ["eth0", "wg+"]
   target              = "nftables"
@@ -170,7 +170,7 @@ func TestTheListedTableHasTheVerdictsOfThePolicy(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "nft")
 	path := filepath.Join(t.TempDir(), "policy.hcl")
-	if err := os.WriteFile(path, []byte(nftPolicy), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(listedPolicy), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	result, diags := driver.Policy(path, driver.Options{})
