@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
@@ -33,16 +34,12 @@ func (e *explainer) limits() map[string]limit {
 						out[end.String()] = e.end(end, r.At)
 					}
 					o, ok := m.(packet.Opaque)
-					if !ok || r.At.Policy || r.At.Chain == "" {
+					if !ok {
 						continue
 					}
-					table := e.state.Rules[e.family].Table(r.At.Table)
-					if table == nil {
-						continue // a table of nft
-					}
-					rule := table.Chain(r.At.Chain).Rules[r.At.Rule]
-					if l, ok := parseLimit(o.Text); ok && identity.Ours(rule) {
-						l.rule = identity.BlockName(rule)
+					rule := e.state.RuleAt(e.family, r.At)
+					if l, ok := parseLimit(o.Text, e.family); ok && rule.Ours() {
+						l.rule = rule.Block()
 						out[o.Text] = l
 					}
 				}
@@ -58,13 +55,8 @@ func (e *explainer) end(end packet.Until, at packet.Origin) limit {
 	before, _ := packet.UntilText(end.String(), true)
 	after, _ := packet.UntilText(end.String(), false)
 	l := limit{rule: "a rule of " + at.Chain, who: "it", within: "has not ended (" + before + ")", exceeded: "has ended (" + after + ")", until: end}
-	if at.Policy || e.state.Rules[e.family] == nil {
-		return l
-	}
-	if table := e.state.Rules[e.family].Table(at.Table); table != nil {
-		if rule := table.Chain(at.Chain).Rules[at.Rule]; identity.Ours(rule) {
-			l.rule = identity.BlockName(rule)
-		}
+	if rule := e.state.RuleAt(e.family, at); rule.Ours() {
+		l.rule = rule.Block()
 	}
 	return l
 }
@@ -83,41 +75,20 @@ func (a *Answer) possible(known map[string]bool) bool {
 	return true
 }
 
-var units = map[string]string{"sec": "second", "min": "minute"}
-
-// parseLimit reads the text of a match of hashlimit or connlimit as dockerfw writes it.
-func parseLimit(text string) (l limit, ok bool) {
-	words := strings.Fields(text)
-	value := func(option string) string {
-		if i := slices.Index(words, option); i >= 0 && i+1 < len(words) {
-			return words[i+1]
-		}
-		return ""
-	}
-	if len(words) < 3 {
+// parseLimit reads the text of a condition that is a limit of dockerfw.
+func parseLimit(text string, f ir.Family) (l limit, ok bool) {
+	read, ok := snapshot.ParseLimit(text, f)
+	if !ok {
 		return l, false
 	}
-	l.above = strings.HasSuffix(words[1], "-above")
-	switch words[1] {
-	case "--hashlimit-upto", "--hashlimit-above":
-		count, unit, _ := strings.Cut(words[2], "/")
-		if full, short := units[unit]; short {
-			unit = full
-		}
-		rate := "the rate " + count + "/" + unit
-		if value("--hashlimit-mode") == "srcip" {
-			l.who, l.within, l.exceeded = "the client", "stays within "+rate, "exceeds "+rate
-		} else {
-			l.who, l.within, l.exceeded = "all clients together", "stay within "+rate, "exceed "+rate
-		}
-	case "--connlimit-upto", "--connlimit-above":
-		l.who = "the client"
-		if mask := value("--connlimit-mask"); mask != "" && mask != "32" && mask != "128" {
-			l.who = "the client's /" + mask + " network"
-		}
-		l.within, l.exceeded = fmt.Sprintf("has at most %s open connections", words[2]), fmt.Sprintf("has more than %s open connections", words[2])
+	l.above, l.who = read.Above, read.Who(f)
+	switch {
+	case read.Rate == "":
+		l.within, l.exceeded = fmt.Sprintf("has at most %d open connections", read.Max), fmt.Sprintf("has more than %d open connections", read.Max)
+	case read.PerSource:
+		l.within, l.exceeded = "stays within the rate "+read.Rate, "exceeds the rate "+read.Rate
 	default:
-		return l, false
+		l.within, l.exceeded = "stay within the rate "+read.Rate, "exceed the rate "+read.Rate
 	}
 	return l, true
 }

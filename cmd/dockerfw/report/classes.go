@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -143,8 +144,50 @@ func divide(p *packet.Program, nat bool, clients, targets *partition) {
 				})
 			}
 		}
+		if snapshot.IsOwnTable(r.At) {
+			for _, one := range alternatives(target) {
+				targets.addEach(one)
+			}
+			continue
+		}
 		targets.addEach(target)
 	}
+}
+
+// maxAlternatives limits the conjunctions that one rule of nft becomes.
+const maxAlternatives = 256
+
+// alternatives returns the conditions about targets of a rule of nft for each protocol and each port that
+// the rule lists, as the rules of iptables have them.
+func alternatives(target packet.All) []packet.All {
+	out := []packet.All{nil}
+	for _, c := range target {
+		options := []packet.Cond{c}
+		switch c := c.(type) {
+		case packet.Any:
+			options = c
+		case packet.Proto:
+			options = nil
+			for _, n := range c.Numbers {
+				options = append(options, packet.Proto{Numbers: []uint8{n}})
+			}
+		case packet.Port:
+			options = nil
+			for _, r := range c.Ranges {
+				options = append(options, packet.Port{End: c.End, Ranges: []ir.PortRange{r}})
+			}
+		}
+		var next []packet.All
+		for _, before := range out {
+			for _, o := range options {
+				next = append(next, append(slices.Clip(before), o))
+			}
+		}
+		if out = next; len(out) > maxAlternatives {
+			return []packet.All{target}
+		}
+	}
+	return out
 }
 
 // addEach adds the conjunction of conditions. One that consists of negations alone is replaced by

@@ -16,6 +16,7 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	emitted "github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/emit/nftables"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -37,7 +38,11 @@ func OfResult(name string, result *driver.Result) (*Fleet, hcl.Diagnostics) {
 		h := newHost(name, Policy)
 		h.Sources = result.Sources
 		h.External, h.Container = values(compiled.Policy.Host.ExternalInterfaces), values(compiled.Policy.Host.ContainerInterfaces)
-		h.Origins = origins(compiled.Tables)
+		if compiled.NFT != nil {
+			h.Origins = originsOfTable(compiled.NFT)
+		} else {
+			h.Origins = origins(compiled.Tables)
+		}
 		h.Implicit = implicit(h.Origins, compiled.Policy.Host.DeclRange)
 		content := map[string][]byte{}
 		for _, f := range compiled.Files {
@@ -77,6 +82,16 @@ func origins(t *emitted.Tables) map[RuleKey]ir.Origin {
 					}
 				}
 			}
+		}
+	}
+	return out
+}
+
+func originsOfTable(t *nftables.Tables) map[RuleKey]ir.Origin {
+	out := map[RuleKey]ir.Origin{}
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			out[RuleKey{c.Name, r.ID}] = r.Origin
 		}
 	}
 	return out
@@ -130,7 +145,7 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diag
 	var all []string
 	for _, dir := range dirs {
 		content := map[string][]byte{}
-		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6} {
+		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6, folder.NFTFile} {
 			text, err := files.Read(tree, filepath.Join(dir, f))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, nil, err
@@ -173,6 +188,13 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 		if !set.Managed {
 			h.Unmanaged[set.Name] = true
 		}
+	}
+	switch manifest.Target {
+	case "":
+	case ir.TargetNFTables.String():
+		return h.readCompiledTable(manifest, content, display)
+	default:
+		return nil, fmt.Errorf("%s: unknown target %q; this version of dockerfw knows iptables and nftables", folder.ManifestFile, manifest.Target)
 	}
 	var diags hcl.Diagnostics
 	sets, more := iptables.ParseSets(bytes.NewReader(content[folder.SetsFile]), display(folder.SetsFile))

@@ -42,6 +42,7 @@ func questions() string {
 }
 
 const toolQuestions = `
+	export TZ=UTC
 	ask id -u
 	ask iptables --version
 	ask cat /proc/net/ip_tables_names
@@ -55,6 +56,7 @@ const toolQuestions = `
 		ask $tool-legacy-save
 	done
 	ask ipset save
+	ask nft list tables
 	ask nft -j list ruleset
 	ask test -e /sys/class/net/docker0
 `

@@ -58,6 +58,7 @@ func (LocalTools) Output(tool string, args ...string) ([]byte, error) {
 	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
+	cmd.Env = append(os.Environ(), "TZ=UTC") // nft prints times in the zone of its process
 	text, err := cmd.Output()
 	if err != nil {
 		why := strings.TrimSpace(stderr.String())
