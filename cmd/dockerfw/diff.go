@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 )
 
@@ -59,16 +60,7 @@ way, 1 if any is, 2 on errors.`,
 			if err != nil {
 				return err
 			}
-			var before *snapshot.Fleet
-			if base != "" {
-				before, err = openSideAt(cmd, base, args[0], policy)
-			} else {
-				before, err = openSide(cmd, args[0], policy)
-			}
-			if err != nil {
-				return err
-			}
-			after, err := openSide(cmd, args[len(args)-1], policy)
+			before, after, err := openBoth(cmd, base, args, policy)
 			if err != nil {
 				return err
 			}
@@ -96,4 +88,27 @@ way, 1 if any is, 2 on errors.`,
 	f.BoolVar(&style.Full, "full", false, "list all changes, set entries and rules")
 	f.StringVar(&opts.Chain, "chain", "", "compare two hosts from this `chain` on (default DOCKER-USER, or FORWARD if neither has it)")
 	return cmd
+}
+
+// openBoth opens the two sides of a comparison: of two paths, or of one with itself at a revision. A
+// host is opened last, when it is known what it is compared with.
+func openBoth(cmd *cobra.Command, base string, args []string, policy driver.Options) (before, after *snapshot.Fleet, err error) {
+	switch {
+	case base != "":
+		if before, err = openSideAt(cmd, base, args[0], policy); err != nil {
+			return nil, nil, err
+		}
+		after, err = openSide(cmd, args[0], policy)
+	case args[0] == snapshot.LiveName:
+		if after, err = openSide(cmd, args[1], policy); err != nil {
+			return nil, nil, err
+		}
+		before, err = openSideFor(cmd, after, args[0], policy)
+	default:
+		if before, err = openSide(cmd, args[0], policy); err != nil {
+			return nil, nil, err
+		}
+		after, err = openSideFor(cmd, before, args[1], policy)
+	}
+	return before, after, err
 }

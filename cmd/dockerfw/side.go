@@ -31,6 +31,16 @@ func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.F
 	return opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) { return snapshot.Open(name, opts) })
 }
 
+// openSideFor opens a side to compare it with another one.
+func openSideFor(cmd *cobra.Command, other *snapshot.Fleet, name string, opts driver.Options) (*snapshot.Fleet, error) {
+	if snapshot.IsRemote(name) || !other.Kind.Compiled() || len(other.Hosts) != 1 {
+		return openSide(cmd, name, opts)
+	}
+	return opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) {
+		return snapshot.OpenFor(other.Hosts[0], name, opts)
+	})
+}
+
 // openRemote opens a host that ssh connects to. A signal ends ssh too, even one that waits for a
 // password.
 func openRemote(cmd *cobra.Command, name string) (*snapshot.Fleet, error) {

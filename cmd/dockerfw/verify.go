@@ -73,7 +73,7 @@ The exit code is 1 if a check fails, and 2 if a check cannot be made.`,
 		if len(args) == 2 {
 			host = args[1]
 		}
-		have, err := openSide(cmd, host, opts)
+		have, err := openSideFor(cmd, want, host, opts)
 		if err != nil {
 			return err
 		}

@@ -268,6 +268,11 @@ func (p *parser) block(t *Table) {
 			case kind == "comment":
 				p.string("the comment")
 				p.end()
+			case kind == "flags":
+				for p.peek().kind == word || p.peek().is(",") {
+					t.Dormant = p.next().is("dormant") || t.Dormant
+				}
+				p.end()
 			case kind == "chain":
 				p.chain(t, start)
 			case kind == "set", kind == "map":

@@ -156,7 +156,7 @@ func TestWhatIsNotUnderstoodIsAnErrorWithItsPlace(t *testing.T) {
 		rule("iifname \"é\" oifname 010 accept"):                  `file:3,23-26: "010" is not understood as a number or an address. Numbers have no leading zeros.`,
 		"table inet t {\n\tchain c {\n":                           "file:3,1-1: Here is the end of the file instead of \"}\".",
 		"table inet t {\n\tfoo bar {\n\t}\n}\n":                   "file:2,2-5: Of a table its chains, sets and maps are understood.",
-		"table inet t {\n\tflags dormant\n}\n":                    "file:2,2-7: Of a table its chains, sets and maps are understood.",
+		"table inet t {\n\tchains a\n}\n":                         "file:2,2-8: Of a table its chains, sets and maps are understood.",
 		"create table inet t\n":                                   "file:1,1-7: The commands that are understood are table, and add, flush, delete and destroy for table, chain and set, and add element.",
 		"}\n":                                                     "file:1,1-2: Here is \"}\" instead of a command.",
 		"table inet t {\n\tset s {\n\t\tflags interval\n\t}\n}\n": "file:2,6-7: The set has no type.",

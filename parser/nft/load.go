@@ -74,7 +74,7 @@ func (l *loader) command(c *Command) {
 	t := l.table(c.Family, c.Table)
 	if c.Object == "table" && c.Verb == "add" {
 		if t == nil {
-			t = &Table{Family: c.Family, Name: c.Table, Sets: map[string]*Set{}, Range: c.Range}
+			t = &Table{Family: c.Family, Name: c.Table, Sets: map[string]*Set{}, Dormant: c.Block != nil && c.Block.Dormant, Range: c.Range}
 			l.owned[t] = true
 			l.tables = append(slices.Clone(l.tables), t)
 		}

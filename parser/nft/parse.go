@@ -21,6 +21,8 @@ type Table struct {
 	Family, Name string
 	Chains       []*Chain
 	Sets         map[string]*Set
+	// Dormant is set if the kernel ignores the table (flags dormant).
+	Dormant bool
 	// Range is its header in the text; empty if it was read from JSON, here and below.
 	Range hcl.Range
 }
@@ -204,7 +206,7 @@ func (r *Ruleset) add(kind string, raw json.RawMessage) error {
 		return err
 	}
 	if kind == "table" {
-		r.Tables = append(r.Tables, &Table{Family: o.Family, Name: o.Name, Sets: map[string]*Set{}})
+		r.Tables = append(r.Tables, &Table{Family: o.Family, Name: o.Name, Sets: map[string]*Set{}, Dormant: o.dormant()})
 		return nil
 	}
 	t := r.Table(o.Family, o.Table)
@@ -248,6 +250,11 @@ func (r *Ruleset) add(kind string, raw json.RawMessage) error {
 func (o *object) changes() bool {
 	flags := o.flags()
 	return o.Timeout != "" || o.GCInterval != "" || slices.Contains(flags, "dynamic") || slices.Contains(flags, "timeout")
+}
+
+// dormant reports whether a table is dormant. nft 1.0.6 prints the name of the family for the flag.
+func (o *object) dormant() bool {
+	return slices.ContainsFunc(o.flags(), func(f string) bool { return f == "dormant" || f == o.Family })
 }
 
 func (o *object) flags() []string {

@@ -49,3 +49,28 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The kernel ignores a dormant table. nft 1.0.6 prints the name of the family for the flag.
+func TestDormantTablesAreMarked(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"nftables": [{"table": {"family": "inet", "name": "t", "flags": "inet"}}]}`:      true,
+		`{"nftables": [{"table": {"family": "inet", "name": "t", "flags": ["dormant"]}}]}`: true,
+		`{"nftables": [{"table": {"family": "inet", "name": "t", "flags": "owner"}}]}`:     false,
+		`{"nftables": [{"table": {"family": "inet", "name": "t"}}]}`:                       false,
+	} {
+		rules, err := Parse([]byte(text))
+		if err != nil || rules.Tables[0].Dormant != want {
+			t.Errorf("%s: dormant %t, want %t (%v)", text, !want, want, err)
+		}
+	}
+	for text, want := range map[string]bool{
+		"table inet t {\n\tflags dormant\n\n\tchain a {\n\t}\n}\n": true,
+		"table inet t {\n\tflags owner,persist\n}\n":               false,
+		"table inet t {\n}\n":                                      false,
+	} {
+		rules, diags := ParseText([]byte(text), "file")
+		if diags.HasErrors() || rules.Tables[0].Dormant != want {
+			t.Errorf("%s: dormant %t, want %t (%v)", text, !want, want, diags)
+		}
+	}
+}

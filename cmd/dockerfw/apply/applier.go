@@ -126,7 +126,7 @@ func (f *Failure) Error() string {
 		} else {
 			text += "\nwhen the cause is fixed, run: " + f.Command
 		}
-		return text + "\ncheck iptables-save and ip6tables-save now; the previous rules and sets are kept in " + f.Saved
+		return text + "\ncheck iptables-save and ip6tables-save (for target nftables, nft list ruleset) now; the previous rules and sets are kept in " + f.Saved
 	case Closed, Open:
 		return f.Err.Error()
 	}

@@ -115,7 +115,10 @@ func (a *Applier) bootFolder(files map[string][]byte, path string, keep bool) (*
 	if err := l.use(files, path); err != nil {
 		return nil, err
 	}
-	host, note, err := a.read(snapshot.LiveOptions{Boot: true})
+	if err := a.needNFT(l.version); err != nil {
+		return nil, err
+	}
+	host, note, err := a.read(l.reads(snapshot.LiveOptions{Boot: true}), l.version.Table)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +199,7 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 	if os.Getenv(FallbackVariable) == "open" {
 		state = Unchanged
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-			if plan.HasOwn(host.Rules[f]) {
+			if plan.HasOwn(host.Rules[f]) || host.TableText != nil {
 				texts = append(texts, fmt.Sprintf("NOTHING WAS LOADED for IPv%d: the existing rules remain", f))
 			} else {
 				state = Open
@@ -211,6 +214,13 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 		if compiled, diags, err := snapshot.OpenFiles(path, files); err == nil && !diags.HasErrors() {
 			want = compiled.Version()
 		}
+	}
+	if a.closesTable(files) {
+		why, ok := a.closeTable(host, want)
+		if texts = why; ok {
+			return closedError(append(texts, allClosed), state)
+		}
+		want = nil // without nft, rules of iptables close the containers as well
 	}
 	closed, err := plan.Closed(want)
 	if err != nil {
@@ -246,9 +256,44 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 		}
 	}
 	if state == Closed {
-		texts = append(texts, "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE until dockerfw apply succeeds")
+		texts = append(texts, allClosed)
 	}
 	return closedError(texts, state)
+}
+
+const allClosed = "ALL CONTAINERS ARE CLOSED TO THE OUTSIDE until dockerfw apply succeeds"
+
+// closesTable reports whether the table of nft is to close the containers: the files are of that
+// target, or are not known and there is no iptables.
+func (a *Applier) closesTable(files map[string][]byte) bool {
+	if m, err := folder.ParseManifest(files[folder.ManifestFile]); err == nil {
+		return m.Target != ""
+	}
+	_, err := a.tools.Find("iptables-restore")
+	return err != nil && a.needNFT(&plan.Version{Table: &plan.Table{}}) == nil
+}
+
+// closeTable loads a table that closes all containers. It returns what a person has to know.
+func (a *Applier) closeTable(host *snapshot.Host, want *plan.Version) (texts []string, ok bool) {
+	var tables []*plan.Table
+	if want != nil && want.Table != nil {
+		tables = append(tables, want.Table)
+	}
+	for i, t := range append(tables, nil) {
+		closed := &plan.Version{Table: plan.ClosedTable(t), Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
+		p, err := plan.Make(plan.Input{Host: &plan.Host{Table: host.TableText, Sets: &iptables.Sets{}}, Want: closed, Force: true})
+		if err == nil {
+			err = a.steps(host, p.Load)
+		}
+		if err == nil {
+			if i > 0 {
+				texts = append(texts, "ONLY PACKETS FROM CONTAINERS ARE FORWARDED, and the host itself is not closed")
+			}
+			return texts, true
+		}
+		texts = append(texts, err.Error())
+	}
+	return texts, false
 }
 
 func closedError(texts []string, state State) error {

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -118,8 +119,8 @@ func (a *Applier) lastBackend() snapshot.Backend {
 	return snapshot.Backend(last)
 }
 
-// read reads the host.
-func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
+// read reads the host. known are tables of nft that it may have; see ReadTable.
+func (a *Applier) read(o snapshot.LiveOptions, known ...*plan.Table) (*snapshot.Host, string, error) {
 	o.Loading, o.Last = true, a.lastBackend()
 	var r *reader
 	again := func() snapshot.Tools {
@@ -141,7 +142,12 @@ func (a *Applier) read(o snapshot.LiveOptions) (*snapshot.Host, string, error) {
 	case diags.HasErrors():
 		return nil, "", diags
 	}
-	return fleet.Hosts[0], fleet.Note, nil
+	host := fleet.Hosts[0]
+	// At boot a table that cannot be read counts as missing: it is replaced all the same.
+	if host.TableText, err = a.readTable(host, known...); err != nil && !o.Boot {
+		return nil, "", err
+	}
+	return host, fleet.Note, nil
 }
 
 // tool is the name of a family's iptables of the host's kind, with a suffix such as "-restore".
@@ -159,8 +165,20 @@ func other(h *snapshot.Host, f ir.Family, suffix string) string {
 	return fmt.Sprintf("%s-%s%s", snapshot.IPTables(f), h.Backend.Other(), suffix)
 }
 
+// needNFT checks that nft is installed if a version has a table of it.
+func (a *Applier) needNFT(v *plan.Version) error {
+	if v.Table == nil {
+		return nil
+	}
+	_, err := a.tools.Find("nft")
+	return err
+}
+
 // needTools checks that the tools for the families of a version are installed and work.
 func (a *Applier) needTools(h *snapshot.Host, want *snapshot.Host) error {
+	if want.TableText != nil {
+		return nil // it needs nft alone
+	}
 	if h.SetsUnread != nil {
 		return fmt.Errorf("ipset does not work on this host: %w", h.SetsUnread)
 	}

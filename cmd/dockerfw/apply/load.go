@@ -88,16 +88,22 @@ func (a *Applier) prepare(path string, o Options) (*load, error) {
 	if err := l.open(path); err != nil {
 		return nil, err
 	}
+	if l.nftables() && o.Backend != "" {
+		return nil, fmt.Errorf("--backend %s selects tables of iptables, and %s is for target nftables: omit it", o.Backend, path)
+	}
 	early := a.beginRehearsal(l.version, o.Backend)
 	defer early.wait()
 	if l.Was, err = a.store.InForce(); err != nil {
 		l.Was = nil // a damaged record is replaced after the load
 	}
-	host, note, err := a.read(snapshot.LiveOptions{Backend: o.Backend})
+	if err := a.needNFT(l.version); err != nil {
+		return nil, err
+	}
+	host, note, err := a.read(l.reads(snapshot.LiveOptions{Backend: o.Backend}), l.version.Table)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(a.needTools(host, l.want), MustRead(host)); err != nil {
+	if err := errors.Join(a.needTools(host, l.want), l.mustRead(host)); err != nil {
 		return nil, err
 	}
 	l.Backend, l.Note, l.Result.Before = host.Backend, note, host
@@ -144,12 +150,34 @@ func (l *load) use(files map[string][]byte, path string) (err error) {
 	for _, r := range l.version.Rules {
 		l.Rules += r.Count()
 	}
-	l.Sets = len(l.version.Sets.Names())
+	l.Sets = len(l.version.Sets.Names()) + len(l.version.Table.Sets())
+	l.Rules += l.version.Table.CountRules()
 	return nil
 }
 
+// nftables reports whether the folder is for target nftables.
+func (l *load) nftables() bool { return l.version.Table != nil }
+
+// reads are the options for reading the host: for target nftables it needs no iptables, and its rules
+// are removed whichever kind of iptables Docker uses.
+func (l *load) reads(o snapshot.LiveOptions) snapshot.LiveOptions {
+	o.Optional, o.Removing = l.nftables(), l.nftables()
+	return o
+}
+
+// mustRead is MustRead. For target nftables, rules of iptables that cannot be read are no error: those
+// that a host may still have only refuse more.
+func (l *load) mustRead(host *snapshot.Host) error {
+	err := MustRead(host)
+	if err != nil && l.nftables() {
+		l.warn("cannot tell whether this host has rules of dockerfw for iptables, which would refuse packets too: %v", err)
+		return nil
+	}
+	return err
+}
+
 // plan makes the plan for a host as it was read.
-func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
+func (l *load) plan(host *snapshot.Host, printed *printed) error {
 	records, err := Records(l.store)
 	if err != nil {
 		return err
@@ -160,8 +188,11 @@ func (l *load) plan(host *snapshot.Host, printed plan.Printed) error {
 	}
 	l.Moved = slices.DeleteFunc(slices.Clone(placements), func(p snapshot.Placement) bool { return p.Behind == "" })
 	l.input = plan.Input{
-		Host: host.State(), Want: l.version, Printed: printed, Records: records, Force: l.options.Force,
+		Host: host.State(), Want: l.version, Records: records, Force: l.options.Force,
 		Late: snapshot.Late(placements),
+	}
+	if printed != nil {
+		l.input.Printed, l.input.PrintedTable = printed.rules, printed.table
 	}
 	l.Plan, err = plan.Make(l.input)
 	return err
@@ -178,18 +209,10 @@ func Records(s *store.Store) (r plan.Records, err error) {
 	if err != nil {
 		return r, err
 	}
-	var folders []map[string][]byte
-	// A damaged copy is replaced after the load.
-	if good, _, ok, err := s.Good(); ok && err == nil {
-		folders = append(folders, good)
-	}
-	if pending, err := s.Pending(); err == nil && pending != nil {
-		folders = append(folders, pending.Files)
-	}
-	for _, files := range folders {
+	for _, files := range recordedFolders(s) {
 		m, err := folder.ParseManifest(files[folder.ManifestFile])
-		if err != nil {
-			continue
+		if err != nil || m.Target != "" {
+			continue // the sets of target nftables are in its table
 		}
 		for _, set := range m.Sets {
 			if set.Managed {
@@ -200,6 +223,19 @@ func Records(s *store.Store) (r plan.Records, err error) {
 		}
 	}
 	return r, nil
+}
+
+// recordedFolders are the files of the folder that was loaded last and of the change that waits for
+// confirmation.
+func recordedFolders(s *store.Store) (out []map[string][]byte) {
+	// A damaged copy is replaced after the load.
+	if good, _, ok, err := s.Good(); ok && err == nil {
+		out = append(out, good)
+	}
+	if pending, err := s.Pending(); err == nil && pending != nil {
+		out = append(out, pending.Files)
+	}
+	return out
 }
 
 // run changes the host.
@@ -262,7 +298,10 @@ func (a *Applier) steps(h *snapshot.Host, steps []plan.Step) error {
 
 func (a *Applier) step(h *snapshot.Host, s plan.Step) error {
 	name, args := "ipset", []string{"restore"}
-	if s.Tool == plan.IPTables {
+	switch s.Tool {
+	case plan.NFT:
+		name, args = "nft", []string{"-f", "-"}
+	case plan.IPTables:
 		// Another program may hold the lock of the legacy tools; 10 seconds are enough for any of
 		// their runs.
 		name, args = a.tool(h, s.Family, "-restore"), []string{"-w", "10", "--noflush"}
@@ -287,17 +326,8 @@ func tooDeep(err error) error {
 
 // verify reads the host again: it has to have what was loaded.
 func (l *load) verify() error {
-	r := l.reader()
-	defer r.running.Wait()
-	r.askTables(string(l.Backend))
-	host, diags, err := l.Before.ReadAgain(r)
-	switch {
-	case err != nil:
-		return err
-	case diags.HasErrors():
-		return diags
-	}
-	if err := MustRead(host); err != nil {
+	host, err := l.readAgain()
+	if err != nil {
 		return err
 	}
 	l.After = host
@@ -312,6 +342,36 @@ func (l *load) verify() error {
 		return fmt.Errorf("the host still differs after loading: %s", strings.Join(p.Differences.Lines(), "; "))
 	}
 	return nil
+}
+
+// readAgain reads what the steps of the plan may have changed.
+func (l *load) readAgain() (*snapshot.Host, error) {
+	host := l.Before.Copy()
+	if slices.ContainsFunc(l.Plan.Load, func(s plan.Step) bool { return s.Tool != plan.NFT }) {
+		r := l.reader()
+		defer r.running.Wait()
+		r.askTables(string(l.Backend))
+		again, diags, err := l.Before.ReadAgain(r)
+		switch {
+		case err != nil:
+			return nil, err
+		case diags.HasErrors():
+			return nil, diags
+		}
+		if err := l.mustRead(again); err != nil {
+			return nil, err
+		}
+		host = again
+	}
+	var err error
+	if host.TableText, err = ReadTable(l.nft, l.version.Table); err != nil || l.Plan.Differences.Table == nil {
+		return host, err
+	}
+	loaded, err := l.want.LoadedOnto(host)
+	if err == nil {
+		host.NFT = loaded.NFT
+	}
+	return host, err
 }
 
 // finish records the version in force, and removes what nothing uses any more. A change that waits
@@ -380,7 +440,10 @@ func (a *Applier) destroyEach(s plan.Step) (remain []string) {
 
 // keep records the version in force, for status and for the next boot.
 func (l *load) keep(changed bool) {
-	err := errors.Join(l.lock.Keep(l.files), l.lock.SetBackend(string(l.Backend)), l.lock.ClearUnconfirmed())
+	err := errors.Join(l.lock.Keep(l.files), l.lock.ClearUnconfirmed())
+	if !l.nftables() {
+		err = errors.Join(err, l.lock.SetBackend(string(l.Backend)))
+	}
 	if err != nil {
 		l.warn("cannot write the copy for boot: %v", err)
 	}
@@ -405,7 +468,10 @@ func (l *load) inForce() (store.InForce, error) {
 	}
 	in := store.InForce{
 		Folder: l.Folder, Digest: folder.Digest(l.files[folder.ManifestFile]), Host: m.Host,
-		Version: m.Version, Backend: string(l.Backend), Since: time.Now(),
+		Version: m.Version, Target: m.Target, Since: time.Now(),
+	}
+	if m.Target == "" {
+		in.Backend = string(l.Backend)
 	}
 	for _, input := range m.Inputs {
 		in.Policy = append(in.Policy, input.Name)

@@ -17,19 +17,29 @@ import (
 // rehearse loads a version into a new network namespace: it fails there if this kernel or these
 // tools do not support something. It returns the tables as iptables-save of this host prints
 // them, so that they can be compared with those of the host. early is what beginRehearsal returned, or nil.
-func (a *Applier) rehearse(h *snapshot.Host, v *plan.Version, early *rehearsal) (plan.Printed, error) {
-	var printed plan.Printed
+func (a *Applier) rehearse(h *snapshot.Host, v *plan.Version, early *rehearsal) (*printed, error) {
+	out := &printed{}
 	var err error
+	if v.Table != nil {
+		out.table, err = a.rehearseTable(v)
+		return out, err
+	}
 	if early.wait(); early.of(a, h) {
-		printed, err = early.printed, early.err
+		out.rules, err = early.printed, early.err
 	} else {
-		printed, err = a.rehearseQuietly(h, v)
+		out.rules, err = a.rehearseQuietly(h, v)
 	}
 	if errors.Is(err, hosttool.ErrNamespace) {
 		a.warn("%v: the files are not tested before they are loaded", err)
-		return plan.Simulate(v, h.NoSecurity)
+		out.rules, err = plan.Simulate(v, h.NoSecurity)
 	}
-	return printed, err
+	return out, err
+}
+
+// printed is a version as the tools of the host print it: the tables of iptables, or the table of nft.
+type printed struct {
+	rules plan.Printed
+	table *plan.Table
 }
 
 // rehearsal is a rehearsal that began before the host was read.
@@ -45,7 +55,7 @@ type rehearsal struct {
 // kernel have to be known; or the other kind is asked for, or was used last: a rehearsal that does not
 // count costs time and processes.
 func (a *Applier) beginRehearsal(v *plan.Version, asked snapshot.Backend) *rehearsal {
-	if standard(a.tools, "iptables") != snapshot.NFT || cmp.Or(asked, a.lastBackend()) == snapshot.Legacy {
+	if v.Table != nil || standard(a.tools, "iptables") != snapshot.NFT || cmp.Or(asked, a.lastBackend()) == snapshot.Legacy {
 		return nil
 	}
 	r := &rehearsal{host: &snapshot.Host{Backend: snapshot.NFT}, done: make(chan struct{})}

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
@@ -10,8 +11,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// Remove removes all rules, chains and sets of dockerfw, from both kinds of iptables. DOCKER-USER and
-// the jump to it stay for the engine.
+// Remove removes all rules, chains and sets of dockerfw, from both kinds of iptables, and its table of
+// nft. DOCKER-USER and the jump to it stay for the engine.
 func (a *Applier) Remove() (*Result, error) {
 	var out *Result
 	err := a.locked(lockWait, func() error {
@@ -19,9 +20,14 @@ func (a *Applier) Remove() (*Result, error) {
 		if err != nil {
 			return unchanged(err)
 		}
-		host, _, err := a.read(snapshot.LiveOptions{Removing: true})
+		// Of a host that had target nftables only, iptables need not be installed.
+		o := snapshot.LiveOptions{Removing: true, Optional: a.onlyNFTables()}
+		host, _, err := a.read(o)
 		if err != nil {
 			return unchanged(err)
+		}
+		if o.Optional {
+			ignoreMissing(host)
 		}
 		if host.SetsUnread != nil {
 			return unchanged(fmt.Errorf("ipset does not work on this host: %w", host.SetsUnread))
@@ -49,8 +55,11 @@ func (a *Applier) Remove() (*Result, error) {
 		}
 		kept := a.settleSteps(host, p)
 		// Steps that fail are no more than warnings after a load; here they leave rules in force.
-		if host, _, err = a.read(snapshot.LiveOptions{Removing: true}); err != nil {
+		if host, _, err = a.read(o); err != nil {
 			return fmt.Errorf("%w\nit is not known whether all rules were removed", err)
+		}
+		if host.TableText != nil {
+			return errors.New("table inet dockerfw of nft remains\nnot all rules were removed")
 		}
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 			if plan.HasOwn(host.Rules[f]) || plan.HasOwn(host.Other[f]) {
@@ -64,4 +73,23 @@ func (a *Applier) Remove() (*Result, error) {
 		return a.lock.SetNames(store.Made, kept)
 	})
 	return out, err
+}
+
+// onlyNFTables reports whether the version that was loaded last, and the change that waits for
+// confirmation, are for target nftables.
+func (a *Applier) onlyNFTables() bool {
+	folders := recordedFolders(a.store)
+	return len(folders) > 0 && len(folders) == len(KnownTables(a.store))
+}
+
+// ignoreMissing makes a host one without the rules and sets of tools that are not installed.
+func ignoreMissing(h *snapshot.Host) {
+	for f, err := range h.Unread {
+		if errors.Is(err, snapshot.ErrNoTool) {
+			delete(h.Unread, f)
+		}
+	}
+	if errors.Is(h.SetsUnread, snapshot.ErrNoTool) {
+		h.SetsUnread = nil
+	}
 }

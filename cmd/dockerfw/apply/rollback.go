@@ -25,7 +25,7 @@ type earlier struct {
 // rollBack undoes a load that failed, and returns the failure.
 func (l *load) rollBack(cause error) error {
 	out := &Failure{Err: cause, State: Unchanged}
-	changed, err := l.restore(l.before, l.Plan.Made, l.Backend)
+	changed, err := l.restore(l.before, l.version, l.Plan.Made, l.Backend)
 	if err == nil {
 		if changed {
 			out.State = RolledBack
@@ -59,19 +59,21 @@ func (a *Applier) forgetChange() error {
 	return errors.Join(a.lock.Drop(), a.lock.ClearUnconfirmed())
 }
 
-// restore puts an earlier version in force, with the names of sets that may have been made since,
-// and in the kind of iptables that was used. changed reports whether rules were changed.
-func (a *Applier) restore(before earlier, made []string, backend snapshot.Backend) (changed bool, err error) {
+// restore puts an earlier version in force in place of another one, with the names of sets that may
+// have been made since, and in the kind of iptables that was used. changed reports whether rules were changed.
+func (a *Applier) restore(before earlier, now *plan.Version, made []string, backend snapshot.Backend) (changed bool, err error) {
 	records, err := Records(a.store)
 	if err != nil {
 		return false, err
 	}
 	records.Made = append(records.Made, made...)
-	host, _, err := a.read(snapshot.LiveOptions{Backend: backend, Fixed: true})
+	// Without rules of iptables on either side it does not have to work.
+	optional := len(before.Version.Rules) == 0 && (before.Version.Table != nil || now.Table != nil)
+	host, _, err := a.read(snapshot.LiveOptions{Backend: backend, Fixed: true, Optional: optional}, before.Version.Table, now.Table)
 	if err != nil {
 		return false, err
 	}
-	if err := MustRead(host); err != nil {
+	if err := MustRead(host); err != nil && !optional {
 		return false, err
 	}
 	p, err := plan.Make(plan.Input{Host: host.State(), Want: before.Version, Records: records, Force: true})
@@ -89,7 +91,7 @@ func (a *Applier) restore(before earlier, made []string, backend snapshot.Backen
 		return false, err
 	}
 	for _, s := range p.Load {
-		changed = changed || s.Tool == plan.IPTables
+		changed = changed || s.Tool != plan.IPSet
 	}
 	if err := a.steps(host, p.Load); err != nil {
 		return changed, err
@@ -113,11 +115,11 @@ func (a *Applier) Confirm() (*Result, error) {
 		if err := l.use(pending.Files, pending.Folder); err != nil {
 			return err
 		}
-		host, _, err := a.read(snapshot.LiveOptions{Backend: snapshot.Backend(pending.Backend), Fixed: true})
+		host, _, err := a.read(l.reads(snapshot.LiveOptions{Backend: snapshot.Backend(pending.Backend), Fixed: true}), l.version.Table)
 		if err != nil {
 			return err
 		}
-		if err := MustRead(host); err != nil {
+		if err := l.mustRead(host); err != nil {
 			return err
 		}
 		l.Backend, l.Result.Before, l.After = host.Backend, host, host
@@ -129,7 +131,7 @@ func (a *Applier) Confirm() (*Result, error) {
 			return err
 		}
 		// A rollback that failed, or another tool, may have changed the rules since.
-		if d := l.Plan.Differences; len(d.Chains)+len(d.Jumps) > 0 {
+		if d := l.Plan.Differences; d.Table != nil || len(d.Chains)+len(d.Jumps) > 0 {
 			return fmt.Errorf("the host no longer has what was loaded (%s): run dockerfw rollback, then load it again", strings.Join(d.Lines(), "; "))
 		}
 		uninterrupted()
@@ -198,7 +200,7 @@ func (a *Applier) rollback(token string, end time.Time) (done bool, err error) {
 			}
 		}
 		uninterrupted()
-		if _, err := a.restore(old, now.Sets.Names(), snapshot.Backend(pending.Backend)); err != nil {
+		if _, err := a.restore(old, &now, now.Sets.Names(), snapshot.Backend(pending.Backend)); err != nil {
 			return &Failure{Err: err, State: Unknown, Rollback: err, Saved: a.store.Run + "/pending", Command: "dockerfw rollback"}
 		}
 		done = true

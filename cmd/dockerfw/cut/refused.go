@@ -9,7 +9,6 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Route is the route to an address. The zero Route is none that packets can take.
@@ -38,7 +37,7 @@ type Refusal struct {
 
 // ToHost reports whether the connection is one to the host itself that the policy's input block
 // refuses. The session of whoever loads the rules is such a connection.
-func (r *Refusal) ToHost() bool { return r.Chain == ir.HostChain }
+func (r *Refusal) ToHost() bool { return snapshot.IsChainOf(ir.ScopeHost, r.Chain) }
 
 // Refused returns the connections that dockerfw's rules on a host refuse as new ones, in their
 // order. The host was read after loading; entry is the first chain of what was loaded
@@ -48,7 +47,7 @@ func (r *Refusal) ToHost() bool { return r.Chain == ir.HostChain }
 // Limits count as not reached, and whether a rule has ended is decided now. A connection is kept if no route leads to one of its ends, and
 // if it reaches a rule with a condition that cannot be evaluated. An error is one of routes.
 func Refused(h *snapshot.Host, entry string, connections []Connection, routes Routes) ([]Refusal, error) {
-	j := &judge{host: h, entry: entry, routes: routes, now: time.Now(), found: map[netip.Addr]Route{}, chains: map[chainKey]*chain{}}
+	j := &judge{host: h, entry: entry, routes: routes, now: time.Now(), found: map[netip.Addr]Route{}, programs: map[chainKey]*packet.Program{}}
 	var out []Refusal
 	for i := range connections {
 		r, refused, err := j.refusal(&connections[i])
@@ -64,12 +63,12 @@ func Refused(h *snapshot.Host, entry string, connections []Connection, routes Ro
 
 // judge has what connections have in common.
 type judge struct {
-	host   *snapshot.Host
-	entry  string
-	routes Routes
-	now    time.Time
-	found  map[netip.Addr]Route
-	chains map[chainKey]*chain
+	host     *snapshot.Host
+	entry    string
+	routes   Routes
+	now      time.Time
+	found    map[netip.Addr]Route
+	programs map[chainKey]*packet.Program
 }
 
 type chainKey struct {
@@ -93,17 +92,17 @@ func (j *judge) refusal(c *Connection) (r Refusal, refused bool, err error) {
 	p.In, p.Out = from.Device, to.Device
 	start := j.entry
 	if to.Local {
-		start = ir.InputChain
+		start = j.host.ChainOf(ir.ScopeInput)
 	}
-	rule, chain := j.chain(c.Family, start).refuses(p)
+	rule := j.refuses(c.Family, start, p)
 	if rule == nil {
 		return r, false, nil
 	}
-	block := identity.BlockName(rule)
+	block := rule.Block()
 	if id, ok := j.host.BlockOf(rule, &p); ok {
 		block = identity.Block(id)
 	}
-	return Refusal{Connection: *c, In: p.In, Out: p.Out, Rule: block, Chain: chain}, true, nil
+	return Refusal{Connection: *c, In: p.In, Out: p.Out, Rule: block, Chain: rule.Chain}, true, nil
 }
 
 // route returns the route to an address, which is read once.
@@ -120,35 +119,30 @@ func (j *judge) route(to netip.Addr) (Route, error) {
 	return r, nil
 }
 
-// chain is a chain of the filter table and those that it leads to.
-type chain struct {
-	table   *iptables.Table
-	program *packet.Program
-}
-
-func (j *judge) chain(f ir.Family, start string) *chain {
+// program is the rules from a chain on, with the limits not reached.
+func (j *judge) program(f ir.Family, start string) *packet.Program {
 	key := chainKey{f, start}
-	c := j.chains[key]
-	if c == nil {
-		c = &chain{j.host.Filter(f), settled(j.host.Program(f, start), j.now)}
-		j.chains[key] = c
+	p := j.programs[key]
+	if p == nil {
+		p = settled(j.host.Program(f, start), j.now)
+		j.programs[key] = p
 	}
-	return c
+	return p
 }
 
-// refuses returns the rule of dockerfw that refuses a packet, and its chain; nil if none does.
-func (c *chain) refuses(p packet.Packet) (rule *iptables.Rule, chain string) {
-	d := c.program.Decide(p)
+// refuses returns the rule of dockerfw that refuses a packet; nil if none does.
+func (j *judge) refuses(f ir.Family, start string, p packet.Packet) *snapshot.Rule {
+	program := j.program(f, start)
+	d := program.Decide(p)
 	if d.Verdict.Kind != packet.Drop && d.Verdict.Kind != packet.Reject {
-		return nil, ""
+		return nil
 	}
-	decided := c.program.Rule(d.At)
+	decided := program.Rule(d.At)
 	if decided == nil {
-		return nil, "" // the policy of a chain
+		return nil // the policy of a chain
 	}
-	rule = c.table.Chain(decided.At.Chain).Rules[decided.At.Rule]
-	if !identity.Ours(rule) {
-		return nil, ""
+	if rule := j.host.RuleAt(f, decided.At); rule.Ours() {
+		return rule
 	}
-	return rule, decided.At.Chain
+	return nil
 }

@@ -78,7 +78,7 @@ func Compare(before, after *snapshot.Host, opts Options) (*Report, error) {
 }
 
 func hasChain(s *snapshot.Host, name string) bool {
-	return slices.ContainsFunc(s.Families(), func(f ir.Family) bool { return s.Filter(f).Chain(name) != nil })
+	return slices.ContainsFunc(s.Families(), func(f ir.Family) bool { return s.HasChain(f, name) })
 }
 
 type chainOf struct {
@@ -102,7 +102,7 @@ type comparison struct {
 func (c *comparison) families() []ir.Family {
 	var out []ir.Family
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		a, b := c.before.Rules[f] != nil, c.after.Rules[f] != nil
+		a, b := c.before.HasFamily(f), c.after.HasFamily(f)
 		missing := c.before
 		if a {
 			missing = c.after
@@ -131,6 +131,12 @@ func (c *comparison) note(format string, args ...any) {
 // start returns the chain from which the packets of a path are compared; "" if the host has
 // none, or its packets never reach it.
 func (c *comparison) start(s *snapshot.Host, f ir.Family, path Path) string {
+	if s.NFTables() && c.opts.Chain == "" {
+		if chain := s.OwnChain(path.ofHost()); s.HasChain(f, chain) {
+			return chain
+		}
+		return ""
+	}
 	chain, hook := ir.InputChain, "INPUT"
 	if path == Forwarded {
 		hook = "FORWARD"
@@ -143,6 +149,8 @@ func (c *comparison) start(s *snapshot.Host, f ir.Family, path Path) string {
 			chain = c.before.Target
 		case c.after.Target != "":
 			chain = c.after.Target
+		case c.otherTargets():
+			chain = "DOCKER-USER"
 		case c.before.Filter(f).Chain("DOCKER-USER") == nil && c.after.Filter(f).Chain("DOCKER-USER") == nil:
 			c.note("neither host has a chain DOCKER-USER for %s: all of FORWARD is compared", words.Family(f))
 			return hook
@@ -152,8 +160,11 @@ func (c *comparison) start(s *snapshot.Host, f ir.Family, path Path) string {
 		}
 	}
 	t := s.Filter(f)
-	if t.Chain(chain) == nil {
+	if !s.HasChain(f, chain) {
 		return ""
+	}
+	if t.Chain(chain) == nil {
+		return chain // of the table of dockerfw
 	}
 	if !s.Kind.Compiled() && snapshot.Declared(t.Chain(hook)) && !snapshot.Reaches(t, hook, chain) {
 		if len(t.Chain(chain).Rules) > 0 {
@@ -164,9 +175,26 @@ func (c *comparison) start(s *snapshot.Host, f ir.Family, path Path) string {
 	return chain
 }
 
+// otherTargets reports whether one side has the rules of dockerfw in a table of nft, and the other has
+// not: then their chains, rules and sets have other forms.
+func (c *comparison) otherTargets() bool { return c.before.NFTables() != c.after.NFTables() }
+
+// ofHost is the path as a snapshot has it.
+func (p Path) ofHost() snapshot.Path {
+	if p == ToProxy {
+		return snapshot.ToHost
+	}
+	return snapshot.Forward
+}
+
 // foreignRules are the foreign rules of a host in the chains that loading empties.
 func foreignRules(host, compiled *snapshot.Host, lost bool) []Foreign {
 	var out []Foreign
+	if host.NFTables() && compiled.NFTables() {
+		for _, r := range compiled.ForeignInTable(host) {
+			out = append(out, Foreign{0, r.Chain, r.Text(), lost})
+		}
+	}
 	for _, f := range host.Families() {
 		t := host.Filter(f)
 		for _, chain := range compiled.Own[f] {

@@ -78,7 +78,7 @@ func factsOf(host, other *snapshot.Host) []facts.Fact {
 // noRules is a host like another, without rules.
 func noRules(like *snapshot.Host, name string) *snapshot.Host {
 	s := &snapshot.Host{Name: name, Label: like.Label, Kind: like.Kind, Target: like.Target, Rules: map[ir.Family]*iptables.Ruleset{}}
-	for _, f := range like.Families() {
+	for _, f := range like.Families() { // of iptables, with which a host without rules is the same as with nft
 		s.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 	}
 	return s

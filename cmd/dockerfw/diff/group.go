@@ -157,6 +157,6 @@ func (c *comparison) list(g *group) error {
 // are not only those that docker-proxy may answer.
 func (c *comparison) closesHost(f ir.Family) bool {
 	return slices.ContainsFunc([]*snapshot.Host{c.before, c.after}, func(s *snapshot.Host) bool {
-		return s.Filter(f).Chain(ir.HostChain) != nil
+		return s.HasScope(f, ir.ScopeHost)
 	})
 }

@@ -148,7 +148,7 @@ func (r *Report) json(style Style) jsonReport {
 		out.Rules = append(out.Rules, jsonChain{c.Family.String(), c.Chain, list(c.Added), list(c.Removed), list(c.Moved)})
 	}
 	for _, f := range r.Foreign {
-		out.Foreign = append(out.Foreign, jsonForeign{f.Family.String(), f.Chain, f.Text, f.Lost})
+		out.Foreign = append(out.Foreign, jsonForeign{f.familyName(), f.Chain, f.Text, f.Lost})
 	}
 	return out
 }

@@ -52,7 +52,7 @@ func (m *markdown) report(group []*Report) {
 		m.line("\n**Rules that dockerfw did not create** in %s%s:\n", foreignChains(r.Foreign), map[bool]escape.Markdown{true: "; loading the new version would delete them"}[r.Foreign[0].Lost])
 		m.block("", func(t *text) {
 			for _, f := range r.Foreign {
-				t.line("%s -A %s %s", words.Family(f.Family), f.Chain, f.Text)
+				t.line("%s %s", f.table(), f.line())
 			}
 		})
 	}

@@ -59,10 +59,7 @@ func (c *comparison) meaning(f ir.Family, path Path) error {
 // program is the rules of a path from a chain on. On a host its packets are those that
 // the rules ahead let through to the chain, unless the user chose the chain.
 func (c *comparison) program(s *snapshot.Host, f ir.Family, path Path, chain string) (*packet.Program, error) {
-	on := snapshot.Forward
-	if path == ToProxy {
-		on = snapshot.ToHost
-	}
+	on := path.ofHost()
 	if chain == "" || c.opts.Chain != "" {
 		return s.Program(f, chain), nil
 	}
@@ -81,7 +78,7 @@ func (c *comparison) listChains(f ir.Family, names ...string) {
 	}
 	for _, name := range names {
 		for _, s := range []*snapshot.Host{c.before, c.after} {
-			if name == "" || s.Filter(f).Chain(name) == nil {
+			if name == "" || !s.HasChain(f, name) {
 				continue
 			}
 			for _, chain := range s.Program(f, name).Chains {

@@ -12,10 +12,10 @@ import (
 // through docker-proxy: over IPv6 it accepts connections for networks without IPv6 and from
 // link-local clients, and INPUT protection covers only the ports in rules and proxy_ports.
 func (c *comparison) stillOpen() {
-	if c.after.Rules[ir.IPv6] == nil || !c.after.Kind.Compiled() {
+	if !c.after.HasFamily(ir.IPv6) || !c.after.Kind.Compiled() {
 		return
 	}
-	protection := c.after.Program(ir.IPv6, ir.InputChain)
+	protection := c.after.Program(ir.IPv6, c.after.OwnChain(snapshot.ToHost))
 	for i := range c.report.Changes {
 		change := &c.report.Changes[i]
 		p := change.Witness

@@ -66,6 +66,15 @@ func (c *comparison) bridges(f ir.Family) []string {
 		}
 	}
 	for _, s := range []*snapshot.Host{c.before, c.after} {
+		for _, r := range s.RulesOnInterfaces(f) {
+			if snapshot.IsChainOf(ir.ScopeEgress, r.Chain) {
+				for _, name := range r.In {
+					if !slices.Contains(out, name) {
+						out = append(out, name)
+					}
+				}
+			}
+		}
 		t := s.Filter(f)
 		if t == nil {
 			continue

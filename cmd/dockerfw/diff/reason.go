@@ -10,7 +10,6 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // reason is why packets get a different verdict: the block that is new or has changed, on
@@ -88,7 +87,7 @@ func (c *comparison) membersDiffer(name string) bool {
 	if !known {
 		old, now := c.before.Members()[name], c.after.Members()[name]
 		differ = old != nil && now != nil && !old.Equal(now)
-		if a, b := c.before.Sets.Set(name), c.after.Sets.Set(name); a != nil && b != nil && old == nil && now == nil {
+		if a, b := c.before.OwnSets().Set(name), c.after.OwnSets().Set(name); a != nil && b != nil && old == nil && now == nil {
 			x, y := memberNames(a), memberNames(b)
 			differ = len(without(x, y))+len(without(y, x)) > 0
 		}
@@ -109,16 +108,12 @@ func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
 		text.WriteString(line + "\n")
 	}
 	for _, name := range c.chains[f] {
-		chain := s.Filter(f).Chain(name)
-		if chain == nil {
-			continue
-		}
-		for _, r := range chain.Rules {
+		for _, r := range s.ChainRules(f, name) {
 			block, _ := nameOf(r)
-			add(block, name+" "+r.Canonical(iptables.Family(f)))
+			add(block, name+" "+r.Text())
 			// Which chain merged rules are in depends on other rules.
 			for id, entries := range s.EntriesOfMerged(r) {
-				add(identity.Block(id), identity.BlockName(r)+entries)
+				add(identity.Block(id), r.Block()+entries)
 			}
 		}
 	}
@@ -146,8 +141,12 @@ func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place, p
 	if from.Policy || from.Chain == "" {
 		return Rule{Name: noRule + " (the end of " + cmp.Or(from.Chain, p.Chains[0].Name) + ")"}
 	}
-	rule := s.Rules[f].Table(from.Table).Chain(from.Chain).Rules[from.Rule]
-	out := Rule{Text: found.Text, Place: s.Place(from.Chain, rule), MissingIn: s.MissingBlock(from.Chain, rule), sets: rule.Sets()}
+	rule := s.RuleAt(f, from)
+	if rule == nil {
+		// Of a foreign table of nft.
+		return Rule{Name: found.Text, Text: found.Text, foreign: true, explicit: true, blocks: []string{found.Text}}
+	}
+	out := Rule{Text: found.Text, Place: s.Place(rule), MissingIn: s.MissingBlock(rule), sets: rule.Sets()}
 	out.Name, out.explicit = nameOf(rule)
 	out.blocks = []string{out.Name}
 	if merged := s.MergedInto(f, rule, packets); len(merged) > 0 {
@@ -155,12 +154,11 @@ func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place, p
 		for _, id := range merged {
 			out.blocks = append(out.blocks, identity.Block(id))
 		}
-		out.Name, out.Place = words.List(out.blocks, namedRules), s.PlaceOf(from.Chain, merged[0], rule)
+		out.Name, out.Place = words.List(out.blocks, namedRules), s.PlaceOf(merged[0], rule)
 	}
-	if out.foreign = !identity.Ours(rule); out.foreign {
+	if out.foreign = !rule.Ours(); out.foreign {
 		// A foreign rule for all packets of an interface is like the end of a chain.
-		out.explicit = slices.ContainsFunc(rule.Matches, func(m iptables.Match) bool { return m.Name != "comment" }) ||
-			slices.ContainsFunc(rule.Base, func(o iptables.Option) bool { return o.Name != "-i" && o.Name != "-o" })
+		out.explicit = rule.HasConditions()
 	}
 	return out
 }
@@ -170,7 +168,7 @@ const namedRules = 3
 
 // nameOf returns the name of a rule. Explicit rules match the packets they list; the others
 // match replies, or what is left.
-func nameOf(r *iptables.Rule) (name string, explicit bool) {
-	name = identity.BlockName(r)
+func nameOf(r *snapshot.Rule) (name string, explicit bool) {
+	name = r.Block()
 	return name, name != "default" && name != "established"
 }

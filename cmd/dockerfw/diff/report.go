@@ -6,6 +6,9 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
@@ -134,9 +137,34 @@ type Change struct {
 
 // Foreign is a rule that dockerfw did not create.
 type Foreign struct {
+	// Family is 0 for a rule in the table of nft that belongs to dockerfw, which is for both.
 	Family ir.Family
 	Chain  string
 	Text   string
 	// Lost is set if loading the new side deletes it; else it was added since.
 	Lost bool
+}
+
+// table is the family of the tables that the rule is in, or its table of nft.
+func (f Foreign) table() string {
+	if f.Family == 0 {
+		return snapshot.TableTitle
+	}
+	return words.Family(f.Family)
+}
+
+// line is the rule with its chain.
+func (f Foreign) line() string {
+	if f.Family == 0 {
+		return "chain " + f.Chain + ": " + f.Text
+	}
+	return "-A " + f.Chain + " " + f.Text
+}
+
+// familyName is the family as the tool that lists the rule names it.
+func (f Foreign) familyName() string {
+	if f.Family == 0 {
+		return identity.TableFamily
+	}
+	return f.Family.String()
 }

@@ -1,11 +1,9 @@
 package diff
 
 import (
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // byReturn divides changes whose packets reach the end of a program by the RETURN rules of
@@ -102,20 +100,20 @@ func lastReturn(s *snapshot.Host, f ir.Family, e *packet.Evaluation, p packet.Pa
 
 func isOwnReturn(s *snapshot.Host, f ir.Family, e *packet.Evaluation, at packet.Place) bool {
 	r := returning(s, f, e, at)
-	return identity.Ours(r) && !identity.Dispatches(r)
+	return r.Ours() && !r.Dispatches()
 }
 
 // dispatches reports whether a RETURN of dockerfw at the end of INPUT protection leaves to the
 // host what the protection has not refused: the reason is an earlier rule, or none.
 func dispatches(s *snapshot.Host, f ir.Family, e *packet.Evaluation, at packet.Place) bool {
-	return identity.Dispatches(returning(s, f, e, at))
+	return returning(s, f, e, at).Dispatches()
 }
 
 // returning is the RETURN rule at a place; nil if that has another rule.
-func returning(s *snapshot.Host, f ir.Family, e *packet.Evaluation, at packet.Place) *iptables.Rule {
+func returning(s *snapshot.Host, f ir.Family, e *packet.Evaluation, at packet.Place) *snapshot.Rule {
 	rule := e.Program.Rule(at)
 	if rule == nil || rule.Verdict.Kind != packet.Return || rule.At.Policy || rule.At.Chain == "" {
 		return nil
 	}
-	return s.Rules[f].Table(rule.At.Table).Chain(rule.At.Chain).Rules[rule.At.Rule]
+	return s.RuleAt(f, rule.At)
 }

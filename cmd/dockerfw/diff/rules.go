@@ -6,7 +6,6 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // ChainChange is how the lines of a chain differ, as canonical text.
@@ -19,6 +18,9 @@ type ChainChange struct {
 // rules compares the text of the chains that packets pass, line by line. What changes for
 // packets is in compare.go.
 func (c *comparison) rules(f ir.Family) {
+	if c.otherTargets() {
+		return
+	}
 	for _, name := range c.chains[f] {
 		old, now := lines(c.before, f, name), lines(c.after, f, name)
 		change := ChainChange{Family: f, Chain: name}
@@ -31,14 +33,10 @@ func (c *comparison) rules(f ir.Family) {
 
 // lines are the rules of a chain, without the RETURN that Docker adds at its end.
 func lines(s *snapshot.Host, f ir.Family, name string) []string {
-	c := s.Filter(f).Chain(name)
-	if c == nil {
-		return nil
-	}
 	var out []string
-	for i, r := range c.Rules {
-		if !identity.IsDockerReturn(c, i) {
-			out = append(out, r.Canonical(iptables.Family(f)))
+	for i, r := range s.ChainRules(f, name) {
+		if r.IPTables == nil || !identity.IsDockerReturn(s.Filter(f).Chain(name), i) {
+			out = append(out, r.Text())
 		}
 	}
 	return out

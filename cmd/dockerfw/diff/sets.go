@@ -31,18 +31,26 @@ type SetChange struct {
 // sets compares the members of the sets that either side has, as addresses: other prefixes
 // for the same addresses are no difference.
 func (c *comparison) sets() {
-	names := slices.Concat(c.before.Sets.Names(), c.after.Sets.Names())
+	before, after := c.before.OwnSets(), c.after.OwnSets()
+	names := slices.Concat(before.Names(), after.Names())
 	slices.Sort(names)
 	old, now := c.usage(c.before), c.usage(c.after)
 	for _, name := range slices.Compact(names) {
 		if c.before.Unmanaged[name] || c.after.Unmanaged[name] {
 			continue // another program fills it, so that it is no part of the change
 		}
-		a, b := c.before.Sets.Set(name), c.after.Sets.Set(name)
+		a, b := before.Set(name), after.Set(name)
+		if c.otherTargets() && (a == nil || b == nil) {
+			continue // each target has sets for what the other has in rules
+		}
 		change := SetChange{Name: name, New: a == nil, Gone: b == nil}
 		switch {
 		case a != nil && b != nil && a == b:
 			continue
+		case c.otherTargets() && c.before.Members()[name] != nil && c.after.Members()[name] != nil:
+			// A list of sets for one target is their addresses for the other.
+			old, now := c.before.Members()[name], c.after.Members()[name]
+			change.Added, change.Removed = now.Minus(old).Prefixes(0), old.Minus(now).Prefixes(0)
 		case byName(a, c.before.Members()) || byName(b, c.after.Members()):
 			old, now := memberNames(a), memberNames(b)
 			change.AddedMembers, change.RemovedMembers = without(now, old), without(old, now)
@@ -78,13 +86,23 @@ func (c *comparison) usage(s *snapshot.Host) map[string]*use {
 			out[name] = u
 		}
 		u.elsewhere = u.elsewhere || elsewhere
-		if set := s.Sets.Set(name); set != nil && set.Type == string(ir.ListSet) && depth < 8 {
+		if set := s.OwnSets().Set(name); set != nil && set.Type == string(ir.ListSet) && depth < 8 {
 			for e := range set.Entries() {
 				note(e.Text, elsewhere, depth+1)
 			}
 		}
 	}
 	for _, f := range s.Families() {
+		if t := s.Table(); t != nil {
+			for _, chain := range t.Chains {
+				for _, r := range s.ChainRules(f, chain.Name) {
+					for _, name := range r.Sets() {
+						note(name, !c.listed[chainOf{f, chain.Name}], 0)
+					}
+				}
+			}
+			continue // rules of iptables use other sets
+		}
 		for _, t := range s.Rules[f].Tables {
 			for _, chain := range t.Chains {
 				// The fallback rules follow from those in the filter table.

@@ -175,12 +175,15 @@ func (t *text) foreign(rules []Foreign, r *Report) {
 	t.line("  %s contains rules that dockerfw did not create%s:", foreignChains(rules), then)
 	shown, more := words.First(len(rules), t.style.limit())
 	for _, f := range rules[:shown] {
-		t.line("    %s: -A %s %s", words.Family(f.Family), f.Chain, f.Text)
+		t.line("    %s: %s", f.table(), f.line())
 	}
 	if more > 0 {
 		t.line("    … and %d more", more)
 	}
-	if rules[0].Lost {
+	switch {
+	case rules[0].Lost && rules[0].Family == 0:
+		t.line("    To keep them, move them to a table of their own.")
+	case rules[0].Lost:
 		t.line("    To keep them, set install = \"jump\" on the host.")
 	}
 }

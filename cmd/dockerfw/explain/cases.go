@@ -8,7 +8,6 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // maxConditions limits the cases to two to the power of it.
@@ -95,7 +94,7 @@ func (e *explainer) oneCase(j packet.Journey, known map[string]bool) Case {
 		switch {
 		case s.Failed == nil:
 			c.Passed = append(c.Passed, Passed{Rule: rule, To: r.Verdict.Chain, Returns: r.Verdict.Kind == packet.Return, Accepts: r.Verdict.Kind == packet.Accept, Translates: r.Verdict.Kind == packet.Other && e.hooks[s.Hook].Translates(), Does: does(r, j.Steps, i)})
-		case r.At.Table == "filter":
+		case r.At.Table == "filter" || snapshot.IsOwnTable(r.At):
 			// Other tables have many rules, of which few are about the packet.
 			c.Passed = append(c.Passed, Passed{Rule: rule, Why: e.answer.why(s.Failed, &s.Packet)})
 		}
@@ -146,11 +145,11 @@ func (e *explainer) returned(j packet.Journey, last int) int {
 	for i := last - 1; i >= 0 && e.answer.Path == snapshot.ToHost; i-- {
 		s := j.Steps[i]
 		r := e.source(s)
-		if s.Failed == nil && e.hooks[s.Hook].Program.Rule(s.At).Verdict.Kind == packet.Return && identity.Ours(r) && !identity.Dispatches(r) {
+		if s.Failed == nil && e.hooks[s.Hook].Program.Rule(s.At).Verdict.Kind == packet.Return && r.Ours() && !r.Dispatches() {
 			return i
 		}
 	}
-	if s := j.Steps[last-1]; s.Failed == nil && !identity.Dispatches(e.source(s)) && e.hooks[s.Hook].Program.Rule(s.At).Verdict.Kind == packet.Return {
+	if s := j.Steps[last-1]; s.Failed == nil && !e.source(s).Dispatches() && e.hooks[s.Hook].Program.Rule(s.At).Verdict.Kind == packet.Return {
 		return last - 1
 	}
 	return last
@@ -176,31 +175,28 @@ func (e *explainer) by(j packet.Journey, i int) Rule {
 	return Rule{Name: "the policy of chain " + h.Chain, Table: h.Table, Chain: h.Chain}
 }
 
-// source is the rule of the tables at a step; nil for one of nft, or of none.
-func (e *explainer) source(s packet.JourneyStep) *iptables.Rule {
+// source is the rule of the tables at a step; nil for one of a foreign table of nft, or of none.
+func (e *explainer) source(s packet.JourneyStep) *snapshot.Rule {
 	r := e.hooks[s.Hook].Program.Rule(s.At)
-	if r == nil || r.At.Policy {
+	if r == nil {
 		return nil
 	}
-	if c := e.state.Rules[e.family].Table(r.At.Table).Chain(r.At.Chain); c != nil && r.At.Rule < len(c.Rules) {
-		return c.Rules[r.At.Rule]
-	}
-	return nil
+	return e.state.RuleAt(e.family, r.At)
 }
 
 // rule is a rule of the tables; of merged ones, the one that matches the packet.
 func (e *explainer) rule(at packet.Origin, p *packet.Packet) Rule {
-	if text, ok := e.state.NFTRuleText(at); ok {
+	r := e.state.RuleAt(e.family, at)
+	if text, ok := e.state.NFTRuleText(at); ok && !r.Ours() {
 		return Rule{Name: text, Table: at.Table, Chain: at.Chain, Text: text}
 	}
-	r := e.state.Rules[e.family].Table(at.Table).Chain(at.Chain).Rules[at.Rule]
 	out := Rule{
-		Name: identity.BlockName(r), Table: at.Table, Chain: at.Chain, Text: r.Canonical(iptables.Family(e.family)),
-		Place:     snapshot.PlaceText(e.state.Place(at.Chain, r)),
-		MissingIn: e.state.MissingBlock(at.Chain, r),
+		Name: r.Block(), Table: at.Table, Chain: at.Chain, Text: r.Text(),
+		Place:     snapshot.PlaceText(e.state.Place(r)),
+		MissingIn: e.state.MissingBlock(r),
 	}
 	if id, ok := e.state.BlockOf(r, p); ok {
-		out.Name, out.Place = identity.Block(id), snapshot.PlaceText(e.state.PlaceOf(at.Chain, id, r))
+		out.Name, out.Place = identity.Block(id), snapshot.PlaceText(e.state.PlaceOf(id, r))
 	}
 	return out
 }

@@ -88,7 +88,7 @@ func Explain(s *snapshot.Host, q Question, chain string) ([]*Answer, error) {
 
 func answers(s *snapshot.Host, q Question, chain string) ([]*Answer, error) {
 	f := ir.FamilyOf(q.From)
-	if s.Rules[f] == nil {
+	if !s.HasFamily(f) {
 		if !s.Kind.Compiled() {
 			return nil, fmt.Errorf("%s contains no %s rules", s.Name, words.Family(f))
 		}
@@ -193,7 +193,7 @@ func (e *explainer) notes() {
 	if e.answer.Path != snapshot.ToHost || !e.state.Kind.Compiled() {
 		return
 	}
-	if e.state.Filter(e.family).Chain(ir.InputChain) == nil {
+	if !e.state.HasScope(e.family, ir.ScopeInput) {
 		e.note("%s has no INPUT protection for docker-proxy", e.state.Name)
 		return
 	}

@@ -42,6 +42,9 @@ func (e *explainer) matchesSourcePorts() bool {
 	matches := func(m iptables.Match) bool {
 		return slices.ContainsFunc([]string{"--sport", "--sports", "--ports"}, func(option string) bool { return m.Option(option) != nil })
 	}
+	if e.state.NFTables() && e.tableMatchesSourcePorts() {
+		return true
+	}
 	for _, c := range e.chains() {
 		for _, r := range c.Rules {
 			if slices.ContainsFunc(r.Matches, matches) || slices.ContainsFunc(r.Matches, e.setMatchesSourcePorts) {
@@ -50,6 +53,23 @@ func (e *explainer) matchesSourcePorts() bool {
 		}
 	}
 	return false
+}
+
+// tableMatchesSourcePorts reports whether any rule of the table of dockerfw matches source ports.
+func (e *explainer) tableMatchesSourcePorts() bool {
+	found := false
+	for _, path := range []snapshot.Path{snapshot.Forward, snapshot.ToHost} {
+		for _, r := range e.state.Program(e.family, e.state.OwnChain(path)).Rules() {
+			for _, m := range r.Matches {
+				packet.Walk(m, func(c packet.Cond) bool {
+					p, ok := c.(packet.Port)
+					found = found || ok && p.End == packet.Source
+					return true
+				})
+			}
+		}
+	}
+	return found
 }
 
 // setMatchesSourcePorts reports whether a match looks up the source port in a set.

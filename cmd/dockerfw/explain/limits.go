@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
@@ -33,16 +32,12 @@ func (e *explainer) limits() map[string]limit {
 						out[end.String()] = e.end(end, r.At)
 					}
 					o, ok := m.(packet.Opaque)
-					if !ok || r.At.Policy || r.At.Chain == "" {
+					if !ok {
 						continue
 					}
-					table := e.state.Rules[e.family].Table(r.At.Table)
-					if table == nil {
-						continue // a table of nft
-					}
-					rule := table.Chain(r.At.Chain).Rules[r.At.Rule]
-					if l, ok := parseLimit(o.Text); ok && identity.Ours(rule) {
-						l.rule = identity.BlockName(rule)
+					rule := e.state.RuleAt(e.family, r.At)
+					if l, ok := parseLimit(o.Text); ok && rule.Ours() {
+						l.rule = rule.Block()
 						out[o.Text] = l
 					}
 				}
@@ -58,13 +53,8 @@ func (e *explainer) end(end packet.Until, at packet.Origin) limit {
 	before, _ := packet.UntilText(end.String(), true)
 	after, _ := packet.UntilText(end.String(), false)
 	l := limit{rule: "a rule of " + at.Chain, who: "it", within: "has not ended (" + before + ")", exceeded: "has ended (" + after + ")", until: end}
-	if at.Policy || e.state.Rules[e.family] == nil {
-		return l
-	}
-	if table := e.state.Rules[e.family].Table(at.Table); table != nil {
-		if rule := table.Chain(at.Chain).Rules[at.Rule]; identity.Ours(rule) {
-			l.rule = identity.BlockName(rule)
-		}
+	if rule := e.state.RuleAt(e.family, at); rule.Ours() {
+		l.rule = rule.Block()
 	}
 	return l
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // route sets the chains that a packet passes on a path: all chains of a host, or the chain that
@@ -16,23 +15,20 @@ import (
 func (e *explainer) route(path snapshot.Path, chain string) error {
 	t := e.state.Filter(e.family)
 	if chain != "" {
-		if t.Chain(chain) == nil {
-			return fmt.Errorf("%s has no %s chain %s%s", e.state.Name, words.Family(e.family), chain, chainList(t))
+		if !e.state.HasChain(e.family, chain) {
+			return fmt.Errorf("%s has no %s chain %s%s", e.state.Name, words.Family(e.family), chain, e.chainList())
 		}
 		e.from(chain)
-		if policy := t.Chain(chain).Policy; policy == "" {
+		if c := t.Chain(chain); c == nil || c.Policy == "" {
 			e.note("evaluation starts at chain %s: the rules before it and after it are not considered", chain)
 		}
 		return nil
 	}
-	ours := ir.InputChain
-	if path == snapshot.Forward {
-		ours = e.state.Target
-	}
 	if e.state.Kind.Compiled() {
-		e.from(ours)
+		e.from(e.compiledStart(path))
 		return nil
 	}
+	ours := ir.InputChain
 	if path == snapshot.Forward {
 		ours = "DOCKER-USER"
 	}
@@ -42,6 +38,13 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 	switch {
 	case e.state.Kind == snapshot.Live:
 		// A live host has no tables or chains beyond those read.
+	case e.state.NFTables() && t == nil:
+		// What nft list ruleset prints has Docker's rules too, except those in tables of iptables.
+		if !e.state.Docker(e.family).Native {
+			e.from(e.compiledStart(path))
+			e.note("%s has none of Docker's rules: evaluation ends with %s", e.state.Name, snapshot.TableTitle)
+			return nil
+		}
 	case t == nil:
 		return fmt.Errorf("%s contains no %s filter table, so it has no verdict for this packet. Save all tables with %s-save", e.state.Name, words.Family(e.family), snapshot.IPTables(e.family))
 	case !snapshot.Declared(c):
@@ -51,7 +54,7 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 	}
 	if missing != "" {
 		if t.Chain(ours) == nil {
-			return fmt.Errorf("%s, and there is no chain %s to start at instead. Choose one with --chain%s", missing, ours, chainList(t))
+			return fmt.Errorf("%s, and there is no chain %s to start at instead. Choose one with --chain%s", missing, ours, e.chainList())
 		}
 		e.note("%s: evaluation starts at chain %s. Choose another one with --chain", missing, ours)
 		e.from(ours)
@@ -65,6 +68,14 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 	return nil
 }
 
+// compiledStart is the first chain of the rules that dockerfw compiles for a path.
+func (e *explainer) compiledStart(path snapshot.Path) string {
+	if path == snapshot.Forward && !e.state.NFTables() {
+		return e.state.Target
+	}
+	return e.state.OwnChain(path)
+}
+
 // notEvaluated notes what else on the host may drop the packet.
 func (e *explainer) notEvaluated() {
 	for _, chain := range e.state.UnsupportedChains(e.family) {
@@ -75,20 +86,26 @@ func (e *explainer) notEvaluated() {
 	}
 }
 
-// from evaluates the rules of the filter table from a chain on.
+// from evaluates the rules of the filter table, or of the table of dockerfw, from a chain on.
 func (e *explainer) from(chain string) {
 	e.hooks = []packet.Hook{{Table: "filter", Chain: chain, Program: e.state.Program(e.family, chain)}}
 }
 
-// chainList lists the chains of a table that have rules, for messages.
-func chainList(t *iptables.Table) string {
-	if t == nil {
-		return ""
-	}
+// chainList lists the chains that have rules, for messages.
+func (e *explainer) chainList() string {
 	var names []string
-	for _, c := range t.Chains {
-		if len(c.Rules) > 0 {
-			names = append(names, c.Name)
+	if t := e.state.Filter(e.family); t != nil {
+		for _, c := range t.Chains {
+			if len(c.Rules) > 0 {
+				names = append(names, c.Name)
+			}
+		}
+	}
+	if t := e.state.Table(); t != nil {
+		for _, c := range t.Chains {
+			if len(c.Rules) > 0 {
+				names = append(names, c.Name)
+			}
 		}
 	}
 	if len(names) == 0 {

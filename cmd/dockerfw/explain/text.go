@@ -64,7 +64,7 @@ func (a *Answer) write(b *strings.Builder) {
 		}
 		line("%s", a.sentence(c))
 		if c.By.Text != "" && c.By.Name != c.By.Text {
-			line("    -A %s %s", c.By.Chain, c.By.Text)
+			line("    %s", c.By.listed())
 		}
 		c.writePassed(line)
 	}
@@ -141,6 +141,17 @@ func (r Rule) chain() string {
 	return "chain " + r.Chain + " of table " + r.Table
 }
 
+// listed is the rule as its tool lists it, with its chain.
+func (r Rule) listed() string {
+	if r.ofTable() {
+		return "chain " + r.Chain + ": " + r.Text
+	}
+	return "-A " + r.Chain + " " + r.Text
+}
+
+// ofTable reports whether the rule is in a table of nft.
+func (r Rule) ofTable() bool { return strings.HasPrefix(r.Table, "nft ") }
+
 // result is what a rule that gave no verdict did.
 func (p Passed) result() string {
 	switch {
@@ -170,10 +181,11 @@ func (r Rule) deciding() string {
 
 func (r Rule) String() string {
 	name := r.Name
-	if r.Table != "" && r.Table != "filter" && r.Text != "" {
+	ofPolicy := r.ofTable() && r.Name != r.Text
+	if r.Table != "" && r.Table != "filter" && r.Text != "" && !ofPolicy {
 		name += " of table " + r.Table
 	}
-	if strings.HasPrefix(r.Table, "nft ") && r.Text != "" {
+	if r.ofTable() && r.Text != "" && !ofPolicy {
 		name += ", chain " + r.Chain
 	}
 	if r.MissingIn != "" {

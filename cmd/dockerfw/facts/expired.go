@@ -17,6 +17,14 @@ const ExpiredName = "expired"
 func Expired(want *snapshot.Host, now time.Time) []Fact {
 	var out []Fact
 	for _, f := range want.Families() {
+		for _, end := range want.Ends(f) {
+			if now.Before(end.At) {
+				continue
+			}
+			if fact := expired(identity.Block(end.ID), end.At); !slices.Contains(out, fact) {
+				out = append(out, fact)
+			}
+		}
 		t := want.Filter(f)
 		if t == nil {
 			continue
@@ -26,14 +34,17 @@ func Expired(want *snapshot.Host, now time.Time) []Fact {
 			if _, ofBlock := identity.IDOf(r); !ends || !ofBlock || now.Before(last.Add(time.Second)) {
 				continue
 			}
-			fact := New(ExpiredName, Warning, "%s has expired: it ended at %s and no longer matches any packet. Remove the rule from the policy, or set a new date, and compile it again",
-				identity.BlockName(r), last.Add(time.Second).Format(time.RFC3339))
+			fact := expired(identity.BlockName(r), last.Add(time.Second))
 			if !slices.Contains(out, fact) {
 				out = append(out, fact)
 			}
 		}
 	}
 	return out
+}
+
+func expired(block string, end time.Time) Fact {
+	return New(ExpiredName, Warning, "%s has expired: it ended at %s and no longer matches any packet. Remove the rule from the policy, or set a new date, and compile it again", block, end.Format(time.RFC3339))
 }
 
 // lastSecond is the last second in which a rule matches, in UTC; false for a rule without an end.

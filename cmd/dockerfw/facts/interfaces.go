@@ -40,19 +40,31 @@ func usesOf(want *snapshot.Host) (lists []use, containers []string) {
 	}
 	host.names = distinct(host.names)
 	lists = []use{host}
+	add := func(where string, names ...string) {
+		i := slices.IndexFunc(lists, func(u use) bool { return u.where == where })
+		if i < 0 {
+			i = len(lists)
+			lists = append(lists, use{where: where})
+		}
+		lists[i].names = distinct(append(lists[i].names, names...))
+	}
 	for _, f := range want.Families() {
 		for _, r := range ownRules(want.Filter(f)) {
-			name := outer(r, host.names, containers)
-			if name == "" {
+			if name := outer(value(r, "-i"), value(r, "-o"), host.names, containers); name != "" {
+				add(identity.BlockName(r), name)
+			}
+		}
+		for _, r := range want.RulesOnInterfaces(f) {
+			if r.ID.Phase != ir.PhaseDeny && r.ID.Phase != ir.PhaseAccept {
 				continue
 			}
-			where := identity.BlockName(r)
-			i := slices.IndexFunc(lists, func(u use) bool { return u.where == where })
-			if i < 0 {
-				i = len(lists)
-				lists = append(lists, use{where: where})
+			for _, in := range orNone(r.In) {
+				for _, leaves := range orNone(r.Out) {
+					if name := outer(in, leaves, host.names, containers); name != "" {
+						add(identity.Block(r.ID), name)
+					}
+				}
 			}
-			lists[i].names = distinct(append(lists[i].names, name))
 		}
 	}
 	// A rule without a list of its own has the interfaces of the host.
@@ -80,14 +92,22 @@ func ownRules(t *iptables.Table) []*iptables.Rule {
 	return out
 }
 
-// outer is the interface to the outside that a rule of dockerfw matches; "" for none. A rule for
-// traffic from containers has it in -o, and one of theirs or none in -i; all others have it in -i.
-func outer(r *iptables.Rule, external, containers []string) string {
-	in := value(r, "-i")
+// outer is the interface to the outside of those that packets of a rule of dockerfw arrive on and leave
+// on; "" for none. A rule for traffic from containers has it as the latter, and one of theirs or none as
+// the former; all others have it as the former.
+func outer(in, leaves string, external, containers []string) string {
 	if in == "" || !slices.Contains(external, in) && (isDockerBridge(in) || matches(containers, in)) {
-		return value(r, "-o")
+		return leaves
 	}
 	return in
+}
+
+// orNone is a list, or one with "" where it is empty.
+func orNone(list []string) []string {
+	if len(list) == 0 {
+		return []string{""}
+	}
+	return list
 }
 
 // value is the value of an option that is not negated; "" without one.
@@ -236,6 +256,9 @@ func FilteredOnMissing(want, have *snapshot.Host) bool {
 	lists, _ := usesOf(want)
 	for _, f := range want.Families() {
 		var filtered []string
+		for _, r := range have.RulesOnInterfaces(f) {
+			filtered = append(append(filtered, r.In...), r.Out...)
+		}
 		if have.Rules[f] != nil {
 			for _, t := range have.Rules[f].Tables {
 				for _, r := range dockerfwRules(t) {

@@ -1,5 +1,5 @@
 // Package hosttool runs the programs of this host that read and change its firewall: iptables,
-// ip6tables, ipset and their -save and -restore variants.
+// ip6tables and their -save and -restore variants, ipset and nft.
 //
 // In: the name of a tool, its arguments, its standard input. Out: what it prints, or an [Error].
 // A tool runs in the network namespace of this process ([Runner]), or in a new and empty one where

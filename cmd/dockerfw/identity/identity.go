@@ -97,3 +97,30 @@ func Block(id ir.RuleID) string {
 		return fmt.Sprintf("%s %q", id.Phase, id.Name)
 	}
 }
+
+// The table of nft that belongs to dockerfw alone, with the rules of a host of target nftables.
+const (
+	TableFamily = "inet"
+	TableName   = "dockerfw"
+)
+
+// digestLength is the number of hexadecimal digits at the end of the name of a set, after a period.
+const digestLength = 8
+
+// SetOfTable returns the name that the policy has for a set of the table of nft. The table has the
+// digest of the content behind the name, and an underscore before a digit that begins it.
+func SetOfTable(name string) string {
+	if NamedByContent(name) {
+		name = name[:len(name)-digestLength-1]
+	}
+	if len(name) > 1 && name[0] == '_' && '0' <= name[1] && name[1] <= '9' {
+		return name[1:]
+	}
+	return name
+}
+
+// NamedByContent reports whether the name of a set of the table has a digest of its content.
+func NamedByContent(name string) bool {
+	i := len(name) - digestLength - 1
+	return i > 0 && name[i] == '.' && strings.Trim(name[i+1:], "0123456789abcdef") == ""
+}

@@ -46,6 +46,12 @@ func planOf(p *plan.Plan) *Plan {
 		}
 	}
 	out.Sets = append(out.Sets, p.Differences.Sets...)
+	if t := p.Differences.Table; t != nil {
+		if text := tableDiff(t); text != "" {
+			out.Rules = append(out.Rules, RulesDiff{"inet", "dockerfw", text})
+		}
+		out.Sets = append(out.Sets, t.Sets...)
+	}
 	for i, steps := range [][]plan.Step{p.Load, p.Settle} {
 		for _, s := range steps {
 			out.Steps = append(out.Steps, PlanStep{s.Name, toolOf(s), i == 0})
@@ -58,6 +64,8 @@ func toolOf(s plan.Step) string {
 	switch {
 	case s.Tool == plan.IPSet:
 		return "ipset restore"
+	case s.Tool == plan.NFT:
+		return "nft -f"
 	case s.Family == ir.IPv6:
 		return "ip6tables-restore --noflush"
 	}
@@ -84,8 +92,31 @@ func rulesDiff(d *plan.Differences, f ir.Family, table string) string {
 		writeChain(&before, c.Chain, c.Before, c.Kind != plan.Add)
 		writeChain(&after, c.Chain, c.After, c.Kind != plan.Remove)
 	}
-	name := fmt.Sprintf("IPv%d, table %s", f, table)
-	text := string(diff.Diff(name+": now", []byte(before.String()), name+": after loading", []byte(after.String())))
+	return unified(fmt.Sprintf("IPv%d, table %s", f, table), before.String(), after.String())
+}
+
+// tableDiff is the unified diff of the chains of the table of nft, "" if none changes.
+func tableDiff(t *plan.TableChange) string {
+	var before, after strings.Builder
+	write := func(w *strings.Builder, chain string, lines []string) {
+		w.WriteString("chain " + chain + "\n")
+		for _, l := range lines {
+			w.WriteString("  " + l + "\n")
+		}
+	}
+	for _, c := range t.Chains {
+		if c.Kind != plan.Add {
+			write(&before, c.Chain, c.Before)
+		}
+		if c.Kind != plan.Remove {
+			write(&after, c.Chain, c.After)
+		}
+	}
+	return unified("table "+plan.TableName, before.String(), after.String())
+}
+
+func unified(name, before, after string) string {
+	text := string(diff.Diff(name+": now", []byte(before), name+": after loading", []byte(after)))
 	// Its first line repeats the names.
 	_, text, _ = strings.Cut(text, "\n")
 	return text

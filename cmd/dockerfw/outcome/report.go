@@ -81,11 +81,13 @@ type Report struct {
 
 // Version is a compiled folder.
 type Version struct {
-	Folder  string   `json:"folder"`
-	Digest  string   `json:"digest"`
-	Host    string   `json:"host,omitempty"`
-	Policy  []string `json:"policy"`
-	Backend string   `json:"backend,omitempty"`
+	Folder string   `json:"folder"`
+	Digest string   `json:"digest"`
+	Host   string   `json:"host,omitempty"`
+	Policy []string `json:"policy"`
+	// Target is "nftables" for a folder of that target; others are for iptables, of the kind Backend.
+	Target  string `json:"target,omitempty"`
+	Backend string `json:"backend,omitempty"`
 
 	// program is the version of dockerfw that compiled it.
 	program string
@@ -117,7 +119,7 @@ func VersionOf(in *store.InForce) *Version {
 	if policy == nil {
 		policy = []string{}
 	}
-	return &Version{in.Folder, in.Digest, in.Host, policy, in.Backend, in.Version}
+	return &Version{in.Folder, in.Digest, in.Host, policy, in.Target, in.Backend, in.Version}
 }
 
 func newReport(operation string, state State) *Report {
@@ -263,7 +265,7 @@ func Failed(operation string, err error) *Report {
 // fill takes what is the same for all loads.
 func (out *Report) fill(r *apply.Result) {
 	out.Version = VersionOf(r.Loaded)
-	if out.Version != nil {
+	if out.Version != nil && out.Version.Target == "" {
 		out.Version.Backend = string(r.Backend)
 	}
 	out.BackendNote, out.Rules, out.Sets = r.Note, r.Rules, r.Sets

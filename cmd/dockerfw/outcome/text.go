@@ -94,7 +94,11 @@ func verb(r *Report, planned, done string) string {
 
 // size is how much is loaded, and where.
 func (r *Report) size() string {
-	return fmt.Sprintf("%s and %s, with iptables-%s", words.Count(r.Rules, "rule"), words.Count(r.Sets, "set"), r.Version.Backend)
+	tool := "iptables-" + r.Version.Backend
+	if r.Version.Target != "" {
+		tool = "nft"
+	}
+	return fmt.Sprintf("%s and %s, with %s", words.Count(r.Rules, "rule"), words.Count(r.Sets, "set"), tool)
 }
 
 func (t *text) heading(r *Report) {
@@ -193,8 +197,11 @@ func (t *text) plan(p *Plan) {
 	}
 	for _, s := range p.Sets {
 		what := "changes"
-		if s.Created {
+		switch {
+		case s.Created:
 			what = "is created"
+		case s.Deleted:
+			what = "is removed with its entries"
 		}
 		t.line("set %s %s", s.Name, escape.Safe(what))
 		if s.Before != "" {

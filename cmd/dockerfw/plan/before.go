@@ -18,7 +18,7 @@ func (h *Host) Before(want *Version, r Records) *Version {
 }
 
 func (h *Host) inForce(want *Version, o *ownership) *Version {
-	out := &Version{Rules: map[ir.Family]*Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
+	out := &Version{Table: h.Table.Clone(), Rules: map[ir.Family]*Rules{}, Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}
 	for _, f := range families {
 		if want.Rules[f] == nil && !HasOwn(h.Rules[f]) {
 			continue

@@ -43,6 +43,7 @@ func (h *Host) problems(want *Version, o *ownership, force bool) []Problem {
 			})
 		}
 	}
+	out = append(out, h.tableProblems(want, force)...)
 	return append(out, h.setProblems(want, o, force)...)
 }
 

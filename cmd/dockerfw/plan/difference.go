@@ -45,6 +45,8 @@ type Differences struct {
 	Chains []ChainChange
 	Jumps  []JumpChange
 	Sets   []SetChange
+	// Table is the change of the table of nft; nil if it stays as it is.
+	Table *TableChange
 	// Other are the families whose tables of the other kind of iptables, which Docker does not
 	// use, have rules of dockerfw; loading removes them.
 	Other []ir.Family
@@ -52,7 +54,12 @@ type Differences struct {
 
 // Empty reports whether the host is as the version has it.
 func (d *Differences) Empty() bool {
-	return len(d.Chains)+len(d.Jumps)+len(d.Sets)+len(d.Other) == 0
+	return d.Table == nil && !d.iptables()
+}
+
+// iptables reports whether rules, jumps or sets of iptables and ipset differ.
+func (d *Differences) iptables() bool {
+	return len(d.Chains)+len(d.Jumps)+len(d.Sets)+len(d.Other) > 0
 }
 
 // rulesOf reports whether a family differs in its rules or jumps.

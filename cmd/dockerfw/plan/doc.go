@@ -1,5 +1,5 @@
 // Package plan computes how a host gets from the rules and sets that it has to those that it is
-// to have: the texts for ipset restore and iptables-restore --noflush, step by step.
+// to have: the texts for ipset restore, iptables-restore --noflush and nft -f, step by step.
 //
 // In: the tables and sets of a host, a version of dockerfw's rules and sets (a compiled folder,
 // or what a host had before), and what dockerfw recorded as its own. Out: a [Plan] as data: the
@@ -14,4 +14,8 @@
 // two rules, the old content in the first and the new one in the second (measured: some packets of a
 // flood passed that neither policy lets through). A plan that was cut off after any step, or in
 // the middle of one, leaves rules in force that the next plan starts from.
+//
+// Of target nftables, a version is a [Table], and a load is one step: one transaction empties the
+// table of rules and fills it again, with sets that have the digest of their content in the name. Between the
+// targets, the rules of the new one are loaded before those of the old one are removed.
 package plan

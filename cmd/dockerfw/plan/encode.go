@@ -12,6 +12,7 @@ import (
 
 // encoded is the form of a version in a file: the texts that loading it would use.
 type encoded struct {
+	Table     string                  `json:"table,omitempty"`
 	Rules     map[string]encodedRules `json:"rules"`
 	Sets      string                  `json:"sets"`
 	Unmanaged string                  `json:"unmanaged"`
@@ -26,6 +27,9 @@ type encodedRules struct {
 // MarshalJSON writes the version so that UnmarshalJSON reads the same one.
 func (v *Version) MarshalJSON() ([]byte, error) {
 	out := encoded{Rules: map[string]encodedRules{}}
+	if v.Table != nil {
+		out.Table = string(v.Table.Text())
+	}
 	for f, r := range v.Rules {
 		var text bytes.Buffer
 		for _, b := range []*iptables.Block{r.Filter, r.Security} {
@@ -52,6 +56,13 @@ func (v *Version) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	*v = Version{Rules: map[ir.Family]*Rules{}}
+	if in.Table != "" {
+		table, err := ParseTable([]byte(in.Table))
+		if err != nil {
+			return err
+		}
+		v.Table = table
+	}
 	for _, f := range families {
 		r, ok := in.Rules[f.String()]
 		if !ok {

@@ -14,6 +14,8 @@ type Host struct {
 	// of the other kind. A family that a host has no tool for is missing.
 	Rules, Other map[ir.Family]*iptables.Ruleset
 	Sets         *iptables.Sets
+	// Table is table inet dockerfw of nft; nil if it does not exist.
+	Table *Table
 	// NoSecurity are the families whose kernel has no security table: their fallback rules
 	// cannot be loaded.
 	NoSecurity map[ir.Family]bool

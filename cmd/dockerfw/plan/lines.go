@@ -11,6 +11,7 @@ import (
 // those of the filter table once more, share a line, and so do those of folded rules.
 func (d *Differences) Lines() []string {
 	var out []string
+	out = append(out, d.Table.lines()...)
 	for i := 0; i < len(d.Chains); i++ {
 		c := d.Chains[i]
 		first := i
@@ -83,7 +84,10 @@ func joined(chains []ChainChange) string {
 // text describes the change of a set in numbers.
 func (c *SetChange) text() string {
 	var parts []string
-	if c.Created {
+	switch {
+	case c.Deleted:
+		return fmt.Sprintf("remove, with %s", count(len(c.Removed), "entry", "entries"))
+	case c.Created:
 		return fmt.Sprintf("create with %s", count(len(c.Added), "entry", "entries"))
 	}
 	if c.Before != "" {

@@ -20,6 +20,8 @@ const (
 	// IPTables is iptables-restore --noflush, or ip6tables-restore. Each table of the input is
 	// one transaction.
 	IPTables Tool = "iptables"
+	// NFT is nft -f. The input is one transaction.
+	NFT Tool = "nft"
 )
 
 // Step is one run of a tool.
@@ -67,6 +69,9 @@ type Input struct {
 	// Printed are the tables as the tools of the host print them after loading the version into
 	// an empty host; a nil Printed is computed.
 	Printed Printed
+	// PrintedTable is the table of the version as nft of the host prints it after loading it into an
+	// empty host; nil for as the version has it.
+	PrintedTable *Table
 	Records
 	// Late decides whether a jump that exists comes too late; nil looks at the targets of the
 	// rules ahead of it only.
@@ -120,11 +125,22 @@ func Make(in Input) (*Plan, error) {
 		}
 	}
 	p.Differences = h.differences(in.Want, in.Printed, o, h.mover(in.Late))
+	p.Differences.Table = tableChange(in.Host.Table, in.Want.Table, in.PrintedTable)
 	steps, gone, err := h.load(in, o, p.Differences)
 	if err != nil {
 		return nil, err
 	}
 	p.Load = append(p.Load, steps...)
+	if p.Differences.Table != nil {
+		// What the version is for first, so that at each moment the old or the new rules are in force: between
+		// the two steps both are, and what either refuses is refused.
+		step := tableStep(in.Host.Table, in.Want.Table, in.PrintedTable)
+		if in.Want.Table != nil {
+			p.Load = append([]Step{step}, p.Load...)
+		} else {
+			p.Load = append(p.Load, step)
+		}
+	}
 	p.Settle = h.settle(in.Want, o, gone)
 	p.Left = o.left(h, in.Want)
 	return p, nil

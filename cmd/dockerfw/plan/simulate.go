@@ -10,7 +10,7 @@ import (
 
 // clone is a copy of the host that Run can change.
 func (h *Host) clone() *Host {
-	out := &Host{Rules: map[ir.Family]*iptables.Ruleset{}, Other: map[ir.Family]*iptables.Ruleset{}, Sets: h.Sets.Clone(), NoSecurity: h.NoSecurity}
+	out := &Host{Rules: map[ir.Family]*iptables.Ruleset{}, Other: map[ir.Family]*iptables.Ruleset{}, Sets: h.Sets.Clone(), NoSecurity: h.NoSecurity, Table: h.Table.Clone()}
 	for f, rules := range h.Rules {
 		out.Rules[f] = rules.Clone()
 	}
@@ -24,8 +24,11 @@ func (h *Host) clone() *Host {
 // the effect that it has on a real host: ipset keeps what the lines before did, iptables the
 // tables before.
 func (h *Host) Run(s Step) error {
-	if s.Tool == IPSet {
+	switch s.Tool {
+	case IPSet:
 		return h.runIPSet(s)
+	case NFT:
+		return h.runNFT(s)
 	}
 	side := h.Rules
 	if s.Other {

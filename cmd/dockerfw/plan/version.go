@@ -9,8 +9,12 @@ import (
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
-// Version is rules and sets of dockerfw that a host can have in force.
+// Version is rules and sets of dockerfw that a host can have in force. Those of a policy are for one
+// target, iptables or nftables; an earlier state of a host may have both.
 type Version struct {
+	// Table is the table of target nftables; nil if the host is to have none. Its sets are in it.
+	Table *Table
+
 	// Rules by family. Of a family that is missing, the host is to have none.
 	Rules map[ir.Family]*Rules
 	// Sets are the sets that dockerfw fills, with their entries. Unmanaged are those that

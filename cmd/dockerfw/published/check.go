@@ -259,7 +259,7 @@ func notPublished(want *snapshot.Host, ports []Port) hcl.Diagnostics {
 	}
 	var diags hcl.Diagnostics
 	for _, m := range all {
-		at := want.Origins[snapshot.RuleKey{Chain: want.EntryChain(), ID: m.id}].Range
+		at := want.OriginOf(m.id).Range
 		if len(m.none) > 0 {
 			diags = append(diags, diag.Warn(diag.CodeNotPublished, at, fmt.Sprintf("%s: %s not published", blockName(m.id), isOrAre(m.none)),
 				"No container publishes it: the rule has no effect there until one does, and then the clients of the rule reach that container. Remove the port, or publish it."))

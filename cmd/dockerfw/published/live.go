@@ -160,7 +160,7 @@ func (l *liveHost) answer() ([]Exposure, error) {
 	for _, f := range l.have.Families() {
 		// Of a family that the policy has no rules for, the other one shows which clients it refuses.
 		meant := f
-		if l.want.Rules[f] == nil {
+		if !l.want.HasFamily(f) {
 			meant = other(f)
 		}
 		policy, input := compiledAsker(l.want, meant, snapshot.Forward), compiledAsker(l.want, meant, snapshot.ToHost)

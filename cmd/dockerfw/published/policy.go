@@ -176,6 +176,10 @@ func (w *listingWalk) chain(name string, from listing) {
 	}
 	delete(w.chains, name) // to which several rules may lead
 	for _, r := range c.Rules {
+		if r.Verdict.Kind == packet.Jump && w.want.NFTables() && !snapshot.IsChainOf(ir.ScopeEgress, r.Verdict.Chain) {
+			w.chain(r.Verdict.Chain, from.with(r)) // the chain of the rules for the interfaces of the jump
+			continue
+		}
 		id, ours := w.want.IDAt(w.f, r.At)
 		if !ours || id.Phase != ir.PhaseAccept && id.Phase != ir.PhaseDeny {
 			continue
@@ -233,7 +237,7 @@ func (l listing) with(r *packet.Rule) listing {
 
 // covered reports whether INPUT protection covers a port.
 func covered(want *snapshot.Host, f ir.Family, p *Port) bool {
-	for _, r := range want.Program(f, ir.InputChain).Rules() {
+	for _, r := range want.Program(f, want.OwnChain(snapshot.ToHost)).Rules() {
 		if id, ours := want.IDAt(f, r.At); !ours || id.Phase != ir.PhaseInput {
 			continue
 		}

@@ -108,11 +108,7 @@ type askedKey struct {
 // compiledAsker asks what dockerfw compiled: on the path to the host, packets that it does not
 // refuse go on to the host's own rules in INPUT.
 func compiledAsker(want *snapshot.Host, f ir.Family, path snapshot.Path) *asker {
-	chain := ir.InputChain
-	if path == snapshot.Forward {
-		chain = want.EntryChain()
-	}
-	a := newAsker(want, f, path, want.Program(f, chain))
+	a := newAsker(want, f, path, want.Program(f, want.OwnChain(path)))
 	a.about.External, a.about.Container = want.Interfaces(f)
 	return a
 }
@@ -361,7 +357,7 @@ func (a *asker) blocks(rules *packet.Evaluation) (accepts []handled, denied pack
 		case id.Phase == ir.PhaseDeny:
 			denied = denied.Or(set)
 		default:
-			accepts = append(accepts, handled{id, r.At, set, r.At.Chain == ir.HostChain})
+			accepts = append(accepts, handled{id, r.At, set, snapshot.IsChainOf(ir.ScopeHost, r.At.Chain)})
 		}
 	}
 	return accepts, denied, nil

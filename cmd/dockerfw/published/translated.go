@@ -97,8 +97,8 @@ func decides(r *packet.Rule) bool {
 }
 
 func (l *liveHost) ruleText(f ir.Family, r *packet.Rule) string {
-	if rule := l.have.RuleAt(f, r.At); rule != nil {
-		return "-A " + r.At.Chain + " " + rule.Text
+	if rule := l.have.RuleAt(f, r.At); rule != nil && rule.IPTables != nil {
+		return "-A " + r.At.Chain + " " + rule.IPTables.Text
 	}
 	return "a rule of nft in chain " + r.At.Chain
 }

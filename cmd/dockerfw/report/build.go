@@ -75,7 +75,7 @@ func (b *builder) note(format string, args ...any) {
 func (b *builder) families() []ir.Family {
 	var out []ir.Family
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if !slices.ContainsFunc(b.sides, func(h *snapshot.Host) bool { return h.Rules[f] == nil }) {
+		if !slices.ContainsFunc(b.sides, func(h *snapshot.Host) bool { return !h.HasFamily(f) }) {
 			out = append(out, f)
 		}
 	}
@@ -87,7 +87,7 @@ func (b *builder) notes() {
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		for _, h := range b.sides {
 			switch {
-			case h.Rules[f] != nil:
+			case h.HasFamily(f):
 			case h.Kind.Compiled():
 				b.note("%s has no %s rules: %[2]s is left to Docker's own rules, which accept everything that is published", h.Name, words.Family(f))
 			default:
@@ -110,7 +110,7 @@ func (b *builder) notes() {
 
 // openProxy reports whether the rules leave ports of the host to its other rules.
 func (b *builder) openProxy() bool {
-	return b.sides[len(b.sides)-1].Filter(ir.IPv6).Chain(ir.HostChain) == nil
+	return !b.sides[len(b.sides)-1].HasScope(ir.IPv6, ir.ScopeHost)
 }
 
 // grid is the part of a table for one family.
@@ -142,7 +142,7 @@ type column struct {
 func program(h *snapshot.Host, k Kind, f ir.Family) (*packet.Program, error) {
 	if h.Kind.Compiled() {
 		if k == Host {
-			p := h.Program(f, ir.InputChain)
+			p := h.Program(f, h.OwnChain(snapshot.ToHost))
 			p.ToHost = true
 			return p, nil
 		}

@@ -8,7 +8,6 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
-	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // decision is packets that get a verdict from a rule.
@@ -48,6 +47,10 @@ func decisions(h *snapshot.Host, k Kind, f ir.Family, e *packet.Evaluation, scop
 	// What is left was let through: by the last rule that a packet matched which lets packets
 	// through, of the policy or, on a host, of the filter table.
 	slices.Reverse(returns)
+	// An accept in the table of dockerfw is followed by rules of Docker, which accept what it publishes.
+	slices.SortStableFunc(returns, func(a, b packet.Place) int {
+		return d.ofTable(b) - d.ofTable(a)
+	})
 	for _, at := range returns {
 		if !d.letsThrough(at) {
 			continue
@@ -98,7 +101,7 @@ func (d *decider) add(at packet.Place, v packet.Verdict, among packet.Set) error
 	}
 	if set := d.rest.And(handled).And(among); !set.IsEmpty() {
 		r := d.e.Program.Rule(at)
-		d.put(d.ruleAt(r), v, identity.Ours(d.host.RuleAt(d.family, r.At)), set)
+		d.put(d.ruleAt(r), v, d.host.RuleAt(d.family, r.At).Ours(), set)
 	}
 	return nil
 }
@@ -126,12 +129,23 @@ func (d *decider) letsThrough(at packet.Place) bool {
 	r := d.e.Program.Rule(at)
 	rule := d.host.RuleAt(d.family, r.At)
 	if d.host.Kind.Compiled() {
-		return r.Verdict.Kind == packet.Return && identity.Ours(rule) && !identity.Dispatches(rule)
+		return r.Verdict.Kind == packet.Return && rule.Ours() && !rule.Dispatches()
 	}
-	if r.At.Table != "filter" {
+	switch {
+	case snapshot.IsOwnTable(r.At):
+		return rule.Ours() && rule.Accepts()
+	case r.At.Table != "filter":
 		return false
 	}
-	return r.At.Policy && (r.Verdict.Kind == packet.Goto || passes(r.Verdict)) || rule != nil && rule.Jump == "ACCEPT"
+	return r.At.Policy && (r.Verdict.Kind == packet.Goto || passes(r.Verdict)) || rule != nil && rule.Accepts()
+}
+
+// ofTable is 1 for a rule in the table of dockerfw, and 0 for all others.
+func (d *decider) ofTable(at packet.Place) int {
+	if snapshot.IsOwnTable(d.e.Program.Rule(at).At) {
+		return 1
+	}
+	return 0
 }
 
 // byDefault adds the packets that the default block lets through: they get to the end of the
@@ -141,7 +155,7 @@ func (d *decider) byDefault() error {
 	if d.kind == Host {
 		packets = d.rest.Diff(d.rest)
 		for at, r := range d.e.Program.Rules() {
-			if r.Verdict.Kind == packet.Jump && r.Verdict.Chain == ir.ProxyChain {
+			if r.Verdict.Kind == packet.Jump && snapshot.IsChainOf(ir.ScopeProxy, r.Verdict.Chain) {
 				handled, err := d.e.Handled(at)
 				if err != nil {
 					return err
@@ -152,7 +166,7 @@ func (d *decider) byDefault() error {
 	}
 	for _, r := range d.e.Program.Rules() {
 		id, ok := d.host.IDAt(d.family, r.At)
-		if !ok || id.Phase != ir.PhaseDefault || !refuses(r.Verdict) || d.kind == Host && r.At.Chain != ir.ProxyChain {
+		if !ok || id.Phase != ir.PhaseDefault || !refuses(r.Verdict) || d.kind == Host && !snapshot.IsChainOf(ir.ScopeProxy, r.At.Chain) {
 			continue
 		}
 		rule := d.ruleAt(r)
@@ -177,10 +191,10 @@ func (d *decider) ruleAt(r *packet.Rule) Rule {
 		return Rule{Name: r.Text}
 	}
 	out := Rule{
-		Name: identity.BlockName(rule), Place: snapshot.PlaceText(d.host.Place(r.At.Chain, rule)),
-		Text: "-A " + r.At.Chain + " " + rule.Canonical(iptables.Family(d.family)), MissingIn: d.host.MissingBlock(r.At.Chain, rule),
+		Name: rule.Block(), Place: snapshot.PlaceText(d.host.Place(rule)),
+		Text: rule.Line(), MissingIn: d.host.MissingBlock(rule),
 	}
-	if !identity.Ours(rule) && identity.IsDockerChain(r.At.Chain) {
+	if !rule.Ours() && identity.IsDockerChain(r.At.Chain) {
 		out.Name = "Docker's rule in " + r.At.Chain
 	}
 	return out

@@ -5,15 +5,11 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/published"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 )
-
-// egressChain is the chain of the rules of an egress block.
-const egressChain = identity.OwnPrefix + "-EGRESS"
 
 // path is that of the packets of a table.
 func (k Kind) path() snapshot.Path {
@@ -28,7 +24,7 @@ func kindsOf(sides []*snapshot.Host) []Kind {
 	out := []Kind{Published, Host}
 	for _, h := range sides {
 		for _, f := range h.Families() {
-			if h.Filter(f).Chain(egressChain) != nil {
+			if h.HasScope(f, ir.ScopeEgress) {
 				return append(out, Egress)
 			}
 		}

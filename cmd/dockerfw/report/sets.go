@@ -13,14 +13,14 @@ const sampleEntries = 5
 // setsOf are the sets of the new side, and those that the old side alone has.
 func setsOf(sides []*snapshot.Host) []Set {
 	now := sides[len(sides)-1]
-	names := now.Sets.Names()
+	names := now.OwnSets().Names()
 	if len(sides) > 1 {
-		names = append(slices.Clone(names), sides[0].Sets.Names()...)
+		names = append(slices.Clone(names), sides[0].OwnSets().Names()...)
 	}
 	slices.Sort(names)
 	var out []Set
 	for _, name := range slices.Compact(names) {
-		s := now.Sets.Set(name)
+		s := now.OwnSets().Set(name)
 		one := Set{Name: name, Managed: !now.Unmanaged[name], Unknown: now.Unmanaged[name] && now.Kind.Compiled()}
 		if s != nil {
 			one.Type, one.Entries = s.Type, s.Len()
@@ -32,7 +32,7 @@ func setsOf(sides []*snapshot.Host) []Set {
 			}
 		}
 		if len(sides) > 1 && !one.Unknown {
-			old := sides[0].Sets.Set(name)
+			old := sides[0].OwnSets().Set(name)
 			if s == nil {
 				one.Type = old.Type
 			}

@@ -132,7 +132,7 @@ func (h *Host) lookAhead(host *Host, rules *iptables.Ruleset, index int, p *Plac
 		return
 	}
 	p.Move, p.Example, p.Undecided = true, example, err
-	p.Behind = fmt.Sprintf("-A %s %s", at.Chain, v.RuleAt(p.Family, at).Canonical(iptables.Family(p.Family)))
+	p.Behind = v.RuleAt(p.Family, at).Line()
 	if p.Table != "filter" {
 		p.Behind = "-t " + p.Table + " " + p.Behind
 	}

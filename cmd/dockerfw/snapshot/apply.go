@@ -9,19 +9,19 @@ import (
 
 // LoadedOnto returns another host as it is after dockerfw has loaded h, which is compiled.
 // Foreign rules stay, except in chains that belong to dockerfw alone; rules and chains of an
-// earlier version are removed, in the security table as well.
+// earlier version are removed, in the security table as well, and so is what another target has loaded.
 func (h *Host) LoadedOnto(host *Host) (*Host, error) {
 	out := &Host{
 		Name: h.Name, Label: h.Label, Kind: host.Kind,
 		Rules:   map[ir.Family]*iptables.Ruleset{},
 		Install: h.Install, Target: h.Target, Own: h.Own, Unmanaged: h.Unmanaged,
 		Origins: h.Origins, Implicit: h.Implicit, Sources: h.Sources,
-		Backend: host.Backend, suffix: host.suffix, savedBy: host.savedBy, tools: host.tools, NFT: host.NFT, NFTUnread: host.NFTUnread,
+		Backend: host.Backend, suffix: host.suffix, savedBy: host.savedBy, tools: host.tools, NFT: h.tableLoadedOnto(host), NFTUnread: host.NFTUnread,
 		Other: host.Other, NoSecurity: host.NoSecurity,
 		Network: host.Network, NetworkUnread: host.NetworkUnread, Internal: h.Internal,
 	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if host.Rules[f] == nil && h.Rules[f] == nil {
+		if host.Rules[f] == nil && (h.Rules[f] == nil || h.NFTables()) {
 			continue
 		}
 		rules, placed, err := h.rulesLoadedOnto(host, f)
@@ -50,7 +50,7 @@ func (h *Host) rulesLoadedOnto(host *Host, f ir.Family) (*iptables.Ruleset, []Pl
 
 // setsLoadedOnto returns the sets after loading; unmanaged ones keep their entries.
 func (h *Host) setsLoadedOnto(host *Host) (*iptables.Sets, error) {
-	if h.Sets == nil {
+	if h.Sets == nil || h.NFTables() {
 		return host.Sets, nil
 	}
 	keep := map[string]bool{}

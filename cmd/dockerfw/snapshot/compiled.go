@@ -130,7 +130,7 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diag
 	var all []string
 	for _, dir := range dirs {
 		content := map[string][]byte{}
-		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6} {
+		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6, folder.NFTFile} {
 			text, err := files.Read(tree, filepath.Join(dir, f))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, nil, err
@@ -173,6 +173,13 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 		if !set.Managed {
 			h.Unmanaged[set.Name] = true
 		}
+	}
+	switch manifest.Target {
+	case "":
+	case ir.TargetNFTables.String():
+		return h.readCompiledTable(manifest, content, display)
+	default:
+		return nil, fmt.Errorf("%s: unknown target %q; this version of dockerfw knows iptables and nftables", folder.ManifestFile, manifest.Target)
 	}
 	var diags hcl.Diagnostics
 	sets, more := iptables.ParseSets(bytes.NewReader(content[folder.SetsFile]), display(folder.SetsFile))

@@ -54,11 +54,16 @@ func (f *Fleet) Labels() string {
 //
 // Diagnostics are about the text of the files; an error is any other reason.
 func Open(name string, opts driver.Options) (*Fleet, hcl.Diagnostics, error) {
+	return OpenFor(nil, name, opts)
+}
+
+// OpenFor is Open for a comparison with a compiled host, which may be nil: see LiveOptions.Compiled.
+func OpenFor(compiled *Host, name string, opts driver.Options) (*Fleet, hcl.Diagnostics, error) {
 	if name == LiveName {
 		if _, err := os.Stat(name); err == nil {
 			return nil, nil, fmt.Errorf("%q is the name of this host, and a file has that name too: write ./%s for the file", name, name)
 		}
-		return ReadLive(func() Tools { return LocalTools{} }, LiveOptions{})
+		return ReadLive(func() Tools { return LocalTools{} }, LiveOptions{Compiled: compiled})
 	}
 	if IsRemote(name) {
 		return OpenRemote(context.Background(), name)

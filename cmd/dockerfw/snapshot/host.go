@@ -7,8 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/network"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/packet/netfilter"
@@ -40,10 +40,14 @@ type Host struct {
 	// Rules by family; none for a family that was not read.
 	Rules map[ir.Family]*iptables.Ruleset
 	Sets  *iptables.Sets
-	// NFT is the output of nft list ruleset; nil where it was not read.
+	// NFT is the output of nft list ruleset; nil where it was not read. Of a compiled host of target
+	// nftables it is the table that loading makes; of one of target iptables it is nil.
 	NFT *nft.Ruleset
 	// NFTUnread is why a live host has no NFT; "" if it has.
 	NFTUnread string
+	// NotListed are the sets of the table of dockerfw whose elements were not listed, because that
+	// takes long: they are those that their names, which have the digest of their elements, stand for.
+	NotListed map[string]bool
 	// Install is how the rules of a compiled host get into the chain Target; Own are the
 	// chains that belong to dockerfw alone, by family: loading empties them first.
 	Install ir.Install
@@ -76,6 +80,9 @@ type Host struct {
 	suffix  string
 	// tools are those of a live host; nil for this one.
 	tools Tools
+	// TableText is table inet dockerfw of nft as text: the one that a compiled host of target nftables
+	// loads, or the one that a host has which was read for loading; nil for none.
+	TableText *plan.Table
 	// Other are the tables of the kind of iptables that Docker does not use, NoSecurity the families
 	// whose kernel has no security table. Unread is why the tables of a family were not read, and
 	// SetsUnread why the sets were not. Only a host that is read for loading has them.
@@ -89,6 +96,14 @@ type Host struct {
 
 	// restore are the files of a compiled host, for loading them onto another.
 	restore map[ir.Family]*iptables.RulesFile
+	// families are those of a compiled host of target nftables, whose table is for both.
+	families []ir.Family
+	// conditions are the sets of the table of dockerfw as conditions on packets.
+	conditions *netfilter.NFTSets
+	// tableSets are the sets of the table of dockerfw as ipsets, and members their addresses, by the
+	// names of the policy.
+	tableSets *iptables.Sets
+	members   map[string]*packet.AddrSet
 	// ipsets, programs and hooks are computed on first use.
 	ipsets   *netfilter.Sets
 	programs map[programKey]*packet.Program
@@ -114,11 +129,16 @@ func newHost(name string, kind Kind) *Host {
 func (h *Host) Families() []ir.Family {
 	var out []ir.Family
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-		if h.Rules[f] != nil {
+		if h.HasFamily(f) {
 			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// HasFamily reports whether the host has rules of a family.
+func (h *Host) HasFamily(f ir.Family) bool {
+	return h.Rules[f] != nil || h.Kind.Compiled() && slices.Contains(h.families, f)
 }
 
 // Filter returns the filter table of a family, which may be nil.
@@ -129,13 +149,9 @@ func (h *Host) Filter(f ir.Family) *iptables.Table {
 	return h.Rules[f].Table("filter")
 }
 
-// EntryChain is the chain of a compiled host that its jump, or the target, leads to first.
-func (h *Host) EntryChain() string {
-	if h.Install == ir.InstallJump {
-		return identity.OwnPrefix
-	}
-	return h.Target
-}
+// EntryChain is the chain of a compiled host that its jump, or the target, leads to first; with target
+// nftables it is the base chain for forwarded packets.
+func (h *Host) EntryChain() string { return h.ChainOf(ir.ScopeForward) }
 
 // Owns reports whether a chain belongs to dockerfw alone on a compiled host.
 func (h *Host) Owns(f ir.Family, chain string) bool { return slices.Contains(h.Own[f], chain) }
@@ -150,34 +166,4 @@ func PlaceText(r hcl.Range) string {
 		return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
 	}
 	return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line)
-}
-
-// Place is where a rule was written: in the policy if there is one, else in the file that
-// the rule was read from.
-func (h *Host) Place(chain string, r *iptables.Rule) hcl.Range {
-	if id, ok := identity.IDOf(r); ok {
-		return h.PlaceOf(chain, id, r)
-	}
-	return r.Range
-}
-
-// PlaceOf is Place for one of the rules of the policy that were merged into a rule. It is empty for
-// rules that are no block of the policy, if there is a policy.
-func (h *Host) PlaceOf(chain string, id ir.RuleID, r *iptables.Rule) hcl.Range {
-	if h.Origins != nil && (id.Merged() || id.Leads()) {
-		return hcl.Range{}
-	}
-	if o, ok := h.Origins[RuleKey{chain, id}]; ok {
-		return o.Range
-	}
-	return r.Range
-}
-
-// MissingBlock returns the policy that lacks the block of a rule, which is compiled all the
-// same; "" if the policy has the block, or is not known.
-func (h *Host) MissingBlock(chain string, r *iptables.Rule) string {
-	if id, ok := identity.IDOf(r); ok && h.Implicit[RuleKey{chain, id}] {
-		return h.Name
-	}
-	return ""
 }

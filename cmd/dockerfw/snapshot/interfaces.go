@@ -16,6 +16,9 @@ func (h *Host) Interfaces(f ir.Family) (external, container []string) {
 	if h.External != nil {
 		return h.External, h.Container
 	}
+	if h.NFTables() {
+		return h.interfacesOfTable(f)
+	}
 	// The rules of default match exactly these.
 	for _, r := range h.incoming(f) {
 		if id, ok := identity.IDOf(r); ok && id.Phase == ir.PhaseDefault {

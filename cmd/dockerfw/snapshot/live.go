@@ -28,6 +28,12 @@ type LiveOptions struct {
 	// Boot reads a host on which the engine has not started: with Docker's rules in both kinds of
 	// tables it uses the last one. Tables that iptables cannot print count as empty.
 	Boot bool
+	// Compiled is a host of target nftables whose table this one may have, or nil. Elements of its sets
+	// of over plan.LargeSet are not listed where the host has these sets by name: see Host.NotListed.
+	Compiled *Host
+	// Optional reads a host on which iptables and ipset may be missing or not work, because what is
+	// loaded needs neither: without them it has no rules and sets of theirs.
+	Optional bool
 	// Removing reads the host whichever kind Docker uses: dockerfw is removed from both.
 	Removing bool
 }
@@ -87,7 +93,7 @@ func readHost(name string, t Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, err
 	if o.Boot {
 		return fleet, diags, nil
 	}
-	if err := h.readNFT(); err != nil {
+	if err := h.readNFT(o.Compiled); err != nil {
 		return nil, nil, err
 	}
 	return fleet, diags, nil
@@ -101,7 +107,7 @@ func (h *Host) ReadAgain(t Tools) (*Host, hcl.Diagnostics, error) {
 	out.Backend, out.suffix = h.Backend, h.suffix
 	out.Other, out.NoSecurity, out.NFT, out.NFTUnread = h.Other, h.NoSecurity, h.NFT, h.NFTUnread
 	out.Network, out.NetworkUnread = h.Network, h.NetworkUnread
-	diags, err := out.readTables(LiveOptions{Loading: true})
+	diags, err := out.readTables(LiveOptions{Loading: true, Optional: h.SetsUnread != nil})
 	return out, diags, err
 }
 
@@ -113,6 +119,10 @@ func (h *Host) readTables(o LiveOptions) (hcl.Diagnostics, error) {
 		text, err := h.tools.Output(tool)
 		if o.Loading && err != nil {
 			h.Unread[f] = err // it matters only if the policy has rules of the family
+			continue
+		}
+		if errors.Is(err, ErrNoTool) && h.withoutIPTables() {
+			h.Rules[f] = iptables.NewRuleset(iptables.Family(f))
 			continue
 		}
 		m := incompatible.FindSubmatch(text)
@@ -136,10 +146,10 @@ func (h *Host) readTables(o LiveOptions) (hcl.Diagnostics, error) {
 	}
 	text, err := h.tools.Output("ipset", "save")
 	if err != nil && (o.Loading || !errors.Is(err, ErrNoTool)) {
-		if !o.Boot {
+		if !o.Boot && !o.Optional {
 			return nil, err
 		}
-		// Boot can close all containers without ipset.
+		// Boot can close all containers without ipset, and target nftables needs none.
 		h.SetsUnread = err
 	}
 	diags = append(diags, h.add(saved.Part{Holds: saved.Sets, Text: string(text)}, "ipset save")...)
@@ -225,4 +235,16 @@ func unsupported(err error) bool {
 		}
 	}
 	return false
+}
+
+// withoutIPTables reports whether there are no tables of iptables to read, because iptables is not
+// installed for either family, and nft is: on a host of target nftables.
+func (h *Host) withoutIPTables() bool {
+	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+		if _, err := h.tools.Output(h.Tool(f) + "-save"); !errors.Is(err, ErrNoTool) || len(h.tools.LegacyTables(f)) > 0 {
+			return false
+		}
+	}
+	_, err := h.tools.Output("nft", "list", "tables")
+	return err == nil
 }

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/iptables"
@@ -13,7 +12,7 @@ import (
 
 // MergedInto returns the rules of the policy that were merged into a rule of dockerfw and match
 // packets of a set, by the comments of the entries in its set; nil if it is not such a rule.
-func (h *Host) MergedInto(f ir.Family, r *iptables.Rule, packets packet.Set) []ir.RuleID {
+func (h *Host) MergedInto(f ir.Family, r *Rule, packets packet.Set) []ir.RuleID {
 	id, set, end := h.merged(r)
 	if set == nil {
 		return nil
@@ -39,10 +38,10 @@ func (h *Host) MergedInto(f ir.Family, r *iptables.Rule, packets packet.Set) []i
 
 // BlockOf returns the rule of the policy that a rule of dockerfw comes from: of merged ones, the
 // one that matches the packet. ok is false for a rule without a comment of dockerfw.
-func (h *Host) BlockOf(r *iptables.Rule, p *packet.Packet) (id ir.RuleID, ok bool) {
+func (h *Host) BlockOf(r *Rule, p *packet.Packet) (id ir.RuleID, ok bool) {
 	id, set, end := h.merged(r)
 	if set == nil {
-		return identity.IDOf(r)
+		return r.ID()
 	}
 	address := p.Source
 	if end == packet.Destination {
@@ -58,7 +57,7 @@ func (h *Host) BlockOf(r *iptables.Rule, p *packet.Packet) (id ir.RuleID, ok boo
 
 // EntriesOfMerged returns the entries of each rule of the policy that was merged into a rule; nil if it is not
 // such a rule.
-func (h *Host) EntriesOfMerged(r *iptables.Rule) map[ir.RuleID]string {
+func (h *Host) EntriesOfMerged(r *Rule) map[ir.RuleID]string {
 	id, set, _ := h.merged(r)
 	if set == nil {
 		return nil
@@ -72,13 +71,13 @@ func (h *Host) EntriesOfMerged(r *iptables.Rule) map[ir.RuleID]string {
 
 // merged returns the set with the entries of the rules that were merged into a rule, and the end of
 // packets that it is about; nil if it is not such a rule.
-func (h *Host) merged(r *iptables.Rule) (id ir.RuleID, set *iptables.Set, end packet.End) {
-	id, ok := identity.IDOf(r)
-	if !ok || !id.Merged() {
+func (h *Host) merged(r *Rule) (id ir.RuleID, set *iptables.Set, end packet.End) {
+	id, ok := r.ID()
+	if !ok || !id.Merged() || r.IPTables == nil {
 		return id, nil, end
 	}
-	for i := range r.Matches {
-		o := r.Matches[i].Option("--match-set")
+	for i := range r.IPTables.Matches {
+		o := r.IPTables.Matches[i].Option("--match-set")
 		if o == nil || o.Not || len(o.Values) != 2 {
 			continue
 		}

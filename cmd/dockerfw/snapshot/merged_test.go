@@ -32,7 +32,7 @@ func TestMergedRulesAreInTheOrderOfTheirAddresses(t *testing.T) {
 		}
 		rule := h.Filter(ir.IPv4).Chain("DOCKER-USER").Rules[0]
 		var got []string
-		for _, id := range h.MergedInto(ir.IPv4, rule, space.All()) {
+		for _, id := range h.MergedInto(ir.IPv4, &Rule{IPTables: rule}, space.All()) {
 			got = append(got, id.Name)
 		}
 		if want := []string{"a", "b", "c", "net"}; !slices.Equal(got, want) {

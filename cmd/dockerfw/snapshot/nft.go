@@ -65,14 +65,19 @@ func (h *Host) nftHooks(f ir.Family, path Path) []positioned {
 	}
 	var out []positioned
 	for _, t := range h.NFT.Tables {
-		if !ofFamily(t, f) || h.readByIPTables(t) {
+		if !ofFamily(t, f) || t.Dormant || h.readByIPTables(t) {
 			continue
 		}
 		for _, c := range t.Chains {
 			if !slices.Contains(hooksOnPath[path], c.Hook) || len(c.Rules) == 0 && c.Policy != "drop" {
 				continue
 			}
-			p := netfilter.NFTProgram(t, c, f)
+			var p *packet.Program
+			if t == h.Table() {
+				p = h.nftSets().Program(c, f)
+			} else {
+				p = netfilter.NFTProgram(t, c, f)
+			}
 			nat := c.Type == "nat"
 			if nat && c.Hook != "prerouting" {
 				if !p.Refuses() {

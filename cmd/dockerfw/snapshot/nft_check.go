@@ -14,8 +14,9 @@ import (
 
 // readNFT reads the tables of nft on a live host, and checks that iptables-save printed its own
 // completely. Without nft nothing can have changed them.
-func (h *Host) readNFT() error {
-	text, err := h.ToolOutput("nft", "-j", "list", "ruleset")
+func (h *Host) readNFT(compiled *Host) error {
+	large := compiled.largeSets()
+	text, err := h.listNFT(large)
 	switch {
 	case errors.Is(err, ErrNoTool):
 		h.NFTUnread = "nft is not installed"
@@ -29,6 +30,7 @@ func (h *Host) readNFT() error {
 	if h.NFT, err = nft.Parse(text); err != nil {
 		return fmt.Errorf("%s: nft -j list ruleset: %w", h.Name, err)
 	}
+	h.assume(large)
 	return h.checkNFT()
 }
 

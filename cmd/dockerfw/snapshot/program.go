@@ -14,9 +14,13 @@ type programKey struct {
 	table, start string
 }
 
-// Program returns the rules of a family that packets traverse from a chain of the filter
-// table on. A chain that does not exist is empty.
+// Program returns the rules of a family that packets traverse from a chain of the filter table on, or
+// from one of the table of dockerfw. A chain that does not exist is empty.
 func (h *Host) Program(f ir.Family, start string) *packet.Program {
+	if h.Table().Chain(start) != nil {
+		p := *h.tableProgram(f, start)
+		return &p
+	}
 	t := h.Filter(f)
 	if t == nil {
 		t = &iptables.Table{Name: "filter"}
@@ -88,15 +92,27 @@ func (h *Host) packetSets() *netfilter.Sets {
 	return h.ipsets
 }
 
-// Members are the addresses of the sets, by name: of those that have only addresses, and whose
-// entries are known.
-func (h *Host) Members() map[string]*packet.AddrSet { return h.packetSets().Addresses() }
+// Members are the addresses of the sets of OwnSets, by name: of those that have only addresses, and
+// whose entries are known.
+func (h *Host) Members() map[string]*packet.AddrSet {
+	if h.NFTables() {
+		h.readTableSets()
+		return h.members
+	}
+	return h.IPSetMembers()
+}
+
+// IPSetMembers are the addresses of the ipsets, like Members.
+func (h *Host) IPSetMembers() map[string]*packet.AddrSet { return h.packetSets().Addresses() }
 
 // WithMembersOf is the host with the entries that sets of the same name and type have on
 // another.
 func (h *Host) WithMembersOf(other *Host) *Host {
 	out := *h
-	out.ipsets, out.programs, out.hooks = nil, nil, nil
+	out.forget()
+	if h.NFTables() {
+		out.NFT = h.tableWithMembersOf(other)
+	}
 	out.Sets = h.Sets.Overlay(other.Sets, func(name string) bool {
 		a, b := h.Sets.Set(name), other.Sets.Set(name)
 		return a == nil || a.Type == b.Type && a.Family == b.Family
@@ -108,7 +124,7 @@ func (h *Host) WithMembersOf(other *Host) *Host {
 // tables, is computed for each again. They share the rules, sets and files, which nobody changes.
 func (h *Host) Copy() *Host {
 	out := *h
-	out.ipsets, out.programs, out.hooks = nil, nil, nil
+	out.forget()
 	for _, tables := range []*map[ir.Family]*iptables.Ruleset{&out.Rules, &out.Other} {
 		copies := map[ir.Family]*iptables.Ruleset{}
 		for f, rules := range *tables {
@@ -119,6 +135,11 @@ func (h *Host) Copy() *Host {
 		*tables = copies
 	}
 	return &out
+}
+
+// forget drops what is computed on first use.
+func (h *Host) forget() {
+	h.ipsets, h.programs, h.hooks, h.tableSets, h.members, h.conditions = nil, nil, nil, nil, nil, nil
 }
 
 // DistinguishSets adds the name of the host to the names of sets that have other addresses on

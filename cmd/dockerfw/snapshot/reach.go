@@ -23,6 +23,12 @@ func (h *Host) RouteTo(f ir.Family, path Path, chain string, fallback bool) (*pa
 		hooks = slices.DeleteFunc(hooks, func(h packet.Hook) bool { return h.Table == "security" })
 	}
 	for i, hook := range hooks {
+		if hook.Table == ownTable && hook.Chain == chain {
+			// An accept of an earlier base chain does not keep packets from this one.
+			hooks[i].Program = &packet.Program{Family: f, ToHost: hook.Program.ToHost, Default: hook.Program.Default, Chains: []*packet.Chain{
+				{Name: chain, Rules: []*packet.Rule{{Verdict: Reached, Text: "dockerfw"}}},
+			}}
+		}
 		if hook.Table != "filter" {
 			continue
 		}
@@ -44,31 +50,8 @@ func (h *Host) RouteTo(f ir.Family, path Path, chain string, fallback bool) (*pa
 func (h *Host) firstOwnRule(f ir.Family, c *packet.Chain) int {
 	return max(0, slices.IndexFunc(c.Rules, func(r *packet.Rule) bool {
 		rule := h.RuleAt(f, r.At)
-		return rule != nil && ir.IsComment(rule.Comment())
+		return ir.IsComment(rule.Comment())
 	}))
-}
-
-// IDAt returns the identity of a rule by its position in the tables of iptables; ok is false if
-// it is not a rule of dockerfw.
-func (h *Host) IDAt(f ir.Family, at packet.Origin) (id ir.RuleID, ok bool) {
-	r := h.RuleAt(f, at)
-	if r == nil {
-		return ir.RuleID{}, false
-	}
-	return identity.IDOf(r)
-}
-
-// RuleAt returns a rule by its position in the tables of iptables; nil for the policy of a
-// chain, and for rules of nft.
-func (h *Host) RuleAt(f ir.Family, at packet.Origin) *iptables.Rule {
-	if h.Rules[f] == nil || at.Policy {
-		return nil
-	}
-	c := h.Rules[f].Table(at.Table).Chain(at.Chain)
-	if c == nil || at.Rule < 0 || at.Rule >= len(c.Rules) {
-		return nil
-	}
-	return c.Rules[at.Rule]
 }
 
 // Bypassing are the packets that a route made by RouteTo lets through before they get to the
@@ -112,6 +95,9 @@ func AdmittingRule(route *packet.Evaluation, p packet.Packet) packet.Origin {
 // built-in chain of a path leads there. What comes after the last jump to the chain is left to
 // Docker, or to the host. It is nil where no jump leads to the chain.
 func (h *Host) ProgramFrom(f ir.Family, path Path, chain string) (*packet.Program, error) {
+	if h.Table().Chain(chain) != nil {
+		return h.Program(f, chain), nil
+	}
 	t := h.Filter(f)
 	builtin := path.FilterChain()
 	if h.Kind.Compiled() || chain == builtin || !Declared(t.Chain(builtin)) {
@@ -195,7 +181,7 @@ func (h *Host) RuleText(f ir.Family, at packet.Origin) string {
 		table = "-t " + at.Table + " "
 	}
 	if rule := h.RuleAt(f, at); rule != nil {
-		return fmt.Sprintf("%s-A %s %s, %s", table, at.Chain, rule.Canonical(iptables.Family(f)), PlaceText(rule.Range))
+		return fmt.Sprintf("%s%s, %s", table, rule.Line(), PlaceText(rule.IPTables.Range))
 	}
 	return fmt.Sprintf("%s-P %s %s", table, at.Chain, h.Rules[f].Table(at.Table).Chain(at.Chain).Policy)
 }
@@ -204,12 +190,12 @@ func (h *Host) RuleText(f ir.Family, at packet.Origin) string {
 // FORWARD too.
 func (h *Host) IsForeign(f ir.Family, at packet.Origin) bool {
 	if _, ok := h.NFTRuleText(at); ok {
-		return !IsDockerRule(at)
+		return !IsDockerRule(at) && !IsOwnTable(at)
 	}
 	if at.Policy {
 		return at.Table != "filter" || at.Chain != "FORWARD"
 	}
-	if r := h.RuleAt(f, at); r != nil && identity.Ours(r) {
+	if h.RuleAt(f, at).Ours() {
 		return false
 	}
 	return at.Table != "filter" || !identity.IsDockerChain(at.Chain) && !identity.IsOwnChain(at.Chain)

@@ -55,6 +55,7 @@ const toolQuestions = `
 		ask $tool-legacy-save
 	done
 	ask ipset save
+	ask nft list tables
 	ask nft -j list ruleset
 	ask test -e /sys/class/net/docker0
 `

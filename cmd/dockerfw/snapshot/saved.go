@@ -37,6 +37,12 @@ func openSaved(tree files.Tree, paths []string, name string) (*Fleet, hcl.Diagno
 			return nil, nil, err
 		}
 	}
+	if len(r.host.Rules) == 0 && r.host.NFTables() {
+		// A host of target nftables needs no iptables.
+		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
+			r.host.Rules[f] = iptables.NewRuleset(iptables.Family(f))
+		}
+	}
 	if len(r.host.Rules) == 0 && !r.diags.HasErrors() {
 		if sets := r.from[saved.Sets]; sets != "" {
 			return nil, r.diags, fmt.Errorf("%s has sets, but no output of iptables-save or ip6tables-save. Give the rules too: rules.v4,%s", name, sets)
@@ -64,10 +70,7 @@ func (r *savedReader) read(path string, text []byte) error {
 	if m := incompatible.FindSubmatch(text); m != nil {
 		return fmt.Errorf("%s: %s It has rules of nft, which iptables-save does not print", path, m[1])
 	}
-	if nft.IsText(text) {
-		return fmt.Errorf("%s is the output of nft list ruleset, of which only JSON can be read. Save the output of nft -j list ruleset instead", path)
-	}
-	if nft.IsJSON(text) {
+	if nft.IsText(text) || nft.IsJSON(text) {
 		if err := r.claim(nftTables, path); err != nil {
 			return err
 		}
@@ -121,7 +124,7 @@ func (r *savedReader) skip(path string, text []byte) error {
 	case len(bytes.TrimSpace(text)) == 0:
 		return fmt.Errorf("%s is empty, and its name does not tell what it is: rename it to rules.v4, rules.v6 or sets", path)
 	}
-	return fmt.Errorf("%s is neither a policy nor the output of iptables-save, ip6tables-save, ipset save or nft -j list ruleset", path)
+	return fmt.Errorf("%s is neither a policy nor the output of iptables-save, ip6tables-save, ipset save or nft list ruleset", path)
 }
 
 // filesIn lists the files of a directory in lexical order; links count as what they lead to.
@@ -140,11 +143,16 @@ func filesIn(tree files.Tree, dir string) ([]string, error) {
 	return out, nil
 }
 
-// nftTables is the output of nft -j list ruleset.
+// nftTables is the output of nft list ruleset, as text or as JSON.
 const nftTables = saved.Content("nft tables")
 
 // addNFT reads the tables of nft.
 func (h *Host) addNFT(text []byte, path string) hcl.Diagnostics {
+	if !nft.IsJSON(text) {
+		read, diags := nft.ParseText(text, path)
+		h.NFT = read
+		return diags
+	}
 	read, err := nft.Parse(text)
 	if err != nil {
 		return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "nft tables cannot be read", Detail: err.Error(), Subject: &hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}}}

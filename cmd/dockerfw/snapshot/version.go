@@ -15,7 +15,7 @@ func (h *Host) Version() *plan.Version {
 			managed[name] = name
 		}
 	}
-	out := &plan.Version{Rules: map[ir.Family]*plan.Rules{}, Sets: h.Sets.Select(managed), Unmanaged: h.Sets.Select(unmanaged)}
+	out := &plan.Version{Table: h.TableText, Rules: map[ir.Family]*plan.Rules{}, Sets: h.Sets.Select(managed), Unmanaged: h.Sets.Select(unmanaged)}
 	for f := range h.restore {
 		out.Rules[f] = h.rulesVersion(f)
 	}
@@ -42,5 +42,5 @@ func (h *Host) rulesVersion(f ir.Family) *plan.Rules {
 
 // State is what a plan for the host starts from. The host was read for loading.
 func (h *Host) State() *plan.Host {
-	return &plan.Host{Rules: h.Rules, Other: h.Other, Sets: h.Sets, NoSecurity: h.NoSecurity}
+	return &plan.Host{Rules: h.Rules, Other: h.Other, Table: h.TableText, Sets: h.Sets, NoSecurity: h.NoSecurity}
 }

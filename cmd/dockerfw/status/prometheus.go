@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"io"
 	"strconv"
 	"strings"
@@ -82,6 +83,8 @@ func (m *metrics) version(r *Report) {
 	}
 	m.family("version_info", "gauge", "The version that was loaded: its folder, the digest of its manifest, its host and the tables.")
 	m.sample("version_info", 1, "folder", v.Folder, "digest", v.Digest, "host", v.Host, "backend", v.Backend)
+	m.family("target_info", "gauge", "The target of the version that was loaded: iptables or nftables.")
+	m.sample("target_info", 1, "target", cmp.Or(v.Target, "iptables"))
 	if r.Since != nil {
 		m.family("version_loaded_timestamp_seconds", "gauge", "When it was loaded, in Unix time.")
 		m.sample("version_loaded_timestamp_seconds", uint64(r.Since.Unix()))

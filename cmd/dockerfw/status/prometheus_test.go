@@ -67,6 +67,7 @@ func TestPrometheusReadsTheMetrics(t *testing.T) {
 		"differences":                      {"": 2},
 		"faults":                           {"severity=error": 2, "severity=warning": 1},
 		"version_info":                     {"folder=/etc/dockerfw.d/2 digest=0123456789abcdef host=web1 backend=nft": 1},
+		"target_info":                      {"target=iptables": 1},
 		"version_loaded_timestamp_seconds": {"": 1700000000},
 		"confirmation_pending":             {"": 1},
 		"confirmation_overdue":             {"": 1},

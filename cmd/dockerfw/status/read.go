@@ -57,7 +57,9 @@ func Read(now time.Time) (*Report, error) {
 		t = &tools{runner: hosttool.New(), texts: map[string][]byte{}}
 		return t
 	}
-	fleet, diags, err := snapshot.ReadLive(again, snapshot.LiveOptions{Last: backend, Loading: true})
+	contents, path, recorded := version(s, in, change, out)
+	nftables := recorded != nil && recorded.Target != ""
+	fleet, diags, err := snapshot.ReadLive(again, snapshot.LiveOptions{Last: backend, Loading: true, Optional: nftables, Removing: nftables})
 	switch {
 	case err != nil:
 		return nil, err
@@ -65,13 +67,15 @@ func Read(now time.Time) (*Report, error) {
 		return nil, diags
 	}
 	host := fleet.Hosts[0]
-	if err := apply.MustRead(host); err != nil {
+	if err := apply.MustRead(host); err != nil && !nftables {
+		return nil, err
+	}
+	if err := readTable(s, host, t, nftables); err != nil {
 		return nil, err
 	}
 	for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 		out.Drops = append(out.Drops, dropsOf(t.texts[host.Tool(f)+"-save"], f)...)
 	}
-	contents, path, recorded := version(s, in, change, out)
 	if recorded != nil {
 		out.Version = outcome.VersionOf(recorded)
 		if !recorded.Since.IsZero() { // not of a change that waits
@@ -87,6 +91,20 @@ func Read(now time.Time) (*Report, error) {
 	}
 	out.OK = out.State == InForce && (out.Pending == nil || !out.Pending.Overdue)
 	return out, nil
+}
+
+// readTable reads table inet dockerfw of nft, where it may exist. Its error counts if the version in
+// force has one.
+func readTable(s *store.Store, host *snapshot.Host, t *tools, nftables bool) error {
+	if host.NFT != nil && host.NFT.Table("inet", "dockerfw") == nil {
+		return nil
+	}
+	table, err := apply.ReadTable(func(args ...string) ([]byte, error) { return t.Output("nft", args...) }, apply.KnownTables(s)...)
+	if err != nil && nftables {
+		return err
+	}
+	host.TableText = table
+	return nil
 }
 
 func lastBackend(s *store.Store) snapshot.Backend {
@@ -148,7 +166,7 @@ func (out *Report) folder(path string) string {
 func ofManifest(p *store.Pending) *store.InForce {
 	out := &store.InForce{Folder: p.Folder, Digest: p.Digest, Backend: p.Backend}
 	if m, err := folder.ParseManifest(p.Files[folder.ManifestFile]); err == nil {
-		out.Host, out.Version = m.Host, m.Version
+		out.Target, out.Host, out.Version = m.Target, m.Host, m.Version
 		for _, i := range m.Inputs {
 			out.Policy = append(out.Policy, i.Name)
 		}
@@ -158,7 +176,7 @@ func ofManifest(p *store.Pending) *store.InForce {
 
 // state compares the host with the version that should be in force.
 func (out *Report) state(s *store.Store, host *snapshot.Host, contents map[string][]byte, path string) {
-	own := plan.HasOwn(host.Rules[ir.IPv4]) || plan.HasOwn(host.Rules[ir.IPv6])
+	own := plan.HasOwn(host.Rules[ir.IPv4]) || plan.HasOwn(host.Rules[ir.IPv6]) || host.NFTables() || host.TableText != nil
 	switch {
 	case closed(host):
 		out.State = Closed
@@ -202,10 +220,20 @@ func (out *Report) compare(s *store.Store, host *snapshot.Host, contents map[str
 	if err != nil {
 		return err
 	}
-	p, err := plan.Make(plan.Input{
+	in := plan.Input{
 		Host: host.State(), Want: want.Version(), Records: records, Force: true,
 		Late: snapshot.Late(placements),
-	})
+	}
+	p, err := plan.Make(in)
+	if err == nil && p.Differences.Table != nil && in.Want.Table != nil {
+		// Another version of nft may print the same rules in other words.
+		if in.PrintedTable, err = apply.PrintedTable(hosttool.New(), in.Want.Table); errors.Is(err, hosttool.ErrNamespace) {
+			err = nil
+		}
+		if err == nil {
+			p, err = plan.Make(in)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -235,6 +263,17 @@ func foreign(rules []string) facts.Fact {
 
 // sets counts the entries of the sets of a version on the host.
 func (out *Report) sets(want, host *snapshot.Host) {
+	for _, s := range want.TableText.Sets() {
+		have := host.TableText.Object("set", s.Name)
+		one := Set{Name: s.Name, Managed: s.Managed(), Missing: have == nil}
+		if have != nil {
+			one.Entries = len(have.Elements)
+		}
+		out.Sets = append(out.Sets, one)
+	}
+	if want.TableText != nil {
+		return
+	}
 	for _, name := range want.Sets.Names() {
 		one := Set{Name: name, Managed: !want.Unmanaged[name]}
 		if have := host.Sets.Set(name); have == nil {
@@ -250,6 +289,9 @@ func (out *Report) sets(want, host *snapshot.Host) {
 
 // closed reports whether a host has the rules of plan.Closed.
 func closed(host *snapshot.Host) bool {
+	if plan.IsClosed(host.TableText) {
+		return true
+	}
 	for _, f := range host.Families() {
 		if t := host.Filter(f); t != nil {
 			for _, c := range t.Chains {

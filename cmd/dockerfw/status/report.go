@@ -36,10 +36,11 @@ type Report struct {
 	Facts   []facts.Fact `json:"facts"`
 	Pending *Pending     `json:"pending,omitempty"`
 	// Good is the copy of the folder that boot loads if it cannot load its own.
-	Good  *Good          `json:"good,omitempty"`
-	Boot  apply.BootUnit `json:"boot"`
-	Drops []Drops        `json:"drops"`
-	Sets  []Set          `json:"sets"`
+	Good *Good          `json:"good,omitempty"`
+	Boot apply.BootUnit `json:"boot"`
+	// Drops is empty for target nftables, whose rules do not count.
+	Drops []Drops `json:"drops"`
+	Sets  []Set   `json:"sets"`
 
 	// again is the folder to load in order to have the version in force again: the one that it came
 	// from, or the copy of it if that was changed or removed.

@@ -41,6 +41,9 @@ func WriteText(w io.Writer, r *Report, style Style) error {
 	}
 	t.pending(r.Pending, r.State)
 	t.boot(r)
+	if r.Version != nil && r.Version.Target != "" {
+		t.line("drops", "not counted: rules of nft have no counters")
+	}
 	t.drops(r.Drops)
 	t.sets(r.Sets)
 	return escape.Write(w, escape.Safe(t.String()))
@@ -98,7 +101,10 @@ func (t *text) inForce(r *Report) {
 		if r.Since != nil && !r.Since.IsZero() {
 			t.line("since", "%s, %s ago", r.Since.Local().Format("2006-01-02 15:04:05 MST"), age(t.style.Now.Sub(*r.Since)))
 		}
-		if v.Backend != "" {
+		switch {
+		case v.Target != "":
+			t.line("tables", "table inet dockerfw of nft")
+		case v.Backend != "":
 			t.line("tables", "iptables-%s", v.Backend)
 		}
 	}

@@ -167,7 +167,10 @@ type InForce struct {
 	Policy  []string `json:"policy"`
 	Host    string   `json:"host,omitempty"`
 	Version string   `json:"version"`
-	Backend string   `json:"backend"`
+	// Target is "nftables" for a folder of that target, and "" for iptables, whose tables are of the kind
+	// Backend.
+	Target  string `json:"target,omitempty"`
+	Backend string `json:"backend"`
 	// Since is when loading succeeded.
 	Since time.Time `json:"since"`
 }

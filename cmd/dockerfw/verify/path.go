@@ -13,10 +13,14 @@ import (
 )
 
 // forward checks the path of forwarded packets.
-func forward(h *hosts) (result, error) { return onPath(h, snapshot.Forward, h.want.EntryChain()) }
+func forward(h *hosts) (result, error) {
+	return onPath(h, snapshot.Forward, h.want.OwnChain(snapshot.Forward))
+}
 
 // input checks the path of packets for the host itself, where docker-proxy answers.
-func input(h *hosts) (result, error) { return onPath(h, snapshot.ToHost, ir.InputChain) }
+func input(h *hosts) (result, error) {
+	return onPath(h, snapshot.ToHost, h.want.OwnChain(snapshot.ToHost))
+}
 
 // path is a path of packets through the host, evaluated with the algebra.
 type path struct {
@@ -39,7 +43,10 @@ type path struct {
 // rules may refuse it: ufw and firewalld have no rule for a published port, because the packets that
 // Docker forwards do not need one.
 func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
-	if h.have.Filter(h.family).Chain(chain) == nil {
+	switch {
+	case ofTable(h) && h.have.Table().Chain(chain) == nil:
+		return failed("chain %s of %s does not exist", chain, snapshot.TableTitle)
+	case !ofTable(h) && h.have.Filter(h.family).Chain(chain) == nil:
 		return failed("chain %s does not exist", chain)
 	}
 	p, err := newPath(h, on, chain)
@@ -66,6 +73,9 @@ func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
 	if !p.filtered() {
 		return nothing("chain %s has no rules of dockerfw, as the check of rules reports", chain)
 	}
+	if ofTable(h) {
+		return ok("packets reach chain %s of %s, and no other rule drops everything that an accept block allows", chain, snapshot.TableTitle)
+	}
 	refused := snapshot.Refused(p.rules)
 	if unaided := snapshot.Bypassing(p.unaided).And(refused).Diff(p.others); !unaided.IsEmpty() {
 		witness, _ := unaided.Witness()
@@ -82,8 +92,7 @@ func onPath(h *hosts, on snapshot.Path, chain string) (result, error) {
 // filtered reports whether the chain has a rule of dockerfw on the host, or needs none.
 func (p *path) filtered() bool {
 	has := func(h *snapshot.Host) bool {
-		c := h.Filter(p.family).Chain(p.chain)
-		return c != nil && slices.ContainsFunc(c.Rules, identity.Ours)
+		return slices.ContainsFunc(h.ChainRules(p.family, p.chain), (*snapshot.Rule).Ours)
 	}
 	return !has(p.loaded) || has(p.have)
 }
@@ -175,6 +184,9 @@ func (p *path) bypassed() (string, error) {
 		return "", nil
 	}
 	witness, _ := leak.Witness()
+	if ofTable(p.hosts) {
+		return fmt.Sprintf("packets such as %s never reach chain %s of %s. %s", witness, p.chain, snapshot.TableTitle, loadAgain), nil
+	}
 	at := snapshot.AdmittingRule(p.route, witness)
 	switch {
 	case p.have.RuleAt(p.family, at) != nil:
@@ -196,11 +208,19 @@ func (p *path) unreachable() (string, error) {
 
 // jumpMissing reports whether no jump leads from the built-in chain to the rules.
 func (p *path) jumpMissing() bool {
+	if ofTable(p.hosts) {
+		return !slices.ContainsFunc(p.have.Hooks(p.family, p.path), func(hook packet.Hook) bool {
+			return snapshot.IsOwnTable(packet.Origin{Table: hook.Table}) && hook.Chain == p.chain
+		})
+	}
 	return !snapshot.Reaches(p.have.Filter(p.family), p.path.FilterChain(), p.chain)
 }
 
 // addJump is how to add the missing jump.
 func (p *path) addJump() string {
+	if ofTable(p.hosts) {
+		return loadAgain
+	}
 	if p.path == snapshot.ToHost {
 		return fmt.Sprintf(loadAgain+", which adds the jump, or: %s -I INPUT 1 -j %s", p.have.Tool(p.family), p.chain)
 	}

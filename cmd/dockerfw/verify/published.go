@@ -14,7 +14,8 @@ import (
 // FORWARD and INPUT of the filter table.
 func publishes(h *hosts) bool {
 	for _, f := range h.have.Families() {
-		if d := h.have.Docker(f); (d.NATSaved || d.Native) && snapshot.Declared(h.have.Filter(f).Chain("FORWARD")) && snapshot.Declared(h.have.Filter(f).Chain("INPUT")) {
+		d, t := h.have.Docker(f), h.have.Filter(f)
+		if (d.NATSaved || d.Native) && snapshot.Declared(t.Chain("FORWARD")) && snapshot.Declared(t.Chain("INPUT")) || d.Native && t == nil && live(h) {
 			return true
 		}
 	}

@@ -175,10 +175,10 @@ func (s *securityTable) excess() (text string, ours bool) {
 	witness, _ := more.Witness()
 	at := s.table.Program.Rule(s.table.Decide(witness).At).At
 	advice := "It is a foreign rule; delete it if it should not be there"
-	switch r := s.have.RuleAt(s.family, at); {
+	switch {
 	case at.Policy:
 		advice = fmt.Sprintf("If it should not, run: %s -t security -P %s ACCEPT", s.have.Tool(s.family), s.path.FilterChain())
-	case r != nil && identity.Ours(r):
+	case s.have.RuleAt(s.family, at).Ours():
 		ours = true
 		advice = "The fallback rules are of another version. " + loadAgain
 	}

@@ -16,7 +16,7 @@ func sets(h *hosts) (result, error) {
 	if len(names) == 0 {
 		return nothing("the policy has no sets")
 	}
-	want, have := h.want.Members(), h.have.Members()
+	want, have := h.want.Members(), h.have.IPSetMembers()
 	var faults []string
 	for _, name := range names {
 		if fault := setFault(h.want, h.have, name, want[name], have[name]); fault != "" {
@@ -42,6 +42,13 @@ func setFault(wantHost, haveHost *snapshot.Host, name string, want, have *packet
 		return ""
 	case have == nil:
 		return name + " has entries that are not addresses"
+	}
+	return elementsFault(name, want, have)
+}
+
+// elementsFault is how the addresses of a set differ; "" if they do not.
+func elementsFault(name string, want, have *packet.AddrSet) string {
+	switch {
 	case have.IsEmpty() && !want.IsEmpty():
 		return name + " is empty"
 	case want.Equal(have):

@@ -17,17 +17,23 @@ var checks = []check{
 	{name: "files", needs: fromFolder, run: files},
 	{name: facts.InterfacesName, ofHost: true, facts: facts.Interfaces},
 	{name: facts.UplinksName, ofHost: true, facts: facts.Uplinks},
-	{name: "rules", ofFamily: true, run: rules},
-	{name: "order", ofFamily: true, needs: filterRead, run: order},
+	{name: "rules", needs: ofTable, run: tableRules},
+	{name: "order", needs: tableRead, run: tableOrder},
+	{name: "rules", ofFamily: true, needs: not(ofTable), run: rules},
+	{name: "order", ofFamily: true, needs: both(filterRead, not(ofTable)), run: order},
 	{name: "FORWARD", ofFamily: true, ofHost: true, slow: true, needs: rulesRead, run: forward},
 	{name: "INPUT", ofFamily: true, ofHost: true, slow: true, needs: protectsInput, run: input},
-	{name: "security", ofFamily: true, ofHost: true, slow: true, needs: rulesRead, run: security},
+	{name: "security", ofFamily: true, ofHost: true, slow: true, needs: both(rulesRead, not(ofTable)), run: security},
 	{name: "Docker", ofFamily: true, ofHost: true, needs: rulesRead, run: docker},
-	{name: "foreign", ofFamily: true, ofHost: true, needs: rulesRead, run: foreign},
+	{name: "foreign", ofFamily: true, ofHost: true, needs: both(rulesRead, not(ofTable)), run: foreign},
+	{name: "foreign", ofHost: true, needs: tableRead, run: tableForeign},
 	{name: "published", ofHost: true, slow: true, needs: publishes, run: publishedPorts},
-	{name: "sets", run: sets},
+	{name: "sets", needs: tableRead, run: tableSets},
+	{name: "sets", needs: not(ofTable), run: sets},
+	{name: "iptables", ofHost: true, needs: ofTable, run: leftOvers},
+	{name: "nftables", ofHost: true, needs: hasOtherTable, run: tableLeftOver},
 	{name: "nft", ofHost: true, needs: nftNotCovered, run: nftTables},
-	{name: "backend", ofHost: true, needs: live, run: backend},
+	{name: "backend", ofHost: true, needs: both(live, not(ofTable)), run: backend},
 	{name: facts.FirewalldName, facts: ofThisHost(facts.Firewalld)},
 	{name: facts.UFWName, facts: ofThisHost(facts.UFW)},
 }
@@ -70,7 +76,7 @@ func rulesRead(h *hosts) bool { return h.have.Rules[h.family] != nil }
 func filterRead(h *hosts) bool { return h.have.Filter(h.family) != nil }
 
 func protectsInput(h *hosts) bool {
-	return rulesRead(h) && h.want.Owns(h.family, ir.InputChain)
+	return rulesRead(h) && h.want.HasScope(h.family, ir.ScopeInput)
 }
 
 // ofThisHost is a check of the files of the host that this runs on, which tell nothing about another
