@@ -356,6 +356,9 @@ func TestAFailureOfNFTChangesNothingOrIsRolledBack(t *testing.T) {
 		out, made, hit := c.with(fault{n: n, when: "after", action: "fail", pattern: "nft\\ *"}, func() outcome { return h.apply(b) })
 		if !hit {
 			h.expect(out, 0, "loaded")
+			if len(made) > 6 {
+				t.Errorf("a load runs nft %d times: %q", len(made), made)
+			}
 			break
 		}
 		h.expect(out, 1, failure)
@@ -627,4 +630,19 @@ input {
 	h.MustRun("nft", "flush", "chain", "inet", "dockerfw", "dockerfw-in")
 	h.succeeds(open, nil, "loaded")
 	h.requireTable(open)
+}
+
+// nft made rules in the tables of iptables-nft that iptables does not print, as on a host without it.
+func TestTargetNFTablesLoadsBesideRulesThatIPTablesCannotPrint(t *testing.T) {
+	t.Parallel()
+	h := newNFTTarget(t)
+	a := nftFolder(t, "a", "203.0.113.10")
+	h.MustRun("nft", "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority filter; policy accept; }; add rule ip filter FORWARD ct state vmap { invalid : drop }")
+	h.expect(h.apply(iptablesFolder(t)), 1, "nothing was changed")
+	h.succeeds(a, nil, "cannot tell whether this host has rules of dockerfw for iptables", "loaded")
+	h.requireTable(a)
+	h.requireConnect()
+	h.expect(h.dockerfw("status"), 0, "in force, exactly as compiled")
+	h.expect(h.remove(), 0, "removed")
+	h.requireNoTable()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -122,6 +123,9 @@ func (a *Applier) lastBackend() snapshot.Backend {
 // read reads the host. known are tables of nft that it may have; see ReadTable.
 func (a *Applier) read(o snapshot.LiveOptions, known ...*plan.Table) (*snapshot.Host, string, error) {
 	o.Loading, o.Last = true, a.lastBackend()
+	if a.store != nil && !o.Boot {
+		o.Compiled = append(o.Compiled, KnownHosts(a.store)...)
+	}
 	var r *reader
 	again := func() snapshot.Tools {
 		if r != nil {
@@ -130,7 +134,9 @@ func (a *Applier) read(o snapshot.LiveOptions, known ...*plan.Table) (*snapshot.
 		r = a.reader()
 		if b := r.standard(); b != "" && !o.Boot {
 			r.askTables(string(b))
-			r.ask("nft", "-j", "list", "ruleset")
+			if !slices.ContainsFunc(o.Compiled, func(h *snapshot.Host) bool { return h.TableText.HasLargeSet() }) {
+				r.ask("nft", "-j", "list", "ruleset")
+			}
 		}
 		return r
 	}

@@ -161,7 +161,9 @@ func (l *load) nftables() bool { return l.version.Table != nil }
 // reads are the options for reading the host: for target nftables it needs no iptables, and its rules
 // are removed whichever kind of iptables Docker uses.
 func (l *load) reads(o snapshot.LiveOptions) snapshot.LiveOptions {
-	o.Optional, o.Removing = l.nftables(), l.nftables()
+	if l.nftables() {
+		o.Optional, o.Removing, o.Compiled = true, true, []*snapshot.Host{l.want}
+	}
 	return o
 }
 

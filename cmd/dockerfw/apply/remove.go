@@ -3,6 +3,8 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -27,7 +29,7 @@ func (a *Applier) Remove() (*Result, error) {
 			return unchanged(err)
 		}
 		if o.Optional {
-			ignoreMissing(host)
+			a.ignoreUnread(host)
 		}
 		if host.SetsUnread != nil {
 			return unchanged(fmt.Errorf("ipset does not work on this host: %w", host.SetsUnread))
@@ -82,14 +84,12 @@ func (a *Applier) onlyNFTables() bool {
 	return len(folders) > 0 && len(folders) == len(KnownTables(a.store))
 }
 
-// ignoreMissing makes a host one without the rules and sets of tools that are not installed.
-func ignoreMissing(h *snapshot.Host) {
-	for f, err := range h.Unread {
-		if errors.Is(err, snapshot.ErrNoTool) {
-			delete(h.Unread, f)
+// ignoreUnread makes a host one without the rules and sets that could not be read.
+func (a *Applier) ignoreUnread(h *snapshot.Host) {
+	for _, err := range append(slices.Collect(maps.Values(h.Unread)), h.SetsUnread) {
+		if err != nil && !errors.Is(err, snapshot.ErrNoTool) {
+			a.warn("cannot tell whether this host has rules or sets of dockerfw for iptables: %v", err)
 		}
 	}
-	if errors.Is(h.SetsUnread, snapshot.ErrNoTool) {
-		h.SetsUnread = nil
-	}
+	h.Unread, h.SetsUnread = nil, nil
 }

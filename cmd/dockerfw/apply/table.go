@@ -129,6 +129,20 @@ func KnownTables(s *store.Store) (out []*plan.Table) {
 	return out
 }
 
+// KnownHosts are the compiled hosts of KnownTables that may have a large set.
+func KnownHosts(s *store.Store) (out []*snapshot.Host) {
+	const shortest = len("1.1.1.1,")
+	for _, files := range recordedFolders(s) {
+		if len(files[folder.NFTFile]) < plan.LargeSet*shortest {
+			continue
+		}
+		if h, diags, err := snapshot.OpenFiles("", files); err == nil && !diags.HasErrors() {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
 // rehearseTable is rehearse for target nftables.
 func (a *Applier) rehearseTable(v *plan.Version) (*plan.Table, error) {
 	out, err := PrintedTable(a.tools, v.Table)

@@ -64,6 +64,11 @@ func (t *Table) ofKind(kind string) (out []*Object) {
 	return out
 }
 
+// HasLargeSet reports whether the table, which may be nil, has a set of over LargeSet elements.
+func (t *Table) HasLargeSet() bool {
+	return slices.ContainsFunc(t.Sets(), func(s *Object) bool { return len(s.Elements) > LargeSet })
+}
+
 // CountRules is the number of rules.
 func (t *Table) CountRules() (n int) {
 	for _, c := range t.Chains() {

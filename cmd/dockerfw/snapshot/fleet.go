@@ -63,7 +63,7 @@ func OpenFor(compiled *Host, name string, opts driver.Options) (*Fleet, hcl.Diag
 		if _, err := os.Stat(name); err == nil {
 			return nil, nil, fmt.Errorf("%q is the name of this host, and a file has that name too: write ./%s for the file", name, name)
 		}
-		return ReadLive(func() Tools { return LocalTools{} }, LiveOptions{Compiled: compiled})
+		return ReadLive(func() Tools { return LocalTools{} }, LiveOptions{Compiled: []*Host{compiled}})
 	}
 	if IsRemote(name) {
 		return OpenRemote(context.Background(), name)

@@ -28,11 +28,13 @@ type LiveOptions struct {
 	// Boot reads a host on which the engine has not started: with Docker's rules in both kinds of
 	// tables it uses the last one. Tables that iptables cannot print count as empty.
 	Boot bool
-	// Compiled is a host of target nftables whose table this one may have, or nil. Elements of its sets
-	// of over plan.LargeSet are not listed where the host has these sets by name: see Host.NotListed.
-	Compiled *Host
+	// Compiled are hosts of target nftables whose tables this one may have; those that are nil do not count.
+	// Elements of their sets of over plan.LargeSet are not listed where the host has these sets by name: see
+	// Host.NotListed.
+	Compiled []*Host
 	// Optional reads a host on which iptables and ipset may be missing or not work, because what is
-	// loaded needs neither: without them it has no rules and sets of theirs.
+	// loaded needs neither: without them it has no rules and sets of theirs. Tables of iptables-nft that
+	// iptables cannot print, because nft made their rules, are read with nft alone.
 	Optional bool
 	// Removing reads the host whichever kind Docker uses: dockerfw is removed from both.
 	Removing bool
@@ -93,7 +95,7 @@ func readHost(name string, t Tools, o LiveOptions) (*Fleet, hcl.Diagnostics, err
 	if o.Boot {
 		return fleet, diags, nil
 	}
-	if err := h.readNFT(o.Compiled); err != nil {
+	if err := h.readNFT(o); err != nil {
 		return nil, nil, err
 	}
 	return fleet, diags, nil
@@ -128,6 +130,10 @@ func (h *Host) readTables(o LiveOptions) (hcl.Diagnostics, error) {
 		m := incompatible.FindSubmatch(text)
 		if o.Boot {
 			m = nil
+		}
+		if o.Optional && m != nil {
+			h.Unread[f] = fmt.Errorf("%s: %s", tool, m[1]) // nft lists these tables, too
+			continue
 		}
 		if why := ""; err != nil || m != nil {
 			if h.Backend == NFT && !errors.Is(err, ErrNoTool) {

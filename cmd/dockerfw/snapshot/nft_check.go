@@ -14,8 +14,8 @@ import (
 
 // readNFT reads the tables of nft on a live host, and checks that iptables-save printed its own
 // completely. Without nft nothing can have changed them.
-func (h *Host) readNFT(compiled *Host) error {
-	large := compiled.largeSets()
+func (h *Host) readNFT(o LiveOptions) error {
+	large := largeSets(o.Compiled)
 	text, err := h.listNFT(large)
 	switch {
 	case errors.Is(err, ErrNoTool):
@@ -31,7 +31,12 @@ func (h *Host) readNFT(compiled *Host) error {
 		return fmt.Errorf("%s: nft -j list ruleset: %w", h.Name, err)
 	}
 	h.assume(large)
-	return h.checkNFT()
+	err = h.checkNFT()
+	for differs := (*listsDifferError)(nil); o.Optional && errors.As(err, &differs); err = h.checkNFT() {
+		delete(h.Rules, differs.family)
+		h.Unread[differs.family] = err
+	}
+	return err
 }
 
 // checkNFT compares the tables of iptables-nft as listed by nft with the output of
@@ -49,7 +54,7 @@ func (h *Host) checkNFT() error {
 			f = ir.IPv6
 		}
 		if err := sameTable(t, h.Rules[f].Table(t.Name), IPTables(f)+"-save"); err != nil {
-			return &listsDifferError{fmt.Errorf("%s: %w", h.Name, err)}
+			return &listsDifferError{fmt.Errorf("%s: %w", h.Name, err), f}
 		}
 	}
 	return nil
@@ -57,7 +62,10 @@ func (h *Host) checkNFT() error {
 
 // listsDifferError is the error for a table of iptables-nft that iptables-save and nft list
 // differently: nft changed it, or another program between the two.
-type listsDifferError struct{ error }
+type listsDifferError struct {
+	error
+	family ir.Family
+}
 
 const deleteRule = "Delete it (nft delete rule %s %s %s handle %d) and add it with iptables, or move it to a table of its own (nft add table inet NAME)"
 

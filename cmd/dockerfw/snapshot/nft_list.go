@@ -11,16 +11,18 @@ import (
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
-// largeSets are the sets of a compiled host, which may be nil, that are not listed on the host that has
+// largeSets are the sets of compiled hosts, which may be nil, that are not listed on the host that has
 // them: by name.
-func (h *Host) largeSets() map[string]*nft.Set {
-	if h == nil || h.Table() == nil {
-		return nil
-	}
+func largeSets(compiled []*Host) map[string]*nft.Set {
 	out := map[string]*nft.Set{}
-	for name, s := range h.Table().Sets {
-		if identity.NamedByContent(name) && s.Addresses.Len() > plan.LargeSet {
-			out[name] = s
+	for _, h := range compiled {
+		if h == nil || h.Table() == nil {
+			continue
+		}
+		for name, s := range h.Table().Sets {
+			if identity.NamedByContent(name) && s.Addresses.Len() > plan.LargeSet {
+				out[name] = s
+			}
 		}
 	}
 	return out

@@ -59,7 +59,7 @@ func Read(now time.Time) (*Report, error) {
 	}
 	contents, path, recorded := version(s, in, change, out)
 	nftables := recorded != nil && recorded.Target != ""
-	fleet, diags, err := snapshot.ReadLive(again, snapshot.LiveOptions{Last: backend, Loading: true, Optional: nftables, Removing: nftables})
+	fleet, diags, err := snapshot.ReadLive(again, snapshot.LiveOptions{Last: backend, Loading: true, Optional: nftables, Removing: nftables, Compiled: apply.KnownHosts(s)})
 	switch {
 	case err != nil:
 		return nil, err
