@@ -51,7 +51,7 @@ func opened(t *testing.T, dir string) *snapshot.Fleet {
 	return fleet
 }
 
-// forIPTables changes a policy for target nftables to target iptables.
+// forIPTables changes a policy of nftpolicy.Copy to target iptables.
 func forIPTables(t *testing.T, dir string) {
 	t.Helper()
 	files, err := os.ReadDir(dir)
