@@ -103,7 +103,7 @@ func newPath(h *hosts, on snapshot.Path, chain string) (*path, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, err := packet.Route(h.family, toHost, h.have.Hooks(h.family, on))
+	whole, err := h.have.WholeRoute(h.family, on)
 	if err != nil {
 		return nil, err
 	}
