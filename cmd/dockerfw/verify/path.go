@@ -201,6 +201,9 @@ func (p *path) bypassed() (string, error) {
 // unreachable finds rules that no packet gets to, while none is admitted either.
 func (p *path) unreachable() (string, error) {
 	if p.route.Outcome(snapshot.Reached).IsEmpty() && p.jumpMissing() {
+		if ofTable(p.hosts) {
+			return fmt.Sprintf("packets never reach chain %s of %s, so its rules have no effect. %s", p.chain, snapshot.TableTitle, loadAgain), nil
+		}
 		return fmt.Sprintf("never reaches %s, so its rules have no effect. %s", p.chain, p.addJump()), nil
 	}
 	return "", nil
