@@ -221,9 +221,6 @@ func (p *path) jumpMissing() bool {
 
 // addJump is how to add the missing jump.
 func (p *path) addJump() string {
-	if ofTable(p.hosts) {
-		return loadAgain
-	}
 	if p.path == snapshot.ToHost {
 		return fmt.Sprintf(loadAgain+", which adds the jump, or: %s -I INPUT 1 -j %s", p.have.Tool(p.family), p.chain)
 	}
