@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
@@ -141,7 +142,7 @@ func complete(fragment string) string {
 }
 
 // Every hcl and json block of the docs compiles without a warning. A block whose first line
-// is "# refused: CLASS" has only errors of that class. The lines of an iptables block are,
+// is "# refused: CLASS" has only errors of that class. The lines of an iptables or nft block are,
 // in that order, in a file that the hcl block before it compiles to; those of a text block
 // right after one are in its diagnostics.
 func TestExamplesOfTheDocsCompileToTheTextBelowThem(t *testing.T) {
@@ -166,7 +167,7 @@ func TestExamplesOfTheDocsCompileToTheTextBelowThem(t *testing.T) {
 				// Examples of other blocks do not repeat an input block.
 				diags = slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return diag.InfoOf(d).Code == diag.CodeProxyOpen })
 				checkExample(t, place, f, diags, printed)
-			case "iptables":
+			case "iptables", "nft":
 				if result == nil || !foldersHold(result, f.lines()) {
 					t.Errorf("%s: the example above does not compile to these lines in this order:\n%s\nIt compiles to:\n%s", place, f.text, restoreFiles(result))
 				}
@@ -228,7 +229,7 @@ func restoreFiles(result *driver.Result) string {
 	if result != nil {
 		for _, h := range result.Hosts {
 			for _, f := range h.Files {
-				if strings.HasSuffix(f.Name, ".restore") {
+				if strings.HasSuffix(f.Name, ".restore") || f.Name == folder.NFTFile {
 					b.Write(f.Content)
 				}
 			}

@@ -2,6 +2,8 @@ package packet
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 )
 
@@ -45,6 +47,7 @@ type diagram struct {
 	cache  []cached // overwritten where two results have the same place
 	steps  int
 	budget int
+	memo   memo
 }
 
 type cached struct {
@@ -224,7 +227,7 @@ func (d *diagram) holds(a ref, bit func(level uint32) bool) bool {
 // project returns the values of the variables of levels from up to, but without, to that a
 // has for any values of the others.
 func (d *diagram) project(a ref, from, to uint32) ref {
-	memo := map[ref]ref{}
+	d.memo.forget()
 	var walk func(a ref) ref
 	walk = func(a ref) ref {
 		level := d.level(a)
@@ -234,7 +237,7 @@ func (d *diagram) project(a ref, from, to uint32) ref {
 		case level >= to:
 			return all
 		}
-		if r, ok := memo[a]; ok {
+		if r, ok := d.memo.get(a); ok {
 			return r
 		}
 		lo, hi := d.split(a, level)
@@ -245,7 +248,7 @@ func (d *diagram) project(a ref, from, to uint32) ref {
 		} else {
 			r = d.mk(level, lo, hi)
 		}
-		memo[a] = r
+		d.memo.put(a, r)
 		return r
 	}
 	return walk(a)
@@ -253,43 +256,53 @@ func (d *diagram) project(a ref, from, to uint32) ref {
 
 // keep returns the values of some variables that a has for any values of the others.
 func (d *diagram) keep(a ref, kept func(level uint32) bool) ref {
-	memo := map[ref]ref{}
+	d.memo.forget()
 	var walk func(a ref) ref
 	walk = func(a ref) ref {
 		if a == none || a == all {
 			return a
 		}
-		if r, ok := memo[a]; ok {
+		if r, ok := d.memo.get(a); ok {
 			return r
 		}
 		level := d.level(a)
 		lo, hi := d.split(a, level)
 		lo, hi = walk(lo), walk(hi)
-		r := d.or(lo, hi)
+		var r ref
 		if kept(level) {
 			r = d.mk(level, lo, hi)
+		} else {
+			r = d.or(lo, hi)
 		}
-		memo[a] = r
+		d.memo.put(a, r)
 		return r
 	}
 	return walk(a)
 }
 
-// levels returns the levels that a depends on.
-func (d *diagram) levels(a ref) map[uint32]bool {
-	seen, out := map[ref]bool{}, map[uint32]bool{}
+// levels returns the levels that a depends on, sorted.
+func (d *diagram) levels(a ref) []uint32 {
+	d.memo.forget()
+	seen := map[uint32]bool{}
+	last := uint32(leafLevel)
 	var walk func(a ref)
 	walk = func(a ref) {
 		a &^= 1
-		if a == 0 || seen[a] {
+		if a == 0 {
 			return
 		}
-		seen[a] = true
-		n := d.nodes[a>>1]
-		out[n.level] = true
+		if _, ok := d.memo.get(a); ok {
+			return
+		}
+		d.memo.put(a, a)
+		n := &d.nodes[a>>1]
+		if n.level != last {
+			last = n.level
+			seen[last] = true
+		}
 		walk(n.lo)
 		walk(n.hi)
 	}
 	walk(a)
-	return out
+	return slices.Sorted(maps.Keys(seen))
 }

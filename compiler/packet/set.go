@@ -70,22 +70,34 @@ func (s Set) Routes() Set {
 // on. What either returns is for comparing: two parts of a set that a report shows as one column
 // have the same packets for any client.
 func (s Set) ForAnyClient(conditions []string) Set {
-	fields := []fieldID{fSource, fSourcePort, fIn}
-	for _, text := range conditions {
-		if id, known := s.space.opaque[text]; known {
-			fields = append(fields, id)
-		}
-	}
-	return s.without(fields...)
+	return Set{s.space, s.space.without(s.ref, s.space.clientFields(conditions))}
 }
 
 // ForAnyTarget is described at ForAnyClient.
-func (s Set) ForAnyTarget() Set {
-	return s.without(fProtocol, fOut, fDestination, fOrigDst, fDestPort, fOrigPort, fICMP)
+func (s Set) ForAnyTarget() Set { return Set{s.space, s.space.without(s.ref, targetFields)} }
+
+// OfClients returns all packets that come from where some packet of s does: see ForAnyClient.
+func (s Set) OfClients(conditions []string) Set {
+	fields := s.space.clientFields(conditions)
+	return Set{s.space, s.space.d.keep(s.ref, func(level uint32) bool { return slices.Contains(fields, s.space.owners[level].id) })}
 }
 
-func (s Set) without(fields ...fieldID) Set {
-	return Set{s.space, s.space.d.keep(s.ref, func(level uint32) bool { return !slices.Contains(fields, s.space.owners[level].id) })}
+// clientFields are the fields about where packets come from, with opaque conditions.
+func (s *Space) clientFields(conditions []string) []fieldID {
+	fields := []fieldID{fSource, fSourcePort, fIn}
+	for _, text := range conditions {
+		if id, known := s.opaque[text]; known {
+			fields = append(fields, id)
+		}
+	}
+	return fields
+}
+
+var targetFields = []fieldID{fProtocol, fOut, fDestination, fOrigDst, fDestPort, fOrigPort, fICMP}
+
+// without returns what a has for any values of some fields.
+func (s *Space) without(a ref, fields []fieldID) ref {
+	return s.d.keep(a, func(level uint32) bool { return level >= effectLevel || !slices.Contains(fields, s.owners[level].id) })
 }
 
 // Sources returns the source addresses of a family that some packet of s has.
@@ -128,7 +140,7 @@ func (s Set) Hull() Set {
 // Conditions returns, sorted, the opaque conditions that decide whether packets are in s.
 func (s Set) Conditions() []string {
 	var out []string
-	for level := range s.space.d.levels(s.ref) {
+	for _, level := range s.space.d.levels(s.ref) {
 		switch c := s.space.owners[level]; {
 		case c.id < fOpaque:
 		case c.id == s.space.time:
@@ -144,7 +156,7 @@ func (s Set) Conditions() []string {
 // depends returns the fields that s depends on.
 func (s Set) depends() map[fieldID]bool {
 	out := map[fieldID]bool{}
-	for level := range s.space.d.levels(s.ref) {
+	for _, level := range s.space.d.levels(s.ref) {
 		out[s.space.owners[level].id] = true
 	}
 	return out

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -13,9 +14,25 @@ func (s Set) Witness() (p Packet, ok bool) {
 	if s.ref == none {
 		return Packet{}, false
 	}
+	return s.Choose(0).Packet(), true
+}
+
+// Choice is the values that an example packet has in the fields on which a set depends.
+type Choice struct {
+	space  *Space
+	family int
+	chosen map[fieldID]uint32
+}
+
+// Choose chooses the values of a good example of a set, which is not empty. The family, if it is
+// not 0, is that of sets that do not depend on it.
+func (s Set) Choose(f ir.Family) Choice {
 	sp, d := s.space, s.space.d
 	depends := s.depends()
 	rest, family := s.ref, 0
+	if f != 0 {
+		family = index(f)
+	}
 	chosen := map[fieldID]uint32{}
 	for _, c := range sp.byTurn {
 		if !depends[c.id] || c.bits == 0 {
@@ -30,8 +47,19 @@ func (s Set) Witness() (p Packet, ok bool) {
 			family = int(class)
 		}
 	}
-	return sp.packet(chosen, family), true
+	return Choice{sp, family, chosen}
 }
+
+// And returns the values of two sets that depend on different fields: those of an example of what
+// is in both. The family is that of c.
+func (c Choice) And(o Choice) Choice {
+	both := maps.Clone(c.chosen)
+	maps.Copy(both, o.chosen)
+	return Choice{c.space, c.family, both}
+}
+
+// Packet returns the example.
+func (c Choice) Packet() Packet { return c.space.packet(c.chosen, c.family) }
 
 // classRef returns the packets in some classes of a column.
 func (s *Space) classRef(c *column, family int, runs []span) ref {

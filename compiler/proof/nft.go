@@ -3,6 +3,10 @@ package proof
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -106,6 +110,9 @@ func at(place hcl.Range, format string, args ...any) error {
 // family, forwarded or to the host, differs from that of the policy. An accept of the table is
 // the accept of the policy; with its end the packet continues with Docker's own rules.
 func ProveNFT(policy *parser.Policy, lists *semantics.Lists, loaded LoadedNFT) error {
+	if err := checkUnmanaged(policy, loaded); err != nil {
+		return err
+	}
 	forwarded, input := semantics.Programs(policy, loaded.Family, lists)
 	t := newNFTTranslator(policy, loaded)
 	loadedInput := t.program(ir.NFTInput)
@@ -114,6 +121,25 @@ func ProveNFT(policy *parser.Policy, lists *semantics.Lists, loaded LoadedNFT) e
 		return err
 	}
 	return compare(loaded.Cuts, pair{input, loadedInput, ""})
+}
+
+// checkUnmanaged returns an error unless the unmanaged sets of the family are empty, and others can
+// add networks with timeouts to them.
+func checkUnmanaged(policy *parser.Policy, loaded LoadedNFT) error {
+	typ := "ipv4_addr"
+	if loaded.Family == ir.IPv6 {
+		typ = "ipv6_addr"
+	}
+	for _, name := range slices.Sorted(maps.Keys(unmanagedOf(policy, loaded.Family).names)) {
+		s := loaded.Table.Sets[name]
+		if s == nil {
+			continue // no rule refers to it: otherwise the text would not load
+		}
+		if s.Map || s.Type != typ || !slices.Equal(s.Flags, []string{"interval", "timeout"}) || s.Addresses.Len() > 0 || len(s.Elem) > 0 {
+			return at(s.Range, "the unmanaged set %s must be of type %s with flags interval,timeout and without elements", name, typ)
+		}
+	}
+	return nil
 }
 
 // nftTranslator is the translator for tables of nft.
@@ -126,14 +152,95 @@ type nftTranslator struct {
 
 func newNFTTranslator(policy *parser.Policy, loaded LoadedNFT) *nftTranslator {
 	t := &nftTranslator{table: loaded.Table, family: loaded.Family, unmanaged: unmanagedOf(policy, loaded.Family)}
-	t.sets = loaded.Sets.Hiding(t.unmanaged.has).WithLimits(func(r *nft.Rule, kind string) packet.Cond {
+	limits := limitsOf(policy, loaded.Family)
+	counted := countedIn(loaded.Table)
+	t.sets = loaded.Sets.Hiding(t.unmanaged.has).WithLimits(func(r *nft.Rule, l netfilter.NFTLimit) packet.Cond {
 		id, _ := ir.ParseComment(r.Comment)
-		if kind == "ct count" {
-			return semantics.ConnectionsOf(id.Name)
+		if l.Set != "" && len(counted[l.Set]) != 1 {
+			return nil // rules would share their counts
 		}
-		return semantics.RateOf(id.Name)
+		return limits[limitKey{id, strings.TrimSpace(l.Key + " " + l.Text())}]
 	})
 	return t
+}
+
+// limitKey is a rule of the policy and the text of one of its limits.
+type limitKey struct {
+	id   ir.RuleID
+	text string
+}
+
+// limitsOf returns the conditions of package semantics for the limits of the policy. A limit with
+// other numbers is none of them.
+func limitsOf(policy *parser.Policy, f ir.Family) map[limitKey]packet.Cond {
+	source, bits, mask := "ip saddr", 32, func(c *parser.Connections) int { return c.PrefixV4 }
+	if f == ir.IPv6 {
+		source, bits, mask = "ip6 saddr", 128, func(c *parser.Connections) int { return c.PrefixV6 }
+	}
+	out := map[limitKey]packet.Cond{}
+	for _, r := range policy.AllRules() {
+		id, over := ir.RuleID{Phase: ir.PhaseAccept, Name: r.Name.Value}, ""
+		if r.Kind == parser.KindDeny {
+			id.Phase, over = ir.PhaseDeny, "over "
+		}
+		if rate := r.Rate; rate != nil {
+			unit := map[int]string{1: "second", 60: "minute", 3600: "hour", 86400: "day"}[rate.Limit.Seconds]
+			text := fmt.Sprintf("limit rate %s%d/%s burst %d packets", over, rate.Limit.Count, unit, rate.Burst)
+			if rate.PerSource {
+				text = source + " " + text
+			}
+			out[limitKey{id, text}] = semantics.RateOf(r.Name.Value)
+		}
+		if c := r.Connections; c != nil {
+			key := source
+			if length := mask(c); length < bits {
+				network := netip.PrefixFrom(netip.IPv6Unspecified(), length)
+				if f == ir.IPv4 {
+					network = netip.PrefixFrom(netip.IPv4Unspecified(), length)
+				}
+				key += " & " + netmask(network)
+			}
+			out[limitKey{id, fmt.Sprintf("%s ct count %s%d", key, over, c.Max)}] = semantics.ConnectionsOf(r.Name.Value)
+		}
+	}
+	return out
+}
+
+// netmask returns the mask of the length of a prefix, as an address of its family.
+func netmask(p netip.Prefix) string {
+	b := p.Addr().AsSlice()
+	for i := range p.Bits() {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a.String()
+}
+
+// countedIn returns the rules of the policy that count in each set: those with a verdict apart
+// from those that only log.
+func countedIn(t *nft.Table) map[string]map[string]bool {
+	out := map[string]map[string]bool{}
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			use := r.Comment
+			if n := len(r.Expr); n > 0 && r.Expr[n-1].Kind == "log" {
+				use += " (log)"
+			}
+			for _, e := range r.Expr {
+				body, _ := e.Body.(map[string]any)
+				set, _ := body["set"].(string)
+				if e.Kind != "set" {
+					continue
+				}
+				name := strings.TrimPrefix(set, "@")
+				if out[name] == nil {
+					out[name] = map[string]bool{}
+				}
+				out[name][use] = true
+			}
+		}
+	}
+	return out
 }
 
 // program returns the program of a base chain; an empty one if there is none.

@@ -78,7 +78,7 @@ table inet dockerfw {
 
 	chain forward {
 		type filter hook forward priority filter - 10; policy accept;
-		iifname "eth0" jump dockerfw-in comment "dockerfw established"
+		iifname "eth0" jump dockerfw-in comment "dockerfw forward"
 	}
 
 	chain input {
@@ -141,6 +141,15 @@ func TestOnlyATableOfNFTWithTheVerdictsOfThePolicyIsProved(t *testing.T) {
 		{"a missing limit", "ct state new limit rate 90/minute burst 5 packets accept", "ct state new accept", `and "accept" by the text (dockerfw accept web)`},
 		{"a limit of another rule", "comment \"dockerfw accept ssh\"", "comment \"dockerfw accept web\"", `by the policy (accept ssh)`},
 		{"a connection limit instead of a rate", "limit rate 90/minute burst 5 packets accept", "ct count 3 accept", `by the text`},
+		{"another rate", "limit rate 90/minute burst 5 packets accept", "limit rate 91/minute burst 5 packets accept", `by the policy (accept web)`},
+		{"another burst", "limit rate 90/minute burst 5 packets accept", "limit rate 90/minute burst 6 packets accept", `by the policy (accept web)`},
+		{"above instead of up to a rate", "limit rate 90/minute burst 5 packets accept", "limit rate over 90/minute burst 5 packets accept", `by the policy (accept web)`},
+		{"up to instead of above a rate", "ip saddr limit rate over 20/second", "ip saddr limit rate 20/second", `by the policy (deny flood)`},
+		{"a rate of all sources", "update @flood.rate { ip saddr limit rate over 20/second burst 5 packets }", "limit rate over 20/second burst 5 packets", `by the policy (deny flood)`},
+		{"a rate of each destination", "{ ip saddr limit", "{ ip daddr limit", `by the policy (deny flood)`},
+		{"another number of connections", "{ ip saddr ct count 3 }", "{ ip saddr ct count 4 }", `by the policy (accept ssh)`},
+		{"connections of a network", "{ ip saddr ct count 3 }", "{ ip saddr & 255.255.255.0 ct count 3 }", `by the policy (accept ssh)`},
+		{"counts of two rules in one set", "add @ssh.connections {", "add @flood.rate {", `in set flood.rate`},
 		{"an accept instead of a return", "packets return comment \"dockerfw accept web\"", "packets accept comment \"dockerfw accept web\"", `is "docker" by the policy (accept web) and "accept" by the text (dockerfw accept web)`},
 		{"a return instead of an accept", "packets accept comment \"dockerfw accept web\"", "packets return comment \"dockerfw accept web\"", `is "accept" by the policy (accept web) and "docker" by the text (no rule)`},
 		{"a reject instead of a drop", "ip saddr != @office.3f9a61c2 drop", "ip saddr != @office.3f9a61c2 reject with icmpx admin-prohibited", `and "reject icmp-admin-prohibited" by the text`},

@@ -16,8 +16,9 @@ import (
 // that each combination becomes one rule.
 type expansion struct {
 	*ir.Rule
-	// to is the chain that the rule leads to; "" for one with a verdict of its own.
+	// to is the chain that the rule leads to, if calls with -j; "" for one with a verdict of its own.
 	to                  string
+	calls               bool
 	family              ir.Family
 	source, destination foldedEnd
 	// chainOf returns the name of a scope's chain.
@@ -246,7 +247,10 @@ func (e *expansion) protocolVerdicts() []protocolVerdict {
 
 // verdictFor returns the verdict for packets of a protocol, 0 for any.
 func (e *expansion) verdictFor(protocol uint8) Verdict {
-	if e.to != "" {
+	switch {
+	case e.calls:
+		return Jump{Chain: e.to}
+	case e.to != "":
 		return Goto{Chain: e.to}
 	}
 	switch v := e.Verdict.(type) {

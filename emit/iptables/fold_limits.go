@@ -1,6 +1,8 @@
 package iptables
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -20,22 +22,106 @@ const (
 	countedSteps = 1 << 40
 )
 
-// restorePoint is the state of the chains before a step.
+// restorePoint is the state of a folder before a step.
 type restorePoint struct {
-	chains []*plannedChain
-	chain  *plannedChain
-	rules  int // in chain
-	folds  int
+	folder ruleFolder
+	rules  int // in the chain
+	sets   int
 }
 
 func (f *ruleFolder) mark() restorePoint {
-	return restorePoint{slices.Clone(f.chains), f.chain, len(f.chain.rules), f.folds}
+	p := restorePoint{*f, len(f.chain.rules), len(f.out.Sets)}
+	p.folder.chains = slices.Clone(f.chains)
+	p.folder.labels, p.folder.merges, p.folder.named, p.folder.contents = maps.Clone(f.labels), maps.Clone(f.merges), maps.Clone(f.named), maps.Clone(f.contents)
+	return p
 }
 
-// undo removes all chains and rules since a mark.
+// undo removes all chains, rules and sets since a mark.
 func (f *ruleFolder) undo(p restorePoint) {
-	f.chains, f.chain, f.folds = p.chains, p.chain, p.folds
-	f.chain.rules = f.chain.rules[:p.rules]
+	*f = p.folder
+	f.chain.rules, f.out.Sets = f.chain.rules[:p.rules], f.out.Sets[:p.sets]
+	*f = f.mark().folder // so that p can be used again
+}
+
+// choice is how the rules of a scope are folded.
+type choice struct {
+	// callsDenies: chains of denies are called with -j. Packets that no rule matches return from
+	// there, so that folded denies do not make paths longer one after the other. The fallback rules
+	// accept by RETURN, which would return no further: accepts cannot be called.
+	callsDenies bool
+	// runs are the runs to fold, by their first rules; nil for all.
+	runs map[*ir.Rule]bool
+}
+
+// maxTried is the number of runs, the largest first, that are tried if not all can be folded.
+const maxTried = 16
+
+// foldMost adds the rules of a scope so that few of them stay to be met one by one: with all runs
+// folded, or else with calls of denies, or else with the largest runs.
+func (f *ruleFolder) foldMost(rules []*ir.Rule) {
+	f.linear = 0
+	start := f.mark()
+	try := func(c choice) int {
+		f.undo(start)
+		f.choice = c
+		f.fold(rules)
+		return f.linear
+	}
+	var best choice
+	least := try(best)
+	if least == 0 {
+		return
+	}
+	consider := func(c choice) int {
+		n := try(c)
+		if n < least {
+			best, least = c, n
+		}
+		return n
+	}
+	if consider(choice{callsDenies: true}) > 0 {
+		chosen := choice{callsDenies: true, runs: map[*ir.Rule]bool{}}
+		linear := try(chosen)
+		for _, run := range f.largest(rules) {
+			with := choice{callsDenies: true, runs: maps.Clone(chosen.runs)}
+			with.runs[run[0]] = true
+			if n := consider(with); n < linear {
+				chosen, linear = with, n
+			}
+		}
+	}
+	try(best)
+}
+
+// fold adds the rules of a scope.
+func (f *ruleFolder) fold(rules []*ir.Rule) {
+	for len(rules) > 0 {
+		n := runLength(rules)
+		f.run(rules[:n], rules[n:])
+		rules = rules[n:]
+	}
+}
+
+// largest returns the largest runs that can be folded, the largest first.
+func (f *ruleFolder) largest(rules []*ir.Rule) [][]*ir.Rule {
+	type run struct {
+		rules []*ir.Rule
+		lines int
+	}
+	var runs []run
+	for len(rules) > 0 {
+		n := runLength(rules)
+		if one := (run{rules[:n], f.lines(rules[:n])}); canFold(rules[0]) && one.lines > f.foldAbove() {
+			runs = append(runs, one)
+		}
+		rules = rules[n:]
+	}
+	slices.SortStableFunc(runs, func(a, b run) int { return b.lines - a.lines })
+	var out [][]*ir.Rule
+	for _, r := range runs[:min(len(runs), maxTried)] {
+		out = append(out, r.rules)
+	}
+	return out
 }
 
 // loadable reports whether the kernel accepts the chains so far, with the rules of the scope that
@@ -49,7 +135,8 @@ func (f *ruleFolder) loadable(rest []*ir.Rule) bool {
 		before = 2
 	}
 	forward, input := w.from(f.in.ChainOf(ir.ScopeForward)), w.from(f.in.ChainOf(ir.ScopeInput))
-	return before+forward.levels <= maxLevels && 1+input.levels <= maxLevels &&
+	most := cmp.Or(f.options.MaxLevels, maxLevels)
+	return before+forward.levels <= most && 1+input.levels <= most &&
 		forward.steps <= max(maxSteps, 2*f.unfolded[ir.ScopeForward]) && input.steps <= max(maxSteps, 2*f.unfolded[ir.ScopeInput])
 }
 

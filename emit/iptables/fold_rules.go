@@ -19,9 +19,9 @@ import (
 //   - ports are found by a binary search over such chains.
 //
 // Rules lead to these chains with -g: to RETURN there is to return from the chain of the scope,
-// which is how some rules accept. A packet that no rule of the run matches goes on to the chain
-// with the rules that follow the run. So each further folded run makes paths longer: a run with
-// which the kernel would refuse the chains stays as it is (see loadable).
+// which is how some rules accept, and in the fallback rules all. A packet that no rule of the run
+// matches goes on to the chain with the rules that follow the run. So each further folded run makes
+// paths longer: a run with which the kernel would refuse the chains stays as it is (see foldMost).
 
 // maxLinear is the number of rules in a run up to which it is not folded: so many cost a packet
 // less than 10 % (BenchmarkForwarding in golden/e2e).
@@ -44,10 +44,11 @@ type plannedChain struct {
 }
 
 // plannedRule is a rule of the IR. If to is not "", it leads to that chain instead of having its
-// own verdict.
+// own verdict: with -g, or if calls with -j.
 type plannedRule struct {
 	*ir.Rule
-	to string
+	to    string
+	calls bool
 }
 
 // planChains makes the chains of each scope. Egress, INPUT protection and the input block have
@@ -63,14 +64,10 @@ func (l *legalization) planChains() {
 			}
 			f.scope, f.labels = s, map[string]int{}
 			f.chain = f.add(l.in.ChainOf(s))
-			if !l.folds(s) {
+			if l.folds(s) {
+				f.foldMost(rules)
+			} else {
 				f.keep(rules...)
-				continue
-			}
-			for len(rules) > 0 {
-				n := runLength(rules)
-				f.run(rules[:n], rules[n:])
-				rules = rules[n:]
 			}
 		}
 		l.plans = append(l.plans, f.chains)
@@ -121,6 +118,9 @@ type ruleFolder struct {
 	// chain is the one that gets the next rules of the scope.
 	chain *plannedChain
 	folds int
+	choice
+	// linear are the iptables rules of runs above foldAbove that were not folded.
+	linear int
 	// unfolded are the rules on all paths from the chain of a scope without folding.
 	unfolded map[ir.Scope]int
 	// labels counts the merged rules of the scope by label.
@@ -153,6 +153,11 @@ func (f *ruleFolder) run(rules, after []*ir.Rule) {
 		f.keep(rules...)
 		return
 	}
+	if f.runs != nil && !f.runs[rules[0]] {
+		f.keep(rules...)
+		f.linear += f.lines(rules)
+		return
+	}
 	var split []*ir.Rule
 	for _, r := range rules {
 		split = append(split, atoms(r)...)
@@ -169,7 +174,9 @@ func (f *ruleFolder) run(rules, after []*ir.Rule) {
 		others := f.step(groups)
 		if f.folds > maxFolds || !f.loadable(append(rulesOf(others), after...)) {
 			f.undo(before)
-			f.keep(rulesOf(groups)...)
+			kept := rulesOf(groups)
+			f.keep(kept...)
+			f.linear += f.lines(kept)
 			return
 		}
 		groups = others
@@ -316,7 +323,11 @@ func (f *ruleFolder) groups(rules []*ir.Rule) (groups []*group, rest []*ir.Rule)
 // others: they come first in the chain with what follows.
 func (f *ruleFolder) step(groups []*group) (others []*group) {
 	f.folds++
-	from, next := f.chain, f.add(fmt.Sprintf("%s-%d-NEXT", ir.OwnChain, f.folds))
+	from, next := f.chain, f.chain
+	calls := f.callsDenies && groups[0].rules[0].Phase == ir.PhaseDeny
+	if !calls {
+		next = f.add(fmt.Sprintf("%s-%d-NEXT", ir.OwnChain, f.folds))
+	}
 	named := map[string]bool{}
 	var chosen []*group
 	for _, g := range groups {
@@ -326,13 +337,25 @@ func (f *ruleFolder) step(groups []*group) (others []*group) {
 		}
 		named[g.name()] = true
 		chosen = append(chosen, g)
-		t := &searchTree{ruleFolder: f, prefix: fmt.Sprintf("%s-%d-%s", ir.OwnChain, f.folds, g.name()), next: next.name, protocol: g.protocol}
+		t := &searchTree{ruleFolder: f, prefix: fmt.Sprintf("%s-%d-%s", ir.OwnChain, f.folds, g.name()), protocol: g.protocol}
+		if !calls {
+			t.next = next.name
+		}
 		chain := t.add(t.prefix)
-		from.lead(chain.name, g.condition())
-		if others := f.otherClients(g.rules); others != nil {
+		condition, clients := g.condition(), f.clients(g.rules)
+		switch {
+		case calls && clients != nil:
+			otherEnd(condition).In = *clients
+		case clients != nil:
+			others := unconditional(g.rules[0])
+			otherEnd(others).NotIn = *clients
 			chain.lead(next.name, others)
 		}
+		from.rules = append(from.rules, plannedRule{condition, chain.name, calls})
 		t.fill(chain, g.stripped())
+	}
+	if calls {
+		return others
 	}
 	from.lead(next.name, unconditional(groups[0].rules[0]))
 	f.chain = next
@@ -341,9 +364,9 @@ func (f *ruleFolder) step(groups []*group) (others []*group) {
 	return others
 }
 
-// lead adds a rule that leads to another chain.
+// lead adds a rule that leads to another chain with -g.
 func (c *plannedChain) lead(to string, condition *ir.Rule) {
-	c.rules = append(c.rules, plannedRule{condition, to})
+	c.rules = append(c.rules, plannedRule{Rule: condition, to: to})
 }
 
 // unconditional returns a rule of the same run for all packets.

@@ -70,9 +70,9 @@ func (f *ruleFolder) merged(rules []*ir.Rule) *ir.Rule {
 	return &out
 }
 
-// otherClients returns a rule for packets of clients that none of the rules lists, which need not be searched
-// for; nil if not all rules list literal addresses. Most packets that rules refuse are of such clients.
-func (f *ruleFolder) otherClients(rules []*ir.Rule) *ir.Rule {
+// clients returns the set of all clients that the rules list; nil if not all rules list literal addresses.
+// Packets of other clients need not be searched for, and most packets that rules refuse are of such clients.
+func (f *ruleFolder) clients(rules []*ir.Rule) *ir.Addresses {
 	var entries firstEntries
 	for _, r := range rules {
 		in := otherEnd(r).In
@@ -91,15 +91,13 @@ func (f *ruleFolder) otherClients(rules []*ir.Rule) *ir.Rule {
 			entries.add(p, ir.Origin{})
 		}
 	}
-	out := unconditional(rules[0])
 	of := "any"
 	if len(rules[0].Protocols) == 1 {
 		of = protocol(rules[0].Protocols[0])
 	}
 	prefixes, _ := entries.sorted()
-	name := f.addSet(&Set{Prefixes: prefixes, Origin: out.Origin}, of+"-clients", rules[0].Phase)
-	otherEnd(out).NotIn = ir.Addresses{Sets: []*ir.Set{{Name: name, Family: f.family, Type: ir.HashNet, Managed: true}}}
-	return out
+	name := f.addSet(&Set{Prefixes: prefixes, Origin: unconditional(rules[0]).Origin}, of+"-clients", rules[0].Phase)
+	return &ir.Addresses{Sets: []*ir.Set{{Name: name, Family: f.family, Type: ir.HashNet, Managed: true}}}
 }
 
 // mergedLabel describes what merged rules are about: tcp/443, tcp/8000:8010, udp/any or any.

@@ -12,7 +12,8 @@ import (
 // those of the rule. A packet meets one rule on each level of the tree, and the rules of its port.
 type searchTree struct {
 	*ruleFolder
-	// prefix begins the names of the chains, next is the chain for packets that no rule matches.
+	// prefix begins the names of the chains, next is the chain for packets that no rule matches; ""
+	// if they return.
 	prefix, next string
 	protocol     uint8
 	// inlined is the number of rules in a range of ports up to which they get no chain.
@@ -98,7 +99,9 @@ func (t *searchTree) search(c *plannedChain, items []*portRules) {
 
 // end adds the rule for packets that no rule of the chain matches.
 func (t *searchTree) end(c *plannedChain) {
-	c.lead(t.next, unconditional(c.rules[0].Rule))
+	if t.next != "" {
+		c.lead(t.next, unconditional(c.rules[0].Rule))
+	}
 }
 
 // branch adds the rules of items to a chain, or a rule that leads to a chain with them.

@@ -33,6 +33,8 @@ type Options struct {
 	NoFold bool
 	// FoldAbove is the number of rules in a run above which it is folded; 0 means maxLinear.
 	FoldAbove int
+	// MaxLevels is the number of levels of chains within which folded rules stay; 0 means maxLevels.
+	MaxLevels int
 }
 
 // steps run in this order, until one of them finds an error.
@@ -79,7 +81,7 @@ func (l *legalization) foldAddresses() {
 		l.out.Programs = append(l.out.Programs, &Program{Family: p.Family, Install: l.in.Install, Target: l.in.Chain})
 		for _, c := range l.plans[i] {
 			for _, r := range c.rules {
-				e := &expansion{Rule: r.Rule, to: r.to, family: p.Family, chainOf: l.in.ChainOf}
+				e := &expansion{Rule: r.Rule, to: r.to, calls: r.calls, family: p.Family, chainOf: l.in.ChainOf}
 				l.expansions[r.Rule] = e
 				l.byPlace = append(l.byPlace, e)
 			}

@@ -105,7 +105,7 @@ func (l *legalization) combinations(r *ir.Rule, f ir.Family) []combination {
 	first = first.with(l.exclusions(f, r.Source.NotIn, Src)...)
 	first = first.with(l.exclusions(f, r.Destination.NotIn, Dst)...)
 	if !r.Until.IsZero() {
-		first = first.with(Time{r.Until})
+		first = first.with(Time{r.Until.UTC()})
 	}
 	all := []combination{first}
 	for _, options := range l.factors(r, f) {

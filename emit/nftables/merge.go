@@ -1,6 +1,7 @@
 package nftables
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 
@@ -79,20 +80,28 @@ func (l *legalization) mergeFamilies() {
 // mergeRules merges the rules of two families. Those of one block that are next in both become a pair.
 // Whatever it finds, the rules of each family keep their order, on which their meaning depends.
 func mergeRules(v4, v6 []*ir.Rule) []*pair {
-	// left counts the rules of each block that are left in IPv6.
-	left := map[blockKey]int{}
+	// left4 and left6 count the rules of each block that are left in the families.
+	left4, left6 := map[blockKey]int{}, map[blockKey]int{}
+	for _, r := range v4 {
+		left4[keyOf(r)]++
+	}
 	for _, r := range v6 {
-		left[keyOf(r)]++
+		left6[keyOf(r)]++
 	}
 	var out []*pair
 	addV6 := func() {
 		out = append(out, &pair{v6: v6[0]})
-		left[keyOf(v6[0])]--
+		left6[keyOf(v6[0])]--
 		v6 = v6[1:]
 	}
 	for _, r := range v4 {
 		key := keyOf(r)
-		if left[key] == 0 {
+		left4[key]--
+		if left6[key] == 0 {
+			// In the order of phases, and in that of the policy.
+			for len(v6) > 0 && left4[keyOf(v6[0])] == 0 && cmp.Or(cmp.Compare(v6[0].Phase, r.Phase), cmp.Compare(v6[0].Place, r.Place)) < 0 {
+				addV6()
+			}
 			out = append(out, &pair{v4: r})
 			continue
 		}
@@ -100,7 +109,7 @@ func mergeRules(v4, v6 []*ir.Rule) []*pair {
 			addV6()
 		}
 		other := v6[0]
-		left[key]--
+		left6[key]--
 		v6 = v6[1:]
 		if same(r, other) {
 			out = append(out, &pair{both: r})
@@ -189,7 +198,7 @@ func (l *legalization) splitForward() {
 		Scope: ir.ScopeForward, Phase: ir.PhaseForward, Origin: ir.Origin{Block: "host", Range: all[0].Origin.Range},
 		In: all[0].In, Out: all[0].Out, Verdict: ir.Jump{To: ir.ScopeForward},
 	}
-	base.rules = append([]*pair{l.forCompiled(jump)}, base.rules[at:]...)
+	base.rules = append([]*pair{l.inFamilies(jump)}, base.rules[at:]...)
 	inner.withoutInterfaces()
 	after := slices.IndexFunc(l.chains, func(c *plannedChain) bool { return !c.base })
 	if after < 0 {
@@ -198,16 +207,16 @@ func (l *legalization) splitForward() {
 	l.chains = slices.Insert(l.chains, after, inner)
 }
 
-// forCompiled returns a rule for packets of the families that are compiled: those of another one are left to
-// Docker.
-func (l *legalization) forCompiled(r *ir.Rule) *pair {
-	switch {
-	case len(l.out.Families) > 1:
+// inFamilies returns a rule for the families that are compiled.
+func (l *legalization) inFamilies(r *ir.Rule) *pair {
+	switch f := l.out.Families; {
+	case len(f) > 1:
 		return &pair{both: r}
-	case l.out.Families[0] == ir.IPv4:
+	case f[0] == ir.IPv4:
 		return &pair{v4: r}
+	default:
+		return &pair{v6: r}
 	}
-	return &pair{v6: r}
 }
 
 // jumpsTo returns the rules that lead to a chain.

@@ -24,6 +24,22 @@ type publishing struct {
 
 func newPublishing(t *testing.T, backend lab.Backend) *publishing {
 	t.Helper()
+	s := newContainer(t, backend)
+	s.host.addDockerChains(backend)
+	for family, ends := range map[int][3]string{4: {"172.17.0.2:80", "172.17.0.2:53", "172.17.0.0/16"}, 6: {"[fd00:17::2]:80", "[fd00:17::2]:53", "fd00:17::/64"}} {
+		nat := fmt.Sprintf("*nat\n-A PREROUTING ! -i docker0 -p tcp --dport 8080 -m addrtype --dst-type LOCAL -j DNAT --to-destination %s\n"+
+			"-A PREROUTING ! -i docker0 -p udp --dport 5353 -m addrtype --dst-type LOCAL -j DNAT --to-destination %s\n"+
+			"-A POSTROUTING -s %s ! -o docker0 -j MASQUERADE\nCOMMIT\n", ends[0], ends[1], ends[2])
+		if err := s.host.IPTablesRestore(backend, family, nat); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// newContainer is the host with the container, without rules of an engine.
+func newContainer(t *testing.T, backend lab.Backend) *publishing {
+	t.Helper()
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset", "conntrack")
 	site := lab.NewLab(t)
 	s := &publishing{site, targetIn(t, backend, site.Host.Namespace), &lab.Node{
@@ -48,15 +64,6 @@ func newPublishing(t *testing.T, backend lab.Backend) *publishing {
 	}
 	site.Host.Sysctl("net.ipv4.ip_forward", "1")
 	site.Host.Sysctl("net.ipv6.conf.all.forwarding", "1")
-	s.host.addDockerChains(backend)
-	for family, ends := range map[int][3]string{4: {"172.17.0.2:80", "172.17.0.2:53", "172.17.0.0/16"}, 6: {"[fd00:17::2]:80", "[fd00:17::2]:53", "fd00:17::/64"}} {
-		nat := fmt.Sprintf("*nat\n-A PREROUTING ! -i docker0 -p tcp --dport 8080 -m addrtype --dst-type LOCAL -j DNAT --to-destination %s\n"+
-			"-A PREROUTING ! -i docker0 -p udp --dport 5353 -m addrtype --dst-type LOCAL -j DNAT --to-destination %s\n"+
-			"-A POSTROUTING -s %s ! -o docker0 -j MASQUERADE\nCOMMIT\n", ends[0], ends[1], ends[2])
-		if err := s.host.IPTablesRestore(backend, family, nat); err != nil {
-			t.Fatal(err)
-		}
-	}
 	s.container.Serve("80/tcp", "53/udp")
 	site.Host.Serve("22/tcp")
 	site.Inside.Serve("7000/tcp")

@@ -3,10 +3,12 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,59 +18,70 @@ import (
 	"github.com/dockerfw/dockerfw/golden/lab"
 )
 
-// tableOf is a table for clients that may connect to containers, with an unmanaged set of bans.
-func tableOf(digest string, clients ...string) string {
-	return fmt.Sprintf(`table inet dockerfw {
-	set clients.%[1]s {
-		type ipv4_addr
-		flags interval
-		elements = { %[2]s }
-	}
-
-	set bans {
-		type ipv4_addr
-		flags interval,timeout
-	}
-
-	chain forward {
-		type filter hook forward priority filter - 10; policy accept;
-		iifname "eth0" jump dockerfw-in comment "dockerfw forward"
-	}
-
-	chain dockerfw-in {
-		ct state established,related accept comment "dockerfw established"
-		ip saddr @bans drop comment "dockerfw deny bans"
-		ip saddr != @clients.%[1]s drop comment "dockerfw default"
-		meta nfproto ipv6 drop comment "dockerfw default"
-	}
+// nftPolicy is a policy for clients that may connect to containers, with an unmanaged set of bans and limits.
+func nftPolicy(target string, clients ...string) string {
+	return fmt.Sprintf(`
+host {
+  target              = %q
+  external_interfaces = ["eth0"]
 }
-`, digest, strings.Join(clients, ", "))
+ipset "clients" { entries = ["%s"] }
+ipset "bans" { managed = false }
+deny "bans" { source = [ipset.bans] }
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [443]
+  rate {
+    limit = "10/minute"
+    burst = 20
+    per   = "source"
+  }
+}
+default { allow = [ipset.clients] }
+`, target, strings.Join(clients, `", "`))
 }
 
-// tableFolder writes a compiled folder for target nftables.
-func tableFolder(t *testing.T, name, table string) *deployed {
+// nftFolder compiles a policy with target nftables.
+func nftFolder(t *testing.T, name string, clients ...string) *deployed {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "compiled")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	return compileFolder(t, name, nftPolicy("nftables", clients...))
+}
+
+// changed makes a folder of another text of its table, with a manifest for it.
+func (p *deployed) changed(t *testing.T, name, old, replacement string) *deployed {
+	t.Helper()
+	out := &deployed{name, filepath.Join(t.TempDir(), "compiled")}
+	if err := os.CopyFS(out.dir, os.DirFS(p.dir)); err != nil {
 		t.Fatal(err)
 	}
-	m := folder.Manifest{Format: folder.ManifestFormat, Version: "test", Target: "nftables", Inputs: []folder.Input{{Name: "policy.hcl"}}}
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		m.Files = append(m.Files, folder.Input{Name: name, SHA256: folder.Digest([]byte(text))})
+	path := filepath.Join(out.dir, folder.NFTFile)
+	before := readOr(t, path, "")
+	text := strings.ReplaceAll(before, old, replacement)
+	if text == before {
+		t.Fatalf("the file does not contain %q:\n%s", old, before)
 	}
-	write(folder.NFTFile, "# Compiled by dockerfw from policy.hcl.\ntable inet dockerfw\nflush table inet dockerfw\n"+table)
-	write(folder.NFTRemoval, "table inet dockerfw\ndelete table inet dockerfw\n")
-	f, err := m.File()
+	manifest := filepath.Join(out.dir, folder.ManifestFile)
+	digests := strings.Replace(readOr(t, manifest, ""), folder.Digest([]byte(before)), folder.Digest([]byte(text)), 1)
+	if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.WriteFile(manifest, []byte(digests), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// set is the name in the table of a set of the policy.
+func (p *deployed) set(t *testing.T, name string) string {
+	t.Helper()
+	table, err := plan.ParseTable([]byte(readOr(t, filepath.Join(p.dir, folder.NFTFile), "")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, f.Name), f.Content, 0o644); err != nil {
-		t.Fatal(err)
+	for _, s := range table.Sets() {
+		if strings.HasPrefix(s.Name, name+".") {
+			return s.Name
+		}
 	}
-	return &deployed{name, dir}
+	t.Fatalf("no set %s in %s", name, p.name)
+	return ""
 }
 
 // nftTarget is a host whose interface eth0 leads to two clients and docker0 to a container.
@@ -186,9 +199,9 @@ func (h *target) tableDifference(want *plan.Table) string {
 func TestATableOfNFTIsLoadedInOneStep(t *testing.T) {
 	t.Parallel()
 	h := newNFTTarget(t)
-	a := tableFolder(t, "a", tableOf("0000000a", "203.0.113.10"))
-	b := tableFolder(t, "b", tableOf("0000000b", "203.0.113.0/28", "203.0.113.128"))
-	h.leavesAlone(func() outcome { return h.apply(a, "--dry-run") }, 0, "table inet dockerfw: create", "nft -f", "set clients.0000000a", "+203.0.113.10")
+	a := nftFolder(t, "a", "203.0.113.10")
+	b := nftFolder(t, "b", "203.0.113.0/28", "203.0.113.128")
+	h.leavesAlone(func() outcome { return h.apply(a, "--dry-run") }, 0, "table inet dockerfw: create", "nft -f", "set "+a.set(t, "clients"), "+203.0.113.10")
 	h.succeeds(a, nil, "loaded "+a.dir, "with nft")
 	h.requireTable(a)
 	h.requireConnect()
@@ -200,20 +213,20 @@ func TestATableOfNFTIsLoadedInOneStep(t *testing.T) {
 		t.Errorf("a load that changes nothing changed the table to\n%s", now)
 	}
 	out := h.apply(b, "--dry-run")
-	h.expect(out, 0, "set clients.0000000b: add 2 entries, remove 1 entry", "chain dockerfw-in of table inet dockerfw: replace the rules", "-203.0.113.10", "+203.0.113.128")
+	h.expect(out, 0, "set "+b.set(t, "clients")+": add 2 entries, remove 1 entry", "chain dockerfw-in of table inet dockerfw: replace the rules", "-203.0.113.10", "+203.0.113.128")
 	h.succeeds(b, nil, "loaded")
 	h.requireTable(b)
 	h.requireConnect()
 	if now := h.table(); !strings.Contains(now, "198.51.100.7 timeout 1h") {
 		t.Errorf("the unmanaged set lost its elements:\n%s", now)
 	}
-	h.expect(h.dockerfw("status"), 0, "in force, exactly as compiled", "table inet dockerfw of nft", "not counted", "clients.0000000b 2", "bans 1 (unmanaged)")
+	h.expect(h.dockerfw("status"), 0, "in force, exactly as compiled", "table inet dockerfw of nft", "not counted", b.set(t, "clients")+" 2", "bans 1 (unmanaged)")
 	h.requireShut(probes)
 	// What others change is restored, and what they add is removed.
 	h.MustRun("nft", "flush", "chain", "inet", "dockerfw", "forward")
-	h.MustRun("nft", "delete", "element", "inet", "dockerfw", "clients.0000000b", "{ 203.0.113.128 }")
+	h.MustRun("nft", "delete", "element", "inet", "dockerfw", b.set(t, "clients"), "{ 203.0.113.128 }")
 	h.MustRun("nft", "add", "chain", "inet", "dockerfw", "foreign")
-	h.expect(h.dockerfw("status"), 1, "DIFFERENT", "chain forward of table inet dockerfw: replace the rules", "set clients.0000000b: add 1 entry", "chain foreign of table inet dockerfw: remove")
+	h.expect(h.dockerfw("status"), 1, "DIFFERENT", "chain forward of table inet dockerfw: replace the rules", "set "+b.set(t, "clients")+": add 1 entry", "chain foreign of table inet dockerfw: remove")
 	h.succeeds(b, nil, "loaded")
 	h.requireTable(b)
 	h.MustRun("nft", "add", "table", "inet", "dockerfw", "{ flags dormant; }")
@@ -233,11 +246,7 @@ func TestATableOfNFTIsLoadedInOneStep(t *testing.T) {
 // iptablesFolder compiles a policy for the same clients with target iptables.
 func iptablesFolder(t *testing.T) *deployed {
 	t.Helper()
-	return compileFolder(t, "iptables", `
-host { external_interfaces = ["eth0"] }
-ipset "clients" { entries = ["203.0.113.10"] }
-default { allow = [ipset.clients] }
-`)
+	return compileFolder(t, "iptables", nftPolicy("iptables", "203.0.113.10"))
 }
 
 // openDocker adds Docker's rules, with one that accepts everything for containers.
@@ -247,11 +256,13 @@ func (h *nftTarget) openDocker() {
 	h.MustRun("iptables-nft", "-A", "DOCKER", "-j", "ACCEPT")
 }
 
-// requireNoIPTables fails the test if chains or sets of target iptables are left.
+// requireNoIPTables fails the test if chains or sets of target iptables are left, apart from unmanaged
+// sets.
 func (h *nftTarget) requireNoIPTables() {
 	h.t.Helper()
-	if saved := h.saved(); strings.Contains(saved, "DOCKERFW") || strings.Contains(saved, "dockerfw") || len(h.setNames()) > 0 {
-		h.t.Errorf("of target iptables there are\n%s", saved)
+	sets := slices.DeleteFunc(h.setNames(), func(s string) bool { return strings.HasPrefix(s, "bans") })
+	if saved := h.saved(); strings.Contains(saved, "DOCKERFW") || strings.Contains(saved, "dockerfw") || len(sets) > 0 {
+		h.t.Errorf("of target iptables there are %q and\n%s", sets, saved)
 	}
 }
 
@@ -266,10 +277,9 @@ func (h *nftTarget) requireNoTable() {
 func TestMovingBetweenTargetsIsNeverOpen(t *testing.T) {
 	t.Parallel()
 	h := newNFTTarget(t)
-	h.addDockerChains(h.backend)
-	ipt, nft := iptablesFolder(t), tableFolder(t, "nft", tableOf("0000000a", "203.0.113.10"))
-	h.succeeds(ipt, nil, "loaded")
+	ipt, nft := iptablesFolder(t), nftFolder(t, "nft", "203.0.113.10")
 	h.openDocker()
+	h.succeeds(ipt, nil, "loaded")
 	probes := h.probes()
 	for range 2 {
 		h.succeeds(nft, nil, "loaded", "table inet dockerfw: create")
@@ -310,8 +320,8 @@ func TestMovingBetweenTargetsIsNeverOpen(t *testing.T) {
 func TestAFailureOfNFTChangesNothingOrIsRolledBack(t *testing.T) {
 	t.Parallel()
 	h := newNFTTarget(t)
-	a := tableFolder(t, "a", tableOf("0000000a", "203.0.113.10"))
-	b := tableFolder(t, "b", tableOf("0000000b", "203.0.113.10", "203.0.113.11"))
+	a := nftFolder(t, "a", "203.0.113.10")
+	b := nftFolder(t, "b", "203.0.113.10", "203.0.113.128")
 	h.succeeds(a, nil)
 	h.MustRun("nft", "add", "element", "inet", "dockerfw", "bans", "{ 198.51.100.7 timeout 1h, 198.51.100.9 }")
 	before, err := plan.ParseTable([]byte(h.table()))
@@ -326,14 +336,16 @@ func TestAFailureOfNFTChangesNothingOrIsRolledBack(t *testing.T) {
 		}
 		h.requireNoLeftovers()
 	}
-	// The file has an error that only the kernel finds.
-	bad := tableFolder(t, "bad", strings.Replace(tableOf("0000000c", "203.0.113.10"), "jump dockerfw-in", "jump missing", 1))
+	h.expect(h.apply(a.changed(t, "no set", "@bans ", "@missing ")), 1, "has no set missing", "nothing was changed")
+	unchanged()
+	// An error that only the kernel finds.
+	bad := a.changed(t, "bad", `ip saddr @bans drop comment "dockerfw deny bans"`, `ip saddr @bans jump dockerfw-in comment "dockerfw deny bans"`)
 	h.expect(h.apply(bad), 1, "this host cannot load the table", "nothing was changed")
 	unchanged()
-	h.expect(h.apply(tableFolder(t, "no table", "")), 1, "there is no table inet dockerfw", "nothing was changed")
+	h.expect(h.apply(a.changed(t, "no table", "table inet dockerfw {", "table inet other {")), 1, "is not what nft prints", "nothing was changed")
 	unchanged()
 	// The table of the host cannot become that of the folder.
-	other := tableFolder(t, "another priority", strings.Replace(tableOf("0000000b", "203.0.113.10"), "filter - 10", "filter - 5", 1))
+	other := b.changed(t, "another priority", "filter - 10", "filter - 5")
 	h.expect(h.apply(other), 1, "the chain forward of table inet dockerfw has", "priority filter - 10", "priority filter - 5", "--force", "nothing was changed")
 	unchanged()
 	h.expect(h.apply(b, "--backend", "nft"), 1, "--backend nft selects tables of iptables", "nothing was changed")
@@ -362,8 +374,8 @@ func TestAKilledLoadOfATableLeavesTheOldOrTheNewOne(t *testing.T) {
 	t.Parallel()
 	h := newNFTTarget(t)
 	h.openDocker()
-	a := tableFolder(t, "a", tableOf("0000000a", "203.0.113.10"))
-	b := tableFolder(t, "b", tableOf("0000000b", "203.0.113.10", "203.0.113.11"))
+	a := nftFolder(t, "a", "203.0.113.10")
+	b := nftFolder(t, "b", "203.0.113.10", "203.0.113.128")
 	ipt := iptablesFolder(t)
 	h.succeeds(a, nil)
 	probes := h.probes()
@@ -444,8 +456,8 @@ for f in "$1"/*; do ln -s "$f" /usr/sbin/; done && cd /usr/sbin && rm -f `+strin
 func TestTargetNFTablesNeedsNoIPTables(t *testing.T) {
 	t.Parallel()
 	h := newNFTTarget(t)
-	a := tableFolder(t, "a", tableOf("0000000a", "203.0.113.10"))
-	b := tableFolder(t, "b", tableOf("0000000b", "203.0.113.10", "203.0.113.11"))
+	a := nftFolder(t, "a", "203.0.113.10")
+	b := nftFolder(t, "b", "203.0.113.10", "203.0.113.128")
 	ipt := iptablesFolder(t)
 	h.allowed.Serve("8080/tcp")
 	h.withoutIPTables()
@@ -493,9 +505,11 @@ func TestBootLoadsATableOrTheLastOneOrClosesAll(t *testing.T) {
 	t.Parallel()
 	h := newNFTTarget(t)
 	h.allowed.Serve("8080/tcp")
-	a := tableFolder(t, "a", tableOf("0000000a", "203.0.113.10"))
-	b := tableFolder(t, "b", tableOf("0000000b", "203.0.113.10", "203.0.113.11"))
+	a := nftFolder(t, "a", "203.0.113.10")
+	b := nftFolder(t, "b", "203.0.113.10", "203.0.113.128")
 	reboot := func() {
+		// The process that waits for a confirmation may be starting.
+		eventually(t, "nothing is in run", func() bool { return os.RemoveAll(h.path("run")) == nil })
 		h.reboot()
 		_, _, _ = h.Run("nft", "delete", "table", "inet", "dockerfw")
 	}
@@ -504,7 +518,7 @@ func TestBootLoadsATableOrTheLastOneOrClosesAll(t *testing.T) {
 	h.expect(h.boot(b), 0, "loaded "+b.dir)
 	h.requireTable(b)
 	reboot()
-	broken := tableFolder(t, "broken", strings.Replace(tableOf("0000000c", "203.0.113.10"), "jump dockerfw-in", "jump missing", 1))
+	broken := a.changed(t, "broken", "@bans ", "@missing ")
 	h.expect(h.boot(broken), 0, "CANNOT LOAD "+broken.dir, "loaded "+h.path("state"))
 	h.requireTable(b)
 	h.requireConnect()
@@ -536,7 +550,7 @@ func TestBootLoadsATableOrTheLastOneOrClosesAll(t *testing.T) {
 func TestAConfigurationOfNFTLoadsTheTableWhereItFlushes(t *testing.T) {
 	t.Parallel()
 	h := newNFTTarget(t)
-	a := tableFolder(t, "a", tableOf("0000000a", "203.0.113.10"))
+	a := nftFolder(t, "a", "203.0.113.10")
 	h.succeeds(a, nil)
 	line := ""
 	for l := range strings.Lines(fileOfDocs(t, "/etc/nftables.conf")) {
@@ -560,5 +574,25 @@ func TestAConfigurationOfNFTLoadsTheTableWhereItFlushes(t *testing.T) {
 	h.MustRun("nft", "-f", config)
 	if got := strings.TrimSpace(h.MustRun("nft", "list", "tables")); got != "table inet filter" {
 		t.Error(got)
+	}
+}
+
+func TestCutEndsWhatATableRefuses(t *testing.T) {
+	t.Parallel()
+	h := newNFTTarget(t)
+	both := nftFolder(t, "both", "203.0.113.10", "203.0.113.66")
+	one := nftFolder(t, "one", "203.0.113.10")
+	h.succeeds(both, nil, "loaded")
+	stays, ends := h.allowed.OpenSession("tcp", h.container.At(80)), h.other.OpenSession("tcp", h.container.At(80))
+	h.succeeds(one, nil, "loaded")
+	if got := ends.Ping(); got != lab.Answered {
+		t.Fatalf("an open session without --cut: %s", got)
+	}
+	h.succeeds(one, []string{"--cut"}, "203.0.113.66", "default refuses it", "ended 1 connection")
+	if got := ends.Ping(); got == lab.Answered {
+		t.Error("the session of the other client goes on")
+	}
+	if got := stays.Ping(); got != lab.Answered {
+		t.Errorf("the session of the allowed client: %s", got)
 	}
 }

@@ -207,26 +207,29 @@ input {
 
 func TestReloadsInterruptNoConnectionAndAdmitNoOtherClient(t *testing.T) {
 	n := testenv.Reloads(t)
-	onEngines(t, func(b *bench) {
-		web := b.web("8080:80/tcp", "5353:53/udp")
-		folders := []string{b.folder("allowed-only", allowedOnly+sshForAllowed), b.folder("other-types", otherTypes+sshForAllowed), b.folder("own-chain", ownChain+sshForAllowed)}
-		b.Host.Serve("22/tcp")
-		ssh := []endpoint{{"tcp", b.Host.At(22)}, {"tcp", b.Host.At6(22)}}
-		b.apply(folders[0])
+	onEngines(t, func(b *bench) { b.reload(n) })
+}
 
-		allowed := b.startLoad(slices.Concat(b.published(8080, 5353), ssh))
-		other := b.startProbes(slices.Concat(b.published(8080, 5353), direct(web), ssh))
-		began := time.Now()
-		for i := range n {
-			if out := b.apply(folders[(i+1)%len(folders)]); !strings.Contains(out, "loaded ") {
-				b.Fatalf("reload %d changed nothing: %s", i+1, out)
-			}
+// reload loads three policies in turn, under load.
+func (b *bench) reload(n int) {
+	web := b.web("8080:80/tcp", "5353:53/udp")
+	folders := []string{b.folder("allowed-only", allowedOnly+sshForAllowed), b.folder("other-types", otherTypes+sshForAllowed), b.folder("own-chain", ownChain+sshForAllowed)}
+	b.Host.Serve("22/tcp")
+	ssh := []endpoint{{"tcp", b.Host.At(22)}, {"tcp", b.Host.At6(22)}}
+	b.apply(folders[0])
+
+	allowed := b.startLoad(slices.Concat(b.published(8080, 5353), ssh))
+	other := b.startProbes(slices.Concat(b.published(8080, 5353), direct(web), ssh))
+	began := time.Now()
+	for i := range n {
+		if out := b.apply(folders[(i+1)%len(folders)]); !strings.Contains(out, "loaded ") {
+			b.Fatalf("reload %d changed nothing: %s", i+1, out)
 		}
-		took := time.Since(began)
-		b.requireAllAnswered("reloads", allowed)
-		b.requireNoneAnswered("reloads", other)
-		b.Logf("%d reloads in %.0f s, %.2f s each", n, took.Seconds(), took.Seconds()/float64(n))
-	})
+	}
+	took := time.Since(began)
+	b.requireAllAnswered("reloads", allowed)
+	b.requireNoneAnswered("reloads", other)
+	b.Logf("%d reloads in %.0f s, %.2f s each", n, took.Seconds(), took.Seconds()/float64(n))
 }
 
 func TestEngineRestartsAdmitNoOtherClient(t *testing.T) {

@@ -22,13 +22,15 @@ type bench struct {
 	*lab.Lab
 	engine  *lab.Engine
 	backend lab.Backend
+	// table compiles the policies for the target nftables.
+	table bool
 }
 
 // newBench installs dockerfw on the host.
 func newBench(t *testing.T, site *lab.Lab, engine *lab.Engine, backend lab.Backend) *bench {
 	t.Helper()
 	engine.Install(lab.Program(t))
-	return &bench{t, site, engine, backend}
+	return &bench{T: t, Lab: site, engine: engine, backend: backend}
 }
 
 // onEngines runs a test against a real engine on each backend.
@@ -74,6 +76,9 @@ func (b *bench) load(policy string) {
 // there.
 func (b *bench) folder(name, policy string) string {
 	b.Helper()
+	if b.table {
+		policy = withTable(policy)
+	}
 	return b.engine.WriteFolder(name, filesOf(b.T, policy))
 }
 

@@ -14,6 +14,14 @@ import (
 // what docker-proxy answers over IPv6, containers in the host's network, and services of the
 // host. What the policy publishes has the same clients on both paths.
 func TestAnInputBlockClosesWhatDockerProxyAnswers(t *testing.T) {
+	inputBlockBesideAnEngine(t, false)
+}
+
+func TestATableClosesWhatDockerProxyAnswers(t *testing.T) {
+	inputBlockBesideAnEngine(t, true)
+}
+
+func inputBlockBesideAnEngine(t *testing.T, table bool) {
 	lab.Require(t, "dockerd", "iptables-nft", "iptables-legacy", "ipset", "busybox")
 	t.Parallel()
 	for _, backend := range lab.Backends {
@@ -22,6 +30,7 @@ func TestAnInputBlockClosesWhatDockerProxyAnswers(t *testing.T) {
 			site := lab.NewLab(t)
 			engine := site.StartEngine(lab.EngineOptions{Backend: backend})
 			b := newBench(t, site, engine, backend)
+			b.table = table
 			b.web("8080:80/tcp", "8443:81/tcp", "5353:53/udp")
 			b.engine.Docker("run", "--detach", "--name", "hostnet", "--network", "host", "lab", "/bin/busybox", "httpd", "-f", "-p", "7070", "-h", "/")
 			b.Host.Serve("22/tcp")
@@ -94,6 +103,10 @@ input {
 				t.Fatal(err)
 			}
 			closed("without the nat table")
+			if table {
+				b.requireOnlyTheTable()
+				return
+			}
 			saved := b.engine.Tools.IPTablesSave(backend, 6, "filter")
 			if !strings.Contains(saved, "-j DOCKERFW-HOST") {
 				t.Errorf("no jump to the chain of the input block:\n%s", saved)

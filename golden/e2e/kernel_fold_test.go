@@ -33,7 +33,7 @@ func TestFoldedRandomPoliciesAgreeWithTheKernel(t *testing.T) {
 	chains := 0
 	sent := map[lab.Backend]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		p, ok := compileFolded(t, dir, randompolicy.Many(t), rules.Options{FoldAbove: rapid.IntRange(1, 8).Draw(t, "above")})
+		p, ok := compileFolded(t, dir, randompolicy.Many(t), rules.Options{FoldAbove: rapid.IntRange(1, 8).Draw(t, "above"), MaxLevels: rapid.IntRange(3, 14).Draw(t, "levels")})
 		if !ok {
 			t.Fatal("the policy has errors")
 		}

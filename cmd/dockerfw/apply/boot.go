@@ -216,7 +216,7 @@ func (a *Applier) bootClosed(files map[string][]byte, path string) error {
 		}
 	}
 	if a.closesTable(files) {
-		why, ok := a.closeTable(host, want)
+		why, ok := a.closeTable(host, files)
 		if texts = why; ok {
 			return closedError(append(texts, allClosed), state)
 		}
@@ -273,11 +273,12 @@ func (a *Applier) closesTable(files map[string][]byte) bool {
 	return err != nil && a.needNFT(&plan.Version{Table: &plan.Table{}}) == nil
 }
 
-// closeTable loads a table that closes all containers. It returns what a person has to know.
-func (a *Applier) closeTable(host *snapshot.Host, want *plan.Version) (texts []string, ok bool) {
+// closeTable loads a table that closes all containers, with the interfaces and ports of a compiled
+// folder. It returns what a person has to know.
+func (a *Applier) closeTable(host *snapshot.Host, files map[string][]byte) (texts []string, ok bool) {
 	var tables []*plan.Table
-	if want != nil && want.Table != nil {
-		tables = append(tables, want.Table)
+	if t, err := plan.ParseTable(files[folder.NFTFile]); err == nil {
+		tables = append(tables, t)
 	}
 	for i, t := range append(tables, nil) {
 		closed := &plan.Version{Table: plan.ClosedTable(t), Sets: &iptables.Sets{}, Unmanaged: &iptables.Sets{}}

@@ -363,9 +363,12 @@ func (l *load) readAgain() (*snapshot.Host, error) {
 		}
 		host = again
 	}
+	if host.TableText = l.Before.TableText; l.Plan.Differences.Table == nil {
+		return host, nil
+	}
 	var err error
-	if host.TableText, err = ReadTable(l.nft, l.version.Table); err != nil || l.Plan.Differences.Table == nil {
-		return host, err
+	if host.TableText, err = ReadTable(l.nft, l.version.Table); err != nil {
+		return nil, err
 	}
 	loaded, err := l.want.LoadedOnto(host)
 	if err == nil {

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,11 +30,15 @@ func ReadTable(run func(args ...string) ([]byte, error), known ...*plan.Table) (
 	}
 	list := []string{"list", "table", "inet", "dockerfw"}
 	if len(large) > 0 {
-		list = append([]string{"-t"}, list...)
+		// Of a single table, nft 1.0.6 reads the elements even where it does not print them.
+		list = []string{"-t", "list", "ruleset", "inet"}
 	}
 	text, err := run(list...)
+	if len(large) > 0 {
+		text = ofTable(text)
+	}
 	switch {
-	case isMissing(err):
+	case isMissing(err), err == nil && len(text) == 0:
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -66,6 +71,22 @@ func ReadTable(run func(args ...string) ([]byte, error), known ...*plan.Table) (
 		}
 	}
 	return out, nil
+}
+
+// ofTable is the part of a list of tables that is about the table; nil if it is not in the list.
+func ofTable(list []byte) []byte {
+	const head, end = "\ntable inet dockerfw {\n", "\n}\n"
+	text := append([]byte("\n"), list...)
+	from := bytes.Index(text, []byte(head))
+	if from < 0 {
+		return nil
+	}
+	text = text[from+1:]
+	to := bytes.Index(text, []byte(end))
+	if to < 0 {
+		return text
+	}
+	return text[:to+len(end)]
 }
 
 // isMissing reports whether nft fails because there is no such table, or because it is not installed,

@@ -22,7 +22,7 @@ import (
 // The proof compares folded rules with the policy as it does all others.
 func TestFoldedRandomPoliciesAreProved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.hcl")
-	chains, sets, compiled := 0, 0, 0
+	chains, calls, sets, compiled := 0, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		text := randompolicy.Many(t)
 		many := rapid.IntRange(0, 3).Draw(t, "many rules") > 0
@@ -32,7 +32,7 @@ func TestFoldedRandomPoliciesAreProved(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		result, diags := Policy(path, Options{Fold: iptables.Options{FoldAbove: rapid.IntRange(1, 12).Draw(t, "above")}})
+		result, diags := Policy(path, Options{Fold: iptables.Options{FoldAbove: rapid.IntRange(1, 12).Draw(t, "above"), MaxLevels: rapid.IntRange(3, 14).Draw(t, "levels")}})
 		for _, d := range diags {
 			if code := diag.InfoOf(d).Code; code == diag.CodeInternal || many && d.Severity == hcl.DiagError {
 				t.Fatalf("%s\n%s", d, text)
@@ -45,6 +45,11 @@ func TestFoldedRandomPoliciesAreProved(t *testing.T) {
 					if c.Protocol != 0 {
 						chains++
 					}
+					for _, r := range c.Rules {
+						if _, jumps := r.Verdict.(iptables.Jump); jumps && r.ID.Phase == ir.PhaseDeny {
+							calls++
+						}
+					}
 				}
 			}
 			for _, s := range h.Tables.Sets {
@@ -54,9 +59,9 @@ func TestFoldedRandomPoliciesAreProved(t *testing.T) {
 			}
 		}
 	})
-	t.Logf("%d policies compiled, with %d chains of folded rules and %d sets of merged rules", compiled, chains, sets)
+	t.Logf("%d policies compiled, with %d chains of folded rules, %d calls of denies and %d sets of merged rules", compiled, chains, calls, sets)
 	// With -short rapid tries a fifth of the cases.
-	if chains < 20 || sets == 0 {
+	if chains < 20 || calls == 0 || sets == 0 {
 		t.Error("hardly anything was folded")
 	}
 }

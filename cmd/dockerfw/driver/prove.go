@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,6 +19,7 @@ import (
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser/diag"
+	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
 // proofCache proves equal policies with equal text only once: the hosts of a fleet often
@@ -161,7 +163,7 @@ func iptablesText(files []folder.File) iptables.Text {
 	return t
 }
 
-// compareNFT returns errors if the text of a host with target nftables is not the text of one table, or if that treats
+// compareNFT returns errors if the text of a host with target nftables does not load exactly its table, or if that treats
 // any packet otherwise than the policy.
 func (c *proofCache) compareNFT(h Host) hcl.Diagnostics {
 	var text, removal []byte
@@ -177,10 +179,42 @@ func (c *proofCache) compareNFT(h Host) hcl.Diagnostics {
 	if err != nil {
 		return hcl.Diagnostics{diag.Internal(h.Policy.Host.DeclRange, "the printed table: %s", err)}
 	}
+	if err := h.NFT.ReadBack(table); err != nil {
+		return hcl.Diagnostics{diag.Internal(h.Policy.Host.DeclRange, "the printed table is not that of the rules: %s", err)}
+	}
 	sets := netfilter.NewNFTSets(table)
-	return c.proveFamilies(h, h.NFT.Families, func(f ir.Family) error {
+	return c.proveFamilies(h, []ir.Family{ir.IPv4, ir.IPv6}, func(f ir.Family) error {
+		if !slices.Contains(h.NFT.Families, f) {
+			return c.proveUntouched(table, sets, f)
+		}
 		return proof.ProveNFT(h.Policy, c.addresses, proof.LoadedNFT{Family: f, Table: table, Sets: sets, Cuts: &c.cuts})
 	})
+}
+
+// proveUntouched returns an error if the table does anything to a packet of a family that the host does not compile.
+func (c *proofCache) proveUntouched(table *nft.Table, sets *netfilter.NFTSets, f ir.Family) error {
+	for _, chain := range table.Chains {
+		if chain.Hook == "" {
+			continue
+		}
+		docker := packet.Verdict{Kind: packet.Docker}
+		nothing := &packet.Program{Family: f, Default: docker, Chains: []*packet.Chain{{Name: chain.Name}}}
+		loaded := sets.Program(chain, f)
+		loaded.Default = docker
+		space, err := c.cuts.New(nothing, loaded)
+		if err != nil {
+			return err
+		}
+		difference, err := packet.Compare(space.Programs()[0], space.Programs()[1], 1)
+		if err != nil {
+			return err
+		}
+		if !difference.Changed.IsEmpty() {
+			p, _ := difference.Changed.Witness()
+			return fmt.Errorf("the host does not compile the family, and chain %s decides about %s", chain.Name, p)
+		}
+	}
+	return nil
 }
 
 // proveFamilies returns the errors of the proofs of some families of a host.

@@ -10,7 +10,9 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/emit/nftables"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
@@ -76,15 +78,31 @@ func entries(compiled *driver.Result, label string) string {
 	if compiled == nil {
 		return ""
 	}
+	const unmanaged = "\n\nNot managed: dockerfw creates the set if it is missing, and never changes its entries."
 	for _, h := range compiled.Hosts {
 		var parts []string
+		if h.NFT != nil {
+			for _, set := range h.NFT.Sets {
+				switch {
+				case set.Label != label:
+				case set.Kind == nftables.Unmanaged:
+					return unmanaged
+				default:
+					parts = append(parts, fmt.Sprintf("`%s`: %d entries", set.Name, set.Prefixes.Len()))
+				}
+			}
+			if len(parts) > 0 {
+				return "\n\n" + strings.Join(parts, "  \n")
+			}
+			continue
+		}
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 			for _, set := range h.Tables.Sets {
 				if set.Name != ir.SetName(label, f) {
 					continue
 				}
 				if !set.Managed {
-					return "\n\nNot managed: dockerfw creates the set if it is missing, and never changes its entries."
+					return unmanaged
 				}
 				parts = append(parts, fmt.Sprintf("`%s`: %d entries (%s)", set.Name, set.Prefixes.Len()+len(set.Members), set.Type))
 			}
@@ -103,8 +121,11 @@ func emittedRules(compiled *driver.Result, rule parser.Occurrence) string {
 		return ""
 	}
 	for _, h := range compiled.Hosts {
-		names := emittedNames(h, rule)
 		var lines []string
+		if h.NFT != nil {
+			lines = nftRules(h.NFT, rule)
+		}
+		names := emittedNames(h, rule)
 		for _, f := range h.Files {
 			if f.Name == "iptables.restore" || f.Name == "ip6tables.restore" {
 				lines = append(lines, rulesOf(f.Name, string(f.Content), names)...)
@@ -121,12 +142,35 @@ func emittedRules(compiled *driver.Result, rule parser.Occurrence) string {
 	return "\n\nNo rule is emitted for it."
 }
 
+// nftRules returns the rules of a table of nft that come from a rule of the policy, after a heading with the name of the
+// file.
+func nftRules(t *nftables.Tables, rule parser.Occurrence) []string {
+	var lines []string
+	for _, chain := range t.Chains {
+		for _, r := range chain.Rules {
+			if (r.ID.Phase == ir.PhaseDeny || r.ID.Phase == ir.PhaseAccept) && isNamed(r.ID.Name, rule) {
+				lines = append(lines, chain.Name+": "+nftables.Spec(r))
+			}
+		}
+	}
+	if len(lines) > 0 {
+		lines = append([]string{"# " + folder.NFTFile}, lines...)
+	}
+	return lines
+}
+
+// isNamed reports whether a name is that of a rule of the policy, or of one of its for_each.
+func isNamed(name string, rule parser.Occurrence) bool {
+	return name == rule.Name || rule.Each && strings.HasPrefix(name, rule.Name+"-")
+}
+
 // emittedNames returns the names by which emitted rules refer to a deny or accept block: its own, and
 // those of rules into which it was merged with others.
 func emittedNames(h driver.Host, rule parser.Occurrence) map[string]bool {
-	isRule := func(name string) bool {
-		return name == rule.Name || rule.Each && strings.HasPrefix(name, rule.Name+"-")
+	if h.Tables == nil {
+		return nil // of a host with target nftables
 	}
+	isRule := func(name string) bool { return isNamed(name, rule) }
 	merged := map[string]bool{} // names of sets
 	for _, set := range h.Tables.Sets {
 		merged[set.Name] = slices.ContainsFunc(set.Rules, func(o ir.Origin) bool { return isRule(o.Name) })

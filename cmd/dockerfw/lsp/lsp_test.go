@@ -252,6 +252,11 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
+// forNFTables returns a policy for target nftables.
+func forNFTables(policy string) string {
+	return strings.Replace(policy, "host {\n", "host {\n  target = \"nftables\"\n", 1)
+}
+
 func TestHover(t *testing.T) {
 	for _, c := range []struct {
 		name, marked string
@@ -262,11 +267,14 @@ func TestHover(t *testing.T) {
 		{"rule", strings.Replace(policy, `accept "web"`, `accept "w‸eb"`, 1), []string{"-A DOCKER-USER -i eth0 -p tcp -m conntrack --ctstate DNAT --ctorigdstport 443", "# ip6tables.restore"}},
 		{"rule of input", strings.Replace(policy, `accept "ssh"`, `accept "s‸sh"`, 1), []string{"-A DOCKERFW-HOST -p tcp -m tcp --dport 22"}},
 		{"set", strings.Replace(policy, "[ipset.office]", "[ipset.off‸ice]", 1), []string{"`office`: 1 entries (hash:net)", "`office-v6`: 1 entries"}},
+		{"rule for nftables", forNFTables(strings.Replace(policy, `accept "web"`, `accept "w‸eb"`, 1)), []string{"# dockerfw.nft", "dockerfw-in: ct status dnat ct direction original meta l4proto tcp ct original proto-dst 443"}},
+		{"set for nftables", forNFTables(strings.Replace(policy, "[ipset.office]", "[ipset.off‸ice]", 1)), []string{"`office.", "`office-v6."}},
 		{"local", strings.Replace(policy, "local.admins", "local.adm‸ins", 1), []string{`admins = ["198.51.100.7"]`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := newEditor(t, map[string]string{"policy.hcl": policy})
-			e.open("policy.hcl", policy)
+			text := strings.Replace(c.marked, "‸", "", 1)
+			e := newEditor(t, map[string]string{"policy.hcl": text})
+			e.open("policy.hcl", text)
 			e.diagnostics("policy.hcl", 1) // it is compiled now
 			var got protocol.Hover
 			e.call(protocol.MethodTextDocumentHover, e.at("policy.hcl", c.marked), &got)

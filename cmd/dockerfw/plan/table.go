@@ -90,8 +90,8 @@ func (o *Object) hook() string {
 	return hook
 }
 
-// Managed reports whether a set has its elements from the version. Those of others come from packets,
-// or from other programs: they stay through loads.
+// Managed reports whether a set has its elements from the version. Those of other sets come from packets
+// or other programs, and stay through loads.
 func (o *Object) Managed() bool {
 	for _, l := range o.Lines {
 		flags, ok := strings.CutPrefix(l, "flags ")

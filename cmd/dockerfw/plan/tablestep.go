@@ -172,7 +172,7 @@ func (t *TableChange) sets(have, want *Table) {
 		old := have.Object("set", s.Name)
 		if old == nil {
 			old = before[withoutDigest(s.Name)]
-			if paired[old] {
+			if paired[old] || old != nil && !(old.Managed() && s.Managed()) {
 				old = nil
 			}
 			paired[old] = old != nil

@@ -115,9 +115,11 @@ func (b *builder) openProxy() bool {
 
 // grid is the part of a table for one family.
 type grid struct {
-	family  ir.Family
-	space   *packet.Space
-	sides   [][]decision
+	family ir.Family
+	space  *packet.Space
+	sides  [][]decision
+	// decided are the packets of each decision of a side, by its index.
+	decided []packet.Labels
 	targets []packet.Set
 	scope   packet.Set
 	// of are the packets of each class of targets; empty where the family has none.
@@ -126,13 +128,20 @@ type grid struct {
 	unmanaged []string
 	// destinations names addresses that packets are sent to.
 	destinations *namer
-	// clients are the columns.
-	clients []*column
+	// clients are the columns, and where is where those of each of them are. independent: they
+	// send the same packets wherever they are.
+	clients     []*column
+	all         []int // their indexes
+	where       packet.Labels
+	independent bool
+	number      int // among the grids
+	samples     []*sample
+	choices     map[packet.Set]packet.Choice
 }
 
 // column is clients that get the same, of one family.
 type column struct {
-	set packet.Set
+	set, from packet.Set
 	// where are the interfaces that its packets arrive on, if they are not all.
 	where string
 	Clients
@@ -255,7 +264,11 @@ func (b *builder) grid(k Kind, f ir.Family, programs []*packet.Program, clients,
 		if err != nil {
 			return nil, err
 		}
-		g.sides = append(g.sides, d)
+		labels := space.Labels()
+		for i := range d {
+			labels = labels.Add(i, d[i].set)
+		}
+		g.sides, g.decided = append(g.sides, d), append(g.decided, labels)
 	}
 	var interfaces []packet.Set
 	divisions = slices.DeleteFunc(divisions, func(c packet.Set) bool { return c.IsEmpty() || c.Equal(g.scope) })
@@ -267,7 +280,7 @@ func (b *builder) grid(k Kind, f ir.Family, programs []*packet.Program, clients,
 			g.unmanaged = append(g.unmanaged, o.Text)
 		}
 	}
-	found, err := refine(g.scope, divisions)
+	found, err := refine(g.space, g.scope, divisions)
 	if err != nil {
 		return nil, err
 	}
@@ -288,19 +301,14 @@ func (b *builder) grid(k Kind, f ir.Family, programs []*packet.Program, clients,
 func (g *grid) mergeClients(classes []class) {
 	ids, index := numbers{}, map[string]int{}
 	for _, c := range classes {
-		var k strings.Builder
-		for _, side := range g.sides {
-			for i, d := range side {
-				if part := d.set.And(c.set); !part.IsEmpty() {
-					k.WriteString(fmt.Sprintf("%d:%d ", i, ids.of(part.ForAnyClient(g.unmanaged))))
-				}
-			}
-			k.WriteByte('|')
+		k := ""
+		for _, side := range g.decided {
+			k += fmt.Sprint(ids.of(side.In(c.set).ForAnyClient(g.unmanaged)), " ")
 		}
-		i, known := index[k.String()]
+		i, known := index[k]
 		if !known {
 			i = len(g.clients)
-			index[k.String()] = i
+			index[k] = i
 			g.clients = append(g.clients, &column{set: g.space.None()})
 		}
 		col := g.clients[i]
@@ -335,7 +343,7 @@ func classesOf(grids []*grid) ([]string, error) {
 				conditions[i] = g.space.None()
 			}
 		}
-		found, err := refine(g.scope, conditions)
+		found, err := refine(g.space, g.scope, conditions)
 		if err != nil {
 			return nil, err
 		}
@@ -368,13 +376,8 @@ func mergeTargets(grids []*grid, classes []string, ofHost bool) []*row {
 			if ids[g] == nil {
 				ids[g] = numbers{}
 			}
-			for _, side := range g.sides {
-				for i, d := range side {
-					if part := d.set.And(set); !part.IsEmpty() {
-						k += fmt.Sprintf("%d:%d ", i, ids[g].of(part.ForAnyTarget()))
-					}
-				}
-				k += "|"
+			for _, side := range g.decided {
+				k += fmt.Sprint(ids[g].of(side.In(set).ForAnyTarget()), " ")
 			}
 		}
 		r := index[k]

@@ -19,27 +19,22 @@ func lastAddress(f ir.Family) netip.Addr {
 // fill makes the cells. A column of IPv6 joins that of IPv4 of the same name; what no rule lists
 // is one column.
 func (b *builder) fill(t *Table, grids []*grid, rows []*row) {
-	var cells [][]Cell // by columns
 	where := map[string]string{}
-	for _, g := range grids {
-		decided := make([][][]decision, len(rows))
-		for i, r := range rows {
-			decided[i] = g.decidedAt(r)
-		}
-		for _, c := range g.clients {
-			var column []Cell
-			for i, r := range rows {
-				column = append(column, b.cell(t.Kind, g, r, c, decided[i]))
-			}
+	for n, g := range grids {
+		for k, c := range g.clients {
 			i := slices.IndexFunc(t.Clients, func(o Clients) bool {
-				return !slices.Contains(o.Families, g.family) && (o.Name == c.Name || o.Rest && c.Rest && where[o.Name] == c.where)
+				return (o.Name == c.Name || o.Rest && c.Rest && where[o.Name] == c.where) && !slices.Contains(o.Families, g.family)
 			})
 			if i < 0 {
-				t.Clients, cells = append(t.Clients, c.Clients), append(cells, column)
+				i = len(t.Clients)
+				t.Clients = append(t.Clients, c.Clients)
+				t.Clients[i].columns = slices.Repeat([]int{noColumn}, len(grids))
+				t.Clients[i].columns[n] = k
 				where[c.Name] = c.where
 				continue
 			}
 			joined := &t.Clients[i]
+			joined.columns[n] = k
 			joined.Families = append(joined.Families, g.family)
 			if joined.Name != c.Name {
 				joined.Name = anyoneElse + c.where
@@ -48,90 +43,157 @@ func (b *builder) fill(t *Table, grids []*grid, rows []*row) {
 			if joined.Detail != c.Detail {
 				joined.Detail = "over IPv4: " + joined.Detail + "; over IPv6: " + c.Detail
 			}
-			for k := range column {
-				cells[i][k].join(&column[k])
-			}
 		}
 	}
-	order := make([]int, len(cells))
-	for i := range order {
-		order[i] = i
+	slices.SortStableFunc(t.Clients, func(a, b Clients) int { return boolOrder(a.Rest) - boolOrder(b.Rest) })
+	for n, g := range grids {
+		g.number = n
+		g.locate()
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return boolOrder(t.Clients[a].Rest) - boolOrder(t.Clients[b].Rest) })
-	columns := t.Clients
-	t.Clients, t.Cells = nil, make([][]Cell, len(rows))
-	for _, i := range order {
-		t.Clients = append(t.Clients, columns[i])
-		for k := range rows {
-			t.Cells[k] = append(t.Cells[k], cells[i][k])
+	for _, r := range rows {
+		t.Cells = append(t.Cells, b.cells(t, grids, r))
+	}
+	if len(t.Clients)*len(t.Ports) <= fewCells {
+		for _, g := range grids {
+			for _, s := range g.samples {
+				s.settle()
+			}
 		}
 	}
 }
 
-// decidedAt returns, for each side, the decisions about the targets of a row, which are few of all.
-func (g *grid) decidedAt(r *row) [][]decision {
+// noColumn is the index of a column that a family does not have.
+const noColumn = -1
+
+// fewCells is how many cells a table has at most whose examples are found at once.
+const fewCells = 4096
+
+// cells are those of a row. Columns that get the same there share one.
+func (b *builder) cells(t *Table, grids []*grid, r *row) []*Cell {
+	var found [][]*Cell // by grid and column
+	for _, g := range grids {
+		found = append(found, b.cellsOf(t.Kind, g, r))
+	}
+	joined := map[[2]*Cell]*Cell{}
+	var out []*Cell
+	for i := range t.Clients {
+		var cell *Cell
+		for n, k := range t.Clients[i].columns {
+			switch {
+			case k == noColumn:
+			case cell == nil:
+				cell = found[n][k]
+			default:
+				both := [2]*Cell{cell, found[n][k]}
+				if joined[both] == nil {
+					joined[both] = both[0].join(both[1])
+				}
+				cell = joined[both]
+			}
+		}
+		out = append(out, cell)
+	}
+	return out
+}
+
+// piece is what a decision about packets of a row adds to the cells of some columns: an outcome of
+// a side, or the change from a decision of the old side to one of the new.
+type piece struct {
+	side, decision int
+	outcome        Outcome
+
+	change   *Change
+	old, now int // decisions
+}
+
+// cellsOf are the cells of a row, by the columns of a family.
+func (b *builder) cellsOf(k Kind, g *grid, r *row) []*Cell {
 	targets, ok := r.sets[g.family]
 	if !ok {
-		return nil
+		return slices.Repeat([]*Cell{{}}, len(g.clients))
 	}
-	out := make([][]decision, len(g.sides))
-	for i, side := range g.sides {
-		for _, d := range side {
-			if d.set = d.set.And(targets); !d.set.IsEmpty() {
-				out[i] = append(out[i], d)
+	var pieces []piece
+	// What a column gets is a list of pieces. Equal lists have one number.
+	type longer struct{ list, piece int }
+	lists, numbers, has := [][]int{nil}, map[longer]int{}, make([]int, len(g.clients))
+	add := func(p piece, clients []int) {
+		pieces = append(pieces, p)
+		for _, i := range clients {
+			to := longer{has[i], len(pieces) - 1}
+			number, known := numbers[to]
+			if !known {
+				number = len(lists)
+				numbers[to] = number
+				lists = append(lists, append(slices.Clone(lists[to.list]), to.piece))
+			}
+			has[i] = number
+		}
+	}
+	type decided struct {
+		Outcome
+		set packet.Set
+	}
+	sides := make([][]decided, len(g.sides))
+	for side, decisions := range g.sides {
+		for _, i := range g.decided[side].In(targets).Numbers() {
+			d := &decisions[i]
+			o := decided{Outcome{Families: []ir.Family{g.family}, Verdict: d.verdict, Reach: d.reach(k, r.Direct), Rule: d.rule}, d.set.And(targets)}
+			for _, s := range b.samplesOf(g, o.set) {
+				one := o.Outcome
+				one.Conditions, one.Examples = s.conditions, []Example{s.example}
+				add(piece{side: side, decision: len(sides[side]), outcome: one}, s.clients)
+			}
+			sides[side] = append(sides[side], o)
+		}
+	}
+	if len(sides) == 2 {
+		for i, old := range sides[0] {
+			for j, now := range sides[1] {
+				if effect, differs := effectOf(old.Outcome, now.Outcome); differs {
+					for _, s := range b.samplesOf(g, old.set.And(now.set)) {
+						add(piece{change: &Change{Families: []ir.Family{g.family}, Effect: effect, Example: s.example}, old: i, now: j}, s.clients)
+					}
+				}
 			}
 		}
+	}
+	cells := make([]*Cell, len(lists))
+	out := make([]*Cell, len(g.clients))
+	for i, list := range has {
+		if cells[list] == nil {
+			var of []piece
+			for _, p := range lists[list] {
+				of = append(of, pieces[p])
+			}
+			cells[list] = newCell(of, len(sides))
+		}
+		out[i] = cells[list]
 	}
 	return out
 }
 
-// cell is what the clients of a column get at the targets of a row, about which sides decide; nil if
-// the family has no such targets.
-func (b *builder) cell(k Kind, g *grid, r *row, c *column, sides [][]decision) Cell {
-	var out Cell
-	if sides == nil {
-		return out
+// newCell makes the cell of the pieces that a column gets.
+func newCell(pieces []piece, sides int) *Cell {
+	out := &Cell{}
+	decided := make([]map[int]Outcome, sides)
+	for i := range decided {
+		decided[i] = map[int]Outcome{}
 	}
-	parts := make([][]part, len(sides))
-	for i, side := range sides {
-		for k2 := range side {
-			d := &side[k2]
-			if set := d.set.And(c.set); !set.IsEmpty() {
-				example := b.example(set)
-				parts[i] = append(parts[i], part{set, Outcome{
-					Families: []ir.Family{g.family}, Verdict: d.verdict, Reach: d.reach(k, r.Direct), Rule: d.rule, Conditions: g.conditions(set), Examples: []packet.Packet{example},
-				}})
-			}
+	for _, p := range pieces {
+		if p.change != nil {
+			c := *p.change
+			c.Old, c.New = decided[0][p.old], decided[1][p.now]
+			out.Changes = append(out.Changes, c)
+			continue
 		}
-	}
-	for _, p := range parts[len(parts)-1] {
-		out.Outcomes = append(out.Outcomes, p.Outcome)
-	}
-	if len(parts) == 1 {
-		return out
-	}
-	for _, p := range parts[0] {
-		out.Before = append(out.Before, p.Outcome)
-	}
-	for _, old := range parts[0] {
-		for _, now := range parts[1] {
-			effect, differs := effectOf(old.Outcome, now.Outcome)
-			if both := old.set.And(now.set); differs && !both.IsEmpty() {
-				out.Changes = append(out.Changes, Change{[]ir.Family{g.family}, effect, old.Outcome, now.Outcome, b.example(both)})
-			}
+		decided[p.side][p.decision] = p.outcome
+		if p.side == sides-1 {
+			out.Outcomes = append(out.Outcomes, p.outcome)
+		} else {
+			out.Before = append(out.Before, p.outcome)
 		}
 	}
 	return out
-}
-
-// conditions are what a set depends on that neither a column nor a row shows.
-func (g *grid) conditions(set packet.Set) []string {
-	return slices.DeleteFunc(set.Conditions(), func(c string) bool { return slices.Contains(g.unmanaged, c) })
-}
-
-type part struct {
-	set packet.Set
-	Outcome
 }
 
 // effectOf compares outcomes. A packet that is left to other rules passes less than one that gets
@@ -150,20 +212,6 @@ func effectOf(old, now Outcome) (_ Effect, differs bool) {
 	return Changed, old.Reach == Refused
 }
 
-// example is a packet of a set: to a container on Docker's bridge, if there is one.
-func (b *builder) example(set packet.Set) packet.Packet {
-	p, _ := set.Witness()
-	if p.Out == "" || b.ofHost() {
-		return p
-	}
-	usual := p
-	usual.Out = packet.UsualBridge
-	if set.Contains(usual) {
-		return usual
-	}
-	return p
-}
-
 // same reports whether outcomes of two families differ only in their examples.
 func (o *Outcome) same(x *Outcome) bool {
 	return sameVerdict(o.Verdict, x.Verdict) && o.Rule.Name == x.Rule.Name && o.Rule.MissingIn == x.Rule.MissingIn &&
@@ -180,27 +228,29 @@ func sameVerdict(a, b packet.Verdict) bool {
 	return a == b || a.Kind == packet.Reject && b.Kind == packet.Reject && strings.HasPrefix(a.With, "icmp") && strings.HasPrefix(b.With, "icmp")
 }
 
-// join adds the outcomes of the other family.
-func (c *Cell) join(o *Cell) {
-	c.Outcomes, c.Before = joinOutcomes(c.Outcomes, o.Outcomes), joinOutcomes(c.Before, o.Before)
+// join returns a cell with the outcomes of both families.
+func (c *Cell) join(o *Cell) *Cell {
+	out := &Cell{Outcomes: joinOutcomes(c.Outcomes, o.Outcomes), Before: joinOutcomes(c.Before, o.Before), Changes: slices.Clone(c.Changes)}
 	for _, x := range o.Changes {
-		i := slices.IndexFunc(c.Changes, func(y Change) bool { return y.Effect == x.Effect && y.Old.same(&x.Old) && y.New.same(&x.New) })
+		i := slices.IndexFunc(out.Changes, func(y Change) bool { return y.Effect == x.Effect && y.Old.same(&x.Old) && y.New.same(&x.New) })
 		if i < 0 {
-			c.Changes = append(c.Changes, x)
+			out.Changes = append(out.Changes, x)
 			continue
 		}
-		c.Changes[i].Families = append(c.Changes[i].Families, x.Families...)
+		out.Changes[i].Families = slices.Concat(out.Changes[i].Families, x.Families)
 	}
+	return out
 }
 
-func joinOutcomes(all, more []Outcome) []Outcome {
+func joinOutcomes(of, more []Outcome) []Outcome {
+	all := slices.Clone(of)
 	for _, o := range more {
 		i := slices.IndexFunc(all, func(x Outcome) bool { return !slices.Equal(x.Families, o.Families) && x.same(&o) })
 		if i < 0 {
 			all = append(all, o)
 			continue
 		}
-		all[i].Families, all[i].Examples = append(all[i].Families, o.Families...), append(all[i].Examples, o.Examples...)
+		all[i].Families, all[i].Examples = slices.Concat(all[i].Families, o.Families), slices.Concat(all[i].Examples, o.Examples)
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -222,30 +223,49 @@ type class struct {
 }
 
 // refine divides packets by conditions, all of them or none of which a class is in.
-func refine(packets packet.Set, conditions []packet.Set) ([]class, error) {
-	classes := []class{{set: packets}}
-	for _, c := range conditions {
-		var next []class
-		for _, k := range classes {
-			in, out := k.set.And(c), k.set.Diff(c)
-			if !in.IsEmpty() {
-				next = append(next, class{holds: k.holds + "1", set: in})
+func refine(space *packet.Space, packets packet.Set, conditions []packet.Set) ([]class, error) {
+	// A condition is about few classes: the labels find them.
+	type part struct {
+		set   packet.Set
+		holds []int
+	}
+	parts := []part{{set: packets}}
+	labels := space.Labels().Add(0, packets)
+	for i, c := range conditions {
+		for _, k := range labels.In(c).Numbers() {
+			in, out := parts[k].set.And(c), parts[k].set.Diff(c)
+			holds := append(slices.Clip(parts[k].holds), i)
+			if out.IsEmpty() {
+				parts[k].holds = holds
+				continue
 			}
-			if !out.IsEmpty() {
-				next = append(next, class{holds: k.holds + "0", set: out})
-			}
+			labels = labels.Move(k, len(parts), in)
+			parts[k].set = out
+			parts = append(parts, part{in, holds})
 		}
-		if classes = next; len(classes) > maxClasses {
+		if len(parts) > maxClasses {
 			return nil, fmt.Errorf("the rules distinguish more than %d classes of clients or of ports: too many for a report. dockerfw explain answers single questions", maxClasses)
 		}
 	}
-	return slices.DeleteFunc(classes, func(k class) bool { return k.set.IsEmpty() }), nil
+	var classes []class
+	for _, p := range parts {
+		if p.set.IsEmpty() {
+			continue
+		}
+		holds := bytes.Repeat([]byte{'0'}, len(conditions))
+		for _, i := range p.holds {
+			holds[i] = '1'
+		}
+		classes = append(classes, class{holds: string(holds), set: p.set})
+	}
+	slices.SortFunc(classes, func(a, b class) int { return strings.Compare(b.holds, a.holds) })
+	return classes, nil
 }
 
 // numbers gives sets numbers, the same for equal ones.
-type numbers map[packet.Set]int
+type numbers map[packet.Labels]int
 
-func (n numbers) of(s packet.Set) int {
+func (n numbers) of(s packet.Labels) int {
 	i, known := n[s]
 	if !known {
 		i = len(n)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -25,7 +26,8 @@ var htmlTemplate = template.Must(template.New("report").Parse(htmlSource))
 var symbols = map[Reach]string{Allowed: "✓", Refused: "✕", Left: "?", Depends: "±"}
 
 // WriteHTML writes reports as one page that needs nothing else: no network, no script.
-func WriteHTML(w io.Writer, reports []*Report) error {
+func WriteHTML(w io.Writer, reports []*Report) (err error) {
+	defer packet.Catch(&err)
 	page := htmlPage{Style: template.CSS(htmlStyle)}
 	groups := sameReports(reports)
 	for i, group := range groups {
@@ -151,8 +153,10 @@ func tableHTML(id string, t *Table) htmlTable {
 	}
 	for i := range t.Ports {
 		line := htmlLine{Port: shown(t.Ports[i].title())}
-		for k := range t.Clients {
-			line.Cells = append(line.Cells, cellHTML(t, &t.Cells[i][k]))
+		if !out.Wide {
+			for k := range t.Clients {
+				line.Cells = append(line.Cells, cellHTML(t, t.Cells[i][k]))
+			}
 		}
 		for _, g := range t.verdicts(i) {
 			line.Verdicts = append(line.Verdicts, htmlVerdicts{
@@ -208,7 +212,7 @@ func changesHTML(t *Table) []htmlChange {
 				one := htmlChange{
 					effects[x.Effect], map[Effect]string{Widened: "+", Narrowed: "−", Changed: "~"}[x.Effect],
 					shown(clients), shown(t.Ports[i].title()), t.heading(),
-					shown(x.Old.verdict(t.Kind)), shown(x.New.verdict(t.Kind)), ruleHTML(x.Old.Rule), ruleHTML(x.New.Rule), shown(x.Example.String()),
+					shown(x.Old.verdict(t.Kind)), shown(x.New.verdict(t.Kind)), ruleHTML(x.Old.Rule), ruleHTML(x.New.Rule), shown(x.Example(&t.Clients[k]).String()),
 				}
 				same := slices.IndexFunc(out[first:], func(o htmlChange) bool {
 					return o.Effect == one.Effect && o.Before == one.Before && o.After == one.After && o.BeforeRule == one.BeforeRule && o.AfterRule == one.AfterRule

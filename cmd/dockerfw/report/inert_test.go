@@ -21,15 +21,17 @@ func foreignReport(s string, clients int) *Report {
 	rule := Rule{Name: s, Place: s + ".hcl:1:1", Text: s}
 	o := Outcome{
 		Families: []ir.Family{ir.IPv4}, Verdict: packet.Verdict{Kind: packet.Other, With: s}, Reach: Left, Rule: rule, Conditions: []string{s, s + "x"},
-		Examples: []packet.Packet{{Source: a, Destination: a, OriginalDestination: a, In: s, Out: s, Conditions: map[string]bool{s: true}}},
+		Examples: []Example{func(*Clients) packet.Packet {
+			return packet.Packet{Source: a, Destination: a, OriginalDestination: a, In: s, Out: s, Conditions: map[string]bool{s: true}}
+		}},
 	}
 	old := o
 	old.Rule.MissingIn, old.Reach, old.Verdict = s, Refused, packet.Verdict{Kind: packet.Reject, With: s}
 	change := Change{Families: []ir.Family{ir.IPv4}, Effect: Widened, Old: old, New: o, Example: o.Examples[0]}
-	t := Table{Kind: Published, Ports: []Ports{{Name: s, By: []string{s, s + "x"}}}, Cells: [][]Cell{nil}}
+	t := Table{Kind: Published, Ports: []Ports{{Name: s, By: []string{s, s + "x"}}}, Cells: [][]*Cell{nil}}
 	for range clients {
 		t.Clients = append(t.Clients, Clients{Name: s, Detail: s + " and more", Rest: true, Families: []ir.Family{ir.IPv4, ir.IPv6}})
-		t.Cells[0] = append(t.Cells[0], Cell{Outcomes: []Outcome{o}, Before: []Outcome{old}, Changes: []Change{change}})
+		t.Cells[0] = append(t.Cells[0], &Cell{Outcomes: []Outcome{o}, Before: []Outcome{old}, Changes: []Change{change}})
 	}
 	return &Report{
 		Host: s, Name: s, Old: s, Change: s, Notes: []string{s}, Tables: []Table{t},

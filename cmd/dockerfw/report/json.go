@@ -82,7 +82,8 @@ type (
 )
 
 // WriteJSON writes an object with the report of each host.
-func WriteJSON(w io.Writer, reports []*Report) error {
+func WriteJSON(w io.Writer, reports []*Report) (err error) {
+	defer packet.Catch(&err)
 	out := struct {
 		Hosts []jsonReport `json:"hosts"`
 	}{[]jsonReport{}}
@@ -107,10 +108,11 @@ func (r *Report) json() jsonReport {
 		}
 		for _, row := range t.Cells {
 			var cells []jsonCell
-			for _, c := range row {
-				cell := jsonCell{Reach: c.Reach(), Outcomes: outcomesJSON(c.Outcomes), Before: outcomesJSON(c.Before)}
+			for k, c := range row {
+				of := &t.Clients[k]
+				cell := jsonCell{Reach: c.Reach(), Outcomes: outcomesJSON(c.Outcomes, of), Before: outcomesJSON(c.Before, of)}
 				for _, x := range c.Changes {
-					cell.Changes = append(cell.Changes, jsonChange{x.Effect, x.Old.json(), x.New.json(), x.Example.String()})
+					cell.Changes = append(cell.Changes, jsonChange{x.Effect, x.Old.json(of), x.New.json(of), x.Example(of).String()})
 				}
 				cells = append(cells, cell)
 			}
@@ -131,25 +133,26 @@ func (r *Report) json() jsonReport {
 	return out
 }
 
-func outcomesJSON(all []Outcome) []jsonOutcome {
+func outcomesJSON(all []Outcome, c *Clients) []jsonOutcome {
 	out := []jsonOutcome{}
 	for _, o := range all {
-		out = append(out, o.json())
+		out = append(out, o.json(c))
 	}
 	return out
 }
 
-func (o *Outcome) json() jsonOutcome {
+func (o *Outcome) json(c *Clients) jsonOutcome {
 	return jsonOutcome{
-		Reach: o.Reach, Verdict: o.Verdict.String(), Conditions: o.Conditions, Examples: packetTexts(o.Examples),
+		Reach: o.Reach, Verdict: o.Verdict.String(), Conditions: o.Conditions, Examples: o.examples(c),
 		Rule: jsonRule{o.Rule.Name, o.Rule.Place, o.Rule.Text, o.Rule.MissingIn != ""},
 	}
 }
 
-func packetTexts(all []packet.Packet) []string {
+// examples are those of clients, as text.
+func (o *Outcome) examples(c *Clients) []string {
 	var out []string
-	for _, p := range all {
-		out = append(out, p.String())
+	for _, e := range o.Examples {
+		out = append(out, e(c).String())
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -12,13 +13,14 @@ const marker = "<!-- dockerfw report -->"
 
 // WriteMarkdown writes reports for a page or a comment: the tables stay in sight, the rules and
 // examples are folded.
-func WriteMarkdown(w io.Writer, reports []*Report) error {
+func WriteMarkdown(w io.Writer, reports []*Report) (err error) {
+	defer packet.Catch(&err)
 	m := &markdown{}
 	m.line(marker)
 	for _, group := range sameReports(reports) {
 		m.report(group)
 	}
-	_, err := io.WriteString(w, m.String())
+	_, err = io.WriteString(w, m.String())
 	return err
 }
 
@@ -90,7 +92,7 @@ func (m *markdown) matrix(t *Table) {
 	for i := range t.Ports {
 		line := "| " + escape.MarkdownCode(t.Ports[i].title()) + " |"
 		for k := range t.Clients {
-			c := &t.Cells[i][k]
+			c := t.Cells[i][k]
 			if len(c.Outcomes) == 0 {
 				line += " – |"
 				continue

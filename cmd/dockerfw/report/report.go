@@ -37,8 +37,8 @@ type Table struct {
 	Kind    Kind
 	Clients []Clients
 	Ports   []Ports
-	// Cells are by ports, then by clients.
-	Cells [][]Cell
+	// Cells are by ports, then by clients. Clients that get the same at a port share a cell.
+	Cells [][]*Cell
 }
 
 // Clients are clients that get the same everywhere in the table.
@@ -49,6 +49,8 @@ type Clients struct {
 	Rest bool
 	// Families are those whose packets the column is about.
 	Families []ir.Family
+
+	columns []int // see fill
 }
 
 // Ports are ports, or other destinations, at which each of the clients gets one answer.
@@ -107,8 +109,12 @@ type Outcome struct {
 	// Conditions are what the outcome depends on besides the packet, such as a rate.
 	Conditions []string
 	// Examples are one packet for each family.
-	Examples []packet.Packet
+	Examples []Example
 }
+
+// Example is a packet of some clients of a table. It is found when it is needed: most cells of a
+// large table show none.
+type Example func(*Clients) packet.Packet
 
 // Rule is the rule that decides.
 type Rule struct {
@@ -137,7 +143,7 @@ type Change struct {
 	Families []ir.Family
 	Effect   Effect
 	Old, New Outcome
-	Example  packet.Packet
+	Example  Example
 }
 
 // Set is an ipset.

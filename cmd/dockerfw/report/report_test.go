@@ -140,9 +140,10 @@ func TestEachExampleOfACellGetsItsVerdict(t *testing.T) {
 			}
 			for _, table := range r.Tables {
 				for _, row := range table.Cells {
-					for _, c := range row {
+					for k, c := range row {
 						for _, o := range c.Outcomes {
-							for i, p := range o.Examples {
+							for i, example := range o.Examples {
+								p := example(&table.Clients[k])
 								program, err := program(h, table.Kind, o.Families[i])
 								if err != nil {
 									t.Fatal(err)
@@ -201,7 +202,7 @@ func cellOf(t *testing.T, r *Report, k Kind, ports, clients string) *Cell {
 			for c := range table.Clients {
 				names = append(names, table.Ports[p].Name+" / "+table.Clients[c].Name)
 				if strings.HasPrefix(table.Ports[p].Name, ports) && strings.HasPrefix(table.Clients[c].Name, clients) {
-					return &table.Cells[p][c]
+					return table.Cells[p][c]
 				}
 			}
 		}

@@ -25,6 +25,22 @@ func (r *row) name(k Kind, grids []*grid, by map[int]string, b *builder) {
 	if k != Published {
 		r.Direct = false
 	}
+	// All classes together may be what one condition lists.
+	type described struct {
+		regions         []packet.Region
+		complete, whole bool
+	}
+	together := make([]described, len(grids))
+	for n, g := range grids {
+		if set, ok := r.sets[g.family]; ok {
+			regions, complete, whole := g.regions(set)
+			whole = whole || complete && len(regions) < len(r.classes) && !slices.ContainsFunc(regions, func(region packet.Region) bool {
+				_, order := targetName(k, r.Direct, region, g, b)
+				return order.complement == 0
+			})
+			together[n] = described{regions, complete, whole}
+		}
+	}
 	var texts []string
 	first := true
 	for i, class := range r.classes {
@@ -33,21 +49,16 @@ func (r *row) name(k Kind, grids []*grid, by map[int]string, b *builder) {
 				r.By = append(r.By, who)
 			}
 		}
-		for _, g := range grids {
+		for n, g := range grids {
 			set, ok := g.of[class]
 			if !ok {
 				continue
 			}
-			// All classes together may be what one condition lists.
-			regions, complete, whole := g.regions(r.sets[g.family])
-			whole = whole || complete && len(regions) < len(r.classes) && !slices.ContainsFunc(regions, func(region packet.Region) bool {
-				_, order := targetName(k, r.Direct, region, g, b)
-				return order.complement == 0
-			})
+			regions, complete := together[n].regions, together[n].complete
 			switch {
-			case whole && i > 0:
+			case together[n].whole && i > 0:
 				continue
-			case !whole:
+			case !together[n].whole:
 				regions, complete, _ = g.regions(set)
 			}
 			for _, region := range regions {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/parser/escape"
 )
 
@@ -31,7 +32,8 @@ func Write(w io.Writer, format string, reports []*Report, style Style) error {
 }
 
 // WriteText writes reports for people; hosts with the same report share one.
-func WriteText(w io.Writer, reports []*Report, style Style) error {
+func WriteText(w io.Writer, reports []*Report, style Style) (err error) {
+	defer packet.Catch(&err)
 	t := &text{style: style}
 	for i, group := range sameReports(reports) {
 		if i > 0 {
@@ -39,7 +41,7 @@ func WriteText(w io.Writer, reports []*Report, style Style) error {
 		}
 		t.report(group)
 	}
-	_, err := io.WriteString(w, t.String())
+	_, err = io.WriteString(w, t.String())
 	return err
 }
 
@@ -129,7 +131,7 @@ func (t *text) matrix(table *Table) {
 	for i := range table.Ports {
 		line := []cellText{{text: "  " + table.Ports[i].title()}}
 		for k := range table.Clients {
-			line = append(line, t.cell(table, &table.Cells[i][k]))
+			line = append(line, t.cell(table, table.Cells[i][k]))
 		}
 		lines = append(lines, line)
 	}

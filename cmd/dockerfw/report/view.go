@@ -9,6 +9,9 @@ import (
 
 // sameReports groups the reports of hosts that are equal except for the host's name.
 func sameReports(reports []*Report) [][]*Report {
+	if len(reports) == 1 {
+		return [][]*Report{reports}
+	}
 	var out [][]*Report
 	index := map[string]int{}
 	for _, r := range reports {
@@ -57,20 +60,18 @@ func (p *Ports) title() string {
 // who lists clients of a table by their indexes: all of them as everyone, and those that no rule
 // lists, with many others, as all others. others reports that.
 func (t *Table) who(clients []int) (text string, others bool) {
-	var names []string
-	rest := false
-	for _, k := range clients {
-		names = append(names, t.Clients[k].name(t))
-		rest = rest || t.Clients[k].Rest
-	}
 	const many = 3
 	switch {
 	case len(clients) == len(t.Clients) && t.Kind == Egress:
 		return "all containers", false
 	case len(clients) == len(t.Clients):
 		return "everyone", false
-	case rest && len(clients) > many:
+	case len(clients) > many && slices.ContainsFunc(clients, func(k int) bool { return t.Clients[k].Rest }):
 		return "all others", true
+	}
+	var names []string
+	for _, k := range clients {
+		names = append(names, t.Clients[k].name(t))
 	}
 	return strings.Join(names, ", "), false
 }
@@ -87,18 +88,22 @@ type verdictGroup struct {
 // verdicts are the verdicts at a port, with the clients who get them; those of all others are last.
 func (t *Table) verdicts(port int) []verdictGroup {
 	var out []verdictGroup
-	for k := range t.Clients {
-		c := &t.Cells[port][k]
+	group := map[*Cell]int{} // of the cells that were seen
+	for k, c := range t.Cells[port] {
 		if len(c.Outcomes) == 0 {
 			continue
 		}
-		text := c.verdict(t.Kind)
-		if change := c.change(); change != "" {
-			text += " (" + change + ")"
-		}
-		i := slices.IndexFunc(out, func(g verdictGroup) bool { return g.verdict == text && g.reach == c.Reach() })
-		if i < 0 {
-			i, out = len(out), append(out, verdictGroup{verdict: text, reach: c.Reach()})
+		i, known := group[c]
+		if !known {
+			text := c.verdict(t.Kind)
+			if change := c.change(); change != "" {
+				text += " (" + change + ")"
+			}
+			i = slices.IndexFunc(out, func(g verdictGroup) bool { return g.verdict == text && g.reach == c.Reach() })
+			if i < 0 {
+				i, out = len(out), append(out, verdictGroup{verdict: text, reach: c.Reach()})
+			}
+			group[c] = i
 		}
 		out[i].indexes = append(out[i].indexes, k)
 	}
@@ -132,19 +137,27 @@ type detail struct {
 // the first of them.
 func (t *Table) details(port int) []detail {
 	var out []detail
-	for k := range t.Clients {
-		c := &t.Cells[port][k]
-		for i := range c.Outcomes {
-			d := t.detail(c, &c.Outcomes[i])
-			same := slices.IndexFunc(out, func(other detail) bool {
-				return other.verdict == d.verdict && other.family == d.family && other.rule.String() == d.rule.String() && other.before == d.before && slices.Equal(other.conditions, d.conditions)
-			})
-			if same < 0 {
-				same, out = len(out), append(out, d)
+	shown := map[*Cell][]int{} // the details of the cells that were seen
+	for k, c := range t.Cells[port] {
+		of, known := shown[c]
+		if !known {
+			for i := range c.Outcomes {
+				d := t.detail(c, &c.Outcomes[i])
+				same := slices.IndexFunc(out, func(other detail) bool {
+					return other.verdict == d.verdict && other.family == d.family && other.rule.String() == d.rule.String() && other.before == d.before && slices.Equal(other.conditions, d.conditions)
+				})
+				if same < 0 {
+					d.examples = c.Outcomes[i].examples(&t.Clients[k])
+					same, out = len(out), append(out, d)
+				}
+				if !slices.Contains(of, same) {
+					of = append(of, same)
+				}
 			}
-			if !slices.Contains(out[same].indexes, k) {
-				out[same].indexes = append(out[same].indexes, k)
-			}
+			shown[c] = of
+		}
+		for _, i := range of {
+			out[i].indexes = append(out[i].indexes, k)
 		}
 	}
 	for i := range out {
@@ -154,7 +167,7 @@ func (t *Table) details(port int) []detail {
 }
 
 func (t *Table) detail(c *Cell, o *Outcome) detail {
-	d := detail{verdict: o.verdict(t.Kind), reach: o.Reach, rule: o.Rule, conditions: o.Conditions, examples: packetTexts(o.Examples)}
+	d := detail{verdict: o.verdict(t.Kind), reach: o.Reach, rule: o.Rule, conditions: o.Conditions}
 	if len(o.Families) == 1 && slices.ContainsFunc(c.Outcomes, func(x Outcome) bool { return !slices.Equal(x.Families, o.Families) }) {
 		d.family = words.Family(o.Families[0])
 	}

@@ -152,7 +152,7 @@ func (t *Table) openTo() (open, partly []string) {
 	for i := range t.Ports {
 		var reaches []Reach
 		for k := range t.Clients {
-			if c := &t.Cells[i][k]; t.Clients[k].Rest && len(c.Outcomes) > 0 {
+			if c := t.Cells[i][k]; t.Clients[k].Rest && len(c.Outcomes) > 0 {
 				reaches = append(reaches, c.Reach())
 			}
 		}

@@ -137,7 +137,7 @@ func (n *nftReader) condition(r *nft.Rule, e nft.Expr) (packet.Cond, bool) {
 	case "match":
 		return n.match(e), true
 	case "limit", "ct count":
-		return n.limit(r, e), true
+		return n.limit(r, NFTLimit{Expr: e}), true
 	case "set":
 		return n.setLimits(r, e), true
 	case "quota", "map", "meter", "socket", "osf", "numgen":

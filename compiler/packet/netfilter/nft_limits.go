@@ -8,28 +8,36 @@ import (
 	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
-// limit returns the condition of limit and ct count. "over" is the negation: the kernel counts in
-// the same way and inverts the result (nft_limit.c, nft_connlimit.c). Equal limits are the same
-// condition, as those of iptables are: see limits.go.
-func (n *nftReader) limit(r *nft.Rule, e nft.Expr) packet.Cond { return n.limitWith(r, e, "", "") }
+// NFTLimit is a limit of a rule: a statement limit or ct count.
+type NFTLimit struct {
+	nft.Expr
+	// Key is what has a count of its own, such as "ip saddr", and Set the set of the counts; both
+	// are "" for a limit of all packets.
+	Key, Set string
+}
 
-// limitWith returns the condition of a limit for each key, in a named set or not.
-func (n *nftReader) limitWith(r *nft.Rule, e nft.Expr, key, set string) packet.Cond {
+// limit returns the condition of a limit. "over" is the negation: the kernel counts in the same way
+// and inverts the result (nft_limit.c, nft_connlimit.c). Equal limits are the same condition, as
+// those of iptables are: see limits.go. The name of the set is part of it only if other rules count
+// in that set.
+func (n *nftReader) limit(r *nft.Rule, l NFTLimit) packet.Cond {
 	if n.sets.limit != nil {
-		return n.sets.limit(r, e.Kind)
+		if c := n.sets.limit(r, l); c != nil {
+			return c
+		}
 	}
-	body, ok := e.Body.(map[string]any)
+	body, ok := l.Body.(map[string]any)
 	if !ok {
-		return n.once(e.Text()) // an object of the table, which has a name
+		return n.once(l.Text()) // an object of the table, which has a name
 	}
 	over := body["inv"] == true
 	if over {
 		body = maps.Clone(body)
 		delete(body, "inv")
 	}
-	text := strings.TrimSpace(key + " " + nft.Expr{Kind: e.Kind, Body: body}.Text())
-	if set != "" {
-		text += " in set " + set
+	text := strings.TrimSpace(l.Key + " " + nft.Expr{Kind: l.Kind, Body: body}.Text())
+	if l.Set != "" && n.counting("@"+l.Set) > 1 {
+		text += " in set " + l.Set
 	}
 	c := packet.Cond(packet.Opaque{Text: text, Stateful: true})
 	if over {
@@ -38,8 +46,7 @@ func (n *nftReader) limitWith(r *nft.Rule, e nft.Expr, key, set string) packet.C
 	return c
 }
 
-// setLimits reads add @NAME { KEY LIMITS } and update, which match if all limits do. The name of
-// the set is part of the condition only if other rules count in it.
+// setLimits reads add @NAME { KEY LIMITS } and update, which match if all limits do.
 func (n *nftReader) setLimits(r *nft.Rule, e nft.Expr) packet.Cond {
 	body, _ := e.Body.(map[string]any)
 	name, _ := body["set"].(string)
@@ -49,16 +56,12 @@ func (n *nftReader) setLimits(r *nft.Rule, e nft.Expr) packet.Cond {
 	if len(stmts) == 0 || body["op"] == "delete" {
 		return append(all, n.once(e.Text()))
 	}
-	shared := ""
-	if n.counting(name) > 1 {
-		shared = strings.TrimPrefix(name, "@")
-	}
 	for _, s := range stmts {
 		m, _ := s.(map[string]any)
 		for kind, x := range m {
 			switch kind {
 			case "limit", "ct count":
-				all = append(all, n.limitWith(r, nft.Expr{Kind: kind, Body: x}, nft.Value(key), shared))
+				all = append(all, n.limit(r, NFTLimit{nft.Expr{Kind: kind, Body: x}, nft.Value(key), strings.TrimPrefix(name, "@")}))
 			case "counter":
 			default:
 				all = append(all, n.once(e.Text()))

@@ -15,7 +15,7 @@ type NFTSets struct {
 	// hidden reports that the elements of a set are not known.
 	hidden func(name string) bool
 	// limit returns the condition of a limit; nil for one that its text names.
-	limit func(r *nft.Rule, kind string) packet.Cond
+	limit func(r *nft.Rule, l NFTLimit) packet.Cond
 	cache *nftSetCache
 }
 
@@ -36,9 +36,9 @@ func (s *NFTSets) Hiding(hidden func(name string) bool) *NFTSets {
 	return &NFTSets{table: s.table, hidden: hidden, limit: s.limit, cache: s.cache}
 }
 
-// WithLimits returns the sets; in programs of the table the conditions of limits are those that
-// limit returns, for a rule and the kind of the limit, "limit" or "ct count".
-func (s *NFTSets) WithLimits(limit func(r *nft.Rule, kind string) packet.Cond) *NFTSets {
+// WithLimits returns the sets; in programs of the table the conditions of the limits of a rule are
+// those that limit returns, unless it returns nil.
+func (s *NFTSets) WithLimits(limit func(r *nft.Rule, l NFTLimit) packet.Cond) *NFTSets {
 	return &NFTSets{table: s.table, hidden: s.hidden, limit: limit, cache: s.cache}
 }
 

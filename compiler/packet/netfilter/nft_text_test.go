@@ -96,7 +96,7 @@ func TestRulesOfNFTAndIPTablesAreTheSameProgram(t *testing.T) {
 		both(`tcp dport 5432 drop`, `-p tcp -m tcp --dport 5432 -j DROP`),
 		both(`tcp sport 1024-65535 drop`, `-p tcp -m tcp --sport 1024:65535 -j DROP`),
 		both(`tcp dport { 22, 80-90 } drop`, `-p tcp -m multiport --dports 22,80:90 -j DROP`),
-		both(`meta l4proto { tcp, udp } th dport 443 drop`, `-p 6 -m multiport --dports 443 -j DROP`),
+		both(`meta l4proto tcp th dport 443 drop`, `-p 6 -m multiport --dports 443 -j DROP`),
 		both(`udp dport 53 drop`, `-p udp -m udp --dport 53 -j DROP`),
 		both(`sctp dport 99 drop`, `-p sctp -m sctp --dport 99 -j DROP`),
 		{`meta nfproto ipv4 drop`, `-j DROP`, none},
