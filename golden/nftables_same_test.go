@@ -9,13 +9,17 @@ import (
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/golden/lab/nftpolicy"
 )
 
 // The two targets are two forms of one policy: diff, which reads what each loads, finds no difference.
 func TestExamplesAreTheSameForBothTargets(t *testing.T) {
 	for _, name := range examples(t) {
 		t.Run(name, func(t *testing.T) {
-			dir := forNFTables(t, name)
+			dir := filepath.Join(t.TempDir(), name)
+			if err := nftpolicy.Copy(filepath.Join(examplesDir, name), dir); err != nil {
+				t.Fatal(err)
+			}
 			tables := opened(t, dir)
 			forIPTables(t, dir)
 			reports, err := diff.Fleet(opened(t, dir), tables, diff.Options{})
@@ -47,7 +51,7 @@ func opened(t *testing.T, dir string) *snapshot.Fleet {
 	return fleet
 }
 
-// forIPTables changes a policy of forNFTables to target iptables.
+// forIPTables changes a policy of nftpolicy.Copy to target iptables.
 func forIPTables(t *testing.T, dir string) {
 	t.Helper()
 	files, err := os.ReadDir(dir)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/nftpolicy"
 )
 
 // bench is a Docker host in the lab with one policy.
@@ -77,7 +78,7 @@ func (b *bench) load(policy string) {
 func (b *bench) folder(name, policy string) string {
 	b.Helper()
 	if b.table {
-		policy = withTable(policy)
+		policy = nftpolicy.Text(policy)
 	}
 	return b.engine.WriteFolder(name, filesOf(b.T, policy))
 }

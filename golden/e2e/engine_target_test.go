@@ -3,12 +3,12 @@
 package e2e
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dockerfw/dockerfw/golden/lab/nftpolicy"
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
@@ -19,14 +19,6 @@ func onEnginesWithTable(t *testing.T, test func(*bench)) {
 		b.table = true
 		test(b)
 	})
-}
-
-// onlyIPTables matches attributes that have no meaning for the target nftables.
-var onlyIPTables = regexp.MustCompile(`(?m)^ *(install|hashsize) *= .*\n`)
-
-// withTable is a policy for the target nftables.
-func withTable(policy string) string {
-	return strings.Replace(onlyIPTables.ReplaceAllString(policy, ""), "host {\n", "host {\n  target = \"nftables\"\n", 1)
 }
 
 // The table is what admits and refuses: the engine's chains have no rule of dockerfw.
@@ -71,7 +63,7 @@ func TestReloadsOfATableInterruptNoConnectionAndAdmitNoOtherClient(t *testing.T)
 func TestAHostChangesItsTargetWithoutAnOpenMoment(t *testing.T) {
 	onEngines(t, func(b *bench) {
 		web := b.web("8080:80/tcp", "5353:53/udp")
-		table := b.folder("table", withTable(allowedOnly+sshForAllowed))
+		table := b.folder("table", nftpolicy.Text(allowedOnly+sshForAllowed))
 		rules := b.folder("rules", allowedOnly+sshForAllowed)
 		b.Host.Serve("22/tcp")
 		ssh := []endpoint{{"tcp", b.Host.At(22)}, {"tcp", b.Host.At6(22)}}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
+	"github.com/dockerfw/dockerfw/golden/lab/nftpolicy"
 )
 
 // The nftables backend of engine 29 has tables of its own. No Debian release has that engine: its
@@ -41,7 +42,7 @@ egress {
   }
 }
 `
-	for target, text := range map[string]string{"iptables": policy, "nftables": withTable(policy)} {
+	for target, text := range map[string]string{"iptables": policy, "nftables": nftpolicy.Text(policy)} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
 			s := newContainer(t, lab.NFT)
