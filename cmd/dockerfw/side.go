@@ -20,8 +20,8 @@ import (
 
 // sides describes, in the help of commands that take one, what a side can be.
 const sides = `a policy, a compiled folder, the saved tables of a host (a folder with the output
-of iptables-save, ip6tables-save and ipset save, or such files separated by commas),
-"live" for this host, or ssh://[user@]host[:port] for another one, which needs root there`
+of iptables-save, ip6tables-save, ipset save and nft list ruleset, or such files
+separated by commas), "live" for this host, or ssh://[user@]host[:port] for another one, which needs root there`
 
 // openSide opens a side and prints what is wrong with it.
 func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.Fleet, error) {

@@ -24,11 +24,13 @@ func verifyCommand() *cobra.Command {
 		Long: `verify checks that a host has what was compiled for it. COMPILED is a compiled folder or
 a policy. It checks that the rules are present, complete and in order, that nothing lets
 packets through before they reach the rules, that the jumps are in place, that the sets
-have their entries, and that no foreign rules are in dockerfw's chains.
+have their entries, and that no foreign rules are in dockerfw's chains. With target
+nftables it compares table inet dockerfw.
 
 HOST is "live" (the default: the host that this runs on), ssh://[user@]host[:port] for
 another host (it needs root there, and nothing is installed or changed), a folder with the
-output of iptables-save, ip6tables-save and ipset save, or such files separated by commas.
+output of iptables-save, ip6tables-save, ipset save and nft list ruleset, or such files
+separated by commas.
 
 --print-unit and --print-timer print a systemd service that verifies /etc/dockerfw, and the
 timer that starts it every five minutes.

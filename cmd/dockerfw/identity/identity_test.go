@@ -38,3 +38,26 @@ func TestRulesOfDockerfwAreRecognizedByCommentsAndJumps(t *testing.T) {
 		t.Errorf("%d rules of dockerfw; blocks %q, want %q", ours, names, want)
 	}
 }
+
+// Sets of the table of nft have names of the policy, with a digest and for a digit with an underscore.
+func TestSetsOfTheTableAreCalledAsInThePolicy(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		content    bool
+	}{
+		{"clients.3f9a61c2", "clients", true},
+		{"clients-v6.81d20b7e", "clients-v6", true},
+		{"_10.3f9a61c2", "10", true},
+		{"a.b.3f9a61c2", "a.b", true},
+		{"bans", "bans", false},
+		{"_bans", "_bans", false},
+		{"_1bans", "1bans", false},
+		{"bans.v2", "bans.v2", false},
+		{"clients.3F9A61C2", "clients.3F9A61C2", false},
+		{".3f9a61c2", ".3f9a61c2", false},
+	} {
+		if got := SetOfTable(c.name); got != c.want || NamedByContent(c.name) != c.content {
+			t.Errorf("%s: %s, by content %t; want %s, %t", c.name, got, NamedByContent(c.name), c.want, c.content)
+		}
+	}
+}

@@ -115,13 +115,9 @@ func compiledAsker(want *snapshot.Host, f ir.Family, path snapshot.Path) *asker 
 
 // hostAsker asks all tables of a host. The external interfaces are those of the policy.
 func hostAsker(want, have *snapshot.Host, f ir.Family, path snapshot.Path) (*asker, error) {
-	// A host without tables of the family lets everything through.
-	program := &packet.Program{Family: f, ToHost: path == snapshot.ToHost, Default: packet.Verdict{Kind: packet.Accept}, Chains: []*packet.Chain{{Name: "no tables"}}}
-	if hooks := have.Hooks(f, path); len(hooks) > 0 {
-		var err error
-		if program, err = packet.Route(f, path == snapshot.ToHost, hooks); err != nil {
-			return nil, err
-		}
+	program, err := have.WholeRoute(f, path)
+	if err != nil {
+		return nil, err
 	}
 	a := newAsker(have, f, path, program)
 	for _, h := range have.Hooks(f, path) {

@@ -42,6 +42,19 @@ func (h *Host) RouteTo(f ir.Family, path Path, chain string, fallback bool) (*pa
 		}
 		hooks[i].Program = &p
 	}
+	return route(f, path, hooks)
+}
+
+// WholeRoute is the route of packets through all tables of a host, to its end.
+func (h *Host) WholeRoute(f ir.Family, path Path) (*packet.Program, error) {
+	return route(f, path, h.Hooks(f, path))
+}
+
+// route is the route through hooks. A host without any lets all packets through.
+func route(f ir.Family, path Path, hooks []packet.Hook) (*packet.Program, error) {
+	if len(hooks) == 0 {
+		return &packet.Program{Family: f, ToHost: path == ToHost, Default: packet.Verdict{Kind: packet.Accept}, Chains: []*packet.Chain{{Name: "no tables"}}}, nil
+	}
 	return packet.Route(f, path == ToHost, hooks)
 }
 

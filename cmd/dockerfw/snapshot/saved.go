@@ -47,6 +47,9 @@ func openSaved(tree files.Tree, paths []string, name string) (*Fleet, hcl.Diagno
 		if sets := r.from[saved.Sets]; sets != "" {
 			return nil, r.diags, fmt.Errorf("%s has sets, but no output of iptables-save or ip6tables-save. Give the rules too: rules.v4,%s", name, sets)
 		}
+		if r.host.NFT != nil {
+			return nil, r.diags, fmt.Errorf("%s is the output of nft list ruleset without %s: give the output of iptables-save and ip6tables-save, too", name, TableTitle)
+		}
 		return nil, r.diags, fmt.Errorf("%s has no output of iptables-save or ip6tables-save", name)
 	}
 	if err := r.host.checkNFT(); err != nil {

@@ -103,7 +103,7 @@ func newPath(h *hosts, on snapshot.Path, chain string) (*path, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, err := packet.Route(h.family, toHost, h.have.Hooks(h.family, on))
+	whole, err := h.have.WholeRoute(h.family, on)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +201,9 @@ func (p *path) bypassed() (string, error) {
 // unreachable finds rules that no packet gets to, while none is admitted either.
 func (p *path) unreachable() (string, error) {
 	if p.route.Outcome(snapshot.Reached).IsEmpty() && p.jumpMissing() {
+		if ofTable(p.hosts) {
+			return fmt.Sprintf("packets never reach chain %s of %s, so its rules have no effect. %s", p.chain, snapshot.TableTitle, loadAgain), nil
+		}
 		return fmt.Sprintf("never reaches %s, so its rules have no effect. %s", p.chain, p.addJump()), nil
 	}
 	return "", nil
@@ -218,9 +221,6 @@ func (p *path) jumpMissing() bool {
 
 // addJump is how to add the missing jump.
 func (p *path) addJump() string {
-	if ofTable(p.hosts) {
-		return loadAgain
-	}
 	if p.path == snapshot.ToHost {
 		return fmt.Sprintf(loadAgain+", which adds the jump, or: %s -I INPUT 1 -j %s", p.have.Tool(p.family), p.chain)
 	}
