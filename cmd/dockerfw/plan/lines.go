@@ -85,6 +85,10 @@ func joined(chains []ChainChange) string {
 func (c *SetChange) text() string {
 	var parts []string
 	switch {
+	case c.Deleted && c.Counts:
+		return "remove, with the counts of a limit"
+	case c.Created && c.Counts:
+		return "create for the counts of a limit"
 	case c.Deleted:
 		return fmt.Sprintf("remove, with %s", count(len(c.Removed), "entry", "entries"))
 	case c.Created:

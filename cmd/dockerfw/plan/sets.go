@@ -17,6 +17,8 @@ type SetChange struct {
 	Name string `json:"name"`
 	// Created: the set does not exist.
 	Created bool `json:"created,omitempty"`
+	// Counts: packets add the elements, which are the counts of a limit.
+	Counts bool `json:"counts,omitempty"`
 	// Deleted: the version does not have the set. Only sets of target nftables are listed then.
 	Deleted bool `json:"deleted,omitempty"`
 	// Before and After are the properties of the set where they differ: type, family, options.

@@ -186,7 +186,7 @@ func (t *TableChange) sets(have, want *Table) {
 		}
 		switch {
 		case old == nil:
-			t.Sets = append(t.Sets, SetChange{Name: s.Name, Created: true, After: strings.Join(s.Lines, ", "), Added: s.Elements})
+			t.Sets = append(t.Sets, SetChange{Name: s.Name, Created: true, Counts: s.Dynamic(), After: strings.Join(s.Lines, ", "), Added: s.Elements})
 			continue
 		case replaced(old, s):
 			c := SetChange{Name: s.Name, Before: strings.Join(old.Lines, ", "), After: strings.Join(s.Lines, ", ")}
@@ -202,7 +202,7 @@ func (t *TableChange) sets(have, want *Table) {
 	}
 	for _, s := range have.Sets() {
 		if want.Object("set", s.Name) == nil && !paired[s] {
-			t.Sets = append(t.Sets, SetChange{Name: s.Name, Deleted: true, Before: strings.Join(s.Lines, ", "), Removed: s.Elements})
+			t.Sets = append(t.Sets, SetChange{Name: s.Name, Deleted: true, Counts: s.Dynamic(), Before: strings.Join(s.Lines, ", "), Removed: s.Elements})
 		}
 	}
 }

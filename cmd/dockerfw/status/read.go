@@ -264,6 +264,9 @@ func foreign(rules []string) facts.Fact {
 // sets counts the entries of the sets of a version on the host.
 func (out *Report) sets(want, host *snapshot.Host) {
 	for _, s := range want.TableText.Sets() {
+		if s.Dynamic() {
+			continue
+		}
 		have := host.TableText.Object("set", s.Name)
 		one := Set{Name: s.Name, Managed: s.Managed(), Missing: have == nil}
 		if have != nil {
