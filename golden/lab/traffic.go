@@ -278,26 +278,3 @@ func probeResult(fd int, network string) (answered, refused bool) {
 	_, err := unix.Getpeername(fd)
 	return err == nil, false
 }
-
-// Flood sends datagrams to ADDRESS:PORT as fast as it can for a while, from one socket. It returns how
-// many it sent.
-func (ns *Namespace) Flood(addrPort string, d time.Duration) (sent int, err error) {
-	err = ns.Within(func() error {
-		conn, err := net.Dial("udp", addrPort)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		for end := time.Now().Add(d); ; {
-			for range 256 {
-				if _, err := conn.Write([]byte("flood")); err == nil {
-					sent++
-				}
-			}
-			if time.Now().After(end) {
-				return nil
-			}
-		}
-	})
-	return sent, err
-}
