@@ -252,7 +252,7 @@ func TestATableIsReplacedInOneTransaction(t *testing.T) {
 		"chain dockerfw-in of table inet dockerfw: replace the rules",
 		"chain dockerfw-proxy of table inet dockerfw: create",
 		"set clients.0000000b: add 1 entry, remove 2 entries",
-		"set dockerfw-limit-web: create with 0 entries",
+		"set dockerfw-limit-web: create for the counts of a limit",
 		"counter foreign of table inet dockerfw: remove",
 	}
 	slices.Sort(want)
