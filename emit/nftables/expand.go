@@ -156,7 +156,7 @@ func (l *legalization) rules(p *pair, chain *plannedChain) []*Rule {
 	needsFamily := func(f ir.Family) bool { return f != 0 && (len(l.out.Families) > 1 || chain.base) }
 	finish := func(o one, m []Match) []Match {
 		if implied := slices.ContainsFunc(m, func(m Match) bool { _, ok := familyOf(m); return ok }); !implied && needsFamily(o.family) {
-			m = append(m, Family{o.family})
+			m = append(m, Family{Family: o.family})
 		}
 		return inOrder(m)
 	}
@@ -198,6 +198,15 @@ func (l *legalization) rules(p *pair, chain *plannedChain) []*Rule {
 }
 
 func rule(r *ir.Rule, matches []Match, v Verdict) *Rule {
+	if v == (Reject{TCPReset: true}) {
+		// nft does not print the family in front of a reset, unless it is excluded (docs/contributing/netfilter.md,
+		// "Printed tables"): the listed table, loaded again, would reset the connections of both.
+		for i, m := range matches {
+			if f, ok := m.(Family); ok {
+				matches[i] = Family{Family: otherFamily(f.Family), Not: true}
+			}
+		}
+	}
 	return &Rule{ID: r.ID(), Origin: r.Origin, Matches: matches, Verdict: v}
 }
 
@@ -467,6 +476,9 @@ func icmpMatches(list []ir.ICMP, f ir.Family) []Match {
 func familyOf(m Match) (ir.Family, bool) {
 	switch m := m.(type) {
 	case Family:
+		if m.Not {
+			return otherFamily(m.Family), true
+		}
 		return m.Family, true
 	case ICMP:
 		return m.Family, true
@@ -482,6 +494,13 @@ func familyOf(m Match) (ir.Family, bool) {
 		return m.Family, true
 	}
 	return 0, false
+}
+
+func otherFamily(f ir.Family) ir.Family {
+	if f == ir.IPv4 {
+		return ir.IPv6
+	}
+	return ir.IPv4
 }
 
 // inOrder sorts the matches of a rule in canonical order. nft leaves out conditions that it takes for implied by later ones:

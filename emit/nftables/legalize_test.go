@@ -97,10 +97,10 @@ func TestRulesAreLegalized(t *testing.T) {
 		}), []string{"icmp type { echo-reply, echo-request } accept", "icmp type destination-unreachable icmp code 4 accept"}},
 		{"ICMP without types", accept(func(r *ir.Rule) { r.Protocols = []uint8{1} }), []string{"meta l4proto icmp meta nfproto ipv4 accept"}},
 		{"reject of any protocol", deny(func(r *ir.Rule) { r.Verdict = ir.Reject{} }), []string{
-			"meta l4proto tcp meta nfproto ipv4 reject with tcp reset", "meta nfproto ipv4 reject with icmpx admin-prohibited",
+			"meta l4proto tcp meta nfproto != ipv6 reject with tcp reset", "meta nfproto ipv4 reject with icmpx admin-prohibited",
 		}},
 		{"reject of protocols", deny(func(r *ir.Rule) { r.Verdict, r.Protocols, r.SourcePorts = ir.Reject{}, []uint8{17, 6}, ports(9) }), []string{
-			"tcp sport 9 meta nfproto ipv4 reject with tcp reset", "udp sport 9 meta nfproto ipv4 reject with icmpx admin-prohibited",
+			"tcp sport 9 meta nfproto != ipv6 reject with tcp reset", "udp sport 9 meta nfproto ipv4 reject with icmpx admin-prohibited",
 		}},
 		{"a limited reject of any protocol answers all alike", deny(func(r *ir.Rule) { r.Verdict, r.Rate = ir.Reject{}, rate }), []string{
 			"ct state new meta nfproto ipv4 limit rate over 5/second burst 10 packets reject with icmpx admin-prohibited",
