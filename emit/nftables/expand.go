@@ -394,6 +394,13 @@ func interfaces(names []string, d Direction) factor {
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
+	// nft prints a set without the names that a wildcard in it stands for.
+	all = slices.DeleteFunc(slices.Clone(all), func(name string) bool {
+		return slices.ContainsFunc(all, func(other string) bool {
+			prefix, wild := strings.CutSuffix(other, "*")
+			return wild && other != name && strings.HasPrefix(name, prefix)
+		})
+	})
 	wild := slices.ContainsFunc(all, func(name string) bool { return strings.HasSuffix(name, "*") })
 	if len(all) == 0 {
 		return nil
