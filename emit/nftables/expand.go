@@ -35,7 +35,7 @@ type factor []func(combination) combination
 
 // factors returns those of the cartesian product.
 func (l *legalization) factors(r *ir.Rule, f ir.Family) []factor {
-	var published, icmp factor
+	var published, protocols, icmp factor
 	if len(r.PublishedPorts) > 0 && r.Scope != ir.ScopeProxy {
 		for _, protocol := range r.Protocols {
 			for _, p := range joinPorts(r.PublishedPorts) {
@@ -46,11 +46,21 @@ func (l *legalization) factors(r *ir.Rule, f ir.Family) []factor {
 			}
 		}
 	}
+	if len(published) == 0 && isSinglePort(r.SourcePorts) && isSinglePort(destinationPorts(r)) && len(r.Protocols) > 1 {
+		// Two ports without their protocol are one number to nft, which prints it as such (docs/contributing/netfilter.md,
+		// "Printed tables").
+		for _, protocol := range r.Protocols {
+			protocols = append(protocols, func(c combination) combination {
+				c.protocols = []uint8{protocol}
+				return c
+			})
+		}
+	}
 	for _, m := range icmpMatches(r.ICMP, f) {
 		icmp = append(icmp, func(c combination) combination { return c.with(m) })
 	}
 	return []factor{
-		published, icmp,
+		published, protocols, icmp,
 		l.alternatives(r, f, r.Source.In, Src), l.alternatives(r, f, r.Destination.In, Dst),
 		interfaces(r.Out, Dst), interfaces(r.In, Src),
 	}
@@ -93,11 +103,7 @@ func (l *legalization) combinations(r *ir.Rule, f ir.Family) []combination {
 			first = first.with(Address{Dir: Dst, Ranges: joinAddresses(prefixes)})
 		}
 	}
-	destination := r.DestinationPorts
-	if len(r.PublishedPorts) > 0 && !translated {
-		destination = r.PublishedPorts
-	}
-	for _, p := range []Ports{{Dir: Src, Ranges: joinPorts(r.SourcePorts)}, {Dir: Dst, Ranges: joinPorts(destination)}} {
+	for _, p := range []Ports{{Dir: Src, Ranges: joinPorts(r.SourcePorts)}, {Dir: Dst, Ranges: joinPorts(destinationPorts(r))}} {
 		if len(p.Ranges) > 0 {
 			first.ports = append(first.ports, p)
 		}
@@ -121,6 +127,21 @@ func (l *legalization) combinations(r *ir.Rule, f ir.Family) []combination {
 		all = next
 	}
 	return all
+}
+
+// destinationPorts returns the destination ports of packets of a rule. In ScopeProxy these are the published ones, which
+// Docker has not translated.
+func destinationPorts(r *ir.Rule) []ir.PortRange {
+	if len(r.PublishedPorts) > 0 && r.Scope == ir.ScopeProxy {
+		return r.PublishedPorts
+	}
+	return r.DestinationPorts
+}
+
+// isSinglePort reports whether a list has one port.
+func isSinglePort(list []ir.PortRange) bool {
+	joined := joinPorts(list)
+	return len(joined) == 1 && joined[0].First == joined[0].Last
 }
 
 // size returns the number of combinations of a pair, or some number above budget.MaxRules.

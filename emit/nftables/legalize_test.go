@@ -71,6 +71,12 @@ func TestRulesAreLegalized(t *testing.T) {
 		{"interfaces as one set", deny(func(r *ir.Rule) { r.Out = []string{"eth1", "eth0"} }), []string{`oifname { "eth0", "eth1" } meta nfproto ipv4 jump dockerfw-in`, `dockerfw-in: drop`}},
 		{"ports that touch", accept(func(r *ir.Rule) { r.Protocols, r.DestinationPorts = []uint8{6}, ports(81, 80, 443) }), []string{"tcp dport { 80-81, 443 } meta nfproto ipv4 accept"}},
 		{"ports of two protocols", accept(func(r *ir.Rule) { r.Protocols, r.DestinationPorts = []uint8{17, 6}, ports(53) }), []string{"meta l4proto { tcp, udp } th dport 53 meta nfproto ipv4 accept"}},
+		{"one port on each side, of two protocols", accept(func(r *ir.Rule) {
+			r.Protocols, r.SourcePorts, r.DestinationPorts = []uint8{17, 6}, ports(53), ports(80)
+		}), []string{"udp sport 53 udp dport 80 meta nfproto ipv4 accept", "tcp sport 53 tcp dport 80 meta nfproto ipv4 accept"}},
+		{"ports on each side, of two protocols", accept(func(r *ir.Rule) {
+			r.Protocols, r.SourcePorts, r.DestinationPorts = []uint8{17, 6}, ports(53), ports(80, 90)
+		}), []string{"meta l4proto { tcp, udp } th sport 53 th dport { 80, 90 } meta nfproto ipv4 accept"}},
 		{"published ports of two protocols", accept(func(r *ir.Rule) { r.Protocols, r.PublishedPorts = []uint8{6, 17}, ports(53, 80) }), []string{
 			"ct status dnat ct direction original meta l4proto tcp meta nfproto ipv4 ct original proto-dst 53 accept",
 			"ct status dnat ct direction original meta l4proto tcp meta nfproto ipv4 ct original proto-dst 80 accept",

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,13 +45,22 @@ func (l *tableLimits) remove() {
 }
 
 // expect sends one packet of each client, in one batch, and compares how many are let through. A client is the end of
-// an address of the family.
+// an address of the family, with another port after a colon.
 func (l *tableLimits) expect(what string, f ir.Family, state ir.CTState, toHost bool, port uint16, clients string, want int) {
 	l.Helper()
 	var packets []packet.Packet
 	for _, client := range strings.Fields(clients) {
 		l.port++
-		q := endPacket(f, client, port, toHost)
+		client, other, hasPort := strings.Cut(client, ":")
+		to := port
+		if hasPort {
+			number, err := strconv.ParseUint(other, 10, 16)
+			if err != nil {
+				l.Fatal(err)
+			}
+			to = uint16(number)
+		}
+		q := endPacket(f, client, to, toHost)
 		q.SourcePort, q.State = 40000+l.port, state
 		q.Complete()
 		packets = append(packets, q)
@@ -146,6 +156,33 @@ accept "web" {
 	})
 }
 
+// An accept with sources of both families has one count for forwarded packets, and one for each of its sets of sources for
+// packets to docker-proxy.
+func TestATableLimitsTheRateOfAnAcceptWithSources(t *testing.T) {
+	onTable(t, func(l *tableLimits, sessions string) {
+		l.compile(sessions, `
+ipset "a" { entries = ["192.0.2.8/29", "2001:db8::/120"] }
+accept "web" {
+  protocol        = ["tcp", "udp"]
+  published_ports = [80, 443]
+  source          = [ipset.a, "192.0.2.9", "192.0.2.200"]
+  rate {
+    limit = "2/minute"
+    burst = 3
+    per   = "rule"
+  }
+}
+`)
+		l.load(ir.NFTForward)
+		l.expect("addresses of both sources", ir.IPv4, ir.CTNew, false, 443, "9 200:80", 2)
+		l.expect("the other family", ir.IPv6, ir.CTNew, false, 80, "9 10 11", 1)
+		l.expect("another address", ir.IPv4, ir.CTNew, false, 443, "12 13", 0)
+		l.load(ir.NFTInput)
+		l.expect("addresses of both sources to docker-proxy", ir.IPv4, ir.CTNew, true, 443, "9 9 9 9 10 11 12 13", 6)
+		l.expect("the other family to docker-proxy", ir.IPv6, ir.CTNew, true, 443, six("9"), 3)
+	})
+}
+
 // Open connections are counted for each prefix: an accept does not match more than its maximum, a deny matches those
 // above it. Established connections are counted and not refused.
 func TestATableLimitsConnectionsOfAPrefix(t *testing.T) {
@@ -169,7 +206,7 @@ func TestATableLimitsConnectionsOfAPrefix(t *testing.T) {
 				for chain, toHost := range map[string]bool{ir.NFTForward: false, ir.NFTInput: true} {
 					l.load(chain)
 					for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
-						l.expect(chain+": one prefix", f, ir.CTNew, toHost, 443, "4 5 6 7", 2)
+						l.expect(chain+": one prefix at two ports", f, ir.CTNew, toHost, 443, "4 5:80 6 7:80", 2)
 						// .3 and .4 are in two prefixes of IPv4; ::f and ::10 are in two of IPv6.
 						clients := "3 4 3 4 3 4"
 						if f == ir.IPv6 {
