@@ -415,7 +415,7 @@ func interfaces(names []string, d Direction) factor {
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
-	// nft prints a set without the names that a wildcard in it stands for.
+	// nft prints a set without the names that match a wildcard in it.
 	all = slices.DeleteFunc(slices.Clone(all), func(name string) bool {
 		return slices.ContainsFunc(all, func(other string) bool {
 			prefix, wild := strings.CutSuffix(other, "*")

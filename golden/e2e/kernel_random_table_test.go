@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,4 +109,88 @@ func (p *policy) sendThroughTable(t fataler, r *lab.Router, chain string, packet
 		sent += n
 	}
 	return sent
+}
+
+// Packets find each wrong or missing rule of a table, so that the test above can fail.
+func TestPacketsRevealWrongRulesOfATable(t *testing.T) {
+	t.Parallel()
+	r := lab.NewTableRouter(t)
+	p, ok := compilePolicy(t, t.TempDir(), `
+host {
+  external_interfaces = ["eth0"]
+  target              = "nftables"
+  proxy_ports         = [80]
+}
+ipset "a" { entries = ["192.0.2.0/24"] }
+established { sessions = "recheck" }
+deny "one" {
+  protocol = ["tcp", "udp"]
+  source   = ["192.0.2.1"]
+  action   = "reject"
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [443, "1000-2000"]
+}
+default { allow = [ipset.a] }
+`)
+	if !ok {
+		t.Fatal("the policy has errors")
+	}
+	table := p.files[folder.NFTFile]
+	defer func() { p.files[folder.NFTFile] = table }()
+	random := rand.New(rand.NewPCG(1, 1))
+	packets := map[string][]packet.Packet{
+		ir.NFTForward: randomPackets(random, ir.IPv4, 1500), ir.NFTInput: drawPackets(random, ir.IPv4, 1500, true),
+	}
+	reveals := func(table string) (found []string) {
+		p.files[folder.NFTFile] = table
+		for _, chain := range []string{ir.NFTForward, ir.NFTInput} {
+			p.loadTable(t, r, chain)
+			for chunk := range slices.Chunk(packets[chain], 300) {
+				if found, _ = p.disagreements(t, r, ir.IPv4, chain, chunk); len(found) > 0 {
+					break
+				}
+			}
+			p.loadNFT(t, r, p.files[folder.NFTRemoval])
+			if len(found) > 0 {
+				break
+			}
+		}
+		return found
+	}
+	if found := reveals(table); len(found) > 0 {
+		t.Fatalf("with the correct table: %s", found[0])
+	}
+	faults := map[string]string{}
+	for rule := range strings.Lines(table) {
+		// IPv6 is not sent, and only a conntrack helper makes RELATED packets with ports.
+		if strings.Contains(rule, " comment ") && !strings.Contains(rule, "ip6 ") && !strings.Contains(rule, "\t\tct state related return") {
+			faults["without "+strings.TrimSpace(rule)] = strings.Replace(table, rule, "", 1)
+		}
+	}
+	for _, pair := range [][2]string{
+		{"ct direction original", "ct direction reply"},
+		{"proto-dst 443", "proto-dst 444"},
+		{"1000-2000", "1000-1999"},
+		{"!= @a", "@a"},
+		{"ct status dnat ", ""},
+		{"iifname \"eth0\"", "iifname \"eth1\""},
+		{"ip saddr 192.0.2.1", "ip daddr 192.0.2.1"},
+		{"drop comment", "return comment"},
+		{"accept comment \"dockerfw accept web", "return comment \"dockerfw accept web"},
+		{"icmpx admin-prohibited", "icmpx port-unreachable"},
+		{"reject with tcp reset", "reject with icmpx admin-prohibited"},
+		{"ct state related", "ct state new"},
+	} {
+		if !strings.Contains(table, pair[0]) {
+			t.Errorf("%s is not in\n%s", pair[0], table)
+		}
+		faults[pair[0]+" → "+pair[1]] = strings.ReplaceAll(table, pair[0], pair[1])
+	}
+	for name, fault := range faults {
+		if len(reveals(fault)) == 0 {
+			t.Errorf("%s: the packets do not reveal it", name)
+		}
+	}
 }

@@ -101,7 +101,7 @@ func six(client string) string { return strings.Repeat(client+" ", 6) }
 func TestATableLimitsTheRateOfEachSource(t *testing.T) {
 	onTable(t, func(l *tableLimits, sessions string) {
 		policy := func(burst int) string {
-			return fmt.Sprintf("accept \"web\" {\n  protocol = \"tcp\"\n  published_ports = [80, 443]\n  rate {\n    limit = \"2/minute\"\n    burst = %d\n  }\n}\n", burst)
+			return fmt.Sprintf("accept \"web\" {\n  protocol = \"tcp\"\n  published_ports = [80, 443]\n  rate {\n    limit = \"2/hour\"\n    burst = %d\n  }\n}\n", burst)
 		}
 		l.compile(sessions, policy(3))
 		l.load(ir.NFTForward)
@@ -135,7 +135,7 @@ deny "flood" {
   protocol        = "tcp"
   published_ports = [80, 443]
   rate {
-    limit = "2/minute"
+    limit = "2/hour"
     burst = 3
     per   = "rule"
   }
@@ -167,7 +167,7 @@ accept "web" {
   published_ports = [80, 443]
   source          = [ipset.a, "192.0.2.9", "192.0.2.200"]
   rate {
-    limit = "2/minute"
+    limit = "2/hour"
     burst = 3
     per   = "rule"
   }
@@ -225,7 +225,7 @@ func TestATableLimitsConnectionsOfAPrefix(t *testing.T) {
 func TestRulesOfATableEndOnTheHost(t *testing.T) {
 	t.Parallel()
 	r := lab.NewTableRouter(t)
-	end := time.Now().Truncate(time.Second).Add(untilEnd / 2).UTC()
+	end := time.Now().Truncate(time.Second).Add(untilEnd).UTC()
 	policy := strings.Replace(fmt.Sprintf(endsPolicy, end.Format(time.RFC3339)), "host {\n", "host {\n  target = \"nftables\"\n", 1)
 	p, ok := compilePolicy(t, t.TempDir(), policy)
 	if !ok {
