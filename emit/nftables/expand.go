@@ -35,7 +35,7 @@ type factor []func(combination) combination
 
 // factors returns those of the cartesian product.
 func (l *legalization) factors(r *ir.Rule, f ir.Family) []factor {
-	var published, icmp factor
+	var published, protocols, icmp factor
 	if len(r.PublishedPorts) > 0 && r.Scope != ir.ScopeProxy {
 		for _, protocol := range r.Protocols {
 			for _, p := range joinPorts(r.PublishedPorts) {
@@ -46,11 +46,21 @@ func (l *legalization) factors(r *ir.Rule, f ir.Family) []factor {
 			}
 		}
 	}
+	if len(published) == 0 && isSinglePort(r.SourcePorts) && isSinglePort(destinationPorts(r)) && len(r.Protocols) > 1 {
+		// Two ports without their protocol are one number to nft, which prints it as such (docs/contributing/netfilter.md,
+		// "Printed tables").
+		for _, protocol := range r.Protocols {
+			protocols = append(protocols, func(c combination) combination {
+				c.protocols = []uint8{protocol}
+				return c
+			})
+		}
+	}
 	for _, m := range icmpMatches(r.ICMP, f) {
 		icmp = append(icmp, func(c combination) combination { return c.with(m) })
 	}
 	return []factor{
-		published, icmp,
+		published, protocols, icmp,
 		l.alternatives(r, f, r.Source.In, Src), l.alternatives(r, f, r.Destination.In, Dst),
 		interfaces(r.Out, Dst), interfaces(r.In, Src),
 	}
@@ -93,11 +103,7 @@ func (l *legalization) combinations(r *ir.Rule, f ir.Family) []combination {
 			first = first.with(Address{Dir: Dst, Ranges: joinAddresses(prefixes)})
 		}
 	}
-	destination := r.DestinationPorts
-	if len(r.PublishedPorts) > 0 && !translated {
-		destination = r.PublishedPorts
-	}
-	for _, p := range []Ports{{Dir: Src, Ranges: joinPorts(r.SourcePorts)}, {Dir: Dst, Ranges: joinPorts(destination)}} {
+	for _, p := range []Ports{{Dir: Src, Ranges: joinPorts(r.SourcePorts)}, {Dir: Dst, Ranges: joinPorts(destinationPorts(r))}} {
 		if len(p.Ranges) > 0 {
 			first.ports = append(first.ports, p)
 		}
@@ -121,6 +127,21 @@ func (l *legalization) combinations(r *ir.Rule, f ir.Family) []combination {
 		all = next
 	}
 	return all
+}
+
+// destinationPorts returns the destination ports of packets of a rule. In ScopeProxy these are the published ones, which
+// Docker has not translated.
+func destinationPorts(r *ir.Rule) []ir.PortRange {
+	if len(r.PublishedPorts) > 0 && r.Scope == ir.ScopeProxy {
+		return r.PublishedPorts
+	}
+	return r.DestinationPorts
+}
+
+// isSinglePort reports whether a list has one port.
+func isSinglePort(list []ir.PortRange) bool {
+	joined := joinPorts(list)
+	return len(joined) == 1 && joined[0].First == joined[0].Last
 }
 
 // size returns the number of combinations of a pair, or some number above budget.MaxRules.
@@ -156,7 +177,7 @@ func (l *legalization) rules(p *pair, chain *plannedChain) []*Rule {
 	needsFamily := func(f ir.Family) bool { return f != 0 && (len(l.out.Families) > 1 || chain.base) }
 	finish := func(o one, m []Match) []Match {
 		if implied := slices.ContainsFunc(m, func(m Match) bool { _, ok := familyOf(m); return ok }); !implied && needsFamily(o.family) {
-			m = append(m, Family{o.family})
+			m = append(m, Family{Family: o.family})
 		}
 		return inOrder(m)
 	}
@@ -198,6 +219,15 @@ func (l *legalization) rules(p *pair, chain *plannedChain) []*Rule {
 }
 
 func rule(r *ir.Rule, matches []Match, v Verdict) *Rule {
+	if v == (Reject{TCPReset: true}) {
+		// nft does not print the family in front of a reset, unless it is excluded (docs/contributing/netfilter.md,
+		// "Printed tables"): the listed table, loaded again, would reset the connections of both.
+		for i, m := range matches {
+			if f, ok := m.(Family); ok {
+				matches[i] = Family{Family: otherFamily(f.Family), Not: true}
+			}
+		}
+	}
 	return &Rule{ID: r.ID(), Origin: r.Origin, Matches: matches, Verdict: v}
 }
 
@@ -385,6 +415,13 @@ func interfaces(names []string, d Direction) factor {
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
+	// nft prints a set without the names that match a wildcard in it.
+	all = slices.DeleteFunc(slices.Clone(all), func(name string) bool {
+		return slices.ContainsFunc(all, func(other string) bool {
+			prefix, wild := strings.CutSuffix(other, "*")
+			return wild && other != name && strings.HasPrefix(name, prefix)
+		})
+	})
 	wild := slices.ContainsFunc(all, func(name string) bool { return strings.HasSuffix(name, "*") })
 	if len(all) == 0 {
 		return nil
@@ -467,6 +504,9 @@ func icmpMatches(list []ir.ICMP, f ir.Family) []Match {
 func familyOf(m Match) (ir.Family, bool) {
 	switch m := m.(type) {
 	case Family:
+		if m.Not {
+			return otherFamily(m.Family), true
+		}
 		return m.Family, true
 	case ICMP:
 		return m.Family, true
@@ -482,6 +522,13 @@ func familyOf(m Match) (ir.Family, bool) {
 		return m.Family, true
 	}
 	return 0, false
+}
+
+func otherFamily(f ir.Family) ir.Family {
+	if f == ir.IPv4 {
+		return ir.IPv6
+	}
+	return ir.IPv4
 }
 
 // inOrder sorts the matches of a rule in canonical order. nft leaves out conditions that it takes for implied by later ones:

@@ -71,6 +71,12 @@ func TestRulesAreLegalized(t *testing.T) {
 		{"interfaces as one set", deny(func(r *ir.Rule) { r.Out = []string{"eth1", "eth0"} }), []string{`oifname { "eth0", "eth1" } meta nfproto ipv4 jump dockerfw-in`, `dockerfw-in: drop`}},
 		{"ports that touch", accept(func(r *ir.Rule) { r.Protocols, r.DestinationPorts = []uint8{6}, ports(81, 80, 443) }), []string{"tcp dport { 80-81, 443 } meta nfproto ipv4 accept"}},
 		{"ports of two protocols", accept(func(r *ir.Rule) { r.Protocols, r.DestinationPorts = []uint8{17, 6}, ports(53) }), []string{"meta l4proto { tcp, udp } th dport 53 meta nfproto ipv4 accept"}},
+		{"one port on each side, of two protocols", accept(func(r *ir.Rule) {
+			r.Protocols, r.SourcePorts, r.DestinationPorts = []uint8{17, 6}, ports(53), ports(80)
+		}), []string{"udp sport 53 udp dport 80 meta nfproto ipv4 accept", "tcp sport 53 tcp dport 80 meta nfproto ipv4 accept"}},
+		{"ports on each side, of two protocols", accept(func(r *ir.Rule) {
+			r.Protocols, r.SourcePorts, r.DestinationPorts = []uint8{17, 6}, ports(53), ports(80, 90)
+		}), []string{"meta l4proto { tcp, udp } th sport 53 th dport { 80, 90 } meta nfproto ipv4 accept"}},
 		{"published ports of two protocols", accept(func(r *ir.Rule) { r.Protocols, r.PublishedPorts = []uint8{6, 17}, ports(53, 80) }), []string{
 			"ct status dnat ct direction original meta l4proto tcp meta nfproto ipv4 ct original proto-dst 53 accept",
 			"ct status dnat ct direction original meta l4proto tcp meta nfproto ipv4 ct original proto-dst 80 accept",
@@ -97,10 +103,10 @@ func TestRulesAreLegalized(t *testing.T) {
 		}), []string{"icmp type { echo-reply, echo-request } accept", "icmp type destination-unreachable icmp code 4 accept"}},
 		{"ICMP without types", accept(func(r *ir.Rule) { r.Protocols = []uint8{1} }), []string{"meta l4proto icmp meta nfproto ipv4 accept"}},
 		{"reject of any protocol", deny(func(r *ir.Rule) { r.Verdict = ir.Reject{} }), []string{
-			"meta l4proto tcp meta nfproto ipv4 reject with tcp reset", "meta nfproto ipv4 reject with icmpx admin-prohibited",
+			"meta l4proto tcp meta nfproto != ipv6 reject with tcp reset", "meta nfproto ipv4 reject with icmpx admin-prohibited",
 		}},
 		{"reject of protocols", deny(func(r *ir.Rule) { r.Verdict, r.Protocols, r.SourcePorts = ir.Reject{}, []uint8{17, 6}, ports(9) }), []string{
-			"tcp sport 9 meta nfproto ipv4 reject with tcp reset", "udp sport 9 meta nfproto ipv4 reject with icmpx admin-prohibited",
+			"tcp sport 9 meta nfproto != ipv6 reject with tcp reset", "udp sport 9 meta nfproto ipv4 reject with icmpx admin-prohibited",
 		}},
 		{"a limited reject of any protocol answers all alike", deny(func(r *ir.Rule) { r.Verdict, r.Rate = ir.Reject{}, rate }), []string{
 			"ct state new meta nfproto ipv4 limit rate over 5/second burst 10 packets reject with icmpx admin-prohibited",
@@ -260,6 +266,8 @@ func TestInterfacesAreOneSetIfAllReleasesPrintItAlike(t *testing.T) {
 	}{
 		{[]string{"eth1", "eth0"}, []string{`iifname { "eth0", "eth1" }`}},
 		{[]string{"eth0", "wg+"}, []string{`iifname { "eth0", "wg*" }`}},
+		{[]string{"eth0", "wg0", "wg+", "wg1+"}, []string{`iifname { "eth0", "wg*" }`}},
+		{[]string{"wg0", "wg+"}, []string{`iifname "wg*"`}},
 		{[]string{"eth0", "br0"}, []string{`iifname { "br0", "eth0" }`}},
 		{[]string{"eth0", "wg0"}, []string{`iifname "eth0"`, `iifname "wg0"`}},
 		{[]string{"wlan0", "ens18"}, []string{`iifname "ens18"`, `iifname "wlan0"`}},

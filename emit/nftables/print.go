@@ -203,7 +203,7 @@ func match(m Match) string {
 	case ICMP:
 		return icmp(m)
 	case Family:
-		return "meta nfproto " + m.Family.String()
+		return "meta nfproto " + not(m.Not) + m.Family.String()
 	case OriginalAddress:
 		var addresses []string
 		for _, a := range m.Addresses {

@@ -42,7 +42,8 @@ var matchTexts = []struct {
 	{ICMP{ir.IPv4, []uint8{0, 8, 40}, -1}, "icmp type { echo-reply, echo-request, 40 }"},
 	{ICMP{ir.IPv4, []uint8{3}, 4}, "icmp type destination-unreachable icmp code 4"},
 	{ICMP{ir.IPv6, []uint8{128}, 0}, "icmpv6 type echo-request icmpv6 code 0"},
-	{Family{ir.IPv4}, "meta nfproto ipv4"},
+	{Family{Family: ir.IPv4}, "meta nfproto ipv4"},
+	{Family{Family: ir.IPv6, Not: true}, "meta nfproto != ipv6"},
 	{OriginalAddress{[]netip.Addr{addr("198.51.100.1")}}, "ct original ip daddr 198.51.100.1"},
 	{OriginalAddress{[]netip.Addr{addr("2001:db8::1"), addr("2001:db8::2")}}, "ct original ip6 daddr { 2001:db8::1, 2001:db8::2 }"},
 	{OriginalPort{ir.PortRange{First: 8000, Last: 8010}}, "ct original proto-dst 8000-8010"},
@@ -110,7 +111,7 @@ func TestATableIsPrintedAsNFTListsIt(t *testing.T) {
 		},
 		Chains: []*Chain{
 			{Name: "forward", Base: true, Rules: []*Rule{{ID: ir.RuleID{Phase: ir.PhaseForward}, Verdict: Jump{"dockerfw-in"}}}},
-			{Name: "dockerfw-in", Rules: []*Rule{{ID: ir.RuleID{Phase: ir.PhaseDeny, Name: "x"}, Matches: []Match{Family{ir.IPv4}}, Verdict: Drop{}}}},
+			{Name: "dockerfw-in", Rules: []*Rule{{ID: ir.RuleID{Phase: ir.PhaseDeny, Name: "x"}, Matches: []Match{Family{Family: ir.IPv4}}, Verdict: Drop{}}}},
 		},
 	}
 	want := `# header

@@ -209,6 +209,9 @@ func readMatch(e nft.Expr, body map[string]any) (Match, error) {
 		}
 		ranges, err := each(values, readRange)
 		return Address{Dir: dir, Not: !equal, Ranges: ranges}, err
+	case left == "meta nfproto" && (equal || op == "!="):
+		f, err := lookup(map[string]ir.Family{"ipv4": ir.IPv4, "ipv6": ir.IPv6})(body["right"])
+		return Family{Family: f, Not: !equal}, err
 	case !equal:
 		return nil, fmt.Errorf("operator %s", op)
 	}
@@ -231,9 +234,6 @@ func readMatch(e nft.Expr, body map[string]any) (Match, error) {
 	case "ct direction":
 		d, err := lookup(map[string]ir.CTDir{"original": ir.CTOriginal, "reply": ir.CTReply})(body["right"])
 		return CTDirection{d}, err
-	case "meta nfproto":
-		f, err := lookup(map[string]ir.Family{"ipv4": ir.IPv4, "ipv6": ir.IPv6})(body["right"])
-		return Family{f}, err
 	case "meta l4proto":
 		numbers, err := each(values, readNumber(protocols))
 		return Protocol{numbers}, err

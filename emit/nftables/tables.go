@@ -117,8 +117,11 @@ type ICMP struct {
 	Code   int
 }
 
-// Family matches packets of a family.
-type Family struct{ Family ir.Family }
+// Family matches packets of a family; with Not, those of the other one.
+type Family struct {
+	Family ir.Family
+	Not    bool
+}
 
 // OriginalAddress matches the destination before DNAT, any of these of one family, in ascending order.
 type OriginalAddress struct{ Addresses []netip.Addr }

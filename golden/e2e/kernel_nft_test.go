@@ -129,6 +129,12 @@ deny "flood" {
   published_ports = [53]
   rate { limit = "5/second" }
 }
+deny "ident" {
+  protocol        = "tcp"
+  published_ports = [113]
+  source_not      = ["2001:db8:1::/48"]
+  action          = "reject"
+}
 accept "web" {
   protocol          = "tcp"
   published_ports   = [443, "8000-8010"]

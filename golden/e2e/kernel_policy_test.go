@@ -24,7 +24,8 @@ import (
 
 // policy is a compiled policy: its files, and the state they describe.
 type policy struct {
-	text     string
+	text string
+	// programs are those of target iptables.
 	programs []*rules.Program
 	files    map[string]string
 	state    *snapshot.Host
@@ -52,7 +53,10 @@ func compileFolded(t fataler, dir, text string, fold rules.Options) (_ *policy, 
 	if err != nil || diags.HasErrors() {
 		t.Fatal(err, diags)
 	}
-	p := &policy{text: text, programs: result.Hosts[0].Tables.Programs, files: map[string]string{}, state: opened.Hosts[0]}
+	p := &policy{text: text, files: map[string]string{}, state: opened.Hosts[0]}
+	if tables := result.Hosts[0].Tables; tables != nil {
+		p.programs = tables.Programs
+	}
 	for _, f := range result.Hosts[0].Files {
 		p.files[f.Name] = string(f.Content)
 	}

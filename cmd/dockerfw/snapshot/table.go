@@ -118,7 +118,11 @@ func onlyFamily(r *nft.Rule) ir.Family {
 			return ir.IPv6
 		}
 		if nft.Value(body["left"]) == "meta nfproto" {
-			return map[any]ir.Family{"ipv4": ir.IPv4, "ipv6": ir.IPv6}[body["right"]]
+			families := map[any]ir.Family{"ipv4": ir.IPv4, "ipv6": ir.IPv6}
+			if body["op"] == "!=" {
+				families = map[any]ir.Family{"ipv4": ir.IPv6, "ipv6": ir.IPv4}
+			}
+			return families[body["right"]]
 		}
 	}
 	return 0

@@ -104,9 +104,24 @@ func (n *nftReader) compare(f nftField, op string, right any) (packet.Cond, bool
 	}
 	c, ok := anyOf(f.read, values)
 	if op == "!=" {
-		c = packet.Not{C: c}
+		c = negated(c)
 	}
 	return c, ok
+}
+
+// negated returns the negation of a condition, in which callers find a condition that no packet fulfills.
+func negated(c packet.Cond) packet.Cond {
+	switch c := c.(type) {
+	case packet.All:
+		if len(c) == 0 {
+			return packet.Any{}
+		}
+	case packet.Any:
+		if len(c) == 0 {
+			return packet.All{}
+		}
+	}
+	return packet.Not{C: c}
 }
 
 // inSet returns the condition of being in a named set of addresses.

@@ -101,6 +101,8 @@ func TestRulesOfNFTAndIPTablesAreTheSameProgram(t *testing.T) {
 		both(`sctp dport 99 drop`, `-p sctp -m sctp --dport 99 -j DROP`),
 		{`meta nfproto ipv4 drop`, `-j DROP`, none},
 		{`meta nfproto ipv6 drop`, none, `-j DROP`},
+		{`meta nfproto != ipv6 drop`, `-j DROP`, none},
+		{`meta l4proto tcp meta nfproto != ipv4 reject with tcp reset`, none, `-p tcp -j REJECT --reject-with tcp-reset`},
 		{`ip saddr @office drop`, `-m set --match-set office src -j DROP`, none},
 		{`ip saddr != @office drop`, `-m set ! --match-set office src -j DROP`, none},
 		{`ip6 daddr != @office-v6 drop`, none, `-m set ! --match-set office-v6 dst -j DROP`},

@@ -36,13 +36,18 @@ func Text(t *rapid.T) string {
 	}
 	limits := func() {
 		if rapid.IntRange(0, 4).Draw(t, "rate") == 0 {
-			fmt.Fprintf(&b, "rate {\nlimit = %s\nper = %s\n}\n", pick(`"20/second"`, `"7/minute"`), pick(`"source"`, `"rule"`))
+			fmt.Fprintf(&b, "rate {\nlimit = %s\nper = %s\n", pick(`"20/second"`, `"7/minute"`, `"900/hour"`, `"5/day"`), pick(`"source"`, `"rule"`))
+			maybe("burst = %s", "1", "5")
+			b.WriteString("}\n")
 		}
 		if rapid.IntRange(0, 4).Draw(t, "connections") == 0 {
-			b.WriteString("connections {\nmax = 9\n}\n")
+			b.WriteString("connections {\nmax = 9\n")
+			maybe("per_prefix_v4 = %s", "24", "31")
+			maybe("per_prefix_v6 = %s", "64", "127")
+			b.WriteString("}\n")
 		}
 		if rapid.IntRange(0, 3).Draw(t, "log") == 0 {
-			b.WriteString("log {}\n")
+			b.WriteString(pick("log {}\n", "log {\nnflog_group = 5\n}\n", "log {\nlevel = \"info\"\nlimit = \"1/second\"\nprefix = \"a 'b' \"\n}\n"))
 		}
 	}
 	rule := func(i int, in string) {
@@ -66,9 +71,9 @@ func Text(t *rapid.T) string {
 			}
 			maybeList("source_ports", []string{"53", `"1024-65535"`}, 2)
 		case 1:
-			fmt.Fprintf(&b, "protocol = %s\n", list([]string{`"tcp"`, `"icmp"`, `"icmpv6"`, "47"}, 3))
+			fmt.Fprintf(&b, "protocol = %s\n", list([]string{`"tcp"`, `"icmp"`, `"icmpv6"`, "47", "51", "136", "255"}, 3))
 		case 2:
-			fmt.Fprintf(&b, "icmp_types = %s\n", list([]string{`"echo-request"`, `"packet-too-big"`, `"fragmentation-needed"`}, 2))
+			fmt.Fprintf(&b, "icmp_types = %s\n", list([]string{`"echo-request"`, `"packet-too-big"`, `"fragmentation-needed"`, `"3"`, `"13"`}, 2))
 		}
 		if in == "" {
 			maybeList("published_address", []string{`"198.51.100.1"`, `"198.51.100.2"`, `"2001:db8::80"`}, 2)
