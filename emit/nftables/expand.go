@@ -173,6 +173,7 @@ func (l *legalization) rules(p *pair, chain *plannedChain) []*Rule {
 			protocols = append(protocols, r.Protocols...)
 		}
 		slices.Sort(protocols)
+		protocols = slices.Compact(protocols)
 		families := []*ir.Rule{p.any()}
 		if perSource(p.any()) {
 			families = p.all()
@@ -182,7 +183,7 @@ func (l *legalization) rules(p *pair, chain *plannedChain) []*Rule {
 			if perSource(r) {
 				f = p.family(r)
 			}
-			o := one{r, f, combination{protocols: slices.Compact(protocols)}}
+			o := one{r, f, combination{protocols: protocols}}
 			for _, line := range l.lines(r, f, o.combination, true) {
 				inner.Rules = append(inner.Rules, rule(r, finish(o, line.matches), line.verdict))
 			}
@@ -265,7 +266,9 @@ func (l *legalization) lines(r *ir.Rule, f ir.Family, c combination, matched boo
 		add([]uint8{protocolTCP}, Reject{TCPReset: true}, state, l.limits(r, f, "")...)
 	}
 	if !tcp || len(others) > 0 {
-		if matched {
+		if matched && !perSource(r) {
+			// Both rules have a count of their own, of which this one is that of all protocols. Those of sources
+			// are in one set, where a packet must count once.
 			others = nil
 		}
 		// A limit without a protocol must count each packet once: TCP then gets the ICMP error, too.
