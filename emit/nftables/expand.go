@@ -266,8 +266,8 @@ func (l *legalization) lines(r *ir.Rule, f ir.Family, c combination, matched boo
 		add([]uint8{protocolTCP}, Reject{TCPReset: true}, state, l.limits(r, f, "")...)
 	}
 	if !tcp || len(others) > 0 {
-		if matched && !perSource(r) {
-			// Both rules have a count of their own, of which this one is that of all protocols. Those of sources
+		if matched && !(tcp && perSource(r)) {
+			// If both rules have a count of their own, this one is that of all protocols. The counts of sources
 			// are in one set, where a packet must count once.
 			others = nil
 		}
