@@ -1,7 +1,6 @@
 package packet
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -104,10 +103,10 @@ const maxRouteRules = 400_000
 // condition is opaque.
 //
 // Rules keep their Origin; the policy of a chain is a rule at its end, with Origin.Policy.
-// Route fails if marks would make the program too large.
+// Without hooks, the program accepts all packets. Route fails if marks would make the program too large.
 func Route(f ir.Family, toHost bool, hooks []Hook) (*Program, error) {
 	if len(hooks) == 0 {
-		return nil, errors.New("a route without chains")
+		return &Program{Family: f, ToHost: toHost, Default: Verdict{Kind: Accept}, Chains: []*Chain{{Name: "start"}}}, nil
 	}
 	for _, h := range hooks {
 		if err := h.Program.check(); err != nil {

@@ -119,3 +119,14 @@ func TestARouteGivesTheVerdictsOfItsHooks(t *testing.T) {
 		t.Errorf("packets of one kind only: %v", decided)
 	}
 }
+
+func TestARouteWithoutHooksAcceptsEverything(t *testing.T) {
+	route, err := Route(ir.IPv6, true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := space(t, route).Programs()[0]
+	if out := e.Outcomes(); len(out) != 1 || out[0].Verdict.Kind != Accept || !route.ToHost || route.Family != ir.IPv6 {
+		t.Errorf("%+v: %+v", route, out)
+	}
+}

@@ -72,9 +72,12 @@ func load(host *nft.Ruleset, file *nft.File, doing string) error {
 	return nil
 }
 
-// checkTable returns an error unless the base chains are those whose programs ProveNFT compares,
+// checkTable returns an error unless the kernel uses the table, the base chains are those whose programs ProveNFT compares,
 // and the rules of each chain are in the order of their phases.
 func checkTable(t *nft.Table) error {
+	if t.Dormant {
+		return at(t.Range, "table %s %s is dormant: the kernel would ignore its rules", t.Family, t.Name)
+	}
 	if t.Chain(ir.NFTForward) == nil {
 		return fmt.Errorf("chain %s is missing", ir.NFTForward)
 	}

@@ -159,6 +159,7 @@ func TestOnlyATableOfNFTWithTheVerdictsOfThePolicyIsProved(t *testing.T) {
 		{"a policy that drops", "hook forward priority filter - 10; policy accept", "hook forward priority filter - 10; policy drop", `chain forward must be of type filter at the hook forward with priority -10 and policy accept`},
 		{"another priority", "hook input priority filter - 10", "hook input priority filter + 10", `chain input must be of type filter at the hook input with priority -10 and policy accept`},
 		{"another base chain", "\tchain input {", "\tchain output {\n\t\ttype filter hook output priority filter; policy drop;\n\t}\n\tchain input {", `chain output is at the hook output, where the policy has no rules`},
+		{"a table that the kernel ignores", "table inet dockerfw {\n", "table inet dockerfw {\n\tflags dormant\n", "table inet dockerfw is dormant"},
 		{"no chain forward", "\tchain forward {", "\tchain forwards {", "chain forward is missing"},
 		{"a rule without a comment", " comment \"dockerfw deny banned\"", "", `a rule without the comment of a rule of the policy: ip saddr @banned drop`},
 		{"phases in the wrong order", "drop comment \"dockerfw deny banned\"", "drop comment \"dockerfw default\"", `line 67: chain dockerfw-in: "dockerfw default" of phase default is before "dockerfw deny flood" of phase deny`},

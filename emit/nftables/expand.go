@@ -194,6 +194,7 @@ func (l *legalization) rules(p *pair, chain *plannedChain) []*Rule {
 			protocols = append(protocols, r.Protocols...)
 		}
 		slices.Sort(protocols)
+		protocols = slices.Compact(protocols)
 		families := []*ir.Rule{p.any()}
 		if perSource(p.any()) {
 			families = p.all()
@@ -203,7 +204,7 @@ func (l *legalization) rules(p *pair, chain *plannedChain) []*Rule {
 			if perSource(r) {
 				f = p.family(r)
 			}
-			o := one{r, f, combination{protocols: slices.Compact(protocols)}}
+			o := one{r, f, combination{protocols: protocols}}
 			for _, line := range l.lines(r, f, o.combination, true) {
 				inner.Rules = append(inner.Rules, rule(r, finish(o, line.matches), line.verdict))
 			}
@@ -295,7 +296,9 @@ func (l *legalization) lines(r *ir.Rule, f ir.Family, c combination, matched boo
 		add([]uint8{protocolTCP}, Reject{TCPReset: true}, state, l.limits(r, f, "")...)
 	}
 	if !tcp || len(others) > 0 {
-		if matched {
+		if matched && !(tcp && perSource(r)) {
+			// If both rules have a count of their own, this one is that of all protocols. The counts of sources
+			// are in one set, where a packet must count once.
 			others = nil
 		}
 		// A limit without a protocol must count each packet once: TCP then gets the ICMP error, too.

@@ -205,6 +205,45 @@ func TestRulesOfBothFamiliesKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// A packet counts once in the set of a limit, also where several rules of nft answer a rejected one.
+func TestARejectedSourceIsCountedOnce(t *testing.T) {
+	rule := func(network string) *ir.Rule {
+		return deny(func(r *ir.Rule) {
+			r.Protocols, r.PublishedPorts = []uint8{6, 17}, []ir.PortRange{{First: 80, Last: 80}}
+			r.Source.In.Prefixes, r.Verdict = []netip.Prefix{prefix(network)}, ir.Reject{}
+			r.Rate = &ir.Rate{Frequency: ir.Frequency{Count: 5, Seconds: 1}, Burst: 10, PerSource: true}
+			r.Log = &ir.Log{Prefix: "x", Level: 4, Limit: ir.Frequency{Count: 1, Seconds: 60}}
+		})
+	}
+	rs := &ir.Ruleset{Target: ir.TargetNFTables, Programs: []*ir.Program{
+		{Family: ir.IPv4, Rules: []*ir.Rule{rule("192.0.2.0/24")}}, {Family: ir.IPv6, Rules: []*ir.Rule{rule("2001:db8::/32")}},
+	}}
+	counted := map[string]int{}
+	for _, line := range lines(legal(t, rs)) {
+		before, after, counts := strings.Cut(line, "update @web.rate")
+		if !counts {
+			continue
+		}
+		family, _, _ := strings.Cut(after, " ")
+		for _, protocol := range []string{"tcp", "udp"} {
+			if strings.Contains(before, "meta l4proto "+protocol+" ") || !strings.Contains(before, "l4proto") {
+				counted[family+" "+protocol]++
+			}
+		}
+		if strings.Contains(before, "{") {
+			t.Errorf("other protocols: %s", line)
+		}
+	}
+	if len(counted) != 4 {
+		t.Errorf("%v", counted)
+	}
+	for packets, n := range counted {
+		if n != 1 {
+			t.Errorf("%s: counted %d times", packets, n)
+		}
+	}
+}
+
 func TestSetsAreNamedByTheirContent(t *testing.T) {
 	name := func(s *ir.Set) string {
 		rs := ruleset()

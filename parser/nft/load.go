@@ -74,10 +74,12 @@ func (l *loader) command(c *Command) {
 	t := l.table(c.Family, c.Table)
 	if c.Object == "table" && c.Verb == "add" {
 		if t == nil {
-			t = &Table{Family: c.Family, Name: c.Table, Sets: map[string]*Set{}, Dormant: c.Block != nil && c.Block.Dormant, Range: c.Range}
+			t = &Table{Family: c.Family, Name: c.Table, Sets: map[string]*Set{}, Range: c.Range}
 			l.owned[t] = true
 			l.tables = append(slices.Clone(l.tables), t)
 		}
+		// Without the flag the command wakes a table that is dormant.
+		t.Dormant = c.Block != nil && c.Block.Dormant
 		if c.Block != nil {
 			l.block(t, c.Block)
 		}
@@ -286,7 +288,7 @@ func (l *loader) checkValue(t *Table, r *Rule, key string, v any) {
 
 // SameAs reports whether two tables are the same, apart from positions and handles.
 func (t *Table) SameAs(other *Table) bool {
-	return t.Family == other.Family && t.Name == other.Name &&
+	return t.Family == other.Family && t.Name == other.Name && t.Dormant == other.Dormant &&
 		slices.EqualFunc(t.Chains, other.Chains, (*Chain).equal) && maps.EqualFunc(t.Sets, other.Sets, (*Set).equal)
 }
 

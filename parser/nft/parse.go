@@ -252,9 +252,10 @@ func (o *object) changes() bool {
 	return o.Timeout != "" || o.GCInterval != "" || slices.Contains(flags, "dynamic") || slices.Contains(flags, "timeout")
 }
 
-// dormant reports whether a table is dormant. nft 1.0.6 prints the name of the family for the flag.
+// dormant reports whether a table is dormant. Instead of this flag nft 1.0.6 prints whatever text is at some place
+// in its memory, such as the name of the family, of the table, or of its release.
 func (o *object) dormant() bool {
-	return slices.ContainsFunc(o.flags(), func(f string) bool { return f == "dormant" || f == o.Family })
+	return slices.ContainsFunc(o.flags(), func(f string) bool { return f != "owner" && f != "persist" })
 }
 
 func (o *object) flags() []string {

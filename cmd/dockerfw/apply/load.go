@@ -369,7 +369,7 @@ func (l *load) readAgain() (*snapshot.Host, error) {
 		return host, nil
 	}
 	var err error
-	if host.TableText, err = ReadTable(l.nft, l.version.Table); err != nil {
+	if host.TableText, err = ReadTable(l.nft, nil, l.version.Table); err != nil {
 		return nil, err
 	}
 	loaded, err := l.want.LoadedOnto(host)

@@ -17,13 +17,14 @@ import (
 // ReadTable returns table inet dockerfw of a host, nil if it does not exist. run runs nft, which
 // prints it.
 //
-// nft needs over a minute to list a set of a million elements. Such a set is not listed if one of the
-// known tables has it: the name has the digest of the elements.
-func ReadTable(run func(args ...string) ([]byte, error), known ...*plan.Table) (*plan.Table, error) {
+// nft needs over a minute to list a set of a million elements. Such a set is not listed once more if one of the
+// known tables has it with the elements of host, where they are known, or else by name, which has their digest.
+// host may be nil.
+func ReadTable(run func(args ...string) ([]byte, error), host *snapshot.Host, known ...*plan.Table) (*plan.Table, error) {
 	large := map[string]*plan.Object{}
 	for _, t := range known {
 		for _, s := range t.Sets() {
-			if len(s.Elements) > plan.LargeSet && s.Managed() {
+			if len(s.Elements) > plan.LargeSet && s.Managed() && !host.HasOtherElements(s) {
 				large[s.Name] = s
 			}
 		}
@@ -110,7 +111,7 @@ func (a *Applier) readTable(host *snapshot.Host, known ...*plan.Table) (*plan.Ta
 	if a.store != nil {
 		known = append(known, KnownTables(a.store)...)
 	}
-	out, err := ReadTable(a.nft, known...)
+	out, err := ReadTable(a.nft, host, known...)
 	if err != nil && !slices.ContainsFunc(known, func(t *plan.Table) bool { return t != nil }) {
 		// The kernel may have no nf_tables. There never was such a table, as far as is known.
 		return nil, nil
@@ -167,5 +168,5 @@ func PrintedTable(tools *hosttool.Runner, t *plan.Table) (*plan.Table, error) {
 	if _, err := ns.Output(background, t.Input(), "nft", "-f", "-"); err != nil {
 		return nil, err
 	}
-	return ReadTable(func(args ...string) ([]byte, error) { return ns.Output(background, nil, "nft", args...) }, t)
+	return ReadTable(func(args ...string) ([]byte, error) { return ns.Output(background, nil, "nft", args...) }, nil, t)
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/hosttool"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
 // A set that is so large that nft needs long to list it is taken from the folder that has it, by the
@@ -46,7 +48,7 @@ func TestALargeSetIsNotListed(t *testing.T) {
 		}
 		return nil, &hosttool.Error{Tool: "nft", Stderr: "Error: unexpected " + command}
 	}
-	got, err := ReadTable(run, nil, known)
+	got, err := ReadTable(run, nil, nil, known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +56,26 @@ func TestALargeSetIsNotListed(t *testing.T) {
 		t.Errorf("%d elements, %+v, with %q", n, got.Object("set", "small.0000000a"), ran)
 	}
 	ran = nil
-	if got, err = ReadTable(run); err != nil || got.Object("set", "small.0000000a").Elements[0] != "192.0.2.3" || len(ran) != 1 {
+	if got, err = ReadTable(run, nil); err != nil || got.Object("set", "small.0000000a").Elements[0] != "192.0.2.3" || len(ran) != 1 {
 		t.Errorf("%v, %+v, with %q", err, got, ran)
+	}
+	// Where the elements on the host were read, another one is noticed.
+	for _, first := range []string{many[0], "192.0.2.9"} {
+		elements := append([]string{first}, many[1:]...)
+		read, diags := nft.ParseText(whole(text("large.0000000a", elements...)), "host")
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		answers := func(args ...string) ([]byte, error) {
+			if strings.Join(args, " ") == "list table inet dockerfw" {
+				return whole(text("large.0000000a", elements...)), nil
+			}
+			return run(args...)
+		}
+		got, err := ReadTable(answers, &snapshot.Host{NFT: read}, known)
+		if err != nil || got.Object("set", "large.0000000a").Elements[0] != first {
+			t.Errorf("%v; the set was not listed, although it begins with %s", err, first)
+		}
 	}
 	// A host without the table.
 	for _, known := range [][]*plan.Table{nil, {known}} {
@@ -64,12 +84,12 @@ func TestALargeSetIsNotListed(t *testing.T) {
 				return []byte("table inet other {\n}\n"), nil
 			}
 			return nil, &hosttool.Error{Tool: "nft", Stderr: "Error: No such file or directory"}
-		}, known...)
+		}, nil, known...)
 		if got != nil || err != nil {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
-	if _, err := ReadTable(func(...string) ([]byte, error) { return []byte("table inet dockerfw {\nno table\n"), nil }); err == nil {
+	if _, err := ReadTable(func(...string) ([]byte, error) { return []byte("table inet dockerfw {\nno table\n"), nil }, nil); err == nil {
 		t.Error("what is no table was read")
 	}
 }

@@ -3,6 +3,7 @@ package diff
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
@@ -57,6 +58,7 @@ func Compare(before, after *snapshot.Host, opts Options) (*Report, error) {
 	}
 	snapshot.DistinguishSets(before, after)
 	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
+	c.notListed()
 	for _, f := range c.families() {
 		for _, path := range []Path{Forwarded, ToProxy} {
 			if err := c.meaning(f, path); err != nil {
@@ -119,6 +121,15 @@ func (c *comparison) families() []ir.Family {
 		}
 	}
 	return out
+}
+
+// notListed notes the sets of a host whose entries were not read.
+func (c *comparison) notListed() {
+	for _, side := range []*snapshot.Host{c.before, c.after} {
+		for _, name := range slices.Sorted(maps.Keys(side.NotListed)) {
+			c.note("the entries of set %s of %s are not compared: nft lists so large a set slowly. Its name has the digest of the compiled entries", name, side.Name)
+		}
+	}
 }
 
 func (c *comparison) note(format string, args ...any) {

@@ -193,6 +193,21 @@ func TestNoiseIsNoDifference(t *testing.T) {
 	}
 }
 
+func TestSetsThatWereNotListedAreNoted(t *testing.T) {
+	s := saved(t, table(`-i eth0 -j DROP`), "")
+	before := *s
+	before.NotListed = map[string]bool{"clients.0000000a": true}
+	for _, sides := range [][2]*snapshot.Host{{&before, s}, {s, &before}} {
+		report, err := Compare(sides[0], sides[1], Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(report.Notes, func(n string) bool { return strings.HasPrefix(n, "the entries of set clients.0000000a of ") }) {
+			t.Errorf("%q", report.Notes)
+		}
+	}
+}
+
 func TestAnUnreachableChainHasNoEffect(t *testing.T) {
 	text := strings.Replace(table(`-i eth0 -j DROP`), "-A FORWARD -j DOCKER-USER\n", "", 1)
 	report, err := Compare(saved(t, text, ""), saved(t, table(`-i eth0 -j DROP`), ""), Options{})

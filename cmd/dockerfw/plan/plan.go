@@ -133,12 +133,12 @@ func Make(in Input) (*Plan, error) {
 	p.Load = append(p.Load, steps...)
 	if p.Differences.Table != nil {
 		// What the version is for first, so that at each moment the old or the new rules are in force: between
-		// the two steps both are, and what either refuses is refused.
-		step := tableStep(in.Host.Table, in.Want.Table, in.PrintedTable)
+		// these steps and the others both are, and what either refuses is refused.
+		steps := tableSteps(in.Host.Table, in.Want.Table, in.PrintedTable)
 		if in.Want.Table != nil {
-			p.Load = append([]Step{step}, p.Load...)
+			p.Load = append(steps, p.Load...)
 		} else {
-			p.Load = append(p.Load, step)
+			p.Load = append(p.Load, steps...)
 		}
 	}
 	p.Settle = h.settle(in.Want, o, gone)

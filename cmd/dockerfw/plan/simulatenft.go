@@ -28,6 +28,7 @@ func (h *Host) runNFT(s Step) error {
 			if table == nil {
 				table = &Table{}
 			}
+			table.Options = slices.DeleteFunc(table.Options, func(l string) bool { return l == dormantFlag })
 		case table == nil:
 			return fmt.Errorf("%s: %s: there is no table", s.Name, line)
 		case line == "flush table "+TableName:
@@ -92,10 +93,16 @@ func merged(table, block *Table) (*Table, error) {
 	if table == nil {
 		table = &Table{}
 	}
-	table.Options = slices.DeleteFunc(table.Options, func(l string) bool { return strings.HasPrefix(l, "flags ") })
+	activates := table.dormant() && !block.dormant()
+	table.Options = slices.DeleteFunc(table.Options, func(l string) bool { return l == dormantFlag })
+	if block.dormant() {
+		table.Options = append(table.Options, dormantFlag)
+	}
 	for _, o := range block.Objects {
 		old := table.Object(o.Kind, o.Name)
 		switch {
+		case old == nil && activates && o.hook() != "":
+			return nil, fmt.Errorf("chain %s: invalid argument: the table is activated in the same transaction", o.Name)
 		case old == nil:
 			one := *o
 			table.Objects = append(table.Objects, &one)

@@ -149,6 +149,9 @@ func (t *Table) Clone() *Table {
 	return out
 }
 
+// dormantFlag is the option of a table that the kernel ignores.
+const dormantFlag = "flags dormant"
+
 // dormant reports whether the kernel has the table and ignores it.
 func (t *Table) dormant() bool {
 	return t != nil && slices.ContainsFunc(t.Options, func(l string) bool { return strings.HasPrefix(l, "flags ") && strings.Contains(l, "dormant") })

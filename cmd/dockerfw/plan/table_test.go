@@ -298,6 +298,38 @@ func TestADefaultBurstIsNoDifference(t *testing.T) {
 	}
 }
 
+// The kernel creates no base chain in the transaction that activates a table.
+func TestADormantTableIsActivatedAfterItIsLoaded(t *testing.T) {
+	want, dormant := ofTable(t, tableB), ofTable(t, strings.Replace(tableA, "filter - 10", "filter - 5", 1))
+	dormant.Table.Options = []string{"flags dormant"}
+	h := newHost(t, "", "")
+	h.Table = dormant.Table.Clone()
+	m := &machine{Host: h}
+	p := m.make(t, want)
+	if len(p.Problems) > 0 || len(p.Load) != 2 || string(p.Load[1].Input) != "table inet dockerfw\n" {
+		t.Fatalf("%v %+v", p.Problems, p.Load)
+	}
+	if got := string(p.Load[0].Input); !strings.HasPrefix(got, "flush table inet dockerfw\n") || !strings.Contains(got, "\ntable inet dockerfw {\n\tflags dormant\n") {
+		t.Error(got)
+	}
+	m.load(t, want)
+	if len(h.Table.Options) > 0 || !inForce(t, h, want) {
+		t.Errorf("%+v", h.Table)
+	}
+	// A rollback leaves the table as it was: its rules had no effect.
+	p = m.make(t, dormant)
+	if n := len(p.Load); n != 2 || string(p.Load[1].Input) != "table inet dockerfw {\n\tflags dormant\n}\n" {
+		t.Fatalf("%+v", p.Load)
+	}
+	m.load(t, dormant)
+	if !slices.Equal(h.Table.Options, []string{"flags dormant"}) || !inForce(t, h, dormant) {
+		t.Errorf("%+v", h.Table)
+	}
+	if p := m.make(t, dormant); len(p.Load) > 0 {
+		t.Errorf("a dormant table that stays as it is is changed: %+v", p.Load)
+	}
+}
+
 func TestABaseChainWithAnotherHookIsAProblem(t *testing.T) {
 	for _, other := range []string{"filter - 5", "-20"} {
 		h := newHost(t, "", "")

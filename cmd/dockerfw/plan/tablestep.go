@@ -16,6 +16,9 @@ import (
 // host has are not written: those of a large set take seconds, and those that other programs have added stay.
 //
 // printed is want as nft prints it on the host.
+//
+// A table that is dormant stays so: the kernel does not create base chains in the transaction that activates
+// a table.
 func loadTable(have, want, printed *Table) []byte {
 	var b bytes.Buffer
 	if printed == nil {
@@ -28,7 +31,10 @@ func loadTable(have, want, printed *Table) []byte {
 		fmt.Fprintf(&b, "table %[1]s\ndelete table %[1]s\n", TableName)
 		return b.Bytes()
 	}
-	fmt.Fprintf(&b, "table %[1]s\nflush table %[1]s\n", TableName)
+	if !have.dormant() {
+		fmt.Fprintf(&b, "table %s\n", TableName) // it exists; without its flag this activates a dormant one
+	}
+	fmt.Fprintf(&b, "flush table %s\n", TableName)
 	for _, o := range stale(have, printed) {
 		fmt.Fprintf(&b, "delete %s %s %s\n", o.Kind, TableName, o.Name)
 	}
@@ -45,7 +51,10 @@ func loadTable(have, want, printed *Table) []byte {
 		}
 	}
 	loaded := *want
-	loaded.Options = nil // a table is not dormant after it is loaded, and its comment cannot be changed
+	loaded.Options = nil // the comment of a table cannot be changed
+	if have.dormant() {
+		loaded.Options = []string{dormantFlag}
+	}
 	// What packets have added counts for limits, and nft does not read all that it prints of it.
 	loaded.print(&b, func(o *Object) bool { return !kept[o] && !o.Dynamic() })
 	return b.Bytes()
@@ -83,10 +92,11 @@ func replaced(have, want *Object) bool {
 }
 
 // tableProblems are the reasons not to load a table. Another hook or priority of a base chain is none
-// with force: then a packet may be checked by neither version while the chain is replaced.
+// with force: then a packet may be checked by neither version while the chain is replaced. The kernel
+// ignores those of a dormant table.
 func (h *Host) tableProblems(want *Version, force bool) []Problem {
 	var out []Problem
-	if want.Table == nil || force {
+	if want.Table == nil || force || h.Table.dormant() {
 		return nil
 	}
 	for _, c := range want.Table.Chains() {
@@ -112,8 +122,8 @@ type TableChange struct {
 	Sets   []SetChange
 	// Deleted are objects of other kinds that something else created in the table.
 	Deleted []string
-	// Dormant: the kernel ignores the table as it is.
-	Dormant bool
+	// Activate: the kernel ignores the table as it is. Deactivate: it ignored it before.
+	Activate, Deactivate bool
 }
 
 // ChangesRules reports whether the table has chains with rules that change.
@@ -129,7 +139,7 @@ func tableChange(have, want, printed *Table) *TableChange {
 	if printed == nil || want == nil {
 		printed = want
 	}
-	out := &TableChange{Kind: Replace, Dormant: have.dormant()}
+	out := &TableChange{Kind: Replace, Activate: have.dormant() && !want.dormant(), Deactivate: !have.dormant() && want.dormant()}
 	switch {
 	case have == nil && want == nil:
 		return nil
@@ -159,7 +169,7 @@ func tableChange(have, want, printed *Table) *TableChange {
 			}
 		}
 	}
-	if out.Kind == Replace && len(out.Chains)+len(out.Sets)+len(out.Deleted) == 0 && !out.Dormant {
+	if out.Kind == Replace && len(out.Chains)+len(out.Sets)+len(out.Deleted) == 0 && !out.Activate && !out.Deactivate {
 		return nil
 	}
 	return out
@@ -252,8 +262,11 @@ func (t *TableChange) lines() []string {
 	case Remove:
 		out = append(out, name+": remove")
 	default:
-		if t.Dormant {
-			out = append(out, name+": activate, the kernel ignores it as it is (flags dormant)")
+		switch {
+		case t.Activate:
+			out = append(out, name+": activate, the kernel ignores it as it is ("+dormantFlag+")")
+		case t.Deactivate:
+			out = append(out, name+": deactivate, as it was before ("+dormantFlag+")")
 		}
 		for _, c := range t.Chains {
 			what := map[Kind]string{Add: "create", Replace: "replace the rules", Remove: "remove"}[c.Kind]
@@ -271,8 +284,8 @@ func (t *TableChange) lines() []string {
 	return out
 }
 
-// tableStep is the step that gives a host the table of a version.
-func tableStep(have, want, printed *Table) Step {
+// tableSteps are the steps that give a host the table of a version.
+func tableSteps(have, want, printed *Table) []Step {
 	name := "replace the table " + TableName
 	switch {
 	case have == nil:
@@ -280,7 +293,15 @@ func tableStep(have, want, printed *Table) Step {
 	case want == nil:
 		name = "remove the table " + TableName
 	}
-	return Step{Name: name, Tool: NFT, Input: loadTable(have, want, printed)}
+	steps := []Step{{Name: name, Tool: NFT, Input: loadTable(have, want, printed)}}
+	switch {
+	case want == nil || have.dormant() == want.dormant():
+	case have.dormant():
+		steps = append(steps, Step{Name: "activate the table " + TableName, Tool: NFT, Input: []byte("table " + TableName + "\n")})
+	default:
+		steps = append(steps, Step{Name: "deactivate the table " + TableName, Tool: NFT, Input: fmt.Appendf(nil, "table %s {\n\t%s\n}\n", TableName, dormantFlag)})
+	}
+	return steps
 }
 
 // Input is the input of nft -f that loads the table whatever the host has, unless that has sets or

@@ -27,7 +27,7 @@ func (h *Host) readNFT(o LiveOptions) error {
 	case err != nil:
 		return err
 	}
-	if h.NFT, err = nft.Parse(text); err != nil {
+	if h.NFT, err = nft.Parse(text); err != nil && !h.readNFTText() {
 		return fmt.Errorf("%s: nft -j list ruleset: %w", h.Name, err)
 	}
 	h.assume(large)
@@ -37,6 +37,21 @@ func (h *Host) readNFT(o LiveOptions) error {
 		h.Unread[differs.family] = err
 	}
 	return err
+}
+
+// readNFTText reads the tables from what nft prints for people. For a dormant table nft 1.0.6 prints JSON that
+// may end in the middle, because it is not Unicode. ok is false for what is not understood.
+func (h *Host) readNFTText() (ok bool) {
+	text, err := h.ToolOutput("nft", "list", "ruleset")
+	if err != nil {
+		return false
+	}
+	read, diags := nft.ParseText(text, "nft list ruleset")
+	if diags.HasErrors() {
+		return false
+	}
+	h.NFT = read
+	return true
 }
 
 // checkNFT compares the tables of iptables-nft as listed by nft with the output of

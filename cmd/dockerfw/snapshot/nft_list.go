@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
@@ -26,6 +27,24 @@ func largeSets(compiled []*Host) map[string]*nft.Set {
 		}
 	}
 	return out
+}
+
+// HasOtherElements reports whether h is known to have a set of the table of dockerfw with other elements than
+// another table of nft has it. h may be nil.
+func (h *Host) HasOtherElements(s *plan.Object) bool {
+	if h == nil || h.Table() == nil || h.NotListed[s.Name] {
+		return false
+	}
+	have := h.Table().Sets[s.Name]
+	if have == nil {
+		return false
+	}
+	read, diags := nft.ParseText((&plan.Table{Objects: []*plan.Object{s}}).Text(), s.Name)
+	if diags.HasErrors() {
+		return true
+	}
+	want := read.Tables[0].Sets[s.Name]
+	return len(have.Elem) > 0 || !slices.Equal(have.Addresses.V4, want.Addresses.V4) || !slices.Equal(have.Addresses.V6, want.Addresses.V6)
 }
 
 // assume gives the table the elements of sets that were not listed.

@@ -153,14 +153,20 @@ func setsOfNFT(r *nft.Rule) []string {
 
 // tableProgram is the program of a chain of the table and those that it leads to. At its end, packets
 // are left to the rules of Docker and of the host. So are those to the host itself that the table
-// accepts: its INPUT rules follow.
+// accepts: its INPUT rules follow. The kernel ignores a dormant table.
 func (h *Host) tableProgram(f ir.Family, start string) *packet.Program {
 	key := programKey{f, ownTable, start}
 	if p := h.programs[key]; p != nil {
 		return p
 	}
-	p := h.nftSets().Program(h.Table().Chain(start), f)
-	p.Default = packet.Verdict{Kind: packet.Docker}
+	first := h.Table().Chain(start)
+	if h.Table().Dormant {
+		first = &nft.Chain{Name: start}
+	}
+	p := h.nftSets().Program(first, f)
+	if first.Policy != "drop" { // which somebody has set on a host
+		p.Default = packet.Verdict{Kind: packet.Docker}
+	}
 	p.ToHost = h.ofInput(start)
 	for _, c := range p.Chains {
 		var rules []*packet.Rule
@@ -171,7 +177,7 @@ func (h *Host) tableProgram(f ir.Family, start string) *packet.Program {
 				continue // a rule for packets of the other family
 			}
 			if p.ToHost && r.Verdict.Kind == packet.Accept {
-				rule.Verdict = p.Default
+				rule.Verdict = packet.Verdict{Kind: packet.Docker}
 			}
 			rules = append(rules, &rule)
 		}

@@ -99,7 +99,7 @@ func readTable(s *store.Store, host *snapshot.Host, t *tools, nftables bool) err
 	if host.NFT != nil && host.NFT.Table("inet", "dockerfw") == nil {
 		return nil
 	}
-	table, err := apply.ReadTable(func(args ...string) ([]byte, error) { return t.Output("nft", args...) }, apply.KnownTables(s)...)
+	table, err := apply.ReadTable(func(args ...string) ([]byte, error) { return t.Output("nft", args...) }, host, apply.KnownTables(s)...)
 	if err != nil && nftables {
 		return err
 	}
