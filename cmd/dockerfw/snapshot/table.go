@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -290,7 +291,7 @@ func (h *Host) readTableSets() {
 	}
 	h.members = map[string]*packet.AddrSet{}
 	known := h.nftSets().Addresses()
-	var text strings.Builder
+	file := &iptables.SetsFile{Name: TableTitle}
 	t := h.Table()
 	for _, name := range h.setNames() {
 		s, called := t.Sets[name], identity.SetOfTable(name)
@@ -302,14 +303,17 @@ func (h *Host) readTableSets() {
 		if members := known[name]; members != nil {
 			h.members[called], prefixes = members, members.Prefixes(0)
 		}
-		fmt.Fprintf(&text, "create %s hash:net family %s maxelem %d\n", called, family, max(65536, 2*len(prefixes)))
+		add := &iptables.SetCommand{Op: iptables.SetAdd, Set: called}
 		for _, p := range prefixes {
 			for _, half := range halves(p) {
-				fmt.Fprintf(&text, "add %s %s\n", called, half)
+				add.Entries = append(add.Entries, iptables.Entry{Prefix: half})
 			}
 		}
+		maxElem := iptables.SetOption{Name: "maxelem", Value: strconv.Itoa(max(65536, len(add.Entries)))}
+		file.Commands = append(file.Commands, &iptables.SetCommand{
+			Op: iptables.SetCreate, Set: called, Type: "hash:net", Options: []iptables.SetOption{{Name: "family", Value: family}, maxElem},
+		}, add)
 	}
-	file, _ := iptables.ParseSets(strings.NewReader(text.String()), TableTitle)
 	h.tableSets = &iptables.Sets{}
 	h.tableSets.Load(file)
 }
