@@ -98,7 +98,7 @@ func BenchmarkEntriesProcess(b *testing.B) {
 					writeLists(b, after, lines[changed:n+changed])
 				}
 				lines = nil // before forgetPeak
-				runs := peers.onLists(b, dir, files, series.peers, slow)
+				runs := peers.onLists(b, dir, n, files, series.peers, slow)
 				compareRuns(b, exec.Command(command, series.arguments...), runs, output, slow)
 			})
 		}
