@@ -10,12 +10,17 @@ TEST_PACKAGES += rpm debootstrap mandoc groff-base dnsmasq-base git jq chromium 
 # they would start a firewall on this machine.
 FIREWALLS = ufw firewalld fail2ban crowdsec-firewall-bouncer
 FIREWALLS_DIR = $${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfw/firewalls
+# Debian packages of the programs that benchmarks compare with, unpacked in the same way: ferm and foomuuri
+# would start a firewall as well. foomuuri imports PEERS_NEED.
+PEERS = ferm iprange foomuuri
+PEERS_NEED = python3-dbus python3-gi python3-requests
+PEERS_DIR = $${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfw/peers
 # A small Debian with the tools that the package depends on, in which a test installs it.
 DEBIAN_DIR = $${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfw/debian
 # The tests in golden/lab and golden/e2e need root, a kernel and engines.
 LAB_PACKAGES = ./golden/lab ./golden/e2e
 
-.PHONY: build release check test test-packages firewalls debian lint e2e-matrix golden fuzz soak bench
+.PHONY: build release check test test-packages firewalls debian lint e2e-matrix golden fuzz soak bench peers performance
 
 build:
 	$(GO) build -o dockerfw ./cmd/dockerfw
@@ -97,6 +102,7 @@ e2e-matrix: test-packages
 golden:
 	$(GO) test ./golden -run 'TestExamplesCompileToTheirGoldens|TestBadPolicies|TestTheDocs|TestSessionsOfTheDocs' -update
 	$(GO) test ./cmd/dockerfw -run TestScripts -update
+	$(GO) test ./golden/lab/cmd/performance -update
 
 fuzz:
 	$(GO) test -fuzz=FuzzParseEntry -fuzztime=1m ./parser/addrlist
@@ -136,5 +142,37 @@ soak:
 	DOCKERFW_SOAK=1 $(GO) test ./golden/e2e -count=1 -v -timeout 0 -rapid.checks=$(HOSTS) -run '$(HOST_TEST)'
 	DOCKERFW_SOAK=1 $(GO) test ./golden/e2e -count=1 -v -timeout 0 -skip '$(RELOAD_TEST)|$(POLICY_TESTS)|$(HOST_TEST)'
 
-bench:
+# Without the largest sizes: see performance.
+bench: peers
 	$(GO) test -run='^$$' -bench=. -benchmem ./...
+
+# Runs the benchmarks of whole processes up to their largest sizes, in half an hour with 8 GB of memory,
+# and writes docs/performance.md and docs/performance.svg.
+performance: peers
+	@set -e; output="$$(mktemp)"; \
+	DOCKERFW_GROWTH=1 $(GO) test -run='^$$' -bench='^Benchmark(Rules|Entries|Hosts)Process$$' -timeout 0 ./cmd/dockerfw | tee "$$output"; \
+	$(GO) run ./golden/lab/cmd/performance "$$output" docs/performance.md; rm "$$output"
+
+# Downloads $(PEERS) and what they need and this machine lacks, unless that was done. foomuuri is in Debian
+# since release 13; in an older one that of the stable release runs too.
+peers:
+	@set -e; dir="$(PEERS_DIR)"; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "not root on Debian: benchmarks compare with those of $(PEERS) that are installed"; exit; \
+	fi; \
+	if [ "$$(cat "$$dir/packages" 2>/dev/null)" != "$(PEERS)" ]; then \
+		rm -rf "$$dir"; mkdir -p "$$dir/debs/partial" "$$dir/lists/partial" "$$dir/root"; \
+		apt-get update -qq; packages="$(PEERS)"; \
+		if ! apt-cache show foomuuri >/dev/null 2>&1; then \
+			packages="$(filter-out foomuuri,$(PEERS))"; \
+			mirror="$$(apt-get indextargets --format '$$(REPO_URI)' 'Created-By: Packages' | grep -v -e -security | head -n 1)"; \
+			echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $$mirror stable main" > "$$dir/stable.list"; \
+			stable="-o Dir::Etc::SourceList=$$dir/stable.list -o Dir::Etc::SourceParts=- -o Dir::State::Lists=$$dir/lists"; \
+			stable="$$stable -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root"; \
+			apt-get $$stable update -qq; (cd "$$dir/debs" && apt-get $$stable download -qq foomuuri >/dev/null); \
+		fi; \
+		apt-get install -y -qq --download-only --reinstall --no-install-recommends -o APT::Sandbox::User=root \
+			-o Dir::Cache::archives="$$dir/debs" $$packages $(PEERS_NEED) >/dev/null; \
+		for deb in "$$dir"/debs/*.deb; do dpkg-deb -x "$$deb" "$$dir/root"; done; \
+		echo "$(PEERS)" > "$$dir/packages"; \
+	fi

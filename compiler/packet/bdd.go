@@ -51,8 +51,8 @@ type diagram struct {
 }
 
 type cached struct {
-	op           uint32
-	a, b, result ref
+	op              uint32
+	a, b, c, result ref // c only for opChoose
 }
 
 // The operations whose results are cached; opHas and opRule are added to the number of an
@@ -62,6 +62,7 @@ const (
 	opPass
 	opBack
 	opHas
+	opChoose
 	opRule uint32 = 1 << 24
 )
 
@@ -126,7 +127,7 @@ func (d *diagram) grow() {
 		d.cache = make([]cached, 2*len(old))
 		for _, c := range old {
 			if c.a|c.b != 0 {
-				*d.slot(c.op, c.a, c.b) = c
+				*d.slot(c.op, c.a, c.b, c.c) = c
 			}
 		}
 	}
@@ -154,7 +155,7 @@ func (d *diagram) and(a, b ref) ref {
 	case a > b:
 		a, b = b, a
 	}
-	if c := d.slot(opAnd, a, b); c.a == a && c.b == b && c.op == opAnd {
+	if c := d.slot(opAnd, a, b, 0); c.a == a && c.b == b && c.op == opAnd {
 		return c.result
 	}
 	d.step()
@@ -164,12 +165,12 @@ func (d *diagram) and(a, b ref) ref {
 	lo := d.and(a0, b0)
 	hi := d.and(a1, b1)
 	r := d.mk(level, lo, hi)
-	*d.slot(opAnd, a, b) = cached{opAnd, a, b, r}
+	*d.slot(opAnd, a, b, 0) = cached{opAnd, a, b, 0, r}
 	return r
 }
 
-func (d *diagram) slot(op uint32, a, b ref) *cached {
-	return &d.cache[mix(uint32(a), uint32(b), op)&uint32(len(d.cache)-1)]
+func (d *diagram) slot(op uint32, a, b, c ref) *cached {
+	return &d.cache[mix(uint32(a), uint32(b), op^uint32(c)*0x85ebca6b)&uint32(len(d.cache)-1)]
 }
 
 // step counts the steps, which the budget limits as well.
@@ -182,12 +183,36 @@ func (d *diagram) step() {
 func (d *diagram) or(a, b ref) ref   { return not(d.and(not(a), not(b))) }
 func (d *diagram) diff(a, b ref) ref { return d.and(a, not(b)) }
 
-// choose returns b where a holds, and c elsewhere.
+// choose returns b where a holds, and c elsewhere. One walk makes only nodes of the result; those of
+// the two parts, joined by or, would be as many again.
 func (d *diagram) choose(a, b, c ref) ref {
-	if b == c {
-		return b
+	if a&1 == 1 {
+		a, b, c = not(a), c, b
 	}
-	return d.or(d.and(a, b), d.diff(c, a))
+	switch {
+	case a == all || b == c:
+		return b
+	case b == a || b == all:
+		return d.or(a, c)
+	case b == not(a) || b == none:
+		return d.diff(c, a)
+	case c == a || c == none:
+		return d.and(a, b)
+	case c == not(a) || c == all:
+		return d.or(not(a), b)
+	}
+	if k := d.slot(opChoose, a, b, c); k.a == a && k.b == b && k.c == c && k.op == opChoose {
+		return k.result
+	}
+	d.step()
+	level := min(d.level(a), d.level(b), d.level(c))
+	a0, a1 := d.split(a, level)
+	b0, b1 := d.split(b, level)
+	c0, c1 := d.split(c, level)
+	lo := d.choose(a0, b0, c0)
+	r := d.mk(level, lo, d.choose(a1, b1, c1))
+	*d.slot(opChoose, a, b, c) = cached{opChoose, a, b, c, r}
+	return r
 }
 
 func (d *diagram) variable(level uint32) ref { return d.mk(level, none, all) }

@@ -30,7 +30,7 @@ func (d *diagram) rule(m ref, k int, next ref) ref {
 		case m == all:
 			return leaf
 		}
-		if c := d.slot(op, m, next); c.a == m && c.b == next && c.op == op {
+		if c := d.slot(op, m, next, 0); c.a == m && c.b == next && c.op == op {
 			return c.result
 		}
 		d.step()
@@ -39,7 +39,7 @@ func (d *diagram) rule(m ref, k int, next ref) ref {
 		n0, n1 := d.split(next, level)
 		lo := walk(m0, n0)
 		r := d.mk(level, lo, walk(m1, n1))
-		*d.slot(op, m, next) = cached{op, m, next, r}
+		*d.slot(op, m, next, 0) = cached{op, m, next, 0, r}
 		return r
 	}
 	return walk(m, next)
@@ -66,7 +66,7 @@ func (d *diagram) put(op uint32, a, b ref) ref {
 		case level >= effectLevel:
 			return a
 		}
-		if c := d.slot(op, a, b); c.a == a && c.b == b && c.op == op {
+		if c := d.slot(op, a, b, 0); c.a == a && c.b == b && c.op == op {
 			return c.result
 		}
 		d.step()
@@ -75,7 +75,7 @@ func (d *diagram) put(op uint32, a, b ref) ref {
 		b0, b1 := d.split(b, level)
 		lo := walk(a0, b0)
 		r := d.mk(level, lo, walk(a1, b1))
-		*d.slot(op, a, b) = cached{op, a, b, r}
+		*d.slot(op, a, b, 0) = cached{op, a, b, 0, r}
 		return r
 	}
 	return walk(a, b)
@@ -93,14 +93,14 @@ func (d *diagram) has(a ref, k int) ref {
 		case level >= effectLevel:
 			return none
 		}
-		if c := d.slot(op, a, 0); c.a == a && c.op == op {
+		if c := d.slot(op, a, 0, 0); c.a == a && c.op == op {
 			return c.result
 		}
 		d.step()
 		lo, hi := d.split(a, level)
 		lo = walk(lo)
 		r := d.mk(level, lo, walk(hi))
-		*d.slot(op, a, 0) = cached{op, a, 0, r}
+		*d.slot(op, a, 0, 0) = cached{op, a, 0, 0, r}
 		return r
 	}
 	return walk(a)

@@ -72,16 +72,12 @@ func newSpace(nodes int, shared *Cuts, programs []*Program) (*Space, error) {
 		s.note(p)
 	}
 	s.cutColumns(shared)
-	// The first order is nearly always good; a bad one exceeds its share of the budget.
-	tries := orders(s.columns)
-	tries = append(tries, tries[0])
+	// The first order is nearly always good, and has all of the budget: with less, programs that need
+	// more than that would be evaluated twice. A bad one of the others exceeds its share.
 	var err error
-	for i, order := range tries {
+	for i, order := range orders(s.columns) {
 		budget := nodes / 4
-		switch i {
-		case 0:
-			budget = nodes / 2
-		case len(tries) - 1:
+		if i == 0 {
 			budget = nodes
 		}
 		if err = s.attempt(order, budget); err == nil {

@@ -42,6 +42,10 @@ func Reloads(t testing.TB) int {
 	return n
 }
 
+// Growth reports whether the benchmarks of whole processes also run their largest sizes
+// (DOCKERFW_GROWTH=1, as make performance sets it), which take minutes and 3 GB of memory.
+func Growth() bool { return os.Getenv("DOCKERFW_GROWTH") != "" }
+
 // Dockerd is the dockerd to test with (DOCKERFW_DOCKERD); "" for the installed one.
 func Dockerd() string { return os.Getenv("DOCKERFW_DOCKERD") }
 
@@ -51,28 +55,26 @@ func EngineRoot() string { return os.Getenv("DOCKERFW_ENGINE_ROOT") }
 
 // Firewalls is the directory of the unpacked Debian packages of other firewalls
 // (DOCKERFW_FIREWALLS); by default the one that make test-packages writes.
-func Firewalls() string {
-	if dir := os.Getenv("DOCKERFW_FIREWALLS"); dir != "" {
-		return dir
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(cache, "dockerfw", "firewalls", "root")
-}
+func Firewalls() string { return directory("DOCKERFW_FIREWALLS", "firewalls", "root") }
+
+// Peers is the directory of the unpacked Debian packages of the programs that benchmarks compare
+// with (DOCKERFW_PEERS); by default the one that make peers writes.
+func Peers() string { return directory("DOCKERFW_PEERS", "peers", "root") }
 
 // Debian is the root directory of a small Debian, in which the package is installed (DOCKERFW_DEBIAN); by
 // default the one that make debian creates.
-func Debian() string {
-	if dir := os.Getenv("DOCKERFW_DEBIAN"); dir != "" {
+func Debian() string { return directory("DOCKERFW_DEBIAN", "debian") }
+
+// directory returns the value of a variable, or the path in the cache of dockerfw.
+func directory(variable string, path ...string) string {
+	if dir := os.Getenv(variable); dir != "" {
 		return dir
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return ""
 	}
-	return filepath.Join(cache, "dockerfw", "debian")
+	return filepath.Join(append([]string{cache, "dockerfw"}, path...)...)
 }
 
 // Artifacts is a directory for what tests make for people to look at, such as screenshots
