@@ -7,6 +7,18 @@ import (
 	"strings"
 )
 
+// HookText is where packets enter a chain, for messages, with the policy.
+func (c *Chain) HookText() string {
+	if c.Hook == "" {
+		return "no hook"
+	}
+	policy := c.Policy
+	if policy == "" {
+		policy = "accept"
+	}
+	return fmt.Sprintf("type %s, hook %s, priority %d and policy %s", c.Type, c.Hook, c.Priority, policy)
+}
+
 // Text returns the rule in the syntax of nft, for messages, without counts. Expressions of
 // other kinds are returned as their JSON. Parse reads the rules, from JSON.
 func (r *Rule) Text() string {

@@ -31,9 +31,13 @@ func (c *comparison) rules(f ir.Family) {
 	}
 }
 
-// lines are the rules of a chain, without the RETURN that Docker adds at its end.
+// lines are the rules of a chain, without the RETURN that Docker adds at its end, and of a base chain of
+// nft first where packets enter it.
 func lines(s *snapshot.Host, f ir.Family, name string) []string {
 	var out []string
+	if c := s.Table().Chain(name); c != nil && c.Hook != "" {
+		out = append(out, c.HookText())
+	}
 	for i, r := range s.ChainRules(f, name) {
 		if r.IPTables == nil || !identity.IsDockerReturn(s.Filter(f).Chain(name), i) {
 			out = append(out, r.Text())

@@ -53,8 +53,8 @@ func tableRules(h *hosts) (result, error) {
 		case there == nil:
 			faults = append(faults, "chain "+c.Name+" is missing")
 			continue
-		case hookText(c) != hookText(there):
-			faults = append(faults, fmt.Sprintf("chain %s has %s instead of %s", c.Name, hookText(there), hookText(c)))
+		case c.HookText() != there.HookText():
+			faults = append(faults, fmt.Sprintf("chain %s has %s instead of %s", c.Name, there.HookText(), c.HookText()))
 		}
 		if text := chainDifference(c, there); text != "" {
 			faults = append(faults, "chain "+c.Name+" "+text)
@@ -64,18 +64,6 @@ func tableRules(h *hosts) (result, error) {
 		return failed("%s", strings.Join(faults, "; "))
 	}
 	return ok("%s, complete and in order, in %s of %s", words.Count(total, "rule"), words.List(names, chainsShown), snapshot.TableTitle)
-}
-
-// hookText is where packets get to a chain.
-func hookText(c *nft.Chain) string {
-	if c.Hook == "" {
-		return "no hook"
-	}
-	policy := c.Policy
-	if policy == "" {
-		policy = "accept"
-	}
-	return fmt.Sprintf("type %s, hook %s, priority %d and policy %s", c.Type, c.Hook, c.Priority, policy)
 }
 
 // chainDifference describes how the rules of dockerfw in a chain differ from those that were compiled; ""
