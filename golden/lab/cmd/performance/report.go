@@ -51,7 +51,7 @@ func (m *measurements) markdown(chart string) string {
 						steep = append(steep, fmt.Sprintf("%s of %s (%.2f)", s.description, size, g))
 					}
 				}
-				fmt.Fprintf(&out, "| %s | %s | %s | %s | %.0f | %s |", s.description, size, significant(r.cpu()), significant(r.metrics["s/run"]), r.metrics["MB"], exponent)
+				fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s |", s.description, size, significant(r.cpu()), significant(r.metrics["s/run"]), grouped(int(r.metrics["MB"]+0.5)), exponent)
 				for _, p := range peers {
 					cell := missingCell
 					if ratio, ran := r.metrics["cpu/"+p]; ran {
