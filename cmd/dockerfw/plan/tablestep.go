@@ -293,7 +293,16 @@ func tableSteps(have, want, printed *Table) []Step {
 	case want == nil:
 		name = "remove the table " + TableName
 	}
-	steps := []Step{{Name: name, Tool: NFT, Input: loadTable(have, want, printed)}}
+	var steps []Step
+	if sets := newSets(have, want, printed); sets != nil {
+		var b bytes.Buffer
+		sets.print(&b, func(*Object) bool { return true })
+		steps = append(steps, Step{Name: "create the new sets of the table " + TableName, Tool: NFT, Input: b.Bytes()})
+		with := *have
+		with.Objects = slices.Concat(have.Objects, sets.Objects)
+		have = &with
+	}
+	steps = append(steps, Step{Name: name, Tool: NFT, Input: loadTable(have, want, printed)})
 	switch {
 	case want == nil || have.dormant() == want.dormant():
 	case have.dormant():
@@ -302,6 +311,31 @@ func tableSteps(have, want, printed *Table) []Step {
 		steps = append(steps, Step{Name: "deactivate the table " + TableName, Tool: NFT, Input: fmt.Appendf(nil, "table %s {\n\t%s\n}\n", TableName, dormantFlag)})
 	}
 	return steps
+}
+
+// newSets are the sets of a version that a table in force does not have; nil if there are none.
+//
+// They are created in a transaction of their own. In that of the rules, the kernel turns to the new rules
+// before lookups find the elements of new sets with intervals: for a moment nobody is in such a set
+// (docs/contributing/netfilter.md, "Sets and rules in one transaction").
+func newSets(have, want, printed *Table) *Table {
+	if have == nil || want == nil || have.dormant() || want.dormant() {
+		return nil
+	}
+	if printed == nil {
+		printed = want
+	}
+	out := &Table{}
+	for _, o := range want.Sets() {
+		now := printed.Object(o.Kind, o.Name)
+		if o.Managed() && len(o.Elements) > 0 && now != nil && have.Object(o.Kind, o.Name) == nil {
+			out.Objects = append(out.Objects, now)
+		}
+	}
+	if len(out.Objects) == 0 {
+		return nil
+	}
+	return out
 }
 
 // Input is the input of nft -f that loads the table whatever the host has, unless that has sets or
