@@ -119,7 +119,7 @@ func TestAResolverOpensTheServersThatItIsAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.dnsmasq(t, "--listen-address=127.0.0.2", "--bind-interfaces", "--no-resolv", "--conf-file=/dev/null",
-		"--address=/deb.debian.org/203.0.113.80", "--address=/deb.debian.org/2001:db8:80::80", "--address=/other.example.com/203.0.113.81")
+		"--address=/mirror.example.com/203.0.113.80", "--address=/mirror.example.com/2001:db8:80::80", "--address=/other.example.com/203.0.113.81")
 	h.dnsmasq(t, "--conf-file="+configuration, "--no-resolv", "--server=127.0.0.2")
 	requireReach := func(when string, servers map[string]bool) {
 		t.Helper()
@@ -135,7 +135,7 @@ func TestAResolverOpensTheServersThatItIsAskedFor(t *testing.T) {
 		}
 	}
 	requireReach("before", map[string]bool{"203.0.113.80": false, "2001:db8:80::80": false, "203.0.113.81": false})
-	for _, name := range []string{"deb.debian.org", "other.example.com"} {
+	for _, name := range []string{"mirror.example.com", "other.example.com"} {
 		for _, kind := range []string{"a", "aaaa"} {
 			out, _, _ := h.Run("busybox", "nslookup", "-type="+kind, name, "172.17.0.1")
 			if kind == "a" && !strings.Contains(out, "203.0.113.8") {
@@ -146,7 +146,7 @@ func TestAResolverOpensTheServersThatItIsAskedFor(t *testing.T) {
 	requireReach("looked up", map[string]bool{"203.0.113.80": true, "2001:db8:80::80": true, "203.0.113.81": false})
 	// A later lookup renews an entry.
 	h.MustRun("ipset", "-exist", "add", "updates", "203.0.113.80", "timeout", "60")
-	h.MustRun("busybox", "nslookup", "-type=a", "deb.debian.org", "172.17.0.1")
+	h.MustRun("busybox", "nslookup", "-type=a", "mirror.example.com", "172.17.0.1")
 	if list := h.MustRun("ipset", "save", "updates"); !regexp.MustCompile(`203\.0\.113\.80 timeout 86[34][0-9][0-9]\n`).MatchString(list) {
 		t.Errorf("a lookup did not renew the entry:\n%s", list)
 	}
