@@ -16,8 +16,8 @@ import (
 // A swap is one step for the kernel, but a packet may meet one rule with the set before it and the
 // next with the set after it. So it is used only where a set is all that changes in its family, and
 // where no packet gets a verdict that way that neither the old nor the new content gives it.
-func (h *Host) exchanged(want *Version, printed Printed, d *Differences, o *ownership) []string {
-	var out []string
+func (h *Host) exchanged(want *Version, printed Printed, d *Differences, o *ownership) []*iptables.Set {
+	var out []*iptables.Set
 	for _, f := range families {
 		var changes []SetChange
 		for _, c := range d.Sets {
@@ -28,10 +28,10 @@ func (h *Host) exchanged(want *Version, printed Printed, d *Differences, o *owne
 		if len(changes) != 1 || d.rulesOf(f) || printed[f] == nil {
 			continue
 		}
-		c := changes[0]
-		sameKind := !c.Created && c.Before == "" && sameType(h.Sets.Set(c.Name), want.Sets.Set(c.Name))
-		if sameKind && isList(want.Sets.Set(c.Name)) == 0 && !inList(c.Name, want.Sets) && !inList(c.Name, h.Sets) && !slices.Contains(o.busy, c.Name) && oneStep(printed[f], f, c.Name) {
-			out = append(out, c.Name)
+		c, set := changes[0], want.Sets.Set(changes[0].Name)
+		sameKind := !c.Created && c.Before == "" && sameType(h.Sets.Set(c.Name), set)
+		if sameKind && isList(set) == 0 && !inList(c.Name, want.Sets) && !inList(c.Name, h.Sets) && !slices.Contains(o.busy, c.Name) && oneStep(printed[f], f, c.Name) {
+			out = append(out, set)
 		}
 	}
 	return out
@@ -169,13 +169,19 @@ func (u *unfolding) chain(name string, path []string) string {
 func (u *unfolding) count(r *packet.Rule) (n int) {
 	for _, m := range r.Matches {
 		packet.Walk(m, func(c packet.Cond) bool {
-			if o, ok := c.(packet.Opaque); ok && slices.ContainsFunc(u.conditions, func(x packet.Opaque) bool { return x.Text == o.Text }) {
+			if u.onSet(c) {
 				n++
 			}
 			return true
 		})
 	}
 	return n
+}
+
+// onSet reports whether a condition is one on the set.
+func (u *unfolding) onSet(c packet.Cond) bool {
+	o, ok := c.(packet.Opaque)
+	return ok && slices.ContainsFunc(u.conditions, func(x packet.Opaque) bool { return x.Text == o.Text })
 }
 
 // program is the unfolded program in which the first rules that match the set see its old content.
@@ -196,8 +202,8 @@ func (u *unfolding) program(old int) *packet.Program {
 				rule.Matches = slices.Clone(r.Matches)
 				for i, m := range rule.Matches {
 					rule.Matches[i] = packet.Map(m, func(c packet.Cond) packet.Cond {
-						if o, ok := c.(packet.Opaque); ok && slices.ContainsFunc(u.conditions, func(x packet.Opaque) bool { return x.Text == o.Text }) {
-							return packet.Opaque{Text: o.Text + when}
+						if u.onSet(c) {
+							return packet.Opaque{Text: c.(packet.Opaque).Text + when}
 						}
 						return c
 					})

@@ -160,9 +160,11 @@ func (h *Host) load(in Input, o *ownership, d *Differences) (steps []Step, gone 
 	want, late := in.Want, in.Late
 	steps = h.destroyStale(o)
 	exchanged := h.exchanged(want, in.Printed, d, o)
-	changed := h.alternatives(want, slices.DeleteFunc(slices.Clone(d.Sets), func(c SetChange) bool { return slices.Contains(exchanged, c.Name) }))
+	changed := h.alternatives(want, slices.DeleteFunc(slices.Clone(d.Sets), func(c SetChange) bool { return slices.Contains(exchanged, want.Sets.Set(c.Name)) }))
 	if len(exchanged) > 0 {
-		steps = append(steps, exchangeStep(want, exchanged))
+		var w setWriter
+		w.exchange(exchanged...)
+		steps = append(steps, Step{Name: "exchange the content of sets", Tool: IPSet, Input: w.buf.Bytes()})
 	}
 	var w setWriter
 	w.unmanaged(h, want)

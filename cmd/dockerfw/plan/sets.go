@@ -247,27 +247,18 @@ func (w *setWriter) ownNames(h *Host, o *ownership, want *Version, names []strin
 	return gone
 }
 
-// exchange gives an existing set of the same type another content, in one step.
-func (w *setWriter) exchange(s *iptables.Set) {
-	w.fill(s, s.Name+newSuffix, nil)
-	w.line("swap %s%s %s", s.Name, newSuffix, s.Name)
-	w.line("destroy %s%s", s.Name, newSuffix)
-}
-
-// exchangeStep gives existing sets of the same type another content. All are filled, which can fail,
-// before the first is swapped in.
-func exchangeStep(want *Version, names []string) Step {
-	var w setWriter
-	for _, name := range names {
-		w.fill(want.Sets.Set(name), name+newSuffix, nil)
+// exchange gives existing sets of the same type another content, each in one step. All are filled, which
+// can fail, before the first is swapped in.
+func (w *setWriter) exchange(sets ...*iptables.Set) {
+	for _, s := range sets {
+		w.fill(s, s.Name+newSuffix, nil)
 	}
-	for _, name := range names {
-		w.line("swap %s%s %s", name, newSuffix, name)
+	for _, s := range sets {
+		w.line("swap %s%s %s", s.Name, newSuffix, s.Name)
 	}
-	for _, name := range names {
-		w.line("destroy %s%s", name, newSuffix)
+	for _, s := range sets {
+		w.line("destroy %s%s", s.Name, newSuffix)
 	}
-	return Step{Name: "exchange the content of sets", Tool: IPSet, Input: w.buf.Bytes()}
 }
 
 func sameType(a, b *iptables.Set) bool { return a.Type == b.Type && a.Family == b.Family }
