@@ -15,7 +15,7 @@ type Tables struct {
 	Host string
 	// Families are those that the host compiles.
 	Families []ir.Family
-	// Sets are those of the policy in its order, then those of limits.
+	// Sets are those of the policy in its order, then those of addresses that rules list, and those of limits.
 	Sets []*Set
 	// Chains are the base chains, then those they lead to.
 	Chains []*Chain
