@@ -52,10 +52,10 @@ func (l *legalization) literalSet(r *ir.Rule, f ir.Family, a ir.Addresses, d Dir
 		suffix += "-not"
 	}
 	set := &Set{
-		Family: f, Prefixes: withoutContained(ir.PrefixesOf(sorted(a.Prefixes)...)),
+		Family: f, Label: ruleName(r) + suffix, Prefixes: withoutContained(ir.PrefixesOf(sorted(a.Prefixes)...)),
 		Origin: ir.Origin{Block: r.Origin.Block, Name: r.Origin.Name, Range: a.Range},
 	}
-	set.Name = ir.SetName(ruleName(r)+suffix, f) + "." + digest(func(w io.Writer) { writeSetBody(w, set) })
+	set.Name = ir.SetName(set.Label, f) + "." + digest(func(w io.Writer) { writeSetBody(w, set) })
 	if have := l.literal[set.Name]; have != nil {
 		return have
 	}
