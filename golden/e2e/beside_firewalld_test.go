@@ -37,6 +37,7 @@ func (b *bench) startTrigger() {
 }
 
 func TestFirewalldOpensNothingBesideARealEngine(t *testing.T) {
+	t.Parallel()
 	cases := []firewalldCase{
 		{"nftables", []string{"--reload", "--complete-reload"}},
 		{"iptables", []string{"--reload"}},
