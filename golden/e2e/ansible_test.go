@@ -262,17 +262,13 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 	f := newFleet(t)
 	clean := f.states()
 	f.compile()
-	// A program for another architecture, and none.
+	// A program for another architecture, and none: on the controller, and on the host.
 	f.write("foreign", foreignProgram(t, f.command), 0o700)
-	printed := f.expect("failed", "", "", "--check", "-e", "dockerfw_program="+f.dir+"/foreign")
-	f.requireOutput(printed, "was not installed on this host", "Exec format error", "set dockerfw_program for this host")
-	printed = f.expect("failed", "", "", "-e", "dockerfw_program="+f.dir+"/foreign")
-	f.requireOutput(printed, "was not installed on this host", "Exec format error", "set dockerfw_program for this host")
-	printed = f.expect("failed", "", "", "-e", "dockerfw_program=no-such-program")
-	f.requireOutput(printed, "There is no program no-such-program on the controller")
-	printed = f.expect("failed", "", "", "--check", "-e", "dockerfw_program=")
-	f.requireOutput(printed, "No such file or directory")
-	f.requireUnchanged(clean, "web1")
+	printed := f.expect("failed", "", "failed", "--check", "-e", byHost("dockerfw_program", "web1", f.dir+"/foreign", "db1", ""))
+	f.requireOutput(printed, "was not installed on this host", "Exec format error", "set dockerfw_program for this host", "No such file or directory")
+	printed = f.expect("failed", "", "failed", "-e", byHost("dockerfw_program", "web1", f.dir+"/foreign", "db1", "no-such-program"))
+	f.requireOutput(printed, "was not installed on this host", "Exec format error", "set dockerfw_program for this host", "There is no program no-such-program on the controller")
+	f.requireUnchanged(clean, "web1", "db1")
 
 	// The folder of web2 was installed by hand.
 	if err := os.CopyFS(f.folder("web2"), os.DirFS(filepath.Join(f.compiled, "web2"))); err != nil {
@@ -291,37 +287,46 @@ func TestAnsibleDeploysChangesAndRefusesDamagedFolders(t *testing.T) {
 	f.requireDeployed(fleetHosts...)
 
 	first := f.states()
-	f.expect("unchanged", "", "unchanged")
-	f.requireUnchanged(first, fleetHosts...)
 
-	// A change for db1, whose program was damaged, and a damaged folder for web1.
+	// A change for db1, whose program was damaged, a damaged folder for web2, and nothing new for web1.
 	f.compile("published_ports = [5432]", "published_ports = [5432, 5433]")
-	good := readOr(t, filepath.Join(f.compiled, "web1/iptables.restore"), "")
-	f.write("compiled/web1/iptables.restore", strings.ReplaceAll(good, "443", "444"), 0o600)
+	good := readOr(t, filepath.Join(f.compiled, "web2/iptables.restore"), "")
+	f.write("compiled/web2/iptables.restore", strings.ReplaceAll(good, "443", "444"), 0o600)
 	if !testenv.Soak() {
 		t.Log("without a check and a diff of a damaged folder; a soak runs them")
 	} else {
-		printed = f.expect("failed", "", "changed", "--check", "--diff")
+		printed = f.expect("", "failed", "changed", "--check", "--diff")
 		f.requireOutput(printed, "published port 5433/tcp", "IPv4 DOCKER-USER: replace the rules")
 		f.requireUnchanged(first, fleetHosts...)
 	}
 	if err := os.WriteFile(f.program("db1"), []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	printed = f.expect("failed", "unchanged", "changed")
+	printed = f.expect("unchanged", "failed", "changed")
 	f.requireOutput(printed, "was changed after it was compiled: iptables.restore")
 	f.requireUnchanged(first, "web1", "web2")
 	f.requireDeployed("db1")
+	second := f.states()
 
-	// Rules that block Ansible on web1.
+	// Rules that block Ansible on web1, nothing new for db1, and a removal on web2.
 	f.compile("published_ports = [5432]", "published_ports = [5432, 5433]", "default {", trap)
-	printed = f.expect("failed", "", "", "-e", "dockerfw_confirm=3")
+	printed = f.expect("failed", "changed", "unchanged", "-e", "dockerfw_confirm=3", "-e", byHost("dockerfw_state", "web1", "present", "web2", "absent", "db1", "present"))
 	f.requireOutput(printed, "with the new rules the host could not be reached within 3 seconds")
-	f.requireUnchanged(first, "web1")
+	f.requireUnchanged(second, "web1", "db1")
+	f.requireUnchanged(clean, "web2")
 
-	f.expect("changed", "changed", "changed", "-e", "dockerfw_state=absent")
+	// The second removal on web2 has nothing to do.
+	f.expect("changed", "unchanged", "changed", "-e", "dockerfw_state=absent")
 	f.requireUnchanged(clean, "web1", "web2") // on db1 DOCKER-USER stays for Docker
-	f.expect("unchanged", "", "", "-e", "dockerfw_state=absent")
+}
+
+// byHost is a variable of the playbook whose value depends on the host: hosts and values alternate.
+func byHost(name string, values ...string) string {
+	var pairs []string
+	for i := 0; i < len(values); i += 2 {
+		pairs = append(pairs, fmt.Sprintf("'%s': '%s'", values[i], values[i+1]))
+	}
+	return fmt.Sprintf(`{%q: "{{ {%s}[inventory_hostname] }}"}`, name, strings.Join(pairs, ", "))
 }
 
 // foreignProgram returns an ELF file for another architecture: e_machine is at offset 18 (elf(5)).

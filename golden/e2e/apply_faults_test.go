@@ -124,7 +124,7 @@ func TestAMissingToolIsReported(t *testing.T) {
 				}()
 			}
 			h.mounted(h.path("sbin"), `mount --bind /usr/sbin "$1" && mount -t tmpfs -o mode=0755 tmpfs /usr/sbin &&
-for f in "$1"/*; do ln -s "$f" /usr/sbin/; done && cd /usr/sbin && rm `+strings.Join(tools, " "))
+ln -s "$1"/* /usr/sbin/ && cd /usr/sbin && rm `+strings.Join(tools, " "))
 			h.refuses(b, 1, nil, tools[0]+" is not installed", "nothing was changed")
 			h.prefix = nil
 		}

@@ -455,7 +455,7 @@ func (h *nftTarget) withoutIPTables() {
 		}
 	}
 	h.mounted(h.path("sbin"), `mount --bind /usr/sbin "$1" && mount -t tmpfs -o mode=0755 tmpfs /usr/sbin &&
-for f in "$1"/*; do ln -s "$f" /usr/sbin/; done && cd /usr/sbin && rm -f `+strings.Join(names, " "))
+ln -s "$1"/* /usr/sbin/ && cd /usr/sbin && rm -f `+strings.Join(names, " "))
 }
 
 func TestTargetNFTablesNeedsNoIPTables(t *testing.T) {

@@ -37,6 +37,7 @@ func (b *bench) startTrigger() {
 }
 
 func TestFirewalldOpensNothingBesideARealEngine(t *testing.T) {
+	t.Parallel()
 	cases := []firewalldCase{
 		{"nftables", []string{"--reload", "--complete-reload"}},
 		{"iptables", []string{"--reload"}},
@@ -116,6 +117,7 @@ func (c firewalldCase) test(b *bench) {
 		other := b.startProbes(b.closedPorts(web))
 		start()
 		b.logged("firewalld started", other)
+		b.flushConntrack()
 		// verify may have seen the rules before they were deleted.
 		b.waitUntil("the rules are loaded again", func() bool { return b.reached(b.Other, b.closedPorts(web)) == "nothing" })
 		b.waitFor("firewalld started")

@@ -270,6 +270,7 @@ egress {
 
 // Connections of real clients are judged and ended in a kernel that has the rules.
 func TestOnlyRefusedConnectionsEnd(t *testing.T) {
+	t.Parallel()
 	for _, backend := range lab.Backends {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()

@@ -132,6 +132,15 @@ type try struct {
 	want    lab.Result
 }
 
+// result is that of the connection, and the answer. One that has to come may take long on a busy machine.
+func (c try) result() (lab.Result, string) {
+	patience := lab.LongPatience
+	if c.want == lab.TimedOut {
+		patience = lab.Patience
+	}
+	return c.from.AskFor(patience, c.network, c.to)
+}
+
 // forwarded removes tries that docker-proxy would answer. Engine 20.10 on the legacy
 // backend makes one IPv6 DNAT rule for each container port (docs/contributing/docker.md,
 // "One IPv6 DNAT rule for each container port"): packets to a second published port of it
@@ -177,11 +186,7 @@ func (b *bench) expectAll(when string, tries []try) {
 	var wait sync.WaitGroup
 	got, answers := make([]lab.Result, len(tries)), make([]string, len(tries))
 	for i, c := range tries {
-		patience := lab.LongPatience
-		if c.want == lab.TimedOut {
-			patience = lab.Patience
-		}
-		wait.Go(func() { got[i], answers[i] = c.from.AskFor(patience, c.network, c.to) })
+		wait.Go(func() { got[i], answers[i] = c.result() })
 	}
 	wait.Wait()
 	for i, c := range tries {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestARateLimitsOnlyNewConnections(t *testing.T) {
+	t.Parallel()
 	for _, sessions := range []string{"keep", "recheck"} {
 		t.Run(sessions, func(t *testing.T) {
 			onEngines(t, func(b *bench) {

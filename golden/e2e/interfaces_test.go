@@ -112,26 +112,37 @@ default { allow = [ipset.allowed] }
 // kernel.
 func requireSameNetworkByIP(t *testing.T, ns *lab.Namespace) {
 	t.Helper()
-	byIP, err := network.FromIP(func(command string) ([]byte, error) {
-		stdout, stderr, err := ns.Run(append([]string{"ip"}, strings.Fields(command)...)...)
-		if err != nil {
-			err = errors.New(stderr)
+	read := func() (state *network.State) {
+		if err := ns.Within(func() (err error) { state, err = network.Read(); return err }); err != nil {
+			t.Fatal(err)
 		}
-		return []byte(stdout), err
+		return state
+	}
+	same := cmp.Options{cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.SortSlices(func(a, b network.DefaultRoute) bool {
+		return a.Family < b.Family || a.Family == b.Family && a.Link < b.Link
+	})}
+	// The kernel may still add link-local addresses to new devices: what ip prints is compared with what was there
+	// before and after it.
+	var byIP, byKernel *network.State
+	eventually(t, "the network does not change while ip reads it", func() (unchanged bool) {
+		byKernel = read()
+		var err error
+		byIP, err = network.FromIP(func(command string) ([]byte, error) {
+			stdout, stderr, err := ns.Run(append([]string{"ip"}, strings.Fields(command)...)...)
+			if err != nil {
+				err = errors.New(stderr)
+			}
+			return []byte(stdout), err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cmp.Equal(byKernel, read(), same)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var byKernel *network.State
-	if err := ns.Within(func() (err error) { byKernel, err = network.Read(); return err }); err != nil {
-		t.Fatal(err)
-	}
 	if len(byIP.Links) < 2 {
 		t.Fatalf("only %d interfaces were read", len(byIP.Links))
 	}
-	if d := cmp.Diff(byKernel, byIP, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.SortSlices(func(a, b network.DefaultRoute) bool {
-		return a.Family < b.Family || a.Family == b.Family && a.Link < b.Link
-	})); d != "" {
+	if d := cmp.Diff(byKernel, byIP, same); d != "" {
 		t.Errorf("the network by the kernel (-) and by ip (+):\n%s", d)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -93,21 +94,21 @@ func TestTheHostsOwnRulesStillApplyBehindTheInputBlock(t *testing.T) {
 		if err := c.Host.IPTables(c.backend, 6, "-A", "INPUT", "-p", "ipv6-icmp", "-j", "ACCEPT"); err != nil {
 			c.Fatal(err)
 		}
+		var wait sync.WaitGroup
 		for _, at := range []func(uint16) string{c.Host.At, c.Host.At6} {
-			for _, try := range []struct {
-				from *lab.Node
-				port uint16
-				want lab.Result
-			}{
-				{c.Other, 443, lab.Answered},
-				{c.Allowed, 22, lab.TimedOut},
-				{c.Allowed, 8080, lab.TimedOut},
+			for _, connection := range []try{
+				{c.Other, "tcp", at(443), lab.Answered},
+				{c.Allowed, "tcp", at(22), lab.TimedOut},
+				{c.Allowed, "tcp", at(8080), lab.TimedOut},
 			} {
-				if got := try.from.Connect("tcp", at(try.port)); got != try.want {
-					c.Errorf("%s to %s: %s, want %s", try.from.Name, at(try.port), got, try.want)
-				}
+				wait.Go(func() {
+					if got, _ := connection.result(); got != connection.want {
+						c.Errorf("%s to %s: %s, want %s", connection.from.Name, connection.to, got, connection.want)
+					}
+				})
 			}
 		}
+		wait.Wait()
 	})
 }
 
@@ -247,6 +248,7 @@ s.sendto(b"query", ("224.0.0.251", 5353))
 
 // Multicast DNS is closed, and open with a rule for its port, as docs/language.md says.
 func TestMulticastDNSNeedsARuleInTheInputBlock(t *testing.T) {
+	t.Parallel()
 	lab.Require(t, "/usr/bin/python3")
 	for input, want := range map[string]string{
 		"": "nothing",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
@@ -48,6 +49,7 @@ input {
 // keeps the sessions that are open when the rules are loaded. Sockets of the host stand for its
 // services, for containers with network_mode: host and for docker-proxy.
 func TestAnInputBlockClosesTheHost(t *testing.T) {
+	t.Parallel()
 	lab.Require(t, "busybox", "iptables-nft", "iptables-legacy", "ipset")
 	for _, backend := range lab.Backends {
 		for _, sessions := range []string{"keep", "recheck"} {
@@ -93,53 +95,55 @@ func testClosedHost(t *testing.T, backend lab.Backend, sessions string) {
 
 	linkLocal := linkLocalOf(t, l.Host, l.Other)
 	const answered, refused = lab.Answered, lab.TimedOut
+	var wait sync.WaitGroup
 	for _, c := range []struct {
-		what    string
-		from    *lab.Node
-		network string
-		to      string
-		want    lab.Result
+		what string
+		try
 	}{
-		{"a published port", l.Other, "tcp", l.Host.At(443), answered},
-		{"a published port", l.Other, "tcp", l.Host.At6(443), answered},
-		{"a published port", l.Other, "tcp", linkLocal(443), answered},
-		{"a published port that is not for it", l.Other, "tcp", l.Host.At(8443), refused},
-		{"a published port that is not for it", l.Other, "tcp", l.Host.At6(8443), refused},
-		{"a published port", l.Allowed, "tcp", l.Host.At(8443), answered},
-		{"a published port", l.Allowed, "tcp", l.Host.At6(8443), answered},
-		{"ssh", l.Other, "tcp", l.Host.At(22), refused},
-		{"ssh", l.Other, "tcp", l.Host.At6(22), refused},
-		{"ssh", l.Other, "tcp", linkLocal(22), refused},
-		{"ssh", l.Allowed, "tcp", l.Host.At(22), answered},
-		{"ssh", l.Allowed, "tcp", l.Host.At6(22), answered},
-		{"no rule", l.Other, "tcp", l.Host.At(8080), refused},
-		{"no rule", l.Other, "tcp", l.Host.At6(8080), refused},
-		{"no rule", l.Other, "tcp", linkLocal(8080), refused},
-		{"no rule", l.Allowed, "tcp", l.Host.At(8080), refused},
-		{"no rule", l.Allowed, "tcp", l.Host.At6(8080), refused},
-		{"dns", l.Other, "udp", l.Host.At(53), answered},
-		{"dns", l.Other, "udp", l.Host.At6(53), answered},
-		{"no rule", l.Other, "udp", l.Host.At(5300), refused},
-		{"no rule", l.Other, "udp", l.Host.At6(5300), refused},
-		{"DHCP client", l.Other, "udp", l.Host.At(68), answered},
-		{"DHCP client of the other family", l.Other, "udp", l.Host.At6(68), refused},
-		{"DHCPv6 client", l.Other, "udp", l.Host.At6(546), answered},
-		{"DHCPv6 client", l.Other, "udp", linkLocal(546), answered},
-		{"DHCPv6 client of the other family", l.Other, "udp", l.Host.At(546), refused},
-		{"loopback", l.Host, "tcp", "127.0.0.1:8080", answered},
-		{"loopback", l.Host, "tcp", "[::1]:8080", answered},
-		{"the host's own address", l.Host, "tcp", l.Host.At(8080), answered},
-		{"the host's own address", l.Host, "udp", l.Host.At6(5300), answered},
-		{"an interface that is not external", l.Inside, "tcp", "203.0.113.1:8080", answered},
-		{"an interface that is not external", l.Inside, "udp", "[2001:db8:2::1]:5300", answered},
-		{"an interface that is not external", l.Inside, "tcp", l.Host.At(22), answered},
-		{"a connection of the host", l.Host, "tcp", l.Other.At6(9000), answered},
-		{"a connection of the host", l.Host, "udp", l.Other.At(9000), answered},
+		{"a published port", try{l.Other, "tcp", l.Host.At(443), answered}},
+		{"a published port", try{l.Other, "tcp", l.Host.At6(443), answered}},
+		{"a published port", try{l.Other, "tcp", linkLocal(443), answered}},
+		{"a published port that is not for it", try{l.Other, "tcp", l.Host.At(8443), refused}},
+		{"a published port that is not for it", try{l.Other, "tcp", l.Host.At6(8443), refused}},
+		{"a published port", try{l.Allowed, "tcp", l.Host.At(8443), answered}},
+		{"a published port", try{l.Allowed, "tcp", l.Host.At6(8443), answered}},
+		{"ssh", try{l.Other, "tcp", l.Host.At(22), refused}},
+		{"ssh", try{l.Other, "tcp", l.Host.At6(22), refused}},
+		{"ssh", try{l.Other, "tcp", linkLocal(22), refused}},
+		{"ssh", try{l.Allowed, "tcp", l.Host.At(22), answered}},
+		{"ssh", try{l.Allowed, "tcp", l.Host.At6(22), answered}},
+		{"no rule", try{l.Other, "tcp", l.Host.At(8080), refused}},
+		{"no rule", try{l.Other, "tcp", l.Host.At6(8080), refused}},
+		{"no rule", try{l.Other, "tcp", linkLocal(8080), refused}},
+		{"no rule", try{l.Allowed, "tcp", l.Host.At(8080), refused}},
+		{"no rule", try{l.Allowed, "tcp", l.Host.At6(8080), refused}},
+		{"dns", try{l.Other, "udp", l.Host.At(53), answered}},
+		{"dns", try{l.Other, "udp", l.Host.At6(53), answered}},
+		{"no rule", try{l.Other, "udp", l.Host.At(5300), refused}},
+		{"no rule", try{l.Other, "udp", l.Host.At6(5300), refused}},
+		{"DHCP client", try{l.Other, "udp", l.Host.At(68), answered}},
+		{"DHCP client of the other family", try{l.Other, "udp", l.Host.At6(68), refused}},
+		{"DHCPv6 client", try{l.Other, "udp", l.Host.At6(546), answered}},
+		{"DHCPv6 client", try{l.Other, "udp", linkLocal(546), answered}},
+		{"DHCPv6 client of the other family", try{l.Other, "udp", l.Host.At(546), refused}},
+		{"loopback", try{l.Host, "tcp", "127.0.0.1:8080", answered}},
+		{"loopback", try{l.Host, "tcp", "[::1]:8080", answered}},
+		{"the host's own address", try{l.Host, "tcp", l.Host.At(8080), answered}},
+		{"the host's own address", try{l.Host, "udp", l.Host.At6(5300), answered}},
+		{"an interface that is not external", try{l.Inside, "tcp", "203.0.113.1:8080", answered}},
+		{"an interface that is not external", try{l.Inside, "udp", "[2001:db8:2::1]:5300", answered}},
+		{"an interface that is not external", try{l.Inside, "tcp", l.Host.At(22), answered}},
+		{"a connection of the host", try{l.Host, "tcp", l.Other.At6(9000), answered}},
+		{"a connection of the host", try{l.Host, "udp", l.Other.At(9000), answered}},
 	} {
-		if got := c.from.Connect(c.network, c.to); got != c.want {
-			t.Errorf("%s: %s over %s to %s: %s, want %s", c.what, c.from.Name, c.network, c.to, got, c.want)
-		}
+		// All at once, because each dropped one takes until its timeout.
+		wait.Go(func() {
+			if got, _ := c.result(); got != c.want {
+				t.Errorf("%s: %s over %s to %s: %s, want %s", c.what, c.from.Name, c.network, c.to, got, c.want)
+			}
+		})
 	}
+	wait.Wait()
 	for _, address := range []netip.Addr{l.Host.V4, l.Host.V6} {
 		// The larger one is sent in fragments, which connection tracking joins.
 		for _, size := range []string{"56", "4000"} {

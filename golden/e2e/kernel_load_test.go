@@ -112,6 +112,7 @@ func blocks(restore string) map[string]string {
 }
 
 func TestCompiledExamplesLoadIntoTheKernelUnchanged(t *testing.T) {
+	t.Parallel()
 	lab.Require(t, "iptables-nft", "iptables-legacy", "ipset")
 	for _, c := range compiledFolders(t) {
 		for _, backend := range lab.Backends {
@@ -322,6 +323,7 @@ func describeSets(sets *iptables.Sets) map[string][]string {
 // A kernel without the security table loads the rules of the filter table before it refuses the
 // fallback rules, with a clear message; -T filter leaves them out.
 func TestAKernelWithoutTheSecurityTableHasTheRulesOfFilter(t *testing.T) {
+	t.Parallel()
 	lab.Require(t, "iptables-legacy", "ipset")
 	c := compiled{dir: "../examples/tutorial"}
 	host := lab.NewNamespace(t, "dfw-golden")

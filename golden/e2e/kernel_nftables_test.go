@@ -42,6 +42,7 @@ func asListed(t fataler, table, version string) string {
 // Each example, compiled for target nftables, is loaded, also a second time; the table is listed as it was printed; and
 // the removal leaves nothing.
 func TestNFTablesFilesAreListedAsPrinted(t *testing.T) {
+	t.Parallel()
 	lab.Require(t, "nft")
 	ns := lab.NewNamespace(t, "nftables")
 	version := ns.MustRun("nft", "--version")
@@ -165,6 +166,7 @@ func TestTheSetsOfATableAreLoadedFirst(t *testing.T) {
 
 // Elements that others add to an unmanaged set are kept when the table is loaded again.
 func TestReloadingTheTableOfNFTKeepsWhatOthersAdded(t *testing.T) {
+	t.Parallel()
 	lab.Require(t, "nft")
 	ns := lab.NewNamespace(t, "nftables")
 	path := filepath.Join(t.TempDir(), "policy.hcl")

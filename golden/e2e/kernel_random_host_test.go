@@ -37,6 +37,7 @@ type hostTally struct {
 // TestExplainAgreesWithTheKernelOnRandomHosts loads random rules of other tools, saves them
 // with the tools of the host, explains packets, and sends them.
 func TestExplainAgreesWithTheKernelOnRandomHosts(t *testing.T) {
+	t.Parallel()
 	for _, b := range lab.Backends {
 		t.Run(string(b), func(t *testing.T) {
 			t.Parallel()

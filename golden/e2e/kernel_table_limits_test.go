@@ -186,6 +186,7 @@ accept "web" {
 // Open connections are counted for each prefix: an accept does not match more than its maximum, a deny matches those
 // above it. Established connections are counted and not refused.
 func TestATableLimitsConnectionsOfAPrefix(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"accept", "deny"} {
 		t.Run(kind, func(t *testing.T) {
 			onTable(t, func(l *tableLimits, sessions string) {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
@@ -17,6 +18,9 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "12"); err != nil {
 		panic(err)
 	}
+	// The heap of these tests is small, so that the garbage collector would run most of the time, on cores
+	// that the engines and tools need.
+	debug.SetGCPercent(400)
 	code := m.Run()
 	for _, remove := range []func() error{lab.RemoveProgram, removeRelease} {
 		if err := remove(); err != nil {

@@ -32,21 +32,32 @@ func releasePlatforms() string {
 	return "linux/" + runtime.GOARCH
 }
 
-// built is a release that was built in this process, in a directory of its own.
+// built is a release that was built in this process, in a directory of its own, and the program that has built it.
 var built struct {
 	sync.Once
-	dir string
-	err error
+	parent string
+	dir    string
+	err    error
 }
+
+func builder() string { return filepath.Join(built.parent, "release") }
 
 // releaseFolder returns the files of a release of the working tree.
 func releaseFolder(t *testing.T) string {
 	t.Helper()
 	built.Do(func() {
-		var parent string
-		if parent, built.err = os.MkdirTemp("", "dockerfw-release"); built.err == nil {
-			built.dir, built.err = buildRelease(filepath.Join(parent, "first"), releasePlatforms())
+		if built.parent, built.err = os.MkdirTemp("", "dockerfw-release"); built.err != nil {
+			return
 		}
+		// With the flags of a release, with which the go command finds packages in its cache wherever their
+		// directory is: it would compile all of them for each copy of the working tree.
+		cmd := exec.Command("go", "build", "-trimpath", "-o", builder(), "../../cmd/release")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("%s: %w\n%s", cmd, err, out)
+			return
+		}
+		built.dir, built.err = buildRelease(filepath.Join(built.parent, "first"), releasePlatforms())
 	})
 	if built.err != nil {
 		t.Fatal(built.err)
@@ -56,10 +67,10 @@ func releaseFolder(t *testing.T) string {
 
 // removeRelease removes what releaseFolder has built. TestMain calls it.
 func removeRelease() error {
-	if built.dir == "" {
+	if built.parent == "" {
 		return nil
 	}
-	return os.RemoveAll(filepath.Join(built.dir, "../.."))
+	return os.RemoveAll(built.parent)
 }
 
 // buildRelease commits a copy of the working tree to a repository at dir, always as the same commit, and
@@ -74,8 +85,8 @@ git init -q -b main
 git add -A
 git -c user.name=test -c user.email=test@example.org -c commit.gpgsign=false commit -q -m release
 git tag "v$3"
-go run ./cmd/release -platforms "$2" dist`
-	cmd := exec.Command("bash", "-c", script, "bash", dir, platforms, driver.Version)
+"$4" -platforms "$2" dist`
+	cmd := exec.Command("bash", "-c", script, "bash", dir, platforms, driver.Version, builder())
 	cmd.Env = append(append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_DATE=2026-03-04T05:06:07Z", "GIT_COMMITTER_DATE=2026-03-04T05:06:07Z"), environment...)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -9,18 +9,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dockerfw/dockerfw/golden/lab"
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
 // The units have the path of a program that exists: systemd-analyze checks it.
 func TestSystemdAcceptsTheUnits(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		testenv.SkipOrFail(t, err.Error())
 	}
-	program := filepath.Join(t.TempDir(), "dockerfw")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/dockerfw").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := lab.Program(t)
 	dir := t.TempDir()
 	args := []string{"verify", "--man=no"}
 	for _, unit := range []struct{ name, command, want string }{
@@ -49,6 +48,7 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 }
 
 func TestSystemdAcceptsTheUnitForFirewalld(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		testenv.SkipOrFail(t, err.Error())
 	}

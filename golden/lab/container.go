@@ -215,7 +215,7 @@ func buildServer() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "labserver")
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", program,
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", program,
 		"github.com/dockerfw/dockerfw/golden/lab/cmd/labserver")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

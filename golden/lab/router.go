@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -91,7 +92,7 @@ func (r *Router) track() {
 // newRouter makes a router without rules.
 func newRouter(t testing.TB, b Backend) *Router {
 	t.Helper()
-	Require(t, b.Tool(4, "-restore"), "ipset", "conntrack")
+	Require(t, b.Tool(4, "-restore"), "ipset")
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		testenv.SkipOrFail(t, "there are no TUN devices: "+err.Error())
 	}
@@ -235,6 +236,10 @@ func (r *Router) nextID() uint32 {
 // send sends a batch of packets.
 func (r *Router) send(flows []*flow, b *batch) error {
 	for _, family := range []int{4, 6} {
+		// What was set up for packets of the other family is replaced when the next ones are sent.
+		if !b.families[family] {
+			continue
+		}
 		flag := fmt.Sprintf("-%d", family)
 		routes := []string{"route flush table " + routerTable}
 		for to, device := range b.routes {
@@ -254,7 +259,7 @@ func (r *Router) send(flows []*flow, b *batch) error {
 			return err
 		}
 	}
-	if _, _, err := r.Run("conntrack", "-F"); err != nil {
+	if err := r.Within(flushConnections); err != nil {
 		return err
 	}
 	for _, f := range flows {
@@ -266,6 +271,15 @@ func (r *Router) send(flows []*flow, b *batch) error {
 		}
 	}
 	return nil
+}
+
+// flushConnections forgets all connections, as conntrack -F does.
+func flushConnections() error {
+	conn, err := conntrack.Dial(nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(conn.Flush(), conn.Close())
 }
 
 // drain reads all packets that the router has sent. The kernel forwards within the write, so
@@ -323,11 +337,12 @@ func Observed(p packet.Packet, v packet.Verdict) packet.Verdict {
 type batch struct {
 	routes      map[netip.Addr]string
 	connections map[connection]bool
+	families    map[int]bool
 	dnat        map[int][]string
 }
 
 func newBatch() *batch {
-	return &batch{map[netip.Addr]string{}, map[connection]bool{}, map[int][]string{}}
+	return &batch{map[netip.Addr]string{}, map[connection]bool{}, map[int]bool{}, map[int][]string{}}
 }
 
 // add adds a packet unless it conflicts with another one of the batch.
@@ -348,11 +363,9 @@ func (b *batch) add(f *flow) bool {
 	for _, c := range f.connections {
 		b.connections[c] = true
 	}
+	family := int(f.packet.Family)
+	b.families[family] = true
 	if f.dnat != "" {
-		family := 4
-		if f.packet.Family == ir.IPv6 {
-			family = 6
-		}
 		b.dnat[family] = append(b.dnat[family], f.dnat)
 	}
 	return true
