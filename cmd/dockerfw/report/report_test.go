@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
