@@ -206,7 +206,9 @@ func (l *legalization) splitForward() {
 	l.chains = slices.Insert(l.chains, after, inner)
 }
 
-func sameInterfaces(a, b *ir.Rule) bool { return slices.Equal(a.In, b.In) && slices.Equal(a.Out, b.Out) }
+func sameInterfaces(a, b *ir.Rule) bool {
+	return slices.Equal(a.In, b.In) && slices.Equal(a.Out, b.Out)
+}
 
 // covers reports whether a list of interfaces has all that another one has. An empty list has all interfaces.
 func covers(list, other []string) bool {
