@@ -139,7 +139,7 @@ func (t *text) body(r *Report) {
 		}
 	}
 	if len(r.SameReach) > 0 {
-		t.line("\n%s (%s)", sameReachTitle, sameReachText)
+		t.line("\n%s (%s)", sameReachTitle, r.sameReachText())
 		t.sameReach(r, "  ")
 	}
 	if len(r.Sets) > 0 {
