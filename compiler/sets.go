@@ -248,7 +248,7 @@ func (c *compilation) addresses(s *parser.Set, include, exclude addrlist.Ranges,
 		return ir.Prefixes{}
 	}
 	unspecified := func(text string) {
-		c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", text), "The ipset command does not accept this address in a hash:ip set. Remove it, or use type = \"hash:net\".")
+		c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", text), "A hash:ip set cannot hold this address. Remove it, or use type = \"hash:net\".")
 	}
 	var out ir.Prefixes
 	for _, r := range ranges.V4 {

@@ -285,10 +285,6 @@ func TestExamplesOfCodesCauseTheirDiagnostic(t *testing.T) {
 		if c.Example == "" {
 			continue
 		}
-		if testing.Short() && c.Code == diag.CodeBudget {
-			t.Log("-short: without the example of budget, which takes seconds")
-			continue
-		}
 		policy, ok := examplePolicy(c.Example)
 		if !ok {
 			t.Errorf("%s: no example in %q", c.Name, c.Example)

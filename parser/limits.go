@@ -114,7 +114,7 @@ func (b *block) log(rule string) *Log {
 		out.Prefix = p.Value
 		switch {
 		case p.Value == "":
-			l.error(diag.CodeValue, p.Range, "empty prefix", "iptables does not accept an empty prefix. Leave prefix out to use the rule's name.")
+			l.error(diag.CodeValue, p.Range, "empty prefix", "Leave prefix out to use the rule's name.")
 		case len(p.Value) > longest:
 			l.error(diag.CodeValue, p.Range, "prefix too long", "It has %d bytes, and the kernel keeps only %d.", len(p.Value), longest)
 		case strings.ContainsFunc(p.Value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }):
@@ -145,8 +145,8 @@ func cut(s string, n int) string { return s[:min(len(s), n)] }
 // expirySoon is how long before a rule ends a warning is reported.
 const expirySoon = 14 * 24 * time.Hour
 
-// The years in which a rule may end. iptables accepts none after 2038, and reads the first
-// second of 1970 as no end: docs/contributing/netfilter.md, "The last second of a rule".
+// The years in which a rule may end, with either target: iptables accepts none after 2038, and reads
+// the first second of 1970 as no end (docs/contributing/netfilter.md, "The last second of a rule").
 const (
 	firstEndYear = 1971
 	lastEndYear  = 2038
@@ -176,7 +176,7 @@ func (b *block) expires(r *Rule, enabled bool) *At[time.Time] {
 	case end.Nanosecond() != 0:
 		return bad("The kernel counts whole seconds. Write %q.", end.Truncate(time.Second).Format(time.RFC3339))
 	case last.Year() < firstEndYear || last.Year() > lastEndYear:
-		return bad("iptables only accepts an end from %d to %d. For a rule without an end, leave expires out.", firstEndYear, lastEndYear)
+		return bad("An end is in the years %d to %d. For a rule without an end, leave expires out.", firstEndYear, lastEndYear)
 	case !enabled:
 	case !b.now.Before(end):
 		b.warn(diag.CodeExpired, v.Range, fmt.Sprintf("%s %q has expired", r.Kind, r.Name.Value), "It ended with %s and no longer matches any packet. Remove the rule, or set a new date.", v.Value)

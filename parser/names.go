@@ -89,7 +89,7 @@ func CheckInterface(name string) string {
 	case name == "+":
 		return `"+" alone would be every interface, including those of containers. List those on which traffic from outside arrives, such as "eth0" or "eth+".`
 	case strings.Contains(name, ","):
-		return "Write each name as an element, [\"eth0\", \"eth1\"]: to iptables \"eth0,eth1\" is the name of one interface."
+		return "Write each name as an element, [\"eth0\", \"eth1\"]: to the kernel \"eth0,eth1\" is the name of one interface."
 	case strings.Contains(name, ":"):
 		return fmt.Sprintf("%q is an address label, not an interface: packets arrive on %q.", name, name[:strings.Index(name, ":")])
 	case len(name) > maxInterface:

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,9 +40,10 @@ func inputBlockBesideAnEngine(t *testing.T, table bool) {
 			// httpd does not answer as a lab server does.
 			hostNetwork := func(want bool) {
 				t.Helper()
-				for _, to := range []string{host(7070), v6(7070)} {
-					if got := b.Other.Connect("tcp", to); got == lab.TimedOut == want || got == lab.Refused {
-						t.Errorf("network_mode: host at %s: %s; reachable is to be %t", to, got, want)
+				to := []endpoint{{"tcp", host(7070)}, {"tcp", v6(7070)}}
+				for i, got := range b.connect(b.Other, to) {
+					if got == lab.TimedOut == want || got == lab.Refused {
+						t.Errorf("network_mode: host at %s: %s; reachable is to be %t", to[i].to, got, want)
 					}
 				}
 			}
@@ -81,21 +83,24 @@ input {
 			}
 			closed := func(when string) {
 				t.Helper()
-				hostNetwork(false)
-				for _, to := range []func(uint16) string{host, v6, linkLocal} {
-					b.expectAll(when, []try{
-						{b.Other, "tcp", to(8080), lab.TimedOut},
-						{b.Other, "udp", to(5353), lab.TimedOut},
-						{b.Other, "tcp", to(22), lab.TimedOut},
-						{b.Other, "tcp", to(8443), lab.Answered},
-					})
-				}
-				b.expectAll(when, []try{
+				tries := []try{
 					{b.Allowed, "tcp", host(22), lab.Answered},
 					{b.Allowed, "tcp", v6(22), lab.Answered},
 					{b.Allowed, "tcp", v6(8080), lab.TimedOut},
 					{b.Inside, "tcp", v6(8080), lab.Answered},
-				})
+				}
+				for _, to := range []func(uint16) string{host, v6, linkLocal} {
+					tries = append(tries,
+						try{b.Other, "tcp", to(8080), lab.TimedOut},
+						try{b.Other, "udp", to(5353), lab.TimedOut},
+						try{b.Other, "tcp", to(22), lab.TimedOut},
+						try{b.Other, "tcp", to(8443), lab.Answered},
+					)
+				}
+				var wait sync.WaitGroup
+				wait.Go(func() { hostNetwork(false) })
+				b.expectAll(when, tries)
+				wait.Wait()
 			}
 			closed("closed")
 			// Without DNAT, docker-proxy answers over IPv4 as well.

@@ -49,9 +49,10 @@ func TestVerifyReportsThePublishedPortsThatClientsReach(t *testing.T) {
 			}
 			hostNetwork := func(want bool) {
 				t.Helper()
-				for _, to := range []string{host(7070), v6(7070)} {
-					if got := b.Other.Connect("tcp", to); got == lab.TimedOut == want || got == lab.Refused {
-						t.Errorf("network_mode: host at %s: %s; reachable is to be %t", to, got, want)
+				to := []endpoint{{"tcp", host(7070)}, {"tcp", v6(7070)}}
+				for i, got := range b.connect(b.Other, to) {
+					if got == lab.TimedOut == want || got == lab.Refused {
+						t.Errorf("network_mode: host at %s: %s; reachable is to be %t", to[i].to, got, want)
 					}
 				}
 			}

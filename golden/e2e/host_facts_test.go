@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/golden/lab"
@@ -66,12 +67,18 @@ func newOrdinaryHost(t *testing.T, backend lab.Backend) (*publishing, *deployed)
 // reaches fails the test unless the allowed client is served, or is not.
 func (s *publishing) reaches(want bool, when string) {
 	s.host.t.Helper()
-	if got := s.Allowed.Connect("tcp", s.Host.At(8080)); (got == lab.Answered) != want {
-		s.host.t.Errorf("%s: the allowed client: %s", when, got)
-	}
-	if got := s.Other.Connect("tcp", s.Host.At(8080)); got == lab.Answered {
-		s.host.t.Errorf("%s: the other client: %s", when, got)
-	}
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if got := s.Allowed.Connect("tcp", s.Host.At(8080)); (got == lab.Answered) != want {
+			s.host.t.Errorf("%s: the allowed client: %s", when, got)
+		}
+	})
+	wait.Go(func() {
+		if got := s.Other.Connect("tcp", s.Host.At(8080)); got == lab.Answered {
+			s.host.t.Errorf("%s: the other client: %s", when, got)
+		}
+	})
+	wait.Wait()
 }
 
 // Rules for a bridge that does not exist close nothing, which is reported after the load.

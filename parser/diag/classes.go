@@ -147,7 +147,7 @@ var classes = [...]Class{
 	CodeBudget: {
 		Name:    "budget",
 		Meaning: "an input that is larger, nested deeper or needs more computation than is allowed; see [Budgets](#budgets)",
-		Example: "`entries = [for a in range(1000): [for b in range(1000): [for c in range(1000): c]]]` in `ipset`",
+		Example: "`locals { row = range(1001) }` and `locals { many = [for a in local.row: local.row] }`",
 	},
 	CodeDumpSyntax: {
 		Name:    "dump-syntax",

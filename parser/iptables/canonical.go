@@ -10,7 +10,7 @@ import (
 // equal have equal text here, except for names that a host resolves (users, services,
 // hosts) and for opaque options.
 func (r *Rule) Canonical(family Family) string {
-	n := Rule{Jump: r.Jump, Goto: r.Goto}
+	n := Rule{Jump: r.Jump, Goto: r.Goto, Base: make([]Option, 0, len(r.Base)), Matches: make([]Match, 0, len(r.Matches))}
 	for _, o := range r.Base {
 		o = normalize(family, lookup(baseOptions, o.Name), o)
 		if !matchesAll(o) {
@@ -62,7 +62,7 @@ func normalizeAll(family Family, m *module, opts []Option) []Option {
 	if m == nil {
 		return opts
 	}
-	var out []Option
+	out := make([]Option, 0, len(opts))
 	for _, o := range opts {
 		out = append(out, normalize(family, m.option(o.Name), o))
 	}
@@ -88,7 +88,7 @@ func sortOptions(known []option, opts []Option) {
 
 // format returns the text of the rule, in the order of its fields.
 func (r *Rule) format() string {
-	var words []string
+	words := make([]string, 0, 32)
 	for _, o := range r.Base {
 		words = formatOption(words, lookup(baseOptions, o.Name), o)
 	}

@@ -35,10 +35,12 @@ func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
 // parseSets is ParseSets with the number of entries from which on a run is kept as numbers.
 func parseSets(r io.Reader, filename string, long int) (*SetsFile, hcl.Diagnostics) {
 	p := &setParser{file: &SetsFile{Name: filename}, long: long}
+	size := 64 << 10
 	if sized, ok := r.(interface{ Len() int }); ok {
 		p.left = sized.Len
+		size = min(size, sized.Len()) // plans are simulated line by line
 	}
-	if err := p.read(bufio.NewReaderSize(r, 64<<10)); err != nil {
+	if err := p.read(bufio.NewReaderSize(r, size)); err != nil {
 		rng := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
 		p.problems.add(diag.CodeDumpSyntax, hcl.DiagError, rng, "", "Unreadable file", fmt.Sprintf("Reading stopped: %s.", err))
 	}

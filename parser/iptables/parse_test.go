@@ -66,7 +66,7 @@ func TestFilesThatIptablesRestoreRefusesHaveADiagnostic(t *testing.T) {
 		{"an option twice", "*filter\n-A U -p tcp -p udp\nCOMMIT\n", "2: Option given twice"},
 		{"an option that no match has", "*filter\n-A U --dport 80 -p tcp\nCOMMIT\n", "2: Unknown option"},
 		{"an option without its value", "*filter\n-A U -s\nCOMMIT\n", "2: Value missing"},
-		{"a value attached to a short option", "*filter\n-A U -jDROP\nCOMMIT\n", "2: Space missing"},
+		{"an option of a verdict", "*filter\n-A U -j DROP --weird\nCOMMIT\n", "2: Unknown option"},
 		{"a NUL byte", "*filter\n-A U\x00 -j DROP\nCOMMIT\n", "2: NUL byte in line"},
 		{"every bad line is reported", "*filter\n-A U -s\n-F U\nfoo\nCOMMIT\n", "2: Value missing; 4: Stray word"},
 	} {
@@ -90,6 +90,9 @@ func TestEveryCommandIsReadInShortAndLongSpelling(t *testing.T) {
 		"--append U -j DROP":                 "-A U -j DROP",
 		"--insert U 3 --jump DROP":           "-I U 3 --jump DROP",
 		"-I U -j DROP":                       "-I U -j DROP",
+		"-AU -ieth0 -mudp -jDROP":            "-A U -i eth0 -m udp -j DROP",
+		"--append=U --jump=DROP":             "-A U --jump DROP",
+		"-IU 3 ! -s192.0.2.1 -gV":            "-I U 3 ! -s 192.0.2.1 -g V",
 		"--delete U 2":                       "-D U 2",
 		"--replace U 1 -j DROP":              "-R U 1 -j DROP",
 		"--check U":                          "-C U",

@@ -84,6 +84,10 @@ func (s *spec) parseOption() bool {
 			return s.fail(s.words[start], "Stray negation", "Write a single ! directly before the option that it negates.")
 		}
 	}
+	if name, value, ok := joined(w.text); ok {
+		s.detach(w, name, value)
+		w.text = name
+	}
 	name, attached, hasAttached := cutAttached(w.text)
 	if !strings.HasPrefix(name, "-") || name == "-" || name == "--" {
 		return s.fail(w, "Stray word", "%q is neither an option nor the value of one.", w.text)
@@ -91,6 +95,9 @@ func (s *spec) parseOption() bool {
 	if op, ok := commandWords[name]; ok {
 		if not {
 			return s.fail(w, "Stray negation", "A command cannot be negated.")
+		}
+		if hasAttached {
+			s.detach(w, name, attached)
 		}
 		return s.command(w, op)
 	}
@@ -108,6 +115,15 @@ func cutAttached(s string) (name, value string, found bool) {
 		return s, "", false
 	}
 	return strings.Cut(s, "=")
+}
+
+// joined splits a short option or command and its value, `-ptcp`. The tool reads that since 1.8.11:
+// docs/contributing/netfilter.md, "Options and their values in one word".
+func joined(s string) (name, value string, found bool) {
+	if len(s) < 3 || s[0] != '-' || strings.IndexByte("sdiopjgmtAIDRCNXFZPE", s[1]) < 0 {
+		return "", "", false
+	}
+	return s[:2], s[2:], true
 }
 
 // detach splits the word just read, `--dport=80`, into two: `--dport 80`.
@@ -229,9 +245,6 @@ func (s *spec) load(m Match) {
 func (s *spec) extensionOption(w word, not bool) bool {
 	from := s.next - 1
 	name, attached, hasAttached := cutAttached(w.text)
-	if !strings.HasPrefix(name, "--") && len(name) > 2 && strings.IndexByte("sdiopjgm", name[1]) >= 0 {
-		return s.fail(w, "Space missing", "Write %s and its value as two words.", name[:2])
-	}
 	owner, o := s.owner(name)
 	if o == nil && !s.unknownLoaded() {
 		if b := abbreviated(baseOptions, name); b != nil {
@@ -294,10 +307,17 @@ func (s *spec) owner(name string) (*extension, *option) {
 			return &s.loaded[len(s.loaded)-1], o
 		}
 	}
-	if len(s.loaded) == 0 {
-		return nil, nil
+	for i := len(s.loaded) - 1; i >= 0; i-- {
+		if e := &s.loaded[i]; e.match >= 0 || !isVerdict(s.rule.Jump) {
+			return e, nil
+		}
 	}
-	return &s.loaded[len(s.loaded)-1], nil
+	return nil, nil
+}
+
+// isVerdict reports whether a target is one of the kernel's own, which have no options.
+func isVerdict(target string) bool {
+	return slices.Contains([]string{"ACCEPT", "DROP", "RETURN", "QUEUE"}, target)
 }
 
 // unknownLoaded reports whether an unknown match or target precedes, which may have any

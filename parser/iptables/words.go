@@ -93,6 +93,7 @@ func quote(s string, how quoting) string {
 		return s
 	}
 	var b strings.Builder
+	b.Grow(len(s) + 2)
 	b.WriteByte('"')
 	for i := range len(s) {
 		if strings.IndexByte(escape, s[i]) >= 0 {

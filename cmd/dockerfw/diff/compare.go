@@ -56,9 +56,11 @@ func Compare(before, after *snapshot.Host, opts Options) (*Report, error) {
 	if opts.Chain != "" && !hasChain(before, opts.Chain) && !hasChain(after, opts.Chain) {
 		return nil, fmt.Errorf("neither %s nor %s has a chain %s", before.Name, after.Name, opts.Chain)
 	}
+	r.inTable = [2]bool{before.NFTables(), after.NFTables()}
 	snapshot.DistinguishSets(before, after)
 	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
 	c.notListed()
+	c.foreignBases()
 	for _, f := range c.families() {
 		for _, path := range []Path{Forwarded, ToProxy} {
 			if err := c.meaning(f, path); err != nil {
@@ -128,6 +130,15 @@ func (c *comparison) notListed() {
 	for _, side := range []*snapshot.Host{c.before, c.after} {
 		for _, name := range slices.Sorted(maps.Keys(side.NotListed)) {
 			c.note("the entries of set %s of %s are not compared: nft lists so large a set slowly. Its name has the digest of the compiled entries", name, side.Name)
+		}
+	}
+}
+
+// foreignBases notes the base chains in the table of dockerfw that see no packets of a path.
+func (c *comparison) foreignBases() {
+	for _, side := range []*snapshot.Host{c.before, c.after} {
+		for _, chain := range side.UnfollowedBases() {
+			c.note("chain %s of %s of %s has %s: what it refuses is not compared", chain.Name, snapshot.TableTitle, side.Name, chain.HookText())
 		}
 	}
 }

@@ -1,14 +1,18 @@
 package diff
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/compiler/packet"
 )
 
 func policyState(t *testing.T, text string) *snapshot.Host {
@@ -69,6 +73,84 @@ default { allow = ["192.0.2.0/24"] }
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
+// Long lists of addresses that begin alike are not the same clients: here somebody has changed the rule for
+// docker-proxy on the host.
+func TestListsThatBeginAlikeAreNotTheSame(t *testing.T) {
+	const table = `table inet dockerfw {
+	chain forward {
+		type filter hook forward priority filter - 10; policy accept;
+		iifname "eth0" jump dockerfw-in comment "dockerfw forward"
+	}
+
+	chain input {
+		type filter hook input priority filter - 10; policy accept;
+		iifname "eth0" tcp dport 443 jump dockerfw-proxy comment "dockerfw input"
+	}
+
+	chain dockerfw-in {
+		ip saddr { 192.0.2.1, 192.0.2.3, 192.0.2.5, 192.0.2.7, 192.0.2.9 } drop comment "dockerfw deny a"
+	}
+
+	chain dockerfw-proxy {
+		ip saddr { 192.0.2.1, 192.0.2.3, 192.0.2.5, 192.0.2.7, 192.0.2.9 } drop comment "dockerfw deny a"
+	}
+}
+`
+	dir := t.TempDir()
+	host := func(name, text string) *snapshot.Host {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		opened, diags, err := snapshot.Open(path, driver.Options{})
+		if err != nil || diags.HasErrors() {
+			t.Fatal(err, diags)
+		}
+		return opened.Hosts[0]
+	}
+	const list = "192.0.2.1, 192.0.2.3, 192.0.2.5, 192.0.2.7 and 1 more, arriving on eth0, to "
+	for _, c := range []struct {
+		name, before string
+		want         []string
+	}{
+		{"same", table, []string{"forwarded: " + list + "anything; proxy: docker-proxy on port 443/tcp"}},
+		{
+			"other", table[:strings.LastIndex(table, "192.0.2.9")] + "192.0.2.11" + table[strings.LastIndex(table, "192.0.2.9")+len("192.0.2.9"):],
+			[]string{"forwarded: " + list + "anything; proxy: ", "docker-proxy: " + list + "docker-proxy on port 443/tcp; proxy: "},
+		},
+	} {
+		now := regexp.MustCompile(".* drop .*\n").ReplaceAllString(table, "")
+		report, err := Compare(host(c.name, c.before), host(c.name+" now", now), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, change := range report.Changes {
+			got = append(got, string(change.Path)+": "+strings.Join(sentences{}.description(change.Packets), "; ")+"; proxy: "+sentences{}.destinations(change.Proxy))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q", c.name, got)
+		}
+	}
+}
+
+// Reports of hosts that differ in such a list alone are not one report of both.
+func TestReportsWithListsThatBeginAlikeAreNotOne(t *testing.T) {
+	of := func(last string) *Report {
+		var b packet.AddrSetBuilder
+		for _, a := range []string{"192.0.2.1", "192.0.2.3", "192.0.2.5", "192.0.2.7", last} {
+			b.AddRange(netip.MustParseAddr(a), netip.MustParseAddr(a))
+		}
+		clients := Clients{Addresses: &packet.Addresses{In: b.Set("")}}
+		return &Report{Effect: Widened, Changes: []Change{{Path: Forwarded, Families: []ir.Family{ir.IPv4}, Effect: Widened, Packets: Description{Traffic: []Traffic{{Clients: clients, To: []Destination{{}}}}}}}}
+	}
+	for last, want := range map[string]int{"192.0.2.9": 1, "192.0.2.11": 2} {
+		if got := len(sameReports([]*Report{of("192.0.2.9"), of(last)})); got != want {
+			t.Errorf("with %s: %d reports, want %d", last, got, want)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (m *markdown) report(group []*Report) {
 		m.line("</details>")
 	}
 	if len(r.SameReach) > 0 {
-		m.line("\n<details><summary>%s</summary>\n\n%s.\n", escape.Markdown(sameReachTitle), escape.Markdown(sameReachText))
+		m.line("\n<details><summary>%s</summary>\n\n%s.\n", escape.Markdown(sameReachTitle), escape.Markdown(r.sameReachText()))
 		m.block("", func(t *text) { t.sameReach(r, "") })
 		m.line("</details>")
 	}

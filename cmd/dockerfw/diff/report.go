@@ -66,8 +66,8 @@ type Report struct {
 	// More is set if there are changes beyond those listed.
 	More bool
 	// SameReach are packets that one side accepts and the other leaves to Docker's
-	// rules, which accept them: the same traffic is allowed, but ACCEPT skips the rules
-	// that follow. Their effect is None.
+	// rules, which accept them: the same traffic is allowed, but ACCEPT of iptables skips
+	// the rules that follow. Their effect is None.
 	SameReach []Change
 	// MoreSameReach is set if there are others beyond those listed.
 	MoreSameReach bool
@@ -80,6 +80,9 @@ type Report struct {
 	Notes []string
 	// Facts are what is wrong with the interfaces of a live side, or that they are unknown.
 	Facts []facts.Fact
+
+	// inTable are the sides, old and new, whose rules are in the table of nft.
+	inTable [2]bool
 }
 
 // Different reports whether any packet is newly allowed, newly blocked or refused in another

@@ -14,10 +14,12 @@ import (
 type sentences struct {
 	// full leaves out no ports.
 	full bool
+	// exact tells lists of addresses apart that begin alike.
+	exact bool
 }
 
-// whole leaves nothing out.
-var whole = sentences{full: true}
+// whole is for comparisons: what reads the same is the same.
+var whole = sentences{full: true, exact: true}
 
 // How many addresses and port ranges a sentence lists.
 const (
@@ -54,7 +56,7 @@ func (s sentences) traffic(t Traffic) string {
 func (s sentences) clients(c Clients) string {
 	text := "everyone"
 	if c.Addresses != nil {
-		text = addressList(c.Addresses)
+		text = s.addressList(c.Addresses)
 		if c.Addresses.Not {
 			text = "everyone except " + text
 		}
@@ -97,7 +99,7 @@ func (s sentences) destination(d Destination) string {
 		if d.Target == Anything {
 			text += " published"
 		}
-		text += " on " + anyAddressList(d.PublishedOn)
+		text += " on " + s.anyAddressList(d.PublishedOn)
 	}
 	if d.Target == Published && len(d.MappedTo) > 0 {
 		if len(d.Ports) > 0 {
@@ -108,9 +110,9 @@ func (s sentences) destination(d Destination) string {
 	switch {
 	case d.Address == nil:
 	case (text == anything || text == containers) && !d.Address.Not:
-		text = addressList(d.Address)
+		text = s.addressList(d.Address)
 	default:
-		text += " at " + anyAddressList(d.Address)
+		text += " at " + s.anyAddressList(d.Address)
 	}
 	if d.Target == Direct {
 		text += " directly (no DNAT)"
@@ -303,15 +305,15 @@ func stateNames(states []ir.CTState) []string {
 	return names
 }
 
-func anyAddressList(a *packet.Addresses) string {
+func (s sentences) anyAddressList(a *packet.Addresses) string {
 	if a.Not {
-		return "any address except " + addressList(a)
+		return "any address except " + s.addressList(a)
 	}
-	return addressList(a)
+	return s.addressList(a)
 }
 
 // addressList names the sets that the addresses are, or lists the first prefixes.
-func addressList(a *packet.Addresses) string {
+func (s sentences) addressList(a *packet.Addresses) string {
 	if len(a.Sets) > 0 {
 		return strings.Join(a.Sets, ", ")
 	}
@@ -319,6 +321,9 @@ func addressList(a *packet.Addresses) string {
 	text := strings.Join(words.Prefixes(prefixes), ", ")
 	if total > len(prefixes) {
 		text += fmt.Sprintf(" and %d more", total-len(prefixes))
+		if s.exact {
+			text += fmt.Sprintf(" (%x)", a.In.Hash())
+		}
 	}
 	return text
 }

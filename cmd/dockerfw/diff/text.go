@@ -15,12 +15,14 @@ type Style struct {
 	Full bool
 	// Color marks what is newly allowed and what is newly blocked.
 	Color bool
+
+	exact bool // see sentences
 }
 
 // samples is how many entries or lines are listed without Full.
 const samples = 5
 
-func (s Style) sentences() sentences { return sentences{full: s.Full} }
+func (s Style) sentences() sentences { return sentences{full: s.Full, exact: s.exact} }
 
 // limit is samples, or 0 for all.
 func (s Style) limit() int {
@@ -76,7 +78,7 @@ func sameReports(reports []*Report) [][]*Report {
 	var out [][]*Report
 	index := map[string]int{}
 	for _, r := range reports {
-		all := &text{style: Style{Full: true}}
+		all := &text{style: Style{Full: true, exact: true}}
 		all.body(r)
 		key := string(r.Effect) + all.String()
 		if i, ok := index[key]; ok {
@@ -139,7 +141,7 @@ func (t *text) body(r *Report) {
 		}
 	}
 	if len(r.SameReach) > 0 {
-		t.line("\n%s (%s)", sameReachTitle, sameReachText)
+		t.line("\n%s (%s)", sameReachTitle, r.sameReachText())
 		t.sameReach(r, "  ")
 	}
 	if len(r.Sets) > 0 {

@@ -138,8 +138,7 @@ func appendDestination(all []Destination, more ...Destination) []Destination {
 	return all
 }
 
-// Two parts are equal if they read the same with nothing left out: equal address sets have
-// several forms.
+// Two parts are equal if [whole] writes them the same way: equal address sets have several forms.
 func (c Clients) equal(o Clients) bool { return whole.clients(c) == whole.clients(o) }
 
 func (d Destination) equal(o Destination) bool { return whole.destination(d) == whole.destination(o) }

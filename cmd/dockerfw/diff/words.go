@@ -16,11 +16,28 @@ var (
 	titles = map[Effect]string{Widened: "newly allowed", Narrowed: "newly blocked", Changed: "different verdict"}
 )
 
-// sameReachTitle is the title of changes without an effect, and sameReachText explains it.
-const (
-	sameReachTitle = "Same reach, different verdict"
-	sameReachText  = "Docker's own rules accept these packets too, but ACCEPT ends the filter table, so later rules in FORWARD do not see the packet"
-)
+// sameReachTitle is the title of changes without an effect.
+const sameReachTitle = "Same reach, different verdict"
+
+// sameReachText explains the changes without an effect by what accepts on the sides that do.
+func (r *Report) sameReachText() string {
+	var inTable, inIPTables bool
+	for _, c := range r.SameReach {
+		for side, verdicts := range [][]packet.Verdict{c.Old, c.New} {
+			if slices.ContainsFunc(verdicts, func(v packet.Verdict) bool { return v.Kind == packet.Accept }) {
+				inTable, inIPTables = inTable || r.inTable[side], inIPTables || !r.inTable[side]
+			}
+		}
+	}
+	const text = "Docker's own rules accept these packets too"
+	switch {
+	case inTable && inIPTables:
+		return text + ". ACCEPT of iptables ends the filter table, so later rules in FORWARD do not see the packet; accept of nft ends only dockerfw's own chain, so they do"
+	case inTable:
+		return text + ", and see them in either case: accept of nft ends only dockerfw's own chain"
+	}
+	return text + ", but ACCEPT ends the filter table, so later rules in FORWARD do not see the packet"
+}
 
 // Heading is the result in one line.
 func (r *Report) Heading() string {

@@ -25,7 +25,7 @@ func TestErrorsAreTheSameWithAndWithoutOrigins(t *testing.T) {
 	mutants, want := 4, 200 // mutants of each policy, errors of all
 	if testing.Short() {
 		mutants, want = 1, 100
-		t.Log("-short: one mutant of each policy instead of 4, and none of golden/bad/budget, which takes seconds")
+		t.Log("-short: one mutant of each policy instead of 4, and none of golden/bad/budget, which takes longest")
 	}
 	random := rand.New(rand.NewPCG(14, 22))
 	errors := 0

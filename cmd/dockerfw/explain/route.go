@@ -41,7 +41,7 @@ func (e *explainer) route(path snapshot.Path, chain string) error {
 	case e.state.NFTables() && t == nil:
 		// What nft list ruleset prints has Docker's rules too, except those in tables of iptables.
 		if !e.state.Docker(e.family).Native {
-			e.from(e.compiledStart(path))
+			e.hooks = e.state.TableHooks(e.family, path)
 			e.note("%s has none of Docker's rules: evaluation ends with %s", e.state.Name, snapshot.TableTitle)
 			return nil
 		}

@@ -191,7 +191,7 @@ func TestSARIFOfRealFindingsMatchesItsSchema(t *testing.T) {
 	}
 	for _, dir := range append(bad, "no such policy") {
 		if testing.Short() && filepath.Base(dir) == "budget" {
-			t.Log("-short: without golden/bad/budget, which takes seconds")
+			t.Log("-short: without golden/bad/budget, which takes longest")
 			continue
 		}
 		result, diags := driver.Policy(dir, driver.Options{})

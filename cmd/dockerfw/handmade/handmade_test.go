@@ -99,6 +99,23 @@ func TestScripts(t *testing.T) {
 			"failures that are ignored", "iptables -A NOWHERE -j DROP || true\niptables -A NOWHERE -j DROP 2>/dev/null\n",
 			"note s.sh:1: skipped, because it fails where nothing but Docker's chains is there: No such chain\nnote s.sh:2: skipped, because it fails where nothing but Docker's chains is there: No such chain\n",
 		},
+		{
+			"options and their values in one word", "iptables -w5 -IDOCKER-USER -jDROP\niptables --wait=5 --table=filter --insert=DOCKER-USER -ptcp --dport=80 -jRETURN\niptables -tfilter -A DOCKER-USER -W100000 -s192.0.2.1 -ieth0 -mmultiport -ptcp --dports=80,443 -jDROP\nip6tables --wait-interval=10 -w -A DOCKER-USER --protocol=udp --in-interface=eth0 --jump=DROP\n",
+			"ipv4:2 -p tcp -m tcp --dport 80 -j RETURN\nipv4:1 -j DROP\nipv4:3 -s 192.0.2.1/32 -i eth0 -p tcp -m multiport --dports 80,443 -j DROP\nipv6:4 -i eth0 -p udp -j DROP\n",
+		},
+		{
+			"removing with values in one word", "iptables -FMINE\niptables --delete=DOCKER-USER -jDROP\niptables -A DOCKER-USER -jDROP\niptables -SDOCKER-USER\n",
+			"ipv4:3 -j DROP\nnote s.sh:1: skipped, because it fails where nothing but Docker's chains is there: No such chain\nnote s.sh:2: skipped, because it fails where nothing but Docker's chains is there: No such rule\n",
+		},
+		{
+			"negation, names of tools and paths", "/sbin/iptables-legacy -A DOCKER-USER ! -s 192.0.2.1 -j DROP\nsudo -u root -E /usr/sbin/iptables-nft -w 5 -A DOCKER-USER -s ! 192.0.2.2 -j DROP\nsudo ip6tables-nft -A DOCKER-USER -p tcp '!' --dport=80 -j DROP\n",
+			"ipv4:1 ! -s 192.0.2.1/32 -j DROP\nipv4:2 ! -s 192.0.2.2/32 -j DROP\nipv6:3 -p tcp -m tcp ! --dport 80 -j DROP\n",
+		},
+		{
+			"comments that look like options", "iptables -A DOCKER-USER -m comment --comment -test -j DROP # -j ACCEPT\niptables -A DOCKER-USER -m comment --comment -w5 -j LOG --log-prefix -v\n",
+			"ipv4:1 -m comment --comment -test -j DROP\nipv4:2 -m comment --comment -w5 -j LOG --log-prefix -v\n",
+		},
+		{"options that iptables does not have", "iptables -A DOCKER-USER -j DROP --weird\niptables -A DOCKER-USER -z5 -j DROP\niptables -vA DOCKER-USER -j DROP\n", "s.sh:1:1 Unknown option\ns.sh:2:1 Unknown option\ns.sh:3:1 Unknown option\n"},
 		{"nothing runs after exit", "iptables -A DOCKER-USER -j DROP\nexit 0\niptables -F DOCKER-USER\n", "ipv4:1 -j DROP\n"},
 		{"a block that ends the script", "iptables -N A || { echo no; exit 1; }\niptables -N A || { echo no; exit 1; }\niptables -A DOCKER-USER -j RETURN\n", "note s.sh: commands that change no rules were skipped: echo\nnote s.sh:2: skipped, because it fails where nothing but Docker's chains is there: Chain exists\n"},
 		{

@@ -218,13 +218,22 @@ func iptablesCommand(words []string) (command string, rest []string) {
 		"new-chain": "-N", "delete-chain": "-X", "policy": "-P", "rename-chain": "-E", "list": "-L", "list-rules": "-S",
 	}
 	for i, w := range words {
-		switch name, isLong := strings.CutPrefix(w, "--"); {
+		rest := words[i+1:]
+		name, isLong := strings.CutPrefix(w, "--")
+		if name, value, attached := strings.Cut(name, "="); isLong && attached && long[name] != "" {
+			return long[name], append([]string{value}, rest...)
+		}
+		switch {
 		case isLong && long[name] != "":
-			return long[name], words[i+1:]
-		case len(w) == 2 && w[0] == '-' && strings.ContainsRune("AIDRCFZNXPELS", rune(w[1])):
-			return w, words[i+1:]
-		case len(w) > 2 && w[0] == '-' && strings.Trim(w[1:], "Lnvx") == "": // -nvL
-			return "-L", words[i+1:]
+			return long[name], rest
+		case isLong || len(w) < 2 || w[0] != '-':
+		case strings.ContainsRune("AIDRCFZNXPELS", rune(w[1])):
+			if len(w) > 2 {
+				rest = append([]string{w[2:]}, rest...) // -ADOCKER-USER
+			}
+			return w[:2], rest
+		case strings.Trim(w[1:], "Lnvx") == "" && strings.Contains(w, "L"): // -nvL
+			return "-L", rest
 		}
 	}
 	return "", nil
@@ -255,6 +264,19 @@ func (x *script) iptables(f ir.Family, c *syntax.CallExpr, words []string, mayFa
 	return false
 }
 
+// freeText are options whose value may look like another option.
+var freeText = []string{"--comment", "--log-prefix", "--nflog-prefix", "--string", "--hex-string", "--name", "--hashlimit-name"}
+
+// isWait reports whether a word of iptables is how long to wait for its lock, as in -w5.
+func isWait(w string) bool {
+	for _, option := range []string{"-w", "-W", "--wait=", "--wait-interval="} {
+		if seconds, ok := strings.CutPrefix(w, option); ok && seconds != "" && strings.Trim(seconds, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
+}
+
 // load executes one command on the simulated tables. understood is false if its words are not those of
 // a command with known matches and targets.
 func (x *script) load(f ir.Family, c *syntax.CallExpr, words []string) (diags hcl.Diagnostics, understood bool) {
@@ -262,16 +284,21 @@ func (x *script) load(f ir.Family, c *syntax.CallExpr, words []string) (diags hc
 	var rest []string
 	for i := 0; i < len(words); i++ {
 		switch w := words[i]; {
+		case i > 0 && slices.Contains(freeText, words[i-1]):
+			rest = append(rest, w)
 		case (w == "-t" || w == "--table") && i+1 < len(words):
 			i++
 			table = words[i]
 		case strings.HasPrefix(w, "--table="):
 			table = strings.TrimPrefix(w, "--table=")
+		case strings.HasPrefix(w, "-t"):
+			table = strings.TrimPrefix(w, "-t")
+		case isWait(w):
 		case w == "-w" || w == "--wait" || w == "-W" || w == "--wait-interval":
 			if i+1 < len(words) && strings.Trim(words[i+1], "0123456789") == "" {
 				i++
 			}
-		case strings.HasPrefix(w, "--wait=") || w == "-v" || w == "--verbose" || w == "-n" || w == "--numeric":
+		case w == "-v" || w == "--verbose" || w == "-n" || w == "--numeric":
 		default:
 			rest = append(rest, w)
 		}

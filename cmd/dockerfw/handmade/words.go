@@ -92,6 +92,9 @@ func (x *script) words(c *syntax.CallExpr) (out []string, ok bool) {
 func withoutSudo(words []string) []string {
 	if len(words) > 0 && path.Base(words[0]) == "sudo" {
 		for words = words[1:]; len(words) > 0 && strings.HasPrefix(words[0], "-"); {
+			if (words[0] == "-u" || words[0] == "-g") && len(words) > 1 {
+				words = words[1:] // the name of a user or group
+			}
 			words = words[1:]
 		}
 	}

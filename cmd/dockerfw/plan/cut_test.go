@@ -72,6 +72,7 @@ func text(p *plan.Plan) string {
 // or after each few. From each such moment, it loads the version again, the first one, and a third one, and rolls
 // back.
 func journey(t fataler, m *machine, from, to, third *plan.Version, closely func(done int) bool) error {
+	m.printed = map[*plan.Version]plan.Printed{}
 	names := setNames(from, to, third)
 	for name := range names {
 		// An unmanaged set that exists is foreign.

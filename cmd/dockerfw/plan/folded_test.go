@@ -35,6 +35,9 @@ func TestAPlanForFoldedRulesMayBeCutOffAnywhere(t *testing.T) {
 		t.Fatalf("the policy is not folded:\n%s", text)
 	}
 	for i, c := range [][3]*plan.Version{{folded, other, plain}, {plain, folded, other}, {folded, plain, other}} {
+		if !selected(i, 3) {
+			continue
+		}
 		m := &machine{Host: newHost(t, dockers, ""), every: 7, shift: i}
 		if err := journey(t, m, c[0], c[1], c[2], func(done int) bool { return (done+i)%43 == 0 }); err != nil {
 			t.Errorf("case %d: %v", i, err)

@@ -162,6 +162,9 @@ type machine struct {
 	created []string
 	// every: a journey goes on from every n-th moment only, beginning at shift.
 	every, shift int
+	// printed are the tables of the versions of a journey, which plans are made from again and again; nil lets
+	// each plan compute them.
+	printed map[*plan.Version]plan.Printed
 }
 
 func (m *machine) copy() *machine {
@@ -174,7 +177,14 @@ func (m *machine) copy() *machine {
 // cannot be loaded because an unmanaged set has another type.
 func (m *machine) make(t fataler, want *plan.Version) *plan.Plan {
 	t.Helper()
-	in := plan.Input{Host: m.Host, Want: want, Records: plan.Records{Made: m.made, Unmanaged: m.unmanaged}}
+	in := plan.Input{Host: m.Host, Want: want, Printed: m.printed[want], Records: plan.Records{Made: m.made, Unmanaged: m.unmanaged}}
+	if m.printed != nil && in.Printed == nil {
+		var err error
+		if in.Printed, err = plan.Simulate(want, m.NoSecurity); err != nil {
+			t.Fatal(err)
+		}
+		m.printed[want] = in.Printed
+	}
 	for _, in.Force = range []bool{false, true} {
 		p, err := plan.Make(in)
 		switch {

@@ -107,9 +107,16 @@ func AdmittingRule(route *packet.Evaluation, p packet.Packet) packet.Origin {
 // ProgramFrom is the program from a chain of the filter table on, for the packets that the
 // built-in chain of a path leads there. What comes after the last jump to the chain is left to
 // Docker, or to the host. It is nil where no jump leads to the chain.
+//
+// Of the table of dockerfw it is the chain with the foreign base chains that somebody added to the table,
+// which a load deletes.
 func (h *Host) ProgramFrom(f ir.Family, path Path, chain string) (*packet.Program, error) {
 	if h.Table().Chain(chain) != nil {
-		return h.Program(f, chain), nil
+		hooks := h.TableHooks(f, path)
+		if len(hooks) == 1 || chain != h.OwnChain(path) {
+			return h.Program(f, chain), nil
+		}
+		return packet.Route(f, path == ToHost, hooks)
 	}
 	t := h.Filter(f)
 	builtin := path.FilterChain()

@@ -485,6 +485,34 @@ func (h *Host) ForeignInTable(host *Host) []*Rule {
 	return out
 }
 
+// TableHooks are the base chains of the table of dockerfw on a path: foreign ones that somebody added, which a
+// load deletes, and then that of dockerfw. Which of them is first makes no difference to what gets through: each sees
+// what the others accept.
+func (h *Host) TableHooks(f ir.Family, path Path) []packet.Hook {
+	var out []packet.Hook
+	for _, hook := range inOrder(h.nftHooks(f, path), path) {
+		if hook.Table == ownTable && !slices.Contains(chainsOfTable[:], hook.Chain) {
+			out = append(out, hook)
+		}
+	}
+	chain := h.OwnChain(path)
+	return append(out, packet.Hook{Table: ownTable, Chain: chain, Program: h.Program(f, chain), Base: &packet.Base{Hook: hooksOnPath[path][1]}})
+}
+
+// UnfollowedBases are the foreign base chains of the table with hooks on no path, such as output.
+func (h *Host) UnfollowedBases() []*nft.Chain {
+	var out []*nft.Chain
+	if t := h.Table(); t != nil && !t.Dormant {
+		for _, c := range t.Chains {
+			followed := slices.Contains(hooksOnPath[Forward], c.Hook) || slices.Contains(hooksOnPath[ToHost], c.Hook)
+			if c.Hook != "" && !followed && (len(c.Rules) > 0 || c.Policy == "drop") {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
 // hasRule reports whether the table has a rule in a chain, such as the jumps of a base chain.
 func (h *Host) hasRule(r *Rule) bool {
 	c := h.Table().Chain(r.Chain)

@@ -1,8 +1,9 @@
-# Expressions with a result of a thousand million elements.
+# An expression whose result has more than a million elements.
 host {
   external_interfaces = ["eth0"]
 }
 
 locals {
-  many = [for a in range(1000) : [for b in range(1000) : [for c in range(1000) : c]]]
+  row  = range(1001)
+  many = [for a in local.row : local.row]
 }
