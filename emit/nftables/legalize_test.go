@@ -360,7 +360,7 @@ func TestInterfacesAreOneSetIfAllReleasesPrintItAlike(t *testing.T) {
 		{[]string{"eth0", "wg+"}, []string{`iifname "eth0"`, `iifname "wg*"`}},
 		{[]string{"eth0", "wg0", "wg+", "wg1+"}, []string{`iifname "eth0"`, `iifname "wg*"`}},
 		{[]string{"br+", "eth1", "veth+", "eth0"}, []string{`iifname { "eth0", "eth1" }`, `iifname "br*"`, `iifname "veth*"`}},
-		{[]string{"wg0", "wg+"}, []string{`iifname "wg*"`}},
+		{[]string{"wg", "wg0", "wg+"}, []string{`iifname "wg*"`}},
 		{[]string{"eth0", "br0"}, []string{`iifname { "br0", "eth0" }`}},
 		{[]string{"eth0", "wg0"}, []string{`iifname "eth0"`, `iifname "wg0"`}},
 		{[]string{"wlan0", "ens18"}, []string{`iifname "ens18"`, `iifname "wlan0"`}},

@@ -89,40 +89,29 @@ func (l *legalization) exclusions(r *ir.Rule, f ir.Family, a ir.Addresses, d Dir
 // set of them in different orders (docs/contributing/netfilter.md, "Printed tables"), and each wildcard, which would make
 // it a set with intervals ("Sets and rules in one transaction").
 func interfaces(names []string, d Direction) factor {
-	var exact, wildcards []string
-	for _, name := range names {
+	var exact, prefixes []string
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		if prefix, wild := strings.CutSuffix(name, "+"); wild {
-			wildcards = append(wildcards, prefix)
-		}
-	}
-	// A limit counts a packet once: the options of a limited rule exclude each other.
-	covered := func(name string) bool {
-		return slices.ContainsFunc(wildcards, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
-	}
-	for _, name := range names {
-		if !strings.HasSuffix(name, "+") && !covered(name) {
+			prefixes = append(prefixes, prefix)
+		} else {
 			exact = append(exact, name)
 		}
 	}
-	slices.Sort(exact)
-	exact = slices.Compact(exact)
-	slices.Sort(wildcards)
-	wildcards = slices.Compact(wildcards)
-	wildcards = slices.DeleteFunc(slices.Clone(wildcards), func(name string) bool {
-		return slices.ContainsFunc(wildcards, func(prefix string) bool { return prefix != name && strings.HasPrefix(name, prefix) })
-	})
-	var lists [][]string
-	if slices.IsSortedFunc(exact, compareAsNumbers) {
-		if len(exact) > 0 {
-			lists = append(lists, exact)
-		}
-	} else {
-		for _, name := range exact {
-			lists = append(lists, []string{name})
-		}
+	// Without those that a wildcard matches, the options exclude each other: a limit counts a packet once.
+	covered := func(name string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return p != name && strings.HasPrefix(name, p) })
 	}
-	for _, prefix := range wildcards {
-		lists = append(lists, []string{prefix + "*"})
+	exact = slices.DeleteFunc(exact, func(name string) bool { return slices.Contains(prefixes, name) || covered(name) })
+	var lists [][]string
+	if len(exact) > 0 && slices.IsSortedFunc(exact, compareAsNumbers) {
+		lists = append(lists, exact)
+	} else {
+		lists = slices.Collect(slices.Chunk(exact, 1))
+	}
+	for _, prefix := range prefixes {
+		if !covered(prefix) {
+			lists = append(lists, []string{prefix + "*"})
+		}
 	}
 	var out factor
 	for _, list := range lists {
