@@ -57,6 +57,14 @@ func imports(files map[string]string, o Options) (*handmade.Source, *Result, err
 	return source, result, err
 }
 
+func TestNamesOfBlocksAreReadable(t *testing.T) {
+	for text, want := range map[string]string{"web: office & home": "web-office-home", "-": "", "a_b.c": "a_b.c", "Grüße 1": "Gr-e-1", "[x] y!": "x-y"} {
+		if got := plain(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 // A set of the policy has the type of the one on the host that it replaces, because apply cannot
 // change the type of a set that rules use; or it has another name.
 func TestSetsCanReplaceThoseOfTheHost(t *testing.T) {

@@ -353,6 +353,9 @@ func plain(text string) string {
 		}
 		return '-'
 	}, text)
+	for strings.Contains(out, "--") { // of ": " and " & "
+		out = strings.ReplaceAll(out, "--", "-")
+	}
 	const longestRule = 60
 	return strings.Trim(out[:min(len(out), longestRule)], "-_.")
 }
