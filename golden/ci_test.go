@@ -12,6 +12,7 @@ import (
 
 	yaml "go.yaml.in/yaml/v4"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/golden/lab/testenv"
 )
 
@@ -24,9 +25,10 @@ type ciFile struct {
 		Steps []ciStep
 	}
 	Dockerfw struct {
-		Variables map[string]string
-		Script    []string
-		Artifacts struct{ Reports map[string]string }
+		Variables    map[string]string
+		BeforeScript []string `yaml:"before_script"`
+		Script       []string
+		Artifacts    struct{ Reports map[string]string }
 	}
 	Repos []struct {
 		Hooks []struct{ ID, Entry, Language string }
@@ -71,8 +73,13 @@ test "everyone reaches https" {
 `
 
 // ciStub stands for gh and curl: it lists its arguments, and answers with the comment that is there.
+// The files of a release are in $RELEASE.
 const ciStub = `#!/bin/sh
+case "$*" in
+*/releases/download/*) for a; do case "$a" in https:*) cp "$RELEASE/${a##*/download/}" . || exit 22 ;; esac; done; exit ;;
+esac
 echo "$(basename "$0") $*" >>"$CALLS"
+[ -z "${READONLY:-}" ] || case "$*" in *PATCH*|*POST*) exit 22 ;; esac
 case "$*" in
 *PATCH*|*POST*|*PUT*) ;;
 *--jq*) cat "$COMMENTS" | jq -r "$(for a; do [ "$last" = --jq ] && echo "$a"; last=$a; done)" ;;
@@ -101,7 +108,7 @@ func newCI(t *testing.T, bin string) *ciRun {
 	writeFiles(t, home, map[string]string{
 		"repo/policy.hcl": ciPolicy, "repo/.gitignore": "dockerfw*\n*.json\n",
 		".gitconfig": "[user]\n  name = Ann\n  email = ann@example.org\n[init]\n  defaultBranch = main\n",
-		"stubs/gh":   ciStub, "stubs/curl": ciStub, "comments": "[]", "temporary/x": "", "calls": "",
+		"stubs/gh":   ciStub, "stubs/curl": ciStub, "comments": "[]", "temporary/x": "", "calls": "", "path": "",
 	})
 	for _, stub := range []string{"gh", "curl"} {
 		if err := os.Chmod(filepath.Join(home, "stubs", stub), 0o755); err != nil {
@@ -111,6 +118,9 @@ func newCI(t *testing.T, bin string) *ciRun {
 	r.env = append(docsEnvironment(filepath.Join(home, "stubs")+":"+bin, home), "CALLS="+filepath.Join(home, "calls"), "COMMENTS="+filepath.Join(home, "comments"),
 		"RUNNER_TEMP="+filepath.Join(home, "temporary"), "GITHUB_STEP_SUMMARY="+filepath.Join(home, "summary"), "GITHUB_REPOSITORY=org/repo",
 		"GITHUB_SERVER_URL=https://git.example.org", "CI_API_V4_URL=https://git.example.org/api/v4", "CI_PROJECT_ID=3", "CI_MERGE_REQUEST_IID=7", "DOCKERFW_TOKEN=secret")
+	r.env = append(r.env, "GITHUB_PATH="+filepath.Join(home, "path"), "RELEASE="+filepath.Join(home, "release"), "PROGRAM="+filepath.Join(bin, "dockerfw"),
+		"NAME=dockerfw_"+driver.Version+"_linux_amd64", "TAG=v"+driver.Version)
+	r.run(t, 0, `mkdir -p "$RELEASE/$TAG" && cd "$RELEASE/$TAG" && ln -s "$PROGRAM" "$NAME" && sha256sum "$NAME" >SHA256SUMS && printf "%064d  other\n" 0 >>SHA256SUMS`)
 	r.run(t, 0, "git init -q && dockerfw compile -q policy.hcl -o compiled && git add -A -f . && git commit -q -m one")
 	base, _ := runShell(t, r.dir, "git rev-parse HEAD", r.env)
 	writeFiles(t, r.dir, map[string]string{"policy.hcl": strings.Replace(ciPolicy, "[443]", "[443, 8443]", 1)})
@@ -171,15 +181,38 @@ func (r *ciRun) steps(t *testing.T, steps []ciStep, env, inputs map[string]strin
 	t.Helper()
 	n := 0
 	for _, s := range steps {
-		if strings.Contains(s.Run, "go install") {
-			continue
-		}
-		if s.Run != "" {
+		if s.Run != "" && !strings.HasPrefix(s.Run, "apt-get ") {
 			n++
 			r.run(t, 0, s.Run, append(r.environment(t, env, inputs), r.environment(t, s.Env, inputs)...)...)
 		}
 	}
 	return n
+}
+
+// readOnly checks that a token that cannot comment, as that of a fork, does not fail the job.
+func (r *ciRun) readOnly(t *testing.T, steps []ciStep, inputs map[string]string) {
+	t.Helper()
+	last := steps[len(steps)-1]
+	r.run(t, 0, last.Run, append(r.environment(t, map[string]string{"POLICY": "policy.hcl"}, nil), append(r.environment(t, last.Env, inputs), "READONLY=1")...)...)
+}
+
+// installed runs the steps of a workflow that install the program, and checks that they did, and that
+// they do not if it has other bytes.
+func (r *ciRun) installed(t *testing.T, steps []ciStep) {
+	t.Helper()
+	if steps != nil {
+		r.steps(t, steps, nil, nil)
+	}
+	dir, _, _ := strings.Cut(r.file(t, "path"), "\n")
+	if text := r.run(t, 0, dir+"/dockerfw version"); !strings.Contains(text, driver.Version) {
+		t.Errorf("installed is %s", text)
+	}
+	r.run(t, 0, `cp "$PROGRAM" "$RELEASE/$TAG/other" && echo >>"$RELEASE/$TAG/other" && mv "$RELEASE/$TAG/other" "$RELEASE/$TAG/$NAME" && rm -r `+dir)
+	for _, s := range steps {
+		if s.Run != "" {
+			r.run(t, 1, s.Run, r.environment(t, s.Env, nil)...)
+		}
+	}
 }
 
 // commented checks that the first run makes a comment, and a second one updates it.
@@ -224,6 +257,8 @@ func TestCommandsOfTheCIExamplesRun(t *testing.T) {
 		if sarif := readDoc(t, filepath.Join(r.dir, "dockerfw.sarif")); !strings.Contains(sarif, "policy.hcl") {
 			t.Errorf("the findings are\n%s", sarif)
 		}
+		r.readOnly(t, action.Runs.Steps, inputs)
+		r.installed(t, readCI(t, "github/workflow.yml").Jobs["policy"].Steps)
 		for _, step := range readCI(t, "github/workflow.yml").Jobs["policy"].Steps {
 			if path, local := strings.CutPrefix(step.Uses, "./.github/actions/"); local && path != "dockerfw" {
 				t.Errorf("the workflow uses %s", step.Uses)
@@ -232,7 +267,11 @@ func TestCommandsOfTheCIExamplesRun(t *testing.T) {
 	})
 	t.Run("GitLab", func(t *testing.T) {
 		r, job := newCI(t, bin), readCI(t, "gitlab/gitlab-ci.yml").Dockerfw
-		all := func() { r.run(t, 0, strings.Join(job.Script, "\n"), r.environment(t, job.Variables, nil)...) }
+		script := strings.Join(slices.Concat(job.BeforeScript[1:], []string{"test -x \"$bin/dockerfw\""}, job.Script), "\n")
+		all := func() { r.run(t, 0, script, r.environment(t, job.Variables, nil)...) }
+		if !strings.HasPrefix(job.BeforeScript[0], "apt-get ") {
+			t.Errorf("the first command is %s", job.BeforeScript[0])
+		}
 		all()
 		r.commented(t, "PUT", all)
 		for _, report := range job.Artifacts.Reports {
@@ -251,12 +290,14 @@ func TestCommandsOfTheCIExamplesRun(t *testing.T) {
 	t.Run("Forgejo", func(t *testing.T) {
 		r, job := newCI(t, bin), readCI(t, "forgejo/workflow.yml").Jobs["policy"]
 		all := func() {
-			if n := r.steps(t, job.Steps, job.Env, nil); n != 4 {
+			if n := r.steps(t, job.Steps, job.Env, nil); n != 5 {
 				t.Errorf("%d steps", n)
 			}
 		}
 		all()
 		r.commented(t, "PATCH", all)
+		r.readOnly(t, job.Steps, nil)
+		r.installed(t, nil)
 	})
 	t.Run("pre-commit", func(t *testing.T) {
 		r, n := newCI(t, bin), 0

@@ -220,9 +220,9 @@ func writeImportSummary(cmd *cobra.Command, o imported.Options, r *imported.Resu
 		if len(r.Report.SameReach) > 0 {
 			result = "The same packets get through"
 		}
-		comments := ""
+		comments := escape.Safe("")
 		if r.Left > 0 {
-			comments = " " + isAre(r.Left) + " in the policy as comments."
+			comments = " " + asComments(r.Left)
 		}
 		escape.Fprintf(w, "%s: proved for %s, over all packets that Docker forwards.%s\n", result, words.And(families), comments)
 	case r.EqualOutside:
@@ -240,16 +240,17 @@ func writeImportSummary(cmd *cobra.Command, o imported.Options, r *imported.Resu
 		}
 	}
 	if r.Left > 0 && !r.Equal() {
-		escape.Fprintf(w, "%s in the policy as comments.\n", isAre(r.Left))
+		escape.Fprintf(w, "%s\n", asComments(r.Left))
 	}
 	if target != "" {
 		escape.Fprintf(w, "Next: read it, add an input block for the host itself (dockerfw init writes one), then run\n  %s\n", shell.Command("dockerfw", "check", target))
 	}
 }
 
-func isAre(n int) string {
+// asComments is the sentence about the rules that the policy does not have.
+func asComments(n int) escape.Safe {
 	if n == 1 {
-		return "1 rule is"
+		return "1 rule is in the policy as a comment."
 	}
-	return fmt.Sprintf("%d rules are", n)
+	return escape.Sprintf("%d rules are in the policy as comments.", n)
 }

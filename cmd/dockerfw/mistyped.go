@@ -16,13 +16,17 @@ import (
 // meant: by the word that another tool has for it, by its beginning, or by its letters.
 func unknownCommand(root *cobra.Command, name string) error {
 	problem := fmt.Sprintf("unknown command %q", name)
-	var names, begin []string
+	var names, begin, words []string
+	meant := map[string]*cobra.Command{}
 	for _, c := range root.Commands() {
 		if c.Hidden {
 			continue
 		}
 		if slices.ContainsFunc(c.SuggestFor, func(word string) bool { return strings.EqualFold(word, name) }) {
 			return usageError(root, fmt.Sprintf("%s; the command is \"%s %s\": %s", problem, root.Name(), c.Use, c.Short))
+		}
+		for _, word := range c.SuggestFor {
+			words, meant[word] = append(words, word), c
 		}
 		names = append(names, c.Name())
 		if name != "" && strings.HasPrefix(c.Name(), strings.ToLower(name)) {
@@ -31,6 +35,9 @@ func unknownCommand(root *cobra.Command, name string) error {
 	}
 	if near := append(suggest.Nearest(name, names), begin...); len(near) > 0 {
 		problem += fmt.Sprintf("; did you mean %q?", near[0])
+	} else if near := suggest.Nearest(name, words); len(near) > 0 {
+		c := meant[near[0]]
+		problem += fmt.Sprintf("; %s is \"%s %s\": %s", near[0], root.Name(), c.Use, c.Short)
 	}
 	return usageError(root, problem)
 }

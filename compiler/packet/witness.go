@@ -3,6 +3,7 @@ package packet
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -178,6 +179,7 @@ func (s *Space) packet(chosen map[fieldID]uint32, family int) Packet {
 		}
 	}
 	s.differentInterfaces(&p, chosen)
+	s.toContainer(&p)
 	s.translated(&p, chosen)
 	p.Complete()
 	return p
@@ -194,6 +196,15 @@ func (s *Space) differentInterfaces(p *Packet, chosen map[fieldID]uint32) {
 		p.In = UsualBridge
 	case in && !out:
 		p.Out = UsualExternal
+	}
+}
+
+// toContainer lets a packet from outside leave on the usual bridge rather than on another interface
+// that no rule lists.
+func (s *Space) toContainer(p *Packet) {
+	fromContainer := strings.HasPrefix(p.In, "docker") || strings.HasPrefix(p.In, "br-")
+	if !s.toHost && !fromContainer && !slices.Contains(s.names, p.Out) && s.ifaces.find(p.Out, s.names) == s.ifaces.find(UsualBridge, s.names) {
+		p.Out = UsualBridge
 	}
 }
 

@@ -149,6 +149,18 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+func TestAScriptThatIsRefusedSaysOnceWhatToDoInstead(t *testing.T) {
+	_, diags, err := Read(tree{"s.sh": "A=1\nfor i in 1; do :; done\n$A\n"}, []string{"s.sh"})
+	if err != nil || len(diags) != 3 {
+		t.Fatal(err, diags)
+	}
+	for i, d := range diags {
+		if how := strings.Contains(d.Detail, "iptables-save > rules.v4"); how != (i == 0) {
+			t.Errorf("%s: %s", d.Summary, d.Detail)
+		}
+	}
+}
+
 func TestVariablesOfTheRole(t *testing.T) {
 	const always = "ipv4:1 -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN\nipv4:1 -i docker_gwbridge -j RETURN\nipv4:1 -s 172.18.0.0/16 -j RETURN\nipv4:1 -i docker0 -j RETURN\nipv4:1 -s 172.17.0.0/16 -j RETURN\n"
 	for _, c := range []struct{ name, text, want string }{

@@ -50,6 +50,8 @@ type script struct {
 	ignored []string
 	// failed are commands that fail on a host, and change nothing there.
 	failed []string
+	// refused: the way to import what only a shell can follow was described.
+	refused bool
 	// ended is whether the script has run exit.
 	ended bool
 }
@@ -89,6 +91,11 @@ func (x *script) rangeOf(n syntax.Node) hcl.Range {
 
 // refuse reports something that only a shell can follow.
 func (x *script) refuse(n syntax.Node, what string) {
+	if x.refused {
+		x.diags = append(x.diags, problem(x.rangeOf(n), what+" in a script", "Import the state instead, as above."))
+		return
+	}
+	x.refused = true
 	x.diags = append(x.diags, problem(x.rangeOf(n), what+" in a script", "import follows plain iptables, ip6tables and ipset commands, and nothing that depends on the state of a host. %s", instead))
 }
 

@@ -57,6 +57,22 @@ func imports(files map[string]string, o Options) (*handmade.Source, *Result, err
 	return source, result, err
 }
 
+func TestABlockOfManyAddressesIsNamedAfterTheFirst(t *testing.T) {
+	_, result, err := imports(map[string]string{"rules.v4": table("-A DOCKER-USER -i eth0 -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+		"-A DOCKER-USER -s 10.0.0.0/8 -i eth0 -j DROP", "-A DOCKER-USER -s 172.16.0.0/12 -i eth0 -j DROP", "-A DOCKER-USER -s 192.168.0.0/16 -i eth0 -j DROP")}, Options{})
+	if err != nil || !result.Equal() || !strings.Contains(string(result.Policy), `deny "10.0.0.0-8-and-2-more" {`) {
+		t.Errorf("%v\n%s", err, result.Policy)
+	}
+}
+
+func TestNamesOfBlocksAreReadable(t *testing.T) {
+	for text, want := range map[string]string{"web: office & home": "web-office-home", "-": "", "a_b.c": "a_b.c", "Grüße 1": "Gr-e-1", "[x] y!": "x-y"} {
+		if got := plain(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 // A set of the policy has the type of the one on the host that it replaces, because apply cannot
 // change the type of a set that rules use; or it has another name.
 func TestSetsCanReplaceThoseOfTheHost(t *testing.T) {

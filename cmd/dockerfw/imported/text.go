@@ -329,6 +329,9 @@ func (w *writer) name(b *block) string {
 				}
 				parts = append(parts, a.unknown...)
 			}
+			if n := len(parts); n > 2 { // a name of addresses is long, and ends within one
+				parts = []string{parts[0], fmt.Sprintf("and-%d-more", n-1)}
+			}
 			parts = append(parts, b.interfaces...)
 		}
 		name = plain(strings.Join(parts[:min(len(parts), 5)], "-"))
@@ -353,6 +356,9 @@ func plain(text string) string {
 		}
 		return '-'
 	}, text)
+	for strings.Contains(out, "--") { // of ": " and " & "
+		out = strings.ReplaceAll(out, "--", "-")
+	}
 	const longestRule = 60
 	return strings.Trim(out[:min(len(out), longestRule)], "-_.")
 }

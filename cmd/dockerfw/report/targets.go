@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
@@ -181,35 +182,51 @@ func withoutParts(names []string) []string {
 	})
 }
 
-// joinPorts joins names such as 80/tcp and 443/tcp to 80, 443/tcp, and those of all other ports of
-// several protocols.
+// joinPorts joins names such as 443/tcp, 53/udp and 80/tcp to 80, 443/tcp; 53/udp, and those of all
+// other ports of several protocols.
 func joinPorts(names []string) string {
-	var out, others []string
-	at := 0
+	ports := map[string][]string{}
+	var protocols, rest, others []string
 	for _, n := range names {
+		if isPorts(n) {
+			list, protocol, _ := strings.Cut(n, "/")
+			if ports[protocol] == nil {
+				protocols = append(protocols, protocol)
+			}
+			ports[protocol] = append(ports[protocol], strings.Split(list, ", ")...)
+			continue
+		}
 		if protocol, ok := strings.CutSuffix(n, " ports"); ok {
 			if protocol, ok = strings.CutPrefix(protocol, allOther); ok {
-				if others == nil {
-					at, out = len(out), append(out, "")
+				if others = append(others, protocol); len(others) == 1 {
+					rest = append(rest, "") // their place
 				}
-				others = append(others, protocol)
 				continue
 			}
 		}
-		if i := len(out) - 1; i >= 0 && isPorts(n) && isPorts(out[i]) {
-			a, protocol, _ := strings.Cut(out[i], "/")
-			c, other, _ := strings.Cut(n, "/")
-			if protocol == other {
-				out[i] = a + ", " + c + "/" + protocol
-				continue
-			}
+		rest = append(rest, n)
+	}
+	slices.Sort(protocols)
+	var out []string
+	for _, protocol := range protocols {
+		list := ports[protocol]
+		slices.SortFunc(list, func(a, b string) int { return cmp.Or(cmp.Compare(firstPort(a), firstPort(b)), cmp.Compare(a, b)) })
+		out = append(out, strings.Join(slices.Compact(list), ", ")+"/"+protocol)
+	}
+	for _, n := range rest {
+		if n == "" {
+			n = allOther + words.And(others) + " ports"
 		}
 		out = append(out, n)
 	}
-	if others != nil {
-		out[at] = allOther + words.And(others) + " ports"
-	}
 	return strings.Join(out, "; ")
+}
+
+// firstPort is the first port of a text such as 80-90.
+func firstPort(text string) int {
+	first, _, _ := strings.Cut(text, "-")
+	n, _ := strconv.Atoi(first)
+	return n
 }
 
 // allOther begins the name of all ports of a protocol but those that rules list.
