@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -207,7 +206,7 @@ func (b *builder) parts(k Kind) ([]*grid, []*row, error) {
 	}
 	for _, f := range b.families() {
 		for i, p := range programs[f] {
-			divide(p, matchesMarks(b.sides[i], k, f), clients[f], &targets)
+			divide(b.sides[i], f, p, matchesMarks(b.sides[i], k, f), clients[f], &targets)
 		}
 	}
 	var grids []*grid
@@ -224,7 +223,7 @@ func (b *builder) parts(k Kind) ([]*grid, []*row, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	rows := mergeTargets(grids, classes, b.ofHost())
+	rows := mergeTargets(grids, classes, targets.leading, b.ofHost())
 	for i := range rows {
 		rows[i].name(k, grids, by, b)
 	}
@@ -361,11 +360,14 @@ func classesOf(grids []*grid) ([]string, error) {
 // mergeTargets joins classes of targets at which every client gets the same from the same rules.
 // Packets that go directly to containers stay alone. So does what no rule lists, unless ofHost: the
 // rules of a host list much that nobody meant, such as the ports that its nat rules translate.
-func mergeTargets(grids []*grid, classes []string, ofHost bool) []*row {
+func mergeTargets(grids []*grid, classes []string, leading []bool, ofHost bool) []*row {
 	ids, index := map[*grid]numbers{}, map[string]*row{}
 	var rows []*row
 	for _, holds := range classes {
-		rest := !strings.Contains(holds[1:], "1")
+		rest := true
+		for i := 1; i < len(holds); i++ { // the first is DNAT
+			rest = rest && (holds[i] == '0' || leading[i])
+		}
 		k := fmt.Sprint(holds[0], rest && !ofHost)
 		for _, g := range grids {
 			set, ok := g.of[holds]
