@@ -72,6 +72,10 @@ func (b *block) rule(name At[string]) (r *Rule, enabled bool) {
 		r.Action = Action(b.choice("action").Value)
 	}
 	r.Rate, r.Connections, r.Log = b.rate(), b.connections(), b.log(name.Value)
+	// docs/contributing/netfilter.md, "Two limits in one rule".
+	if r.Kind == KindDeny && r.Rate != nil && r.Connections != nil {
+		b.error(diag.CodeConflict, r.Connections.DeclRange, "rate and connections in a deny", "Connections within the rate would not be counted, and the deny would refuse less than each limit alone. Write two deny blocks, one with each limit.")
+	}
 	r.Expires = b.expires(r, enabled)
 	if d, ok := b.text("description"); ok {
 		r.Description = d.Value

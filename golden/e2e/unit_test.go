@@ -47,18 +47,19 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 	}
 }
 
-func TestSystemdAcceptsTheUnitForFirewalld(t *testing.T) {
+func TestSystemdAcceptsTheUnitsOfOperations(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		testenv.SkipOrFail(t, err.Error())
 	}
-	const name = "dockerfw-firewalld.service"
-	unit := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(unit, []byte(fileOfDocs(t, "/etc/systemd/system/"+name)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("%v\n%s", err, out)
+	for _, name := range []string{"dockerfw-firewalld.service", "dockerfw-nftables.service"} {
+		unit := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(unit, []byte(fileOfDocs(t, "/etc/systemd/system/"+name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }

@@ -206,7 +206,7 @@ func (b *builder) parts(k Kind) ([]*grid, []*row, error) {
 	}
 	for _, f := range b.families() {
 		for i, p := range programs[f] {
-			divide(p, matchesMarks(b.sides[i], k, f), clients[f], &targets)
+			divide(b.sides[i], f, p, matchesMarks(b.sides[i], k, f), clients[f], &targets)
 		}
 	}
 	var grids []*grid
@@ -223,7 +223,7 @@ func (b *builder) parts(k Kind) ([]*grid, []*row, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	rows := mergeTargets(grids, classes, targets.conds, b.ofHost())
+	rows := mergeTargets(grids, classes, &targets, b.ofHost())
 	for i := range rows {
 		rows[i].name(k, grids, by, b)
 	}
@@ -374,14 +374,14 @@ func isInterface(c packet.Cond) bool {
 // mergeTargets joins classes of targets at which every client gets the same from the same rules.
 // Packets that go directly to containers stay alone. So does what no rule lists, unless ofHost: the
 // rules of a host list much that nobody meant, such as the ports that its nat rules translate. An interface alone is
-// no list of targets.
-func mergeTargets(grids []*grid, classes []string, conds []packet.Cond, ofHost bool) []*row {
+// no list of targets, nor is what only leads to a chain.
+func mergeTargets(grids []*grid, classes []string, targets *partition, ofHost bool) []*row {
 	ids, index := map[*grid]numbers{}, map[string]*row{}
 	var rows []*row
 	for _, holds := range classes {
 		rest := true
-		for i, c := range conds[1:] {
-			rest = rest && (holds[1+i] == '0' || isInterface(c))
+		for i, c := range targets.conds[1:] { // the first is DNAT
+			rest = rest && (holds[1+i] == '0' || targets.leading[1+i] || isInterface(c))
 		}
 		k := fmt.Sprint(holds[0], rest && !ofHost)
 		for _, g := range grids {

@@ -17,20 +17,27 @@ const maxClasses = 4096
 // partition collects conditions that divide the packets of a table.
 type partition struct {
 	conds []packet.Cond
-	index map[string]int
+	// leading are the conditions of no rules but those that lead to folded ones: what only these list, no block
+	// of the policy does.
+	leading []bool
+	index   map[string]int
 }
 
 // add adds a condition unless it has it, and returns its index.
-func (p *partition) add(c packet.Cond) int {
+func (p *partition) add(c packet.Cond) int { return p.addOf(c, false) }
+
+// addOf adds a condition, which may be one of a rule that leads to folded ones.
+func (p *partition) addOf(c packet.Cond, leads bool) int {
 	k := key(c)
 	if i, known := p.index[k]; known {
+		p.leading[i] = p.leading[i] && leads
 		return i
 	}
 	if p.index == nil {
 		p.index = map[string]int{}
 	}
 	p.index[k] = len(p.conds)
-	p.conds = append(p.conds, c)
+	p.conds, p.leading = append(p.conds, c), append(p.leading, leads)
 	return len(p.conds) - 1
 }
 
@@ -116,43 +123,98 @@ func aboutEnd(e packet.End) int {
 // divide adds the conditions of the rules of a program to those about clients and those about
 // targets, so that no rule divides a class of clients and of targets further. The conditions of a
 // rule about targets count together: 443/tcp is one of them, and not all of tcp and port 443 of
-// any protocol. A condition about both counts as its parts. Without nat, rules of nat tables are
-// left out: they decide nothing.
-func divide(p *packet.Program, nat bool, clients, targets *partition) {
-	for _, r := range p.Rules() {
-		if r.At.Table == "nat" && !nat {
-			continue
-		}
-		var target packet.All
-		for _, c := range r.Matches {
-			switch about(c) {
-			case aboutClient:
-				clients.addEach(packet.All{c})
-			case aboutTarget:
-				target = append(target, c)
-			case 0, aboutOther:
-			default:
-				packet.Walk(c, func(c packet.Cond) bool {
-					switch about(c) {
-					case aboutClient:
-						clients.addEach(packet.All{c})
-						return false
-					case aboutTarget:
-						targets.addEach(packet.All{c})
-						return false
-					}
-					return true
-				})
+// any protocol. So do those of the rules that lead to a folded one, which does not repeat them. A
+// condition about both counts as its parts. Without nat, rules of nat tables are left out: they decide
+// nothing.
+func divide(h *snapshot.Host, f ir.Family, p *packet.Program, nat bool, clients, targets *partition) {
+	led := ledTo(h, f, p)
+	for _, c := range p.Chains {
+		for _, r := range c.Rules {
+			if r.At.Table == "nat" && !nat {
+				continue
 			}
-		}
-		if snapshot.IsOwnTable(r.At) {
-			for _, one := range alternatives(target) {
-				targets.addEach(one)
+			leads := leadsToFolded(h, f, r)
+			var target packet.All
+			if !leads {
+				target = slices.Clone(led[c.Name])
 			}
-			continue
+			for _, c := range r.Matches {
+				switch about(c) {
+				case aboutClient:
+					clients.addEach(packet.All{c}, false)
+				case aboutTarget:
+					target = append(target, c)
+				case 0, aboutOther:
+				default:
+					packet.Walk(c, func(c packet.Cond) bool {
+						switch about(c) {
+						case aboutClient:
+							clients.addEach(packet.All{c}, false)
+							return false
+						case aboutTarget:
+							targets.addEach(packet.All{c}, false)
+							return false
+						}
+						return true
+					})
+				}
+			}
+			if snapshot.IsOwnTable(r.At) {
+				for _, one := range alternatives(target) {
+					targets.addEach(one, false)
+				}
+				continue
+			}
+			targets.addEach(target, leads)
 		}
-		targets.addEach(target)
 	}
+}
+
+// leadsToFolded reports whether a rule only leads to folded rules.
+func leadsToFolded(h *snapshot.Host, f ir.Family, r *packet.Rule) bool {
+	id, ok := h.IDAt(f, r.At)
+	return ok && id.Leads() && r.Verdict.Chain != ""
+}
+
+// ledTo are the conditions about targets that packets fulfill in the chains of folded rules: those of the only
+// rule that leads there, and of the rules that lead to that one.
+func ledTo(h *snapshot.Host, f ir.Family, p *packet.Program) map[string]packet.All {
+	type caller struct {
+		chain string
+		rule  *packet.Rule
+	}
+	callers := map[string][]caller{}
+	for _, c := range p.Chains {
+		for _, r := range c.Rules {
+			if r.Verdict.Chain != "" {
+				callers[r.Verdict.Chain] = append(callers[r.Verdict.Chain], caller{c.Name, r})
+			}
+		}
+	}
+	out := map[string]packet.All{}
+	var of func(chain string) packet.All
+	of = func(chain string) packet.All {
+		if known, ok := out[chain]; ok {
+			return known
+		}
+		out[chain] = nil // of a loop
+		by := callers[chain]
+		if len(by) != 1 || !leadsToFolded(h, f, by[0].rule) {
+			return nil
+		}
+		conds := slices.Clone(of(by[0].chain))
+		for _, c := range by[0].rule.Matches {
+			if about(c) == aboutTarget {
+				conds = append(conds, c)
+			}
+		}
+		out[chain] = conds
+		return conds
+	}
+	for _, c := range p.Chains {
+		of(c.Name)
+	}
+	return out
 }
 
 // maxAlternatives limits the conjunctions that one rule of nft becomes.
@@ -193,7 +255,7 @@ func alternatives(target packet.All) []packet.All {
 
 // addEach adds the conjunction of conditions. One that consists of negations alone is replaced by
 // what they negate: the class that is in none of the conditions is then that of all others.
-func (p *partition) addEach(all packet.All) {
+func (p *partition) addEach(all packet.All, leads bool) {
 	if len(all) == 0 {
 		return
 	}
@@ -202,14 +264,14 @@ func (p *partition) addEach(all packet.All) {
 			continue
 		}
 		if len(all) == 1 {
-			p.add(c)
+			p.addOf(c, leads)
 		} else {
-			p.add(all)
+			p.addOf(all, leads)
 		}
 		return
 	}
 	for _, c := range all {
-		p.addEach(packet.All{c.(packet.Not).C})
+		p.addEach(packet.All{c.(packet.Not).C}, leads)
 	}
 }
 

@@ -17,7 +17,17 @@ import (
 func (h *Host) readNFT(o LiveOptions) error {
 	large := largeSets(o.Compiled)
 	text, err := h.listNFT(large)
+	if err == nil {
+		if h.NFT, err = nft.Parse(text); err != nil {
+			err = &unreadableError{fmt.Errorf("%s: nft -j list ruleset: %w", h.Name, err)}
+		}
+	}
+	unreadable := (*unreadableError)(nil)
 	switch {
+	case errors.As(err, &unreadable):
+		if !h.readNFTText() {
+			return err
+		}
 	case errors.Is(err, ErrNoTool):
 		h.NFTUnread = "nft is not installed"
 		return nil
@@ -26,9 +36,6 @@ func (h *Host) readNFT(o LiveOptions) error {
 		return nil
 	case err != nil:
 		return err
-	}
-	if h.NFT, err = nft.Parse(text); err != nil && !h.readNFTText() {
-		return fmt.Errorf("%s: nft -j list ruleset: %w", h.Name, err)
 	}
 	h.assume(large)
 	err = h.checkNFT()

@@ -128,10 +128,13 @@ func (h *Host) list(into *listing, args ...string) error {
 		return err
 	}
 	if err := json.NewDecoder(bytes.NewReader(text)).Decode(into); err != nil {
-		return fmt.Errorf("%s: nft -j: %w", h.Name, err)
+		return &unreadableError{fmt.Errorf("%s: nft -j: %w", h.Name, err)}
 	}
 	return nil
 }
+
+// unreadableError is the error for JSON of nft that cannot be read.
+type unreadableError struct{ error }
 
 // replace gives an object of another listing the set as l has it, with its elements. A set that was
 // deleted meanwhile stays without elements.

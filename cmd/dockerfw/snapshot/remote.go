@@ -32,7 +32,8 @@ func OpenRemote(ctx context.Context, name string) (*Fleet, hcl.Diagnostics, erro
 
 // questions runs all tools that may be needed: which ones are depends on what others print, and
 // a second connection could need a second password. The legacy tool creates a table that it is
-// asked for, so it is asked for the filter table only if that exists.
+// asked for, so it is asked for the filter table only if that exists. For a table with flags nft 1.0.6 prints
+// JSON that cannot be read, so the text of nft is needed as well (readNFTText).
 func questions() string {
 	script := toolQuestions
 	for _, command := range network.Commands() {
@@ -58,6 +59,10 @@ const toolQuestions = `
 	ask ipset save
 	ask nft list tables
 	ask nft -j list ruleset
+	case "$(nft -t list ruleset 2>/dev/null)" in
+	*"
+	flags "*) ask nft list ruleset ;;
+	esac
 	ask test -e /sys/class/net/docker0
 `
 

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/nft"
 )
 
 const dockersJump = "-A FORWARD -j DOCKER-USER\n-A FORWARD -j DOCKER-FORWARD"
@@ -65,6 +68,33 @@ func TestErrorsOfRemoteToolsShowTheHostAndWhatToDo(t *testing.T) {
 				t.Errorf("%v: the kind of the error is wrong", err)
 			}
 		})
+	}
+}
+
+// For a dormant table nft 1.0.6 prints JSON that ends in the middle, here and on another host.
+func TestTheTextOfNFTIsReadWhereItsJSONIsNot(t *testing.T) {
+	const table = "table inet dockerfw {\n\tflags dormant\n\n\tchain forward {\n\t\ttype filter hook forward priority filter - 10; policy accept;\n\t}\n}"
+	fakeTools(t, NFT, dockersJump, "")
+	write(t, filepath.Join(os.Getenv("PATH"), "nft"), "#!/bin/sh\ncase $1 in\n-j) echo '{\"nftables\": [{\"table\": {\"family\": \"inet\", \"flags\": [\"' ;;\n*) echo '"+table+"' ;;\nesac\n")
+	for _, name := range []string{"live", remoteName} {
+		opened, diags, err := Open(name, driver.Options{})
+		if err != nil || diags.HasErrors() {
+			t.Fatal(name, err, diags)
+		}
+		h := opened.Hosts[0]
+		if !h.NFTables() || !h.Table().Dormant || h.Table().Chain("forward") == nil {
+			t.Errorf("%s: got %+v", name, h.NFT)
+		}
+	}
+	// A host with large sets is listed in parts.
+	compiled := &Host{NFT: &nft.Ruleset{Tables: []*nft.Table{{Family: ir.NFTFamily, Name: ir.NFTTable, Sets: map[string]*nft.Set{"a.01234567": {Name: "a.01234567"}}}}}}
+	compiled.Table().Sets["a.01234567"].Addresses.V4 = make([]nft.Range4, plan.LargeSet+1)
+	if len(largeSets([]*Host{compiled})) != 1 {
+		t.Fatal("the set is not large")
+	}
+	h := newHost("live", Live)
+	if err := h.readNFT(LiveOptions{Compiled: []*Host{compiled}}); err != nil || !h.NFTables() || !h.Table().Dormant {
+		t.Errorf("got %+v, %v", h.NFT, err)
 	}
 }
 

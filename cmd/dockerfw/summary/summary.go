@@ -150,9 +150,10 @@ func changeCounts(changes []folder.Change) string {
 	return fmt.Sprintf("%s written, %d removed", words.Count(written, "file"), removed)
 }
 
-// ruleCounts counts the rules of all chains by phase, and those of INPUT protection apart.
+// ruleCounts counts the rules of all chains by phase, and apart from them the jumps to folded rules, which accept and
+// deny nothing, and the rules of INPUT protection.
 func ruleCounts(p *iptables.Program) string {
-	rules, input, host, merged := 0, 0, 0, 0
+	rules, input, host, jumps := 0, 0, 0, 0
 	phases := map[ir.Phase]int{}
 	for _, c := range p.Chains {
 		switch c.Scope {
@@ -165,9 +166,10 @@ func ruleCounts(p *iptables.Program) string {
 		}
 		rules += len(c.Rules)
 		for _, r := range c.Rules {
-			phases[r.ID.Phase]++
-			if r.ID.Merged() {
-				merged++
+			if r.ID.Leads() {
+				jumps++
+			} else {
+				phases[r.ID.Phase]++
 			}
 		}
 	}
@@ -176,6 +178,9 @@ func ruleCounts(p *iptables.Program) string {
 		if n := phases[phase]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, phase))
 		}
+	}
+	if jumps > 0 {
+		parts = append(parts, words.Count(jumps, "jump"))
 	}
 	text := fmt.Sprintf("%s: %s", words.Count(rules, "rule"), strings.Join(parts, ", "))
 	switch {

@@ -42,3 +42,16 @@ accept "fast" {
     limit = "20000/second"
   }
 }
+
+deny "both" {
+  protocol        = "tcp"
+  published_ports = [446]
+
+  rate {
+    limit = "20/second"
+  }
+
+  connections {
+    max = 50
+  }
+}

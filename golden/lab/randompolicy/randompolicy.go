@@ -34,13 +34,15 @@ func Text(t *rapid.T) string {
 			fmt.Fprintf(&b, "%s = %s\n", name, list(values, most))
 		}
 	}
-	limits := func() {
-		if rapid.IntRange(0, 4).Draw(t, "rate") == 0 {
+	limits := func(kind string) {
+		rate := rapid.IntRange(0, 4).Draw(t, "rate") == 0
+		if rate {
 			fmt.Fprintf(&b, "rate {\nlimit = %s\nper = %s\n", pick(`"20/second"`, `"7/minute"`, `"900/hour"`, `"5/day"`), pick(`"source"`, `"rule"`))
 			maybe("burst = %s", "1", "5")
 			b.WriteString("}\n")
 		}
-		if rapid.IntRange(0, 4).Draw(t, "connections") == 0 {
+		// A deny with both is an error.
+		if rapid.IntRange(0, 4).Draw(t, "connections") == 0 && !(rate && kind == "deny") {
 			b.WriteString("connections {\nmax = 9\n")
 			maybe("per_prefix_v4 = %s", "24", "31")
 			maybe("per_prefix_v6 = %s", "64", "127")
@@ -85,7 +87,7 @@ func Text(t *rapid.T) string {
 		if kind == "deny" {
 			maybe("action = %s", `"drop"`, `"reject"`)
 		}
-		limits()
+		limits(kind)
 		if rapid.IntRange(0, 5).Draw(t, "expires") == 0 {
 			fmt.Fprintf(&b, "expires = %s\n", pick(`"2036-12-31"`, `"2037-06-30T12:00:00Z"`))
 		}
