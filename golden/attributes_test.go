@@ -186,8 +186,8 @@ var sampleVariants = []sampleVariant{
 // of the paths; none at all if it is a matter of spelling.
 func (s attributeSample) compare(t *testing.T, kind string, v sampleVariant, paths ...diff.Path) {
 	t.Helper()
-	without, with := samplePolicy(t, kind, v, s.without), samplePolicy(t, kind, v, s.with)
-	if emittedRules(t, without) == emittedRules(t, with) {
+	without, with := compileSample(t, samplePolicy(t, kind, v, s.without)), compileSample(t, samplePolicy(t, kind, v, s.with))
+	if emittedRules(without) == emittedRules(with) {
 		t.Error("the emitted files are the same with and without it")
 	}
 	report := compareSamples(t, without, with)
@@ -295,13 +295,17 @@ default {
 	return filepath.Join(dir, "policy.hcl")
 }
 
-// emittedRules returns the files that the host loads.
-func emittedRules(t *testing.T, policy string) string {
+func compileSample(t *testing.T, policy string) *driver.Result {
 	t.Helper()
 	result, diags := driver.Policy(policy, driver.Options{Hosts: []string{"sample"}, Now: today})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
+	return result
+}
+
+// emittedRules returns the files that the host loads.
+func emittedRules(result *driver.Result) string {
 	var b bytes.Buffer
 	for _, f := range result.Hosts[0].Files {
 		if strings.HasSuffix(f.Name, ".restore") {
@@ -312,13 +316,13 @@ func emittedRules(t *testing.T, policy string) string {
 	return b.String()
 }
 
-func compareSamples(t *testing.T, old, new string) *diff.Report {
+func compareSamples(t *testing.T, old, new *driver.Result) *diff.Report {
 	t.Helper()
 	var sides []*snapshot.Fleet
-	for _, name := range []string{old, new} {
-		side, diags, err := snapshot.Open(name, driver.Options{Hosts: []string{"sample"}, Now: today})
-		if err != nil || diags.HasErrors() {
-			t.Fatal(err, diags)
+	for _, result := range []*driver.Result{old, new} {
+		side, diags := snapshot.OfResult("policy.hcl", result)
+		if diags.HasErrors() {
+			t.Fatal(diags)
 		}
 		sides = append(sides, side)
 	}

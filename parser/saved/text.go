@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -97,48 +98,54 @@ func byName(name string) Content {
 // saveRules is the advice of most messages.
 const saveRules = "Run on the host: iptables-save > rules.v4; ip6tables-save > rules.v6; ipset save > sets"
 
-// formats are files that are given instead of saved rules.
-var formats = []struct {
+// format is that of files that are given instead of saved rules.
+type format struct {
 	text *regexp.Regexp
 	what string
 	run  string
-}{
-	{
-		regexp.MustCompile(`(?m)^[ \t]*Chain \S+ \((policy \w+|\d+ references)`),
-		"the output of iptables -L, which omits parts of the rules", saveRules,
-	},
-	{
-		regexp.MustCompile(`(?m)^[ \t]*table (ip|ip6|inet|arp|bridge|netdev) \S+ *\{?[ \t\r]*$|^\s*\{\s*"nftables"`),
-		"the output of nft list ruleset; dockerfw reads rules as iptables-save prints them", saveRules,
-	},
-	{
-		regexp.MustCompile(`(?m)^\s*(nft )?(add|insert) (table|chain|rule) (ip|ip6|inet|arp|bridge|netdev) `),
-		"a list of nft commands; dockerfw reads rules as iptables-save prints them", saveRules,
-	},
-	{
-		regexp.MustCompile(`(?m)^[ \t]*(sudo )?([\w/]*/)?(ip6?tables(-nft|-legacy)?|\$\{?IP6?T\w*\}?) +-`),
-		"a script of iptables commands", "Run the script on a host and save the result: iptables-save > rules.v4; ip6tables-save > rules.v6",
-	},
-	{
-		regexp.MustCompile(`(?m)^[ \t]*(sudo )?([\w/]*/)?ipset +(-!|-exist|create|add|-N|-A)\b`),
-		"a script of ipset commands", "Run on the host: ipset save > sets",
-	},
-	{regexp.MustCompile(`^\s*(<\?xml[^>]*>\s*)?<ipsets>`), "the output of ipset list -o xml", "Run on the host: ipset save > sets"},
-	{regexp.MustCompile(`(?i)^\s*(<\?xml[^>]*>\s*)?(<!--[^>]*>\s*)*<iptables-rules`), "the output of iptables-xml", saveRules},
-	{regexp.MustCompile(`(?i)^\s*<(!doctype html|html|head|body)\b`), "a web page", saveRules},
-	{regexp.MustCompile(`^\s*<`), "an XML file", saveRules},
-	{regexp.MustCompile(`(?m)^Status: (in)?active[ \t\r]*$`), "the output of ufw status", saveRules},
-	{regexp.MustCompile(`(?m)^[ \t]+icmp-block-inversion: `), "the output of firewall-cmd", saveRules},
-	{
-		regexp.MustCompile(`(?m)^(host|accept|deny|ipset)( "[^"\n]*")? *\{`),
-		"apparently a policy", "Rename it to end in .hcl",
-	},
-	{
-		regexp.MustCompile(`(?mi)^.*\b(command not found|permission denied|operation not permitted|you must be root)\b`),
-		"the error message of a command", "Run the command again as root. " + saveRules,
-	},
-	{regexp.MustCompile(`^\s*[{\[]`), "a JSON file", saveRules},
 }
+
+// formats are compiled when a file has neither rules nor sets: to compile them takes a twentieth of the time
+// in which the program starts.
+var formats = sync.OnceValue(func() []format {
+	return []format{
+		{
+			regexp.MustCompile(`(?m)^[ \t]*Chain \S+ \((policy \w+|\d+ references)`),
+			"the output of iptables -L, which omits parts of the rules", saveRules,
+		},
+		{
+			regexp.MustCompile(`(?m)^[ \t]*table (ip|ip6|inet|arp|bridge|netdev) \S+ *\{?[ \t\r]*$|^\s*\{\s*"nftables"`),
+			"the output of nft list ruleset; dockerfw reads rules as iptables-save prints them", saveRules,
+		},
+		{
+			regexp.MustCompile(`(?m)^\s*(nft )?(add|insert) (table|chain|rule) (ip|ip6|inet|arp|bridge|netdev) `),
+			"a list of nft commands; dockerfw reads rules as iptables-save prints them", saveRules,
+		},
+		{
+			regexp.MustCompile(`(?m)^[ \t]*(sudo )?([\w/]*/)?(ip6?tables(-nft|-legacy)?|\$\{?IP6?T\w*\}?) +-`),
+			"a script of iptables commands", "Run the script on a host and save the result: iptables-save > rules.v4; ip6tables-save > rules.v6",
+		},
+		{
+			regexp.MustCompile(`(?m)^[ \t]*(sudo )?([\w/]*/)?ipset +(-!|-exist|create|add|-N|-A)\b`),
+			"a script of ipset commands", "Run on the host: ipset save > sets",
+		},
+		{regexp.MustCompile(`^\s*(<\?xml[^>]*>\s*)?<ipsets>`), "the output of ipset list -o xml", "Run on the host: ipset save > sets"},
+		{regexp.MustCompile(`(?i)^\s*(<\?xml[^>]*>\s*)?(<!--[^>]*>\s*)*<iptables-rules`), "the output of iptables-xml", saveRules},
+		{regexp.MustCompile(`(?i)^\s*<(!doctype html|html|head|body)\b`), "a web page", saveRules},
+		{regexp.MustCompile(`^\s*<`), "an XML file", saveRules},
+		{regexp.MustCompile(`(?m)^Status: (in)?active[ \t\r]*$`), "the output of ufw status", saveRules},
+		{regexp.MustCompile(`(?m)^[ \t]+icmp-block-inversion: `), "the output of firewall-cmd", saveRules},
+		{
+			regexp.MustCompile(`(?m)^(host|accept|deny|ipset)( "[^"\n]*")? *\{`),
+			"apparently a policy", "Rename it to end in .hcl",
+		},
+		{
+			regexp.MustCompile(`(?mi)^.*\b(command not found|permission denied|operation not permitted|you must be root)\b`),
+			"the error message of a command", "Run the command again as root. " + saveRules,
+		},
+		{regexp.MustCompile(`^\s*[{\[]`), "a JSON file", saveRules},
+	}
+})
 
 // beforeLine matches what copying adds before the lines of saved rules: line numbers,
 // marks of a quotation or of a diff.
@@ -150,7 +157,7 @@ func otherFormat(name, text string) error {
 	if m := beforeLine.FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("each line of %s begins with %q, which was added by copying. Remove it from all lines, or save the file again. %s", name, m[1], saveRules)
 	}
-	for _, f := range formats {
+	for _, f := range formats() {
 		if f.text.MatchString(text) {
 			return fmt.Errorf("%s is %s. %s", name, f.what, f.run)
 		}

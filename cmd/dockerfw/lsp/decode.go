@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl-lang/decoder"
 	"github.com/hashicorp/hcl-lang/lang"
@@ -20,10 +21,11 @@ type view struct {
 	decoder  *decoder.PathDecoder
 }
 
-// The schema and the functions are the same for every policy; hcl-lang does not change them.
+// The schema and the functions are the same for every policy; hcl-lang does not change them. Other commands
+// than lsp start without them.
 var (
-	allBlocks    = policySchema()
-	allFunctions = functions()
+	allBlocks    = sync.OnceValue(policySchema)
+	allFunctions = sync.OnceValue(functions)
 )
 
 // view returns nil for a document that hcl-lang cannot help with: one in the JSON syntax, one
@@ -47,7 +49,7 @@ func (s *Server) view(u protocol.DocumentURI) *view {
 		v.files[path] = file
 	}
 	dir := lang.Path{Path: filepath.Dir(path), LanguageID: "dockerfw"}
-	all := &decoder.PathContext{Schema: allBlocks, Files: v.files, Functions: allFunctions}
+	all := &decoder.PathContext{Schema: allBlocks(), Files: v.files, Functions: allFunctions()}
 	reader := paths{dir, all}
 	// Errors below are of files that are being typed: what was found until there is used.
 	if v.decoder, err = decoder.NewDecoder(reader).Path(dir); err != nil {

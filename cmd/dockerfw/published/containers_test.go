@@ -178,9 +178,7 @@ func FuzzReadContainers(f *testing.F) {
 // A few lines can be millions of ports.
 func TestTooManyPortsAreRefused(t *testing.T) {
 	const all = `{"Names":"c","Ports":"0.0.0.0:1-65535->1-65535/udp, [::]:1-65535->1-65535/udp"}` + "\n"
-	if _, diags := ReadContainers([]byte(strings.Repeat(all, 4)), "ps.json"); diags.HasErrors() {
-		t.Error(diags)
-	}
+	// The error is in line 5, so that those of four lines are not too many.
 	_, diags := ReadContainers([]byte(strings.Repeat(all, 100)), "ps.json")
 	if len(diags) != 1 || diags[0].Summary != "too many ports" || diags[0].Subject.Start.Line != 5 {
 		t.Error(diags)
