@@ -198,7 +198,7 @@ func (r *ciRun) commented(t *testing.T, update string, again func()) {
 
 // The commands of examples/ci run in a repository with a change that opens a port.
 func TestCommandsOfTheCIExamplesRun(t *testing.T) {
-	bin := buildProgram(t)
+	bin := builtProgram(t)
 	t.Run("GitHub", func(t *testing.T) {
 		r, action := newCI(t, bin), readCI(t, "github/action.yml")
 		inputs := map[string]string{}

@@ -59,7 +59,7 @@ func (s *scenario) add(f fence) {
 // Each scenario has one policy in the canonical style that compiles without a warning as it
 // is, and whose tests pass, also with the variables that the section sets.
 func TestPoliciesOfTheCookbookCompileAndPassTheirTests(t *testing.T) {
-	bin := buildProgram(t)
+	bin := builtProgram(t)
 	all := scenarios(t)
 	if len(all) < 20 {
 		t.Errorf("only %d scenarios in the cookbook", len(all))

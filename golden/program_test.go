@@ -2,21 +2,46 @@ package golden
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
-// buildProgram builds dockerfw into a folder that the test deletes, and returns that folder.
-func buildProgram(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "dockerfw"), "../cmd/dockerfw").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+// program is dockerfw, built once for all tests that run it, because linking it takes longer than most of them.
+var program struct {
+	sync.Once
+	dir string
+	err error
+}
+
+// TestMain removes what builtProgram has built.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if program.dir != "" {
+		_ = os.RemoveAll(program.dir)
 	}
-	return dir
+	os.Exit(code)
+}
+
+// builtProgram returns the folder that dockerfw is built into.
+func builtProgram(t *testing.T) string {
+	t.Helper()
+	program.Do(func() {
+		if program.dir, program.err = os.MkdirTemp("", "dockerfw-golden"); program.err != nil {
+			return
+		}
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(program.dir, "dockerfw"), "../cmd/dockerfw").CombinedOutput(); err != nil {
+			program.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if program.err != nil {
+		t.Fatal(program.err)
+	}
+	return program.dir
 }
 
 // runShell runs a command in a directory as a person would type it, and returns what it

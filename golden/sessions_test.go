@@ -162,7 +162,7 @@ func (s *session) run(t *testing.T, c step) []string {
 // diff block changes the policy. A line with "…"
 // stands for any lines. With -update, the outputs are rewritten.
 func TestSessionsOfTheDocsPrintWhatTheDocsShow(t *testing.T) {
-	bin := buildProgram(t)
+	bin := builtProgram(t)
 	for _, doc := range sessionDocs {
 		t.Run(filepath.Base(doc), func(t *testing.T) {
 			t.Parallel()
@@ -270,7 +270,7 @@ func patch(t *testing.T, place, text string, diff []string) string {
 
 // Command lines in sh blocks are not run, but their commands and options exist.
 func TestCommandLinesOfTheDocsHaveOptionsOfTheProgram(t *testing.T) {
-	bin := buildProgram(t)
+	bin := builtProgram(t)
 	docs, err := filepath.Glob("../docs/*.md")
 	if err != nil {
 		t.Fatal(err)

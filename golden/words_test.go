@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"testing"
@@ -39,8 +40,16 @@ var proper = regexp.MustCompile(`words_test\.go|unguarded|warning-unguarded|Code
 // and documents.
 func TestTheTreeUsesTheFieldsWords(t *testing.T) {
 	var patterns []*regexp.Regexp
+	var literals [][]string
 	for _, a := range avoided {
 		patterns = append(patterns, regexp.MustCompile(a.pattern))
+		parsed, err := syntax.Parse(a.pattern, syntax.Perl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if literals = append(literals, required(parsed)); len(literals[len(literals)-1]) == 0 {
+			t.Errorf("%s matches text without any certain word, so that it takes long to look for it", a.pattern)
+		}
 	}
 	read := 0
 	for _, suffix := range []string{".go", ".md", ".sh", ".txt", ".hcl", ".yml", ".yaml", ".service", "Makefile", ".ci/run"} {
@@ -55,9 +64,12 @@ func TestTheTreeUsesTheFieldsWords(t *testing.T) {
 			}
 			read++
 			for i, line := range strings.Split(string(text), "\n") {
-				line = proper.ReplaceAllString(line, "")
 				for k, p := range patterns {
-					if found := p.FindString(line); found != "" {
+					// To look for literal text first takes a tenth of the time.
+					if !slices.ContainsFunc(literals[k], func(s string) bool { return strings.Contains(line, s) }) {
+						continue
+					}
+					if found := p.FindString(proper.ReplaceAllString(line, "")); found != "" {
 						t.Errorf("%s:%d: %q; write: %s", slash, i+1, found, avoided[k].instead)
 					}
 				}
@@ -70,4 +82,40 @@ func TestTheTreeUsesTheFieldsWords(t *testing.T) {
 	if !slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.MatchString("rules of others stand in vain") }) {
 		t.Error("the patterns match nothing")
 	}
+}
+
+// required are texts of which each match of an expression has at least one; none if that is not known.
+func required(re *syntax.Regexp) []string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if re.Flags&syntax.FoldCase != 0 {
+			return nil
+		}
+		return []string{string(re.Rune)}
+	case syntax.OpCapture:
+		return required(re.Sub[0])
+	case syntax.OpAlternate:
+		var out []string
+		for _, sub := range re.Sub {
+			texts := required(sub)
+			if len(texts) == 0 {
+				return nil
+			}
+			out = append(out, texts...)
+		}
+		return out
+	case syntax.OpConcat:
+		// The part whose shortest text is the longest excludes the most.
+		var best []string
+		length := 0
+		for _, sub := range re.Sub {
+			if texts := required(sub); len(texts) > 0 {
+				if shortest := len(slices.MinFunc(texts, func(a, b string) int { return len(a) - len(b) })); shortest > length {
+					best, length = texts, shortest
+				}
+			}
+		}
+		return best
+	}
+	return nil
 }

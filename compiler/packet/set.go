@@ -76,6 +76,9 @@ func (s Set) ForAnyClient(conditions []string) Set {
 // ForAnyTarget is described at ForAnyClient.
 func (s Set) ForAnyTarget() Set { return Set{s.space, s.space.without(s.ref, targetFields)} }
 
+// LeavingAnywhere returns all packets that differ from some packet of s at most in the interface they leave on.
+func (s Set) LeavingAnywhere() Set { return Set{s.space, s.space.without(s.ref, []fieldID{fOut})} }
+
 // OfClients returns all packets that come from where some packet of s does: see ForAnyClient.
 func (s Set) OfClients(conditions []string) Set {
 	fields := s.space.clientFields(conditions)

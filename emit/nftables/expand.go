@@ -46,7 +46,8 @@ func (l *legalization) factors(r *ir.Rule, f ir.Family) []factor {
 			}
 		}
 	}
-	if len(published) == 0 && isSinglePort(r.SourcePorts) && isSinglePort(destinationPorts(r)) && len(r.Protocols) > 1 {
+	sourcePorts, destinationPorts := portLists(r.SourcePorts), portLists(destinationPorts(r))
+	if len(published) == 0 && hasSinglePort(sourcePorts) && hasSinglePort(destinationPorts) && len(r.Protocols) > 1 {
 		// Two ports without their protocol are one number to nft, which prints it as such (docs/contributing/netfilter.md,
 		// "Printed tables").
 		for _, protocol := range r.Protocols {
@@ -60,7 +61,7 @@ func (l *legalization) factors(r *ir.Rule, f ir.Family) []factor {
 		icmp = append(icmp, func(c combination) combination { return c.with(m) })
 	}
 	return []factor{
-		published, protocols, icmp,
+		published, protocols, portOptions(sourcePorts, Src), portOptions(destinationPorts, Dst), icmp,
 		l.alternatives(r, f, r.Source.In, Src), l.alternatives(r, f, r.Destination.In, Dst),
 		interfaces(r.Out, Dst), interfaces(r.In, Src),
 	}
@@ -69,8 +70,8 @@ func (l *legalization) factors(r *ir.Rule, f ir.Family) []factor {
 // combinations returns the cartesian product; none for a rule that no packet can match, since it lists only a list:set
 // without members.
 func (l *legalization) combinations(r *ir.Rule, f ir.Family) []combination {
-	for _, in := range []ir.Addresses{r.Source.In, r.Destination.In} {
-		if !in.IsEmpty() && len(l.operands(in, f)) == 0 {
+	for d, end := range []ir.End{r.Source, r.Destination} {
+		if !end.In.IsEmpty() && len(l.operands(r, f, end.In, Direction(d), false)) == 0 {
 			return nil
 		}
 	}
@@ -96,20 +97,15 @@ func (l *legalization) combinations(r *ir.Rule, f ir.Family) []combination {
 		if translated {
 			first = first.with(OriginalAddress{slices.Compact(addresses)})
 		} else {
-			var prefixes []netip.Prefix
-			for _, a := range addresses {
-				prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
+			var ranges []netipx.IPRange
+			for _, a := range slices.Compact(addresses) {
+				ranges = append(ranges, netipx.IPRangeFrom(a, a))
 			}
-			first = first.with(Address{Dir: Dst, Ranges: joinAddresses(prefixes)})
+			first = first.with(Address{Dir: Dst, Ranges: ranges})
 		}
 	}
-	for _, p := range []Ports{{Dir: Src, Ranges: joinPorts(r.SourcePorts)}, {Dir: Dst, Ranges: joinPorts(destinationPorts(r))}} {
-		if len(p.Ranges) > 0 {
-			first.ports = append(first.ports, p)
-		}
-	}
-	first = first.with(l.exclusions(f, r.Source.NotIn, Src)...)
-	first = first.with(l.exclusions(f, r.Destination.NotIn, Dst)...)
+	first = first.with(l.exclusions(r, f, r.Source.NotIn, Src)...)
+	first = first.with(l.exclusions(r, f, r.Destination.NotIn, Dst)...)
 	if !r.Until.IsZero() {
 		first = first.with(Time{r.Until.UTC()})
 	}
@@ -138,10 +134,46 @@ func destinationPorts(r *ir.Rule) []ir.PortRange {
 	return r.DestinationPorts
 }
 
-// isSinglePort reports whether a list has one port.
-func isSinglePort(list []ir.PortRange) bool {
-	joined := joinPorts(list)
-	return len(joined) == 1 && joined[0].First == joined[0].Last
+// portLists returns ports as lists of which each fits in one rule: one with all single ports, and each range. nft makes a
+// set with intervals of a list with a range: docs/contributing/netfilter.md, "Sets and rules in one transaction".
+func portLists(ports []ir.PortRange) [][]ir.PortRange {
+	joined := joinPorts(ports)
+	if len(joined) == 1 {
+		return [][]ir.PortRange{joined}
+	}
+	var single []ir.PortRange
+	var out [][]ir.PortRange
+	for _, p := range joined {
+		switch p.Last - p.First {
+		case 0:
+			single = append(single, p)
+		case 1:
+			single = append(single, ir.PortRange{First: p.First, Last: p.First}, ir.PortRange{First: p.Last, Last: p.Last})
+		default:
+			out = append(out, []ir.PortRange{p})
+		}
+	}
+	if len(single) > 0 {
+		out = append([][]ir.PortRange{single}, out...)
+	}
+	return out
+}
+
+// hasSinglePort reports whether one of the lists has one port.
+func hasSinglePort(lists [][]ir.PortRange) bool {
+	return slices.ContainsFunc(lists, func(list []ir.PortRange) bool { return len(list) == 1 && list[0].First == list[0].Last })
+}
+
+// portOptions returns the options of lists of ports.
+func portOptions(lists [][]ir.PortRange, d Direction) factor {
+	var out factor
+	for _, list := range lists {
+		out = append(out, func(c combination) combination {
+			c.ports = append(c.ports[:len(c.ports):len(c.ports)], Ports{Dir: d, Ranges: list})
+			return c
+		})
+	}
+	return out
 }
 
 // size returns the number of combinations of a pair, or some number above budget.MaxRules.
@@ -363,11 +395,12 @@ func (o operand) match(d Direction, not bool) Match {
 	return Address{Dir: d, Not: not, Ranges: o.ranges}
 }
 
-// operands returns the conditions for a list of addresses and sets: one for the literals, and one for each set.
-func (l *legalization) operands(a ir.Addresses, f ir.Family) []operand {
+// operands returns the conditions for a list of addresses and sets at one end of a rule: one for the literals, and one
+// for each set.
+func (l *legalization) operands(r *ir.Rule, f ir.Family, a ir.Addresses, d Direction, not bool) []operand {
 	var out []operand
 	if len(a.Prefixes) > 0 {
-		out = append(out, operand{ranges: joinAddresses(a.Prefixes)})
+		out = append(out, l.literals(r, f, a, d, not))
 	}
 	seen := map[string]bool{}
 	for _, s := range a.Sets {
@@ -381,12 +414,29 @@ func (l *legalization) operands(a ir.Addresses, f ir.Family) []operand {
 	return out
 }
 
+// literals returns the condition for the addresses that a rule lists itself: a range, single addresses, or a named set
+// where nft would make an anonymous one with intervals.
+func (l *legalization) literals(r *ir.Rule, f ir.Family, a ir.Addresses, d Direction, not bool) operand {
+	ranges := joinAddresses(a.Prefixes)
+	if len(ranges) == 1 {
+		return operand{ranges: ranges}
+	}
+	if slices.ContainsFunc(a.Prefixes, func(p netip.Prefix) bool { return !p.IsSingleIP() }) {
+		return operand{set: l.literalSet(r, f, a, d, not)}
+	}
+	ranges = nil
+	for _, p := range sorted(a.Prefixes) {
+		ranges = append(ranges, netipx.RangeOfPrefix(p))
+	}
+	return operand{ranges: slices.Compact(ranges)}
+}
+
 // alternatives returns the options of a list of which a packet must have one address. A limit must count each packet
 // once, so that the options of a limited rule exclude each other.
 func (l *legalization) alternatives(r *ir.Rule, f ir.Family, a ir.Addresses, d Direction) factor {
 	var out factor
 	var before []Match
-	for _, o := range l.operands(a, f) {
+	for _, o := range l.operands(r, f, a, d, false) {
 		matches := []Match{o.match(d, false)}
 		if r.Limited() {
 			matches = slices.Concat(before, matches)
@@ -398,43 +448,56 @@ func (l *legalization) alternatives(r *ir.Rule, f ir.Family, a ir.Addresses, d D
 }
 
 // exclusions returns the conditions of having none of the addresses.
-func (l *legalization) exclusions(f ir.Family, a ir.Addresses, d Direction) []Match {
+func (l *legalization) exclusions(r *ir.Rule, f ir.Family, a ir.Addresses, d Direction) []Match {
 	var out []Match
-	for _, o := range l.operands(a, f) {
+	for _, o := range l.operands(r, f, a, d, true) {
 		out = append(out, o.match(d, true))
 	}
 	return out
 }
 
-// interfaces returns the options of a list of interfaces: one, unless releases of nft print an anonymous set of
-// them in different orders (docs/contributing/netfilter.md, "Printed tables").
+// interfaces returns the options of a list of interfaces: one with all names, unless releases of nft print an anonymous
+// set of them in different orders (docs/contributing/netfilter.md, "Printed tables"), and each wildcard, which would make
+// it a set with intervals ("Sets and rules in one transaction").
 func interfaces(names []string, d Direction) factor {
-	var all []string
+	var exact, wildcards []string
 	for _, name := range names {
 		if prefix, wild := strings.CutSuffix(name, "+"); wild {
-			name = prefix + "*"
+			wildcards = append(wildcards, prefix)
 		}
-		all = append(all, name)
 	}
-	slices.Sort(all)
-	all = slices.Compact(all)
-	// nft prints a set without the names that match a wildcard in it.
-	all = slices.DeleteFunc(slices.Clone(all), func(name string) bool {
-		return slices.ContainsFunc(all, func(other string) bool {
-			prefix, wild := strings.CutSuffix(other, "*")
-			return wild && other != name && strings.HasPrefix(name, prefix)
-		})
+	// A limit counts a packet once: the options of a limited rule exclude each other.
+	covered := func(name string) bool {
+		return slices.ContainsFunc(wildcards, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, "+") && !covered(name) {
+			exact = append(exact, name)
+		}
+	}
+	slices.Sort(exact)
+	exact = slices.Compact(exact)
+	slices.Sort(wildcards)
+	wildcards = slices.Compact(wildcards)
+	wildcards = slices.DeleteFunc(slices.Clone(wildcards), func(name string) bool {
+		return slices.ContainsFunc(wildcards, func(prefix string) bool { return prefix != name && strings.HasPrefix(name, prefix) })
 	})
-	wild := slices.ContainsFunc(all, func(name string) bool { return strings.HasSuffix(name, "*") })
-	if len(all) == 0 {
-		return nil
+	var lists [][]string
+	if slices.IsSortedFunc(exact, compareAsNumbers) {
+		if len(exact) > 0 {
+			lists = append(lists, exact)
+		}
+	} else {
+		for _, name := range exact {
+			lists = append(lists, []string{name})
+		}
 	}
-	if len(all) == 1 || wild || slices.IsSortedFunc(all, compareAsNumbers) {
-		return factor{func(c combination) combination { return c.with(Interface{Dir: d, Names: all}) }}
+	for _, prefix := range wildcards {
+		lists = append(lists, []string{prefix + "*"})
 	}
 	var out factor
-	for _, name := range all {
-		out = append(out, func(c combination) combination { return c.with(Interface{Dir: d, Names: []string{name}}) })
+	for _, list := range lists {
+		out = append(out, func(c combination) combination { return c.with(Interface{Dir: d, Names: list}) })
 	}
 	return out
 }
@@ -449,7 +512,7 @@ func compareAsNumbers(a, b string) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(reversed(a), reversed(b)))
 }
 
-// joinPorts returns sorted ranges that neither overlap nor touch, as nft prints them.
+// joinPorts returns sorted ranges that neither overlap nor touch.
 func joinPorts(list []ir.PortRange) []ir.PortRange {
 	var out []ir.PortRange
 	for _, p := range slices.SortedFunc(slices.Values(list), func(a, b ir.PortRange) int { return cmp.Compare(a.First, b.First) }) {
@@ -462,12 +525,15 @@ func joinPorts(list []ir.PortRange) []ir.PortRange {
 	return out
 }
 
-// joinAddresses returns sorted ranges that neither overlap nor touch, as nft prints those of an anonymous set.
+// sorted returns the prefixes in the order of their addresses, shorter ones first.
+func sorted(prefixes []netip.Prefix) []netip.Prefix {
+	return slices.SortedFunc(slices.Values(prefixes), netip.Prefix.Compare)
+}
+
+// joinAddresses returns sorted ranges that neither overlap nor touch.
 func joinAddresses(prefixes []netip.Prefix) []netipx.IPRange {
 	var out []netipx.IPRange
-	for _, p := range slices.SortedFunc(slices.Values(prefixes), func(a, b netip.Prefix) int {
-		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
-	}) {
+	for _, p := range sorted(prefixes) {
 		next := netipx.RangeOfPrefix(p)
 		if n := len(out); n > 0 {
 			if last := out[n-1]; last.Contains(next.From()) || last.To().Next() == next.From() {

@@ -2,8 +2,11 @@ package nftables
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"go4.org/netipx"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/parser/budget"
@@ -17,8 +20,8 @@ type legalization struct {
 	diags hcl.Diagnostics
 	// declared are the named sets for an ipset block of one family: the members of a list:set.
 	declared map[setKey][]*Set
-	// dynamic are the sets of limits by their names.
-	dynamic map[string]*Set
+	// literal are the sets of addresses that rules list themselves, and dynamic those of limits, by their names.
+	literal, dynamic map[string]*Set
 	// chains are the rules in the order of both families.
 	chains []*plannedChain
 	// inner are the chains with the limits of rules of the last chains.
@@ -56,7 +59,7 @@ func Legalize(rs *ir.Ruleset) (*Tables, hcl.Diagnostics) {
 }
 
 func newLegalization(rs *ir.Ruleset) *legalization {
-	l := &legalization{in: rs, out: &Tables{Host: rs.Host}, declared: map[setKey][]*Set{}, dynamic: map[string]*Set{}}
+	l := &legalization{in: rs, out: &Tables{Host: rs.Host}, declared: map[setKey][]*Set{}, literal: map[string]*Set{}, dynamic: map[string]*Set{}}
 	for _, p := range rs.Programs {
 		l.out.Families = append(l.out.Families, p.Family)
 	}
@@ -170,6 +173,9 @@ func operandProblem(r *Rule, sets map[string]*Set, chains map[string]bool) strin
 		if f, ok := familyOf(m); ok {
 			families = append(families, f)
 		}
+		if hasIntervals(m) {
+			return "a list with a range"
+		}
 		switch m := m.(type) {
 		case Protocol:
 			protocols = m.Numbers
@@ -205,4 +211,18 @@ func operandProblem(r *Rule, sets map[string]*Set, chains map[string]bool) strin
 		return fmt.Sprintf("chain %q does not exist", j.Chain)
 	}
 	return ""
+}
+
+// hasIntervals reports whether nft makes an anonymous set with intervals of a list: docs/contributing/netfilter.md,
+// "Sets and rules in one transaction".
+func hasIntervals(m Match) bool {
+	switch m := m.(type) {
+	case Address:
+		return len(m.Ranges) > 1 && slices.ContainsFunc(m.Ranges, func(r netipx.IPRange) bool { return r.From() != r.To() })
+	case Ports:
+		return len(m.Ranges) > 1 && slices.ContainsFunc(m.Ranges, func(r ir.PortRange) bool { return r.First != r.Last })
+	case Interface:
+		return len(m.Names) > 1 && slices.ContainsFunc(m.Names, func(name string) bool { return strings.HasSuffix(name, "*") })
+	}
+	return false
 }

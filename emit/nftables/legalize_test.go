@@ -69,7 +69,21 @@ func TestRulesAreLegalized(t *testing.T) {
 	}{
 		{"no condition", accept(func(*ir.Rule) {}), []string{"meta nfproto ipv4 accept"}},
 		{"interfaces as one set", deny(func(r *ir.Rule) { r.Out = []string{"eth1", "eth0"} }), []string{`oifname { "eth0", "eth1" } meta nfproto ipv4 jump dockerfw-in`, `dockerfw-in: drop`}},
-		{"ports that touch", accept(func(r *ir.Rule) { r.Protocols, r.DestinationPorts = []uint8{6}, ports(81, 80, 443) }), []string{"tcp dport { 80-81, 443 } meta nfproto ipv4 accept"}},
+		{"ports that touch", accept(func(r *ir.Rule) { r.Protocols, r.DestinationPorts = []uint8{6}, ports(81, 80, 443) }), []string{"tcp dport { 80, 81, 443 } meta nfproto ipv4 accept"}},
+		{"only ports that touch", accept(func(r *ir.Rule) { r.Protocols, r.DestinationPorts = []uint8{6}, ports(81, 80) }), []string{"tcp dport 80-81 meta nfproto ipv4 accept"}},
+		{"port ranges, which exclude each other", accept(func(r *ir.Rule) {
+			r.Protocols, r.Rate, r.DestinationPorts = []uint8{6}, perSource, append(ports(443, 22), ir.PortRange{First: 8000, Last: 8010}, ir.PortRange{First: 8005, Last: 8020}, ir.PortRange{First: 9000, Last: 9002})
+		}), []string{
+			"ct state new tcp dport { 22, 443 } update @web.rate { ip saddr limit rate 5/second burst 11 packets } accept",
+			"ct state new tcp dport 8000-8020 update @web.rate { ip saddr limit rate 5/second burst 11 packets } accept",
+			"ct state new tcp dport 9000-9002 update @web.rate { ip saddr limit rate 5/second burst 11 packets } accept",
+		}},
+		{"a port and a range on one side, of two protocols", accept(func(r *ir.Rule) {
+			r.Protocols, r.SourcePorts, r.DestinationPorts = []uint8{17, 6}, ports(53), append(ports(80), ir.PortRange{First: 90, Last: 95})
+		}), []string{
+			"udp sport 53 udp dport 80 meta nfproto ipv4 accept", "udp sport 53 udp dport 90-95 meta nfproto ipv4 accept",
+			"tcp sport 53 tcp dport 80 meta nfproto ipv4 accept", "tcp sport 53 tcp dport 90-95 meta nfproto ipv4 accept",
+		}},
 		{"ports of two protocols", accept(func(r *ir.Rule) { r.Protocols, r.DestinationPorts = []uint8{17, 6}, ports(53) }), []string{"meta l4proto { tcp, udp } th dport 53 meta nfproto ipv4 accept"}},
 		{"one port on each side, of two protocols", accept(func(r *ir.Rule) {
 			r.Protocols, r.SourcePorts, r.DestinationPorts = []uint8{17, 6}, ports(53), ports(80)
@@ -92,7 +106,16 @@ func TestRulesAreLegalized(t *testing.T) {
 		{"addresses that touch and sets", accept(func(r *ir.Rule) {
 			r.Source.In = prefixes("198.51.100.0/25", "192.0.2.10/31", "192.0.2.12/32", "198.51.100.128/25")
 			r.Source.In.Sets = []*ir.Set{a}
-		}), []string{"ip saddr { 192.0.2.10-192.0.2.12, 198.51.100.0/24 } accept", "ip saddr @a accept"}},
+		}), []string{"ip saddr @web.src accept", "ip saddr @a accept"}},
+		{"addresses that touch as one range", accept(func(r *ir.Rule) { r.Source.In = prefixes("192.0.2.12/32", "192.0.2.10/31") }), []string{"ip saddr 192.0.2.10-192.0.2.12 accept"}},
+		{"single addresses", deny(func(r *ir.Rule) {
+			r.Source.NotIn, r.Destination.In = prefixes("192.0.2.9/32", "192.0.2.10/32", "192.0.2.1/32", "192.0.2.9/32"), prefixes("198.51.100.1/32", "198.51.100.9/32")
+		}), []string{"ip saddr != { 192.0.2.1, 192.0.2.9, 192.0.2.10 } ip daddr { 198.51.100.1, 198.51.100.9 } drop"}},
+		{"networks on both sides", deny(func(r *ir.Rule) {
+			r.Source.In, r.Source.NotIn = prefixes("10.0.0.0/8", "192.0.2.1/32"), prefixes("10.1.0.0/16", "10.2.0.0/16", "10.4.0.0/16")
+			r.Destination.In, r.Destination.NotIn = prefixes("10.0.0.0/8", "192.0.2.1/32"), prefixes("10.1.0.0/16", "10.2.0.0/16", "10.4.0.0/16")
+		}), []string{"ip saddr != @web.src-not ip saddr @web.src ip daddr != @web.dst-not ip daddr @web.dst drop"}},
+		{"networks of the default", named(ir.PhaseDefault, "default", func(r *ir.Rule) { r.Source.NotIn = prefixes("10.0.0.0/8", "192.0.2.1/32") }), []string{"ip saddr != @default.allow drop"}},
 		{"excluded addresses and sets", deny(func(r *ir.Rule) {
 			r.Destination.NotIn = prefixes("192.0.2.1/32")
 			r.Destination.NotIn.Sets = []*ir.Set{list, b}
@@ -283,6 +306,36 @@ func TestOverlappingEntriesAreLeftOut(t *testing.T) {
 	}
 }
 
+// The rules of both families and scopes share the sets of addresses that they list, which are those of one content.
+func TestSetsOfListedAddressesAreNamedByRuleAndContent(t *testing.T) {
+	rule := func(phase ir.Phase, networks ...string) *ir.Rule {
+		return named(phase, "80", func(r *ir.Rule) {
+			for _, n := range networks {
+				r.Source.In.Prefixes = append(r.Source.In.Prefixes, prefix(n))
+			}
+		})
+	}
+	rs := &ir.Ruleset{Target: ir.TargetNFTables, Programs: []*ir.Program{
+		{Family: ir.IPv4, Rules: []*ir.Rule{
+			rule(ir.PhaseDeny, "10.1.0.0/16", "192.0.2.1/32"), rule(ir.PhaseAccept, "192.0.2.1/32", "10.1.0.0/16", "10.1.1.1/32"), rule(ir.PhaseAccept, "10.1.0.0/16", "192.0.2.2/32"),
+		}},
+		{Family: ir.IPv6, Rules: []*ir.Rule{rule(ir.PhaseAccept, "2001:db8::/48", "2001:db8:1::1/128")}},
+	}}
+	var got []string
+	for _, s := range legal(t, rs).Sets {
+		base, digest, _ := strings.Cut(s.Name, ".src")
+		var elements []string
+		for p := range s.Prefixes.All() {
+			elements = append(elements, p.String())
+		}
+		got = append(got, base+" "+digest[:len(digest)-8]+" "+strings.Join(elements, " "))
+	}
+	want := []string{"_80 . 10.1.0.0/16 192.0.2.1/32", "_80 -v6. 2001:db8::/48 2001:db8:1::1/128", "_80 . 10.1.0.0/16 192.0.2.2/32"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // A name in nft does not begin with a digit. The counts of a limit survive a reload, unless the limit is another.
 func TestSetsOfLimitsAreNamedByRuleAndLimit(t *testing.T) {
 	name := func(count int) string {
@@ -304,8 +357,9 @@ func TestInterfacesAreOneSetIfAllReleasesPrintItAlike(t *testing.T) {
 		want  []string
 	}{
 		{[]string{"eth1", "eth0"}, []string{`iifname { "eth0", "eth1" }`}},
-		{[]string{"eth0", "wg+"}, []string{`iifname { "eth0", "wg*" }`}},
-		{[]string{"eth0", "wg0", "wg+", "wg1+"}, []string{`iifname { "eth0", "wg*" }`}},
+		{[]string{"eth0", "wg+"}, []string{`iifname "eth0"`, `iifname "wg*"`}},
+		{[]string{"eth0", "wg0", "wg+", "wg1+"}, []string{`iifname "eth0"`, `iifname "wg*"`}},
+		{[]string{"br+", "eth1", "veth+", "eth0"}, []string{`iifname { "eth0", "eth1" }`, `iifname "br*"`, `iifname "veth*"`}},
 		{[]string{"wg0", "wg+"}, []string{`iifname "wg*"`}},
 		{[]string{"eth0", "br0"}, []string{`iifname { "br0", "eth0" }`}},
 		{[]string{"eth0", "wg0"}, []string{`iifname "eth0"`, `iifname "wg0"`}},
@@ -317,6 +371,42 @@ func TestInterfacesAreOneSetIfAllReleasesPrintItAlike(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", c.names, diff)
+		}
+	}
+}
+
+// Rules for the interfaces of the host, or for some of them, are in a chain whose jump matches the interfaces.
+func TestInterfacesOfTheHostAreMatchedOnce(t *testing.T) {
+	rule := func(phase ir.Phase, in, out []string) *ir.Rule {
+		return named(phase, "", func(r *ir.Rule) { r.In, r.Out = in, out })
+	}
+	in, out := []string{"eth0", "wg+"}, []string{"docker0", "br-+"}
+	for _, c := range []struct {
+		name  string
+		rules []*ir.Rule
+		want  []string
+	}{
+		{"all interfaces of the host", []*ir.Rule{rule(ir.PhaseEstablished, in, out), rule(ir.PhaseDefault, in, out)}, []string{
+			`forward: iifname "eth0" oifname "docker0" meta nfproto ipv4 jump dockerfw-in`, `forward: iifname "wg*" oifname "docker0" meta nfproto ipv4 jump dockerfw-in`,
+			`forward: iifname "eth0" oifname "br-*" meta nfproto ipv4 jump dockerfw-in`, `forward: iifname "wg*" oifname "br-*" meta nfproto ipv4 jump dockerfw-in`,
+			"dockerfw-in: drop", "dockerfw-in: drop",
+		}},
+		{"some of them", []*ir.Rule{rule(ir.PhaseEstablished, in, nil), rule(ir.PhaseAccept, []string{"wg1"}, []string{"br-dmz"}), rule(ir.PhaseDefault, in, nil)}, []string{
+			`forward: iifname "eth0" meta nfproto ipv4 jump dockerfw-in`, `forward: iifname "wg*" meta nfproto ipv4 jump dockerfw-in`,
+			"dockerfw-in: drop", `dockerfw-in: iifname "wg1" oifname "br-dmz" accept`, "dockerfw-in: drop",
+		}},
+		{"another one", []*ir.Rule{rule(ir.PhaseEstablished, in[:1], nil), rule(ir.PhaseAccept, []string{"eth1"}, nil), rule(ir.PhaseDefault, in[:1], nil)}, []string{
+			`forward: iifname "eth0" meta nfproto ipv4 drop`, `forward: iifname "eth1" meta nfproto ipv4 accept`, `forward: iifname "eth0" meta nfproto ipv4 drop`,
+		}},
+		{"a wider one", []*ir.Rule{rule(ir.PhaseEstablished, []string{"wg1"}, nil), rule(ir.PhaseAccept, []string{"wg+"}, nil)}, []string{
+			`forward: iifname "wg1" meta nfproto ipv4 drop`, `forward: iifname "wg*" meta nfproto ipv4 accept`,
+		}},
+		{"any", []*ir.Rule{rule(ir.PhaseEstablished, in[:1], nil), rule(ir.PhaseAccept, nil, nil)}, []string{
+			`forward: iifname "eth0" meta nfproto ipv4 drop`, "forward: meta nfproto ipv4 accept",
+		}},
+	} {
+		if diff := cmp.Diff(c.want, lines(legal(t, ruleset(c.rules...)))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
 }

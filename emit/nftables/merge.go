@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -155,28 +156,22 @@ func hasAddresses(r *ir.Rule) bool {
 // perSource reports whether a rule counts sources separately.
 func perSource(r *ir.Rule) bool { return r.Connections != nil || r.Rate != nil && r.Rate.PerSource }
 
-// hoistInterfaces matches interfaces once, in the rule that leads to a chain, where all rules of the chain
-// are for the same ones.
+// hoistInterfaces matches interfaces once, in the rule that leads to a chain, for the rules of the chain that are for
+// the same ones.
 func (l *legalization) hoistInterfaces() {
 	l.splitForward()
 	for _, c := range l.chains {
 		if c.base {
 			continue
 		}
-		jumps := l.jumpsTo(c)
-		if len(jumps) == 0 {
-			continue
-		}
-		first := jumps[0]
-		same := func(r *ir.Rule) bool { return slices.Equal(r.In, first.In) && slices.Equal(r.Out, first.Out) }
-		if !slices.ContainsFunc(append(jumps, rulesOf(c)...), func(r *ir.Rule) bool { return !same(r) }) {
-			c.withoutInterfaces()
+		if jumps := l.jumpsTo(c); len(jumps) > 0 && !slices.ContainsFunc(jumps, func(r *ir.Rule) bool { return !sameInterfaces(r, jumps[0]) }) {
+			c.withoutInterfaces(jumps[0])
 		}
 	}
 }
 
 // splitForward moves the rules of ScopeForward to a chain of their own, except for jumps to ScopeEgress, if all
-// are for the same interfaces.
+// are for the interfaces of the host or for some of them.
 func (l *legalization) splitForward() {
 	base := l.chains[0]
 	at := slices.IndexFunc(base.rules, func(p *pair) bool { return p.any().Phase == ir.PhaseEgress })
@@ -185,26 +180,45 @@ func (l *legalization) splitForward() {
 	}
 	inner := &plannedChain{name: ir.NFTForwarded, scope: ir.ScopeForward, rules: base.rules[:at:at]}
 	all := rulesOf(inner)
-	if len(all) == 0 || len(all[0].In) == 0 && len(all[0].Out) == 0 {
+	if len(all) == 0 {
+		return
+	}
+	common := all[0] // the first rules are for all interfaces of the host
+	if len(common.In) == 0 && len(common.Out) == 0 {
 		return
 	}
 	for _, r := range all {
 		// A return would come back to the jumps to ScopeEgress.
-		if _, returns := r.Verdict.(ir.Return); returns || !slices.Equal(r.In, all[0].In) || !slices.Equal(r.Out, all[0].Out) {
+		if _, returns := r.Verdict.(ir.Return); returns || !covers(common.In, r.In) || !covers(common.Out, r.Out) {
 			return
 		}
 	}
 	jump := &ir.Rule{
-		Scope: ir.ScopeForward, Phase: ir.PhaseForward, Origin: ir.Origin{Block: "host", Range: all[0].Origin.Range},
-		In: all[0].In, Out: all[0].Out, Verdict: ir.Jump{To: ir.ScopeForward},
+		Scope: ir.ScopeForward, Phase: ir.PhaseForward, Origin: ir.Origin{Block: "host", Range: common.Origin.Range},
+		In: common.In, Out: common.Out, Verdict: ir.Jump{To: ir.ScopeForward},
 	}
 	base.rules = append([]*pair{l.inFamilies(jump)}, base.rules[at:]...)
-	inner.withoutInterfaces()
+	inner.withoutInterfaces(common)
 	after := slices.IndexFunc(l.chains, func(c *plannedChain) bool { return !c.base })
 	if after < 0 {
 		after = len(l.chains)
 	}
 	l.chains = slices.Insert(l.chains, after, inner)
+}
+
+func sameInterfaces(a, b *ir.Rule) bool { return slices.Equal(a.In, b.In) && slices.Equal(a.Out, b.Out) }
+
+// covers reports whether a list of interfaces has all that another one has. An empty list has all interfaces.
+func covers(list, other []string) bool {
+	if len(list) == 0 {
+		return true
+	}
+	return len(other) > 0 && !slices.ContainsFunc(other, func(name string) bool {
+		return !slices.ContainsFunc(list, func(in string) bool {
+			prefix, wild := strings.CutSuffix(in, "+")
+			return in == name || wild && strings.HasPrefix(name, prefix)
+		})
+	})
 }
 
 // inFamilies returns a rule for the families that are compiled.
@@ -240,11 +254,11 @@ func rulesOf(c *plannedChain) []*ir.Rule {
 	return out
 }
 
-// withoutInterfaces removes the conditions on interfaces, which the rule that leads to the chain has.
-func (c *plannedChain) withoutInterfaces() {
+// withoutInterfaces removes the conditions on interfaces that the rule that leads to the chain has.
+func (c *plannedChain) withoutInterfaces(jump *ir.Rule) {
 	without := func(r *ir.Rule) *ir.Rule {
-		if r == nil {
-			return nil
+		if r == nil || !sameInterfaces(r, jump) {
+			return r
 		}
 		out := *r
 		out.In, out.Out = nil, nil

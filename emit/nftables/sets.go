@@ -41,6 +41,29 @@ func (l *legalization) declareSets() {
 	}
 }
 
+// literalSet returns the set of the addresses that a rule lists itself, and adds it unless the rule already has it from
+// another scope. It is named by its content, too.
+func (l *legalization) literalSet(r *ir.Rule, f ir.Family, a ir.Addresses, d Direction, not bool) *Set {
+	suffix := end(d, ".src", ".dst")
+	switch {
+	case not && r.Phase == ir.PhaseDefault:
+		suffix = ".allow"
+	case not:
+		suffix += "-not"
+	}
+	set := &Set{
+		Family: f, Label: ruleName(r) + suffix, Prefixes: withoutContained(ir.PrefixesOf(sorted(a.Prefixes)...)),
+		Origin: ir.Origin{Block: r.Origin.Block, Name: r.Origin.Name, Range: a.Range},
+	}
+	set.Name = ir.SetName(set.Label, f) + "." + digest(func(w io.Writer) { writeSetBody(w, set) })
+	if have := l.literal[set.Name]; have != nil {
+		return have
+	}
+	l.literal[set.Name] = set
+	l.out.Sets = append(l.out.Sets, set)
+	return set
+}
+
 // digest returns eight hexadecimal digits that identify what write writes.
 func digest(write func(io.Writer)) string {
 	sum := sha256.New()

@@ -15,7 +15,7 @@ type Tables struct {
 	Host string
 	// Families are those that the host compiles.
 	Families []ir.Family
-	// Sets are those of the policy in its order, then those of limits.
+	// Sets are those of the policy in its order, then those of addresses that rules list, and those of limits.
 	Sets []*Set
 	// Chains are the base chains, then those they lead to.
 	Chains []*Chain
@@ -39,7 +39,7 @@ type Set struct {
 	Name   string
 	Family ir.Family
 	Kind   Kind
-	// Label is the label of the ipset block; "" for a Dynamic set.
+	// Label is the label of the ipset block, or RULE.src and the like for addresses that a rule lists; "" for a Dynamic set.
 	Label string
 	// Size is the maximum number of elements; 0 means that there is none.
 	Size int

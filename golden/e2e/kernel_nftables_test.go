@@ -103,6 +103,67 @@ func TestNFTablesFilesAreListedAsPrinted(t *testing.T) {
 	}
 }
 
+// The command of docs/operations.md creates the sets of a file with their elements, and changes no rule.
+func TestTheSetsOfATableAreLoadedFirst(t *testing.T) {
+	lab.Require(t, "nft", "sed")
+	doc, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file = "compiled/dockerfw.nft"
+	command := regexp.MustCompile(`(?m)^(sed .*` + file + ` \| nft -f -) `).FindSubmatch(doc)
+	if command == nil {
+		t.Fatal("the command is not in docs/operations.md")
+	}
+	ns := lab.NewNamespace(t, "nftables")
+	objects := regexp.MustCompile(`(?ms)^\t(set|chain) (\S+) \{\n.*?^\t\}\n`)
+	table := func() map[string]string {
+		t.Helper()
+		out := map[string]string{}
+		for _, m := range objects.FindAllStringSubmatch(ns.MustRun("nft", "list", "table", ir.NFTFamily, ir.NFTTable), -1) {
+			out[m[1]+" "+m[2]] = m[0]
+		}
+		return out
+	}
+	load := func(network string) (after map[string]string) {
+		t.Helper()
+		policy := fmt.Sprintf("host {\n  external_interfaces = [\"eth0\"]\n  target = \"nftables\"\n}\nipset \"office\" {\n  entries = [%q, \"2001:db8::/48\"]\n}\nipset \"banned\" {\n  managed = false\n}\ndeny \"banned\" {\n  source = [ipset.banned]\n}\naccept \"web\" {\n  protocol = \"tcp\"\n  published_ports = [443]\n  source = [%q, \"192.0.2.0/24\"]\n  rate {\n    limit = \"5/second\"\n  }\n}\ndefault {\n  allow = [ipset.office]\n}\n", network, network)
+		path := filepath.Join(t.TempDir(), "policy.hcl")
+		if err := os.WriteFile(path, []byte(policy), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		result, diags := driver.Policy(path, driver.Options{})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		text := string(result.Hosts[0].Files[0].Content)
+		path = filepath.Join(t.TempDir(), folder.NFTFile)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := map[string]string{}
+		if strings.Contains(ns.MustRun("nft", "list", "ruleset"), ir.NFTTable) {
+			before = table()
+		}
+		ns.MustRun("sh", "-c", strings.ReplaceAll(string(command[1]), file, path))
+		want := before
+		for _, m := range objects.FindAllStringSubmatch(text, -1) {
+			if m[1] == "set" {
+				want[m[1]+" "+m[2]] = m[0]
+			}
+		}
+		if diff := cmp.Diff(want, table()); diff != "" {
+			t.Errorf("-want +loaded:\n%s", diff)
+		}
+		ns.MustRun("nft", "-f", path)
+		return table()
+	}
+	first, second := load("198.51.100.0/24"), load("203.0.113.0/24")
+	if len(first) < 8 || len(second) != len(first)+2 || first["chain dockerfw-in"] == second["chain dockerfw-in"] {
+		t.Errorf("%d objects, then %d", len(first), len(second))
+	}
+}
+
 // Elements that others add to an unmanaged set are kept when the table is loaded again.
 func TestReloadingTheTableOfNFTKeepsWhatOthersAdded(t *testing.T) {
 	t.Parallel()

@@ -56,8 +56,12 @@ func (n *setNamer) name(onHost string, members *packet.AddrSet) string {
 		}
 		return '-'
 	}, onHost)
-	if ipv6 := n.host.Set(onHost); members == nil && ipv6 != nil && ipv6.Family == "inet6" {
-		name += "-ipv4" // the label is the name of the IPv4 set, which nobody has
+	if set := n.host.Set(onHost); set != nil && set.Family == "inet6" {
+		if members == nil {
+			name += "-ipv4" // the label is the name of the IPv4 set, which nobody has
+		} else {
+			name = ipv6Name(name)
+		}
 	}
 	if name == "" || (name[0] < 'A' || name[0] > 'Z') && (name[0] < 'a' || name[0] > 'z') {
 		name = "set-" + name
@@ -71,13 +75,63 @@ func (n *setNamer) name(onHost string, members *packet.AddrSet) string {
 	is := func(name string) bool {
 		return slices.ContainsFunc(n.used, func(u usedSet) bool { return u.name == name })
 	}
-	for i := 2; is(name); i++ {
+	first := name
+	for i := 2; is(name) || members != nil && !n.canBeReplaced(name, n.ofAddresses(onHost, members)); i++ {
+		name = first
 		suffix := fmt.Sprintf("_%d", i)
 		name = name[:min(len(name), longest-len(suffix))] + suffix
 	}
 	n.names[onHost] = name
 	n.used = append(n.used, usedSet{name, onHost, members})
 	return name
+}
+
+// ipv6Name is the name of an IPv6 set in the policy, where a name is that of the IPv4 set.
+func ipv6Name(onHost string) string {
+	stem, _ := strings.CutSuffix(onHost, "6")
+	for _, end := range []string{"v", "ip", "-", "_"} {
+		stem = strings.TrimSuffix(stem, end)
+	}
+	if stem == "" || stem == onHost || stem[len(stem)-1] >= '0' && stem[len(stem)-1] <= '9' {
+		stem = onHost
+	}
+	return stem[:min(len(stem), longest-len("_v6"))] + "_v6"
+}
+
+// canBeReplaced reports whether a set of the policy can replace what the host has under its names:
+// the type of a set that the hand-made rules use cannot change while they are loaded.
+func (n *setNamer) canBeReplaced(name string, ofAddresses bool) bool {
+	for end, family := range map[string]string{"": "inet", "-v6": "inet6"} {
+		if set := n.host.Set(name + end); set != nil && (set.Family != family || set.Type != typeOf(ofAddresses)) {
+			return false
+		}
+	}
+	return true
+}
+
+func typeOf(ofAddresses bool) string {
+	if ofAddresses {
+		return "hash:ip"
+	}
+	return "hash:net"
+}
+
+// ofAddresses reports whether a set lists single addresses, no more than ipset has room for by default.
+func (n *setNamer) ofAddresses(onHost string, members *packet.AddrSet) bool {
+	const room = 65536
+	set := n.host.Set(onHost)
+	if set == nil || set.Type != "hash:ip" {
+		return false
+	}
+	count := uint64(0)
+	for _, p := range members.Prefixes(0) {
+		bits := p.Addr().BitLen() - p.Bits()
+		if bits > 16 || p.Contains(netip.IPv4Unspecified()) || p.Contains(netip.IPv6Unspecified()) {
+			return false // a policy cannot list these in such a set
+		}
+		count += 1 << bits
+	}
+	return count <= room
 }
 
 // list is addresses as the elements of a list of the language.
@@ -150,16 +204,26 @@ func (n *setNamer) attributes(u usedSet, files bool) (attributes []string, list 
 		}
 		return attributes, "", nil
 	}
+	ofAddresses := n.ofAddresses(u.onHost, u.members)
+	if ofAddresses {
+		attributes = append(attributes, "type = \"hash:ip\"")
+	}
 	var lines []string
 	for _, p := range u.members.Prefixes(0) {
-		lines = append(lines, prefixText(p))
+		if !ofAddresses {
+			lines = append(lines, prefixText(p))
+			continue
+		}
+		for a := p.Addr(); p.Contains(a); a = a.Next() {
+			lines = append(lines, a.String())
+		}
 	}
 	if !files || len(lines) <= inline {
 		for i := range lines {
 			lines[i] = fmt.Sprintf("%q", lines[i])
 		}
-		return []string{"entries = [" + strings.Join(lines, ", ") + "]"}, "", nil
+		return append(attributes, "entries = ["+strings.Join(lines, ", ")+"]"), "", nil
 	}
 	list = "lists/" + u.name + ".txt"
-	return []string{fmt.Sprintf("files = [%q]", list)}, list, []byte(strings.Join(lines, "\n") + "\n")
+	return append(attributes, fmt.Sprintf("files = [%q]", list)), list, []byte(strings.Join(lines, "\n") + "\n")
 }

@@ -32,27 +32,33 @@ var errNoShutdown = errors.New("the editor sent exit without shutdown")
 
 // Serve answers an editor until it sends exit or closes its end, with the options of
 // dockerfw check for each compilation. It returns an error if the editor sent exit without
-// shutdown, as the protocol asks for.
-func Serve(ctx context.Context, stream io.ReadWriteCloser, options func() driver.Options) error {
+// shutdown, as the protocol asks for, and if messages cannot be told apart any more.
+func Serve(ctx context.Context, editor io.ReadWriteCloser, options func() driver.Options) error {
 	s := &Server{options: options, files: newWorkspace(), analyses: map[string]*analysis{}}
-	s.conn = jsonrpc2.NewConn(jsonrpc2.NewStream(stream))
+	messages := newStream(editor)
+	s.conn = jsonrpc2.NewConn(messages)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Messages are handled one after another, so that each edit is applied before what comes
 	// after it is answered. Compilations run beside.
 	s.conn.Go(ctx, jsonrpc2.Handler(s.handle))
+	var failed error
 	select {
 	case <-s.conn.Done():
+		failed = messages.failed
 	case <-ctx.Done():
 		_ = s.conn.Close()
 	}
 	s.stopAnalyses()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.exited && !s.shutdown {
+	switch {
+	case s.exited && !s.shutdown:
 		return errNoShutdown
+	case s.exited:
+		return nil // reading ended because the connection was closed
 	}
-	return nil
+	return failed
 }
 
 // method answers one kind of request or notification.

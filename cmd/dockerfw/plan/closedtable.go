@@ -13,10 +13,13 @@ import (
 func ClosedTable(want *Table) *Table {
 	forward := base("forward")
 	external := want.external()
-	if len(external) > 0 {
-		forward.Lines = append(forward.Lines, "iifname "+oneOf(external)+" drop "+closedNFT)
-	} else {
-		forward.Lines = append(forward.Lines, `iifname { "br-*", "docker*" } accept `+closedNFT, "drop "+closedNFT)
+	// A rule for each interface: a list with a wildcard is a set with intervals, which has no elements for the first
+	// packets (docs/contributing/netfilter.md, "Sets and rules in one transaction").
+	for _, name := range external {
+		forward.Lines = append(forward.Lines, "iifname "+name+" drop "+closedNFT)
+	}
+	if len(external) == 0 {
+		forward.Lines = append(forward.Lines, `iifname "br-*" accept `+closedNFT, `iifname "docker*" accept `+closedNFT, "drop "+closedNFT)
 	}
 	out := &Table{Objects: []*Object{forward}}
 	old := want.Object("chain", "input")
@@ -183,14 +186,6 @@ func (t *Table) external() []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// oneOf are quoted names as one value.
-func oneOf(names []string) string {
-	if len(names) == 1 {
-		return names[0]
-	}
-	return "{ " + strings.Join(names, ", ") + " }"
 }
 
 // IsClosed reports whether a table is one of [ClosedTable].

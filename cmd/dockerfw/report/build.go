@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/diff"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -224,7 +223,7 @@ func (b *builder) parts(k Kind) ([]*grid, []*row, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	rows := mergeTargets(grids, classes, b.ofHost())
+	rows := mergeTargets(grids, classes, targets.conds, b.ofHost())
 	for i := range rows {
 		rows[i].name(k, grids, by, b)
 	}
@@ -358,14 +357,32 @@ func classesOf(grids []*grid) ([]string, error) {
 	return all, nil
 }
 
+// isInterface reports whether a condition is about interfaces only.
+func isInterface(c packet.Cond) bool {
+	only := true
+	packet.Walk(c, func(c packet.Cond) bool {
+		switch c.(type) {
+		case packet.All, packet.Any, packet.Not, packet.Interface:
+		default:
+			only = false
+		}
+		return only
+	})
+	return only
+}
+
 // mergeTargets joins classes of targets at which every client gets the same from the same rules.
 // Packets that go directly to containers stay alone. So does what no rule lists, unless ofHost: the
-// rules of a host list much that nobody meant, such as the ports that its nat rules translate.
-func mergeTargets(grids []*grid, classes []string, ofHost bool) []*row {
+// rules of a host list much that nobody meant, such as the ports that its nat rules translate. An interface alone is
+// no list of targets.
+func mergeTargets(grids []*grid, classes []string, conds []packet.Cond, ofHost bool) []*row {
 	ids, index := map[*grid]numbers{}, map[string]*row{}
 	var rows []*row
 	for _, holds := range classes {
-		rest := !strings.Contains(holds[1:], "1")
+		rest := true
+		for i, c := range conds[1:] {
+			rest = rest && (holds[1+i] == '0' || isInterface(c))
+		}
 		k := fmt.Sprint(holds[0], rest && !ofHost)
 		for _, g := range grids {
 			set, ok := g.of[holds]

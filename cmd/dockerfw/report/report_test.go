@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -311,4 +313,45 @@ func (r *Report) changed() map[Effect]int {
 		}
 	}
 	return out
+}
+
+// A row names the interfaces that its packets leave on only where others leave on others.
+func TestRowsNameInterfacesOnlyWhereTheyDiffer(t *testing.T) {
+	const host = `
+host {
+  external_interfaces  = ["eth0"]
+  container_interfaces = ["docker0", "br-+"]
+}
+accept "web" {
+  protocol        = "tcp"
+  published_ports = [80, 443]
+}
+default {
+  allow = ["192.0.2.0/24"]
+}
+`
+	for _, c := range []struct {
+		policy string
+		want   []string
+	}{
+		{host, []string{"80, 443/tcp", "all other ports", "containers directly, without a published port"}},
+		{host + "deny \"lab\" {\n  out_interfaces = [\"br-lab\"]\n}\n", []string{
+			"80, 443/tcp, leaving on br-+ or docker0 except br-lab", "80, 443/tcp, leaving on br-lab",
+			"all other ports, leaving on br-+ or docker0 except br-lab", "all other ports, leaving on br-lab",
+			"containers directly, without a published port, leaving on br-+ or docker0 except br-lab",
+			"containers directly, without a published port, leaving on br-lab",
+		}},
+	} {
+		r, err := Build(nil, opened(t, c.policy), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, p := range r.Tables[0].Ports {
+			names = append(names, p.Name)
+		}
+		if diff := cmp.Diff(c.want, names); diff != "" {
+			t.Errorf("-want +got:\n%s\n%s", diff, c.policy)
+		}
+	}
 }

@@ -84,20 +84,65 @@ func (r *row) name(k Kind, grids []*grid, by map[int]string, b *builder) {
 }
 
 // regions describes targets: as what a condition lists, if that is all of them. whole reports
-// that, or that they are one region.
+// that, or that they are one region. Interfaces on which all packets of the table leave tell nothing.
 func (g *grid) regions(set packet.Set) (regions []packet.Region, complete, whole bool) {
 	for _, t := range g.targets[1:] {
 		if t.Equal(set) {
-			regions, complete = t.Regions(maxRegions)
+			regions, complete = g.shown(t).Regions(maxRegions)
 			return regions, complete, true
 		}
 	}
-	regions, complete = set.Regions(maxRegions)
+	regions, complete = g.shown(set).Regions(maxRegions)
 	return regions, complete, len(regions) == 1
 }
 
-// restName is the name of what no rule lists.
+// shown is a set without the interfaces on which all packets of the table leave.
+func (g *grid) shown(s packet.Set) packet.Set {
+	if anywhere := s.LeavingAnywhere(); anywhere.And(g.scope).Equal(s) {
+		return anywhere
+	}
+	return s
+}
+
+// restName is the name of what no rule lists, on the interfaces on which it leaves if those are not all.
 func (r *row) restName(k Kind, grids []*grid, b *builder) string {
+	name := r.restPorts(k, grids, b)
+	if k == Host || b.ofHost() {
+		return name
+	}
+	var leaving []string
+	for _, g := range grids {
+		set, ok := r.sets[g.family]
+		if !ok {
+			continue
+		}
+		regions, _ := g.shown(set).Regions(maxRegions)
+		for _, region := range regions {
+			if text := leavingText(region, g); text != "" && !slices.Contains(leaving, text) {
+				leaving = append(leaving, text)
+			}
+		}
+	}
+	if len(leaving) > 0 {
+		name += ", leaving on " + strings.Join(leaving, "; ")
+	}
+	return name
+}
+
+// leavingText names the interfaces on which packets leave; "" if they are those of the table.
+func leavingText(r packet.Region, g *grid) string {
+	if r.Out == nil {
+		return ""
+	}
+	text := interfaceText(r.Out)
+	if whole, _ := g.scope.Regions(2); len(whole) == 1 && text == interfaceText(whole[0].Out) {
+		return ""
+	}
+	return text
+}
+
+// restPorts is the name of what no rule lists, without interfaces.
+func (r *row) restPorts(k Kind, grids []*grid, b *builder) string {
 	switch {
 	case r.Direct:
 		return "containers directly, without a published port"
@@ -241,8 +286,8 @@ func targetName(k Kind, direct bool, r packet.Region, g *grid, b *builder) (text
 	default:
 		text += " at " + addressText(r.Destination)
 	}
-	if whole, _ := g.scope.Regions(1); k != Host && r.Out != nil && !b.ofHost() && (len(whole) == 0 || interfaceText(r.Out) != interfaceText(whole[0].Out)) {
-		text += ", leaving on " + interfaceText(r.Out)
+	if leaving := leavingText(r, g); k != Host && !b.ofHost() && leaving != "" {
+		text += ", leaving on " + leaving
 	}
 	return text, order
 }

@@ -21,7 +21,7 @@ func WritePrometheus(w io.Writer, r *Report, style Style) error {
 	m.family("ok", "gauge", "1 if the recorded version is in force and no confirmation is overdue.")
 	m.sample("ok", number(r.OK))
 	m.family("state", "gauge", "1 for the state that the host is in.")
-	for _, s := range []State{InForce, Different, NotLoaded, Closed, Unknown} {
+	for _, s := range []State{InForce, Different, NotLoaded, Dormant, Closed, Unknown} {
 		m.sample("state", number(r.State == s), "state", string(s))
 	}
 	m.family("differences", "gauge", "What loading the recorded version again would change.")

@@ -63,7 +63,7 @@ func TestPrometheusReadsTheMetrics(t *testing.T) {
 		"program_info":                     {"version=1.2.3": 1},
 		"status_timestamp_seconds":         {"": float64(now.Unix())},
 		"ok":                               {"": 0},
-		"state":                            {"state=in_force": 0, "state=different": 1, "state=not_loaded": 0, "state=closed": 0, "state=unknown": 0},
+		"state":                            {"state=in_force": 0, "state=different": 1, "state=not_loaded": 0, "state=dormant": 0, "state=closed": 0, "state=unknown": 0},
 		"differences":                      {"": 2},
 		"faults":                           {"severity=error": 2, "severity=warning": 1},
 		"version_info":                     {"folder=/etc/dockerfw.d/2 digest=0123456789abcdef host=web1 backend=nft": 1},

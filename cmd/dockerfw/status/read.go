@@ -176,8 +176,14 @@ func ofManifest(p *store.Pending) *store.InForce {
 
 // state compares the host with the version that should be in force.
 func (out *Report) state(s *store.Store, host *snapshot.Host, contents map[string][]byte, path string) {
-	own := plan.HasOwn(host.Rules[ir.IPv4]) || plan.HasOwn(host.Rules[ir.IPv6]) || host.NFTables() || host.TableText != nil
+	inIPTables := plan.HasOwn(host.Rules[ir.IPv4]) || plan.HasOwn(host.Rules[ir.IPv6])
+	own := inIPTables || host.NFTables() || host.TableText != nil
 	switch {
+	case !inIPTables && host.NFTables() && host.Table().Dormant:
+		out.State = Dormant
+		if contents == nil && out.Version != nil {
+			out.Error = out.gone()
+		}
 	case closed(host):
 		out.State = Closed
 		return
@@ -187,7 +193,7 @@ func (out *Report) state(s *store.Store, host *snapshot.Host, contents map[strin
 	case !own:
 		out.State = NotLoaded
 	case contents == nil:
-		out.State, out.Error = Unknown, fmt.Sprintf("the files of the version in force no longer exist: %s was changed or removed, and there is no copy", out.Version.Folder)
+		out.State, out.Error = Unknown, out.gone()
 	default:
 		out.State = InForce
 	}
@@ -196,10 +202,18 @@ func (out *Report) state(s *store.Store, host *snapshot.Host, contents map[strin
 		return
 	}
 	if err := out.compare(s, host, contents, path); err != nil {
-		out.State, out.Error = Unknown, err.Error()
+		out.Error = err.Error()
+		if out.State != Dormant {
+			out.State = Unknown
+		}
 	} else if out.State == InForce && len(out.Differences) > 0 {
 		out.State = Different
 	}
+}
+
+// gone is why there is nothing to compare the host with.
+func (out *Report) gone() string {
+	return fmt.Sprintf("the files of the version in force no longer exist: %s was changed or removed, and there is no copy", out.Version.Folder)
 }
 
 // compare finds how the host differs from a version, as a load of it would.

@@ -16,6 +16,7 @@ const (
 	InForce   State = "in_force"   // the rules of the recorded version are loaded
 	Different State = "different"  // the host differs from the recorded version
 	NotLoaded State = "not_loaded" // no rules of dockerfw are loaded
+	Dormant   State = "dormant"    // the kernel ignores the only rules, those of a dormant table of nft
 	Closed    State = "closed"     // the rules of a boot at which no folder could be loaded
 	Unknown   State = "unknown"    // there are rules of dockerfw, and no record of them
 )

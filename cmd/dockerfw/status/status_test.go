@@ -81,6 +81,23 @@ copy       another version (fedcba987654), if the folder cannot be loaded at boo
 `)
 }
 
+// Such a host has all rules and is as open as one without: "different" would not show it.
+func TestADormantTableProtectsNothing(t *testing.T) {
+	r := &Report{State: Dormant, Version: inForce().Version, again: "/etc/dockerfw.d/2", Differences: []string{"table inet dockerfw: activate, the kernel ignores it as it is (flags dormant)"}}
+	r.Version.Target = "nftables"
+	requireText(t, r, Style{}, `
+rules      DORMANT: the kernel ignores table inet dockerfw (flags dormant), so published ports are open to everyone unless other rules refuse
+folder     /etc/dockerfw.d/2 for host web1 (0123456789ab)
+policy     policy.hcl
+tables     table inet dockerfw of nft
+to fix     table inet dockerfw: activate, the kernel ignores it as it is (flags dormant)
+next       dockerfw apply /etc/dockerfw.d/2
+boot       this host does not run systemd: what loads the rules at boot is not known
+copy       none: if the folder cannot be loaded at boot, all containers are closed
+drops      not counted: rules of nft have no counters
+`)
+}
+
 // The folder that the version came from may be gone.
 func TestTheNextStepLoadsAFolderThatExists(t *testing.T) {
 	r := &Report{State: Different, Version: inForce().Version, again: "/var/lib/dockerfw/folder-0123", Differences: []string{"set clients: add 1 entry"}}

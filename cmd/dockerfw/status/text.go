@@ -80,6 +80,8 @@ func (t *text) inForce(r *Report) {
 		t.wrong("rules", "DIFFERENT from what was loaded: %s", words.Count(len(r.Differences), "difference"))
 	case NotLoaded:
 		t.wrong("rules", "NOT LOADED: this host has no rules of dockerfw, so published ports are open to everyone unless other rules refuse")
+	case Dormant:
+		t.wrong("rules", "DORMANT: the kernel ignores table inet dockerfw (flags dormant), so published ports are open to everyone unless other rules refuse")
 	case Closed:
 		t.wrong("rules", "CLOSED: no folder could be loaded at boot, so all containers are closed to the outside")
 	case Unknown:
