@@ -21,7 +21,14 @@ type firewalldCase struct {
 func (b *bench) startFirewalld() {
 	b.Helper()
 	b.engine.StartService("firewalld", nil, "firewalld", "--nofork", "--nopid")
-	b.run("sh", "-c", "until firewall-cmd --state 2>/dev/null; do sleep 0.1; done")
+	b.waitForFirewalld()
+}
+
+// waitForFirewalld waits until firewalld reports what firewall-cmd --state asks for, which is a program in Python.
+func (b *bench) waitForFirewalld() {
+	b.Helper()
+	b.run("sh", "-c", "until dbus-send --system --print-reply --dest=org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1 "+
+		"org.freedesktop.DBus.Properties.Get string:org.fedoraproject.FirewallD1 string:state 2>/dev/null | grep -q RUNNING; do sleep 0.1; done")
 }
 
 // startTrigger runs the command of the unit that docs/operations.md shows, without systemd.
@@ -140,7 +147,7 @@ func (b *bench) boot() {
 	b.engine.StartService("firewalld", nil, "firewalld", "--nofork", "--nopid")
 	b.run("sh", "-c", "until dbus-send --system --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:org.fedoraproject.FirewallD1 | grep -q true; do :; done")
 	b.run("sh", "-c", b.unitCommand("ExecStart"))
-	b.run("sh", "-c", "until firewall-cmd --state; do sleep 0.1; done")
+	b.waitForFirewalld()
 	for _, family := range []int{4, 6} {
 		if rules := b.engine.Tools.IPTablesSave(b.backend, family, "filter"); !strings.Contains(rules, "-A DOCKER-USER -j DOCKERFW") {
 			b.Errorf("firewalld has deleted the rules that the unit loaded after it:\n%s", rules)

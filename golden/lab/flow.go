@@ -17,6 +17,7 @@ const (
 	protoUDP    = 17
 	protoICMPv6 = 58
 	protoSCTP   = 132
+	protoLite   = 136 // UDP-Lite
 )
 
 // flow is how a packet is sent: the packets to write, in order, of which the last one is the
@@ -88,6 +89,8 @@ func newFlow(p packet.Packet, id uint32) (*flow, error) {
 		return nil, errors.New("ICMP of the other family")
 	case p.Family == ir.IPv6 && (p.Protocol == 0 || p.Protocol == 43 || p.Protocol == 44 || p.Protocol == 60):
 		return nil, errors.New("an IPv6 extension header, not a protocol")
+	case p.Protocol == protoLite:
+		return nil, errors.New("connection tracking checks the header of UDP-Lite, which is not written here")
 	}
 	var err error
 	switch p.State {
