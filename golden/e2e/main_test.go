@@ -19,8 +19,11 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	// The heap of these tests is small, so that the garbage collector would run most of the time, on cores
-	// that the engines and tools need.
+	// that the engines and tools need. So is that of the programs in Go that they start a thousand times.
 	debug.SetGCPercent(400)
+	if err := os.Setenv("GOGC", "400"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	for _, remove := range []func() error{lab.RemoveProgram, removeRelease} {
 		if err := remove(); err != nil {
