@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/words"
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
@@ -16,7 +17,7 @@ import (
 // meant: by the word that another tool has for it, by its beginning, or by its letters.
 func unknownCommand(root *cobra.Command, name string) error {
 	problem := fmt.Sprintf("unknown command %q", name)
-	var names, begin, words []string
+	var names, begin, synonyms []string
 	meant := map[string]*cobra.Command{}
 	for _, c := range root.Commands() {
 		if c.Hidden {
@@ -26,7 +27,7 @@ func unknownCommand(root *cobra.Command, name string) error {
 			return usageError(root, fmt.Sprintf("%s; the command is \"%s %s\": %s", problem, root.Name(), c.Use, c.Short))
 		}
 		for _, word := range c.SuggestFor {
-			words, meant[word] = append(words, word), c
+			synonyms, meant[word] = append(synonyms, word), c
 		}
 		names = append(names, c.Name())
 		if name != "" && strings.HasPrefix(c.Name(), strings.ToLower(name)) {
@@ -35,7 +36,7 @@ func unknownCommand(root *cobra.Command, name string) error {
 	}
 	if near := append(suggest.Nearest(name, names), begin...); len(near) > 0 {
 		problem += fmt.Sprintf("; did you mean %q?", near[0])
-	} else if near := suggest.Nearest(name, words); len(near) > 0 {
+	} else if near := suggest.Nearest(name, synonyms); len(near) > 0 {
 		c := meant[near[0]]
 		problem += fmt.Sprintf("; %s is \"%s %s\": %s", near[0], root.Name(), c.Use, c.Short)
 	}
@@ -52,6 +53,15 @@ func unknownFlag(cmd *cobra.Command, missing *pflag.NotExistError) error {
 		name, _, _ = strings.Cut(group, "=")
 	}
 	names := flagNames(cmd)
+	var longer []string // --to-port for --port
+	for _, n := range names {
+		if strings.HasSuffix(n, "-"+name) {
+			longer = append(longer, "--"+n)
+		}
+	}
+	if len(longer) > 0 {
+		return usageError(cmd, fmt.Sprintf("%s; did you mean %s?", problem, words.Or(longer)))
+	}
 	if near := suggest.Nearest(name, names); len(near) > 0 {
 		return usageError(cmd, fmt.Sprintf("%s; did you mean --%s?", problem, near[0]))
 	}
