@@ -225,8 +225,9 @@ func TestATableOfNFTIsLoadedInOneStep(t *testing.T) {
 	// What others change is restored, and what they add is removed.
 	h.MustRun("nft", "flush", "chain", "inet", "dockerfw", "forward")
 	h.MustRun("nft", "delete", "element", "inet", "dockerfw", b.set(t, "clients"), "{ 203.0.113.128 }")
-	h.MustRun("nft", "add", "chain", "inet", "dockerfw", "foreign")
+	h.MustRun("nft", "add", "chain", "inet", "dockerfw", "foreign", "{ type filter hook forward priority 0; policy drop; }")
 	h.expect(h.dockerfw("status"), 1, "DIFFERENT", "chain forward of table inet dockerfw: replace the rules", "set "+b.set(t, "clients")+": add 1 entry", "chain foreign of table inet dockerfw: remove")
+	h.expect(h.apply(b, "--dry-run"), 0, "chain foreign of table inet dockerfw: remove", "newly allowed: drop", "old rule:   none (end of foreign)")
 	h.succeeds(b, nil, "loaded")
 	h.requireTable(b)
 	h.MustRun("nft", "add", "table", "inet", "dockerfw", "{ flags dormant; }")
