@@ -60,7 +60,11 @@ func Compare(before, after *snapshot.Host, opts Options) (*Report, error) {
 	snapshot.DistinguishSets(before, after)
 	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
 	c.notListed()
-	c.foreignBases()
+	for _, side := range []*snapshot.Host{before, after} {
+		for _, text := range NotCompared(side) {
+			c.note("%s", text)
+		}
+	}
 	for _, f := range c.families() {
 		for _, path := range []Path{Forwarded, ToProxy} {
 			if err := c.meaning(f, path); err != nil {
@@ -134,13 +138,14 @@ func (c *comparison) notListed() {
 	}
 }
 
-// foreignBases notes the base chains in the table of dockerfw that see no packets of a path.
-func (c *comparison) foreignBases() {
-	for _, side := range []*snapshot.Host{c.before, c.after} {
-		for _, chain := range side.UnfollowedBases() {
-			c.note("chain %s of %s of %s has %s: what it refuses is not compared", chain.Name, snapshot.TableTitle, side.Name, chain.HookText())
-		}
+// NotCompared are the base chains in the table of dockerfw that refuse packets of no path, such as those of the host
+// itself: a load deletes them, and no change shows it.
+func NotCompared(s *snapshot.Host) []string {
+	var out []string
+	for _, chain := range s.UnfollowedBases() {
+		out = append(out, fmt.Sprintf("chain %s of %s of %s has %s: what it refuses is not compared", chain.Name, snapshot.TableTitle, s.Name, chain.HookText()))
 	}
+	return out
 }
 
 func (c *comparison) note(format string, args ...any) {

@@ -18,6 +18,8 @@ type Meaning struct {
 	Diff json.RawMessage `json:"diff,omitempty"`
 
 	report *diff.Report
+	// notCompared are chains that a load deletes, whose traffic the report does not have.
+	notCompared []string
 }
 
 const (
@@ -56,7 +58,7 @@ func meaningOf(r *apply.Result, dryRun, full bool) *Meaning {
 	if err := diff.WriteJSON(&text, []*diff.Report{report}, diff.Style{Full: full}); err != nil {
 		return &Meaning{Skipped: err.Error()}
 	}
-	return &Meaning{Summary: report.Heading(), Diff: text.Bytes(), report: report}
+	return &Meaning{Summary: report.Heading(), Diff: text.Bytes(), report: report, notCompared: diff.NotCompared(r.Before)}
 }
 
 // changes is the report with what the rest of the text does not have.

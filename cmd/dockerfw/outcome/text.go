@@ -187,6 +187,11 @@ func (t *text) meaning(r *Report) {
 			}
 		}
 	}
+	if r.Meaning != nil {
+		for _, n := range r.Meaning.notCompared {
+			t.line("  note: %s", n)
+		}
+	}
 }
 
 func (t *text) plan(p *Plan) {
