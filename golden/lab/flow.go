@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -19,6 +20,11 @@ const (
 	protoSCTP   = 132
 	protoLite   = 136 // UDP-Lite
 )
+
+// extensionHeaders are the protocols that the kernel skips to find that of an IPv6 packet (ipv6_ext_hdr): hop-by-hop
+// options, routing, fragment, authentication, no next header, and destination options. What it finds behind is not
+// written here.
+var extensionHeaders = []uint8{0, 43, 44, 51, 59, 60}
 
 // flow is how a packet is sent: the packets to write, in order, of which the last one is the
 // tested one, and the routes and DNAT that they need.
@@ -87,7 +93,7 @@ func newFlow(p packet.Packet, id uint32) (*flow, error) {
 		return nil, errors.New("source translation comes after FORWARD")
 	case p.Protocol == protoICMP && p.Family == ir.IPv6 || p.Protocol == protoICMPv6 && p.Family == ir.IPv4:
 		return nil, errors.New("ICMP of the other family")
-	case p.Family == ir.IPv6 && (p.Protocol == 0 || p.Protocol == 43 || p.Protocol == 44 || p.Protocol == 60):
+	case p.Family == ir.IPv6 && slices.Contains(extensionHeaders, p.Protocol):
 		return nil, errors.New("an IPv6 extension header, not a protocol")
 	case p.Protocol == protoLite:
 		return nil, errors.New("connection tracking checks the header of UDP-Lite, which is not written here")
