@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -88,7 +89,7 @@ func (f *flow) bytes(class uint8, m message) ([]byte, error) {
 		payload = append(rest, payload...)
 	default:
 		// Four bytes that are no version of GRE with keys.
-		payload = append([]byte{0, 0, 8, 0}, payload...)
+		payload = m.withSum(append([]byte{0, 0, 8, 0}, payload...))
 	}
 	if m.inner != nil {
 		payload = m.inner
@@ -107,6 +108,26 @@ func (f *flow) bytes(class uint8, m message) ([]byte, error) {
 		breakLength(out, len(payload)+8)
 	}
 	return out, nil
+}
+
+// withSum appends a word with which the payload of a protocol that REJECT does not know has a correct checksum: it
+// answers no packet without one (nf_ip_checksum, nf_ip6_checksum; measured with protocol 255).
+func (m message) withSum(payload []byte) []byte {
+	if len(payload)%2 == 1 {
+		payload = append(payload, 0)
+	}
+	summed := slices.Clone(payload)
+	if m.from.addr.Is6() {
+		summed = slices.Concat(summed, m.from.addr.AsSlice(), m.to.addr.AsSlice(), []byte{byte((len(payload) + 2) >> 8), byte(len(payload) + 2), 0, m.protocol})
+	}
+	sum := uint32(0)
+	for i := 0; i < len(summed); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(summed[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return binary.BigEndian.AppendUint16(payload, ^uint16(sum))
 }
 
 // breakLength makes the length in a UDP header longer than the packet, which connection
