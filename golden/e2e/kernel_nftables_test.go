@@ -128,16 +128,8 @@ func TestTheSetsOfATableAreLoadedFirst(t *testing.T) {
 	load := func(network string) (after map[string]string) {
 		t.Helper()
 		policy := fmt.Sprintf("host {\n  external_interfaces = [\"eth0\"]\n  target = \"nftables\"\n}\nipset \"office\" {\n  entries = [%q, \"2001:db8::/48\"]\n}\nipset \"banned\" {\n  managed = false\n}\ndeny \"banned\" {\n  source = [ipset.banned]\n}\naccept \"web\" {\n  protocol = \"tcp\"\n  published_ports = [443]\n  source = [%q, \"192.0.2.0/24\"]\n  rate {\n    limit = \"5/second\"\n  }\n}\ndefault {\n  allow = [ipset.office]\n}\n", network, network)
-		path := filepath.Join(t.TempDir(), "policy.hcl")
-		if err := os.WriteFile(path, []byte(policy), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		result, diags := driver.Policy(path, driver.Options{})
-		if diags.HasErrors() {
-			t.Fatal(diags)
-		}
-		text := string(result.Hosts[0].Files[0].Content)
-		path = filepath.Join(t.TempDir(), folder.NFTFile)
+		text := string(filesOf(t, policy)[folder.NFTFile])
+		path := filepath.Join(t.TempDir(), folder.NFTFile)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,12 @@ import (
 
 func policyState(t *testing.T, text string) *snapshot.Host {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "policy.hcl")
+	return openedFile(t, filepath.Join(t.TempDir(), "policy.hcl"), text)
+}
+
+// openedFile writes a text to a path, and returns the host that it is about.
+func openedFile(t *testing.T, path, text string) *snapshot.Host {
+	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -101,17 +106,7 @@ func TestListsThatBeginAlikeAreNotTheSame(t *testing.T) {
 }
 `
 	dir := t.TempDir()
-	host := func(name, text string) *snapshot.Host {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		opened, diags, err := snapshot.Open(path, driver.Options{})
-		if err != nil || diags.HasErrors() {
-			t.Fatal(err, diags)
-		}
-		return opened.Hosts[0]
-	}
+	host := func(name, text string) *snapshot.Host { return openedFile(t, filepath.Join(dir, name), text) }
 	const list = "192.0.2.1, 192.0.2.3, 192.0.2.5, 192.0.2.7 and 1 more, arriving on eth0, to "
 	for _, c := range []struct {
 		name, before string
