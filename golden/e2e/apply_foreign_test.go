@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -177,4 +179,42 @@ func TestRemoveLeavesForeignSetsAlone(t *testing.T) {
 	h.expect(h.apply(p), 1, "set clients exists and was not created by dockerfw")
 	h.expect(h.remove(), 0)
 	h.requireUnchanged(before)
+}
+
+// firewalld, for example, deletes all rules some time after it was asked to reload.
+func TestWhatAnotherProgramChangesMeanwhileIsLoadedAgain(t *testing.T) {
+	onBackends(t, func(h *target) {
+		h.addDockerChains(h.backend)
+		// A policy without sets is loaded in one step.
+		a := compileFolder(h.t, "closed", "host { external_interfaces = [\"eth0\"] }\n")
+		b := compileFolder(h.t, "open", "host { external_interfaces = [\"eth0\"] }\naccept \"all\" {}\n")
+		h.succeeds(a, nil)
+		const changed = "another program changed the host meanwhile, loading again: IPv4 FORWARD: add the jump to DOCKER-USER"
+		left := h.deleteJumpAfterLoads()
+		left(1)
+		h.succeeds(b, nil, changed, "loaded")
+		h.requireLoaded(b)
+		h.requireNoLeftovers()
+
+		left(3)
+		before := h.saved()
+		h.expect(h.apply(a), 1, changed, "the host still differs after loading 3 times: IPv4 FORWARD: add the jump to DOCKER-USER", "rolled back to the previous rules and sets")
+		h.requireUnchanged(before)
+		h.requireNoLeftovers()
+	})
+}
+
+// deleteJumpAfterLoads makes another program delete the jump after each of the next n loads.
+func (h *target) deleteJumpAfterLoads() (next func(n int)) {
+	tool, left := h.backend.Tool(4, "-restore"), h.path("loads")
+	// A rehearsal does not wait for the lock.
+	h.wrap(tool, fmt.Sprintf(`"$real" "$@" || exit
+[ "$1" = -w ] && [ -s %[1]q ] || exit 0
+/bin/sed -i 1d %[1]q
+%[2]s -D FORWARD -j DOCKER-USER`, left, h.path("bin/"+h.backend.Tool(4, ""))))
+	return func(n int) {
+		if err := os.WriteFile(left, []byte(strings.Repeat("\n", n)), 0o600); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 }

@@ -378,6 +378,27 @@ func TestAFailureOfNFTChangesNothingOrIsRolledBack(t *testing.T) {
 	h.requireConnect()
 }
 
+func TestATableThatAnotherProgramDeletesMeanwhileIsLoadedAgain(t *testing.T) {
+	t.Parallel()
+	h := newNFTTarget(t)
+	a := nftFolder(t, "a", "203.0.113.10")
+	// With the same sets, its rules are loaded in one step.
+	b := compileFolder(t, "b", strings.Replace(nftPolicy("nftables", "203.0.113.10"), "443", "8443", 1))
+	h.succeeds(a, nil)
+	flushed := h.path("flushed")
+	// A rehearsal is in a network namespace of its own.
+	h.wrap("nft", fmt.Sprintf(`"$real" "$@" || exit
+[ "$*" = "-f -" ] && [ ! -e %[1]q ] && [ "$(/bin/readlink /proc/self/ns/net)" = %[2]q ] || exit 0
+: >%[1]q
+"$real" flush ruleset`, flushed, strings.TrimSpace(h.MustRun("readlink", "/proc/self/ns/net"))))
+	h.succeeds(b, nil, "another program changed the host meanwhile, loading again: ", "loaded")
+	if _, err := os.Stat(flushed); err != nil {
+		t.Error(err)
+	}
+	h.requireTable(b)
+	h.requireConnect()
+}
+
 func TestAKilledLoadOfATableLeavesTheOldOrTheNewOne(t *testing.T) {
 	t.Parallel()
 	h := newNFTTarget(t)

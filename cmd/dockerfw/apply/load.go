@@ -258,13 +258,46 @@ func (l *load) run() error {
 			return unchanged(errors.Join(err, l.forgetChange()))
 		}
 	}
-	if err := l.steps(l.Before, l.Plan.Load); err != nil {
-		return l.rollBack(err)
-	}
-	if err := l.verify(); err != nil {
+	if err := l.loadAndCheck(); err != nil {
 		return l.rollBack(err)
 	}
 	return l.finish()
+}
+
+// attempts is how often a run loads the rules while other programs change them.
+const attempts = 3
+
+// loadAndCheck runs the steps of the plan, and reads the host again: it has to have what was loaded.
+// Another program may have changed something meanwhile, such as firewalld, which deletes all rules some
+// time after it was asked to reload. What differs then is loaded again, but not for ever.
+func (l *load) loadAndCheck() error {
+	host, steps := l.Before, l.Plan.Load
+	for n := 1; ; n++ {
+		if err := l.steps(host, steps); err != nil {
+			return err
+		}
+		p, err := l.planAgain()
+		if err != nil {
+			return err
+		}
+		if p.Differences.Empty() {
+			return nil
+		}
+		differences := strings.Join(p.Differences.Lines(), "; ")
+		if n == attempts {
+			return fmt.Errorf("the host still differs after loading %d times: %s", n, differences)
+		}
+		if len(p.Problems) > 0 {
+			problems := make([]error, len(p.Problems))
+			for i, problem := range p.Problems {
+				problems[i] = problem
+			}
+			return errors.Join(problems...)
+		}
+		l.warn("another program changed the host meanwhile, loading again: %s", differences)
+		l.waitForFirewalld()
+		host, steps = l.After, p.Load
+	}
 }
 
 // size is how many bytes the run may write.
@@ -326,24 +359,21 @@ func tooDeep(err error) error {
 	return err
 }
 
-// verify reads the host again: it has to have what was loaded.
-func (l *load) verify() error {
+// planAgain reads the host again, and makes the plan for what differs from what was loaded.
+func (l *load) planAgain() (*plan.Plan, error) {
 	host, err := l.readAgain()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	l.After = host
-	check := l.input
-	check.Host, check.Late = host.State(), func(plan.Jump) bool { return false }
-	p, err := plan.Make(check)
+	again := l.input
+	again.Host, again.Late = host.State(), func(plan.Jump) bool { return false }
+	p, err := plan.Make(again)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.Differences.Other = nil // they are removed later
-	if !p.Differences.Empty() {
-		return fmt.Errorf("the host still differs after loading: %s", strings.Join(p.Differences.Lines(), "; "))
-	}
-	return nil
+	return p, nil
 }
 
 // readAgain reads what the steps of the plan may have changed.
