@@ -30,6 +30,8 @@ type Occurrence struct {
 	Name string
 	// Range is that of the name alone, without quotes.
 	Range hcl.Range
+	// Path is the range of a reference with the kind ahead of the name, such as ipset.NAME; otherwise it is Range.
+	Path hcl.Range
 	// Definition is whether the name is defined here.
 	Definition bool
 	// Block is the range of the defining block or attribute; zero for references.
@@ -73,6 +75,11 @@ type occurrences struct {
 	found []Occurrence
 }
 
+// refer adds a reference.
+func (c *occurrences) refer(kind NameKind, name string, rng, path hcl.Range) {
+	c.found = append(c.found, Occurrence{Kind: kind, Name: name, Range: rng, Path: path})
+}
+
 // definitions adds the names that the blocks of a policy, or of egress and input, define.
 func (c *occurrences) definitions(body *hclsyntax.Body) {
 	kinds := map[string]NameKind{
@@ -83,13 +90,17 @@ func (c *occurrences) definitions(body *hclsyntax.Body) {
 		switch kind, named := kinds[b.Type]; {
 		case named && len(b.Labels) > 0:
 			_, each := b.Body.Attributes["for_each"]
+			name := c.unquoted(b.LabelRanges[0])
 			c.found = append(c.found, Occurrence{
-				Kind: kind, Name: b.Labels[0], Range: c.unquoted(b.LabelRanges[0]), Definition: true,
+				Kind: kind, Name: b.Labels[0], Range: name, Path: name, Definition: true,
 				Block: hcl.RangeBetween(b.TypeRange, b.CloseBraceRange), Each: each && kind == NameOfRule,
 			})
 		case b.Type == localsSchema.Type:
 			for _, attribute := range b.Body.Attributes {
-				c.found = append(c.found, Occurrence{Kind: NameOfLocal, Name: attribute.Name, Range: attribute.NameRange, Definition: true, Block: attribute.SrcRange})
+				c.found = append(c.found, Occurrence{
+					Kind: NameOfLocal, Name: attribute.Name, Range: attribute.NameRange, Path: attribute.NameRange,
+					Definition: true, Block: attribute.SrcRange,
+				})
 			}
 		case b.Type == egressSchema.Type || b.Type == inputSchema.Type:
 			c.definitions(b.Body)
@@ -106,7 +117,7 @@ func (c *occurrences) references(node hclsyntax.Node) {
 		switch node.Type {
 		case testSchema.Type:
 			if name, rng, ok := literal(node.Body, "host"); ok {
-				c.found = append(c.found, Occurrence{Kind: NameOfHost, Name: name, Range: rng})
+				c.refer(NameOfHost, name, rng, rng)
 			}
 			if by, rng, ok := literal(node.Body, "by"); ok {
 				c.decidedBy(by, rng)
@@ -125,12 +136,12 @@ func (c *occurrences) traversal(path hcl.Traversal) {
 	}
 	switch step := path[1].(type) {
 	case hcl.TraverseAttr:
-		c.found = append(c.found, Occurrence{Kind: kind, Name: step.Name, Range: lastBytes(step.SrcRange, len(step.Name))})
+		c.refer(kind, step.Name, lastBytes(step.SrcRange, len(step.Name)), hcl.RangeBetween(path[0].SourceRange(), step.SrcRange))
 	case hcl.TraverseIndex:
 		if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
 			name := step.Key.AsString()
 			if at := strings.Index(string(step.SrcRange.SliceBytes(c.text)), `"`+name+`"`); at >= 0 {
-				c.found = append(c.found, Occurrence{Kind: kind, Name: name, Range: within(step.SrcRange, at+1, len(name))})
+				c.refer(kind, name, within(step.SrcRange, at+1, len(name)), hcl.RangeBetween(path[0].SourceRange(), step.SrcRange))
 			}
 		}
 	}
@@ -140,7 +151,7 @@ func (c *occurrences) traversal(path hcl.Traversal) {
 func (c *occurrences) decidedBy(by string, rng hcl.Range) {
 	kind, name, ok := strings.Cut(by, ".")
 	if ok && (kind == denySchema.Type || kind == acceptSchema.Type) {
-		c.found = append(c.found, Occurrence{Kind: NameOfRule, Name: name, Range: within(rng, len(kind)+1, len(name))})
+		c.refer(NameOfRule, name, within(rng, len(kind)+1, len(name)), rng)
 	}
 }
 
@@ -156,7 +167,7 @@ func (c *occurrences) hosts(rule *hclsyntax.Body) {
 	}
 	for _, element := range list.Exprs {
 		if name, rng, ok := literalText(element); ok && !strings.ContainsAny(name, `*?[\`) {
-			c.found = append(c.found, Occurrence{Kind: NameOfHost, Name: name, Range: rng})
+			c.refer(NameOfHost, name, rng, rng)
 		}
 	}
 }

@@ -36,10 +36,13 @@ test "u" {
 }
 `
 	file := ParseIncomplete([]byte(text), "policy.hcl")
-	var got []string
+	var got, paths []string
 	for _, o := range Occurrences([]*hcl.File{file}) {
 		if found := string(o.Range.SliceBytes(file.Bytes)); found != o.Name {
 			t.Errorf("the range of %q is that of %q", o.Name, found)
+		}
+		if path := string(o.Path.SliceBytes(file.Bytes)); path != o.Name {
+			paths = append(paths, path)
 		}
 		what := "refers to"
 		if o.Definition {
@@ -68,6 +71,10 @@ test "u" {
 		"24:14 refers to 3 lan",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	wantPaths := []string{`ipset["office"]`, "var.port", "local.a", "var.port", "ipset.office", "ipset.branch", "accept.app-x", "deny.lan"}
+	if diff := cmp.Diff(wantPaths, paths); diff != "" {
 		t.Error(diff)
 	}
 }

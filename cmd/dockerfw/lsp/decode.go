@@ -83,12 +83,22 @@ func (v *view) occurrences() []parser.Occurrence {
 	return parser.Occurrences(all)
 }
 
-// occurrenceAt returns the name at a position; nil if there is none.
+// occurrenceAt returns the name at a position, or the name of the reference there, such as ipset.NAME; nil if
+// there is none.
 func (v *view) occurrenceAt(all []parser.Occurrence, p protocol.Position) *parser.Occurrence {
+	return v.find(all, p, func(o parser.Occurrence) hcl.Range { return o.Path })
+}
+
+// nameAt returns the name at a position; nil if there is none.
+func (v *view) nameAt(all []parser.Occurrence, p protocol.Position) *parser.Occurrence {
+	return v.find(all, p, func(o parser.Occurrence) hcl.Range { return o.Range })
+}
+
+func (v *view) find(all []parser.Occurrence, p protocol.Position, where func(parser.Occurrence) hcl.Range) *parser.Occurrence {
 	offset := v.document.offset(p)
 	for i, o := range all {
 		// A cursor behind the last letter is at the name, too.
-		if o.Range.Filename == v.document.path && o.Range.Start.Byte <= offset && offset <= o.Range.End.Byte {
+		if r := where(o); r.Filename == v.document.path && r.Start.Byte <= offset && offset <= r.End.Byte {
 			return &all[i]
 		}
 	}

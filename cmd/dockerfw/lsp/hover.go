@@ -29,7 +29,7 @@ func (s *Server) hover(ctx context.Context, p *protocol.HoverParams) (any, error
 	all := v.occurrences()
 	if o := v.occurrenceAt(all, p.Position); o != nil {
 		if text := s.describeName(v, *o, all); text != "" {
-			return hoverText(text, v.document.rangeOf(o.Range)), nil
+			return hoverText(text, v.document.rangeOf(o.Path)), nil
 		}
 	}
 	data, err := v.decoder.HoverAtPos(ctx, v.document.path, v.document.pos(p.Position))

@@ -314,13 +314,19 @@ func TestDefinitionAndReferences(t *testing.T) {
 		return out
 	}
 	var found []protocol.Location
-	e.call(protocol.MethodTextDocumentDefinition, e.at("policy.hcl", strings.Replace(text, `ipset["office"]`, `ipset["of‸fice"]`, 1)), &found)
-	if diff := cmp.Diff([]uint32{5}, lines(found)); diff != "" {
-		t.Error(diff)
-	}
-	e.call(protocol.MethodTextDocumentDefinition, e.at("policy.hcl", strings.Replace(text, "accept.web", "accept.we‸b", 1)), &found)
-	if diff := cmp.Diff([]uint32{10}, lines(found)); diff != "" {
-		t.Error(diff)
+	for _, c := range []struct {
+		text, cursor string
+		line         uint32
+	}{
+		{`ipset["office"]`, `ipset["of‸fice"]`, 5},
+		{`ipset["office"]`, `ip‸set["office"]`, 5},
+		{"accept.web", "accept.we‸b", 10},
+		{"accept.web", "‸accept.web", 10},
+	} {
+		e.call(protocol.MethodTextDocumentDefinition, e.at("policy.hcl", strings.Replace(text, c.text, c.cursor, 1)), &found)
+		if diff := cmp.Diff([]uint32{c.line}, lines(found)); diff != "" {
+			t.Errorf("%s: %s", c.cursor, diff)
+		}
 	}
 	e.call(protocol.MethodTextDocumentDefinition, e.at("policy.hcl", strings.Replace(text, "more.txt", "more‸.txt", 1)), &found)
 	if len(found) != 1 || found[0].URI != e.uri("more.txt") {
@@ -353,6 +359,18 @@ func TestRenameChangesEveryFileOfThePolicy(t *testing.T) {
 			t.Errorf("%s: %s", name, cmp.Diff(want, got))
 		}
 	}
+	// Only the name of a reference is replaced.
+	e.open("rules.hcl", rules)
+	var name *protocol.Range
+	if e.call(protocol.MethodTextDocumentPrepareRename, e.at("rules.hcl", strings.Replace(rules, "ipset.office", "ipset.‸office", 1)), &name); name == nil {
+		t.Error("the name of a reference cannot be renamed")
+	}
+	params = e.at("rules.hcl", strings.Replace(rules, "ipset.office", "ip‸set.office", 1))
+	var none *protocol.Range
+	if e.call(protocol.MethodTextDocumentPrepareRename, params, &none); none != nil {
+		t.Errorf("%v", none)
+	}
+	params = e.at("sets.hcl", strings.Replace(sets, "office", "of‸fice", 1))
 	for name, problem := range map[string]string{"a b": "letters, digits", "office-v6": "reserved"} {
 		params["newName"] = name
 		if err := e.try(protocol.MethodTextDocumentRename, params, &edit); err == nil || !strings.Contains(err.Error(), problem) {

@@ -70,7 +70,7 @@ func (s *Server) prepareRename(_ context.Context, p *protocol.PrepareRenameParam
 	if v == nil {
 		return nil, nil
 	}
-	if o := v.occurrenceAt(v.occurrences(), p.Position); o != nil {
+	if o := v.nameAt(v.occurrences(), p.Position); o != nil {
 		rng := v.document.rangeOf(o.Range)
 		return &rng, nil
 	}
@@ -84,7 +84,7 @@ func (s *Server) rename(_ context.Context, p *protocol.RenameParams) (any, error
 		return nil, nil
 	}
 	all := v.occurrences()
-	o := v.occurrenceAt(all, p.Position)
+	o := v.nameAt(all, p.Position)
 	if o == nil {
 		return nil, invalid("there is no name of a set, rule, variable, local or host here")
 	}
