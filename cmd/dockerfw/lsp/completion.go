@@ -48,6 +48,9 @@ func (v *view) item(c lang.Candidate) protocol.CompletionItem {
 		InsertTextFormat: protocol.InsertTextFormatPlainText,
 		TextEdit:         &protocol.TextEdit{Range: v.document.rangeOf(c.TextEdit.Range), NewText: c.TextEdit.NewText},
 	}
+	if c.Kind == lang.FunctionCandidateKind {
+		out.SortText = "~" + c.Label // behind the values and names, which editors sort by their labels
+	}
 	if c.Description.Value != "" {
 		out.Documentation = markup(c.Description)
 	}

@@ -252,6 +252,25 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
+func TestFunctionsAreProposedLast(t *testing.T) {
+	marked := strings.Replace(policy, `protocol        = "tcp"`, `protocol        = [‸]`, 1)
+	e := newEditor(t, map[string]string{"policy.hcl": policy})
+	e.open("policy.hcl", strings.Replace(marked, "‸", "", 1))
+	var list protocol.CompletionList
+	e.call(protocol.MethodTextDocumentCompletion, e.at("policy.hcl", marked), &list)
+	// Editors sort by the label without a text to sort by.
+	order := func(i protocol.CompletionItem) string {
+		if i.SortText != "" {
+			return i.SortText
+		}
+		return i.Label
+	}
+	slices.SortFunc(list.Items, func(a, b protocol.CompletionItem) int { return strings.Compare(order(a), order(b)) })
+	if len(list.Items) < 10 || list.Items[0].Label != "icmp" || list.Items[len(list.Items)-1].Kind != protocol.CompletionItemKindFunction {
+		t.Errorf("%+v", list.Items)
+	}
+}
+
 // forNFTables returns a policy for target nftables.
 func forNFTables(policy string) string {
 	return strings.Replace(policy, "host {\n", "host {\n  target = \"nftables\"\n", 1)
