@@ -90,6 +90,7 @@ func TestTheUnitsProtectAHostThatBootsSystemd(t *testing.T) {
 	h.load("2", "nftables")
 	h.MustRun("systemctl", "restart", "dockerfw")
 	h.reloadsNFTables()
+	h.removesThePackage()
 }
 
 // load follows docs/operations.md: compile, copy, load with confirmation, select for boot.
@@ -288,4 +289,17 @@ func (h *booted) reloadsNFTables() {
 	h.MustRun("systemctl", "restart", "docker")
 	h.status(0)
 	h.bootsClosed("nftables")
+}
+
+// removesThePackage requires that no unit is left over, and that the rules stay.
+func (h *booted) removesThePackage() {
+	h.MustRun("systemctl", "enable", "--quiet", "--now", "dockerfw-verify.timer")
+	h.MustRun("apt-get", "remove", "-qq", "dockerfw")
+	if out, _, _ := h.Run("systemctl", "list-units", "--all", "--no-legend", "dockerfw.service", "dockerfw-verify.timer"); out != "" {
+		h.t.Errorf("units after the removal of the package:\n%s", out)
+	}
+	if got := h.lab.Other.Connect("tcp", h.At(9090)); got == lab.Answered {
+		h.t.Error("the removal of the package has opened the host")
+	}
+	h.MustRun("nft", "list", "table", "inet", "dockerfw")
 }
