@@ -15,7 +15,9 @@ FIREWALLS_DIR = $${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfw/firewalls
 PEERS = ferm iprange foomuuri
 PEERS_NEED = python3-dbus python3-gi python3-requests
 PEERS_DIR = $${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfw/peers
-# A small Debian with the tools that the package depends on, in which a test installs it.
+# A small Debian in which tests install the package: with the tools that it depends on, and for a test that
+# starts its systemd, with an engine and nftables.
+DEBIAN = iptables ipset man-db systemd-sysv docker.io docker-cli nftables iproute2
 DEBIAN_DIR = $${XDG_CACHE_HOME:-$$HOME/.cache}/dockerfw/debian
 # The tests in golden/lab and golden/e2e need root, a kernel and engines.
 LAB_PACKAGES = ./golden/lab ./golden/e2e
@@ -80,14 +82,15 @@ firewalls:
 		echo "$(FIREWALLS)" > "$$dir/packages"; \
 	fi
 
-# Creates the root directory under another name, so that it is whole or missing.
+# Creates the root directory under another name, so that it is whole or missing, and again for other packages.
 debian:
 	@set -e; dir="$(DEBIAN_DIR)"; \
-	if [ ! -e "$$dir" ]; then \
-		rm -rf "$$dir.unfinished"; mkdir -p "$$dir.unfinished"; \
+	if [ "$$(cat "$$dir/packages" 2>/dev/null)" != "$(DEBIAN)" ]; then \
+		rm -rf "$$dir" "$$dir.unfinished"; mkdir -p "$$dir.unfinished"; \
 		unshare --mount --pid --fork --kill-child --mount-proc \
-			debootstrap --variant=minbase --include=iptables,ipset,man-db stable "$$dir.unfinished" >"$$dir.log" 2>&1 || \
+			debootstrap --variant=minbase --include="$$(echo $(DEBIAN) | tr ' ' ,)" stable "$$dir.unfinished" >"$$dir.log" 2>&1 || \
 			{ tail -20 "$$dir.log"; exit 1; }; \
+		echo "$(DEBIAN)" > "$$dir.unfinished/packages"; \
 		mv "$$dir.unfinished" "$$dir"; rm "$$dir.log"; \
 	fi
 

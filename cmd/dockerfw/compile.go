@@ -37,7 +37,12 @@ the folder is up to date then.`,
   dockerfw compile policy/ -o compiled --var-file prod.hcl --host web1 --quiet
   dockerfw compile policy.hcl -o compiled --allow-outside   # the policy reads ../lists
   dockerfw compile policy.hcl -o compiled --check     # in CI`,
-		Args:              onePolicy,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && output == "" {
+				return usageError(cmd, "no policy and no output folder given: add the path of a file or directory, and -o FOLDER")
+			}
+			return onePolicy(cmd, args)
+		},
 		ValidArgsFunction: completePolicies,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if output == "" {

@@ -210,6 +210,10 @@ func writeImportSummary(cmd *cobra.Command, o imported.Options, r *imported.Resu
 	if r.Protects {
 		escape.Fprintf(w, "  note: beyond the rules, the policy refuses the same clients in INPUT, where docker-proxy answers for the ports that it lists.\n")
 	}
+	if len(r.LeftOver) > 0 {
+		const shown = 5
+		escape.Fprintf(w, "  note: sets that the policy has under other names stay on the host after dockerfw apply: %s. Once nothing else uses one: ipset destroy NAME.\n", words.List(r.LeftOver, shown))
+	}
 	var families []string
 	for _, f := range r.Compared {
 		families = append(families, words.Family(f))

@@ -75,6 +75,13 @@ func (r *release) contents() (*contents, error) {
 		}
 		out.add("/usr/lib/systemd/system/"+name, []byte(text))
 	}
+	// Debian enables all units at the first boot of an image, and with systemctl preset-all. Enabled
+	// without a folder to load, the unit closes all containers.
+	preset := ""
+	for _, name := range []string{apply.UnitName, apply.VerifyTimer} {
+		preset += "disable " + name + "\n"
+	}
+	out.add("/usr/lib/systemd/system-preset/80-dockerfw.preset", []byte(preset))
 	out.license, err = os.ReadFile("LICENSE")
 	return out, err
 }

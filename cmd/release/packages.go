@@ -24,11 +24,12 @@ The units are installed and not enabled.`
 )
 
 // Scripts of the packages. Installing and updating change no rules. After a removal the rules stay
-// until the host starts again, and nothing loads them then: that opens ports, so it is said.
+// until the host starts again, and nothing loads them then: that opens ports, so it is said. To stop
+// the unit that loads them deletes nothing.
 const (
 	reloadUnits = `if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
 `
-	beforeRemoval = `if [ -d /run/systemd/system ]; then systemctl disable --quiet dockerfw.service dockerfw-verify.timer || true; fi
+	beforeRemoval = `if [ -d /run/systemd/system ]; then systemctl disable --quiet --now dockerfw.service dockerfw-verify.timer || true; fi
 if [ -e /var/lib/dockerfw ]; then
   echo "dockerfw: the loaded rules stay until the next boot; published ports are open after it" >&2
 fi

@@ -582,7 +582,7 @@ func TestAConfigurationOfNFTLoadsTheTableWhereItFlushes(t *testing.T) {
 	a := nftFolder(t, "a", "203.0.113.10")
 	h.succeeds(a, nil)
 	line := ""
-	for l := range strings.Lines(fileOfDocs(t, "/etc/nftables.conf")) {
+	for l := range strings.Lines(shownFile(t, "/etc/nftables.conf")) {
 		if strings.HasPrefix(l, "include ") {
 			line = strings.Replace(l, "/etc/dockerfw/", a.dir+"/", 1)
 		}

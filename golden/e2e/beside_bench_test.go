@@ -197,9 +197,15 @@ func sameFailures(got string, want []string) bool {
 	return got != ""
 }
 
-// fileOfDocs is a file that docs/operations.md shows: the fenced block with its path in the first
-// two lines.
+// fileOfDocs is a file that docs/operations.md shows, with the programs of the test's host.
 func fileOfDocs(t *testing.T, path string) string {
+	t.Helper()
+	return strings.NewReplacer("/usr/local/bin:", "/mnt/bin:", "systemctl ", "/mnt/bin/systemctl ").Replace(shownFile(t, path))
+}
+
+// shownFile is a file that docs/operations.md shows: the fenced block with its path in the first two
+// lines.
+func shownFile(t *testing.T, path string) string {
 	t.Helper()
 	doc, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
@@ -209,8 +215,7 @@ func fileOfDocs(t *testing.T, path string) string {
 		text := strings.ReplaceAll("\n"+m[2], "\n"+m[1], "\n")[1:]
 		lines := strings.SplitAfterN(text, "\n", 3)
 		if strings.Contains(strings.Join(lines[:min(2, len(lines))], ""), path) {
-			// The programs of the test's host.
-			return strings.NewReplacer("/usr/local/bin/dockerfw", "/mnt/bin/dockerfw", "systemctl ", "/mnt/bin/systemctl ").Replace(text)
+			return text
 		}
 	}
 	t.Fatalf("docs/operations.md shows no file %s", path)

@@ -352,7 +352,7 @@ func TestAnImageFromScratchRunsTheProgram(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dockerfw"), program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(fileOfDocs(t, "Dockerfile")), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(shownFile(t, "Dockerfile")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	e := lab.NewLab(t).StartEngine(lab.EngineOptions{Backend: lab.NFT})

@@ -54,7 +54,7 @@ func TestSystemdAcceptsTheUnitsOfOperations(t *testing.T) {
 	}
 	for _, name := range []string{"dockerfw-firewalld.service", "dockerfw-nftables.service"} {
 		unit := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(unit, []byte(fileOfDocs(t, "/etc/systemd/system/"+name)), 0o600); err != nil {
+		if err := os.WriteFile(unit, []byte(shownFile(t, "/etc/systemd/system/"+name)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput()

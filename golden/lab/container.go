@@ -162,11 +162,16 @@ func parsePorts(t testing.TB, texts []string) []talk.Port {
 
 func (e *Engine) importImage() {
 	e.t.Helper()
+	e.docker(imageContent(e.t), "import", "-", image)
+}
+
+func imageContent(t testing.TB) string {
+	t.Helper()
 	content, err := imageTar()
 	if err != nil {
-		e.t.Fatalf("image for the lab's containers: %v", err)
+		t.Fatalf("image for the lab's containers: %v", err)
 	}
-	e.docker(content, "import", "-", image)
+	return content
 }
 
 // imageTar builds the image, once for a test process: a static busybox and the

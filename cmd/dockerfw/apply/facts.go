@@ -9,6 +9,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/plan"
+	"github.com/dockerfw/dockerfw/cmd/dockerfw/shell"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/store"
 	"github.com/dockerfw/dockerfw/emit/folder"
@@ -99,8 +100,12 @@ type BootUnit struct {
 	Systemd   bool `json:"systemd"`
 	Installed bool `json:"installed"`
 	Enabled   bool `json:"enabled"`
-	// Folder is where /etc/dockerfw leads to, without symbolic links; "" if it does not exist.
+	// Folder is where /etc/dockerfw leads to, without symbolic links; "" if it does not exist. Digest is
+	// the version in it; "" if it has no manifest.
 	Folder string `json:"folder,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	// Error is why the folder cannot be loaded. ReadBootUnit does not look for it.
+	Error string `json:"error,omitempty"`
 }
 
 // ReadBootUnit reads the boot unit below a directory, "/" for this host. It starts no process.
@@ -118,8 +123,11 @@ func ReadBootUnit(root string) BootUnit {
 			out.Enabled = out.Enabled || err == nil && len(links) > 0
 		}
 	}
-	if folder, err := filepath.EvalSymlinks(filepath.Join(root, BootFolder)); err == nil {
-		out.Folder = folder
+	if path, err := filepath.EvalSymlinks(filepath.Join(root, BootFolder)); err == nil {
+		out.Folder = path
+		if manifest, err := os.ReadFile(filepath.Join(path, folder.ManifestFile)); err == nil {
+			out.Digest = folder.Digest(manifest)
+		}
 	}
 	return out
 }
@@ -133,6 +141,20 @@ func (b BootUnit) Enable() string {
 	return "dockerfw apply --print-unit > /etc/systemd/system/" + UnitName + " && " + enable
 }
 
+// Select is the command that makes boot load a folder, of which the digest is known. A folder that may be
+// missing or another one at the next boot is copied first.
+func Select(dir, digest string) string {
+	if !lasting(dir) && len(digest) >= 12 {
+		to := "/etc/dockerfw.d/" + digest[:12]
+		return "mkdir -p /etc/dockerfw.d && " + shell.Command("cp", "-RT", dir, to) + " && " + shell.Command("ln", "-sfn", to, BootFolder)
+	}
+	return shell.Command("ln", "-sfn", dir, BootFolder)
+}
+
+// lasting reports whether a folder is there at the next boot as it is now. Those of users are compiled
+// again, and dockerfw deletes its copies.
+func lasting(dir string) bool { return !isTemporary(dir) && !store.IsCopy(dir) }
+
 // Fact is whether a host loads at boot what was compiled for it. It is a note if not: until then the
 // policy holds.
 func (b BootUnit) Fact(want *snapshot.Host) facts.Fact {
@@ -140,10 +162,13 @@ func (b BootUnit) Fact(want *snapshot.Host) facts.Fact {
 	switch {
 	case !b.Systemd:
 		return facts.New(name, facts.Note, "this host does not run systemd: what loads the rules at boot is not known")
+	case !b.Enabled && b.Folder == "":
+		// Enabled now, it would find nothing to load, and close all containers.
+		return facts.New(name, facts.Note, "the unit %s is not enabled: published ports are open after a reboot. Before you enable it, let %s lead to the folder to load", UnitName, BootFolder)
 	case !b.Enabled:
 		return facts.New(name, facts.Note, "the unit %s is not enabled: published ports are open after a reboot. To enable it: %s", UnitName, b.Enable())
 	case b.Folder == "":
-		return facts.New(name, facts.Note, "the unit %s is enabled, but %s does not exist", UnitName, BootFolder)
+		return facts.New(name, facts.Note, "the unit %s is enabled, but %s does not exist. Let it lead to the folder to load", UnitName, BootFolder)
 	case want.Kind == snapshot.Folder && !sameFolder(want.Name, b.Folder):
 		return facts.New(name, facts.Note, "the unit %s loads %s, which is another version than %s", UnitName, b.Folder, want.Name)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
+	emitted "github.com/dockerfw/dockerfw/emit/folder"
 )
 
 func TestTheBootUnitHasToLoadTheSameVersion(t *testing.T) {
@@ -25,7 +26,8 @@ func TestTheBootUnitHasToLoadTheSameVersion(t *testing.T) {
 		text   string
 	}{
 		{BootUnit{}, facts.Note, "this host does not run systemd"},
-		{BootUnit{Systemd: true, Folder: dirs["one"]}, facts.Note, "the unit dockerfw.service is not enabled: published ports are open after a reboot"},
+		{BootUnit{Systemd: true, Folder: dirs["one"]}, facts.Note, "the unit dockerfw.service is not enabled: published ports are open after a reboot. To enable it: "},
+		{BootUnit{Systemd: true}, facts.Note, "the unit dockerfw.service is not enabled: published ports are open after a reboot. Before you enable it, let /etc/dockerfw lead to"},
 		{BootUnit{Systemd: true, Enabled: true}, facts.Note, "the unit dockerfw.service is enabled, but /etc/dockerfw does not exist"},
 		{BootUnit{Systemd: true, Enabled: true, Folder: dirs["other"]}, facts.Note, "the unit dockerfw.service loads " + dirs["other"] + ", which is another version"},
 		{BootUnit{Systemd: true, Enabled: true, Folder: dirs["same"]}, facts.OK, "the unit dockerfw.service is enabled, and loads " + dirs["same"]},
@@ -75,6 +77,29 @@ func TestTheBootUnitIsReadFromLinks(t *testing.T) {
 	}
 	if got := ReadBootUnit(root); got != (BootUnit{Systemd: true, Installed: true, Enabled: true, Folder: resolved}) {
 		t.Errorf("with the unit: %+v", got)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "manifest.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := ReadBootUnit(root); got.Digest != emitted.Digest([]byte("{}")) {
+		t.Errorf("with a manifest: %+v", got)
+	}
+}
+
+// A folder in a home directory is compiled again there, nftables.service does not see it, and a copy of
+// dockerfw is deleted by the next load.
+func TestBootLoadsAFolderThatLasts(t *testing.T) {
+	const copied = "mkdir -p /etc/dockerfw.d && cp -RT %s /etc/dockerfw.d/0123456789ab && ln -sfn /etc/dockerfw.d/0123456789ab /etc/dockerfw"
+	for dir, want := range map[string]string{
+		"/etc/dockerfw.d/2": "ln -sfn /etc/dockerfw.d/2 /etc/dockerfw",
+		"/srv/web 1":        "ln -sfn '/srv/web 1' /etc/dockerfw",
+		"/root/compiled":    strings.Replace(copied, "%s", "/root/compiled", 1),
+		"/tmp/compiled":     strings.Replace(copied, "%s", "/tmp/compiled", 1),
+		"/var/lib/dockerfw/folder-0123456789abcdef": strings.Replace(copied, "%s", "/var/lib/dockerfw/folder-0123456789abcdef", 1),
+	} {
+		if got := Select(dir, "0123456789abcdef"); got != want {
+			t.Errorf("%s: %s", dir, got)
+		}
 	}
 }
 

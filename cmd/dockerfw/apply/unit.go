@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -45,17 +46,19 @@ func Unit(name, program string) (string, error) {
 	return strings.ReplaceAll(string(text), "{{dockerfw}}", program), nil
 }
 
-// temporary are directories whose programs may be missing when the host starts, or are a person's.
+// temporary are directories whose files may be missing when the host starts, or are a person's.
 var temporary = []string{"/tmp/", "/var/tmp/", "/dev/shm/", "/run/", "/home/", "/root/"}
 
 // UnitWarning is why a program should not be started at boot from a path; "" for no reason.
 func UnitWarning(program string) string {
-	for _, dir := range temporary {
-		if strings.HasPrefix(program, dir) {
-			return fmt.Sprintf("the unit starts %s, which may be missing when the host starts: install dockerfw in /usr/local/bin and print the unit with that one", program)
-		}
+	if isTemporary(program) {
+		return fmt.Sprintf("the unit starts %s, which may be missing when the host starts: install dockerfw in /usr/local/bin and print the unit with that one", program)
 	}
 	return ""
+}
+
+func isTemporary(path string) bool {
+	return slices.ContainsFunc(temporary, func(dir string) bool { return strings.HasPrefix(path, dir) })
 }
 
 // Program is the absolute path of this program. A symbolic link that it was started by stays, so that

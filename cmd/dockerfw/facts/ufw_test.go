@@ -15,7 +15,7 @@ func TestUFWThatDeletesRulesWithoutTheHookIsReported(t *testing.T) {
 		defaults = "etc/default/ufw=# MANAGE_BUILTINS=yes\nMANAGE_BUILTINS=no\n"
 		block    = "etc/ufw/after.rules=*filter\n:ufw-user-forward - [0:0]\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -j RETURN\nCOMMIT\n"
 		noBlock  = "etc/ufw/after.rules=*filter\n# :DOCKER-USER - [0:0]\n:ufw-after-input - [0:0]\nCOMMIT\n"
-		hook     = "etc/ufw/after.init=#!/bin/sh\ncase \"$1\" in start|stop)\n\texec /usr/local/bin/dockerfw apply /etc/dockerfw\nesac\n"
+		hook     = "etc/ufw/after.init=#!/bin/sh\ncase \"$1\" in start|stop)\n\tPATH=/usr/local/bin:/usr/bin:$PATH\n\texec dockerfw apply /etc/dockerfw\nesac\n"
 		noHook   = "etc/ufw/after.init=#!/bin/sh\n# exec /usr/local/bin/dockerfw apply /etc/dockerfw\n"
 
 		allRules = "note: at each reload of ufw, MANAGE_BUILTINS=yes in /etc/default/ufw deletes dockerfw's rules and Docker's, until they are loaded again: set MANAGE_BUILTINS=no, or install /etc/ufw/after.init (executable)"

@@ -50,7 +50,9 @@ type Result struct {
 	// EgressCut: the rules refuse connections that containers open. Protects: the policy refuses
 	// clients in INPUT as well, where docker-proxy answers.
 	EgressCut, Protects bool
-	Notes               []string
+	// LeftOver are sets of the host that the policy has under other names, and does not use.
+	LeftOver []string
+	Notes    []string
 }
 
 // Equal reports whether the policy treats all packets like the rules.
@@ -111,6 +113,12 @@ func Import(source *handmade.Source, o Options) (*Result, error) {
 		out.Policy, out.Lists, out.Report = text, lists, report
 		out.Sets, out.EgressCut, out.External = len(p.sets.used), p.egress, external
 		out.Left, out.Protects = p.comments(), protects
+		out.LeftOver = nil
+		for _, u := range p.sets.used {
+			if p.sets.leftOver(u) {
+				out.LeftOver = append(out.LeftOver, u.onHost)
+			}
+		}
 		if !report.Different() || p.in.dropInvalid {
 			break
 		}

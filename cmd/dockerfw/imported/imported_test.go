@@ -82,18 +82,20 @@ func TestSetsCanReplaceThoseOfTheHost(t *testing.T) {
 	for _, c := range []struct{ name, v4, v6, sets, want string }{
 		{"addresses", "white", "", "create white hash:ip family inet\nadd white 192.0.2.2\nadd white 192.0.2.3\n", "ipset \"white\" {\n  type    = \"hash:ip\"\n  entries = [\"192.0.2.2\", \"192.0.2.3\"]\n}"},
 		{"networks", "white", "", "create white hash:net family inet\nadd white 192.0.2.2\nadd white 192.0.2.3\n", "ipset \"white\" {\n  entries = [\"192.0.2.2/31\"]\n}"},
-		{"too many addresses", "white", "", "create white hash:ip family inet netmask 8\nadd white 10.0.0.0\n", "# Set white.\nipset \"white_2\" {\n  entries = [\"10.0.0.0/8\"]\n}"},
-		{"another type", "white", "", "create white bitmap:ip range 192.0.2.0/24\nadd white 192.0.2.2\n", "# Set white.\nipset \"white_2\" {\n  entries = [\"192.0.2.2\"]\n}"},
-		{"IPv6", "", "white6", "create white6 hash:net family inet6\nadd white6 2001:db8::/32\n", "# Set white6.\nipset \"white_v6\" {\n  entries = [\"2001:db8::/32\"]\n}"},
-		{"IPv6 with the suffix of the compiled names", "", "white-v6", "create white-v6 hash:ip family inet6\nadd white-v6 2001:db8::1\n", "# Set white-v6.\nipset \"white_v6\" {\n  type    = \"hash:ip\"\n  entries = [\"2001:db8::1\"]\n}"},
-		{"a set with the name of the compiled IPv6 one", "white", "", "create white hash:net family inet\nadd white 192.0.2.0/24\ncreate white-v6 hash:ip family inet6\n", "# Set white.\nipset \"white_2\" {\n  entries = [\"192.0.2.0/24\"]\n}"},
-		{"a name that an IPv4 set has", "", "white6", "create white6 hash:net family inet6\nadd white6 2001:db8::/32\ncreate white_v6 hash:ip family inet\n", "# Set white6.\nipset \"white_v6_2\" {\n  entries = [\"2001:db8::/32\"]\n}"},
+		{"too many addresses", "white", "", "create white hash:ip family inet netmask 8\nadd white 10.0.0.0\n", "# Set white stays on the host when this policy is loaded. Once no other rules use it, ipset destroy removes it.\nipset \"white_2\" {\n  entries = [\"10.0.0.0/8\"]\n}"},
+		{"another type", "white", "", "create white bitmap:ip range 192.0.2.0/24\nadd white 192.0.2.2\n", "# Set white stays on the host when this policy is loaded. Once no other rules use it, ipset destroy removes it.\nipset \"white_2\" {\n  entries = [\"192.0.2.2\"]\n}"},
+		{"IPv6", "", "white6", "create white6 hash:net family inet6\nadd white6 2001:db8::/32\n", "# Set white6 stays on the host when this policy is loaded. Once no other rules use it, ipset destroy removes it.\nipset \"white_v6\" {\n  entries = [\"2001:db8::/32\"]\n}"},
+		{"IPv6 with the suffix of the compiled names", "", "white-v6", "create white-v6 hash:ip family inet6\nadd white-v6 2001:db8::1\n", "# Set white-v6 stays on the host when this policy is loaded. Once no other rules use it, ipset destroy removes it.\nipset \"white_v6\" {\n  type    = \"hash:ip\"\n  entries = [\"2001:db8::1\"]\n}"},
+		{"the name of a compiled set", "white", "white-v6", "create white hash:net family inet\nadd white 192.0.2.0/24\ncreate white-v6 hash:net family inet6\nadd white-v6 2001:db8::/32\n", "# Set white-v6.\nipset \"white_v6\" {\n  entries = [\"2001:db8::/32\"]\n}"},
+		{"a set with the name of the compiled IPv6 one", "white", "", "create white hash:net family inet\nadd white 192.0.2.0/24\ncreate white-v6 hash:ip family inet6\n", "# Set white stays on the host when this policy is loaded. Once no other rules use it, ipset destroy removes it.\nipset \"white_2\" {\n  entries = [\"192.0.2.0/24\"]\n}"},
+		{"a name that an IPv4 set has", "", "white6", "create white6 hash:net family inet6\nadd white6 2001:db8::/32\ncreate white_v6 hash:ip family inet\n", "# Set white6 stays on the host when this policy is loaded. Once no other rules use it, ipset destroy removes it.\nipset \"white_v6_2\" {\n  entries = [\"2001:db8::/32\"]\n}"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			files := map[string]string{"sets": c.sets}
 			if c.v4 != "" {
 				files["rules.v4"] = rules(c.v4)
-			} else {
+			}
+			if c.v6 != "" {
 				files["rules.v6"] = rules(c.v6)
 			}
 			_, result, err := imports(files, Options{})
@@ -102,6 +104,9 @@ func TestSetsCanReplaceThoseOfTheHost(t *testing.T) {
 			}
 			if !result.Equal() || !strings.Contains(string(result.Policy), c.want) {
 				t.Errorf("equal %v, want %s:\n%s", result.Equal(), c.want, result.Policy)
+			}
+			if stay := strings.Contains(c.want, " stays on the host "); stay != (len(result.LeftOver) == 1) {
+				t.Errorf("sets that stay on the host: %q", result.LeftOver)
 			}
 		})
 	}

@@ -86,6 +86,15 @@ func (n *setNamer) name(onHost string, members *packet.AddrSet) string {
 	return name
 }
 
+// leftOver reports whether a set of the host is one that the policy, once it is loaded, does not use: it
+// has its entries under another name.
+func (n *setNamer) leftOver(u usedSet) bool {
+	loaded := func(other usedSet) bool {
+		return other.members != nil && (other.name == u.onHost || other.name+"-v6" == u.onHost)
+	}
+	return u.members != nil && n.host.Set(u.onHost) != nil && !slices.ContainsFunc(n.used, loaded)
+}
+
 // ipv6Name is the name of an IPv6 set in the policy, where a name is that of the IPv4 set.
 func ipv6Name(onHost string) string {
 	stem, _ := strings.CutSuffix(onHost, "6")

@@ -86,6 +86,8 @@ func (w *writer) sets() {
 		switch {
 		case u.members == nil:
 			w.line("# Set %s: its entries are not in the input, or expire. Whoever fills it goes on.", u.onHost)
+		case w.policy.sets.leftOver(u):
+			w.line("# Set %s stays on the host when this policy is loaded. Once no other rules use it, ipset destroy removes it.", u.onHost)
 		case u.onHost != u.name:
 			w.line("# Set %s.", u.onHost)
 		}

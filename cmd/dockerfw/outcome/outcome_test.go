@@ -275,9 +275,11 @@ func TestWhatToDoAboutTheBoot(t *testing.T) {
 		{"no systemd", apply.BootUnit{}, nil},
 		{"nothing", apply.BootUnit{Systemd: true}, []string{link, enable}},
 		{"another folder", apply.BootUnit{Systemd: true, Enabled: true, Folder: "/etc/dockerfw.d/1"}, []string{link}},
+		{"an equal folder", apply.BootUnit{Systemd: true, Enabled: true, Folder: "/etc/dockerfw.d/1", Digest: "0123456789abcdef"}, nil},
 		{"in order", apply.BootUnit{Systemd: true, Enabled: true, Folder: "/etc/dockerfw.d/2"}, nil},
 	} {
 		r := newReport("apply", Loaded)
+		r.Version = &Version{Folder: "/etc/dockerfw.d/2", Digest: "0123456789abcdef"}
 		r.next(&apply.Result{Folder: "/etc/dockerfw.d/2", Deadline: time.Time{}}, apply.Options{}, c.boot)
 		var got []string
 		for _, s := range r.Next {

@@ -308,8 +308,12 @@ func (out *Report) next(r *apply.Result, o apply.Options, boot apply.BootUnit) {
 	if !boot.Systemd {
 		return
 	}
-	if boot.Folder != r.Folder {
-		add("at boot "+bootFolder(boot)+"; to load this folder:", shell.Command("ln", "-sfn", r.Folder, apply.BootFolder))
+	digest := ""
+	if out.Version != nil {
+		digest = out.Version.Digest
+	}
+	if boot.Folder != r.Folder && (digest == "" || boot.Digest != digest) {
+		add("at boot "+bootFolder(boot)+"; to load this version:", apply.Select(r.Folder, digest))
 	}
 	if !boot.Enabled {
 		add("the boot unit is not enabled, so published ports are open after a reboot; to enable it:",

@@ -37,6 +37,11 @@ func Read(now time.Time) (*Report, error) {
 		return nil, err
 	}
 	out := &Report{Differences: []string{}, Facts: []facts.Fact{}, Drops: []Drops{}, Sets: []Set{}, Boot: apply.ReadBootUnit("/")}
+	if out.Boot.Folder != "" {
+		if _, _, err := store.ReadFolder(apply.BootFolder, 0); err != nil {
+			out.Boot.Error = err.Error()
+		}
+	}
 	in, err := s.InForce()
 	if err != nil {
 		return nil, err

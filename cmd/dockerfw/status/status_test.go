@@ -76,9 +76,54 @@ to fix     IPv4 FORWARD: add the jump to DOCKER-USER
 confirm    OVERDUE: the change is not confirmed, and the process that would roll it back is gone
 next       dockerfw rollback, or dockerfw confirm to keep the change
 boot       the unit dockerfw.service is not enabled: published ports are open after a reboot
-next       dockerfw apply --print-unit > /etc/systemd/system/dockerfw.service && systemctl enable --now dockerfw
 copy       another version (fedcba987654), if the folder cannot be loaded at boot
 `)
+}
+
+// Enabled without a folder that it can load, the unit closes all containers: what status proposes must
+// not do that.
+func TestWhatBootLoadsAndHowToChangeIt(t *testing.T) {
+	version := &outcome.Version{Folder: "/etc/dockerfw.d/2", Digest: "0123456789abcdef"}
+	const (
+		off     = "boot       the unit dockerfw.service is not enabled: published ports are open after a reboot\n"
+		link    = "next       ln -sfn /etc/dockerfw.d/2 /etc/dockerfw\n"
+		enable  = "next       systemctl enable --now dockerfw\n"
+		damaged = "/etc/dockerfw was changed after it was compiled: iptables.restore"
+	)
+	for name, c := range map[string]struct {
+		version *outcome.Version
+		again   string
+		boot    apply.BootUnit
+		want    string
+	}{
+		"nothing loaded, no folder":     {nil, "", apply.BootUnit{}, off},
+		"nothing loaded, a folder":      {nil, "", apply.BootUnit{Folder: "/etc/dockerfw.d/2"}, off + enable},
+		"loaded, no folder":             {version, "", apply.BootUnit{}, off + link + enable},
+		"loaded, another folder":        {version, "", apply.BootUnit{Folder: "/etc/dockerfw.d/1", Digest: "fedcba9876543210"}, off + link + enable},
+		"loaded, the folder":            {version, "", apply.BootUnit{Folder: "/etc/dockerfw.d/2"}, off + enable},
+		"nothing loaded, a damaged one": {nil, "", apply.BootUnit{Folder: "/etc/dockerfw.d/2", Error: damaged}, off + "boot       the unit cannot load /etc/dockerfw.d/2: " + damaged + "\n"},
+
+		"enabled, no folder":      {version, "", apply.BootUnit{Enabled: true}, "boot       the unit is enabled, but /etc/dockerfw does not exist\n" + link},
+		"enabled, another folder": {version, "", apply.BootUnit{Enabled: true, Folder: "/etc/dockerfw.d/1", Digest: "fedcba9876543210"}, "boot       the unit loads /etc/dockerfw.d/1, which is not the folder in force\n" + link},
+		"enabled, an equal folder": {
+			version, "",
+			apply.BootUnit{Enabled: true, Folder: "/etc/dockerfw.d/1", Digest: "0123456789abcdef"},
+			"boot       the unit is enabled, and loads /etc/dockerfw.d/1\n",
+		},
+		// The copy is deleted when another version is loaded.
+		"enabled, a damaged folder": {
+			version, "/var/lib/dockerfw/folder-0123456789abcdef",
+			apply.BootUnit{Enabled: true, Folder: "/etc/dockerfw.d/2", Digest: "0123456789abcdef", Error: damaged},
+			"boot       the unit cannot load /etc/dockerfw.d/2: " + damaged + "\nnext       mkdir -p /etc/dockerfw.d && cp -RT /var/lib/dockerfw/folder-0123456789abcdef /etc/dockerfw.d/0123456789ab && ln -sfn /etc/dockerfw.d/0123456789ab /etc/dockerfw\n",
+		},
+	} {
+		c.boot.Systemd, c.boot.Installed = true, true
+		tx := &text{}
+		tx.boot(&Report{State: InForce, Version: c.version, Boot: c.boot, again: c.again})
+		if d := cmp.Diff(c.want, tx.String()); d != "" {
+			t.Errorf("%s: -want +got:\n%s", name, d)
+		}
+	}
 }
 
 // Such a host has all rules and is as open as one without: "different" would not show it.

@@ -41,6 +41,7 @@ func WriteText(w io.Writer, r *Report, style Style) error {
 	}
 	t.pending(r.Pending, r.State)
 	t.boot(r)
+	t.good(r.Good)
 	if r.Version != nil && r.Version.Target != "" {
 		t.line("drops", "not counted: rules of nft have no counters")
 	}
@@ -160,25 +161,55 @@ func (t *text) pending(p *Pending, state State) {
 }
 
 func (t *text) boot(r *Report) {
-	switch b := r.Boot; {
-	case !b.Systemd:
+	b := r.Boot
+	if !b.Systemd {
 		t.line("boot", "this host does not run systemd: what loads the rules at boot is not known")
-	case !b.Enabled:
+		return
+	}
+	if !b.Enabled {
 		t.wrong("boot", "the unit %s is not enabled: published ports are open after a reboot", apply.UnitName)
-		t.line("next", "%s", b.Enable())
-	case b.Folder == "":
+	}
+	switch {
+	case b.Enabled && b.Folder == "":
 		t.wrong("boot", "the unit is enabled, but %s does not exist", apply.BootFolder)
-	case r.Version != nil && b.Folder != r.Version.Folder:
+	case b.Folder != "" && b.Error != "":
+		t.wrong("boot", "the unit cannot load %s: %s", b.Folder, b.Error)
+	case !b.Enabled:
+	case !r.bootsInForce():
 		t.wrong("boot", "the unit loads %s, which is not the folder in force", b.Folder)
-		t.line("next", "%s", shell.Command("ln", "-sfn", r.Version.Folder, apply.BootFolder))
 	default:
 		t.line("boot", "the unit is enabled, and loads %s", b.Folder)
 	}
-	switch g := r.Good; {
+	if r.Pending != nil { // whether it stays is decided first
+		return
+	}
+	selectable := r.Version != nil && !r.bootsInForce()
+	if selectable {
+		dir := r.Version.Folder
+		if r.again != "" {
+			dir = r.again
+		}
+		t.line("next", "%s", apply.Select(dir, r.Version.Digest))
+	}
+	// Enabled without a folder that can be loaded, it may close all containers.
+	if !b.Enabled && (selectable || b.Folder != "" && b.Error == "") {
+		t.line("next", "%s", b.Enable())
+	}
+}
+
+// bootsInForce reports whether boot loads the version in force, if one is recorded.
+func (r *Report) bootsInForce() bool {
+	v, b := r.Version, r.Boot
+	return v == nil || b.Error == "" && b.Folder != "" && (b.Folder == v.Folder || b.Digest != "" && b.Digest == v.Digest)
+}
+
+// good writes what boot loads if it cannot load its folder.
+func (t *text) good(g *Good) {
+	switch {
 	case g == nil:
 		t.line("copy", "none: if the folder cannot be loaded at boot, all containers are closed")
 	case g.Error != "":
-		t.wrong("copy", "damaged: %s", g.Error)
+		t.wrong("copy", "damaged, so that all containers are closed if the folder cannot be loaded at boot; the next load of a folder writes it again: %s", g.Error)
 	case g.InForce:
 		t.line("copy", "the version in force, if the folder cannot be loaded at boot")
 	default:

@@ -16,6 +16,9 @@ import (
 // copyName is the name of a copy of a compiled folder.
 var copyName = regexp.MustCompile(`^folder-[0-9a-f]{16}$`)
 
+// IsCopy reports whether a path is that of a copy, which a later load deletes.
+func IsCopy(path string) bool { return copyName.MatchString(filepath.Base(path)) }
+
 // Keep makes the files of a compiled folder the last good copy, in one step; then it removes other
 // copies. They need a manifest.
 func (l *Lock) Keep(contents map[string][]byte) error {
