@@ -48,7 +48,7 @@ type booted struct {
 	lab *lab.Lab
 }
 
-// boot is a user's first day: the package is installed, and later the host boots, with a folder and without.
+// It is a user's first day: the package is installed, and later the host boots, with a folder and without.
 func TestTheUnitsProtectAHostThatBootsSystemd(t *testing.T) {
 	t.Parallel()
 	debian := testenv.Debian()
@@ -135,9 +135,14 @@ func (h *booted) answers(client *lab.Node, at ...string) {
 	}
 }
 
-func (h *booted) probes() []*lab.Traffic {
+// probes are those of the client that is not allowed, to ports of the machine.
+func (h *booted) probes(ports ...uint16) []*lab.Traffic {
+	var all []string
+	for _, port := range ports {
+		all = append(all, h.At(port), h.At6(port))
+	}
 	var out []*lab.Traffic
-	for _, to := range []string{h.At(5432), h.At6(5432), h.At(9090), h.At6(9090)} {
+	for _, to := range all {
 		out = append(out, h.lab.Other.StartProbe("tcp", to, 5*time.Millisecond))
 	}
 	return out
@@ -157,7 +162,7 @@ func (h *booted) noneAnswered(when string, probes []*lab.Traffic) {
 // shutdown until all is up.
 func (h *booted) bootsClosed(what string) {
 	h.t.Helper()
-	probes := h.probes()
+	probes := h.probes(5432, 9090)
 	if got := h.Reboot(); got != "running" {
 		h.t.Errorf("%s: systemd is %s:\n%s", what, got, h.MustRun("systemctl", "--failed"))
 	}
@@ -189,7 +194,7 @@ func (h *booted) entered(unit, property string) int {
 
 // restartsAndReloads are what an administrator does to the services with target iptables.
 func (h *booted) restartsAndReloads() {
-	probes := h.probes()
+	probes := h.probes(5432, 9090)
 	h.MustRun("systemctl", "restart", "docker")
 	h.MustRun("systemctl", "reload", "dockerfw")
 	h.answers(h.lab.Allowed, h.At(5432))
@@ -245,7 +250,7 @@ func (h *booted) verifiesByTimer() {
 	h.MustRun("systemctl", "disable", "--quiet", "--now", "dockerfw-verify.timer")
 }
 
-// bootsWithoutAFolder boots with a damaged folder, which the copy replaces, and with a damaged copy.
+// bootsWithoutAFolder boots with a folder and a copy of it that are damaged.
 func (h *booted) bootsWithoutAFolder() {
 	h.MustRun("sh", "-c", "echo damaged >>/etc/dockerfw.d/1/iptables.restore")
 	const damaged = "the unit cannot load /etc/dockerfw.d/1: /etc/dockerfw was changed after it was compiled: iptables.restore"
@@ -253,7 +258,7 @@ func (h *booted) bootsWithoutAFolder() {
 		h.t.Errorf("status does not show what the next boot cannot load:\n%s", text)
 	}
 	h.MustRun("sh", "-c", "for file in /var/lib/dockerfw/folder-*/iptables.restore; do echo damaged >>$file; done")
-	probes := append(h.probes()[:2], h.lab.Allowed.StartProbe("tcp", h.At6(5432), 5*time.Millisecond))
+	probes := h.probes(5432)
 	if got := h.Reboot(); got != "degraded" {
 		h.t.Errorf("with nothing to load, systemd is %s", got)
 	}
@@ -261,9 +266,11 @@ func (h *booted) bootsWithoutAFolder() {
 	if text := h.status(1); !strings.Contains(text, "rules      CLOSED: ") || !strings.Contains(text, damaged) {
 		h.t.Errorf("with nothing to load:\n%s", text)
 	}
-	h.noneAnswered("with nothing to load", probes[:2])
-	if got := h.lab.Allowed.Connect("tcp", h.At(5432)); got == lab.Answered {
-		h.t.Error("with nothing to load, a container answers")
+	h.noneAnswered("with nothing to load", probes)
+	for _, to := range []string{h.At(5432), h.At6(5432)} {
+		if got := h.lab.Allowed.Connect("tcp", to); got == lab.Answered {
+			h.t.Errorf("with nothing to load, %s answers", to)
+		}
 	}
 	h.MustRun("dockerfw", "compile", "/root/policy.hcl", "-o", "/etc/dockerfw.d/1")
 	h.MustRun("systemctl", "restart", "dockerfw")
@@ -278,7 +285,7 @@ func (h *booted) reloadsNFTables() {
 	h.WriteFile("/etc/nftables.conf", conf+include, 0o755)
 	h.MustRun("systemctl", "enable", "--quiet", "--now", "nftables")
 	h.MustRun("systemctl", "restart", "docker")
-	probes := h.probes()
+	probes := h.probes(5432, 9090)
 	for range 3 {
 		h.MustRun("systemctl", "reload", "nftables")
 	}
