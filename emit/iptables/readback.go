@@ -2,8 +2,10 @@ package iptables
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,7 +22,28 @@ type Text struct {
 	// Rules and RulesRemoval have one text for each family.
 	Rules, RulesRemoval map[ir.Family][]byte
 	Sets, SetsRemoval   []byte
+	// PrintSets prints the text of the sets, instead of Sets, if it is too large for memory.
+	// SetsDigest is the SHA-256 of what follows its first line.
+	PrintSets  func(io.Writer) error
+	SetsDigest [sha256.Size]byte
 }
+
+// readSets returns a reader of the text of the sets, which must be closed. It ends with the error of
+// PrintSets, if that fails.
+func (t Text) readSets() io.ReadCloser {
+	if t.PrintSets == nil {
+		return memoryReader{bytes.NewReader(t.Sets)}
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(t.PrintSets(w)) }()
+	return r
+}
+
+// memoryReader is a reader of text in memory, whose length the parser uses.
+type memoryReader struct{ *bytes.Reader }
+
+// Close does nothing.
+func (memoryReader) Close() error { return nil }
 
 // Loaded is the simulated state of a host after loading the text.
 type Loaded struct {
@@ -40,7 +63,7 @@ type Loaded struct {
 //
 // Each failure is an internal error at the block of the rule or set.
 func ReadBack(t *Tables, printed Text) (*Loaded, hcl.Diagnostics) {
-	sets, err := LoadSets(printed.Sets, printed.SetsRemoval)
+	sets, err := LoadSets(printed)
 	return ReadBackWith(t, printed, sets, err)
 }
 
@@ -248,8 +271,14 @@ type LoadedSets struct {
 
 // LoadSets loads the text of sets, twice, and then the removal file on a copy. It returns an
 // error where ipset restore would fail.
-func LoadSets(load, remove []byte) (*LoadedSets, error) {
+func LoadSets(printed Text) (*LoadedSets, error) {
+	load := printed.readSets()
+	defer load.Close()
 	file, err := parseSets(load)
+	if err == nil {
+		// The parser stops at a command that ends the file, but all of it must be printed without an error.
+		_, err = io.Copy(io.Discard, load)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +288,7 @@ func LoadSets(load, remove []byte) (*LoadedSets, error) {
 			return nil, diags
 		}
 	}
-	removal, err := parseSets(remove)
+	removal, err := parseSets(bytes.NewReader(printed.SetsRemoval))
 	if err != nil {
 		return nil, fmt.Errorf("removal: %w", err)
 	}
@@ -289,8 +318,8 @@ func (l *LoadedSets) compare(want []*Set) (hcl.Range, error) {
 	return none, nil
 }
 
-func parseSets(sets []byte) (*text.SetsFile, error) {
-	file, diags := text.ParseSets(bytes.NewReader(sets), "printed text")
+func parseSets(sets io.Reader) (*text.SetsFile, error) {
+	file, diags := text.ParseSets(sets, "printed text")
 	if diags.HasErrors() {
 		return nil, diags
 	}

@@ -1,8 +1,10 @@
 package iptables
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 
@@ -24,39 +26,52 @@ func Sets(sets []*Set, header string) []byte { return SetsWith(nil, sets, header
 
 // SetsWith is Sets with lines that were printed before; known may be nil.
 func SetsWith(known *Elements, sets []*Set, header string) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# %s\n", header)
+	var out bytes.Buffer
+	size := 0
 	for _, s := range sets {
-		fmt.Fprintf(&b, "create %s %s -exist\n", s.Name, setHeader(s))
+		size += linesSize(len(s.Name)+len("add "+temporarySuffix+" "), s.Prefixes)
+	}
+	out.Grow(size)
+	_ = PrintSets(&out, known, sets, header) // a buffer has no errors
+	return out.Bytes()
+}
+
+// PrintSets prints what SetsWith returns: the text of millions of elements is never in memory as
+// a whole.
+func PrintSets(w io.Writer, known *Elements, sets []*Set, header string) error {
+	b := bufio.NewWriterSize(w, 64<<10)
+	fmt.Fprintf(b, "# %s\n", header)
+	for _, s := range sets {
+		fmt.Fprintf(b, "create %s %s -exist\n", s.Name, setHeader(s))
 	}
 	for _, s := range sets {
 		if !s.Managed {
 			continue
 		}
 		temporary := s.Name + temporarySuffix
-		fmt.Fprintf(&b, "destroy %s -exist\n", temporary)
-		fmt.Fprintf(&b, "create %s %s\n", temporary, setHeader(s))
+		fmt.Fprintf(b, "destroy %s -exist\n", temporary)
+		fmt.Fprintf(b, "create %s %s\n", temporary, setHeader(s))
 		if s.Rules != nil {
-			writeMerged(&b, temporary, s)
+			writeMerged(b, temporary, s)
 		} else {
-			known.write(&b, "add "+temporary+" ", s.Prefixes)
+			known.write(b, "add "+temporary+" ", s.Prefixes)
 		}
 		for _, m := range s.Members {
-			fmt.Fprintf(&b, "add %s %s\n", temporary, m)
+			fmt.Fprintf(b, "add %s %s\n", temporary, m)
 		}
 	}
 	for _, s := range sets {
 		if s.Managed {
-			fmt.Fprintf(&b, "swap %s%s %s\n", s.Name, temporarySuffix, s.Name)
+			fmt.Fprintf(b, "swap %s%s %s\n", s.Name, temporarySuffix, s.Name)
 		}
 	}
 	// Lists before their members: a set that a list refers to cannot be destroyed.
 	for i := len(sets) - 1; i >= 0; i-- {
 		if sets[i].Managed {
-			fmt.Fprintf(&b, "destroy %s%s\n", sets[i].Name, temporarySuffix)
+			fmt.Fprintf(b, "destroy %s%s\n", sets[i].Name, temporarySuffix)
 		}
 	}
-	return b.Bytes()
+	return b.Flush()
 }
 
 // RemoveSets returns the input of ipset restore that destroys the managed sets. It fails
@@ -126,7 +141,7 @@ const sharedElements = 1024
 const maxElements = 64 << 20
 
 // write writes the lines of elements.
-func (e *Elements) write(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
+func (e *Elements) write(b *bufio.Writer, before string, prefixes ir.Prefixes) {
 	if e == nil || prefixes.Len() < sharedElements {
 		writeElements(b, before, prefixes)
 		return
@@ -143,7 +158,10 @@ func (e *Elements) write(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
 	e.mu.Unlock()
 	if !ok {
 		var own bytes.Buffer
-		writeElements(&own, before, prefixes)
+		own.Grow(linesSize(len(before), prefixes))
+		buffered := bufio.NewWriterSize(&own, 64<<10)
+		writeElements(buffered, before, prefixes)
+		_ = buffered.Flush() // a buffer has no errors
 		lines = own.Bytes()
 		e.mu.Lock()
 		if e.size += len(lines); e.lines == nil || e.size > maxElements {
@@ -155,11 +173,15 @@ func (e *Elements) write(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
 	b.Write(lines)
 }
 
+// linesSize returns the room that the lines of elements take at most, with so many bytes before each
+// element and without embedded IPv4 addresses.
+func linesSize(before int, prefixes ir.Prefixes) int {
+	return len(prefixes.V4)*(before+19) + len(prefixes.V6)*(before+44)
+}
+
 // writeElements writes a line for each prefix, as ipset save prints it: a single address has
 // no length.
-func writeElements(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
-	// Room for the longest lines of IPv4, and for those of IPv6 without an embedded IPv4 address.
-	b.Grow(len(prefixes.V4)*(len(before)+19) + len(prefixes.V6)*(len(before)+44))
+func writeElements(b *bufio.Writer, before string, prefixes ir.Prefixes) {
 	for _, p := range prefixes.V4 {
 		line := append(b.AvailableBuffer(), before...)
 		line = appendByte(line, p.Address>>24)
@@ -183,7 +205,7 @@ func writeElements(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
 
 // writeMerged writes a line for each entry of the set of merged rules, with the name of its rule as
 // ipset save prints a comment.
-func writeMerged(b *bytes.Buffer, name string, s *Set) {
+func writeMerged(b *bufio.Writer, name string, s *Set) {
 	i := 0
 	for p := range s.Prefixes.All() {
 		text := p.String()

@@ -49,7 +49,7 @@ type Options struct {
 	// for several hosts at a time. path is that in the output folder. The hosts of the result
 	// then have no Files, and after the first [DescribedHosts] no Policy and neither Tables nor NFT: those of
 	// a large fleet do not fit into memory. It may have been called although there is an error for another host.
-	Emit func(path string, content []byte) error
+	Emit func(path string, file folder.File) error
 }
 
 // Progress is how far a compilation has got: a stage, such as "compiling", and the number of its hosts.
