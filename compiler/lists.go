@@ -24,6 +24,8 @@ type Lists struct {
 	mu    sync.Mutex
 	read  map[string]*list
 	sets  map[string]setElements
+	// merged are the elements of sets with nothing but one list, by its name.
+	merged map[string]addrlist.Ranges
 }
 
 // setElements are the elements of a set in one family, and the number of its entries.
@@ -47,7 +49,7 @@ type list struct {
 
 // NewLists returns a reader of the lists that files opens.
 func NewLists(files Files) *Lists {
-	return &Lists{files: files, read: map[string]*list{}, sets: map[string]setElements{}}
+	return &Lists{files: files, read: map[string]*list{}, sets: map[string]setElements{}, merged: map[string]addrlist.Ranges{}}
 }
 
 // ranges returns the ranges of a list, sorted by their first addresses, diagnostics of its
@@ -121,6 +123,15 @@ func (l *Lists) elementsOf(s *parser.Set, f ir.Family, compute func() (setElemen
 	if ok {
 		l.mu.Lock()
 		l.sets[key.String()] = out
+		if len(s.Files) == 1 && len(s.Entries)+len(s.Exclude)+len(s.ExcludeFiles) == 0 {
+			merged := l.merged[s.Files[0].Value]
+			if in := out.prefixes.Ranges(); f == ir.IPv4 {
+				merged.V4 = in.V4
+			} else {
+				merged.V6 = in.V6
+			}
+			l.merged[s.Files[0].Value] = merged
+		}
 		l.mu.Unlock()
 	}
 	return out
@@ -131,4 +142,12 @@ func (l *Lists) elementsOf(s *parser.Set, f ir.Family, compute func() (setElemen
 func (l *Lists) Ranges(name string) addrlist.Ranges {
 	ranges, _, _ := l.ranges(name)
 	return ranges
+}
+
+// Merged returns the ranges of a list without overlaps, as far as they are those of a set with
+// nothing but the list. They are shared: do not change them.
+func (l *Lists) Merged(name string) addrlist.Ranges {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.merged[name]
 }

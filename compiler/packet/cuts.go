@@ -125,15 +125,15 @@ func numbers6(columns []*column) []u128 {
 	for _, c := range columns {
 		for _, set := range c.sets {
 			for _, x := range set.v6 {
-				bounds = append(bounds, x.lo)
-				if x.hi != (u128{^uint64(0), ^uint64(0)}) {
-					bounds = append(bounds, x.hi.next())
+				bounds = append(bounds, x.First)
+				if x.Last != top6 {
+					bounds = append(bounds, x.Last.Next())
 				}
 			}
 		}
 	}
-	if !slices.IsSortedFunc(bounds, u128.compare) {
-		slices.SortFunc(bounds, u128.compare)
+	if !slices.IsSortedFunc(bounds, u128.Compare) {
+		slices.SortFunc(bounds, u128.Compare)
 	}
 	return slices.Clip(slices.Compact(bounds))
 }

@@ -91,7 +91,7 @@ func addressField(name string, turn int, under func(*Space, ir.Family) ref, like
 		best: func(s *Space, family int, lo, hi uint32, _ bool) candidate {
 			first, last := s.interval(family, lo, hi)
 			rank, a := liked(s).best(family, first, last)
-			size := float64(last.hi-first.hi)*(1<<32)*(1<<32) + float64(last.lo) - float64(first.lo) + 1
+			size := float64(last.High-first.High)*(1<<32)*(1<<32) + float64(last.Low) - float64(first.Low) + 1
 			return candidate{rank, value{address: a}, size}
 		},
 		set:   func(_ *Space, p *Packet, v value) { *at(p) = v.address },

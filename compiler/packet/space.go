@@ -283,7 +283,7 @@ func (c *column) divide(highest [2]uint32) {
 
 // index6 returns the index of the interval an address lies in.
 func (s *Space) index6(a u128) uint32 {
-	i, found := slices.BinarySearchFunc(s.bounds6, a, u128.compare)
+	i, found := slices.BinarySearchFunc(s.bounds6, a, u128.Compare)
 	if !found {
 		i--
 	}
@@ -295,18 +295,18 @@ func (s *Space) spans6(set *AddrSet) []span {
 	at := 0
 	for _, x := range set.v6 {
 		// A set with most of the bounds is walked along with them.
-		for near := 0; near < 8 && at+1 < len(s.bounds6) && s.bounds6[at+1].compare(x.lo) <= 0; near++ {
+		for near := 0; near < 8 && at+1 < len(s.bounds6) && s.bounds6[at+1].Compare(x.First) <= 0; near++ {
 			at++
 		}
-		if s.bounds6[at] != x.lo {
-			at = int(s.index6(x.lo))
+		if s.bounds6[at] != x.First {
+			at = int(s.index6(x.First))
 		}
 		last := at
-		for near := 0; near < 8 && last+1 < len(s.bounds6) && s.bounds6[last+1].compare(x.hi) <= 0; near++ {
+		for near := 0; near < 8 && last+1 < len(s.bounds6) && s.bounds6[last+1].Compare(x.Last) <= 0; near++ {
 			last++
 		}
-		if last+1 < len(s.bounds6) && s.bounds6[last+1].compare(x.hi) <= 0 {
-			last = int(s.index6(x.hi))
+		if last+1 < len(s.bounds6) && s.bounds6[last+1].Compare(x.Last) <= 0 {
+			last = int(s.index6(x.Last))
 		}
 		out = append(out, span{uint32(at), uint32(last)})
 		at = last

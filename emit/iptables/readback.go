@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	text "github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -63,7 +64,7 @@ type Loaded struct {
 //
 // Each failure is an internal error at the block of the rule or set.
 func ReadBack(t *Tables, printed Text) (*Loaded, hcl.Diagnostics) {
-	sets, err := LoadSets(printed)
+	sets, err := LoadSets(t, printed)
 	return ReadBackWith(t, printed, sets, err)
 }
 
@@ -270,11 +271,15 @@ type LoadedSets struct {
 }
 
 // LoadSets loads the text of sets, twice, and then the removal file on a copy. It returns an
-// error where ipset restore would fail.
-func LoadSets(printed Text) (*LoadedSets, error) {
+// error where ipset restore would fail. The sets share the memory of those of t that they are equal to.
+func LoadSets(t *Tables, printed Text) (*LoadedSets, error) {
+	known := map[string]addrlist.Ranges{}
+	for _, s := range t.Sets {
+		known[s.Name+temporarySuffix] = s.Prefixes.Ranges()
+	}
 	load := printed.readSets()
 	defer load.Close()
-	file, err := parseSets(load)
+	file, err := parseSets(load, known)
 	if err == nil {
 		// The parser stops at a command that ends the file, but all of it must be printed without an error.
 		_, err = io.Copy(io.Discard, load)
@@ -288,7 +293,7 @@ func LoadSets(printed Text) (*LoadedSets, error) {
 			return nil, diags
 		}
 	}
-	removal, err := parseSets(bytes.NewReader(printed.SetsRemoval))
+	removal, err := parseSets(bytes.NewReader(printed.SetsRemoval), nil)
 	if err != nil {
 		return nil, fmt.Errorf("removal: %w", err)
 	}
@@ -318,8 +323,8 @@ func (l *LoadedSets) compare(want []*Set) (hcl.Range, error) {
 	return none, nil
 }
 
-func parseSets(sets io.Reader) (*text.SetsFile, error) {
-	file, diags := text.ParseSets(sets, "printed text")
+func parseSets(sets io.Reader, known map[string]addrlist.Ranges) (*text.SetsFile, error) {
+	file, diags := text.ParseKnownSets(sets, "printed text", known)
 	if diags.HasErrors() {
 		return nil, diags
 	}

@@ -29,7 +29,7 @@ func SetsWith(known *Elements, sets []*Set, header string) []byte {
 	var out bytes.Buffer
 	size := 0
 	for _, s := range sets {
-		size += linesSize(len(s.Name)+len("add "+temporarySuffix+" "), s.Prefixes)
+		size += linesSize(len(s.Name)+len("add "+temporarySuffix+" "), s)
 	}
 	out.Grow(size)
 	_ = PrintSets(&out, known, sets, header) // a buffer has no errors
@@ -54,7 +54,7 @@ func PrintSets(w io.Writer, known *Elements, sets []*Set, header string) error {
 		if s.Rules != nil {
 			writeMerged(b, temporary, s)
 		} else {
-			known.write(b, "add "+temporary+" ", s.Prefixes)
+			known.write(b, "add "+temporary+" ", s)
 		}
 		for _, m := range s.Members {
 			fmt.Fprintf(b, "add %s %s\n", temporary, m)
@@ -127,10 +127,8 @@ type Elements struct {
 // elementsKey identifies the lines of a set: what precedes the elements, and the elements by
 // where they are in memory. Prefixes are not changed once they are in a set.
 type elementsKey struct {
-	before string
-	v4     *ir.Prefix4
-	v6     *ir.Prefix6
-	length int
+	before   string
+	elements ir.Same
 }
 
 // sharedElements is the number of elements from which on the lines of a set are kept.
@@ -141,24 +139,19 @@ const sharedElements = 1024
 const maxElements = 64 << 20
 
 // write writes the lines of elements.
-func (e *Elements) write(b *bufio.Writer, before string, prefixes ir.Prefixes) {
+func (e *Elements) write(b *bufio.Writer, before string, s *Set) {
+	prefixes := s.Prefixes
 	if e == nil || prefixes.Len() < sharedElements {
 		writeElements(b, before, prefixes)
 		return
 	}
-	key := elementsKey{before: before, length: prefixes.Len()}
-	if len(prefixes.V4) > 0 {
-		key.v4 = &prefixes.V4[0]
-	}
-	if len(prefixes.V6) > 0 {
-		key.v6 = &prefixes.V6[0]
-	}
+	key := elementsKey{before, prefixes.Same()}
 	e.mu.Lock()
 	lines, ok := e.lines[key]
 	e.mu.Unlock()
 	if !ok {
 		var own bytes.Buffer
-		own.Grow(linesSize(len(before), prefixes))
+		own.Grow(linesSize(len(before), s))
 		buffered := bufio.NewWriterSize(&own, 64<<10)
 		writeElements(buffered, before, prefixes)
 		_ = buffered.Flush() // a buffer has no errors
@@ -173,16 +166,20 @@ func (e *Elements) write(b *bufio.Writer, before string, prefixes ir.Prefixes) {
 	b.Write(lines)
 }
 
-// linesSize returns the room that the lines of elements take at most, with so many bytes before each
-// element and without embedded IPv4 addresses.
-func linesSize(before int, prefixes ir.Prefixes) int {
-	return len(prefixes.V4)*(before+19) + len(prefixes.V6)*(before+44)
+// linesSize returns the room that the lines of a set's elements take at most, with so many bytes before
+// each element and without embedded IPv4 addresses.
+func linesSize(before int, s *Set) int {
+	longest := 19
+	if s.Family == ir.IPv6 {
+		longest = 44
+	}
+	return s.Prefixes.Len() * (before + longest)
 }
 
 // writeElements writes a line for each prefix, as ipset save prints it: a single address has
 // no length.
 func writeElements(b *bufio.Writer, before string, prefixes ir.Prefixes) {
-	for _, p := range prefixes.V4 {
+	for p := range prefixes.All4() {
 		line := append(b.AvailableBuffer(), before...)
 		line = appendByte(line, p.Address>>24)
 		line = appendByte(append(line, '.'), p.Address>>16&255)
@@ -193,7 +190,7 @@ func writeElements(b *bufio.Writer, before string, prefixes ir.Prefixes) {
 		}
 		b.Write(append(line, '\n'))
 	}
-	for _, p := range prefixes.V6 {
+	for p := range prefixes.All6() {
 		line := append(b.AvailableBuffer(), before...)
 		line = p.Prefix().Addr().AppendTo(line)
 		if p.Bits < 128 {

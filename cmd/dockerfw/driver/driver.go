@@ -107,7 +107,7 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	diags = append(diags, more...)
 	result.Partial = len(labels) < len(source.Hosts())
 	lists := compiler.NewLists(source.Dir)
-	result.addresses = semantics.NewLists(lists.Ranges)
+	result.addresses = semantics.NewLists(lists.Ranges, lists.Merged)
 
 	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())

@@ -48,7 +48,7 @@ type loadedSets struct {
 const maxLoaded = 8
 
 // load returns the sets after loading the text.
-func (c *proofCache) load(text iptables.Text) *loadedSets {
+func (c *proofCache) load(t *iptables.Tables, text iptables.Text) *loadedSets {
 	sum := sha256.New()
 	writeSets(sum, text)
 	writeBody(sum, text.SetsRemoval)
@@ -64,7 +64,7 @@ func (c *proofCache) load(text iptables.Text) *loadedSets {
 	}
 	c.mu.Unlock()
 	sets.once.Do(func() {
-		if sets.loaded, sets.err = iptables.LoadSets(text); sets.err == nil {
+		if sets.loaded, sets.err = iptables.LoadSets(t, text); sets.err == nil {
 			sets.conditions = netfilter.NewSets(sets.loaded.Sets, nil)
 		}
 	})
@@ -253,7 +253,7 @@ func (c *proofCache) proveFamilies(h Host, families []ir.Family, prove func(ir.F
 // compare returns errors if the text does not load exactly the host's rules and sets, or if
 // these treat any packet otherwise than the policy.
 func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
-	sets := c.load(text)
+	sets := c.load(h.Tables, text)
 	loaded, diags := iptables.ReadBackWith(h.Tables, text, sets.loaded, sets.err)
 	if diags.HasErrors() {
 		return diags
