@@ -40,6 +40,9 @@ type Files interface {
 	Display(name string) string
 }
 
+// firstEntries is the number of entries of a list from which the number of all is estimated.
+const firstEntries = 4096
+
 type list struct {
 	once   sync.Once
 	ranges addrlist.Ranges
@@ -77,8 +80,11 @@ func (l *Lists) ranges(name string) (addrlist.Ranges, hcl.Diagnostics, error) {
 		entry.diags = addrlist.Read(f, shown, name, func(r netipx.IPRange, at hcl.Range) {
 			switch {
 			case entry.ranges.Len() < budget.MaxEntries:
-				entry.ranges.Reserve(r, size)
 				entry.ranges.Add(r)
+				if n := entry.ranges.Len(); n == firstEntries && at.End.Byte > 0 {
+					// Growing would copy millions several times. The others are about as long as the first ones.
+					entry.ranges.Grow(int(min(budget.MaxEntries, int64(n)*size/int64(at.End.Byte)*33/32)))
+				}
 			case tooMany == nil:
 				at.Filename = shown
 				tooMany = diag.New(diag.CodeBudget, at, "too many entries", fmt.Sprintf("This is entry %d; the maximum of a list is %d. Combine neighbouring addresses into networks.", budget.MaxEntries+1, budget.MaxEntries))

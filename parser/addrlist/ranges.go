@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"net/netip"
+	"slices"
 
 	"go4.org/netipx"
 )
@@ -87,17 +88,11 @@ func (r *Ranges) Add(one netipx.IPRange) {
 	r.V6 = append(r.V6, Range6{Number6Of(one.From()), Number6Of(one.To())})
 }
 
-// Reserve makes room for the ranges of the family of one in a text of so many bytes, unless
-// there are some already: growing would copy millions of them several times.
-func (r *Ranges) Reserve(one netipx.IPRange, size int64) {
-	// The shortest usual lines have 12 and 20 bytes. A size says nothing of a file with long
-	// comments, so that it is believed only up to a limit.
-	size = min(size, 64<<20)
-	if one.From().Is4() && r.V4 == nil {
-		r.V4 = make([]Range4, 0, size/12+1)
-	}
-	if one.From().Is6() && r.V6 == nil {
-		r.V6 = make([]Range6, 0, size/20+1)
+// Grow makes room for n ranges of which as large a part is of each family as now.
+func (r *Ranges) Grow(n int) {
+	if have := r.Len(); n > have {
+		r.V4 = slices.Grow(r.V4, len(r.V4)*(n-have)/have)
+		r.V6 = slices.Grow(r.V6, len(r.V6)*(n-have)/have)
 	}
 }
 
