@@ -38,10 +38,10 @@ func (s *Space) interval(family int, lo, hi uint32) (first, last u128) {
 		return u128{Low: uint64(lo)}, u128{Low: uint64(hi)}
 	}
 	last = top6
-	if int(hi)+1 < len(s.bounds6) {
-		last = s.bounds6[hi+1].Prev()
+	if int(hi)+1 < s.bounds6.len() {
+		last = s.bounds6.at(int(hi) + 1).Prev()
 	}
-	return s.bounds6[lo], last
+	return s.bounds6.at(int(lo)), last
 }
 
 // candidate is the best example of a class. Among classes the lowest rank wins, then the

@@ -72,12 +72,12 @@ func usualOut(s *Space) string {
 }
 
 // addressField declares an address. The numbers of IPv4 are addresses, those of IPv6 the
-// intervals between the addresses where a set begins or ends: see number6.
+// intervals between the addresses where a set begins or ends: see bounds.
 func addressField(name string, turn int, under func(*Space, ir.Family) ref, liked func(*Space) *examples, at func(*Packet) *netip.Addr, in func(*Region) **Addresses) field {
 	return field{
 		name: name, turn: turn, byFamily: true, addresses: true,
 		under:   under,
-		highest: func(s *Space) [2]uint32 { return [2]uint32{1<<32 - 1, uint32(len(s.bounds6) - 1)} },
+		highest: func(s *Space) [2]uint32 { return [2]uint32{1<<32 - 1, uint32(s.bounds6.len() - 1)} },
 		read: func(s *Space, p *Packet) uint32 {
 			a := *at(p)
 			switch {
