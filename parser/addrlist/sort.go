@@ -69,25 +69,24 @@ func distribute[T any](in []T, shift int, compare func(a, b T) int, bits func(x 
 	}
 	var next [1 << digit]int
 	at := 0
-	for d, n := range ends {
+	for d, n := range &ends {
 		next[d] = at
 		at += n
 		ends[d] = at
 	}
-	for d := range ends {
+	for d := range len(ends) {
 		for next[d] < ends[d] {
-			// Each element takes the place of one that is still to be moved, until one belongs here.
-			x := in[next[d]]
-			for to := bits(&x, shift) & mask; to != uint64(d); to = bits(&x, shift) & mask {
-				x, in[next[to]] = in[next[to]], x
+			// What is here goes to its place, and what was there comes here, until one belongs here.
+			here := next[d]
+			for to := bits(&in[here], shift) & mask; to != uint64(d); to = bits(&in[here], shift) & mask {
+				in[here], in[next[to]] = in[next[to]], in[here]
 				next[to]++
 			}
-			in[next[d]] = x
 			next[d]++
 		}
 	}
 	begin := 0
-	for _, end := range ends {
+	for _, end := range &ends {
 		if end-begin > 1 {
 			distribute(in[begin:end], shift-digit, compare, bits)
 		}
