@@ -144,17 +144,19 @@ func (p Prefixes) All6() iter.Seq[Prefix6] {
 
 // HasWhole reports whether one of the prefixes has length 0.
 func (p Prefixes) HasWhole() bool {
-	for x := range p.All4() {
+	for _, x := range p.v4 {
 		if x.Bits == 0 {
 			return true
 		}
 	}
-	for x := range p.All6() {
+	for _, x := range p.v6 {
 		if x.Bits == 0 {
 			return true
 		}
 	}
-	return false
+	// Ranges are disjoint.
+	return p.count == 1 && (len(p.in.V4) == 1 && addrlist.Length4(p.in.V4[0].First, p.in.V4[0].Last) == 0 ||
+		len(p.in.V6) == 1 && addrlist.Length6(p.in.V6[0].First, p.in.V6[0].Last) == 0)
 }
 
 // Prefix returns the prefix as one of package netip.

@@ -9,49 +9,59 @@ import (
 // the addresses of each range. Millions of them are never in memory together.
 type Networks struct {
 	ranges Ranges
-	// at4 and at6 are where the next network of the first range begins, if inside.
-	at4    uint32
-	at6    Number6
-	inside bool
+	i4, i6 int // the ranges that are next
+	// at4 and at6 are where the next network of that range begins, if it is inside the range.
+	at4              uint32
+	at6              Number6
+	inside4, inside6 bool
 }
 
 // Networks returns the networks of the ranges.
 func (r Ranges) Networks() Networks { return Networks{ranges: r} }
 
 // Next4 returns the address and the length of the next network of IPv4; ok is false after the last.
+// Those of IPv6 are taken independently.
 func (n *Networks) Next4() (first uint32, length uint8, ok bool) {
-	if len(n.ranges.V4) == 0 {
+	if n.i4 == len(n.ranges.V4) {
 		return 0, 0, false
 	}
-	r := n.ranges.V4[0]
-	if first = r.First; n.inside {
+	r := n.ranges.V4[n.i4]
+	if r.First == r.Last {
+		n.i4++
+		return r.First, 32, true
+	}
+	if first = r.First; n.inside4 {
 		first = n.at4
 	}
 	length = Length4(first, r.Last)
 	last := Last4(first, length)
-	if n.inside = last < r.Last; n.inside {
+	if n.inside4 = last < r.Last; n.inside4 {
 		n.at4 = last + 1
 	} else {
-		n.ranges.V4 = n.ranges.V4[1:]
+		n.i4++
 	}
 	return first, length, true
 }
 
 // Next6 is Next4 for IPv6.
 func (n *Networks) Next6() (first Number6, length uint8, ok bool) {
-	if len(n.ranges.V6) == 0 {
+	if n.i6 == len(n.ranges.V6) {
 		return Number6{}, 0, false
 	}
-	r := &n.ranges.V6[0]
-	if first = r.First; n.inside {
+	r := &n.ranges.V6[n.i6]
+	if r.First == r.Last {
+		n.i6++
+		return r.First, 128, true
+	}
+	if first = r.First; n.inside6 {
 		first = n.at6
 	}
 	length = Length6(first, r.Last)
 	last := Last6(first, length)
-	if n.inside = last != r.Last; n.inside {
+	if n.inside6 = last != r.Last; n.inside6 {
 		n.at6 = last.Next()
 	} else {
-		n.ranges.V6 = n.ranges.V6[1:]
+		n.i6++
 	}
 	return first, length, true
 }
