@@ -135,13 +135,13 @@ type elementsKey struct {
 const sharedElements = 1024
 
 // maxElements is the size in bytes of the lines that are kept: the sets of a host that no other
-// host has must not stay in memory.
+// host has must not stay in memory. A set with more than a quarter of it is printed each time.
 const maxElements = 64 << 20
 
 // write writes the lines of elements.
 func (e *Elements) write(b *bufio.Writer, before string, s *Set) {
 	prefixes := s.Prefixes
-	if e == nil || prefixes.Len() < sharedElements {
+	if e == nil || prefixes.Len() < sharedElements || linesSize(len(before), s) > maxElements/4 {
 		writeElements(b, before, prefixes)
 		return
 	}
