@@ -24,6 +24,8 @@ type Lists struct {
 	mu    sync.Mutex
 	read  map[string]*list
 	sets  map[string]setElements
+	// merged are the elements of sets with nothing but one list, by its name.
+	merged map[string]addrlist.Ranges
 }
 
 // setElements are the elements of a set in one family, and the number of its entries.
@@ -38,6 +40,9 @@ type Files interface {
 	Display(name string) string
 }
 
+// firstEntries is the number of entries of a list from which the number of all is estimated.
+const firstEntries = 4096
+
 type list struct {
 	once   sync.Once
 	ranges addrlist.Ranges
@@ -47,7 +52,7 @@ type list struct {
 
 // NewLists returns a reader of the lists that files opens.
 func NewLists(files Files) *Lists {
-	return &Lists{files: files, read: map[string]*list{}, sets: map[string]setElements{}}
+	return &Lists{files: files, read: map[string]*list{}, sets: map[string]setElements{}, merged: map[string]addrlist.Ranges{}}
 }
 
 // ranges returns the ranges of a list, sorted by their first addresses, diagnostics of its
@@ -75,8 +80,11 @@ func (l *Lists) ranges(name string) (addrlist.Ranges, hcl.Diagnostics, error) {
 		entry.diags = addrlist.Read(f, shown, name, func(r netipx.IPRange, at hcl.Range) {
 			switch {
 			case entry.ranges.Len() < budget.MaxEntries:
-				entry.ranges.Reserve(r, size)
 				entry.ranges.Add(r)
+				if n := entry.ranges.Len(); n == firstEntries && at.End.Byte > 0 {
+					// Growing would copy millions several times. The others are about as long as the first ones.
+					entry.ranges.Grow(int(min(budget.MaxEntries, int64(n)*size/int64(at.End.Byte)*33/32)))
+				}
 			case tooMany == nil:
 				at.Filename = shown
 				tooMany = diag.New(diag.CodeBudget, at, "too many entries", fmt.Sprintf("This is entry %d; the maximum of a list is %d. Combine neighbouring addresses into networks.", budget.MaxEntries+1, budget.MaxEntries))
@@ -121,6 +129,15 @@ func (l *Lists) elementsOf(s *parser.Set, f ir.Family, compute func() (setElemen
 	if ok {
 		l.mu.Lock()
 		l.sets[key.String()] = out
+		if len(s.Files) == 1 && len(s.Entries)+len(s.Exclude)+len(s.ExcludeFiles) == 0 {
+			merged := l.merged[s.Files[0].Value]
+			if in := out.prefixes.Ranges(); f == ir.IPv4 {
+				merged.V4 = in.V4
+			} else {
+				merged.V6 = in.V6
+			}
+			l.merged[s.Files[0].Value] = merged
+		}
 		l.mu.Unlock()
 	}
 	return out
@@ -131,4 +148,12 @@ func (l *Lists) elementsOf(s *parser.Set, f ir.Family, compute func() (setElemen
 func (l *Lists) Ranges(name string) addrlist.Ranges {
 	ranges, _, _ := l.ranges(name)
 	return ranges
+}
+
+// Merged returns the ranges of a list without overlaps, as far as they are those of a set with
+// nothing but the list. They are shared: do not change them.
+func (l *Lists) Merged(name string) addrlist.Ranges {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.merged[name]
 }

@@ -131,12 +131,6 @@ func next6(a addrlist.Number6) (_ addrlist.Number6, ok bool) {
 	return addrlist.Number6{High: high, Low: low}, carry == 0
 }
 
-// previous6 returns the address before a, which is not the first one.
-func previous6(a addrlist.Number6) addrlist.Number6 {
-	low, borrow := bits.Sub64(a.Low, 1, 0)
-	return addrlist.Number6{High: a.High - borrow, Low: low}
-}
-
 // minus6 is minus4 for IPv6.
 func minus6(in, holes []addrlist.Range6) []addrlist.Range6 {
 	if len(holes) == 0 {
@@ -153,7 +147,7 @@ func minus6(in, holes []addrlist.Range6) []addrlist.Range6 {
 				break
 			}
 			if first.Compare(h.First) < 0 {
-				out = append(out, addrlist.Range6{First: first, Last: previous6(h.First)})
+				out = append(out, addrlist.Range6{First: first, Last: h.First.Prev()})
 			}
 			if first, left = next6(h.Last); !left {
 				break
@@ -167,105 +161,33 @@ func minus6(in, holes []addrlist.Range6) []addrlist.Range6 {
 }
 
 // prefixesOf returns the fewest prefixes that cover exactly joined ranges, or ok false if there
-// are more than limit. It counts them first, because a copy of millions costs more.
+// are more than limit. They share the memory of the ranges.
 func prefixesOf(r addrlist.Ranges, limit int) (out ir.Prefixes, ok bool) {
-	count := 0
-	var one4 [64]ir.Prefix4
-	for _, x := range r.V4 {
-		if x.First == x.Last {
-			count++
-		} else {
-			count += len(prefixes4(one4[:0], x))
-		}
-	}
-	var one6 [256]ir.Prefix6
-	for _, x := range r.V6 {
-		if x.First == x.Last {
-			count++
-		} else {
-			count += len(prefixes6(one6[:0], x))
-		}
-		if count > limit {
-			return ir.Prefixes{}, false
-		}
-	}
-	if count > limit {
+	out = ir.PrefixesIn(r)
+	if out.Len() > limit {
 		return ir.Prefixes{}, false
-	}
-	if len(r.V4) > 0 {
-		out.V4 = make([]ir.Prefix4, 0, count)
-	} else {
-		out.V6 = make([]ir.Prefix6, 0, count)
-	}
-	for _, x := range r.V4 {
-		out.V4 = prefixes4(out.V4, x)
-	}
-	for _, x := range r.V6 {
-		out.V6 = prefixes6(out.V6, x)
 	}
 	return out, true
 }
 
 // prefixes4 appends the fewest prefixes that cover exactly a range.
 func prefixes4(out []ir.Prefix4, r addrlist.Range4) []ir.Prefix4 {
-	for first, end := uint64(r.First), uint64(r.Last)+1; first < end; {
-		// The largest block that begins at first and does not exceed the range.
-		size := min(bits.TrailingZeros64(first|1<<32), bits.Len64(end-first)-1)
-		out = append(out, ir.Prefix4{Address: uint32(first), Bits: uint8(32 - size)})
-		first += 1 << size
+	for first, length := range (addrlist.Ranges{V4: []addrlist.Range4{r}}).Networks().All4() {
+		out = append(out, ir.Prefix4{Address: first, Bits: length})
 	}
 	return out
 }
 
 // prefixes6 is prefixes4 for IPv6.
 func prefixes6(out []ir.Prefix6, r addrlist.Range6) []ir.Prefix6 {
-	for first := r.First; ; {
-		size := min(trailingZeros6(first), log6(first, r.Last))
-		p := ir.Prefix6{High: first.High, Low: first.Low, Bits: uint8(128 - size)}
-		out = append(out, p)
-		last := range6(p).Last
-		if last == r.Last {
-			return out
-		}
-		first, _ = next6(last)
+	for first, length := range (addrlist.Ranges{V6: []addrlist.Range6{r}}).Networks().All6() {
+		out = append(out, ir.Prefix6{High: first.High, Low: first.Low, Bits: length})
 	}
+	return out
 }
 
 // range6 returns the addresses of a prefix.
 func range6(p ir.Prefix6) addrlist.Range6 {
 	first := addrlist.Number6{High: p.High, Low: p.Low}
-	last := first
-	if host := 128 - int(p.Bits); host >= 64 {
-		last.Low = ^uint64(0)
-		last.High |= ones(host - 64)
-	} else {
-		last.Low |= ones(host)
-	}
-	return addrlist.Range6{First: first, Last: last}
-}
-
-// ones returns a number whose lowest n bits are 1.
-func ones(n int) uint64 { return 1<<n - 1 }
-
-// trailingZeros6 returns how many of the lowest bits are 0.
-func trailingZeros6(a addrlist.Number6) int {
-	if a.Low != 0 {
-		return bits.TrailingZeros64(a.Low)
-	}
-	return 64 + bits.TrailingZeros64(a.High)
-}
-
-// log6 returns the binary logarithm, rounded down, of the number of addresses from first to
-// last.
-func log6(first, last addrlist.Number6) int {
-	low, borrow := bits.Sub64(last.Low, first.Low, 0)
-	high, _ := bits.Sub64(last.High, first.High, borrow)
-	size, ok := next6(addrlist.Number6{High: high, Low: low})
-	switch {
-	case !ok:
-		return 128
-	case size.High != 0:
-		return 64 + bits.Len64(size.High) - 1
-	}
-	return bits.Len64(size.Low) - 1
+	return addrlist.Range6{First: first, Last: addrlist.Last6(first, p.Bits)}
 }

@@ -137,22 +137,23 @@ func (c *compilation) elements(s *parser.Set, include, exclude addrlist.Ranges, 
 		return c.merge(include, exclude, f, s.DeclRange)
 	}
 	without := merged(exclude, addrlist.Ranges{}, f)
-	var out ir.Prefixes
+	var v4 []ir.Prefix4
+	var v6 []ir.Prefix6
 	for _, r := range include.V4 {
 		if f != ir.IPv4 {
 			break
 		}
 		for _, p := range prefixes4(nil, r) {
-			whole := addrlist.Range4{First: p.Address, Last: p.Address | uint32(ones(32-int(p.Bits)))}
+			whole := addrlist.Range4{First: p.Address, Last: addrlist.Last4(p.Address, p.Bits)}
 			if holes := overlapping4(without.V4, whole); len(holes) > 0 {
 				for _, rest := range minus4([]addrlist.Range4{whole}, holes) {
-					out.V4 = prefixes4(out.V4, rest)
+					v4 = prefixes4(v4, rest)
 				}
 			} else {
-				out.V4 = append(out.V4, p)
+				v4 = append(v4, p)
 			}
 		}
-		if out.Len() > budget.MaxEntries {
+		if len(v4)+len(v6) > budget.MaxEntries {
 			c.tooManyElements(s.DeclRange)
 			return ir.Prefixes{}
 		}
@@ -165,21 +166,21 @@ func (c *compilation) elements(s *parser.Set, include, exclude addrlist.Ranges, 
 			whole := range6(p)
 			if holes := overlapping6(without.V6, whole); len(holes) > 0 {
 				for _, rest := range minus6([]addrlist.Range6{whole}, holes) {
-					out.V6 = prefixes6(out.V6, rest)
+					v6 = prefixes6(v6, rest)
 				}
 			} else {
-				out.V6 = append(out.V6, p)
+				v6 = append(v6, p)
 			}
 		}
-		if out.Len() > budget.MaxEntries {
+		if len(v4)+len(v6) > budget.MaxEntries {
 			c.tooManyElements(s.DeclRange)
 			return ir.Prefixes{}
 		}
 	}
-	slices.SortFunc(out.V4, ir.Prefix4.Compare)
-	slices.SortFunc(out.V6, ir.Prefix6.Compare)
-	out.V4, out.V6 = slices.Compact(out.V4), slices.Compact(out.V6)
-	return out
+	slices.SortFunc(v4, ir.Prefix4.Compare)
+	slices.SortFunc(v6, ir.Prefix6.Compare)
+	v4, v6 = slices.Compact(v4), slices.Compact(v6)
+	return ir.PrefixList(v4, v6)
 }
 
 // overlapping4 returns the ranges that overlap r, of joined ones.
@@ -250,13 +251,14 @@ func (c *compilation) addresses(s *parser.Set, include, exclude addrlist.Ranges,
 	unspecified := func(text string) {
 		c.error(diag.CodeSetElement, s.DeclRange, fmt.Sprintf("%s in a hash:ip set", text), "A hash:ip set cannot hold this address. Remove it, or use type = \"hash:net\".")
 	}
-	var out ir.Prefixes
+	var v4 []ir.Prefix4
+	var v6 []ir.Prefix6
 	for _, r := range ranges.V4 {
 		for a := uint64(r.First); a <= uint64(r.Last); a++ {
 			if a == 0 {
 				unspecified("0.0.0.0")
 			}
-			out.V4 = append(out.V4, ir.Prefix4{Address: uint32(a), Bits: 32})
+			v4 = append(v4, ir.Prefix4{Address: uint32(a), Bits: 32})
 		}
 	}
 	for _, r := range ranges.V6 {
@@ -264,13 +266,13 @@ func (c *compilation) addresses(s *parser.Set, include, exclude addrlist.Ranges,
 			if a == (addrlist.Number6{}) {
 				unspecified("::")
 			}
-			out.V6 = append(out.V6, ir.Prefix6{High: a.High, Low: a.Low, Bits: 128})
+			v6 = append(v6, ir.Prefix6{High: a.High, Low: a.Low, Bits: 128})
 			if a == r.Last {
 				break
 			}
 		}
 	}
-	return out
+	return ir.PrefixList(v4, v6)
 }
 
 // tooLarge returns an entry with more addresses than one entry of a hash:ip set may have, or

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -23,7 +24,12 @@ type Source struct {
 	Internal []string
 	// Elements are the lines of sets that hosts share; nil for one host.
 	Elements *iptables.Elements
+	// Large allows files that are too large for memory: see [folder.File].
+	Large bool
 }
+
+// largeSets is the number of elements from which on the text of sets counts as large: 8 MB.
+const largeSets = 1 << 18
 
 // Files returns all files of one host with target iptables: restore and removal files, and the manifest.
 func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
@@ -32,9 +38,11 @@ func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 		from += " for host " + t.Host
 	}
 	from += "; do not edit. "
-	files := []folder.File{
-		{Name: folder.SetsFile, Content: iptables.SetsWith(src.Elements, t.Sets, from+"Loading it "+iptables.SetsEffect(t.Sets)+".")},
+	sets, err := setsFile(t.Sets, src, from+"Loading it "+iptables.SetsEffect(t.Sets)+".")
+	if err != nil {
+		return nil, err
 	}
+	files := []folder.File{sets}
 	removal := folder.File{Name: folder.SetsRemoval, Content: iptables.RemoveSets(t.Sets, from+"Loading it, after the rules are removed, destroys dockerfw's sets.")}
 	for _, p := range t.Programs {
 		restore, remove, family := folder.RulesFile4, folder.RulesRemoval4, "IPv4"
@@ -52,6 +60,22 @@ func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 		return nil, err
 	}
 	return append(files, manifest), nil
+}
+
+// setsFile returns the input of ipset restore.
+func setsFile(sets []*iptables.Set, src Source, header string) (folder.File, error) {
+	file := folder.File{Name: folder.SetsFile}
+	elements := 0
+	for _, s := range sets {
+		elements += s.Prefixes.Len()
+	}
+	if !src.Large || elements < largeSets {
+		file.Content = iptables.SetsWith(src.Elements, sets, header)
+		return file, nil
+	}
+	var err error
+	file.Large, err = folder.NewLarge(func(w io.Writer) error { return iptables.PrintSets(w, src.Elements, sets, header) })
+	return file, err
 }
 
 // NFTFiles returns all files of one host with target nftables: the table, its removal, and the manifest.
@@ -78,7 +102,7 @@ func NFTFiles(t *nftables.Tables, src Source) ([]folder.File, error) {
 		}
 	}
 	for _, f := range files {
-		m.Files = append(m.Files, folder.Input{Name: f.Name, SHA256: folder.Digest(f.Content)})
+		m.Files = append(m.Files, folder.Input{Name: f.Name, SHA256: f.Digest()})
 	}
 	manifest, err := m.File()
 	if err != nil {
@@ -120,7 +144,7 @@ func manifest(t *iptables.Tables, src Source, files []folder.File) (folder.File,
 		})
 	}
 	for _, f := range files {
-		m.Files = append(m.Files, folder.Input{Name: f.Name, SHA256: folder.Digest(f.Content)})
+		m.Files = append(m.Files, folder.Input{Name: f.Name, SHA256: f.Digest()})
 	}
 	return m.File()
 }

@@ -88,10 +88,10 @@ func compileHosts(ctx context.Context, stderr io.Writer, policy, output string, 
 	w, err := folder.NewWriter(ctx, output)
 	if err == nil {
 		defer w.Close()
-		opts.Emit = w.Add
+		opts.Emit = w.AddFile
 	} else {
 		// Errors of the policy come first.
-		opts.Emit = func(string, []byte) error { return err }
+		opts.Emit = func(string, folder.File) error { return err }
 	}
 	opts.Context = ctx
 	result, diags := driver.Policy(policy, opts)

@@ -10,48 +10,16 @@ import (
 	"go4.org/netipx"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 )
 
 // span is a range of numbers, both ends inclusive.
 type span struct{ lo, hi uint32 }
 
 // u128 is an IPv6 address as a number.
-type u128 struct{ hi, lo uint64 }
+type u128 = addrlist.Number6
 
-func (a u128) compare(b u128) int {
-	if c := cmp.Compare(a.hi, b.hi); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.lo, b.lo)
-}
-
-func (a u128) next() u128 {
-	a.lo++
-	if a.lo == 0 {
-		a.hi++
-	}
-	return a
-}
-
-func (a u128) prev() u128 {
-	if a.lo == 0 {
-		a.hi--
-	}
-	a.lo--
-	return a
-}
-
-func (a u128) addr() netip.Addr {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], a.hi)
-	binary.BigEndian.PutUint64(b[8:], a.lo)
-	return netip.AddrFrom16(b)
-}
-
-func number6(a netip.Addr) u128 {
-	b := a.As16()
-	return u128{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
-}
+func number6(a netip.Addr) u128 { return addrlist.Number6Of(a) }
 
 func number4(a netip.Addr) uint32 {
 	b := a.As4()
@@ -64,7 +32,9 @@ func addr4(n uint32) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-type span6 struct{ lo, hi u128 }
+// span6 is a range of IPv6 addresses, both ends inclusive. It is that of package addrlist, so that
+// a set can share the memory of a list.
+type span6 = addrlist.Range6
 
 // AddrSet is a set of addresses of either family. Any number of conditions and spaces may
 // share it; the work for it is then done once.
@@ -86,8 +56,40 @@ func NewAddrSet(name string, prefixes []netip.Prefix) *AddrSet {
 	return b.Set(name)
 }
 
+// NewRangeSet returns the set of all addresses in ranges. It shares the memory of those that are in
+// order and neither overlap nor touch, or of like if that has the same addresses: they must not be
+// changed afterwards.
+func NewRangeSet(name string, ranges, like addrlist.Ranges) *AddrSet {
+	b := AddrSetBuilder{}
+	b.Grow(len(ranges.V4), 0)
+	for _, r := range ranges.V4 {
+		b.add4(span{r.First, r.Last})
+	}
+	if b.set.v6 = ranges.V6; !areJoined6(ranges.V6) {
+		b.set.v6 = nil
+		if b.Like(like); len(like.V6) == 0 {
+			b.Grow(0, len(ranges.V6))
+		}
+		for _, r := range ranges.V6 {
+			b.add6(r)
+		}
+	}
+	return b.Set(name)
+}
+
 // AddrSetBuilder collects the addresses of a set. The zero value is ready to use.
-type AddrSetBuilder struct{ set AddrSet }
+type AddrSetBuilder struct {
+	set AddrSet
+	// like are spans of IPv6 that the set is expected to have. As long as it does, it shares them: the
+	// first of them are the set's, the last one of which is in open and may still grow.
+	like   []span6
+	shared int
+	open   span6
+}
+
+// Like makes the set share the memory of ranges that it turns out to have. It is called before the first
+// address is added; the ranges must not be changed afterwards.
+func (b *AddrSetBuilder) Like(ranges addrlist.Ranges) { b.like = ranges.V6 }
 
 // Grow makes room for so many spans of each family.
 func (b *AddrSetBuilder) Grow(v4, v6 int) {
@@ -99,7 +101,7 @@ func (b *AddrSetBuilder) AddRange(first, last netip.Addr) {
 	if first.Is4() {
 		b.add4(span{number4(first), number4(last)})
 	} else {
-		b.add6(span6{number6(first), number6(last)})
+		b.add6(span6{First: number6(first), Last: number6(last)})
 	}
 }
 
@@ -115,15 +117,15 @@ func (b *AddrSetBuilder) AddPrefix(p netip.Prefix) {
 		b.add4(span{lo, lo | host})
 		return
 	}
-	host := u128{^uint64(0), ^uint64(0)}
+	host := u128{High: ^uint64(0), Low: ^uint64(0)}
 	if n <= 64 {
-		host.hi >>= n
+		host.High >>= n
 	} else {
-		host = u128{0, host.lo >> (n - 64)}
+		host = u128{Low: host.Low >> (n - 64)}
 	}
 	lo := number6(p.Addr())
-	lo = u128{lo.hi &^ host.hi, lo.lo &^ host.lo}
-	b.add6(span6{lo, u128{lo.hi | host.hi, lo.lo | host.lo}})
+	lo = u128{High: lo.High &^ host.High, Low: lo.Low &^ host.Low}
+	b.add6(span6{First: lo, Last: u128{High: lo.High | host.High, Low: lo.Low | host.Low}})
 }
 
 // add4 joins a span at once with the one before it if they are in order, so that a sorted
@@ -139,27 +141,59 @@ func (b *AddrSetBuilder) add4(x span) {
 }
 
 func (b *AddrSetBuilder) add6(x span6) {
-	if n := len(b.set.v6); n > 0 {
-		if before := &b.set.v6[n-1]; before.lo.compare(x.lo) <= 0 && (before.hi == top6 || x.lo.compare(before.hi.next()) <= 0) {
-			if x.hi.compare(before.hi) > 0 {
-				before.hi = x.hi
-			}
+	if b.like != nil {
+		switch {
+		case b.shared == 0:
+			b.shared, b.open = 1, x
+			return
+		case extend6(&b.open, x):
+			return
+		case b.shared < len(b.like) && b.like[b.shared-1] == b.open:
+			b.shared, b.open = b.shared+1, x
 			return
 		}
+		b.unshare()
+	}
+	if n := len(b.set.v6); n > 0 && extend6(&b.set.v6[n-1], x) {
+		return
 	}
 	b.set.v6 = append(b.set.v6, x)
+}
+
+// extend6 adds x to a span that begins at or before x and overlaps or touches it. It returns false for others.
+func extend6(before *span6, x span6) bool {
+	if before.First.Compare(x.First) > 0 || before.Last != top6 && x.First.Compare(before.Last.Next()) > 0 {
+		return false
+	}
+	if x.Last.Compare(before.Last) > 0 {
+		before.Last = x.Last
+	}
+	return true
+}
+
+// unshare gives the set memory of its own.
+func (b *AddrSetBuilder) unshare() {
+	if b.shared > 0 {
+		b.set.v6 = append(slices.Clone(b.like[:b.shared-1]), b.open)
+	}
+	b.like, b.shared = nil, 0
 }
 
 // Set returns the set of the addresses that were added. The builder must not be used
 // afterwards.
 func (b *AddrSetBuilder) Set(name string) *AddrSet {
+	if b.shared > 0 && b.shared == len(b.like) && b.like[b.shared-1] == b.open {
+		b.set.v6 = b.like
+	} else {
+		b.unshare()
+	}
 	b.set.Name = name
 	b.set.finish()
 	return &b.set
 }
 
 // top6 is the last IPv6 address.
-var top6 = u128{^uint64(0), ^uint64(0)}
+var top6 = u128{High: ^uint64(0), Low: ^uint64(0)}
 
 // NewNetSet returns what an ipset of type hash:net matches: the longest prefix that
 // contains an address counts, and those in nomatch do not match.
@@ -200,7 +234,7 @@ func AddrRange(a, b netip.Addr) *AddrSet {
 	if a.Is4() {
 		set.v4 = []span{{number4(a), number4(b)}}
 	} else {
-		set.v6 = []span6{{number6(a), number6(b)}}
+		set.v6 = []span6{{First: number6(a), Last: number6(b)}}
 	}
 	set.finish()
 	return set
@@ -235,22 +269,37 @@ func (s *AddrSet) OfFamily(f ir.Family) *AddrSet {
 // finish sorts and joins the spans and takes their hash.
 func (s *AddrSet) finish() {
 	s.v4 = join(s.v4)
-	less := func(a, b span6) int { return a.lo.compare(b.lo) }
-	if !slices.IsSortedFunc(s.v6, less) {
-		slices.SortFunc(s.v6, less)
+	if !areJoined6(s.v6) {
+		s.v6 = join6(s.v6)
 	}
-	out := s.v6[:0]
-	for _, x := range s.v6 {
-		if n := len(out); n > 0 && (out[n-1].hi == top6 || x.lo.compare(out[n-1].hi.next()) <= 0) {
-			if x.hi.compare(out[n-1].hi) > 0 {
-				out[n-1].hi = x.hi
-			}
+	s.setHash()
+}
+
+// areJoined6 reports whether spans are in order and neither overlap nor touch. Others may share them, so
+// that they are not written then.
+func areJoined6(spans []span6) bool {
+	for i := 1; i < len(spans); i++ {
+		if before := spans[i-1].Last; before == top6 || spans[i].First.Compare(before.Next()) <= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// join6 is join for IPv6.
+func join6(spans []span6) []span6 {
+	less := func(a, b span6) int { return a.First.Compare(b.First) }
+	if !slices.IsSortedFunc(spans, less) {
+		slices.SortFunc(spans, less)
+	}
+	out := spans[:0]
+	for _, x := range spans {
+		if n := len(out); n > 0 && extend6(&out[n-1], x) {
 			continue
 		}
 		out = append(out, x)
 	}
-	s.v6 = slices.Clip(out)
-	s.setHash()
+	return slices.Clip(out)
 }
 
 func (s *AddrSet) setHash() {
@@ -260,7 +309,7 @@ func (s *AddrSet) setHash() {
 	}
 	h = h.with(uint64(len(s.v4)))
 	for _, x := range s.v6 {
-		h = h.with(x.lo.hi).with(x.lo.lo).with(x.hi.hi).with(x.hi.lo)
+		h = h.with(x.First.High).with(x.First.Low).with(x.Last.High).with(x.Last.Low)
 	}
 	s.hash = uint64(h)
 }
@@ -312,8 +361,8 @@ func (s *AddrSet) Contains(a netip.Addr) bool {
 		return false
 	}
 	n := number6(a)
-	i, found := slices.BinarySearchFunc(s.v6, n, func(x span6, n u128) int { return x.lo.compare(n) })
-	return found || i > 0 && s.v6[i-1].hi.compare(n) >= 0
+	i, found := slices.BinarySearchFunc(s.v6, n, func(x span6, n u128) int { return x.First.Compare(n) })
+	return found || i > 0 && s.v6[i-1].Last.Compare(n) >= 0
 }
 
 // Prefixes returns the fewest prefixes that make up the set, IPv4 first, but no
@@ -334,7 +383,7 @@ func (s *AddrSet) Prefixes(limit int) []netip.Prefix {
 		}
 	}
 	for _, x := range s.v6 {
-		if !add(x.lo.addr(), x.hi.addr()) {
+		if !add(x.First.Addr(), x.Last.Addr()) {
 			return out
 		}
 	}
@@ -359,7 +408,7 @@ func (s *AddrSet) prefixCount() int {
 	}
 	var buffer []netip.Prefix
 	for _, x := range s.v6 {
-		buffer = netipx.IPRangeFrom(x.lo.addr(), x.hi.addr()).AppendPrefixes(buffer[:0])
+		buffer = netipx.IPRangeFrom(x.First.Addr(), x.Last.Addr()).AppendPrefixes(buffer[:0])
 		n += len(buffer)
 	}
 	return n
@@ -392,21 +441,21 @@ func (s *AddrSet) Minus(o *AddrSet) *AddrSet {
 	}
 	cutters6 := o.v6
 	for _, x := range s.v6 {
-		for len(cutters6) > 0 && cutters6[0].hi.compare(x.lo) < 0 {
+		for len(cutters6) > 0 && cutters6[0].Last.Compare(x.First) < 0 {
 			cutters6 = cutters6[1:]
 		}
 		rest, left := x, true
 		for _, cut := range cutters6 {
-			if cut.lo.compare(rest.hi) > 0 {
+			if cut.First.Compare(rest.Last) > 0 {
 				break
 			}
-			if cut.lo.compare(rest.lo) > 0 {
-				out.v6 = append(out.v6, span6{rest.lo, cut.lo.prev()})
+			if cut.First.Compare(rest.First) > 0 {
+				out.v6 = append(out.v6, span6{First: rest.First, Last: cut.First.Prev()})
 			}
-			if left = cut.hi.compare(rest.hi) < 0; !left {
+			if left = cut.Last.Compare(rest.Last) < 0; !left {
 				break
 			}
-			rest.lo = cut.hi.next()
+			rest.First = cut.Last.Next()
 		}
 		if left {
 			out.v6 = append(out.v6, rest)

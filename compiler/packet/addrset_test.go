@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 )
 
 func TestAddressSetsEqualThoseOfNetipx(t *testing.T) {
@@ -23,6 +24,7 @@ func TestAddressSetsEqualThoseOfNetipx(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b AddrSetBuilder
 		var oracle netipx.IPSetBuilder
+		var added, like addrlist.Ranges
 		for range rapid.IntRange(0, 12).Draw(t, "n") {
 			first, last := address.Draw(t, "first"), address.Draw(t, "last")
 			switch {
@@ -30,12 +32,14 @@ func TestAddressSetsEqualThoseOfNetipx(t *testing.T) {
 				p := netip.PrefixFrom(first, rapid.IntRange(0, first.BitLen()).Draw(t, "bits"))
 				b.AddPrefix(p)
 				oracle.AddPrefix(p.Masked())
+				added.Add(netipx.RangeOfPrefix(p.Masked()))
 				continue
 			case last.Less(first):
 				first, last = last, first
 			}
 			b.AddRange(first, last)
 			oracle.AddRange(netipx.IPRangeFrom(first, last))
+			added.Add(netipx.IPRangeFrom(first, last))
 		}
 		got := b.Set("")
 		want, err := oracle.IPSet()
@@ -45,6 +49,40 @@ func TestAddressSetsEqualThoseOfNetipx(t *testing.T) {
 		equal := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 		if diff := cmp.Diff(want.Prefixes(), got.Prefixes(0), equal); diff != "" && len(want.Prefixes())+len(got.Prefixes(0)) > 0 {
 			t.Errorf("(-netipx +got):\n%s", diff)
+		}
+		// The same from ranges, sorted or not, and with others that are expected.
+		for _, r := range want.Ranges() {
+			like.Add(r)
+		}
+		almost := addrlist.Ranges{V6: slices.Clone(like.V6)}
+		if n := len(almost.V6); n > 0 {
+			i := rapid.IntRange(0, n-1).Draw(t, "i")
+			switch rapid.IntRange(0, 3).Draw(t, "fault") {
+			case 0:
+				almost.V6[i].Last = almost.V6[i].First
+			case 1:
+				almost.V6 = slices.Delete(almost.V6, i, i+1)
+			case 2:
+				almost.V6 = slices.Insert(almost.V6, i, addrlist.Range6{})
+			default:
+				almost.V6[i].First = addrlist.Number6{}
+			}
+		}
+		before := slices.Clone(almost.V6)
+		sorted := addrlist.Ranges{V4: slices.Clone(added.V4), V6: slices.Clone(added.V6)}
+		sorted.Sort()
+		for _, expected := range []addrlist.Ranges{{}, like, almost} {
+			for _, ranges := range []addrlist.Ranges{added, sorted, like} {
+				if set := NewRangeSet("", ranges, expected); !set.Equal(got) {
+					t.Errorf("ranges %v, expected %v: %v", ranges, expected, set.Prefixes(0))
+				}
+			}
+		}
+		if !slices.Equal(before, almost.V6) {
+			t.Errorf("ranges that were expected are changed to %v", almost.V6)
+		}
+		if shared := NewRangeSet("", sorted, like); len(like.V6) > 0 && &shared.v6[0] != &like.V6[0] && !areJoined6(sorted.V6) {
+			t.Error("a set with the addresses that were expected has memory of its own")
 		}
 		for _, f := range []ir.Family{ir.IPv4, ir.IPv6} {
 			of := slices.DeleteFunc(want.Prefixes(), func(p netip.Prefix) bool { return p.Addr().Is4() != (f == ir.IPv4) })

@@ -27,7 +27,7 @@ type addressCut struct {
 	sets [][]*AddrSet // by column
 
 	once    sync.Once
-	bounds6 []u128
+	bounds6 *bounds
 	atoms   [][2][][]span
 	classes [][2]*classes
 }
@@ -89,9 +89,9 @@ func (a *addressCut) is(b *addressCut) bool {
 }
 
 func (a *addressCut) divide(space *Space, columns []*column) {
-	a.bounds6 = make([]u128, 1)
+	a.bounds6 = noBounds
 	if a.only != ir.IPv4 {
-		a.bounds6 = numbers6(columns)
+		a.bounds6 = boundsOf(columns)
 	}
 	space.bounds6 = a.bounds6
 	for _, c := range columns {
@@ -110,30 +110,4 @@ func (a *addressCut) divide(space *Space, columns []*column) {
 		c.divide(c.field.highest(space))
 		a.atoms, a.classes = append(a.atoms, atoms), append(a.classes, c.cut)
 	}
-}
-
-// numbers6 returns the addresses where IPv6 sets of some columns begin and end. Their indexes
-// represent the intervals between them, so that numbers of 32 bits are enough for both families.
-func numbers6(columns []*column) []u128 {
-	spans := 0
-	for _, c := range columns {
-		for _, set := range c.sets {
-			spans += len(set.v6)
-		}
-	}
-	bounds := make([]u128, 1, 2*spans+1) // begins with ::
-	for _, c := range columns {
-		for _, set := range c.sets {
-			for _, x := range set.v6 {
-				bounds = append(bounds, x.lo)
-				if x.hi != (u128{^uint64(0), ^uint64(0)}) {
-					bounds = append(bounds, x.hi.next())
-				}
-			}
-		}
-	}
-	if !slices.IsSortedFunc(bounds, u128.compare) {
-		slices.SortFunc(bounds, u128.compare)
-	}
-	return slices.Clip(slices.Compact(bounds))
 }

@@ -35,13 +35,13 @@ func UnspecifiedHost(f ir.Family) netip.Addr {
 // interval returns the first and the last address of a range of numbers: see addressField.
 func (s *Space) interval(family int, lo, hi uint32) (first, last u128) {
 	if family == 0 {
-		return u128{0, uint64(lo)}, u128{0, uint64(hi)}
+		return u128{Low: uint64(lo)}, u128{Low: uint64(hi)}
 	}
-	last = u128{^uint64(0), ^uint64(0)}
-	if int(hi)+1 < len(s.bounds6) {
-		last = s.bounds6[hi+1].prev()
+	last = top6
+	if int(hi)+1 < s.bounds6.len() {
+		last = s.bounds6.at(int(hi) + 1).Prev()
 	}
-	return s.bounds6[lo], last
+	return s.bounds6.at(int(lo)), last
 }
 
 // candidate is the best example of a class. Among classes the lowest rank wins, then the
@@ -123,22 +123,22 @@ var beyondUnusual = [2][]u128{numbers("1.0.0.1", "128.0.0.1", "170.0.0.1"), numb
 
 func number128(a netip.Addr) u128 {
 	if a.Is4() {
-		return u128{0, uint64(number4(a))}
+		return u128{Low: uint64(number4(a))}
 	}
 	return number6(a)
 }
 
 func address(family int, n u128) netip.Addr {
 	if family == 0 {
-		return addr4(uint32(n.lo))
+		return addr4(uint32(n.Low))
 	}
-	return n.addr()
+	return n.Addr()
 }
 
 var (
 	documentation = [2][]span6{
-		{{u128{0, 0xc0000200}, u128{0, 0xc00002ff}}, {u128{0, 0xc6336400}, u128{0, 0xc63364ff}}, {u128{0, 0xcb007100}, u128{0, 0xcb0071ff}}},
-		{{u128{0x20010db8 << 32, 0}, u128{0x20010db8<<32 | 0xffffffff, ^uint64(0)}}},
+		{{First: u128{Low: 0xc0000200}, Last: u128{Low: 0xc00002ff}}, {First: u128{Low: 0xc6336400}, Last: u128{Low: 0xc63364ff}}, {First: u128{Low: 0xcb007100}, Last: u128{Low: 0xcb0071ff}}},
+		{{First: u128{High: 0x20010db8 << 32}, Last: u128{High: 0x20010db8<<32 | 0xffffffff, Low: ^uint64(0)}}},
 	}
 	// Addresses that no forwarded packet has are used only if there are no others.
 	unusual = [2]*AddrSet{
@@ -156,16 +156,16 @@ var (
 // better.
 func (e *examples) best(family int, first, last u128) (rank int, _ netip.Addr) {
 	for i, n := range e[family] {
-		if first.compare(n) <= 0 && n.compare(last) <= 0 {
+		if first.Compare(n) <= 0 && n.Compare(last) <= 0 {
 			return i, address(family, n)
 		}
 	}
 	for _, doc := range documentation[family] {
-		n := doc.lo
-		if n.compare(first) < 0 {
+		n := doc.First
+		if n.Compare(first) < 0 {
 			n = first
 		}
-		if n.compare(last) <= 0 && n.compare(doc.hi) <= 0 {
+		if n.Compare(last) <= 0 && n.Compare(doc.Last) <= 0 {
 			return 10, host(family, n, last)
 		}
 	}
@@ -174,7 +174,7 @@ func (e *examples) best(family int, first, last u128) (rank int, _ netip.Addr) {
 	}
 	// After the unusual addresses that the interval begins with, if it is that long.
 	for _, n := range beyondUnusual[family] {
-		if first.compare(n) <= 0 && n.compare(last) <= 0 {
+		if first.Compare(n) <= 0 && n.Compare(last) <= 0 {
 			return 20, address(family, n)
 		}
 	}
@@ -183,8 +183,8 @@ func (e *examples) best(family int, first, last u128) (rank int, _ netip.Addr) {
 
 // host avoids what looks like the address of a network, if there is another.
 func host(family int, n, last u128) netip.Addr {
-	if n.lo&0xff == 0 && n.compare(last) < 0 {
-		n = n.next()
+	if n.Low&0xff == 0 && n.Compare(last) < 0 {
+		n = n.Next()
 	}
 	return address(family, n)
 }

@@ -72,12 +72,12 @@ func usualOut(s *Space) string {
 }
 
 // addressField declares an address. The numbers of IPv4 are addresses, those of IPv6 the
-// intervals between the addresses where a set begins or ends: see number6.
+// intervals between the addresses where a set begins or ends: see bounds.
 func addressField(name string, turn int, under func(*Space, ir.Family) ref, liked func(*Space) *examples, at func(*Packet) *netip.Addr, in func(*Region) **Addresses) field {
 	return field{
 		name: name, turn: turn, byFamily: true, addresses: true,
 		under:   under,
-		highest: func(s *Space) [2]uint32 { return [2]uint32{1<<32 - 1, uint32(len(s.bounds6) - 1)} },
+		highest: func(s *Space) [2]uint32 { return [2]uint32{1<<32 - 1, uint32(s.bounds6.len() - 1)} },
 		read: func(s *Space, p *Packet) uint32 {
 			a := *at(p)
 			switch {
@@ -91,7 +91,7 @@ func addressField(name string, turn int, under func(*Space, ir.Family) ref, like
 		best: func(s *Space, family int, lo, hi uint32, _ bool) candidate {
 			first, last := s.interval(family, lo, hi)
 			rank, a := liked(s).best(family, first, last)
-			size := float64(last.hi-first.hi)*(1<<32)*(1<<32) + float64(last.lo) - float64(first.lo) + 1
+			size := float64(last.High-first.High)*(1<<32)*(1<<32) + float64(last.Low) - float64(first.Low) + 1
 			return candidate{rank, value{address: a}, size}
 		},
 		set:   func(_ *Space, p *Packet, v value) { *at(p) = v.address },

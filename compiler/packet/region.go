@@ -184,7 +184,7 @@ func (s *Space) addresses(c *column, family int, runs []span) *Addresses {
 		if family == 0 {
 			out.In.v4 = append(out.In.v4, x)
 		} else {
-			out.In.v6 = append(out.In.v6, span6{first, last})
+			out.In.v6 = append(out.In.v6, span6{First: first, Last: last})
 		}
 	}
 	out.In.finish()

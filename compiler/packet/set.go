@@ -118,7 +118,7 @@ func (s Set) addresses(field fieldID, f ir.Family) *AddrSet {
 		if f == ir.IPv4 {
 			out.v4 = append(out.v4, x)
 		} else {
-			out.v6 = append(out.v6, span6{first, last})
+			out.v6 = append(out.v6, span6{First: first, Last: last})
 		}
 	}
 	out.finish()

@@ -22,7 +22,7 @@ type Space struct {
 	ends     []Until  // conditions on the time, sorted
 	names    []string // interfaces that conditions list
 	ifaces   *interfaces
-	bounds6  []u128 // the IPv6 addresses where an interval begins, the first ::
+	bounds6  *bounds // the IPv6 addresses where an interval begins
 	d        *diagram
 	made     map[condition]ref // the sets of conditions that were made
 	owners   []*column         // by level
@@ -283,11 +283,7 @@ func (c *column) divide(highest [2]uint32) {
 
 // index6 returns the index of the interval an address lies in.
 func (s *Space) index6(a u128) uint32 {
-	i, found := slices.BinarySearchFunc(s.bounds6, a, u128.compare)
-	if !found {
-		i--
-	}
-	return uint32(i)
+	return uint32(s.bounds6.find(a))
 }
 
 func (s *Space) spans6(set *AddrSet) []span {
@@ -295,18 +291,18 @@ func (s *Space) spans6(set *AddrSet) []span {
 	at := 0
 	for _, x := range set.v6 {
 		// A set with most of the bounds is walked along with them.
-		for near := 0; near < 8 && at+1 < len(s.bounds6) && s.bounds6[at+1].compare(x.lo) <= 0; near++ {
+		for near := 0; near < 8 && at+1 < s.bounds6.len() && s.bounds6.at(at+1).Compare(x.First) <= 0; near++ {
 			at++
 		}
-		if s.bounds6[at] != x.lo {
-			at = int(s.index6(x.lo))
+		if s.bounds6.at(at) != x.First {
+			at = int(s.index6(x.First))
 		}
 		last := at
-		for near := 0; near < 8 && last+1 < len(s.bounds6) && s.bounds6[last+1].compare(x.hi) <= 0; near++ {
+		for near := 0; near < 8 && last+1 < s.bounds6.len() && s.bounds6.at(last+1).Compare(x.Last) <= 0; near++ {
 			last++
 		}
-		if last+1 < len(s.bounds6) && s.bounds6[last+1].compare(x.hi) <= 0 {
-			last = int(s.index6(x.hi))
+		if last+1 < s.bounds6.len() && s.bounds6.at(last+1).Compare(x.Last) <= 0 {
+			last = int(s.index6(x.Last))
 		}
 		out = append(out, span{uint32(at), uint32(last)})
 		at = last

@@ -17,13 +17,16 @@ import (
 // concurrent use; nil has no files.
 type Lists struct {
 	read func(file string) addrlist.Ranges
+	like func(file string) addrlist.Ranges
 	mu   sync.Mutex
 	sets map[string]*packet.AddrSet
 }
 
-// NewLists returns the lists whose ranges read returns. It does not change the ranges.
-func NewLists(read func(file string) addrlist.Ranges) *Lists {
-	return &Lists{read: read, sets: map[string]*packet.AddrSet{}}
+// NewLists returns the lists whose ranges read returns. It does not change the ranges. Those that
+// like returns are expected to have the same addresses, merged: a set that has these shares their
+// memory.
+func NewLists(read, like func(file string) addrlist.Ranges) *Lists {
+	return &Lists{read: read, like: like, sets: map[string]*packet.AddrSet{}}
 }
 
 // Addresses returns the addresses of literal entries and list files. Equal entries and files
@@ -49,11 +52,11 @@ func (l *Lists) Addresses(entries []parser.At[netipx.IPRange], files []parser.At
 	if set := l.sets[key]; set != nil {
 		return set
 	}
-	var b packet.AddrSetBuilder
 	if len(entries) == 0 && len(files) == 1 {
-		ranges := l.read(files[0].Value)
-		b.Grow(len(ranges.V4), len(ranges.V6))
+		l.sets[key] = packet.NewRangeSet("", l.read(files[0].Value), l.like(files[0].Value))
+		return l.sets[key]
 	}
+	var b packet.AddrSetBuilder
 	for _, e := range entries {
 		b.AddRange(e.Value.From(), e.Value.To())
 	}

@@ -1,9 +1,9 @@
 package folder
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,7 +70,7 @@ func resolve(dir string) (string, error) {
 func (f Contents) compare(dir string) ([]Change, error) {
 	var out []Change
 	for path, content := range f {
-		kind, err := compareFile(dir, path, content)
+		kind, err := compareFile(dir, path, File{Content: content})
 		if err != nil {
 			return nil, err
 		}
@@ -85,19 +85,29 @@ func (f Contents) compare(dir string) ([]Change, error) {
 	return sorted(out, extra), nil
 }
 
-// compareFile returns the kind of the change that makes content of a file below dir, or "" if
-// it has that content.
-func compareFile(dir, path string, content []byte) (kind string, err error) {
-	have, err := files.Read(files.Disk, filepath.Join(dir, path))
+// compareFile returns the kind of the change that makes f of a file below dir, or "" if it has
+// that content.
+func compareFile(dir, path string, f File) (kind string, err error) {
+	same, err := ofFile(filepath.Join(dir, path), f.is)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		return "missing", nil
 	case err != nil:
 		return "", err
-	case !bytes.Equal(have, content):
+	case !same:
 		return changed, nil
 	}
 	return "", nil
+}
+
+// ofFile returns what same returns of the content of a file.
+func ofFile(path string, same func(content io.Reader) (bool, error)) (bool, error) {
+	f, err := files.Disk.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return same(f)
 }
 
 // sorted adds changes for extra files, and sorts all of them by path.

@@ -3,9 +3,11 @@ package folder
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,8 +63,15 @@ func TestAFullDiskLeavesTheOldFolderUnchanged(t *testing.T) {
 	if !child {
 		return
 	}
-	for _, limit := range []string{"nr_blocks", "nr_inodes"} {
-		failed, wrote := 0, 0
+	for _, c := range []struct {
+		limit string
+		write func(f Contents, dir string) error
+	}{
+		{"nr_blocks", inMemory},
+		{"nr_inodes", inMemory},
+		{"nr_blocks", func(f Contents, dir string) error { return writePrinted(t, f, dir) }},
+	} {
+		limit, failed, wrote := c.limit, 0, 0
 		for n := 12; n < 64 && wrote < 3; n++ {
 			mountTmpfs(t, dir, "size=1m")
 			folder := filepath.Join(dir, "compiled")
@@ -73,7 +82,7 @@ func TestAFullDiskLeavesTheOldFolderUnchanged(t *testing.T) {
 				continue // fewer than are in use
 			}
 			want := texts(after)
-			if _, err := after.Write(folder); err != nil {
+			if err := c.write(after, folder); err != nil {
 				failed++
 				want = texts(before)
 				if !errors.Is(err, syscall.ENOSPC) {
@@ -92,6 +101,26 @@ func TestAFullDiskLeavesTheOldFolderUnchanged(t *testing.T) {
 			t.Errorf("%s: %d writes failed and %d succeeded: the limits have no effect", limit, failed, wrote)
 		}
 	}
+}
+
+func inMemory(f Contents, dir string) error {
+	_, err := f.Write(dir)
+	return err
+}
+
+// writePrinted writes files that are printed as those too large for memory.
+func writePrinted(t *testing.T, f Contents, dir string) error {
+	t.Helper()
+	w := newWriter(t, dir)
+	defer w.Close()
+	for _, path := range slices.Sorted(maps.Keys(f)) {
+		printed, _ := large(t, string(f[path]))
+		if err := w.AddFile(path, printed); err != nil {
+			return err
+		}
+	}
+	_, err := w.Commit()
+	return err
 }
 
 func TestAMountPointIsAnError(t *testing.T) {

@@ -7,12 +7,6 @@ import (
 	"fmt"
 )
 
-// File is one file of a compiled folder.
-type File struct {
-	Name    string
-	Content []byte
-}
-
 // Names of the files of a compiled folder.
 const (
 	SetsFile      = "ipset.restore"
@@ -81,7 +75,7 @@ func (m *Manifest) File() (File, error) {
 	if err != nil {
 		return File{}, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
-	return File{ManifestFile, append(text, '\n')}, nil
+	return File{Name: ManifestFile, Content: append(text, '\n')}, nil
 }
 
 // Digest returns the SHA-256 of content in hexadecimal.

@@ -75,12 +75,12 @@ func copyAttributes(from, folder, to string) error {
 }
 
 // writeFile creates a file.
-func writeFile(path string, content []byte) error {
+func writeFile(path string, f File) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(content)
+	err = f.write(file)
 	return errors.Join(err, file.Close())
 }
 

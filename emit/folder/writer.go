@@ -1,11 +1,11 @@
 package folder
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,24 +60,29 @@ func NewWriter(ctx context.Context, dir string) (*Writer, error) {
 
 // Add adds a file with a path below the folder. It is safe for concurrent use.
 func (w *Writer) Add(path string, content []byte) error {
+	return w.AddFile(path, File{Content: content})
+}
+
+// AddFile is Add with a file that may be too large for memory. Its name is not used.
+func (w *Writer) AddFile(path string, f File) error {
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
 	}
-	kind, err := compareFile(w.dir, path, content)
+	kind, err := compareFile(w.dir, path, f)
 	if err != nil {
 		return err
 	}
-	target, err := w.note(path, kind, content)
+	target, err := w.note(path, kind, f)
 	if err != nil || target == "" {
 		return err
 	}
 	if kind == "" {
-		linked, err := linkFile(filepath.Join(w.dir, path), target, func(have []byte) bool { return bytes.Equal(have, content) })
+		linked, err := linkFile(filepath.Join(w.dir, path), target, f.is)
 		if linked || err != nil {
 			return err
 		}
 	}
-	if err := w.write(path, target, content); err != nil {
+	if err := w.write(path, target, f); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -88,12 +93,12 @@ func (w *Writer) Add(path string, content []byte) error {
 
 // note records a file, and returns where to write or link it: "" if that is not known yet,
 // because nothing has changed so far.
-func (w *Writer) note(path, kind string, content []byte) (target string, err error) {
+func (w *Writer) note(path, kind string, f File) (target string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.paths[path], w.names[filepath.Base(path)] = true, true
 	if kind == "" && w.fresh == "" {
-		w.kept = append(w.kept, keptFile{path, sha256.Sum256(content)})
+		w.kept = append(w.kept, keptFile{path, f.sum()})
 		return "", nil
 	}
 	if kind != "" {
@@ -140,7 +145,7 @@ func (w *Writer) keep(k keptFile) error {
 		return err
 	}
 	source := filepath.Join(w.dir, k.path)
-	same := func(have []byte) bool { return sha256.Sum256(have) == k.digest }
+	same := func(have io.Reader) (bool, error) { return hasDigest(have, k.digest) }
 	linked, err := linkFile(source, target, same)
 	if linked || err != nil {
 		return err
@@ -149,11 +154,11 @@ func (w *Writer) keep(k keptFile) error {
 	if err != nil {
 		return err
 	}
-	if !same(content) {
+	if sha256.Sum256(content) != k.digest {
 		return fmt.Errorf("%s: %w", source, errChangedMeanwhile)
 	}
 	w.written = append(w.written, target)
-	return w.write(k.path, target, content)
+	return w.write(k.path, target, File{Content: content})
 }
 
 // target returns the place of a file in the new folder, whose folder it creates.
@@ -174,22 +179,23 @@ func (w *Writer) target(path string) (string, error) {
 
 // write writes a file of the new folder. Its mode and, if root writes, its owner are those of
 // the old one.
-func (w *Writer) write(path, target string, content []byte) error {
-	if err := writeFile(target, content); err != nil {
+func (w *Writer) write(path, target string, f File) error {
+	if err := writeFile(target, f); err != nil {
 		return err
 	}
 	return copyAttributes(filepath.Join(w.dir, path), w.dir, target)
 }
 
 // linkFile makes target a hard link to source, if that works and the content is the same.
-func linkFile(source, target string, same func(content []byte) bool) (linked bool, err error) {
+func linkFile(source, target string, same func(content io.Reader) (bool, error)) (linked bool, err error) {
 	if os.Link(source, target) != nil {
 		return false, nil
 	}
 	// Link first, then read: another compile may replace the file in between.
-	have, err := files.Read(files.Disk, target)
-	if info, statErr := os.Lstat(target); statErr == nil && info.Mode().IsRegular() && err == nil && same(have) {
-		return true, nil
+	if info, err := os.Lstat(target); err == nil && info.Mode().IsRegular() {
+		if ok, err := ofFile(target, same); err == nil && ok {
+			return true, nil
+		}
 	}
 	return false, os.Remove(target)
 }

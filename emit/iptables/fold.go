@@ -105,25 +105,25 @@ func splitWhole(prefixes ir.Prefixes) ir.Prefixes {
 	if !prefixes.HasWhole() {
 		return prefixes
 	}
-	var out ir.Prefixes
-	for _, p := range prefixes.V4 {
+	var v4 []ir.Prefix4
+	var v6 []ir.Prefix6
+	for p := range prefixes.All4() {
 		if p.Bits == 0 {
-			out.V4 = append(out.V4, ir.Prefix4{Bits: 1}, ir.Prefix4{Address: 1 << 31, Bits: 1})
+			v4 = append(v4, ir.Prefix4{Bits: 1}, ir.Prefix4{Address: 1 << 31, Bits: 1})
 		} else {
-			out.V4 = append(out.V4, p)
+			v4 = append(v4, p)
 		}
 	}
-	for _, p := range prefixes.V6 {
+	for p := range prefixes.All6() {
 		if p.Bits == 0 {
-			out.V6 = append(out.V6, ir.Prefix6{Bits: 1}, ir.Prefix6{High: 1 << 63, Bits: 1})
+			v6 = append(v6, ir.Prefix6{Bits: 1}, ir.Prefix6{High: 1 << 63, Bits: 1})
 		} else {
-			out.V6 = append(out.V6, p)
+			v6 = append(v6, p)
 		}
 	}
-	slices.SortFunc(out.V4, ir.Prefix4.Compare)
-	slices.SortFunc(out.V6, ir.Prefix6.Compare)
-	out.V4, out.V6 = slices.Compact(out.V4), slices.Compact(out.V6)
-	return out
+	slices.SortFunc(v4, ir.Prefix4.Compare)
+	slices.SortFunc(v6, ir.Prefix6.Compare)
+	return ir.PrefixList(slices.Compact(v4), slices.Compact(v6))
 }
 
 // operands are the addresses of one end in terms of iptables: each prefix and each set is a

@@ -2,8 +2,10 @@ package iptables
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/diag"
 	text "github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -20,7 +23,28 @@ type Text struct {
 	// Rules and RulesRemoval have one text for each family.
 	Rules, RulesRemoval map[ir.Family][]byte
 	Sets, SetsRemoval   []byte
+	// PrintSets prints the text of the sets, instead of Sets, if it is too large for memory.
+	// SetsDigest is the SHA-256 of what follows its first line.
+	PrintSets  func(io.Writer) error
+	SetsDigest [sha256.Size]byte
 }
+
+// readSets returns a reader of the text of the sets, which must be closed. It ends with the error of
+// PrintSets, if that fails.
+func (t Text) readSets() io.ReadCloser {
+	if t.PrintSets == nil {
+		return memoryReader{bytes.NewReader(t.Sets)}
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(t.PrintSets(w)) }()
+	return r
+}
+
+// memoryReader is a reader of text in memory, whose length the parser uses.
+type memoryReader struct{ *bytes.Reader }
+
+// Close does nothing.
+func (memoryReader) Close() error { return nil }
 
 // Loaded is the simulated state of a host after loading the text.
 type Loaded struct {
@@ -40,7 +64,7 @@ type Loaded struct {
 //
 // Each failure is an internal error at the block of the rule or set.
 func ReadBack(t *Tables, printed Text) (*Loaded, hcl.Diagnostics) {
-	sets, err := LoadSets(printed.Sets, printed.SetsRemoval)
+	sets, err := LoadSets(t, printed)
 	return ReadBackWith(t, printed, sets, err)
 }
 
@@ -247,9 +271,19 @@ type LoadedSets struct {
 }
 
 // LoadSets loads the text of sets, twice, and then the removal file on a copy. It returns an
-// error where ipset restore would fail.
-func LoadSets(load, remove []byte) (*LoadedSets, error) {
-	file, err := parseSets(load)
+// error where ipset restore would fail. The sets share the memory of those of t that they are equal to.
+func LoadSets(t *Tables, printed Text) (*LoadedSets, error) {
+	known := map[string]addrlist.Ranges{}
+	for _, s := range t.Sets {
+		known[s.Name+temporarySuffix] = s.Prefixes.Ranges()
+	}
+	load := printed.readSets()
+	defer load.Close()
+	file, err := parseSets(load, known)
+	if err == nil {
+		// The parser stops at a command that ends the file, but all of it must be printed without an error.
+		_, err = io.Copy(io.Discard, load)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +293,7 @@ func LoadSets(load, remove []byte) (*LoadedSets, error) {
 			return nil, diags
 		}
 	}
-	removal, err := parseSets(remove)
+	removal, err := parseSets(bytes.NewReader(printed.SetsRemoval), nil)
 	if err != nil {
 		return nil, fmt.Errorf("removal: %w", err)
 	}
@@ -289,8 +323,8 @@ func (l *LoadedSets) compare(want []*Set) (hcl.Range, error) {
 	return none, nil
 }
 
-func parseSets(sets []byte) (*text.SetsFile, error) {
-	file, diags := text.ParseSets(bytes.NewReader(sets), "printed text")
+func parseSets(sets io.Reader, known map[string]addrlist.Ranges) (*text.SetsFile, error) {
+	file, diags := text.ParseKnownSets(sets, "printed text", known)
 	if diags.HasErrors() {
 		return nil, diags
 	}

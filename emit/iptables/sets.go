@@ -1,8 +1,10 @@
 package iptables
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 
@@ -24,39 +26,52 @@ func Sets(sets []*Set, header string) []byte { return SetsWith(nil, sets, header
 
 // SetsWith is Sets with lines that were printed before; known may be nil.
 func SetsWith(known *Elements, sets []*Set, header string) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# %s\n", header)
+	var out bytes.Buffer
+	size := 0
 	for _, s := range sets {
-		fmt.Fprintf(&b, "create %s %s -exist\n", s.Name, setHeader(s))
+		size += linesSize(len(s.Name)+len("add "+temporarySuffix+" "), s)
+	}
+	out.Grow(size)
+	_ = PrintSets(&out, known, sets, header) // a buffer has no errors
+	return out.Bytes()
+}
+
+// PrintSets prints what SetsWith returns: the text of millions of elements is never in memory as
+// a whole.
+func PrintSets(w io.Writer, known *Elements, sets []*Set, header string) error {
+	b := bufio.NewWriterSize(w, 64<<10)
+	fmt.Fprintf(b, "# %s\n", header)
+	for _, s := range sets {
+		fmt.Fprintf(b, "create %s %s -exist\n", s.Name, setHeader(s))
 	}
 	for _, s := range sets {
 		if !s.Managed {
 			continue
 		}
 		temporary := s.Name + temporarySuffix
-		fmt.Fprintf(&b, "destroy %s -exist\n", temporary)
-		fmt.Fprintf(&b, "create %s %s\n", temporary, setHeader(s))
+		fmt.Fprintf(b, "destroy %s -exist\n", temporary)
+		fmt.Fprintf(b, "create %s %s\n", temporary, setHeader(s))
 		if s.Rules != nil {
-			writeMerged(&b, temporary, s)
+			writeMerged(b, temporary, s)
 		} else {
-			known.write(&b, "add "+temporary+" ", s.Prefixes)
+			known.write(b, "add "+temporary+" ", s)
 		}
 		for _, m := range s.Members {
-			fmt.Fprintf(&b, "add %s %s\n", temporary, m)
+			fmt.Fprintf(b, "add %s %s\n", temporary, m)
 		}
 	}
 	for _, s := range sets {
 		if s.Managed {
-			fmt.Fprintf(&b, "swap %s%s %s\n", s.Name, temporarySuffix, s.Name)
+			fmt.Fprintf(b, "swap %s%s %s\n", s.Name, temporarySuffix, s.Name)
 		}
 	}
 	// Lists before their members: a set that a list refers to cannot be destroyed.
 	for i := len(sets) - 1; i >= 0; i-- {
 		if sets[i].Managed {
-			fmt.Fprintf(&b, "destroy %s%s\n", sets[i].Name, temporarySuffix)
+			fmt.Fprintf(b, "destroy %s%s\n", sets[i].Name, temporarySuffix)
 		}
 	}
-	return b.Bytes()
+	return b.Flush()
 }
 
 // RemoveSets returns the input of ipset restore that destroys the managed sets. It fails
@@ -112,38 +127,34 @@ type Elements struct {
 // elementsKey identifies the lines of a set: what precedes the elements, and the elements by
 // where they are in memory. Prefixes are not changed once they are in a set.
 type elementsKey struct {
-	before string
-	v4     *ir.Prefix4
-	v6     *ir.Prefix6
-	length int
+	before   string
+	elements ir.Same
 }
 
 // sharedElements is the number of elements from which on the lines of a set are kept.
 const sharedElements = 1024
 
 // maxElements is the size in bytes of the lines that are kept: the sets of a host that no other
-// host has must not stay in memory.
+// host has must not stay in memory. A set with more than a quarter of it is printed each time.
 const maxElements = 64 << 20
 
 // write writes the lines of elements.
-func (e *Elements) write(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
-	if e == nil || prefixes.Len() < sharedElements {
+func (e *Elements) write(b *bufio.Writer, before string, s *Set) {
+	prefixes := s.Prefixes
+	if e == nil || prefixes.Len() < sharedElements || linesSize(len(before), s) > maxElements/4 {
 		writeElements(b, before, prefixes)
 		return
 	}
-	key := elementsKey{before: before, length: prefixes.Len()}
-	if len(prefixes.V4) > 0 {
-		key.v4 = &prefixes.V4[0]
-	}
-	if len(prefixes.V6) > 0 {
-		key.v6 = &prefixes.V6[0]
-	}
+	key := elementsKey{before, prefixes.Same()}
 	e.mu.Lock()
 	lines, ok := e.lines[key]
 	e.mu.Unlock()
 	if !ok {
 		var own bytes.Buffer
-		writeElements(&own, before, prefixes)
+		own.Grow(linesSize(len(before), s))
+		buffered := bufio.NewWriterSize(&own, 64<<10)
+		writeElements(buffered, before, prefixes)
+		_ = buffered.Flush() // a buffer has no errors
 		lines = own.Bytes()
 		e.mu.Lock()
 		if e.size += len(lines); e.lines == nil || e.size > maxElements {
@@ -155,12 +166,20 @@ func (e *Elements) write(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
 	b.Write(lines)
 }
 
+// linesSize returns the room that the lines of a set's elements take at most, with so many bytes before
+// each element and without embedded IPv4 addresses.
+func linesSize(before int, s *Set) int {
+	longest := 19
+	if s.Family == ir.IPv6 {
+		longest = 44
+	}
+	return s.Prefixes.Len() * (before + longest)
+}
+
 // writeElements writes a line for each prefix, as ipset save prints it: a single address has
 // no length.
-func writeElements(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
-	// Room for the longest lines of IPv4, and for those of IPv6 without an embedded IPv4 address.
-	b.Grow(len(prefixes.V4)*(len(before)+19) + len(prefixes.V6)*(len(before)+44))
-	for _, p := range prefixes.V4 {
+func writeElements(b *bufio.Writer, before string, prefixes ir.Prefixes) {
+	for p := range prefixes.All4() {
 		line := append(b.AvailableBuffer(), before...)
 		line = appendByte(line, p.Address>>24)
 		line = appendByte(append(line, '.'), p.Address>>16&255)
@@ -171,7 +190,7 @@ func writeElements(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
 		}
 		b.Write(append(line, '\n'))
 	}
-	for _, p := range prefixes.V6 {
+	for p := range prefixes.All6() {
 		line := append(b.AvailableBuffer(), before...)
 		line = p.Prefix().Addr().AppendTo(line)
 		if p.Bits < 128 {
@@ -183,7 +202,7 @@ func writeElements(b *bytes.Buffer, before string, prefixes ir.Prefixes) {
 
 // writeMerged writes a line for each entry of the set of merged rules, with the name of its rule as
 // ipset save prints a comment.
-func writeMerged(b *bytes.Buffer, name string, s *Set) {
+func writeMerged(b *bufio.Writer, name string, s *Set) {
 	i := 0
 	for p := range s.Prefixes.All() {
 		text := p.String()

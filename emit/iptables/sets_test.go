@@ -181,11 +181,11 @@ func TestSetsAreNeverPartlyFilled(t *testing.T) {
 }
 
 func drawPrefixes(t *rapid.T, label string) ir.Prefixes {
-	var out ir.Prefixes
+	var out []netip.Prefix
 	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(1, 9), 0, 4, rapid.ID[int]).Draw(t, label) {
-		out.Append(netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), 32))
+		out = append(out, netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), 32))
 	}
-	return out
+	return ir.PrefixesOf(out...)
 }
 
 func elements(s *Set) []string {

@@ -80,7 +80,8 @@ const newLine = ",\n\t\t\t     "
 // writeElements writes the elements of a set as nft lists them: two of IPv4, or one of IPv6, on a line.
 func writeElements(w io.Writer, prefixes ir.Prefixes) {
 	var line []byte
-	for i, p := range prefixes.V4 {
+	i := 0
+	for p := range prefixes.All4() {
 		line = line[:0]
 		switch {
 		case i == 0:
@@ -91,14 +92,16 @@ func writeElements(w io.Writer, prefixes ir.Prefixes) {
 		}
 		line = appendPrefix(line, p.Prefix())
 		w.Write(line)
+		i++
 	}
-	for i, p := range prefixes.V6 {
+	for p := range prefixes.All6() {
 		line = line[:0]
 		if i > 0 {
 			line = append(line, newLine...)
 		}
 		line = appendPrefix(line, p.Prefix())
 		w.Write(line)
+		i++
 	}
 }
 

@@ -68,15 +68,18 @@ func compareSet(got *nft.Set, want *Set) error {
 	if got.Addresses.Len() != want.Prefixes.Len() {
 		return fmt.Errorf("%d elements instead of %d", got.Addresses.Len(), want.Prefixes.Len())
 	}
-	for i, p := range want.Prefixes.V4 {
-		if r := got.Addresses.V4[i]; r.First != p.Address || uint64(r.Last)-uint64(r.First) != 1<<(32-p.Bits)-1 {
+	v4, v6 := got.Addresses.V4, got.Addresses.V6
+	for p := range want.Prefixes.All4() {
+		if r := v4[0]; r.First != p.Address || uint64(r.Last)-uint64(r.First) != 1<<(32-p.Bits)-1 {
 			return fmt.Errorf("the element %s instead of %s", r, p.Prefix())
 		}
+		v4 = v4[1:]
 	}
-	for i, p := range want.Prefixes.V6 {
-		if r := got.Addresses.V6[i]; r.String() != elementText(p.Prefix()) {
+	for p := range want.Prefixes.All6() {
+		if r := v6[0]; r.String() != elementText(p.Prefix()) {
 			return fmt.Errorf("the element %s instead of %s", r, p.Prefix())
 		}
+		v6 = v6[1:]
 	}
 	return nil
 }

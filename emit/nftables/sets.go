@@ -73,26 +73,30 @@ func digest(write func(io.Writer)) string {
 
 // withoutContained removes prefixes that another one contains: nft refuses intervals that overlap. The prefixes are sorted.
 func withoutContained(p ir.Prefixes) ir.Prefixes {
-	var out ir.Prefixes
-	overlaps := false
-	for i, x := range p.V4 {
-		if last := len(out.V4) - 1; i > 0 && out.V4[last].Prefix().Contains(x.Prefix().Addr()) {
-			overlaps = true
-			continue
-		}
-		out.V4 = append(out.V4, x)
+	var v4 []ir.Prefix4
+	var v6 []ir.Prefix6
+	if p.Ranges().Len() > 0 {
+		return p // the prefixes of ranges do not overlap
 	}
-	for i, x := range p.V6 {
-		if last := len(out.V6) - 1; i > 0 && out.V6[last].Prefix().Contains(x.Prefix().Addr()) {
+	overlaps := false
+	for x := range p.All4() {
+		if last := len(v4) - 1; last >= 0 && v4[last].Prefix().Contains(x.Prefix().Addr()) {
 			overlaps = true
 			continue
 		}
-		out.V6 = append(out.V6, x)
+		v4 = append(v4, x)
+	}
+	for x := range p.All6() {
+		if last := len(v6) - 1; last >= 0 && v6[last].Prefix().Contains(x.Prefix().Addr()) {
+			overlaps = true
+			continue
+		}
+		v6 = append(v6, x)
 	}
 	if !overlaps {
 		return p // hosts share the list
 	}
-	return out
+	return ir.PrefixList(v4, v6)
 }
 
 // dynamicSet returns the set with the counts of a rule's limit. Its name has a digest of the limit, since an element

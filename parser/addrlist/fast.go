@@ -95,7 +95,7 @@ func plain6(text []byte) (_ netipx.IPRange, ok bool) {
 	default:
 		return netipx.IPRange{}, false
 	}
-	return netipx.IPRangeFrom(addr6(first), addr6(last)), true
+	return netipx.IPRangeFrom(first.Addr(), last.Addr()), true
 }
 
 // number6 parses the IPv6 address at the beginning of text, in hexadecimal groups. It leaves

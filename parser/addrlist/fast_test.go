@@ -42,7 +42,7 @@ func TestPlainEntriesAreReadAsOthers(t *testing.T) {
 	four := rapid.Custom(func(t *rapid.T) string { return addr4(rapid.Uint32().Draw(t, "v4")).String() })
 	six := rapid.Custom(func(t *rapid.T) string {
 		n := Number6{rapid.Uint64().Draw(t, "high"), rapid.Uint64().Draw(t, "low")}
-		a := addr6(n)
+		a := n.Addr()
 		return rapid.SampledFrom([]string{a.String(), a.StringExpanded(), strings.ToUpper(a.String())}).Draw(t, "spelling")
 	})
 	bits := rapid.SampledFrom([]string{"", "/0", "/8", "/24", "/32", "/33", "/48", "/64", "/65", "/127", "/128", "/129", "/08", "/"})

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"net/netip"
+	"slices"
 
 	"go4.org/netipx"
 )
@@ -27,7 +28,7 @@ type Range6 struct{ First, Last Number6 }
 func (r Range4) String() string { return netipx.IPRangeFrom(addr4(r.First), addr4(r.Last)).String() }
 
 // String returns the range as in a list: FIRST-LAST.
-func (r Range6) String() string { return netipx.IPRangeFrom(addr6(r.First), addr6(r.Last)).String() }
+func (r Range6) String() string { return netipx.IPRangeFrom(r.First.Addr(), r.Last.Addr()).String() }
 
 // Number6 is an IPv6 address as an integer.
 type Number6 struct{ High, Low uint64 }
@@ -38,6 +39,32 @@ func (a Number6) Compare(b Number6) int {
 		return cmp.Compare(a.High, b.High)
 	}
 	return cmp.Compare(a.Low, b.Low)
+}
+
+// Next returns the address after a; that after the last one is the first one.
+func (a Number6) Next() Number6 {
+	a.Low++
+	if a.Low == 0 {
+		a.High++
+	}
+	return a
+}
+
+// Prev returns the address before a; that before the first one is the last one.
+func (a Number6) Prev() Number6 {
+	if a.Low == 0 {
+		a.High--
+	}
+	a.Low--
+	return a
+}
+
+// Addr returns the address as one of package netip.
+func (a Number6) Addr() netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], a.High)
+	binary.BigEndian.PutUint64(b[8:], a.Low)
+	return netip.AddrFrom16(b)
 }
 
 // Number6Of returns an IPv6 address as an integer.
@@ -61,17 +88,11 @@ func (r *Ranges) Add(one netipx.IPRange) {
 	r.V6 = append(r.V6, Range6{Number6Of(one.From()), Number6Of(one.To())})
 }
 
-// Reserve makes room for the ranges of the family of one in a text of so many bytes, unless
-// there are some already: growing would copy millions of them several times.
-func (r *Ranges) Reserve(one netipx.IPRange, size int64) {
-	// The shortest usual lines have 12 and 20 bytes. A size says nothing of a file with long
-	// comments, so that it is believed only up to a limit.
-	size = min(size, 64<<20)
-	if one.From().Is4() && r.V4 == nil {
-		r.V4 = make([]Range4, 0, size/12+1)
-	}
-	if one.From().Is6() && r.V6 == nil {
-		r.V6 = make([]Range6, 0, size/20+1)
+// Grow makes room for n ranges of which as large a part is of each family as now.
+func (r *Ranges) Grow(n int) {
+	if have := r.Len(); n > have {
+		r.V4 = slices.Grow(r.V4, len(r.V4)*(n-have)/have)
+		r.V6 = slices.Grow(r.V6, len(r.V6)*(n-have)/have)
 	}
 }
 
@@ -90,7 +111,7 @@ func (r Ranges) All() iter.Seq2[netip.Addr, netip.Addr] {
 			}
 		}
 		for _, x := range r.V6 {
-			if !yield(addr6(x.First), addr6(x.Last)) {
+			if !yield(x.First.Addr(), x.Last.Addr()) {
 				return
 			}
 		}
@@ -104,11 +125,4 @@ func addr4(n uint32) netip.Addr {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], n)
 	return netip.AddrFrom4(b)
-}
-
-func addr6(n Number6) netip.Addr {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], n.High)
-	binary.BigEndian.PutUint64(b[8:], n.Low)
-	return netip.AddrFrom16(b)
 }

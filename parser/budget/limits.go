@@ -25,7 +25,7 @@ const (
 	MaxNumber   = 500
 	maxExponent = 500
 	// MaxEntries bounds the entries of an address list and the elements of a set. The
-	// compiler needs 1.5 kB of memory for each (docs/contributing/architecture.md,
+	// compiler needs up to 0.4 kB of memory for each (docs/contributing/architecture.md,
 	// "Budgets"), and the longest lists in use have a few hundred thousand.
 	MaxEntries = 2_000_000
 	// MaxRules bounds the rules of a host in a family. The compiler needs 4 kB of memory

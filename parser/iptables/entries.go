@@ -179,11 +179,7 @@ func (e *Entry) wildcard() bool {
 func (s *Set) Entries() iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
 		if run := s.store.sorted; run != nil {
-			for i := range run.len() {
-				if !yield(run.entry(i)) {
-					return
-				}
-			}
+			run.entries()(yield)
 			return
 		}
 		for _, e := range s.store.entries {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -29,12 +30,19 @@ const (
 // a bad line: the file that it returns has each line that it could read. Diagnostics, of
 // the code [diag.CodeDumpSyntax], report the others up to a limit.
 func ParseSets(r io.Reader, filename string) (*SetsFile, hcl.Diagnostics) {
-	return parseSets(r, filename, plainLength)
+	return parseSets(r, filename, plainLength, nil)
 }
 
-// parseSets is ParseSets with the number of entries from which on a run is kept as numbers.
-func parseSets(r io.Reader, filename string, long int) (*SetsFile, hcl.Diagnostics) {
-	p := &setParser{file: &SetsFile{Name: filename}, long: long}
+// ParseKnownSets is ParseSets for a file that is expected to add the networks of known ranges, in
+// order, to the sets of these names. Sets with exactly these share the memory of the ranges, which must
+// not be changed afterwards; the result is the same in all other ways.
+func ParseKnownSets(r io.Reader, filename string, known map[string]addrlist.Ranges) (*SetsFile, hcl.Diagnostics) {
+	return parseSets(r, filename, plainLength, known)
+}
+
+// parseSets is ParseKnownSets with the number of entries from which on a run is kept as numbers.
+func parseSets(r io.Reader, filename string, long int, known map[string]addrlist.Ranges) (*SetsFile, hcl.Diagnostics) {
+	p := &setParser{file: &SetsFile{Name: filename}, long: long, known: known}
 	size := 64 << 10
 	if sized, ok := r.(interface{ Len() int }); ok {
 		p.left = sized.Len
@@ -86,8 +94,9 @@ type setParser struct {
 	run      *SetCommand // the command that a further add or del joins; nil after any other
 	words    []word      // reused from line to line
 	done     bool        // after quit
-	long     int         // the number of entries from which on a run is kept as numbers
-	left     func() int  // the bytes still to be read; nil if not known
+	known    map[string]addrlist.Ranges
+	long     int        // the number of entries from which on a run is kept as numbers
+	left     func() int // the bytes still to be read; nil if not known
 }
 
 func (p *setParser) errorf(l line, rng hcl.Range, summary, format string, args ...any) {
@@ -360,7 +369,7 @@ func (p *setParser) entry(l line, op SetOp, words []word, exist bool) {
 		return
 	}
 	if op == SetAdd && len(p.run.Entries) == p.long {
-		p.run.compact()
+		p.run.compact(p.known[p.run.Set])
 		if p.run.plain != nil && p.left != nil {
 			p.run.plain.grow(p.left() / (len(l.text) + 1))
 		}

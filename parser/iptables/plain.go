@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 )
 
 // plainLength is the number of entries from which on a run of adds is kept as numbers.
@@ -20,6 +22,14 @@ type plainRun struct {
 	v6       []plain6
 	unsorted bool // not in ascending order, or with an entry twice
 	bits     [129]bool
+	// known are ranges whose networks the entries are, instead of the fields v4 and v6, as long as each
+	// entry was the next network. There are count of them so far.
+	known addrlist.Ranges
+	rest  addrlist.Networks
+	count int
+	// last4 and last6 are the entry before the next one.
+	last4 plain4
+	last6 plain6
 }
 
 // plain4 is an IPv4 address shifted by 8, plus the length of the prefix.
@@ -40,6 +50,10 @@ func plain6Of(p netip.Prefix) plain6 {
 	return plain6{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), uint8(p.Bits())}
 }
 
+func plain4Of(address uint32, length uint8) plain4 {
+	return plain4(uint64(address)<<8 | uint64(length))
+}
+
 func (x plain4) prefix() netip.Prefix {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], uint32(x>>8))
@@ -53,37 +67,116 @@ func (x plain6) prefix() netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(b), int(x.bits))
 }
 
-func (r *plainRun) len() int { return len(r.v4) + len(r.v6) }
+func (r *plainRun) len() int { return r.count + len(r.v4) + len(r.v6) }
 
-func (r *plainRun) prefix(i int) netip.Prefix {
-	if i < len(r.v4) {
-		return r.v4[i].prefix()
-	}
-	return r.v6[i-len(r.v4)].prefix()
+// is4 reports whether the entries are of IPv4. There is at least one.
+func (r *plainRun) is4() bool { return r.v4 != nil || r.count > 0 && len(r.known.V4) > 0 }
+
+// cursor goes through the entries of a run.
+type cursor struct {
+	run      *plainRun
+	networks addrlist.Networks // of run.known
+	at       int
 }
 
-func (r *plainRun) entry(i int) *Entry {
-	return &Entry{Prefix: r.prefix(i), Line: r.line + int32(i)}
+func (r *plainRun) cursor() cursor { return cursor{run: r, networks: r.known.Networks()} }
+
+// next returns the next entry; ok is false after the last one.
+func (c *cursor) next() (_ netip.Prefix, ok bool) {
+	r, i := c.run, c.at
+	c.at++
+	switch {
+	case i < r.count && len(r.known.V4) > 0:
+		first, length, _ := c.networks.Next4()
+		return plain4Of(first, length).prefix(), true
+	case i < r.count:
+		first, length, _ := c.networks.Next6()
+		return plain6{first.High, first.Low, length}.prefix(), true
+	case i < len(r.v4):
+		return r.v4[i].prefix(), true
+	case i < len(r.v6):
+		return r.v6[i].prefix(), true
+	}
+	return netip.Prefix{}, false
+}
+
+// prefixes yields the entries in their order.
+func (r *plainRun) prefixes() iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for c := r.cursor(); ; {
+			p, ok := c.next()
+			if !ok || !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// entries yields the entries in their order.
+func (r *plainRun) entries() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		line := r.line
+		for p := range r.prefixes() {
+			if !yield(&Entry{Prefix: p, Line: line}) {
+				return
+			}
+			line++
+		}
+	}
+}
+
+// expect makes the run share the memory of ranges that its entries turn out to be the networks of.
+// The run is empty.
+func (r *plainRun) expect(known addrlist.Ranges) { r.known, r.rest = known, known.Networks() }
+
+// forget gives the run memory of its own.
+func (r *plainRun) forget() {
+	networks, v4, count := r.known.Networks(), len(r.known.V4) > 0, r.count
+	r.known, r.rest, r.count = addrlist.Ranges{}, addrlist.Networks{}, 0
+	for range count {
+		if v4 {
+			first, length, _ := networks.Next4()
+			r.v4 = append(r.v4, plain4Of(first, length))
+		} else {
+			first, length, _ := networks.Next6()
+			r.v6 = append(r.v6, plain6{first.High, first.Low, length})
+		}
+	}
 }
 
 func (r *plainRun) add4(x plain4) {
-	if n := len(r.v4); n > 0 && r.v4[n-1] >= x {
-		r.unsorted = true
-	}
+	r.unsorted = r.unsorted || r.len() > 0 && r.last4 >= x
 	r.bits[x&255] = true
+	r.last4 = x
+	if len(r.known.V4) > 0 {
+		if first, length, ok := r.rest.Next4(); ok && x == plain4Of(first, length) {
+			r.count++
+			return
+		}
+		r.forget()
+	}
 	r.v4 = append(r.v4, x)
 }
 
 func (r *plainRun) add6(x plain6) {
-	if n := len(r.v6); n > 0 && r.v6[n-1].compare(x) >= 0 {
-		r.unsorted = true
-	}
+	r.unsorted = r.unsorted || r.len() > 0 && r.last6.compare(x) >= 0
 	r.bits[x.bits] = true
+	r.last6 = x
+	if len(r.known.V6) > 0 {
+		if first, length, ok := r.rest.Next6(); ok && x == (plain6{first.High, first.Low, length}) {
+			r.count++
+			return
+		}
+		r.forget()
+	}
 	r.v6 = append(r.v6, x)
 }
 
 // grow makes room for more entries, which a copy each time would cost more than.
 func (r *plainRun) grow(n int) {
+	if r.count > 0 {
+		return
+	}
 	if r.v4 != nil {
 		r.v4 = slices.Grow(r.v4, n)
 	} else {
@@ -92,12 +185,15 @@ func (r *plainRun) grow(n int) {
 }
 
 // compact turns the entries of a run into numbers if all of them can be.
-func (c *SetCommand) compact() {
+func (c *SetCommand) compact(known addrlist.Ranges) {
 	if quoteSet(c.Set) != c.Set {
 		return // plainLine reads no quotes
 	}
 	run := &plainRun{line: c.Entries[0].Line}
 	v4 := c.Entries[0].Prefix.Addr().Is4()
+	if v4 && len(known.V6) == 0 || !v4 && len(known.V4) == 0 {
+		run.expect(known)
+	}
 	for i, e := range c.Entries {
 		if !e.Prefix.IsValid() || e.Prefix.Addr().Is4() != v4 || e.Prefix.Addr().Is4In6() || e.Options != nil || e.NoMatch || e.Exist || e.Line != run.line+int32(i) {
 			return
@@ -133,7 +229,7 @@ func (p *setParser) plainLine(text []byte, number int) bool {
 		return false
 	}
 	text = text[5+len(name):]
-	if run.v4 != nil {
+	if run.is4() {
 		x, ok := readPlain4(text)
 		if ok {
 			run.add4(x)
@@ -269,7 +365,7 @@ func (s *Set) fill(run *plainRun) bool {
 	if run == nil || run.unsorted || s.store.live > 0 || len(s.store.entries) > 0 || run.len() > s.MaxElem {
 		return false
 	}
-	if (s.Family != "inet" || run.v6 != nil) && (s.Family != "inet6" || run.v4 != nil) {
+	if (s.Family != "inet" || !run.is4()) && (s.Family != "inet6" || run.is4()) {
 		return false
 	}
 	if _, ok := s.Option("netmask"); ok {
@@ -284,17 +380,20 @@ func (s *Set) fill(run *plainRun) bool {
 			return false
 		}
 	case "hash:ip":
-		width := 32
-		if run.v6 != nil {
-			width = 128
+		width := 128
+		if run.is4() {
+			width = 32
 		}
 		for n, used := range run.bits {
 			if used && n != width {
 				return false
 			}
 		}
-		if run.prefix(0).Addr().IsUnspecified() {
-			return false
+		for first := range run.prefixes() {
+			if first.Addr().IsUnspecified() {
+				return false
+			}
+			break
 		}
 	default:
 		return false
@@ -310,8 +409,8 @@ func (s *store) general() {
 		return
 	}
 	s.sorted, s.live = nil, 0
-	for i := range run.len() {
-		s.add(run.entry(i), false)
+	for e := range run.entries() {
+		s.add(e, false)
 	}
 }
 
@@ -319,6 +418,16 @@ func (s *store) general() {
 func (r *plainRun) find(e *Entry) (int, bool) {
 	switch {
 	case !e.Prefix.IsValid():
+		return 0, false
+	case r.count > 0:
+		// The caller compares in order first, so that this is rare.
+		i := 0
+		for p := range r.prefixes() {
+			if p == e.Prefix {
+				return i, true
+			}
+			i++
+		}
 		return 0, false
 	case e.Prefix.Addr().Is4():
 		return slices.BinarySearch(r.v4, plain4(v4Key(e.Prefix)))
@@ -335,23 +444,32 @@ func (s *Set) Prefixes() (_ iter.Seq[netip.Prefix], ok bool) {
 	if run == nil {
 		return nil, false
 	}
-	return func(yield func(netip.Prefix) bool) {
-		for i := range run.len() {
-			if !yield(run.prefix(i)) {
-				return
-			}
-		}
-	}, true
+	return run.prefixes(), true
+}
+
+// Known returns ranges whose first networks, or all, the entries of the set are, as [ParseKnownSets]
+// expected; otherwise none.
+func (s *Set) Known() addrlist.Ranges {
+	if run := s.store.sorted; run != nil && run.count > 0 {
+		return run.known
+	}
+	return addrlist.Ranges{}
 }
 
 // HasAll reports whether the set has all entries, and returns the first that it does not
 // have.
 func (s *Set) HasAll(prefixes iter.Seq[netip.Prefix]) (missing netip.Prefix, ok bool) {
-	i := 0
+	var have cursor
+	var at netip.Prefix
+	more := false
+	if run := s.store.sorted; run != nil {
+		have = run.cursor()
+		at, more = have.next()
+	}
 	for p := range prefixes {
 		// The usual case: both in the same order.
-		if run := s.store.sorted; run != nil && i < run.len() && run.prefix(i) == p {
-			i++
+		if more && at == p {
+			at, more = have.next()
 			continue
 		}
 		if !s.Has(Entry{Prefix: p}) {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/dockerfw/dockerfw/parser/addrlist"
 )
 
 // longRun is the text of a set that is kept as numbers, with other lines at the given
@@ -28,45 +30,81 @@ func longRun(header string, element func(i int) string, others map[int]string) s
 	return b.String()
 }
 
+// rangesOf returns the ranges of single addresses or networks.
+func rangesOf(t interface{ Fatal(args ...any) }, entries ...string) addrlist.Ranges {
+	var out addrlist.Ranges
+	for _, text := range entries {
+		r, problem := addrlist.ParseEntry(text)
+		if problem != nil {
+			t.Fatal(problem)
+		}
+		out.Add(r)
+	}
+	return out
+}
+
+// knownRanges are what long runs are expected to have: their entries as far as they are those of the
+// tests, a part of them, more than them, and others without order.
+func knownRanges(t interface{ Fatal(args ...any) }, element func(i int) string) []addrlist.Ranges {
+	var entries []string
+	for i := range plainLength + 40 {
+		entries = append(entries, element(i))
+	}
+	disorder := slices.Clone(entries)
+	disorder[270] = disorder[1]
+	var out []addrlist.Ranges
+	for _, list := range [][]string{entries, entries[:plainLength+20], append(slices.Clone(entries), element(plainLength+41)), disorder} {
+		out = append(out, rangesOf(t, list...))
+	}
+	return out
+}
+
+func testElement4(i int) string { return fmt.Sprintf("10.0.%d.%d", i/128, i%128*2+1) }
+
+func testElement6(i int) string { return fmt.Sprintf("2001:db8::%x", i+1) }
+
 // loadBoth loads a text as it is read and again with no run as numbers, and returns both
 // results.
 func loadBoth(t interface{ Fatal(args ...any) }, text string) (plain bool, results [2]string) {
-	for i := range results {
-		file, diags := parseSets(strings.NewReader(text), "file", []int{plainLength, math.MaxInt}[i])
-		for _, c := range file.Commands {
-			plain = plain || c.plain != nil
-		}
-		var b bytes.Buffer
-		if err := file.Print(&b); err != nil {
-			t.Fatal(err)
-		}
-		sets := &Sets{}
-		diags = append(diags, sets.Load(file)...)
-		for _, d := range diags {
-			fmt.Fprintln(&b, d)
-		}
-		copied := sets.Clone()
-		more, _ := ParseSets(strings.NewReader("add b 192.0.2.255\ndel b 10.0.0.1\n"), "more")
-		fmt.Fprintln(&b, copied.Load(more))
-		for _, s := range []*Sets{sets, copied} {
-			for _, name := range s.Names() {
-				fmt.Fprintln(&b, name, s.Set(name).Len())
-				for e := range s.Set(name).Entries() {
-					same := *e
-					fmt.Fprintln(&b, e, e.Line, s.Set(name).Has(*e), s.Set(name).HasSame(&same))
-					same.NoMatch = !same.NoMatch
-					fmt.Fprintln(&b, s.Set(name).HasSame(&same), s.Set(name).Has(Entry{Prefix: netip.MustParsePrefix("203.0.113.0/24")}))
-				}
-			}
-		}
-		results[i] = b.String()
-	}
+	plain, results[0] = loadKnown(t, text, plainLength, addrlist.Ranges{})
+	_, results[1] = loadKnown(t, text, math.MaxInt, addrlist.Ranges{})
 	return plain, results
 }
 
+// loadKnown loads a text whose runs from a length on are kept as numbers.
+func loadKnown(t interface{ Fatal(args ...any) }, text string, long int, known addrlist.Ranges) (plain bool, result string) {
+	file, diags := parseSets(strings.NewReader(text), "file", long, map[string]addrlist.Ranges{"a": known})
+	for _, c := range file.Commands {
+		plain = plain || c.plain != nil
+	}
+	var b bytes.Buffer
+	if err := file.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	sets := &Sets{}
+	diags = append(diags, sets.Load(file)...)
+	for _, d := range diags {
+		fmt.Fprintln(&b, d)
+	}
+	copied := sets.Clone()
+	more, _ := ParseSets(strings.NewReader("add b 192.0.2.255\ndel b 10.0.0.1\n"), "more")
+	fmt.Fprintln(&b, copied.Load(more))
+	for _, s := range []*Sets{sets, copied} {
+		for _, name := range s.Names() {
+			fmt.Fprintln(&b, name, s.Set(name).Len())
+			for e := range s.Set(name).Entries() {
+				same := *e
+				fmt.Fprintln(&b, e, e.Line, s.Set(name).Has(*e), s.Set(name).HasSame(&same))
+				same.NoMatch = !same.NoMatch
+				fmt.Fprintln(&b, s.Set(name).HasSame(&same), s.Set(name).Has(Entry{Prefix: netip.MustParsePrefix("203.0.113.0/24")}))
+			}
+		}
+	}
+	return plain, b.String()
+}
+
 func TestLongRunsAreLoadedAsTheirEntries(t *testing.T) {
-	v4 := func(i int) string { return fmt.Sprintf("10.0.%d.%d", i/128, i%128*2+1) }
-	v6 := func(i int) string { return fmt.Sprintf("2001:db8::%x", i+1) }
+	v4, v6 := testElement4, testElement6
 	headers := []string{
 		"hash:net family inet maxelem 1000", "hash:net family inet6 maxelem 1000", "hash:ip family inet maxelem 1000", "hash:ip family inet6 maxelem 1000",
 		"hash:net family inet maxelem 280", "hash:ip family inet maxelem 1000 netmask 24", "hash:ip family inet maxelem 1000 bitmask 255.255.0.0", "hash:net,net family inet maxelem 1000", "bitmap:ip range 10.0.0.0/16",
@@ -80,11 +118,16 @@ func TestLongRunsAreLoadedAsTheirEntries(t *testing.T) {
 	// among the numbers.
 	for _, header := range headers {
 		for i, element := range []func(int) string{v4, v6} {
-			for _, other := range others {
+			known := knownRanges(t, element)
+			for n, other := range others {
 				for _, at := range []int{0, 10, plainLength + 20} {
-					_, results := loadBoth(t, longRun(header, element, map[int]string{at: other}))
+					text := longRun(header, element, map[int]string{at: other})
+					_, results := loadBoth(t, text)
 					if results[0] != results[1] {
 						t.Errorf("%s, IPv%d, %q before line %d (-entries +numbers):\n%.2000s", header, 4+2*i, other, at, cmp.Diff(results[1], results[0]))
+					}
+					if _, result := loadKnown(t, text, plainLength, known[n%len(known)]); result != results[1] {
+						t.Errorf("%s, IPv%d, %q before line %d (-entries +known ranges):\n%.2000s", header, 4+2*i, other, at, cmp.Diff(results[1], result))
 					}
 				}
 			}
@@ -178,4 +221,32 @@ func TestPlainAddressesAreReadAsByNetip(t *testing.T) {
 		i := rapid.IntRange(0, len(text)).Draw(t, "at")
 		check(t, text[:i]+rapid.SampledFrom([]string{"", ":", "::", "0", "f", "g", "/", "."}).Draw(t, "insert")+text[min(len(text), i+rapid.IntRange(0, 2).Draw(t, "cut")):])
 	})
+}
+
+// A set that is as expected takes no memory of its own, and any other is the same as without.
+func TestARunThatIsKnownSharesItsRanges(t *testing.T) {
+	for i, element := range []func(int) string{testElement4, testElement6} {
+		known := knownRanges(t, element)[0]
+		header := []string{"hash:net family inet", "hash:net family inet6"}[i]
+		text := longRun(header, element, nil)
+		for _, c := range []struct {
+			name, text string
+			shared     bool
+		}{
+			{"as expected", text, true},
+			{"another entry", strings.Replace(text, "add a "+element(270)+"\n", "add a "+element(500)+"\n", 1), false},
+			{"an entry more", strings.Replace(text, "swap", "add a "+element(500)+"\nswap", 1), false},
+			{"an entry lost", strings.Replace(text, "add a "+element(270)+"\n", "", 1), false},
+			{"an entry twice", strings.Replace(text, "add a "+element(270)+"\n", "add a "+element(270)+"\nadd a "+element(270)+"\n", 1), false},
+		} {
+			file, diags := ParseKnownSets(strings.NewReader(c.text), "file", map[string]addrlist.Ranges{"a": known})
+			sets := &Sets{}
+			if diags = append(diags, sets.Load(file)...); diags.HasErrors() != (c.name == "an entry twice") {
+				t.Fatal(diags)
+			}
+			if set := sets.Set("b"); (set.Known().Len() > 0) != c.shared && !diags.HasErrors() {
+				t.Errorf("%s, %s: shared is %t", header, c.name, !c.shared)
+			}
+		}
+	}
 }

@@ -59,11 +59,7 @@ func (c *SetCommand) AllEntries() iter.Seq[*Entry] {
 		if c.plain == nil {
 			return
 		}
-		for i := range c.plain.len() {
-			if !yield(c.plain.entry(i)) {
-				return
-			}
-		}
+		c.plain.entries()(yield)
 	}
 }
 

@@ -152,8 +152,9 @@ func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, brok
 // emitFiles adds the files to the hosts and proves them, or passes them to write. It needs all
 // hosts compiled: only then have all input files been read, whose digests are in every
 // manifest.
-func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path string, content []byte) error) hcl.Diagnostics {
+func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path string, file folder.File) error) hcl.Diagnostics {
 	inputs := emitSource(c.source)
+	inputs.Large = write != nil
 	if len(hosts) > 1 {
 		inputs.Elements = &iptables.Elements{}
 	}
@@ -184,7 +185,7 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 		}
 		if write != nil {
 			for _, f := range h.Files {
-				if err := write(h.path(f), f.Content); err != nil {
+				if err := write(h.path(f), f); err != nil {
 					c.stop(err)
 					break
 				}

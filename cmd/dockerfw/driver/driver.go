@@ -49,7 +49,7 @@ type Options struct {
 	// for several hosts at a time. path is that in the output folder. The hosts of the result
 	// then have no Files, and after the first [DescribedHosts] no Policy and neither Tables nor NFT: those of
 	// a large fleet do not fit into memory. It may have been called although there is an error for another host.
-	Emit func(path string, content []byte) error
+	Emit func(path string, file folder.File) error
 }
 
 // Progress is how far a compilation has got: a stage, such as "compiling", and the number of its hosts.
@@ -107,7 +107,7 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	diags = append(diags, more...)
 	result.Partial = len(labels) < len(source.Hosts())
 	lists := compiler.NewLists(source.Dir)
-	result.addresses = semantics.NewLists(lists.Ranges)
+	result.addresses = semantics.NewLists(lists.Ranges, lists.Merged)
 
 	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dockerfw/dockerfw/emit/folder"
 )
 
 // policyFile writes a policy and the list that it may use.
@@ -34,10 +37,16 @@ func emitted(t *testing.T, path string) (map[string]string, *Result) {
 	t.Helper()
 	var mu sync.Mutex
 	files := map[string]string{}
-	result, diags := Policy(path, Options{Emit: func(path string, content []byte) error {
+	result, diags := Policy(path, Options{Emit: func(path string, file folder.File) error {
 		mu.Lock()
 		defer mu.Unlock()
-		files[path] = string(content)
+		var text strings.Builder
+		if file.Large != nil {
+			if err := file.Large.Print(&text); err != nil {
+				return err
+			}
+		}
+		files[path] = string(file.Content) + text.String()
 		return nil
 	}})
 	if diags.HasErrors() || result.EmitError != nil {
@@ -84,7 +93,7 @@ func TestAnErrorOfEmitEndsTheWork(t *testing.T) {
 	full := errors.New("the disk is full")
 	calls := 0
 	var mu sync.Mutex
-	result, diags := Policy(policyFile(t, fleet(50, 1)), Options{Emit: func(string, []byte) error {
+	result, diags := Policy(policyFile(t, fleet(50, 1)), Options{Emit: func(string, folder.File) error {
 		mu.Lock()
 		defer mu.Unlock()
 		calls++
@@ -99,11 +108,49 @@ func TestACancelledContextEndsTheWork(t *testing.T) {
 	why := errors.New("cancelled by the test")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(why)
-	result, diags := Policy(policyFile(t, fleet(3, 1)), Options{Context: ctx, Emit: func(string, []byte) error {
+	result, diags := Policy(policyFile(t, fleet(3, 1)), Options{Context: ctx, Emit: func(string, folder.File) error {
 		t.Error("a file was emitted")
 		return nil
 	}})
 	if diags.HasErrors() || !errors.Is(result.EmitError, why) || result.Hosts != nil {
 		t.Errorf("%v, %v", diags, result.EmitError)
+	}
+}
+
+// Text that is too large for memory has the same bytes as in memory, also where hosts share it.
+func TestLargeSetsAreEmittedAsInMemory(t *testing.T) {
+	path := policyFile(t, fleet(2, 1)+"ipset \"list\" {\n  files = [\"long.txt\"]\n}\ndeny \"list\" {\n  source = [ipset.list]\n}\n")
+	var list strings.Builder
+	for i := range 150_000 {
+		fmt.Fprintf(&list, "10.%d.%d.%d\n2001:db8:%x::%x\n", i>>15, i>>7&255, i<<1&255, i>>8, i<<1&1023)
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "long.txt"), []byte(list.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	atOnce, diags := Policy(path, Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	large := 0
+	var mu sync.Mutex
+	result, diags := Policy(path, Options{Emit: func(path string, file folder.File) error {
+		mu.Lock()
+		defer mu.Unlock()
+		content := atOnce.Folder()[path]
+		if file.Large == nil {
+			if string(content) != string(file.Content) {
+				t.Errorf("%s differs", path)
+			}
+			return nil
+		}
+		large++
+		var text bytes.Buffer
+		if err := file.Large.Print(&text); err != nil || !bytes.Equal(content, text.Bytes()) {
+			t.Errorf("%s differs: %v", path, err)
+		}
+		return nil
+	}})
+	if diags.HasErrors() || result.EmitError != nil || large != 2 {
+		t.Errorf("%v, %v, %d large files", diags, result.EmitError, large)
 	}
 }

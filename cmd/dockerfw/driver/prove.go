@@ -48,9 +48,9 @@ type loadedSets struct {
 const maxLoaded = 8
 
 // load returns the sets after loading the text.
-func (c *proofCache) load(text iptables.Text) *loadedSets {
+func (c *proofCache) load(t *iptables.Tables, text iptables.Text) *loadedSets {
 	sum := sha256.New()
-	writeBody(sum, text.Sets)
+	writeSets(sum, text)
 	writeBody(sum, text.SetsRemoval)
 	key := [sha256.Size]byte(sum.Sum(nil))
 	c.mu.Lock()
@@ -64,7 +64,7 @@ func (c *proofCache) load(text iptables.Text) *loadedSets {
 	}
 	c.mu.Unlock()
 	sets.once.Do(func() {
-		if sets.loaded, sets.err = iptables.LoadSets(text.Sets, text.SetsRemoval); sets.err == nil {
+		if sets.loaded, sets.err = iptables.LoadSets(t, text); sets.err == nil {
 			sets.conditions = netfilter.NewSets(sets.loaded.Sets, nil)
 		}
 	})
@@ -112,10 +112,11 @@ func proofKey(policy [sha256.Size]byte, text iptables.Text) [sha256.Size]byte {
 	sum := sha256.New()
 	sum.Write(policy[:])
 	for _, t := range [][]byte{
-		text.Rules[ir.IPv4], text.Rules[ir.IPv6], text.RulesRemoval[ir.IPv4], text.RulesRemoval[ir.IPv6], text.Sets, text.SetsRemoval,
+		text.Rules[ir.IPv4], text.Rules[ir.IPv6], text.RulesRemoval[ir.IPv4], text.RulesRemoval[ir.IPv6], text.SetsRemoval,
 	} {
 		writeBody(sum, t)
 	}
+	writeSets(sum, text)
 	return [sha256.Size]byte(sum.Sum(nil))
 }
 
@@ -141,13 +142,24 @@ func writeBody(w io.Writer, text []byte) {
 	_, _ = w.Write(body) // a hash has no errors
 }
 
+// writeSets is writeBody for the text of the sets; of a large one it writes the digest.
+func writeSets(w io.Writer, text iptables.Text) {
+	if text.PrintSets == nil {
+		writeBody(w, text.Sets)
+		return
+	}
+	fmt.Fprintf(w, "%x\n", text.SetsDigest)
+}
+
 // iptablesText returns the files to prove: everything that iptables-restore and ipset read.
 func iptablesText(files []folder.File) iptables.Text {
 	t := iptables.Text{Rules: map[ir.Family][]byte{}, RulesRemoval: map[ir.Family][]byte{}}
 	for _, f := range files {
 		switch f.Name {
 		case folder.SetsFile:
-			t.Sets = f.Content
+			if t.Sets = f.Content; f.Large != nil {
+				t.PrintSets, t.SetsDigest = f.Large.Print, f.Large.BodyDigest()
+			}
 		case folder.SetsRemoval:
 			t.SetsRemoval = f.Content
 		case folder.RulesFile4:
@@ -241,7 +253,7 @@ func (c *proofCache) proveFamilies(h Host, families []ir.Family, prove func(ir.F
 // compare returns errors if the text does not load exactly the host's rules and sets, or if
 // these treat any packet otherwise than the policy.
 func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
-	sets := c.load(text)
+	sets := c.load(h.Tables, text)
 	loaded, diags := iptables.ReadBackWith(h.Tables, text, sets.loaded, sets.err)
 	if diags.HasErrors() {
 		return diags

@@ -2,6 +2,8 @@ package driver
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
@@ -211,7 +214,45 @@ default {
 		if !refused(prove(host, text)) {
 			t.Errorf("%s: accepted", fault.name)
 		}
+		if !refused(prove(host, printed(text))) {
+			t.Errorf("%s, printed: accepted", fault.name)
+		}
 	}
+	good := printed(iptablesText(host.Files))
+	if diags := prove(host, good); diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	print := good.PrintSets
+	good.PrintSets = func(w io.Writer) error { return errors.Join(print(w), errors.New("printed otherwise than before")) }
+	if !refused(prove(host, good)) {
+		t.Error("an error at the end of the text: accepted")
+	}
+	good.PrintSets = func(w io.Writer) error {
+		err := print(w)
+		for range 2 {
+			_, more := io.WriteString(w, "quit\n"+strings.Repeat("# more than a buffer\n", 10_000))
+			err = errors.Join(err, more)
+		}
+		return errors.Join(err, errors.New("printed otherwise than before"))
+	}
+	if !refused(prove(host, good)) {
+		t.Error("an error after the parser has stopped: accepted")
+	}
+}
+
+// printed returns the text with sets that are printed, as if they were too large for memory.
+func printed(text iptables.Text) iptables.Text {
+	sets := text.Sets
+	text.Sets = nil
+	text.PrintSets = func(w io.Writer) error {
+		for chunk := range slices.Chunk(sets, 1000) {
+			if _, err := w.Write(chunk); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return text
 }
 
 func TestFaultsInPrintedSetsAreRefused(t *testing.T) {

@@ -79,9 +79,13 @@ func (s *Sets) addressSet(name string) *packet.AddrSet {
 	case "hash:ip", "hash:net", "bitmap:ip":
 		if prefixes, ok := set.Prefixes(); ok {
 			var b packet.AddrSetBuilder
-			if set.Family == "inet6" {
+			switch known := set.Known(); {
+			case known.Len() > 0:
+				b.Like(known)
+				b.Grow(len(known.V4), 0)
+			case set.Family == "inet6":
 				b.Grow(0, set.Len())
-			} else {
+			default:
 				b.Grow(set.Len(), 0)
 			}
 			for p := range prefixes {
