@@ -124,14 +124,16 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 		result.findings = sync.OnceValue(func() hcl.Diagnostics { return lint.Hosts(policies, result.addresses) })
 		go result.findings()
 	}
+	result.ignores, more = source.Ignores()
+	result.unused = append(source.UnusedNames(), more...)
+	if len(labels) <= maxKeptHosts {
+		source.Forget() // no host is compiled twice
+	}
 	if more := c.emitFiles(hosts, opts.Now, opts.Emit); more.HasErrors() {
 		return result, diag.Unique(more)
 	}
 	result.EmitError = c.emitError
 	result.Hosts = hosts
-
-	result.ignores, more = source.Ignores()
-	result.unused = append(source.UnusedNames(), more...)
 	return result, parser.Silence(diag.Unique(diags), result.ignores)
 }
 
