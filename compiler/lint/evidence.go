@@ -135,32 +135,36 @@ func (e *evidence) addRules(p *parser.Policy) rulesByName {
 }
 
 // evaluate runs the policy of a host in each of its families, for what is forwarded and
-// for what docker-proxy answers. It looks for flaws in several programs at a time.
+// for what docker-proxy answers. It looks for flaws in several programs at a time, on half of
+// the processors: check proves the policy on the others, and each program takes memory.
 func (e *evidence) evaluate(p *parser.Policy, byName rulesByName) error {
-	var runs []*run
+	var programs []func() *packet.Program
 	for _, family := range families(p) {
-		forwarded, input := semantics.Programs(p, family, e.lists)
-		for _, program := range []*packet.Program{forwarded, input} {
-			if len(program.Chains[0].Rules) > 0 {
+		meaning := semantics.Of(p, family, e.lists)
+		programs = append(programs, meaning.Forwarded, meaning.Input)
+	}
+	for batch := range slices.Chunk(programs, max(1, runtime.GOMAXPROCS(0)/2)) {
+		var runs []*run
+		for _, next := range batch {
+			if program := next(); len(program.Chains[0].Rules) > 0 {
 				runs = append(runs, &run{program: program, probes: valueProbes(program, byName)})
 			}
 		}
-	}
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, r := range runs {
-		group.Go(func() error {
-			r.err = r.findFlaws()
-			return nil
-		})
-	}
-	_ = group.Wait() // the errors are in runs
-	for _, r := range runs {
-		if r.err != nil {
-			return r.err
+		var group errgroup.Group
+		for _, r := range runs {
+			group.Go(func() error {
+				r.err = r.findFlaws()
+				return nil
+			})
 		}
-		if err := r.add(byName); err != nil {
-			return err
+		_ = group.Wait() // the errors are in runs
+		for _, r := range runs {
+			if r.err != nil {
+				return r.err
+			}
+			if err := r.add(byName); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

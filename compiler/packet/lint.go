@@ -49,7 +49,7 @@ const coverLimit = 64
 func (e *Evaluation) Lints() (_ []Lint, err error) {
 	defer Catch(&err)
 	d := e.space.d
-	l := &linter{e, map[Place]ref{}, map[Place]bool{}, map[Place]bool{}, make([]ref, len(e.chains))}
+	l := &linter{e, map[Place]ref{}, map[Place]bool{}, map[Place]bool{}, make([]ref, len(e.chains)), make([]bool, len(e.chains[0].rules))}
 	for i := range l.entering {
 		l.entering[i] = none
 	}
@@ -60,6 +60,9 @@ func (e *Evaluation) Lints() (_ []Lint, err error) {
 			continue
 		}
 		for k, r := range e.Program.Chains[i].Rules {
+			if i == 0 && l.effective[k] {
+				continue
+			}
 			at := Place{i, k}
 			m := e.match(r)
 			would := d.and(m, l.entering[i])
@@ -91,6 +94,9 @@ type linter struct {
 	// needed are accepting rules without which some packets would be refused.
 	needed   map[Place]bool
 	entering []ref // by chain
+	// effective are the rules of the first chain that isEffective found to have no flaw. Nothing else
+	// is known of them.
+	effective []bool
 }
 
 // walk follows the packets that enter a chain. pass and back are the effects for packets
@@ -100,6 +106,10 @@ func (l *linter) walk(c *chainSets, in, pass, back ref) {
 	l.follow(c)
 	l.entering[c.index] = d.or(l.entering[c.index], in)
 	for k, r := range c.rules {
+		if c.index == 0 && l.isEffective(c, k, in) {
+			l.effective[k] = true
+			continue
+		}
 		m := d.and(in, d.and(c.reach[k], l.match(r)))
 		if m == none {
 			continue
@@ -129,6 +139,61 @@ func (l *linter) walk(c *chainSets, in, pass, back ref) {
 			l.walk(c.calls[k], m, d.and(m, back), d.and(m, back))
 		}
 	}
+}
+
+// isEffective reports whether some packet shows that a rule of the first chain has no flaw: it reaches
+// the rule, matches it, and would get another verdict without it; of an accept, one that refuses
+// it. Of most rules one packet does, and to look for it makes no nodes. If there is none,
+// or if the rule has no verdict of its own, its flaw is still to be found.
+func (l *linter) isEffective(c *chainSets, k int, in ref) bool {
+	d, v := l.space.d, c.rules[k].Verdict
+	if !v.final() {
+		return false
+	}
+	own := outcome(slices.Index(l.outcomes, v))
+	op, other := opFind+uint32(own), func(k int) bool { return k != own }
+	if v.Kind == Accept && l.Program.Default.Kind == Docker {
+		op, other = opFind, func(k int) bool { return k != outcome(0) && l.outcomes[k-firstOutcome].Kind != Accept }
+	}
+	return d.find(op, l.match(c.rules[k]), d.and(in, c.reach[k]), l.from(c, k+1), other)
+}
+
+// opFind is the first number of the operations of find, whose cached results are all negative.
+const opFind uint32 = 1 << 25
+
+// find reports whether some packet in a and in b has one of the wanted effects by the effect e. op is
+// a number that only calls with the same wanted effects have.
+func (d *diagram) find(op uint32, a, b, e ref, wanted func(k int) bool) bool {
+	var walk func(a, b, e ref) bool
+	walk = func(a, b, e ref) bool {
+		level, last := d.level(e), false
+		if level >= effectLevel {
+			last = true
+			if !wanted(int(level - effectLevel)) {
+				return false
+			}
+		}
+		switch {
+		case a == none || b == none || a == not(b):
+			return false
+		case last && (a == all || b == all || a == b):
+			return true
+		}
+		if k := d.slot(op, a, b, e); k.a == a && k.b == b && k.c == e && k.op == op {
+			return false
+		}
+		d.step()
+		level = min(level, d.level(a), d.level(b))
+		a0, a1 := d.split(a, level)
+		b0, b1 := d.split(b, level)
+		e0, e1 := d.split(e, level)
+		if walk(a0, b0, e0) || walk(a1, b1, e1) {
+			return true
+		}
+		*d.slot(op, a, b, e) = cached{op, a, b, e, none}
+		return false
+	}
+	return walk(a, b, e)
 }
 
 // cover returns rules before rule k that together take all of target: the one that takes

@@ -12,9 +12,12 @@ func resolve(programs []*Program) []*Program {
 	s := &pairing{named: map[string]int{}}
 	out := make([]*Program, 0, len(programs))
 	for i, p := range programs {
-		q, counts := locate(p)
+		q, counts, counting := locate(p)
 		s.pair(i, p.Family, counts)
-		out = append(out, q.Map(func(_ *Rule, c Cond) Cond { return settled(c) }))
+		for _, r := range counting {
+			r.Matches = mapEach(r.Matches, settled)
+		}
+		out = append(out, q)
 	}
 	return out
 }
@@ -49,16 +52,21 @@ func (c *counter) freeFor(program int, f ir.Family) bool {
 	return c.program < program && c.family == f
 }
 
-// locate returns a copy of a program, and its conditions with state. Marks become opaque:
-// rules before the program may have set them (see Route, which follows marks).
-func locate(p *Program) (*Program, []*occurrence) {
-	var found []*occurrence
+// locate returns a copy of a program, its conditions with state, and the rules that have them. Marks
+// become opaque: rules before the program may have set them (see Route, which follows marks). Most
+// rules have neither, and keep the conditions of the program.
+func locate(p *Program) (_ *Program, found []*occurrence, counting []*Rule) {
 	out := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
 	for _, c := range p.Chains {
 		chain := &Chain{Name: c.Name}
 		for _, r := range c.Rules {
 			rule := *r
 			rule.Text = r.text()
+			chain.Rules = append(chain.Rules, &rule)
+			if !p.hasToResolve(r) {
+				continue
+			}
+			before := len(found)
 			at := site{chain: c.Name, rule: rule.Text, decides: r.Verdict.Kind != Continue}
 			rule.Matches = mapEach(r.Matches, func(c Cond) Cond {
 				switch c := c.(type) {
@@ -78,11 +86,30 @@ func locate(p *Program) (*Program, []*occurrence) {
 				}
 				return c
 			})
-			chain.Rules = append(chain.Rules, &rule)
+			if len(found) > before {
+				counting = append(counting, &rule)
+			}
 		}
 		out.Chains = append(out.Chains, chain)
 	}
-	return out, found
+	return out, found, counting
+}
+
+// hasToResolve reports whether a rule has a condition that locate replaces.
+func (p *Program) hasToResolve(r *Rule) bool {
+	found := false
+	Walk(All(r.Matches), func(c Cond) bool {
+		switch c := c.(type) {
+		case Mark:
+			found = true
+		case Interface:
+			found = found || p.ToHost && c.End == Destination
+		case Opaque:
+			found = found || c.Stateful
+		}
+		return !found
+	})
+	return found
 }
 
 // text is the rule's Text, or if that is empty its conditions and its verdict.

@@ -22,7 +22,13 @@ func refusalsForwarded(policy *parser.Policy, forwarded *packet.Program) *packet
 // They never accept, so that foreign rules there apply.
 func refusals(policy *parser.Policy, program *packet.Program) *packet.Program {
 	out := &packet.Program{Family: program.Family, ToHost: program.ToHost, Default: packet.Verdict{Kind: packet.Docker}}
-	unreached := limitsNotReached(policy)
+	limits := limitsNotReached(policy)
+	unreached := func(c packet.Cond) packet.Cond {
+		if o, ok := c.(packet.Opaque); ok && limits[o] != nil {
+			return limits[o]
+		}
+		return c
+	}
 	for _, c := range program.Chains {
 		chain := &packet.Chain{Name: c.Name}
 		for _, r := range c.Rules {
@@ -30,8 +36,8 @@ func refusals(policy *parser.Policy, program *packet.Program) *packet.Program {
 			if k := r.Verdict.Kind; k == packet.Drop || k == packet.Reject {
 				rule.Verdict.Kind = packet.Drop
 			}
-			for _, m := range r.Matches {
-				rule.Matches = append(rule.Matches, packet.Map(m, unreached))
+			if rule.Matches = r.Matches; len(limits) > 0 {
+				rule.Matches = []packet.Cond{packet.Map(packet.All(r.Matches), unreached)}
 			}
 			chain.Rules = append(chain.Rules, rule)
 		}
@@ -40,25 +46,21 @@ func refusals(policy *parser.Policy, program *packet.Program) *packet.Program {
 	return out
 }
 
-// limitsNotReached returns a function that replaces the conditions of limits by whether they
-// match while no limit is reached: those of an accept always, those of a deny never.
-func limitsNotReached(policy *parser.Policy) func(packet.Cond) packet.Cond {
-	matches := map[packet.Cond]packet.Cond{}
+// limitsNotReached returns, for the conditions of limits, whether they match while no limit is reached:
+// those of an accept always, those of a deny never.
+func limitsNotReached(policy *parser.Policy) map[packet.Opaque]packet.Cond {
+	matches := map[packet.Opaque]packet.Cond{}
 	for _, r := range policy.AllRules() {
+		if r.Rate == nil && r.Connections == nil {
+			continue
+		}
 		value := packet.Cond(packet.All{})
 		if r.Kind == parser.KindDeny {
 			value = packet.Any{}
 		}
 		for _, limit := range []packet.Cond{semantics.RateOf(r.Name.Value), semantics.ConnectionsOf(r.Name.Value)} {
-			matches[limit] = value
+			matches[limit.(packet.Opaque)] = value
 		}
 	}
-	return func(c packet.Cond) packet.Cond {
-		if o, ok := c.(packet.Opaque); ok {
-			if value := matches[o]; value != nil {
-				return value
-			}
-		}
-		return c
-	}
+	return matches
 }

@@ -39,10 +39,8 @@ type Loaded struct {
 // family differs from that of the policy, or if the security table does not refuse exactly
 // the packets, forwarded and to the host, that the policy refuses as long as no limit is reached.
 func Prove(policy *parser.Policy, lists *semantics.Lists, loaded Loaded) error {
-	forwarded, input := semantics.Programs(policy, loaded.Family, lists)
-	t := newTranslator(policy, loaded)
-	loadedInput, fallbackInput := t.program(loaded.Filter, ir.InputChain), t.program(loaded.Security, ir.InputChain)
-	loadedInput.ToHost, fallbackInput.ToHost = true, true
+	meaning, t := semantics.Of(policy, loaded.Family, lists), newTranslator(policy, loaded)
+	forwarded := meaning.Forwarded()
 	err := compare(loaded.Cuts,
 		pair{forwarded, t.program(loaded.Filter, loaded.Forward), ""},
 		pair{refusalsForwarded(policy, forwarded), t.program(loaded.Security, ir.OwnChain), "security table: "},
@@ -50,6 +48,8 @@ func Prove(policy *parser.Policy, lists *semantics.Lists, loaded Loaded) error {
 	if err != nil {
 		return err
 	}
+	input, loadedInput, fallbackInput := meaning.Input(), t.program(loaded.Filter, ir.InputChain), t.program(loaded.Security, ir.InputChain)
+	loadedInput.ToHost, fallbackInput.ToHost = true, true
 	return compare(loaded.Cuts,
 		pair{input, loadedInput, ""},
 		pair{refusals(policy, input), fallbackInput, "security table: "},

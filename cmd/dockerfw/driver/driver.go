@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerfw/dockerfw/compiler"
+	"github.com/dockerfw/dockerfw/compiler/lint"
 	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
@@ -39,6 +40,9 @@ type Options struct {
 	// Now is the time at which rules can have expired; zero means that none has. It can
 	// cause errors and warnings, but never changes a byte of the output.
 	Now time.Time
+	// Lint finds what [Result.Lint] returns while the hosts are proved: a proof alone does not occupy all
+	// processors.
+	Lint bool
 	// Progress, if not nil, is called when a stage begins and after each host of it, for several
 	// hosts at a time, and with the zero Progress when the work ends.
 	Progress func(Progress)
@@ -115,14 +119,21 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 		result.EmitError = c.emitError
 		return result, diag.Unique(diags)
 	}
+	if opts.Lint {
+		policies := distinctPolicies(hosts)
+		result.findings = sync.OnceValue(func() hcl.Diagnostics { return lint.Hosts(policies, result.addresses) })
+		go result.findings()
+	}
+	result.ignores, more = source.Ignores()
+	result.unused = append(source.UnusedNames(), more...)
+	if len(labels) <= maxKeptHosts {
+		source.Forget() // no host is compiled twice
+	}
 	if more := c.emitFiles(hosts, opts.Now, opts.Emit); more.HasErrors() {
 		return result, diag.Unique(more)
 	}
 	result.EmitError = c.emitError
 	result.Hosts = hosts
-
-	result.ignores, more = source.Ignores()
-	result.unused = append(source.UnusedNames(), more...)
 	return result, parser.Silence(diag.Unique(diags), result.ignores)
 }
 

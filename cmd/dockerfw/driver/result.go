@@ -3,6 +3,7 @@ package driver
 import (
 	"crypto/sha256"
 	"path"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -27,6 +28,8 @@ type Result struct {
 
 	addresses *semantics.Lists
 	ignores   []*parser.Ignore
+	// findings are those of package lint with [Options.Lint], else nil.
+	findings func() hcl.Diagnostics
 	// unused are warnings of unused variables and locals, which only Lint reports.
 	unused hcl.Diagnostics
 }
@@ -34,7 +37,11 @@ type Result struct {
 // Lint returns the warnings that compiling does not report, except for those that comments
 // in the policy silence, and warnings of comments that silence nothing.
 func (r *Result) Lint() hcl.Diagnostics {
-	diags := parser.Silence(append(lint.Hosts(r.distinctPolicies(), r.addresses), r.unused...), r.ignores)
+	findings := r.findings
+	if findings == nil {
+		findings = func() hcl.Diagnostics { return lint.Hosts(distinctPolicies(r.Hosts), r.addresses) }
+	}
+	diags := parser.Silence(slices.Concat(findings(), r.unused), r.ignores)
 	if r.Partial {
 		// A comment may silence a warning of a host that was left out.
 		return diags
@@ -53,14 +60,14 @@ func (r *Result) Join(perHost []hcl.Diagnostics) hcl.Diagnostics {
 	return parser.Silence(diag.Unique(joinHosts(labels, r.Partial, perHost)), r.ignores)
 }
 
-// distinctPolicies returns the policies of the hosts without those that differ only in the
-// host's name, as in a fleet of equal hosts.
-func (r *Result) distinctPolicies() []*parser.Policy {
+// distinctPolicies returns the policies of hosts without those that differ only in the host's
+// name, as in a fleet of equal hosts.
+func distinctPolicies(hosts []Host) []*parser.Policy {
 	var out []*parser.Policy
 	seen := map[[sha256.Size]byte]bool{}
-	for _, h := range r.Hosts {
-		if !seen[h.key] {
-			seen[h.key] = true
+	for _, h := range hosts {
+		if !seen[h.fingerprint] {
+			seen[h.fingerprint] = true
 			out = append(out, h.Policy)
 		}
 	}
