@@ -61,9 +61,9 @@ const (
 	opAnd uint32 = iota
 	opPass
 	opBack
-	opHas
 	opChoose
 	opRule uint32 = 1 << 24
+	opHas  uint32 = 1 << 25
 )
 
 const cacheLimit = 1 << 22
