@@ -100,3 +100,33 @@ func TestManyJumpsToAChainNeedFewNodes(t *testing.T) {
 		t.Errorf("%d nodes for 100 ports, %d for 1,000", few, many)
 	}
 }
+
+// Below a search tree by ports, the field of the ports is above the others: with the sources above it,
+// each level of the tree made the sets of all its leaves again.
+func TestASearchTreeNeedsAFewNodesForEachLeaf(t *testing.T) {
+	const leaves = 512
+	p := &Program{Family: ir.IPv4}
+	var tree func(first, last uint16) string
+	tree = func(first, last uint16) string {
+		c := &Chain{Name: fmt.Sprintf("%d-%d", first, last)}
+		p.Chains = append(p.Chains, c)
+		if middle := first + (last-first)/2; last-first >= 8 {
+			for _, half := range [][2]uint16{{first, middle}, {middle + 1, last}} {
+				r := rule(Goto, Proto{[]uint8{6}}, ports(Destination, half[0], half[1]))
+				r.Verdict.Chain = tree(half[0], half[1])
+				c.Rules = append(c.Rules, r)
+			}
+		} else {
+			for port := first; port <= last; port++ {
+				source := Addr{Source, cidrs(fmt.Sprintf("10.%d.%d.0/24", port*7%256, port*31%256))}
+				c.Rules = append(c.Rules, rule(Accept, Proto{[]uint8{6}}, ports(Destination, port, port), source))
+			}
+		}
+		c.Rules = append(c.Rules, rule(Drop))
+		return c.Name
+	}
+	tree(1, leaves)
+	if s := space(t, p); s.Nodes() > 32*leaves {
+		t.Errorf("%d nodes for %d leaves", s.Nodes(), leaves)
+	}
+}
