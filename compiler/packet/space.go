@@ -153,6 +153,9 @@ func (s *Space) note(p *Program) {
 	for _, r := range p.Rules() {
 		Walk(All(r.Matches), func(c Cond) bool {
 			s.noteCond(c)
+			if port, ok := c.(Port); ok && r.Verdict.Kind == Goto {
+				s.columns[portOf[port.End]].gotos++
+			}
 			return true
 		})
 	}

@@ -7,6 +7,9 @@ import (
 
 // Config checks a file in HCL's native syntax before it is parsed.
 func Config(src []byte, name string) *hcl.Diagnostic {
+	if checkPlain(src) {
+		return nil
+	}
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos) // the parser reports errors
 	return checkTokens(tokens)
 }
@@ -133,7 +136,7 @@ func (n *nesting) closeTo(open ...hclsyntax.TokenType) (closed frame) {
 
 func (n *nesting) check(tokens hclsyntax.Tokens) *hcl.Diagnostic {
 	for i, t := range tokens {
-		n.token(t)
+		n.token(t.Type, t.Bytes)
 		if n.worst > MaxDepth {
 			return tooDeep(t.Range)
 		}
@@ -149,8 +152,8 @@ func (n *nesting) check(tokens hclsyntax.Tokens) *hcl.Diagnostic {
 	return nil
 }
 
-func (n *nesting) token(t hclsyntax.Token) {
-	switch t.Type {
+func (n *nesting) token(typ hclsyntax.TokenType, text []byte) {
+	switch typ {
 	case hclsyntax.TokenComment, hclsyntax.TokenEOF:
 		return
 	case hclsyntax.TokenNewline:
@@ -162,12 +165,12 @@ func (n *nesting) token(t hclsyntax.Token) {
 	}
 	if f := n.top(); !f.begun {
 		f.begun = true
-		f.computed = f.open == hclsyntax.TokenOBrace && t.Type == hclsyntax.TokenIdent && string(t.Bytes) == "for"
+		f.computed = f.open == hclsyntax.TokenOBrace && typ == hclsyntax.TokenIdent && string(text) == "for"
 	}
-	switch t.Type {
+	switch typ {
 	case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen,
 		hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-		n.push(t.Type)
+		n.push(typ)
 	case hclsyntax.TokenCBrace:
 		n.close(hclsyntax.TokenOBrace)
 	case hclsyntax.TokenCBrack:
