@@ -1,8 +1,6 @@
 package folder
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 )
@@ -80,8 +78,7 @@ func (m *Manifest) File() (File, error) {
 
 // Digest returns the SHA-256 of content in hexadecimal.
 func Digest(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
+	return File{Content: content}.Digest()
 }
 
 // ParseManifest returns the manifest in the text of a manifest.json, of this format or an
