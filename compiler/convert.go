@@ -5,15 +5,6 @@ import (
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// values returns the values of a list without their positions.
-func values[T any](list []parser.At[T]) []T {
-	var out []T
-	for _, v := range list {
-		out = append(out, v.Value)
-	}
-	return out
-}
-
 func portRanges(ports []parser.Ports) []ir.PortRange {
 	var out []ir.PortRange
 	for _, p := range ports {

@@ -102,7 +102,7 @@ func (c *compilation) warnSSHClosed(s *scope) {
 	for _, r := range s.rules {
 		tcp := len(r.Protocols) == 0 && len(r.ICMPTypes) == 0 ||
 			slices.ContainsFunc(r.Protocols, func(p parser.At[parser.Protocol]) bool { return p.Value.Number == parser.TCP })
-		if r.Kind == parser.KindAccept && tcp && (len(r.HostPorts) == 0 || containsPort(values(r.HostPorts), ssh)) {
+		if r.Kind == parser.KindAccept && tcp && (len(r.HostPorts) == 0 || containsPort(parser.Values(r.HostPorts), ssh)) {
 			return
 		}
 	}

@@ -30,12 +30,12 @@ func (c *compilation) protectedPorts() []protocolPorts {
 		return nil
 	}
 	listed := map[uint8][]parser.Ports{}
-	for _, p := range values(c.policy.Host.ProxyPorts) {
+	for _, p := range parser.Values(c.policy.Host.ProxyPorts) {
 		listed[p.Protocol] = append(listed[p.Protocol], p.Ports)
 	}
 	for _, r := range c.policy.Rules {
-		for _, p := range values(r.Protocols) {
-			listed[p.Number] = append(listed[p.Number], values(r.PublishedPorts)...)
+		for _, p := range parser.Values(r.Protocols) {
+			listed[p.Number] = append(listed[p.Number], parser.Values(r.PublishedPorts)...)
 		}
 	}
 	var out []protocolPorts

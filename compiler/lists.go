@@ -111,7 +111,7 @@ func (l *Lists) elementsOf(s *parser.Set, f ir.Family, compute func() (setElemen
 	if s.MaxElem != nil {
 		maxElem = s.MaxElem.Value
 	}
-	key.WriteString(fmt.Sprintf("%s %s %t %t %d %d %q %d %q\n", f, s.Type, s.Aggregate, s.MinEntries != nil, maxElem, len(s.Files), values(s.Files), len(s.ExcludeFiles), values(s.ExcludeFiles)))
+	key.WriteString(fmt.Sprintf("%s %s %t %t %d %d %q %d %q\n", f, s.Type, s.Aggregate, s.MinEntries != nil, maxElem, len(s.Files), parser.Values(s.Files), len(s.ExcludeFiles), parser.Values(s.ExcludeFiles)))
 	for _, list := range [][]parser.At[netipx.IPRange]{s.Entries, s.Exclude} {
 		key.WriteString(strconv.Itoa(len(list)))
 		for _, e := range list {

@@ -167,13 +167,13 @@ func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 		Phase:             ir.PhaseAccept,
 		Origin:            ir.Origin{Block: string(r.Kind), Name: r.Name.Value, Range: r.DeclRange},
 		Name:              r.Name.Value,
-		In:                values(r.Interfaces),
-		Out:               values(r.OutInterfaces),
+		In:                parser.Values(r.Interfaces),
+		Out:               parser.Values(r.OutInterfaces),
 		Source:            ir.End{In: source.positive(), NotIn: sourceNot.Addresses},
 		Destination:       ir.End{In: destination.positive(), NotIn: destinationNot.Addresses},
-		SourcePorts:       portRanges(values(r.SourcePorts)),
-		DestinationPorts:  portRanges(values(r.ContainerPorts)),
-		PublishedPorts:    portRanges(values(r.PublishedPorts)),
+		SourcePorts:       portRanges(parser.Values(r.SourcePorts)),
+		DestinationPorts:  portRanges(parser.Values(r.ContainerPorts)),
+		PublishedPorts:    portRanges(parser.Values(r.PublishedPorts)),
 		Rate:              rate(r.Rate),
 		Connections:       connections(r.Connections, f),
 		Log:               logging(r.Log),
@@ -187,7 +187,7 @@ func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 		out.Phase, out.Verdict = ir.PhaseDeny, refuse(r.Action)
 	}
 	if s.Scope == ir.ScopeHost {
-		out.DestinationPorts = portRanges(values(r.HostPorts))
+		out.DestinationPorts = portRanges(parser.Values(r.HostPorts))
 	}
 	if len(out.In) == 0 {
 		out.In = s.in

@@ -25,7 +25,7 @@ type scope struct {
 // last rules jump to ScopeEgress.
 func (c *compilation) scopes() []*scope {
 	h := c.policy.Host
-	external, container := values(h.ExternalInterfaces), values(h.ContainerInterfaces)
+	external, container := parser.Values(h.ExternalInterfaces), parser.Values(h.ContainerInterfaces)
 	all := []*scope{{Scope: ir.ScopeForward, rules: c.policy.Rules, def: c.policy.Default, in: external, out: container}}
 	if e := c.policy.Egress; e != nil && (len(e.Rules) > 0 || e.Default.Action != parser.ActionReturn) {
 		all = append(all, &scope{Scope: ir.ScopeEgress, rules: e.Rules, def: e.Default, in: container, out: external})
@@ -47,7 +47,7 @@ type path struct{ in, out []string }
 func (s *scope) paths() []path {
 	all := []path{{slices.Clone(s.in), slices.Clone(s.out)}}
 	for _, r := range s.rules {
-		p := path{values(r.Interfaces), values(r.OutInterfaces)}
+		p := path{parser.Values(r.Interfaces), parser.Values(r.OutInterfaces)}
 		if len(p.in) == 0 {
 			p.in = s.in
 		}

@@ -20,8 +20,8 @@ type Source struct {
 	Policy []string
 	// Inputs are the policy's files and address lists, with digests of their contents.
 	Inputs []folder.Input
-	// Internal are the internal_interfaces of the host.
-	Internal []string
+	// External, Container and Internal are the interfaces of the host in the policy.
+	External, Container, Internal []string
 	// Elements are the lines of sets that hosts share; nil for one host.
 	Elements *iptables.Elements
 	// Large allows files that are too large for memory: see [folder.File].
@@ -91,7 +91,8 @@ func NFTFiles(t *nftables.Tables, src Source) ([]folder.File, error) {
 	}
 	m := folder.Manifest{
 		Format: folder.ManifestFormat, Version: src.Version, Host: t.Host, Target: ir.TargetNFTables.String(),
-		Internal: src.Internal, Inputs: src.Inputs, Chains: []folder.ChainReport{}, Sets: []folder.SetReport{},
+		External: src.External, Container: src.Container, Internal: src.Internal,
+		Inputs: src.Inputs, Chains: []folder.ChainReport{}, Sets: []folder.SetReport{},
 	}
 	for _, c := range t.Chains {
 		m.Chains = append(m.Chains, folder.ChainReport{Name: c.Name, Family: ir.NFTFamily, Rules: len(c.Rules)})
@@ -128,7 +129,8 @@ func policyName(files []string) string {
 func manifest(t *iptables.Tables, src Source, files []folder.File) (folder.File, error) {
 	m := folder.Manifest{
 		Format: folder.ManifestFormat, Version: src.Version, Host: t.Host,
-		Internal: src.Internal, Inputs: src.Inputs, Chains: []folder.ChainReport{}, Sets: []folder.SetReport{},
+		External: src.External, Container: src.Container, Internal: src.Internal,
+		Inputs: src.Inputs, Chains: []folder.ChainReport{}, Sets: []folder.SetReport{},
 	}
 	for _, p := range t.Programs {
 		for _, c := range p.Chains {

@@ -41,7 +41,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/report":       "cmd/dockerfw/diff cmd/dockerfw/identity cmd/dockerfw/published cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
 	"cmd/dockerfw/revision":     "cmd/dockerfw/shell parser/files parser/suggest",
 	"cmd/dockerfw/shell":        "",
-	"cmd/dockerfw/snapshot":     "cmd/dockerfw/driver cmd/dockerfw/identity cmd/dockerfw/network cmd/dockerfw/plan cmd/dockerfw/remote cmd/dockerfw/revision cmd/dockerfw/words compiler/ir compiler/packet compiler/packet/netfilter emit/folder emit/iptables emit/nftables parser parser/diag parser/files parser/iptables parser/nft parser/saved parser/suggest",
+	"cmd/dockerfw/snapshot":     "cmd/dockerfw/driver cmd/dockerfw/identity cmd/dockerfw/network cmd/dockerfw/plan cmd/dockerfw/remote cmd/dockerfw/revision cmd/dockerfw/words compiler/ir compiler/packet compiler/packet/netfilter emit/folder emit/iptables emit/nftables parser/diag parser/files parser/iptables parser/nft parser/saved parser/suggest",
 	"cmd/dockerfw/starter":      "cmd/dockerfw/published cmd/dockerfw/words compiler parser parser/addrlist parser/escape",
 	"cmd/dockerfw/status":       "cmd/dockerfw/apply cmd/dockerfw/facts cmd/dockerfw/hosttool cmd/dockerfw/identity cmd/dockerfw/outcome cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store cmd/dockerfw/verify cmd/dockerfw/words compiler/ir emit/folder parser/escape parser/iptables",
 	"cmd/dockerfw/store":        "cmd/dockerfw/shell emit/folder parser/files",

@@ -13,6 +13,15 @@ type At[T any] struct {
 	Range hcl.Range
 }
 
+// Values returns the values of a list without their positions.
+func Values[T any](list []At[T]) []T {
+	var out []T
+	for _, v := range list {
+		out = append(out, v.Value)
+	}
+	return out
+}
+
 // Policy is the policy of one host. Blocks that were not written have their defaults,
 // except Egress and Input.
 type Policy struct {

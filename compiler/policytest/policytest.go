@@ -184,12 +184,7 @@ func questionOf(t *parser.Test) question.Question {
 // hostOf is what a policy states about its host.
 func hostOf(p *parser.Policy) question.Host {
 	h := question.Host{SourcePorts: slices.ContainsFunc(p.AllRules(), func(r *parser.Rule) bool { return len(r.SourcePorts) > 0 })}
-	for _, i := range p.Host.ExternalInterfaces {
-		h.External = append(h.External, i.Value)
-	}
-	for _, i := range p.Host.ContainerInterfaces {
-		h.Container = append(h.Container, i.Value)
-	}
+	h.External, h.Container = parser.Values(p.Host.ExternalInterfaces), parser.Values(p.Host.ContainerInterfaces)
 	return h
 }
 

@@ -37,6 +37,10 @@ type Manifest struct {
 	Host    string `json:"host,omitempty"`
 	// Target is "nftables" for a host with that target, and "" for iptables.
 	Target string `json:"target,omitempty"`
+	// External and Container are the interfaces of the policy. Rules show them only where its default
+	// refuses packets. Both are nil in manifests of earlier versions.
+	External  []string `json:"external_interfaces,omitempty"`
+	Container []string `json:"container_interfaces,omitempty"`
 	// Internal are the interfaces that the policy leaves open on purpose: rules do not show them.
 	Internal []string      `json:"internal_interfaces,omitempty"`
 	Inputs   []Input       `json:"inputs"`

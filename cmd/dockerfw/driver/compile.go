@@ -168,9 +168,8 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 			}
 		}
 		source := inputs
-		for _, name := range h.Policy.Host.InternalInterfaces {
-			source.Internal = append(source.Internal, name.Value)
-		}
+		host := h.Policy.Host
+		source.External, source.Container, source.Internal = parser.Values(host.ExternalInterfaces), parser.Values(host.ContainerInterfaces), parser.Values(host.InternalInterfaces)
 		if h.NFT != nil {
 			h.Files, err = emit.NFTFiles(h.NFT, source)
 		} else {

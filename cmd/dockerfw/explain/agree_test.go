@@ -163,6 +163,57 @@ func cases(all []explain.Case) string {
 	return strings.Join(out, ", ")
 }
 
+// openDefault has an interface of containers that only a rule lists: rules show that it is none of
+// those of the host where the default refuses packets.
+const openDefault = `
+host {
+  target               = "TARGET"
+  external_interfaces  = ["eth0"]
+  container_interfaces = ["docker0"]
+}
+deny "other" {
+  source         = ["192.0.2.66"]
+  out_interfaces = ["br-+"]
+}
+default {
+  action = "return"
+}
+`
+
+// onlyEgress compiles to no rule for packets from outside.
+const onlyEgress = `
+host {
+  target               = "TARGET"
+  external_interfaces  = ["eth0"]
+  container_interfaces = ["docker0"]
+}
+default {
+  action = "return"
+}
+established {
+  sessions = "recheck"
+}
+egress {
+  deny "private" {
+    destination = ["10.0.0.0/8"]
+  }
+}
+`
+
+func TestExplainAndTestAgreeWithoutADefault(t *testing.T) {
+	toOutside := request{from: "192.0.2.9", toAddress: "198.51.100.1", toPort: 443, out: "br-b"}
+	for _, policy := range []string{openDefault, onlyEgress} {
+		for _, target := range []string{"iptables", "nftables"} {
+			tested := agree(t, t.TempDir(), strings.Replace(policy, "TARGET", target, 1), toOutside)
+			if tested == nil {
+				t.Errorf("refused: %s", policy)
+			} else if tested.Packet.DNAT {
+				t.Errorf("%s is translated to a container:\n%s", tested.Packet, policy)
+			}
+		}
+	}
+}
+
 const agreed = `
 host {
   external_interfaces = ["eth0"]

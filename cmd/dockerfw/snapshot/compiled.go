@@ -17,7 +17,6 @@ import (
 	"github.com/dockerfw/dockerfw/emit/folder"
 	emitted "github.com/dockerfw/dockerfw/emit/iptables"
 	"github.com/dockerfw/dockerfw/emit/nftables"
-	"github.com/dockerfw/dockerfw/parser"
 	"github.com/dockerfw/dockerfw/parser/files"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 	"github.com/dockerfw/dockerfw/parser/suggest"
@@ -37,7 +36,6 @@ func OfResult(name string, result *driver.Result) (*Fleet, hcl.Diagnostics) {
 	for _, compiled := range result.Hosts {
 		h := newHost(name, Policy)
 		h.Sources = result.Sources
-		h.External, h.Container = values(compiled.Policy.Host.ExternalInterfaces), values(compiled.Policy.Host.ContainerInterfaces)
 		if compiled.NFT != nil {
 			h.Origins = originsOfTable(compiled.NFT)
 		} else {
@@ -109,14 +107,6 @@ func implicit(origins map[RuleKey]ir.Origin, host hcl.Range) map[RuleKey]bool {
 	return out
 }
 
-func values(list []parser.At[string]) []string {
-	var out []string
-	for _, v := range list {
-		out = append(out, v.Value)
-	}
-	return out
-}
-
 // OpenFiles returns the host of a compiled folder whose files have been read: their contents by
 // name. path is the folder, for messages.
 func OpenFiles(path string, contents map[string][]byte) (*Host, hcl.Diagnostics, error) {
@@ -183,7 +173,7 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 	if err != nil {
 		return nil, err
 	}
-	h.Label, h.Internal = manifest.Host, manifest.Internal
+	h.Label, h.External, h.Container, h.Internal = manifest.Host, manifest.External, manifest.Container, manifest.Internal
 	for _, set := range manifest.Sets {
 		if !set.Managed {
 			h.Unmanaged[set.Name] = true

@@ -63,11 +63,9 @@ type Host struct {
 	Implicit map[RuleKey]bool
 	// Placed is what loading did with the jumps, of a host that LoadedOnto made.
 	Placed []Placement
-	// External and Container are the patterns of the policy's interfaces; nil without a
-	// policy. See Interfaces.
-	External, Container []string
-	// Internal are the patterns of internal_interfaces of a compiled host.
-	Internal []string
+	// External, Container and Internal are the patterns of the policy's interfaces; nil without a
+	// policy and its manifest. See Interfaces.
+	External, Container, Internal []string
 	// Network are the interfaces and routes of a live host, and NetworkUnread is why they were not
 	// read; nil and "" for others.
 	Network       *network.State

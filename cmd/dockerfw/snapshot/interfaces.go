@@ -10,8 +10,9 @@ import (
 )
 
 // Interfaces are the patterns of the external interfaces of the policy, and of those of
-// containers; container is nil if it does not set them. Without a policy they are read from
-// the rules of dockerfw; both are nil if there are none.
+// containers; container is nil if it does not set them. On a live host, in saved
+// rules and in folders of earlier versions they are read from the rules of dockerfw; both are nil if
+// there are none.
 func (h *Host) Interfaces(f ir.Family) (external, container []string) {
 	if h.External != nil {
 		return h.External, h.Container
@@ -26,29 +27,33 @@ func (h *Host) Interfaces(f ir.Family) (external, container []string) {
 		}
 	}
 	if external == nil {
-		return h.replying(f)
+		external, container = h.onPaths(f, ir.PhaseEstablished, "-i", "-o")
+	}
+	if external == nil {
+		external, container = h.onPaths(f, ir.PhaseEgress, "-o", "-i")
 	}
 	return external, container
 }
 
-// replying are the interfaces of a policy whose default refuses nothing. Its rules accept
-// replies on every interface that a rule lists: first on those of the host, then on those that
-// only one rule lists. The latter have other container interfaces, or are bridges of Docker;
-// any others cannot be distinguished from those of the host.
-func (h *Host) replying(f ir.Family) (external, container []string) {
+// onPaths are the interfaces of a policy whose default refuses nothing. Its rules accept replies,
+// or jump to those of egress, on every interface that a rule lists: first on those of the host,
+// then on those that only one rule lists. The latter have other container interfaces, or are
+// bridges of Docker; any others cannot be distinguished from those of the host. outside and inside
+// are the options for the two sides.
+func (h *Host) onPaths(f ir.Family, phase ir.Phase, outside, inside string) (external, container []string) {
 	var first *iptables.Rule
 	for _, r := range h.incoming(f) {
-		if id, ok := identity.IDOf(r); !ok || id.Phase != ir.PhaseEstablished {
+		if id, ok := identity.IDOf(r); !ok || id.Phase != phase {
 			continue
 		}
 		if first == nil {
 			first = r
 		}
-		if value(r, "-o") == value(first, "-o") && (r == first || !dockersBridge(value(r, "-i"))) {
-			external = addValue(external, r, "-i")
+		if value(r, inside) == value(first, inside) && (r == first || !dockersBridge(value(r, outside))) {
+			external = addValue(external, r, outside)
 		}
-		if value(r, "-i") == value(first, "-i") && value(first, "-o") != "" {
-			container = addValue(container, r, "-o")
+		if value(r, outside) == value(first, outside) && value(first, inside) != "" {
+			container = addValue(container, r, inside)
 		}
 	}
 	return external, container
@@ -67,7 +72,7 @@ func dockersBridge(name string) bool {
 	return strings.HasPrefix(name, "docker") || strings.HasPrefix(name, "br-")
 }
 
-// incoming are the rules of dockerfw for forwarded packets from outside.
+// incoming are the rules of dockerfw for forwarded packets from outside, and the jumps to those of egress.
 func (h *Host) incoming(f ir.Family) []*iptables.Rule {
 	t := h.Filter(f)
 	if t == nil {

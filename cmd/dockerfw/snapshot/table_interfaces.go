@@ -76,17 +76,23 @@ func interfacesOf(conds []packet.Cond, end packet.End) []string {
 	return out
 }
 
-// interfacesOfTable are the interfaces of the policy in the rules of the table: those of default, or
-// where default refuses nothing, those on which replies are accepted.
+// interfacesOfTable are the interfaces of the policy in the rules of the table: those of default;
+// where default refuses nothing, those on which replies are accepted; and where the policy has rules
+// for egress only, those of the jump to them.
 func (h *Host) interfacesOfTable(f ir.Family) (external, container []string) {
 	rules := slices.DeleteFunc(h.RulesOnInterfaces(f), func(r OnInterfaces) bool {
 		return h.ofInput(r.Chain) || r.Chain == chainsOfTable[ir.ScopeEgress]
 	})
-	for _, phase := range []ir.Phase{ir.PhaseDefault, ir.PhaseEstablished} {
+	for _, phase := range []ir.Phase{ir.PhaseDefault, ir.PhaseEstablished, ir.PhaseEgress} {
 		for _, r := range rules {
-			if r.ID.Phase == phase {
-				external, container = append(external, r.In...), append(container, r.Out...)
+			if r.ID.Phase != phase {
+				continue
 			}
+			outside, inside := r.In, r.Out
+			if phase == ir.PhaseEgress {
+				outside, inside = inside, outside
+			}
+			external, container = append(external, outside...), append(container, inside...)
 		}
 		if external != nil {
 			break
