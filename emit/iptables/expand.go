@@ -23,8 +23,6 @@ type expansion struct {
 	source, destination foldedEnd
 	// chainOf returns the name of a scope's chain.
 	chainOf func(ir.Scope) string
-	// factors are those of the cartesian product.
-	factors []factor
 }
 
 // factor is one thing of which a rule lists any number and an iptables rule has one.
@@ -40,7 +38,8 @@ func factorOf[T any](options []T, choose func(*combination, T)) factor {
 }
 
 // product returns the factors of the cartesian product, the last of which varies fastest:
-// interfaces, so that the rules of a published port are adjacent.
+// interfaces, so that the rules of a published port are adjacent. A factor more needs its options
+// counted in sizeOf.
 func (e *expansion) product() []factor {
 	add := func(c *combination, m Match) { c.matches = append(c.matches, m) }
 	interfaces := func(d Direction) func(*combination, string) {
@@ -78,14 +77,34 @@ func (e *expansion) product() []factor {
 }
 
 // size returns the number of rules, or some number above budget.MaxRules.
-func (e *expansion) size() int {
-	n := len(e.lines(&combination{}))
-	for _, f := range e.factors {
-		if n *= max(f.options, 1); n > budget.MaxRules {
+func (e *expansion) size() int { return sizeOf(e.Rule, e.source.in.len(), e.destination.in.len()) }
+
+// sizeOf returns the size of the expansion of a rule with so many alternatives of the source and of
+// the destination, without making anything: rules are counted several times before they are
+// expanded.
+func sizeOf(r *ir.Rule, sources, destinations int) int {
+	n := 1
+	if r.Log != nil {
+		n++
+	}
+	if exempts(r) {
+		n++
+	}
+	for _, options := range [...]int{
+		len(protocolsOf(r)), len(r.PublishedAddresses), len(r.PublishedPorts), len(r.DestinationPorts), len(r.SourcePorts),
+		len(r.ICMP), sources, destinations, len(r.Out), len(r.In),
+	} {
+		if n *= max(options, 1); n > budget.MaxRules {
 			break
 		}
 	}
 	return n
+}
+
+// exempts reports whether established connections are exempt from the limits of a rule, which
+// takes a rule of its own.
+func exempts(r *ir.Rule) bool {
+	return r.Limited() && r.Phase == ir.PhaseAccept && r.SessionsRechecked
 }
 
 // combination is one element of the cartesian product.
@@ -119,7 +138,7 @@ func times(all []combination, f factor) []combination {
 func (e *expansion) rules() []*Rule {
 	add := func(c *combination, m ...Match) { c.matches = append(c.matches, m...) }
 	all := []combination{{conntrack: Conntrack{States: e.States, Dir: e.Direction}}}
-	for _, f := range e.factors {
+	for _, f := range e.product() {
 		all = times(all, f)
 	}
 
@@ -163,9 +182,9 @@ func (e *expansion) lines(one *combination) []*Rule {
 	var state ir.CTState
 	if e.Limited() {
 		state = ir.CTNew
-		if accepts && e.SessionsRechecked {
-			out = append(out, line(one.verdict, ir.CTEstablished))
-		}
+	}
+	if exempts(e.Rule) {
+		out = append(out, line(one.verdict, ir.CTEstablished))
 	}
 	if e.Log != nil {
 		logged := state
@@ -229,20 +248,29 @@ type protocolVerdict struct {
 // protocolVerdicts returns the protocols with their verdicts: a reject sends a reset for TCP
 // and the ICMP error of the family for all other protocols.
 func (e *expansion) protocolVerdicts() []protocolVerdict {
-	protocols := e.Protocols
-	if len(protocols) == 0 {
-		protocols = []uint8{0}
-		// A limit must count each packet once, so a limited rule is not split by protocol
-		// and sends the ICMP error for TCP, too.
-		if _, rejects := e.Verdict.(ir.Reject); rejects && !e.Limited() {
-			protocols = []uint8{protocolTCP, 0}
-		}
-	}
 	var out []protocolVerdict
-	for _, p := range protocols {
+	for _, p := range protocolsOf(e.Rule) {
 		out = append(out, protocolVerdict{p, e.verdictFor(p)})
 	}
 	return out
+}
+
+var (
+	anyProtocol = []uint8{0}
+	tcpAndAny   = []uint8{protocolTCP, 0}
+)
+
+// protocolsOf returns the protocols that need rules of their own, 0 for any.
+func protocolsOf(r *ir.Rule) []uint8 {
+	if len(r.Protocols) > 0 {
+		return r.Protocols
+	}
+	// A limit must count each packet once, so a limited rule is not split by protocol
+	// and sends the ICMP error for TCP, too.
+	if _, rejects := r.Verdict.(ir.Reject); rejects && !r.Limited() {
+		return tcpAndAny
+	}
+	return anyProtocol
 }
 
 // verdictFor returns the verdict for packets of a protocol, 0 for any.

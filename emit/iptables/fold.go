@@ -133,6 +133,9 @@ type operands struct {
 	sets     []string
 }
 
+// len returns the number of matches.
+func (o operands) len() int { return len(o.prefixes) + len(o.sets) }
+
 // foldedEnd is one end of a rule after folding.
 type foldedEnd struct{ in, notIn operands }
 

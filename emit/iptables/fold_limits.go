@@ -111,7 +111,7 @@ func (f *ruleFolder) largest(rules []*ir.Rule) [][]*ir.Rule {
 	var runs []run
 	for len(rules) > 0 {
 		n := runLength(rules)
-		if one := (run{rules[:n], f.lines(rules[:n])}); canFold(rules[0]) && one.lines > f.foldAbove() {
+		if one := (run{rules[:n], lines(rules[:n]...)}); canFold(rules[0]) && one.lines > f.foldAbove() {
 			runs = append(runs, one)
 		}
 		rules = rules[n:]
@@ -185,11 +185,7 @@ func (w *pathWalk) from(name string) paths {
 			to = w.in.ChainOf(jump.To)
 		}
 		// One rule of the IR may lead there for each of many ports or interfaces.
-		counted := *r
-		if counted.Verdict == nil { // that of a plannedRule with to
-			counted.Verdict = ir.Drop{}
-		}
-		n := w.lines([]*ir.Rule{&counted})
+		n := lines(r)
 		if to == "" {
 			out.steps += n
 			return

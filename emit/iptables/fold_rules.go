@@ -149,13 +149,13 @@ func (f *ruleFolder) keep(rules ...*ir.Rule) {
 // run adds the rules of a run, folded if they are many and the kernel accepts the chains. after are
 // the rules of the scope behind the run.
 func (f *ruleFolder) run(rules, after []*ir.Rule) {
-	if !canFold(rules[0]) || f.lines(rules) <= f.foldAbove() {
+	if !canFold(rules[0]) || lines(rules...) <= f.foldAbove() {
 		f.keep(rules...)
 		return
 	}
 	if f.runs != nil && !f.runs[rules[0]] {
 		f.keep(rules...)
-		f.linear += f.lines(rules)
+		f.linear += lines(rules...)
 		return
 	}
 	var split []*ir.Rule
@@ -163,7 +163,7 @@ func (f *ruleFolder) run(rules, after []*ir.Rule) {
 		split = append(split, atoms(r)...)
 	}
 	merged := f.merge(split)
-	if f.lines(merged) <= f.foldAbove() {
+	if lines(merged...) <= f.foldAbove() {
 		f.keep(merged...)
 		return
 	}
@@ -176,7 +176,7 @@ func (f *ruleFolder) run(rules, after []*ir.Rule) {
 			f.undo(before)
 			kept := rulesOf(groups)
 			f.keep(kept...)
-			f.linear += f.lines(kept)
+			f.linear += lines(kept...)
 			return
 		}
 		groups = others
@@ -193,21 +193,17 @@ func rulesOf(groups []*group) []*ir.Rule {
 
 func (f *ruleFolder) foldAbove() int { return cmp.Or(f.options.FoldAbove, maxLinear) }
 
-// lines returns the number of iptables rules that the rules become.
-func (f *ruleFolder) lines(rules []*ir.Rule) int {
+// lines returns the number of iptables rules that some rules become.
+func lines(rules ...*ir.Rule) int {
 	n := 0
 	for _, r := range rules {
-		e := &expansion{Rule: r, family: f.family, chainOf: f.in.ChainOf, source: foldedEnd{in: operandsOf(r.Source.In)}, destination: foldedEnd{in: operandsOf(r.Destination.In)}}
-		for _, end := range []*foldedEnd{&e.source, &e.destination} {
-			if len(end.in.prefixes) > 1 {
-				end.in = operands{sets: append([]string{"one set of them"}, end.in.sets...)}
-			}
-		}
-		e.factors = e.product()
-		n += e.size()
+		n += sizeOf(r, alternativesOf(r.Source.In), alternativesOf(r.Destination.In))
 	}
 	return n
 }
+
+// alternativesOf returns the number of matches for the addresses: several prefixes are one set.
+func alternativesOf(a ir.Addresses) int { return min(len(a.Prefixes), 1) + len(a.Sets) }
 
 // atoms returns a rule as rules with at most one protocol and one port each, whose sources are
 // either literal or one set.
@@ -310,7 +306,7 @@ func (f *ruleFolder) groups(rules []*ir.Rule) (groups []*group, rest []*ir.Rule)
 	}
 	for _, g := range all {
 		common := len(g.in)+len(g.out) > 0 || g.protocol != 0
-		if f.lines(g.rules) > f.foldAbove()/4 && (common || port(g.rules[0]) != nil) {
+		if lines(g.rules...) > f.foldAbove()/4 && (common || port(g.rules[0]) != nil) {
 			groups = append(groups, g)
 		} else {
 			rest = append(rest, g.rules...)

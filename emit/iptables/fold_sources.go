@@ -155,6 +155,8 @@ func names(origins []ir.Origin) []string {
 type firstEntries struct {
 	rule map[netip.Prefix]ir.Origin
 	list []netip.Prefix
+	// lengths are the lengths of the prefixes in the list.
+	lengths [129]bool
 }
 
 func (e *firstEntries) add(p netip.Prefix, rule ir.Origin) {
@@ -169,12 +171,16 @@ func (e *firstEntries) add(p netip.Prefix, rule ir.Origin) {
 		return
 	}
 	for bits := p.Bits(); bits > 0; bits-- {
+		if !e.lengths[bits] {
+			continue
+		}
 		if _, listed := e.rule[netip.PrefixFrom(p.Addr(), bits).Masked()]; listed {
 			return
 		}
 	}
 	e.rule[p.Masked()] = rule
 	e.list = append(e.list, p.Masked())
+	e.lengths[p.Bits()] = true
 }
 
 // sorted returns the entries in the order of a set, with their rules.

@@ -54,7 +54,7 @@ func (t *searchTree) fill(c *plannedChain, rules []*ir.Rule) {
 	}
 	all := 0
 	for _, i := range items {
-		i.lines = t.lines(i.rules)
+		i.lines = lines(i.rules...)
 		all += i.lines
 	}
 	t.inlined = max(maxInline, all/maxRanges)

@@ -93,7 +93,6 @@ func (l *legalization) foldAddresses() {
 	for _, e := range l.byPlace {
 		e.source = l.foldEnd(e.Rule, e.family, e.Source, ".src")
 		e.destination = l.foldEnd(e.Rule, e.family, e.Destination, ".dst")
-		e.factors = e.product()
 	}
 }
 

@@ -177,8 +177,7 @@ func (l *loader) delete(ch *Chain) *refusal {
 			}
 		}
 	}
-	l.table.Chains = slices.DeleteFunc(l.table.Chains, func(c *Chain) bool { return c == ch })
-	l.table.Changed()
+	l.table.remove(ch)
 	return nil
 }
 

@@ -16,6 +16,9 @@ type Sets struct {
 	// exist is set by the first -exist of a file and holds for the rest of it, as in
 	// ipset: docs/contributing/netfilter.md, "-exist".
 	exist bool
+	// lists are the sets of type list:set while a file is loaded: each set that is destroyed or
+	// renamed is looked for in all of them.
+	lists []*Set
 	// expanded counts the entries that ranges have expanded to.
 	expanded int
 }
@@ -123,7 +126,10 @@ func (s *Sets) Load(file *SetsFile) hcl.Diagnostics {
 	if s.sets == nil {
 		s.sets = map[string]*Set{}
 	}
-	s.exist = false
+	s.exist, s.lists = false, nil
+	for _, set := range s.sets {
+		s.noteList(set)
+	}
 	for _, c := range file.Commands {
 		// Consecutive adds go to the kernel under the flags of the first one.
 		exist := s.exist || c.Exist
@@ -176,6 +182,7 @@ func (s *Sets) apply(c *SetCommand, exist bool) (*refusal, *Entry) {
 			return refuse("Set in use", "The set %q is a member of %q. Destroy that set first.", c.Set, list), nil
 		}
 		delete(s.sets, c.Set)
+		s.lists = slices.DeleteFunc(s.lists, func(list *Set) bool { return list == set })
 	case SetFlush:
 		set.flush()
 	case SetRename:
@@ -240,6 +247,7 @@ func (s *Sets) create(c *SetCommand, exist bool) *refusal {
 	switch {
 	case old == nil:
 		s.sets[c.Set] = set
+		s.noteList(set)
 	case !exist:
 		return refuse("Set exists", "The set %q already exists. With -exist the line would be accepted.", c.Set)
 	default:
@@ -293,12 +301,19 @@ func (s *Set) size() string {
 // listWith returns the name of a list:set that has the set as a member, or "".
 func (s *Sets) listWith(name string) string {
 	first := ""
-	for list, set := range s.sets {
-		if set.Type == "list:set" && (first == "" || list < first) && set.store.has(&Entry{Text: name}) {
-			first = list
+	for _, list := range s.lists {
+		if (first == "" || list.Name < first) && list.store.has(&Entry{Text: name}) {
+			first = list.Name
 		}
 	}
 	return first
+}
+
+// noteList adds a set to lists if it is a list:set.
+func (s *Sets) noteList(set *Set) {
+	if set.Type == "list:set" {
+		s.lists = append(s.lists, set)
+	}
 }
 
 // destroyAll destroys all sets or none.
@@ -309,6 +324,7 @@ func (s *Sets) destroyAll() *refusal {
 		}
 	}
 	clear(s.sets)
+	s.lists = nil
 	return nil
 }
 

@@ -23,9 +23,9 @@ type Table struct {
 	Name   string
 	Chains []*Chain
 
-	// index has the positions of the first indexed chains in Chains, by name. It is not
-	// safe for concurrent use.
-	index   map[string]int
+	// index has the first indexed chains of Chains by name, of several with one name the first. It
+	// is not safe for concurrent use.
+	index   map[string]*Chain
 	indexed int
 }
 
@@ -62,18 +62,24 @@ func (t *Table) Chain(name string) *Chain {
 		return nil
 	}
 	if t.index == nil || t.indexed > len(t.Chains) {
-		t.index, t.indexed = map[string]int{}, 0
+		t.index, t.indexed = map[string]*Chain{}, 0
 	}
 	for ; t.indexed < len(t.Chains); t.indexed++ {
-		if _, twice := t.index[t.Chains[t.indexed].Name]; !twice {
-			t.index[t.Chains[t.indexed].Name] = t.indexed
+		c := t.Chains[t.indexed]
+		if t.index[c.Name] == nil {
+			t.index[c.Name] = c
 		}
 	}
-	i, ok := t.index[name]
-	if !ok {
-		return nil
-	}
-	return t.Chains[i]
+	return t.index[name]
+}
+
+// remove removes a chain of a table without two chains of one name. The index stays, because a
+// removal file deletes all chains one by one.
+func (t *Table) remove(c *Chain) {
+	t.Chain(c.Name) // indexes all chains
+	t.Chains = slices.DeleteFunc(t.Chains, func(other *Chain) bool { return other == c })
+	t.indexed--
+	delete(t.index, c.Name)
 }
 
 // Reachable returns the table without the chains that no jump leads to from start. The
