@@ -21,7 +21,7 @@ var imports = map[string]string{
 	"cmd/dockerfw/apply":        "cmd/dockerfw/cut cmd/dockerfw/facts cmd/dockerfw/hosttool cmd/dockerfw/plan cmd/dockerfw/shell cmd/dockerfw/snapshot cmd/dockerfw/store compiler/ir emit/folder parser/iptables",
 	"cmd/dockerfw/compose":      "cmd/dockerfw/published cmd/dockerfw/words parser/diag parser/files",
 	"cmd/dockerfw/cut":          "cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape",
-	"cmd/dockerfw/diff":         "cmd/dockerfw/facts cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/iptables",
+	"cmd/dockerfw/diff":         "cmd/dockerfw/facts cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet parser/escape parser/diag parser/iptables",
 	"cmd/dockerfw/driver":       "compiler compiler/ir compiler/lint compiler/packet compiler/packet/netfilter compiler/policytest compiler/proof compiler/semantics emit emit/folder emit/iptables emit/nftables parser parser/diag parser/files parser/nft parser/suggest",
 	"cmd/dockerfw/environment":  "",
 	"cmd/dockerfw/explain":      "cmd/dockerfw/facts cmd/dockerfw/identity cmd/dockerfw/snapshot cmd/dockerfw/words compiler/ir compiler/packet compiler/question parser parser/escape parser/iptables",

@@ -64,8 +64,13 @@ way, 1 if any is, 2 on errors.`,
 			if err != nil {
 				return err
 			}
+			defer before.Close()
+			defer after.Close()
 			opts.Full = style.Full
-			reports, err := diff.Fleet(before, after, opts)
+			reports, diags, err := diff.Sides(before, after, opts)
+			if err := reportErrors(cmd, diags, nil); err != nil {
+				return err
+			}
 			if err != nil {
 				return err
 			}
@@ -92,23 +97,23 @@ way, 1 if any is, 2 on errors.`,
 
 // openBoth opens the two sides of a comparison: of two paths, or of one with itself at a revision. A
 // host is opened last, when it is known what it is compared with.
-func openBoth(cmd *cobra.Command, base string, args []string, policy driver.Options) (before, after *snapshot.Fleet, err error) {
+func openBoth(cmd *cobra.Command, base string, args []string, policy driver.Options) (before, after *snapshot.Side, err error) {
 	switch {
 	case base != "":
-		if before, err = openSideAt(cmd, base, args[0], policy); err != nil {
+		if before, err = openComparedAt(cmd, base, args[0], policy); err != nil {
 			return nil, nil, err
 		}
-		after, err = openSide(cmd, args[0], policy)
+		after, err = openCompared(cmd, nil, args[0], policy)
 	case args[0] == snapshot.LiveName:
-		if after, err = openSide(cmd, args[1], policy); err != nil {
+		if after, err = openCompared(cmd, nil, args[1], policy); err != nil {
 			return nil, nil, err
 		}
-		before, err = openSideFor(cmd, after, args[0], policy)
+		before, err = openCompared(cmd, after, args[0], policy)
 	default:
-		if before, err = openSide(cmd, args[0], policy); err != nil {
+		if before, err = openCompared(cmd, nil, args[0], policy); err != nil {
 			return nil, nil, err
 		}
-		after, err = openSideFor(cmd, before, args[1], policy)
+		after, err = openCompared(cmd, before, args[1], policy)
 	}
 	return before, after, err
 }

@@ -31,6 +31,30 @@ func openSide(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.F
 	return opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) { return snapshot.Open(name, opts) })
 }
 
+// openCompared opens a side whose hosts are read when they are compared. other is the other side, nil if it is not
+// open yet. The caller closes it.
+func openCompared(cmd *cobra.Command, other *snapshot.Side, name string, opts driver.Options) (*snapshot.Side, error) {
+	if name != snapshot.LiveName && !snapshot.IsRemote(name) {
+		return openedSide(cmd, func() (*snapshot.Side, hcl.Diagnostics, error) { return snapshot.OpenSide(name, opts) })
+	}
+	compared := &snapshot.Fleet{}
+	if other != nil && len(other.Labels) == 1 {
+		host, diags, err := other.Read(0)
+		if err := reportErrors(cmd, diags, other.Sources); err != nil {
+			return nil, err
+		}
+		if err != nil {
+			return nil, err
+		}
+		compared.Kind, compared.Hosts = other.Kind, []*snapshot.Host{host}
+	}
+	fleet, err := openSideFor(cmd, compared, name, opts)
+	if err != nil {
+		return nil, err
+	}
+	return fleet.Side(), nil
+}
+
 // openSideFor opens a side to compare it with another one.
 func openSideFor(cmd *cobra.Command, other *snapshot.Fleet, name string, opts driver.Options) (*snapshot.Fleet, error) {
 	if snapshot.IsRemote(name) || !other.Kind.Compiled() || len(other.Hosts) != 1 {
@@ -53,6 +77,11 @@ func openRemote(cmd *cobra.Command, name string) (*snapshot.Fleet, error) {
 	})
 }
 
+// openComparedAt is openCompared for a side as it is at a git revision.
+func openComparedAt(cmd *cobra.Command, revision, name string, opts driver.Options) (*snapshot.Side, error) {
+	return openedSide(cmd, func() (*snapshot.Side, hcl.Diagnostics, error) { return snapshot.OpenSideAt(revision, name, opts) })
+}
+
 // openSideAt opens a side as it is at a git revision.
 func openSideAt(cmd *cobra.Command, revision, name string, opts driver.Options) (*snapshot.Fleet, error) {
 	return opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) { return snapshot.OpenRevision(revision, name, opts) })
@@ -71,26 +100,45 @@ func openHost(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.H
 }
 
 func opened(cmd *cobra.Command, open func() (*snapshot.Fleet, hcl.Diagnostics, error)) (*snapshot.Fleet, error) {
+	var fleet *snapshot.Fleet
+	_, err := openedSide(cmd, func() (_ *snapshot.Side, diags hcl.Diagnostics, err error) {
+		if fleet, diags, err = open(); fleet == nil {
+			return nil, diags, err
+		}
+		return fleet.Side(), diags, err
+	})
+	return fleet, err
+}
+
+func openedSide(cmd *cobra.Command, open func() (*snapshot.Side, hcl.Diagnostics, error)) (*snapshot.Side, error) {
 	side, diags, err := open()
-	// Warnings are for compile and check; here they would hide the answer.
-	diags = slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })
 	var sources map[string][]byte
 	if side != nil {
 		sources = side.Sources
 	}
-	if n := printDiagnostics(cmd.ErrOrStderr(), diags, sources); n > 0 {
-		escape.Fprintf(cmd.ErrOrStderr(), "%s.\n", words.Count(n, "error"))
-		return nil, exitError(exitTrouble)
+	if err := reportErrors(cmd, diags, sources); err != nil {
+		return nil, err
 	}
 	if side != nil && side.Note != "" {
 		for line := range strings.SplitSeq(side.Note, "\n") {
 			escape.Fprintf(cmd.ErrOrStderr(), "dockerfw: %s\n", line)
 		}
 	}
-	if err == nil && len(side.Hosts) == 0 {
+	if err == nil && len(side.Labels) == 0 {
 		err = errors.New("no host")
 	}
 	return side, err
+}
+
+// reportErrors prints the errors of diagnostics, and returns an error if there are any. Warnings are for compile and
+// check; here they would hide the answer.
+func reportErrors(cmd *cobra.Command, diags hcl.Diagnostics, sources map[string][]byte) error {
+	diags = slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })
+	if n := printDiagnostics(cmd.ErrOrStderr(), diags, sources); n > 0 {
+		escape.Fprintf(cmd.ErrOrStderr(), "%s.\n", words.Count(n, "error"))
+		return exitError(exitTrouble)
+	}
+	return nil
 }
 
 // colored reports whether output to w is colored: on a terminal, without NO_COLOR.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -250,6 +251,9 @@ func onlyFamily(programs []*Program) ir.Family {
 func (s *Space) cutColumns(shared *Cuts) {
 	slices.Sort(s.names)
 	s.names = slices.Compact(s.names)
+	for i, name := range s.names {
+		s.names[i] = strings.Clone(name) // examples have them, which would keep the text of all rules in memory
+	}
 	s.ifaces = newInterfaces(s.names)
 	var addresses []*column
 	for _, c := range s.columns {

@@ -1,66 +1,218 @@
 package diff
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
 	"github.com/dockerfw/dockerfw/compiler/ir"
+	"github.com/dockerfw/dockerfw/parser/diag"
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
 
 // Fleet compares the hosts of two sides, paired by their labels. A host that only one side
 // has is compared with a host without rules.
 func Fleet(before, after *snapshot.Fleet, opts Options) ([]*Report, error) {
-	for _, side := range []struct{ one, other *snapshot.Fleet }{{before, after}, {after, before}} {
-		if !side.one.Kind.Compiled() && len(side.other.Hosts) > 1 {
-			return nil, fmt.Errorf("%s is one host and %s has %d: choose one with --host: %s", side.one.Hosts[0].Name, side.other.Hosts[0].Name, len(side.other.Hosts), side.other.Labels())
+	reports, diags, err := Sides(before.Side(), after.Side(), opts)
+	if err == nil && diags.HasErrors() {
+		err = diags
+	}
+	return reports, err
+}
+
+// Sides is Fleet for hosts that are read when they are compared, several at a time. The diagnostics are those of
+// reading them; there are no reports if there is an error for any host.
+func Sides(before, after *snapshot.Side, opts Options) ([]*Report, hcl.Diagnostics, error) {
+	for _, side := range []struct{ one, other *snapshot.Side }{{before, after}, {after, before}} {
+		if n := len(side.other.Labels); !side.one.Kind.Compiled() && n > 1 {
+			return nil, nil, fmt.Errorf("%s is one host and %s has %d: choose one with --host: %s", side.one.Name, side.other.Name, n, side.other.LabelList())
 		}
 	}
-	if len(before.Hosts) == 1 && len(after.Hosts) == 1 {
-		r, err := Compare(before.Hosts[0], after.Hosts[0], opts)
-		if err != nil {
-			return nil, err
-		}
-		r.Facts = append(factsOf(before.Hosts[0], after.Hosts[0]), factsOf(after.Hosts[0], before.Hosts[0])...)
-		return []*Report{r}, nil
+	pairs := pairsOf(before, after)
+	reports, perPair, errs := make([]*Report, len(pairs)), make([]hcl.Diagnostics, len(pairs)), make([]error, len(pairs))
+	known := &knownReports{byKey: map[pairKey]*knownReport{}}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, p := range pairs {
+		group.Go(func() error {
+			reports[i], perPair[i], errs[i] = known.compare(p, opts)
+			return nil
+		})
 	}
-	var out []*Report
-	add := func(a, b *snapshot.Host, note string) error {
-		r, err := Compare(a, b, opts)
+	_ = group.Wait() // the errors are in errs
+	diags := diag.Unique(slices.Concat(perPair...))
+	if err := firstError(errs); err != nil || diags.HasErrors() {
+		return nil, diags, err
+	}
+	return reports, diags, nil
+}
+
+func firstError(errs []error) error {
+	for _, err := range errs {
 		if err != nil {
 			return err
 		}
-		if note != "" {
-			r.Notes = append([]string{note}, r.Notes...)
-		}
-		out = append(out, r)
-		return nil
 	}
-	find := func(states []*snapshot.Host, host string) *snapshot.Host {
-		if i := slices.IndexFunc(states, func(s *snapshot.Host) bool { return s.Label == host }); i >= 0 {
-			return states[i]
-		}
-		return nil
+	return nil
+}
+
+// pair is two hosts that are compared, by their indexes in Labels; -1 for a host that the side does not have.
+type pair struct {
+	before, after *snapshot.Side
+	old, now      int
+}
+
+// pairsOf returns the hosts of after with those of the same label, then those that only before has. Two single
+// hosts are a pair whatever their labels are.
+func pairsOf(before, after *snapshot.Side) []pair {
+	if len(before.Labels) == 1 && len(after.Labels) == 1 {
+		return []pair{{before, after, 0, 0}}
 	}
-	for _, now := range after.Hosts {
-		old, note := find(before.Hosts, now.Label), ""
-		if old == nil {
-			old, note = noRules(now, before.Hosts[0].Name), "the host is new: it is compared with a host without rules"
+	at := map[string]int{}
+	for i, label := range before.Labels {
+		at[label] = i
+	}
+	var out []pair
+	for i, label := range after.Labels {
+		old, ok := at[label]
+		if !ok {
+			old = -1
 		}
-		if err := add(old, now, note); err != nil {
-			return nil, err
+		delete(at, label)
+		out = append(out, pair{before, after, old, i})
+	}
+	for i, label := range before.Labels {
+		if _, removed := at[label]; removed {
+			out = append(out, pair{before, after, i, -1})
 		}
 	}
-	for _, old := range before.Hosts {
-		if find(after.Hosts, old.Label) == nil {
-			if err := add(old, noRules(old, after.Hosts[0].Name), "the host was removed: it is compared with a host without rules"); err != nil {
-				return nil, err
+	return out
+}
+
+// label is that of the new host, or else of the old one.
+func (p pair) label() string {
+	if p.now >= 0 && (p.after.Labels[p.now] != "" || p.old < 0) {
+		return p.after.Labels[p.now]
+	}
+	return p.before.Labels[p.old]
+}
+
+// knownReports are the reports of hosts of which others may be copies: those of a fleet often differ only in
+// their labels. It is safe for concurrent use.
+type knownReports struct {
+	mu    sync.Mutex
+	byKey map[pairKey]*knownReport
+}
+
+type pairKey struct {
+	old, now       [sha256.Size]byte
+	hasOld, hasNow bool
+}
+
+type knownReport struct {
+	once   sync.Once
+	report *Report
+	diags  hcl.Diagnostics
+	err    error
+}
+
+func (k *knownReports) compare(p pair, opts Options) (*Report, hcl.Diagnostics, error) {
+	var key pairKey
+	var old, now snapshot.Unread
+	var err error
+	if key.hasOld = p.old >= 0; key.hasOld {
+		if old, err = p.before.Open(p.old); err != nil {
+			return nil, nil, err
+		}
+	}
+	if key.hasNow = p.now >= 0; key.hasNow {
+		if now, err = p.after.Open(p.now); err != nil {
+			return nil, nil, err
+		}
+	}
+	key.old, key.now = old.Key, now.Key
+	if unknown := [sha256.Size]byte{}; key.hasOld && key.old == unknown || key.hasNow && key.now == unknown {
+		return p.compare(old, now, opts)
+	}
+	k.mu.Lock()
+	known := k.byKey[key]
+	if known == nil {
+		known = &knownReport{}
+		k.byKey[key] = known
+	}
+	k.mu.Unlock()
+	known.once.Do(func() { known.report, known.diags, known.err = p.compare(old, now, opts) })
+	if known.report == nil {
+		return nil, known.diags, known.err
+	}
+	return known.report.of(p.label(), old.Declared, now.Declared), known.diags, known.err
+}
+
+// of returns the report of another host, whose rules for blocks that the policy does not have are at its own host
+// block.
+func (r *Report) of(label string, old, now hcl.Range) *Report {
+	at := func(rules []Rule, place hcl.Range) []Rule {
+		rules = slices.Clone(rules)
+		for i, rule := range rules {
+			if rule.MissingIn != "" {
+				rules[i].Place = place
 			}
 		}
+		return rules
 	}
-	return out, nil
+	out := *r
+	out.Host = label
+	for _, changes := range []*[]Change{&out.Changes, &out.SameReach} {
+		*changes = slices.Clone(*changes)
+		for i, c := range *changes {
+			(*changes)[i].OldRules, (*changes)[i].NewRules = at(c.OldRules, old), at(c.NewRules, now)
+		}
+	}
+	return &out
+}
+
+// compare reads the hosts of the pair and compares them.
+func (p pair) compare(unreadOld, unreadNow snapshot.Unread, opts Options) (*Report, hcl.Diagnostics, error) {
+	var old, now *snapshot.Host
+	var diags hcl.Diagnostics
+	for _, side := range []struct {
+		host   **snapshot.Host
+		unread snapshot.Unread
+	}{{&old, unreadOld}, {&now, unreadNow}} {
+		if side.unread.Read == nil {
+			continue
+		}
+		host, more, err := side.unread.Read()
+		if diags = append(diags, more...); err != nil || diags.HasErrors() {
+			return nil, diags, err
+		}
+		*side.host = host
+	}
+	note := ""
+	switch {
+	case old == nil:
+		old, note = noRules(now, p.before.Name), "the host is new: it is compared with a host without rules"
+	case now == nil:
+		now, note = noRules(old, p.after.Name), "the host was removed: it is compared with a host without rules"
+	}
+	r, err := Compare(old, now, opts)
+	if err != nil {
+		return nil, diags, err
+	}
+	if note != "" {
+		r.Notes = append([]string{note}, r.Notes...)
+	}
+	if len(p.before.Labels) == 1 && len(p.after.Labels) == 1 {
+		r.Facts = append(factsOf(old, now), factsOf(now, old)...)
+	}
+	return r, diags, nil
 }
 
 // factsOf are the facts about the interfaces of a live host: those of the other side, if that is

@@ -146,7 +146,8 @@ func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place, p
 		// Of a foreign table of nft.
 		return Rule{Name: found.Text, Text: found.Text, foreign: true, explicit: true, blocks: []string{found.Text}}
 	}
-	out := Rule{Text: found.Text, Place: s.Place(rule), MissingIn: s.MissingBlock(rule), sets: rule.Sets()}
+	// Copies, which do not keep the text of all rules in memory.
+	out := Rule{Text: strings.Clone(found.Text), Place: s.Place(rule), MissingIn: s.MissingBlock(rule), sets: cloneAll(rule.Sets())}
 	out.Name, out.explicit = nameOf(rule)
 	out.blocks = []string{out.Name}
 	if merged := s.MergedInto(f, rule, packets); len(merged) > 0 {
@@ -159,6 +160,14 @@ func ruleAt(s *snapshot.Host, p *packet.Program, f ir.Family, at packet.Place, p
 	if out.foreign = !rule.Ours(); out.foreign {
 		// A foreign rule for all packets of an interface is like the end of a chain.
 		out.explicit = rule.HasConditions()
+	}
+	return out
+}
+
+func cloneAll(texts []string) []string {
+	var out []string
+	for _, text := range texts {
+		out = append(out, strings.Clone(text))
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/snapshot"
@@ -23,7 +24,8 @@ func (c *comparison) rules(f ir.Family) {
 	}
 	for _, name := range c.chains[f] {
 		old, now := lines(c.before, f, name), lines(c.after, f, name)
-		change := ChainChange{Family: f, Chain: name}
+		// Not a part of the text of all rules, which it would keep in memory.
+		change := ChainChange{Family: f, Chain: strings.Clone(name)}
 		change.Added, change.Removed, change.Moved = compareLines(old, now)
 		if len(change.Added)+len(change.Removed)+len(change.Moved) > 0 {
 			c.report.Rules = append(c.report.Rules, change)

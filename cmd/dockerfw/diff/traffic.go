@@ -84,13 +84,22 @@ const (
 
 // clientsOf are the clients of a region.
 func clientsOf(r packet.Region) Clients {
-	return Clients{Addresses: r.Source, In: r.In, Ports: r.SourcePorts}
+	return Clients{Addresses: shown(r.Source), In: r.In, Ports: r.SourcePorts}
+}
+
+// shown returns what a report shows of addresses: of named sets only the names. The addresses of a
+// large set, in the reports of many hosts, do not fit into memory, nor does the text that the names are in.
+func shown(a *packet.Addresses) *packet.Addresses {
+	if a == nil || len(a.Sets) == 0 {
+		return a
+	}
+	return &packet.Addresses{Not: a.Not, Sets: cloneAll(a.Sets)}
 }
 
 // destinationOf is the destination of a region on a path.
 func (p Path) destinationOf(r packet.Region) Destination {
 	d := Destination{
-		PublishedOn: r.OriginalDestination, Address: r.Destination, Protocols: r.Protocols, ICMP: r.ICMP,
+		PublishedOn: shown(r.OriginalDestination), Address: shown(r.Destination), Protocols: r.Protocols, ICMP: r.ICMP,
 		Out: r.Out, States: r.States, SNAT: r.SNAT, Conditions: r.Conditions,
 	}
 	switch {

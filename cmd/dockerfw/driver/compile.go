@@ -36,7 +36,7 @@ func (c *compilation) compileHosts(now time.Time, broken bool) ([]Host, hcl.Diag
 // always would slow down all policies that have no error.
 func (c *compilation) compileHost(label string, now time.Time, broken bool) (Host, hcl.Diagnostics) {
 	policy, diags := c.source.Evaluate(label, now)
-	h := Host{label: label, Policy: policy}
+	h := Host{label: label, Policy: policy, declared: policy.Host.DeclRange}
 	if !diags.HasErrors() {
 		h.fingerprint = digest(policy)
 	}
@@ -104,13 +104,13 @@ func (c *compilation) equalHost(fingerprint [sha256.Size]byte) *Host {
 func (c *compilation) keepHost(h Host, diags hcl.Diagnostics) Host {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.kept == maxKeptHosts {
+	if c.room == 0 {
 		if c.streaming {
 			h.Policy, h.output = nil, output{}
 		}
 		return h
 	}
-	c.kept++
+	c.room--
 	if len(diags) == 0 {
 		kept := h
 		c.equal[h.fingerprint] = &kept
@@ -140,7 +140,7 @@ func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, brok
 	if diags = append(diags, more...); ruleset == nil {
 		return output{}, diags
 	}
-	var out output
+	out := output{of: policy.Host.DeclRange}
 	if ruleset.Target == ir.TargetNFTables {
 		out.NFT, more = nftables.Legalize(ruleset)
 	} else {
@@ -153,32 +153,14 @@ func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, brok
 // hosts compiled: only then have all input files been read, whose digests are in every
 // manifest.
 func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path string, file folder.File) error) hcl.Diagnostics {
-	inputs := emitSource(c.source)
+	inputs := c.emitSource(len(hosts))
 	inputs.Large = write != nil
-	if len(hosts) > 1 {
-		inputs.Elements = &iptables.Elements{}
-	}
 	proofs := newProofCache(c.addresses, len(hosts))
 	return c.forEachHost("proving", func(i int) hcl.Diagnostics {
-		h := hosts[i]
-		var err error
-		if h.output == (output{}) {
-			if h, err = c.compileAgain(h, now); err != nil {
-				return hcl.Diagnostics{internalError(err)}
-			}
-		}
-		source := inputs
-		host := h.Policy.Host
-		source.External, source.Container, source.Internal = parser.Values(host.ExternalInterfaces), parser.Values(host.ContainerInterfaces), parser.Values(host.InternalInterfaces)
-		if h.NFT != nil {
-			h.Files, err = emit.NFTFiles(h.NFT, source)
-		} else {
-			h.Files, err = emit.Files(h.Tables, source)
-		}
+		h, err := c.emit(hosts[i], now, inputs)
 		if err != nil {
 			return hcl.Diagnostics{internalError(err)}
 		}
-		h.key = keyOf(h)
 		if diags := proofs.prove(h); diags.HasErrors() {
 			return diags
 		}
@@ -199,6 +181,28 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 	})
 }
 
+// emit returns a host with its files, which are not proved yet.
+func (c *compilation) emit(h Host, now time.Time, source emit.Source) (Host, error) {
+	var err error
+	if h.output == (output{}) {
+		if h, err = c.compileAgain(h, now); err != nil {
+			return h, err
+		}
+	}
+	host := h.Policy.Host
+	source.External, source.Container, source.Internal = parser.Values(host.ExternalInterfaces), parser.Values(host.ContainerInterfaces), parser.Values(host.InternalInterfaces)
+	if h.NFT != nil {
+		h.Files, err = emit.NFTFiles(h.NFT, source)
+	} else {
+		h.Files, err = emit.Files(h.Tables, source)
+	}
+	if err != nil {
+		return h, err
+	}
+	h.key = keyOf(h)
+	return h, nil
+}
+
 // stopped reports whether a file could not be written.
 func (c *compilation) stopped() bool {
 	c.mu.Lock()
@@ -215,10 +219,13 @@ func (c *compilation) stop(err error) {
 	}
 }
 
-// emitSource returns the version, the policy and the digests for the manifests.
-func emitSource(source *parser.Source) emit.Source {
-	out := emit.Source{Version: Version, Policy: source.Names}
-	digests := source.Digests()
+// emitSource returns the version, the policy and the digests for the manifests of so many hosts.
+func (c *compilation) emitSource(hosts int) emit.Source {
+	out := emit.Source{Version: Version, Policy: c.source.Names}
+	if hosts > 1 {
+		out.Elements = &iptables.Elements{}
+	}
+	digests := c.source.Digests()
 	for _, name := range slices.Sorted(maps.Keys(digests)) {
 		out.Inputs = append(out.Inputs, folder.Input{Name: name, SHA256: digests[name]})
 	}

@@ -72,6 +72,8 @@ type Host struct {
 	Files []folder.File
 
 	label string
+	// declared is its host block.
+	declared hcl.Range
 	// fingerprint is that of its policy.
 	fingerprint [sha256.Size]byte
 	// key is the digest of what its proof depends on; see proofKey.
@@ -84,49 +86,32 @@ type output struct {
 	// other is nil.
 	Tables *iptables.Tables
 	NFT    *nftables.Tables
+	// of is the host block of the policy that it was compiled from: equal hosts share their output.
+	of hcl.Range
 }
 
 // Policy compiles the policy at name for its hosts. The Hosts of the result are nil if
 // there is an error for any of them.
 func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
-	if opts.Tree == nil {
-		opts.Tree = files.Disk
-	}
-	if opts.Context == nil {
-		opts.Context = context.Background()
-	}
-	if opts.Progress == nil {
-		opts.Progress = func(Progress) {}
-	}
-	opts.Progress(Progress{Stage: "reading the policy"})
+	opts = opts.withDefaults()
 	defer func() { opts.Progress(Progress{}) }()
-	source, diags := parser.LoadFrom(opts.Tree, name, opts.Inputs, opts.AllowOutside)
-	result := &Result{Sources: source.Sources()}
-	if !source.Evaluable() {
-		return result, diag.Unique(diags)
-	}
-	defer source.Close()
-
-	labels, more := chooseHosts(source.Hosts(), opts.Hosts)
-	diags = append(diags, more...)
-	result.Partial = len(labels) < len(source.Hosts())
-	lists := compiler.NewLists(source.Dir)
-	result.addresses = semantics.NewLists(lists.Ranges, lists.Merged)
-
-	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, lists: lists, options: opts.Fold, addresses: result.addresses, labels: labels, partial: result.Partial, streaming: opts.Emit != nil, equal: map[[sha256.Size]byte]*Host{}}
-	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
-	if diags = append(diags, more...); diags.HasErrors() || c.stopped() {
+	c, hosts, diags := begin(name, opts, opts.Emit != nil, maxKeptHosts)
+	result := &Result{Sources: c.sources, Partial: c.partial, addresses: c.addresses}
+	if hosts == nil {
 		result.EmitError = c.emitError
 		return result, diag.Unique(diags)
 	}
+	source := c.source
+	defer source.Close()
 	if opts.Lint {
 		policies := distinctPolicies(hosts)
 		result.findings = sync.OnceValue(func() hcl.Diagnostics { return lint.Hosts(policies, result.addresses) })
 		go result.findings()
 	}
+	var more hcl.Diagnostics
 	result.ignores, more = source.Ignores()
 	result.unused = append(source.UnusedNames(), more...)
-	if len(labels) <= maxKeptHosts {
+	if len(hosts) <= maxKeptHosts {
 		source.Forget() // no host is compiled twice
 	}
 	if more := c.emitFiles(hosts, opts.Now, opts.Emit); more.HasErrors() {
@@ -137,27 +122,65 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	return result, parser.Silence(diag.Unique(diags), result.ignores)
 }
 
+func (o Options) withDefaults() Options {
+	if o.Tree == nil {
+		o.Tree = files.Disk
+	}
+	if o.Context == nil {
+		o.Context = context.Background()
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	return o
+}
+
+// begin reads the policy at name and compiles its hosts, of which it keeps so many for a stream: see
+// keepHost. The hosts are nil if there is an error for any of them, or if the work was stopped; else the
+// caller closes the source.
+func begin(name string, opts Options, streaming bool, kept int) (*compilation, []Host, hcl.Diagnostics) {
+	opts.Progress(Progress{Stage: "reading the policy"})
+	source, diags := parser.LoadFrom(opts.Tree, name, opts.Inputs, opts.AllowOutside)
+	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, sources: source.Sources(), options: opts.Fold, streaming: streaming, room: kept, equal: map[[sha256.Size]byte]*Host{}}
+	if !source.Evaluable() {
+		return c, nil, diags
+	}
+	labels, more := chooseHosts(source.Hosts(), opts.Hosts)
+	diags = append(diags, more...)
+	c.labels, c.partial = labels, len(labels) < len(source.Hosts())
+	c.lists = compiler.NewLists(source.Dir)
+	c.addresses = semantics.NewLists(c.lists.Ranges, c.lists.Merged)
+	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
+	if diags = append(diags, more...); diags.HasErrors() || c.stopped() {
+		source.Close()
+		return c, nil, diags
+	}
+	return c, hosts, diags
+}
+
 // compilation is the state of one call of Policy.
 type compilation struct {
 	ctx      context.Context
 	progress func(Progress)
 	source   *parser.Source
-	lists    *compiler.Lists
-	options  iptables.Options
+	// sources are the contents of its files when it was read.
+	sources map[string][]byte
+	lists   *compiler.Lists
+	options iptables.Options
 	// addresses are those of lists for the semantics.
 	addresses *semantics.Lists
 	// labels are those of the hosts to compile; partial means that the policy has others.
 	labels  []string
 	partial bool
 
-	// streaming means that nothing is kept of a host once its files are written.
+	// streaming means that nothing is kept of a host once its files are written, and before that
+	// only of the first hosts: room is how many more.
 	streaming bool
+	room      int
 
 	mu sync.Mutex
-	// equal are compiled hosts by the fingerprint of their policies; kept counts all hosts
-	// that are kept.
+	// equal are compiled hosts by the fingerprint of their policies.
 	equal map[[sha256.Size]byte]*Host
-	kept  int
 	// emitError is the first error of Options.Emit.
 	emitError error
 }

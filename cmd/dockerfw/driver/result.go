@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/lint"
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/compiler/semantics"
@@ -102,6 +103,18 @@ func (h *Host) path(f folder.File) string { return path.Join(h.Label(), f.Name) 
 
 // Label is the label of the host block, "" for the unlabeled one.
 func (h *Host) Label() string { return h.label }
+
+// Declared is the host block.
+func (h *Host) Declared() hcl.Range { return h.declared }
+
+// Place returns where an origin in the output is in the policy. Rules of blocks that the policy does not have are at
+// its host block, and those of a host that shares the output of an equal one at the block of that.
+func (h *Host) Place(origin ir.Origin) hcl.Range {
+	if origin.Range == h.of {
+		return h.declared
+	}
+	return origin.Range
+}
 
 // Folder returns the contents of the output folder of all hosts.
 func (r *Result) Folder() folder.Contents {

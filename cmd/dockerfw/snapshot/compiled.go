@@ -22,38 +22,42 @@ import (
 	"github.com/dockerfw/dockerfw/parser/suggest"
 )
 
-// openPolicy compiles a policy. Its hosts are read from the compiled text, like folders.
-func openPolicy(name string, opts driver.Options) (*Fleet, hcl.Diagnostics) {
-	result, diags := driver.Policy(name, opts)
-	fleet, more := OfResult(name, result)
-	return fleet, append(diags, more...)
-}
-
-// OfResult returns the hosts of a policy that was compiled.
+// OfResult returns the hosts of a policy that was compiled. They are read from the compiled text, like
+// folders.
 func OfResult(name string, result *driver.Result) (*Fleet, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	fleet := &Fleet{Name: name, Kind: Policy, Sources: result.Sources}
 	for _, compiled := range result.Hosts {
-		h := newHost(name, Policy)
-		h.Sources = result.Sources
-		if compiled.NFT != nil {
-			h.Origins = originsOfTable(compiled.NFT)
-		} else {
-			h.Origins = origins(compiled.Tables)
-		}
-		h.Implicit = implicit(h.Origins, compiled.Policy.Host.DeclRange)
-		content := map[string][]byte{}
-		for _, f := range compiled.Files {
-			content[f.Name] = f.Content
-		}
-		more, err := h.readCompiled(content, func(file string) string { return file })
+		h, more := ofCompiled(name, compiled, result.Sources)
 		diags = append(diags, more...)
-		if err != nil {
-			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error()})
-		}
 		fleet.Hosts = append(fleet.Hosts, h)
 	}
 	return fleet, diags
+}
+
+// ofCompiled returns a host of the policy name.
+func ofCompiled(name string, compiled driver.Host, sources map[string][]byte) (*Host, hcl.Diagnostics) {
+	h := newHost(name, Policy)
+	h.Sources = sources
+	if compiled.NFT != nil {
+		h.Origins = originsOfTable(compiled.NFT)
+	} else {
+		h.Origins = origins(compiled.Tables)
+	}
+	for key, o := range h.Origins {
+		o.Range = compiled.Place(o)
+		h.Origins[key] = o
+	}
+	h.Implicit = implicit(h.Origins, compiled.Declared())
+	content := map[string][]byte{}
+	for _, f := range compiled.Files {
+		content[f.Name] = f.Content
+	}
+	diags, err := h.readCompiled(content, func(file string) string { return file })
+	if err != nil {
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error()})
+	}
+	return h, diags
 }
 
 func origins(t *emitted.Tables) map[RuleKey]ir.Origin {
@@ -115,13 +119,13 @@ func OpenFiles(path string, contents map[string][]byte) (*Host, hcl.Diagnostics,
 	return h, diags, err
 }
 
-// openFolders reads a compiled folder, or the folders in it of the hosts of a fleet.
-func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diagnostics, error) {
+// openFolders finds a compiled folder, or the folders in it of the hosts of a fleet.
+func openFolders(tree files.Tree, name string, hosts []string) (*Side, error) {
 	dirs := []string{name}
 	if !isCompiled(tree, name) {
 		entries, err := tree.ReadDir(name)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		dirs = nil
 		for _, e := range entries {
@@ -130,29 +134,20 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diag
 			}
 		}
 	}
-	out := &Fleet{Name: name, Kind: Folder}
-	var diags hcl.Diagnostics
-	var all []string
+	out := &Side{Name: name, Kind: Folder}
+	var all, chosen []string
 	for _, dir := range dirs {
-		content := map[string][]byte{}
-		for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6, folder.NFTFile} {
-			text, err := files.Read(tree, filepath.Join(dir, f))
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, nil, err
-			}
-			if err == nil {
-				content[f] = text
-			}
-		}
-		h := newHost(dir, Folder)
-		more, err := h.readCompiled(content, func(file string) string { return filepath.Join(dir, file) })
-		diags = append(diags, more...)
+		text, err := files.Read(tree, filepath.Join(dir, folder.ManifestFile))
 		if err != nil {
-			return nil, diags, fmt.Errorf("%s: %w", dir, err)
+			return nil, err
 		}
-		all = append(all, h.Label)
-		if len(hosts) == 0 || slices.Contains(hosts, h.Label) {
-			out.Hosts = append(out.Hosts, h)
+		manifest, err := folder.ParseManifest(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
+		all = append(all, manifest.Host)
+		if len(hosts) == 0 || slices.Contains(hosts, manifest.Host) {
+			out.Labels, chosen = append(out.Labels, manifest.Host), append(chosen, dir)
 		}
 	}
 	for _, host := range hosts {
@@ -160,11 +155,34 @@ func openFolders(tree files.Tree, name string, hosts []string) (*Fleet, hcl.Diag
 			continue
 		}
 		if slices.Equal(all, []string{""}) {
-			return nil, diags, fmt.Errorf("%s is for a host without a label: omit --host", name)
+			return nil, fmt.Errorf("%s is for a host without a label: omit --host", name)
 		}
-		return nil, diags, fmt.Errorf("%s has no folder for host %q. %s", name, host, suggest.FromList(host, all, "It has", "host"))
+		return nil, fmt.Errorf("%s has no folder for host %q. %s", name, host, suggest.FromList(host, all, "It has", "host"))
 	}
-	return out, diags, nil
+	out.open = func(i int) (Unread, error) {
+		return Unread{Read: func() (*Host, hcl.Diagnostics, error) { return openFolder(tree, chosen[i]) }}, nil
+	}
+	return out, nil
+}
+
+// openFolder reads the compiled folder of one host.
+func openFolder(tree files.Tree, dir string) (*Host, hcl.Diagnostics, error) {
+	content := map[string][]byte{}
+	for _, f := range []string{folder.ManifestFile, folder.SetsFile, folder.RulesFile4, folder.RulesFile6, folder.RulesRemoval4, folder.RulesRemoval6, folder.NFTFile} {
+		text, err := files.Read(tree, filepath.Join(dir, f))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err
+		}
+		if err == nil {
+			content[f] = text
+		}
+	}
+	h := newHost(dir, Folder)
+	diags, err := h.readCompiled(content, func(file string) string { return filepath.Join(dir, file) })
+	if err != nil {
+		return nil, diags, fmt.Errorf("%s: %w", dir, err)
+	}
+	return h, diags, nil
 }
 
 // readCompiled loads the files of a compiled folder onto a simulated host without rules.

@@ -35,13 +35,15 @@ type Fleet struct {
 
 // Labels lists the labels of the hosts, the first ones of many.
 func (f *Fleet) Labels() string {
-	const shown = 10
 	var labels []string
 	for _, h := range f.Hosts {
 		labels = append(labels, h.Label)
 	}
-	return words.List(labels, shown)
+	return words.List(labels, shownLabels)
 }
+
+// shownLabels is how many labels of a large fleet are listed.
+const shownLabels = 10
 
 // Open reads what a name refers to:
 //
@@ -77,10 +79,15 @@ func OpenFor(compiled *Host, name string, opts driver.Options) (*Fleet, hcl.Diag
 	}
 	switch kind {
 	case Policy:
-		out, diags := openPolicy(name, opts)
-		return out, diags, nil
+		side, diags := openPolicy(name, opts)
+		out, more, err := side.all()
+		return out, append(diags, more...), err
 	case Folder:
-		return openFolders(opts.Tree, name, opts.Hosts)
+		side, err := openFolders(opts.Tree, name, opts.Hosts)
+		if err != nil {
+			return nil, nil, err
+		}
+		return side.all()
 	}
 	if _, err := opts.Tree.Stat(name); err == nil {
 		return openSaved(opts.Tree, []string{name}, name) // a comma may be part of its name

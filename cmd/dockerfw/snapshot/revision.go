@@ -19,6 +19,16 @@ import (
 // OpenRevision opens what a path was at a revision of its git repository. Positions have the
 // form REV:PATH. Nothing is written, neither to the repository nor to disk.
 func OpenRevision(rev, path string, opts driver.Options) (*Fleet, hcl.Diagnostics, error) {
+	side, diags, err := OpenSideAt(rev, path, opts)
+	if err != nil {
+		return nil, diags, err
+	}
+	out, more, err := side.all()
+	return out, append(diags, more...), err
+}
+
+// OpenSideAt is OpenRevision for hosts that are read later. The caller closes the side.
+func OpenSideAt(rev, path string, opts driver.Options) (_ *Side, _ hcl.Diagnostics, err error) {
 	if path == LiveName {
 		return nil, nil, fmt.Errorf("%q is this host, which has no git revisions: give a path", path)
 	}
@@ -39,14 +49,18 @@ func OpenRevision(rev, path string, opts driver.Options) (*Fleet, hcl.Diagnostic
 	if err != nil {
 		return nil, nil, err
 	}
-	defer tree.Close()
+	defer func() {
+		if err != nil {
+			tree.Close()
+		}
+	}()
 	if _, err := tree.Stat(path); errors.Is(err, fs.ErrNotExist) && !strings.Contains(path, ",") {
 		return nil, nil, fmt.Errorf("%s does not exist in %s. If it is new, there is nothing to compare it with. If it was renamed, give the folder that has both, or write the old file to disk (git show %[2]s:OLD_PATH > old.hcl) and run: dockerfw diff old.hcl %[1]s", path, rev)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("%s at %s: %s", path, rev, files.Reason(err))
 	}
 	opts.Tree = tree
-	out, diags, err := Open(path, opts)
+	out, diags, err := OpenSide(path, opts)
 	if err != nil {
 		return nil, diags, fmt.Errorf("at %s: %w", rev, err)
 	}
@@ -56,38 +70,60 @@ func OpenRevision(rev, path string, opts driver.Options) (*Fleet, hcl.Diagnostic
 		}
 		return name
 	}
-	out.rename(rename)
 	renameAll(diags, rename)
-	for _, h := range out.Hosts {
-		h.Name = rev + ":" + path
+	return out.at(rev, path, rename, tree.Close), diags, nil
+}
+
+// at returns the side with other names of files in positions. Closing it closes the tree as well.
+func (s *Side) at(rev, path string, rename func(string) string, closeTree func()) *Side {
+	out := &Side{Name: s.Name, Kind: s.Kind, Labels: s.Labels, Note: s.Note}
+	if s.Sources != nil {
+		out.Sources = map[string][]byte{}
 	}
-	return out, diags, nil
+	for file, text := range s.Sources {
+		out.Sources[rename(file)] = text
+	}
+	out.open = func(i int) (Unread, error) {
+		unread, err := s.open(i)
+		if err != nil {
+			return unread, fmt.Errorf("at %s: %w", rev, err)
+		}
+		declared := unread.Declared
+		declared.Filename = rename(declared.Filename)
+		return Unread{unread.Key, declared, func() (*Host, hcl.Diagnostics, error) {
+			h, diags, err := unread.Read()
+			renameAll(diags, rename)
+			if err != nil {
+				return nil, diags, fmt.Errorf("at %s: %w", rev, err)
+			}
+			if h != nil {
+				h.rename(rename)
+				h.Name, h.Sources = rev+":"+path, out.Sources
+			}
+			return h, diags, nil
+		}}, nil
+	}
+	out.close = func() {
+		s.Close()
+		closeTree()
+	}
+	return out
 }
 
 // rename changes the names of files in positions.
-func (f *Fleet) rename(name func(string) string) {
-	sources := make(map[string][]byte, len(f.Sources))
-	for file, text := range f.Sources {
-		sources[name(file)] = text
+func (h *Host) rename(name func(string) string) {
+	for key, origin := range h.Origins {
+		origin.Range.Filename = name(origin.Range.Filename)
+		h.Origins[key] = origin
 	}
-	if f.Sources != nil {
-		f.Sources = sources
-	}
-	for _, h := range f.Hosts {
-		h.Sources = f.Sources
-		for key, origin := range h.Origins {
-			origin.Range.Filename = name(origin.Range.Filename)
-			h.Origins[key] = origin
+	for _, rules := range h.Rules {
+		if rules == nil {
+			continue
 		}
-		for _, rules := range h.Rules {
-			if rules == nil {
-				continue
-			}
-			for _, t := range rules.Tables {
-				for _, c := range t.Chains {
-					for _, r := range c.Rules {
-						r.Range.Filename = name(r.Range.Filename)
-					}
+		for _, t := range rules.Tables {
+			for _, c := range t.Chains {
+				for _, r := range c.Rules {
+					r.Range.Filename = name(r.Range.Filename)
 				}
 			}
 		}
