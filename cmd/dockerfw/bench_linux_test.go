@@ -105,18 +105,31 @@ func BenchmarkEntriesProcess(b *testing.B) {
 	}
 }
 
-// BenchmarkHostsProcess measures whole runs of compile for a fleet with 20 rules and a list of
-// 1,000 addresses. In "compile-own" each host has a rule that no other has.
+// BenchmarkHostsProcess measures whole runs of compile and diff for a fleet with 20 rules and a list of
+// 1,000 addresses. Where the series ends in "-own" each host has a rule that no other has. The newer version
+// of diff has another port in one rule.
 func BenchmarkHostsProcess(b *testing.B) {
 	dir, command := b.TempDir(), buildCommand(b)
 	findPeers(b)
-	policy, output := filepath.Join(dir, "policy.hcl"), filepath.Join(dir, "out")
+	policy, newer, output := filepath.Join(dir, "policy.hcl"), filepath.Join(dir, "newer.hcl"), filepath.Join(dir, "out")
 	writeFile(b, filepath.Join(dir, "list.txt"), addressList(1_000))
-	for _, series := range []string{"compile", "compile-own"} {
-		for _, n := range sizes(1, 1_000, 10_000) {
-			b.Run(fmt.Sprintf("%s/hosts=%d", series, n), func(b *testing.B) {
-				writeFile(b, policy, fleetPolicy(n, 20, series == "compile-own"))
-				compareRuns(b, exec.Command(command, "compile", "-q", policy, "-o", output), nil, output, nil)
+	compile, diff := []string{"compile", "-q", policy, "-o", output}, []string{"diff", policy, newer}
+	for _, series := range []struct {
+		name      string
+		ownRule   bool
+		sizes     []int
+		arguments []string
+	}{
+		{"compile", false, sizes(1, 1_000, 10_000), compile},
+		{"compile-own", true, sizes(1, 1_000, 10_000), compile},
+		{"diff-own", true, sizes(1, 100, 1_000), diff},
+	} {
+		for _, n := range series.sizes {
+			b.Run(fmt.Sprintf("%s/hosts=%d", series.name, n), func(b *testing.B) {
+				text := fleetPolicy(n, 20, series.ownRule)
+				writeFile(b, policy, text)
+				writeFile(b, newer, strings.Replace(text, "[1005]", "[1505]", 1))
+				compareRuns(b, exec.Command(command, series.arguments...), nil, output, nil)
 			})
 		}
 	}

@@ -28,6 +28,7 @@ var units = []unit{
 	{"hosts", "Hosts", "host", []series{
 		{"compile", "compile, same rules"},
 		{"compile-own", "compile, a rule per host"},
+		{"diff-own", "diff, a rule per host"},
 	}},
 }
 
