@@ -113,17 +113,26 @@ func at(place hcl.Range, format string, args ...any) error {
 // family, forwarded or to the host, differs from that of the policy. An accept of the table is
 // the accept of the policy; with its end the packet continues with Docker's own rules.
 func ProveNFT(policy *parser.Policy, lists *semantics.Lists, loaded LoadedNFT) error {
-	if err := checkUnmanaged(policy, loaded); err != nil {
-		return err
+	for _, path := range Paths {
+		if err := ProveNFTPath(policy, lists, loaded, path); err != nil {
+			return err
+		}
 	}
-	forwarded, input := semantics.Programs(policy, loaded.Family, lists)
-	t := newNFTTranslator(policy, loaded)
+	return nil
+}
+
+// ProveNFTPath is ProveNFT for the packets of one path. Both paths can be proved at the same time.
+func ProveNFTPath(policy *parser.Policy, lists *semantics.Lists, loaded LoadedNFT, path Path) error {
+	meaning, t := semantics.Of(policy, loaded.Family, lists), newNFTTranslator(policy, loaded)
+	if path == Forwarded {
+		if err := checkUnmanaged(policy, loaded); err != nil {
+			return err
+		}
+		return compare(loaded.Cuts, pair{meaning.Forwarded(), t.program(ir.NFTForward), ""})
+	}
 	loadedInput := t.program(ir.NFTInput)
 	loadedInput.ToHost = true
-	if err := compare(loaded.Cuts, pair{forwarded, t.program(ir.NFTForward), ""}); err != nil {
-		return err
-	}
-	return compare(loaded.Cuts, pair{input, loadedInput, ""})
+	return compare(loaded.Cuts, pair{meaning.Input(), loadedInput, ""})
 }
 
 // checkUnmanaged returns an error unless the unmanaged sets of the family are empty, and others can

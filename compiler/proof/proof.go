@@ -35,18 +35,39 @@ type Loaded struct {
 	Cuts *packet.Cuts
 }
 
+// Path is one of the two parts of a proof, which do not depend on each other.
+type Path int
+
+// Forwarded is for packets that are forwarded, ToHost for those to the host itself.
+const (
+	Forwarded Path = iota
+	ToHost
+)
+
+// Paths are both.
+var Paths = []Path{Forwarded, ToHost}
+
 // Prove returns an error if the verdict of the filter table and the sets on any packet of the
 // family differs from that of the policy, or if the security table does not refuse exactly
 // the packets, forwarded and to the host, that the policy refuses as long as no limit is reached.
 func Prove(policy *parser.Policy, lists *semantics.Lists, loaded Loaded) error {
+	for _, path := range Paths {
+		if err := ProvePath(policy, lists, loaded, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ProvePath is Prove for the packets of one path. Both paths can be proved at the same time.
+func ProvePath(policy *parser.Policy, lists *semantics.Lists, loaded Loaded, path Path) error {
 	meaning, t := semantics.Of(policy, loaded.Family, lists), newTranslator(policy, loaded)
-	forwarded := meaning.Forwarded()
-	err := compare(loaded.Cuts,
-		pair{forwarded, t.program(loaded.Filter, loaded.Forward), ""},
-		pair{refusalsForwarded(policy, forwarded), t.program(loaded.Security, ir.OwnChain), "security table: "},
-	)
-	if err != nil {
-		return err
+	if path == Forwarded {
+		forwarded := meaning.Forwarded()
+		return compare(loaded.Cuts,
+			pair{forwarded, t.program(loaded.Filter, loaded.Forward), ""},
+			pair{refusalsForwarded(policy, forwarded), t.program(loaded.Security, ir.OwnChain), "security table: "},
+		)
 	}
 	input, loadedInput, fallbackInput := meaning.Input(), t.program(loaded.Filter, ir.InputChain), t.program(loaded.Security, ir.InputChain)
 	loadedInput.ToHost, fallbackInput.ToHost = true, true

@@ -18,13 +18,6 @@ func Input(p *parser.Policy, f ir.Family, lists *Lists) *packet.Program {
 	return newBuilder(p, f, lists).input()
 }
 
-// Programs returns the results of both [Program] and [Input]. It evaluates the policy's
-// sets, which can have millions of addresses, only once.
-func Programs(p *parser.Policy, f ir.Family, lists *Lists) (forwarded, input *packet.Program) {
-	b := newBuilder(p, f, lists)
-	return b.forwarded(), b.input()
-}
-
 // Meaning is what a policy means for one family. It evaluates the policy's sets once.
 type Meaning struct{ b *builder }
 

@@ -189,6 +189,7 @@ func readTable(name string, chains []*Chain, host *text.Ruleset, f ir.Family) (*
 		kept.Rules = slices.Clone(have.Rules)
 		loaded.Chains = append(loaded.Chains, &kept)
 	}
+	loaded.Index()
 	return loaded, hcl.Range{}, nil
 }
 

@@ -23,8 +23,7 @@ type Table struct {
 	Name   string
 	Chains []*Chain
 
-	// index has the first indexed chains of Chains by name, of several with one name the first. It
-	// is not safe for concurrent use.
+	// index has the first indexed chains of Chains by name, of several with one name the first.
 	index   map[string]*Chain
 	indexed int
 }
@@ -56,11 +55,17 @@ func (rs *Ruleset) Table(name string) *Table {
 	return rs.Tables[i]
 }
 
-// Chain returns the chain with that name, or nil.
+// Chain returns the chain with that name, or nil. It is safe for concurrent use only after Index.
 func (t *Table) Chain(name string) *Chain {
 	if t == nil {
 		return nil
 	}
+	t.Index()
+	return t.index[name]
+}
+
+// Index prepares Chain for chains that were added.
+func (t *Table) Index() {
 	if t.index == nil || t.indexed > len(t.Chains) {
 		t.index, t.indexed = map[string]*Chain{}, 0
 	}
@@ -70,13 +75,12 @@ func (t *Table) Chain(name string) *Chain {
 			t.index[c.Name] = c
 		}
 	}
-	return t.index[name]
 }
 
 // remove removes a chain of a table without two chains of one name. The index stays, because a
 // removal file deletes all chains one by one.
 func (t *Table) remove(c *Chain) {
-	t.Chain(c.Name) // indexes all chains
+	t.Index()
 	t.Chains = slices.DeleteFunc(t.Chains, func(other *Chain) bool { return other == c })
 	t.indexed--
 	delete(t.index, c.Name)

@@ -155,6 +155,7 @@ func begin(name string, opts Options, streaming bool, kept int) (*compilation, [
 		source.Close()
 		return c, nil, diags
 	}
+	c.equal = nil
 	return c, hosts, diags
 }
 
@@ -179,7 +180,7 @@ type compilation struct {
 	room      int
 
 	mu sync.Mutex
-	// equal are compiled hosts by the fingerprint of their policies.
+	// equal are compiled hosts by the fingerprint of their policies, while hosts are compiled.
 	equal map[[sha256.Size]byte]*Host
 	// emitError is the first error of Options.Emit.
 	emitError error

@@ -51,9 +51,11 @@ type Unproved struct {
 	pending *Pending
 }
 
-// Host returns a host, by its index in Labels.
+// Host returns a host, by its index in Labels. It is called once for each.
 func (p *Pending) Host(i int) (Unproved, error) {
-	h, err := p.compilation.emit(p.hosts[i], p.now, p.inputs)
+	h := p.hosts[i]
+	p.hosts[i] = Host{}
+	h, err := p.compilation.emit(h, p.now, p.inputs)
 	return Unproved{h, p}, err
 }
 

@@ -28,8 +28,8 @@ type proofCache struct {
 	addresses *semantics.Lists
 	cuts      packet.Cuts
 	mu        sync.Mutex
-	// families is how many families of a host are proved at a time.
-	families int
+	// atOnce is how many parts of the proof of a host, each of a family and a path, run at a time.
+	atOnce int
 	results  map[[sha256.Size]byte]*proofResult
 	sets     map[[sha256.Size]byte]*loadedSets
 }
@@ -76,14 +76,14 @@ type proofResult struct {
 	diags hcl.Diagnostics
 }
 
-// newProofCache returns the cache for that many hosts. The families of a single host are proved at
-// the same time; with several, hosts are, and a proof takes memory.
+// newProofCache returns the cache for that many hosts. Two parts of the proof of a single host run at
+// a time; with several, hosts are proved at the same time, and a proof takes memory.
 func newProofCache(addresses *semantics.Lists, hosts int) *proofCache {
-	families := 1
+	atOnce := 1
 	if hosts == 1 {
-		families = 2
+		atOnce = 2
 	}
-	return &proofCache{addresses: addresses, families: families, results: map[[sha256.Size]byte]*proofResult{}, sets: map[[sha256.Size]byte]*loadedSets{}}
+	return &proofCache{addresses: addresses, atOnce: atOnce, results: map[[sha256.Size]byte]*proofResult{}, sets: map[[sha256.Size]byte]*loadedSets{}}
 }
 
 func (c *proofCache) prove(h Host) hcl.Diagnostics {
@@ -195,11 +195,14 @@ func (c *proofCache) compareNFT(h Host) hcl.Diagnostics {
 		return hcl.Diagnostics{diag.Internal(h.Policy.Host.DeclRange, "the printed table is not that of the rules: %s", err)}
 	}
 	sets := netfilter.NewNFTSets(table)
-	return c.proveFamilies(h, []ir.Family{ir.IPv4, ir.IPv6}, func(f ir.Family) error {
-		if !slices.Contains(h.NFT.Families, f) {
-			return c.proveUntouched(table, sets, f)
+	return c.proveFamilies(h, []ir.Family{ir.IPv4, ir.IPv6}, func(f ir.Family, path proof.Path) error {
+		switch {
+		case slices.Contains(h.NFT.Families, f):
+			return proof.ProveNFTPath(h.Policy, c.addresses, proof.LoadedNFT{Family: f, Table: table, Sets: sets, Cuts: &c.cuts}, path)
+		case path == proof.Forwarded:
+			return c.proveUntouched(table, sets, f) // on both paths
 		}
-		return proof.ProveNFT(h.Policy, c.addresses, proof.LoadedNFT{Family: f, Table: table, Sets: sets, Cuts: &c.cuts})
+		return nil
 	})
 }
 
@@ -229,22 +232,27 @@ func (c *proofCache) proveUntouched(table *nft.Table, sets *netfilter.NFTSets, f
 	return nil
 }
 
-// proveFamilies returns the errors of the proofs of some families of a host.
-func (c *proofCache) proveFamilies(h Host, families []ir.Family, prove func(ir.Family) error) hcl.Diagnostics {
-	errs := make([]error, len(families))
+// proveFamilies returns the errors of the proofs of some families of a host, of each the first one.
+func (c *proofCache) proveFamilies(h Host, families []ir.Family, prove func(ir.Family, proof.Path) error) hcl.Diagnostics {
+	errs := make([][]error, len(families))
+	for i := range errs {
+		errs[i] = make([]error, len(proof.Paths))
+	}
 	var group errgroup.Group
-	group.SetLimit(c.families)
-	for i, f := range families {
-		group.Go(func() error {
-			errs[i] = prove(f)
-			return nil
-		})
+	group.SetLimit(c.atOnce)
+	for k, path := range proof.Paths {
+		for i, f := range families {
+			group.Go(func() error {
+				errs[i][k] = prove(f, path)
+				return nil
+			})
+		}
 	}
 	_ = group.Wait() // the errors are in errs
 	var diags hcl.Diagnostics
 	for i, f := range families {
-		if errs[i] != nil {
-			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", f, errs[i]))
+		if k := slices.IndexFunc(errs[i], func(err error) bool { return err != nil }); k >= 0 {
+			diags = append(diags, diag.Internal(h.Policy.Host.DeclRange, "the printed %s rules: %s", f, errs[i][k]))
 		}
 	}
 	return diags
@@ -264,10 +272,10 @@ func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
 		families = append(families, p.Family)
 		forward[p.Family] = p.Chains[0].Name
 	}
-	return append(diags, c.proveFamilies(h, families, func(f ir.Family) error {
-		return proof.Prove(h.Policy, c.addresses, proof.Loaded{
+	return append(diags, c.proveFamilies(h, families, func(f ir.Family, path proof.Path) error {
+		return proof.ProvePath(h.Policy, c.addresses, proof.Loaded{
 			Family: f, Filter: loaded.Filter[f], Forward: forward[f],
 			Security: loaded.Security[f], Sets: sets.conditions, Cuts: &c.cuts,
-		})
+		}, path)
 	})...)
 }

@@ -28,12 +28,13 @@ type Side struct {
 
 	open  func(i int) (Unread, error)
 	close func()
-	// read is what reading the only host of a side gives: what it is compared with may need it first.
-	once sync.Once
-	read struct {
-		host  *Host
-		diags hcl.Diagnostics
-		err   error
+	// only is the only host of a side, which is read once: what it is compared with may need it first.
+	only struct {
+		open, read sync.Once
+		unread     Unread
+		host       *Host
+		diags      hcl.Diagnostics
+		err        error
 	}
 }
 
@@ -107,16 +108,24 @@ func (f *Fleet) Side() *Side {
 	return out
 }
 
-// Open opens a host, by its index in Labels. Several may be opened at a time.
+// Open opens a host, by its index in Labels. Several may be opened at a time, each once.
 func (s *Side) Open(i int) (Unread, error) {
-	unread, err := s.open(i)
-	if read := unread.Read; err == nil && len(s.Labels) == 1 {
-		unread.Read = func() (*Host, hcl.Diagnostics, error) {
-			s.once.Do(func() { s.read.host, s.read.diags, s.read.err = read() })
-			return s.read.host, s.read.diags, s.read.err
-		}
+	if len(s.Labels) > 1 {
+		return s.open(i)
 	}
-	return unread, err
+	only := &s.only
+	only.open.Do(func() {
+		only.unread, only.err = s.open(i)
+		read := only.unread.Read
+		only.unread.Read = func() (*Host, hcl.Diagnostics, error) {
+			only.read.Do(func() {
+				only.host, only.diags, only.err = read()
+				read = nil // and the files that it holds
+			})
+			return only.host, only.diags, only.err
+		}
+	})
+	return only.unread, only.err
 }
 
 // Read reads a host, by its index in Labels.
