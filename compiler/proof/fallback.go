@@ -1,49 +1,70 @@
 package proof
 
 import (
+	"fmt"
+
 	"github.com/dockerfw/dockerfw/compiler/packet"
 	"github.com/dockerfw/dockerfw/compiler/semantics"
 	"github.com/dockerfw/dockerfw/parser"
 )
 
-// refusalsForwarded returns what the fallback rules for forwarded packets must be equal to: with
-// the chain DOCKER, where only some of the forwarded packets meet the policy, there are none.
-func refusalsForwarded(policy *parser.Policy, forwarded *packet.Program) *packet.Program {
-	if policy.Host.Chain.Value == parser.ChainDocker {
-		return &packet.Program{
-			Family: forwarded.Family, Default: packet.Verdict{Kind: packet.Docker}, Chains: []*packet.Chain{{Name: "no fallback rules"}},
+// refusals returns the packets that a program of the policy refuses.
+func refusals(byPolicy *packet.Evaluation) packet.Set {
+	refused := byPolicy.Space().None()
+	for _, o := range byPolicy.Outcomes() {
+		if k := o.Verdict.Kind; k == packet.Drop || k == packet.Reject {
+			refused = refused.Or(o.Set)
 		}
 	}
-	return refusals(policy, forwarded)
+	return refused
 }
 
-// refusals returns what fallback rules must be equal to: they drop the packets that a program of
-// the policy refuses while no limit is reached, and leave all others to the rest of the table.
-// They never accept, so that foreign rules there apply.
-func refusals(policy *parser.Policy, program *packet.Program) *packet.Program {
-	out := &packet.Program{Family: program.Family, ToHost: program.ToHost, Default: packet.Verdict{Kind: packet.Docker}}
+// mustRefuse returns an error unless the fallback rules drop exactly the packets that a program of the policy refuses,
+// none if it is nil, and leave all others to the rest of the table. They never accept, so that foreign rules there apply.
+func mustRefuse(byPolicy, fallback *packet.Evaluation) error {
+	refused := fallback.Space().None()
+	if byPolicy != nil {
+		refused = refusals(byPolicy)
+	}
+	drop, docker := packet.Verdict{Kind: packet.Drop}, packet.Verdict{Kind: packet.Docker}
+	wrong := refused.And(fallback.Outcome(docker))
+	for _, o := range fallback.Outcomes() {
+		switch o.Verdict {
+		case docker:
+		case drop:
+			wrong = wrong.Or(o.Set.Diff(refused))
+		default:
+			wrong = wrong.Or(o.Set)
+		}
+	}
+	p, found := wrong.Witness()
+	if !found {
+		return nil
+	}
+	wanted, by, got := docker, noRule, fallback.Decide(p)
+	if refused.Contains(p) {
+		wanted = drop
+	}
+	if byPolicy != nil {
+		by = ruleName(byPolicy.Source(), byPolicy.Decide(p).At)
+	}
+	return fmt.Errorf("security table: the verdict on %s is %q by the policy (%s) and %q by the text (%s)",
+		p, wanted, by, got.Verdict, ruleName(fallback.Source(), got.At))
+}
+
+// withoutLimits returns a program of the policy as it is while no limit is reached; the program itself if
+// no rule has a limit.
+func withoutLimits(policy *parser.Policy, program *packet.Program) *packet.Program {
 	limits := limitsNotReached(policy)
-	unreached := func(c packet.Cond) packet.Cond {
+	if len(limits) == 0 {
+		return program
+	}
+	return program.Map(func(_ *packet.Rule, c packet.Cond) packet.Cond {
 		if o, ok := c.(packet.Opaque); ok && limits[o] != nil {
 			return limits[o]
 		}
 		return c
-	}
-	for _, c := range program.Chains {
-		chain := &packet.Chain{Name: c.Name}
-		for _, r := range c.Rules {
-			rule := &packet.Rule{Text: r.Text, Verdict: packet.Verdict{Kind: packet.Docker}}
-			if k := r.Verdict.Kind; k == packet.Drop || k == packet.Reject {
-				rule.Verdict.Kind = packet.Drop
-			}
-			if rule.Matches = r.Matches; len(limits) > 0 {
-				rule.Matches = []packet.Cond{packet.Map(packet.All(r.Matches), unreached)}
-			}
-			chain.Rules = append(chain.Rules, rule)
-		}
-		out.Chains = append(out.Chains, chain)
-	}
-	return out
+	})
 }
 
 // limitsNotReached returns, for the conditions of limits, whether they match while no limit is reached:

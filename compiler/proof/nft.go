@@ -128,11 +128,19 @@ func ProveNFTPath(policy *parser.Policy, lists *semantics.Lists, loaded LoadedNF
 		if err := checkUnmanaged(policy, loaded); err != nil {
 			return err
 		}
-		return compare(loaded.Cuts, pair{meaning.Forwarded(), t.program(ir.NFTForward), ""})
+		return compareNFT(loaded.Cuts, meaning.Forwarded(), t.program(ir.NFTForward))
 	}
 	loadedInput := t.program(ir.NFTInput)
 	loadedInput.ToHost = true
-	return compare(loaded.Cuts, pair{meaning.Input(), loadedInput, ""})
+	return compareNFT(loaded.Cuts, meaning.Input(), loadedInput)
+}
+
+func compareNFT(cuts *packet.Cuts, program, text *packet.Program) error {
+	evaluated, err := evaluate(cuts, program, text)
+	if err != nil {
+		return err
+	}
+	return mustEqual(evaluated[0], evaluated[1])
 }
 
 // checkUnmanaged returns an error unless the unmanaged sets of the family are empty, and others can

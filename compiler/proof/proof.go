@@ -63,60 +63,77 @@ func Prove(policy *parser.Policy, lists *semantics.Lists, loaded Loaded) error {
 func ProvePath(policy *parser.Policy, lists *semantics.Lists, loaded Loaded, path Path) error {
 	meaning, t := semantics.Of(policy, loaded.Family, lists), newTranslator(policy, loaded)
 	if path == Forwarded {
-		forwarded := meaning.Forwarded()
-		return compare(loaded.Cuts,
-			pair{forwarded, t.program(loaded.Filter, loaded.Forward), ""},
-			pair{refusalsForwarded(policy, forwarded), t.program(loaded.Security, ir.OwnChain), "security table: "},
-		)
+		refusing := policy
+		if policy.Host.Chain.Value == parser.ChainDocker {
+			refusing = nil // only some of the forwarded packets meet the policy: there are no fallback rules
+		}
+		return compare(loaded.Cuts, meaning.Forwarded(), t.program(loaded.Filter, loaded.Forward), refusing, t.program(loaded.Security, ir.OwnChain))
 	}
-	input, loadedInput, fallbackInput := meaning.Input(), t.program(loaded.Filter, ir.InputChain), t.program(loaded.Security, ir.InputChain)
+	loadedInput, fallbackInput := t.program(loaded.Filter, ir.InputChain), t.program(loaded.Security, ir.InputChain)
 	loadedInput.ToHost, fallbackInput.ToHost = true, true
-	return compare(loaded.Cuts,
-		pair{input, loadedInput, ""},
-		pair{refusals(policy, input), fallbackInput, "security table: "},
-	)
+	return compare(loaded.Cuts, meaning.Input(), loadedInput, policy, fallbackInput)
 }
 
-// pair is the programs of a policy and of its text, which must be equal. context begins the
-// error if they are not.
-type pair struct {
-	policy, text *packet.Program
-	context      string
-}
-
-// compare returns an error if the programs of a pair differ. All pairs are in one space, which
-// divides their sets of addresses once.
-func compare(cuts *packet.Cuts, pairs ...pair) error {
-	var programs []*packet.Program
-	for _, p := range pairs {
-		programs = append(programs, p.policy, p.text)
+// compare returns an error if the program of the text differs from that of the policy, or if the fallback rules do
+// not refuse exactly what the policy refuses as long as no limit is reached; nothing if refusing is nil. All programs
+// are in one space, which divides their sets of addresses once.
+func compare(cuts *packet.Cuts, program, text *packet.Program, refusing *parser.Policy, fallback *packet.Program) (err error) {
+	defer packet.Catch(&err)
+	programs := []*packet.Program{program, text, fallback}
+	if refusing != nil {
+		if unlimited := withoutLimits(refusing, program); unlimited != program {
+			programs = append(programs, unlimited)
+		}
 	}
+	evaluated, err := evaluate(cuts, programs...)
+	if err != nil {
+		return err
+	}
+	if err := mustEqual(evaluated[0], evaluated[1]); err != nil {
+		return err
+	}
+	switch {
+	case refusing == nil:
+		return mustRefuse(nil, evaluated[2])
+	case len(evaluated) > 3:
+		return mustRefuse(evaluated[3], evaluated[2])
+	}
+	return mustRefuse(evaluated[0], evaluated[2])
+}
+
+// evaluate returns the programs evaluated in one space.
+func evaluate(cuts *packet.Cuts, programs ...*packet.Program) ([]*packet.Evaluation, error) {
 	space, err := cuts.New(programs...)
 	if err != nil {
-		return fmt.Errorf("too many rules to prove: %w", err)
+		return nil, tooMany(err)
 	}
-	for i, pair := range pairs {
-		byPolicy, byText := space.Programs()[2*i], space.Programs()[2*i+1]
-		difference, err := packet.Compare(byPolicy, byText, 1)
-		if err != nil {
-			return fmt.Errorf("too many rules to prove: %w", err)
-		}
-		if difference.Changed.IsEmpty() {
-			continue
-		}
-		p, _ := difference.Changed.Witness()
-		wanted, got := byPolicy.Decide(p), byText.Decide(p)
-		return fmt.Errorf("%sthe verdict on %s is %q by the policy (%s) and %q by the text (%s)",
-			pair.context, p, wanted.Verdict, ruleName(pair.policy, wanted.At), got.Verdict, ruleName(pair.text, got.At))
-	}
-	return nil
+	return space.Programs(), nil
 }
+
+func tooMany(err error) error { return fmt.Errorf("too many rules to prove: %w", err) }
+
+// mustEqual returns an error if any packet has another verdict by the text than by the policy.
+func mustEqual(byPolicy, byText *packet.Evaluation) error {
+	difference, err := packet.Compare(byPolicy, byText, 1)
+	if err != nil {
+		return tooMany(err)
+	}
+	if difference.Changed.IsEmpty() {
+		return nil
+	}
+	p, _ := difference.Changed.Witness()
+	wanted, got := byPolicy.Decide(p), byText.Decide(p)
+	return fmt.Errorf("the verdict on %s is %q by the policy (%s) and %q by the text (%s)",
+		p, wanted.Verdict, ruleName(byPolicy.Source(), wanted.At), got.Verdict, ruleName(byText.Source(), got.At))
+}
+
+const noRule = "no rule"
 
 func ruleName(p *packet.Program, at packet.Place) string {
 	if r := p.Rule(at); r != nil {
 		return r.Text
 	}
-	return "no rule"
+	return noRule
 }
 
 // unmanagedSets are the sets of one family that the policy does not fill, by their names on the
