@@ -121,6 +121,7 @@ fuzz:
 	$(GO) test -fuzz=FuzzNative -fuzztime=1m ./parser/budget
 	$(GO) test -fuzz=FuzzJSON -fuzztime=1m ./parser/budget
 	$(GO) test -fuzz=FuzzExplainSyntax -fuzztime=1m ./parser
+	$(GO) test -fuzz=FuzzPieces -fuzztime=1m ./parser
 	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./parser/saved
 	$(GO) test -fuzz=FuzzRead -fuzztime=1m ./cmd/dockerfw/handmade
 	$(GO) test -fuzz=FuzzImport -fuzztime=1m ./cmd/dockerfw/imported

@@ -24,7 +24,7 @@ func Format(text []byte, name string) ([]byte, hcl.Diagnostics) {
 	if diags := notText(text, name); diags != nil {
 		return nil, diags
 	}
-	if d := budget.Config(text, name); d != nil {
+	if _, d := budget.Config(text, name, pieceSize); d != nil {
 		return nil, hcl.Diagnostics{d}
 	}
 	if _, diags := hclsyntax.ParseConfig(text, name, hcl.InitialPos); diags.HasErrors() {

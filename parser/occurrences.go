@@ -44,7 +44,10 @@ type Occurrence struct {
 // ParseIncomplete parses a file while somebody types it: whatever is complete is in the
 // result. It returns nil for text that exceeds the budgets of a policy.
 func ParseIncomplete(text []byte, name string) *hcl.File {
-	if notText(text, name) != nil || budget.Text(len(text), name) != nil || budget.Config(text, name) != nil {
+	if notText(text, name) != nil || budget.Text(len(text), name) != nil {
+		return nil
+	}
+	if _, tooMuch := budget.Config(text, name, pieceSize); tooMuch != nil {
 		return nil
 	}
 	file, _ := hclsyntax.ParseConfig(text, name, hcl.InitialPos)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/dockerfw/dockerfw/parser/budget"
 	"github.com/dockerfw/dockerfw/parser/diag"
@@ -141,11 +140,12 @@ func (s *Source) parse(tree files.Tree, name, what string) (*hcl.File, hcl.Diagn
 		text = plain
 	}
 	tooMuch := budget.Text(len(text), name)
+	var cuts []hcl.Pos
 	if tooMuch == nil {
 		if isJSON {
 			tooMuch = budget.JSON(text, name)
 		} else {
-			tooMuch = budget.Config(text, name)
+			cuts, tooMuch = budget.Config(text, name, pieceSize)
 		}
 	}
 	if tooMuch != nil {
@@ -158,13 +158,9 @@ func (s *Source) parse(tree files.Tree, name, what string) (*hcl.File, hcl.Diagn
 	if isJSON {
 		file, diags = s.parser.ParseJSON(text, name)
 	} else {
-		file, diags = s.parser.ParseHCL(text, name)
+		file, diags = parseHCL(text, name, cuts)
+		s.parser.AddFile(name, file)
 		diags = explainSyntax(text, name, diags)
-	}
-	if file != nil {
-		if body, ok := file.Body.(*hclsyntax.Body); ok {
-			budget.Instrument(body)
-		}
 	}
 	return file, append(diags, hiddenCharacters(text, name, diags)...)
 }

@@ -5,13 +5,14 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Config checks a file in HCL's native syntax before it is parsed.
-func Config(src []byte, name string) *hcl.Diagnostic {
-	if checkPlain(src) {
-		return nil
+// Config checks a file in HCL's native syntax before it is parsed. It can then be parsed in pieces of some more than
+// the given size, in bytes, that begin at its first byte and at cuts; there are none in a file of which that is not known.
+func Config(src []byte, name string, piece int) (cuts []hcl.Pos, tooMuch *hcl.Diagnostic) {
+	if cuts, plain := checkPlain(src, piece); plain {
+		return cuts, nil
 	}
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos) // the parser reports errors
-	return checkTokens(tokens)
+	return nil, checkTokens(tokens)
 }
 
 // Expression checks an expression in native syntax that begins at start.
