@@ -51,7 +51,10 @@ type item struct {
 // open reads the body of decl. It never returns nil: of a body with errors it returns
 // what is valid.
 func (e *evaluator) open(decl *hcl.Block, schema *Block, ctx *hcl.EvalContext) *block {
-	content, diags := decl.Body.Content(schema.bodySchema(false))
+	if e.schemas[schema] == nil {
+		e.schemas[schema] = schema.bodySchema(false)
+	}
+	content, diags := decl.Body.Content(e.schemas[schema])
 	e.diags = append(e.diags, explainSchema(diags, schema)...)
 	e.diags = append(e.diags, checkCounts(content.Blocks, schema)...)
 	return &block{
@@ -73,7 +76,6 @@ func (b *block) nested(kind string) *block {
 // those.
 func (b *block) in(context string) *block {
 	out := *b
-	out.attributes = maps.Clone(b.attributes)
 	for _, a := range b.schema.Attributes {
 		why := a.refusedIn(context)
 		// Where null counts as not written, it is no error here either.
@@ -81,6 +83,7 @@ func (b *block) in(context string) *block {
 			continue
 		}
 		b.error(diag.CodeConflict, b.rng(a.Name), a.Name+" does not apply", "%s", why)
+		out.attributes = maps.Clone(out.attributes)
 		delete(out.attributes, a.Name)
 	}
 	return &out

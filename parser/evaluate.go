@@ -39,6 +39,8 @@ type evaluator struct {
 	origins *Origins
 	// work bounds the cost of expressions.
 	work *budget.Work
+	// schemas are those that bodies were read with: most blocks are of a few types.
+	schemas map[*Block]*hcl.BodySchema
 }
 
 func newEvaluator(s *Source) *evaluator {
@@ -50,7 +52,8 @@ func newEvaluator(s *Source) *evaluator {
 			Variables: map[string]cty.Value{budget.Hidden: work.Variable()},
 			Functions: work.Functions(s.functions),
 		},
-		names: map[string][]string{},
+		names:   map[string][]string{},
+		schemas: map[*Block]*hcl.BodySchema{},
 	}
 	refs := map[string]cty.Value{}
 	for _, b := range s.blocks["ipset"] {

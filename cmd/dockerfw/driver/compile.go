@@ -37,7 +37,7 @@ func (c *compilation) compileHosts(now time.Time, broken bool) ([]Host, hcl.Diag
 func (c *compilation) compileHost(label string, now time.Time, broken bool) (Host, hcl.Diagnostics) {
 	policy, diags := c.source.Evaluate(label, now)
 	h := Host{label: label, Policy: policy, declared: policy.Host.DeclRange}
-	if !diags.HasErrors() {
+	if len(c.labels) > 1 && !diags.HasErrors() {
 		h.fingerprint = digest(policy)
 	}
 	if len(diags) == 0 && !broken {

@@ -74,7 +74,7 @@ type Host struct {
 	label string
 	// declared is its host block.
 	declared hcl.Range
-	// fingerprint is that of its policy.
+	// fingerprint is that of its policy, zero if there is only one host.
 	fingerprint [sha256.Size]byte
 	// key is the digest of what its proof depends on; see proofKey.
 	key [sha256.Size]byte
