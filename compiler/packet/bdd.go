@@ -50,21 +50,37 @@ type diagram struct {
 	memo   memo
 }
 
+// cached is the result of an operation, in 16 bytes: four of them are in a line of the processor's caches.
 type cached struct {
-	op              uint32
-	a, b, c, result ref // c only for opChoose
+	// operands are the operation and its first two operands; 0 is free, as no operation on all and
+	// all is cached.
+	operands uint64
+	// third is the third operand, or the number of an effect.
+	third  uint32
+	result ref
 }
 
-// The operations whose results are cached; opHas and opRule are added to the number of an
-// effect.
+// operation is one whose results are cached. opFind is the first of those of find, whose results are all negative,
+// maxOperation the last.
+type operation uint16
+
 const (
-	opAnd uint32 = iota
+	opAnd operation = iota
 	opPass
 	opBack
 	opChoose
-	opRule uint32 = 1 << 24
-	opHas  uint32 = 1 << 25
+	opRule
+	opHas
+	opFind
+	maxOperation operation = 1<<14 - 1
 )
+
+// refBits are those of a ref. Two refs and an operation are in 64 bits.
+const refBits = 25
+
+func operands(op operation, a, b ref) uint64 {
+	return uint64(op)<<(2*refBits) | uint64(a)<<refBits | uint64(b)
+}
 
 const cacheLimit = 1 << 22
 
@@ -126,8 +142,8 @@ func (d *diagram) grow() {
 		old := d.cache
 		d.cache = make([]cached, 2*len(old))
 		for _, c := range old {
-			if c.a|c.b != 0 {
-				*d.slot(c.op, c.a, c.b, c.c) = c
+			if c.operands != 0 {
+				d.cache[c.place()&uint32(len(d.cache)-1)] = c
 			}
 		}
 	}
@@ -155,8 +171,8 @@ func (d *diagram) and(a, b ref) ref {
 	case a > b:
 		a, b = b, a
 	}
-	if c := d.slot(opAnd, a, b, 0); c.a == a && c.b == b && c.op == opAnd {
-		return c.result
+	if r, ok := d.known(opAnd, a, b, 0); ok {
+		return r
 	}
 	d.step()
 	level := min(d.level(a), d.level(b))
@@ -165,12 +181,26 @@ func (d *diagram) and(a, b ref) ref {
 	lo := d.and(a0, b0)
 	hi := d.and(a1, b1)
 	r := d.mk(level, lo, hi)
-	*d.slot(opAnd, a, b, 0) = cached{opAnd, a, b, 0, r}
+	d.keepResult(opAnd, a, b, 0, r)
 	return r
 }
 
-func (d *diagram) slot(op uint32, a, b, c ref) *cached {
-	return &d.cache[mix(uint32(a), uint32(b), op^uint32(c)*0x85ebca6b)&uint32(len(d.cache)-1)]
+// place determines where the result of an operation is in the cache.
+func (c cached) place() uint32 {
+	return mix(uint32(c.operands), uint32(c.operands>>32), c.third)
+}
+
+// known returns the result of an operation if it is cached.
+func (d *diagram) known(op operation, a, b ref, third uint32) (r ref, ok bool) {
+	c := cached{operands: operands(op, a, b), third: third}
+	at := &d.cache[c.place()&uint32(len(d.cache)-1)]
+	return at.result, at.operands == c.operands && at.third == third
+}
+
+// keepResult caches the result of an operation.
+func (d *diagram) keepResult(op operation, a, b ref, third uint32, r ref) {
+	c := cached{operands(op, a, b), third, r}
+	d.cache[c.place()&uint32(len(d.cache)-1)] = c
 }
 
 // step counts the steps, which the budget limits as well.
@@ -201,8 +231,8 @@ func (d *diagram) choose(a, b, c ref) ref {
 	case c == not(a) || c == all:
 		return d.or(not(a), b)
 	}
-	if k := d.slot(opChoose, a, b, c); k.a == a && k.b == b && k.c == c && k.op == opChoose {
-		return k.result
+	if r, ok := d.known(opChoose, a, b, uint32(c)); ok {
+		return r
 	}
 	d.step()
 	level := min(d.level(a), d.level(b), d.level(c))
@@ -211,7 +241,7 @@ func (d *diagram) choose(a, b, c ref) ref {
 	c0, c1 := d.split(c, level)
 	lo := d.choose(a0, b0, c0)
 	r := d.mk(level, lo, d.choose(a1, b1, c1))
-	*d.slot(opChoose, a, b, c) = cached{opChoose, a, b, c, r}
+	d.keepResult(opChoose, a, b, uint32(c), r)
 	return r
 }
 

@@ -21,7 +21,7 @@ func (d *diagram) effect(k int) ref { return d.variable(uint32(effectLevel + k))
 
 // rule returns the effect that is k for the packets in m, and next for others.
 func (d *diagram) rule(m ref, k int, next ref) ref {
-	leaf, op := d.effect(k), opRule+uint32(k)
+	leaf := d.effect(k)
 	var walk func(m, next ref) ref
 	walk = func(m, next ref) ref {
 		switch {
@@ -30,8 +30,8 @@ func (d *diagram) rule(m ref, k int, next ref) ref {
 		case m == all:
 			return leaf
 		}
-		if c := d.slot(op, m, next, 0); c.a == m && c.b == next && c.op == op {
-			return c.result
+		if r, ok := d.known(opRule, m, next, uint32(k)); ok {
+			return r
 		}
 		d.step()
 		level := min(d.level(m), d.level(next))
@@ -39,7 +39,7 @@ func (d *diagram) rule(m ref, k int, next ref) ref {
 		n0, n1 := d.split(next, level)
 		lo := walk(m0, n0)
 		r := d.mk(level, lo, walk(m1, n1))
-		*d.slot(op, m, next, 0) = cached{op, m, next, 0, r}
+		d.keepResult(opRule, m, next, uint32(k), r)
 		return r
 	}
 	return walk(m, next)
@@ -55,7 +55,7 @@ func (d *diagram) then(a, pass, back ref) ref {
 
 // put returns the effect of a where packets that go on (opPass) or return (opBack) have the
 // effect of b.
-func (d *diagram) put(op uint32, a, b ref) ref {
+func (d *diagram) put(op operation, a, b ref) ref {
 	leaf := d.effect(int(op - opPass))
 	var walk func(a, b ref) ref
 	walk = func(a, b ref) ref {
@@ -66,8 +66,8 @@ func (d *diagram) put(op uint32, a, b ref) ref {
 		case level >= effectLevel:
 			return a
 		}
-		if c := d.slot(op, a, b, 0); c.a == a && c.b == b && c.op == op {
-			return c.result
+		if r, ok := d.known(op, a, b, 0); ok {
+			return r
 		}
 		d.step()
 		level = min(level, d.level(b))
@@ -75,7 +75,7 @@ func (d *diagram) put(op uint32, a, b ref) ref {
 		b0, b1 := d.split(b, level)
 		lo := walk(a0, b0)
 		r := d.mk(level, lo, walk(a1, b1))
-		*d.slot(op, a, b, 0) = cached{op, a, b, 0, r}
+		d.keepResult(op, a, b, 0, r)
 		return r
 	}
 	return walk(a, b)
@@ -83,7 +83,7 @@ func (d *diagram) put(op uint32, a, b ref) ref {
 
 // has returns the packets that have effect k.
 func (d *diagram) has(a ref, k int) ref {
-	leaf, op := d.effect(k), opHas+uint32(k)
+	leaf := d.effect(k)
 	var walk func(a ref) ref
 	walk = func(a ref) ref {
 		level := d.level(a)
@@ -93,14 +93,14 @@ func (d *diagram) has(a ref, k int) ref {
 		case level >= effectLevel:
 			return none
 		}
-		if c := d.slot(op, a, 0, 0); c.a == a && c.op == op {
-			return c.result
+		if r, ok := d.known(opHas, a, 0, uint32(k)); ok {
+			return r
 		}
 		d.step()
 		lo, hi := d.split(a, level)
 		lo = walk(lo)
 		r := d.mk(level, lo, walk(hi))
-		*d.slot(op, a, 0, 0) = cached{op, a, 0, 0, r}
+		d.keepResult(opHas, a, 0, uint32(k), r)
 		return r
 	}
 	return walk(a)

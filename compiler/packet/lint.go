@@ -151,19 +151,19 @@ func (l *linter) isEffective(c *chainSets, k int, in ref) bool {
 		return false
 	}
 	own := outcome(slices.Index(l.outcomes, v))
-	op, other := opFind+uint32(own), func(k int) bool { return k != own }
+	if own > int(maxOperation-opFind) {
+		return false
+	}
+	op, other := opFind+operation(own), func(k int) bool { return k != own }
 	if v.Kind == Accept && l.Program.Default.Kind == Docker {
 		op, other = opFind, func(k int) bool { return k != outcome(0) && l.outcomes[k-firstOutcome].Kind != Accept }
 	}
 	return d.find(op, l.match(c.rules[k]), d.and(in, c.reach[k]), l.from(c, k+1), other)
 }
 
-// opFind is the first number of the operations of find, whose cached results are all negative.
-const opFind uint32 = 1 << 25
-
 // find reports whether some packet in a and in b has one of the wanted effects by the effect e. op is
-// a number that only calls with the same wanted effects have.
-func (d *diagram) find(op uint32, a, b, e ref, wanted func(k int) bool) bool {
+// one that only calls with the same wanted effects have.
+func (d *diagram) find(op operation, a, b, e ref, wanted func(k int) bool) bool {
 	var walk func(a, b, e ref) bool
 	walk = func(a, b, e ref) bool {
 		level, last := d.level(e), false
@@ -179,7 +179,7 @@ func (d *diagram) find(op uint32, a, b, e ref, wanted func(k int) bool) bool {
 		case last && (a == all || b == all || a == b):
 			return true
 		}
-		if k := d.slot(op, a, b, e); k.a == a && k.b == b && k.c == e && k.op == op {
+		if _, no := d.known(op, a, b, uint32(e)); no {
 			return false
 		}
 		d.step()
@@ -190,7 +190,7 @@ func (d *diagram) find(op uint32, a, b, e ref, wanted func(k int) bool) bool {
 		if walk(a0, b0, e0) || walk(a1, b1, e1) {
 			return true
 		}
-		*d.slot(op, a, b, e) = cached{op, a, b, e, none}
+		d.keepResult(op, a, b, uint32(e), none)
 		return false
 	}
 	return walk(a, b, e)

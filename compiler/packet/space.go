@@ -10,8 +10,8 @@ import (
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
 
-// DefaultBudget is the number of nodes a space may make: about 500 MB.
-const DefaultBudget = 16 << 20
+// DefaultBudget is the number of nodes a space may make: about 500 MB. No space can make more.
+const DefaultBudget = 1 << (refBits - 1)
 
 // Space is what programs have in common that are compared: the classes into which their
 // conditions divide the values of each field. Only sets of one space can be combined. A
@@ -46,9 +46,9 @@ type Space struct {
 // a *BudgetError if that takes too much memory or time; the budget is DefaultBudget.
 func New(programs ...*Program) (*Space, error) { return WithBudget(DefaultBudget, programs...) }
 
-// WithBudget is New with another limit on the number of nodes.
+// WithBudget is New with a lower limit on the number of nodes.
 func WithBudget(nodes int, programs ...*Program) (*Space, error) {
-	return newSpace(nodes, nil, programs)
+	return newSpace(min(nodes, DefaultBudget), nil, programs)
 }
 
 func newSpace(nodes int, shared *Cuts, programs []*Program) (*Space, error) {
