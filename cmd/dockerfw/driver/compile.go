@@ -49,6 +49,9 @@ func (c *compilation) compileHost(label string, now time.Time, broken bool) (Hos
 			return h, nil
 		}
 	}
+	if c.lintEarly && !broken && !diags.HasErrors() {
+		c.startLint([]*parser.Policy{policy})
+	}
 	out, diags := c.compile(policy, diags, broken)
 	if !diags.HasErrors() {
 		h.output = out

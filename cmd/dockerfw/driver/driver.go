@@ -40,8 +40,8 @@ type Options struct {
 	// Now is the time at which rules can have expired; zero means that none has. It can
 	// cause errors and warnings, but never changes a byte of the output.
 	Now time.Time
-	// Lint finds what [Result.Lint] returns while the hosts are proved: a proof alone does not occupy all
-	// processors.
+	// Lint finds what [Result.Lint] returns while the hosts are proved, or a single host is compiled: that alone does
+	// not occupy all processors.
 	Lint bool
 	// Progress, if not nil, is called when a stage begins and after each host of it, for several
 	// hosts at a time, and with the zero Progress when the work ends.
@@ -103,11 +103,10 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	}
 	source := c.source
 	defer source.Close()
-	if opts.Lint {
-		policies := distinctPolicies(hosts)
-		result.findings = sync.OnceValue(func() hcl.Diagnostics { return lint.Hosts(policies, result.addresses) })
-		go result.findings()
+	if opts.Lint && c.findings == nil {
+		c.startLint(distinctPolicies(hosts))
 	}
+	result.findings = c.findings
 	var more hcl.Diagnostics
 	result.ignores, more = source.Ignores()
 	result.unused = append(source.UnusedNames(), more...)
@@ -148,6 +147,7 @@ func begin(name string, opts Options, streaming bool, kept int) (*compilation, [
 	labels, more := chooseHosts(source.Hosts(), opts.Hosts)
 	diags = append(diags, more...)
 	c.labels, c.partial = labels, len(labels) < len(source.Hosts())
+	c.lintEarly = opts.Lint && len(labels) == 1
 	c.lists = compiler.NewLists(source.Dir)
 	c.addresses = semantics.NewLists(c.lists.Ranges, c.lists.Merged)
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
@@ -174,6 +174,10 @@ type compilation struct {
 	labels  []string
 	partial bool
 
+	// lintEarly is set if package lint can begin when the only host is evaluated; findings are what it finds.
+	lintEarly bool
+	findings  func() hcl.Diagnostics
+
 	// streaming means that nothing is kept of a host once its files are written, and before that
 	// only of the first hosts: room is how many more.
 	streaming bool
@@ -184,6 +188,16 @@ type compilation struct {
 	equal map[[sha256.Size]byte]*Host
 	// emitError is the first error of Options.Emit.
 	emitError error
+}
+
+// startLint begins to look for what Result.Lint returns. The policies may turn out to have errors.
+func (c *compilation) startLint(policies []*parser.Policy) {
+	findings := sync.OnceValue(func() hcl.Diagnostics { return lint.Hosts(policies, c.addresses) })
+	c.findings = findings
+	go func() {
+		defer func() { _ = recover() }() // findings panics again when it is asked
+		findings()
+	}()
 }
 
 // forEachHost calls work for all hosts, as many at a time as there are processors, and
