@@ -168,8 +168,9 @@ func (f Contents) KeepOtherHosts(dir string) error {
 	if err != nil {
 		return err
 	}
+	compiled := earlier{dir: dir}
 	for _, path := range extra {
-		if host := filepath.Dir(path); host == "." || hosts[host] || !isCompiledFile(dir, path) {
+		if host := filepath.Dir(path); host == "." || hosts[host] || !compiled.has(path) {
 			continue
 		}
 		if f[path], err = files.Read(files.Disk, filepath.Join(dir, path)); err != nil {
@@ -179,21 +180,35 @@ func (f Contents) KeepOtherHosts(dir string) error {
 	return nil
 }
 
-// isCompiledFile reports whether an earlier compile wrote a file: it is a manifest, or the
-// manifest in the same folder lists it.
-func isCompiledFile(dir, path string) bool {
-	full := filepath.Join(dir, path)
-	if info, err := os.Lstat(full); err != nil || !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
+// earlier are the files in an output folder that earlier compiles wrote.
+type earlier struct {
+	dir string
+	// manifest is that of the folder that was asked about last, nil without a valid one: it is asked about its
+	// files one after the other.
+	manifest *Manifest
+	folder   string
+	known    bool
+}
+
+// has reports whether an earlier compile wrote a file: it is a manifest, or the manifest in the same folder
+// lists it.
+func (e *earlier) has(path string) bool {
+	if info, err := os.Lstat(filepath.Join(e.dir, path)); err != nil || !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
 		return false
 	}
-	text, err := files.Read(files.Disk, filepath.Join(filepath.Dir(full), ManifestFile))
-	if err != nil {
-		return false
+	m, name := e.manifestOf(filepath.Dir(path)), filepath.Base(path)
+	return m != nil && (name == ManifestFile || slices.ContainsFunc(m.Files, func(f Input) bool { return f.Name == name }))
+}
+
+func (e *earlier) manifestOf(folder string) *Manifest {
+	if e.known && e.folder == folder {
+		return e.manifest
 	}
-	m, err := ParseManifest(text)
-	if err != nil {
-		return false
+	e.manifest, e.folder, e.known = nil, folder, true
+	if text, err := files.Read(files.Disk, filepath.Join(e.dir, folder, ManifestFile)); err == nil {
+		if m, err := ParseManifest(text); err == nil {
+			e.manifest = m
+		}
 	}
-	name := filepath.Base(path)
-	return name == ManifestFile || slices.ContainsFunc(m.Files, func(f Input) bool { return f.Name == name })
+	return e.manifest
 }

@@ -210,8 +210,9 @@ func (w *Writer) Commit() ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	old := earlier{dir: w.dir}
 	for _, path := range extra {
-		if !isCompiledFile(w.dir, path) {
+		if !old.has(path) {
 			return nil, fmt.Errorf("%s was not written by dockerfw: the output folder is replaced as a whole, so it must contain only compiled files. Use a separate folder with -o", filepath.Join(w.dir, path))
 		}
 	}
