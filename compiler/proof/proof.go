@@ -11,6 +11,7 @@ package proof
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/compiler/packet"
@@ -195,15 +196,16 @@ func (t *translator) program(from *iptables.Table, start string) *packet.Program
 		return &packet.Program{Family: t.loaded.Family, Chains: []*packet.Chain{{Name: start}}}
 	}
 	table := &iptables.Table{Name: from.Name}
-	rules := map[packet.Origin]parsedRule{}
+	rules := map[string][]parsedRule{} // by chain
 	for _, loaded := range from.Reachable(start).Chains {
 		chain := *loaded
-		chain.Rules = nil
+		chain.Rules = make([]*iptables.Rule, len(loaded.Rules))
+		parsed := make([]parsedRule, len(loaded.Rules))
 		for i, r := range loaded.Rules {
-			parsed := parseRule(r)
-			rules[packet.Origin{Table: table.Name, Chain: chain.Name, Rule: i}] = parsed
-			chain.Rules = append(chain.Rules, parsed.unlimited)
+			parsed[i] = parseRule(r)
+			chain.Rules[i] = parsed[i].unlimited
 		}
+		rules[chain.Name] = parsed
 		table.Chains = append(table.Chains, &chain)
 	}
 	p := netfilter.Program(table, t.loaded.Family, start, t.sets)
@@ -212,7 +214,7 @@ func (t *translator) program(from *iptables.Table, start string) *packet.Program
 			for i, m := range r.Matches {
 				r.Matches[i] = packet.Map(m, t.unmanaged.condition)
 			}
-			parsed := rules[r.At]
+			parsed := rules[r.At.Chain][r.At.Rule]
 			r.Matches = append(r.Matches, parsed.limits...)
 			r.Text = parsed.id.Comment()
 		}
@@ -230,20 +232,26 @@ type parsedRule struct {
 }
 
 func parseRule(r *iptables.Rule) parsedRule {
-	var out parsedRule
-	out.id, _ = ir.ParseComment(r.Comment())
-	unlimited := *r
-	unlimited.Matches = nil
-	for _, m := range r.Matches {
+	id, _ := ir.ParseComment(r.Comment())
+	out := parsedRule{id: id, unlimited: r}
+	limit := func(m iptables.Match) packet.Cond {
 		switch m.Name {
 		case "hashlimit":
-			out.limits = append(out.limits, semantics.RateOf(out.id.Name))
+			return semantics.RateOf(id.Name)
 		case "connlimit":
-			out.limits = append(out.limits, semantics.ConnectionsOf(out.id.Name))
-		default:
-			unlimited.Matches = append(unlimited.Matches, m)
+			return semantics.ConnectionsOf(id.Name)
+		}
+		return nil
+	}
+	for _, m := range r.Matches {
+		if c := limit(m); c != nil {
+			out.limits = append(out.limits, c)
 		}
 	}
-	out.unlimited = &unlimited
+	if len(out.limits) > 0 {
+		unlimited := *r
+		unlimited.Matches = slices.DeleteFunc(slices.Clone(r.Matches), func(m iptables.Match) bool { return limit(m) != nil })
+		out.unlimited = &unlimited
+	}
 	return out
 }
