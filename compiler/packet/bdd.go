@@ -84,11 +84,23 @@ func operands(op operation, a, b ref) uint64 {
 
 const cacheLimit = 1 << 22
 
+// firstEntries is the size of the tables of a new diagram. Tables that are larger from the beginning are slower: they do
+// not fit into the processor's caches.
+const firstEntries = 1 << 12
+
+// reset empties a diagram for another space. Its tables grow within the memory that they have.
+func (d *diagram) reset(budget int) {
+	d.nodes, d.unique, d.cache = d.nodes[:1], d.unique[:firstEntries], d.cache[:firstEntries]
+	clear(d.unique)
+	clear(d.cache)
+	d.budget, d.steps = budget, 0
+}
+
 func newDiagram(budget int) *diagram {
 	return &diagram{
 		nodes:  []node{{level: leafLevel}},
-		unique: make([]uint32, 1<<12),
-		cache:  make([]cached, 1<<12),
+		unique: make([]uint32, firstEntries),
+		cache:  make([]cached, firstEntries),
 		budget: budget,
 	}
 }
@@ -128,7 +140,12 @@ func (d *diagram) mk(level uint32, lo, hi ref) ref {
 }
 
 func (d *diagram) grow() {
-	d.unique = make([]uint32, 2*len(d.unique))
+	if n := 2 * len(d.unique); n <= cap(d.unique) {
+		d.unique = d.unique[:n]
+		clear(d.unique)
+	} else {
+		d.unique = make([]uint32, n)
+	}
 	mask := uint32(len(d.unique) - 1)
 	for id := 1; id < len(d.nodes); id++ {
 		n := d.nodes[id]
@@ -139,12 +156,24 @@ func (d *diagram) grow() {
 		d.unique[i] = uint32(id)
 	}
 	if len(d.cache) < cacheLimit {
+		d.growCache()
+	}
+}
+
+// growCache doubles the cache. What was at a place is then there, or so much further.
+func (d *diagram) growCache() {
+	half, n := len(d.cache), 2*len(d.cache)
+	if n <= cap(d.cache) {
+		d.cache = d.cache[:n]
+		clear(d.cache[half:])
+	} else {
 		old := d.cache
-		d.cache = make([]cached, 2*len(old))
-		for _, c := range old {
-			if c.operands != 0 {
-				d.cache[c.place()&uint32(len(d.cache)-1)] = c
-			}
+		d.cache = make([]cached, n)
+		copy(d.cache, old)
+	}
+	for i, c := range d.cache[:half] {
+		if c.operands != 0 && c.place()&uint32(n-1) != uint32(i) {
+			d.cache[half+i], d.cache[i] = c, cached{}
 		}
 	}
 }

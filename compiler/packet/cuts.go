@@ -11,10 +11,18 @@ import (
 // Cuts are the classes of addresses that spaces have in common: the hosts of a fleet mostly have
 // the same sets, although their rules differ. It is safe for concurrent use.
 type Cuts struct {
+	// Reuse keeps the memory of spaces that are done for others: see Done. Without it they leave it to the collector.
+	Reuse bool
+
 	mu      sync.Mutex
 	known   map[string][]*addressCut
 	entries int
+	// unused are diagrams of spaces that are done.
+	unused []*diagram
 }
+
+// maxUnused is the number of diagrams that are kept: several hosts are proved at a time.
+const maxUnused = 8
 
 // maxCuts is the number of different collections of sets that are kept: in a fleet whose hosts
 // all have sets of their own they must not stay in memory.
@@ -35,6 +43,38 @@ type addressCut struct {
 // New is the function New with shared classes.
 func (s *Cuts) New(programs ...*Program) (*Space, error) {
 	return newSpace(DefaultBudget, s, programs)
+}
+
+// Done is called when a space that New has made is not needed any more. Neither the space nor anything of it
+// may be used after it.
+func (s *Cuts) Done(space *Space) {
+	d := space.d
+	space.d = nil // using it panics
+	if s == nil || d == nil || !s.Reuse {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.unused) < maxUnused {
+		s.unused = append(s.unused, d)
+	}
+}
+
+// diagram returns an empty diagram. s may be nil.
+func (s *Cuts) diagram(budget int) *diagram {
+	if s == nil {
+		return newDiagram(budget)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.unused)
+	if n == 0 {
+		return newDiagram(budget)
+	}
+	d := s.unused[n-1]
+	s.unused = s.unused[:n-1]
+	d.reset(budget)
+	return d
 }
 
 // divide divides the columns of a space that have sets of addresses. s may be nil.

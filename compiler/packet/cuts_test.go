@@ -1,6 +1,8 @@
 package packet
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -8,11 +10,38 @@ import (
 	"pgregory.net/rapid"
 )
 
+// A space in the memory of another one makes the same nodes. Diagrams of these sizes grow several times,
+// within the memory of a larger one and beyond that of a smaller one.
+func TestSpacesInTheMemoryOfOthersAreTheSame(t *testing.T) {
+	shared := Cuts{Reuse: true}
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, rules := range []int{20, 400, 1500, 300, 3000, 3000, 50} {
+		p := workload(r, rules, nil, true)
+		alone := space(t, p)
+		again, err := shared.New(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(alone.d.nodes, again.d.nodes) || len(alone.d.cache) != len(again.d.cache) || !slices.Equal(alone.Programs()[0].decided, again.Programs()[0].decided) {
+			t.Errorf("%d rules: %d nodes, %d in the memory of others", rules, alone.Nodes(), again.Nodes())
+		}
+		for i, c := range again.d.cache {
+			if c.operands != 0 && int(c.place())&(len(again.d.cache)-1) != i {
+				t.Fatalf("%d rules: the result at %d of the cache belongs to %d", rules, i, int(c.place())&(len(again.d.cache)-1))
+			}
+		}
+		shared.Done(again)
+	}
+	if len(shared.unused) != 1 {
+		t.Errorf("%d diagrams were made", len(shared.unused))
+	}
+}
+
 // Spaces with shared classes of addresses must be the spaces without: the same nodes, verdicts and
 // examples.
 func TestSharedClassesOfAddressesChangeNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var shared Cuts
+		shared := Cuts{Reuse: true}
 		family := rapid.SampledFrom([]ir.Family{ir.IPv4, ir.IPv6}).Draw(t, "family")
 		first := genProgram(t, family)
 		// Some of these have the same sets as an earlier one, and some have others.
@@ -38,6 +67,7 @@ func TestSharedClassesOfAddressesChangeNothing(t *testing.T) {
 					}
 				}
 			}
+			shared.Done(together)
 		}
 	})
 }

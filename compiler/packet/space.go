@@ -81,11 +81,13 @@ func newSpace(nodes int, shared *Cuts, programs []*Program) (*Space, error) {
 		if i == 0 {
 			budget = nodes
 		}
-		if err = s.attempt(order, budget); err == nil {
+		s.d = shared.diagram(budget)
+		if err = s.attempt(order); err == nil {
 			s.d.budget, s.d.steps = nodes, 0
 			return s, nil
 		}
 	}
+	shared.Done(s)
 	err.(*BudgetError).Nodes = nodes
 	return nil, err
 }
@@ -108,9 +110,8 @@ func (s *Space) Programs() []*Evaluation { return s.programs }
 // Nodes returns how many nodes the space has made so far.
 func (s *Space) Nodes() int { return len(s.d.nodes) }
 
-func (s *Space) attempt(order []*column, budget int) (err error) {
+func (s *Space) attempt(order []*column) (err error) {
 	defer Catch(&err)
-	s.d = newDiagram(budget)
 	s.made = map[condition]ref{}
 	s.owners = nil
 	level := uint32(0)

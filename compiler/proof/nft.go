@@ -140,6 +140,7 @@ func compareNFT(cuts *packet.Cuts, program, text *packet.Program) error {
 	if err != nil {
 		return err
 	}
+	defer cuts.Done(evaluated[0].Space())
 	return mustEqual(evaluated[0], evaluated[1])
 }
 

@@ -90,6 +90,7 @@ func compare(cuts *packet.Cuts, program, text *packet.Program, refusing *parser.
 	if err != nil {
 		return err
 	}
+	defer cuts.Done(evaluated[0].Space())
 	if err := mustEqual(evaluated[0], evaluated[1]); err != nil {
 		return err
 	}

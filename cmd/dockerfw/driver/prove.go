@@ -29,9 +29,9 @@ type proofCache struct {
 	cuts      packet.Cuts
 	mu        sync.Mutex
 	// atOnce is how many parts of the proof of a host, each of a family and a path, run at a time.
-	atOnce int
-	results  map[[sha256.Size]byte]*proofResult
-	sets     map[[sha256.Size]byte]*loadedSets
+	atOnce  int
+	results map[[sha256.Size]byte]*proofResult
+	sets    map[[sha256.Size]byte]*loadedSets
 }
 
 // loadedSets are the sets of a host after loading their text, which the hosts of a fleet often
@@ -83,7 +83,7 @@ func newProofCache(addresses *semantics.Lists, hosts int) *proofCache {
 	if hosts == 1 {
 		atOnce = 2
 	}
-	return &proofCache{addresses: addresses, atOnce: atOnce, results: map[[sha256.Size]byte]*proofResult{}, sets: map[[sha256.Size]byte]*loadedSets{}}
+	return &proofCache{addresses: addresses, atOnce: atOnce, cuts: packet.Cuts{Reuse: hosts > 1}, results: map[[sha256.Size]byte]*proofResult{}, sets: map[[sha256.Size]byte]*loadedSets{}}
 }
 
 func (c *proofCache) prove(h Host) hcl.Diagnostics {
