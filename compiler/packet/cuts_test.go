@@ -11,8 +11,8 @@ import (
 )
 
 // A space in the memory of another one makes the same nodes. Diagrams of these sizes grow several times,
-// within the memory of a larger one and beyond that of a smaller one.
-func TestSpacesInTheMemoryOfOthersAreTheSame(t *testing.T) {
+// within the memory of a larger one, and beyond that of a smaller one.
+func TestSpacesInTheMemoryOfAnotherAreTheSame(t *testing.T) {
 	shared := Cuts{Reuse: true}
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, rules := range []int{20, 400, 1500, 300, 3000, 3000, 50} {
@@ -23,7 +23,7 @@ func TestSpacesInTheMemoryOfOthersAreTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !slices.Equal(alone.d.nodes, again.d.nodes) || len(alone.d.cache) != len(again.d.cache) || !slices.Equal(alone.Programs()[0].decided, again.Programs()[0].decided) {
-			t.Errorf("%d rules: %d nodes, %d in the memory of others", rules, alone.Nodes(), again.Nodes())
+			t.Errorf("%d rules: %d nodes, %d in the memory of another", rules, alone.Nodes(), again.Nodes())
 		}
 		for i, c := range again.d.cache {
 			if c.operands != 0 && int(c.place())&(len(again.d.cache)-1) != i {
