@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -68,7 +69,10 @@ way, 1 if any is, 2 on errors.`,
 			defer after.Close()
 			opts.Full = style.Full
 			reports, diags, err := diff.Sides(before, after, opts)
-			if err := reportErrors(cmd, diags, nil); err != nil {
+			sources := map[string][]byte{}
+			maps.Copy(sources, before.Sources)
+			maps.Copy(sources, after.Sources)
+			if err := reportErrors(cmd, diags, sources); err != nil {
 				return err
 			}
 			if err != nil {
