@@ -64,7 +64,7 @@ policy, a Compose file or the list of containers cannot be read.`,
 		}
 		// The comparison names rules of the policy, and reads what each of them lists.
 		opts.Fold.NoFold = opts.Fold.NoFold || compared.given()
-		opts.Lint = true
+		opts.Lint, opts.PoliciesOnly = true, !compared.given()
 		result, diags := driver.Policy(args[0], opts)
 		list, sources, unread := compared.read(cmd.InOrStdin())
 		switch {

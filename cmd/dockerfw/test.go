@@ -50,6 +50,7 @@ The exit code is 1 if a test fails or the coverage is below --threshold, and wit
 		if err != nil {
 			return err
 		}
+		opts.PoliciesOnly = true
 		result, diags := driver.Policy(args[0], opts)
 		if n := printDiagnostics(cmd.ErrOrStderr(), diags, result.Sources); n > 0 {
 			escape.Fprintf(cmd.ErrOrStderr(), "%s; no tests were run.\n", words.Count(n, "error"))

@@ -152,24 +152,24 @@ func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, brok
 	return out, append(diags, more...)
 }
 
-// emitFiles adds the files to the hosts and proves them, or passes them to write. It needs all
-// hosts compiled: only then have all input files been read, whose digests are in every
+// emitFiles adds the files to the hosts and proves them, passes them to Options.Emit, or drops them. It needs
+// all hosts compiled: only then have all input files been read, whose digests are in every
 // manifest.
-func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path string, file folder.File) error) hcl.Diagnostics {
+func (c *compilation) emitFiles(hosts []Host, opts Options) hcl.Diagnostics {
 	inputs := c.emitSource(len(hosts))
-	inputs.Large = write != nil
+	inputs.Large = opts.Emit != nil || opts.PoliciesOnly
 	proofs := newProofCache(c.addresses, len(hosts))
 	return c.forEachHost("proving", func(i int) hcl.Diagnostics {
-		h, err := c.emit(hosts[i], now, inputs)
+		h, err := c.emit(hosts[i], opts.Now, inputs)
 		if err != nil {
 			return hcl.Diagnostics{internalError(err)}
 		}
 		if diags := proofs.prove(h); diags.HasErrors() {
 			return diags
 		}
-		if write != nil {
+		if opts.Emit != nil {
 			for _, f := range h.Files {
-				if err := write(h.path(f), f); err != nil {
+				if err := opts.Emit(h.path(f), f); err != nil {
 					c.stop(err)
 					break
 				}
@@ -178,6 +178,9 @@ func (c *compilation) emitFiles(hosts []Host, now time.Time, write func(path str
 			if i >= DescribedHosts {
 				h.Policy, h.output = nil, output{}
 			}
+		}
+		if opts.PoliciesOnly {
+			h.Files, h.output = nil, output{}
 		}
 		hosts[i] = h
 		return nil

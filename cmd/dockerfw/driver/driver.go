@@ -43,6 +43,9 @@ type Options struct {
 	// Lint finds what [Result.Lint] returns while the hosts are proved, or a single host is compiled: that alone does
 	// not occupy all processors.
 	Lint bool
+	// PoliciesOnly leaves the hosts of the result without Files, Tables and NFT, which are dropped as soon as a host is
+	// proved: for callers that need nothing but what is wrong with the policy. It is not for Emit.
+	PoliciesOnly bool
 	// Progress, if not nil, is called when a stage begins and after each host of it, for several
 	// hosts at a time, and with the zero Progress when the work ends.
 	Progress func(Progress)
@@ -113,7 +116,7 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	if len(hosts) <= maxKeptHosts {
 		source.Forget() // no host is compiled twice
 	}
-	if more := c.emitFiles(hosts, opts.Now, opts.Emit); more.HasErrors() {
+	if more := c.emitFiles(hosts, opts); more.HasErrors() {
 		return result, diag.Unique(more)
 	}
 	result.EmitError = c.emitError

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/emit/folder"
 )
 
@@ -152,5 +153,38 @@ func TestLargeSetsAreEmittedAsInMemory(t *testing.T) {
 	}})
 	if diags.HasErrors() || result.EmitError != nil || large != 2 {
 		t.Errorf("%v, %v, %d large files", diags, result.EmitError, large)
+	}
+}
+
+// What only checks a policy needs no files, of which those of a fleet do not fit into memory.
+func TestPoliciesWithoutFilesAreTheSame(t *testing.T) {
+	own := "accept \"own\" {\n  protocol        = \"tcp\"\n  published_ports = [20000 + var.number]\n}\naccept \"again\" {\n  protocol        = \"tcp\"\n  published_ports = [20000]\n}\n"
+	path := policyFile(t, fleet(7, 3)+own+"test \"own\" {\n  from    = \"192.0.2.1\"\n  to_port = 20003\n  expect  = \"accept\"\n}\n")
+	whole, diags := Policy(path, Options{})
+	only, more := Policy(path, Options{PoliciesOnly: true})
+	if diff := cmp.Diff(fmt.Sprint(diags), fmt.Sprint(more)); diff != "" || diags.HasErrors() || len(only.Hosts) != 7 {
+		t.Fatalf("%d hosts, diagnostics (-with files +without):\n%s", len(only.Hosts), diff)
+	}
+	for _, h := range only.Hosts {
+		if h.Files != nil || h.Tables != nil || h.NFT != nil || h.Policy.Host.Name != h.Label() {
+			t.Errorf("host %q: %+v", h.Label(), h)
+		}
+	}
+	if diff := cmp.Diff(fmt.Sprint(whole.Lint()), fmt.Sprint(only.Lint())); diff != "" {
+		t.Errorf("lint (-with files +without):\n%s", diff)
+	}
+	want, err := whole.Test()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := only.Test()
+	texts := func(results []policytest.Result) (out []string) {
+		for _, r := range results {
+			out = append(out, fmt.Sprint(r.Host, " ", r.Packet, " ", r.Got, " ", r.By))
+		}
+		return out
+	}
+	if diff := cmp.Diff(texts(want), texts(got)); diff != "" || err != nil || len(got) != 7 {
+		t.Errorf("%d results, %v (-with files +without):\n%s", len(got), err, diff)
 	}
 }
