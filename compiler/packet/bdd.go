@@ -216,7 +216,10 @@ func (d *diagram) and(a, b ref) ref {
 
 // place determines where the result of an operation is in the cache.
 func (c cached) place() uint32 {
-	return mix(uint32(c.operands), uint32(c.operands>>32), c.third)
+	h := c.operands*0x9e3779b97f4a7c15 ^ uint64(c.third)*0xc2b2ae3d27d4eb4f
+	h ^= h >> 29
+	h *= 0xbf58476d1ce4e5b9
+	return uint32(h >> 32)
 }
 
 // known returns the result of an operation if it is cached.
