@@ -1,8 +1,10 @@
 package emit
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
@@ -33,11 +35,7 @@ const largeSets = 1 << 18
 
 // Files returns all files of one host with target iptables: restore and removal files, and the manifest.
 func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
-	from := "Compiled by dockerfw from " + policyName(src.Policy)
-	if t.Host != "" {
-		from += " for host " + t.Host
-	}
-	from += "; do not edit. "
+	from := origin(t.Host, src) + "; do not edit. "
 	sets, err := setsFile(t.Sets, src, from+"Loading it "+iptables.SetsEffect(t.Sets)+".")
 	if err != nil {
 		return nil, err
@@ -55,11 +53,66 @@ func Files(t *iptables.Tables, src Source) ([]folder.File, error) {
 		)
 	}
 	files = append(files, removal)
-	manifest, err := manifest(t, src, files)
+	return withManifest(files, manifest(t, src))
+}
+
+// FilesLike is Files for a host whose tables are those of the host named label, except for the name, given that host's
+// files. What follows the name in the first line of each is not printed again, unless one is too large for memory.
+func FilesLike(files []folder.File, label string, t *iptables.Tables, src Source) ([]folder.File, error) {
+	if slices.ContainsFunc(files, func(f folder.File) bool { return f.Large != nil }) {
+		return Files(t, src)
+	}
+	renamed, err := rename(files, origin(label, src), origin(t.Host, src))
 	if err != nil {
 		return nil, err
 	}
-	return append(files, manifest), nil
+	return withManifest(renamed, manifest(t, src))
+}
+
+// NFTFilesLike is FilesLike with target nftables.
+func NFTFilesLike(files []folder.File, label string, t *nftables.Tables, src Source) ([]folder.File, error) {
+	renamed, err := rename(files, origin(label, src), origin(t.Host, src))
+	if err != nil {
+		return nil, err
+	}
+	return withManifest(renamed, nftManifest(t, src))
+}
+
+// rename returns files with another origin, without the manifest.
+func rename(files []folder.File, old, now string) ([]folder.File, error) {
+	var out []folder.File
+	for _, f := range files {
+		if f.Name == folder.ManifestFile {
+			continue
+		}
+		rest, ok := bytes.CutPrefix(f.Content, []byte("# "+old+";"))
+		if !ok {
+			return nil, fmt.Errorf("%s does not begin with %q", f.Name, old)
+		}
+		out = append(out, folder.File{Name: f.Name, Content: slices.Concat([]byte("# "+now+";"), rest)})
+	}
+	return out, nil
+}
+
+// origin is how the first line of each file begins.
+func origin(host string, src Source) string {
+	from := "Compiled by dockerfw from " + policyName(src.Policy)
+	if host != "" {
+		from += " for host " + host
+	}
+	return from
+}
+
+// withManifest adds the manifest, in which the files are listed.
+func withManifest(files []folder.File, m folder.Manifest) ([]folder.File, error) {
+	for i := range files {
+		m.Files = append(m.Files, folder.Input{Name: files[i].Name, SHA256: files[i].KeepDigest()})
+	}
+	file, err := m.File()
+	if err != nil {
+		return nil, err
+	}
+	return append(files, file), nil
 }
 
 // setsFile returns the input of ipset restore.
@@ -80,15 +133,16 @@ func setsFile(sets []*iptables.Set, src Source, header string) (folder.File, err
 
 // NFTFiles returns all files of one host with target nftables: the table, its removal, and the manifest.
 func NFTFiles(t *nftables.Tables, src Source) ([]folder.File, error) {
-	from := "Compiled by dockerfw from " + policyName(src.Policy)
-	if t.Host != "" {
-		from += " for host " + t.Host
-	}
+	from := origin(t.Host, src)
 	table := ir.NFTFamily + " " + ir.NFTTable
 	files := []folder.File{
 		{Name: folder.NFTFile, Content: nftables.Table(t, from+"; do not edit. Loading it replaces all rules of table "+table+".")},
 		{Name: folder.NFTRemoval, Content: nftables.Removal(from + "; do not edit. Loading it deletes table " + table + ".")},
 	}
+	return withManifest(files, nftManifest(t, src))
+}
+
+func nftManifest(t *nftables.Tables, src Source) folder.Manifest {
 	m := folder.Manifest{
 		Format: folder.ManifestFormat, Version: src.Version, Host: t.Host, Target: ir.TargetNFTables.String(),
 		External: src.External, Container: src.Container, Internal: src.Internal,
@@ -102,14 +156,7 @@ func NFTFiles(t *nftables.Tables, src Source) ([]folder.File, error) {
 			m.Sets = append(m.Sets, folder.SetReport{Name: s.Name, Family: s.Family.String(), Type: string(ir.HashNet), Managed: s.Kind == nftables.Managed, Elements: s.Prefixes.Len()})
 		}
 	}
-	for _, f := range files {
-		m.Files = append(m.Files, folder.Input{Name: f.Name, SHA256: f.Digest()})
-	}
-	manifest, err := m.File()
-	if err != nil {
-		return nil, err
-	}
-	return append(files, manifest), nil
+	return m
 }
 
 // policyName returns the names of a policy's files as one line of text, the first few in full.
@@ -126,7 +173,7 @@ func policyName(files []string) string {
 	return string(escape.Terminal(text))
 }
 
-func manifest(t *iptables.Tables, src Source, files []folder.File) (folder.File, error) {
+func manifest(t *iptables.Tables, src Source) folder.Manifest {
 	m := folder.Manifest{
 		Format: folder.ManifestFormat, Version: src.Version, Host: t.Host,
 		External: src.External, Container: src.Container, Internal: src.Internal,
@@ -145,8 +192,5 @@ func manifest(t *iptables.Tables, src Source, files []folder.File) (folder.File,
 			Name: s.Name, Family: s.Family.String(), Type: string(s.Type), Managed: s.Managed, Elements: s.Prefixes.Len() + len(s.Members),
 		})
 	}
-	for _, f := range files {
-		m.Files = append(m.Files, folder.Input{Name: f.Name, SHA256: f.Digest()})
-	}
-	return m.File()
+	return m
 }

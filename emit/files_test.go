@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 	"github.com/dockerfw/dockerfw/emit/folder"
 	"github.com/dockerfw/dockerfw/emit/iptables"
+	"github.com/dockerfw/dockerfw/emit/nftables"
 )
 
 func TestFilesReturnsAllFilesOfAHost(t *testing.T) {
@@ -67,8 +69,47 @@ func TestFilesReturnsAllFilesOfAHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(files, again); diff != "" {
+	if diff := cmp.Diff(files, again, sameFiles); diff != "" {
 		t.Errorf("the second call returned other files (-first +second):\n%s", diff)
+	}
+}
+
+var sameFiles = cmpopts.IgnoreUnexported(folder.File{})
+
+func TestFilesLikeThoseOfAnotherHostAreItsOwn(t *testing.T) {
+	of := func(host string) *iptables.Tables {
+		return &iptables.Tables{
+			Host:     host,
+			Sets:     []*iptables.Set{{Name: "web1", Family: ir.IPv4, Type: ir.HashNet, Managed: true, MaxElem: 64, Prefixes: ir.PrefixesOf(netip.MustParsePrefix("10.0.0.0/8"))}},
+			Programs: []*iptables.Program{program()},
+		}
+	}
+	nftOf := func(host string) *nftables.Tables { return &nftables.Tables{Host: host} }
+	src := Source{Policy: []string{"a for host web1; b.hcl"}}
+	for _, labels := range [][2]string{{"web1", "web22"}, {"web22", "web1"}, {"web1", "web1"}} {
+		check := func(first []folder.File, err error, like func([]folder.File, string) ([]folder.File, error), want []folder.File) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := like(first, labels[0])
+			if diff := cmp.Diff(want, got, sameFiles); diff != "" || err != nil {
+				t.Errorf("%v: %v (-want +got):\n%s", labels, err, diff)
+			}
+			if _, err := like(first, "web3"); err == nil {
+				t.Errorf("%v: files of another host than said are accepted", labels)
+			}
+		}
+		first, err := Files(of(labels[0]), src)
+		want, _ := Files(of(labels[1]), src)
+		check(first, err, func(files []folder.File, label string) ([]folder.File, error) {
+			return FilesLike(files, label, of(labels[1]), src)
+		}, want)
+		first, err = NFTFiles(nftOf(labels[0]), src)
+		want, _ = NFTFiles(nftOf(labels[1]), src)
+		check(first, err, func(files []folder.File, label string) ([]folder.File, error) {
+			return NFTFilesLike(files, label, nftOf(labels[1]), src)
+		}, want)
 	}
 }
 

@@ -16,6 +16,8 @@ type File struct {
 	Content []byte
 	// Large is the content of a file that is too large for memory; Content is then nil.
 	Large *Large
+	// digest is the SHA-256 of Content if it was kept.
+	digest *[sha256.Size]byte
 }
 
 // Large is text that is printed each time it is needed, and never in memory as a whole.
@@ -113,8 +115,11 @@ func hasDigest(content io.Reader, sum [sha256.Size]byte) (bool, error) {
 
 // sum returns the SHA-256 of the content.
 func (f File) sum() [sha256.Size]byte {
-	if f.Large != nil {
+	switch {
+	case f.Large != nil:
 		return f.Large.digest
+	case f.digest != nil:
+		return *f.digest
 	}
 	return sha256.Sum256(f.Content)
 }
@@ -123,4 +128,11 @@ func (f File) sum() [sha256.Size]byte {
 func (f File) Digest() string {
 	sum := f.sum()
 	return hex.EncodeToString(sum[:])
+}
+
+// KeepDigest is Digest for a file that does not change any more: it and its copies keep the result.
+func (f *File) KeepDigest() string {
+	sum := f.sum()
+	f.digest = &sum
+	return f.Digest()
 }

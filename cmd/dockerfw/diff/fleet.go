@@ -1,7 +1,6 @@
 package diff
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"runtime"
 	"slices"
@@ -112,7 +111,7 @@ type knownReports struct {
 }
 
 type pairKey struct {
-	old, now       [sha256.Size]byte
+	old, now       snapshot.Key
 	hasOld, hasNow bool
 }
 
@@ -138,7 +137,7 @@ func (k *knownReports) compare(p pair, opts Options) (*Report, hcl.Diagnostics, 
 		}
 	}
 	key.old, key.now = old.Key, now.Key
-	if unknown := [sha256.Size]byte{}; key.hasOld && key.old == unknown || key.hasNow && key.now == unknown {
+	if unknown := (snapshot.Key{}); key.hasOld && key.old == unknown || key.hasNow && key.now == unknown {
 		return p.compare(old, now, opts)
 	}
 	k.mu.Lock()

@@ -198,9 +198,17 @@ func (c *compilation) emit(h Host, now time.Time, source emit.Source) (Host, err
 	host := h.Policy.Host
 	source.External, source.Container, source.Internal = parser.Values(host.ExternalInterfaces), parser.Values(host.ContainerInterfaces), parser.Values(host.InternalInterfaces)
 	if h.NFT != nil {
-		h.Files, err = emit.NFTFiles(h.NFT, source)
+		h.Files, err = c.equalHosts.files(h,
+			func() ([]folder.File, error) { return emit.NFTFiles(h.NFT, source) },
+			func(files []folder.File, label string) ([]folder.File, error) {
+				return emit.NFTFilesLike(files, label, h.NFT, source)
+			})
 	} else {
-		h.Files, err = emit.Files(h.Tables, source)
+		h.Files, err = c.equalHosts.files(h,
+			func() ([]folder.File, error) { return emit.Files(h.Tables, source) },
+			func(files []folder.File, label string) ([]folder.File, error) {
+				return emit.FilesLike(files, label, h.Tables, source)
+			})
 	}
 	if err != nil {
 		return h, err

@@ -79,8 +79,8 @@ type Host struct {
 	declared hcl.Range
 	// fingerprint is that of its policy, zero if there is only one host.
 	fingerprint [sha256.Size]byte
-	// key is the digest of what its proof depends on; see proofKey.
-	key [sha256.Size]byte
+	// key identifies what its proof depends on.
+	key Key
 }
 
 // output is what a host loads, before it is printed.
@@ -158,7 +158,7 @@ func begin(name string, opts Options, streaming bool, kept int) (*compilation, [
 		source.Close()
 		return c, nil, diags
 	}
-	c.equal = nil
+	c.equal, c.equalHosts = nil, newEqualHosts(hosts)
 	return c, hosts, diags
 }
 
@@ -189,6 +189,8 @@ type compilation struct {
 	mu sync.Mutex
 	// equal are compiled hosts by the fingerprint of their policies, while hosts are compiled.
 	equal map[[sha256.Size]byte]*Host
+	// equalHosts has files of hosts while they are printed.
+	equalHosts *equalHosts
 	// emitError is the first error of Options.Emit.
 	emitError error
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/emit/folder"
@@ -54,6 +55,33 @@ func emitted(t *testing.T, path string) (map[string]string, *Result) {
 		t.Fatal(diags, result.EmitError)
 	}
 	return files, result
+}
+
+// More groups of equal hosts, one in another, than have their files kept.
+func TestFilesOfEqualHostsAreThoseOfEachAlone(t *testing.T) {
+	const groups = maxPrinted + 3
+	for _, target := range []string{"iptables", "nftables"} {
+		var text strings.Builder
+		for i := range 3 * groups {
+			fmt.Fprintf(&text, "host \"web%d\" {\n  external_interfaces = [\"eth0\"]\n  target = %q\n  variables = { number = %d }\n}\n", i, target, i%groups)
+		}
+		text.WriteString("variable \"number\" {\n  type = number\n}\naccept \"own\" {\n  protocol = \"tcp\"\n  published_ports = [2000 + var.number]\n}\n")
+		text.WriteString("ipset \"few\" {\n  entries = [\"192.0.2.0/24\"]\n}\ndeny \"few\" {\n  source = [ipset.few]\n}\n")
+		path := policyFile(t, text.String())
+		all, diags := Policy(path, Options{})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		for _, h := range all.Hosts {
+			alone, diags := Policy(path, Options{Hosts: []string{h.Label()}})
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			if diff := cmp.Diff(alone.Hosts[0].Files, h.Files, cmpopts.IgnoreUnexported(folder.File{})); diff != "" {
+				t.Fatalf("%s of target %s (-alone +with others):\n%.2000s", h.Label(), target, diff)
+			}
+		}
+	}
 }
 
 // Hosts that are equal but for their names, hosts that all differ and are too many to be kept,

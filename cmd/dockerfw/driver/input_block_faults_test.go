@@ -202,7 +202,7 @@ func TestFaultsInThePrintedInputBlockAreRefused(t *testing.T) {
 
 func TestAnInputBlockThatThePolicyDoesNotHaveIsRefused(t *testing.T) {
 	host := compileText(t, strings.ReplaceAll(closedHost, "INSTALL", "replace")).Hosts[0]
-	key := func(in *parser.HostInput) [32]byte {
+	key := func(in *parser.HostInput) Key {
 		policy := *host.Policy
 		policy.Input = in
 		return proofKey(digest(&policy), iptablesText(host.Files))

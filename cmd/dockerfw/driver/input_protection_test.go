@@ -247,7 +247,7 @@ func TestINPUTProtectionThatThePolicyDisablesIsRefused(t *testing.T) {
 
 func TestHostsWithDifferentINPUTProtectionShareNoProof(t *testing.T) {
 	host := compileText(t, strings.ReplaceAll(protecting, "INSTALL", "replace")).Hosts[0]
-	key := func(change func(*parser.Host)) [32]byte {
+	key := func(change func(*parser.Host)) Key {
 		t.Helper()
 		policy, h := *host.Policy, *host.Policy.Host
 		change(&h)

@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"crypto/sha256"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -59,8 +58,8 @@ func (p *Pending) Host(i int) (Unproved, error) {
 	return Unproved{h, p}, err
 }
 
-// Key returns a digest that two hosts of a policy have in common only if they are equal but for their labels.
-func (u Unproved) Key() [sha256.Size]byte { return u.host.key }
+// Key returns what two hosts of a policy have in common only if they are equal but for their labels.
+func (u Unproved) Key() Key { return u.host.key }
 
 // Declared is the host block.
 func (u Unproved) Declared() hcl.Range { return u.host.declared }

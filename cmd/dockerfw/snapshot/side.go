@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"crypto/sha256"
 	"runtime"
 	"sync"
 
@@ -38,10 +37,12 @@ type Side struct {
 	}
 }
 
+// Key is the same for hosts of a side that are equal but for their labels; zero for nothing known.
+type Key = driver.Key
+
 // Unread is a host that is not read yet.
 type Unread struct {
-	// Key is the same for hosts of a side that are equal but for their labels; zero for nothing known.
-	Key [sha256.Size]byte
+	Key Key
 	// Declared is the host block of a policy.
 	Declared hcl.Range
 	// Read reads the host. Diagnostics are about its text; an error is any other reason.
