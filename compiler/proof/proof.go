@@ -209,7 +209,7 @@ func (t *translator) program(from *iptables.Table, start string) *packet.Program
 		rules[chain.Name] = parsed
 		table.Chains = append(table.Chains, &chain)
 	}
-	p := netfilter.Program(table, t.loaded.Family, start, t.sets)
+	p := netfilter.ProgramWithoutText(table, t.loaded.Family, start, t.sets)
 	for _, c := range p.Chains {
 		for _, r := range c.Rules {
 			for i, m := range r.Matches {

@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -23,22 +24,24 @@ var protocolAliases = map[string]uint8{
 	"manet": 138, "ethernet": 143, "icmpv6": 58, "icmp6": 58, "ipv6-mh": 135, "mh": 135, "ip-encap": 4, "ospfigp": 89, "all": 0, "any": 0, "ip": 0, "hopopt": 0,
 }
 
+// protocolNumbers has all names.
+var protocolNumbers = func() map[string]uint8 {
+	out := maps.Clone(protocolAliases)
+	for n, name := range protocolNames {
+		out[name] = n
+	}
+	return out
+}()
+
 // ProtocolNumber returns the number of a protocol as -p accepts it, a name or a number; 0
 // is all protocols.
 func ProtocolNumber(s string) (uint8, bool) {
 	s = strings.ToLower(s)
-	if n, err := parseC(s, 8); err == nil {
-		return uint8(n), true
-	}
-	if n, ok := protocolAliases[s]; ok {
+	if n, ok := protocolNumbers[s]; ok {
 		return n, true
 	}
-	for n, name := range protocolNames {
-		if name == s {
-			return n, true
-		}
-	}
-	return 0, false
+	n, err := parseC(s, 8)
+	return uint8(n), err == nil
 }
 
 // ProtocolName returns the spelling of a protocol in canonical rules: its name if it has

@@ -16,13 +16,22 @@ import (
 // opaque conditions. Tables beside it are not part of the program, but their rules may
 // count in its limits.
 func Program(t *iptables.Table, f ir.Family, start string, sets *Sets, beside ...*iptables.Table) *packet.Program {
+	return program(t, f, start, sets, func(r *iptables.Rule) string { return r.Canonical(iptables.Family(f)) }, beside...)
+}
+
+// ProgramWithoutText is Program without the texts of rules, for a caller that has others.
+func ProgramWithoutText(t *iptables.Table, f ir.Family, start string, sets *Sets, beside ...*iptables.Table) *packet.Program {
+	return program(t, f, start, sets, func(*iptables.Rule) string { return "" }, beside...)
+}
+
+func program(t *iptables.Table, f ir.Family, start string, sets *Sets, text func(*iptables.Rule) string, beside ...*iptables.Table) *packet.Program {
 	p := &packet.Program{Family: f}
 	counting := hashTables(append(beside[:len(beside):len(beside)], t)...)
 	add := func(c *iptables.Chain) {
 		chain := &packet.Chain{Name: c.Name}
 		for i, r := range c.Rules {
 			rule := rule(t, r, f, sets, counting)
-			rule.At = packet.Origin{Table: t.Name, Chain: c.Name, Rule: i}
+			rule.Text, rule.At = text(r), packet.Origin{Table: t.Name, Chain: c.Name, Rule: i}
 			chain.Rules = append(chain.Rules, rule)
 		}
 		p.Chains = append(p.Chains, chain)
@@ -53,7 +62,7 @@ var continuing = []string{
 // rule returns a rule for family f. counting is the number of rules that count in each
 // hashlimit table.
 func rule(t *iptables.Table, r *iptables.Rule, f ir.Family, sets *Sets, counting map[string]int) *packet.Rule {
-	out := &packet.Rule{Text: r.Canonical(iptables.Family(f)), Actions: actionsOf(r)}
+	out := &packet.Rule{Actions: actionsOf(r)}
 	for _, o := range r.Base {
 		out.Matches = append(out.Matches, baseCond(o, f))
 	}
