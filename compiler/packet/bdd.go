@@ -44,7 +44,7 @@ const stepsPerNode = 8
 type diagram struct {
 	nodes  []node
 	unique []uint32 // open addressing; 0 is free, as the leaf is never looked up
-	cache  []cached // overwritten where two results have the same place
+	cache  []cached // overwritten where two results have the same place; half as many as unique, if that is large
 	steps  int
 	budget int
 	memo   memo
@@ -155,7 +155,7 @@ func (d *diagram) grow() {
 		}
 		d.unique[i] = uint32(id)
 	}
-	if len(d.cache) < cacheLimit {
+	if len(d.cache) < min(len(d.unique)/2, cacheLimit) {
 		d.growCache()
 	}
 }
