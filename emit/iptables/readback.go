@@ -65,12 +65,15 @@ type Loaded struct {
 // Each failure is an internal error at the block of the rule or set.
 func ReadBack(t *Tables, printed Text) (*Loaded, hcl.Diagnostics) {
 	sets, err := LoadSets(t, printed)
-	return ReadBackWith(t, printed, sets, err)
+	return ReadBackWith(t, printed, sets, err, nil)
 }
 
+// KnownLines are the lines of texts that were read back before, for hosts that have most of their rules in common.
+type KnownLines = text.Known
+
 // ReadBackWith is ReadBack with the result of [LoadSets] for the text of the sets, which hosts
-// with equal text can share.
-func ReadBackWith(t *Tables, printed Text, sets *LoadedSets, err error) (*Loaded, hcl.Diagnostics) {
+// with equal text can share. known is nil for a host alone.
+func ReadBackWith(t *Tables, printed Text, sets *LoadedSets, err error, known *KnownLines) (*Loaded, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	loaded := &Loaded{Filter: map[ir.Family]*text.Table{}, Security: map[ir.Family]*text.Table{}}
 	var rng hcl.Range
@@ -82,7 +85,7 @@ func ReadBackWith(t *Tables, printed Text, sets *LoadedSets, err error) (*Loaded
 		diags = append(diags, diag.Internal(rng, "printed sets: %s", err))
 	}
 	for _, p := range t.Programs {
-		filter, security, rng, err := readRules(p, printed.Rules[p.Family], printed.RulesRemoval[p.Family])
+		filter, security, rng, err := readRules(p, printed.Rules[p.Family], printed.RulesRemoval[p.Family], known)
 		if err != nil {
 			diags = append(diags, diag.Internal(rng, "printed %s rules: %s", p.Family, err))
 		}
@@ -130,20 +133,20 @@ func jumps(p *Program) string {
 }
 
 // readRules returns dockerfw's chains of the filter and security tables after loading.
-func readRules(p *Program, load, remove []byte) (filter, security *text.Table, _ hcl.Range, _ error) {
+func readRules(p *Program, load, remove []byte, known *text.Known) (filter, security *text.Table, _ hcl.Range, _ error) {
 	none := origin(p.Chains[0])
 	fail := func(rng hcl.Range, err error) (filter, security *text.Table, _ hcl.Range, _ error) {
 		return nil, nil, rng, err
 	}
 	host := text.NewRuleset(text.Family(p.Family))
-	if err := loadRules(host, 1, []byte(hostChains(p))); err != nil {
+	if err := loadRules(host, 1, []byte(hostChains(p)), known); err != nil {
 		return fail(none, err)
 	}
 	times := 2
 	if p.Install == ir.InstallInsert {
 		times = 1
 	}
-	if err := loadRules(host, times, load); err != nil {
+	if err := loadRules(host, times, load, known); err != nil {
 		return fail(none, err)
 	}
 	filter, rng, err := readTable("filter", p.Chains, host, p.Family)
@@ -158,10 +161,10 @@ func readRules(p *Program, load, remove []byte) (filter, security *text.Table, _
 		return fail(none, err)
 	}
 
-	if err := loadRules(host, 1, []byte(jumps(p))); err != nil {
+	if err := loadRules(host, 1, []byte(jumps(p)), known); err != nil {
 		return fail(none, err)
 	}
-	if err := loadRules(host, 1, remove); err != nil {
+	if err := loadRules(host, 1, remove, known); err != nil {
 		return fail(none, fmt.Errorf("removal: %w", err))
 	}
 	for _, chain := range host.Table("filter").Chains {
@@ -214,8 +217,12 @@ func onlyFallback(p *Program, host *text.Ruleset) error {
 }
 
 // loadRules loads rules the given number of times.
-func loadRules(host *text.Ruleset, times int, rules []byte) error {
-	file, diags := text.ParseRules(bytes.NewReader(rules), "printed text")
+func loadRules(host *text.Ruleset, times int, rules []byte, known *text.Known) error {
+	parse := text.ParseRules
+	if known != nil {
+		parse = known.ParseRules
+	}
+	file, diags := parse(bytes.NewReader(rules), "printed text")
 	for i := 0; i < times && !diags.HasErrors(); i++ {
 		diags = host.Load(file)
 	}

@@ -3,8 +3,12 @@ package iptables_test
 import (
 	"bytes"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/parser/iptables"
 )
@@ -14,7 +18,8 @@ import (
 func FuzzParseRules(f *testing.F) {
 	seed(f, "docker-engine.save", "docker-v6.save", "ufw-fail2ban.save", "real/home-user.save", "real/openwrt.save", "real/ufw-server.save", "dockerfw.restore", "dockerfw.remove")
 	f.Fuzz(func(t *testing.T, src string) {
-		file, _ := iptables.ParseRules(strings.NewReader(src), "x")
+		file, diags := iptables.ParseRules(strings.NewReader(src), "x")
+		sameWithKnown(t, src, file, diags)
 		first := printRules(t, file)
 		again, _ := iptables.ParseRules(strings.NewReader(first), "x")
 		if second := printRules(t, again); second != first {
@@ -30,6 +35,45 @@ func FuzzParseRules(f *testing.F) {
 		}
 		iptables.NewRuleset(iptables.IPv4).Load(file)
 	})
+}
+
+// sameWithKnown reads a file that another one has lines of, and then again.
+func sameWithKnown(t *testing.T, src string, want *iptables.RulesFile, wantDiags hcl.Diagnostics) {
+	var known iptables.Known
+	known.ParseRules(strings.NewReader("*filter\n"+src[len(src)/2:]), "other")
+	withoutRangesInRules(want)
+	for range 2 {
+		got, diags := known.ParseRules(strings.NewReader(src), "x")
+		withoutRangesInRules(got)
+		if !reflect.DeepEqual(want, got) {
+			t.Errorf("with known lines (-alone +known):\n%s", cmp.Diff(want, got))
+		}
+		if !reflect.DeepEqual(wantDiags, diags) {
+			t.Errorf("diagnostics with known lines (-alone +known):\n%s", cmp.Diff(wantDiags, diags))
+		}
+	}
+}
+
+func withoutRangesInRules(file *iptables.RulesFile) {
+	clear := func(options []iptables.Option) {
+		for i := range options {
+			options[i].Range = hcl.Range{}
+		}
+	}
+	for _, b := range file.Blocks {
+		for _, c := range b.Commands {
+			if c.Rule == nil {
+				continue
+			}
+			c.Rule.Range = hcl.Range{}
+			clear(c.Rule.Base)
+			clear(c.Rule.Target)
+			for i := range c.Rule.Matches {
+				c.Rule.Matches[i].Range = hcl.Range{}
+				clear(c.Rule.Matches[i].Options)
+			}
+		}
+	}
 }
 
 func canonical(t *testing.T, r *iptables.Rule, family iptables.Family) {

@@ -16,8 +16,11 @@ import (
 // line that it could read. Diagnostics, of the code [diag.CodeDumpSyntax], report the others up to
 // a limit.
 func ParseRules(r io.Reader, filename string) (*RulesFile, hcl.Diagnostics) {
-	p := &ruleParser{file: &RulesFile{Name: filename}}
-	p.read(r, filename)
+	return parseRules(&ruleParser{file: &RulesFile{Name: filename}}, r)
+}
+
+func parseRules(p *ruleParser, r io.Reader) (*RulesFile, hcl.Diagnostics) {
+	p.read(r, p.file.Name)
 	if p.block != nil {
 		p.block.End = p.last.whole()
 		p.errorf(p.last, p.last.whole(), "COMMIT missing",
@@ -53,6 +56,7 @@ type ruleParser struct {
 	problems problems
 	last     line
 	sawCR    bool
+	known    *Known // nil for a file alone
 }
 
 func (p *ruleParser) errorf(l line, rng hcl.Range, summary, format string, args ...any) {
@@ -94,6 +98,8 @@ func (p *ruleParser) line(l line, ended bool) {
 			"Only comments and empty lines are allowed outside a table. A table begins with a line such as *filter and ends with COMMIT.")
 	case l.text[0] == ':':
 		p.declare(l)
+	case p.known != nil:
+		p.knownCommand(l)
 	default:
 		p.command(l)
 	}

@@ -32,7 +32,9 @@ type proofCache struct {
 	// atOnce is how many parts of the proof of a host, each of a family and a path, run at a time.
 	atOnce  int
 	results map[Key]*proofResult
-	sets    map[textSum]*loadedSets
+	// lines are those of hosts that were read back; nil for a single host.
+	lines *iptables.KnownLines
+	sets  map[textSum]*loadedSets
 }
 
 // loadedSets are the sets of a host after loading their text, which the hosts of a fleet often
@@ -80,11 +82,13 @@ type proofResult struct {
 // newProofCache returns the cache for that many hosts. Two parts of the proof of a single host run at
 // a time; with several, hosts are proved at the same time, and a proof takes memory.
 func newProofCache(addresses *semantics.Lists, hosts int) *proofCache {
-	atOnce := 1
+	c := &proofCache{addresses: addresses, results: map[Key]*proofResult{}, sets: map[textSum]*loadedSets{}}
 	if hosts == 1 {
-		atOnce = 2
+		c.atOnce = 2
+	} else {
+		c.atOnce, c.cuts.Reuse, c.lines = 1, true, &iptables.KnownLines{}
 	}
-	return &proofCache{addresses: addresses, atOnce: atOnce, cuts: packet.Cuts{Reuse: hosts > 1}, results: map[Key]*proofResult{}, sets: map[textSum]*loadedSets{}}
+	return c
 }
 
 func (c *proofCache) prove(h Host) hcl.Diagnostics {
@@ -294,7 +298,7 @@ func (c *proofCache) proveFamilies(h Host, families []ir.Family, prove func(ir.F
 // these treat any packet otherwise than the policy.
 func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
 	sets := c.load(h.Tables, text)
-	loaded, diags := iptables.ReadBackWith(h.Tables, text, sets.loaded, sets.err)
+	loaded, diags := iptables.ReadBackWith(h.Tables, text, sets.loaded, sets.err, c.lines)
 	if diags.HasErrors() {
 		return diags
 	}

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"maps"
@@ -223,10 +224,12 @@ default {
 		t.Fatal(diags)
 	}
 	print := good.PrintSets
+	good.SetsDigest[0]++ // it is a text that was not printed before
 	good.PrintSets = func(w io.Writer) error { return errors.Join(print(w), errors.New("printed otherwise than before")) }
 	if !refused(prove(host, good)) {
 		t.Error("an error at the end of the text: accepted")
 	}
+	good.SetsDigest[0]++
 	good.PrintSets = func(w io.Writer) error {
 		err := print(w)
 		for range 2 {
@@ -243,7 +246,7 @@ default {
 // printed returns the text with sets that are printed, as if they were too large for memory.
 func printed(text iptables.Text) iptables.Text {
 	sets := text.Sets
-	text.Sets = nil
+	text.Sets, text.SetsDigest = nil, sha256.Sum256(sets)
 	text.PrintSets = func(w io.Writer) error {
 		for chunk := range slices.Chunk(sets, 1000) {
 			if _, err := w.Write(chunk); err != nil {
