@@ -34,6 +34,9 @@ type factor struct {
 }
 
 func factorOf[T any](options []T, choose func(*combination, T)) factor {
+	if len(options) == 0 {
+		return factor{}
+	}
 	return factor{len(options), func(c *combination, i int) { choose(c, options[i]) }}
 }
 
@@ -119,7 +122,13 @@ type combination struct {
 // times returns every combination with every option of a factor; all of them unchanged if
 // it has none.
 func times(all []combination, f factor) []combination {
-	if f.options == 0 {
+	switch f.options {
+	case 0:
+		return all
+	case 1: // each combination has its own matches
+		for i := range all {
+			f.choose(&all[i], 0)
+		}
 		return all
 	}
 	out := make([]combination, 0, len(all)*f.options)
