@@ -19,13 +19,23 @@ import (
 // one, or one for each element of for_each, if they are for this host. The place is "", or the
 // block around the rule.
 func (e *evaluator) rules(p *Policy, decl *hcl.Block, place string) []*Rule {
+	key := sharedKey{decl, place, e.target, e.now}
+	if r := e.sharedRule(key); r != nil {
+		return p.enabled(r.rule, r.enabled)
+	}
+	problems, steps := len(e.diags), e.work.Steps()
 	b := e.open(decl, policySchema.Block(decl.Type), e.ctx).in(decl.Type).in(place)
 	name := At[string]{decl.Labels[0], decl.LabelRanges[0]}
 	if !b.has("for_each") {
 		if !b.forThisHost() {
 			return nil
 		}
-		return p.enabled(b.rule(name))
+		r := &sharedRule{}
+		r.rule, r.enabled = b.rule(name)
+		if r.steps = e.work.Steps() - steps; len(e.diags) == problems {
+			r = e.share(key, r)
+		}
+		return p.enabled(r.rule, r.enabled)
 	}
 	var out []*Rule
 	for _, el := range b.forEach() {

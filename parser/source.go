@@ -40,6 +40,7 @@ type Source struct {
 	texts map[string][]byte
 	// marked are the files that began with a byte order mark, with it.
 	marked map[string][]byte
+	shared sharedRules
 }
 
 // Digests returns the SHA-256, in hexadecimal, of the policy's files and of each file that
@@ -67,6 +68,7 @@ func (s *Source) Close() error { return s.Dir.root.Close() }
 func (s *Source) Forget() {
 	s.parser, s.blocks, s.egress, s.input, s.hosts = nil, nil, nil, nil, nil
 	s.functions, s.given = functions{}, nil
+	s.shared.rules, s.shared.constant = nil, nil
 }
 
 // Sources returns the bytes of all files read so far, by the names in diagnostics, for

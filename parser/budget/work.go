@@ -102,6 +102,19 @@ func (w *Work) spend(n int, rng hcl.Range) {
 	}
 }
 
+// Steps returns the cost so far.
+func (w *Work) Steps() int { return w.steps }
+
+// Repeat counts the cost of an evaluation whose result is known. It returns false, and counts nothing, if there are not
+// so many steps left: the evaluation then finds where they end.
+func (w *Work) Repeat(steps int) bool {
+	if w.over != nil || w.steps+steps > MaxSteps {
+		return false
+	}
+	w.steps += steps
+	return true
+}
+
 // spendOn counts the content of a value.
 func (w *Work) spendOn(v cty.Value, rng hcl.Range) {
 	s := size{}
