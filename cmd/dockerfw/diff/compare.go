@@ -58,7 +58,7 @@ func Compare(before, after *snapshot.Host, opts Options) (*Report, error) {
 	}
 	r.inTable = [2]bool{before.NFTables(), after.NFTables()}
 	snapshot.DistinguishSets(before, after)
-	c := &comparison{before: before, after: after, opts: opts, report: r, differ: map[string]bool{}}
+	c := &comparison{before: before, after: after, opts: opts, report: r, texts: map[sideFamily]*blockTexts{}, differ: map[string]bool{}}
 	c.notListed()
 	for _, side := range []*snapshot.Host{before, after} {
 		for _, text := range NotCompared(side) {
@@ -101,8 +101,14 @@ type comparison struct {
 	// chains are those whose lines are compared, in order; listed has the same.
 	chains map[ir.Family][]string
 	listed map[chainOf]bool
+	texts  map[sideFamily]*blockTexts
 	// differ caches membersDiffer, by the name of the set.
 	differ map[string]bool
+}
+
+type sideFamily struct {
+	side   *snapshot.Host
+	family ir.Family
 }
 
 // families are those that both sides have. A family that a compiled side does not have is

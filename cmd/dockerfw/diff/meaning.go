@@ -97,7 +97,10 @@ func (c *comparison) listChains(f ir.Family, names ...string) {
 // group joins changes that have one reason.
 func (c *comparison) group(f ir.Family, path Path, programs []*packet.Evaluation, changes []packet.Change) (err error) {
 	defer packet.Catch(&err)
-	blocks := [2]map[string]string{c.blocks(c.before, f), c.blocks(c.after, f)}
+	if len(changes) == 0 {
+		return nil
+	}
+	blocks := [2]*blockTexts{c.blocks(c.before, f), c.blocks(c.after, f)}
 	var groups []*group
 	index := map[reason]*group{}
 	listed := map[packet.Effect]int{}

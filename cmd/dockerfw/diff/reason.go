@@ -23,7 +23,7 @@ type reason struct {
 }
 
 // reason is why the packets that an old and a new rule match get different verdicts.
-func (c *comparison) reason(blocks [2]map[string]string, one *packet.Change, old, now Rule) reason {
+func (c *comparison) reason(blocks [2]*blockTexts, one *packet.Change, old, now Rule) reason {
 	effect := one.Effect
 	if effect == packet.SameReach {
 		effect = packet.Widened
@@ -33,7 +33,7 @@ func (c *comparison) reason(blocks [2]map[string]string, one *packet.Change, old
 	}
 	out := reason{effect: effect, old: old.Name, new: now.Name, oldVerdict: class(one.Old), newVerdict: class(one.New)}
 	changed := func(r Rule) bool {
-		return slices.ContainsFunc(r.blocks, func(block string) bool { return blocks[0][block] != blocks[1][block] })
+		return slices.ContainsFunc(r.blocks, func(block string) bool { return blocks[0].of(block) != blocks[1].of(block) })
 	}
 	if !changed(old) && !changed(now) {
 		if sets := c.otherMembers(old, now); sets != "" {
@@ -96,32 +96,52 @@ func (c *comparison) membersDiffer(name string) bool {
 	return differ
 }
 
-// blocks returns the text of all rules that a block compiles to, by the block's name.
-func (c *comparison) blocks(s *snapshot.Host, f ir.Family) map[string]string {
-	texts := map[string]*strings.Builder{}
-	add := func(block, line string) {
-		text := texts[block]
-		if text == nil {
-			text = &strings.Builder{}
-			texts[block] = text
-		}
-		text.WriteString(line + "\n")
+// blockTexts are the texts of all rules that a block compiles to, by the block's name.
+type blockTexts struct {
+	texts map[string]*strings.Builder
+	// chains is the number of chains of the comparison that are in them.
+	chains int
+}
+
+func (b *blockTexts) of(block string) string {
+	if text := b.texts[block]; text != nil {
+		return text.String()
 	}
-	for _, name := range c.chains[f] {
+	return ""
+}
+
+func (b *blockTexts) add(block string, line ...string) {
+	text := b.texts[block]
+	if text == nil {
+		text = &strings.Builder{}
+		b.texts[block] = text
+	}
+	for _, part := range line {
+		text.WriteString(part)
+	}
+	text.WriteByte('\n')
+}
+
+// blocks returns the texts of the blocks of a side in the chains so far.
+func (c *comparison) blocks(s *snapshot.Host, f ir.Family) *blockTexts {
+	key := sideFamily{s, f}
+	b := c.texts[key]
+	if b == nil {
+		b = &blockTexts{texts: map[string]*strings.Builder{}}
+		c.texts[key] = b
+	}
+	for ; b.chains < len(c.chains[f]); b.chains++ {
+		name := c.chains[f][b.chains]
 		for _, r := range s.ChainRules(f, name) {
 			block, _ := nameOf(r)
-			add(block, name+" "+r.Text())
+			b.add(block, name, " ", r.Text())
 			// Which chain merged rules are in depends on other rules.
 			for id, entries := range s.EntriesOfMerged(r) {
-				add(identity.Block(id), r.Block()+entries)
+				b.add(identity.Block(id), r.Block(), entries)
 			}
 		}
 	}
-	out := map[string]string{}
-	for block, text := range texts {
-		out[block] = text.String()
-	}
-	return out
+	return b
 }
 
 // noRule is the name where no rule matches.
