@@ -46,7 +46,7 @@ func addDenials(e *packet.Evaluation, family ir.Family, byName rulesByName) erro
 		}
 		matched := e.Match(packet.Place{Rule: i})
 		tree.overlapping(matched, func(deny denyTree) bool {
-			wider := !deny.set.Sources(family).Minus(matched.Sources(family)).IsEmpty()
+			wider := !deny.set.Sources(family).In(matched.Sources(family))
 			one.addDenial(deny.rule, matched.And(deny.set).Sources(family), wider)
 			return len(one.denials) < maxDenials
 		})

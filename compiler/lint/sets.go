@@ -110,7 +110,7 @@ func container(all []element, i int) int {
 		return -1
 	}
 	for j, outer := range all {
-		if i != j && outer.addresses != nil && !(i < j && inner.Equal(outer.addresses)) && inner.Minus(outer.addresses).IsEmpty() {
+		if i != j && outer.addresses != nil && !(i < j && inner.Equal(outer.addresses)) && inner.In(outer.addresses) {
 			return j
 		}
 	}
@@ -130,11 +130,10 @@ func overlappingSets(list *parser.Addresses, sets addressesOfSets) []finding {
 			if b.addresses == nil {
 				continue
 			}
-			onlyA, onlyB := a.addresses.Minus(b.addresses), b.addresses.Minus(a.addresses)
-			if onlyA.Equal(a.addresses) || onlyA.IsEmpty() || onlyB.IsEmpty() {
+			if !a.addresses.Overlaps(b.addresses) || a.addresses.In(b.addresses) || b.addresses.In(a.addresses) {
 				continue
 			}
-			shared := a.addresses.Minus(onlyA)
+			shared := a.addresses.Minus(a.addresses.Minus(b.addresses))
 			out = append(out, finding{
 				place: b.place, summary: fmt.Sprintf("%s and %s overlap", b.name, a.name),
 				detail:  fmt.Sprintf("Both contain %s, such as %s. To exclude an address, remove it from both.", prefixes(len(shared.Prefixes(0))), shared.Prefixes(1)[0]),

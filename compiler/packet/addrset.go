@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"sort"
 
 	"go4.org/netipx"
 
@@ -412,6 +413,50 @@ func (s *AddrSet) prefixCount() int {
 		n += len(buffer)
 	}
 	return n
+}
+
+// In reports whether all addresses of s are in o. It takes less than Minus, which makes a set.
+func (s *AddrSet) In(o *AddrSet) bool {
+	rest := o.v4
+	for _, x := range s.v4 {
+		rest = rest[sort.Search(len(rest), func(i int) bool { return rest[i].hi >= x.lo }):]
+		if len(rest) == 0 || rest[0].lo > x.lo || rest[0].hi < x.hi {
+			return false
+		}
+	}
+	rest6 := o.v6
+	for _, x := range s.v6 {
+		rest6 = rest6[sort.Search(len(rest6), func(i int) bool { return rest6[i].Last.Compare(x.First) >= 0 }):]
+		if len(rest6) == 0 || rest6[0].First.Compare(x.First) > 0 || rest6[0].Last.Compare(x.Last) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Overlaps reports whether any address is in both sets.
+func (s *AddrSet) Overlaps(o *AddrSet) bool {
+	few, rest := s.v4, o.v4
+	if len(few) > len(rest) {
+		few, rest = rest, few
+	}
+	for _, x := range few {
+		rest = rest[sort.Search(len(rest), func(i int) bool { return rest[i].hi >= x.lo }):]
+		if len(rest) > 0 && rest[0].lo <= x.hi {
+			return true
+		}
+	}
+	few6, rest6 := s.v6, o.v6
+	if len(few6) > len(rest6) {
+		few6, rest6 = rest6, few6
+	}
+	for _, x := range few6 {
+		rest6 = rest6[sort.Search(len(rest6), func(i int) bool { return rest6[i].Last.Compare(x.First) >= 0 }):]
+		if len(rest6) > 0 && rest6[0].First.Compare(x.Last) <= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Minus returns the addresses of s that are not in o.

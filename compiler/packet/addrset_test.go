@@ -112,3 +112,42 @@ func TestPrefixesAreCountedAsTheyAreListed(t *testing.T) {
 		}
 	})
 }
+
+func TestSetsAreInOthersAndOverlapThemAsTheirDifferencesSay(t *testing.T) {
+	ranges := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) netipx.IPRange {
+		base := rapid.SampledFrom([]netip.Addr{netip.MustParseAddr("255.255.255.192"), netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("::"), netip.MustParseAddr("2001:db8::ffff:ffff:ffff:ffe0")}).Draw(t, "base")
+		at := func(n int) netip.Addr {
+			b := base.AsSlice()
+			b[len(b)-1] += byte(n)
+			a, _ := netip.AddrFromSlice(b)
+			return a
+		}
+		first := rapid.IntRange(0, 31).Draw(t, "first")
+		return netipx.IPRangeFrom(at(first), at(rapid.IntRange(first, 31).Draw(t, "last")))
+	}), 0, 6)
+	in, overlap := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		var sets [2]*AddrSet
+		for i := range sets {
+			var b AddrSetBuilder
+			for _, r := range ranges.Draw(t, "ranges") {
+				b.AddRange(r.From(), r.To())
+			}
+			sets[i] = b.Set("")
+		}
+		a, b := sets[0], sets[1]
+		if got, want := a.In(b), a.Minus(b).IsEmpty(); got != want {
+			t.Errorf("%v in %v: %t", a.Prefixes(0), b.Prefixes(0), got)
+		} else if got {
+			in++
+		}
+		if got, want := a.Overlaps(b), !a.Minus(b).Equal(a); got != want {
+			t.Errorf("%v overlaps %v: %t", a.Prefixes(0), b.Prefixes(0), got)
+		} else if got {
+			overlap++
+		}
+	})
+	if in == 0 || overlap == 0 {
+		t.Errorf("%d sets are in others, %d overlap", in, overlap)
+	}
+}

@@ -86,7 +86,7 @@ func apart(x, y *block) bool {
 	disjoint := func(p, q []addresses) bool {
 		for _, one := range p {
 			for _, other := range q {
-				if s, t := union(one), union(other); !one.not && !other.not && s != nil && t != nil && s.Minus(t).Equal(s) {
+				if s, t := union(one), union(other); !one.not && !other.not && s != nil && t != nil && !s.Overlaps(t) {
 					return true
 				}
 			}
@@ -121,9 +121,9 @@ func implied(have []addresses, want addresses) bool {
 			return slices.Equal(h.unknown, want.unknown) && len(h.sets)+len(want.sets) == 0
 		}
 		if h.not {
-			return union(want).Minus(union(h)).IsEmpty()
+			return union(want).In(union(h))
 		}
-		return union(h).Minus(union(want)).IsEmpty()
+		return union(h).In(union(want))
 	})
 }
 

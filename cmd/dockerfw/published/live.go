@@ -259,6 +259,6 @@ func (x *Exposure) add(through, admitted *clients, same bool) {
 			x.Leak, x.Example = true, through.exampleFrom(refused, &x.Port)
 		}
 	default:
-		x.Leak = x.Leak || through.ok && !admitted.asked.Minus(admitted.pass).IsEmpty()
+		x.Leak = x.Leak || through.ok && !admitted.asked.In(admitted.pass)
 	}
 }

@@ -71,7 +71,7 @@ func (c *clients) everyone() bool {
 // admittedByInput returns the accept blocks of the input block if they let all of some clients
 // through; nil otherwise, and for no clients.
 func (c *clients) admittedByInput(some *packet.AddrSet) []ir.RuleID {
-	if some.IsEmpty() || !some.Minus(c.input).IsEmpty() {
+	if some.IsEmpty() || !some.In(c.input) {
 		return nil
 	}
 	return c.byInput

@@ -148,7 +148,7 @@ func (n *namer) addresses(a *packet.Addresses) (name, detail string) {
 			set = all.Minus(set)
 		}
 	}
-	if all.Minus(set).IsEmpty() {
+	if all.In(set) {
 		return "everyone", "everyone"
 	}
 	if text, ok := n.listed(set); ok {
@@ -177,7 +177,7 @@ func (n *namer) listed(set *packet.AddrSet) (string, bool) {
 	}
 	var around []*packet.AddrSet
 	for _, s := range n.atoms {
-		if !set.Minus(s).IsEmpty() {
+		if !set.In(s) {
 			continue
 		}
 		if names, ok := n.within(s, s.Minus(set)); ok {
@@ -199,7 +199,7 @@ func (n *namer) listed(set *packet.AddrSet) (string, bool) {
 func (n *namer) union(set *packet.AddrSet) (names []string, ok bool) {
 	rest := set
 	for _, s := range n.atoms {
-		if s.Minus(set).IsEmpty() && !rest.Minus(s).Equal(rest) {
+		if s.In(set) && rest.Overlaps(s) {
 			names, rest = append(names, n.atom(s)), rest.Minus(s)
 		}
 	}
@@ -210,8 +210,11 @@ func (n *namer) union(set *packet.AddrSet) (names []string, ok bool) {
 func (n *namer) within(set, part *packet.AddrSet) (names []string, ok bool) {
 	rest := part
 	for _, s := range n.atoms {
+		if !s.Overlaps(set) {
+			continue
+		}
 		inside := s.Minus(s.Minus(set))
-		if inside.IsEmpty() || !inside.Minus(part).IsEmpty() || rest.Minus(inside).Equal(rest) {
+		if !inside.In(part) || !rest.Overlaps(inside) {
 			continue
 		}
 		names, rest = append(names, n.atom(s)), rest.Minus(inside)
