@@ -3,11 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/facts"
@@ -63,22 +66,26 @@ The exit code is 0, and 2 on errors.`,
 			if n := printDiagnostics(cmd.ErrOrStderr(), unread, sources); n > 0 {
 				return exitError(exitTrouble)
 			}
-			var before *snapshot.Fleet
+			var before *snapshot.Side
 			switch {
 			case base != "":
-				before, err = openSideAt(cmd, base, args[0], policy)
+				before, err = openComparedAt(cmd, base, args[0], policy)
 			case len(args) == 2:
-				before, err = openSide(cmd, args[0], policy)
+				before, err = openCompared(cmd, nil, args[0], policy)
 			}
 			if err != nil {
 				return err
+			}
+			if before != nil {
+				defer before.Close()
 			}
 			name := args[len(args)-1]
-			after, err := openSide(cmd, name, policy)
+			after, err := openCompared(cmd, nil, name, policy)
 			if err != nil {
 				return err
 			}
-			reports, err := reportsOf(before, after, report.Options{Published: list.Ports})
+			defer after.Close()
+			reports, err := reportsOf(cmd, before, after, report.Options{Published: list.Ports})
 			if err != nil {
 				return err
 			}
@@ -96,51 +103,89 @@ The exit code is 0, and 2 on errors.`,
 }
 
 // reportsOf reports on the hosts of a side, each compared with the host of the same label. A host
-// that is new is not compared.
-func reportsOf(before, after *snapshot.Fleet, opts report.Options) ([]*report.Report, error) {
-	var out []*report.Report
-	for _, h := range after.Hosts {
-		old, err := counterpart(before, after, h)
-		if err != nil {
+// that is new is not compared. Hosts are dropped when they are reported: those of a large fleet do not fit into memory.
+func reportsOf(cmd *cobra.Command, before, after *snapshot.Side, opts report.Options) ([]*report.Report, error) {
+	counterparts := make([]int, len(after.Labels))
+	for i, label := range after.Labels {
+		var err error
+		if counterparts[i], err = counterpart(before, after, label); err != nil {
 			return nil, err
 		}
-		r, err := report.Build(old, h, opts)
-		if err != nil {
-			return nil, err
-		}
-		if before != nil && old == nil {
-			r.Notes = append(r.Notes, fmt.Sprintf("the host is new: %s does not have it", before.Name))
-		}
-		out = append(out, r)
 	}
-	return out, nil
+	reports, perHost, errs := make([]*report.Report, len(after.Labels)), make([]hcl.Diagnostics, len(after.Labels)), make([]error, len(after.Labels))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range after.Labels {
+		group.Go(func() error {
+			reports[i], perHost[i], errs[i] = reportOf(before, after, counterparts[i], i, opts)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	sources := map[string][]byte{}
+	if before != nil {
+		maps.Copy(sources, before.Sources)
+	}
+	maps.Copy(sources, after.Sources)
+	if err := reportErrors(cmd, diag.Unique(slices.Concat(perHost...)), sources); err != nil {
+		return nil, err
+	}
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return reports, nil
 }
 
-// counterpart is the host that another one is compared with; nil for none.
-func counterpart(before, after *snapshot.Fleet, h *snapshot.Host) (*snapshot.Host, error) {
+// reportOf reports on host i of a side, compared with another one unless old is -1.
+func reportOf(before, after *snapshot.Side, old, i int, opts report.Options) (*report.Report, hcl.Diagnostics, error) {
+	var earlier *snapshot.Host
+	if old >= 0 {
+		var diags hcl.Diagnostics
+		var err error
+		if earlier, diags, err = before.Read(old); err != nil || diags.HasErrors() {
+			return nil, diags, err
+		}
+	}
+	host, diags, err := after.Read(i)
+	if err != nil || diags.HasErrors() {
+		return nil, diags, err
+	}
+	r, err := report.Build(earlier, host, opts)
+	if err == nil && before != nil && old < 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("the host is new: %s does not have it", before.Name))
+	}
+	return r, diags, err
+}
+
+// counterpart is the index of the host that one is compared with; -1 for none.
+func counterpart(before, after *snapshot.Side, label string) (int, error) {
 	switch {
 	case before == nil:
-		return nil, nil
-	case len(before.Hosts) == 1 && len(after.Hosts) == 1:
-		return before.Hosts[0], nil
+		return -1, nil
+	case len(before.Labels) == 1 && len(after.Labels) == 1:
+		return 0, nil
 	case !before.Kind.Compiled() || !after.Kind.Compiled():
-		return nil, errors.New("a host is compared with one host: choose it with --host")
+		return -1, errors.New("a host is compared with one host: choose it with --host")
 	}
-	if i := slices.IndexFunc(before.Hosts, func(o *snapshot.Host) bool { return o.Label == h.Label }); i >= 0 {
-		return before.Hosts[i], nil
-	}
-	return nil, nil
+	return slices.Index(before.Labels, label), nil
 }
 
 // addFindings adds what check finds in a policy, and what is known about the interfaces of a live
 // host.
-func addFindings(reports []*report.Report, side *snapshot.Fleet, name string, policy driver.Options, compared *publishedFlags, list published.List) error {
+func addFindings(reports []*report.Report, side *snapshot.Side, name string, policy driver.Options, compared *publishedFlags, list published.List) error {
 	switch side.Kind {
 	case snapshot.Live:
-		for _, f := range facts.Network(side.Hosts[0], side.Hosts[0]) {
+		host, _, err := side.Read(0) // as before
+		if err != nil {
+			return err
+		}
+		for _, f := range facts.Network(host, host) {
 			reports[0].Findings = append(reports[0].Findings, report.Finding{Level: f.Heading(), Code: f.Name, Text: f.Text})
 		}
 	case snapshot.Policy:
+		policy.PoliciesOnly = !compared.given()
 		result, diags := driver.Policy(name, policy)
 		if diags.HasErrors() {
 			return diags // it compiled before: a file has changed since

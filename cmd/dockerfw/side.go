@@ -82,11 +82,6 @@ func openComparedAt(cmd *cobra.Command, revision, name string, opts driver.Optio
 	return openedSide(cmd, func() (*snapshot.Side, hcl.Diagnostics, error) { return snapshot.OpenSideAt(revision, name, opts) })
 }
 
-// openSideAt opens a side as it is at a git revision.
-func openSideAt(cmd *cobra.Command, revision, name string, opts driver.Options) (*snapshot.Fleet, error) {
-	return opened(cmd, func() (*snapshot.Fleet, hcl.Diagnostics, error) { return snapshot.OpenRevision(revision, name, opts) })
-}
-
 // openHost opens a side that has one host, or of which --host chooses one.
 func openHost(cmd *cobra.Command, name string, opts driver.Options) (*snapshot.Host, error) {
 	side, err := openSide(cmd, name, opts)

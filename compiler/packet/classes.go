@@ -165,9 +165,21 @@ func (c *classes) last(i int) uint32 {
 
 // members returns the numbers of all classes in runs.
 func (c *classes) members(runs []span) []span {
-	var out []span
+	in := make([]bool, c.n)
+	for _, r := range runs {
+		for class := r.lo; class <= r.hi && class < uint32(c.n); class++ {
+			in[class] = true
+		}
+	}
+	n := 0
 	for i, class := range c.of {
-		if !within(runs, uint32(class)) {
+		if in[class] && (i == 0 || !in[c.of[i-1]]) {
+			n++
+		}
+	}
+	out := make([]span, 0, n)
+	for i, class := range c.of {
+		if !in[class] {
 			continue
 		}
 		if n := len(out); n > 0 && out[n-1].hi+1 == c.starts[i] {

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -178,16 +179,7 @@ func (s *Space) addresses(c *column, family int, runs []span) *Addresses {
 		out.Not = true
 		runs = invert(runs, cut.n)
 	}
-	out.In = &AddrSet{}
-	for _, x := range cut.members(runs) {
-		first, last := s.interval(family, x.lo, x.hi)
-		if family == 0 {
-			out.In.v4 = append(out.In.v4, x)
-		} else {
-			out.In.v6 = append(out.In.v6, span6{First: first, Last: last})
-		}
-	}
-	out.In.finish()
+	out.In = s.addressSet(c, family, runs)
 	var union []span
 	for i, set := range c.sets {
 		atom := cut.atoms[i]
@@ -200,6 +192,45 @@ func (s *Space) addresses(c *column, family int, runs []span) *Addresses {
 		out.Sets = nil
 	}
 	return out
+}
+
+// addressKey is a set of classes of addresses.
+type addressKey struct {
+	column fieldID
+	family int
+	runs   string
+}
+
+// maxKeptSpans bounds the spans of the address sets that a space keeps: 8 MB of IPv4, 32 of IPv6.
+const maxKeptSpans = 1 << 20
+
+// addressSet returns the addresses of some classes. Many sets of packets are from the same clients, and a set can be large.
+func (s *Space) addressSet(c *column, family int, runs []span) *AddrSet {
+	var text []byte
+	for _, r := range runs {
+		text = binary.NativeEndian.AppendUint64(text, uint64(r.lo)<<32|uint64(r.hi))
+	}
+	key := addressKey{c.id, family, string(text)}
+	if set := s.addressSets[key]; set != nil {
+		return set
+	}
+	set := &AddrSet{}
+	members := c.cut[family].members(runs)
+	if family == 0 {
+		set.v4 = members
+	} else {
+		set.v6 = make([]span6, 0, len(members))
+		for _, x := range members {
+			first, last := s.interval(family, x.lo, x.hi)
+			set.v6 = append(set.v6, span6{First: first, Last: last})
+		}
+	}
+	set.finish()
+	if s.keptSpans += len(members); s.keptSpans > maxKeptSpans || s.addressSets == nil {
+		s.addressSets, s.keptSpans = map[addressKey]*AddrSet{}, len(members)
+	}
+	s.addressSets[key] = set
+	return set
 }
 
 func subset(a, b []span) bool {

@@ -112,17 +112,7 @@ func (s Set) Destinations(f ir.Family) *AddrSet { return s.addresses(fDestinatio
 func (s Set) addresses(field fieldID, f ir.Family) *AddrSet {
 	d, c := s.space.d, s.space.columns[field]
 	of := d.and(s.ref, s.space.family(f))
-	out := &AddrSet{}
-	for _, x := range c.cut[index(f)].members(s.space.codes(d.project(of, c.level, c.level+uint32(c.bits)), c, index(f))) {
-		first, last := s.space.interval(index(f), x.lo, x.hi)
-		if f == ir.IPv4 {
-			out.v4 = append(out.v4, x)
-		} else {
-			out.v6 = append(out.v6, span6{First: first, Last: last})
-		}
-	}
-	out.finish()
-	return out
+	return s.space.addressSet(c, index(f), s.space.codes(d.project(of, c.level, c.level+uint32(c.bits)), c, index(f)))
 }
 
 // Hull returns all packets each of whose fields some packet of s has, independently of the

@@ -40,6 +40,9 @@ type Space struct {
 	published bool
 	// toHost: packets are for the host itself.
 	toHost bool
+	// addressSets are those of some classes, with so many spans.
+	addressSets map[addressKey]*AddrSet
+	keptSpans   int
 }
 
 // New returns the space of these programs, with the packets of each verdict. It fails with

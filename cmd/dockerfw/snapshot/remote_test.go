@@ -116,7 +116,7 @@ func TestARemoteHostMayHaveNoIPSetAndNoNFT(t *testing.T) {
 }
 
 func TestARemoteHostHasNoRevisions(t *testing.T) {
-	if _, _, err := OpenRevision("HEAD", remoteName, driver.Options{}); err == nil || !strings.Contains(err.Error(), "is a host, which has no git revisions") {
+	if _, _, err := openRevision("HEAD", remoteName, driver.Options{}); err == nil || !strings.Contains(err.Error(), "is a host, which has no git revisions") {
 		t.Errorf("got %v", err)
 	}
 }

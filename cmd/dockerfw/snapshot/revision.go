@@ -16,18 +16,8 @@ import (
 	"github.com/dockerfw/dockerfw/parser/files"
 )
 
-// OpenRevision opens what a path was at a revision of its git repository. Positions have the
+// OpenSideAt is OpenSide for what a path was at a revision of its git repository. Positions have the
 // form REV:PATH. Nothing is written, neither to the repository nor to disk.
-func OpenRevision(rev, path string, opts driver.Options) (*Fleet, hcl.Diagnostics, error) {
-	side, diags, err := OpenSideAt(rev, path, opts)
-	if err != nil {
-		return nil, diags, err
-	}
-	out, more, err := side.all()
-	return out, append(diags, more...), err
-}
-
-// OpenSideAt is OpenRevision for hosts that are read later. The caller closes the side.
 func OpenSideAt(rev, path string, opts driver.Options) (_ *Side, _ hcl.Diagnostics, err error) {
 	if path == LiveName {
 		return nil, nil, fmt.Errorf("%q is this host, which has no git revisions: give a path", path)

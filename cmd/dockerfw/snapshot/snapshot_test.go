@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/driver"
 	"github.com/dockerfw/dockerfw/cmd/dockerfw/identity"
@@ -258,7 +259,17 @@ func TestNamesThatCannotBeOpened(t *testing.T) {
 }
 
 // A revision is read with its address lists, and the work tree does not change.
-func TestOpenRevision(t *testing.T) {
+// openRevision is OpenSideAt with all hosts read.
+func openRevision(rev, path string, opts driver.Options) (*Fleet, hcl.Diagnostics, error) {
+	side, diags, err := OpenSideAt(rev, path, opts)
+	if err != nil {
+		return nil, diags, err
+	}
+	out, more, err := side.all()
+	return out, append(diags, more...), err
+}
+
+func TestOpenSideAt(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Fatal("git is needed: ", err)
 	}
@@ -279,7 +290,7 @@ func TestOpenRevision(t *testing.T) {
 	write(t, filepath.Join(repo, "net", "lists", "f.txt"), "192.0.2.2\n")
 	for _, name := range []string{path, filepath.Dir(path)} {
 		for _, outside := range []bool{false, true} {
-			opened, diags, err := OpenRevision("HEAD", name, driver.Options{AllowOutside: outside})
+			opened, diags, err := openRevision("HEAD", name, driver.Options{AllowOutside: outside})
 			if err != nil || diags.HasErrors() {
 				t.Fatal(err, diags)
 			}
@@ -300,11 +311,11 @@ func TestOpenRevision(t *testing.T) {
 		t.Errorf("the work tree was changed: %s", text)
 	}
 	renamed := write(t, filepath.Join(repo, "net", "renamed.hcl"), list)
-	if _, _, err := OpenRevision("HEAD", renamed, driver.Options{}); err == nil || !strings.HasPrefix(err.Error(), renamed+" does not exist in HEAD. If it is new, there is nothing to compare it with") {
+	if _, _, err := openRevision("HEAD", renamed, driver.Options{}); err == nil || !strings.HasPrefix(err.Error(), renamed+" does not exist in HEAD. If it is new, there is nothing to compare it with") {
 		t.Errorf("a file that did not exist: %v", err)
 	}
 	for _, bad := range []string{"nope", "--help", ""} {
-		if _, _, err := OpenRevision(bad, path, driver.Options{}); err == nil {
+		if _, _, err := openRevision(bad, path, driver.Options{}); err == nil {
 			t.Errorf("revision %q: no error", bad)
 		}
 	}
