@@ -76,7 +76,8 @@ func (b *block) nested(kind string) *block {
 // those.
 func (b *block) in(context string) *block {
 	out := *b
-	for _, a := range b.schema.Attributes {
+	for i := range b.schema.Attributes {
+		a := &b.schema.Attributes[i]
 		why := a.refusedIn(context)
 		// Where null counts as not written, it is no error here either.
 		if written := b.attributes[a.Name]; why == "" || written == nil || b.schema.NullMeans == "" && !b.has(a.Name) {

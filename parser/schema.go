@@ -105,11 +105,12 @@ func (b *Block) Block(kind string) *Block {
 
 // Attribute returns the description of an attribute; nil if there is no such attribute.
 func (b *Block) Attribute(name string) *Attribute {
-	i := slices.IndexFunc(b.Attributes, func(a Attribute) bool { return a.Name == name })
-	if i < 0 {
-		return nil
+	for i := range b.Attributes { // a copy of each would take longer than the comparison
+		if b.Attributes[i].Name == name {
+			return &b.Attributes[i]
+		}
 	}
-	return &b.Attributes[i]
+	return nil
 }
 
 // refusedIn returns why a context does not take the attribute; "" if it does.

@@ -138,8 +138,8 @@ func (b *block) isEmptyList(name string) bool {
 // refuseEmptyLists reports all lists of a rule that were written without elements, except
 // for_each.
 func (b *block) refuseEmptyLists() {
-	for _, a := range b.schema.Attributes {
-		if a.Type != TypeElements {
+	for i := range b.schema.Attributes {
+		if a := &b.schema.Attributes[i]; a.Type != TypeElements && b.attributes[a.Name] != nil {
 			b.refuseEmpty(a.Name)
 		}
 	}
@@ -178,7 +178,10 @@ func (b *block) elements(expr hcl.Expression, list cty.Value) []item {
 	written, diags := hcl.ExprList(expr)
 	exact := !diags.HasErrors() && len(written) == list.LengthInt() && !list.Type().IsSetType()
 	var out []item
-	before := map[string]int{} // equal values so far, to find their origins
+	var before map[string]int // equal values so far, to find their origins
+	if b.origins != nil {
+		before = map[string]int{}
+	}
 	for i, it := 0, list.ElementIterator(); it.Next(); i++ {
 		_, v := it.Element()
 		rng := expr.Range()
