@@ -248,16 +248,21 @@ func compareRuns(b *testing.B, ours *exec.Cmd, peers []peerRun, output string, s
 		t.cpu += state.UserTime() + state.SystemTime()
 		t.kilobytes = max(t.kilobytes, state.SysUsage().(*syscall.Rusage).Maxrss)
 	}
+	removeOutput := func() {
+		if output == "" {
+			return
+		}
+		if err := os.RemoveAll(output); err != nil {
+			b.Fatal(err)
+		}
+	}
+	removeOutput() // that of a benchmark before can take seconds, with which there would be one run
 	forgetPeak(b)
 	var mine total
 	theirs := make([]total, len(peers))
 	machine, start := machineCPU(b), time.Now()
 	for b.Loop() {
-		if output != "" {
-			if err := os.RemoveAll(output); err != nil {
-				b.Fatal(err)
-			}
-		}
+		removeOutput()
 		run(ours, &mine)
 		for i, p := range peers {
 			run(p.command, &theirs[i])
