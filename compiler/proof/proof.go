@@ -62,45 +62,110 @@ func Prove(policy *parser.Policy, lists *semantics.Lists, loaded Loaded) error {
 
 // ProvePath is Prove for the packets of one path. Both paths can be proved at the same time.
 func ProvePath(policy *parser.Policy, lists *semantics.Lists, loaded Loaded, path Path) error {
-	meaning, t := semantics.Of(policy, loaded.Family, lists), newTranslator(policy, loaded)
-	if path == Forwarded {
-		refusing := policy
-		if policy.Host.Chain.Value == parser.ChainDocker {
-			refusing = nil // only some of the forwarded packets meet the policy: there are no fallback rules
-		}
-		return compare(loaded.Cuts, meaning.Forwarded(), t.program(loaded.Filter, loaded.Forward), refusing, t.program(loaded.Security, ir.OwnChain))
-	}
-	loadedInput, fallbackInput := t.program(loaded.Filter, ir.InputChain), t.program(loaded.Security, ir.InputChain)
-	loadedInput.ToHost, fallbackInput.ToHost = true, true
-	return compare(loaded.Cuts, meaning.Input(), loadedInput, policy, fallbackInput)
+	return ProveTogether(path, Subject{policy, lists, loaded})[0]
 }
 
-// compare returns an error if the program of the text differs from that of the policy, or if the fallback rules do
-// not refuse exactly what the policy refuses as long as no limit is reached; nothing if refusing is nil. All programs
-// are in one space, which divides their sets of addresses once.
-func compare(cuts *packet.Cuts, program, text *packet.Program, refusing *parser.Policy, fallback *packet.Program) (err error) {
-	defer packet.Catch(&err)
-	programs := []*packet.Program{program, text, fallback}
-	if refusing != nil {
-		if unlimited := withoutLimits(refusing, program); unlimited != program {
-			programs = append(programs, unlimited)
+// Subject is a policy with what a host has loaded for it.
+type Subject struct {
+	Policy *parser.Policy
+	Lists  *semantics.Lists
+	Loaded Loaded
+}
+
+// ProveTogether returns what ProvePath returns for each subject. All are of one family, and share the cuts of the first.
+// What subjects have in common is evaluated once.
+func ProveTogether(path Path, subjects ...Subject) []error {
+	claims := make([]claim, len(subjects))
+	for i, s := range subjects {
+		claims[i] = s.claim(path)
+	}
+	return proveAll(subjects[0].Loaded.Cuts, claims)
+}
+
+// claim returns what must hold for the packets of a path.
+func (s Subject) claim(path Path) claim {
+	meaning, t := semantics.Of(s.Policy, s.Loaded.Family, s.Lists), newTranslator(s.Policy, s.Loaded)
+	if path == Forwarded {
+		refusing := s.Policy
+		if s.Policy.Host.Chain.Value == parser.ChainDocker {
+			refusing = nil // only some of the forwarded packets meet the policy: there are no fallback rules
 		}
+		return claim{meaning.Forwarded(), t.program(s.Loaded.Filter, s.Loaded.Forward), refusing, t.program(s.Loaded.Security, ir.OwnChain)}
+	}
+	loaded, fallback := t.program(s.Loaded.Filter, ir.InputChain), t.program(s.Loaded.Security, ir.InputChain)
+	loaded.ToHost, fallback.ToHost = true, true
+	return claim{meaning.Input(), loaded, s.Policy, fallback}
+}
+
+// claim is that the program of the text is equal to that of the policy, and that the fallback rules refuse exactly
+// what the policy refuses as long as no limit is reached; nothing if refusing is nil.
+type claim struct {
+	program, text *packet.Program
+	refusing      *parser.Policy
+	fallback      *packet.Program
+}
+
+// programs are those that the claim is about: the three of it, and that of the policy without limits if it has any.
+func (c claim) programs() []*packet.Program {
+	out := []*packet.Program{c.program, c.text, c.fallback}
+	if c.refusing != nil {
+		if unlimited := withoutLimits(c.refusing, c.program); unlimited != c.program {
+			out = append(out, unlimited)
+		}
+	}
+	return out
+}
+
+// check returns an error if the claim is wrong; evaluated are its programs.
+func (c claim) check(evaluated []*packet.Evaluation) error {
+	if err := mustEqual(evaluated[0], evaluated[1]); err != nil {
+		return err
+	}
+	switch {
+	case c.refusing == nil:
+		return mustRefuse(nil, evaluated[2])
+	case len(evaluated) > 3:
+		return mustRefuse(evaluated[3], evaluated[2])
+	}
+	return mustRefuse(evaluated[0], evaluated[2])
+}
+
+// proveAll returns for each claim an error if it is wrong. Unless all are right, each is proved alone: one that is wrong
+// has the same error as then, and programs that are too complex together may not be alone.
+func proveAll(cuts *packet.Cuts, claims []claim) []error {
+	errs := make([]error, len(claims))
+	if len(claims) > 1 && prove(cuts, claims) == nil {
+		return errs
+	}
+	for i := range claims {
+		errs[i] = prove(cuts, claims[i:i+1])
+	}
+	return errs
+}
+
+// prove returns an error if any claim is wrong, or if there is no answer. All programs are in one space, which divides
+// their sets of addresses once.
+func prove(cuts *packet.Cuts, claims []claim) (err error) {
+	defer packet.Catch(&err)
+	var programs []*packet.Program
+	var ends []int
+	for _, c := range claims {
+		programs = append(programs, c.programs()...)
+		ends = append(ends, len(programs))
 	}
 	evaluated, err := evaluate(cuts, programs...)
 	if err != nil {
 		return err
 	}
 	defer cuts.Done(evaluated[0].Space())
-	if err := mustEqual(evaluated[0], evaluated[1]); err != nil {
-		return err
+	begin := 0
+	for i, c := range claims {
+		if err := c.check(evaluated[begin:ends[i]]); err != nil {
+			return err
+		}
+		begin = ends[i]
 	}
-	switch {
-	case refusing == nil:
-		return mustRefuse(nil, evaluated[2])
-	case len(evaluated) > 3:
-		return mustRefuse(evaluated[3], evaluated[2])
-	}
-	return mustRefuse(evaluated[0], evaluated[2])
+	return nil
 }
 
 // evaluate returns the programs evaluated in one space.

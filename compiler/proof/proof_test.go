@@ -1,12 +1,14 @@
 package proof_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/dockerfw/dockerfw/compiler/proof"
+	"github.com/dockerfw/dockerfw/parser"
 )
 
 const policyText = `
@@ -114,7 +116,27 @@ func TestOnlyTextWithTheVerdictsOfThePolicyIsProved(t *testing.T) {
 			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 				t.Errorf("got error %v, want one with %q", err, c.want)
 			}
+			together(t, policy, load(rules, sets), load(correctRules, correctSets))
 		})
+	}
+}
+
+// together checks that what is proved together has the same results as alone.
+func together(t *testing.T, policy *parser.Policy, texts ...proof.Loaded) {
+	t.Helper()
+	for _, path := range proof.Paths {
+		for i := range 1 << len(texts) {
+			var subjects []proof.Subject
+			var want []error
+			for k := range len(texts) {
+				loaded := texts[i>>k&1]
+				subjects = append(subjects, proof.Subject{Policy: policy, Loaded: loaded})
+				want = append(want, proof.ProvePath(policy, nil, loaded, path))
+			}
+			if got := proof.ProveTogether(path, subjects...); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("together %v, alone %v", got, want)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -180,19 +181,22 @@ func (r *Report) of(label string, old, now hcl.Range) *Report {
 // compare reads the hosts of the pair and compares them.
 func (p pair) compare(unreadOld, unreadNow snapshot.Unread, opts Options) (*Report, hcl.Diagnostics, error) {
 	var old, now *snapshot.Host
-	var diags hcl.Diagnostics
-	for _, side := range []struct {
-		host   **snapshot.Host
-		unread snapshot.Unread
-	}{{&old, unreadOld}, {&now, unreadNow}} {
-		if side.unread.Read == nil {
-			continue
-		}
-		host, more, err := side.unread.Read()
-		if diags = append(diags, more...); err != nil || diags.HasErrors() {
-			return nil, diags, err
-		}
-		*side.host = host
+	var ofOld, ofNow hcl.Diagnostics
+	snapshot.ProveBoth(unreadOld, unreadNow)
+	var group errgroup.Group
+	if unreadOld.Read != nil {
+		group.Go(func() (err error) {
+			old, ofOld, err = unreadOld.Read()
+			return err
+		})
+	}
+	var err error
+	if unreadNow.Read != nil {
+		now, ofNow, err = unreadNow.Read()
+	}
+	err = cmp.Or(group.Wait(), err)
+	if diags := slices.Concat(ofOld, ofNow); err != nil || diags.HasErrors() {
+		return nil, diags, err
 	}
 	note := ""
 	switch {
@@ -202,6 +206,7 @@ func (p pair) compare(unreadOld, unreadNow snapshot.Unread, opts Options) (*Repo
 		now, note = noRules(old, p.after.Name), "the host was removed: it is compared with a host without rules"
 	}
 	r, err := Compare(old, now, opts)
+	diags := slices.Concat(ofOld, ofNow)
 	if err != nil {
 		return nil, diags, err
 	}

@@ -91,7 +91,7 @@ func (s *Side) at(rev, path string, rename func(string) string, closeTree func()
 				h.Name, h.Sources = rev+":"+path, out.Sources
 			}
 			return h, diags, nil
-		}}, nil
+		}, unread.unproved}, nil
 	}
 	out.close = func() {
 		s.Close()

@@ -47,6 +47,16 @@ type Unread struct {
 	Declared hcl.Range
 	// Read reads the host. Diagnostics are about its text; an error is any other reason.
 	Read func() (*Host, hcl.Diagnostics, error)
+
+	unproved *driver.Unproved // nil for a host that is not compiled from a policy
+}
+
+// ProveBoth proves two hosts that may not be read yet, if both are compiled from policies: together they take less time than
+// each when it is read.
+func ProveBoth(a, b Unread) {
+	if a.unproved != nil && b.unproved != nil {
+		driver.ProveBoth(*a.unproved, *b.unproved)
+	}
 }
 
 // OpenSide is Open for hosts that are read later. The side of a policy has no hosts if there are errors. The
@@ -92,7 +102,7 @@ func openPolicy(name string, opts driver.Options) (*Side, hcl.Diagnostics) {
 			}
 			h, diags := ofCompiled(name, compiled, sources)
 			return h, diags, nil
-		}}, err
+		}, &unproved}, err
 	}
 	return side, diags
 }
@@ -121,7 +131,7 @@ func (s *Side) Open(i int) (Unread, error) {
 		only.unread.Read = func() (*Host, hcl.Diagnostics, error) {
 			only.read.Do(func() {
 				only.host, only.diags, only.err = read()
-				read = nil // and the files that it holds
+				read, only.unread.unproved = nil, nil // and the files that they hold
 			})
 			return only.host, only.diags, only.err
 		}
