@@ -331,50 +331,41 @@ func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
 
 // compareBoth is compare for two hosts of different policies.
 func compareBoth(a, b Unproved) (ofA, ofB hcl.Diagnostics) {
-	c, d := a.pending.proofs, b.pending.proofs
+	proofsA, proofsB := a.pending.proofs, b.pending.proofs
 	if a.host.NFT != nil || b.host.NFT != nil {
-		return c.compareHost(a.host), d.compareHost(b.host)
+		return proofsA.compareHost(a.host), proofsB.compareHost(b.host)
 	}
-	var loaded, other readHost
+	var readA, readB readHost
 	var group errgroup.Group
 	group.Go(func() error {
-		loaded, ofA = c.readBack(a.host, iptablesText(a.host.Files))
+		readA, ofA = proofsA.readBack(a.host, iptablesText(a.host.Files))
 		return nil
 	})
-	other, ofB = d.readBack(b.host, iptablesText(b.host.Files))
+	readB, ofB = proofsB.readBack(b.host, iptablesText(b.host.Files))
 	_ = group.Wait() // the errors are diagnostics
 	switch {
 	case ofA.HasErrors() && ofB.HasErrors():
 		return ofA, ofB
 	case ofA.HasErrors():
-		return ofA, d.compareHost(b.host)
+		return ofA, proofsB.compareHost(b.host)
 	case ofB.HasErrors():
-		return c.compareHost(a.host), ofB
+		return proofsA.compareHost(a.host), ofB
 	}
-	var onlyOther []ir.Family
-	for _, f := range other.families {
-		if !slices.Contains(loaded.families, f) {
-			onlyOther = append(onlyOther, f)
-		}
-	}
-	var mu sync.Mutex
 	errs := map[ir.Family][]error{} // of b
-	for _, f := range other.families {
+	for _, f := range readB.families {
 		errs[f] = make([]error, len(proof.Paths))
 	}
-	ofA = append(ofA, c.proveFamilies(a.host, loaded.families, func(f ir.Family, path proof.Path) error {
-		if !slices.Contains(other.families, f) {
-			return proof.ProveTogether(path, loaded.subject(f))[0]
+	ofA = append(ofA, proofsA.proveFamilies(a.host, readA.families, func(f ir.Family, path proof.Path) error {
+		if !slices.Contains(readB.families, f) {
+			return proof.ProveTogether(path, readA.subject(f))[0]
 		}
-		both := proof.ProveTogether(path, loaded.subject(f), other.subject(f))
-		mu.Lock()
-		defer mu.Unlock()
+		both := proof.ProveTogether(path, readA.subject(f), readB.subject(f))
 		errs[f][path] = both[1]
 		return both[0]
 	})...)
-	return ofA, append(ofB, d.proveFamilies(b.host, other.families, func(f ir.Family, path proof.Path) error {
-		if slices.Contains(onlyOther, f) {
-			return proof.ProveTogether(path, other.subject(f))[0]
+	return ofA, append(ofB, proofsB.proveFamilies(b.host, readB.families, func(f ir.Family, path proof.Path) error {
+		if !slices.Contains(readA.families, f) {
+			return proof.ProveTogether(path, readB.subject(f))[0]
 		}
 		return errs[f][path]
 	})...)
