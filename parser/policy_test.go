@@ -22,17 +22,23 @@ func parse(t testing.TB, text string) (*Policy, hcl.Diagnostics) {
 	if !strings.Contains(text, "host") {
 		text = "host {\n  external_interfaces = [\"eth0\"]\n}\n" + text
 	}
-	path := filepath.Join(t.TempDir(), "policy.hcl")
-	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	source, diags := Load(path, Inputs{}, false)
+	source, diags := Load(written(t, text), Inputs{}, false)
 	if diags.HasErrors() {
 		return nil, diags
 	}
 	defer source.Close()
 	policy, more := source.Evaluate(source.Hosts()[0], time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	return policy, append(diags, more...)
+}
+
+// written is the name of the file of a policy.
+func written(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "policy.hcl")
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // show writes a value of the AST without places and zero values:

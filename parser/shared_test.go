@@ -2,8 +2,6 @@ package parser
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -76,25 +74,12 @@ egress {
 }
 `
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	path := filepath.Join(t.TempDir(), "policy.hcl")
-	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	open := func() *Source {
-		source, diags := Load(path, Inputs{}, false)
-		if diags.HasErrors() {
-			t.Fatal(diags)
-		}
-		return source
-	}
-	fleet := open()
-	defer fleet.Close()
+	path := written(t, text)
+	fleet := loaded(t, path)
 	rules := map[string]map[*Rule]bool{} // by name, on a and b
 	for _, host := range []string{"a", "b", "c", "a"} {
 		got, gotDiags := fleet.Evaluate(host, now)
-		alone := open()
-		defer alone.Close()
-		want, wantDiags := alone.Evaluate(host, now)
+		want, wantDiags := loaded(t, path).Evaluate(host, now)
 		if got, want := show(got), show(want); got != want {
 			t.Errorf("host %s (-alone +with others):\n%s", host, cmp.Diff(want, got))
 		}
@@ -121,6 +106,17 @@ egress {
 	}
 }
 
+// loaded is a policy without errors.
+func loaded(t testing.TB, path string) *Source {
+	t.Helper()
+	source, diags := Load(path, Inputs{}, false)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	t.Cleanup(func() { source.Close() })
+	return source
+}
+
 // Whether a policy is too expensive must not depend on which host was evaluated first.
 func TestASharedRuleCostsWhatItCostAlone(t *testing.T) {
 	const text = `
@@ -131,15 +127,7 @@ accept "web" {
   published_ports = [1, 2, 3, 4, "5-6"]
 }
 `
-	path := filepath.Join(t.TempDir(), "policy.hcl")
-	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	source, diags := Load(path, Inputs{}, false)
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	defer source.Close()
+	source := loaded(t, written(t, text))
 	steps := func(host string, before int) int {
 		e := newEvaluator(source)
 		e.work.Repeat(before)

@@ -258,7 +258,6 @@ func TestNamesThatCannotBeOpened(t *testing.T) {
 	}
 }
 
-// A revision is read with its address lists, and the work tree does not change.
 // openRevision is OpenSideAt with all hosts read.
 func openRevision(rev, path string, opts driver.Options) (*Fleet, hcl.Diagnostics, error) {
 	side, diags, err := OpenSideAt(rev, path, opts)
@@ -269,6 +268,7 @@ func openRevision(rev, path string, opts driver.Options) (*Fleet, hcl.Diagnostic
 	return out, append(diags, more...), err
 }
 
+// A revision is read with its address lists, and the work tree does not change.
 func TestOpenSideAt(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Fatal("git is needed: ", err)
