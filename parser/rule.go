@@ -19,9 +19,11 @@ import (
 // one, or one for each element of for_each, if they are for this host. The place is "", or the
 // block around the rule.
 func (e *evaluator) rules(p *Policy, decl *hcl.Block, place string) []*Rule {
-	key := sharedKey{decl, place, e.target, e.now}
-	if r := e.sharedRule(key); r != nil {
-		return p.enabled(r.rule, r.enabled)
+	key, share := sharedKey{decl, place, e.target, e.now}, e.mayShare(decl)
+	if share {
+		if r := e.sharedRule(key); r != nil {
+			return p.enabled(r.rule, r.enabled)
+		}
 	}
 	problems, steps := len(e.diags), e.work.Steps()
 	b := e.open(decl, policySchema.Block(decl.Type), e.ctx).in(decl.Type).in(place)
@@ -30,12 +32,11 @@ func (e *evaluator) rules(p *Policy, decl *hcl.Block, place string) []*Rule {
 		if !b.forThisHost() {
 			return nil
 		}
-		r := &sharedRule{}
-		r.rule, r.enabled = b.rule(name)
-		if r.steps = e.work.Steps() - steps; len(e.diags) == problems {
-			r = e.share(key, r)
+		rule, enabled := b.rule(name)
+		if share && len(e.diags) == problems {
+			rule = e.share(key, &sharedRule{rule, enabled, e.work.Steps() - steps})
 		}
-		return p.enabled(r.rule, r.enabled)
+		return p.enabled(rule, enabled)
 	}
 	var out []*Rule
 	for _, el := range b.forEach() {

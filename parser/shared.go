@@ -33,9 +33,6 @@ type sharedRule struct {
 
 // sharedRule returns the rule of a block if another host has evaluated it. Its cost counts as if it had been evaluated again.
 func (e *evaluator) sharedRule(key sharedKey) *sharedRule {
-	if !e.mayShare(key.decl) {
-		return nil
-	}
 	s := &e.source.shared
 	s.mu.Lock()
 	r := s.rules[key]
@@ -46,22 +43,19 @@ func (e *evaluator) sharedRule(key sharedKey) *sharedRule {
 	return r
 }
 
-// share keeps a rule for other hosts, and returns it or an equal one that was kept meanwhile.
-func (e *evaluator) share(key sharedKey, r *sharedRule) *sharedRule {
-	if !e.mayShare(key.decl) {
-		return r
-	}
+// share keeps a rule for other hosts, and returns it or the equal one that was kept meanwhile.
+func (e *evaluator) share(key sharedKey, r *sharedRule) *Rule {
 	s := &e.source.shared
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if kept := s.rules[key]; kept != nil {
-		return kept
+		return kept.rule
 	}
 	if s.rules == nil {
 		s.rules = map[sharedKey]*sharedRule{}
 	}
 	s.rules[key] = r
-	return r
+	return r.rule
 }
 
 // mayShare reports whether a block of a policy with several hosts has nothing that depends on the host.

@@ -106,7 +106,11 @@ func newDiagram(budget int) *diagram {
 }
 
 func mix(a, b, c uint32) uint32 {
-	h := uint64(a)*0x9e3779b97f4a7c15 ^ uint64(b)*0xc2b2ae3d27d4eb4f ^ uint64(c)*0x165667b19e3779f9
+	return spread(uint64(a)*0x9e3779b97f4a7c15 ^ uint64(b)*0xc2b2ae3d27d4eb4f ^ uint64(c)*0x165667b19e3779f9)
+}
+
+// spread makes all bits of a hash depend on all bits of h.
+func spread(h uint64) uint32 {
 	h ^= h >> 29
 	h *= 0xbf58476d1ce4e5b9
 	return uint32(h >> 32)
@@ -216,10 +220,7 @@ func (d *diagram) and(a, b ref) ref {
 
 // place determines where the result of an operation is in the cache.
 func (c cached) place() uint32 {
-	h := c.operands*0x9e3779b97f4a7c15 ^ uint64(c.third)*0xc2b2ae3d27d4eb4f
-	h ^= h >> 29
-	h *= 0xbf58476d1ce4e5b9
-	return uint32(h >> 32)
+	return spread(c.operands*0x9e3779b97f4a7c15 ^ uint64(c.third)*0xc2b2ae3d27d4eb4f)
 }
 
 // known returns the result of an operation if it is cached.

@@ -195,7 +195,8 @@ func (p pair) compare(unreadOld, unreadNow snapshot.Unread, opts Options) (*Repo
 		now, ofNow, err = unreadNow.Read()
 	}
 	err = cmp.Or(group.Wait(), err)
-	if diags := slices.Concat(ofOld, ofNow); err != nil || diags.HasErrors() {
+	diags := slices.Concat(ofOld, ofNow)
+	if err != nil || diags.HasErrors() {
 		return nil, diags, err
 	}
 	note := ""
@@ -206,7 +207,6 @@ func (p pair) compare(unreadOld, unreadNow snapshot.Unread, opts Options) (*Repo
 		now, note = noRules(old, p.after.Name), "the host was removed: it is compared with a host without rules"
 	}
 	r, err := Compare(old, now, opts)
-	diags := slices.Concat(ofOld, ofNow)
 	if err != nil {
 		return nil, diags, err
 	}

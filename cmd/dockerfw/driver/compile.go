@@ -197,20 +197,17 @@ func (c *compilation) emit(h Host, now time.Time, source emit.Source) (Host, err
 	}
 	host := h.Policy.Host
 	source.External, source.Container, source.Internal = parser.Values(host.ExternalInterfaces), parser.Values(host.ContainerInterfaces), parser.Values(host.InternalInterfaces)
-	if h.NFT != nil {
-		h.Files, err = c.equalHosts.files(h,
-			func() ([]folder.File, error) { return emit.NFTFiles(h.NFT, source) },
-			func(files []folder.File, label string) ([]folder.File, error) {
-				return emit.NFTFilesLike(files, label, h.NFT, source)
-			})
-	} else {
-		h.Files, err = c.equalHosts.files(h,
-			func() ([]folder.File, error) { return emit.Files(h.Tables, source) },
-			func(files []folder.File, label string) ([]folder.File, error) {
-				return emit.FilesLike(files, label, h.Tables, source)
-			})
+	print := func() ([]folder.File, error) { return emit.Files(h.Tables, source) }
+	like := func(files []folder.File, label string) ([]folder.File, error) {
+		return emit.FilesLike(files, label, h.Tables, source)
 	}
-	if err != nil {
+	if h.NFT != nil {
+		print = func() ([]folder.File, error) { return emit.NFTFiles(h.NFT, source) }
+		like = func(files []folder.File, label string) ([]folder.File, error) {
+			return emit.NFTFilesLike(files, label, h.NFT, source)
+		}
+	}
+	if h.Files, err = c.equalHosts.files(h, print, like); err != nil {
 		return h, err
 	}
 	h.key = keyOf(h)

@@ -320,12 +320,17 @@ func (c *proofCache) proveFamilies(h Host, families []ir.Family, prove func(ir.F
 // compare returns errors if the text does not load exactly the host's rules and sets, or if
 // these treat any packet otherwise than the policy.
 func (c *proofCache) compare(h Host, text iptables.Text) hcl.Diagnostics {
-	loaded, diags := c.readBack(h, text)
+	read, diags := c.readBack(h, text)
+	return c.proveRead(h, read, diags)
+}
+
+// proveRead adds to the diagnostics of reading a host back those of its proof, unless there are errors.
+func (c *proofCache) proveRead(h Host, read readHost, diags hcl.Diagnostics) hcl.Diagnostics {
 	if diags.HasErrors() {
 		return diags
 	}
-	return append(diags, c.proveFamilies(h, loaded.families, func(f ir.Family, path proof.Path) error {
-		return proof.ProveTogether(path, loaded.subject(f))[0]
+	return append(diags, c.proveFamilies(h, read.families, func(f ir.Family, path proof.Path) error {
+		return proof.ProveTogether(path, read.subject(f))[0]
 	})...)
 }
 
@@ -343,13 +348,8 @@ func compareBoth(a, b Unproved) (ofA, ofB hcl.Diagnostics) {
 	})
 	readB, ofB = proofsB.readBack(b.host, iptablesText(b.host.Files))
 	_ = group.Wait() // the errors are diagnostics
-	switch {
-	case ofA.HasErrors() && ofB.HasErrors():
-		return ofA, ofB
-	case ofA.HasErrors():
-		return ofA, proofsB.compareHost(b.host)
-	case ofB.HasErrors():
-		return proofsA.compareHost(a.host), ofB
+	if ofA.HasErrors() || ofB.HasErrors() {
+		return proofsA.proveRead(a.host, readA, ofA), proofsB.proveRead(b.host, readB, ofB)
 	}
 	errs := map[ir.Family][]error{} // of b
 	for _, f := range readB.families {
