@@ -44,7 +44,7 @@ const stepsPerNode = 8
 type diagram struct {
 	nodes  []node
 	unique []uint32 // open addressing; 0 is free, as the leaf is never looked up
-	cache  []cached // overwritten where two results have the same place; half as many as unique, if that is large
+	cache  []cached // overwritten where two results have the same place
 	steps  int
 	budget int
 	memo   memo
@@ -83,6 +83,14 @@ func operands(op operation, a, b ref) uint64 {
 }
 
 const cacheLimit = 1 << 22
+
+// A program is evaluated by operations on the set of one rule each, which have few steps, so that the cache has a
+// sixteenth as many places as unique. Those on the sets of whole programs have as many steps as there are nodes: without
+// half as many places they would compute the same results again.
+const (
+	rulesShare = 16
+	wholeShare = 2
+)
 
 // firstEntries is the size of the tables of a new diagram. Tables that are larger from the beginning are slower: they do
 // not fit into the processor's caches.
@@ -135,6 +143,9 @@ func (d *diagram) mk(level uint32, lo, hi ref) ref {
 		panic(&BudgetError{d.budget})
 	}
 	id := uint32(len(d.nodes))
+	if len(d.nodes) == cap(d.nodes) {
+		d.nodes = slices.Grow(d.nodes, len(d.nodes)) // append would grow a large slice by a quarter
+	}
 	d.nodes = append(d.nodes, node{level, lo, hi})
 	d.unique[i] = id
 	if len(d.nodes)*4 > len(d.unique)*3 {
@@ -159,13 +170,18 @@ func (d *diagram) grow() {
 		}
 		d.unique[i] = uint32(id)
 	}
-	if len(d.cache) < min(len(d.unique)/2, cacheLimit) {
-		d.growCache()
+	d.growCache(rulesShare)
+}
+
+// growCache doubles the cache until it has one place for so many of unique.
+func (d *diagram) growCache(share int) {
+	for len(d.cache) < min(len(d.unique)/share, cacheLimit) {
+		d.doubleCache()
 	}
 }
 
-// growCache doubles the cache. What was at a place is then there, or so much further.
-func (d *diagram) growCache() {
+// doubleCache doubles the cache. What was at a place is then there, or so much further.
+func (d *diagram) doubleCache() {
 	half, n := len(d.cache), 2*len(d.cache)
 	if n <= cap(d.cache) {
 		d.cache = d.cache[:n]

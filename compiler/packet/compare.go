@@ -81,6 +81,16 @@ type Comparison struct {
 	More    bool
 }
 
+// sameOutcomes reports whether two programs of a space give all packets the same verdict.
+func sameOutcomes(a, b *Evaluation) bool {
+	for _, o := range a.Outcomes() {
+		if b.Outcome(o.Verdict).ref != o.Set.ref {
+			return false
+		}
+	}
+	return true
+}
+
 // Compare returns all packets that get different verdicts from two programs of a space, and
 // up to limit changes of each effect. It does not know which packets Docker's rules accept:
 // to be accepted is more than to be left to them.
@@ -96,6 +106,9 @@ func CompareReach(before, after *Evaluation, accepted Set, limit int) (_ *Compar
 		return nil, errors.New("programs of different spaces cannot be compared")
 	}
 	s := before.space
+	if !sameOutcomes(before, after) {
+		s.d.growCache(wholeShare)
+	}
 	out := &Comparison{}
 	parts := [SameReach + 1]Set{}
 	for e := range parts {
