@@ -162,6 +162,9 @@ func refuse(a parser.Action) ir.Verdict {
 func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 	source, sourceNot := c.operands(r.Source, f), c.operands(r.SourceNot, f)
 	destination, destinationNot := c.operands(r.Destination, f), c.operands(r.DestinationNot, f)
+	if never(source, sourceNot) || never(destination, destinationNot) {
+		return false
+	}
 	out := &ir.Rule{
 		Scope:             s.Scope,
 		Phase:             ir.PhaseAccept,
@@ -215,8 +218,7 @@ func (c *compilation) rule(s *scope, r *parser.Rule, f ir.Family) bool {
 			out.Protocols = []uint8{protocol}
 		}
 	}
-	if never(source, sourceNot) || never(destination, destinationNot) ||
-		len(r.Protocols) > 0 && len(out.Protocols) == 0 ||
+	if len(r.Protocols) > 0 && len(out.Protocols) == 0 ||
 		len(r.PublishedAddress) > 0 && len(out.PublishedAddresses) == 0 ||
 		len(r.ICMPTypes) > 0 && len(out.ICMP) == 0 {
 		return false

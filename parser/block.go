@@ -20,7 +20,7 @@ type block struct {
 	attributes hcl.Attributes
 	blocks     hcl.Blocks
 	// readings are the attributes that were evaluated already.
-	readings map[string]reading
+	readings map[string]*reading
 	// title names the block in notes; each is what gives each.value its value.
 	title string
 	each  hcl.Expression
@@ -59,7 +59,7 @@ func (e *evaluator) open(decl *hcl.Block, schema *Block, ctx *hcl.EvalContext) *
 	e.diags = append(e.diags, checkCounts(content.Blocks, schema)...)
 	return &block{
 		evaluator: e, schema: schema, decl: decl, ctx: ctx, title: title(decl),
-		attributes: content.Attributes, blocks: content.Blocks, readings: map[string]reading{},
+		attributes: content.Attributes, blocks: content.Blocks, readings: map[string]*reading{},
 	}
 }
 
@@ -98,7 +98,7 @@ func (b *block) withEach(el element) *block {
 		"key": cty.StringVal(el.key), "value": el.value,
 	})}
 	out.each = el.written
-	out.readings = map[string]reading{}
+	out.readings = map[string]*reading{}
 	return &out
 }
 
@@ -120,12 +120,12 @@ func (b *block) read(name string) reading {
 	if !written {
 		return reading{state: absent}
 	}
-	r, known := b.readings[name]
-	if !known {
-		r = b.evaluate(a)
-		b.readings[name] = r
+	r := b.readings[name]
+	if r == nil {
+		read := b.evaluate(a)
+		r, b.readings[name] = &read, &read
 	}
-	return r
+	return *r
 }
 
 func (b *block) evaluate(a *hcl.Attribute) reading {

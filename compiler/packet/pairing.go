@@ -58,11 +58,12 @@ func (c *counter) freeFor(program int, f ir.Family) bool {
 func locate(p *Program) (_ *Program, found []*occurrence, counting []*Rule) {
 	out := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
 	for _, c := range p.Chains {
-		chain := &Chain{Name: c.Name}
-		for _, r := range c.Rules {
-			rule := *r
+		chain, copies := &Chain{Name: c.Name, Rules: make([]*Rule, len(c.Rules))}, make([]Rule, len(c.Rules))
+		for i, r := range c.Rules {
+			rule := &copies[i]
+			*rule = *r
 			rule.Text = r.text()
-			chain.Rules = append(chain.Rules, &rule)
+			chain.Rules[i] = rule
 			if !p.hasToResolve(r) {
 				continue
 			}
@@ -87,7 +88,7 @@ func locate(p *Program) (_ *Program, found []*occurrence, counting []*Rule) {
 				return c
 			})
 			if len(found) > before {
-				counting = append(counting, &rule)
+				counting = append(counting, rule)
 			}
 		}
 		out.Chains = append(out.Chains, chain)

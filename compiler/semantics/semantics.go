@@ -71,7 +71,7 @@ func newBuilder(p *parser.Policy, f ir.Family, lists *Lists) *builder {
 // add adds a rule: packets that fulfill all conditions get the verdict. Nil conditions are
 // skipped.
 func (b *builder) add(name string, v packet.Verdict, conds ...packet.Cond) {
-	var all []packet.Cond
+	all := make([]packet.Cond, 0, len(conds))
 	for _, c := range conds {
 		if c != nil {
 			all = append(all, c)

@@ -57,7 +57,7 @@ func (f *ruleFolder) merged(rules []*ir.Rule) *ir.Rule {
 	var entries firstEntries
 	for _, r := range rules {
 		for _, p := range otherEnd(r).In.Prefixes {
-			entries.add(p, r.Origin)
+			entries.add(p, &r.Origin)
 		}
 	}
 	out := *rules[0]
@@ -88,7 +88,7 @@ func (f *ruleFolder) clients(rules []*ir.Rule) *ir.Addresses {
 			return nil
 		}
 		for _, p := range prefixes {
-			entries.add(p, ir.Origin{})
+			entries.add(p, &r.Origin)
 		}
 	}
 	of := "any"
@@ -96,7 +96,7 @@ func (f *ruleFolder) clients(rules []*ir.Rule) *ir.Addresses {
 		of = protocol(rules[0].Protocols[0])
 	}
 	prefixes, _ := entries.sorted()
-	name := f.addSet(&Set{Prefixes: prefixes, Origin: unconditional(rules[0]).Origin}, of+"-clients", rules[0].Phase)
+	name := f.addSet(&Set{Prefixes: ir.PrefixesOf(prefixes...), Origin: unconditional(rules[0]).Origin}, of+"-clients", rules[0].Phase)
 	return &ir.Addresses{Sets: []*ir.Set{{Name: name, Family: f.family, Type: ir.HashNet, Managed: true}}}
 }
 
@@ -117,8 +117,8 @@ func mergedLabel(r *ir.Rule) string {
 func (f *ruleFolder) mergedSet(entries *firstEntries, label string, r *ir.Rule) string {
 	prefixes, origins := entries.sorted()
 	base := strings.NewReplacer("/", "-", ":", "-", "#", "-").Replace(label)
-	name := f.addSet(&Set{Comment: true, Prefixes: prefixes, Rules: origins, Origin: r.Origin}, base, r.Phase)
-	f.contents[ir.SetName(name, f.family)] = entries.list
+	name := f.addSet(&Set{Comment: true, Prefixes: ir.PrefixesOf(prefixes...), Rules: origins, Origin: r.Origin}, base, r.Phase)
+	f.contents[ir.SetName(name, f.family)] = prefixes
 	return name
 }
 
@@ -153,15 +153,20 @@ func names(origins []ir.Origin) []string {
 // rule is left out, so that of those which contain an address the longest has the rule that
 // matches it first.
 type firstEntries struct {
-	rule map[netip.Prefix]ir.Origin
-	list []netip.Prefix
+	list   []firstEntry
+	listed map[netip.Prefix]struct{}
 	// lengths are the lengths of the prefixes in the list.
 	lengths [129]bool
 }
 
-func (e *firstEntries) add(p netip.Prefix, rule ir.Origin) {
-	if e.rule == nil {
-		e.rule = map[netip.Prefix]ir.Origin{}
+type firstEntry struct {
+	prefix netip.Prefix
+	rule   *ir.Origin
+}
+
+func (e *firstEntries) add(p netip.Prefix, rule *ir.Origin) {
+	if e.listed == nil {
+		e.listed = map[netip.Prefix]struct{}{}
 	}
 	if p.Bits() == 0 {
 		// A hash:net set accepts no prefix of length 0: see splitWhole.
@@ -174,26 +179,26 @@ func (e *firstEntries) add(p netip.Prefix, rule ir.Origin) {
 		if !e.lengths[bits] {
 			continue
 		}
-		if _, listed := e.rule[netip.PrefixFrom(p.Addr(), bits).Masked()]; listed {
+		if _, listed := e.listed[netip.PrefixFrom(p.Addr(), bits).Masked()]; listed {
 			return
 		}
 	}
-	e.rule[p.Masked()] = rule
-	e.list = append(e.list, p.Masked())
+	e.listed[p.Masked()] = struct{}{}
+	e.list = append(e.list, firstEntry{p.Masked(), rule})
 	e.lengths[p.Bits()] = true
 }
 
 // sorted returns the entries in the order of a set, with their rules.
-func (e *firstEntries) sorted() (ir.Prefixes, []ir.Origin) {
-	slices.SortFunc(e.list, func(a, b netip.Prefix) int {
-		if c := a.Addr().Compare(b.Addr()); c != 0 {
+func (e *firstEntries) sorted() (prefixes []netip.Prefix, rules []ir.Origin) {
+	slices.SortFunc(e.list, func(a, b firstEntry) int {
+		if c := a.prefix.Addr().Compare(b.prefix.Addr()); c != 0 {
 			return c
 		}
-		return a.Bits() - b.Bits()
+		return a.prefix.Bits() - b.prefix.Bits()
 	})
-	var origins []ir.Origin
-	for _, p := range e.list {
-		origins = append(origins, e.rule[p])
+	prefixes, rules = make([]netip.Prefix, len(e.list)), make([]ir.Origin, len(e.list))
+	for i, entry := range e.list {
+		prefixes[i], rules[i] = entry.prefix, *entry.rule
 	}
-	return ir.PrefixesOf(e.list...), origins
+	return prefixes, rules
 }

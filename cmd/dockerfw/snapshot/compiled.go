@@ -61,14 +61,21 @@ func ofCompiled(name string, compiled driver.Host, sources map[string][]byte) (*
 }
 
 func origins(t *emitted.Tables) map[RuleKey]ir.Origin {
-	out := map[RuleKey]ir.Origin{}
 	if t == nil {
-		return out // of a host with target nftables
+		return map[RuleKey]ir.Origin{} // of a host with target nftables
 	}
+	size := 0
 	merged := map[string][]ir.Origin{}
 	for _, s := range t.Sets {
 		merged[s.Name] = s.Rules
+		size += len(s.Rules)
 	}
+	for _, p := range t.Programs {
+		for _, c := range p.Chains {
+			size += len(c.Rules)
+		}
+	}
+	out := make(map[RuleKey]ir.Origin, size)
 	for _, p := range t.Programs {
 		for _, c := range p.Chains {
 			for _, r := range c.Rules {
