@@ -43,17 +43,32 @@ func InUnmanaged(set string, end packet.End) packet.Cond {
 	return packet.Opaque{Text: fmt.Sprintf("%s in %s", end, set)}
 }
 
+// always holds for all packets.
+var always packet.Cond = packet.All{}
+
+// listKey identifies a list of the policy by its first element.
+type listKey struct {
+	first *parser.At[string]
+	end   packet.End
+}
+
 // interfaces returns the condition of being on one of the interfaces; without any, there is
-// no restriction.
-func interfaces(names []parser.At[string], end packet.End) packet.Cond {
+// no restriction. Most rules have the list of the host block, and share the condition.
+func (b *builder) interfaces(names []parser.At[string], end packet.End) packet.Cond {
 	if len(names) == 0 {
-		return packet.All{}
+		return always
 	}
-	var out packet.Any
-	for _, n := range names {
-		out = append(out, packet.Interface{End: end, Name: n.Value})
+	key := listKey{&names[0], end}
+	known := b.onInterfaces[key]
+	if known == nil {
+		out := make(packet.Any, len(names))
+		for i, n := range names {
+			out[i] = packet.Interface{End: end, Name: n.Value}
+		}
+		known = out
+		b.onInterfaces[key] = known
 	}
-	return out
+	return known
 }
 
 // in returns the condition of having a listed address, or nil without a list.
@@ -61,12 +76,12 @@ func (b *builder) in(a *parser.Addresses, end packet.End) packet.Cond {
 	if a == nil {
 		return nil
 	}
-	var out packet.Any
-	for _, item := range a.Items {
+	out := make(packet.Any, len(a.Items))
+	for i, item := range a.Items {
 		if item.Set != "" {
-			out = append(out, b.sets[setKey{item.Set, end}])
+			out[i] = b.sets[setKey{item.Set, end}]
 		} else {
-			out = append(out, inRanges(end, item.Literal))
+			out[i] = inRanges(end, item.Literal)
 		}
 	}
 	return out
@@ -124,22 +139,31 @@ func inRanges(end packet.End, ranges ...netipx.IPRange) packet.Cond {
 
 // protocols returns the condition of having one of the protocols. ICMP matches only in
 // IPv4, ICMPv6 only in IPv6.
-func protocols(list []parser.At[parser.Protocol]) packet.Cond {
+func (b *builder) protocols(list []parser.At[parser.Protocol]) packet.Cond {
 	if len(list) == 0 {
 		return nil
 	}
-	var out packet.Any
-	for _, p := range list {
-		family := packet.Cond(packet.All{})
-		switch p.Value.Number {
+	out := make(packet.Any, len(list))
+	for i, p := range list {
+		out[i] = b.protocol(p.Value.Number)
+	}
+	return out
+}
+
+func (b *builder) protocol(number uint8) packet.Cond {
+	known := b.ofProtocol[number]
+	if known == nil {
+		family := always
+		switch number {
 		case parser.ICMP:
 			family = packet.FamilyIs{Family: ir.IPv4}
 		case parser.ICMPv6:
 			family = packet.FamilyIs{Family: ir.IPv6}
 		}
-		out = append(out, packet.All{family, packet.Proto{Numbers: []uint8{p.Value.Number}}})
+		known = packet.All{family, packet.Proto{Numbers: []uint8{number}}}
+		b.ofProtocol[number] = known
 	}
-	return out
+	return known
 }
 
 // ports returns the condition of having one of the ports, or nil without any.
@@ -147,9 +171,9 @@ func ports(list []parser.At[parser.Ports], end packet.End) packet.Cond {
 	if len(list) == 0 {
 		return nil
 	}
-	c := packet.Port{End: end}
-	for _, p := range list {
-		c.Ranges = append(c.Ranges, ir.PortRange{First: p.Value.First, Last: p.Value.Last})
+	c := packet.Port{End: end, Ranges: make([]ir.PortRange, len(list))}
+	for i, p := range list {
+		c.Ranges[i] = ir.PortRange{First: p.Value.First, Last: p.Value.Last}
 	}
 	return c
 }

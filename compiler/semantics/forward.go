@@ -36,9 +36,11 @@ func (b *builder) pass() packet.Verdict {
 // addDirection adds all phases for packets that enter or, with egress, leave.
 func (b *builder) addDirection(rules []*parser.Rule, def *parser.Default, in, out []parser.At[string], egress bool) {
 	// Wherever a rule can refuse packets, replies pass first: it must not break connections.
-	paths := packet.Any{path(in, out)}
+	paths := packet.Any{b.path(in, out)}
 	for _, r := range rules {
-		paths = append(paths, path(ruleInterfaces(r, in, out)))
+		if len(r.Interfaces) > 0 || len(r.OutInterfaces) > 0 {
+			paths = append(paths, b.path(ruleInterfaces(r, in, out)))
+		}
 	}
 	b.addEstablished(b.pass(), paths, b.policy.Established.Recheck)
 	for _, kind := range []parser.RuleKind{parser.KindDeny, parser.KindAccept} {
@@ -56,7 +58,7 @@ func (b *builder) addDirection(rules []*parser.Rule, def *parser.Default, in, ou
 		end = packet.Destination
 	}
 	b.addRefusal("default", def.Action, false,
-		interfaces(in, packet.Source), interfaces(out, packet.Destination), b.notIn(def.Allow, end))
+		b.interfaces(in, packet.Source), b.interfaces(out, packet.Destination), b.notIn(def.Allow, end))
 }
 
 // ruleInterfaces returns the interfaces of a rule, which default to those of its direction.
@@ -71,8 +73,8 @@ func ruleInterfaces(r *parser.Rule, in, out []parser.At[string]) (ruleIn, ruleOu
 }
 
 // path returns the condition that a packet arrives and leaves on the given interfaces.
-func path(in, out []parser.At[string]) packet.Cond {
-	return packet.All{interfaces(in, packet.Source), interfaces(out, packet.Destination)}
+func (b *builder) path(in, out []parser.At[string]) packet.Cond {
+	return packet.All{b.interfaces(in, packet.Source), b.interfaces(out, packet.Destination)}
 }
 
 // forwardConditions returns the conditions of a deny or accept on forwarded packets, apart
@@ -80,14 +82,17 @@ func path(in, out []parser.At[string]) packet.Cond {
 func (b *builder) forwardConditions(r *parser.Rule, in, out []parser.At[string]) []packet.Cond {
 	in, out = ruleInterfaces(r, in, out)
 	return []packet.Cond{
-		interfaces(in, packet.Source), interfaces(out, packet.Destination),
+		b.interfaces(in, packet.Source), b.interfaces(out, packet.Destination),
 		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
 		b.in(r.Destination, packet.Destination), b.notIn(r.DestinationNot, packet.Destination),
-		protocols(r.Protocols),
+		b.protocols(r.Protocols),
 		ports(r.ContainerPorts, packet.Destination), ports(r.SourcePorts, packet.Source),
 		published(r), icmp(r.ICMPTypes), until(r),
 	}
 }
+
+// The conditions that all rules with published ports or addresses have.
+var translated, toOriginal packet.Cond = packet.State{States: ir.CTDNAT}, packet.Dir{Dir: ir.CTOriginal}
 
 // published returns the condition that a client sent the packet to the published ports and
 // addresses of a rule, which Docker then translated.
@@ -95,7 +100,7 @@ func published(r *parser.Rule) packet.Cond {
 	if len(r.PublishedPorts) == 0 && len(r.PublishedAddress) == 0 {
 		return nil
 	}
-	all := packet.All{packet.State{States: ir.CTDNAT}, packet.Dir{Dir: ir.CTOriginal}}
+	all := packet.All{translated, toOriginal}
 	if c := ports(r.PublishedPorts, packet.OriginalDestination); c != nil {
 		all = append(all, c)
 	}

@@ -86,11 +86,11 @@ func (b *builder) protected() (ports packet.Any, protocols map[uint8]bool) {
 func (b *builder) addInput(ports packet.Cond, protocols map[uint8]bool) {
 	p := b.policy
 	pass := packet.Verdict{Kind: packet.Docker}
-	external := interfaces(p.Host.ExternalInterfaces, packet.Source)
+	external := b.interfaces(p.Host.ExternalInterfaces, packet.Source)
 	paths := packet.Any{external}
 	for _, r := range p.Rules {
 		if len(r.Interfaces) > 0 && appliesInInput(r) && canMatch(r, protocols) {
-			paths = append(paths, interfaces(r.Interfaces, packet.Source))
+			paths = append(paths, b.interfaces(r.Interfaces, packet.Source))
 		}
 	}
 	recheck := p.Established.Recheck
@@ -113,11 +113,11 @@ func (b *builder) addInput(ports packet.Cond, protocols map[uint8]bool) {
 func (b *builder) addHost() {
 	p := b.policy
 	pass := packet.Verdict{Kind: packet.Docker}
-	external := interfaces(p.Host.ExternalInterfaces, packet.Source)
+	external := b.interfaces(p.Host.ExternalInterfaces, packet.Source)
 	paths := packet.Any{external}
 	for _, r := range p.Input.Rules {
 		if len(r.Interfaces) > 0 {
-			paths = append(paths, interfaces(r.Interfaces, packet.Source))
+			paths = append(paths, b.interfaces(r.Interfaces, packet.Source))
 		}
 	}
 	b.addEstablished(pass, paths, false)
@@ -150,10 +150,10 @@ func (b *builder) hostConditions(r *parser.Rule) []packet.Cond {
 		in = b.policy.Host.ExternalInterfaces
 	}
 	return []packet.Cond{
-		interfaces(in, packet.Source),
+		b.interfaces(in, packet.Source),
 		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
 		b.in(r.Destination, packet.Destination), b.notIn(r.DestinationNot, packet.Destination),
-		protocols(r.Protocols), icmp(r.ICMPTypes), until(r),
+		b.protocols(r.Protocols), icmp(r.ICMPTypes), until(r),
 		ports(r.HostPorts, packet.Destination), ports(r.SourcePorts, packet.Source),
 	}
 }
@@ -194,9 +194,9 @@ func (b *builder) inputConditions(r *parser.Rule) []packet.Cond {
 		in = b.policy.Host.ExternalInterfaces
 	}
 	return []packet.Cond{
-		interfaces(in, packet.Source),
+		b.interfaces(in, packet.Source),
 		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
-		protocols(r.Protocols), ports(r.SourcePorts, packet.Source), icmp(r.ICMPTypes),
+		b.protocols(r.Protocols), ports(r.SourcePorts, packet.Source), icmp(r.ICMPTypes),
 		ports(r.PublishedPorts, packet.Destination), publishedAddresses(r, packet.Destination), until(r),
 	}
 }

@@ -49,8 +49,11 @@ type builder struct {
 	family ir.Family
 	lists  *Lists
 	// sets are the conditions for being in a set, by name and end.
-	sets  map[setKey]packet.Cond
-	rules []*packet.Rule
+	sets map[setKey]packet.Cond
+	// onInterfaces and ofProtocol are the conditions on interfaces and protocols that were made.
+	onInterfaces map[listKey]packet.Cond
+	ofProtocol   [256]packet.Cond
+	rules        []*packet.Rule
 }
 
 type setKey struct {
@@ -59,7 +62,7 @@ type setKey struct {
 }
 
 func newBuilder(p *parser.Policy, f ir.Family, lists *Lists) *builder {
-	b := &builder{policy: p, family: f, lists: lists, sets: map[setKey]packet.Cond{}}
+	b := &builder{policy: p, family: f, lists: lists, sets: map[setKey]packet.Cond{}, onInterfaces: map[listKey]packet.Cond{}}
 	for _, end := range []packet.End{packet.Source, packet.Destination} {
 		for _, s := range p.Sets {
 			b.sets[setKey{s.Name.Value, end}] = b.set(s, end)
@@ -71,7 +74,13 @@ func newBuilder(p *parser.Policy, f ir.Family, lists *Lists) *builder {
 // add adds a rule: packets that fulfill all conditions get the verdict. Nil conditions are
 // skipped.
 func (b *builder) add(name string, v packet.Verdict, conds ...packet.Cond) {
-	all := make([]packet.Cond, 0, len(conds))
+	n := 0
+	for _, c := range conds {
+		if c != nil {
+			n++
+		}
+	}
+	all := make([]packet.Cond, 0, n)
 	for _, c := range conds {
 		if c != nil {
 			all = append(all, c)
