@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,11 +13,11 @@ import (
 // merge replaces atoms that differ only in their literal sources by one rule with a set. Each
 // entry of the set has the name of the first rule that lists it as its comment.
 func (f *ruleFolder) merge(rules []*ir.Rule) []*ir.Rule {
-	alike := map[string][]*ir.Rule{}
-	key := make([]string, len(rules))
+	alike := map[conditionsKey][]*ir.Rule{}
+	key := make([]conditionsKey, len(rules))
 	for i, r := range rules {
-		if in := otherEnd(r).In; len(in.Prefixes) > 0 {
-			key[i] = conditionsKey(r)
+		if len(otherEnd(r).In.Prefixes) > 0 {
+			key[i] = keyOfConditions(r)
 			alike[key[i]] = append(alike[key[i]], r)
 		}
 	}
@@ -32,29 +33,58 @@ func (f *ruleFolder) merge(rules []*ir.Rule) []*ir.Rule {
 	return out
 }
 
-// conditionsKey is the same for atoms with the same conditions on everything but the literal
-// addresses of the other end.
-func conditionsKey(r *ir.Rule) string {
-	far, near := *otherEnd(r), r.Destination
-	if r.Scope == ir.ScopeEgress {
-		near = r.Source
-	}
-	return fmt.Sprint(r.Phase, r.Verdict, strings.Join(r.In, " "), "|", strings.Join(r.Out, " "), "|",
-		r.Protocols, r.SourcePorts, r.DestinationPorts, r.PublishedPorts, r.PublishedAddresses, r.ICMP, r.Until.Unix(), "|",
-		addressesKey(far.NotIn), "|", addressesKey(near.In), "|", addressesKey(near.NotIn))
+// conditionsKey is the same for atoms with the same verdict and the same conditions on everything but the literal
+// addresses of the other end. others are all conditions that are lists.
+type conditionsKey struct {
+	phase   ir.Phase
+	verdict ir.Verdict
+	until   int64
+	others  string
 }
 
-func addressesKey(a ir.Addresses) string {
-	var sets []string
-	for _, s := range a.Sets {
-		sets = append(sets, s.HostName())
+func keyOfConditions(r *ir.Rule) conditionsKey {
+	far, near := otherEnd(r), &r.Destination
+	if r.Scope == ir.ScopeEgress {
+		near = &r.Source
 	}
-	return fmt.Sprint(a.Prefixes, sets)
+	b := make([]byte, 0, 128)
+	b = appendList(b, r.In, appendString)
+	b = appendList(b, r.Out, appendString)
+	b = appendList(b, r.Protocols, func(b []byte, p uint8) []byte { return append(b, p) })
+	b = appendList(b, r.SourcePorts, appendPorts)
+	b = appendList(b, r.DestinationPorts, appendPorts)
+	b = appendList(b, r.PublishedPorts, appendPorts)
+	b = appendList(b, r.PublishedAddresses, func(b []byte, a netip.Addr) []byte { return appendString(b, string(a.AsSlice())) })
+	b = appendList(b, r.ICMP, func(b []byte, i ir.ICMP) []byte { return binary.AppendVarint(append(b, i.Type), int64(i.Code)) })
+	for _, a := range []*ir.Addresses{&far.NotIn, &near.In, &near.NotIn} {
+		b = appendList(b, a.Prefixes, func(b []byte, p netip.Prefix) []byte {
+			return append(appendString(b, string(p.Addr().AsSlice())), byte(p.Bits()))
+		})
+		b = appendList(b, a.Sets, func(b []byte, s *ir.Set) []byte { return appendString(b, s.HostName()) })
+	}
+	return conditionsKey{r.Phase, r.Verdict, r.Until.Unix(), string(b)}
+}
+
+// appendList appends the number of elements and the elements, so that no two lists have the same bytes.
+func appendList[T any](b []byte, list []T, one func([]byte, T) []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, x := range list {
+		b = one(b, x)
+	}
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendPorts(b []byte, p ir.PortRange) []byte {
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, p.First), p.Last)
 }
 
 // merged returns one rule for atoms that differ only in literal addresses.
 func (f *ruleFolder) merged(rules []*ir.Rule) *ir.Rule {
-	var entries firstEntries
+	entries := newFirstEntries(len(rules))
 	for _, r := range rules {
 		for _, p := range otherEnd(r).In.Prefixes {
 			entries.add(p, &r.Origin)
@@ -66,14 +96,14 @@ func (f *ruleFolder) merged(rules []*ir.Rule) *ir.Rule {
 		label += fmt.Sprintf("#%d", f.labels[label])
 	}
 	out.Origin.Name = label
-	otherEnd(&out).In = ir.Addresses{Sets: []*ir.Set{{Name: f.mergedSet(&entries, label, &out), Family: f.family, Type: ir.HashNet, Managed: true}}, Range: otherEnd(&out).In.Range}
+	otherEnd(&out).In = ir.Addresses{Sets: []*ir.Set{{Name: f.mergedSet(entries, label, &out), Family: f.family, Type: ir.HashNet, Managed: true}}, Range: otherEnd(&out).In.Range}
 	return &out
 }
 
 // clients returns the set of all clients that the rules list; nil if not all rules list literal addresses.
 // Packets of other clients need not be searched for, and most packets that rules refuse are of such clients.
 func (f *ruleFolder) clients(rules []*ir.Rule) *ir.Addresses {
-	var entries firstEntries
+	entries := newFirstEntries(len(rules))
 	for _, r := range rules {
 		in := otherEnd(r).In
 		prefixes := in.Prefixes
@@ -164,10 +194,12 @@ type firstEntry struct {
 	rule   *ir.Origin
 }
 
+// newFirstEntries has room for the entries of so many rules, of which most list one.
+func newFirstEntries(rules int) *firstEntries {
+	return &firstEntries{list: make([]firstEntry, 0, rules), listed: make(map[netip.Prefix]struct{}, rules)}
+}
+
 func (e *firstEntries) add(p netip.Prefix, rule *ir.Origin) {
-	if e.listed == nil {
-		e.listed = map[netip.Prefix]struct{}{}
-	}
 	if p.Bits() == 0 {
 		// A hash:net set accepts no prefix of length 0: see splitWhole.
 		for half := range splitWhole(ir.PrefixesOf(p)).All() {
