@@ -61,6 +61,7 @@ way, 1 if any is, 2 on errors.`,
 			if err != nil {
 				return err
 			}
+			policy.Lines = &driver.Lines{}
 			before, after, err := openBoth(cmd, base, args, policy)
 			if err != nil {
 				return err

@@ -19,8 +19,8 @@ type Known struct {
 // maxYoung is the number of lines in one of the maps of Known. A parsed rule takes 2 to 3 kB.
 const maxYoung = 1 << 13
 
-// ParseRules is the function of that name, but for positions inside rules that have been met before: those are the ones of
-// the first file with the line.
+// ParseRules is the function of that name, but for positions of options in rules that have been met before: those are the
+// ones of the first file with the line. With nil it knows none.
 func (k *Known) ParseRules(r io.Reader, filename string) (*RulesFile, hcl.Diagnostics) {
 	return parseRules(&ruleParser{file: &RulesFile{Name: filename}, known: k}, r)
 }
@@ -55,15 +55,20 @@ func (k *Known) keep(c *Command) {
 // knownCommand is command for files that have lines in common with others.
 func (p *ruleParser) knownCommand(l line) {
 	if c := p.known.find(l.text); c != nil {
-		again := *c
-		again.Range = l.whole()
-		p.block.Commands = append(p.block.Commands, &again)
+		p.block.Commands = append(p.block.Commands, c.at(l.whole()))
 		return
 	}
 	l.text = strings.Clone(l.text)
 	commands := len(p.block.Commands)
 	p.command(l)
 	if added := p.block.Commands[commands:]; len(added) == 1 && added[0].Rule != nil {
-		p.known.add(added[0])
+		p.known.add(added[0].at(added[0].Range))
 	}
+}
+
+// at returns a copy of a command with a rule, at another position.
+func (c *Command) at(rng hcl.Range) *Command {
+	out, rule := *c, *c.Rule
+	out.Range, rule.Range, out.Rule = rng, rng, &rule
+	return &out
 }

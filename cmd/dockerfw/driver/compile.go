@@ -158,7 +158,7 @@ func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, brok
 func (c *compilation) emitFiles(hosts []Host, opts Options) hcl.Diagnostics {
 	inputs := c.emitSource(len(hosts))
 	inputs.Large = opts.Emit != nil || opts.PoliciesOnly
-	proofs := newProofCache(c.addresses, len(hosts))
+	proofs := newProofCache(c.addresses, len(hosts), opts.Lines)
 	return c.forEachHost("proving", func(i int) hcl.Diagnostics {
 		h, err := c.emit(hosts[i], opts.Now, inputs)
 		if err != nil {

@@ -46,6 +46,8 @@ type Options struct {
 	// PoliciesOnly leaves the hosts of the result without Files, Tables and NFT, which are dropped as soon as a host is
 	// proved: for callers that need nothing but what is wrong with the policy. It is not for Emit.
 	PoliciesOnly bool
+	// Lines are those of compiled text that was read before, to share them with other policies; nil for none.
+	Lines *Lines
 	// Progress, if not nil, is called when a stage begins and after each host of it, for several
 	// hosts at a time, and with the zero Progress when the work ends.
 	Progress func(Progress)

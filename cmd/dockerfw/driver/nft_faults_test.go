@@ -30,7 +30,7 @@ func proveFile(h Host, name string, content []byte) hcl.Diagnostics {
 			h.Files[i].Content = content
 		}
 	}
-	return newProofCache(nil, 1).compareNFT(h)
+	return newProofCache(nil, 1, nil).compareNFT(h)
 }
 
 func fileOf(t *testing.T, h Host, name string) []byte {

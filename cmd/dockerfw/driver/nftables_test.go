@@ -203,7 +203,7 @@ func refusedNFT(t *testing.T, h Host, fault func(*nftables.Tables)) bool {
 		t.Fatal(err)
 	}
 	h.Files = files
-	return newProofCache(nil, 1).compareNFT(h).HasErrors()
+	return newProofCache(nil, 1, nil).compareNFT(h).HasErrors()
 }
 
 // The table is for both families: that of a host which compiles one of them must leave the other alone.

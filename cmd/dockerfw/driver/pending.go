@@ -36,7 +36,7 @@ func Begin(name string, opts Options) (p *Pending, sources map[string][]byte, di
 	if hosts == nil {
 		return nil, c.sources, diag.Unique(diags)
 	}
-	p = &Pending{Labels: c.labels, compilation: c, hosts: hosts, now: opts.Now, inputs: c.emitSource(len(hosts)), proofs: newProofCache(c.addresses, len(hosts))}
+	p = &Pending{Labels: c.labels, compilation: c, hosts: hosts, now: opts.Now, inputs: c.emitSource(len(hosts)), proofs: newProofCache(c.addresses, len(hosts), opts.Lines)}
 	ignores, _ := c.source.Ignores()
 	if len(hosts) <= pendingKept {
 		c.source.Forget() // no host is compiled twice

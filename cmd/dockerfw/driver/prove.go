@@ -32,8 +32,8 @@ type proofCache struct {
 	// atOnce is how many parts of the proof of a host, each of a family and a path, run at a time.
 	atOnce  int
 	results map[Key]*proofResult
-	// lines are those of hosts that were read back; nil for a single host.
-	lines *iptables.KnownLines
+	// lines are those of hosts that were read back; nil for a single host that shares none.
+	lines *Lines
 	sets  map[textSum]*loadedSets
 }
 
@@ -79,14 +79,20 @@ type proofResult struct {
 	diags hcl.Diagnostics
 }
 
-// newProofCache returns the cache for that many hosts. Two parts of the proof of a single host run at
+// Lines are lines of compiled text that were read before: those that several hosts have are parsed once.
+type Lines = iptables.KnownLines
+
+// newProofCache returns the cache for that many hosts, which shares the lines if they are not nil. Two parts of the proof of a single host run at
 // a time; with several, hosts are proved at the same time, and a proof takes memory.
-func newProofCache(addresses *semantics.Lists, hosts int) *proofCache {
-	c := &proofCache{addresses: addresses, results: map[Key]*proofResult{}, sets: map[textSum]*loadedSets{}}
+func newProofCache(addresses *semantics.Lists, hosts int, lines *Lines) *proofCache {
+	c := &proofCache{addresses: addresses, results: map[Key]*proofResult{}, sets: map[textSum]*loadedSets{}, lines: lines}
 	if hosts == 1 {
 		c.atOnce = 2
-	} else {
-		c.atOnce, c.cuts.Reuse, c.lines = 1, true, &iptables.KnownLines{}
+		return c
+	}
+	c.atOnce, c.cuts.Reuse = 1, true
+	if lines == nil {
+		c.lines = &Lines{}
 	}
 	return c
 }

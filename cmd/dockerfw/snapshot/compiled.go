@@ -28,15 +28,15 @@ func OfResult(name string, result *driver.Result) (*Fleet, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	fleet := &Fleet{Name: name, Kind: Policy, Sources: result.Sources}
 	for _, compiled := range result.Hosts {
-		h, more := ofCompiled(name, compiled, result.Sources)
+		h, more := ofCompiled(name, compiled, result.Sources, nil)
 		diags = append(diags, more...)
 		fleet.Hosts = append(fleet.Hosts, h)
 	}
 	return fleet, diags
 }
 
-// ofCompiled returns a host of the policy name.
-func ofCompiled(name string, compiled driver.Host, sources map[string][]byte) (*Host, hcl.Diagnostics) {
+// ofCompiled returns a host of the policy name. lines may be nil.
+func ofCompiled(name string, compiled driver.Host, sources map[string][]byte, lines *driver.Lines) (*Host, hcl.Diagnostics) {
 	h := newHost(name, Policy)
 	h.Sources = sources
 	if compiled.NFT != nil {
@@ -53,7 +53,7 @@ func ofCompiled(name string, compiled driver.Host, sources map[string][]byte) (*
 	for _, f := range compiled.Files {
 		content[f.Name] = f.Content
 	}
-	diags, err := h.readCompiled(content, func(file string) string { return file })
+	diags, err := h.readCompiled(content, func(file string) string { return file }, lines)
 	if err != nil {
 		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "internal error", Detail: err.Error()})
 	}
@@ -122,7 +122,7 @@ func implicit(origins map[RuleKey]ir.Origin, host hcl.Range) map[RuleKey]bool {
 // name. path is the folder, for messages.
 func OpenFiles(path string, contents map[string][]byte) (*Host, hcl.Diagnostics, error) {
 	h := newHost(path, Folder)
-	diags, err := h.readCompiled(contents, func(file string) string { return filepath.Join(path, file) })
+	diags, err := h.readCompiled(contents, func(file string) string { return filepath.Join(path, file) }, nil)
 	return h, diags, err
 }
 
@@ -185,15 +185,15 @@ func openFolder(tree files.Tree, dir string) (*Host, hcl.Diagnostics, error) {
 		}
 	}
 	h := newHost(dir, Folder)
-	diags, err := h.readCompiled(content, func(file string) string { return filepath.Join(dir, file) })
+	diags, err := h.readCompiled(content, func(file string) string { return filepath.Join(dir, file) }, nil)
 	if err != nil {
 		return nil, diags, fmt.Errorf("%s: %w", dir, err)
 	}
 	return h, diags, nil
 }
 
-// readCompiled loads the files of a compiled folder onto a simulated host without rules.
-func (h *Host) readCompiled(content map[string][]byte, display func(string) string) (hcl.Diagnostics, error) {
+// readCompiled loads the files of a compiled folder onto a simulated host without rules. known may be nil.
+func (h *Host) readCompiled(content map[string][]byte, display func(string) string, known *driver.Lines) (hcl.Diagnostics, error) {
 	manifest, err := folder.ParseManifest(content[folder.ManifestFile])
 	if err != nil {
 		return nil, err
@@ -226,7 +226,7 @@ func (h *Host) readCompiled(content map[string][]byte, display func(string) stri
 		if !ok {
 			continue
 		}
-		file, more := iptables.ParseRules(bytes.NewReader(text), display(one.load))
+		file, more := known.ParseRules(bytes.NewReader(text), display(one.load))
 		diags = append(diags, more...)
 		if more.HasErrors() {
 			continue

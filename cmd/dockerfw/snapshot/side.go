@@ -87,6 +87,9 @@ func OpenSide(name string, opts driver.Options) (*Side, hcl.Diagnostics, error) 
 
 // openPolicy compiles a policy.
 func openPolicy(name string, opts driver.Options) (*Side, hcl.Diagnostics) {
+	if opts.Lines == nil {
+		opts.Lines = &driver.Lines{} // the proof and the snapshot read the same text
+	}
 	pending, sources, diags := driver.Begin(name, opts)
 	side := &Side{Name: name, Kind: Policy, Sources: sources}
 	if pending == nil {
@@ -100,7 +103,7 @@ func openPolicy(name string, opts driver.Options) (*Side, hcl.Diagnostics) {
 			if diags.HasErrors() {
 				return nil, diags, nil
 			}
-			h, diags := ofCompiled(name, compiled, sources)
+			h, diags := ofCompiled(name, compiled, sources, opts.Lines)
 			return h, diags, nil
 		}, &unproved}, err
 	}
