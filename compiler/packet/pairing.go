@@ -54,19 +54,18 @@ func (c *counter) freeFor(program int, f ir.Family) bool {
 
 // locate returns a copy of a program, its conditions with state, and the rules that have them. Marks
 // become opaque: rules before the program may have set them (see Route, which follows marks). Most
-// rules have neither, and keep the conditions of the program.
+// rules have neither, and are those of the program.
 func locate(p *Program) (_ *Program, found []*occurrence, counting []*Rule) {
 	out := &Program{Family: p.Family, Default: p.Default, ToHost: p.ToHost}
 	for _, c := range p.Chains {
-		chain, copies := &Chain{Name: c.Name, Rules: make([]*Rule, len(c.Rules))}, make([]Rule, len(c.Rules))
+		chain := &Chain{Name: c.Name, Rules: make([]*Rule, len(c.Rules))}
 		for i, r := range c.Rules {
-			rule := &copies[i]
-			*rule = *r
-			rule.Text = r.text()
-			chain.Rules[i] = rule
-			if !p.hasToResolve(r) {
+			if chain.Rules[i] = r; r.Text != "" && !p.hasToResolve(r) {
 				continue
 			}
+			rule := *r
+			rule.Text = r.text()
+			chain.Rules[i] = &rule
 			before := len(found)
 			at := site{chain: c.Name, rule: rule.Text, decides: r.Verdict.Kind != Continue}
 			rule.Matches = mapEach(r.Matches, func(c Cond) Cond {
@@ -88,7 +87,7 @@ func locate(p *Program) (_ *Program, found []*occurrence, counting []*Rule) {
 				return c
 			})
 			if len(found) > before {
-				counting = append(counting, rule)
+				counting = append(counting, &rule)
 			}
 		}
 		out.Chains = append(out.Chains, chain)

@@ -81,14 +81,15 @@ func (b *builder) path(in, out []parser.At[string]) packet.Cond {
 // from its limits.
 func (b *builder) forwardConditions(r *parser.Rule, in, out []parser.At[string]) []packet.Cond {
 	in, out = ruleInterfaces(r, in, out)
-	return []packet.Cond{
+	b.conditions = append(b.conditions[:0],
 		b.interfaces(in, packet.Source), b.interfaces(out, packet.Destination),
 		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
 		b.in(r.Destination, packet.Destination), b.notIn(r.DestinationNot, packet.Destination),
 		b.protocols(r.Protocols),
 		ports(r.ContainerPorts, packet.Destination), ports(r.SourcePorts, packet.Source),
 		published(r), icmp(r.ICMPTypes), until(r),
-	}
+	)
+	return b.conditions
 }
 
 // The conditions that all rules with published ports or addresses have.

@@ -149,13 +149,14 @@ func (b *builder) hostConditions(r *parser.Rule) []packet.Cond {
 	if len(in) == 0 {
 		in = b.policy.Host.ExternalInterfaces
 	}
-	return []packet.Cond{
+	b.conditions = append(b.conditions[:0],
 		b.interfaces(in, packet.Source),
 		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
 		b.in(r.Destination, packet.Destination), b.notIn(r.DestinationNot, packet.Destination),
 		b.protocols(r.Protocols), icmp(r.ICMPTypes), until(r),
 		ports(r.HostPorts, packet.Destination), ports(r.SourcePorts, packet.Source),
-	}
+	)
+	return b.conditions
 }
 
 // appliesInInput reports whether a rule applies in INPUT, where no packet shows which
@@ -193,10 +194,11 @@ func (b *builder) inputConditions(r *parser.Rule) []packet.Cond {
 	if len(in) == 0 {
 		in = b.policy.Host.ExternalInterfaces
 	}
-	return []packet.Cond{
+	b.conditions = append(b.conditions[:0],
 		b.interfaces(in, packet.Source),
 		b.in(r.Source, packet.Source), b.notIn(r.SourceNot, packet.Source),
 		b.protocols(r.Protocols), ports(r.SourcePorts, packet.Source), icmp(r.ICMPTypes),
 		ports(r.PublishedPorts, packet.Destination), publishedAddresses(r, packet.Destination), until(r),
-	}
+	)
+	return b.conditions
 }

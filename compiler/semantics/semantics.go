@@ -54,6 +54,8 @@ type builder struct {
 	onInterfaces map[listKey]packet.Cond
 	ofProtocol   [256]packet.Cond
 	rules        []*packet.Rule
+	// conditions are those of one rule, some of them nil, until those of the next are made.
+	conditions []packet.Cond
 }
 
 type setKey struct {
