@@ -2,7 +2,6 @@ package packet
 
 import (
 	"container/heap"
-	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -52,13 +51,13 @@ func (c *cursor) seek() {
 	}
 }
 
-type cursors []*cursor
+type cursorQueue []*cursor
 
-func (h cursors) Len() int           { return len(h) }
-func (h cursors) Less(i, j int) bool { return h[i].at < h[j].at }
-func (h cursors) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *cursors) Push(x any)        { *h = append(*h, x.(*cursor)) }
-func (h *cursors) Pop() any {
+func (h cursorQueue) Len() int           { return len(h) }
+func (h cursorQueue) Less(i, j int) bool { return h[i].at < h[j].at }
+func (h cursorQueue) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *cursorQueue) Push(x any)        { *h = append(*h, x.(*cursor)) }
+func (h *cursorQueue) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]
 	return last
@@ -68,54 +67,34 @@ func (h *cursors) Pop() any {
 // spans. It never lists the numbers of a class: its work grows with the number of spans.
 func cut(atoms [][]span, max uint32) *classes {
 	c := &classes{max: max, atoms: make([][]span, len(atoms))}
-	// Any numbers are good signatures, because matches are verified; a fixed seed makes the
-	// result the same in each run.
-	random := rand.New(rand.NewPCG(1, 2))
-	marks := make([]uint64, len(atoms))
-	var queue cursors
-	for i, spans := range atoms {
-		marks[i] = random.Uint64()
-		if len(spans) > 0 {
-			cur := &cursor{atom: int32(i), spans: spans}
-			cur.seek()
-			queue = append(queue, cur)
+	cursors := make([]cursor, len(atoms))
+	var queue cursorQueue
+	spans := 0
+	for i, atom := range atoms {
+		if spans += len(atom); len(atom) > 0 {
+			cursors[i] = cursor{atom: int32(i), spans: atom}
+			cursors[i].seek()
+			queue = append(queue, &cursors[i])
 		}
 	}
 	heap.Init(&queue)
-	active := make([]uint64, (len(atoms)+63)/64)
-	signature := uint64(0)
-	known := map[uint64][]int32{}
-	var members [][]uint64 // by class: the atoms that hold it
-	spans := 0
-	for _, atom := range atoms {
-		spans += len(atom)
-	}
 	if spans > 1<<10 {
 		// Each begins and ends at most one interval; growing copies millions too often.
 		c.starts, c.of = make([]uint32, 0, 2*spans+1), make([]int32, 0, 2*spans+1)
 	}
+	active, known := newAtomSet(len(atoms)), classIndex{first: map[uint64]int32{}}
 	for at := uint64(0); at <= uint64(max); {
 		for len(queue) > 0 && queue[0].at == at {
-			a := queue[0].atom
-			active[a/64] ^= 1 << (a % 64)
-			signature ^= marks[a]
+			active.toggle(queue[0].atom)
 			if queue[0].advance() {
 				heap.Fix(&queue, 0)
 			} else {
 				heap.Pop(&queue)
 			}
 		}
-		class := int32(-1)
-		for _, k := range known[signature] {
-			if slices.Equal(members[k], active) {
-				class = k
-				break
-			}
-		}
+		class := known.find(active)
 		if class < 0 {
-			class = int32(len(members))
-			members = append(members, slices.Clone(active))
-			known[signature] = append(known[signature], class)
+			class = known.add(active)
 			c.note(class, active)
 		}
 		if n := len(c.of); n == 0 || c.of[n-1] != class {
@@ -127,26 +106,116 @@ func cut(atoms [][]span, max uint32) *classes {
 			at = queue[0].at
 		}
 	}
-	c.n = len(members)
+	c.n = len(known.members)
 	return c
 }
 
 // note adds a new class to the ranges of the atoms that hold it.
-func (c *classes) note(class int32, active []uint64) {
-	any := false
-	for w, word := range active {
-		for ; word != 0; word &= word - 1 {
-			any = true
-			a := w*64 + bits.TrailingZeros64(word)
-			runs := c.atoms[a]
-			if n := len(runs); n > 0 && runs[n-1].hi+1 == uint32(class) {
-				runs[n-1].hi++
-				continue
-			}
-			c.atoms[a] = append(runs, span{uint32(class), uint32(class)})
+func (c *classes) note(class int32, active *atomSet) {
+	for _, a := range active.list {
+		runs := c.atoms[a]
+		if n := len(runs); n > 0 && runs[n-1].hi+1 == uint32(class) {
+			runs[n-1].hi++
+			continue
+		}
+		c.atoms[a] = append(runs, span{uint32(class), uint32(class)})
+	}
+	c.named = append(c.named, len(active.list) > 0)
+}
+
+// atomSet is a set of atoms.
+type atomSet struct {
+	bits []uint64
+	// list has the atoms in any order, and places where each is in it.
+	list, places []int32
+	// signature is the same for equal sets, and nearly always another one for others.
+	signature uint64
+	marks     []uint64 // of which the signature is made
+}
+
+func newAtomSet(atoms int) *atomSet {
+	s := &atomSet{bits: make([]uint64, (atoms+63)/64), places: make([]int32, atoms), marks: make([]uint64, atoms)}
+	// Any numbers are good marks, because matches are verified; a fixed seed makes the
+	// result the same in each run.
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range s.marks {
+		s.marks[i] = random.Uint64()
+	}
+	return s
+}
+
+func (s *atomSet) has(a int32) bool { return s.bits[a/64]>>(a%64)&1 == 1 }
+
+// toggle adds an atom, or removes it if the set has it.
+func (s *atomSet) toggle(a int32) {
+	if s.has(a) {
+		last := s.list[len(s.list)-1]
+		s.list[s.places[a]], s.places[last] = last, s.places[a]
+		s.list = s.list[:len(s.list)-1]
+	} else {
+		s.places[a] = int32(len(s.list))
+		s.list = append(s.list, a)
+	}
+	s.bits[a/64] ^= 1 << (a % 64)
+	s.signature ^= s.marks[a]
+}
+
+// classIndex finds classes by the atoms that hold them.
+type classIndex struct {
+	first   map[uint64]int32 // by signature
+	next    []int32          // by class: another one with the same signature, -1 if there is none
+	members []classMembers
+}
+
+// classMembers are the atoms that hold a class, as a list or, if that is shorter, as bits. With bits alone, ten times the
+// atoms would take a hundred times the memory.
+type classMembers struct {
+	list []int32
+	bits []uint64
+}
+
+func (m classMembers) are(s *atomSet) bool {
+	if m.bits != nil {
+		return slices.Equal(m.bits, s.bits)
+	}
+	if len(m.list) != len(s.list) {
+		return false
+	}
+	for _, a := range m.list {
+		if !s.has(a) {
+			return false
 		}
 	}
-	c.named = append(c.named, any)
+	return true
+}
+
+// find returns the class that exactly these atoms hold, -1 if there is none yet.
+func (x *classIndex) find(s *atomSet) int32 {
+	class, ok := x.first[s.signature]
+	if !ok {
+		return -1
+	}
+	for class >= 0 && !x.members[class].are(s) {
+		class = x.next[class]
+	}
+	return class
+}
+
+// add adds a class that exactly these atoms hold.
+func (x *classIndex) add(s *atomSet) int32 {
+	class := int32(len(x.members))
+	other, ok := x.first[s.signature]
+	if !ok {
+		other = -1
+	}
+	x.first[s.signature] = class
+	x.next = append(x.next, other)
+	if len(s.list) < 2*len(s.bits) {
+		x.members = append(x.members, classMembers{list: slices.Clone(s.list)})
+	} else {
+		x.members = append(x.members, classMembers{bits: slices.Clone(s.bits)})
+	}
+	return class
 }
 
 // find returns the class of a number.
