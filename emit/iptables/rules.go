@@ -3,6 +3,8 @@ package iptables
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/dockerfw/dockerfw/compiler/ir"
 )
@@ -17,34 +19,53 @@ type restore struct {
 	buf bytes.Buffer
 }
 
-func newRestore(header string) *restore {
+// The usual sizes of lines, in bytes: there is room for so many, and more if it is needed.
+const (
+	usualRule  = 128
+	usualChain = 40
+)
+
+// newRestore begins a file with commands of p: so many for each chain, and one for each of the rules.
+func newRestore(header string, p *Program, perChain, rules int) *restore {
 	t := &restore{}
-	t.line("# " + header)
+	t.buf.Grow(len(header) + (len(p.Chains)+len(p.Fallback))*perChain*usualChain + rules*usualRule)
+	t.line("# ", header)
 	return t
 }
 
-func (t *restore) line(s string) {
-	if len(s) > maxLine {
-		panic(fmt.Sprintf("iptables: a line of %d bytes; iptables-restore accepts %d: %.80s…", len(s), maxLine, s))
+// line adds a line that is made of parts.
+func (t *restore) line(parts ...string) {
+	length := 0
+	for _, s := range parts {
+		length += len(s)
 	}
-	t.buf.WriteString(s)
+	if length > maxLine {
+		panic(fmt.Sprintf("iptables: a line of %d bytes; iptables-restore accepts %d: %.80s…", length, maxLine, strings.Join(parts, "")))
+	}
+	for _, s := range parts {
+		t.buf.WriteString(s)
+	}
 	t.buf.WriteByte('\n')
 }
 
 // declare creates the chain, or flushes it if it exists.
-func (t *restore) declare(chain string)      { t.line(":" + chain + " - [0:0]") }
-func (t *restore) add(chain, spec string)    { t.line("-A " + chain + " " + spec) }
-func (t *restore) insert(chain, spec string) { t.line("-I " + chain + " " + spec) }
-func (t *restore) remove(chain, spec string) { t.line("-D " + chain + " " + spec) }
-func (t *restore) flush(chain string)        { t.line("-F " + chain) }
-func (t *restore) destroyChain(chain string) { t.line("-X " + chain) }
-func (t *restore) begin(name string)         { t.line("*" + name) }
+func (t *restore) declare(chain string)      { t.line(":", chain, " - [0:0]") }
+func (t *restore) add(chain, spec string)    { t.line("-A ", chain, " ", spec) }
+func (t *restore) insert(chain, spec string) { t.line("-I ", chain, " ", spec) }
+func (t *restore) remove(chain, spec string) { t.line("-D ", chain, " ", spec) }
+func (t *restore) flush(chain string)        { t.line("-F ", chain) }
+func (t *restore) destroyChain(chain string) { t.line("-X ", chain) }
+func (t *restore) begin(name string)         { t.line("*", name) }
 func (t *restore) commit()                   { t.line("COMMIT") }
 
 // Rules returns the input of iptables-restore --noflush (ip6tables-restore for IPv6) that
 // loads p: each table in one transaction, the filter table first.
 func Rules(p *Program, header string) []byte {
-	t := newRestore(header)
+	rules := 0
+	for _, chain := range slices.Concat(p.Chains, p.Fallback) {
+		rules += len(chain.Rules)
+	}
+	t := newRestore(header, p, 1, rules)
 	t.addFilter(p)
 	if len(p.Fallback) > 0 {
 		t.begin("security")
@@ -89,7 +110,7 @@ func (t *restore) addFilter(p *Program) {
 
 // RemoveRules returns the input of iptables-restore --noflush that removes p.
 func RemoveRules(p *Program, header string) []byte {
-	t := newRestore(header)
+	t := newRestore(header, p, 2, 0)
 	t.removeFilter(p)
 	if len(p.Fallback) > 0 {
 		t.begin("security")

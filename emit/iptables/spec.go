@@ -10,13 +10,11 @@ import (
 // Spec returns the text of a rule after "-A CHAIN ", exactly as iptables-save prints it, so
 // that a compiled file compares equal with the saved rules of a host.
 func Spec(r *Rule) string {
-	var words []string
+	words := make([]string, 0, len(r.Matches)+3)
 	for _, m := range r.Matches {
 		words = append(words, match(m))
 	}
-	words = append(words,
-		fmt.Sprintf("-m comment --comment %s", quote(r.ID.Comment())),
-		verdict(r.Verdict))
+	words = append(words, "-m comment --comment", quote(r.ID.Comment()), verdict(r.Verdict))
 	return strings.Join(words, " ")
 }
 
@@ -54,7 +52,7 @@ func match(m Match) string {
 	case Conntrack:
 		return conntrack(m)
 	case SetMatch:
-		return fmt.Sprintf("-m set %s--match-set %s %s", not(m.Not), m.Set, m.Dir)
+		return "-m set " + not(m.Not) + "--match-set " + m.Set + " " + m.Dir.String()
 	case Time:
 		return "-m time --datestop " + m.Last.Format("2006-01-02T15:04:05")
 	case HashLimit:
