@@ -2,7 +2,6 @@ package driver
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -24,11 +23,32 @@ import (
 // policy already has errors: the hosts then only get those that are still missing.
 func (c *compilation) compileHosts(now time.Time, broken bool) ([]Host, hcl.Diagnostics) {
 	hosts := make([]Host, len(c.labels))
-	diags := c.forEachHost("compiling", func(i int) (diags hcl.Diagnostics) {
+	c.perHost = c.forEachHost("compiling", func(i int) (diags hcl.Diagnostics) {
 		hosts[i], diags = c.compileHost(c.labels[i], now, broken)
 		return diags
 	})
-	return hosts, diags
+	if slices.ContainsFunc(c.perHost, hcl.Diagnostics.HasErrors) {
+		// The errors of unfinished hosts are reported in the same run.
+		return hosts, c.withErrors(c.forEachHost("compiling", func(i int) (diags hcl.Diagnostics) {
+			if hosts[i].unfinished {
+				_, diags = c.compileAgain(hosts[i], now)
+			}
+			return diags
+		}))
+	}
+	return hosts, c.join(c.perHost)
+}
+
+// withErrors returns what was reported about the hosts. later is what is reported about those with errors that were not
+// found at first.
+func (c *compilation) withErrors(later []hcl.Diagnostics) hcl.Diagnostics {
+	perHost := slices.Clone(c.perHost)
+	for i, diags := range later {
+		if diags.HasErrors() {
+			perHost[i] = diags
+		}
+	}
+	return c.join(perHost)
 }
 
 // compileHost evaluates and compiles the policy of one host. After an error it does both
@@ -52,14 +72,23 @@ func (c *compilation) compileHost(label string, now time.Time, broken bool) (Hos
 	if c.lintEarly && !broken && !diags.HasErrors() {
 		c.startLint([]*parser.Policy{policy})
 	}
-	out, diags := c.compile(policy, diags, broken)
+	ruleset, diags := c.lower(policy, diags, broken)
+	if ruleset != nil && c.finishesLater() {
+		return Host{label: h.label, declared: h.declared, fingerprint: h.fingerprint, unfinished: true}, diags
+	}
+	out, diags := c.legalize(policy, ruleset, diags)
 	if !diags.HasErrors() {
 		h.output = out
 		return c.keepHost(h, diags), diags
 	}
+	return Host{}, c.explain(label, now, broken)
+}
+
+// explain returns the diagnostics of a host that has an error.
+func (c *compilation) explain(label string, now time.Time, broken bool) hcl.Diagnostics {
 	policy, origins, diags := c.source.EvaluateOrigins(label, now)
 	_, diags = c.compile(policy, diags, broken)
-	return Host{}, origins.Explain(diags)
+	return origins.Explain(diags)
 }
 
 // digest returns the digest of a policy's fingerprint, in which positions and the host's name
@@ -89,9 +118,16 @@ func (o output) outputFor(label string) output {
 }
 
 // maxKeptHosts is the number of hosts with different policies whose tables are kept between
-// compiling and printing. Tables of 200 rules take a megabyte; those of further hosts are
-// compiled twice if the files are not kept either.
+// compiling and printing. Tables of 200 rules take a megabyte; those of further hosts are made when
+// they are printed, if the files are not kept either.
 const maxKeptHosts = 128
+
+// finishesLater reports whether the tables of further hosts are made when they are printed.
+func (c *compilation) finishesLater() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unfinished && c.room == 0
+}
 
 // equalHost returns a host of which nothing was reported whose policy has the fingerprint, or
 // nil.
@@ -121,12 +157,13 @@ func (c *compilation) keepHost(h Host, diags hcl.Diagnostics) Host {
 	return h
 }
 
-// compileAgain returns a host that keepHost did not keep.
-func (c *compilation) compileAgain(h Host, now time.Time) (Host, error) {
+// compileAgain returns a host that keepHost did not keep, or that is unfinished, or all that is reported about a host with
+// errors.
+func (c *compilation) compileAgain(h Host, now time.Time) (Host, hcl.Diagnostics) {
 	policy, diags := c.source.Evaluate(h.label, now)
 	out, diags := c.compile(policy, diags, false)
 	if diags.HasErrors() {
-		return h, fmt.Errorf("compiling host %s twice: %w", h.label, diags)
+		return h, c.explain(h.label, now, false)
 	}
 	h.Policy, h.output = policy, out
 	return h, nil
@@ -135,14 +172,26 @@ func (c *compilation) compileAgain(h Host, now time.Time) (Host, error) {
 // compile returns the output of an evaluated policy and adds to the diagnostics of its
 // evaluation. There is none after an error.
 func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, broken bool) (output, hcl.Diagnostics) {
+	ruleset, diags := c.lower(policy, diags, broken)
+	return c.legalize(policy, ruleset, diags)
+}
+
+// lower is the first part of compile. It returns nil after an error.
+func (c *compilation) lower(policy *parser.Policy, diags hcl.Diagnostics, broken bool) (*ir.Ruleset, hcl.Diagnostics) {
 	diags = append(diags, policytest.Check(policy)...)
 	if broken || diags.HasErrors() {
-		return output{}, append(diags, compiler.CheckLists(policy, c.lists)...)
+		return nil, append(diags, compiler.CheckLists(policy, c.lists)...)
 	}
 	ruleset, more := compiler.Compile(policy, c.lists)
-	if diags = append(diags, more...); ruleset == nil {
+	return ruleset, append(diags, more...)
+}
+
+// legalize is the second part of compile, whose diagnostics are all errors. The ruleset is nil after an error in the first.
+func (c *compilation) legalize(policy *parser.Policy, ruleset *ir.Ruleset, diags hcl.Diagnostics) (output, hcl.Diagnostics) {
+	if ruleset == nil {
 		return output{}, diags
 	}
+	var more hcl.Diagnostics
 	out := output{of: policy.Host.DeclRange}
 	if ruleset.Target == ir.TargetNFTables {
 		out.NFT, more = nftables.Legalize(ruleset)
@@ -152,17 +201,17 @@ func (c *compilation) compile(policy *parser.Policy, diags hcl.Diagnostics, brok
 	return out, append(diags, more...)
 }
 
-// emitFiles adds the files to the hosts and proves them, passes them to Options.Emit, or drops them. It needs
-// all hosts compiled: only then have all input files been read, whose digests are in every
-// manifest.
-func (c *compilation) emitFiles(hosts []Host, opts Options) hcl.Diagnostics {
+// emitFiles adds the files to the hosts and proves them, passes them to Options.Emit, or drops them. It returns what is
+// reported about hosts with errors. It needs all hosts compiled: only then have all input files been read, whose digests
+// are in every manifest.
+func (c *compilation) emitFiles(hosts []Host, opts Options) []hcl.Diagnostics {
 	inputs := c.emitSource(len(hosts))
 	inputs.Large = opts.Emit != nil || opts.PoliciesOnly
 	proofs := newProofCache(c.addresses, len(hosts), opts.Lines)
 	return c.forEachHost("proving", func(i int) hcl.Diagnostics {
-		h, err := c.emit(hosts[i], opts.Now, inputs)
-		if err != nil {
-			return hcl.Diagnostics{internalError(err)}
+		h, diags := c.emit(hosts[i], opts.Now, inputs)
+		if diags.HasErrors() {
+			return diags
 		}
 		if diags := proofs.prove(h); diags.HasErrors() {
 			return diags
@@ -188,11 +237,11 @@ func (c *compilation) emitFiles(hosts []Host, opts Options) hcl.Diagnostics {
 }
 
 // emit returns a host with its files, which are not proved yet.
-func (c *compilation) emit(h Host, now time.Time, source emit.Source) (Host, error) {
-	var err error
+func (c *compilation) emit(h Host, now time.Time, source emit.Source) (Host, hcl.Diagnostics) {
 	if h.output == (output{}) {
-		if h, err = c.compileAgain(h, now); err != nil {
-			return h, err
+		var diags hcl.Diagnostics
+		if h, diags = c.compileAgain(h, now); diags.HasErrors() {
+			return h, diags
 		}
 	}
 	host := h.Policy.Host
@@ -207,8 +256,9 @@ func (c *compilation) emit(h Host, now time.Time, source emit.Source) (Host, err
 			return emit.NFTFilesLike(files, label, h.NFT, source)
 		}
 	}
+	var err error
 	if h.Files, err = c.equalHosts.files(h, print, like); err != nil {
-		return h, err
+		return h, hcl.Diagnostics{internalError(err)}
 	}
 	h.key = keyOf(h)
 	return h, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +78,8 @@ type Host struct {
 	Files []folder.File
 
 	label string
+	// unfinished means that it has been compiled without errors, but for its tables.
+	unfinished bool
 	// declared is its host block.
 	declared hcl.Range
 	// fingerprint is that of its policy, zero if there is only one host.
@@ -100,7 +103,7 @@ type output struct {
 func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	opts = opts.withDefaults()
 	defer func() { opts.Progress(Progress{}) }()
-	c, hosts, diags := begin(name, opts, opts.Emit != nil, maxKeptHosts)
+	c, hosts, diags := begin(name, opts, opts.Emit != nil, opts.Emit != nil, maxKeptHosts)
 	result := &Result{Sources: c.sources, Partial: c.partial, addresses: c.addresses}
 	if hosts == nil {
 		result.EmitError = c.emitError
@@ -118,8 +121,8 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	if len(hosts) <= maxKeptHosts {
 		source.Forget() // no host is compiled twice
 	}
-	if more := c.emitFiles(hosts, opts); more.HasErrors() {
-		return result, diag.Unique(more)
+	if later := c.emitFiles(hosts, opts); slices.ContainsFunc(later, hcl.Diagnostics.HasErrors) {
+		return result, diag.Unique(append(c.loading, c.withErrors(later)...))
 	}
 	result.EmitError = c.emitError
 	result.Hosts = hosts
@@ -140,12 +143,12 @@ func (o Options) withDefaults() Options {
 }
 
 // begin reads the policy at name and compiles its hosts, of which it keeps so many for a stream: see
-// keepHost. The hosts are nil if there is an error for any of them, or if the work was stopped; else the
-// caller closes the source.
-func begin(name string, opts Options, streaming bool, kept int) (*compilation, []Host, hcl.Diagnostics) {
+// keepHost. With unfinished, errors of the others may be found when they are printed. The hosts are nil if there is an
+// error for any of them, or if the work was stopped; else the caller closes the source.
+func begin(name string, opts Options, streaming, unfinished bool, kept int) (*compilation, []Host, hcl.Diagnostics) {
 	opts.Progress(Progress{Stage: "reading the policy"})
 	source, diags := parser.LoadFrom(opts.Tree, name, opts.Inputs, opts.AllowOutside)
-	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, sources: source.Sources(), options: opts.Fold, streaming: streaming, room: kept, equal: map[[sha256.Size]byte]*Host{}}
+	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, sources: source.Sources(), options: opts.Fold, streaming: streaming, unfinished: unfinished, room: kept, equal: map[[sha256.Size]byte]*Host{}}
 	if !source.Evaluable() {
 		return c, nil, diags
 	}
@@ -155,6 +158,7 @@ func begin(name string, opts Options, streaming bool, kept int) (*compilation, [
 	c.lintEarly = opts.Lint && len(labels) == 1
 	c.lists = compiler.NewLists(source.Dir)
 	c.addresses = semantics.NewLists(c.lists.Ranges, c.lists.Merged)
+	c.loading = slices.Clip(diags)
 	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
 	if diags = append(diags, more...); diags.HasErrors() || c.stopped() {
 		source.Close()
@@ -187,6 +191,11 @@ type compilation struct {
 	// only of the first hosts: room is how many more.
 	streaming bool
 	room      int
+	// loading is what was reported before any host was compiled, and perHost about each host then.
+	loading hcl.Diagnostics
+	perHost []hcl.Diagnostics
+	// unfinished means that the tables of hosts for which there is no room are only made when they are printed.
+	unfinished bool
 
 	mu sync.Mutex
 	// equal are compiled hosts by the fingerprint of their policies, while hosts are compiled.
@@ -208,8 +217,8 @@ func (c *compilation) startLint(policies []*parser.Policy) {
 }
 
 // forEachHost calls work for all hosts, as many at a time as there are processors, and
-// returns the joined diagnostics. It skips hosts once the work is stopped.
-func (c *compilation) forEachHost(stage string, work func(i int) hcl.Diagnostics) hcl.Diagnostics {
+// returns the diagnostics of each. It skips hosts once the work is stopped.
+func (c *compilation) forEachHost(stage string, work func(i int) hcl.Diagnostics) []hcl.Diagnostics {
 	perHost := make([]hcl.Diagnostics, len(c.labels))
 	var done atomic.Int64
 	c.progress(Progress{Stage: stage, Total: len(c.labels)})
@@ -229,5 +238,10 @@ func (c *compilation) forEachHost(stage string, work func(i int) hcl.Diagnostics
 		})
 	}
 	_ = group.Wait() // work returns no errors
+	return perHost
+}
+
+// join joins the diagnostics of each host.
+func (c *compilation) join(perHost []hcl.Diagnostics) hcl.Diagnostics {
 	return joinHosts(c.labels, c.partial, perHost)
 }

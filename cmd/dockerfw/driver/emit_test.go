@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/dockerfw/dockerfw/compiler/policytest"
 	"github.com/dockerfw/dockerfw/emit/folder"
@@ -113,6 +114,43 @@ func TestEmittedFilesAreThoseOfAllHostsInMemory(t *testing.T) {
 				if i < DescribedHosts && h.Tables.Host != atOnce.Hosts[i].Tables.Host || i >= DescribedHosts && h.Tables != nil || h.Files != nil {
 					t.Errorf("host %d of the result: %+v", i, h)
 				}
+			}
+		})
+	}
+}
+
+// Errors that are found only in the tables of hosts, of the first ones or of those that are too many to be kept.
+func TestErrorsInTablesAreThoseOfAllHostsInMemory(t *testing.T) {
+	var sets, names []string
+	for i := range 40 {
+		sets = append(sets, fmt.Sprintf("ipset \"m%d\" {\n  entries = [\"203.0.113.%d\"]\n}\n", i, i))
+		names = append(names, fmt.Sprintf("ipset.m%d", i))
+	}
+	rule := "accept \"many\" {\n  enabled    = %s\n  source_not = [%s]\n}\n"
+	hosts := maxKeptHosts + 9
+	text := fleet(hosts, 3) + strings.Join(sets, "") +
+		"accept \"own\" {\n  protocol        = \"tcp\"\n  published_ports = [20000 + var.number]\n}\n" +
+		"ipset \"unused\" {\n  entries = [\"192.0.2.1\"]\n}\n"
+	for name, enabled := range map[string]string{
+		"the last hosts":         fmt.Sprintf("var.number >= %d", hosts-3),
+		"the first and the last": fmt.Sprintf("contains([1, 2, %d], var.number)", hosts-1),
+		"all":                    "true",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := policyFile(t, text+fmt.Sprintf(rule, enabled, strings.Join(names, ", ")))
+			atOnce, want := Policy(path, Options{})
+			streamed, got := Policy(path, Options{Emit: func(string, folder.File) error { return nil }})
+			if !want.HasErrors() || atOnce.Hosts != nil || streamed.Hosts != nil {
+				t.Fatalf("no errors, or hosts in spite of them: %v", want)
+			}
+			text := func(diags hcl.Diagnostics) (out []string) {
+				for _, d := range diags {
+					out = append(out, fmt.Sprint(d.Severity, d.Subject, d.Summary, d.Detail))
+				}
+				return out
+			}
+			if diff := cmp.Diff(text(want), text(got)); diff != "" {
+				t.Errorf("(-at once +emitted):\n%.3000s", diff)
 			}
 		})
 	}

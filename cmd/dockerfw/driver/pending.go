@@ -32,7 +32,7 @@ const pendingKept = 16
 func Begin(name string, opts Options) (p *Pending, sources map[string][]byte, diags hcl.Diagnostics) {
 	opts = opts.withDefaults()
 	defer func() { opts.Progress(Progress{}) }()
-	c, hosts, diags := begin(name, opts, true, pendingKept)
+	c, hosts, diags := begin(name, opts, true, false, pendingKept)
 	if hosts == nil {
 		return nil, c.sources, diag.Unique(diags)
 	}
@@ -54,8 +54,11 @@ type Unproved struct {
 func (p *Pending) Host(i int) (Unproved, error) {
 	h := p.hosts[i]
 	p.hosts[i] = Host{}
-	h, err := p.compilation.emit(h, p.now, p.inputs)
-	return Unproved{h, p}, err
+	h, diags := p.compilation.emit(h, p.now, p.inputs)
+	if diags.HasErrors() {
+		return Unproved{}, diags
+	}
+	return Unproved{h, p}, nil
 }
 
 // Key returns what two hosts of a policy have in common only if they are equal but for their labels.
