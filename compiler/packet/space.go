@@ -140,11 +140,14 @@ func publishes(programs []*Program) bool {
 	for i := range named {
 		named[i] = map[string]bool{}
 	}
+	var key []byte
 	for _, p := range programs {
 		for _, r := range p.Rules() {
 			Walk(All(r.Matches), func(c Cond) bool {
 				if c, ok := c.(Port); ok {
-					named[c.End][string(spansKey(nil, portSpans(c.Ranges)))] = true
+					if key = spansKey(key[:0], portSpans(c.Ranges)); !named[c.End][string(key)] {
+						named[c.End][string(key)] = true
+					}
 				}
 				return true
 			})
