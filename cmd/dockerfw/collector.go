@@ -6,8 +6,8 @@ import (
 	"runtime/metrics"
 )
 
-// headroom is how many bytes of garbage may be in memory before they are collected, and
-// percent limits them as a part of the memory in use. The process is short-lived: with little
+// headroom is how many bytes of garbage may be in memory before they are collected if little else is, half as many if
+// as much is in use, and percent limits them as a part of the memory in use. The process is short-lived: with little
 // memory in use it collects rarely, with much it does not take a multiple of it.
 const (
 	headroom   = 128 << 20
@@ -41,5 +41,6 @@ func memoryInUse() uint64 {
 
 // collectorPercent returns the value of SetGCPercent for so many bytes in use.
 func collectorPercent(use uint64) int {
-	return int(min(maxPercent, max(minPercent, headroom*100/max(use, 1))))
+	garbage := headroom - min(use, headroom)/2
+	return int(min(maxPercent, max(minPercent, garbage*100/max(use, 1))))
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestGarbageIsLimitedByTheMemoryInUse(t *testing.T) {
-	for use, want := range map[uint64]int{0: 400, 1 << 20: 400, 32 << 20: 400, 64 << 20: 200, 128 << 20: 100, 256 << 20: 50, 10 << 30: 50} {
+	for use, want := range map[uint64]int{0: 400, 1 << 20: 400, 32 << 20: 350, 64 << 20: 150, 128 << 20: 50, 256 << 20: 50, 10 << 30: 50} {
 		if got := collectorPercent(use); got != want {
 			t.Errorf("%d MB in use: %d percent, want %d", use>>20, got, want)
 		}
