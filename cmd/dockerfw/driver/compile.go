@@ -126,7 +126,7 @@ const maxKeptHosts = 128
 func (c *compilation) finishesLater() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.unfinished && c.room == 0
+	return c.finishLater && c.room == 0
 }
 
 // equalHost returns a host of which nothing was reported whose policy has the fingerprint, or

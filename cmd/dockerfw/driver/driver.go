@@ -143,12 +143,12 @@ func (o Options) withDefaults() Options {
 }
 
 // begin reads the policy at name and compiles its hosts, of which it keeps so many for a stream: see
-// keepHost. With unfinished, errors of the others may be found when they are printed. The hosts are nil if there is an
+// keepHost. With finishLater, errors of the rest may be found when they are printed. The hosts are nil if there is an
 // error for any of them, or if the work was stopped; else the caller closes the source.
-func begin(name string, opts Options, streaming, unfinished bool, kept int) (*compilation, []Host, hcl.Diagnostics) {
+func begin(name string, opts Options, streaming, finishLater bool, kept int) (*compilation, []Host, hcl.Diagnostics) {
 	opts.Progress(Progress{Stage: "reading the policy"})
 	source, diags := parser.LoadFrom(opts.Tree, name, opts.Inputs, opts.AllowOutside)
-	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, sources: source.Sources(), options: opts.Fold, streaming: streaming, unfinished: unfinished, room: kept, equal: map[[sha256.Size]byte]*Host{}}
+	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, sources: source.Sources(), options: opts.Fold, streaming: streaming, finishLater: finishLater, room: kept, equal: map[[sha256.Size]byte]*Host{}}
 	if !source.Evaluable() {
 		return c, nil, diags
 	}
@@ -194,8 +194,8 @@ type compilation struct {
 	// loading is what was reported before any host was compiled, and perHost about each host then.
 	loading hcl.Diagnostics
 	perHost []hcl.Diagnostics
-	// unfinished means that the tables of hosts for which there is no room are only made when they are printed.
-	unfinished bool
+	// finishLater means that the tables of hosts for which there is no room are only made when they are printed.
+	finishLater bool
 
 	mu sync.Mutex
 	// equal are compiled hosts by the fingerprint of their policies, while hosts are compiled.
