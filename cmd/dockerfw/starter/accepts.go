@@ -52,6 +52,11 @@ func (a *accept) target() []string {
 	return out
 }
 
+// follows reports whether b, a block before a, may accept packets to the first port of a.
+func (a *accept) follows(b accept) bool {
+	return b.rule && b.protocol == a.protocol && b.first <= a.first && a.first <= b.last
+}
+
 func portText(first, last uint16) string {
 	if first == last {
 		return fmt.Sprint(first)

@@ -195,6 +195,26 @@ func TestNobodyGetsInWhoIsNotListed(t *testing.T) {
 	})
 }
 
+// Of two blocks for a port, the first one accepts its packets: on one address of the host, or all of them.
+func TestTestsOfPortsInTwoBlocksPass(t *testing.T) {
+	port := func(by string, first, last uint16, address string) published.Port {
+		p := published.Port{By: by, Protocol: 17, First: first, Last: last, Target: 80}
+		p.Address, _ = netip.ParseAddr(address)
+		return p
+	}
+	for i, ports := range [][]published.Port{
+		{port("db", 22, 23, "198.51.100.1"), port("web", 22, 22, "")},
+		{port("db", 22, 23, ""), port("web", 23, 24, "")},
+		{port("db", 23, 24, ""), port("web", 22, 23, "")},
+	} {
+		h := newHost()
+		h.PortsKnown, h.Office, h.Published.Ports = true, []string{"192.0.2.0/24"}, ports
+		if n := passed(t, compiled(t, filepath.Join(t.TempDir(), fmt.Sprint(i)), h)); n == 0 {
+			t.Error("no tests")
+		}
+	}
+}
+
 func TestEachPublishedPortHasABlock(t *testing.T) {
 	port := func(by string, protocol uint8, first, last uint16, address string) published.Port {
 		p := published.Port{By: by, Protocol: protocol, First: first, Last: last, Target: 80}

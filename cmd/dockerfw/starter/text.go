@@ -199,7 +199,7 @@ func (w *writer) tests(h Host, services []accept) {
 	w.line("# Each test is about all clients, IPv4 and IPv6, on all paths. They run with: dockerfw test\n")
 	filled := len(h.Office) > 0
 	unlisted := unlistedPort(services)
-	for _, a := range services {
+	for i, a := range services {
 		if a.name == "" {
 			continue
 		}
@@ -211,7 +211,11 @@ func (w *writer) tests(h Host, services []accept) {
 		// A port on one address of the host is open to clients of its family alone, of which the
 		// office may have none.
 		if filled && a.address == "" {
-			w.test("the office reaches "+text, append([]string{"from = [ipset.office]", "expect = \"allowed\"", fmt.Sprintf("by = %q", "accept."+a.name), "proxy = false"}, a.target()...)...)
+			attributes := []string{"from = [ipset.office]", "expect = \"allowed\""}
+			if !slices.ContainsFunc(services[:i], a.follows) {
+				attributes = append(attributes, fmt.Sprintf("by = %q", "accept."+a.name))
+			}
+			w.test("the office reaches "+text, append(append(attributes, "proxy = false"), a.target()...)...)
 		}
 	}
 	from := []string{"from = \"anyone\""}
