@@ -209,7 +209,7 @@ func stepName(step hcl.Traverser) (string, hcl.Range) {
 // its JSON form reports them itself.
 func (e *evaluator) checkKeys(expr hcl.Expression, ctx *hcl.EvalContext) {
 	node, ok := expr.(hclsyntax.Node)
-	if !ok || isPlain(node) {
+	if !ok {
 		return
 	}
 	hclsyntax.VisitAll(node, func(node hclsyntax.Node) hcl.Diagnostics {
@@ -230,24 +230,6 @@ func (e *evaluator) checkKeys(expr hcl.Expression, ctx *hcl.EvalContext) {
 		}
 		return nil
 	})
-}
-
-// isPlain reports whether an expression is a literal, a name, or a list of such: most expressions are.
-func isPlain(node hclsyntax.Node) bool {
-	switch node := node.(type) {
-	case *hclsyntax.LiteralValueExpr, *hclsyntax.ScopeTraversalExpr:
-		return true
-	case *hclsyntax.TemplateExpr:
-		return node.IsStringLiteral()
-	case *hclsyntax.TupleConsExpr:
-		for _, element := range node.Exprs {
-			if !isPlain(element) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
 }
 
 // writtenPairs are the pairs of an object that is written in expr, by key; none if it is
