@@ -19,16 +19,13 @@ type restore struct {
 	buf bytes.Buffer
 }
 
-// The usual sizes of lines, in bytes: there is room for so many, and more if it is needed.
-const (
-	usualRule  = 128
-	usualChain = 40
-)
+// usualRule is the room for the line of a rule, in bytes: most are shorter, and a file grows if it needs more.
+const usualRule = 128
 
-// newRestore begins a file with commands of p: so many for each chain, and one for each of the rules.
-func newRestore(header string, p *Program, perChain, rules int) *restore {
+// newRestore begins a file with room for so many rules.
+func newRestore(header string, rules int) *restore {
 	t := &restore{}
-	t.buf.Grow(len(header) + (len(p.Chains)+len(p.Fallback))*perChain*usualChain + rules*usualRule)
+	t.buf.Grow(rules * usualRule)
 	t.line("# ", header)
 	return t
 }
@@ -65,7 +62,7 @@ func Rules(p *Program, header string) []byte {
 	for _, chain := range slices.Concat(p.Chains, p.Fallback) {
 		rules += len(chain.Rules)
 	}
-	t := newRestore(header, p, 1, rules)
+	t := newRestore(header, rules)
 	t.addFilter(p)
 	if len(p.Fallback) > 0 {
 		t.begin("security")
@@ -110,7 +107,7 @@ func (t *restore) addFilter(p *Program) {
 
 // RemoveRules returns the input of iptables-restore --noflush that removes p.
 func RemoveRules(p *Program, header string) []byte {
-	t := newRestore(header, p, 2, 0)
+	t := newRestore(header, 0)
 	t.removeFilter(p)
 	if len(p.Fallback) > 0 {
 		t.begin("security")

@@ -137,7 +137,7 @@ func TestQuotePanicsOnUnquotableText(t *testing.T) {
 }
 
 func TestLinePanicsAboveTheLimitOfIptablesRestore(t *testing.T) {
-	table := newRestore("x", &Program{}, 0, 0)
+	table := newRestore("x", 0)
 	table.line(strings.Repeat("a", maxLine))
 	defer func() {
 		if recover() == nil {
