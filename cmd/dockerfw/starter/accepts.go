@@ -52,9 +52,12 @@ func (a *accept) target() []string {
 	return out
 }
 
-// follows reports whether b, a block before a, may accept packets to the first port of a.
-func (a *accept) follows(b accept) bool {
-	return b.rule && b.protocol == a.protocol && b.first <= a.first && a.first <= b.last
+// has reports whether port is one of the ports, whatever the protocol.
+func (a *accept) has(port uint16) bool { return a.first <= port && port <= a.last }
+
+// listed reports whether a block accepts a port, on all addresses of the host or on one.
+func listed(blocks []accept, protocol uint8, port uint16) bool {
+	return slices.ContainsFunc(blocks, func(a accept) bool { return a.rule && a.protocol == protocol && a.has(port) })
 }
 
 func portText(first, last uint16) string {

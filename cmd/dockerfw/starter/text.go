@@ -126,17 +126,12 @@ func (w *writer) input(h Host, services []accept) {
 	w.line("# The host itself: closed on the external interfaces, except for what is listed here. That")
 	w.line("# includes containers with network_mode: host, and docker-proxy on ports that no rule lists.")
 	w.line("# Connections that the host opens need no rule.")
-	taken := func(protocol uint8, port uint16) bool {
-		return slices.ContainsFunc(services, func(a accept) bool {
-			return a.name != "" && a.protocol == protocol && a.first <= port && port <= a.last
-		})
-	}
 	ssh := sshPorts(h)
-	if !slices.Contains(ssh, 22) && !taken(6, 22) {
+	if !slices.Contains(ssh, 22) && !listed(services, 6, 22) {
 		w.line("# dockerfw:ignore ssh-closed sshd listens on port %s", numbers(ssh))
 	}
 	w.line("input {")
-	ssh = slices.DeleteFunc(ssh, func(port uint16) bool { return taken(6, port) })
+	ssh = slices.DeleteFunc(ssh, func(port uint16) bool { return listed(services, 6, port) })
 	if len(ssh) > 0 {
 		w.line("  accept \"ssh\" {\n    protocol = \"tcp\"\n    ports = [%s]\n    source = [ipset.office]\n  }", numbers(ssh))
 	} else {
@@ -146,7 +141,7 @@ func (w *writer) input(h Host, services []accept) {
 	const most = 30
 	var rest []published.Service
 	for _, s := range h.Services {
-		if !taken(s.Protocol, s.Port) && (s.Protocol != 6 || !slices.Contains(ssh, s.Port)) {
+		if !listed(services, s.Protocol, s.Port) && (s.Protocol != 6 || !slices.Contains(ssh, s.Port)) {
 			rest = append(rest, s)
 		}
 	}
@@ -212,7 +207,7 @@ func (w *writer) tests(h Host, services []accept) {
 		// office may have none.
 		if filled && a.address == "" {
 			attributes := []string{"from = [ipset.office]", "expect = \"allowed\""}
-			if !slices.ContainsFunc(services[:i], a.follows) {
+			if !listed(services[:i], a.protocol, a.first) { // else that block accepts some of the packets
 				attributes = append(attributes, fmt.Sprintf("by = %q", "accept."+a.name))
 			}
 			w.test("the office reaches "+text, append(append(attributes, "proxy = false"), a.target()...)...)
@@ -226,7 +221,7 @@ func (w *writer) tests(h Host, services []accept) {
 	}
 	w.test(name, append(from, fmt.Sprintf("to_port = %d", unlisted), "expect = \"refused\"")...)
 	for _, port := range sshPorts(h) {
-		if slices.ContainsFunc(services, func(a accept) bool { return a.name != "" && a.protocol == 6 && a.first <= port && port <= a.last }) {
+		if listed(services, 6, port) {
 			continue
 		}
 		w.test(fmt.Sprintf("only the office reaches ssh of the host on port %d", port), "from = \"anyone\"", "from_not = [ipset.office]", fmt.Sprintf("to_port = %d", port), "to_host = true", "expect = \"refused\"")
@@ -251,7 +246,7 @@ func (w *writer) test(name string, attributes ...string) {
 // unlistedPort is a TCP port that no accept lists.
 func unlistedPort(services []accept) int {
 	port := uint16(5432)
-	for slices.ContainsFunc(services, func(a accept) bool { return a.first <= port && port <= a.last }) {
+	for slices.ContainsFunc(services, func(a accept) bool { return a.has(port) }) {
 		port++
 	}
 	return int(port)
