@@ -61,7 +61,7 @@ way, 1 if any is, 2 on errors.`,
 			if err != nil {
 				return err
 			}
-			policy.Lines = &driver.Lines{}
+			policy.Lines = &driver.Lines{} // both sides have most of them, and proof and snapshot all
 			before, after, err := openBoth(cmd, base, args, policy)
 			if err != nil {
 				return err

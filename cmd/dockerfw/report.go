@@ -62,6 +62,7 @@ The exit code is 0, and 2 on errors.`,
 			if err != nil {
 				return err
 			}
+			policy.Lines = &driver.Lines{} // as in diff
 			list, sources, unread := compared.read(cmd.InOrStdin())
 			if n := printDiagnostics(cmd.ErrOrStderr(), unread, sources); n > 0 {
 				return exitError(exitTrouble)

@@ -87,9 +87,6 @@ func OpenSide(name string, opts driver.Options) (*Side, hcl.Diagnostics, error) 
 
 // openPolicy compiles a policy.
 func openPolicy(name string, opts driver.Options) (*Side, hcl.Diagnostics) {
-	if opts.Lines == nil {
-		opts.Lines = &driver.Lines{} // the proof and the snapshot read the same text
-	}
 	pending, sources, diags := driver.Begin(name, opts)
 	side := &Side{Name: name, Kind: Policy, Sources: sources}
 	if pending == nil {
