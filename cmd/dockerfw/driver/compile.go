@@ -19,36 +19,39 @@ import (
 	"github.com/dockerfw/dockerfw/parser/diag"
 )
 
-// compileHosts returns the hosts with their tables, without files. broken means that the
-// policy already has errors: the hosts then only get those that are still missing.
-func (c *compilation) compileHosts(now time.Time, broken bool) ([]Host, hcl.Diagnostics) {
-	hosts := make([]Host, len(c.labels))
+// compileHosts returns the hosts with their tables, without files. If the policy already has errors, the hosts only
+// get those that are still missing.
+func (c *compilation) compileHosts(now time.Time) []Host {
+	hosts, broken := make([]Host, len(c.labels)), c.loading.HasErrors()
 	c.perHost = c.forEachHost("compiling", func(i int) (diags hcl.Diagnostics) {
 		hosts[i], diags = c.compileHost(c.labels[i], now, broken)
 		return diags
 	})
 	if slices.ContainsFunc(c.perHost, hcl.Diagnostics.HasErrors) {
 		// The errors of unfinished hosts are reported in the same run.
-		return hosts, c.withErrors(c.forEachHost("compiling", func(i int) (diags hcl.Diagnostics) {
+		c.addErrors(c.forEachHost("compiling", func(i int) (diags hcl.Diagnostics) {
 			if hosts[i].unfinished {
 				_, diags = c.compileAgain(hosts[i], now)
 			}
 			return diags
 		}))
 	}
-	return hosts, c.join(c.perHost)
+	return hosts
 }
 
-// withErrors returns what was reported about the hosts. later is what is reported about those with errors that were not
-// found at first.
-func (c *compilation) withErrors(later []hcl.Diagnostics) hcl.Diagnostics {
-	perHost := slices.Clone(c.perHost)
+// addErrors adds what is reported about hosts with errors that were not found at first, and returns whether there are any.
+func (c *compilation) addErrors(later []hcl.Diagnostics) (found bool) {
 	for i, diags := range later {
 		if diags.HasErrors() {
-			perHost[i] = diags
+			c.perHost[i], found = diags, true
 		}
 	}
-	return c.join(perHost)
+	return found
+}
+
+// reported is what was reported so far: before any host was compiled, and about the hosts.
+func (c *compilation) reported() hcl.Diagnostics {
+	return append(slices.Clip(c.loading), joinHosts(c.labels, c.partial, c.perHost)...)
 }
 
 // compileHost evaluates and compiles the policy of one host. After an error it does both
@@ -74,7 +77,8 @@ func (c *compilation) compileHost(label string, now time.Time, broken bool) (Hos
 	}
 	ruleset, diags := c.lower(policy, diags, broken)
 	if ruleset != nil && c.finishesLater() {
-		return Host{label: h.label, declared: h.declared, fingerprint: h.fingerprint, unfinished: true}, diags
+		h.Policy, h.unfinished = nil, true
+		return h, diags
 	}
 	out, diags := c.legalize(policy, ruleset, diags)
 	if !diags.HasErrors() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,7 +102,7 @@ type output struct {
 func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	opts = opts.withDefaults()
 	defer func() { opts.Progress(Progress{}) }()
-	c, hosts, diags := begin(name, opts, opts.Emit != nil, opts.Emit != nil, maxKeptHosts)
+	c, hosts, diags := begin(name, opts, opts.Emit != nil, maxKeptHosts)
 	result := &Result{Sources: c.sources, Partial: c.partial, addresses: c.addresses}
 	if hosts == nil {
 		result.EmitError = c.emitError
@@ -121,8 +120,8 @@ func Policy(name string, opts Options) (*Result, hcl.Diagnostics) {
 	if len(hosts) <= maxKeptHosts {
 		source.Forget() // no host is compiled twice
 	}
-	if later := c.emitFiles(hosts, opts); slices.ContainsFunc(later, hcl.Diagnostics.HasErrors) {
-		return result, diag.Unique(append(c.loading, c.withErrors(later)...))
+	if c.addErrors(c.emitFiles(hosts, opts)) {
+		return result, diag.Unique(c.reported())
 	}
 	result.EmitError = c.emitError
 	result.Hosts = hosts
@@ -143,24 +142,23 @@ func (o Options) withDefaults() Options {
 }
 
 // begin reads the policy at name and compiles its hosts, of which it keeps so many for a stream: see
-// keepHost. With finishLater, errors of the rest may be found when they are printed. The hosts are nil if there is an
+// keepHost. With opts.Emit, errors of the rest may be found when they are printed. The hosts are nil if there is an
 // error for any of them, or if the work was stopped; else the caller closes the source.
-func begin(name string, opts Options, streaming, finishLater bool, kept int) (*compilation, []Host, hcl.Diagnostics) {
+func begin(name string, opts Options, streaming bool, kept int) (*compilation, []Host, hcl.Diagnostics) {
 	opts.Progress(Progress{Stage: "reading the policy"})
 	source, diags := parser.LoadFrom(opts.Tree, name, opts.Inputs, opts.AllowOutside)
-	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, sources: source.Sources(), options: opts.Fold, streaming: streaming, finishLater: finishLater, room: kept, equal: map[[sha256.Size]byte]*Host{}}
+	c := &compilation{ctx: opts.Context, progress: opts.Progress, source: source, sources: source.Sources(), options: opts.Fold, streaming: streaming, finishLater: opts.Emit != nil, room: kept, equal: map[[sha256.Size]byte]*Host{}}
 	if !source.Evaluable() {
 		return c, nil, diags
 	}
 	labels, more := chooseHosts(source.Hosts(), opts.Hosts)
-	diags = append(diags, more...)
+	c.loading = append(diags, more...)
 	c.labels, c.partial = labels, len(labels) < len(source.Hosts())
 	c.lintEarly = opts.Lint && len(labels) == 1
 	c.lists = compiler.NewLists(source.Dir)
 	c.addresses = semantics.NewLists(c.lists.Ranges, c.lists.Merged)
-	c.loading = slices.Clip(diags)
-	hosts, more := c.compileHosts(opts.Now, diags.HasErrors())
-	if diags = append(diags, more...); diags.HasErrors() || c.stopped() {
+	hosts := c.compileHosts(opts.Now)
+	if diags = c.reported(); diags.HasErrors() || c.stopped() {
 		source.Close()
 		return c, nil, diags
 	}
@@ -239,9 +237,4 @@ func (c *compilation) forEachHost(stage string, work func(i int) hcl.Diagnostics
 	}
 	_ = group.Wait() // work returns no errors
 	return perHost
-}
-
-// join joins the diagnostics of each host.
-func (c *compilation) join(perHost []hcl.Diagnostics) hcl.Diagnostics {
-	return joinHosts(c.labels, c.partial, perHost)
 }

@@ -31,8 +31,9 @@ const pendingKept = 16
 // contents of the policy's files, to print them with.
 func Begin(name string, opts Options) (p *Pending, sources map[string][]byte, diags hcl.Diagnostics) {
 	opts = opts.withDefaults()
+	opts.Emit = nil
 	defer func() { opts.Progress(Progress{}) }()
-	c, hosts, diags := begin(name, opts, true, false, pendingKept)
+	c, hosts, diags := begin(name, opts, true, pendingKept)
 	if hosts == nil {
 		return nil, c.sources, diag.Unique(diags)
 	}

@@ -82,8 +82,8 @@ type proofResult struct {
 // Lines are lines of compiled text that were read before: those that several hosts have are parsed once.
 type Lines = iptables.KnownLines
 
-// newProofCache returns the cache for that many hosts, which shares the lines if they are not nil. Two parts of the proof of a single host run at
-// a time; with several, hosts are proved at the same time, and a proof takes memory.
+// newProofCache returns the cache for that many hosts, which shares the lines if they are not nil. Two parts of the proof
+// of a single host run at a time; with several, hosts are proved at the same time, and a proof takes memory.
 func newProofCache(addresses *semantics.Lists, hosts int, lines *Lines) *proofCache {
 	c := &proofCache{addresses: addresses, results: map[Key]*proofResult{}, sets: map[textSum]*loadedSets{}, lines: lines}
 	if hosts == 1 {
